@@ -1,0 +1,110 @@
+"""What the embedded broker is told: one node that is broker and controller (KRaft), loopback only, small.
+
+The values that differ from Kafka's defaults are here, each with its reason; the limits on records come from `services.bus.topics`.
+"""
+
+import re
+from pathlib import Path
+
+from services.bus.topics import MAX_RECORD_BYTES
+
+HOST = "127.0.0.1"
+FETCH_HEADROOM_BYTES = 1 << 20
+
+
+def server_properties(log: Path, port: int, controller_port: int) -> str:
+    """The text of `server.properties`. The ports may differ from start to start; the directory may not."""
+    values: dict[str, object] = {
+        "process.roles": "broker,controller",
+        "node.id": 1,
+        # A static quorum: its addresses stand in no log, so a restart may use other ports.
+        "controller.quorum.voters": f"1@{HOST}:{controller_port}",
+        "controller.listener.names": "CONTROLLER",
+        "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}",
+        "advertised.listeners": f"PLAINTEXT://{HOST}:{port}",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "inter.broker.listener.name": "PLAINTEXT",
+        "log.dirs": log,
+        # Topics are made by `pumasi topics`, never by a typing error.
+        "auto.create.topics.enable": "false",
+        "num.partitions": 4,
+        # One node holds the only copy.
+        "default.replication.factor": 1,
+        "min.insync.replicas": 1,
+        "offsets.topic.replication.factor": 1,
+        "transaction.state.log.replication.factor": 1,
+        "transaction.state.log.min.isr": 1,
+        "share.coordinator.state.topic.replication.factor": 1,
+        "share.coordinator.state.topic.min.isr": 1,
+        # 50 partitions each by default, made on first use and opened at every start.
+        "offsets.topic.num.partitions": 4,
+        "transaction.state.log.num.partitions": 4,
+        "share.coordinator.state.topic.num.partitions": 4,
+        # A laptop switched off for a fortnight must not make the notifier tell everything again (default: 7 days).
+        "offsets.retention.minutes": 525_600,
+        # Nobody else is about to join the group.
+        "group.initial.rebalance.delay.ms": 0,
+        # Two cores, a dozen clients.
+        "num.network.threads": 2,
+        "num.io.threads": 4,
+        "background.threads": 2,
+        "num.recovery.threads.per.data.dir": 2,
+        "num.replica.fetchers": 1,
+        "log.cleaner.dedupe.buffer.size": 16 << 20,  # 128 MiB of heap by default
+        "message.max.bytes": MAX_RECORD_BYTES,
+        "replica.fetch.max.bytes": MAX_RECORD_BYTES + FETCH_HEADROOM_BYTES,
+    }
+    return "".join(f"{key}={_escaped(value)}\n" for key, value in values.items())
+
+
+def log4j2_properties(file: Path) -> str:
+    """The text of `log4j2.properties`: warnings and milestones to one file of at most 4 × 5 MB."""
+    values: dict[str, object] = {
+        "status": "error",
+        "name": "pumasi-kafka",
+        "appender.file.type": "RollingFile",
+        "appender.file.name": "FILE",
+        "appender.file.fileName": file,
+        "appender.file.filePattern": f"{file}.%i",
+        "appender.file.layout.type": "PatternLayout",
+        "appender.file.layout.pattern": "%d{yyyy-MM-dd'T'HH:mm:ss.SSSX} %p %c{1}: %m%n",
+        "appender.file.policies.type": "Policies",
+        "appender.file.policies.size.type": "SizeBasedTriggeringPolicy",
+        "appender.file.policies.size.size": "5MB",
+        "appender.file.strategy.type": "DefaultRolloverStrategy",
+        "appender.file.strategy.max": 3,
+        "rootLogger.level": "warn",
+        "rootLogger.appenderRef.file.ref": "FILE",
+        # Start, recovery and shut-down are worth a line; the echo of 300 settings isn't.
+        "logger.server.name": "kafka.server.KafkaRaftServer",
+        "logger.server.level": "info",
+        "logger.log.name": "kafka.log.LogManager",
+        "logger.log.level": "info",
+    }
+    return "".join(f"{key}={_escaped(value)}\n" for key, value in values.items())
+
+
+def jvm_options(home: Path, heap_mb: int) -> list[str]:
+    """What Java is told: bounded memory, a quick start, no file outside `home`."""
+    return [
+        f"-Xmx{heap_mb}m",
+        "-Xms64m",
+        "-XX:+UseSerialGC",  # measured: starts sooner than G1 and serves as well on two cores
+        "-XX:MaxDirectMemorySize=64m",
+        "-Djdk.nio.maxCachedBufferSize=262144",
+        "-XX:+ExitOnOutOfMemoryError",  # a broker that limps is worse than one that is started again
+        "-XX:-UsePerfData",  # no file in the machine's /tmp
+        f"-XX:ErrorFile={home / 'jvm-crash.log'}",
+        f"-Djava.io.tmpdir={home / 'tmp'}",
+        "-Djava.awt.headless=true",
+        "-Dlog4j2.disable.jmx=true",
+        f"-Dlog4j2.configurationFile={(home / 'log4j2.properties').as_uri()}",
+        f"-Dkafka.logs.dir={home}",
+    ]
+
+
+def _escaped(value: object) -> str:
+    r"""A value as `java.util.Properties` reads it: `\` doubled, everything outside ASCII as `\uXXXX`."""
+    text = str(value).replace("\\", "\\\\").encode("utf-16-be", "surrogatepass")
+    units = (int.from_bytes(text[i : i + 2], "big") for i in range(0, len(text), 2))
+    return re.sub("^ ", r"\\ ", "".join(chr(u) if 32 <= u < 127 else f"\\u{u:04x}" for u in units))

@@ -1,0 +1,125 @@
+"""Kafka's jars: exactly those of `kafka.lock.toml`, or none.
+
+jgo knows where jars come from and where they are kept (`M2_REPO`, `~/.m2/repository`, its configuration file). What they
+must be is in the lock: coordinates and SHA-256, 46 jars, 44 MB. Every jar is hashed before every start (0.1 s in all), so neither
+a broken download nor a changed cache is ever run. A file lock lets several first starts share one download.
+"""
+
+import fcntl
+import hashlib
+import logging
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+
+from jgo.config import GlobalSettings
+from jgo.env import LockFile
+from jgo.maven import Artifact, MavenContext, PythonResolver
+from requests import RequestException
+
+from services.errors import JarsUnavailable
+
+LOCK = Path(__file__).with_name("kafka.lock.toml")
+DOWNLOADS_AT_ONCE = 4
+TIMEOUT_S = 30
+
+Progress = Callable[[int, int, int], None]
+"""Told how far the download is: jars fetched, jars to fetch, bytes received."""
+
+
+def ensure_jars(progress: Progress | None = None) -> list[Path]:
+    """The paths of all locked jars, downloaded if need be, verified. Blocks; seconds when cold.
+
+    Raises JarsUnavailable when a jar can't be had or isn't the locked one.
+    """
+    meter = _Meter(progress)
+    context = MavenContext(
+        PythonResolver(progress_callback=meter.one_file), repo_cache=GlobalSettings.load().repo_cache, timeout=TIMEOUT_S
+    )
+    jars = _locked_jars(context)
+    if unfit := _unfit(jars):
+        with _alone(context.repo_cache):
+            unfit = _unfit(unfit)  # another process may have fetched them while this one waited
+            meter.total = len(unfit)
+            _download(unfit)
+            _refuse(_unfit(unfit))
+    return [_path(jar) for jar in jars]
+
+
+def _locked_jars(context: MavenContext) -> dict[Artifact, str]:
+    """Each jar with the SHA-256 it must have."""
+    return {
+        context.project(dep.groupId, dep.artifactId)
+        .at_version(dep.version)
+        .artifact(dep.classifier or "", dep.packaging): dep.sha256
+        for dep in LockFile.load(LOCK).dependencies
+    }
+
+
+def _unfit(jars: dict[Artifact, str]) -> dict[Artifact, str]:
+    return {jar: sha256 for jar, sha256 in jars.items() if _sha256(_path(jar)) != sha256}
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return ""
+
+
+def _path(jar: Artifact) -> Path:
+    assert jar.cached_path is not None, "jgo has a repository on this machine"
+    return jar.cached_path
+
+
+def _download(jars: dict[Artifact, str]) -> None:
+    logging.getLogger("jgo").setLevel(logging.ERROR)  # what it would warn of, a wrong checksum, is refused here
+    for jar in jars:
+        _path(jar).unlink(missing_ok=True)  # half a download, or not the locked jar
+    try:
+        with ThreadPoolExecutor(DOWNLOADS_AT_ONCE, "kafka-jars") as pool:
+            list(pool.map(Artifact.resolve, jars))
+    except (RequestException, RuntimeError, OSError) as error:
+        raise JarsUnavailable(
+            f"the jars of Apache Kafka could not be downloaded ({type(error).__name__}: {str(error)[:200]})",
+            hint="Check the network and try again (what came is kept), or set PUMASI_KAFKA=host:9092 to use a Kafka of your own.",
+        ) from error
+
+
+def _refuse(unfit: dict[Artifact, str]) -> None:
+    if unfit:
+        first = next(iter(unfit))
+        raise JarsUnavailable(
+            f"{len(unfit)} jars of Kafka are not the locked ones, first {first} at {_path(first)}; none was run",
+            hint="The repository they came from is damaged or was tampered with. Remove them and try again.",
+        )
+
+
+@contextmanager
+def _alone(repository: Path) -> Iterator[None]:
+    repository.mkdir(parents=True, exist_ok=True)
+    with (repository / ".pumasi-jars.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+class _Meter:
+    """Adds up what several downloads report, and passes it on."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self.progress, self.total, self._fetched, self._bytes, self._lock = progress, 0, 0, 0, Lock()
+
+    @contextmanager
+    def one_file(self, _name: str, _bytes: int) -> Iterator[Callable[[int], None]]:
+        yield lambda received: self._add(0, received)
+        self._add(1, 0)
+
+    def _add(self, files: int, received: int) -> None:
+        with self._lock:
+            self._fetched += files
+            self._bytes += received
+            if self.progress:
+                self.progress(self._fetched, self.total, self._bytes)

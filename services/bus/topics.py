@@ -1,0 +1,241 @@
+"""Pumasi's topics as data, and whether a cluster has them as it should.
+
+The contract (design, section 2) fixes names, keys and what is kept for ever; the rest is sized here. `plan` is pure: it turns what a
+cluster says into a list of findings. `check` and `apply` ask the cluster; `apply` makes what is missing and never alters what exists,
+since a topic with another number of partitions has its funds elsewhere, and a shorter retention has already forgotten.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from services.errors import KafkaUnreachable, TopicsMismatch
+
+if TYPE_CHECKING:
+    from aiokafka.admin import AIOKafkaAdminClient
+
+SUBMISSIONS: Final = "pumasi.submissions.v1"
+COMMANDS: Final = "pumasi.commands.v1"
+LEDGER: Final = "pumasi.ledger.v1"
+CHECKPOINTS: Final = "pumasi.checkpoints.v1"
+CONTACTS: Final = "pumasi.contacts.v1"
+NOTICES: Final = "pumasi.notices.v1"
+DEADLETTERS: Final = "pumasi.deadletters.v1"
+
+MAX_RECORD_BYTES: Final = 4 << 20
+"""Room for an entry of 512 KiB and for a 2 MiB record that is poison, as it came and again in the dead letters."""
+
+FOREVER: Final = "-1"
+_DAY_MS: Final = 86_400_000
+_AT_LEAST: Final = {"max.message.bytes", "min.insync.replicas"}  # more than asked for is no finding
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic as wanted: `config` is Kafka's own names and values, milliseconds and bytes as text."""
+
+    name: str
+    partitions: int
+    config: Mapping[str, str] = field(default_factory=dict)
+
+
+def wanted_topics(partitions: int = 4, replication: int = 1) -> tuple[Topic, ...]:
+    """Pumasi's topics, in the order of the flow.
+
+    With three replicas or more a write must reach all but one of them, so that a broker may fail and nothing told is lost.
+    """
+    durable = {"max.message.bytes": str(MAX_RECORD_BYTES), "min.insync.replicas": str(max(1, replication - 1))}
+    kept = {"cleanup.policy": "delete", "retention.ms": FOREVER, "retention.bytes": FOREVER, **durable}
+    compacted = {"cleanup.policy": "compact", **durable}
+    for_days = {days: {**kept, "retention.ms": str(days * _DAY_MS)} for days in (30, 90)}
+    return (
+        Topic(SUBMISSIONS, partitions, for_days[30]),  # what came of one is in commands or in dead letters
+        Topic(COMMANDS, partitions, kept),
+        Topic(LEDGER, partitions, kept),
+        Topic(CHECKPOINTS, partitions, compacted),
+        Topic(CONTACTS, partitions, compacted),
+        Topic(NOTICES, partitions, kept),  # tells a restarted notifier what it has told already
+        Topic(DEADLETTERS, partitions, for_days[90]),
+    )
+
+
+class State(StrEnum):
+    """How a topic stands against what is wanted."""
+
+    OK = "ok"
+    CREATED = "created"
+    MISSING = "missing"
+    DIFFERS = "differs"
+
+
+@dataclass(frozen=True)
+class Found:
+    """A topic as the cluster has it."""
+
+    partitions: int
+    config: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Report:
+    """One topic's standing; `details` says, one line each, what differs."""
+
+    topic: Topic
+    state: State
+    details: tuple[str, ...] = ()
+
+    @property
+    def is_finding(self) -> bool:
+        return self.state in (State.MISSING, State.DIFFERS)
+
+
+def plan(wanted: tuple[Topic, ...], found: Mapping[str, Found]) -> list[Report]:
+    """How each wanted topic stands; pure. Topics that aren't Pumasi's are none of its business."""
+    return [_compare(topic, found.get(topic.name)) for topic in wanted]
+
+
+def _compare(topic: Topic, found: Found | None) -> Report:
+    if found is None:
+        return Report(topic, State.MISSING)
+    details = []
+    if found.partitions != topic.partitions:
+        details.append(f"partitions: {found.partitions}, wanted {topic.partitions}")
+    for name, value in topic.config.items():
+        has = found.config.get(name, "")
+        if not _suits(name, has, value):
+            bound = "at least " if name in _AT_LEAST else ""
+            details.append(f"{name}: {has or 'unknown'}, wanted {bound}{value}")
+    return Report(topic, State.DIFFERS if details else State.OK, tuple(details))
+
+
+def _suits(name: str, has: str, wants: str) -> bool:
+    if name in _AT_LEAST:
+        return has.isdigit() and int(has) >= int(wants)
+    return has == wants
+
+
+async def check(bootstrap: str, partitions: int = 4, replication: int = 1) -> list[Report]:
+    """How the topics of the cluster at `bootstrap` stand. Raises KafkaUnreachable."""
+    async with _Admin(bootstrap) as admin:
+        wanted = wanted_topics(partitions, replication)
+        return plan(wanted, await _look(admin, wanted))
+
+
+async def apply(bootstrap: str, partitions: int = 4, replication: int = 1) -> list[Report]:
+    """Make the topics that are missing; then how all stand, once the cluster knows them. Safe to repeat, and by several at once.
+
+    Raises KafkaUnreachable, and TopicsMismatch if the cluster refuses to make one.
+    """
+    async with _Admin(bootstrap) as admin:
+        wanted = wanted_topics(partitions, replication)
+        missing = [report.topic for report in plan(wanted, await _look(admin, wanted)) if report.state is State.MISSING]
+        if missing:
+            await _create(admin, missing, replication)
+        reports = plan(wanted, await _look_until_known(admin, wanted))
+    made = {topic.name for topic in missing}
+    return [Report(r.topic, State.CREATED) if r.topic.name in made and r.state is State.OK else r for r in reports]
+
+
+async def ensure(bootstrap: str, partitions: int = 4, replication: int = 1) -> None:
+    """`apply`, for a service that can't go on without. Raises TopicsMismatch naming each finding."""
+    findings = [report for report in await apply(bootstrap, partitions, replication) if report.is_finding]
+    if findings:
+        told = "; ".join(f"{r.topic.name} {r.state} {', '.join(r.details)}".strip() for r in findings)
+        raise TopicsMismatch(
+            f"the topics at {bootstrap} are not as wanted: {told}",
+            hint="If PUMASI_PARTITIONS or PUMASI_REPLICATION is other than when they were made, set it back. "
+            "Otherwise repair them with Kafka's own tools: Pumasi never alters a topic that exists.",
+        )
+
+
+# ---- asking a cluster -------------------------------------------------------------------------------------------------
+
+_TOPIC_EXISTS = 36  # Kafka's error codes
+_KNOWN_WITHIN_S = 30.0
+_LOOK_EVERY_S = 0.05
+
+
+class _Admin:
+    """aiokafka's admin client for one piece of work, its failures told as KafkaUnreachable."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self._bootstrap = bootstrap
+
+    async def __aenter__(self) -> "AIOKafkaAdminClient":
+        from aiokafka.admin import AIOKafkaAdminClient
+        from aiokafka.errors import KafkaError
+
+        self._admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap, client_id="pumasi-topics")
+        try:
+            await self._admin.start()
+        except (KafkaError, OSError) as error:
+            await self._admin.close()
+            raise self._unreachable(error) from error
+        return self._admin
+
+    async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        from aiokafka.errors import KafkaError
+
+        await self._admin.close()
+        if isinstance(error, KafkaError | OSError):
+            raise self._unreachable(error) from error
+
+    def _unreachable(self, error: BaseException) -> KafkaUnreachable:
+        return KafkaUnreachable(
+            f"no Kafka broker answers at {self._bootstrap} ({type(error).__name__})",
+            hint="Check PUMASI_KAFKA, or unset it and start a broker here with `pumasi up` or `pumasi kafka`.",
+        )
+
+
+async def _look(admin: "AIOKafkaAdminClient", wanted: tuple[Topic, ...]) -> dict[str, Found]:
+    from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+    names = {topic.name for topic in wanted}
+    told = {t["topic"]: t for t in await admin.describe_topics() if t["topic"] in names and not t["error_code"]}
+    if not told:
+        return {}
+    answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in told])
+    configs = {
+        resource[3]: {entry[0]: entry[1] or "" for entry in resource[4]}
+        for answer in answers
+        for resource in answer.resources
+        if resource[0] == 0
+    }
+    return {name: Found(len(t["partitions"]), configs[name]) for name, t in told.items() if name in configs}
+
+
+async def _create(admin: "AIOKafkaAdminClient", topics: list[Topic], replication: int) -> None:
+    from aiokafka.admin import NewTopic
+
+    answer = await admin.create_topics(
+        [NewTopic(t.name, t.partitions, replication, topic_configs=dict(t.config)) for t in topics]
+    )
+    refused = [f"{name}: {why or code}" for name, code, why in answer.topic_errors if code not in (0, _TOPIC_EXISTS)]
+    if refused:
+        raise TopicsMismatch(
+            f"Kafka refused to make topics: {'; '.join(refused)}",
+            hint="Replicas need as many brokers (PUMASI_REPLICATION); a user needs the right to create topics.",
+        )
+
+
+async def _look_until_known(admin: "AIOKafkaAdminClient", wanted: tuple[Topic, ...]) -> dict[str, Found]:
+    """What the cluster has, once a topic just made is known to the broker asked, or after 30 s what it has then."""
+    deadline = time.monotonic() + _KNOWN_WITHIN_S
+    while len(found := await _look(admin, wanted)) < len(wanted) and time.monotonic() < deadline:
+        await asyncio.sleep(_LOOK_EVERY_S)
+    return found
+
+
+async def remove(bootstrap: str) -> None:
+    """Delete every Pumasi topic, with all in it, and wait until none is known. For tests; no command offers it."""
+    async with _Admin(bootstrap) as admin:
+        wanted = wanted_topics()
+        await admin.delete_topics([topic.name for topic in wanted])
+        deadline = time.monotonic() + _KNOWN_WITHIN_S
+        while await _look(admin, wanted):
+            if time.monotonic() > deadline:
+                raise TopicsMismatch(f"the topics at {bootstrap} could not be deleted within {_KNOWN_WITHIN_S:.0f} s")
+            await asyncio.sleep(_LOOK_EVERY_S)
