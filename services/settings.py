@@ -42,7 +42,7 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 class Settings(BaseSettings):
     """What a process of Pumasi may be told from outside. Frozen: read once, at the start."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, validate_default=False)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)
 
     kafka: Servers = Field(
         None, description="Kafka's bootstrap servers, `host:9092,…`. Unset: the embedded broker, or the one running on `data`."

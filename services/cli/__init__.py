@@ -1,2 +1,98 @@
-def main():
+"""The command line: `pumasi NAME …`. One module a command group; this one lists them and turns errors into exit statuses.
+
+Exit status: 0 all well, 1 a finding or a failure, 2 a wrong option or setting. Results go to standard output, everything
+else to standard error, so `--json` can be piped.
+
+**To add a command**: write `services/cli/<name>.py` with `register(app: typer.Typer) -> None`, and add its name to `COMMANDS`. Keep
+the module's own imports to the standard library, typer and `services.cli.options`; import the rest inside the command, so that
+`pumasi --help` stays quick.
+"""
+
+import importlib
+import json
+import logging
+import os
+import signal
+import sys
+from typing import Annotated
+
+import typer
+
+from services.errors import PumasiError
+
+COMMANDS = (  # in the order of `pumasi --help`
+    "kafka",
+    "topics",
+)
+
+_ABOUT = """Pumasi (품앗이): matches pledges of money to people's needs, over Apache Kafka.
+
+Every setting is an option here and a PUMASI_* variable there; the option wins. Exit status: 0 all well, 1 a finding or a
+failure, 2 a wrong option or setting. Amounts are integers in the currency's minor unit: 1000000 is CNY 10,000.00."""
+
+_EXAMPLES = """**Examples**
+
+- `pumasi kafka --data /tmp/pumasi`: a real broker, here, now
+- `PUMASI_KAFKA=k1:9092 pumasi topics`: are the topics of that cluster as they should be?
+"""
+
+
+def build() -> typer.Typer:
+    """The application with every command of `COMMANDS`."""
+    app = typer.Typer(
+        name="pumasi",
+        help=_ABOUT,
+        epilog=_EXAMPLES,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode="markdown",
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    for name in COMMANDS:
+        importlib.import_module(f"services.cli.{name}").register(app)
+    return app
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from services import __version__
+
+        typer.echo(f"pumasi {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
     pass
+
+
+def main() -> None:
+    """Entry of the console script: runs the command in `sys.argv` and exits."""
+    # What aiokafka complains of is told once, by the error that follows; a service that logs still hears it.
+    logging.getLogger("aiokafka").addHandler(logging.NullHandler())
+    try:
+        build()(prog_name="pumasi")
+    except PumasiError as error:
+        _report(error)
+        sys.exit(error.exit_status)
+    except BrokenPipeError:  # `pumasi … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+
+
+def _report(error: PumasiError) -> None:
+    if "--json" in sys.argv:
+        print(json.dumps(error.to_dict(), ensure_ascii=False), file=sys.stderr)
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(stderr=True, soft_wrap=True)
+    console.print(Text.assemble(("pumasi: ", "bold red"), (error.message, "red")))
+    if error.hint:
+        console.print(Text(error.hint))

@@ -75,6 +75,7 @@ class EmbeddedKafka:
         Raises JavaMissing, JarsUnavailable, DataDirForeign, DataDirLocked, PortTaken, BrokerFailed. After an error nothing runs.
         """
         assert self._guard is None, "started once"
+        _choose_port(self.port_asked)  # a port that is taken is told before anything is made
         self.cluster = await asyncio.to_thread(claim, self.data)
         await asyncio.to_thread(self._lock.acquire)
         try:

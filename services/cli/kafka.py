@@ -1,0 +1,104 @@
+"""`pumasi kafka`: the embedded broker alone, with the topics made, until it is told to stop."""
+
+import asyncio
+import json
+import signal
+from typing import TYPE_CHECKING
+
+import typer
+
+from services.cli import options
+
+if TYPE_CHECKING:
+    from services.settings import Settings
+
+
+def register(app: typer.Typer) -> None:
+    app.command("kafka", epilog=_EXAMPLES)(kafka)
+
+
+_EXAMPLES = """**Examples**
+
+- `pumasi kafka`: on `.pumasi`, port 9092 or a free one
+- `pumasi kafka --data /tmp/p --kafka-port 19092`: there, on that port or not at all
+- `pumasi kafka --json`: prints `{"kafka": "127.0.0.1:9092"}` once it answers
+"""
+
+
+def kafka(
+    data: options.Data = None,
+    kafka_port: options.KafkaPort = None,
+    partitions: options.Partitions = None,
+    as_json: options.Json = False,
+) -> None:
+    """Run a real Apache Kafka 4.3.1 broker on this machine, with Pumasi's topics, until Ctrl-C or SIGTERM.
+
+    The first start downloads Kafka (44 MB) and formats the data directory; later ones find everything as it was, on any port.
+    Other commands given the same --data find the broker by themselves; any other Kafka client may use it too.
+    """
+    from services.settings import load
+
+    asyncio.run(_run(load(data=data, kafka_port=kafka_port, partitions=partitions), as_json))
+
+
+async def _run(settings: "Settings", as_json: bool) -> None:
+    from services.bus import topics
+    from services.bus.kafka import EmbeddedKafka
+    from services.cli.progress import BrokerProgress
+
+    stopping = _stop_on_signals()
+    with BrokerProgress(quiet=as_json) as progress:
+        broker = EmbeddedKafka(settings.data, settings.kafka_port_asked, heap_mb=settings.heap_mb, watcher=progress)
+        started = asyncio.create_task(_start(broker, settings, topics.ensure))
+        await asyncio.wait({started, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not started.done():  # told to stop while it starts
+            started.cancel()
+            await asyncio.wait({started})
+            return
+    try:
+        await started
+        _say_ready(broker.bootstrap, settings, as_json)
+        ended = asyncio.create_task(broker.wait())
+        done, _ = await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if ended in done:
+            await ended  # raises what happened
+    finally:
+        await broker.stop()
+    if not as_json:
+        progress.console.print("Kafka has stopped; its data stay.")
+
+
+async def _start(broker, settings: "Settings", ensure_topics) -> None:
+    bootstrap = await broker.start()
+    try:
+        await ensure_topics(bootstrap, settings.partitions)
+    except BaseException:
+        await broker.stop()
+        raise
+
+
+def _stop_on_signals() -> "asyncio.Future[None]":
+    """Done when SIGINT or SIGTERM comes; a second signal changes nothing, since the stop is under way."""
+    loop = asyncio.get_running_loop()
+    stopping: asyncio.Future[None] = loop.create_future()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, lambda: stopping.done() or stopping.set_result(None))
+    return stopping
+
+
+def _say_ready(bootstrap: str, settings: "Settings", as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"kafka": bootstrap}), flush=True)
+        return
+    from rich.console import Console
+    from rich.panel import Panel
+
+    moved = not bootstrap.endswith(f":{settings.kafka_port}") and settings.kafka_port != 0
+    lines = [
+        f"Kafka answers at [bold green]{bootstrap}[/]" + (f"  (port {settings.kafka_port} is taken)" if moved else ""),
+        f"Data are kept in {settings.data.absolute()}",
+        "",
+        f"From another shell: [bold]PUMASI_KAFKA={bootstrap} pumasi topics[/]",
+        "Ctrl-C stops it.",
+    ]
+    Console().print(Panel("\n".join(lines), title="Apache Kafka 4.3.1", expand=False))

@@ -1,0 +1,68 @@
+"""How a start of the embedded broker looks: a bar on a terminal, a few lines in a log. All on standard error."""
+
+import sys
+import threading
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+_STAGES = {
+    "download": "Looking for Apache Kafka 4.3.1",
+    "format": "Formatting the data directory (once)",
+    "start": "Starting the broker",
+}
+_DOWNLOAD_MB = 44
+_QUARTERS = 4
+
+
+class BrokerProgress:
+    """A watcher for `EmbeddedKafka`; use as a context manager around start(). `quiet` shows nothing at all."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.console = Console(stderr=True, quiet=quiet)
+        self._began, self._quarter, self._lock = time.monotonic(), 0, threading.Lock()
+        self._bars: Progress | None = None
+        self._task = None
+
+    def __enter__(self) -> Self:
+        if sys.stderr.isatty() and not self.console.quiet:
+            from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+            columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+            self._bars = Progress(*columns, console=self.console, transient=True)
+            self._bars.start()
+            self._task = self._bars.add_task("Apache Kafka", total=None)
+        return self
+
+    def __exit__(self, _kind: type | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
+        if self._bars:
+            self._bars.stop()
+
+    def stage(self, name: str) -> None:
+        if name not in _STAGES:
+            return
+        if self._bars:
+            self._bars.update(self._task, description=_STAGES[name], total=None)
+        elif name != "download":
+            self.console.print(f"{_STAGES[name]} …")
+
+    def download(self, fetched: int, total: int, received: int) -> None:
+        megabytes = received / 1e6
+        if self._bars:
+            text = f"Downloading Apache Kafka: {fetched} of {total} jars, {megabytes:.0f} MB"
+            self._bars.update(self._task, description=text, completed=fetched, total=total)
+            return
+        with self._lock:
+            quarter = fetched * _QUARTERS // total
+            if quarter > self._quarter or (received and not self._quarter and fetched == 0 and self._first()):
+                self._quarter = quarter
+                self.console.print(f"Downloading Apache Kafka (about {_DOWNLOAD_MB} MB): {fetched} of {total} jars")
+
+    def _first(self) -> bool:
+        first, self._said = not getattr(self, "_said", False), True
+        return first

@@ -1,0 +1,81 @@
+"""What all tests share: a real broker, started once and only if a test asks for it.
+
+    kafka          the session's broker (EmbeddedKafka), with whatever earlier tests left on it
+    topics_reset   the same broker, with Pumasi's topics deleted and made anew: 4 partitions, empty
+    fresh_kafka    a broker of the test's own (3 s), to stop or kill at will; it has no topics yet
+    new_kafka      the class behind it, for tests that start several on one directory
+
+Any test that uses one of them is marked `broker`. All tests run in one event loop, so clients may outlive a test.
+"""
+
+import os
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from services.bus import topics
+from services.bus.kafka import EmbeddedKafka
+
+BROKER_FIXTURES = {"kafka", "topics_reset", "fresh_kafka", "new_kafka"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if BROKER_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("broker")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_from_outside() -> Iterator[None]:
+    """The developer's own PUMASI_* variables must not steer a test."""
+    kept = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("PUMASI_")}
+    yield
+    os.environ.update(kept)
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    """An empty directory for a broker; removed at once, since a broker's files are many."""
+    with tempfile.TemporaryDirectory(prefix="pumasi-test-", ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def kafka() -> AsyncIterator[EmbeddedKafka]:
+    """The session's broker on free ports; `kafka.bootstrap` is where it answers."""
+    with tempfile.TemporaryDirectory(prefix="pumasi-test-", ignore_cleanup_errors=True) as name:
+        async with EmbeddedKafka(Path(name), 0) as broker:
+            yield broker
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def topics_reset(kafka: EmbeddedKafka) -> EmbeddedKafka:
+    """The session's broker with fresh, empty topics. Close your clients of the former ones first."""
+    await topics.remove(kafka.bootstrap)
+    await topics.ensure(kafka.bootstrap)
+    return kafka
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def new_kafka(data_dir: Path) -> AsyncIterator[Callable[..., EmbeddedKafka]]:
+    """Makes brokers on `data_dir` (or `data=`), any free port; whatever still runs at the end is stopped."""
+    made: list[EmbeddedKafka] = []
+
+    def make(data: Path = data_dir, port: int | None = 0) -> EmbeddedKafka:
+        made.append(EmbeddedKafka(data, port))
+        return made[-1]
+
+    yield make
+    for broker in made:
+        await broker.stop()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def fresh_kafka(new_kafka: Callable[..., EmbeddedKafka]) -> EmbeddedKafka:
+    """A started broker of the test's own, without topics."""
+    broker = new_kafka()
+    await broker.start()
+    return broker
