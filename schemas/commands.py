@@ -1,0 +1,214 @@
+"""Commands: what intake has checked and asks the matcher to decide. One model a `ce_type`.
+
+A command says what happened in the world or what somebody wants, never what is to be done with money: that is the matcher's
+answer, in facts. All ids are given here; what a sender may leave out is filled in before (see `schemas.submissions`).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, NamedTuple
+
+from pydantic import Field
+
+from schemas.values import (
+    Access,
+    Amount,
+    AmountOrZero,
+    Code,
+    Currency,
+    Designation,
+    Fallback,
+    Id,
+    Model,
+    Need,
+    Outcome,
+    PledgeRef,
+    Priority,
+    Pseudonym,
+    Rate,
+    Recurrence,
+    Route,
+    Rule,
+    Thanks,
+    Time,
+    Weights,
+    AMOUNT_MAX,
+)
+
+TICK = "pumasi.clock.ticked"
+
+
+class CommandData(Model):
+    """Base of every command that belongs to a fund."""
+
+    fund: Id
+
+
+class FundConfigured(CommandData):
+    """Opens a fund, or restates its policy; the currency never changes."""
+
+    currency: Currency
+    rule: Rule = "urgency-waterfill/1"
+    share: Annotated[int, Field(ge=1, le=AMOUNT_MAX, description="Step of the water-fill, minor units")] = 10000
+    weights: Weights = "equal"
+    ageing_days: Annotated[int, Field(ge=0, le=36500, description="Days of waiting per class raised; 0: never")] = 7
+    deadline_hours: Annotated[int, Field(ge=0, le=876_000, description="Hours before needed_by that raise a class")] = 72
+    vouchers_required: Annotated[int, Field(ge=0, le=1000, description="Distinct vouchers that open a case")] = 1
+
+
+class CaseSubmitted(CommandData):
+    """One need of one beneficiary."""
+
+    case: Id
+    beneficiary: Pseudonym
+    need: Need
+    route: Route
+    goal: Amount
+    own_contribution: AmountOrZero = 0
+    priority: Priority
+    needed_by: Time | None = None
+    recurrence: Recurrence | None = None
+    access: Access | None = None
+
+
+class CaseVouched(CommandData):
+    """Somebody known vouches that the need is real; distinct vouchers count."""
+
+    case: Id
+    voucher: Pseudonym
+
+
+class CaseAmended(CommandData):
+    """Absolute restatements of a case, never deltas; what is left out stays."""
+
+    case: Id
+    goal: Amount | None = None
+    priority: Priority | None = None
+    needed_by: Time | None = None
+
+
+class CaseDelivered(CommandData):
+    """Money handed over for care."""
+
+    case: Id
+    delivery: Id
+    amount: Amount
+
+
+class CaseThanked(CommandData):
+    """Thanks to be relayed to the donors."""
+
+    case: Id
+    thanks: Thanks
+
+
+class CaseClosed(CommandData):
+    """The need has ended."""
+
+    case: Id
+    outcome: Outcome = "completed"
+
+
+class PledgeMade(CommandData):
+    """A donor's promise."""
+
+    pledge: Id
+    donor: Pseudonym
+    amount: Amount
+    currency: Currency
+    designation: Designation | None = None
+    fallback: Fallback = "pool"
+    expires_at: Time | None = None
+    recurrence: Recurrence | None = None
+
+
+class PledgeWithdrawn(CommandData):
+    """The donor takes back what is not yet paid."""
+
+    pledge: PledgeRef
+
+
+class PaymentReceived(CommandData):
+    """Money received against a pledge, in the pledge's own currency."""
+
+    pledge: PledgeRef
+    payment: Id
+    amount: Amount
+
+
+class PaymentFailed(CommandData):
+    """A payment that did not come; ends the pledge's unpaid part."""
+
+    pledge: PledgeRef
+    payment: Id
+    reason: Code
+
+
+class PaymentRefunded(CommandData):
+    """Paid money that waits, given back; in the fund's currency."""
+
+    pledge: PledgeRef
+    payment: Id
+    amount: Amount
+
+
+class RateQuoted(CommandData):
+    """What one unit of a currency is worth in the fund's, from now on."""
+
+    currency: Currency
+    rate: Rate
+
+
+class ClockTicked(Model):
+    """Time has passed; one goes to each partition."""
+
+
+COMMANDS: dict[str, type[Model]] = {
+    "pumasi.fund.configured": FundConfigured,
+    "pumasi.case.submitted": CaseSubmitted,
+    "pumasi.case.vouched": CaseVouched,
+    "pumasi.case.amended": CaseAmended,
+    "pumasi.case.delivered": CaseDelivered,
+    "pumasi.case.thanked": CaseThanked,
+    "pumasi.case.closed": CaseClosed,
+    "pumasi.pledge.made": PledgeMade,
+    "pumasi.pledge.withdrawn": PledgeWithdrawn,
+    "pumasi.payment.received": PaymentReceived,
+    "pumasi.payment.failed": PaymentFailed,
+    "pumasi.payment.refunded": PaymentRefunded,
+    "pumasi.rate.quoted": RateQuoted,
+    TICK: ClockTicked,
+}
+"""The index of commands: `ce_type` → model of the data."""
+
+
+class Command(NamedTuple):
+    """A command as the matcher reads it.
+
+    Attributes:
+        type: the `ce_type`.
+        id: the `ce_id`.
+        time: the `ce_time`, microseconds since 1970.
+        data: the model of `COMMANDS[type]`.
+        offset: the record's offset in its partition.
+    """
+
+    type: str
+    id: str
+    time: int
+    data: Model
+    offset: int
+
+
+class Unreadable(NamedTuple):
+    """A record on the commands topic that is no command.
+
+    Attributes:
+        detail: what is wrong and where; never a value out of the record.
+        type: the `ce_type` if it is a known one, else None.
+        offset: the record's offset in its partition.
+    """
+
+    detail: str
+    type: str | None
+    offset: int

@@ -1,0 +1,39 @@
+"""ISO 4217 currencies and the digits of their minor units.
+
+The table is part of the contract, not of a library: a replay in ten years must convert as today did. Codes without minor units
+(metals, funds codes such as XAU or XDR) are left out: nobody pledges in them. A test holds the table against the published list.
+"""
+
+_TWO = """
+AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF CHE CHF CHW CNY COP COU CRC CUP
+CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD
+KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR
+PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD USN UYU
+UZS VED VES WST XAD XCD XCG YER ZAR ZMW ZWG
+"""
+
+DIGITS: dict[str, int] = {
+    **dict.fromkeys(_TWO.split(), 2),
+    **dict.fromkeys("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(), 0),
+    **dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3),
+    **dict.fromkeys("CLF UYW".split(), 4),
+}
+"""Digits after the decimal point of each currency's minor unit."""
+
+
+def convert(face: int, rate: str, currency: str, into: str) -> int:
+    """`face` minor units of `currency` in minor units of `into`, floored.
+
+    Args:
+        face: minor units of `currency`.
+        rate: decimal string, `into` for one unit of `currency`, in major units as banks quote.
+        currency: ISO 4217 code of `face`.
+        into: ISO 4217 code of the result.
+
+    >>> convert(1_500_000, "0.0052", "KRW", "CNY")  # KRW 1,500,000 at 0.0052 is CNY 7,800.00
+    780000
+    """
+    whole, _, fraction = rate.partition(".")
+    numerator = face * int(whole + fraction)
+    shift = DIGITS[into] - DIGITS[currency] - len(fraction)
+    return numerator * 10**shift if shift >= 0 else numerator // 10**-shift

@@ -1,0 +1,90 @@
+"""Time as the contract has it: RFC 3339 UTC on the wire, integer microseconds since 1970 inside.
+
+Integers keep the engine exact and quick. Calendar steps are counted from their origin (opening, acceptance), never from the step
+before, so that the 31st comes back after February.
+"""
+
+from __future__ import annotations
+
+import calendar
+import re
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+
+SECOND = 1_000_000
+HOUR = 3600 * SECOND
+DAY = 24 * HOUR
+PERIOD_PATTERN = r"^P[1-9][0-9]{0,3}[DWMY]$"
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_RFC3339 = re.compile(
+    r"^(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:[Zz]|([+-])(\d\d):(\d\d))$", re.ASCII
+)
+
+
+def micros_of(moment: datetime) -> int:
+    """Microseconds since 1970-01-01T00:00:00Z of an aware datetime."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def datetime_of(micros: int) -> datetime:
+    """The aware UTC datetime of microseconds since 1970."""
+    return _EPOCH + timedelta(microseconds=micros)
+
+
+def text_of_datetime(moment: datetime) -> str:
+    """RFC 3339 with `Z`: no fraction when it is zero, else six digits."""
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+
+
+@lru_cache(maxsize=4096)
+def text_of(micros: int) -> str:
+    """RFC 3339 with `Z` of microseconds since 1970."""
+    return text_of_datetime(datetime_of(micros))
+
+
+@lru_cache(maxsize=4096)
+def parse(text: str) -> int:
+    """Microseconds since 1970 of an RFC 3339 time; digits beyond the microsecond are cut.
+
+    Raises:
+        ValueError: if the text is not an RFC 3339 date-time with an offset.
+    """
+    match = _RFC3339.match(text)
+    if not match:
+        raise ValueError("not an RFC 3339 time with an offset")
+    year, month, day, hour, minute, second, fraction, sign, off_hour, off_minute = match.groups()
+    moment = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second), tzinfo=UTC)
+    micros = micros_of(moment) + int(((fraction or "") + "000000")[:6])
+    if sign:
+        if int(off_hour) > 23 or int(off_minute) > 59:
+            raise ValueError("not an RFC 3339 offset")
+        offset = (int(off_hour) * 60 + int(off_minute)) * 60 * SECOND
+        micros += -offset if sign == "+" else offset
+    datetime_of(micros)  # an offset may push the time out of the years 1–9999
+    return micros
+
+
+def add_periods(origin: int, every: str, count: int) -> int | None:
+    """`origin` plus `count` periods, in microseconds; calendar months clamp to the month's end.
+
+    Args:
+        origin: microseconds since 1970.
+        every: `P<n>D|W|M|Y`.
+        count: how many periods.
+
+    Returns:
+        Microseconds since 1970, or None past the year 9999, where the calendar ends.
+    """
+    number, unit = int(every[1:-1]) * count, every[-1]
+    try:
+        start = datetime_of(origin)
+        if unit in "DW":
+            return micros_of(start + timedelta(days=number * (7 if unit == "W" else 1)))
+        months = start.month - 1 + number * (12 if unit == "Y" else 1)
+        year, month = start.year + months // 12, months % 12 + 1
+        day = min(start.day, calendar.monthrange(year, month)[1])
+        return micros_of(start.replace(year=year, month=month, day=day))
+    except (OverflowError, ValueError):
+        return None

@@ -1,0 +1,159 @@
+"""CloudEvents in Kafka's binary mode, as the internal topics use it: attributes in headers, data as the value.
+
+A record on the commands topic is read defensively: whatever is wrong with it becomes an `Unreadable` with a reason that holds none of
+the record's content, never an exception, since one bad record must not stop its neighbours. Headers that are null or not UTF-8
+make a record unreadable even where we would not need them: a record that we understand by half is not understood.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Protocol
+
+from pydantic import ValidationError
+
+from schemas.commands import COMMANDS, TICK, Command, Unreadable
+from schemas.ledger import ENTRY_TYPE
+from schemas.times import parse
+from services.bus.partition import partition_of
+
+COMMAND_BYTES_MAX = 64 * 1024
+"""The largest command, in bytes of its value. The largest possible honest one, sealed thanks, stays under 9 KiB."""
+CE_ID_MAX = 256
+JSON = b"application/json"
+SOURCE = "/pumasi"
+
+Headers = Sequence[tuple[str, bytes | None]]
+
+
+class Record(Protocol):
+    """What is needed of a consumed record."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+class BadRecord(ValueError):
+    """A record that can't be read; the message says why, without the record's content."""
+
+
+_partition_of = lru_cache(maxsize=65536)(partition_of)
+
+
+def text_headers(headers: Headers) -> dict[str, str]:
+    """Headers as text.
+
+    Raises:
+        BadRecord: if a header is null or not UTF-8.
+    """
+    found: dict[str, str] = {}
+    for name, value in headers:
+        if value is None:
+            raise BadRecord("a header is null")
+        try:
+            found[name] = value.decode()
+        except UnicodeDecodeError:
+            raise BadRecord("a header is not UTF-8") from None
+    return found
+
+
+def read_command(record: Record, partitions: int) -> Command | Unreadable:
+    """Read a record of the commands topic.
+
+    Args:
+        record: as consumed.
+        partitions: how many partitions the topic has, to tell a command that is in the wrong one.
+    """
+    kind: str | None = None
+    try:
+        headers = text_headers(record.headers)
+        kind = headers.get("ce_type")
+        kind = kind if kind in COMMANDS else None
+        return _command(record, headers, partitions)
+    except BadRecord as bad:
+        return Unreadable(str(bad), kind, record.offset)
+
+
+def _command(record: Record, headers: dict[str, str], partitions: int) -> Command:
+    if headers.get("ce_specversion") != "1.0":
+        raise BadRecord("ce_specversion: not 1.0")
+    kind, event, source, time = (_attribute(headers, name) for name in ("ce_type", "ce_id", "ce_source", "ce_time"))
+    model = COMMANDS.get(kind)
+    if model is None:
+        raise BadRecord("ce_type: not a command")
+    if not source or len(event) > CE_ID_MAX:
+        raise BadRecord("ce_id: too long")
+    if not headers.get("content-type", "application/json").startswith("application/json"):
+        raise BadRecord("content-type: not application/json")
+    try:
+        at = parse(time)
+    except (ValueError, OverflowError):
+        raise BadRecord("ce_time: not an RFC 3339 time") from None
+    if at < 0:
+        raise BadRecord("ce_time: before 1970")
+    if record.value is None:
+        raise BadRecord("value: none")
+    if len(record.value) > COMMAND_BYTES_MAX:
+        raise BadRecord("value: too large")
+    try:
+        data = model.model_validate_json(record.value)
+    except ValidationError as error:
+        raise BadRecord(explain(error)) from None
+    if kind != TICK:
+        _check_place(record, data.fund, partitions)
+    return Command(kind, event, at, data, record.offset)
+
+
+def _attribute(headers: dict[str, str], name: str) -> str:
+    value = headers.get(name)
+    if not value:
+        raise BadRecord(f"{name}: missing")
+    return value
+
+
+def _check_place(record: Record, fund: str, partitions: int) -> None:
+    if record.key is not None and record.key != fund.encode():
+        raise BadRecord("key: not the fund")
+    if _partition_of(fund, partitions) != record.partition:
+        raise BadRecord("partition: not the fund's")
+
+
+def explain(error: ValidationError) -> str:
+    """Say what a validation found, by place and kind, without any value or unknown name: `goal: greater_than_equal`."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    if first["type"] == "json_invalid":
+        return "value: not JSON"
+    unknown = first["type"] == "extra_forbidden"
+    place = ".".join(str(part) for part in (first["loc"][:-1] if unknown else first["loc"]))
+    return f"{place or 'value'}: {'unknown field' if unknown else first['type']}"[:200]
+
+
+def command_headers(kind: str, event: str, source: str, time: str) -> list[tuple[str, bytes]]:
+    """The headers of a command: `ce_type`, `ce_id`, `ce_source` and `ce_time` (RFC 3339)."""
+    return _headers(kind, event, source, time)
+
+
+def entry_headers(partition: int, seq: int, at: str) -> list[tuple[str, bytes]]:
+    """The headers of a ledger entry (contract, section 6)."""
+    return _headers(ENTRY_TYPE, f"{partition}-{seq}", f"{SOURCE}/matcher", at)
+
+
+def _headers(kind: str, event: str, source: str, time: str) -> list[tuple[str, bytes]]:
+    return [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", event.encode()),
+        ("ce_source", source.encode()),
+        ("ce_type", kind.encode()),
+        ("ce_time", time.encode()),
+        ("content-type", JSON),
+    ]
+
+
+def as_dict(record: Record) -> dict[str, Any]:
+    """Where a record stands: topic, partition, offset."""
+    return {"topic": record.topic, "partition": record.partition, "offset": record.offset}

@@ -1,0 +1,234 @@
+"""The engine: commands in, facts out; a pure function of the command log of one partition.
+
+`Engine.execute` advances the fund's time, fires the timers due, then decides the command. To decide is to *tell*: each fact is
+applied the moment it is told (`state.APPLY`), and the next decision sees its effect. Replaying the told facts with
+`Engine.absorb` leads to the same state without deciding anything. No clock, no random source, no IO, no framework.
+
+Order within an entry: timers in due order, then the command; whatever opens a claim or frees money is followed at once by matching
+all waiting money in pledge order (design contract, 4–6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from heapq import heappop, heappush
+from typing import NamedTuple
+
+from schemas.commands import TICK, Command, Unreadable
+from schemas.values import CLASSES
+from services.matcher import timers
+from services.matcher.conservation import check_touched
+from services.matcher.decide import DECIDE, Refused, Repeated, escalate, valued
+from services.matcher.state import FactDict, Fund
+from services.matcher.turn import Turn
+
+
+class Decision(NamedTuple):
+    """The engine's answer to one command: what an entry says beside its cause and number.
+
+    Attributes:
+        fund: None for a tick and for an unreadable record.
+        at: microseconds since 1970: the fund's time; for a tick and an unreadable record the partition's.
+        facts: plain facts of `schemas.facts`, in order.
+    """
+
+    fund: str | None
+    at: int
+    facts: list[FactDict]
+
+
+class Engine:
+    """All funds of one partition.
+
+    Attributes:
+        funds: the configured funds.
+        clock: the largest time of the partition's ticks, microseconds since 1970; 0 before the first.
+        latest: the largest time of anything in the partition.
+    """
+
+    def __init__(self) -> None:
+        self.funds: dict[str, Fund] = {}
+        self.clock = 0
+        self.latest = 0
+        self._unconfigured: dict[str, int] = {}
+        self._timers: list[tuple[int, str]] = []
+        self._announced: dict[str, int] = {}
+
+    def execute(self, command: Command | Unreadable) -> Decision:
+        """Decide one command and take its facts into the state.
+
+        Raises:
+            ConservationBreach: if the facts would lose, double or over-allocate money; the engine must then be thrown away.
+        """
+        if isinstance(command, Unreadable):
+            return Decision(None, self.latest, [_rejected("unreadable", command.detail)])
+        if command.type == TICK:
+            return self._tick(command.time)
+        name: str = command.data.fund
+        now = self._advance(name, command.time)
+        facts: list[FactDict] = []
+        fund = self.funds.get(name)
+        if fund is None and command.type != "pumasi.fund.configured":
+            return Decision(name, now, [_rejected("unknown_fund", f"no fund {name}")])
+        if fund is None:
+            fund = self._found(name, now)
+        while timer := fund.timers.due(fund, now):
+            self._fire(fund, timer, facts, named=False)
+        self._decide(Turn(fund, now, facts), command)
+        check_touched(fund)
+        self._announce(fund)
+        return Decision(name, now, facts)
+
+    def absorb(self, fund_name: str | None, at: int, facts: Iterable[FactDict], tick: bool) -> None:
+        """Take an entry's facts into the state without deciding anything: replay.
+
+        Args:
+            fund_name: the entry's fund.
+            at: the entry's time, microseconds since 1970.
+            facts: its facts.
+            tick: True if its cause is a tick.
+
+        Raises:
+            ConservationBreach: if the ledger does not conserve money.
+        """
+        self.latest = max(self.latest, at)
+        if tick:
+            self.clock = max(self.clock, at)
+        elif fund_name is not None:
+            self._advance(fund_name, at)
+        touched = set()
+        for fact in facts:
+            name = fact.get("fund") or fund_name
+            if fact["fact"] == "fund_configured" and name not in self.funds:
+                self._found(name, at)
+            fund = self.funds.get(name)
+            if fund is not None:
+                fund.apply(fact, at)
+                touched.add(name)
+        for name in touched:
+            check_touched(self.funds[name])
+            self._announce(self.funds[name])
+
+    def _advance(self, name: str, time: int) -> int:
+        """The fund's time: the largest seen in its own commands and in the partition's ticks."""
+        fund = self.funds.get(name)
+        now = max(time, self.clock, fund.now if fund else self._unconfigured.get(name, 0))
+        if fund:
+            fund.now = now
+        else:
+            self._unconfigured[name] = now
+        self.latest = max(self.latest, now)
+        return now
+
+    def _found(self, name: str, now: int) -> Fund:
+        self._unconfigured.pop(name, None)
+        fund = self.funds[name] = Fund(name, now)
+        return fund
+
+    def _decide(self, turn: Turn, command: Command) -> None:
+        try:
+            DECIDE[command.type](turn, command.data)
+        except Repeated:
+            turn.tell({"fact": "duplicate"})
+        except Refused as refused:
+            turn.tell(_rejected(refused.code, refused.detail))
+        else:
+            turn.match()
+
+    def _tick(self, time: int) -> Decision:
+        self.clock = max(self.clock, time)
+        self.latest = max(self.latest, self.clock)
+        facts: list[FactDict] = []
+        fired: dict[str, Fund] = {}
+        while self._timers and self._timers[0][0] <= self.clock:
+            due, name = heappop(self._timers)
+            fund = self.funds[name]
+            if self._announced.get(name) == due:
+                del self._announced[name]
+            while (timer := fund.timers.due(fund, due)) is not None:
+                self._fire(fund, timer, facts, named=True)
+                fired[name] = fund
+            self._announce(fund)
+        for fund in fired.values():
+            check_touched(fund)
+        return Decision(None, self.clock, facts)
+
+    def _announce(self, fund: Fund) -> None:
+        """Keep the partition's view of whose timers are due when."""
+        earliest = fund.timers.earliest()
+        known = self._announced.get(fund.name)
+        if earliest is not None and (known is None or earliest < known):
+            self._announced[fund.name] = earliest
+            heappush(self._timers, (earliest, fund.name))
+
+    def _fire(self, fund: Fund, timer: timers.Timer, facts: list[FactDict], named: bool) -> None:
+        due, kind, owner = timer
+        fund.timers.pop()
+        turn = Turn(fund, due, facts, named)
+        FIRE[kind](turn, owner)
+        turn.match()
+
+
+def _expire(turn: Turn, owner: str) -> None:
+    pledge = turn.fund.pledges[owner]
+    turn.tell({"fact": "pledge_expired", "pledge": owner})
+    turn.void_pledge(pledge)
+
+
+def _instalment(turn: Turn, owner: str) -> None:
+    fund = turn.fund
+    parent = fund.pledges[owner]
+    amount, rate = valued(fund, parent.face, parent.currency)
+    name = f"{owner}#{parent.instalment + 1}"
+    turn.tell(
+        {
+            "fact": "pledge_instalment",
+            "pledge": name,
+            "donor": parent.donor,
+            "amount": amount,
+            "face": parent.face,
+            "currency": parent.currency,
+            "rate": rate,
+            "of": owner,
+        }
+    )
+    turn.money_freed(fund.pledges[name], new=True)
+
+
+def _renew(turn: Turn, owner: str) -> None:
+    fund = turn.fund
+    case = fund.cases[owner]
+    rank = timers.class_renewed(fund.policy, case, turn.at)
+    turn.tell(
+        {
+            "fact": "case_renewed",
+            "case": owner,
+            "claim": case.claim + case.goal,
+            "period": case.period + 1,
+            "class": CLASSES[rank],
+        }
+    )
+    turn.claim_opened(case)
+
+
+def _escalate(turn: Turn, owner: str) -> None:
+    """Age first, then the deadline, each as a step of its own where both fall due at one instant."""
+    fund = turn.fund
+    case = fund.cases[owner]
+    by_age = timers.class_before_deadline(fund.policy, case, turn.at)
+    escalate(turn, case, by_age, "age")
+    escalate(turn, case, timers.class_at(fund.policy, case, turn.at), "deadline")
+    timers.schedule_case(fund, case, turn.at)
+
+
+FIRE = {
+    timers.EXPIRY: _expire,
+    timers.INSTALMENT: _instalment,
+    timers.RENEWAL: _renew,
+    timers.ESCALATION: _escalate,
+}
+"""The index of timers: kind → what it does."""
+
+
+def _rejected(code: str, detail: str) -> FactDict:
+    return {"fact": "rejected", "code": code, "detail": detail}

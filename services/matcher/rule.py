@@ -1,0 +1,222 @@
+"""The rule `urgency-waterfill/1`: who is next, and how much.
+
+*Priority classes; within a class, weighted constrained equal awards* (Flores-Szwagrzak, JET 160, 2015). Each claimant (all open
+cases of one beneficiary in one class) has a stairway of boundaries, multiples of `share` up to its claim, and each boundary has a
+key. The next money always goes to the claimant with the least `(key, opening order of its oldest case with a residual)`, up to its
+boundary, into that oldest case.
+
+Why this rounding and no other: the order of steps depends only on what each claimant has, never on the size of the pledge at hand.
+A pledge is merely how far one walks along a path that is already laid down. Hence *batch-invariance* (two walks of a and b end
+where one walk of a + b ends) and *house-monotonicity* (walking further takes nothing back). Proportional shares with largest
+remainders have neither property, since each new total reshuffles the remainders (the Alabama paradox):
+
+>>> def largest_remainder(total, claims):
+...     floors = [total * c // sum(claims) for c in claims]
+...     by_remainder = sorted(range(len(claims)), key=lambda i: -(total * claims[i] % sum(claims)))
+...     return [f + (i in by_remainder[: total - sum(floors)]) for i, f in enumerate(floors)]
+>>> largest_remainder(10, [60, 60, 20]), largest_remainder(11, [60, 60, 20])  # one more to give, and the third loses
+([4, 4, 2], [5, 5, 1])
+
+A claimant's steps never go back in `(key, order)`, so the steps of all claimants merge into one sorted path. That gives the short
+cut for large pledges over small shares: find the highest key whose steps are all affordable by bisection, take them at once, and
+walk only the rest. This module is arithmetic on what the book shows it; nothing here changes the book's meaning.
+"""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from services.matcher.book import Book, Claimant
+    from services.matcher.state import Case
+
+SCALE = 10**12
+"""Fixed-point scale of the keys of `weights="claim"`."""
+_STEPS_BEFORE_BISECTION = 256
+
+
+class Share(NamedTuple):
+    """What one run of the rule gives to one case, and why.
+
+    Attributes:
+        key: the claimant's key at the first money for this case.
+        order: the case's opening order.
+        case: the case.
+        amount: minor units, above zero.
+        before: the claimant's awarded money before this case's first money; after it stands at `before + amount`.
+        claim: the claimant's claim.
+        rank: the class, as index into `CLASSES`.
+    """
+
+    key: int
+    order: int
+    case: Case
+    amount: int
+    before: int
+    claim: int
+    rank: int
+
+
+def boundary_of(awarded: int, claim: int, share: int) -> int:
+    """The next stair: `min(claim, (awarded // share + 1) * share)`."""
+    return min(claim, (awarded // share + 1) * share)
+
+
+def key_of(boundary: int, claim: int, by_claim: bool) -> int:
+    """What is compared between claimants: the boundary itself, or its part of the claim in 10⁻¹²."""
+    return boundary * SCALE // claim if by_claim else boundary
+
+
+def level_of(key: int, claim: int, share: int, by_claim: bool) -> int:
+    """How high a claimant stands once all its boundaries with a key up to `key` are served."""
+    height = ((key + 1) * claim - 1) // SCALE if by_claim else key
+    return claim if height >= claim else height // share * share
+
+
+def share_of_one(case: Case, amount: int, share: int, by_claim: bool) -> Share | None:
+    """The run over a single case, as for a pledge designated to it; None if the case has no residual."""
+    given = min(amount, case.claim - case.awarded)
+    if given <= 0:
+        return None
+    key = key_of(boundary_of(case.awarded, case.claim, share), case.claim, by_claim)
+    return Share(key, case.open_order, case, given, case.awarded, case.claim, case.rank)
+
+
+def share_out(book: Book, amount: int) -> list[Share]:
+    """Run the rule for `amount` minor units over the book's claims: classes strictly by urgency, then the path within.
+
+    Returns:
+        One share a case, in the order of the first money; their sum is the lesser of `amount` and all residuals.
+    """
+    shares: list[Share] = []
+    for rank in (3, 2, 1, 0):
+        if amount and book.residual[rank]:
+            walk = _Walk(book, rank)
+            amount = walk.give(amount)
+            shares += walk.shares()
+    return shares
+
+
+class _Stand:
+    """Where a claimant stands during one run: an overlay over the book, which facts alone may change."""
+
+    __slots__ = ("awarded", "claimant", "given", "index", "left", "shares")
+
+    def __init__(self, claimant: Claimant) -> None:
+        self.claimant = claimant
+        self.awarded = claimant.awarded
+        self.index = 0
+        self.left = claimant.waiting[0][1].residual
+        self.given = 0
+        self.shares: list[Share] = []
+
+    def give(self, amount: int, share: int, by_claim: bool) -> None:
+        """Put money into the oldest cases with a residual, one after the other."""
+        claimant = self.claimant
+        while amount:
+            order, case = claimant.waiting[self.index]
+            step = min(amount, self.left)
+            if not self.given:
+                boundary = boundary_of(self.awarded, claimant.claim, share)
+                key = key_of(boundary, claimant.claim, by_claim)
+                self.shares.append(Share(key, order, case, 0, self.awarded, claimant.claim, claimant.rank))
+            self.given += step
+            self.left -= step
+            self.awarded += step
+            amount -= step
+            if not self.left:
+                self._close_share()
+                self.index += 1
+                if self.index < len(claimant.waiting):
+                    self.left = claimant.waiting[self.index][1].residual
+
+    def _close_share(self) -> None:
+        if self.given:
+            self.shares[-1] = self.shares[-1]._replace(amount=self.given)
+            self.given = 0
+
+    def done(self) -> list[Share]:
+        self._close_share()
+        return self.shares
+
+
+class _Walk:
+    """One run within one class: a walk along the merged path, step by step, with the bisection as short cut."""
+
+    def __init__(self, book: Book, rank: int) -> None:
+        self.book, self.rank = book, rank
+        self.share, self.by_claim = book.share, book.by_claim
+        self.touched: list[_Stand] = []
+        self.live: list[tuple[int, int, _Stand]] = []  # keys of stands already touched in this run
+        self.steps_max = _STEPS_BEFORE_BISECTION + 4 * book.claimants_waiting(rank)
+
+    def give(self, amount: int) -> int:
+        """Walk until the amount or the claims are used up; returns what is left."""
+        steps, live = 0, self.live
+        while amount:
+            stand = self._next()
+            if stand is None:
+                return amount
+            claimant = stand.claimant
+            step = boundary_of(stand.awarded, claimant.claim, self.share) - stand.awarded
+            step = min(amount, step, stand.left)
+            stand.give(step, self.share, self.by_claim)
+            amount -= step
+            self._put(stand)
+            steps += 1
+            if steps == self.steps_max and amount:
+                amount = self._leap(amount)
+        return amount
+
+    def shares(self) -> list[Share]:
+        found: list[Share] = []
+        for stand in self.touched:
+            shares = stand.done()
+            if not shares:  # taken from the book for a leap, but nothing reached it
+                self.book.put(stand.claimant)
+            found += shares
+        found.sort(key=lambda share: (share.key, share.order))
+        return found
+
+    def _next(self) -> _Stand | None:
+        top = self.book.peek(self.rank)
+        if self.live and (top is None or self.live[0][:2] < top[:2]):
+            return heappop(self.live)[2]
+        return self._take() if top is not None else None
+
+    def _take(self) -> _Stand:
+        stand = _Stand(self.book.take(self.rank))
+        self.touched.append(stand)
+        return stand
+
+    def _put(self, stand: _Stand) -> None:
+        claimant = stand.claimant
+        if stand.awarded < claimant.claim:
+            key = key_of(boundary_of(stand.awarded, claimant.claim, self.share), claimant.claim, self.by_claim)
+            heappush(self.live, (key, claimant.waiting[stand.index][0], stand))
+
+    def _leap(self, amount: int) -> int:
+        """Serve at once every step up to the highest key that the amount pays for in full."""
+        while self.book.peek(self.rank) is not None:
+            stand = self._take()
+            self.live.append((0, 0, stand))
+        stands = [entry[2] for entry in self.live]
+        share, by_claim = self.share, self.by_claim
+
+        def cost(key: int) -> int:
+            return sum(
+                max(0, level_of(key, stand.claimant.claim, share, by_claim) - stand.awarded) for stand in stands
+            )
+
+        low, high = -1, SCALE if by_claim else max(stand.claimant.claim for stand in stands)
+        while low < high:  # the greatest key with cost(key) <= amount; cost(-1) is 0
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if cost(middle) <= amount else (low, middle - 1)
+        self.live.clear()
+        for stand in stands:
+            rise = max(0, level_of(low, stand.claimant.claim, share, by_claim) - stand.awarded)
+            stand.give(rise, share, by_claim)
+            amount -= rise
+            self._put(stand)
+        return amount

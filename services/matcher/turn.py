@@ -1,0 +1,183 @@
+"""A turn: what one command or one timer does to a fund, told fact by fact.
+
+`tell` applies a fact and notes it; everything else here is built from it: placing a pledge by the rule, matching all that waits,
+voiding awards, releasing money. A turn remembers which claims opened and which money came free, so that `match` looks at no
+more than that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from heapq import heapify, heappop, heappush
+
+from schemas.values import CLASSES
+from services.matcher.lanes import POOL, Lane
+from services.matcher.rule import Share, share_of_one, share_out
+from services.matcher.state import Award, Case, FactDict, Fund, Pledge
+
+
+class Turn:
+    """One command's or timer's turn.
+
+    Args:
+        fund: the fund whose turn it is.
+        at: the instant, microseconds since 1970.
+        facts: where facts are noted, in order.
+        named: True if each fact names its fund (a tick's entry).
+    """
+
+    def __init__(self, fund: Fund, at: int, facts: list[FactDict], named: bool = False) -> None:
+        self.fund, self.at, self.facts, self.named = fund, at, facts, named
+        self._opened: list[Case] = []
+        self._freed: list[Pledge] = []
+        self._new: set[Pledge] = set()
+
+    def tell(self, fact: FactDict) -> None:
+        """Apply a fact and note it."""
+        if self.named:
+            fact = {"fact": fact["fact"], "fund": self.fund.name, **fact}
+        self.fund.apply(fact, self.at)
+        self.facts.append(fact)
+
+    def claim_opened(self, case: Case) -> None:
+        """Remember that a case has, or has again, a claim that money may go to."""
+        self._opened.append(case)
+
+    def money_freed(self, pledge: Pledge, new: bool = False) -> None:
+        """Remember that a pledge has money to be matched; a new one is told of what must wait."""
+        self._freed.append(pledge)
+        if new:
+            self._new.add(pledge)
+
+    def match(self) -> None:
+        """Match all waiting money that could find a claim since the turn began, in pledge order."""
+        lanes: set[Lane] = set()
+        for case in self._opened:
+            if case.residual:
+                lanes |= {POOL, ("case", case.id), ("need", case.need)}
+        heap: list[tuple[int, int, Pledge, Lane | None]] = []
+        for lane in lanes:
+            self._push_head(heap, lane)
+        single = {pledge.order: pledge for pledge in self._freed}
+        heap += [(order, 0, pledge, None) for order, pledge in single.items()]
+        heapify(heap)
+        while heap:
+            _, _, pledge, lane = heappop(heap)
+            self._place(pledge)
+            if lane is not None and self._lane_has_claims(lane):
+                self._push_head(heap, lane)
+        self._opened.clear()
+        self._freed.clear()
+        self._new.clear()
+
+    def void_pledge(self, pledge: Pledge) -> None:
+        """End a pledge's unsettled awards, newest first, and release all its unpaid money."""
+        for award in reversed(list(pledge.awards.values())):
+            unsettled = award.amount - award.settled
+            if unsettled:
+                self._void(award, unsettled, 0)
+                self.claim_opened(award.case)
+        self.release(pledge)
+
+    def void_case(self, case: Case, excess: int) -> None:
+        """Take money back from a case: newest unsettled awards first, then settled money not yet delivered.
+
+        Args:
+            case: the case, closed or with a lower claim.
+            excess: how much, minor units; at most what is not delivered.
+        """
+        newest = list(reversed(case.awards.values()))
+        parts: dict[str, list[int]] = {}
+        for settled in (0, 1):
+            for award in newest:
+                part = min(excess, award.settled - award.delivered if settled else award.amount - award.settled)
+                if part:
+                    parts.setdefault(award.id, [0, 0])[settled] += part
+                    excess -= part
+        awards = {award.id: award for award in newest}
+        for award_id, (unsettled, settled) in parts.items():
+            award = awards[award_id]
+            self._void(award, unsettled + settled, settled)
+            self.money_freed(award.pledge)
+
+    def release(self, pledge: Pledge) -> None:
+        """Release the unpaid money of a pledge that waits."""
+        unpaid = pledge.waiting - pledge.paid_waiting
+        if unpaid:
+            self.tell({"fact": "released", "pledge": pledge.id, "amount": unpaid})
+
+    def settle(self, pledge: Pledge, amount: int) -> None:
+        """Settle a pledge's awards, oldest first, with paid money that waits."""
+        for award in list(pledge.awards.values()):
+            part = min(amount, award.amount - award.settled)
+            if part:
+                self.tell({"fact": "award_settled", "award": award.id, "amount": part})
+                amount -= part
+                if not amount:
+                    return
+
+    def funded(self, case: Case) -> None:
+        """Tell that an open case's awards have reached its claim."""
+        self.tell({"fact": "case_funded", "case": case.id, "claim": case.claim})
+
+    def _void(self, award: Award, amount: int, settled: int) -> None:
+        self.tell({"fact": "award_voided", "award": award.id, "amount": amount, "settled": settled})
+
+    def _push_head(self, heap: list[tuple[int, int, Pledge, Lane | None]], lane: Lane) -> None:
+        head = self.fund.lanes.head(lane)
+        if head is not None:
+            heappush(heap, (head.order, 1, head, lane))
+
+    def _lane_has_claims(self, lane: Lane) -> bool:
+        kind, name = lane
+        if kind == "case":
+            return self.fund.cases[name].residual > 0
+        book = self.fund.book_of_need(name) if kind == "need" else self.fund.book_of_pool()
+        return book.any_residual()
+
+    def _place(self, pledge: Pledge) -> None:
+        """Run the rule for one pledge: its designation first, then its fallback."""
+        if pledge.waiting:
+            for shares in self._runs(pledge):
+                self._award(pledge, shares)
+            if pledge.fallback == "release" and pledge.designation is not None:
+                self.release(pledge)
+        if pledge in self._new:
+            self._new.remove(pledge)
+            if pledge.waiting:
+                self.tell({"fact": "waiting", "pledge": pledge.id, "amount": pledge.waiting})
+
+    def _runs(self, pledge: Pledge) -> Iterable[list[Share]]:
+        fund = self.fund
+        if pledge.designation is not None:
+            kind, name = pledge.designation
+            if kind == "need":
+                yield share_out(fund.book_of_need(name), pledge.waiting)
+            elif name in fund.cases:
+                policy = fund.policy
+                one = share_of_one(fund.cases[name], pledge.waiting, policy.share, policy.weights == "claim")
+                yield [one] if one else []
+        if pledge.lane == POOL and pledge.waiting:
+            yield share_out(fund.book_of_pool(), pledge.waiting)
+
+    def _award(self, pledge: Pledge, shares: list[Share]) -> None:
+        paid = pledge.paid_waiting
+        for share in shares:
+            case, amount = share.case, share.amount
+            award_id = f"{pledge.id}/{pledge.awards_made + 1}"
+            why = {
+                "class": CLASSES[share.rank],
+                "key": share.key,
+                "before": share.before,
+                "after": share.before + amount,
+                "claim": share.claim,
+            }
+            self.tell(
+                {"fact": "awarded", "award": award_id, "pledge": pledge.id, "case": case.id, "amount": amount, "why": why}
+            )
+            part = min(paid, amount)
+            if part:
+                self.tell({"fact": "award_settled", "award": award_id, "amount": part})
+                paid -= part
+            if not case.residual:
+                self.funded(case)
