@@ -42,6 +42,9 @@ def server_properties(log: Path, port: int, controller_port: int) -> str:
         "share.coordinator.state.topic.num.partitions": 4,
         # A laptop switched off for a fortnight must not make the notifier tell everything again (default: 7 days).
         "offsets.retention.minutes": 525_600,
+        # After a crash the new broker waits until the session of the dead one is over (default: 9 s, told every 2 s).
+        "broker.session.timeout.ms": 5_000,
+        "broker.heartbeat.interval.ms": 1_000,
         # Nobody else is about to join the group.
         "group.initial.rebalance.delay.ms": 0,
         # Two cores, a dozen clients.
@@ -61,6 +64,7 @@ def log4j2_properties(file: Path) -> str:
     """The text of `log4j2.properties`: warnings and milestones to one file of at most 4 × 5 MB."""
     values: dict[str, object] = {
         "status": "error",
+        "shutdownHook": "disable",  # or it ends before Kafka's own, and the end of the log is lost
         "name": "pumasi-kafka",
         "appender.file.type": "RollingFile",
         "appender.file.name": "FILE",

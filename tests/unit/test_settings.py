@@ -1,0 +1,51 @@
+"""Settings: where they come from, what is refused, and that the README can be made from them."""
+
+import pytest
+
+from services.errors import SettingError
+from services.settings import Settings, as_markdown, as_rows, load
+
+
+def test_defaults_are_the_contracts(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load()
+    assert (settings.kafka, settings.kafka_port, settings.http_port, settings.partitions) == (None, 9092, 8080, 4)
+    assert settings.kafka_port_asked is None
+
+
+def test_an_option_wins_over_the_variable_and_none_means_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PUMASI_PARTITIONS", "8")
+    monkeypatch.setenv("PUMASI_KAFKA_PORT", "19092")
+    assert load(partitions=None).partitions == 8
+    assert load(partitions=12).partitions == 12
+    assert load().kafka_port_asked == 19092
+
+
+@pytest.mark.parametrize(("given", "kept"), [("", None), (" ", None), ("k1:9092, k2:9092,", "k1:9092,k2:9092"), ("[::1]:9092", "[::1]:9092")])
+def test_bootstrap_servers_are_host_and_port(monkeypatch: pytest.MonkeyPatch, given: str, kept: str | None) -> None:
+    monkeypatch.setenv("PUMASI_KAFKA", given)
+    assert load().kafka == kept
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("KAFKA", "localhost"), ("KAFKA", "k:0"), ("KAFKA", "k:70000"), ("PARTITIONS", "0"), ("HEAP_MB", "2048"), ("LANGUAGE", "fr"),
+     ("TICK_SECONDS", "0"), ("KAFKA_PORT", "http"), ("WEBHOOK_URL", "ftp://example.org")],
+)  # fmt: skip
+def test_what_cannot_be_used_is_named_with_its_value(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(f"PUMASI_{name}", value)
+    with pytest.raises(SettingError) as told:
+        load()
+    assert f"PUMASI_{name}" in told.value.message
+    assert value in told.value.message
+    assert told.value.exit_status == 2
+
+
+def test_a_secret_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PUMASI_WEBHOOK_SECRET", "whsec_abc")
+    assert "whsec_abc" not in repr(load())
+
+
+def test_every_setting_has_a_row_that_explains_it() -> None:
+    assert len(as_rows()) == len(Settings.model_fields)
+    assert all(len(row.meaning) > 20 for row in as_rows())
+    assert "| `PUMASI_TICK_SECONDS` | `60` |" in as_markdown()

@@ -1,0 +1,74 @@
+"""Topics as data: what the contract fixes, and how a cluster's answer becomes findings. The real cluster answers in the last test."""
+
+from dataclasses import replace
+
+import pytest
+
+from services.bus import topics
+from services.bus.kafka import EmbeddedKafka
+from services.bus.topics import Found, State, Topic, plan, wanted_topics
+from services.errors import KafkaUnreachable, TopicsMismatch
+
+BY_NAME = {topic.name: topic for topic in wanted_topics()}
+
+
+def as_wanted(topic: Topic) -> Found:
+    return Found(topic.partitions, {**topic.config, "segment.bytes": "1073741824"})
+
+
+def test_the_contracts_topics_are_all_there() -> None:
+    assert list(BY_NAME) == [
+        f"pumasi.{name}.v1"
+        for name in ("submissions", "commands", "ledger", "checkpoints", "contacts", "notices", "deadletters")
+    ]
+    for kept in (topics.COMMANDS, topics.LEDGER):
+        assert BY_NAME[kept].config["retention.ms"] == "-1"
+        assert BY_NAME[kept].config["cleanup.policy"] == "delete"
+    for compacted in (topics.CHECKPOINTS, topics.CONTACTS):
+        assert BY_NAME[compacted].config["cleanup.policy"] == "compact"
+
+
+@pytest.mark.parametrize(("replication", "in_sync"), [(1, "1"), (2, "1"), (3, "2"), (5, "4")])
+def test_a_write_reaches_all_replicas_but_one(replication: int, in_sync: str) -> None:
+    assert {topic.config["min.insync.replicas"] for topic in wanted_topics(4, replication)} == {in_sync}
+
+
+def test_a_cluster_as_wanted_has_no_finding() -> None:
+    assert {report.state for report in plan(wanted_topics(), {t.name: as_wanted(t) for t in wanted_topics()})} == {State.OK}
+
+
+@pytest.mark.parametrize(
+    ("partitions", "config", "detail"),
+    [(8, {}, "partitions: 8, wanted 4"),
+     (4, {"retention.ms": "604800000"}, "retention.ms: 604800000, wanted -1"),
+     (4, {"max.message.bytes": "1048588"}, "max.message.bytes: 1048588, wanted at least 4194304")],
+)  # fmt: skip
+def test_what_differs_is_said(partitions: int, config: dict[str, str], detail: str) -> None:
+    ledger = BY_NAME[topics.LEDGER]
+    found = replace(as_wanted(ledger), partitions=partitions, config={**ledger.config, **config})
+    (report,) = plan((ledger,), {ledger.name: found})
+    assert (report.state, report.details) == (State.DIFFERS, (detail,))
+
+
+def test_more_room_than_asked_for_is_no_finding() -> None:
+    ledger = BY_NAME[topics.LEDGER]
+    found = replace(as_wanted(ledger), config={**ledger.config, "max.message.bytes": "9999999"})
+    assert plan((ledger,), {ledger.name: found})[0].state is State.OK
+
+
+async def test_no_broker_is_said_plainly() -> None:
+    with pytest.raises(KafkaUnreachable, match="127.0.0.1:1"):
+        await topics.check("127.0.0.1:1")
+
+
+async def test_apply_makes_what_is_missing_once_and_never_alters(kafka: EmbeddedKafka) -> None:
+    await topics.remove(kafka.bootstrap)
+    assert {report.state for report in await topics.check(kafka.bootstrap)} == {State.MISSING}
+    assert {report.state for report in await topics.apply(kafka.bootstrap)} == {State.CREATED}
+    assert {report.state for report in await topics.apply(kafka.bootstrap)} == {State.OK}
+    with pytest.raises(TopicsMismatch, match="partitions: 4, wanted 8"):
+        await topics.ensure(kafka.bootstrap, partitions=8)
+    assert {report.state for report in await topics.check(kafka.bootstrap)} == {State.OK}
+    with pytest.raises(TopicsMismatch, match="refused"):
+        await topics.remove(kafka.bootstrap)
+        await topics.apply(kafka.bootstrap, replication=3)
