@@ -45,45 +45,66 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)
 
     kafka: Servers = Field(
-        None, description="Kafka's bootstrap servers, `host:9092,…`. Unset: the embedded broker, or the one running on `data`."
+        None,
+        description="Kafka's bootstrap servers, `host:9092,…`. Unset: the embedded broker, or the one running on `data`.",
     )
     data: Path = Field(
         Path(".pumasi"), description="Directory for everything kept on this machine: the embedded broker's log, keys."
     )
     kafka_port: Port = Field(
-        9092, description="TCP port of the embedded broker on 127.0.0.1. Taken and not asked for: a free one is chosen. 0: any."
+        9092,
+        description="TCP port of the embedded broker on 127.0.0.1. Taken and not asked for: a free one is chosen. 0: any.",
     )
     http_host: str = Field("127.0.0.1", description="Address the HTTP services listen on. `0.0.0.0`: every interface.")
     http_port: Port = Field(
         8080, description="TCP port of the HTTP services. Taken and not asked for: a free one is chosen. 0: any."
     )
     partitions: int = Field(
-        4, ge=1, le=1024, description="Partitions of each topic, so the most matchers at work at once. Fixed once topics exist."
+        4,
+        ge=1,
+        le=1024,
+        description="Partitions of each topic, so the most matchers at work at once. Fixed once topics exist.",
     )
-    replication: int = Field(1, ge=1, le=32767, description="Replicas of each partition; 3 on a cluster worth its name.")
+    replication: int = Field(
+        1, ge=1, le=32767, description="Replicas of each partition; 3 on a cluster worth its name."
+    )
     tick_seconds: float = Field(
-        60.0, gt=0, le=86400, description="Seconds between two `pumasi.clock.ticked` on a partition: how late a timer may fire."
+        60.0,
+        gt=0,
+        le=86400,
+        description="Seconds between two `pumasi.clock.ticked` on a partition: how late a timer may fire.",
     )
     trust_time: bool = Field(
-        False, description="Take a submission's own `time`, and let ticks follow it (demo, simulation, import). Never in service."
+        False,
+        description="Take a submission's own `time`, and let ticks follow it (demo, simulation, import). Never in service.",
     )
     webhook_url: Annotated[str | None, BeforeValidator(_none_if_blank)] = Field(
-        None, pattern=r"^https?://", description="Where the notifier posts each notice (Standard Webhooks). Unset: no webhook."
+        None,
+        pattern=r"^https?://",
+        description="Where the notifier posts each notice (Standard Webhooks). Unset: no webhook.",
     )
     webhook_secret: Annotated[SecretStr | None, BeforeValidator(_none_if_blank)] = Field(
         None, description="Standard Webhooks signing secret, `whsec_<base64 of 24–64 bytes>`. Needed by `webhook_url`."
     )
     webhook_allow_private: bool = Field(
-        False, description="Let webhooks reach loopback, link-local and private addresses (tests, an internal receiver)."
+        False,
+        description="Let webhooks reach loopback, link-local and private addresses (tests, an internal receiver).",
     )
-    language: Literal["en", "ko", "zh"] = Field("en", description="Language of notices to whom no other language is known.")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severe log line that is written.")
+    language: Literal["en", "ko", "zh"] = Field(
+        "en", description="Language of notices to whom no other language is known."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Least severe log line that is written."
+    )
     transaction_timeout_ms: int = Field(
         60_000, ge=1_000, le=900_000,
         description="Milliseconds after which Kafka aborts a transaction whose matcher went silent; until then readers wait.",
     )  # fmt: skip
     session_timeout_ms: int = Field(
-        10_000, ge=6_000, le=300_000, description="Milliseconds of silence after which a consumer's partitions go to another."
+        10_000,
+        ge=6_000,
+        le=300_000,
+        description="Milliseconds of silence after which a consumer's partitions go to another.",
     )
     heap_mb: int = Field(384, ge=128, le=512, description="MiB of Java heap the embedded broker may use at most.")
 

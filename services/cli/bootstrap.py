@@ -19,6 +19,7 @@ import venv
 from pathlib import Path
 
 LOCKS = {"runtime": ["requirements.lock"], "dev": ["requirements-dev.lock", "requirements.lock"]}
+PIP_OPTIONS = ("--require-hashes", "--no-deps", "--no-input", "--disable-pip-version-check", "--progress-bar", "off")
 LINES_KEPT = 20  # of pip's output, shown when it fails
 
 
@@ -71,9 +72,8 @@ def install(python: Path, lock: Path) -> bool:
     """Install the hashed lock with the user's own pip settings; pip's wall of text becomes one counter."""
     total = len(re.findall(r"^[A-Za-z0-9._-]+==", lock.read_text(), re.MULTILINE))
     say(f"Installing {total} packages from {lock.name}, each checked against its hash …")
-    command = [python, "-m", "pip", "install", "--require-hashes", "--no-deps", "--no-input", "--disable-pip-version-check"]
-    pip = subprocess.Popen([*command, "--progress-bar", "off", "-r", lock], stdout=subprocess.PIPE,
-                           stderr=subprocess.STDOUT, text=True, errors="replace")  # fmt: skip
+    command = [python, "-m", "pip", "install", *PIP_OPTIONS, "-r", lock]
+    pip = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
     seen, kept = 0, []
     assert pip.stdout is not None
     for line in pip.stdout:

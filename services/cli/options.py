@@ -11,7 +11,9 @@ import typer
 if TYPE_CHECKING:
     from services.settings import Settings
 
-Json = Annotated[bool, typer.Option("--json", help="Print results as JSON on standard output, errors as JSON on standard error.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print results as JSON on standard output, errors as JSON on standard error.")
+]
 Kafka = Annotated[
     str | None,
     typer.Option("--kafka", envvar="PUMASI_KAFKA", metavar="HOST:PORT,…",

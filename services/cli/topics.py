@@ -25,7 +25,9 @@ _EXAMPLES = """**Examples**
 
 
 def topics(
-    apply: Annotated[bool, typer.Option("--apply", help="Make the topics that are missing. Never alters one that exists.")] = False,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Make the topics that are missing. Never alters one that exists.")
+    ] = False,
     kafka: options.Kafka = None,
     data: options.Data = None,
     partitions: options.Partitions = None,

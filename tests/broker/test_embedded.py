@@ -70,7 +70,9 @@ async def command(*arguments: str) -> AsyncIterator[tuple[asyncio.subprocess.Pro
         await process.communicate()
 
 
-async def test_what_was_written_is_there_after_a_clean_stop_on_another_port(new_kafka: NewKafka, data_dir: Path) -> None:
+async def test_what_was_written_is_there_after_a_clean_stop_on_another_port(
+    new_kafka: NewKafka, data_dir: Path
+) -> None:
     first = new_kafka()
     before = await first.start()
     assert running_broker(data_dir).bootstrap == before
@@ -177,7 +179,9 @@ async def test_a_directory_of_other_files_is_refused_and_left_alone(new_kafka: N
     assert [entry.name for entry in data_dir.iterdir()] == ["thesis.txt"]
 
 
-async def test_another_clusters_log_is_refused_and_a_format_cut_short_is_redone(new_kafka: NewKafka, data_dir: Path) -> None:
+async def test_another_clusters_log_is_refused_and_a_format_cut_short_is_redone(
+    new_kafka: NewKafka, data_dir: Path
+) -> None:
     (data_dir / "pumasi.json").write_text('{"pumasi": 1, "cluster": "AAAAAAAAAAAAAAAAAAAAAA"}')
     log = data_dir / "kafka" / "log"
     log.mkdir(parents=True)

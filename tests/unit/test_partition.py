@@ -30,4 +30,6 @@ def test_murmur2_agrees_with_aiokafka(data: bytes) -> None:
 @given(st.text(min_size=1, max_size=64), st.integers(1, 64))
 def test_a_fund_goes_where_kafkas_default_partitioner_would_put_it(fund: str, partitions: int) -> None:
     everywhere = list(range(partitions))
-    assert partition_of(fund, partitions) == aiokafka.partitioner.DefaultPartitioner()(fund.encode(), everywhere, everywhere)
+    assert partition_of(fund, partitions) == aiokafka.partitioner.DefaultPartitioner()(
+        fund.encode(), everywhere, everywhere
+    )

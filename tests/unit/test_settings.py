@@ -20,7 +20,9 @@ def test_an_option_wins_over_the_variable_and_none_means_not_given(monkeypatch: 
     assert load().kafka_port_asked == 19092
 
 
-@pytest.mark.parametrize(("given", "kept"), [("", None), (" ", None), ("k1:9092, k2:9092,", "k1:9092,k2:9092"), ("[::1]:9092", "[::1]:9092")])
+@pytest.mark.parametrize(
+    ("given", "kept"), [("", None), (" ", None), ("k1:9092, k2:9092,", "k1:9092,k2:9092"), ("[::1]:9092", "[::1]:9092")]
+)
 def test_bootstrap_servers_are_host_and_port(monkeypatch: pytest.MonkeyPatch, given: str, kept: str | None) -> None:
     monkeypatch.setenv("PUMASI_KAFKA", given)
     assert load().kafka == kept

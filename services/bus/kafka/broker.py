@@ -56,7 +56,9 @@ class EmbeddedKafka:
     It dies with the process that started it, however that ends.
     """
 
-    def __init__(self, data: Path, port: int | None = None, *, heap_mb: int = 384, watcher: Watcher | None = None) -> None:
+    def __init__(
+        self, data: Path, port: int | None = None, *, heap_mb: int = 384, watcher: Watcher | None = None
+    ) -> None:
         self.data = data.absolute()
         self.home = self.data / "kafka"
         self.port_asked, self.heap_mb, self.watcher = port, heap_mb, watcher or _Nobody()
@@ -84,7 +86,9 @@ class EmbeddedKafka:
         except BaseException:
             await self.kill()
             raise
-        write_atomically(self.data / "broker.json", {"bootstrap": self.bootstrap, "pid": self.pid, "cluster": self.cluster})
+        write_atomically(
+            self.data / "broker.json", {"bootstrap": self.bootstrap, "pid": self.pid, "cluster": self.cluster}
+        )
         self.watcher.stage("ready")
         return self.bootstrap
 
@@ -142,8 +146,13 @@ class EmbeddedKafka:
         shutil.rmtree(self.home / "log", ignore_errors=True)  # without meta.properties it holds no data
         properties = self.home / "format.properties"
         properties.write_text(server_properties(draft, DEFAULT_PORT, DEFAULT_PORT + 1))
-        command = self._java("kafka.tools.StorageTool", "format", "-t", self.cluster, "-c", str(properties))
-        done = subprocess.run(command, env=_environment(classpath), capture_output=True, text=True, errors="replace", check=False)
+        # The light compiler alone: this JVM lives for a second.
+        command = self._java(
+            "-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool", "format", "-t", self.cluster, "-c", str(properties)
+        )
+        done = subprocess.run(
+            command, env=_environment(classpath), capture_output=True, text=True, errors="replace", check=False
+        )
         if done.returncode != 0:
             raise BrokerFailed(f"Kafka could not format {draft}: {(done.stderr or done.stdout).strip()[-400:]}")
         properties.unlink()
@@ -193,8 +202,8 @@ class EmbeddedKafka:
             self.pid = int(said.readline() or 0)
         self.bootstrap = f"{HOST}:{port}"
 
-    def _java(self, main: str, *arguments: str) -> list[str]:
-        return [str(find_java()), *jvm_options(self.home, self.heap_mb), main, *arguments]
+    def _java(self, *arguments: str) -> list[str]:
+        return [str(find_java()), *jvm_options(self.home, self.heap_mb), *arguments]
 
     async def _until_it_answers(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
@@ -204,7 +213,9 @@ class EmbeddedKafka:
                     raise _port_taken(int(self.bootstrap.rpartition(":")[2]))
                 raise self._failed("the Kafka broker ended while it started")
             if time.monotonic() > deadline:
-                raise self._failed(f"the Kafka broker did not answer at {self.bootstrap} within {START_TIMEOUT_S:.0f} s")
+                raise self._failed(
+                    f"the Kafka broker did not answer at {self.bootstrap} within {START_TIMEOUT_S:.0f} s"
+                )
             await asyncio.sleep(POLL_S)
 
     def _failed(self, what: str) -> BrokerFailed:

@@ -93,7 +93,7 @@ def jvm_options(home: Path, heap_mb: int) -> list[str]:
     return [
         f"-Xmx{heap_mb}m",
         "-Xms64m",
-        "-XX:+UseSerialGC",  # measured: starts sooner than G1 and serves as well on two cores
+        "-XX:+UseSerialGC",  # measured: starts as fast as G1, with fewer threads and less memory
         "-XX:MaxDirectMemorySize=64m",
         "-Djdk.nio.maxCachedBufferSize=262144",
         "-XX:+ExitOnOutOfMemoryError",  # a broker that limps is worse than one that is started again

@@ -29,7 +29,9 @@ def main(lifeline: int, grace_s: float, command: list[str]) -> int:
     asked: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda received, _frame: asked.append(received))
-    jvm = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=2, close_fds=False, preexec_fn=die_with_guard(os.getpid()))
+    jvm = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=2, close_fds=False, preexec_fn=die_with_guard(os.getpid())
+    )
     print(jvm.pid, flush=True)
     os.close(1)  # the reader sees the end of this message
     while jvm.poll() is None:

@@ -11,7 +11,7 @@ from jgo.env import LockFile
 from jgo.maven import MavenContext
 
 KAFKA = "org.apache.kafka:kafka_2.13:4.3.1"
-LOGGING = "org.apache.logging.log4j:log4j-slf4j-impl:2.25.4"  # Kafka logs through slf4j 1.7; its pom leaves the binding to us
+LOGGING = "org.apache.logging.log4j:log4j-slf4j-impl:2.25.4"  # from slf4j 1.7; Kafka's pom leaves the binding to us
 LOCK = Path(__file__).with_name("kafka.lock.toml")
 
 
