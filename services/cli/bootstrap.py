@@ -29,7 +29,7 @@ def main(checkout: Path, kind: str) -> int:
         wait_for(lock)
         if is_current(checkout, kind):  # the other one did it
             return 0
-        return set_up(checkout, kind)
+        return set_up(checkout, kind, lock.fileno())
 
 
 def wait_for(lock) -> None:
@@ -50,7 +50,7 @@ def has_python(home: Path) -> bool:
     return os.access(home / "bin" / "python", os.X_OK)
 
 
-def set_up(checkout: Path, kind: str) -> int:
+def set_up(checkout: Path, kind: str, held: int) -> int:
     began, home, lock = time.monotonic(), checkout / ".venv", checkout / LOCKS[kind][0]
     whole = (home / "requirements.lock").exists() and has_python(home)
     say(f"Setting up Pumasi in {home} (once; Python {sys.version.split()[0]})")
@@ -59,7 +59,7 @@ def set_up(checkout: Path, kind: str) -> int:
         venv.create(home, symlinks=True, with_pip=True)
     for name in LOCKS["dev"]:
         (home / name).unlink(missing_ok=True)
-    if not install(home / "bin" / "python", lock):
+    if not install(home / "bin" / "python", lock, held):
         return 1
     link_project(home, checkout)
     for name in LOCKS[kind]:  # the stamps, last
@@ -68,12 +68,17 @@ def set_up(checkout: Path, kind: str) -> int:
     return 0
 
 
-def install(python: Path, lock: Path) -> bool:
-    """Install the hashed lock with the user's own pip settings; pip's wall of text becomes one counter."""
+def install(python: Path, lock: Path, held: int) -> bool:
+    """Install the hashed lock with the user's own pip settings; pip's wall of text becomes one counter.
+
+    pip inherits the file lock `held`: if this process is killed, the next ./run waits until pip has ended too.
+    """
     total = len(re.findall(r"^[A-Za-z0-9._-]+==", lock.read_text(), re.MULTILINE))
     say(f"Installing {total} packages from {lock.name}, each checked against its hash …")
     command = [python, "-m", "pip", "install", *PIP_OPTIONS, "-r", lock]
-    pip = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    pip = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", pass_fds=[held]
+    )
     seen, kept = 0, []
     assert pip.stdout is not None
     for line in pip.stdout:

@@ -2,7 +2,6 @@
 
 import sys
 import threading
-import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -25,7 +24,7 @@ class BrokerProgress:
 
     def __init__(self, quiet: bool = False) -> None:
         self.console = Console(stderr=True, quiet=quiet)
-        self._began, self._quarter, self._lock = time.monotonic(), 0, threading.Lock()
+        self._quarter, self._lock = -1, threading.Lock()
         self._bars: Progress | None = None
         self._task = None
 
@@ -52,17 +51,12 @@ class BrokerProgress:
             self.console.print(f"{_STAGES[name]} …")
 
     def download(self, fetched: int, total: int, received: int) -> None:
-        megabytes = received / 1e6
         if self._bars:
-            text = f"Downloading Apache Kafka: {fetched} of {total} jars, {megabytes:.0f} MB"
+            text = f"Downloading Apache Kafka: {fetched} of {total} jars, {received / 1e6:.0f} MB"
             self._bars.update(self._task, description=text, completed=fetched, total=total)
             return
-        with self._lock:
+        with self._lock:  # a log gets a line at the start and at each quarter
             quarter = fetched * _QUARTERS // total
-            if quarter > self._quarter or (received and not self._quarter and fetched == 0 and self._first()):
+            if quarter > self._quarter:
                 self._quarter = quarter
                 self.console.print(f"Downloading Apache Kafka (about {_DOWNLOAD_MB} MB): {fetched} of {total} jars")
-
-    def _first(self) -> bool:
-        first, self._said = not getattr(self, "_said", False), True
-        return first

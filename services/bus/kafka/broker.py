@@ -68,6 +68,7 @@ class EmbeddedKafka:
         self._lock = DirectoryLock(self.data)
         self._guard: subprocess.Popen[bytes] | None = None
         self._lifeline = -1
+        self._abandoned = False
 
     # ---- the life
 
@@ -81,7 +82,7 @@ class EmbeddedKafka:
         self.cluster = await asyncio.to_thread(claim, self.data)
         await asyncio.to_thread(self._lock.acquire)
         try:
-            classpath = await asyncio.to_thread(self._prepare)
+            classpath = await self._prepared()
             await self._start_on_some_port(classpath)
         except BaseException:
             await self.kill()
@@ -126,10 +127,25 @@ class EmbeddedKafka:
 
     # ---- the steps
 
+    async def _prepared(self) -> str:
+        """`_prepare` in a thread. A cancelled start waits for it to notice, so nothing works on a directory no longer locked."""
+        preparing = asyncio.create_task(asyncio.to_thread(self._prepare))
+        try:
+            return await asyncio.shield(preparing)
+        except asyncio.CancelledError:
+            self._abandoned = True
+            await asyncio.wait({preparing})
+            raise
+
+    def _on_download(self, fetched: int, total: int, received: int) -> None:
+        if self._abandoned:
+            raise InterruptedError("the start was cancelled")
+        self.watcher.download(fetched, total, received)
+
     def _prepare(self) -> str:
         """Everything before the JVM: the class path, the directory, the format. Blocks."""
         self.watcher.stage("download")
-        classpath = os.pathsep.join(map(str, ensure_jars(self.watcher.download)))
+        classpath = os.pathsep.join(map(str, ensure_jars(self._on_download)))
         shutil.rmtree(self.home / "tmp", ignore_errors=True)  # native libraries of a broker that was killed
         (self.home / "tmp").mkdir(parents=True)
         (self.home / "log4j2.properties").write_text(log4j2_properties(self.home / "kafka.log"))
