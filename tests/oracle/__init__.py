@@ -1,0 +1,1 @@
+"""A second, naive matcher, written from the contract alone, to hold the real one against."""
