@@ -134,7 +134,7 @@ class EmbeddedKafka:
             return await asyncio.shield(preparing)
         except asyncio.CancelledError:
             self._abandoned = True
-            await asyncio.wait({preparing})
+            await asyncio.gather(preparing, return_exceptions=True)  # what it says of its end is of no interest
             raise
 
     def _on_download(self, fetched: int, total: int, received: int) -> None:
