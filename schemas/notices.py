@@ -1,0 +1,129 @@
+"""Notices: what was told to whom, when, through what, with what outcome. The value on `pumasi.notices.v1`.
+
+`Tidings` is what is to be told, a pure function of the ledger; `Notice` adds what came of telling it. Both name people by pseudonym
+only, and never two people: a donor's notice holds no case, beneficiary or voucher; a go-between's holds no pledge or donor. What
+was promised, settled and delivered stands in fields of its own and is never added up. There is no free text: the words are made from
+these fields where they are shown, in the reader's language.
+
+The `id` is derived from the entry and the recipient, so a notice told twice (a crash, another owner of the partition) has one id both
+times, and a receiver can drop the second. It is the CloudEvent's `ce_id` and the webhook's `webhook-id`.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from schemas.values import Amount, Class, Currency, Id, Model, Need, PledgeRef, Pseudonym, Sum, Thanks, Time
+
+NOTICE_TYPE = "pumasi.notice.told"
+
+Role = Literal["donor", "go-between", "beneficiary"]
+DonorKind = Literal["matched", "payment-due", "settled", "delivered", "thanks", "released", "refunded"]
+CaseKind = Literal["opened", "progress", "delivered"]
+Kind = Literal[
+    "matched", "payment-due", "settled", "delivered", "thanks", "released", "refunded", "opened", "progress"
+]
+Reason = Literal["least-served", "least-served-of-need", "chosen"]
+Channel = Literal["terminal", "webhook", "none"]
+NoticeOutcome = Literal["delivered", "failed", "gave-up", "suppressed"]
+Percent = Literal[25, 50, 75, 100]
+
+
+class Match(Model):
+    """Where a part of a pledge went: to `cases` needs of one kind, one class, for one reason. Never which."""
+
+    need: Annotated[Need, Field(description="The kind of need")]
+    class_: Annotated[Class, Field(alias="class", description="The class in which the need was served")]
+    why: Annotated[
+        Reason,
+        Field(
+            description="`least-served`: of its class; `least-served-of-need`: of its class and the need the donor designated; "
+            "`chosen`: the very case the donor designated"
+        ),
+    ]
+    cases: Annotated[int, Field(ge=1, description="How many needs")]
+    amount: Annotated[Amount, Field(description="Promised to them by this entry")]
+
+
+class Tidings(Model):
+    """What one entry of the ledger has to say to one person, about one pledge or one case.
+
+    To a donor, amounts are of this entry and this pledge alone, except in `payment-due`. To a go-between, amounts are the case's so
+    far; only in `delivered` is `delivered` this entry's. All are in the fund's minor units, except `face_due`.
+    """
+
+    id: Annotated[Id, Field(description="The same whenever this is told; see `notice_id`")]
+    kind: Annotated[Kind, Field(description="What is told")]
+    to: Annotated[Pseudonym, Field(description="Who is told")]
+    role: Annotated[Role, Field(description="As what; `beneficiary` where a case has no go-between")]
+    fund: Id
+    currency: Annotated[Currency, Field(description="The fund's")]
+    entry: Annotated[str, Field(pattern=r"^[0-9]+-[1-9][0-9]*$", description="The entry told of: `<partition>-<seq>`")]
+    at: Annotated[Time, Field(description="The entry's time: when it happened")]
+    case: Annotated[Id | None, Field(description="Never to a donor")] = None
+    pledge: Annotated[PledgeRef | None, Field(description="Only to its donor; in `thanks` the donor's oldest there")] = None
+    need: Annotated[Need | None, Field(description="The kind of need, where there is one alone")] = None
+    class_: Annotated[Class | None, Field(alias="class", description="In `opened`: the class the case begins in")] = None
+    matches: Annotated[tuple[Match, ...], Field(description="In `matched`: where the money goes and why")] = ()
+    again: Annotated[bool, Field(description="In `matched`: by the same entry the pledge lost an earlier match")] = False
+    percent: Annotated[Percent | None, Field(description="In `progress`: the part of the claim that is promised")] = None
+    claim: Annotated[Sum | None, Field(description="To a go-between: what the case asks for")] = None
+    promised: Annotated[
+        Sum | None, Field(description="In `matched`: matched; in `payment-due`: the whole pledge; in `progress`: awarded")
+    ] = None
+    settled: Annotated[Sum | None, Field(description="Promised money that was paid")] = None
+    delivered: Annotated[Sum | None, Field(description="Paid money that was handed over")] = None
+    released: Annotated[Amount | None, Field(description="Unpaid money the donor need not pay any more")] = None
+    refunded: Annotated[Amount | None, Field(description="Paid money given back")] = None
+    due: Annotated[Amount | None, Field(description="Matched and not yet paid, after this entry")] = None
+    face_due: Annotated[Amount | None, Field(description="`due` in minor units of the pledge's own currency")] = None
+    face_currency: Annotated[Currency | None, Field(description="The pledge's own, if not the fund's")] = None
+    thanks: Annotated[Thanks | None, Field(description="A phrase code or a sealed text, as it was given")] = None
+
+
+class Notice(Tidings):
+    """Tidings that were told, or could not be."""
+
+    told_at: Annotated[Time, Field(description="When it was known what came of it")]
+    channel: Annotated[Channel, Field(description="By which way it was told; `none` if there was none")]
+    outcome: Annotated[
+        NoticeOutcome,
+        Field(
+            description="`delivered`: taken; `failed`: refused, or never sent since it must not be; `gave-up`: out of reach for all "
+            "attempts; `suppressed`: there was no channel"
+        ),
+    ]
+    attempts: Annotated[int, Field(ge=0, description="How often it was tried")]
+
+    def wire(self) -> bytes:
+        """The value as it goes on the topic: JSON without the members that say nothing."""
+        return self.model_dump_json(by_alias=True, exclude_defaults=True).encode()
+
+
+def notice_id(entry: str, fund: str, to: str, role: Role, kind: Kind, about: str) -> str:
+    """The id of a notice, 32 hex digits: the same for the same entry, recipient and matter, whenever and by whomever it is told.
+
+    Args:
+        entry: `<partition>-<seq>`.
+        fund: the fund; a tick's entry speaks of many.
+        to: the recipient's pseudonym.
+        role: as what the recipient is told.
+        kind: the kind of notice.
+        about: the pledge or the case.
+    """
+    return blake2b("\n".join((entry, fund, to, role, kind, about)).encode(), digest_size=16).hexdigest()
+
+
+def notice_headers(notice: Notice, time: str) -> dict[str, str]:
+    """The record's headers: a CloudEvent in binary mode. `time` is RFC 3339, when it was told."""
+    return {
+        "ce_specversion": "1.0",
+        "ce_id": notice.id,
+        "ce_source": "/pumasi/notifier",
+        "ce_type": NOTICE_TYPE,
+        "ce_time": time,
+        "content-type": "application/json",
+    }

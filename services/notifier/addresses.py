@@ -1,0 +1,46 @@
+"""May a webhook go there? Names are resolved here, checked here, and the connection is made to the address that was checked.
+
+A webhook's URL comes from outside; what it names may answer from inside: loopback, a private net, a cloud's metadata service. To check
+a name and then let the client resolve it again would let the second answer differ from the first, so the caller connects to the
+addresses returned.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+
+_NAT64 = IPv6Network("64:ff9b::/96")
+Address = IPv4Address | IPv6Address
+
+
+class AddressRefused(Exception):
+    """The name leads to an address that webhooks must not reach. The message names no address."""
+
+
+def is_public(address: Address) -> bool:
+    """Whether an address is on the public internet, also by the IPv4 address that an IPv6 one may carry inside."""
+    if isinstance(address, IPv6Address):
+        inner = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
+        if address in _NAT64:
+            inner.append(IPv4Address(int(address) & 0xFFFFFFFF))
+        if any(carried is not None and not is_public(carried) for carried in inner):
+            return False
+        if address.ipv4_mapped is not None:
+            return True
+    return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
+
+
+async def resolve(host: str, port: int, allow_private: bool) -> list[str]:
+    """The addresses of a host, in the order the system prefers.
+
+    Raises:
+        OSError: if the name has none.
+        AddressRefused: if one of them is not public, unless `allow_private`.
+    """
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = list(dict.fromkeys(str(info[4][0]) for info in found))
+    if not allow_private and not all(is_public(ip_address(address)) for address in addresses):
+        raise AddressRefused("the webhook's host has a loopback, link-local, private or multicast address")
+    return addresses

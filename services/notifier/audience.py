@@ -1,0 +1,213 @@
+"""Who hears what. Pure: entries of one partition in, tidings out.
+
+Donors hear what becomes of their own pledge; go-betweens (a case's vouchers, or the beneficiary where there is none) what becomes of
+the case. One command gives one person at most one notice of a kind about a pledge or case, sums added up; so facts are taken in whole
+before anybody is told. Nobody learns who anybody is: a donor's tidings have no case, a go-between's no pledge.
+
+What is told once (a payment due, a threshold passed) is remembered by the fold itself, so a silent replay ends in the state in which
+nothing already told is told again.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from schemas.notices import Kind, Match, Role, Tidings, notice_id
+from schemas.times import datetime_of, parse
+from services.notifier.standing import Award, Case, FactDict, Happened, Pledge, Standing
+
+
+class _Word(NamedTuple):
+    """Tidings before they are made out: who, what, about which pledge or case, and the fields that differ."""
+
+    to: str
+    role: Role
+    kind: Kind
+    about: str
+    fields: dict[str, Any]
+
+
+class Audience:
+    """Everybody who hears of one partition."""
+
+    def __init__(self, partition: int) -> None:
+        self._partition = partition
+        self._funds: dict[str, Standing] = {}
+        self._parts: list[FactDict] = []
+
+    def hear(self, entry: dict[str, Any], silent: bool = False) -> list[Tidings]:
+        """Take in the next entry; who is to be told what.
+
+        Args:
+            entry: a ledger entry's value (`schemas.ledger.Entry`) as plain data.
+            silent: True in a replay: remember, tell nobody.
+
+        Returns:
+            Tidings, in a fixed order. Those of a command with several entries come with its last.
+
+        Raises:
+            KeyError: if a fact speaks of what no fact before it made.
+        """
+        self._parts += entry["facts"]
+        if entry.get("more"):
+            return []
+        facts, self._parts = self._parts, []
+        told: list[Tidings] = []
+        for fund, happened in self._take_in(entry["fund"], facts):
+            words = list(_words(fund, happened))
+            if words and not silent:
+                at = datetime_of(parse(entry["at"]))
+                name = f"{self._partition}-{entry['seq']}"
+                told += (_made_out(fund, name, at, word) for word in words)
+        return told
+
+    def _take_in(self, fund_of_entry: str | None, facts: Iterable[FactDict]) -> list[tuple[Standing, Happened]]:
+        happened: dict[str, tuple[Standing, Happened]] = {}
+        for fact in facts:
+            name = fact.get("fund") or fund_of_entry
+            if name is None:
+                continue  # an unreadable command: nobody's
+            if name not in happened:
+                fund = self._funds.get(name)
+                if fund is None:
+                    fund = self._funds[name] = Standing(name)
+                happened[name] = fund, Happened()
+            fund, so_far = happened[name]
+            fund.apply(fact, so_far)
+        return list(happened.values())
+
+
+def _made_out(fund: Standing, entry: str, at: datetime, word: _Word) -> Tidings:
+    subject = {"pledge": word.about} if word.role == "donor" else {"case": word.about}
+    return Tidings(
+        id=notice_id(entry, fund.name, word.to, word.role, word.kind, word.about),
+        kind=word.kind,
+        to=word.to,
+        role=word.role,
+        fund=fund.name,
+        currency=fund.currency,
+        entry=entry,
+        at=at,
+        **subject,
+        **word.fields,
+    )
+
+
+def _words(fund: Standing, happened: Happened) -> Iterator[_Word]:
+    """All that an entry has to say about one fund, in the order in which a story is told."""
+    yield from _opened(happened)
+    yield from _matched(fund, happened)
+    yield from _settled(happened)
+    yield from _progress(happened)
+    yield from _delivered(happened)
+    yield from _thanks(happened)
+    yield from _given_back(happened)
+
+
+# ---- go-betweens ------------------------------------------------------------------------------------------------------
+
+
+def _to_go_betweens(case: Case, kind: Kind, **fields: Any) -> Iterator[_Word]:
+    role: Role = "go-between" if case.vouchers else "beneficiary"
+    for person in case.vouchers or (case.beneficiary,):
+        yield _Word(person, role, kind, case.id, {"need": case.need, "claim": case.claim, **fields})
+
+
+def _opened(happened: Happened) -> Iterator[_Word]:
+    for case in happened.opened:
+        yield from _to_go_betweens(case, "opened", class_=case.class_)
+
+
+def _progress(happened: Happened) -> Iterator[_Word]:
+    for case in happened.moved:
+        level = case.level()
+        if case.open and level > case.told:
+            case.told = level
+            sums = {"promised": case.awarded, "settled": case.settled, "delivered": case.delivered}
+            yield from _to_go_betweens(case, "progress", percent=level, **sums)
+
+
+# ---- donors -----------------------------------------------------------------------------------------------------------
+
+
+def _to_donor(pledge: Pledge, kind: Kind, **fields: Any) -> _Word:
+    return _Word(pledge.donor, "donor", kind, pledge.id, fields)
+
+
+def _matched(fund: Standing, happened: Happened) -> Iterator[_Word]:
+    of_pledge: defaultdict[Pledge, list[tuple[Award, str]]] = defaultdict(list)
+    for award, rank in happened.matched.values():
+        if award.amount:  # not voided again within the entry
+            of_pledge[award.pledge].append((award, rank))
+    for pledge, awards in of_pledge.items():
+        promised = sum(award.amount for award, _ in awards)
+        fields = {"promised": promised, "matches": _matches(awards), "again": pledge in happened.voided}
+        needs = {award.case.need for award, _ in awards}
+        if len(needs) == 1:
+            fields["need"] = needs.pop()
+        due = _due(fund, pledge)
+        yield _to_donor(pledge, "matched", **fields, **(due if pledge.due_told else {}))
+        if due and not pledge.due_told:
+            pledge.due_told = True
+            yield _to_donor(pledge, "payment-due", promised=pledge.amount, **due)
+
+
+def _matches(awards: list[tuple[Award, str]]) -> tuple[Match, ...]:
+    sums: dict[tuple[str, str, str], list[int]] = {}
+    for award, rank in awards:
+        total = sums.setdefault((award.case.need, rank, _why(award)), [0, 0])
+        total[0] += 1
+        total[1] += award.amount
+    return tuple(
+        Match(need=need, class_=rank, why=why, cases=cases, amount=amount)
+        for (need, rank, why), (cases, amount) in sums.items()
+    )
+
+
+def _why(award: Award) -> str:
+    wish = award.pledge.designation
+    if wish.get("case") == award.case.id:
+        return "chosen"
+    return "least-served-of-need" if wish.get("need") == award.case.need else "least-served"
+
+
+def _due(fund: Standing, pledge: Pledge) -> dict[str, Any]:
+    if not pledge.unpaid:
+        return {}
+    if pledge.currency == fund.currency:
+        return {"due": pledge.unpaid}
+    return {"due": pledge.unpaid, "face_due": pledge.face_due(fund.currency), "face_currency": pledge.currency}
+
+
+def _settled(happened: Happened) -> Iterator[_Word]:
+    for pledge, amount in happened.settled.items():
+        if amount > 0:
+            yield _to_donor(pledge, "settled", settled=amount)
+
+
+def _delivered(happened: Happened) -> Iterator[_Word]:
+    for case, amount in happened.delivered.items():
+        yield from _to_go_betweens(case, "delivered", delivered=amount)
+    for pledge, amount in happened.paid_out.items():
+        needs = happened.needs_met[pledge]
+        yield _to_donor(pledge, "delivered", delivered=amount, **({"need": next(iter(needs))} if len(needs) == 1 else {}))
+
+
+def _thanks(happened: Happened) -> Iterator[_Word]:
+    """Thanks go once to each donor with money in the case, however many pledges it came from."""
+    for case, thanks in happened.thanked:
+        oldest: dict[str, Pledge] = {}
+        for award in case.awards.values():
+            oldest.setdefault(award.pledge.donor, award.pledge)
+        for pledge in oldest.values():
+            yield _to_donor(pledge, "thanks", thanks=thanks, need=case.need)
+
+
+def _given_back(happened: Happened) -> Iterator[_Word]:
+    for pledge, amount in happened.released.items():
+        yield _to_donor(pledge, "released", released=amount)
+    for pledge, amount in happened.refunded.items():
+        yield _to_donor(pledge, "refunded", refunded=amount)
