@@ -242,11 +242,11 @@ class Oracle:
         self.check()
         return name, time, [fact for _, fact in self.facts]
 
-    def tell(self, fund: Fund | str, fact: str, **members: Any) -> None:
+    def tell(self, where: Fund | str, fact: str, /, **members: Any) -> None:
         """§5 Facts: they stand in the order in which they happen. (`class_` and `from_` are words of Python's.)"""
         self.facts.append(
             (
-                fund if isinstance(fund, str) else fund.id,
+                where if isinstance(where, str) else where.id,
                 {"fact": fact, **{k.rstrip("_"): v for k, v in members.items()}},
             )
         )
@@ -618,7 +618,7 @@ class Oracle:
     def rate_quoted(self, fund: Fund, data: Any) -> None:
         if data.currency == fund.policy.currency:
             raise _Rejection("currency_fixed")
-        if data.currency in fund.rates and Fraction(fund.rates[data.currency]) == Fraction(data.rate):
+        if fund.rates.get(data.currency) == data.rate:  # Reading: the same text; "7.1" after "7.10" is told as a new rate
             raise _Duplicate
         fund.rates[data.currency] = data.rate
         self.tell(fund, "rate_quoted", currency=data.currency, rate=data.rate)
