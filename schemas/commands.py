@@ -11,6 +11,7 @@ from typing import Annotated, NamedTuple
 from pydantic import Field
 
 from schemas.values import (
+    AMOUNT_MAX,
     Access,
     Amount,
     AmountOrZero,
@@ -32,7 +33,6 @@ from schemas.values import (
     Thanks,
     Time,
     Weights,
-    AMOUNT_MAX,
 )
 
 TICK = "pumasi.clock.ticked"
@@ -48,11 +48,15 @@ class FundConfigured(CommandData):
     """Opens a fund, or restates its policy; the currency never changes."""
 
     currency: Currency
-    rule: Rule = "urgency-waterfill/1"
+    rule: Annotated[Rule, Field(description="The matching rule")] = "urgency-waterfill/1"
     share: Annotated[int, Field(ge=1, le=AMOUNT_MAX, description="Step of the water-fill, minor units")] = 10000
-    weights: Weights = "equal"
+    weights: Annotated[Weights, Field(description="What is levelled within a class: amounts, or parts of claims")] = (
+        "equal"
+    )
     ageing_days: Annotated[int, Field(ge=0, le=36500, description="Days of waiting per class raised; 0: never")] = 7
-    deadline_hours: Annotated[int, Field(ge=0, le=876_000, description="Hours before needed_by that raise a class")] = 72
+    deadline_hours: Annotated[int, Field(ge=0, le=876_000, description="Hours before needed_by that raise a class")] = (
+        72
+    )
     vouchers_required: Annotated[int, Field(ge=0, le=1000, description="Distinct vouchers that open a case")] = 1
 
 
@@ -61,14 +65,14 @@ class CaseSubmitted(CommandData):
 
     case: Id
     beneficiary: Pseudonym
-    need: Need
-    route: Route
+    need: Annotated[Need, Field(description="What kind of care is needed")]
+    route: Annotated[Route, Field(description="By which way the care is to be had")]
     goal: Amount
     own_contribution: AmountOrZero = 0
-    priority: Priority
-    needed_by: Time | None = None
-    recurrence: Recurrence | None = None
-    access: Access | None = None
+    priority: Annotated[Priority, Field(description="Urgency as submitted, in FHIR's words, least urgent first")]
+    needed_by: Annotated[Time | None, Field(description="When it will be too late")] = None
+    recurrence: Annotated[Recurrence | None, Field(description="If it comes again: how often")] = None
+    access: Annotated[Access | None, Field(description="For reporting refusals; never for eligibility")] = None
 
 
 class CaseVouched(CommandData):
@@ -82,9 +86,9 @@ class CaseAmended(CommandData):
     """Absolute restatements of a case, never deltas; what is left out stays."""
 
     case: Id
-    goal: Amount | None = None
-    priority: Priority | None = None
-    needed_by: Time | None = None
+    goal: Annotated[Amount | None, Field(description="The new goal, in the fund's minor units")] = None
+    priority: Annotated[Priority | None, Field(description="The new urgency")] = None
+    needed_by: Annotated[Time | None, Field(description="When it will be too late")] = None
 
 
 class CaseDelivered(CommandData):
@@ -106,7 +110,7 @@ class CaseClosed(CommandData):
     """The need has ended."""
 
     case: Id
-    outcome: Outcome = "completed"
+    outcome: Annotated[Outcome, Field(description="How the need ended")] = "completed"
 
 
 class PledgeMade(CommandData):
@@ -116,10 +120,10 @@ class PledgeMade(CommandData):
     donor: Pseudonym
     amount: Amount
     currency: Currency
-    designation: Designation | None = None
-    fallback: Fallback = "pool"
-    expires_at: Time | None = None
-    recurrence: Recurrence | None = None
+    designation: Annotated[Designation | None, Field(description="What the donor wants it to go to")] = None
+    fallback: Annotated[Fallback, Field(description="Where money goes that the designation can't place")] = "pool"
+    expires_at: Annotated[Time | None, Field(description="When the unpaid part of the promise ends")] = None
+    recurrence: Annotated[Recurrence | None, Field(description="If it comes again: how often")] = None
 
 
 class PledgeWithdrawn(CommandData):

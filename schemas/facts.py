@@ -6,11 +6,12 @@ State is a fold over facts, so a fact carries all that the fold needs. Amounts a
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Union
 
 from pydantic import Field
 
 from schemas.values import (
+    AMOUNT_MAX,
     Access,
     Amount,
     AmountOrZero,
@@ -31,6 +32,7 @@ from schemas.values import (
     Route,
     Rule,
     Sum,
+    SumAboveZero,
     Thanks,
     Time,
     Weights,
@@ -59,70 +61,86 @@ class Why(Model):
     money around this award; `claim` is the claimant's claim.
     """
 
-    class_: Annotated[Class, Field(alias="class")]
-    key: Sum
-    before: Sum
-    after: Sum
-    claim: Sum
+    class_: Annotated[Class, Field(alias="class", description="The claimant's class, least urgent first")]
+    key: Annotated[
+        int, Field(ge=0, description="The boundary in minor units, or in 10^-12 of the claim: the least goes first")
+    ]
+    before: Annotated[int, Field(ge=0, description="The claimant's awarded money before, minor units")]
+    after: Annotated[int, Field(ge=0, description="The claimant's awarded money after, minor units")]
+    claim: Annotated[int, Field(ge=0, description="The claimant's claim, minor units")]
 
 
 class FundConfigured(Fact):
+    """A fund was opened, or its policy restated."""
+
     fact: Literal["fund_configured"]
     currency: Currency
-    rule: Rule
-    share: int
-    weights: Weights
-    ageing_days: int
-    deadline_hours: int
-    vouchers_required: int
+    rule: Annotated[Rule, Field(description="The matching rule")]
+    share: Annotated[int, Field(ge=1, le=AMOUNT_MAX, description="Step of the water-fill, minor units")]
+    weights: Annotated[Weights, Field(description="What is levelled within a class: amounts, or parts of claims")]
+    ageing_days: Annotated[int, Field(ge=0, le=36500, description="Days of waiting per class raised; 0: never")]
+    deadline_hours: Annotated[int, Field(ge=0, le=876_000, description="Hours before needed_by that raise a class")]
+    vouchers_required: Annotated[int, Field(ge=0, le=1000, description="Distinct vouchers that open a case")]
 
 
 class CaseSubmitted(Fact):
+    """A need was told of; it gets no money before it opens."""
+
     fact: Literal["case_submitted"]
     case: Id
     beneficiary: Pseudonym
-    need: Need
-    route: Route
+    need: Annotated[Need, Field(description="What kind of care is needed")]
+    route: Annotated[Route, Field(description="By which way the care is to be had")]
     goal: Amount
     own_contribution: AmountOrZero
-    priority: Priority
+    priority: Annotated[Priority, Field(description="Urgency as submitted, in FHIR's words, least urgent first")]
     needed_by: Annotated[Time | None, Field(description="*added*, if given")] = None
     recurrence: Annotated[Recurrence | None, Field(description="*added*, if given")] = None
     access: Annotated[Access | None, Field(description="*added*, if given")] = None
 
 
 class CaseVouched(Fact):
+    """Somebody known vouched that the need is real."""
+
     fact: Literal["case_vouched"]
     case: Id
     voucher: Pseudonym
 
 
 class CaseOpened(Fact):
+    """A case may be given money from now on."""
+
     fact: Literal["case_opened"]
     case: Id
     claim: Sum
-    class_: Annotated[Class, Field(alias="class")]
+    class_: Annotated[Class, Field(alias="class", description="The effective class, least urgent first")]
 
 
 class CaseEscalated(Fact):
+    """A case changed its class: by age, by its deadline, or since the fund's policy changed."""
+
     fact: Literal["case_escalated"]
     case: Id
-    from_: Annotated[Class, Field(alias="from")]
-    to: Class
-    why: Literal["age", "deadline", "policy"]
+    from_: Annotated[Class, Field(alias="from", description="The class before")]
+    to: Annotated[Class, Field(description="The class from now on")]
+    why: Annotated[Literal["age", "deadline", "policy"], Field(description="What changed the class")]
 
 
 class CaseAmended(Fact):
+    """A case's goal, priority or time was restated."""
+
     fact: Literal["case_amended"]
     case: Id
     claim: Sum
-    class_: Annotated[Class, Field(alias="class")]
+    class_: Annotated[Class, Field(alias="class", description="The effective class, least urgent first")]
     goal: Annotated[Amount | None, Field(description="*added*: the new goal, if it changed")] = None
     priority: Annotated[Priority | None, Field(description="*added*: the new priority, if it changed")] = None
     needed_by: Annotated[Time | None, Field(description="*added*: the new time, if it changed")] = None
 
 
 class CaseRenewed(Fact):
+    """A new period of a recurring case began; its claim grew by its goal."""
+
     fact: Literal["case_renewed"]
     case: Id
     claim: Sum
@@ -131,6 +149,8 @@ class CaseRenewed(Fact):
 
 
 class CaseDelivered(Fact):
+    """Money was handed over for care."""
+
     fact: Literal["case_delivered"]
     case: Id
     delivery: Id
@@ -138,24 +158,32 @@ class CaseDelivered(Fact):
 
 
 class CaseThanked(Fact):
+    """Thanks were given, to be relayed to the donors."""
+
     fact: Literal["case_thanked"]
     case: Id
     thanks: Thanks
 
 
 class CaseClosed(Fact):
+    """A need ended; what was not delivered goes back to its pledges."""
+
     fact: Literal["case_closed"]
     case: Id
-    outcome: Outcome
+    outcome: Annotated[Outcome, Field(description="How the need ended")]
 
 
 class CaseFunded(Fact):
+    """The awards of a case have reached its claim."""
+
     fact: Literal["case_funded"]
     case: Id
     claim: Sum
 
 
 class PledgeAccepted(Fact):
+    """A donor's promise was taken in."""
+
     fact: Literal["pledge_accepted"]
     pledge: Id
     donor: Pseudonym
@@ -170,17 +198,21 @@ class PledgeAccepted(Fact):
 
 
 class PledgeInstalment(Fact):
+    """A recurring pledge gave its next instalment, a pledge of its own."""
+
     fact: Literal["pledge_instalment"]
     pledge: PledgeRef
     donor: Pseudonym
     amount: Annotated[Sum | None, Field(description="null while there is no rate")]
     face: Amount
     currency: Currency
-    rate: Rate | None
-    of: Id
+    rate: Annotated[Rate | None, Field(description="The rate at acceptance; null while there is none")]
+    of: Annotated[Id, Field(description="The recurring pledge it is an instalment of")]
 
 
 class PledgeRaised(Fact):
+    """A pledge grew: paid beyond its amount, or valued at last by a rate."""
+
     fact: Literal["pledge_raised"]
     pledge: PledgeRef
     amount: Annotated[Sum, Field(description="By how much: an excess paid, or the whole once its rate is known")]
@@ -188,52 +220,68 @@ class PledgeRaised(Fact):
 
 
 class PledgeWithdrawn(Fact):
+    """A donor took back what was not yet paid."""
+
     fact: Literal["pledge_withdrawn"]
     pledge: PledgeRef
 
 
 class PledgeExpired(Fact):
+    """A pledge's time came; what was not yet paid is released."""
+
     fact: Literal["pledge_expired"]
     pledge: PledgeRef
 
 
 class PledgeSettled(Fact):
+    """Nothing of a pledge is unpaid any more."""
+
     fact: Literal["pledge_settled"]
     pledge: PledgeRef
 
 
 class Awarded(Fact):
+    """A part of a pledge was matched to a case."""
+
     fact: Literal["awarded"]
     award: AwardId
     pledge: PledgeRef
     case: Id
-    amount: Amount
-    why: Why
+    amount: SumAboveZero
+    why: Annotated[Why, Field(description="What decided this award")]
 
 
 class AwardSettled(Fact):
+    """Money received covers this part of an award."""
+
     fact: Literal["award_settled"]
     award: AwardId
-    amount: Amount
+    amount: SumAboveZero
 
 
 class AwardVoided(Fact):
+    """This part of an award is no more; its money goes back to its pledge."""
+
     fact: Literal["award_voided"]
     award: AwardId
-    amount: Amount
+    amount: SumAboveZero
     settled: Annotated[Sum, Field(description="The part of `amount` that was settled")]
 
 
 class Waiting(Fact):
+    """What of a new pledge found no claim, and waits."""
+
     fact: Literal["waiting"]
     pledge: PledgeRef
-    amount: Amount
+    amount: SumAboveZero
 
 
 class Released(Fact):
+    """Unpaid money given back to the donor: the promise over this part has ended."""
+
     fact: Literal["released"]
     pledge: PledgeRef
-    amount: Amount
+    amount: SumAboveZero
 
 
 class PaymentReceived(Fact):
@@ -247,6 +295,8 @@ class PaymentReceived(Fact):
 
 
 class PaymentFailed(Fact):
+    """A payment did not come; the pledge's unpaid part ends."""
+
     fact: Literal["payment_failed"]
     pledge: PledgeRef
     payment: Id
@@ -254,6 +304,8 @@ class PaymentFailed(Fact):
 
 
 class Refunded(Fact):
+    """Paid money that waited was given back."""
+
     fact: Literal["refunded"]
     pledge: PledgeRef
     payment: Id
@@ -261,18 +313,24 @@ class Refunded(Fact):
 
 
 class RateQuoted(Fact):
+    """What one unit of a currency is worth in the fund's, from now on."""
+
     fact: Literal["rate_quoted"]
     currency: Currency
     rate: Rate
 
 
 class Duplicate(Fact):
+    """The command was said before; it changes nothing."""
+
     fact: Literal["duplicate"]
 
 
 class Rejected(Fact):
+    """The command may not be; it changes nothing."""
+
     fact: Literal["rejected"]
-    code: RejectionCode
+    code: Annotated[RejectionCode, Field(description="Why the command was refused")]
     detail: Annotated[str, Field(max_length=512, description="What was wrong and where; ids only, never free text")]
 
 
@@ -281,3 +339,6 @@ FACTS: dict[str, type[Fact]] = {
     for model in Fact.__subclasses__()
 }
 """The index of facts: name → model."""
+
+AnyFact = Annotated[Union[tuple(FACTS.values())], Field(discriminator="fact")]  # noqa: UP007 - made from the index
+"""Any of them, told apart by `fact`."""

@@ -12,9 +12,9 @@ from hashlib import blake2b
 from typing import Annotated, Any
 
 import msgspec
-from pydantic import Field, SerializeAsAny
+from pydantic import Field
 
-from schemas.facts import FACTS, Fact
+from schemas.facts import AnyFact
 from schemas.values import Id, Model, Time
 
 ENTRY_TYPE = "pumasi.ledger.entry"
@@ -32,8 +32,8 @@ encode = msgspec.json.encode
 class Cause(Model):
     """The command an entry answers."""
 
-    id: Annotated[str | None, Field(description="The command's `ce_id`; null if it could not be read")]
-    type: Annotated[str | None, Field(description="The command's `ce_type`; null if it could not be read")]
+    id: Annotated[str | None, Field(max_length=256, description="The command's `ce_id`; null if it could not be read")]
+    type: Annotated[str | None, Field(max_length=64, description="The command's `ce_type`; null if it is not known")]
     offset: Annotated[int, Field(ge=0, description="The command's offset in its partition")]
 
 
@@ -43,8 +43,8 @@ class Entry(Model):
     seq: Annotated[int, Field(ge=1, description="Per partition, from 1, without a gap")]
     fund: Annotated[Id | None, Field(description="null for a tick and for an unreadable record")]
     at: Annotated[Time, Field(description="The fund's time (for a tick: the partition's) after the command")]
-    cause: Cause
-    facts: tuple[SerializeAsAny[Fact], ...]
+    cause: Annotated[Cause, Field(description="The command that this entry answers")]
+    facts: Annotated[tuple[AnyFact, ...], Field(description="In the order in which they happened")]
     more: Annotated[bool, Field(description="true on all but the last entry of one command")] = False
     hash: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="BLAKE2b-256 of previous hash and this value")]
 
@@ -55,9 +55,7 @@ class Entry(Model):
         Raises:
             ValueError: if the bytes are not an entry of this contract.
         """
-        raw = msgspec.json.decode(value)
-        facts = tuple(FACTS[fact["fact"]].model_validate_json(encode(fact)) for fact in raw.pop("facts"))
-        return cls.model_validate_json(encode({**raw, "facts": []})).model_copy(update={"facts": facts})
+        return cls.model_validate_json(value)
 
 
 def link(previous: bytes, body: bytes) -> tuple[bytes, bytes]:

@@ -19,7 +19,7 @@ PERIOD_PATTERN = r"^P[1-9][0-9]{0,3}[DWMY]$"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _RFC3339 = re.compile(
-    r"^(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:[Zz]|([+-])(\d\d):(\d\d))$", re.ASCII
+    r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
 )
 
 
@@ -51,7 +51,7 @@ def parse(text: str) -> int:
     Raises:
         ValueError: if the text is not an RFC 3339 date-time with an offset.
     """
-    match = _RFC3339.match(text)
+    match = _RFC3339.fullmatch(text)  # `$` alone would let a newline through
     if not match:
         raise ValueError("not an RFC 3339 time with an offset")
     year, month, day, hour, minute, second, fraction, sign, off_hour, off_minute = match.groups()

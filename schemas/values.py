@@ -1,7 +1,8 @@
 """The small words of the contract: ids, amounts, currencies, times, periods, classes.
 
 Money is an integer in the currency's minor unit, never a float. Times are UTC to the microsecond; on the wire RFC 3339 with `Z`.
-Every value has a limit, so that no record can grow without bound and every sum of amounts stays an exact JSON number.
+Every value that comes from outside has a limit, so that no record can grow without bound. Sums (of payments, of periods, of money
+converted) have none above: an honest one never nears 2**53, but an entry that tells of an absurd one must still be readable.
 """
 
 from __future__ import annotations
@@ -47,18 +48,30 @@ def _utc(moment: datetime) -> datetime:
 
 Id = Annotated[str, Field(pattern=ID_PATTERN, description="1–64 characters of [A-Za-z0-9._~-]")]
 Pseudonym = Annotated[str, Field(pattern=ID_PATTERN, description="Pseudonym of a person (keyed hash of the contact)")]
-PledgeRef = Annotated[str, Field(pattern=PLEDGE_PATTERN, description="A pledge's id, or `<pledge>#<n>` for its n-th instalment")]
+PledgeRef = Annotated[
+    str, Field(pattern=PLEDGE_PATTERN, description="A pledge's id, or `<pledge>#<n>` for its n-th instalment")
+]
 Amount = Annotated[int, Field(ge=1, le=AMOUNT_MAX, description="Money in the currency's minor unit, above zero")]
-AmountOrZero = Annotated[int, Field(ge=0, le=AMOUNT_MAX, description="Money in the currency's minor unit, zero or more")]
+AmountOrZero = Annotated[
+    int, Field(ge=0, le=AMOUNT_MAX, description="Money in the currency's minor unit, zero or more")
+]
 Sum = Annotated[int, Field(ge=0, description="A sum of money in the fund's minor units")]
+SumAboveZero = Annotated[int, Field(ge=1, description="A sum of money in the fund's minor units, above zero")]
 Currency = Annotated[
-    str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217 code"), AfterValidator(_known_currency)
+    str,
+    Field(
+        pattern=r"^[A-Z]{3}$",
+        description="ISO 4217 code of a currency with minor units",
+        json_schema_extra={"enum": sorted(DIGITS)},  # type: ignore[dict-item]  # a list of strings is JSON
+    ),
+    AfterValidator(_known_currency),
 ]
 Rate = Annotated[
     str,
     Field(
         pattern=r"^(0|[1-9][0-9]{0,11})(\.[0-9]{1,12})?$",
         description="Decimal string above zero: the fund's currency for one unit of the other, in major units",
+        json_schema_extra={"not": {"pattern": "^[0.]*$"}},
     ),
     AfterValidator(_above_zero),
 ]
@@ -69,9 +82,7 @@ Time = Annotated[
     WithJsonSchema({"type": "string", "format": "date-time", "description": "RFC 3339, UTC"}),
 ]
 Period = Annotated[str, Field(pattern=PERIOD_PATTERN, description="`P<n>D`, `P<n>W`, `P<n>M` or `P<n>Y`")]
-Code = Annotated[
-    str, Field(pattern=r"^[A-Za-z0-9._~-]{1,64}$", description="A reason as a code; never free text")
-]
+Code = Annotated[str, Field(pattern=r"^[A-Za-z0-9._~-]{1,64}$", description="A reason as a code; never free text")]
 Thanks = Annotated[
     str,
     Field(
@@ -100,21 +111,30 @@ class Recurrence(Model):
     """
 
     every: Period
-    times: Annotated[int, Field(ge=1, le=100_000, description="Periods in all, the first included")] | None = None
+    times: Annotated[int | None, Field(ge=1, le=100_000, description="Periods in all, the first included")] = None
 
 
 class Access(Model):
     """Where care was sought and under which papers; for reporting refusals, never for eligibility."""
 
     province: Annotated[str, Field(pattern=r"^[A-Z]{2}-[A-Z0-9]{1,3}$", description="ISO 3166-2 code")]
-    status: AccessStatus
+    status: Annotated[AccessStatus, Field(description="Which papers the person had")]
 
 
 class Designation(Model):
     """What a donor wants the pledge to go to: exactly one of a case or a kind of need."""
 
-    case: Id | None = None
-    need: Need | None = None
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"required": ["case"], "properties": {"case": {"type": "string"}, "need": {"type": "null"}}},
+                {"required": ["need"], "properties": {"need": {"type": "string"}, "case": {"type": "null"}}},
+            ]
+        }
+    )
+
+    case: Annotated[Id | None, Field(description="The case it must go to")] = None
+    need: Annotated[Need | None, Field(description="The kind of need it must go to")] = None
 
     def model_post_init(self, _context: object) -> None:
         """Hold the one-of rule.

@@ -1,0 +1,135 @@
+"""The JSON Schema files of `json/`, made from the models so that the two can't tell different stories.
+
+One file a shape, JSON Schema 2020-12, each whole in itself (`$defs` inside), named by what stands in `ce_type` or in `fact`. `$id` is
+a name, not an address: nothing has to be fetched to check a record. What a schema can't say the models still hold: that amounts are
+written without a fraction (`1.0` is an integer to JSON Schema and none to us), and that a submission names its person once.
+
+Usage: `python -m schemas.generate` writes, `python -m schemas.generate --check` compares and ends with 1 if a file is not as generated.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
+
+from schemas.commands import COMMANDS
+from schemas.facts import FACTS
+from schemas.ledger import ENTRY_TYPE, Entry
+from schemas.notices import NOTICE_TYPE, Notice
+from schemas.submissions import SUBMISSIONS
+
+HERE = Path(__file__).parent
+JSON = HERE / "json"
+VERSION = "v1"
+
+
+class Shape(NamedTuple):
+    """One thing that may stand on the bus.
+
+    Attributes:
+        group: the folder: commands, submissions, facts, notices, ledger.
+        name: the file's name: a `ce_type`, or a fact's name.
+        model: the model.
+    """
+
+    group: str
+    name: str
+    model: type[BaseModel]
+
+
+def shapes() -> Iterator[Shape]:
+    """Every shape of the contract, in a stable order."""
+    yield from (Shape("commands", name, model) for name, model in COMMANDS.items())
+    yield from (Shape("submissions", name, model) for name, model in SUBMISSIONS.items())
+    yield from (Shape("facts", name, model) for name, model in FACTS.items())
+    yield Shape("ledger", ENTRY_TYPE, Entry)
+    yield Shape("notices", NOTICE_TYPE, Notice)
+
+
+class _Dialect(GenerateJsonSchema):
+    """Pydantic's generator, less the titles it makes up from field names, plus a word on constants."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+    def literal_schema(self, schema: core_schema.LiteralSchema) -> JsonSchemaValue:
+        made = super().literal_schema(schema)
+        if "const" in made:
+            made["description"] = "Which shape this is"
+        return made
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        made = super().nullable_schema(schema)
+        if described := next((part["description"] for part in made.get("anyOf", ()) if "description" in part), None):
+            made["description"] = described  # a reader of the field sees it without looking into its branches
+        return made
+
+
+def schema_of(shape: Shape) -> dict[str, Any]:
+    """The shape's JSON Schema."""
+    made = shape.model.model_json_schema(schema_generator=_Dialect, by_alias=True)
+    made.pop("title", None)
+    description = " ".join(made.pop("description", "").split())
+    return {
+        "$schema": GenerateJsonSchema.schema_dialect,
+        "$id": f"urn:pumasi:{VERSION}:{shape.group}:{shape.name}",
+        "title": shape.name,
+        "description": description,
+        **made,
+    }
+
+
+def files() -> dict[Path, str]:
+    """Every file of `json/` and its text."""
+    return {
+        JSON / shape.group / f"{shape.name}.json": json.dumps(schema_of(shape), indent=2, ensure_ascii=False) + "\n"
+        for shape in shapes()
+    }
+
+
+def differences() -> list[str]:
+    """What is not as generated, one line each; files that no shape explains, too."""
+    wanted = files()
+    found = {path: path.read_text("utf-8") for path in JSON.rglob("*.json")}
+    lines = [f"{path.relative_to(HERE)}: missing" for path in wanted.keys() - found.keys()]
+    lines += [f"{path.relative_to(HERE)}: no such shape" for path in found.keys() - wanted.keys()]
+    differing = [path for path in wanted.keys() & found.keys() if wanted[path] != found[path]]
+    lines += [f"{path.relative_to(HERE)}: not as generated" for path in differing]
+    return sorted(lines)
+
+
+def write() -> None:
+    """Bring `json/` to what the models say, leftovers removed."""
+    wanted = files()
+    for path in set(JSON.rglob("*.json")) - wanted.keys():
+        path.unlink()
+    for path, text in wanted.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+
+
+def main(arguments: list[str]) -> int:
+    """Write, or compare with `--check`; the exit status."""
+    if arguments not in ([], ["--check"]):
+        print("usage: python -m schemas.generate [--check]", file=sys.stderr)
+        return 2
+    if not arguments:
+        write()
+        return 0
+    lines = differences()
+    for line in lines:
+        print(line, file=sys.stderr)
+    if lines:
+        print("Bring them up to date with: python -m schemas.generate", file=sys.stderr)
+    return 1 if lines else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
