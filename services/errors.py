@@ -2,7 +2,8 @@
 
     PumasiError                    abstract
     ├── UsageError        usage                   a wrong option, argument or combination of them    (exit 2)
-    │   └── SettingError  invalid_setting         a setting that can't be used                       (exit 2)
+    │   ├── SettingError  invalid_setting         a setting that can't be used                       (exit 2)
+    │   └── ScenarioInvalid invalid_scenario      a story's file that can't be read, or isn't there  (exit 2)
     ├── BrokerError                abstract: the embedded broker
     │   ├── PortTaken             port_taken              the port asked for has another listener
     │   ├── DataDirForeign        data_dir_foreign        not a directory that Pumasi made
@@ -10,6 +11,7 @@
     │   ├── BrokerFailed          broker_failed           the JVM ended or never answered
     │   ├── JavaMissing           java_missing            no Java >= 17
     │   └── JarsUnavailable       jars_unavailable        Kafka's jars can't be had, or aren't the locked ones
+    ├── ServiceFailed     service_failed          a service of `pumasi up` ends whenever it is started
     ├── KafkaUnreachable  kafka_unreachable       no broker answers where one was expected
     ├── TopicsMismatch    topics_mismatch         topics are missing, or not as the contract says
     ├── UnreadableRecord  unreadable              a record that can't be read; it goes to dead letters
@@ -62,6 +64,12 @@ class SettingError(UsageError):
     code = "invalid_setting"
 
 
+class ScenarioInvalid(UsageError):
+    """A story can't be played: its file says what the contract doesn't know, or there is none of that name."""
+
+    code = "invalid_scenario"
+
+
 class BrokerError(PumasiError):
     """The embedded broker can't be had."""
 
@@ -102,6 +110,12 @@ class JarsUnavailable(BrokerError):
     """A jar of the lock can't be downloaded, or its SHA-256 isn't the locked one."""
 
     code = "jars_unavailable"
+
+
+class ServiceFailed(PumasiError):
+    """A service ends whenever it is started; starting it again won't help."""
+
+    code = "service_failed"
 
 
 class KafkaUnreachable(PumasiError):
