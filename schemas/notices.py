@@ -59,7 +59,7 @@ class Tidings(Model):
     kind: Annotated[Kind, Field(description="What is told")]
     to: Annotated[Pseudonym, Field(description="Who is told")]
     role: Annotated[Role, Field(description="As what; `beneficiary` where a case has no go-between")]
-    fund: Id
+    fund: Annotated[Id, Field(description="The fund it happened in")]
     currency: Annotated[Currency, Field(description="The fund's")]
     entry: Annotated[str, Field(pattern=r"^[0-9]+-[1-9][0-9]*$", description="The entry told of: `<partition>-<seq>`")]
     at: Annotated[Time, Field(description="The entry's time: when it happened")]

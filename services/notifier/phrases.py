@@ -54,7 +54,7 @@ KO: Final[dict[str, str]] = {
     "donor/thanks": "{thanks}",
     "donor/released": "약정에서 풀린 금액: {released}. 내지 않으셔도 됩니다. 마음을 내 주셔서 고맙습니다.",
     "donor/refunded": "내셨던 돈을 돌려드렸습니다: {refunded}.",
-    "case/opened": "사례 {case} 접수되었습니다. {need}({class_}), 필요한 금액 {claim}. 도움이 모이는 대로 알려 드리겠습니다.",
+    "case/opened": "사례 {case} 모금이 시작되었습니다. {need}({class_}), 필요한 금액 {claim}. 도움이 모이는 대로 알려 드리겠습니다.",
     "case/progress": "사례 {case}({need}): 필요한 {claim} 중 {percent} % 약정되었습니다. 지금까지 들어온 돈: {settled}.",
     "case/progress-100": "사례 {case}({need}): 필요한 {claim} 모두 약정되었습니다. 지금까지 들어온 돈: {settled}.",
     "case/delivered": "사례 {case}({need}): {delivered} 전해졌습니다.",

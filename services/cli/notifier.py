@@ -1,0 +1,165 @@
+"""`pumasi notifier`: tells people what the ledger says, until it is told to stop."""
+
+import asyncio
+import json
+import logging
+import signal
+import sys
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from services.cli import options
+
+if TYPE_CHECKING:
+    from services.notifier.telling import View
+    from services.notifier.webhook import Webhook
+    from services.settings import Settings
+
+
+def register(app: typer.Typer) -> None:
+    app.command("notifier", epilog=_EXAMPLES)(notifier)
+
+
+_EXAMPLES = """**Examples**
+
+- `pumasi notifier`: on the broker that runs on `.pumasi`; a line a notice
+- `pumasi notifier --json`: prints `{"ready": "notifier"}`, then each notice as a line of JSON, once it is told
+- `PUMASI_WEBHOOK_SECRET=whsec_… pumasi notifier --quiet --webhook-url https://hooks.example.org/pumasi`: a signed webhook, nothing else
+"""
+
+
+def notifier(
+    kafka: options.Kafka = None,
+    data: options.Data = None,
+    webhook_url: Annotated[
+        str | None,
+        typer.Option("--webhook-url", envvar="PUMASI_WEBHOOK_URL", metavar="URL",
+                     help="Where each notice is posted, signed with PUMASI_WEBHOOK_SECRET.  [default: nowhere]"),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no notices; without a webhook nobody is told.")] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Tell donors and go-betweens what becomes of pledges and cases, until Ctrl-C or SIGTERM.
+
+    Reads the ledger as the group pumasi-notifier and records each notice on pumasi.notices.v1. The first start tells everything
+    from the ledger's beginning; later ones go on where telling ended. After a crash some notices come again, under the same
+    ids. Waits for Kafka if it isn't there. A partition whose ledger does not hold is stopped; the exit status then is 1.
+    """
+    from services.settings import load
+
+    settings = load(kafka=kafka, data=data, webhook_url=webhook_url)
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    for noisy in ("aiokafka", "httpx", "httpcore"):  # what matters of their troubles is said by whoever called
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)
+    if asyncio.run(_run(settings, quiet, as_json)):
+        raise typer.Exit(1)
+
+
+async def _run(settings: "Settings", quiet: bool, as_json: bool) -> bool:
+    """True if a partition had to be stopped."""
+    from services.bus.publisher import Publisher
+    from services.bus.topics import NOTICES
+    from services.notifier.app import Notifier
+    from services.notifier.telling import Teller
+
+    stopping = _stop_on_signals()
+    screen = _Screen(as_json)
+    async with AsyncExitStack() as stack:
+        webhook = await _webhook(settings, stack)
+        bootstrap = await _wait_for_kafka(settings, stopping, screen)
+        if bootstrap is None:
+            return False
+        publisher = Publisher(lambda: bootstrap, [NOTICES], "pumasi-notifier", told=logging.getLogger("pumasi.notifier").debug)
+        publisher.start()
+        stack.push_async_callback(publisher.stop)
+        service = Notifier(bootstrap, settings, Teller(publisher, webhook, _view(quiet, as_json), settings.language), screen.tell)
+        await service.start()
+        try:
+            await asyncio.wait({stopping, service.failed}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await service.stop()
+        if service.failed.done():
+            await service.failed
+    screen.tell("ended")
+    return bool(service.stopped)
+
+
+async def _webhook(settings: "Settings", stack: AsyncExitStack) -> "Webhook | None":
+    if settings.webhook_url is None:
+        return None
+    from services.notifier.webhook import Webhook
+
+    secret = settings.webhook_secret.get_secret_value() if settings.webhook_secret else None
+    webhook = Webhook(settings.webhook_url, secret, allow_private=settings.webhook_allow_private)
+    await stack.enter_async_context(webhook)
+    await webhook.check()
+    return webhook
+
+
+def _view(quiet: bool, as_json: bool) -> "View":
+    from rich.console import Console
+
+    from services.notifier import screen
+
+    if quiet:
+        return screen.quiet()
+    return screen.json_lines() if as_json else screen.pretty(Console(highlight=False))
+
+
+async def _wait_for_kafka(settings: "Settings", stopping: "asyncio.Future[None]", screen: "_Screen") -> str | None:
+    """Where Kafka answers and has the topics; None if told to stop before."""
+    from services.bus import topics
+    from services.errors import KafkaUnreachable, TopicsMismatch
+
+    while not stopping.done():
+        try:
+            bootstrap = options.bootstrap_of(settings)
+            found = {report.topic.name: report.state for report in await topics.check(bootstrap)}
+            missing = [name for name in (topics.LEDGER, topics.NOTICES) if found[name] is topics.State.MISSING]
+            if not missing:
+                return bootstrap
+            raise TopicsMismatch(
+                f"{', '.join(missing)} missing at {bootstrap}", hint="Make the topics with `pumasi topics --apply`."
+            )
+        except (KafkaUnreachable, TopicsMismatch) as error:
+            screen.tell("waiting", why=f"{error.message}. {error.hint or ''}".strip())
+            await asyncio.wait({stopping}, timeout=1.0)
+    return None
+
+
+class _Screen:
+    """What is said beside the notices: on standard error, but for the ready line of --json. Failures are in the log."""
+
+    def __init__(self, as_json: bool) -> None:
+        self._as_json = as_json
+        self._said: str | None = None
+        self._ready = False
+
+    def tell(self, event: str, **fields: Any) -> None:
+        """Say an event; what was said last is not said again."""
+        if event == "assigned" and not self._ready:
+            self._ready = True
+            if self._as_json:
+                print(json.dumps({"ready": "notifier"}), flush=True)
+        line = _LINES[event](**fields) if event == "waiting" or (event in _LINES and not self._as_json) else None
+        if line and line != self._said:
+            self._said = line
+            print(line, file=sys.stderr, flush=True)
+
+
+_LINES = {
+    "waiting": lambda why: f"Waiting for Kafka: {why}",
+    "assigned": lambda partitions: f"Ready. Telling what happens in partitions {partitions}; Ctrl-C stops.",
+    "taken": lambda partition, seq: f"Partition {partition}: entries up to {seq} were told before." if seq else None,
+    "ended": lambda: "Stopped cleanly.",
+}
+
+
+def _stop_on_signals() -> "asyncio.Future[None]":
+    loop = asyncio.get_running_loop()
+    stopping: asyncio.Future[None] = loop.create_future()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, lambda: stopping.done() or stopping.set_result(None))
+    return stopping

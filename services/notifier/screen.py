@@ -1,0 +1,59 @@
+"""What whoever runs the notifier sees: a line a notice, for people or for programs.
+
+Pseudonyms are shortened on the pretty line: enough to follow one person, not to be copied about. `--json` has them whole.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from rich.console import Console
+from rich.text import Text
+
+from schemas.notices import Notice, Tidings
+from schemas.times import text_of_datetime
+from services.notifier.telling import View
+
+_SHOWN = 8
+_STYLES = {
+    "matched": "cyan", "payment-due": "yellow", "settled": "green", "delivered": "bold green", "thanks": "magenta",
+    "released": "dim", "refunded": "dim", "opened": "blue", "progress": "blue",
+}  # fmt: skip
+
+
+def pretty(console: Console) -> View:
+    """Lines for people: story time, role, pseudonym, words. Shown before telling begins, so a slow webhook holds none back."""
+
+    def coming(tidings: Tidings, text: str) -> None:
+        console.print(_line(tidings, text), soft_wrap=True)
+
+    return View(coming, _nothing, is_channel=True)
+
+
+def json_lines() -> View:
+    """Lines for programs: the notice with its words, once it is known what came of it."""
+
+    def told(notice: Notice, text: str) -> None:
+        data = notice.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        sys.stdout.write(json.dumps({**data, "text": text}, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+
+    return View(_nothing, told, is_channel=True)
+
+
+def quiet() -> View:
+    """No lines."""
+    return View(_nothing, _nothing, is_channel=False)
+
+
+def _nothing(_tidings: Tidings, _text: str) -> None:
+    pass
+
+
+def _line(tidings: Tidings, text: str) -> Text:
+    at = text_of_datetime(tidings.at)[:16].replace("T", " ")
+    name = tidings.to if len(tidings.to) <= _SHOWN else tidings.to[:_SHOWN] + "…"
+    return Text.assemble(
+        (at, "dim"), "  ", f"{tidings.role:<11}  {name:<{_SHOWN + 1}}  ", (text, _STYLES[tidings.kind])
+    )
