@@ -78,6 +78,13 @@ class Settings(BaseSettings):
         False,
         description="Take a submission's own `time`, and let ticks follow it (demo, simulation, import). Never in service.",
     )
+    pseudonym_key: Annotated[SecretStr | None, BeforeValidator(_none_if_blank)] = Field(
+        None,
+        description="base64 of 32 bytes: the key that turns contacts into pseudonyms. Unset: `keys/` in `data`, made on first use.",
+    )
+    notifier_public_key: Annotated[str | None, BeforeValidator(_none_if_blank)] = Field(
+        None, description="base64 of 32 bytes: whom contacts are sealed for. Unset: `keys/` in `data`, made on first use."
+    )
     webhook_url: Annotated[str | None, BeforeValidator(_none_if_blank)] = Field(
         None,
         pattern=r"^https?://",
@@ -139,7 +146,7 @@ def _explain(error: ValidationError, given: dict[str, Any]) -> Iterator[str]:
         name = str(finding["loc"][0]) if finding["loc"] else "settings"
         shown = "--" + name.replace("_", "-") if name in given else PREFIX + name.upper()
         reason = finding["msg"].removeprefix("Value error, ")
-        value = "" if "secret" in name else f" (it is {finding['input']!r})"
+        value = "" if "secret" in name or name.endswith("_key") else f" (it is {finding['input']!r})"
         yield f"{shown}: {reason}{value}"
 
 

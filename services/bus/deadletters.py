@@ -48,6 +48,11 @@ def dead_letter(record: Record, code: str, why: str) -> tuple[bytes | None, byte
     return record.key, without_contacts(record.value), headers
 
 
+def looks_like_contact(text: str) -> bool:
+    """True if a text holds what looks like a mail address, a phone number or a chat handle's URL."""
+    return bool(_TEXTS.search(text))
+
+
 def without_contacts(value: bytes | None) -> bytes | None:
     """The value with contact details removed; the very same bytes if it holds none."""
     if value is None:

@@ -23,6 +23,9 @@ from services.errors import PumasiError
 COMMANDS = (  # in the order of `pumasi --help`
     "kafka",
     "topics",
+    "intake",
+    "matcher",
+    "notifier",
 )
 
 _ABOUT = """Pumasi (품앗이): matches pledges of money to people's needs, over Apache Kafka.

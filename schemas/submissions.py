@@ -1,0 +1,164 @@
+"""Submissions: what outsiders may send. A command, with what the sender may leave out left out.
+
+Every command but the tick of the clock has a submission of the same `ce_type`: outsiders may not move time. Intake turns one into the
+other: it derives the ids that a sender leaves out (`case, pledge, payment, delivery`, where the command creates them), and a pseudonym
+from the `contact` that may stand in place of `beneficiary`, `donor` or `voucher`. A contact in the clear goes over HTTP only; a sealed
+one, with its pseudonym, through either door.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from schemas import commands
+from schemas.values import Id, Model, Pseudonym
+
+Language = Literal["en", "ko", "zh"]
+SealedText = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9+/]{64,8188}={0,2}$",
+        description="base64 of a NaCl sealed box for the notifier's public key; inside, a contact as JSON",
+    ),
+]
+
+
+class Contact(Model):
+    """How a person is reached. It is sealed at intake and never stands on a topic in the clear."""
+
+    address: Annotated[
+        str,
+        Field(
+            min_length=4,
+            max_length=1024,
+            pattern=r"^\s*[A-Za-z][A-Za-z0-9+.-]{0,31}:[^\s\x00-\x1f\x7f]+\s*$",
+            description="An Apprise URL, such as mailto://… or tgram://…",
+        ),
+    ]
+    language: Annotated[Language, Field(description="The language of notices to this person")] = "en"
+
+
+class SealedContact(Model):
+    """The value on the contacts topic; its key is the subject."""
+
+    subject: Pseudonym
+    sealed_contact: SealedText
+
+
+class Missing(NamedTuple):
+    """What is wrong with how a submission names its person: the field, a stable code, a message."""
+
+    field: str
+    code: str
+    message: str
+
+
+def misnamed(person: str, given: Mapping[str, Any]) -> Iterator[Missing]:
+    """What is wrong with how `given` names its person: by a pseudonym or by a contact, exactly one of them.
+
+    Args:
+        person: `beneficiary`, `donor` or `voucher`.
+        given: the submission's members; one that is None counts as left out.
+    """
+    has = {name for name in (person, "contact", "sealed_contact") if given.get(name) is not None}
+    if not has & {person, "contact"}:
+        yield Missing(person, "missing", f"give {person} (a pseudonym), or a contact in its place")
+    if {person, "contact"} <= has:
+        yield Missing("contact", "both_given", f"give either {person} or contact, not both")
+    elif {"contact", "sealed_contact"} <= has:
+        yield Missing("contact", "both_given", f"give either contact, or sealed_contact with {person}")
+
+
+class _NamesPerson(Model):
+    """Base of submissions that tell of a person: by a pseudonym, or by a contact in its place."""
+
+    person: ClassVar[str]
+    contact: Annotated[Contact | None, Field(description="In place of the pseudonym; over HTTP only")] = None
+    sealed_contact: Annotated[SealedText | None, Field(description="With the pseudonym given; through either door")] = (
+        None
+    )
+
+    @model_validator(mode="after")
+    def _one_name(self) -> _NamesPerson:
+        for wrong in misnamed(self.person, self.__dict__):
+            raise PydanticCustomError("misnamed", "{message}", {"field": wrong.field, "message": wrong.message})
+        return self
+
+
+class CaseSubmission(_NamesPerson, commands.CaseSubmitted):
+    """`pumasi.case.submitted`; `case` may be left out."""
+
+    person: ClassVar[str] = "beneficiary"
+    case: Id | None = None  # type: ignore[assignment]  # a submission asks for less than its command
+    beneficiary: Pseudonym | None = None  # type: ignore[assignment]
+
+
+class VouchSubmission(_NamesPerson, commands.CaseVouched):
+    """`pumasi.case.vouched`."""
+
+    person: ClassVar[str] = "voucher"
+    voucher: Pseudonym | None = None  # type: ignore[assignment]
+
+
+class DeliverySubmission(commands.CaseDelivered):
+    """`pumasi.case.delivered`; `delivery` may be left out."""
+
+    delivery: Id | None = None  # type: ignore[assignment]
+
+
+class PledgeSubmission(_NamesPerson, commands.PledgeMade):
+    """`pumasi.pledge.made`; `pledge` may be left out."""
+
+    person: ClassVar[str] = "donor"
+    pledge: Id | None = None  # type: ignore[assignment]
+    donor: Pseudonym | None = None  # type: ignore[assignment]
+
+
+class PaymentSubmission(commands.PaymentReceived):
+    """`pumasi.payment.received`; `payment` may be left out."""
+
+    payment: Id | None = None  # type: ignore[assignment]
+
+
+class PaymentFailureSubmission(commands.PaymentFailed):
+    """`pumasi.payment.failed`; `payment` may be left out."""
+
+    payment: Id | None = None  # type: ignore[assignment]
+
+
+class RefundSubmission(commands.PaymentRefunded):
+    """`pumasi.payment.refunded`; `payment` may be left out."""
+
+    payment: Id | None = None  # type: ignore[assignment]
+
+
+SUBMISSIONS: dict[str, type[commands.CommandData]] = {
+    "pumasi.fund.configured": commands.FundConfigured,
+    "pumasi.case.submitted": CaseSubmission,
+    "pumasi.case.vouched": VouchSubmission,
+    "pumasi.case.amended": commands.CaseAmended,
+    "pumasi.case.delivered": DeliverySubmission,
+    "pumasi.case.thanked": commands.CaseThanked,
+    "pumasi.case.closed": commands.CaseClosed,
+    "pumasi.pledge.made": PledgeSubmission,
+    "pumasi.pledge.withdrawn": commands.PledgeWithdrawn,
+    "pumasi.payment.received": PaymentSubmission,
+    "pumasi.payment.failed": PaymentFailureSubmission,
+    "pumasi.payment.refunded": RefundSubmission,
+    "pumasi.rate.quoted": commands.RateQuoted,
+}
+"""The index of submissions: `ce_type` → model of the data."""
+
+OWN_ID: dict[str, tuple[str, str]] = {
+    "pumasi.case.submitted": ("case", "c-"),
+    "pumasi.case.delivered": ("delivery", "d-"),
+    "pumasi.pledge.made": ("pledge", "p-"),
+    "pumasi.payment.received": ("payment", "y-"),
+    "pumasi.payment.failed": ("payment", "y-"),
+    "pumasi.payment.refunded": ("payment", "y-"),
+}
+"""The id a command creates, which its sender may leave out: `ce_type` → field, and the prefix of a derived one."""

@@ -1,0 +1,243 @@
+"""A producer that tells the truth: a record is published once every in-sync replica has it, or KafkaUnreachable is raised.
+
+aiokafka's idempotent producer retries for ever and keeps what it was given meanwhile. A door can't wait for ever: an attempt has a
+deadline; when it passes, or any send fails, the producer is thrown away with all it still held, and another is started with
+back-off. What was told unreachable may still have arrived: a repeat is safe, since its ids are the same. Order holds among
+records that were told published.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaConnectionError, KafkaError
+
+from services.bus import topics
+from services.bus.topics import MAX_RECORD_BYTES
+from services.errors import KafkaUnreachable, TopicsMismatch
+
+log = logging.getLogger("pumasi.bus")
+
+Headers = Sequence[tuple[str, bytes | None]]
+_BACKOFF_SECONDS = (0.2, 5.0)
+_STOP_SECONDS = 5.0
+
+
+class Outgoing(NamedTuple):
+    """A record to be published; `partition` is always said."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+class Pending(NamedTuple):
+    """Records in line, each with the promise of its place; `producer` holds them."""
+
+    producer: AIOKafkaProducer | None
+    futures: list[asyncio.Future]
+
+
+class Publisher:
+    """One producer, made anew whenever it fails.
+
+    Args:
+        bootstrap: says where Kafka is, asked at every attempt; may raise KafkaUnreachable.
+        needed: topics that must exist.
+        client_id: the name in the broker's logs.
+        deadline_seconds: how long a publication may take before it counts as failed.
+        told: called with a line for people when Kafka comes into reach, or why it isn't; each once.
+    """
+
+    def __init__(
+        self,
+        bootstrap: Callable[[], str],
+        needed: Sequence[str],
+        client_id: str,
+        deadline_seconds: float = 10.0,
+        told: Callable[[str], None] = log.info,
+    ) -> None:
+        self._bootstrap, self._needed, self._client_id = bootstrap, needed, client_id
+        self.deadline_seconds, self._told = deadline_seconds, told
+        self._producer: AIOKafkaProducer | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._counts: dict[str, int] = {}
+        self._said = ""
+        self._wanted = asyncio.Event()
+        self.in_reach = asyncio.Event()
+        """Set while there is a producer that has not failed."""
+        self.why_not = "Kafka has not been reached yet"
+        """Why Kafka is out of reach, while it is."""
+
+    def start(self) -> None:
+        """Begin to connect, and keep at it; `in_reach` tells when."""
+        self._wanted.set()
+        self._keeper = asyncio.create_task(self._keep())
+
+    async def stop(self) -> None:
+        """Finish what is in flight, within seconds, and close."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
+        producer, self._producer = self._producer, None
+        self.in_reach.clear()
+        if producer is not None:
+            await _close(producer, finish=True)
+
+    def partitions(self, topic: str) -> int:
+        """How many partitions a needed topic has.
+
+        Raises:
+            KafkaUnreachable: if Kafka was never reached.
+        """
+        if topic not in self._counts:
+            raise self._unreachable()
+        return self._counts[topic]
+
+    async def enqueue(self, records: Sequence[Outgoing]) -> Pending:
+        """Put records in line, in order; await `confirm` of what this gives.
+
+        Raises:
+            KafkaUnreachable: if there is no producer or its lines stay full; some records may have gone out.
+        """
+        producer = self._producer
+        if producer is None:
+            raise self._unreachable()
+        futures: list[asyncio.Future] = []
+        try:
+            async with asyncio.timeout(self.deadline_seconds):
+                for r in records:
+                    future = await producer.send(r.topic, r.value, r.key, r.partition, headers=list(r.headers))
+                    futures.append(future)
+        except (KafkaError, OSError, TimeoutError) as error:
+            _forget(futures)
+            raise self._lose(producer, error) from error
+        except asyncio.CancelledError:
+            _forget(futures)
+            raise
+        return Pending(producer, futures)
+
+    async def confirm(self, pending: Pending) -> list[int]:
+        """The offsets of records, once every in-sync replica has all of them.
+
+        Raises:
+            KafkaUnreachable: if one was not confirmed in time; the others may have arrived.
+        """
+        producer, futures = pending
+        if not futures:
+            return []
+        done, late = await asyncio.wait(futures, timeout=self.deadline_seconds)
+        failed = [error for future in done if (error := future.exception())]
+        if late or failed:
+            _forget(late)
+            raise self._lose(producer, failed[0] if failed else TimeoutError())
+        offsets = [future.result().offset for future in futures]
+        if min(offsets) < 0:  # the broker had it already and has forgotten where
+            raise self._lose(producer, KafkaConnectionError("no offset"))
+        return offsets
+
+    async def publish(self, records: Sequence[Outgoing]) -> list[int]:
+        """Publish and wait: `enqueue`, then `confirm`.
+
+        Raises:
+            KafkaUnreachable: as they do.
+        """
+        return await self.confirm(await self.enqueue(records))
+
+    # ---- keeping a producer -------------------------------------------------------------------------------------------
+
+    def _lose(self, producer: AIOKafkaProducer | None, error: BaseException) -> KafkaUnreachable:
+        """Throw `producer` away, if it is still the one in use, and have another made."""
+        if producer is not None and producer is self._producer:
+            self._producer = None
+            self.in_reach.clear()
+            self._say_not(f"Kafka did not confirm what was published ({type(error).__name__})")
+            self._wanted.set()
+            closing = asyncio.create_task(_close(producer, finish=False))
+            closing.add_done_callback(lambda task: task.cancelled() or task.exception())
+        return self._unreachable()
+
+    def _unreachable(self) -> KafkaUnreachable:
+        return KafkaUnreachable(self.why_not, hint="Try again in a moment: a repeat is safe.")
+
+    async def _keep(self) -> None:
+        pause = _BACKOFF_SECONDS[0]
+        while True:
+            await self._wanted.wait()
+            try:
+                await self._connect()
+            except (KafkaUnreachable, TopicsMismatch) as error:
+                self._say_not(f"{error.message}. {error.hint or ''}".strip())
+            except (KafkaError, OSError, TimeoutError) as error:
+                self._say_not(f"Kafka does not answer ({type(error).__name__})")
+            except Exception as error:
+                log.exception("connecting to Kafka failed")
+                self._say_not(f"connecting to Kafka failed ({type(error).__name__})")
+            else:
+                pause = _BACKOFF_SECONDS[0]
+                continue
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _BACKOFF_SECONDS[1])
+
+    async def _connect(self) -> None:
+        bootstrap = self._bootstrap()
+        missing = [r.topic.name for r in await topics.check(bootstrap) if r.state is topics.State.MISSING]
+        if missing := [name for name in missing if name in self._needed]:
+            raise TopicsMismatch(
+                f"topics are missing at {bootstrap}: {', '.join(missing)}",
+                hint="Make them with `pumasi topics --apply`.",
+            )
+        producer = AIOKafkaProducer(
+            bootstrap_servers=bootstrap,
+            client_id=self._client_id,
+            enable_idempotence=True,
+            acks="all",
+            max_batch_size=512 * 1024,
+            max_request_size=2 * MAX_RECORD_BYTES,
+            request_timeout_ms=int(self.deadline_seconds * 1000),
+        )
+        try:
+            async with asyncio.timeout(self.deadline_seconds):
+                await producer.start()
+                self._counts = {name: len(await producer.partitions_for(name)) for name in self._needed}
+        except BaseException:
+            await _close(producer, finish=False)
+            raise
+        self._producer = producer
+        self._wanted.clear()
+        self.why_not = ""
+        self.in_reach.set()
+        self._say(f"Kafka is in reach at {bootstrap}")
+
+    def _say_not(self, why: str) -> None:
+        self.why_not = why
+        self._say(why)
+
+    def _say(self, line: str) -> None:
+        if line != self._said:
+            self._said = line
+            self._told(line)
+
+
+def _forget(futures: Sequence[asyncio.Future] | set[asyncio.Future]) -> None:
+    """Nobody awaits these any more; their outcome is no unhandled error."""
+    for future in futures:
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+
+async def _close(producer: AIOKafkaProducer, *, finish: bool) -> None:
+    """Close a producer; without `finish` all that it still holds fails at once instead of being tried for ever."""
+    if not finish:
+        producer._message_accumulator.fail_all(KafkaConnectionError("given up"))
+    try:
+        async with asyncio.timeout(_STOP_SECONDS):
+            await producer.stop()
+    except (KafkaError, OSError, TimeoutError):
+        producer._message_accumulator.fail_all(KafkaConnectionError("given up"))
+        await producer.client.close()

@@ -1,0 +1,120 @@
+"""Reading a topic without a group: all partitions, from the start or near the end, for memories that are rebuilt at each start.
+
+Nothing is committed: where a reader stands is part of its memory. Kafka's troubles are waited out with back-off, and a reader goes on
+where it stood.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
+
+from services.bus.envelope import Record
+from services.errors import KafkaUnreachable
+
+log = logging.getLogger("pumasi.bus")
+
+_BACKOFF_SECONDS = (0.2, 5.0)
+_POLL_MS = 200
+_RECORDS_PER_POLL = 2000
+_START_SECONDS = 15.0
+
+
+@asynccontextmanager
+async def _consumer(bootstrap: str, topic: str, client_id: str) -> AsyncIterator[tuple[AIOKafkaConsumer, list[Any]]]:
+    """A consumer of all partitions of `topic`, and these."""
+    consumer = AIOKafkaConsumer(
+        topic,
+        bootstrap_servers=bootstrap,
+        client_id=client_id,
+        group_id=None,
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=_POLL_MS,
+        max_partition_fetch_bytes=4 << 20,
+    )
+    try:
+        async with asyncio.timeout(_START_SECONDS):
+            await consumer.start()
+        yield consumer, sorted(consumer.assignment())  # without a group it is all partitions
+    finally:
+        await consumer.stop()
+
+
+class Tail:
+    """Follows a topic for ever, from its start; use `run` as a task.
+
+    Args:
+        bootstrap: says where Kafka is, asked at every attempt; may raise KafkaUnreachable.
+        topic: which.
+        client_id: the name in the broker's logs.
+        handle: called with each record, in order of its partition. What it raises is logged and the record passed over.
+    """
+
+    def __init__(
+        self, bootstrap: Callable[[], str], topic: str, client_id: str, handle: Callable[[Record], None]
+    ) -> None:
+        self._bootstrap, self._topic, self._client_id, self._handle = bootstrap, topic, client_id, handle
+        self._next: dict[int, int] = {}
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        pause = _BACKOFF_SECONDS[0]
+        while True:
+            try:
+                async with _consumer(self._bootstrap(), self._topic, self._client_id) as (consumer, places):
+                    for place in places:
+                        consumer.seek(place, self._next.get(place.partition, 0))
+                    while True:
+                        await self._poll(consumer)
+                        pause = _BACKOFF_SECONDS[0]
+            except (KafkaError, KafkaUnreachable, OSError, TimeoutError) as error:
+                log.warning("following %s: %s; trying again", self._topic, type(error).__name__)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _BACKOFF_SECONDS[1])
+
+    async def _poll(self, consumer: AIOKafkaConsumer) -> None:
+        for place, records in (await consumer.getmany(timeout_ms=_POLL_MS, max_records=_RECORDS_PER_POLL)).items():
+            for record in records:
+                try:
+                    self._handle(record)
+                except Exception as error:  # noqa: BLE001  # one bad record must not end the following
+                    log.error(
+                        "%s: partition %d, offset %d passed over (%s)",
+                        self._topic, place.partition, record.offset, type(error).__name__,
+                    )  # fmt: skip
+                self._next[place.partition] = record.offset + 1
+            await asyncio.sleep(0)  # doors come first
+
+
+async def read_last(bootstrap: str, topic: str, client_id: str, last: int, handle: Callable[[Record], None]) -> None:
+    """Hand on the last `last` records of each partition, as far as the topic reached when this began.
+
+    Raises:
+        KafkaUnreachable: if Kafka does not answer.
+    """
+    try:
+        async with _consumer(bootstrap, topic, client_id) as (consumer, places):
+            begins, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
+            for place in places:
+                consumer.seek(place, max(begins[place], ends[place] - last))
+            unread = {place for place in places if begins[place] < ends[place]}
+            while unread:
+                consumer.pause(*(place for place in places if place not in unread))
+                for records in (await consumer.getmany(timeout_ms=_POLL_MS, max_records=_RECORDS_PER_POLL)).values():
+                    for record in records:
+                        handle(record)
+                for place in list(unread):
+                    if await consumer.position(place) >= ends[place]:
+                        unread.discard(place)
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise KafkaUnreachable(
+            f"Kafka does not answer ({type(error).__name__})", hint="Try again in a moment."
+        ) from error

@@ -1,0 +1,101 @@
+"""`pumasi intake`: the doors, until told to stop."""
+
+import asyncio
+import json
+import logging
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import typer
+
+from services.cli import options
+
+if TYPE_CHECKING:
+    from services.settings import Settings
+
+
+def register(app: typer.Typer) -> None:
+    app.command("intake", epilog=_EXAMPLES)(intake)
+
+
+_EXAMPLES = """**Examples**
+
+- `pumasi intake`: for the broker that runs on `.pumasi`, HTTP on port 8080 or a free one
+- `PUMASI_KAFKA=k1:9092 pumasi intake --http-port 8081`: one of several, for that cluster
+- `PUMASI_TRUST_TIME=1 pumasi intake --json`: for a simulation; prints `{"ready": "intake", "http": "…"}`
+"""
+
+
+def intake(
+    kafka: options.Kafka = None,
+    data: options.Data = None,
+    http_port: options.HttpPort = None,
+    as_json: options.Json = False,
+) -> None:
+    """Take submissions over HTTP (`POST /v1/events`) and from `pumasi.submissions.v1`, and publish commands, until Ctrl-C or SIGTERM.
+
+    While Kafka is out of reach HTTP answers 503 and intake keeps trying. As many processes as you like may run; on several machines
+    give all the same PUMASI_PSEUDONYM_KEY and PUMASI_NOTIFIER_PUBLIC_KEY.
+    """
+    from services.settings import load
+
+    settings = load(kafka=kafka, data=data, http_port=http_port)
+    logging.basicConfig(
+        level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
+    )
+    for noisy in ("aiokafka", "uvicorn", "faststream"):
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLogger().level))
+    asyncio.run(_run(settings, as_json))
+
+
+async def _run(settings: "Settings", as_json: bool) -> None:
+    from services.intake.app import Intake
+
+    stopping = asyncio.ensure_future(_signalled())
+    await asyncio.sleep(0)  # let it install its handlers
+    app = Intake(lambda: options.bootstrap_of(settings), settings, told=_tell)
+    try:
+        await app.start()
+        ready = asyncio.create_task(app.ready.wait())
+        ended = asyncio.create_task(app.wait())
+        await asyncio.wait({ready, ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if ready.done():
+            _say_ready(app.http, settings, as_json)
+            await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if ended.done():
+            await ended
+    finally:
+        await app.stop()
+
+
+async def _signalled() -> None:
+    """Return when SIGINT or SIGTERM comes; a second one changes nothing, since the stop is under way."""
+    told = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    await told.wait()
+
+
+def _tell(line: str) -> None:
+    print(f"intake: {line}", file=sys.stderr, flush=True)
+
+
+def _say_ready(http: str, settings: "Settings", as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"ready": "intake", "http": http}), flush=True)
+        return
+    from rich.console import Console
+    from rich.panel import Panel
+
+    moved = not http.endswith(f":{settings.http_port}") and settings.http_port != 0
+    lines = [
+        f"Submissions are taken at [bold green]{http}/v1/events[/]"
+        + (f"  (port {settings.http_port} is taken)" if moved else ""),
+        "and from the topic pumasi.submissions.v1.",
+        f"Keys are kept in {(settings.data / 'keys').absolute()}: back them up.",
+        "Ctrl-C stops it; what is in flight finishes.",
+    ]
+    if settings.trust_time:
+        lines.insert(2, "[bold yellow]The events' own time is trusted[/] (PUMASI_TRUST_TIME=1): for simulations only.")
+    Console().print(Panel("\n".join(lines), title="Pumasi intake", expand=False))

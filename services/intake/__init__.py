@@ -1,0 +1,11 @@
+"""Intake: the doors. What comes from outside is read, checked, completed, stamped and put in its fund's order; contacts are sealed.
+
+http, topic_door    the two doors
+reading             a CloudEvent as it came → `Event`
+admission           `Event` → `Admitted`: the command, complete; or findings for every field
+contacts            pseudonyms and sealed contacts
+desk                one queue for both doors: repeats, time, ticks, publishing
+repeats, receipts   the same answer for the same event; what a sender may ask afterwards
+progress            what became of it, folded from the ledger
+app                 the composition root
+"""

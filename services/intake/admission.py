@@ -1,0 +1,213 @@
+"""Checking and filling in: an `Event` becomes a command, complete; or `InvalidSubmission` says what is wrong with every field.
+
+Pure: no clock, no Kafka. Ids that the sender left out are derived from (`ce_source`, `ce_id`), so a repeat of the event gives the very
+same command: prefix (`c-` case, `p-` pledge, `y-` payment, `d-` delivery), then the first 24 characters of base32 of
+BLAKE2b-120(source NUL id), personalised `pumasi-id`. Findings point into the event in its JSON form, whatever mode it came in, and
+never repeat a value that was sent.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterator, Mapping
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+import msgspec
+from pydantic import ValidationError
+
+from schemas.commands import COMMANDS, CommandData
+from schemas.submissions import OWN_ID, SUBMISSIONS, SealedContact, misnamed
+from schemas.values import ID_PATTERN
+from services.bus.deadletters import looks_like_contact
+from services.errors import Finding, InvalidSubmission
+from services.intake.contacts import Sealer, is_sealed
+from services.intake.reading import Event, Malformed
+
+SOURCE_MAX = 256
+_ID = re.compile(ID_PATTERN)
+_SOURCE = re.compile(r"^[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+$")  # RFC 3986's characters
+_PHONE = re.compile(r"^\d[\d.~-]{6,}\d$")
+_CONTACT_FIELDS = ("contact", "sealed_contact")
+
+_MESSAGES = {
+    "missing": "is needed",
+    "extra_forbidden": "is no field of this event",
+    "string_pattern_mismatch": "is not of the form the contract gives",
+    "literal_error": "is none of the words the contract gives",
+    "int_type": "must be an integer in the currency's minor unit, without quotes or fraction",
+    "greater_than_equal": "is too small",
+    "less_than_equal": "is too large",
+    "timezone_aware": "must be an RFC 3339 time with an offset",
+    "string_too_long": "is too long",
+    "string_too_short": "is too short",
+}
+_NAMES = {"missing": "missing", "extra_forbidden": "unknown_field"}
+
+
+class Admitted(NamedTuple):
+    """A submission that may pass.
+
+    Attributes:
+        id, source, type: of the CloudEvent, kept on the command.
+        time: the sender's own, microseconds since 1970, or None.
+        fund: the fund.
+        value: the command's data, compact JSON without fields that are None.
+        names: the ids it creates or concerns: `{"case": …}`, `{"pledge": …, "payment": …}`.
+        contact: what goes to the contacts topic, if anything.
+        digest: of type and value; equal for an honest repeat, and for nothing else.
+    """
+
+    id: str
+    source: str
+    type: str
+    time: int | None
+    fund: str
+    value: bytes
+    names: dict[str, str]
+    contact: SealedContact | None
+    digest: bytes
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What makes an event one and the same (CloudEvents 1.0): source and id."""
+        return self.source, self.id
+
+
+def admit(event: Event, sealer: Sealer, *, clear_contact: bool, number: int | None = None) -> Admitted:
+    """Check an event and complete it.
+
+    Args:
+        event: as read.
+        sealer: makes pseudonyms and seals contacts.
+        clear_contact: whether this door takes a contact in the clear.
+        number: its place in a batch, for findings.
+
+    Raises:
+        InvalidSubmission: with all that is wrong.
+        Malformed: if the data are not JSON.
+    """
+    findings = list(_attribute_findings(event))
+    submission: CommandData | None = None
+    if event.type in SUBMISSIONS:
+        submission, wrong = _read(event, clear_contact, number)
+        findings += wrong
+    if findings or submission is None:
+        if number is not None:
+            findings = [{**finding, "event": number} for finding in findings]
+        raise InvalidSubmission("the submission breaks the contract; see each finding", findings)
+    return _completed(event, submission, sealer)
+
+
+def derived_id(prefix: str, source: str, event: str) -> str:
+    """The id of what an event creates when its sender gave none; the rule is in the module's text.
+
+    >>> derived_id("p-", "/forms/pledge", "e-1")
+    'p-nall5w4rajips7sqfqs3fmzr'
+    """
+    digest = blake2b(f"{source}\0{event}".encode(), digest_size=15, person=b"pumasi-id")
+    return prefix + base64.b32encode(digest.digest()).decode().lower()
+
+
+def digest_of(kind: str, value: bytes) -> bytes:
+    """What tells a repeat from a conflict: 16 bytes over a command's type and value."""
+    return blake2b(kind.encode() + b"\0" + value, digest_size=16).digest()
+
+
+def names_in(data: Mapping[str, Any]) -> dict[str, str]:
+    """The ids that a command creates or concerns."""
+    return {name: data[name] for name in ("case", "pledge", "payment", "delivery") if data.get(name) is not None}
+
+
+def _attribute_findings(event: Event) -> Iterator[Finding]:
+    if not _ID.match(event.id):
+        yield _finding("/id", "invalid_id", "must be 1–64 characters of [A-Za-z0-9._~-]")
+    if len(event.source) > SOURCE_MAX or not _SOURCE.match(event.source):
+        yield _finding("/source", "invalid_source", f"must be a URI reference of at most {SOURCE_MAX} characters")
+    elif looks_like_contact(event.source) or "@" in event.source:
+        yield _finding("/source", "looks_like_contact", "must name a form or a system, not a person")
+    if event.type not in SUBMISSIONS:
+        yield _finding("/type", "unknown_type", "is no submission of the contract")
+    if event.data is None:
+        yield _finding("/data", "missing", "is needed")
+
+
+def _read(event: Event, clear_contact: bool, number: int | None) -> tuple[CommandData | None, list[Finding]]:
+    if event.data is None:
+        return None, []
+    try:
+        raw = msgspec.json.decode(event.data)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        raise Malformed("data: not JSON", event=number) from None
+    findings: dict[tuple[str, str], Finding] = {}
+    model, submission = SUBMISSIONS[event.type], None
+    try:
+        submission = model.model_validate_json(event.data)
+    except ValidationError as error:
+        for finding in _findings(error):
+            findings[finding["pointer"], finding["code"]] = finding
+    if isinstance(raw, dict):
+        for finding in _person_findings(model, raw, clear_contact):
+            findings.setdefault((finding["pointer"], finding["code"]), finding)
+    return submission, list(findings.values())
+
+
+def _findings(error: ValidationError) -> Iterator[Finding]:
+    """Pydantic's findings, without inputs; a wrong or missing person is told by `_person_findings`."""
+    for found in error.errors(include_url=False, include_context=False, include_input=False):
+        kind = found["type"]
+        if kind == "misnamed":
+            continue
+        message = _MESSAGES.get(kind) or found["msg"].removeprefix("Value error, ")
+        if kind.startswith("datetime"):
+            message = _MESSAGES["timezone_aware"]
+        yield _finding(pointer_of(("data", *found["loc"])), _NAMES.get(kind, kind), message)
+
+
+def _person_findings(model: type[CommandData], raw: dict[str, Any], clear_contact: bool) -> Iterator[Finding]:
+    person = getattr(model, "person", None)
+    if person is None:
+        return
+    for field, code, message in misnamed(person, raw):
+        yield _finding(f"/data/{field}", code, message)
+    if raw.get("contact") is not None and not clear_contact:
+        yield _finding(
+            "/data/contact", "clear_contact", "comes over HTTP only; here, give sealed_contact and a pseudonym"
+        )
+    if isinstance(raw.get(person), str) and _PHONE.match(raw[person]):
+        yield _finding(f"/data/{person}", "looks_like_contact", "must be a pseudonym, not a number to call")
+    sealed = raw.get("sealed_contact")
+    if isinstance(sealed, str) and not is_sealed(sealed):
+        yield _finding("/data/sealed_contact", "not_sealed", "must be a NaCl sealed box in base64")
+
+
+def pointer_of(place: tuple[str | int, ...]) -> str:
+    """An RFC 6901 pointer; an unknown field's own name could be anything, so it is cut to a modest length.
+
+    >>> pointer_of(("data", "a/b", 0))
+    '/data/a~1b/0'
+    """
+    return "".join("/" + str(part)[:64].replace("~", "~0").replace("/", "~1") for part in place)
+
+
+def _finding(pointer: str, code: str, message: str) -> Finding:
+    return {"pointer": "/data/[removed]" if looks_like_contact(pointer) else pointer, "code": code, "message": message}
+
+
+def _completed(event: Event, submission: CommandData, sealer: Sealer) -> Admitted:
+    given = submission.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=set(_CONTACT_FIELDS))
+    if event.type in OWN_ID:
+        field, prefix = OWN_ID[event.type]
+        given.setdefault(field, derived_id(prefix, event.source, event.id))
+    contact, sealed = getattr(submission, "contact", None), getattr(submission, "sealed_contact", None)
+    person = getattr(submission, "person", None)
+    if contact is not None:
+        given[person], sealed = sealer.pseudonym(contact), sealer.seal(contact)
+    record = SealedContact(subject=given[person], sealed_contact=sealed) if sealed is not None else None
+    command = COMMANDS[event.type].model_validate_json(msgspec.json.encode(given))  # the matcher reads it so
+    value = msgspec.json.encode(command.model_dump(mode="json", by_alias=True, exclude_none=True))
+    return Admitted(
+        event.id, event.source, event.type, event.time, command.fund, value, names_in(given), record,
+        digest_of(event.type, value),
+    )  # fmt: skip

@@ -1,0 +1,164 @@
+"""Intake put together: who knows whom, in which order they start and stop. Nothing is decided here.
+
+    bootstrap ─► Publisher ─► Desk ◄─ HttpDoor (uvicorn)
+                              Desk ◄─ TopicDoor (FastStream)
+    ledger ───► Tail ─► Progress ◄─ receipts
+
+Start: HTTP listens at once, so that a sender hears 503 instead of nothing; when Kafka is in reach, the memory of repeats is warmed,
+and only then do the doors publish. Stop: no new request, those in flight finish, then the producer closes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Callable, Iterator
+
+import uvicorn
+
+from services import keys
+from services.bus.publisher import Publisher
+from services.bus.tail import Tail, read_last
+from services.bus.topics import COMMANDS, CONTACTS, DEADLETTERS, LEDGER, SUBMISSIONS
+from services.errors import KafkaUnreachable, SettingError
+from services.intake.contacts import Sealer
+from services.intake.desk import Desk
+from services.intake.http import HttpDoor
+from services.intake.progress import Progress
+from services.intake.receipts import Receipts
+from services.intake.repeats import CAPACITY, Repeats
+from services.intake.topic_door import TopicDoor
+from services.settings import Settings
+
+log = logging.getLogger("pumasi.intake")
+
+NAME = "pumasi-intake"
+_STOP_SECONDS = 10
+_WARM_AGAIN_SECONDS = 1.0
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, but signals are the command line's business."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Intake:
+    """One intake process.
+
+    Args:
+        bootstrap: says where Kafka is, asked at every attempt; may raise KafkaUnreachable.
+        settings: as `services.settings`.
+        told: called with a line for people when Kafka comes into reach, or why it isn't.
+    """
+
+    def __init__(
+        self, bootstrap: Callable[[], str], settings: Settings, told: Callable[[str], None] = log.info
+    ) -> None:
+        key = keys.pseudonym_key(settings)
+        sealer = Sealer(key, keys.notifier_public_key(settings))
+        self._bootstrap, self._settings = bootstrap, settings
+        self._publisher = Publisher(bootstrap, (COMMANDS, CONTACTS, DEADLETTERS, LEDGER, SUBMISSIONS), NAME, told=told)
+        self._repeats, self._progress = Repeats(), Progress()
+        self._desk = Desk(self._publisher, self._repeats, settings.tick_seconds, settings.trust_time)
+        door = HttpDoor(self._desk, sealer, Receipts(key), self._progress, self._publisher)
+        self._topic_door = TopicDoor(bootstrap, self._desk, self._publisher, sealer, settings.session_timeout_ms)
+        config = uvicorn.Config(
+            door.app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            timeout_graceful_shutdown=_STOP_SECONDS,
+        )
+        self._server = _Server(config)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._serving: asyncio.Task[None] | None = None
+        self.http = ""
+        """Where HTTP listens, such as `http://127.0.0.1:8080`; known once `start` has returned."""
+        self.ready = asyncio.Event()
+        """Set once Kafka was reached and the memory of repeats is warm."""
+
+    async def start(self) -> None:
+        """Listen, and begin to connect; `ready` tells when submissions are taken.
+
+        Raises:
+            SettingError: if the HTTP port that was asked for can't be had.
+        """
+        listener = _listener(self._settings)
+        host, port = listener.getsockname()[:2]
+        self.http = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        self._serving = asyncio.create_task(self._server.serve([listener]))
+        while not self._server.started and not self._serving.done():
+            await asyncio.sleep(0.01)
+        self._publisher.start()
+        tail = Tail(self._bootstrap, LEDGER, NAME, self._progress.fold)
+        self._tasks = [asyncio.create_task(work) for work in (self._open(), self._follow(tail), self._tick())]
+
+    async def stop(self) -> None:
+        """Finish what is in flight, then close everything."""
+        self._server.should_exit = True
+        if self._serving is not None:
+            await asyncio.gather(self._serving, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._topic_door.stop()
+        await self._publisher.stop()
+
+    async def wait(self) -> None:
+        """Return, or raise, when a part that should run for ever has ended."""
+        assert self._serving is not None, "started"
+        done, _ = await asyncio.wait({self._serving, *self._tasks}, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+
+    async def _open(self) -> None:
+        """Warm the memory, then open the topic door. HTTP works meanwhile: what it does not remember the matcher does."""
+        while not self.ready.is_set():
+            await self._publisher.in_reach.wait()
+            try:
+                share = CAPACITY // self._publisher.partitions(COMMANDS)
+                await read_last(self._bootstrap(), COMMANDS, NAME, share, self._repeats.warm)
+                self.ready.set()
+            except KafkaUnreachable as error:
+                log.warning("%s", error.message)
+                await asyncio.sleep(_WARM_AGAIN_SECONDS)
+        await self._topic_door.start()
+        await asyncio.Event().wait()  # an end of this task would be a failure
+
+    async def _follow(self, tail: Tail) -> None:
+        await self._publisher.in_reach.wait()
+        await tail.run()
+
+    async def _tick(self) -> None:
+        """Ticks of the wall clock; with trusted time the desk sends them by itself."""
+        if self._settings.trust_time:
+            await asyncio.Event().wait()
+        while True:
+            await self._publisher.in_reach.wait()
+            pause = self._settings.tick_seconds
+            try:
+                await self._desk.tick()
+            except KafkaUnreachable:
+                pause = min(pause, 1.0)
+            await asyncio.sleep(pause)
+
+
+def _listener(settings: Settings) -> socket.socket:
+    """A socket on the HTTP port; a free one if the usual is taken and none was asked for."""
+    family = socket.AF_INET6 if ":" in settings.http_host else socket.AF_INET
+    asked = settings.http_port_asked
+    try:
+        return socket.create_server((settings.http_host, settings.http_port), family=family, backlog=2048)
+    except OSError as error:
+        if asked is not None:
+            raise SettingError(
+                f"HTTP can't listen on {settings.http_host}:{asked} ({error.strerror})",
+                hint="Choose another with --http-port N, or 0 for any free one.",
+            ) from None
+    return socket.create_server((settings.http_host, 0), family=family, backlog=2048)

@@ -1,0 +1,152 @@
+"""The desk behind both doors: one queue, in which an event gets its time and its place in its fund's order.
+
+What is admitted passes the queue one after the other: is it a repeat, what time is it, is a tick due before it, into the line of its
+partition. Only the waiting for Kafka's confirmation happens outside, side by side. So no tick overtakes an event that
+came before it, and a batch keeps its order. An answer is given when every in-sync replica has the command, else KafkaUnreachable.
+
+Ticks follow the wall clock; with trusted time they follow the events: before the first event that is `tick_seconds` later than
+the last tick, one tick of the event's time goes to each partition.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from schemas.commands import TICK
+from schemas.ledger import encode
+from schemas.times import SECOND, text_of
+from services.bus.envelope import command_headers
+from services.bus.partition import partition_of
+from services.bus.publisher import Outgoing, Pending, Publisher
+from services.bus.topics import COMMANDS, CONTACTS
+from services.errors import KafkaUnreachable
+from services.intake.admission import Admitted
+from services.intake.receipts import Place
+from services.intake.repeats import Repeats
+
+SOURCE = "/pumasi/intake"
+
+
+def wall_clock() -> int:
+    """Microseconds since 1970."""
+    return time.time_ns() // 1000
+
+
+class _Line(NamedTuple):
+    """What one call puts in line: records, and which of them carry whose command."""
+
+    records: list[Outgoing]
+    commands: list[tuple[int, Admitted, asyncio.Future[Place]]]
+    places: list[Place | asyncio.Future[Place]]
+
+
+class Desk:
+    """Publishes what is admitted.
+
+    Args:
+        publisher: of commands and contacts.
+        repeats: the memory of recent events.
+        tick_seconds: seconds between ticks.
+        trust_time: take the events' own time, and let ticks follow it.
+        clock: microseconds since 1970.
+    """
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        repeats: Repeats,
+        tick_seconds: float,
+        trust_time: bool,
+        clock: Callable[[], int] = wall_clock,
+    ) -> None:
+        self._publisher, self._repeats, self._clock = publisher, repeats, clock
+        self._tick, self._trust_time = int(tick_seconds * SECOND), trust_time
+        self._queue = asyncio.Lock()
+        self._ticked_at: int | None = None
+
+    async def take(self, admitted: Sequence[Admitted]) -> list[Place]:
+        """Publish the commands of a batch, in order; where each lies.
+
+        Raises:
+            Conflict: if an id came before with other data; then none is published.
+            KafkaUnreachable: if one is not known to be published; a repeat of the whole batch is safe.
+        """
+        try:
+            async with asyncio.timeout(2 * self._publisher.deadline_seconds):
+                return await self._take(admitted)
+        except TimeoutError:
+            raise KafkaUnreachable("Kafka did not confirm in time", hint="Try again: a repeat is safe.") from None
+
+    async def _take(self, admitted: Sequence[Admitted]) -> list[Place]:
+        async with self._queue:
+            self._repeats.check(admitted)
+            ticked_at = self._ticked_at
+            line = self._line_up(admitted)
+            try:
+                pending = await self._publisher.enqueue(line.records)
+            except BaseException as error:
+                self._ticked_at = ticked_at  # the tick may not have gone out: the next event brings it again
+                self._fail(line, error)
+                raise
+        try:
+            offsets = await self._publisher.confirm(pending)
+        except BaseException as error:
+            self._fail(line, error)
+            raise
+        for index, one, future in line.commands:
+            self._repeats.arrived(one, future, Place(line.records[index].partition, offsets[index]))
+        return [place if isinstance(place, Place) else await asyncio.shield(place) for place in line.places]
+
+    async def tick(self) -> None:
+        """Send a tick of the wall clock to each partition.
+
+        Raises:
+            KafkaUnreachable: if one is not known to be published.
+        """
+        async with self._queue:
+            pending: Pending = await self._publisher.enqueue(self._ticks(self._clock()))
+        await self._publisher.confirm(pending)
+
+    def _line_up(self, admitted: Sequence[Admitted]) -> _Line:
+        self._publisher.partitions(COMMANDS), self._publisher.partitions(CONTACTS)  # raises before anything is noted
+        line = _Line([], [], [])
+        for one in admitted:
+            known = self._repeats.place_of(one)
+            if known is not None:
+                line.places.append(known)
+                continue
+            at = one.time if self._trust_time and one.time is not None else self._clock()
+            if self._trust_time and (self._ticked_at is None or at >= self._ticked_at + self._tick):
+                line.records.extend(self._ticks(at))
+                self._ticked_at = at
+            if one.contact is not None:
+                line.records.append(self._contact(one))
+            future = self._repeats.expect(one)
+            line.commands.append((len(line.records), one, future))
+            line.places.append(future)
+            line.records.append(self._command(one, at))
+        return line
+
+    def _fail(self, line: _Line, error: BaseException) -> None:
+        told = error if isinstance(error, KafkaUnreachable) else KafkaUnreachable("given up while publishing")
+        for _, one, future in line.commands:
+            self._repeats.failed(one, future, told)
+
+    def _command(self, one: Admitted, at: int) -> Outgoing:
+        partition = partition_of(one.fund, self._publisher.partitions(COMMANDS))
+        headers = command_headers(one.type, one.id, one.source, text_of(at))
+        return Outgoing(COMMANDS, partition, one.fund.encode(), one.value, headers)
+
+    def _contact(self, one: Admitted) -> Outgoing:
+        assert one.contact is not None, "asked for only where there is one"
+        subject = one.contact.subject
+        partition = partition_of(subject, self._publisher.partitions(CONTACTS))
+        headers = command_headers("pumasi.contact.sealed", one.id, one.source, text_of(self._clock()))
+        return Outgoing(CONTACTS, partition, subject.encode(), encode(one.contact.model_dump()), headers)
+
+    def _ticks(self, at: int) -> list[Outgoing]:
+        headers = command_headers(TICK, f"tick-{at}", SOURCE, text_of(at))
+        return [Outgoing(COMMANDS, n, None, b"{}", headers) for n in range(self._publisher.partitions(COMMANDS))]

@@ -1,0 +1,151 @@
+"""The HTTP door: `POST /v1/events`, `GET /v1/receipts/{receipt}`, `GET /healthz`.
+
+A 202 says that every in-sync replica has the command; whatever is not known to be so is a problem, never a 202. The number of
+requests at work and the size of each are bounded, so a flood is told `429` or `413` instead of taking the memory. Nothing of a body
+is logged or told back.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from services.bus.publisher import Publisher
+from services.errors import Finding, InvalidSubmission, PumasiError
+from services.intake.admission import Admitted, admit
+from services.intake.contacts import Sealer
+from services.intake.desk import Desk
+from services.intake.problems import problem, problem_of
+from services.intake.progress import Progress
+from services.intake.reading import Event, TooLarge, read_http
+from services.intake.receipts import Receipts
+
+log = logging.getLogger("pumasi.intake")
+
+BODY_BYTES_MAX = 4 << 20
+"""The largest request body, in bytes."""
+REQUESTS_MAX = 64
+"""Submissions at work at once; one more is told 429."""
+
+
+class HttpDoor:
+    """The application behind the HTTP port.
+
+    Args:
+        desk: publishes.
+        sealer: makes pseudonyms and seals contacts.
+        receipts: writes and reads receipts.
+        progress: what became of a command.
+        publisher: tells whether Kafka is in reach.
+        requests_max: submissions at work at once.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        sealer: Sealer,
+        receipts: Receipts,
+        progress: Progress,
+        publisher: Publisher,
+        requests_max: int = REQUESTS_MAX,
+    ) -> None:
+        self._desk, self._sealer, self._receipts = desk, sealer, receipts
+        self._progress, self._publisher = progress, publisher
+        self._requests_max, self._at_work = requests_max, 0
+        routes = [
+            Route("/v1/events", self.events, methods=["POST"]),
+            Route("/v1/receipts/{receipt}", self.receipt, methods=["GET"]),
+            Route("/healthz", self.health, methods=["GET"]),
+        ]
+        handlers: dict[Any, Any] = {HTTPException: _http_problem, Exception: _internal_problem}
+        self.app = Starlette(routes=routes, exception_handlers=handlers)
+
+    async def events(self, request: Request) -> Response:
+        """Take a submission, or a batch of them: all or none."""
+        if self._at_work >= self._requests_max:
+            return problem(
+                HTTPStatus.TOO_MANY_REQUESTS, "too_busy", "too many submissions at once; try again in a moment"
+            )
+        self._at_work += 1
+        try:
+            headers = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in request.headers.raw]
+            events, is_batch = read_http(headers, await _body(request))
+            admitted = self._admit(events, is_batch)
+            places = await self._desk.take(admitted)
+        except PumasiError as error:
+            return problem_of(error)
+        except ClientDisconnect:
+            return Response(status_code=HTTPStatus.BAD_REQUEST)
+        finally:
+            self._at_work -= 1
+        answers = [
+            {"id": one.id, "fund": one.fund, **one.names, "receipt": self._receipts.write(place)}
+            for one, place in zip(admitted, places, strict=True)
+        ]
+        return JSONResponse({"accepted": answers}, HTTPStatus.ACCEPTED)
+
+    async def receipt(self, request: Request) -> Response:
+        """What became of a submission."""
+        text = request.path_params["receipt"]
+        place = self._receipts.read(text)
+        if place is None:
+            return problem(HTTPStatus.NOT_FOUND, "unknown_receipt", "no receipt of this service")
+        return JSONResponse({"receipt": text, **self._progress.tell(place)}, headers={"cache-control": "no-store"})
+
+    async def health(self, _request: Request) -> Response:
+        """200 while Kafka is in reach, else 503; for load balancers."""
+        if self._publisher.in_reach.is_set():
+            return JSONResponse({"status": "ok"})
+        return problem(HTTPStatus.SERVICE_UNAVAILABLE, "kafka_unreachable", self._publisher.why_not)
+
+    def _admit(self, events: Sequence[Event], is_batch: bool) -> list[Admitted]:
+        admitted: list[Admitted] = []
+        findings: list[Finding] = []
+        for number, event in enumerate(events):
+            try:
+                admitted.append(admit(event, self._sealer, clear_contact=True, number=number if is_batch else None))
+            except InvalidSubmission as invalid:
+                findings += invalid.findings
+        if findings:
+            raise InvalidSubmission("the submission breaks the contract; see each of `errors`", findings)
+        return admitted
+
+
+async def _body(request: Request) -> bytes:
+    """The body, up to the limit.
+
+    Raises:
+        TooLarge: if it is larger.
+    """
+    too_large = TooLarge(f"a request's body is at most {BODY_BYTES_MAX} bytes", hint="Send several smaller batches.")
+    declared = request.headers.get("content-length", "0")
+    if declared.isdigit() and int(declared) > BODY_BYTES_MAX:
+        raise too_large
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > BODY_BYTES_MAX:
+            raise too_large
+        parts.append(part)
+    return b"".join(parts)
+
+
+async def _http_problem(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException), "registered for it alone"
+    status = HTTPStatus(error.status_code)
+    response = problem(status, status.phrase.lower().replace(" ", "_"), status.description or status.phrase)
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def _internal_problem(_request: Request, error: Exception) -> Response:
+    log.error("a request failed (%s)", type(error).__name__)
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "something went wrong on our side")

@@ -1,0 +1,64 @@
+"""Errors as the HTTP door tells them: RFC 9457 problem details, each with a stable `code`.
+
+400 malformed            no CloudEvent
+404 not_found, unknown_receipt
+405 method_not_allowed
+409 id_conflict          the same id with other data
+413 too_large
+415 unsupported_media_type
+422 invalid_submission   with `errors`: a pointer, a code and a message for each field (and `event`, its place in a batch)
+429 too_busy             with Retry-After
+500 internal             a bug; nothing of it is told
+503 kafka_unreachable    with Retry-After; a repeat is safe
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from starlette.responses import JSONResponse
+
+from services.errors import Conflict, InvalidSubmission, KafkaUnreachable, PumasiError
+from services.intake.reading import Malformed, TooLarge, UnknownMedia
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = 1
+
+_STATUS: dict[type[PumasiError], HTTPStatus] = {
+    Malformed: HTTPStatus.BAD_REQUEST,
+    Conflict: HTTPStatus.CONFLICT,
+    TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    UnknownMedia: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    InvalidSubmission: HTTPStatus.UNPROCESSABLE_ENTITY,
+    KafkaUnreachable: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+_TITLES = {
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Content Too Large",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "Unprocessable Content",
+}
+
+
+def problem(status: HTTPStatus, code: str, detail: str, **more: Any) -> JSONResponse:
+    """A problem as a response.
+
+    Args:
+        status: the HTTP status.
+        code: stable; other software may switch on it.
+        detail: one line for people, without anything that was sent.
+        more: extension members; those that are None are left out.
+    """
+    body = {"type": "about:blank", "title": _TITLES.get(status, status.phrase), "status": int(status), "code": code}
+    body["detail"] = detail
+    body.update({name: value for name, value in more.items() if value is not None})
+    headers = {}
+    if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
+        headers["retry-after"] = str(RETRY_AFTER_SECONDS)
+    return JSONResponse(body, int(status), headers, MEDIA_TYPE)
+
+
+def problem_of(error: PumasiError) -> JSONResponse:
+    """An error of ours as a response; one without a status of its own is a 500."""
+    status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
+    findings = error.findings if isinstance(error, InvalidSubmission) else None
+    return problem(status, error.code, error.message, hint=error.hint, errors=findings)

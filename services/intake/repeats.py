@@ -1,0 +1,91 @@
+"""Repeats: the same event again gets the same answer, without a second command; the same id with other data is a conflict.
+
+A bounded memory of recent events, by source and id. It is a courtesy, not the guarantee: whatever slips through is told
+`duplicate` or `id_conflict` by the matcher, which forgets nothing. At start it is warmed from the end of the commands topic.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from services.bus.envelope import BadRecord, Record, text_headers
+from services.errors import Conflict
+from services.intake.admission import Admitted, digest_of
+from services.intake.receipts import Place
+
+CAPACITY = 200_000
+"""Events remembered; some 60 MB when full."""
+
+
+class Repeats:
+    """Which events came, and where their commands lie. A place still on its way is a future."""
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self._capacity = capacity
+        self._known: OrderedDict[tuple[str, str], tuple[bytes, Place | asyncio.Future[Place]]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def check(self, admitted: Sequence[Admitted]) -> None:
+        """Look whether all may pass, before any does.
+
+        Raises:
+            Conflict: if an id came before with other data, or comes twice in the batch with different data.
+        """
+        here: dict[tuple[str, str], bytes] = {}
+        for number, one in enumerate(admitted):
+            known = self._known.get(one.key)
+            digest = known[0] if known else here.setdefault(one.key, one.digest)
+            if digest != one.digest:
+                which = f"event {number}: " if len(admitted) > 1 else ""
+                raise Conflict(
+                    f"{which}an event with this id came before from the same source, with other data",
+                    hint="An id stands for one event: give the changed event an id of its own.",
+                )
+
+    def place_of(self, one: Admitted) -> Place | asyncio.Future[Place] | None:
+        """Where the command of this very event lies, or will lie, if it came before."""
+        known = self._known.get(one.key)
+        if known is None:
+            return None
+        self._known.move_to_end(one.key)
+        return known[1]
+
+    def expect(self, one: Admitted) -> asyncio.Future[Place]:
+        """Remember that this event is on its way; settle the future by `arrived` or `failed`."""
+        future: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())  # there may be nobody waiting
+        self._remember(one.key, one.digest, future)
+        return future
+
+    def arrived(self, one: Admitted, future: asyncio.Future[Place], place: Place) -> None:
+        """The command of this event is published."""
+        self._remember(one.key, one.digest, place)
+        future.set_result(place)
+
+    def failed(self, one: Admitted, future: asyncio.Future[Place], error: BaseException) -> None:
+        """It is not known to be published: forget it, so that a repeat is tried again."""
+        known = self._known.get(one.key)
+        if known is not None and known[1] is future:
+            del self._known[one.key]
+        if not future.done():
+            future.set_exception(error)
+
+    def warm(self, record: Record) -> None:
+        """Remember a command as it lies on the topic; what can't be read, or has no source, is passed over."""
+        try:
+            headers = text_headers(record.headers)
+            key, kind = (headers["ce_source"], headers["ce_id"]), headers["ce_type"]
+        except (BadRecord, KeyError):
+            return
+        if record.value is not None and key not in self._known:  # the first to come is the one that counts
+            self._remember(key, digest_of(kind, record.value), Place(record.partition, record.offset))
+
+    def _remember(self, key: tuple[str, str], digest: bytes, place: Place | asyncio.Future[Place]) -> None:
+        self._known[key] = (digest, place)
+        self._known.move_to_end(key)
+        while len(self._known) > self._capacity:
+            self._known.popitem(last=False)

@@ -1,0 +1,185 @@
+"""The topic door: submissions from `pumasi.submissions.v1`, by FastStream's batch subscription.
+
+FastStream acknowledges first and loses what its parser can't read, unless told otherwise; so the parser here hands raw records on, and
+offsets are committed only when every command and every dead letter of the batch is acknowledged. Kafka's troubles are waited out,
+never skipped: the handler does not return until the batch is through. A crash in between brings the batch again; ids are
+derived from the event, so the matcher tells it `duplicate`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from aiokafka.errors import KafkaError
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker
+from faststream.kafka.message import KafkaAckableMessage, KafkaMessage
+
+from services.bus.deadletters import dead_letter
+from services.bus.envelope import Record
+from services.bus.publisher import Outgoing, Publisher
+from services.bus.topics import DEADLETTERS, SUBMISSIONS
+from services.errors import Conflict, InvalidSubmission, KafkaUnreachable, PumasiError
+from services.intake.admission import Admitted, admit
+from services.intake.contacts import Sealer
+from services.intake.desk import Desk
+from services.intake.reading import read_record
+
+GROUP = "pumasi-intake"
+log = logging.getLogger("pumasi.intake")
+
+_POLL_MS = 50
+_RECORDS_PER_POLL_MAX = 1000
+_BACKOFF_SECONDS = (0.2, 5.0)
+
+
+class TopicDoor:
+    """The consumer of submissions.
+
+    Args:
+        bootstrap: says where Kafka is; may raise KafkaUnreachable.
+        desk: publishes commands.
+        publisher: publishes dead letters.
+        sealer: as the HTTP door has it.
+        session_timeout_ms: silence after which the group gives our partitions to another.
+    """
+
+    def __init__(
+        self,
+        bootstrap: Callable[[], str],
+        desk: Desk,
+        publisher: Publisher,
+        sealer: Sealer,
+        session_timeout_ms: int,
+    ) -> None:
+        self._bootstrap, self._desk, self._publisher, self._sealer = bootstrap, desk, publisher, sealer
+        self._session_timeout_ms = session_timeout_ms
+        self._broker: KafkaBroker | None = None
+        self._subscriber: Any = None
+
+    async def start(self) -> None:
+        """Join the group, however often it takes; cancel to give up."""
+        pause = _BACKOFF_SECONDS[0]
+        while True:
+            try:
+                await self._publisher.in_reach.wait()
+                self._broker = self._subscribed(self._bootstrap())
+                await self._broker.start()
+                return
+            except (KafkaError, KafkaUnreachable, OSError, TimeoutError) as error:
+                log.warning("the topic door can't open yet (%s); trying again", type(error).__name__)
+                await self.stop()
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _BACKOFF_SECONDS[1])
+
+    async def stop(self) -> None:
+        """Leave the group. A batch at hand that is not through yet comes again."""
+        broker, self._broker = self._broker, None
+        if broker is not None:
+            await broker.stop()
+
+    def _subscribed(self, bootstrap: str) -> KafkaBroker:
+        broker = KafkaBroker(
+            bootstrap,
+            apply_types=False,
+            logger=None,
+            client_id=GROUP,
+            allow_auto_create_topics=False,
+            graceful_timeout=5.0,
+        )
+        self._subscriber = broker.subscriber(
+            SUBMISSIONS,
+            group_id=GROUP,
+            batch=True,
+            batch_timeout_ms=_POLL_MS,
+            max_records=_RECORDS_PER_POLL_MAX,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            session_timeout_ms=self._session_timeout_ms,
+            heartbeat_interval_ms=self._session_timeout_ms // 5,
+            max_poll_interval_ms=600_000,
+            ack_policy=AckPolicy.MANUAL,
+            parser=self._raw,
+            decoder=_as_it_is,
+        )
+        self._subscriber(self._on_batch)
+        return broker
+
+    async def _raw(self, records: tuple[Any, ...]) -> KafkaMessage:
+        """The batch as it came, still to be acknowledged."""
+        return KafkaAckableMessage(body=b"", raw_message=records, consumer=self._subscriber.consumer)
+
+    async def _on_batch(self, message: KafkaMessage) -> None:
+        """Bring a batch through, then acknowledge it. FastStream swallows what is raised here, so nothing may be."""
+        try:
+            await self._until_through(message.raw_message)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever it is, the batch must come again
+            log.error("a batch of submissions failed and comes again (%s)", type(error).__name__)
+            await message.nack()
+            await asyncio.sleep(_BACKOFF_SECONDS[1])
+            return
+        try:
+            await message.ack()
+        except KafkaError as error:  # another has the partition by now, and will see the batch again
+            log.warning("a batch of submissions could not be acknowledged (%s)", type(error).__name__)
+
+    async def _until_through(self, records: Sequence[Record]) -> None:
+        pause = _BACKOFF_SECONDS[0]
+        while True:
+            try:
+                await self._publisher.in_reach.wait()
+                await self._bring(records)
+                return
+            except KafkaUnreachable:
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _BACKOFF_SECONDS[1])
+
+    async def _bring(self, records: Sequence[Record]) -> None:
+        """Commands in the order of their records; what can't be one goes to dead letters."""
+        good: list[tuple[Record, Admitted]] = []
+        letters: list[Outgoing] = []
+        for record in records:
+            try:
+                good.append((record, admit(read_record(record), self._sealer, clear_contact=False)))
+            except PumasiError as error:
+                letters.append(self._letter(record, error.code, _told(error)))
+            except Exception as error:  # noqa: BLE001  # a bug of ours must not stop the neighbours
+                log.error("a submission could not be checked (%s)", type(error).__name__)
+                letters.append(self._letter(record, "internal", f"could not be checked ({type(error).__name__})"))
+        try:
+            await self._desk.take([admitted for _, admitted in good])
+        except Conflict:
+            letters += await self._one_by_one(good)
+        if letters:
+            await self._publisher.publish(letters)
+
+    async def _one_by_one(self, good: Sequence[tuple[Record, Admitted]]) -> list[Outgoing]:
+        """A conflict refuses a batch whole: find the ones at fault, let the others pass."""
+        letters = []
+        for record, admitted in good:
+            try:
+                await self._desk.take([admitted])
+            except Conflict as error:
+                letters.append(self._letter(record, error.code, error.message))
+        return letters
+
+    def _letter(self, record: Record, code: str, why: str) -> Outgoing:
+        key, value, headers = dead_letter(record, code, why)
+        if key is None and value is None:
+            value = b""  # aiokafka sends no record without key and value
+        return Outgoing(DEADLETTERS, record.partition % self._publisher.partitions(DEADLETTERS), key, value, headers)
+
+
+def _told(error: PumasiError) -> str:
+    if isinstance(error, InvalidSubmission):
+        return "; ".join(f"{finding['pointer']}: {finding['code']}" for finding in error.findings)[:2000]
+    return error.message
+
+
+async def _as_it_is(message: KafkaMessage) -> KafkaMessage:
+    return message
