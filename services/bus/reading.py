@@ -1,0 +1,183 @@
+"""Reading a topic once, from its start to where it ends now, in bounded memory: for questions, not for services.
+
+Only what is committed is read; the end is the last stable offset, so a transaction that hangs open delays nobody who only asks. What
+is fetched and not yet handed on stays under some 16 MiB, however long the topic is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Collection
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from services.bus.envelope import Record
+from services.errors import KafkaUnreachable, TopicsMismatch
+
+Progress = Callable[[int, int], None]
+"""Called with the offsets passed so far and their number in all."""
+
+_START_SECONDS = 15.0
+_STALL_SECONDS = 60.0
+_POLL_MS = 200
+_RECORDS_PER_POLL = 2000
+_PARTITION_FETCH_BYTES = 4 << 20
+_FETCH_BYTES = 16 << 20
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Where a partition begins and ends, as offsets; `end` is one past the last committed record."""
+
+    begin: int
+    end: int
+
+
+class TopicReader:
+    """Reads topics in no group, committed records only. Use as an async context manager.
+
+    Args:
+        bootstrap: Kafka's servers, `host:port,…`.
+
+    Raises:
+        KafkaUnreachable: on entering or from any method, if no broker answers.
+    """
+
+    def __init__(self, bootstrap: str) -> None:
+        self._bootstrap = bootstrap
+        self._consumer: AIOKafkaConsumer | None = None
+
+    async def __aenter__(self) -> TopicReader:
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap,
+            client_id="pumasi-console",
+            group_id=None,
+            enable_auto_commit=False,
+            isolation_level="read_committed",
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=_POLL_MS,
+            max_partition_fetch_bytes=_PARTITION_FETCH_BYTES,
+            fetch_max_bytes=_FETCH_BYTES,
+        )
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                await self._consumer.start()
+        except BaseException as error:
+            await self._close()
+            if isinstance(error, KafkaError | OSError | TimeoutError):
+                raise self._unreachable(error) from error
+            raise
+        return self
+
+    async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        await self._close()
+        if isinstance(error, KafkaError | OSError | TimeoutError):
+            raise self._unreachable(error) from error
+
+    async def extents(self, topic: str) -> dict[int, Extent]:
+        """Where each partition of `topic` begins and ends now.
+
+        Raises:
+            TopicsMismatch: if there is no such topic.
+        """
+        consumer = self._held
+        numbers = consumer.partitions_for_topic(topic)
+        if not numbers:
+            raise TopicsMismatch(f"the topic {topic} is missing", hint="Make it with `pumasi topics --apply`.")
+        places = [TopicPartition(topic, number) for number in sorted(numbers)]
+        begins, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
+        return {place.partition: Extent(begins[place], ends[place]) for place in places}
+
+    async def records(
+        self, topic: str, partitions: Collection[int] | None = None, progress: Progress | None = None
+    ) -> AsyncIterator[Record]:
+        """Every committed record of `topic` (of `partitions` only, if given) up to its end as of now, each partition in order.
+
+        Raises:
+            TopicsMismatch: if there is no such topic.
+            KafkaUnreachable: if nothing moves for a minute.
+        """
+        extents = await self.extents(topic)
+        wanted = {number: extent for number, extent in extents.items() if partitions is None or number in partitions}
+        begins = {number: extent.begin for number, extent in wanted.items()}
+        ends = {number: extent.end for number, extent in wanted.items()}
+        async for record in self.between(topic, begins, ends, progress):
+            yield record
+
+    async def between(
+        self, topic: str, begins: dict[int, int], ends: dict[int, int], progress: Progress | None = None
+    ) -> AsyncIterator[Record]:
+        """Every committed record with `begins[partition] <= offset < ends[partition]`."""
+        consumer = self._held
+        unread = {TopicPartition(topic, number): end for number, end in ends.items() if begins[number] < end}
+        total = sum(end - begins[place.partition] for place, end in unread.items())
+        consumer.assign(list(unread))
+        for place in unread:
+            consumer.seek(place, begins[place.partition])
+        reached, stalled = dict.fromkeys(unread, 0), 0.0
+        loop = asyncio.get_running_loop()
+        stalled = loop.time() + _STALL_SECONDS
+        while unread:
+            for place, records in (await consumer.getmany(timeout_ms=_POLL_MS, max_records=_RECORDS_PER_POLL)).items():
+                for record in records:
+                    if record.offset < unread[place]:
+                        yield record
+            for place in list(unread):
+                position = min(await consumer.position(place), unread[place])
+                if position - begins[place.partition] > reached[place]:
+                    reached[place] = position - begins[place.partition]
+                    stalled = loop.time() + _STALL_SECONDS
+                if position >= unread[place]:
+                    del unread[place]
+                    consumer.pause(place)
+            if progress:
+                progress(sum(reached.values()), total)
+            if loop.time() > stalled:
+                raise KafkaUnreachable(
+                    f"{topic} has not moved for {_STALL_SECONDS:.0f} s", hint="Try again in a moment."
+                )
+
+    async def any_from(self, topic: str, partition: int, begin: int, end: int) -> bool:
+        """Whether there is a committed record from `begin` on, below `end`: markers of transactions are none."""
+        async with contextlib.aclosing(self.between(topic, {partition: begin}, {partition: end})) as records:
+            async for _record in records:
+                return True
+        return False
+
+    @property
+    def _held(self) -> AIOKafkaConsumer:
+        assert self._consumer is not None, "entered"
+        return self._consumer
+
+    async def _close(self) -> None:
+        if self._consumer is not None:
+            with contextlib.suppress(KafkaError, OSError):
+                await self._consumer.stop()
+
+    def _unreachable(self, error: BaseException) -> KafkaUnreachable:
+        return KafkaUnreachable(
+            f"no Kafka broker answers at {self._bootstrap} ({type(error).__name__})",
+            hint="Check PUMASI_KAFKA, or unset it and start a broker here with `pumasi up` or `pumasi kafka`.",
+        )
+
+
+async def members_of(bootstrap: str, group: str) -> int:
+    """How many consumers are in a group now; 0 if nobody ever was.
+
+    Raises:
+        KafkaUnreachable: if no broker answers.
+    """
+    from aiokafka.admin import AIOKafkaAdminClient
+
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="pumasi-console")
+    try:
+        await admin.start()
+        (answer,) = await admin.describe_consumer_groups([group])
+        return len(answer.groups[0][5])
+    except (KafkaError, OSError) as error:
+        raise KafkaUnreachable(f"no Kafka broker answers at {bootstrap} ({type(error).__name__})") from error
+    finally:
+        await admin.close()
