@@ -1,0 +1,115 @@
+"""Words: every language has every phrase, and every notice becomes a whole sentence in each."""
+
+import string
+from datetime import UTC, datetime
+from typing import Any, get_args
+
+import pytest
+
+from schemas.notices import CaseKind, DonorKind, Match, Reason, Tidings
+from schemas.values import Class, Need
+from services.notifier.phrases import EN, PHRASES, Language, money, sentence
+
+LANGUAGES = list(PHRASES)
+MATCH = Match(need="medication", class_="asap", why="least-served", cases=1, amount=5000)
+FIELDS: dict[str, dict[str, Any]] = {
+    "donor/matched": {"promised": 5000, "matches": (MATCH,)},
+    "donor/payment-due": {"promised": 10_000, "due": 5000},
+    "donor/settled": {"settled": 5000},
+    "donor/delivered": {"delivered": 5000, "need": "surgery"},
+    "donor/thanks": {"thanks": "thank-you"},
+    "donor/released": {"released": 5000},
+    "donor/refunded": {"refunded": 5000},
+    "case/opened": {"claim": 1_000_000, "need": "admission", "class_": "stat"},
+    "case/progress": {"claim": 1_000_000, "need": "admission", "percent": 25, "promised": 250_000, "settled": 100, "delivered": 0},
+    "case/delivered": {"claim": 1_000_000, "need": "admission", "delivered": 5000},
+}
+
+
+def tidings(key: str, **more: Any) -> Tidings:
+    who, _, kind = key.partition("/")
+    about = {"role": "donor", "pledge": "p-7"} if who == "donor" else {"role": "go-between", "case": "c-1"}
+    fields = {
+        "id": "0" * 32, "kind": kind, "to": "d-3", "fund": "jilin", "currency": "CNY", "entry": "0-42",
+        "at": datetime(2026, 11, 22, 10, tzinfo=UTC), **about, **FIELDS[key], **more,
+    }  # fmt: skip
+    return Tidings(**fields)
+
+
+def holes(phrase: str) -> set[str | None]:
+    return {name for _, name, _, _ in string.Formatter().parse(phrase) if name is not None}
+
+
+def test_the_languages_of_the_setting_are_those_of_the_tables() -> None:
+    assert tuple(PHRASES) == get_args(Language)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_language_has_every_phrase_with_the_same_figures(language: Language) -> None:
+    words = PHRASES[language]
+    assert words.keys() == EN.keys()
+    for key, phrase in words.items():
+        assert phrase.strip(), key
+        assert holes(phrase) == holes(EN[key]), key
+
+
+def test_every_kind_need_class_and_reason_has_words() -> None:
+    needed = {f"donor/{kind}" for kind in get_args(DonorKind)} | {f"case/{kind}" for kind in get_args(CaseKind)}
+    assert needed == FIELDS.keys()
+    needed |= {f"need/{need}" for need in get_args(Need)} | {f"class/{name}" for name in get_args(Class)}
+    needed |= {f"place/{reason}" for reason in get_args(Reason)}
+    assert needed <= EN.keys()
+
+
+@pytest.mark.parametrize("key", FIELDS)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_notice_is_one_whole_line(language: Language, key: str) -> None:
+    text = sentence(tidings(key), language)
+    assert text and "\n" not in text and "{" not in text and "None" not in text
+    assert text[-1] in ".。"
+
+
+@pytest.mark.parametrize(
+    ("one", "text"),
+    [
+        (
+            tidings("donor/matched", due=5000),
+            "Your pledge has found where it is needed: CNY 50.00 for medicine (as soon as possible), the least served so far of "
+            "that urgency. CNY 50.00 is matched and still to be paid.",
+        ),
+        (
+            tidings("donor/payment-due", face_due=9616, face_currency="KRW"),
+            "Your pledge of CNY 100.00 is needed now. Please pay KRW 9,616 when you can.",
+        ),
+        (
+            tidings("case/progress", percent=100),
+            "All of the CNY 10,000.00 for case c-1 is promised (a hospital stay). Paid so far: CNY 1.00.",
+        ),
+        (tidings("donor/thanks", thanks="c2VhbGVk"), "Somebody you helped sends you thanks."),
+        (tidings("donor/delivered", need=None), "Your help has arrived: CNY 50.00 was handed over for care."),
+    ],
+)
+def test_sentences_in_english(one: Tidings, text: str) -> None:
+    assert sentence(one, "en") == text
+
+
+def test_several_places_and_several_needs_are_told_in_one_line() -> None:
+    two = Match(need="test", class_="routine", why="chosen", cases=2, amount=250)
+    text = sentence(tidings("donor/matched", matches=(MATCH, two), again=True), "en")
+    assert text.startswith("Part of your pledge is no longer needed where it was")
+    assert text.endswith("; CNY 2.50 for a test (can be planned), the very need you chose, 2 needs.")
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "text"),
+    [
+        (0, "CNY", "CNY 0.00"),
+        (5, "CNY", "CNY 0.05"),
+        (1_000_000, "CNY", "CNY 10,000.00"),
+        (1_500_000, "KRW", "KRW 1,500,000"),
+        (1_005, "KWD", "KWD 1.005"),
+        (12_345, "CLF", "CLF 1.2345"),
+    ],
+)
+def test_money_has_its_currencys_digits(amount: int, currency: str, text: str) -> None:
+    assert money(amount, currency) == text
