@@ -1,0 +1,155 @@
+"""`pumasi matcher`: one matcher process, which shares the partitions with all others of its group."""
+
+import asyncio
+import json
+import logging
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from services.cli import options
+
+if TYPE_CHECKING:
+    from services.matcher.app import Matcher
+    from services.settings import Settings
+
+
+def register(app: typer.Typer) -> None:
+    app.command("matcher", epilog=_EXAMPLES)(matcher)
+
+
+_EXAMPLES = """**Examples**
+
+- `pumasi matcher`: on the broker that runs on `.pumasi`
+- `PUMASI_KAFKA=k1:9092,k2:9092 pumasi matcher`: on a cluster; start as many as you like, up to one a partition does work
+- `pumasi matcher --json`: prints `{"ready": "matcher", …}` once its partitions are recovered, then a line for each event
+"""
+
+
+def matcher(kafka: options.Kafka = None, data: options.Data = None, as_json: options.Json = False) -> None:
+    """Match pledges to cases: read commands, write the ledger, exactly once, until Ctrl-C or SIGTERM.
+
+    A partition that comes to this process is fenced against its former owner, rebuilt from the ledger, then worked on. A partition
+    whose ledger does not hold stops with an alarm, and the others go on; the exit status then is 1.
+    """
+    from services.settings import load
+
+    settings = load(kafka=kafka, data=data)
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what matters of its troubles, the matcher says itself
+    try:
+        import uvloop
+    except ImportError:
+        stopped = asyncio.run(_run(settings, as_json))
+    else:
+        stopped = uvloop.run(_run(settings, as_json))
+    if stopped:
+        raise typer.Exit(1)
+
+
+async def _run(settings: "Settings", as_json: bool) -> bool:
+    from services.matcher.app import Matcher
+
+    screen = _Screen(as_json)
+    stopping = _stop_on_signals()
+    bootstrap = options.bootstrap_of(settings)
+    if not await _wait_for_topics(bootstrap, stopping, screen):
+        return False
+    service = Matcher(bootstrap, settings, screen.tell)
+    screen.service = service
+    await service.start()
+    try:
+        await stopping
+    finally:
+        await service.stop()
+    screen.tell("ended")
+    return bool(service.stopped)
+
+
+async def _wait_for_topics(bootstrap: str, stopping: "asyncio.Future[None]", screen: "_Screen") -> bool:
+    """True once Kafka answers and has what the matcher needs; False if told to stop meanwhile. Raises TopicsMismatch."""
+    from services.bus import topics
+    from services.errors import KafkaUnreachable, TopicsMismatch
+
+    while not stopping.done():
+        try:
+            found = {report.topic.name: report.state for report in await topics.check(bootstrap)}
+        except KafkaUnreachable as error:
+            screen.tell("waiting", why=error.message)
+            await asyncio.wait({stopping}, timeout=1.0)
+            continue
+        missing = [n for n in (topics.COMMANDS, topics.LEDGER, topics.DEADLETTERS) if found[n] is topics.State.MISSING]
+        if missing:
+            raise TopicsMismatch(
+                f"{', '.join(missing)} missing at {bootstrap}", hint="Make the topics with `pumasi topics --apply`."
+            )
+        return True
+    return False
+
+
+class _Screen:
+    """What a person, or with --json a program, is shown."""
+
+    def __init__(self, as_json: bool) -> None:
+        self.as_json = as_json
+        self.service: Matcher | None = None
+        self._ready = False
+        self._waiting = False
+
+    def tell(self, event: str, **fields: Any) -> None:
+        """Show an event; repeated complaints once."""
+        if event == "waiting":
+            if self._waiting:
+                return
+            self._waiting = True
+        if self.as_json:
+            self._json(event, fields)
+        else:
+            self._text(event, fields)
+        if event in ("assigned", "taken") and not self._ready and self._all_taken():
+            self._ready = True
+            partitions = sorted(self.service.desks)
+            self._json("ready", {"ready": "matcher", "partitions": partitions}) if self.as_json else self._text(
+                "ready", {"partitions": partitions}
+            )
+
+    def _all_taken(self) -> bool:
+        service = self.service
+        return service is not None and all(p in service.desks and service.desks[p].ready for p in service.held)
+
+    def _json(self, event: str, fields: dict[str, Any]) -> None:
+        if event != "answered":
+            print(json.dumps(fields if event == "ready" else {"event": event, **fields}), flush=True)
+
+    def _text(self, event: str, fields: dict[str, Any]) -> None:
+        line = _LINES[event](**fields) if event in _LINES else None
+        if line:
+            print(line, file=sys.stderr, flush=True)
+
+
+def _plural(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+_LINES = {
+    "waiting": lambda why: f"Waiting for Kafka: {why}",
+    "assigned": lambda partitions: f"The group gave this matcher {_plural(len(partitions), 'partition')}: {partitions}",
+    "taken": lambda partition, seq, watermark: (
+        f"Partition {partition}: fenced and rebuilt from {_plural(seq, 'entry') if seq == 1 else f'{seq} entries'}, "
+        f"next command at offset {watermark + 1}"
+    ),
+    "ready": lambda partitions: f"Ready. Matching on {_plural(len(partitions), 'partition')}; Ctrl-C stops.",
+    "forgotten": lambda partition, why: f"Partition {partition}: {why}. Its memory is forgotten, to be rebuilt from the ledger.",
+    "stopped": lambda partition, code, message, hint: f"PARTITION {partition} STOPPED ({code}): {message}\n  {hint or ''}",
+    "ended": lambda: "Stopped cleanly; nothing was left half done.",
+}
+
+
+def _stop_on_signals() -> "asyncio.Future[None]":
+    loop = asyncio.get_running_loop()
+    stopping: asyncio.Future[None] = loop.create_future()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, lambda: stopping.done() or stopping.set_result(None))
+    return stopping
