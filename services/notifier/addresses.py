@@ -20,15 +20,14 @@ class AddressRefused(Exception):
 
 
 def is_public(address: Address) -> bool:
-    """Whether an address is on the public internet, also by the IPv4 address that an IPv6 one may carry inside."""
+    """Whether an address is on the public internet; for an IPv6 address that carries an IPv4 one, whether that is."""
     if isinstance(address, IPv6Address):
-        inner = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
-        if address in _NAT64:
-            inner.append(IPv4Address(int(address) & 0xFFFFFFFF))
-        if any(carried is not None and not is_public(carried) for carried in inner):
+        carried = address.ipv4_mapped or (IPv4Address(int(address) & 0xFFFFFFFF) if address in _NAT64 else None)
+        if carried is not None:
+            return is_public(carried)
+        inner = [address.sixtofour, *(address.teredo or ())]
+        if any(one is not None and not is_public(one) for one in inner):
             return False
-        if address.ipv4_mapped is not None:
-            return True
     return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
 
 

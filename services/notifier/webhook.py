@@ -14,6 +14,7 @@ import base64
 import binascii
 import json
 import random
+import re
 import ssl
 import time
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from services.notifier.addresses import AddressRefused, resolve
 _RANDOM = random.SystemRandom()
 _SECRET_BYTES = range(24, 65)
 _PORTS = {"http": 80, "https": 443}
-_TROUBLE = (httpx.TransportError, OSError, TimeoutError)
+_TROUBLE = (httpx.TransportError, OSError, TimeoutError, UnicodeError)  # UnicodeError: a name that no resolver takes
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ class Webhook:
             SettingError: if one of them can't be used.
         """
         self._url = _checked(url)
+        self._host = self._url.raw_host.decode("ascii")
         self._signer = _signer(secret)
         self._allow_private = allow_private
         self._patience = patience or Patience()
@@ -99,7 +101,7 @@ class Webhook:
             raise SettingError(
                 f"PUMASI_WEBHOOK_URL: {refused}", hint="Set PUMASI_WEBHOOK_ALLOW_PRIVATE=1 if that is meant."
             ) from None
-        except OSError:
+        except (OSError, UnicodeError):
             pass
 
     async def send(self, tidings: Tidings, text: str, language: str) -> Delivery:
@@ -129,7 +131,7 @@ class Webhook:
         return max(min(asked, most), _RANDOM.uniform(pause / 2, pause))
 
     async def _addresses(self) -> list[str]:
-        return await resolve(self._url.host, self._url.port or _PORTS[self._url.scheme], self._allow_private)
+        return await resolve(self._host, self._url.port or _PORTS[self._url.scheme], self._allow_private)
 
     async def _post(self, notice: str, body: str, attempt: int) -> tuple[int, float]:
         """One try: the status, and the pause the receiver asks for in seconds. The answer's body is not read."""
@@ -148,7 +150,7 @@ class Webhook:
                     "webhook-timestamp": str(int(now.timestamp())),
                     "webhook-signature": self._signer.sign(notice, now, body),
                 },
-                extensions={"sni_hostname": self._url.host},
+                extensions={"sni_hostname": self._host},
             )
             answer = await self._client.send(request, stream=True)
             try:
@@ -172,6 +174,8 @@ def _checked(url: str) -> httpx.URL:
         raise SettingError("PUMASI_WEBHOOK_URL: not a URL") from None
     if parsed.scheme not in _PORTS or not parsed.host:
         raise SettingError("PUMASI_WEBHOOK_URL: not an http or https URL with a host")
+    if re.search(r"[^A-Za-z0-9.:_-]", parsed.raw_host.decode("ascii", "replace")) or not 0 < (parsed.port or 1) < 65536:
+        raise SettingError("PUMASI_WEBHOOK_URL: no such host or port can be")
     if parsed.userinfo:
         raise SettingError("PUMASI_WEBHOOK_URL: holds a user or password; webhooks are known by their signature")
     return parsed
