@@ -26,7 +26,7 @@ from services.intake.contacts import Sealer, is_sealed
 from services.intake.reading import Event, Malformed
 
 SOURCE_MAX = 256
-_ID = re.compile(ID_PATTERN)
+_ID = re.compile(ID_PATTERN)  # for fullmatch: Python's $ lets a newline pass
 _SOURCE = re.compile(r"^[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+$")  # RFC 3986's characters
 _PHONE = re.compile(r"^\d[\d.~-]{6,}\d$")
 _CONTACT_FIELDS = ("contact", "sealed_contact")
@@ -39,7 +39,7 @@ _MESSAGES = {
     "int_type": "must be an integer in the currency's minor unit, without quotes or fraction",
     "greater_than_equal": "is too small",
     "less_than_equal": "is too large",
-    "timezone_aware": "must be an RFC 3339 time with an offset",
+    "invalid_time": "must be an RFC 3339 time with an offset",
     "string_too_long": "is too long",
     "string_too_short": "is too short",
 }
@@ -121,9 +121,9 @@ def names_in(data: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _attribute_findings(event: Event) -> Iterator[Finding]:
-    if not _ID.match(event.id):
+    if not _ID.fullmatch(event.id):
         yield _finding("/id", "invalid_id", "must be 1–64 characters of [A-Za-z0-9._~-]")
-    if len(event.source) > SOURCE_MAX or not _SOURCE.match(event.source):
+    if len(event.source) > SOURCE_MAX or not _SOURCE.fullmatch(event.source):
         yield _finding("/source", "invalid_source", f"must be a URI reference of at most {SOURCE_MAX} characters")
     elif looks_like_contact(event.source) or "@" in event.source:
         yield _finding("/source", "looks_like_contact", "must name a form or a system, not a person")
@@ -159,9 +159,9 @@ def _findings(error: ValidationError) -> Iterator[Finding]:
         kind = found["type"]
         if kind == "misnamed":
             continue
+        if kind.startswith(("datetime", "timezone")):
+            kind = "invalid_time"
         message = _MESSAGES.get(kind) or found["msg"].removeprefix("Value error, ")
-        if kind.startswith("datetime"):
-            message = _MESSAGES["timezone_aware"]
         yield _finding(pointer_of(("data", *found["loc"])), _NAMES.get(kind, kind), message)
 
 
@@ -175,7 +175,7 @@ def _person_findings(model: type[CommandData], raw: dict[str, Any], clear_contac
         yield _finding(
             "/data/contact", "clear_contact", "comes over HTTP only; here, give sealed_contact and a pseudonym"
         )
-    if isinstance(raw.get(person), str) and _PHONE.match(raw[person]):
+    if isinstance(raw.get(person), str) and _PHONE.fullmatch(raw[person]):
         yield _finding(f"/data/{person}", "looks_like_contact", "must be a pseudonym, not a number to call")
     sealed = raw.get("sealed_contact")
     if isinstance(sealed, str) and not is_sealed(sealed):

@@ -41,7 +41,7 @@ class Receipts:
 
     def read(self, text: str) -> Place | None:
         """The place a receipt tells, or None if it is no receipt of ours."""
-        if not _TEXT.match(text):
+        if not _TEXT.fullmatch(text):
             return None
         try:
             raw = base64.urlsafe_b64decode(text + "==")

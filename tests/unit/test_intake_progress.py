@@ -1,0 +1,78 @@
+"""What receipts tell, held against the engine's own state over random seasons of commands."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from schemas.commands import Command
+from schemas.ledger import GENESIS, entries
+from schemas.times import text_of
+from services.intake.progress import Progress
+from services.intake.receipts import Place
+from services.matcher.engine import Engine
+from tests.oracle.season import log
+
+
+@dataclass
+class Rec:
+    """A record of the ledger."""
+
+    value: bytes
+    partition: int = 2
+    offset: int = 0
+    topic: str = "pumasi.ledger.v1"
+    key: bytes | None = None
+    headers: list = field(default_factory=list)
+
+
+def played(seed: int) -> tuple[Progress, Engine, list[Command]]:
+    progress, engine, seq, digest, commands = Progress(), Engine(), 0, GENESIS, log(seed)
+    for command in commands:
+        fund, at, facts = engine.execute(command)
+        readable = isinstance(command, Command)
+        cause = {"id": command.id if readable else None, "type": command.type, "offset": command.offset}
+        for number, value, linked in entries(seq + 1, digest, fund, text_of(at), cause, facts):
+            progress.fold(Rec(value))
+            seq, digest = number, linked
+    return progress, engine, [command for command in commands if isinstance(command, Command)]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_figures_of_receipts_are_the_engines(seed: int) -> None:
+    progress, engine, commands = played(seed)
+    cases = pledges = 0
+    for command in commands:
+        told = progress.tell(Place(2, command.offset))
+        assert told["state"] in ("applied", "rejected")
+        if told["state"] == "rejected" or told.get("code") == "duplicate":
+            continue
+        if command.type.startswith("pumasi.case."):
+            case = engine.funds[command.data.fund].cases[command.data.case]
+            assert told["progress"] == {
+                "status": case.status, "claim": case.claim, "promised": case.awarded, "settled": case.settled,
+                "delivered": case.delivered,
+            }  # fmt: skip
+            cases += 1
+        elif hasattr(command.data, "pledge"):
+            pledge = engine.funds[command.data.fund].pledges[command.data.pledge]
+            figures = told["progress"]
+            assert figures == {
+                "amount": pledge.amount, "awarded": pledge.awarded + pledge.settled + pledge.delivered,
+                "settled": pledge.settled + pledge.delivered, "waiting": pledge.waiting, "released": pledge.released,
+            }  # fmt: skip
+            assert figures["amount"] == figures["awarded"] + figures["waiting"] + figures["released"]
+            pledges += 1
+    assert cases + pledges
+
+
+def test_a_rejection_is_told_with_its_code_and_a_duplicate_as_applied() -> None:
+    facts = {0: [{"fact": "rejected", "code": "unknown_fund", "detail": "no fund x"}], 1: [{"fact": "duplicate"}]}
+    progress = Progress()
+    for offset, told in facts.items():
+        cause = {"id": "e", "type": "pumasi.pledge.made", "offset": offset}
+        for _, value, _ in entries(offset + 1, GENESIS, "x", "2026-11-22T10:00:00Z", cause, told):
+            progress.fold(Rec(value))
+    assert progress.tell(Place(2, 0)) == {"state": "rejected", "code": "unknown_fund", "detail": "no fund x"}
+    assert progress.tell(Place(2, 1)) == {"state": "applied", "code": "duplicate"}
+    assert progress.tell(Place(2, 2)) == {"state": "accepted"}
+    assert progress.tell(Place(0, 0)) == {"state": "accepted"}
