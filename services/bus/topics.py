@@ -124,6 +124,12 @@ async def check(bootstrap: str, partitions: int = 4, replication: int = 1) -> li
         return plan(wanted, await _look(admin, wanted))
 
 
+async def partition_counts(bootstrap: str) -> dict[str, int]:
+    """How many partitions each of Pumasi's topics that exist has. Raises KafkaUnreachable."""
+    async with _Admin(bootstrap) as admin:
+        return {name: found.partitions for name, found in (await _look(admin, wanted_topics())).items()}
+
+
 async def apply(bootstrap: str, partitions: int = 4, replication: int = 1) -> list[Report]:
     """Make the topics that are missing; then how all stand, once the cluster knows them. Safe to repeat, and by several at once.
 

@@ -25,7 +25,10 @@ COMMANDS = (  # in the order of `pumasi --help`
     "topics",
     "intake",
     "matcher",
+    "audit",
     "notifier",
+    "status",
+    "explain",
 )
 
 _ABOUT = """Pumasi (품앗이): matches pledges of money to people's needs, over Apache Kafka.

@@ -1,0 +1,104 @@
+"""`pumasi audit`: is the ledger what the commands make it, to the byte?"""
+
+import asyncio
+import json
+from typing import TYPE_CHECKING
+
+import typer
+
+from services.cli import options
+
+if TYPE_CHECKING:
+    from services.matcher.audit import PartitionAudit
+
+
+def register(app: typer.Typer) -> None:
+    app.command("audit", epilog=_EXAMPLES)(audit)
+
+
+_EXAMPLES = """**Examples**
+
+- `pumasi audit`: of the broker that runs on `.pumasi`
+- `PUMASI_KAFKA=k1:9092 pumasi audit --json`: `{"ok": true, "partitions": [{"partition": 0, "commands": 812, …}]}`
+"""
+
+
+def audit(kafka: options.Kafka = None, data: options.Data = None, as_json: options.Json = False) -> None:
+    """Read commands and ledger from the start and check gaps, hash chain, conservation and, by executing the commands again, every byte.
+
+    Exit status 1 if anything is found. Commands that are not answered yet are told, and are no finding. Nothing is written.
+    """
+    from services.settings import load
+
+    bootstrap = options.bootstrap_of(load(kafka=kafka, data=data))
+    results = asyncio.run(_audit(bootstrap, quiet=as_json))
+    (_print_json if as_json else _print_table)(results)
+    if any(result.findings for result in results):
+        raise typer.Exit(1)
+
+
+async def _audit(bootstrap: str, quiet: bool) -> "list[PartitionAudit]":
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    from services.matcher.audit import audit_partition
+
+    partitions = await _partitions(bootstrap)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=quiet, transient=True) as bars:
+        task = bars.add_task("partitions audited", total=partitions)
+        results = []
+        for partition in range(partitions):
+            results.append(
+                await audit_partition(
+                    bootstrap,
+                    partition,
+                    partitions,
+                    lambda number, done: bars.update(task, description=f"partition {number}: {done} commands executed again"),
+                )
+            )
+            bars.advance(task)
+    return results
+
+
+async def _partitions(bootstrap: str) -> int:
+    """How many partitions commands and ledger have. Raises TopicsMismatch, KafkaUnreachable."""
+    from services.bus import topics
+    from services.errors import TopicsMismatch
+
+    counts = await topics.partition_counts(bootstrap)
+    commands, ledger = counts.get(topics.COMMANDS), counts.get(topics.LEDGER)
+    if not commands or commands != ledger:
+        raise TopicsMismatch(
+            f"{topics.COMMANDS} has {commands or 'no'} partitions, {topics.LEDGER} {ledger or 'none'}",
+            hint="Make the topics with `pumasi topics --apply`.",
+        )
+    return commands
+
+
+def _print_json(results: "list[PartitionAudit]") -> None:
+    from dataclasses import asdict
+
+    print(json.dumps({"ok": not any(r.findings for r in results), "partitions": [asdict(r) for r in results]}))
+
+
+def _print_table(results: "list[PartitionAudit]") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("partition", "commands", "entries", "not yet answered", "last hash", "verdict", box=None, pad_edge=False,
+                  header_style="bold")  # fmt: skip
+    for r in results:
+        verdict = f"[red]{len(r.findings)} found[/]" if r.findings else "[green]holds[/]"
+        table.add_row(str(r.partition), str(r.commands), str(r.entries), str(r.unanswered), (r.last_hash or "–")[:16], verdict)
+    console = Console()
+    console.print(table)
+    for r in results:
+        for finding in r.findings:
+            console.print(f"[red]partition {r.partition}[/]: {finding}", highlight=False)
+    total = sum(r.entries for r in results)
+    if not any(r.findings for r in results):
+        console.print(
+            f"\n[green]The ledger holds.[/] {total} entries: no gap, one chain of hashes a partition, money conserved, and every "
+            "byte as the commands make it when executed again."
+        )
