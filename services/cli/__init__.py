@@ -21,6 +21,8 @@ import typer
 from services.errors import PumasiError
 
 COMMANDS = (  # in the order of `pumasi --help`
+    "up",
+    "demo",
     "kafka",
     "topics",
     "intake",

@@ -1,5 +1,8 @@
-"""What studies the rest: stories, their player, their figures. Uses every service's public doors; nothing imports it but the command line.
+"""What studies the rest: stories, their player, their figures. Nothing imports it but the command line's own lab commands.
 
-    stories/*.story ─► scenario (parse) ─► player ─► HTTP door, submissions topic ─► … ─► ledger ─► figures ─► report
-                            └───────────────────────► engine, in the process (rehearsal, for tests) ─┘
+stories/*.story ─► scenario (parse) ─► player ─► HTTP door, submissions topic ─► … ─► ledger ─► watch, figures ─► outcome, summary
+                        └────────────► rehearsal: engine and audience, in this process ───────────┘
+
+    demo      brings a whole system up, plays, audits, takes it down; screen, beat: what who watches sees
+    access    the report of story 5; routes: the plot of story 3
 """

@@ -1,7 +1,7 @@
 """What the ledger says of a fund, as figures: a small read model, folded from entries alone.
 
-It is written from the contract and shares nothing with the engine, so that what it adds up is a second opinion. Asked, promised, placed,
-settled and delivered are five things and never mixed:
+It is written from the contract and shares nothing with the engine, so that what it adds up is a second opinion. Asked, promised,
+placed, settled and delivered are five things and never mixed:
 
     asked      what the cases claim (goal less own contribution; renewals and amendments included)
     promised   what donors pledged, valued in the fund's currency

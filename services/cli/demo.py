@@ -1,0 +1,116 @@
+"""`pumasi demo`: five real stories through a real Kafka, told as they go, then audited."""
+
+import asyncio
+import json
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from services.cli import options
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from services.lab.demo import Result, Wanted
+    from services.settings import Settings
+
+PLAIN_WIDTH = 140
+
+
+def register(app: typer.Typer) -> None:
+    app.command("demo", epilog=_EXAMPLES)(demo)
+
+
+_EXAMPLES = """**Examples**
+
+- `pumasi demo`: all five stories, in a directory that is gone afterwards
+- `pumasi demo --story chat-room --story provinces`: two of them
+- `pumasi demo --data /tmp/p`: kept; a second run repeats every event and comes to the same figures
+- `pumasi demo --kill-matcher --quiet --json`: with a crash half-way; one JSON object
+"""
+
+
+def demo(
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            metavar="DIR",
+            help="Keep everything in DIR, made if it isn't there.  [default: a fresh one, removed]",
+        ),
+    ] = None,
+    story: Annotated[
+        list[str] | None,
+        typer.Option("--story", metavar="NAME", help="Play this story; may be given again.  [default: all five]"),
+    ] = None,
+    kill_matcher: Annotated[
+        bool, typer.Option("--kill-matcher", help="kill -9 the matcher half-way; the figures must not change.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Tell nothing on the way, only the end.")] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Play five stories through the public doors of a whole Pumasi on this machine, then audit what came of it.
+
+    Kafka, intake, matcher and notifier are started for it on free ports and stopped with it, also on Ctrl-C. Story time comes with the
+    events, so months pass in seconds. Exit status 1 if a figure is not the one the story's file expects, or the audit finds something.
+    """
+    from services.lab.demo import Wanted
+
+    result = asyncio.run(
+        _until_stopped(data.absolute() if data else None, Wanted(story or None, kill_matcher), quiet, as_json)
+    )
+    if isinstance(result, int):
+        raise typer.Exit(result)
+    if not result.ok:
+        raise typer.Exit(1)
+
+
+async def _until_stopped(kept: Path | None, wanted: "Wanted", quiet: bool, as_json: bool) -> "Result | int":
+    """The result, or 128 + the signal that stopped it; either way nothing runs any more."""
+    from rich.console import Console
+
+    from services.cli.processes import until_told_to_stop
+    from services.lab.demo import run
+
+    stopping = until_told_to_stop()
+    stream = sys.stderr if as_json else sys.stdout
+    console = Console(file=stream, width=None if stream.isatty() else PLAIN_WIDTH, highlight=False)
+    with ExitStack() as stack:
+        home = kept or Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="pumasi-demo-", ignore_cleanup_errors=True))
+        )
+        playing = asyncio.create_task(run(_settings(home), wanted, console, quiet))
+        await asyncio.wait({playing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not playing.done():
+            console.print("Stopping …")
+            playing.cancel()
+            await asyncio.wait({playing})
+            if playing.cancelled():
+                return 128 + stopping.result()
+        result = await playing
+    _show(result, console, kept, as_json)
+    return result
+
+
+def _settings(home: Path) -> "Settings":
+    """A broker of the demo's own, on free ports: what PUMASI_KAFKA names is never played on."""
+    from services.settings import load
+
+    return load(data=home, kafka_port=0, http_port=0).model_copy(update={"kafka": None})
+
+
+def _show(result: "Result", console: "Console", kept: Path | None, as_json: bool) -> None:
+    from services.lab.demo import finish
+
+    if as_json:
+        print(json.dumps(result.as_json(), ensure_ascii=False))
+        return
+
+    def show(line: Any) -> None:
+        console.print(line)
+
+    finish(result, console, kept, show)

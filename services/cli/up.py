@@ -1,0 +1,136 @@
+"""`pumasi up`: everything on this machine, until it is told to stop."""
+
+import asyncio
+import json
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from services.cli import options
+
+if TYPE_CHECKING:
+    from services.cli.system import System
+    from services.settings import Settings
+
+
+def register(app: typer.Typer) -> None:
+    app.command("up", epilog=_EXAMPLES)(up)
+
+
+_EXAMPLES = """**Examples**
+
+- `pumasi up`: on `.pumasi`, ports 9092 and 8080 or free ones
+- `pumasi up --data /tmp/p --matchers 2`: there, with two matchers that share the partitions
+- `PUMASI_KAFKA=k1:9092 pumasi up`: the services alone, on a cluster of your own
+- `pumasi up --json`: prints `{"kafka": "127.0.0.1:9092", "http": "http://127.0.0.1:8080"}` once all is ready
+"""
+
+
+def up(
+    data: options.Data = None,
+    kafka_port: options.KafkaPort = None,
+    http_port: options.HttpPort = None,
+    partitions: options.Partitions = None,
+    matchers: Annotated[
+        int,
+        typer.Option("--matchers", min=1, max=64, metavar="N", help="Matcher processes; they share the partitions."),
+    ] = 1,
+    as_json: options.Json = False,
+) -> None:
+    """Run everything: Kafka, topics, intake, matcher, notifier, until Ctrl-C or SIGTERM.
+
+    A service that dies is started again and goes on where the ledger stands. With PUMASI_KAFKA set no broker is started. Nothing is
+    left running at the end, even after a kill -9.
+    """
+    from services.settings import load
+
+    settings = load(data=data, kafka_port=kafka_port, http_port=http_port, partitions=partitions)
+    asyncio.run(_run(settings, matchers, as_json))
+
+
+async def _run(settings: "Settings", matchers: int, as_json: bool) -> None:
+    from services.cli.processes import until_told_to_stop
+    from services.cli.progress import BrokerProgress
+
+    stopping = until_told_to_stop()
+    progress = BrokerProgress(quiet=as_json)
+    running = asyncio.create_task(_keep_up(settings, matchers, progress, as_json))
+    await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if not running.done() and not as_json:
+        print("Stopping: first the doors, then the matcher and the notifier, Kafka last …", file=sys.stderr, flush=True)
+    running.cancel()
+    await asyncio.wait({running})
+    if not running.cancelled():
+        await running  # raises what went wrong
+    elif not as_json:
+        print("All stopped; the data stay.", file=sys.stderr)
+
+
+async def _keep_up(settings: "Settings", matchers: int, progress: Any, as_json: bool) -> None:
+    from services.cli.system import whole_system
+
+    with ExitStack() as bars:
+        bars.enter_context(progress)
+        async with whole_system(settings, progress, Log(as_json), matchers=matchers) as system:
+            bars.close()
+            _say_ready(system, settings, as_json)
+            await system.wait()
+
+
+def _say_ready(system: "System", settings: "Settings", as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"kafka": system.kafka, "http": system.http}), flush=True)
+        return
+    from rich.console import Console
+    from rich.panel import Panel
+
+    data = "" if settings.data == Path(".pumasi") else f" --data {settings.data}"
+    lines = [
+        f"Kafka         [bold green]{system.kafka}[/]",
+        f"HTTP door     [bold green]{system.http}[/]",
+        f"a form for    [bold]{system.http}/forms/case[/]   someone who needs help",
+        f"a form for    [bold]{system.http}/forms/pledge[/] someone who gives",
+        f"data          {settings.data.absolute()}",
+        "",
+        "From another shell:",
+        f"  [bold]pumasi status{data}[/]   what is asked, promised, settled, delivered",
+        f"  [bold]pumasi audit{data}[/]    read everything again and prove it",
+        "Ctrl-C stops everything.",
+    ]
+    Console().print(Panel("\n".join(lines), title="Pumasi is up", expand=False))
+
+
+class Log:
+    """What the services say, one line each on standard error, with the service's name in its colour."""
+
+    COLOURS = ("cyan", "magenta", "yellow", "green", "blue")
+
+    def __init__(self, as_json: bool) -> None:
+        from rich.console import Console
+
+        self.console = Console(stderr=True, soft_wrap=True, highlight=False)
+        self.as_json = as_json
+        self._colours: dict[str, str] = {}
+
+    def said(self, service: str, line: str) -> None:
+        self._print(service, line)
+
+    def event(self, service: str, event: dict[str, Any]) -> None:
+        if not self.as_json:
+            self._print(service, " ".join(f"{name}={_short(value)}" for name, value in event.items()))
+
+    def ended(self, service: str, status: int, pause_s: float) -> None:
+        self._print(service, f"ended with status {status}; started again in {pause_s:g} s", "bold red")
+
+    def _print(self, service: str, line: str, style: str = "") -> None:
+        from rich.text import Text
+
+        colour = self._colours.setdefault(service, self.COLOURS[len(self._colours) % len(self.COLOURS)])
+        self.console.print(Text.assemble((f"{service:<9} │ ", colour), (line, style)))
+
+
+def _short(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,65 @@
+"""The plot of story 3: the same money under two weights, as bars for a terminal and as an SVG file.
+
+Under `equal` every claimant climbs the same steps until its claim is met; under `claim` each holds the same part of its claim. A donor
+reads off the bars what the one word in the configuration does.
+"""
+
+from collections.abc import Sequence
+from xml.sax.saxutils import escape
+
+from services.lab.figures import FundFigures
+from services.notifier.phrases import money
+
+BAR = 30
+_COLOURS = ("#0b6e4f", "#c84630", "#3d5a98", "#8a6d00")
+_W, _H, _MARGIN = 360, 240, 40
+
+
+def bars(funds: Sequence[FundFigures]) -> list[str]:
+    """Lines of text: each fund's cases on one scale, placed money against the claim."""
+    widest = max(case.claim for fund in funds for case in fund.cases.values())
+    lines = []
+    for fund in funds:
+        lines.append(f"{fund.fund}")
+        for case in fund.cases.values():
+            whole, filled = (round(BAR * amount / widest) for amount in (case.claim, case.placed))
+            percent = 100 * case.placed // case.claim if case.claim else 100
+            own = f", beside {money(case.own, fund.currency)} of their own" if case.own else ""
+            lines.append(
+                f"  {case.case:<8} {'█' * filled + '░' * (whole - filled):<{BAR}} {money(case.placed, fund.currency)} of "
+                f"{money(case.claim, fund.currency)} ({percent} %){own}"
+            )
+    return lines
+
+
+def svg(funds: Sequence[FundFigures]) -> str:
+    """One panel a fund: how each case's money grows (up) as money comes in (right), both in the fund's major units."""
+    panels = "".join(_panel(fund, number) for number, fund in enumerate(funds))
+    width = _W * len(funds)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {_H + 60}" font-family="sans-serif" font-size="11">'
+        f'<rect width="100%" height="100%" fill="white"/>{panels}</svg>\n'
+    )
+
+
+def _panel(fund: FundFigures, number: int) -> str:
+    most = max(total for total, _ in fund.course)
+    highest = max(max(placed.values()) for _, placed in fund.course)
+    left, inner_w, inner_h = number * _W + _MARGIN, _W - 2 * _MARGIN, _H - 2 * _MARGIN
+
+    def point(total: int, placed: int) -> str:
+        return f"{left + inner_w * total / most:.1f},{_MARGIN + inner_h * (1 - placed / highest):.1f}"
+
+    parts = [f'<text x="{left}" y="20" font-weight="bold">{escape(fund.fund)}</text>']
+    parts.append(
+        f'<path d="M{left},{_MARGIN} v{inner_h} h{inner_w}" fill="none" stroke="#888"/>'
+        f'<text x="{left}" y="{_H - 22}">0</text>'
+        f'<text x="{left + inner_w}" y="{_H - 22}" text-anchor="end">{escape(money(most, fund.currency))} promised</text>'
+        f'<text x="{left + 4}" y="{_MARGIN - 4}">{escape(money(highest, fund.currency))}</text>'
+    )
+    for place, case in enumerate(fund.cases):
+        colour = _COLOURS[place % len(_COLOURS)]
+        line = " ".join([point(0, 0), *(point(total, placed.get(case, 0)) for total, placed in fund.course)])
+        parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        parts.append(f'<text x="{left}" y="{_H + 14 * place}" fill="{colour}">{escape(case)}</text>')
+    return "".join(parts)

@@ -1,0 +1,181 @@
+"""What who watches the demo sees: the story told, what the ledger makes of it, what people hear, and a bar for each case.
+
+On a terminal the bars stay below and grow; elsewhere everything is plain lines and the bars come once, at each story's end. The screen
+only shows: figures come from the ledger, words to people from the notifier.
+"""
+
+from collections import Counter
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from schemas.times import datetime_of
+from services.lab.beat import Beat, count
+from services.lab.figures import CaseFigures, Figures, FundFigures
+from services.lab.scenario import Story
+from services.notifier.phrases import money
+
+BARS = 8
+BAR = 32
+ROWS_A_BEAT = 24
+_PARTS = (("█", "green"), ("▓", "cyan"), ("▒", "yellow"), ("░", "bright_black"))
+LEGEND = "█ delivered  ▓ settled (paid)  ▒ promised  ░ asked"
+
+
+class Screen:
+    """The player's audience, the services' listener and the ledger's reader in one; `quiet` shows nothing."""
+
+    def __init__(self, console: Console, quiet: bool = False) -> None:
+        self.console, self.quiet = console, quiet
+        self.figures = Figures()
+        self.log: list[str] = []
+        self._story: Story | None = None
+        self._beats: dict[str, Beat] = {}
+        self._touched: dict[tuple[str, str], int] = {}
+        self._rows = 0
+        self._notices: list[dict[str, Any]] = []
+        self._kinds: Counter[tuple[str, str]] = Counter()
+        self._live: Live | None = None
+
+    # ---- a story
+
+    def open(self, story: Story, number: int, stories: int, figures: Figures) -> None:
+        """A story begins."""
+        self.figures, self._story, self._rows = figures, story, 0
+        self._beats.clear()
+        self._touched.clear()
+        self._notices.clear()
+        self._kinds.clear()
+        if self.quiet:
+            return
+        self.console.print()
+        self.console.rule(Text(f" Story {number} of {stories}: {story.title} ", "bold"), style="bright_black")
+        self.console.print(Text(story.shows, "italic"))
+        if self.console.is_terminal:
+            self._live = Live(console=self.console, auto_refresh=False, transient=True)
+            self._live.start()
+
+    def close(self) -> None:
+        """A story ends: what is left to tell, then its bars as they stay."""
+        self.flush()
+        self.stop()
+        if self._story is not None and not self.quiet:
+            self.console.print(self._bars(all_of_them=True))
+        self._story = None
+
+    def stop(self) -> None:
+        """Take the moving part off the screen. Safe to repeat."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def say(self, text: str, style: str = "") -> None:
+        """A line of the demo's own."""
+        if not self.quiet:
+            self.console.print(Text(text, style))
+
+    # ---- what the player tells
+
+    def narrate(self, story: Story, at: int, text: str) -> None:
+        self.flush()
+        if not self.quiet:
+            when = datetime_of(at).strftime("%d %b %Y %H:%M")
+            self.console.print(Text.assemble((f"{when}  ", "bright_black"), (text, "bold")))
+
+    def sent(self, _story: Story, rows: int) -> None:
+        self._rows += rows
+        if self._rows >= ROWS_A_BEAT:
+            self.flush()
+        self.refresh()
+
+    # ---- what the ledger tells
+
+    def entry(self, entry: dict[str, Any]) -> None:
+        """An entry that is new."""
+        if self._story is None:
+            return
+        for fact in entry["facts"]:
+            name = fact.get("fund") or entry["fund"]
+            if name in self._story.currencies and name in self.figures.funds:
+                beat = self._beats.setdefault(name, Beat(self.figures.funds[name]))
+                beat.take([fact], entry["at"])
+                if "case" in fact:
+                    self._touched[name, fact["case"]] = self.figures.entries
+
+    def flush(self) -> None:
+        """Tell what happened since the last time."""
+        self._rows = 0
+        for name, beat in self._beats.items():
+            several = f"{name}: " if self._story is not None and len(self._story.currencies) > 1 else ""
+            for sentence in beat.sentences():
+                self.say(f"{'':19}{several}{sentence}")
+        self._tell_notices()
+        self.refresh()
+
+    # ---- what the services tell
+
+    def said(self, service: str, line: str) -> None:
+        self.log = [*self.log[-99:], f"{service}: {line}"]
+
+    def event(self, service: str, event: dict[str, Any]) -> None:
+        if service == "notifier" and self._story is not None and event.get("fund") in self._story.currencies:
+            self._notices.append(event)
+
+    def ended(self, service: str, status: int, pause_s: float) -> None:
+        self.say(
+            f"{'':19}The {service} is gone (status {status}); the supervisor starts it again in {pause_s:g} s.", "red"
+        )
+
+    def _tell_notices(self) -> None:
+        """How many people heard something; the words themselves when a kind of notice comes for the first time."""
+        if not self._notices:
+            return
+        first = [notice for notice in self._notices if not self._kinds[notice["role"], notice["kind"]]]
+        seen: dict[tuple[str, str], dict[str, Any]] = {}
+        for notice in first:
+            seen.setdefault((notice["role"], notice["kind"]), notice)
+        for (role, _), notice in seen.items():
+            self.say(f"{'':19}✉ to a {role}: “{notice['text']}”", "magenta")
+        if (rest := len(self._notices) - len(seen)) > 0:
+            self.say(f"{'':19}✉ {count(rest, 'more notice')}.", "magenta")
+        self._kinds.update((notice["role"], notice["kind"]) for notice in self._notices)
+        self._notices.clear()
+
+    # ---- bars
+
+    def refresh(self) -> None:
+        """Draw the moving bars anew."""
+        if self._live is not None:
+            self._live.update(self._bars(), refresh=True)
+
+    def _bars(self, all_of_them: bool = False) -> Group:
+        assert self._story is not None, "only within a story"
+        funds = [self.figures.funds[name] for name in self._story.currencies if name in self.figures.funds]
+        found = [(fund, case) for fund in funds for case in fund.cases.values() if case.claim]
+        shown = found
+        if not all_of_them:
+            found.sort(key=lambda item: -self._touched.get((item[0].fund, item[1].case), 0))
+            shown = found[:BARS]
+        lines = [bar(fund, case) for fund, case in shown]
+        if len(shown) < len(found):
+            lines.append(Text(f"  … and {count(len(found) - len(shown), 'more case')}", "bright_black"))
+        return Group(Text(LEGEND, "bright_black"), *lines)
+
+
+def bar(fund: FundFigures, case: CaseFigures) -> Text:
+    """One case: its claim as a bar of which delivered, settled, promised and asked each have their own part."""
+    ends = [
+        BAR * amount // case.claim if case.claim else BAR
+        for amount in (case.delivered, case.settled, case.placed, case.claim)
+    ]
+    text, begin = Text(f"  {case.case:<14}"), 0
+    for end, (mark, colour) in zip(ends, _PARTS, strict=True):
+        text.append(mark * (end - begin), colour)
+        begin = end
+    closed = "" if case.status == "open" else f", {case.outcome or case.status}"
+    sums = (case.delivered, case.settled, case.placed)
+    told = " / ".join(money(amount, fund.currency).partition(" ")[2] for amount in sums)
+    text.append(f" {told} of {money(case.claim, fund.currency)} ({case.class_}{closed})")
+    return text
