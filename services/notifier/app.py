@@ -113,8 +113,11 @@ class Notifier:
         self.assigned.set()
         self.told("assigned", partitions=ours)
 
-    async def on_entries(self, records: Sequence[Record]) -> None:
-        """Tell what one poll brought, partition by partition. Raises nothing: FastStream would go on regardless."""
+    async def on_entries(self, records: Any) -> None:
+        """Tell what one poll brought (a sequence of records), partition by partition.
+
+        Raises nothing, since FastStream would go on regardless. `Any`: FastStream makes a model of what is annotated.
+        """
         for partition, part in groupby(records, attrgetter("partition")):
             of_partition = list(part)
             if partition in self.stopped or self._stopping.is_set():

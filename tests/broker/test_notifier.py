@@ -1,0 +1,429 @@
+"""The notifier on a real broker: everything committed is told, at least once, under one id; nothing else is.
+
+Entries are written as the matcher writes them, in transactions; what must be told of them is asked of the pure audience.
+"""
+
+import asyncio
+import base64
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from schemas.ledger import GENESIS, entries
+from schemas.notices import Notice, Tidings
+from services.bus.envelope import entry_headers
+from services.bus.kafka import EmbeddedKafka
+from services.bus.partition import partition_of
+from services.bus.publisher import Publisher
+from services.bus.topics import LEDGER, NOTICES
+from services.errors import KafkaUnreachable
+from services.notifier import app, screen
+from services.notifier.audience import Audience
+from services.notifier.telling import Teller
+from services.settings import Settings
+
+DEADLINE_S = 60
+PARTITIONS = 4
+SECRET = "whsec_" + base64.b64encode(bytes(32)).decode()
+Facts = list[dict[str, Any]]
+
+
+class Ledger:
+    """One fund's partition: writes entries in transactions, and knows what must be told of them."""
+
+    def __init__(self, bootstrap: str, fund: str) -> None:
+        self.bootstrap, self.fund, self.partition = bootstrap, fund, partition_of(fund, PARTITIONS)
+        self.seq, self.hash, self.audience = 0, GENESIS, Audience(self.partition)
+        self.expected: dict[str, Tidings] = {}
+
+    async def __aenter__(self) -> "Ledger":
+        self.producer = AIOKafkaProducer(
+            bootstrap_servers=self.bootstrap, transactional_id=f"pumasi-matcher-{self.partition}", acks="all"
+        )
+        await self.producer.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.producer.stop()
+
+    async def write(self, *of_commands: Facts) -> None:
+        """Append one entry a command, all in one transaction."""
+        async with self.producer.transaction():
+            for facts in of_commands:
+                await self._send(facts)
+
+    async def write_and_abort(self, facts: Facts) -> None:
+        kept = self.seq, self.hash
+        await self.producer.begin_transaction()
+        await self._send(facts, expected=False)
+        await self.producer.abort_transaction()
+        self.seq, self.hash = kept
+
+    async def _send(self, facts: Facts, expected: bool = True) -> None:
+        at = "2026-11-22T10:00:00Z"
+        cause = {"id": f"e-{self.seq}", "type": "pumasi.pledge.made", "offset": self.seq}
+        for seq, value, digest in entries(self.seq + 1, self.hash, self.fund, at, cause, facts):
+            await self.producer.send_and_wait(
+                LEDGER, value, self.fund.encode(), self.partition, headers=entry_headers(self.partition, seq, at)
+            )
+            self.seq, self.hash = seq, digest
+            if expected:
+                self.expected |= {one.id: one for one in self.audience.hear(json.loads(value))}
+
+
+def opening(fund: str, claim: int) -> Facts:
+    return [
+        {
+            "fact": "fund_configured", "fund": fund, "currency": "CNY", "rule": "urgency-waterfill/1", "share": 10000,
+            "weights": "equal", "ageing_days": 7, "deadline_hours": 72, "vouchers_required": 1,
+        },
+        {
+            "fact": "case_submitted", "case": "c-1", "beneficiary": "b-1", "need": "medication", "route": "clinic",
+            "goal": claim, "own_contribution": 0, "priority": "asap",
+        },
+        {"fact": "case_vouched", "case": "c-1", "voucher": "v-1"},
+        {"fact": "case_opened", "case": "c-1", "claim": claim, "class": "asap"},
+    ]  # fmt: skip
+
+
+def pledged(number: int, amount: int = 100) -> Facts:
+    pledge, why = f"p-{number}", {"class": "asap", "key": 0, "before": 0, "after": amount, "claim": 1}
+    return [
+        {
+            "fact": "pledge_accepted", "pledge": pledge, "donor": f"d-{number}", "amount": amount, "face": amount,
+            "currency": "CNY", "rate": "1",
+        },
+        {"fact": "awarded", "award": f"{pledge}/1", "pledge": pledge, "case": "c-1", "amount": amount, "why": why},
+    ]  # fmt: skip
+
+
+def paid(number: int, amount: int = 100) -> Facts:
+    pledge = f"p-{number}"
+    return [
+        {"fact": "payment_received", "pledge": pledge, "payment": f"pay-{number}", "amount": amount, "face": amount},
+        {"fact": "award_settled", "award": f"{pledge}/1", "amount": amount},
+        {"fact": "pledge_settled", "pledge": pledge},
+    ]
+
+
+def delivered(amount: int) -> Facts:
+    return [{"fact": "case_delivered", "case": "c-1", "delivery": f"del-{amount}", "amount": amount}]
+
+
+class Process:
+    """`pumasi notifier --json` as a process of its own."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+
+    async def line(self) -> dict[str, Any]:
+        async with asyncio.timeout(DEADLINE_S):
+            line = await self.process.stdout.readline()
+        assert line, (await self.process.stderr.read()).decode()
+        return json.loads(line)
+
+    async def notices(self, count: int) -> list[dict[str, Any]]:
+        return [await self.line() for _ in range(count)]
+
+    async def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
+        """The exit status and standard error."""
+        self.process.send_signal(number)
+        _, errors = await asyncio.wait_for(self.process.communicate(), DEADLINE_S)
+        return self.process.returncode, errors.decode()
+
+
+@contextlib.asynccontextmanager
+async def notifier(bootstrap: str, *arguments: str, wait: bool = True, **settings: str) -> AsyncIterator[Process]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-P", "-m", "services.cli", "notifier", "--json", "--kafka", bootstrap, *arguments,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, limit=1 << 20,
+        env={**os.environ, **{f"PUMASI_{name.upper()}": value for name, value in settings.items()}},
+    )  # fmt: skip
+    try:
+        started = Process(process)
+        if wait:
+            assert await started.line() == {"ready": "notifier"}
+        yield started
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.communicate()
+
+
+async def recorded(bootstrap: str, until: set[str]) -> list[Any]:
+    """The records on the notices topic, read until all ids of `until` are there and nothing is left unread."""
+    async with AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=None, auto_offset_reset="earliest") as consumer:
+        places = [TopicPartition(NOTICES, number) for number in range(PARTITIONS)]
+        consumer.assign(places)
+        await consumer.seek_to_beginning(*places)
+        found: list[Any] = []
+        async with asyncio.timeout(DEADLINE_S):
+            while until - {dict(record.headers)["ce_id"].decode() for record in found}:
+                for part in (await consumer.getmany(timeout_ms=200)).values():
+                    found += part
+            ends = await consumer.end_offsets(places)
+            while any([await consumer.position(place) < ends[place] for place in places]):
+                for part in (await consumer.getmany(timeout_ms=200)).values():
+                    found += part
+    return found
+
+
+async def group_offset(bootstrap: str, partition: int) -> int | None:
+    async with AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=app.GROUP, enable_auto_commit=False) as consumer:
+        place = TopicPartition(LEDGER, partition)
+        consumer.assign([place])
+        return await consumer.committed(place)
+
+
+async def test_what_the_ledger_says_is_told_shown_and_recorded(topics_reset: EmbeddedKafka) -> None:
+    kafka = topics_reset.bootstrap
+    async with Ledger(kafka, "jilin") as ledger, notifier(kafka) as process:
+        await ledger.write(opening("jilin", 1000), pledged(1, 300), paid(1, 300))
+        await ledger.write(delivered(200))
+        lines = await process.notices(len(ledger.expected))
+        assert [line["kind"] for line in lines] == [
+            "opened", "matched", "payment-due", "progress", "settled", "delivered", "delivered",
+        ]  # fmt: skip
+        assert [line["id"] for line in lines] == list(ledger.expected)
+        assert lines[1]["text"].startswith("Your pledge has found where it is needed: CNY 3.00 for medicine")
+        assert await process.stop() == (0, "")
+        for record in await recorded(kafka, set(ledger.expected)):
+            headers = {name: value.decode() for name, value in record.headers}
+            notice = Notice.model_validate_json(record.value)
+            assert headers == {
+                "ce_specversion": "1.0", "ce_id": notice.id, "ce_source": "/pumasi/notifier", "ce_type": "pumasi.notice.told",
+                "ce_time": headers["ce_time"], "content-type": "application/json",
+            }  # fmt: skip
+            assert record.key == notice.to.encode()
+            assert record.partition == partition_of(notice.to, PARTITIONS)
+            assert Tidings(**{name: getattr(notice, name) for name in Tidings.model_fields}) == ledger.expected[notice.id]
+            assert (notice.channel, notice.outcome, notice.attempts) == ("terminal", "delivered", 1)
+
+
+async def test_a_clean_restart_tells_nothing_again_and_remembers_all(topics_reset: EmbeddedKafka) -> None:
+    kafka = topics_reset.bootstrap
+    async with Ledger(kafka, "jilin") as ledger:
+        await ledger.write(opening("jilin", 1000), pledged(1, 300), pledged(2, 100))
+        async with notifier(kafka) as process:  # a new group tells an old ledger from its beginning
+            await process.notices(len(ledger.expected))
+            assert (await process.stop(signal.SIGINT))[0] == 0
+        before = set(ledger.expected)
+        async with notifier(kafka) as process:
+            await ledger.write(paid(2), paid(1, 300), delivered(350))
+            lines = await process.notices(len(ledger.expected) - len(before))
+        assert {line["id"] for line in lines} == set(ledger.expected) - before
+        assert [(line["to"], line["delivered"]) for line in lines if line["kind"] == "delivered"] == [
+            ("v-1", 350), ("d-1", 300), ("d-2", 50),
+        ]  # fmt: skip
+
+
+async def test_what_was_aborted_is_never_told(topics_reset: EmbeddedKafka) -> None:
+    kafka = topics_reset.bootstrap
+    async with Ledger(kafka, "jilin") as ledger, notifier(kafka) as process:
+        await ledger.write(opening("jilin", 1000))
+        await ledger.write_and_abort(pledged(666))
+        await ledger.write(pledged(1))
+        await ledger.write_and_abort(pledged(667))
+        await ledger.write_and_abort(pledged(668))
+        await ledger.write(pledged(2))
+        lines = await process.notices(len(ledger.expected))
+        assert [line["id"] for line in lines] == list(ledger.expected)
+        records = await recorded(kafka, set(ledger.expected))
+        assert len(records) == len(ledger.expected)
+        assert not [record for record in records if b"d-66" in record.value]
+
+
+async def test_kill_9_half_way_loses_nothing_and_repeats_under_the_same_ids(topics_reset: EmbeddedKafka) -> None:
+    kafka = topics_reset.bootstrap
+    async with Ledger(kafka, "jilin") as ledger:
+        await ledger.write(opening("jilin", 100_000))
+        for start in range(0, 900, 100):
+            await ledger.write(*(pledged(number) for number in range(start, start + 100)))
+        told: list[str] = []
+        for part in (1, 300, 900):
+            async with notifier(kafka) as process:
+                told += [line["id"] for line in await process.notices(part)]
+                process.process.kill()
+                await process.process.wait()
+        await ledger.write(paid(0), delivered(100))
+        async with notifier(kafka) as process:
+            while set(ledger.expected) - set(told):
+                told.append((await process.line())["id"])
+            assert (await process.stop())[0] == 0
+        assert set(told) == set(ledger.expected)
+        records = await recorded(kafka, set(ledger.expected))
+        notices = [Notice.model_validate_json(record.value) for record in records]
+        assert {notice.id for notice in notices} == set(ledger.expected)
+        for notice in notices:
+            assert Tidings(**{name: getattr(notice, name) for name in Tidings.model_fields}) == ledger.expected[notice.id]
+
+
+async def test_two_notifiers_share_the_partitions_and_one_that_dies_is_replaced(topics_reset: EmbeddedKafka) -> None:
+    kafka = topics_reset.bootstrap
+    funds = ["jilin", "seoul", "yanji", "tumen"]
+    assert len({partition_of(fund, PARTITIONS) for fund in funds}) > 1
+    async with contextlib.AsyncExitStack() as stack:
+        by_partition = {partition_of(fund, PARTITIONS): fund for fund in funds}
+        ledgers = [await stack.enter_async_context(Ledger(kafka, fund)) for fund in by_partition.values()]
+        first = await stack.enter_async_context(notifier(kafka))
+        for ledger in ledgers:
+            await ledger.write(opening(ledger.fund, 10_000), pledged(1), pledged(2))
+        await first.notices(1)
+        await stack.enter_async_context(notifier(kafka))
+        for ledger in ledgers:
+            await ledger.write(pledged(3), paid(1))
+        first.process.kill()
+        for ledger in ledgers:
+            await ledger.write(pledged(4), delivered(50))
+        expected = {name: one for ledger in ledgers for name, one in ledger.expected.items()}
+        found = {dict(record.headers)["ce_id"].decode() for record in await recorded(kafka, set(expected))}
+        assert found == set(expected)
+
+
+async def test_a_gap_stops_its_partition_and_no_other(topics_reset: EmbeddedKafka) -> None:
+    kafka = topics_reset.bootstrap
+    async with Ledger(kafka, "jilin") as broken, Ledger(kafka, "seoul") as whole, notifier(kafka) as process:
+        assert broken.partition != whole.partition
+        await broken.write(opening("jilin", 1000))
+        assert (await process.line())["kind"] == "opened"
+        broken.seq += 1
+        await broken.write(pledged(1))
+        await whole.write(opening("seoul", 1000), pledged(1))
+        assert {line["fund"] for line in await process.notices(len(whole.expected))} == {"seoul"}
+        status, errors = await process.stop()
+        assert status == 1
+        assert f"partition {broken.partition} STOPPED" in errors
+        assert await group_offset(kafka, whole.partition) is not None
+
+
+async def test_a_notifier_waits_for_kafka_with_clear_words(kafka: EmbeddedKafka) -> None:
+    async with notifier("127.0.0.1:1", wait=False) as process:
+        async with asyncio.timeout(DEADLINE_S):
+            said = (await process.process.stderr.readline()).decode()
+        assert said.startswith("Waiting for Kafka: no Kafka broker answers at 127.0.0.1:1")
+        assert await process.stop() == (0, "")
+
+
+async def test_a_hanging_webhook_holds_up_no_stop_and_what_was_not_told_is_told_later(topics_reset: EmbeddedKafka) -> None:
+    kafka = topics_reset.bootstrap
+    asked: asyncio.Queue[bytes] = asyncio.Queue()
+    hanging = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            asked.put_nowait(await reader.readuntil(b"\r\n\r\n"))
+            if not hanging.is_set():
+                await hanging.wait()
+            writer.write(b"HTTP/1.1 204 Thanks\r\nconnection: close\r\n\r\n")
+            await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server, Ledger(kafka, "jilin") as ledger:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        settings = {"webhook_url": url, "webhook_secret": SECRET, "webhook_allow_private": "1"}
+        await ledger.write(opening("jilin", 1000))
+        async with notifier(kafka, **settings) as process:
+            async with asyncio.timeout(DEADLINE_S):
+                first = await asked.get()
+            assert await process.stop() == (0, "")
+        assert f"webhook-id: {next(iter(ledger.expected))}".encode() in first
+        hanging.set()
+        async with notifier(kafka, **settings) as process:
+            line = await process.line()
+            assert (line["id"], line["channel"], line["outcome"]) == (next(iter(ledger.expected)), "webhook", "delivered")
+        async with notifier(kafka, webhook_url=url, webhook_secret=SECRET, wait=False) as process:
+            _, errors = await asyncio.wait_for(process.process.communicate(), DEADLINE_S)
+            assert process.process.returncode == 2
+            assert json.loads(errors)["code"] == "invalid_setting"
+
+
+# ---- inside the service: what a process from outside can't be made to do --------------------------------------------------
+
+
+class Flaky(Teller):
+    """Tells, except when it is to fail; `fails` says after how many notices of a bundle, once each."""
+
+    def __init__(self, *arguments: Any, fails: list[int]) -> None:
+        super().__init__(*arguments)
+        self.fails, self.bundles = fails, []
+
+    async def tell(self, tidings: Sequence[Tidings]) -> None:
+        if tidings and self.fails:
+            await super().tell(tidings[: self.fails.pop(0)])
+            raise KafkaUnreachable("as the test wants it")
+        await super().tell(tidings)
+        self.bundles.append([one.id for one in tidings])
+
+
+@contextlib.asynccontextmanager
+async def service(bootstrap: str, fails: Sequence[int] = ()) -> AsyncIterator[tuple[app.Notifier, Flaky]]:
+    publisher = Publisher(lambda: bootstrap, [NOTICES], "test")
+    publisher.start()
+    teller = Flaky(publisher, None, screen.quiet(), "ko", fails=list(fails))
+    notifier = app.Notifier(bootstrap, Settings(), teller)
+    await notifier.start()
+    try:
+        yield notifier, teller
+    finally:
+        await notifier.stop()
+        await publisher.stop()
+
+
+async def until_told(teller: Flaky, ids: set[str]) -> None:
+    async with asyncio.timeout(DEADLINE_S):
+        while ids - {one for bundle in teller.bundles for one in bundle}:
+            await asyncio.sleep(0.01)
+
+
+async def test_what_could_not_be_recorded_is_told_again_from_the_last_commit(topics_reset: EmbeddedKafka) -> None:
+    kafka = topics_reset.bootstrap
+    async with Ledger(kafka, "jilin") as ledger:
+        await ledger.write(opening("jilin", 10_000), *(pledged(number) for number in range(100)))
+        async with service(kafka, fails=[0, 10, 64]) as (_, teller):
+            await until_told(teller, set(ledger.expected))
+            await ledger.write(paid(1), delivered(100))
+            await until_told(teller, set(ledger.expected))
+        assert not teller.fails
+        records = await recorded(kafka, set(ledger.expected))
+        assert {dict(record.headers)["ce_id"].decode() for record in records} == set(ledger.expected)
+        assert {Notice.model_validate_json(record.value).outcome for record in records} == {"suppressed"}
+
+
+async def test_a_group_without_offsets_tells_only_what_was_never_recorded(
+    topics_reset: EmbeddedKafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kafka = topics_reset.bootstrap
+    async with Ledger(kafka, "jilin") as ledger:
+        await ledger.write(opening("jilin", 1000), pledged(1))
+        async with service(kafka) as (_, teller):
+            await until_told(teller, set(ledger.expected))
+        before = set(ledger.expected)
+        await ledger.write(pledged(2), paid(1), delivered(100))
+        monkeypatch.setattr(app, "GROUP", "pumasi-notifier-that-forgot")
+        async with service(kafka) as (_, teller):
+            await until_told(teller, set(ledger.expected) - before)
+        assert not before & {one for bundle in teller.bundles for one in bundle}
+
+
+async def test_a_consumer_that_stands_too_far_on_skips_nothing(topics_reset: EmbeddedKafka) -> None:
+    kafka = topics_reset.bootstrap
+    async with Ledger(kafka, "jilin") as ledger:
+        await ledger.write(opening("jilin", 10_000))
+        async with service(kafka) as (notifier, teller):
+            await until_told(teller, set(ledger.expected))
+            consumer, place = notifier.subscriber.consumer, TopicPartition(LEDGER, ledger.partition)
+            consumer.pause(place)
+            await ledger.write(pledged(1), pledged(2))
+            ends = await consumer.end_offsets([place])
+            consumer.seek(place, ends[place])
+            consumer.resume(place)
+            await ledger.write(pledged(3))
+            await until_told(teller, set(ledger.expected))
+            assert teller.bundles[-1] == [one.id for one in ledger.expected.values() if one.to in ("d-1", "d-2", "d-3")]
