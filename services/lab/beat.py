@@ -63,6 +63,7 @@ def count(number: int, what: str) -> str:
 
 
 def _few(items: list[str]) -> str:
+    items = list(dict.fromkeys(items))
     return ", ".join(items[:ONE_BY_ONE]) + (f" and {len(items) - ONE_BY_ONE} more" if len(items) > ONE_BY_ONE else "")
 
 

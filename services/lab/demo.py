@@ -26,7 +26,7 @@ from services.lab import summary
 from services.lab.outcome import Outcome, outcome
 from services.lab.player import Player
 from services.lab.scenario import Story, load_stories
-from services.lab.screen import Screen
+from services.lab.screen import MARGIN, Screen
 from services.lab.watch import Watch
 from services.settings import Settings
 
@@ -179,7 +179,7 @@ class _Killer:
         self.pid = self.system.supervisor.keeper("matcher").kill()
         if self.pid:
             self.screen.say(
-                f"{'':19}kill -9 of the matcher (process {self.pid}), on purpose, in the middle of its work.", "red"
+                f"kill -9 of the matcher (process {self.pid}), on purpose, in the middle of its work.", "red", MARGIN
             )
 
 
@@ -206,14 +206,10 @@ async def _audit(kafka: str, settings: Settings) -> dict[str, Any]:
 def finish(result: Result, console: Console, data: Path | None, show: Callable[[str], None]) -> None:
     """The end: all figures in one table, the audit's word, and what was left where. `show` prints a line."""
     summary.show_end(console, result.outcomes)
-    mark = "finds nothing" if result.audit.get("ok") else "FINDS SOMETHING"
-    told = ", ".join(
-        f"{name} {value}" for name, value in result.audit.items() if isinstance(value, int | str) and name != "ok"
-    )
-    show(
-        f"The audit, which reads all of it again and decides every command anew, {mark}"
-        + (f" ({told})." if told else ".")
-    )
+    parts = result.audit.get("partitions", ())
+    sums = ", ".join(f"{sum(part[name] for part in parts)} {name}" for name in ("commands", "entries"))
+    found = f"finds nothing: {sums}" if result.audit.get("ok") else f"FINDS SOMETHING: {json.dumps(result.audit)}"
+    show(f"The audit reads everything again, decides every command anew, and {found}.")
     if result.killed:
         show(f"The matcher was killed half-way (process {result.killed}); not one figure is different for it.")
     if result.repeated:

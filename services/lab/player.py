@@ -33,7 +33,7 @@ class Audience(Protocol):
     """Is told how the play goes."""
 
     def narrate(self, story: Story, at: int, text: str) -> None:
-        """A sentence of the story comes, before the event at `at` (microseconds since 1970)."""
+        """A few sentences of the story, before the event at `at` (microseconds since 1970)."""
 
     def sent(self, story: Story, rows: int) -> None:
         """So many rows went through a door."""
@@ -66,8 +66,7 @@ class Player:
         for batch in batches(story.rows):
             if batch[0].told:
                 await self._until_known(story.rows[:sent])
-                for text in batch[0].told:
-                    self._audience.narrate(story, batch[0].at, text)
+                self._audience.narrate(story, batch[0].at, " ".join(batch[0].told))
             if batch[0].door == "topic":
                 await self._submit(story, batch)
                 await self._until_known(batch)
@@ -77,8 +76,8 @@ class Player:
             self._audience.sent(story, len(batch))
             after(sent)
         await self._until_known(story.rows)
-        for text in story.epilogue:
-            self._audience.narrate(story, story.ends, text)
+        if story.epilogue:
+            self._audience.narrate(story, story.ends, " ".join(story.epilogue))
 
     async def _until_known(self, rows: Sequence[Row]) -> None:
         missing = {row.id for row in rows} - self._watch.causes

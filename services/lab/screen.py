@@ -5,6 +5,7 @@ only shows: figures come from the ledger, words to people from the notifier.
 """
 
 from collections import Counter
+from textwrap import wrap
 from typing import Any
 
 from rich.console import Console, Group
@@ -19,7 +20,10 @@ from services.notifier.phrases import money
 
 BARS = 8
 BAR = 32
+BARS_AT_THE_END = 12
 ROWS_A_BEAT = 24
+MARGIN = " " * 19
+"""Below the dates."""
 _PARTS = (("█", "green"), ("▓", "cyan"), ("▒", "yellow"), ("░", "bright_black"))
 LEGEND = "█ delivered  ▓ settled (paid)  ▒ promised  ░ asked"
 
@@ -62,7 +66,7 @@ class Screen:
         self.flush()
         self.stop()
         if self._story is not None and not self.quiet:
-            self.console.print(self._bars(all_of_them=True))
+            self.console.print(self._bars(at_the_end=True))
         self._story = None
 
     def stop(self) -> None:
@@ -71,18 +75,19 @@ class Screen:
             self._live.stop()
             self._live = None
 
-    def say(self, text: str, style: str = "") -> None:
-        """A line of the demo's own."""
-        if not self.quiet:
-            self.console.print(Text(text, style))
+    def say(self, text: str, style: str = "", margin: str = "") -> None:
+        """A paragraph; with a `margin` its further lines are indented below the first."""
+        if self.quiet:
+            return
+        if margin:
+            text = f"\n{'':{len(margin)}}".join(wrap(text, max(20, self.console.width - len(margin))))
+        self.console.print(Text.assemble((margin, "bright_black"), (text, style)))
 
     # ---- what the player tells
 
     def narrate(self, story: Story, at: int, text: str) -> None:
         self.flush()
-        if not self.quiet:
-            when = datetime_of(at).strftime("%d %b %Y %H:%M")
-            self.console.print(Text.assemble((f"{when}  ", "bright_black"), (text, "bold")))
+        self.say(text, "bold", datetime_of(at).strftime("%d %b %Y %H:%M  "))
 
     def sent(self, _story: Story, rows: int) -> None:
         self._rows += rows
@@ -110,7 +115,7 @@ class Screen:
         for name, beat in self._beats.items():
             several = f"{name}: " if self._story is not None and len(self._story.currencies) > 1 else ""
             for sentence in beat.sentences():
-                self.say(f"{'':19}{several}{sentence}")
+                self.say(f"{several}{sentence}", margin=MARGIN)
         self._tell_notices()
         self.refresh()
 
@@ -124,9 +129,7 @@ class Screen:
             self._notices.append(event)
 
     def ended(self, service: str, status: int, pause_s: float) -> None:
-        self.say(
-            f"{'':19}The {service} is gone (status {status}); the supervisor starts it again in {pause_s:g} s.", "red"
-        )
+        self.say(f"The {service} is gone (status {status}); it is started again in {pause_s:g} s.", "red", MARGIN)
 
     def _tell_notices(self) -> None:
         """How many people heard something; the words themselves when a kind of notice comes for the first time."""
@@ -137,9 +140,9 @@ class Screen:
         for notice in first:
             seen.setdefault((notice["role"], notice["kind"]), notice)
         for (role, _), notice in seen.items():
-            self.say(f"{'':19}✉ to a {role}: “{notice['text']}”", "magenta")
+            self.say(f"✉ to a {role}: “{notice['text']}”", "magenta", MARGIN)
         if (rest := len(self._notices) - len(seen)) > 0:
-            self.say(f"{'':19}✉ {count(rest, 'more notice')}.", "magenta")
+            self.say(f"✉ {count(rest, 'more notice')}.", "magenta", MARGIN)
         self._kinds.update((notice["role"], notice["kind"]) for notice in self._notices)
         self._notices.clear()
 
@@ -150,17 +153,24 @@ class Screen:
         if self._live is not None:
             self._live.update(self._bars(), refresh=True)
 
-    def _bars(self, all_of_them: bool = False) -> Group:
+    def _bars(self, at_the_end: bool = False) -> Group:
+        """The cases that moved last; at a story's end those that lack most. The rest are counted."""
         assert self._story is not None, "only within a story"
         funds = [self.figures.funds[name] for name in self._story.currencies if name in self.figures.funds]
         found = [(fund, case) for fund in funds for case in fund.cases.values() if case.claim]
-        shown = found
-        if not all_of_them:
+        if at_the_end:
+            if len(found) > BARS_AT_THE_END:
+                found.sort(key=lambda item: item[1].delivered / item[1].claim)
+            shown = found[:BARS_AT_THE_END]
+        else:
             found.sort(key=lambda item: -self._touched.get((item[0].fund, item[1].case), 0))
             shown = found[:BARS]
         lines = [bar(fund, case) for fund, case in shown]
-        if len(shown) < len(found):
-            lines.append(Text(f"  … and {count(len(found) - len(shown), 'more case')}", "bright_black"))
+        if rest := [case for _, case in found[len(shown) :]]:
+            whole = sum(case.delivered == case.claim for case in rest)
+            lines.append(
+                Text(f"  … and {count(len(rest), 'more case')}, {whole} of them delivered in full", "bright_black")
+            )
         return Group(Text(LEGEND, "bright_black"), *lines)
 
 

@@ -19,7 +19,7 @@ def show_story(screen: Screen, end: Outcome) -> None:
     for fund in end.funds:
         sums = ", ".join(f"{name} {money(fund.told[name], fund.currency)}" for name in MONEY)
         screen.say(f"{fund.fund}: {sums}; {fund.told['notices']} notices.", "bold")
-        screen.say(f"{'':4}{_how_long(fund)}")
+        screen.say(_how_long(fund), margin=" " * 4)
         for name in FIGURES:
             if fund.told[name] != fund.expected[name]:
                 screen.say(f"{'':4}{name} is {fund.told[name]}, and {fund.expected[name]} was expected", "bold red")
@@ -33,6 +33,8 @@ def show_story(screen: Screen, end: Outcome) -> None:
 
 
 def _how_long(fund: FundOutcome) -> str:
+    if fund.cases == fund.funded == 1:
+        return f"All that was asked was promised {_days(fund.first_funded_hours)} after the case opened."
     text = f"{fund.funded} of {fund.cases} cases that ask for money are promised all of it"
     if fund.median_funded_hours is not None:
         text += (
