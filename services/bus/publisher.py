@@ -23,7 +23,7 @@ from services.errors import KafkaUnreachable, TopicsMismatch
 log = logging.getLogger("pumasi.bus")
 
 Headers = Sequence[tuple[str, bytes | None]]
-_BACKOFF_SECONDS = (0.2, 5.0)
+_BACKOFF_SECONDS = (0.2, 2.0)
 _STOP_SECONDS = 5.0
 
 

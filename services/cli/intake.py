@@ -44,7 +44,9 @@ def intake(
     logging.basicConfig(
         level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
-    for noisy in ("aiokafka", "uvicorn", "faststream"):
+    if settings.log_level != "DEBUG":  # what aiokafka says of each attempt, intake says once
+        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    for noisy in ("uvicorn", "faststream"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLogger().level))
     asyncio.run(_run(settings, as_json))
 
