@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -47,4 +48,14 @@ async def history(bootstrap: str, topic: str, partition: int, until: int, client
     except (KafkaError, OSError) as error:
         raise KafkaUnreachable(f"reading {topic} failed ({type(error).__name__})") from error
     finally:
+        await _close(consumer)
+
+
+async def _close(consumer: AIOKafkaConsumer) -> None:
+    """aiokafka's stop() raises CancelledError if its tasks never had a turn; only a cancellation of ours may go on from here."""
+    task = asyncio.current_task()
+    try:
         await consumer.stop()
+    except asyncio.CancelledError:
+        if task is None or task.cancelling():
+            raise

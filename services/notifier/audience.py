@@ -125,7 +125,7 @@ def _progress(happened: Happened) -> Iterator[_Word]:
     for case in happened.moved:
         level = case.level()
         if case.open and level > case.told:
-            case.told = level
+            case.tell(level)
             sums = {"promised": case.awarded, "settled": case.settled, "delivered": case.delivered}
             yield from _to_go_betweens(case, "progress", percent=level, **sums)
 

@@ -19,10 +19,11 @@ THRESHOLDS = (100, 75, 50, 25)
 
 
 class Case:
-    """One need. `told` is the highest threshold of the present claim that is known already."""
+    """One need. `told` is the highest threshold of the present claim that is known already, `told_of` the same for each claim."""
 
     __slots__ = (
-        "awarded", "awards", "beneficiary", "claim", "class_", "delivered", "id", "need", "open", "settled", "told", "vouchers",
+        "awarded", "awards", "beneficiary", "claim", "class_", "delivered", "id", "need", "open", "settled", "told", "told_of",
+        "vouchers",
     )  # fmt: skip
 
     def __init__(self, fact: FactDict) -> None:
@@ -33,8 +34,20 @@ class Case:
         self.class_: str = fact["priority"]
         self.awarded = self.settled = self.delivered = self.told = 0
         self.open = False
+        self.told_of: dict[int, int] = {}
         self.vouchers: dict[str, None] = {}
         self.awards: dict[str, Award] = {}
+
+    def tell(self, level: int) -> None:
+        """Note that a threshold of the present claim is known."""
+        self.told = self.told_of[self.claim] = level
+
+    def restate(self, claim: int) -> None:
+        """Change the claim. A higher one makes its thresholds news again, but for those it has reached, or had when it stood before."""
+        raised = claim > self.claim
+        self.claim = claim
+        known = min(self.told, self.level()) if raised else self.told
+        self.told = max(known, self.told_of.get(claim, 0))
 
     def level(self) -> int:
         """The highest threshold that awarded money has reached, 0 below the first."""
@@ -140,12 +153,8 @@ def _case_opened(fund: Standing, fact: FactDict, happened: Happened) -> None:
 
 
 def _case_restated(fund: Standing, fact: FactDict, happened: Happened) -> None:
-    """A higher claim makes its thresholds news again, but for those it has reached already."""
     case = fund.cases[fact["case"]]
-    raised = fact["claim"] > case.claim
-    case.claim = fact["claim"]
-    if raised:
-        case.told = min(case.told, case.level())
+    case.restate(fact["claim"])
     happened.moved[case] = None
 
 

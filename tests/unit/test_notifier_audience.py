@@ -160,6 +160,12 @@ def test_a_raised_claim_makes_news_of_what_it_put_out_of_reach_again(ledger: Led
     ]
 
 
+def test_a_claim_that_comes_back_is_no_news(ledger: Ledger) -> None:
+    ledger.say(pledge("p-1", 1000), awarded("p-1/1", "c-1", 1000))
+    for claim in (2000, 1000, 2000, 1000):
+        assert ledger.told(fact("case_amended", case="c-1", claim=claim, **{"class": "asap"}, goal=claim)) == []
+
+
 def test_a_lowered_claim_may_be_reached_at_once(ledger: Ledger) -> None:
     ledger.say(pledge("p-1", 600), awarded("p-1/1", "c-1", 600))
     amended = fact("case_amended", case="c-1", claim=600, **{"class": "asap"}, goal=600)
