@@ -17,6 +17,7 @@ from services.bus.envelope import Record
 PREFIX = "__streams.errors."
 REMOVED = "[removed]"
 
+_NEVER_CONTACTS = {"ce_id", "ce_time", "ce_type", "ce_specversion", "content-type"}
 _MEMBERS = re.compile(
     r"^(.*contact|address|name|.*_name|phone|tel|mobile|e?mail|handle|wechat|weixin|kakao(talk)?|telegram|whatsapp|line|"
     r"passport|id_?card|id_?number|birthday|birth_?date|comment|note|message|text)$",
@@ -43,9 +44,13 @@ def dead_letter(record: Record, code: str, why: str) -> tuple[bytes | None, byte
         "partition": str(record.partition),
         "offset": str(record.offset),
     }
-    headers = [(name, value) for name, value in record.headers if not name.startswith(PREFIX)]
+    headers = [
+        (name, value if name in _NEVER_CONTACTS else _plain(value))
+        for name, value in record.headers
+        if not name.startswith(PREFIX)
+    ]
     headers += [(PREFIX + name, text.encode()) for name, text in error.items()]
-    return record.key, without_contacts(record.value), headers
+    return _plain(record.key), without_contacts(record.value), headers
 
 
 def looks_like_contact(text: str) -> bool:
@@ -66,6 +71,11 @@ def without_contacts(value: bytes | None) -> bytes | None:
     except RecursionError:
         return _withheld(value)
     return value if clean == parsed else json.dumps(clean, separators=(",", ":")).encode()
+
+
+def _plain(text: bytes | None) -> bytes | None:
+    """A key or a header's value; `[removed]` if it looks like contact details."""
+    return REMOVED.encode() if text and looks_like_contact(text.decode("utf-8", "replace")) else text
 
 
 def _clean(value: Any) -> Any:
