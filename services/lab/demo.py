@@ -60,6 +60,7 @@ class Result:
     seconds: float
     killed: int
     repeated: bool
+    new_entries: int
 
     @property
     def ok(self) -> bool:
@@ -73,6 +74,7 @@ class Result:
             "audit": self.audit,
             "matcher_killed": bool(self.killed),
             "repeated": self.repeated,
+            "new_entries": self.new_entries,
             "seconds": round(self.seconds, 1),
         }
 
@@ -137,7 +139,8 @@ async def _play(system: System, settings: Settings, stories: list[Story], wanted
         outcomes = [outcome(story, watch) for story in stories]  # with what came in since
     finally:
         await watch.stop()
-    return Result(outcomes, audit, 0.0, killer.pid if killer else 0, repeated=watch.old_entries > 0)
+    old = watch.old_entries
+    return Result(outcomes, audit, 0.0, killer.pid if killer else 0, old > 0, watch.figures.entries - old)
 
 
 def _refuse_what_is_over(stories: list[Story], watch: Watch) -> None:
@@ -212,8 +215,12 @@ def finish(result: Result, console: Console, data: Path | None, show: Callable[[
     show(f"The audit reads everything again, decides every command anew, and {found}.")
     if result.killed:
         show(f"The matcher was killed half-way (process {result.killed}); not one figure is different for it.")
-    if result.repeated:
+    if result.repeated and not result.new_entries:
         show(
-            "This directory had seen the stories before: every event was a repeat, known by its id, and changed nothing."
+            "This directory had seen the stories: every event was a repeat, known by its id, and the ledger did not grow."
+        )
+    elif result.repeated:
+        show(
+            f"This directory had seen a part of it; repeats changed nothing, and {result.new_entries} entries are new."
         )
     show(f"{result.seconds:.0f} s. Nothing is left running." + (f" The data stay in {data}." if data else ""))

@@ -1,0 +1,99 @@
+"""The demo as anybody runs it, on a real broker: the same figures whatever happens, and nothing left behind.
+
+The commands are the same in every run, so the ledger is too, to its last hash: that is what "the same figures" means here.
+"""
+
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
+DEADLINE_S = 120
+PUMASI = (sys.executable, "-P", "-m", "services.cli")
+
+
+async def demo(*options: str) -> tuple[int, dict[str, Any], str]:
+    """Exit status, the JSON object, standard error."""
+    process = await asyncio.create_subprocess_exec(
+        *PUMASI, "demo", "--json", "--quiet", *options, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        output, errors = await asyncio.wait_for(process.communicate(), DEADLINE_S)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+    lines = output.decode().splitlines()
+    assert len(lines) == 1, (lines, errors.decode())
+    return process.returncode, json.loads(lines[0]), errors.decode()
+
+
+def last_hashes(result: dict[str, Any]) -> list[str]:
+    return [part["last_hash"] for part in result["audit"]["partitions"]]
+
+
+async def test_all_stories_twice_on_one_directory_and_once_with_a_killed_matcher(data_dir: Path) -> None:
+    status, first, _ = await demo("--data", str(data_dir))
+    assert (status, first["ok"], first["audit"]["ok"]) == (0, True, True)
+    assert len(first["stories"]) == 5
+    assert all(fund["told"] == fund["expected"] for story in first["stories"] for fund in story["funds"])
+    assert sum(part["commands"] for part in first["audit"]["partitions"]) == first["new_entries"] > 500
+
+    status, second, _ = await demo("--data", str(data_dir))
+    assert (status, second["repeated"], second["new_entries"]) == (0, True, 0)
+    assert second["stories"] == first["stories"]
+    assert last_hashes(second) == last_hashes(first)
+
+    status, killed, _ = await demo("--kill-matcher")
+    assert (status, killed["matcher_killed"]) == (0, True)
+    assert killed["stories"] == first["stories"]
+    assert last_hashes(killed) == last_hashes(first)
+
+
+async def test_ctrl_c_leaves_nothing_running(data_dir: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *PUMASI, "demo", "--data", str(data_dir), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            while b"Story 1" not in (line := await process.stdout.readline()):
+                assert line, (await process.stderr.read()).decode()
+        family = psutil.Process(process.pid).children(recursive=True)
+        assert len(family) >= 8, "broker, intake, matcher, notifier, each with its guard"
+        process.send_signal(signal.SIGINT)
+        await asyncio.wait_for(process.communicate(), DEADLINE_S)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+    assert process.returncode == 128 + signal.SIGINT
+    assert not [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+
+
+async def test_a_story_that_would_begin_in_the_past_is_refused(data_dir: Path) -> None:
+    began = time.monotonic()
+    status, result, _ = await demo("--data", str(data_dir), "--story", "two-routes")
+    assert (status, result["ok"]) == (0, True)
+    process = await asyncio.create_subprocess_exec(
+        *PUMASI, "demo", "--json", "--quiet", "--data", str(data_dir), "--story", "chat-room",
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    output, errors = await asyncio.wait_for(process.communicate(), DEADLINE_S)
+    assert (process.returncode, output) == (2, b"")
+    assert "begins at 2021-11-24T10:00:00Z" in json.loads(errors.decode().splitlines()[-1])["message"]
+    assert time.monotonic() - began < DEADLINE_S
+
+
+async def test_an_unknown_story_is_a_usage_error_before_anything_starts() -> None:
+    process = await asyncio.create_subprocess_exec(
+        *PUMASI, "demo", "--json", "--story", "moonshot", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    output, errors = await asyncio.wait_for(process.communicate(), DEADLINE_S)
+    assert (process.returncode, output) == (2, b"")
+    assert json.loads(errors)["code"] == "invalid_scenario"

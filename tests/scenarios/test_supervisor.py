@@ -1,0 +1,167 @@
+"""The supervisor keeps services running, and never leaves one behind; `pumasi up` is made of it."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from services.bus.kafka import EmbeddedKafka
+from services.cli.processes import Service, Supervisor
+from services.errors import ServiceFailed
+
+DEADLINE_S = 60
+PUMASI = (sys.executable, "-P", "-m", "services.cli")
+
+
+class Heard:
+    """A listener that remembers."""
+
+    def __init__(self) -> None:
+        self.ends: list[tuple[str, int, float]] = []
+        self.events: list[dict[str, Any]] = []
+        self.lines: list[str] = []
+
+    def said(self, service: str, line: str) -> None:
+        self.lines.append(f"{service}: {line}")
+
+    def event(self, _service: str, event: dict[str, Any]) -> None:
+        self.events.append(event)
+
+    def ended(self, service: str, status: int, pause_s: float) -> None:
+        self.ends.append((service, status, pause_s))
+
+
+async def until(holds: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {DEADLINE_S} s: {what}"
+        await asyncio.sleep(0.02)
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def family_of(pid: int) -> list[int]:
+    return [one.pid for one in psutil.Process(pid).children(recursive=True)]
+
+
+def matcher_on(kafka: EmbeddedKafka, *options: str) -> Service:
+    environment = {"PUMASI_KAFKA": kafka.bootstrap, "PUMASI_SESSION_TIMEOUT_MS": "6000"}
+    return Service("matcher", lambda _: ("matcher", "--json", *options), environment)
+
+
+@pytest.fixture
+async def supervisor() -> AsyncIterator[tuple[Supervisor, Heard]]:
+    heard = Heard()
+    kept = Supervisor(heard)
+    yield kept, heard
+    await kept.stop()
+
+
+async def test_a_service_that_is_killed_is_started_again(
+    topics_reset: EmbeddedKafka, supervisor: tuple[Supervisor, Heard]
+) -> None:
+    kept, heard = supervisor
+    [ready] = await kept.start([matcher_on(topics_reset)])
+    assert ready["ready"] == "matcher"
+    keeper = kept.keeper("matcher")
+    killed = keeper.kill()
+    await until(lambda: keeper.starts == 2 and keeper.ready.is_set(), "a second matcher is ready")
+    assert keeper.pid not in (0, killed)
+    assert heard.ends == [("matcher", 128 + signal.SIGKILL, 0.1)]
+
+
+async def test_a_service_that_refuses_its_options_is_not_tried_again(
+    kafka: EmbeddedKafka, supervisor: tuple[Supervisor, Heard]
+) -> None:
+    kept, heard = supervisor
+    with pytest.raises(ServiceFailed, match="matcher ended with status 2"):
+        await kept.start([matcher_on(kafka, "--no-such-option")])
+    assert not heard.ends
+
+
+async def test_a_stop_ends_guard_and_service(topics_reset: EmbeddedKafka, supervisor: tuple[Supervisor, Heard]) -> None:
+    kept, _ = supervisor
+    await kept.start([matcher_on(topics_reset)])
+    pid = kept.keepers[0].pid
+    guard = psutil.Process(pid).ppid()
+    assert os.getsid(pid) == guard != os.getsid(0), "Ctrl-C in our terminal doesn't reach it"
+    await kept.stop()
+    assert is_gone(pid)
+    assert is_gone(guard)
+
+
+@asynccontextmanager
+async def up(data: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, dict[str, str]]]:
+    """`pumasi up --json` as a process of its own, once its line has come."""
+    process = await asyncio.create_subprocess_exec(
+        *PUMASI, "up", "--json", "--data", str(data), "--kafka-port", "0", "--http-port", "0",
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        line = await asyncio.wait_for(process.stdout.readline(), DEADLINE_S)
+        assert line, (await process.stderr.read()).decode()
+        yield process, json.loads(line)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        await process.communicate()
+
+
+@pytest.mark.broker
+async def test_up_takes_submissions_keeps_its_door_and_stops_at_once(data_dir: Path) -> None:
+    async with up(data_dir) as (process, line):
+        assert list(line) == ["kafka", "http"]
+        async with httpx.AsyncClient(base_url=line["http"], trust_env=False) as client:
+            assert (await client.get("/healthz")).status_code == 200
+            intake = next(
+                one for one in psutil.Process(process.pid).children(recursive=True) if _is_service(one, "intake")
+            )
+            intake.kill()
+
+            async def answers() -> bool:
+                try:
+                    return (await client.get("/healthz")).status_code == 200
+                except httpx.TransportError:
+                    return False
+
+            deadline = time.monotonic() + DEADLINE_S
+            await until(lambda: is_gone(intake.pid), "the intake is gone")
+            while not await answers():
+                assert time.monotonic() < deadline, "a new intake answers at the same address"
+                await asyncio.sleep(0.05)
+        family, began = family_of(process.pid), time.monotonic()
+        process.send_signal(signal.SIGINT)
+        output, _ = await asyncio.wait_for(process.communicate(), DEADLINE_S)
+        assert time.monotonic() - began < 20
+    assert (process.returncode, output) == (0, b"")
+    assert all(map(is_gone, family))
+
+
+def _is_service(process: psutil.Process, name: str) -> bool:
+    command = process.cmdline()
+    return "services.cli" in command and name in command and "guard.py" not in " ".join(command)
+
+
+@pytest.mark.broker
+async def test_kill_9_of_up_leaves_nothing(data_dir: Path) -> None:
+    async with up(data_dir) as (process, _):
+        family = family_of(process.pid)
+        assert len(family) >= 8
+        process.kill()
+        await until(lambda: all(map(is_gone, family)), "every service, the broker and all guards are gone")
