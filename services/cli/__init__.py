@@ -31,6 +31,7 @@ COMMANDS = (  # in the order of `pumasi --help`
     "notifier",
     "status",
     "explain",
+    "bench",
 )
 
 _ABOUT = """Pumasi (품앗이): matches pledges of money to people's needs, over Apache Kafka.

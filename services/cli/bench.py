@@ -1,0 +1,47 @@
+"""`pumasi bench`: how fast is the matcher on this machine, beside a bare copy?"""
+
+import asyncio
+import json
+from typing import Annotated
+
+import typer
+
+from services.cli import options
+
+
+def register(app: typer.Typer) -> None:
+    app.command("bench", epilog=_EXAMPLES)(bench)
+
+
+_EXAMPLES = """**Examples**
+
+- `pumasi bench`: 100,000 pledges over 1,000 cases, three runs of each, in turn
+- `pumasi bench --pledges 20000 --runs 1 --json`: a quick look, for a program
+"""
+
+
+def bench(
+    pledges: Annotated[int, typer.Option(min=100, help="Pledges to match in each run.")] = 100_000,
+    cases: Annotated[int, typer.Option(min=1, help="Open cases they are matched to.")] = 1_000,
+    runs: Annotated[int, typer.Option(min=1, help="Runs of matcher and echo, in turn.")] = 3,
+    seed: Annotated[int, typer.Option(help="Seed of the load.")] = 1,
+    as_json: options.Json = False,
+) -> None:
+    """Measure commands → committed ledger on a broker of its own, beside a bare transactional echo in the same run.
+
+    One partition, one process each, every output verified by the audit. The figure to quote is the ratio: the machine's speed drifts,
+    the ratio much less.
+    """
+    from rich.console import Console
+
+    from services.lab.bench import Load, bench as measure
+
+    console = Console(stderr=True)
+    result = asyncio.run(measure(Load(cases, pledges, seed), runs, lambda line: console.print(line, highlight=False)))
+    if as_json:
+        print(json.dumps(result))
+        return
+    print(f"\n{pledges:,} pledges over {cases:,} cases, seed {seed}; medians of {runs}, commands a second")
+    for name, what in (("matcher", "decided, hash-chained, committed"), ("echo", "bare aiokafka transactions")):
+        print(f"  {name:8} {result['median'][name]:9,}   {what}")
+    print(f"  ratio    {result['ratio']['median']:9.2f}   matcher / echo, pair by pair: {result['ratio']['runs']}")
