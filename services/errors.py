@@ -17,6 +17,7 @@
     ├── UnreadableRecord  unreadable              a record that can't be read; it goes to dead letters
     ├── InvalidSubmission invalid_submission      read, but against the contract; carries its findings
     ├── Conflict          id_conflict             the same id with other data
+    ├── UnknownId         unknown_id              nothing of that id was found
     ├── LedgerTampered    ledger_tampered         a gap, a broken hash chain, an entry no command explains
     ├── ConservationBreach conservation_breach    money that would appear or vanish: never written
     └── Fenced            fenced                  another owner has taken the partition
@@ -172,6 +173,12 @@ class Conflict(PumasiError):
     """The same id came before, with other data."""
 
     code = "id_conflict"
+
+
+class UnknownId(PumasiError):
+    """What was asked about isn't known."""
+
+    code = "unknown_id"
 
 
 class LedgerTampered(PumasiError):

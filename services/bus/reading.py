@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import GroupCoordinatorNotAvailableError, GroupLoadInProgressError, KafkaError
 
 from services.bus.envelope import Record
 from services.errors import KafkaUnreachable, TopicsMismatch
@@ -22,6 +22,7 @@ Progress = Callable[[int, int], None]
 
 _START_SECONDS = 15.0
 _STALL_SECONDS = 60.0
+_RETRY_SECONDS = 0.1
 _POLL_MS = 200
 _RECORDS_PER_POLL = 2000
 _PARTITION_FETCH_BYTES = 4 << 20
@@ -65,6 +66,7 @@ class TopicReader:
         try:
             async with asyncio.timeout(_START_SECONDS):
                 await self._consumer.start()
+                await asyncio.sleep(0)  # aiokafka's stop() raises CancelledError if its tasks never had a turn
         except BaseException as error:
             await self._close()
             if isinstance(error, KafkaError | OSError | TimeoutError):
@@ -84,6 +86,7 @@ class TopicReader:
             TopicsMismatch: if there is no such topic.
         """
         consumer = self._held
+        await consumer._client.add_topic(topic)  # a consumer without a subscription knows of no topic by itself
         numbers = consumer.partitions_for_topic(topic)
         if not numbers:
             raise TopicsMismatch(f"the topic {topic} is missing", hint="Make it with `pumasi topics --apply`.")
@@ -175,9 +178,14 @@ async def members_of(bootstrap: str, group: str) -> int:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="pumasi-console")
     try:
         await admin.start()
-        (answer,) = await admin.describe_consumer_groups([group])
-        return len(answer.groups[0][5])
-    except (KafkaError, OSError) as error:
+        async with asyncio.timeout(_START_SECONDS):
+            while True:
+                try:
+                    (answer,) = await admin.describe_consumer_groups([group])
+                    return len(answer.groups[0][5])
+                except (GroupCoordinatorNotAvailableError, GroupLoadInProgressError):
+                    await asyncio.sleep(_RETRY_SECONDS)  # a new cluster makes its group topic when first asked
+    except (KafkaError, OSError, TimeoutError) as error:
         raise KafkaUnreachable(f"no Kafka broker answers at {bootstrap} ({type(error).__name__})") from error
     finally:
         await admin.close()

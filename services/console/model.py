@@ -29,10 +29,17 @@ class Policy:
 
 @dataclass(slots=True, frozen=True)
 class Moment:
-    """The entry that a fact stands in: `<partition>-<seq>`, and its time."""
+    """The entry that a fact stands in.
+
+    Attributes:
+        entry: `<partition>-<seq>`.
+        at: its time, RFC 3339.
+        offset: of the command it answers; entries of one answer have the same.
+    """
 
     entry: str
     at: str
+    offset: int = -1
 
 
 @dataclass(slots=True, eq=False)
@@ -129,6 +136,7 @@ class Fund:
 
     Attributes:
         lacking: for each class, how many open cases lack money, and how much they lack together.
+        last: the entry of its latest fact.
     """
 
     def __init__(self, name: str, policy: Policy) -> None:
@@ -139,6 +147,7 @@ class Fund:
         self.of_beneficiary: dict[str, list[Case]] = {}
         self.opened = 0
         self.lacking = [[0, 0] for _ in CLASSES]
+        self.last: Moment | None = None
 
     def count(self, case: Case, sign: int) -> None:
         """Take a case out of `lacking` before it changes (-1), and into it after (+1)."""
@@ -163,7 +172,7 @@ class ReadModel:
 
     def feed(self, partition: int, entry: dict[str, Any]) -> None:
         """Fold one entry, decoded; entries of a partition in order."""
-        moment = Moment(f"{partition}-{entry['seq']}", entry["at"])
+        moment = Moment(f"{partition}-{entry['seq']}", entry["at"], entry["cause"]["offset"])
         for fact in entry["facts"]:
             name = fact.get("fund") or entry["fund"]
             if fact["fact"] == "fund_configured":
@@ -171,6 +180,7 @@ class ReadModel:
             fund = self.funds.get(name)
             if fund is None:
                 continue
+            fund.last = moment
             if self._before:
                 self._before(fund, fact, moment)
             if fold := FOLD.get(fact["fact"]):
@@ -227,16 +237,23 @@ def _case_funded(fund: Fund, fact: FactDict, moment: Moment) -> None:
 
 
 def _case_delivered(fund: Fund, fact: FactDict, _moment: Moment) -> None:
-    case, left = fund.cases[fact["case"]], fact["amount"]
-    case.delivered += left
-    for award in case.awards:  # oldest first, as the contract has it
-        part = min(left, award.settled - award.delivered)
+    case = fund.cases[fact["case"]]
+    for award, part in shares_of_delivery(case, fact["amount"]):
         award.delivered += part
         award.pledge.settled -= part
         award.pledge.delivered += part
-        left -= part
-        if not left:
-            break
+    case.delivered += fact["amount"]
+
+
+def shares_of_delivery(case: Case, amount: int) -> list[tuple[Award, int]]:
+    """Which awards a delivery of `amount` uses, and how much of each: settled money, oldest first."""
+    shares = []
+    for award in case.awards:
+        part = min(amount, award.settled - award.delivered)
+        if part:
+            shares.append((award, part))
+            amount -= part
+    return shares
 
 
 def _case_closed(fund: Fund, fact: FactDict, moment: Moment) -> None:

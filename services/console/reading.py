@@ -96,7 +96,8 @@ def take(chain: Chain, model: ReadModel, record: Record) -> None:
     try:
         model.feed(chain.partition, entry)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        chain.finding = f"ledger partition {chain.partition}: entry {entry['seq']} does not fit what came before ({type(error).__name__})"
+        why = f"does not fit what came before ({type(error).__name__})"
+        chain.finding = f"ledger partition {chain.partition}: entry {entry['seq']} {why}"
 
 
 def hold(chains: dict[int, Chain]) -> None:

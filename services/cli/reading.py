@@ -1,0 +1,20 @@
+"""How the reading of a topic looks: a bar on a terminal once it takes a moment, nothing in a log or beside `--json`."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def shown_on(quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """A progress callback that shows a bar on standard error, if that is a terminal and not `quiet`."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda _done, _total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (TextColumn("Reading the ledger"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

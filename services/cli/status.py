@@ -1,0 +1,160 @@
+"""`pumasi status`: is everything there, has every command its answer, what do the funds stand at."""
+
+import asyncio
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from services.cli import options
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from services.console.survey import Survey
+
+
+def register(app: typer.Typer) -> None:
+    app.command("status", epilog=_EXAMPLES)(status)
+
+
+_EXAMPLES = """**Examples**
+
+- `pumasi status`: of what runs on `.pumasi`
+- `PUMASI_KAFKA=k1:9092 pumasi status --json`: of a cluster, for a program
+- `pumasi status --public`: the funds' figures as they may be shown to anybody
+"""
+
+
+def status(
+    public: Annotated[
+        bool, typer.Option("--public", help="Funds' figures only, those about fewer than five people withheld.")
+    ] = False,
+    kafka: options.Kafka = None,
+    data: options.Data = None,
+    partitions: options.Partitions = None,
+    replication: options.Replication = None,
+    as_json: options.Json = False,
+) -> None:
+    """Show Kafka, topics, how far the matcher is, and each fund's figures: asked, promised, settled, delivered, each by itself.
+
+    For operators: figures are shown however few people they are about. With --public, those about fewer than five are withheld.
+    Exit status 1 if a topic is missing or differs, if commands wait and no matcher runs, or if the ledger does not hold.
+    """
+    from services.cli.reading import shown_on
+    from services.console.survey import survey
+    from services.settings import load
+
+    settings = load(kafka=kafka, data=data, partitions=partitions, replication=replication)
+    with shown_on(as_json) as progress:
+        bootstrap = options.bootstrap_of(settings)
+        found = asyncio.run(survey(bootstrap, settings.partitions, settings.replication, progress))
+    if as_json:
+        print(json.dumps(_as_dict(found, public), ensure_ascii=False))
+    else:
+        _print(found, public)
+    if found.findings:
+        raise typer.Exit(1)
+
+
+def _as_dict(found: "Survey", public: bool) -> dict[str, Any]:
+    from services.console.figures import FEWEST, for_everyone, for_operators
+
+    if public:
+        funds = [for_everyone(figures) for figures in found.funds]
+        return {"audience": "public", "suppressed_below": FEWEST, "funds": funds, "ok": not found.findings}
+    return {
+        "audience": "operator",
+        "kafka": found.bootstrap,
+        "topics": {report.topic.name: report.state.value for report in found.topics},
+        "matchers": found.matchers,
+        "partitions": [asdict(partition) for partition in found.partitions],
+        "funds": [for_operators(figures) for figures in found.funds],
+        "findings": found.findings,
+        "ok": not found.findings,
+    }
+
+
+def _print(found: "Survey", public: bool) -> None:
+    from rich.console import Console
+
+    from services.console.figures import FEWEST, for_everyone, for_operators
+
+    console = Console()
+    if not public:
+        _print_cluster(console, found)
+    if found.funds:
+        view = for_everyone if public else for_operators
+        console.print(_funds([view(figures) for figures in found.funds]))
+    else:
+        console.print("No fund is configured yet.")
+    if public:
+        console.print(f"[dim]For anybody: figures about fewer than {FEWEST} people are withheld (–).[/]")
+        return
+    console.print(
+        f"[dim]For operators: figures about fewer than {FEWEST} people are shown; --public withholds them.[/]"
+    )
+    for finding in found.findings:
+        console.print(f"[bold red]✗[/] {finding}", highlight=False)
+    if not found.findings:
+        console.print("[bold green]✓[/] Every topic is there, the ledger holds, and nothing waits unseen.")
+
+
+def _print_cluster(console: "Console", found: "Survey") -> None:
+    from rich.table import Table
+
+    well = sum(not report.is_finding for report in found.topics)
+    console.print(f"[bold]Kafka[/] answers at [green]{found.bootstrap}[/]", highlight=False)
+    console.print(f"[bold]Topics[/] {well} of {len(found.topics)} as they should be", highlight=False)
+    if found.partitions:
+        console.print(f"[bold]Matchers[/] {found.matchers or '[yellow]none[/]'} in the group\n", highlight=False)
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for name in ("partition", "commands", "watermark", "lag", "entries"):
+            table.add_column(name, justify="right")
+        table.add_column("last entry")
+        for row in found.partitions:
+            lag = f"[{'yellow' if row.lag else 'green'}]{row.lag:,}[/]"
+            state = f"[red]{row.finding}[/]" if row.finding else (row.at or "[dim]none yet[/]")
+            watermark = f"{row.watermark:,}" if row.watermark >= 0 else "–"
+            table.add_row(str(row.partition), f"{row.commands:,}", watermark, lag, f"{row.seq:,}", state)
+        console.print(table)
+        console.print()
+
+
+def _funds(funds: list[dict[str, Any]]) -> "Table":
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("fund")
+    for name in ("open", "funded", "closed"):
+        table.add_column(name, justify="right", style="cyan")
+    table.add_column("", style="dim")
+    for name, style in _MONEY.items():
+        table.add_column(name, justify="right", style=style)
+    for fund in funds:
+        money = [_amount(fund, name) for name in _MONEY]
+        counts = [_count(fund[name]) for name in ("open", "funded", "closed")]
+        table.add_row(f"[bold]{fund['fund']}[/]", *counts, fund["currency"], *money)
+    return table
+
+
+_MONEY = {
+    "asked": "",
+    "promised": "blue",
+    "settled": "magenta",
+    "delivered": "green",
+    "waiting": "yellow",
+    "released": "dim",
+}
+
+
+def _amount(fund: dict[str, Any], name: str) -> str:
+    from services.console.money import figure
+
+    return "–" if fund[name] is None else figure(fund[name], fund["currency"])
+
+
+def _count(value: int | None) -> str:
+    return "–" if value is None else f"{value:,}"
