@@ -164,7 +164,8 @@ class Publisher:
         return self._unreachable()
 
     def _unreachable(self) -> KafkaUnreachable:
-        return KafkaUnreachable(self.why_not, hint="Try again in a moment: a repeat is safe.")
+        """What senders hear; where Kafka should be and why it isn't is the operator's business (`why_not`)."""
+        return KafkaUnreachable("Kafka is out of reach", hint="Try again in a moment: a repeat is safe.")
 
     async def _keep(self) -> None:
         pause = _BACKOFF_SECONDS[0]
@@ -232,12 +233,28 @@ def _forget(futures: Sequence[asyncio.Future] | set[asyncio.Future]) -> None:
 
 
 async def _close(producer: AIOKafkaProducer, *, finish: bool) -> None:
-    """Close a producer; without `finish` all that it still holds fails at once instead of being tried for ever."""
-    if not finish:
-        producer._message_accumulator.fail_all(KafkaConnectionError("given up"))
+    """Close a producer; what it still holds is finished within seconds, or without `finish` given up at once.
+
+    aiokafka's own stop waits for ever for a broker that is away, and its own way to fail batches trips over those that were tried
+    more than once. So the sender is ended, the promises it left are broken, the connections closed: by aiokafka 0.14's private
+    parts, since no public ones do it.
+    """
+    if finish:
+        try:
+            async with asyncio.timeout(_STOP_SECONDS):
+                return await producer.stop()
+        except (KafkaError, OSError, TimeoutError):
+            pass
+    producer._closed = True
     try:
         async with asyncio.timeout(_STOP_SECONDS):
-            await producer.stop()
+            await producer._sender.close()
     except (KafkaError, OSError, TimeoutError):
-        producer._message_accumulator.fail_all(KafkaConnectionError("given up"))
-        await producer.client.close()
+        pass
+    accumulator = producer._message_accumulator
+    accumulator._exception = KafkaConnectionError("given up")  # for whoever is about to add
+    for batch in [*(one for line in accumulator._batches.values() for one in line), *accumulator._pending_batches]:
+        for future, _ in batch._msg_futures:
+            if not future.done():
+                future.set_exception(KafkaConnectionError("given up"))
+    return await producer.client.close()

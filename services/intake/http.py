@@ -104,7 +104,7 @@ class HttpDoor:
         """200 while Kafka is in reach, else 503; for load balancers."""
         if self._publisher.in_reach.is_set():
             return JSONResponse({"status": "ok"})
-        return problem(HTTPStatus.SERVICE_UNAVAILABLE, "kafka_unreachable", self._publisher.why_not)
+        return problem(HTTPStatus.SERVICE_UNAVAILABLE, "kafka_unreachable", "Kafka is out of reach")
 
     def _admit(self, events: Sequence[Event], is_batch: bool) -> list[Admitted]:
         admitted: list[Admitted] = []

@@ -10,6 +10,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
 
+from schemas.commands import TICK
 from services.bus.envelope import BadRecord, Record, text_headers
 from services.errors import Conflict
 from services.intake.admission import Admitted, digest_of
@@ -75,13 +76,15 @@ class Repeats:
             future.set_exception(error)
 
     def warm(self, record: Record) -> None:
-        """Remember a command as it lies on the topic; what can't be read, or has no source, is passed over."""
+        """Remember a command as it lies on the topic; ticks, and what can't be read, are passed over."""
         try:
             headers = text_headers(record.headers)
             key, kind = (headers["ce_source"], headers["ce_id"]), headers["ce_type"]
         except (BadRecord, KeyError):
             return
-        if record.value is not None and key not in self._known:  # the first to come is the one that counts
+        if (
+            record.value is not None and kind != TICK and key not in self._known
+        ):  # the first to come is the one that counts
             self._remember(key, digest_of(kind, record.value), Place(record.partition, record.offset))
 
     def _remember(self, key: tuple[str, str], digest: bytes, place: Place | asyncio.Future[Place]) -> None:

@@ -27,7 +27,6 @@ class Ledger:
     """A publisher by hand: keeps what it is given, confirms when told to."""
 
     deadline_seconds = 5.0
-    why_not = "out of reach"
 
     def __init__(self) -> None:
         self.records: list[Outgoing] = []
