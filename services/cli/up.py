@@ -87,20 +87,25 @@ def _say_ready(system: "System", settings: "Settings", as_json: bool) -> None:
     from rich.console import Console
     from rich.panel import Panel
 
-    data = "" if settings.data == Path(".pumasi") else f" --data {settings.data}"
-    lines = [
-        f"Kafka         [bold green]{system.kafka}[/]",
-        f"HTTP door     [bold green]{system.http}[/]",
-        f"a form for    [bold]{system.http}/forms/case[/]   someone who needs help",
-        f"a form for    [bold]{system.http}/forms/pledge[/] someone who gives",
-        f"data          {settings.data.absolute()}",
-        "",
-        "From another shell:",
-        f"  [bold]pumasi status{data}[/]   what is asked, promised, settled, delivered",
-        f"  [bold]pumasi audit{data}[/]    read everything again and prove it",
-        "Ctrl-C stops everything.",
+    where = "" if settings.data == Path(".pumasi") else f" --data {settings.data}"
+    addresses = [
+        f"Kafka      [bold green]{system.kafka}[/]",
+        f"HTTP door  [bold green]{system.http}/v1/events[/]",
+        f"Data       {settings.data.absolute()}",
     ]
-    Console().print(Panel("\n".join(lines), title="Pumasi is up", expand=False))
+    console = Console(highlight=False)
+    console.print(Panel("\n".join(addresses), title="Pumasi is up", expand=False))
+    console.print(_TRY.format(http=system.http, where=where), soft_wrap=True, markup=False)
+
+
+_TRY = """From another shell: open a fund (cases and pledges go the same way), see it, prove it.
+
+  curl -H content-type:application/cloudevents+json {http}/v1/events -d \\
+    '{{"specversion":"1.0","id":"1","source":"/me","type":"pumasi.fund.configured","data":{{"fund":"room","currency":"CNY"}}}}'
+  ./run status{where}
+  ./run audit{where}
+
+Ctrl-C stops everything."""
 
 
 class Log:
