@@ -155,7 +155,10 @@ async def _drain(bootstrap: str, command: list[str], topic: str, records: int) -
 @contextlib.asynccontextmanager
 async def _reader(bootstrap: str, topic: str) -> AsyncIterator[AIOKafkaConsumer]:
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap, isolation_level="read_committed", max_poll_records=20_000, auto_offset_reset="earliest"
+        bootstrap_servers=bootstrap,
+        isolation_level="read_committed",
+        max_poll_records=20_000,
+        auto_offset_reset="earliest",
     )
     await consumer.start()
     try:

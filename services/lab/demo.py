@@ -22,7 +22,7 @@ from schemas.times import text_of
 from services.cli.progress import BrokerProgress
 from services.cli.system import System, whole_system
 from services.errors import UsageError
-from services.lab import summary
+from services.lab import routes, summary
 from services.lab.outcome import Outcome, outcome
 from services.lab.player import Player
 from services.lab.scenario import Story, load_stories
@@ -33,6 +33,8 @@ from services.settings import Settings
 TICK_SECONDS = 86_400
 """Of story time: timers that no event of their own fund wakes fire at most a day of story late."""
 NOTICES_WITHIN_S = 30.0
+PLOT = Path("two-routes.svg")
+"""Where in the data directory the plot of the story of this name goes."""
 ENVIRONMENT = {
     "PUMASI_TRUST_TIME": "1",
     "PUMASI_TICK_SECONDS": str(TICK_SECONDS),
@@ -135,6 +137,8 @@ async def _play(system: System, settings: Settings, stories: list[Story], wanted
                 screen.close()
                 outcomes.append(outcome(story, watch))
                 summary.show_story(screen, outcomes[-1])
+                if story.name == PLOT.stem:
+                    (settings.data / PLOT).write_text(routes.svg(outcomes[-1].figures))
         audit = await _audit(system.kafka, settings)
         outcomes = [outcome(story, watch) for story in stories]  # with what came in since
     finally:
@@ -224,3 +228,5 @@ def finish(result: Result, console: Console, data: Path | None, show: Callable[[
             f"This directory had seen a part of it; repeats changed nothing, and {result.new_entries} entries are new."
         )
     show(f"{result.seconds:.0f} s. Nothing is left running." + (f" The data stay in {data}." if data else ""))
+    if data and (data / PLOT).exists():
+        show(f"The plot of the two routes is {data / PLOT}.")

@@ -20,9 +20,14 @@ from services.matcher.journal import BATCH_BYTES
 
 async def echo(bootstrap: str, source: str, target: str, records: int) -> None:
     """Copy `records` records from partition 0 of `source` to partition 0 of `target`, then end."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, isolation_level="read_committed", auto_offset_reset="earliest")
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap, isolation_level="read_committed", auto_offset_reset="earliest"
+    )
     producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap, transactional_id="pumasi-bench-echo", max_batch_size=BATCH_BYTES, retry_backoff_ms=5
+        bootstrap_servers=bootstrap,
+        transactional_id="pumasi-bench-echo",
+        max_batch_size=BATCH_BYTES,
+        retry_backoff_ms=5,
     )
     await consumer.start()
     await producer.start()

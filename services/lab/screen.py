@@ -163,8 +163,9 @@ class Screen:
                 found.sort(key=lambda item: item[1].delivered / item[1].claim)
             shown = found[:BARS_AT_THE_END]
         else:
-            found.sort(key=lambda item: -self._touched.get((item[0].fund, item[1].case), 0))
-            shown = found[:BARS]
+            latest = sorted(found, key=lambda item: -self._touched.get((item[0].fund, item[1].case), 0))[:BARS]
+            shown = [item for item in found if item in latest]  # each keeps its place, so that the eye can follow
+            found = shown + [item for item in found if item not in latest]
         lines = [bar(fund, case) for fund, case in shown]
         if rest := [case for _, case in found[len(shown) :]]:
             whole = sum(case.delivered == case.claim for case in rest)

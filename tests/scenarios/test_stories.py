@@ -3,12 +3,14 @@
 import re
 from collections import Counter
 from itertools import pairwise
+from xml.etree import ElementTree
 
 import pytest
 
 from schemas.times import DAY, HOUR, parse
 from schemas.values import Access
 from services.bus.deadletters import looks_like_contact
+from services.lab import routes
 from services.lab.figures import CaseFigures, FundFigures
 from services.lab.rehearsal import Told, rehearse, rehearsed_figures
 from services.lab.scenario import STORIES, Story, load_stories, read_story
@@ -146,6 +148,16 @@ def test_two_routes_equal_steps_or_equal_parts() -> None:
     }
     assert placed == {"routes-equal": [200_000] * 3, "routes-claim": [100_000, 400_000, 100_000]}
     assert [case.own for case in fund_of("two-routes").cases.values()] == [0, 0, 900_000]
+
+
+def test_two_routes_are_plotted_side_by_side() -> None:
+    figures, _ = rehearsed_figures(BY_NAME["two-routes"])
+    funds = list(figures.funds.values())
+    drawing = ElementTree.fromstring(routes.svg(funds))
+    assert len(drawing.findall("{http://www.w3.org/2000/svg}polyline")) == 6
+    text = "\n".join(routes.bars(funds))
+    assert "e-dear   █████░░░░░░░░░░░░░░░░░░░░░░░░░ CNY 2,000.00 of CNY 12,000.00 (16 %)" in text
+    assert "c-dear   ██████████░░░░░░░░░░░░░░░░░░░░ CNY 4,000.00 of CNY 12,000.00 (33 %)" in text
 
 
 def test_no_papers_all_open_and_the_money_of_one_who_died_finds_the_next() -> None:
