@@ -22,6 +22,9 @@ from services.errors import KafkaUnreachable, TopicsMismatch
 
 log = logging.getLogger("pumasi.bus")
 
+TROUBLE = (KafkaError, OSError, TimeoutError)
+"""What clients of Kafka raise when it can't be reached or refuses; for those who must not know aiokafka."""
+
 Headers = Sequence[tuple[str, bytes | None]]
 _BACKOFF_SECONDS = (0.2, 2.0)
 _STOP_SECONDS = 5.0
@@ -115,7 +118,7 @@ class Publisher:
                 for r in records:
                     future = await producer.send(r.topic, r.value, r.key, r.partition, headers=list(r.headers))
                     futures.append(future)
-        except (KafkaError, OSError, TimeoutError) as error:
+        except TROUBLE as error:
             _forget(futures)
             raise self._lose(producer, error) from error
         except asyncio.CancelledError:
@@ -175,7 +178,7 @@ class Publisher:
                 await self._connect()
             except (KafkaUnreachable, TopicsMismatch) as error:
                 self._say_not(f"{error.message}. {error.hint or ''}".strip())
-            except (KafkaError, OSError, TimeoutError) as error:
+            except TROUBLE as error:
                 self._say_not(f"Kafka does not answer ({type(error).__name__})")
             except Exception as error:
                 log.exception("connecting to Kafka failed")
@@ -243,13 +246,13 @@ async def _close(producer: AIOKafkaProducer, *, finish: bool) -> None:
         try:
             async with asyncio.timeout(_STOP_SECONDS):
                 return await producer.stop()
-        except (KafkaError, OSError, TimeoutError):
+        except TROUBLE:
             pass
     producer._closed = True
     try:
         async with asyncio.timeout(_STOP_SECONDS):
             await producer._sender.close()
-    except (KafkaError, OSError, TimeoutError):
+    except TROUBLE:
         pass
     accumulator = producer._message_accumulator
     accumulator._exception = KafkaConnectionError("given up")  # for whoever is about to add

@@ -80,7 +80,7 @@ async def _signalled() -> None:
 
 
 def _tell(line: str) -> None:
-    print(f"intake: {line}", file=sys.stderr, flush=True)
+    print(line, file=sys.stderr, flush=True)
 
 
 def _say_ready(http: str, settings: "Settings", as_json: bool) -> None:

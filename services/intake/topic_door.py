@@ -13,14 +13,13 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaAckableMessage, KafkaMessage
 
 from services.bus.deadletters import dead_letter
 from services.bus.envelope import Record
-from services.bus.publisher import Outgoing, Publisher
+from services.bus.publisher import TROUBLE, Outgoing, Publisher
 from services.bus.topics import DEADLETTERS, SUBMISSIONS
 from services.errors import Conflict, InvalidSubmission, KafkaUnreachable, PumasiError
 from services.intake.admission import Admitted, admit
@@ -69,7 +68,7 @@ class TopicDoor:
                 self._broker = self._subscribed(self._bootstrap())
                 await self._broker.start()
                 return
-            except (KafkaError, KafkaUnreachable, OSError, TimeoutError) as error:
+            except (KafkaUnreachable, *TROUBLE) as error:
                 log.warning("the topic door can't open yet (%s); trying again", type(error).__name__)
                 await self.stop()
             await asyncio.sleep(pause)
@@ -125,7 +124,7 @@ class TopicDoor:
             return
         try:
             await message.ack()
-        except KafkaError as error:  # another has the partition by now, and will see the batch again
+        except TROUBLE as error:  # another has the partition by now, and will see the batch again
             log.warning("a batch of submissions could not be acknowledged (%s)", type(error).__name__)
 
     async def _until_through(self, records: Sequence[Record]) -> None:
