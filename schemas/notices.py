@@ -23,9 +23,7 @@ NOTICE_TYPE = "pumasi.notice.told"
 Role = Literal["donor", "go-between", "beneficiary"]
 DonorKind = Literal["matched", "payment-due", "settled", "delivered", "thanks", "released", "refunded"]
 CaseKind = Literal["opened", "progress", "delivered"]
-Kind = Literal[
-    "matched", "payment-due", "settled", "delivered", "thanks", "released", "refunded", "opened", "progress"
-]
+Kind = Literal["matched", "payment-due", "settled", "delivered", "thanks", "released", "refunded", "opened", "progress"]
 Reason = Literal["least-served", "least-served-of-need", "chosen"]
 Channel = Literal["terminal", "webhook", "none"]
 NoticeOutcome = Literal["delivered", "failed", "gave-up", "suppressed"]
@@ -64,15 +62,24 @@ class Tidings(Model):
     entry: Annotated[str, Field(pattern=r"^[0-9]+-[1-9][0-9]*$", description="The entry told of: `<partition>-<seq>`")]
     at: Annotated[Time, Field(description="The entry's time: when it happened")]
     case: Annotated[Id | None, Field(description="Never to a donor")] = None
-    pledge: Annotated[PledgeRef | None, Field(description="Only to its donor; in `thanks` the donor's oldest there")] = None
+    pledge: Annotated[
+        PledgeRef | None, Field(description="Only to its donor; in `thanks` the donor's oldest there")
+    ] = None
     need: Annotated[Need | None, Field(description="The kind of need, where there is one alone")] = None
-    class_: Annotated[Class | None, Field(alias="class", description="In `opened`: the class the case begins in")] = None
+    class_: Annotated[Class | None, Field(alias="class", description="In `opened`: the class the case begins in")] = (
+        None
+    )
     matches: Annotated[tuple[Match, ...], Field(description="In `matched`: where the money goes and why")] = ()
-    again: Annotated[bool, Field(description="In `matched`: by the same entry the pledge lost an earlier match")] = False
-    percent: Annotated[Percent | None, Field(description="In `progress`: the part of the claim that is promised")] = None
+    again: Annotated[bool, Field(description="In `matched`: by the same entry the pledge lost an earlier match")] = (
+        False
+    )
+    percent: Annotated[Percent | None, Field(description="In `progress`: the part of the claim that is promised")] = (
+        None
+    )
     claim: Annotated[Sum | None, Field(description="To a go-between: what the case asks for")] = None
     promised: Annotated[
-        Sum | None, Field(description="In `matched`: matched; in `payment-due`: the whole pledge; in `progress`: awarded")
+        Sum | None,
+        Field(description="In `matched`: matched; in `payment-due`: the whole pledge; in `progress`: awarded"),
     ] = None
     settled: Annotated[Sum | None, Field(description="Promised money that was paid")] = None
     delivered: Annotated[Sum | None, Field(description="Paid money that was handed over")] = None

@@ -35,10 +35,16 @@ def notifier(
     data: options.Data = None,
     webhook_url: Annotated[
         str | None,
-        typer.Option("--webhook-url", envvar="PUMASI_WEBHOOK_URL", metavar="URL",
-                     help="Where each notice is posted, signed with PUMASI_WEBHOOK_SECRET.  [default: nowhere]"),
+        typer.Option(
+            "--webhook-url",
+            envvar="PUMASI_WEBHOOK_URL",
+            metavar="URL",
+            help="Where each notice is posted, signed with PUMASI_WEBHOOK_SECRET.  [default: nowhere]",
+        ),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no notices; without a webhook nobody is told.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Show no notices; without a webhook nobody is told.")
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
     """Tell donors and go-betweens what becomes of pledges and cases, until Ctrl-C or SIGTERM.
@@ -50,7 +56,9 @@ def notifier(
     from services.settings import load
 
     settings = load(kafka=kafka, data=data, webhook_url=webhook_url)
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.basicConfig(
+        level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
+    )
     for noisy in ("aiokafka", "httpx", "httpcore"):  # what matters of their troubles is said by whoever called
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
     if asyncio.run(_run(settings, quiet, as_json)):
@@ -71,10 +79,14 @@ async def _run(settings: "Settings", quiet: bool, as_json: bool) -> bool:
         bootstrap = await _wait_for_kafka(settings, stopping, screen)
         if bootstrap is None:
             return False
-        publisher = Publisher(lambda: bootstrap, [NOTICES], "pumasi-notifier", told=logging.getLogger("pumasi.notifier").debug)
+        publisher = Publisher(
+            lambda: bootstrap, [NOTICES], "pumasi-notifier", told=logging.getLogger("pumasi.notifier").debug
+        )
         publisher.start()
         stack.push_async_callback(publisher.stop)
-        service = Notifier(bootstrap, settings, Teller(publisher, webhook, _view(quiet, as_json), settings.language), screen.tell)
+        service = Notifier(
+            bootstrap, settings, Teller(publisher, webhook, _view(quiet, as_json), settings.language), screen.tell
+        )
         await service.start()
         try:
             await asyncio.wait({stopping, service.failed}, return_when=asyncio.FIRST_COMPLETED)

@@ -72,7 +72,9 @@ class Notifier:
         self._readings: dict[int, Reading] = {}
         self._told_before: set[str] | None = None
         self._stopping = asyncio.Event()
-        self.broker = KafkaBroker(bootstrap, apply_types=False, logger=None, client_id=GROUP, allow_auto_create_topics=False)
+        self.broker = KafkaBroker(
+            bootstrap, apply_types=False, logger=None, client_id=GROUP, allow_auto_create_topics=False
+        )
         self.subscriber = self.broker.subscriber(
             LEDGER,
             group_id=GROUP,

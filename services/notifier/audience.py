@@ -193,7 +193,9 @@ def _delivered(happened: Happened) -> Iterator[_Word]:
         yield from _to_go_betweens(case, "delivered", delivered=amount)
     for pledge, amount in happened.paid_out.items():
         needs = happened.needs_met[pledge]
-        yield _to_donor(pledge, "delivered", delivered=amount, **({"need": next(iter(needs))} if len(needs) == 1 else {}))
+        yield _to_donor(
+            pledge, "delivered", delivered=amount, **({"need": next(iter(needs))} if len(needs) == 1 else {})
+        )
 
 
 def _thanks(happened: Happened) -> Iterator[_Word]:

@@ -35,7 +35,9 @@ class Reading:
     def precedes(self, record: Record) -> bool:
         """Whether the record is the very next entry."""
         entry = _decoded(record.value)
-        return entry is not None and entry.get("seq") == self.seq + 1 and check_link(self._hash, record.value) is not None
+        return (
+            entry is not None and entry.get("seq") == self.seq + 1 and check_link(self._hash, record.value) is not None
+        )
 
     def take(self, record: Record, silent: bool = False) -> list[Tidings]:
         """Take in the next entry; who is to be told what (nobody if `silent`).

@@ -64,7 +64,9 @@ class Delivery(NamedTuple):
 class Webhook:
     """One receiver. Use as an async context manager."""
 
-    def __init__(self, url: str, secret: str | None, *, allow_private: bool = False, patience: Patience | None = None) -> None:
+    def __init__(
+        self, url: str, secret: str | None, *, allow_private: bool = False, patience: Patience | None = None
+    ) -> None:
         """Take the receiver's URL and its signing secret, `whsec_<base64 of 24–64 bytes>`.
 
         Raises:
@@ -78,7 +80,10 @@ class Webhook:
         self._down_until = 0.0
         self._turns = asyncio.Semaphore(self._patience.at_once)
         self._client = httpx.AsyncClient(
-            timeout=self._patience.timeout_s, follow_redirects=False, trust_env=False, verify=ssl.create_default_context()
+            timeout=self._patience.timeout_s,
+            follow_redirects=False,
+            trust_env=False,
+            verify=ssl.create_default_context(),
         )
 
     async def __aenter__(self) -> Webhook:

@@ -10,7 +10,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from schemas.ledger import GENESIS, entries
 from schemas.notices import Notice, Tidings
+from services.bus import topics
 from services.bus.envelope import entry_headers
 from services.bus.kafka import EmbeddedKafka
 from services.bus.partition import partition_of
@@ -144,7 +145,7 @@ class Process:
 async def notifier(bootstrap: str, *arguments: str, wait: bool = True, **settings: str) -> AsyncIterator[Process]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-P", "-m", "services.cli", "notifier", "--json", "--kafka", bootstrap, *arguments,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, limit=1 << 20,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, limit=1 << 15,  # unread, it stands still half-way
         env={**os.environ, **{f"PUMASI_{name.upper()}": value for name, value in (SOON | settings).items()}},
     )  # fmt: skip
     try:
@@ -208,7 +209,9 @@ async def test_what_the_ledger_says_is_told_shown_and_recorded(topics_reset: Emb
             }  # fmt: skip
             assert record.key == notice.to.encode()
             assert record.partition == partition_of(notice.to, PARTITIONS)
-            assert Tidings(**{name: getattr(notice, name) for name in Tidings.model_fields}) == ledger.expected[notice.id]
+            assert (
+                Tidings(**{name: getattr(notice, name) for name in Tidings.model_fields}) == ledger.expected[notice.id]
+            )
             assert (notice.channel, notice.outcome, notice.attempts) == ("terminal", "delivered", 1)
 
 
@@ -267,7 +270,9 @@ async def test_kill_9_half_way_loses_nothing_and_repeats_under_the_same_ids(topi
         notices = [Notice.model_validate_json(record.value) for record in records]
         assert {notice.id for notice in notices} == set(ledger.expected)
         for notice in notices:
-            assert Tidings(**{name: getattr(notice, name) for name in Tidings.model_fields}) == ledger.expected[notice.id]
+            assert (
+                Tidings(**{name: getattr(notice, name) for name in Tidings.model_fields}) == ledger.expected[notice.id]
+            )
 
 
 async def test_two_notifiers_share_the_partitions_and_one_that_dies_is_replaced(topics_reset: EmbeddedKafka) -> None:
@@ -315,7 +320,26 @@ async def test_a_notifier_waits_for_kafka_with_clear_words(kafka: EmbeddedKafka)
         assert await process.stop() == (0, "")
 
 
-async def test_a_hanging_webhook_holds_up_no_stop_and_what_was_not_told_is_told_later(topics_reset: EmbeddedKafka) -> None:
+async def test_telling_goes_on_when_kafka_comes_back(new_kafka: Callable[..., EmbeddedKafka]) -> None:
+    broker = new_kafka()
+    kafka = await broker.start()
+    await topics.ensure(kafka)
+    async with notifier(kafka) as process:
+        async with Ledger(kafka, "jilin") as ledger:
+            await ledger.write(opening("jilin", 1000), pledged(1))
+            told = {line["id"] for line in await process.notices(len(ledger.expected))}
+        await broker.kill()
+        await new_kafka(port=int(kafka.rpartition(":")[2])).start()
+        async with ledger:
+            await ledger.write(paid(1), delivered(100))
+            while set(ledger.expected) - told:
+                told.add((await process.line())["id"])
+        assert told == set(ledger.expected)
+
+
+async def test_a_hanging_webhook_holds_up_no_stop_and_what_was_not_told_is_told_later(
+    topics_reset: EmbeddedKafka,
+) -> None:
     kafka = topics_reset.bootstrap
     asked: asyncio.Queue[bytes] = asyncio.Queue()
     hanging = asyncio.Event()
@@ -341,7 +365,11 @@ async def test_a_hanging_webhook_holds_up_no_stop_and_what_was_not_told_is_told_
         hanging.set()
         async with notifier(kafka, **settings) as process:
             line = await process.line()
-            assert (line["id"], line["channel"], line["outcome"]) == (next(iter(ledger.expected)), "webhook", "delivered")
+            assert (line["id"], line["channel"], line["outcome"]) == (
+                next(iter(ledger.expected)),
+                "webhook",
+                "delivered",
+            )
         async with notifier(kafka, webhook_url=url, webhook_secret=SECRET, wait=False) as process:
             _, errors = await asyncio.wait_for(process.process.communicate(), DEADLINE_S)
             assert process.process.returncode == 2

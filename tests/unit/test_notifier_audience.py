@@ -65,7 +65,14 @@ def pledge(name: str, amount: int | None, donor: str = "d-1", **more: Any) -> di
 
 def awarded(award: str, to: str, amount: int, rank: str = "asap") -> dict[str, Any]:
     why = {"class": rank, "key": 0, "before": 0, "after": amount, "claim": 1000}
-    return {"fact": "awarded", "award": award, "pledge": award.rpartition("/")[0], "case": to, "amount": amount, "why": why}
+    return {
+        "fact": "awarded",
+        "award": award,
+        "pledge": award.rpartition("/")[0],
+        "case": to,
+        "amount": amount,
+        "why": why,
+    }
 
 
 def settled(award: str, amount: int) -> dict[str, Any]:
@@ -109,7 +116,14 @@ def test_opened_goes_to_the_vouchers_and_without_any_to_the_beneficiary() -> Non
     ledger = Ledger()
     assert ledger.told(case("c-1")) == []
     [one] = ledger.say(vouched("c-1"), opened("c-1"))
-    assert (one.to, one.role, one.kind, one.case, one.claim, one.class_) == ("v-1", "go-between", "opened", "c-1", 1000, "asap")
+    assert (one.to, one.role, one.kind, one.case, one.claim, one.class_) == (
+        "v-1",
+        "go-between",
+        "opened",
+        "c-1",
+        1000,
+        "asap",
+    )
     [other] = ledger.say(case("c-2", beneficiary="b-2"), opened("c-2"))
     assert (other.to, other.role) == ("b-2", "beneficiary")
 
@@ -211,7 +225,9 @@ def test_several_awards_of_an_entry_are_one_notice(ledger: Ledger) -> None:
 
 def test_payment_is_called_due_once_and_later_matches_say_what_is_still_to_be_paid(ledger: Ledger) -> None:
     ledger.say(pledge("p-1", 300), awarded("p-1/1", "c-1", 200))
-    assert ledger.told(awarded("p-1/2", "c-2", 100)) == ["d-1 matched promised=100 due=300 1×surgery/asap/least-served:100"]
+    assert ledger.told(awarded("p-1/2", "c-2", 100)) == [
+        "d-1 matched promised=100 due=300 1×surgery/asap/least-served:100"
+    ]
 
 
 def test_what_is_paid_before_it_is_matched_is_never_called_due(ledger: Ledger) -> None:
@@ -248,7 +264,9 @@ def test_due_in_another_currency_is_rounded_up_to_what_pays_it(ledger: Ledger) -
     foreign = {**pledge("p-1", None), "face": 100_000, "currency": "KRW", "rate": None}
     assert ledger.told(foreign) == []
     quoted = fact("rate_quoted", currency="KRW", rate="0.0052")
-    told = ledger.told(quoted, fact("pledge_raised", pledge="p-1", amount=52_000, rate="0.0052"), awarded("p-1/1", "c-1", 999))
+    told = ledger.told(
+        quoted, fact("pledge_raised", pledge="p-1", amount=52_000, rate="0.0052"), awarded("p-1/1", "c-1", 999)
+    )
     assert told[:2] == [
         "d-1 matched promised=999 1×medication/asap/least-served:999",
         "d-1 payment-due promised=52000 due=999 face_due=1922",  # 1922 × 0.52 = 999.44; 1921 gives 998
@@ -329,10 +347,17 @@ def test_a_tick_keeps_funds_apart_though_their_ids_are_the_same(ledger: Ledger) 
     ends = [
         {**one, "fund": fund}
         for fund in ("jilin", "seoul")
-        for one in (fact("pledge_expired", pledge="p-1"), voided("p-1/1", 100), fact("released", pledge="p-1", amount=100))
+        for one in (
+            fact("pledge_expired", pledge="p-1"),
+            voided("p-1/1", 100),
+            fact("released", pledge="p-1", amount=100),
+        )
     ]
     told = ledger.say(*ends, fund=None)
-    assert [(one.fund, one.currency, one.kind) for one in told] == [("jilin", "CNY", "released"), ("seoul", "KRW", "released")]
+    assert [(one.fund, one.currency, one.kind) for one in told] == [
+        ("jilin", "CNY", "released"),
+        ("seoul", "KRW", "released"),
+    ]
     assert len({one.id for one in told}) == 2
 
 

@@ -21,7 +21,14 @@ FIELDS: dict[str, dict[str, Any]] = {
     "donor/released": {"released": 5000},
     "donor/refunded": {"refunded": 5000},
     "case/opened": {"claim": 1_000_000, "need": "admission", "class_": "stat"},
-    "case/progress": {"claim": 1_000_000, "need": "admission", "percent": 25, "promised": 250_000, "settled": 100, "delivered": 0},
+    "case/progress": {
+        "claim": 1_000_000,
+        "need": "admission",
+        "percent": 25,
+        "promised": 250_000,
+        "settled": 100,
+        "delivered": 0,
+    },
     "case/delivered": {"claim": 1_000_000, "need": "admission", "delivered": 5000},
 }
 
@@ -74,8 +81,8 @@ def test_every_notice_is_one_whole_line(language: Language, key: str) -> None:
     [
         (
             tidings("donor/matched", due=5000),
-            "Your pledge has found where it is needed: CNY 50.00 for medicine (as soon as possible), the least served so far of "
-            "that urgency. CNY 50.00 is matched and still to be paid.",
+            "Your pledge has found where it is needed: CNY 50.00 for medicine (as soon as possible): of all needs that "
+            "urgent, the one helped least so far. CNY 50.00 is matched and still to be paid.",
         ),
         (
             tidings("donor/payment-due", face_due=9616, face_currency="KRW"),
@@ -97,7 +104,7 @@ def test_several_places_and_several_needs_are_told_in_one_line() -> None:
     two = Match(need="test", class_="routine", why="chosen", cases=2, amount=250)
     text = sentence(tidings("donor/matched", matches=(MATCH, two), again=True), "en")
     assert text.startswith("Part of your pledge is no longer needed where it was")
-    assert text.endswith("; CNY 2.50 for a test (can be planned), the very need you chose, 2 needs.")
+    assert text.endswith("; CNY 2.50 for a test (can be planned): the very need you chose, 2 needs.")
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,9 @@ def test_one_notice_a_person_kind_and_matter_and_thresholds_never_fall_below(sea
         assert set(Counter(one.id for one in played.tidings).values()) <= {1}, seed
         once = Counter((one.fund, one.pledge) for one in played.tidings if one.kind == "payment-due")
         assert set(once.values()) <= {1}, seed
-        claims = Counter((one.fund, one.case, one.claim, one.percent, one.to) for one in played.tidings if one.kind == "progress")
+        claims = Counter(
+            (one.fund, one.case, one.claim, one.percent, one.to) for one in played.tidings if one.kind == "progress"
+        )
         assert set(claims.values()) <= {1}, seed
         for one in played.tidings:
             if one.kind == "progress":

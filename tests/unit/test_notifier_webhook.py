@@ -94,14 +94,21 @@ async def test_a_notice_arrives_signed_with_its_words() -> None:
     assert data["type"] == "pumasi.notice.told"
     assert data["timestamp"] == "2026-11-22T10:00:00Z"
     assert data["data"] | {"text": "Your payment has arrived.", "language": "en"} == data["data"]
-    assert Tidings.model_validate_json(json.dumps({k: v for k, v in data["data"].items() if k not in ("text", "language")})) == TOLD
+    assert (
+        Tidings.model_validate_json(
+            json.dumps({k: v for k, v in data["data"].items() if k not in ("text", "language")})
+        )
+        == TOLD
+    )
     with pytest.raises(WebhookVerificationError):
         Verifier(SECRET).verify(body.replace(b"5000", b"5001"), headers)
     with pytest.raises(WebhookVerificationError):
         Verifier(SECRET).verify(body, {**headers, "webhook-id": "another"})
 
 
-@pytest.mark.parametrize("trouble", [status("500 Oh"), status("503 Later"), status("429 Slowly"), None, "nonsense\r\n\r\n"])
+@pytest.mark.parametrize(
+    "trouble", [status("500 Oh"), status("503 Later"), status("429 Slowly"), None, "nonsense\r\n\r\n"]
+)
 async def test_trouble_is_tried_again_under_the_same_id(trouble: str | None) -> None:
     async with receiving(trouble, trouble, OK) as (receiver, url):
         assert await send(url) == [("delivered", 3)]
@@ -139,13 +146,19 @@ async def test_a_refusal_is_final(final: str) -> None:
 
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
 async def test_a_redirect_is_not_followed(code: int) -> None:
-    async with receiving(OK) as (elsewhere, target), receiving(status(f"{code} There", f"location: {target}")) as (_, url):
+    async with (
+        receiving(OK) as (elsewhere, target),
+        receiving(status(f"{code} There", f"location: {target}")) as (_, url),
+    ):
         assert await send(url) == [("failed", 1)]
     assert elsewhere.requests == []
 
 
 async def test_connections_at_a_time_are_bounded() -> None:
-    async with receiving(OK) as (receiver, url), Webhook(url, SECRET, allow_private=True, patience=Patience(at_once=3)) as hook:
+    async with (
+        receiving(OK) as (receiver, url),
+        Webhook(url, SECRET, allow_private=True, patience=Patience(at_once=3)) as hook,
+    ):
         receiver.hold = asyncio.Event()
         sending = asyncio.gather(*(hook.send(TOLD, "", "en") for _ in range(10)))
         while len(receiver.requests) < 3:
@@ -180,7 +193,9 @@ def test_addresses_that_are_not_public(address: str) -> None:
     assert not is_public(ip_address(address))
 
 
-@pytest.mark.parametrize("address", ["93.184.215.14", "8.8.8.8", "2606:4700:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"])
+@pytest.mark.parametrize(
+    "address", ["93.184.215.14", "8.8.8.8", "2606:4700:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"]
+)
 def test_addresses_that_are_public(address: str) -> None:
     assert is_public(ip_address(address))
 
@@ -192,7 +207,9 @@ def resolver(monkeypatch: pytest.MonkeyPatch, answers: Callable[[], list[str]]) 
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo, raising=False)
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:{}/", "http://localhost:{}/", "http://[::ffff:127.0.0.1]:{}/", "http://2130706433:{}/"])
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:{}/", "http://localhost:{}/", "http://[::ffff:127.0.0.1]:{}/", "http://2130706433:{}/"]
+)
 async def test_inside_is_refused_at_the_start_and_at_every_try(url: str) -> None:
     async with receiving(OK) as (receiver, there):
         target = url.format(there.split(":")[2].split("/")[0])
@@ -261,7 +278,9 @@ async def test_a_proxy_of_the_environment_is_not_used(monkeypatch: pytest.Monkey
     assert (len(proxy.requests), len(receiver.requests)) == (0, 1)
 
 
-async def test_a_name_that_cant_be_resolved_now_passes_the_check_and_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_name_that_cant_be_resolved_now_passes_the_check_and_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async with receiving(OK) as (_, url):
         answers = iter([OSError, OSError, ["127.0.0.1"]])
 
