@@ -7,6 +7,7 @@ own and never added up.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from itertools import groupby
 from typing import Any
 
 from schemas.values import CLASSES
@@ -17,7 +18,8 @@ from services.console.standing import ahead_of, key_of, step_of
 from services.console.story import Event
 from services.console.wording import phrase
 
-_MANY = 3  # as many events of one kind in a row are told one by one; more as one
+_MANY = 6  # as many sums in a row are told one by one; more together
+_MONEY_IN = {"awarded": "awarded_many", "award_settled": "settled_many"}
 
 
 @dataclass
@@ -153,24 +155,26 @@ class Teller:
     # ---- the story -----------------------------------------------------------------------------------------------------
 
     def _story(self, events: list[Event], of: str, pledge: Pledge | None = None) -> list[tuple[str, str]]:
-        rows, index = [], 0
-        while index < len(events):
-            event, end = events[index], index + 1
-            if of == "case" and event.name in ("awarded", "award_settled"):
-                while end < len(events) and events[end].name == event.name:
-                    end += 1
-            run = events[index:end]
-            if len(run) > _MANY:
-                rows.append((time_text(event.moment.at), self._together(run)))
+        rows: list[tuple[str, str]] = []
+        for money, group in groupby(events, lambda event: of == "case" and event.name in _MONEY_IN):
+            run = list(group)
+            if money and len(run) > _MANY:
+                rows += self._together(run)
             else:
-                rows += [(time_text(e.moment.at), self._event(e, of, pledge)) for e in run]
-            index = end
+                rows += [(time_text(event.moment.at), self._event(event, of, pledge)) for event in run]
         return rows
 
-    def _together(self, run: list[Event]) -> str:
-        amount = self._money(sum(event.data["amount"] for event in run))
-        name = "awarded_many" if run[0].name == "awarded" else "settled_many"
-        return self.say(name, count=len(run), amount=amount, until=time_text(run[-1].moment.at))
+    def _together(self, run: list[Event]) -> list[tuple[str, str]]:
+        """Many small sums as one line each for what was promised and what was paid."""
+        rows = []
+        for name, word in _MONEY_IN.items():
+            if parts := [event for event in run if event.name == name]:
+                amount = self._money(sum(event.data["amount"] for event in parts))
+                until = time_text(parts[-1].moment.at)
+                rows.append(
+                    (time_text(parts[0].moment.at), self.say(word, count=len(parts), amount=amount, until=until))
+                )
+        return sorted(rows)
 
     def _event(self, event: Event, of: str, pledge: Pledge | None) -> str:
         data = dict(event.data)
