@@ -210,3 +210,23 @@ def test_a_designation_names_exactly_one(given: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         read(values.Designation, given)
     assert not jsonschema.Draft202012Validator(values.Designation.model_json_schema()).is_valid(given)
+
+
+@pytest.mark.parametrize(
+    ("named", "right"),
+    [({"donor": "d-1"}, True), ({"contact": {"address": "mailto://a@example.org"}}, True),
+     ({"donor": "d-1", "sealed_contact": "A" * 64}, True), ({"donor": "d-1", "contact": None}, True),
+     ({}, False), ({"donor": None}, False), ({"sealed_contact": "A" * 64}, False),
+     ({"donor": "d-1", "contact": {"address": "mailto://a@example.org"}}, False),
+     ({"contact": {"address": "mailto://a@example.org"}, "sealed_contact": "A" * 64}, False)],
+)  # fmt: skip
+def test_a_submission_names_its_person_once_in_schema_and_model(named: dict[str, Any], right: bool) -> None:
+    (shape,) = (shape for shape in shapes() if (shape.group, shape.name) == ("submissions", "pumasi.pledge.made"))
+    given = {"fund": "jilin", "amount": 100, "currency": "CNY", **named}
+    assert jsonschema.Draft202012Validator(schema_of(shape)).is_valid(given) is right
+    try:
+        read(shape.model, given)
+    except ValidationError:
+        assert not right
+    else:
+        assert right
