@@ -21,14 +21,12 @@ class ConservationBreach(Exception):
 
 
 def check_touched(fund: Fund) -> None:
-    """Check what the last entry touched, and forget what was touched.
+    """Check what the last answer touched.
 
     Raises:
         ConservationBreach: naming the pledge or case and its sums.
     """
     check(fund.touched_pledges, fund.touched_cases)
-    fund.touched_pledges.clear()
-    fund.touched_cases.clear()
 
 
 def check(pledges: Iterable[Pledge], cases: Iterable[Case]) -> None:

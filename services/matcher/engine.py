@@ -75,8 +75,7 @@ class Engine:
         while timer := fund.timers.due(fund, now):
             self._fire(fund, timer, facts, named=False)
         self._decide(Turn(fund, now, facts), command)
-        check_touched(fund)
-        self._announce(fund)
+        self._close(fund)
         return Decision(name, now, facts)
 
     def absorb(self, fund_name: str | None, at: int, facts: Iterable[FactDict], tick: bool) -> None:
@@ -106,8 +105,7 @@ class Engine:
                 fund.apply(fact, at)
                 touched.add(name)
         for name in touched:
-            check_touched(self.funds[name])
-            self._announce(self.funds[name])
+            self._close(self.funds[name])
 
     def _advance(self, name: str, time: int) -> int:
         """The fund's time: the largest seen in its own commands and in the partition's ticks."""
@@ -150,8 +148,14 @@ class Engine:
                 fired[name] = fund
             self._announce(fund)
         for fund in fired.values():
-            check_touched(fund)
+            self._close(fund)
         return Decision(None, self.clock, facts)
+
+    def _close(self, fund: Fund) -> None:
+        """End an answer: nothing that does not conserve money goes further."""
+        check_touched(fund)
+        fund.settle_in()
+        self._announce(fund)
 
     def _announce(self, fund: Fund) -> None:
         """Keep the partition's view of whose timers are due when."""

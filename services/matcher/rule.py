@@ -25,6 +25,7 @@ walk only the rest. This module is arithmetic on what the book shows it; nothing
 from __future__ import annotations
 
 from heapq import heappop, heappush
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def level_of(key: int, claim: int, share: int, by_claim: bool) -> int:
 
 def share_of_one(case: Case, amount: int, share: int, by_claim: bool) -> Share | None:
     """The run over a single case, as for a pledge designated to it; None if the case has no residual."""
-    given = min(amount, case.claim - case.awarded)
+    given = min(amount, case.residual)
     if given <= 0:
         return None
     key = key_of(boundary_of(case.awarded, case.claim, share), case.claim, by_claim)
@@ -101,44 +102,46 @@ def share_out(book: Book, amount: int) -> list[Share]:
 class _Stand:
     """Where a claimant stands during one run: an overlay over the book, which facts alone may change."""
 
-    __slots__ = ("awarded", "claimant", "given", "index", "left", "shares")
+    __slots__ = ("_before", "_key", "awarded", "claimant", "index", "left", "shares")
 
     def __init__(self, claimant: Claimant) -> None:
         self.claimant = claimant
         self.awarded = claimant.awarded
         self.index = 0
         self.left = claimant.waiting[0][1].residual
-        self.given = 0
         self.shares: list[Share] = []
+        self._key: int | None = None  # of the first money for the case at `index`
+        self._before = 0
 
     def give(self, amount: int, share: int, by_claim: bool) -> None:
         """Put money into the oldest cases with a residual, one after the other."""
-        claimant = self.claimant
         while amount:
-            order, case = claimant.waiting[self.index]
             step = min(amount, self.left)
-            if not self.given:
-                boundary = boundary_of(self.awarded, claimant.claim, share)
-                key = key_of(boundary, claimant.claim, by_claim)
-                self.shares.append(Share(key, order, case, 0, self.awarded, claimant.claim, claimant.rank))
-            self.given += step
+            if self._key is None:
+                claim = self.claimant.claim
+                self._key = key_of(boundary_of(self.awarded, claim, share), claim, by_claim)
+                self._before = self.awarded
             self.left -= step
             self.awarded += step
             amount -= step
             if not self.left:
                 self._close_share()
                 self.index += 1
-                if self.index < len(claimant.waiting):
-                    self.left = claimant.waiting[self.index][1].residual
-
-    def _close_share(self) -> None:
-        if self.given:
-            self.shares[-1] = self.shares[-1]._replace(amount=self.given)
-            self.given = 0
+                if self.index < len(self.claimant.waiting):
+                    self.left = self.claimant.waiting[self.index][1].residual
 
     def done(self) -> list[Share]:
+        """The shares of this run, by case in opening order."""
         self._close_share()
         return self.shares
+
+    def _close_share(self) -> None:
+        if self._key is not None:
+            claimant = self.claimant
+            order, case = claimant.waiting[self.index]
+            amount = self.awarded - self._before
+            self.shares.append(Share(self._key, order, case, amount, self._before, claimant.claim, claimant.rank))
+            self._key = None
 
 
 class _Walk:
@@ -176,7 +179,7 @@ class _Walk:
             if not shares:  # taken from the book for a leap, but nothing reached it
                 self.book.put(stand.claimant)
             found += shares
-        found.sort(key=lambda share: (share.key, share.order))
+        found.sort(key=itemgetter(0, 1))
         return found
 
     def _next(self) -> _Stand | None:

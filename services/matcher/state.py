@@ -265,6 +265,14 @@ class Fund:
             book.update(case, claim, awarded, was)
         self.touched_cases.add(case)
 
+    def settle_in(self) -> None:
+        """After a whole answer: let touched pledges with money wait in their lanes, and forget what was touched."""
+        for pledge in self.touched_pledges:
+            if pledge.waiting:
+                self.lanes.wait(pledge)
+        self.touched_pledges.clear()
+        self.touched_cases.clear()
+
     def reclass(self, case: Case, rank: int) -> None:
         """Put an open case into another class."""
         books = self.books_of(case)
@@ -395,7 +403,6 @@ def _take_in(fund: Fund, pledge: Pledge) -> None:
         fund.timers.set(pledge.expires_at, EXPIRY, pledge.id)
     if pledge.recurrence:
         schedule_instalment(fund, pledge)
-    fund.lanes.wait(pledge)
     fund.touched_pledges.add(pledge)
 
 
@@ -410,7 +417,6 @@ def _pledge_raised(fund: Fund, fact: FactDict, _at: int) -> None:
         pledge.paid_waiting = convert(pledge.face_paid, pledge.rate, pledge.currency, fund.policy.currency)
     pledge.amount += fact["amount"]
     pledge.waiting += fact["amount"]
-    fund.lanes.wait(pledge)
     fund.touched_pledges.add(pledge)
 
 
@@ -464,7 +470,6 @@ def _award_voided(fund: Fund, fact: FactDict, _at: int) -> None:
     case.settled -= settled
     if not award.amount:
         del pledge.awards[award.id], case.awards[award.id]
-    fund.lanes.wait(pledge)
     fund.touched_pledges.add(pledge)
     fund.move(case, awarded=-amount)
 

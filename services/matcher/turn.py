@@ -51,6 +51,10 @@ class Turn:
 
     def match(self) -> None:
         """Match all waiting money that could find a claim since the turn began, in pledge order."""
+        if not self._opened and len(self._freed) == 1:  # a plain pledge: nobody else is concerned
+            self._place(self._freed.pop())
+            self._new.clear()
+            return
         lanes: set[Lane] = set()
         for case in self._opened:
             if case.residual:
@@ -146,6 +150,7 @@ class Turn:
             self._new.remove(pledge)
             if pledge.waiting:
                 self.tell({"fact": "waiting", "pledge": pledge.id, "amount": pledge.waiting})
+        self.fund.lanes.wait(pledge)
 
     def _runs(self, pledge: Pledge) -> Iterable[list[Share]]:
         fund = self.fund
@@ -179,5 +184,5 @@ class Turn:
             if part:
                 self.tell({"fact": "award_settled", "award": award_id, "amount": part})
                 paid -= part
-            if not case.residual:
+            if case.awarded == case.claim:
                 self.funded(case)
