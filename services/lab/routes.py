@@ -33,8 +33,10 @@ def bars(funds: Sequence[FundFigures]) -> list[str]:
 
 
 def svg(funds: Sequence[FundFigures]) -> str:
-    """One panel a fund: how each case's money grows (up) as money comes in (right), both in the fund's major units."""
-    panels = "".join(_panel(fund, number) for number, fund in enumerate(funds))
+    """One panel a fund: how each case's money grows (up) as money comes in (right), on one scale for all panels."""
+    most = max(total for fund in funds for total, _ in fund.course)
+    highest = max(amount for fund in funds for _, placed in fund.course for amount in placed.values())
+    panels = "".join(_panel(fund, number, most, highest) for number, fund in enumerate(funds))
     width = _W * len(funds)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {_H + 60}" font-family="sans-serif" font-size="11">'
@@ -42,9 +44,7 @@ def svg(funds: Sequence[FundFigures]) -> str:
     )
 
 
-def _panel(fund: FundFigures, number: int) -> str:
-    most = max(total for total, _ in fund.course)
-    highest = max(max(placed.values()) for _, placed in fund.course)
+def _panel(fund: FundFigures, number: int, most: int, highest: int) -> str:
     left, inner_w, inner_h = number * _W + _MARGIN, _W - 2 * _MARGIN, _H - 2 * _MARGIN
 
     def point(total: int, placed: int) -> str:

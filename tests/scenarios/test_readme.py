@@ -1,0 +1,83 @@
+"""The README tells what is: its settings, its worked example, its code map."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from schemas.commands import COMMANDS, Command
+from services import settings
+from services.lab.figures import Figures
+from services.matcher.engine import Engine
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_settings_are_the_current_ones() -> None:
+    """Renew with: python -P tests/scenarios/test_readme.py"""
+    told = README.partition("<!-- settings -->\n")[2].partition("<!-- /settings -->")[0]
+    assert told == settings.as_markdown()
+
+
+def table(mark: str) -> list[list[str]]:
+    rows = README.partition(mark)[2].partition("\n\n")[0].splitlines()
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows if row.startswith("|")][2:]
+
+
+@pytest.mark.parametrize(("weights", "column"), [("equal", 2), ("claim", 3)])
+def test_the_worked_example_is_what_the_engine_does(weights: str, column: int) -> None:
+    rows = table("<!-- worked example")
+    assert [row[0] for row in rows] == ["Ana", "Bo"]
+    engine, figures = Engine(), Figures()
+
+    def tell(kind: str, **data: object) -> None:
+        command = Command(f"pumasi.{kind}", "e", 0, COMMANDS[f"pumasi.{kind}"].model_validate({"fund": "f", **data}), 0)
+        _, at, facts = engine.execute(command)
+        figures.take_facts("f", at, facts)
+
+    tell("fund.configured", currency="CNY", share=10_000, weights=weights, vouchers_required=0)
+    for who, asks, *_ in rows:
+        tell(
+            "case.submitted",
+            case=who,
+            beneficiary=who,
+            need="test",
+            route="clinic",
+            goal=minor(asks),
+            priority="urgent",
+        )
+    tell("pledge.made", pledge="p", donor="d", amount=50_000, currency="CNY")
+    assert {case.case: case.placed for case in figures.funds["f"].cases.values()} == {
+        row[0]: minor(row[column]) for row in rows
+    }
+
+
+def minor(text: str) -> int:
+    return int(text.removeprefix("CNY ").replace(",", "")) * 100
+
+
+def test_the_code_map_names_every_package_and_every_link_leads_somewhere() -> None:
+    code_map = README.partition("## Code map")[2].partition("**Invariants**")[0]
+    packages = [path.parent for path in (ROOT / "services").glob("*/__init__.py")]
+    assert not [path.name for path in packages if f"{path.name}/" not in code_map]
+    for link in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / link).exists(), link
+
+
+def test_every_command_it_names_is_there() -> None:
+    from services.cli import build
+
+    known = {command.name for command in build().registered_commands}
+    named = set(re.findall(r"`?\./run ([a-z]+)", README)) - {"test", "commands"}
+    assert named <= known
+
+
+if __name__ == "__main__":
+    (ROOT / "README.md").write_text(
+        re.sub(
+            r"(?s)(<!-- settings -->\n).*?(<!-- /settings -->)",
+            lambda match: match[1] + settings.as_markdown() + match[2],
+            README,
+        )
+    )
