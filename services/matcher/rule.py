@@ -205,6 +205,8 @@ class _Walk:
             stand = self._take()
             self.live.append((0, 0, stand))
         stands = [entry[2] for entry in self.live]
+        if not stands:  # the claims of the class are just used up
+            return amount
         share, by_claim = self.share, self.by_claim
 
         def cost(key: int) -> int:
