@@ -41,8 +41,9 @@ def trial(log: Log, replay_from: int | None = None) -> str | None:
         facts = [dict(fact) for fact in decision.facts]
         fund, at, expected = oracle.execute(command)
         if (decision.fund, decision.at, facts) != (fund, at, expected):
-            return f"entry {index} {_brief(command)}\n  engine {decision.fund} {decision.at}\n  oracle {fund} {at}\n" + (
-                _difference(facts, expected)
+            return (
+                f"entry {index} {_brief(command)}\n  engine {decision.fund} {decision.at}\n  oracle {fund} {at}\n"
+                + (_difference(facts, expected))
             )
         for fact in facts:
             wrong = misshapen(fact)

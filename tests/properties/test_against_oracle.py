@@ -1,0 +1,98 @@
+"""The engine against the oracle: the same fund, time and facts for every entry, live and after a replay.
+
+`tests.oracle.trial` holds more than equality: each fact passes its model and comes back as it was, and the sums of money hold over
+every award after every entry.
+"""
+
+import os
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.oracle.season import Gesture, commands_of
+from tests.oracle.trial import report, trial, verdict
+from tests.properties.strategies import logs
+
+CAMPAIGN = os.environ.get("HYPOTHESIS_PROFILE") == "campaign"
+SEASONS = 200_000 if CAMPAIGN else 3_000
+STAIRWAYS = 50_000 if CAMPAIGN else 1_500
+
+
+@pytest.mark.timeout(0 if CAMPAIGN else 600)  # a failing log needs time to shrink
+@settings(max_examples=settings.default.max_examples * 5)
+@given(log=logs(), cut=st.integers(0, 40))
+def test_the_engine_says_what_the_oracle_says_live_and_replayed(log: list[Gesture], cut: int) -> None:
+    wrong = trial(commands_of(log), replay_from=cut)
+    assert wrong is None, wrong
+
+
+@pytest.mark.timeout(0 if CAMPAIGN else 170)
+def test_seasons() -> None:
+    for seed in range(SEASONS):
+        wrong = report(seed)
+        assert wrong is None, wrong
+
+
+def stairway(seed: int) -> list[Gesture]:
+    """Few pledges over many small steps: what the engine's short cut for large pledges has to get right.
+
+    Shares of 1 to 7 under claims of up to thousands, several cases a claimant, some claims so large that keys of successive
+    boundaries fall together (`weights="claim"` keeps twelve digits), designated pledges before that leave odd amounts behind.
+    """
+    r = Random(seed)
+    cases, people = r.randint(1, 12), r.randint(1, 12)
+    top = r.choice([50, 500, 1500])
+    vast = r.random() < 0.15
+    told = [
+        Gesture(
+            0,
+            "fund.configured",
+            {
+                "fund": "f",
+                "currency": "CNY",
+                "share": r.choice([1, 1, 2, 3, 5, 7]),
+                "weights": r.choice(["equal", "claim"]),
+                "vouchers_required": 0,
+            },
+        )
+    ]
+    for n in range(cases):
+        goal = r.choice([9 * 10**15, 5 * 10**12 + 7, 10**12]) if vast and r.random() < 0.5 else r.randint(1, top)
+        case = {"case": f"c-{n}", "beneficiary": f"b-{r.randrange(people)}", "need": "test", "route": "home"}
+        told.append(
+            Gesture(0, "case.submitted", {"fund": "f", **case, "goal": goal, "priority": r.choice(["routine", "stat"])})
+        )
+    for n in range(r.randint(1, 3)):
+        pledge = {"fund": "f", "pledge": f"p-{n}", "donor": "d", "amount": r.randint(1, 4000), "currency": "CNY"}
+        if r.random() < 0.3:
+            pledge |= {"designation": {"case": f"c-{r.randrange(cases)}"}, "amount": r.randint(1, 60)}
+        elif r.random() < 0.3:
+            pledge |= {"designation": {"need": "test"}}
+        told.append(Gesture(0, "pledge.made", pledge))
+    return told
+
+
+@pytest.mark.parametrize("weights", ["equal", "claim"])
+@pytest.mark.parametrize("people", [1, 2, 3])
+def test_claims_may_end_at_any_count_of_steps(people: int, weights: str) -> None:
+    """The short cut sets in after some hundreds of steps; the claims may be used up just before, just then, or after."""
+    for steps in range(240, 300):
+        policy = {"currency": "CNY", "share": 1, "weights": weights, "vouchers_required": 0}
+        told = [Gesture(0, "fund.configured", {"fund": "f", **policy})]
+        for n in range(people):
+            goal = (steps + n) // people  # together: as many steps
+            case = {"case": f"c-{n}", "beneficiary": f"b-{n}", "need": "test", "route": "home", "goal": goal}
+            told.append(Gesture(0, "case.submitted", {"fund": "f", **case, "priority": "urgent"}))
+        pledge = {"pledge": "p", "donor": "d", "amount": steps + 10, "currency": "CNY"}
+        told.append(Gesture(0, "pledge.made", {"fund": "f", **pledge}))
+        wrong = verdict(commands_of(told))
+        assert wrong is None, f"{steps} steps: {wrong}"
+
+
+@pytest.mark.timeout(0 if CAMPAIGN else 170)
+def test_the_leap_over_many_steps_ends_where_the_walk_ends() -> None:
+    for seed in range(STAIRWAYS):
+        wrong = trial(commands_of(stairway(seed)))
+        assert wrong is None, f"stairway({seed}): {wrong}"
