@@ -27,7 +27,8 @@ from typing import Any, Final, Protocol
 from services.bus.kafka.broker import GUARD
 from services.errors import ServiceFailed
 
-READY_TIMEOUT_S: Final = 60.0
+READY_TIMEOUT_S: Final = 600.0
+"""A matcher is ready once it has replayed its ledger, which may be long; one that dies meanwhile is told at once."""
 GRACE_S: Final = 15.0
 """Seconds between SIGTERM and SIGKILL."""
 PAUSE_S: Final = (0.1, 10.0)

@@ -126,7 +126,7 @@ async def _play(system: System, settings: Settings, stories: list[Story], wanted
     outcomes = []
     try:
         await watch.start()
-        _refuse_what_is_over(stories, watch)
+        refuse_what_is_over(stories, watch)
         async with Player(system.http, system.kafka, watch, screen) as player:
             for number, story in enumerate(stories, 1):
                 screen.open(story, number, len(stories), watch.figures)
@@ -147,8 +147,8 @@ async def _play(system: System, settings: Settings, stories: list[Story], wanted
     return Result(outcomes, audit, 0.0, killer.pid if killer else 0, old > 0, watch.figures.entries - old)
 
 
-def _refuse_what_is_over(stories: list[Story], watch: Watch) -> None:
-    """A fund's time never goes back: a story that is new here can't begin before the latest there."""
+def refuse_what_is_over(stories: list[Story], watch: Watch) -> None:
+    """A fund's time never goes back: a story that is new to a ledger can't begin before the latest there. Raises UsageError."""
     for story in stories:
         new = not story.currencies.keys() & watch.figures.funds.keys()
         if new and story.starts < watch.figures.latest:

@@ -63,13 +63,12 @@ class _Award:
 
 @dataclass
 class FundFigures:
-    """One fund. `counts`: how often each fact came. `course`: (placed in all, placed by case) after each award, for plots."""
+    """One fund. `course`: (placed in all, placed by case) after each award, for plots."""
 
     fund: str
     currency: str = ""
     cases: dict[str, CaseFigures] = field(default_factory=dict)
     pledges: dict[str, PledgeFigures] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
     course: list[tuple[int, dict[str, int]]] = field(default_factory=list)
     _awards: dict[str, _Award] = field(default_factory=dict)
 
@@ -113,7 +112,6 @@ class Figures:
             figures = self.funds.get(name)
             if figures is None:
                 figures = self.funds[name] = FundFigures(name)
-            figures.counts[fact["fact"]] = figures.counts.get(fact["fact"], 0) + 1
             if fold := FOLD.get(fact["fact"]):
                 fold(figures, fact, at)
 

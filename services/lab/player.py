@@ -40,7 +40,7 @@ class Audience(Protocol):
 
 
 class Player:
-    """Sends rows, and counts receipts that told of a repeat."""
+    """Sends rows; use as an async context manager."""
 
     def __init__(self, http: str, bootstrap: str, watch: Watch, audience: Audience) -> None:
         self._watch, self._audience = watch, audience
