@@ -29,7 +29,9 @@ _TEXTS = re.compile(
 )  # no repetition without a bound: a hostile record of megabytes must not cost more than its length
 
 
-def dead_letter(record: Record, code: str, why: str) -> tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]:
+def dead_letter(
+    record: Record, code: str, why: str
+) -> tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]:
     """A dead letter's key, value and headers.
 
     Args:

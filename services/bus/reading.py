@@ -20,6 +20,7 @@ from services.errors import KafkaUnreachable, TopicsMismatch
 Progress = Callable[[int, int], None]
 """Called with the offsets passed so far and their number in all."""
 
+_CLIENT = "pumasi-reader"
 _START_SECONDS = 15.0
 _STALL_SECONDS = 60.0
 _RETRY_SECONDS = 0.1
@@ -54,7 +55,7 @@ class TopicReader:
     async def __aenter__(self) -> TopicReader:
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=self._bootstrap,
-            client_id="pumasi-console",
+            client_id=_CLIENT,
             group_id=None,
             enable_auto_commit=False,
             isolation_level="read_committed",
@@ -93,6 +94,18 @@ class TopicReader:
         places = [TopicPartition(topic, number) for number in sorted(numbers)]
         begins, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
         return {place.partition: Extent(begins[place], ends[place]) for place in places}
+
+    async def high_watermark(self, topic: str, partition: int) -> int:
+        """Where a partition ends now, what is not committed yet included: an open transaction is to be waited for, not overlooked."""
+        place = TopicPartition(topic, partition)
+        plain = AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap, client_id=_CLIENT, isolation_level="read_uncommitted"
+        )
+        try:
+            await plain.start()
+            return (await plain.end_offsets([place]))[place]
+        finally:
+            await plain.stop()
 
     async def records(
         self, topic: str, partitions: Collection[int] | None = None, progress: Progress | None = None
@@ -175,7 +188,7 @@ async def members_of(bootstrap: str, group: str) -> int:
     """
     from aiokafka.admin import AIOKafkaAdminClient
 
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="pumasi-console")
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id=_CLIENT)
     try:
         await admin.start()
         async with asyncio.timeout(_START_SECONDS):

@@ -24,7 +24,7 @@ _EXAMPLES = """**Examples**
 
 
 def audit(kafka: options.Kafka = None, data: options.Data = None, as_json: options.Json = False) -> None:
-    """Read commands and ledger from the start and check gaps, hash chain, conservation and, by executing the commands again, every byte.
+    """Read commands and ledger from the start and check gaps, chain, conservation and, executing the commands again, every byte.
 
     Exit status 1 if anything is found. Commands that are not answered yet are told, and are no finding. Nothing is written.
     """
@@ -54,7 +54,9 @@ async def _audit(bootstrap: str, quiet: bool) -> "list[PartitionAudit]":
                     bootstrap,
                     partition,
                     partitions,
-                    lambda number, done: bars.update(task, description=f"partition {number}: {done} commands executed again"),
+                    lambda number, done: bars.update(
+                        task, description=f"partition {number}: {done} commands executed again"
+                    ),
                 )
             )
             bars.advance(task)
@@ -90,7 +92,9 @@ def _print_table(results: "list[PartitionAudit]") -> None:
                   header_style="bold")  # fmt: skip
     for r in results:
         verdict = f"[red]{len(r.findings)} found[/]" if r.findings else "[green]holds[/]"
-        table.add_row(str(r.partition), str(r.commands), str(r.entries), str(r.unanswered), (r.last_hash or "–")[:16], verdict)
+        table.add_row(
+            str(r.partition), str(r.commands), str(r.entries), str(r.unanswered), (r.last_hash or "–")[:16], verdict
+        )
     console = Console()
     console.print(table)
     for r in results:

@@ -34,7 +34,8 @@ def bench(
     """
     from rich.console import Console
 
-    from services.lab.bench import Load, bench as measure
+    from services.lab.bench import Load
+    from services.lab.bench import bench as measure
 
     console = Console(stderr=True)
     result = asyncio.run(measure(Load(cases, pledges, seed), runs, lambda line: console.print(line, highlight=False)))

@@ -2,12 +2,12 @@
 
 import asyncio
 import json
-import signal
 from typing import TYPE_CHECKING
 
 import typer
 
 from services.cli import options
+from services.cli.stopping import stop_on_signals
 
 if TYPE_CHECKING:
     from services.settings import Settings
@@ -46,7 +46,7 @@ async def _run(settings: "Settings", as_json: bool) -> None:
     from services.bus.kafka import EmbeddedKafka
     from services.cli.progress import BrokerProgress
 
-    stopping = _stop_on_signals()
+    stopping = stop_on_signals()
     with BrokerProgress(quiet=as_json) as progress:
         broker = EmbeddedKafka(settings.data, settings.kafka_port_asked, heap_mb=settings.heap_mb, watcher=progress)
         started = asyncio.create_task(_start(broker, settings, topics.ensure))
@@ -75,15 +75,6 @@ async def _start(broker, settings: "Settings", ensure_topics) -> None:
     except BaseException:
         await broker.stop()
         raise
-
-
-def _stop_on_signals() -> "asyncio.Future[None]":
-    """Done when SIGINT or SIGTERM comes; a second signal changes nothing, since the stop is under way."""
-    loop = asyncio.get_running_loop()
-    stopping: asyncio.Future[None] = loop.create_future()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, lambda: stopping.done() or stopping.set_result(None))
-    return stopping
 
 
 def _say_ready(bootstrap: str, settings: "Settings", as_json: bool) -> None:

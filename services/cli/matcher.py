@@ -3,13 +3,13 @@
 import asyncio
 import json
 import logging
-import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from services.cli import options
+from services.cli.stopping import stop_on_signals
 
 if TYPE_CHECKING:
     from services.matcher.app import Matcher
@@ -37,7 +37,9 @@ def matcher(kafka: options.Kafka = None, data: options.Data = None, as_json: opt
     from services.settings import load
 
     settings = load(kafka=kafka, data=data)
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.basicConfig(
+        level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
+    )
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what matters of its troubles, the matcher says itself
     try:
         import uvloop
@@ -53,7 +55,7 @@ async def _run(settings: "Settings", as_json: bool) -> bool:
     from services.matcher.app import Matcher
 
     screen = _Screen(as_json)
-    stopping = _stop_on_signals()
+    stopping = stop_on_signals()
     bootstrap = options.bootstrap_of(settings)
     if not await _wait_for_topics(bootstrap, stopping, screen):
         return False
@@ -141,15 +143,11 @@ _LINES = {
         f"next command at offset {watermark + 1}"
     ),
     "ready": lambda partitions: f"Ready. Matching on {_plural(len(partitions), 'partition')}; Ctrl-C stops.",
-    "forgotten": lambda partition, why: f"Partition {partition}: {why}. Its memory is forgotten, to be rebuilt from the ledger.",
-    "stopped": lambda partition, code, message, hint: f"PARTITION {partition} STOPPED ({code}): {message}\n  {hint or ''}",
+    "forgotten": lambda partition, why: (
+        f"Partition {partition}: {why}. Its memory is forgotten, to be rebuilt from the ledger."
+    ),
+    "stopped": lambda partition, code, message, hint: (
+        f"PARTITION {partition} STOPPED ({code}): {message}\n  {hint or ''}"
+    ),
     "ended": lambda: "Stopped cleanly; nothing was left half done.",
 }
-
-
-def _stop_on_signals() -> "asyncio.Future[None]":
-    loop = asyncio.get_running_loop()
-    stopping: asyncio.Future[None] = loop.create_future()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, lambda: stopping.done() or stopping.set_result(None))
-    return stopping

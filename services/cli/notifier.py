@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-import signal
 import sys
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from services.cli import options
+from services.cli.stopping import stop_on_signals
 
 if TYPE_CHECKING:
     from services.notifier.telling import View
@@ -72,7 +72,7 @@ async def _run(settings: "Settings", quiet: bool, as_json: bool) -> bool:
     from services.notifier.app import Notifier
     from services.notifier.telling import Teller
 
-    stopping = _stop_on_signals()
+    stopping = stop_on_signals()
     screen = _Screen(as_json)
     async with AsyncExitStack() as stack:
         webhook = await _webhook(settings, stack)
@@ -167,11 +167,3 @@ _LINES = {
     "taken": lambda partition, seq: f"Partition {partition}: entries up to {seq} were told before." if seq else None,
     "ended": lambda: "Stopped cleanly.",
 }
-
-
-def _stop_on_signals() -> "asyncio.Future[None]":
-    loop = asyncio.get_running_loop()
-    stopping: asyncio.Future[None] = loop.create_future()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, lambda: stopping.done() or stopping.set_result(None))
-    return stopping

@@ -13,10 +13,10 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaAckableMessage, KafkaMessage
 
+from services.bus.batches import batches
 from services.bus.deadletters import dead_letter
 from services.bus.envelope import Record
 from services.bus.publisher import TROUBLE, Outgoing, Publisher
@@ -81,37 +81,24 @@ class TopicDoor:
             await broker.stop()
 
     def _subscribed(self, bootstrap: str) -> KafkaBroker:
-        broker = KafkaBroker(
+        broker, self._subscriber = batches(
             bootstrap,
-            apply_types=False,
-            logger=None,
-            client_id=GROUP,
-            allow_auto_create_topics=False,
-            graceful_timeout=5.0,
-        )
-        self._subscriber = broker.subscriber(
             SUBMISSIONS,
-            group_id=GROUP,
-            batch=True,
-            batch_timeout_ms=_POLL_MS,
-            max_records=_RECORDS_PER_POLL_MAX,
-            auto_offset_reset="earliest",
-            isolation_level="read_committed",
+            GROUP,
+            self._on_batch,
             session_timeout_ms=self._session_timeout_ms,
-            heartbeat_interval_ms=self._session_timeout_ms // 5,
-            max_poll_interval_ms=600_000,
-            ack_policy=AckPolicy.MANUAL,
-            parser=self._raw,
-            decoder=_as_it_is,
+            poll_ms=_POLL_MS,
+            records_max=_RECORDS_PER_POLL_MAX,
+            stop_seconds=5.0,
+            parse=self._raw,
         )
-        self._subscriber(self._on_batch)
         return broker
 
     async def _raw(self, records: tuple[Any, ...]) -> KafkaMessage:
         """The batch as it came, still to be acknowledged."""
         return KafkaAckableMessage(body=b"", raw_message=records, consumer=self._subscriber.consumer)
 
-    async def _on_batch(self, message: KafkaMessage) -> None:
+    async def _on_batch(self, message: Any) -> None:
         """Bring a batch through, then acknowledge it. FastStream swallows what is raised here, so nothing may be."""
         try:
             await self._until_through(message.raw_message)
@@ -178,7 +165,3 @@ def _told(error: PumasiError) -> str:
     if isinstance(error, InvalidSubmission):
         return "; ".join(f"{finding['pointer']}: {finding['code']}" for finding in error.findings)[:2000]
     return error.message
-
-
-async def _as_it_is(message: KafkaMessage) -> KafkaMessage:
-    return message

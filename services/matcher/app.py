@@ -13,10 +13,7 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from faststream import AckPolicy
-from faststream.kafka import KafkaBroker
-from faststream.kafka.message import KafkaMessage
-
+from services.bus.batches import batches, heartbeat_ms
 from services.bus.envelope import Record
 from services.bus.group import Rebalance
 from services.bus.topics import COMMANDS
@@ -27,7 +24,7 @@ from services.settings import Settings
 GROUP = "pumasi-matcher"
 log = logging.getLogger("pumasi.matcher")
 
-_POLL_MS = 20  # FastStream sleeps as long again after an empty poll
+_POLL_MS = 20
 _RECORDS_PER_POLL_MAX = 8000
 _BACKOFF_SECONDS = (0.1, 15.0)
 _COMMIT_EVERY_SECONDS = 1.0
@@ -49,25 +46,17 @@ class Matcher:
         self._places: dict[int, Any] = {}
         self._takers: dict[int, asyncio.Task] = {}
         self._committed_at = 0.0
-        self._heartbeat_ms = settings.session_timeout_ms // 5
-        self.broker = KafkaBroker(bootstrap, apply_types=False, logger=None, client_id=GROUP, allow_auto_create_topics=False)
-        self.subscriber = self.broker.subscriber(
+        self._heartbeat_ms = heartbeat_ms(settings.session_timeout_ms)
+        self.broker, self.subscriber = batches(
+            bootstrap,
             COMMANDS,
-            group_id=GROUP,
-            batch=True,
-            batch_timeout_ms=_POLL_MS,
-            max_records=_RECORDS_PER_POLL_MAX,
-            auto_offset_reset="earliest",
-            isolation_level="read_committed",
+            GROUP,
+            self.on_commands,
             session_timeout_ms=settings.session_timeout_ms,
-            heartbeat_interval_ms=self._heartbeat_ms,
-            max_poll_interval_ms=600_000,
-            ack_policy=AckPolicy.MANUAL,
-            parser=_raw,
-            decoder=_as_it_is,
+            poll_ms=_POLL_MS,
+            records_max=_RECORDS_PER_POLL_MAX,
             listener=Rebalance(self._revoked, self._assigned),
         )
-        self.subscriber(self.on_commands)
 
     async def start(self) -> None:
         """Join the group.
@@ -132,7 +121,7 @@ class Matcher:
                 self.told("answered", partition=partition, commands=desk.next_offset - before, seq=desk.seq)
         except (ConservationBreach, LedgerTampered) as error:
             self._alarm(partition, error)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # whatever it is: forget, and rebuild from the ledger
             self._log_failure(partition, error)
             if self._places.get(partition) is place:
                 self.subscriber.consumer.pause(place)
@@ -158,7 +147,7 @@ class Matcher:
             except (ConservationBreach, LedgerTampered) as error:
                 self._alarm(partition, error)
                 return
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  # whatever it is: try again, with back-off
                 self._log_failure(partition, error)
 
     def _desk(self, partition: int) -> Desk:
@@ -188,7 +177,9 @@ class Matcher:
 
     def _log_failure(self, partition: int, error: Exception) -> None:
         expected = isinstance(error, Fenced | KafkaUnreachable)
-        log.warning("partition %d: %s; forgotten, to be rebuilt", partition, error, exc_info=None if expected else error)
+        log.warning(
+            "partition %d: %s; forgotten, to be rebuilt", partition, error, exc_info=None if expected else error
+        )
         self.told("forgotten", partition=partition, why=str(error) if expected else type(error).__name__)
 
     async def _commit_for_lag_tools(self) -> None:
@@ -198,19 +189,12 @@ class Matcher:
             return
         self._committed_at = now
         offsets = {
-            place: self.desks[p].next_offset for p, place in self._places.items() if p in self.desks and self.desks[p].ready
+            place: self.desks[p].next_offset
+            for p, place in self._places.items()
+            if p in self.desks and self.desks[p].ready
         }
         if offsets:
             try:
                 await self.subscriber.consumer.commit(offsets)
-            except Exception as error:  # a rebalance at this moment, a broker away
+            except Exception as error:  # noqa: BLE001  # a rebalance at this moment, a broker away
                 log.debug("group offsets not written: %s", type(error).__name__)
-
-
-async def _raw(records: Sequence[Record]) -> KafkaMessage:
-    """The batch as it came: FastStream's own parser would lose a record with a null or non-UTF-8 header."""
-    return KafkaMessage(body=records, raw_message=records, consumer=None)
-
-
-async def _as_it_is(message: KafkaMessage) -> Sequence[Record]:
-    return message.raw_message

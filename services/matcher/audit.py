@@ -1,26 +1,23 @@
 """The audit: commands and ledger read from the start, and every byte of the ledger explained by the commands.
 
-Three things are checked, each by itself: the chain (numbers without a gap, hashes that follow), the fold (facts alone conserve money and
-fit together), and the decision (an engine of its own executes every command again, and must write the very same bytes). Commands
-after the watermark are not yet answered, which is no finding.
+Three things are checked, each by itself: the chain (numbers without a gap, hashes that follow), the fold (facts alone conserve money
+and fit together), and the decision (an engine of its own executes every command again, and must write the very same bytes).
+Commands after the watermark are not yet answered, which is no finding.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 
-from schemas.commands import Unreadable
-from schemas.ledger import entries
-from schemas.times import text_of
-from services.bus.envelope import Record, entry_headers, read_command
+from services.bus.envelope import Record, entry_headers
+from services.bus.reading import TopicReader
 from services.bus.topics import COMMANDS, LEDGER
 from services.errors import LedgerTampered
 from services.matcher import conservation
+from services.matcher.answer import Answer, answer
 from services.matcher.engine import Engine
-from services.matcher.journal import read_to_end, reader
 from services.matcher.replay import Replay
 
 FINDINGS_MAX = 20
@@ -59,27 +56,20 @@ class Audit:
         self._replay: Replay | None = Replay(partition)
         self._seq, self._hash = 0, self._replay.hash
 
-    def expected(self, command: Record) -> list[bytes]:
-        """The entries' values that a command must have brought about."""
-        read = read_command(command, self.partitions)
-        fund, at, facts = self._engine.execute(read)
-        unreadable = isinstance(read, Unreadable)
-        cause = {"id": None if unreadable else read.id, "type": read.type, "offset": command.offset}
-        values = []
-        for number, value, digest in entries(self._seq + 1, self._hash, fund, text_of(at), cause, facts):
-            self._seq, self._hash = number, digest
-            values.append(value)
+    def expected(self, command: Record) -> Answer:
+        """What a command must have brought about."""
+        made = answer(self._engine, command, self.partitions, self._seq, self._hash)
+        self._seq, self._hash = made.values[-1][0], made.hash
         self.result.commands += 1
-        return values
+        return made
 
-    def compare(self, command: Record, value: bytes, entry: Record) -> None:
+    def compare(self, command: Record, time: str, value: bytes, entry: Record) -> None:
         """Hold one entry against what it must be, byte by byte."""
         self._fold(entry)
         if entry.value != value:
             self.result.find(
                 f"entry {self.result.entries}: not what the command at offset {command.offset} makes by the rule"
             )
-        time = _time_of(value)
         if list(entry.headers) != entry_headers(entry.partition, self.result.entries, time):
             self.result.find(f"entry {self.result.entries}: its headers are not the contract's")
 
@@ -111,12 +101,6 @@ class Audit:
         return self.result
 
 
-def _time_of(value: bytes) -> str:
-    """The `at` of an entry that we wrote ourselves."""
-    start = value.index(b'"at":"') + 6
-    return value[start : value.index(b'"', start)].decode()
-
-
 async def audit_partition(
     bootstrap: str, partition: int, partitions: int, progress: Callable[[int, int], None] = lambda *_: None
 ) -> PartitionAudit:
@@ -132,20 +116,23 @@ async def audit_partition(
         KafkaUnreachable: if Kafka can't be read.
     """
     audit = Audit(partition, partitions)
-    async with AsyncExitStack() as stack:
-        ledger = await _stream(stack, bootstrap, LEDGER, partition)  # its end is fixed before that of the commands,
-        first = await anext(ledger, None)  # so that whatever it holds has a command
-        commands = await _stream(stack, bootstrap, COMMANDS, partition)
+    async with TopicReader(bootstrap) as of_ledger, TopicReader(bootstrap) as of_commands:
+        ledger = of_ledger.records(LEDGER, {partition})
+        first = await anext(
+            ledger, None
+        )  # its end is fixed before that of the commands: whatever it holds has a command
+        commands = of_commands.records(COMMANDS, {partition})
         checked = count(1)
         async for command in commands:
             if first is None:
                 audit.result.unanswered += 1
                 continue
-            for value in audit.expected(command):
+            made = audit.expected(command)
+            for _number, value in made.values:
                 if first is None:
                     audit.result.find(f"the answer to the command at offset {command.offset} is not whole")
                     break
-                audit.compare(command, value, first)
+                audit.compare(command, made.time, value, first)
                 first = await anext(ledger, None)
             if (done := next(checked)) % 500 == 0:
                 progress(partition, done)
@@ -154,8 +141,3 @@ async def audit_partition(
             first = await anext(ledger, None)
     progress(partition, audit.result.commands)
     return audit.close()
-
-
-async def _stream(stack: AsyncExitStack, bootstrap: str, topic: str, partition: int) -> AsyncIterator[Record]:
-    consumer, place = await stack.enter_async_context(reader(bootstrap, topic, partition))
-    return read_to_end(consumer, place)

@@ -266,9 +266,7 @@ def refund(turn: Turn, data: c.PaymentRefunded) -> None:
     if before is not None:
         _repeat_or_conflict(before == (known.id, data.amount), f"refund {data.payment}")
     if data.amount > known.paid_waiting:
-        raise Refused(
-            "not_refundable", f"pledge {known.id}: {data.amount} > paid and waiting {known.paid_waiting}"
-        )
+        raise Refused("not_refundable", f"pledge {known.id}: {data.amount} > paid and waiting {known.paid_waiting}")
     turn.tell({"fact": "refunded", "pledge": known.id, "payment": data.payment, "amount": data.amount})
 
 
@@ -283,9 +281,7 @@ def quote(turn: Turn, data: c.RateQuoted) -> None:
     for known in list(fund.unrated.get(data.currency, ())):
         paid = convert(known.face_paid, data.rate, known.currency, fund.policy.currency)
         promised = 0 if known.cancelled else convert(known.face, data.rate, known.currency, fund.policy.currency)
-        turn.tell(
-            {"fact": "pledge_raised", "pledge": known.id, "amount": max(paid, promised), "rate": data.rate}
-        )
+        turn.tell({"fact": "pledge_raised", "pledge": known.id, "amount": max(paid, promised), "rate": data.rate})
         if known.face_paid and not known.unpaid:
             turn.tell({"fact": "pledge_settled", "pledge": known.id})
         turn.money_freed(known, new=True)

@@ -15,12 +15,11 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from schemas.commands import Unreadable
-from schemas.ledger import entries
-from schemas.times import text_of
 from services.bus.deadletters import dead_letter
-from services.bus.envelope import Record, entry_headers, read_command
+from services.bus.envelope import Record, entry_headers
 from services.errors import ConservationBreach
 from services.matcher import conservation
+from services.matcher.answer import answer
 from services.matcher.journal import Journal, Row, first_at_or_after
 from services.matcher.replay import Replay
 
@@ -98,7 +97,8 @@ class Desk:
             except conservation.ConservationBreach as breach:
                 self._replay = None
                 raise ConservationBreach(
-                    f"partition {self.partition}: {breach}", hint="Nothing was written. The partition stops; see `pumasi audit`."
+                    f"partition {self.partition}: {breach}",
+                    hint="Nothing was written. The partition stops; see `pumasi audit`.",
                 ) from breach
             except BaseException:
                 self._replay = None
@@ -125,18 +125,12 @@ class Desk:
         dead: list[Row] = []
         seq, digest = replay.seq, replay.hash
         for record in records:
-            command = read_command(record, self.partitions)
-            fund, at, facts = replay.engine.execute(command)
-            if isinstance(command, Unreadable):
-                cause = {"id": None, "type": command.type, "offset": record.offset}
-                dead.append(dead_letter(record, "unreadable", command.detail))
-            else:
-                cause = {"id": command.id, "type": command.type, "offset": record.offset}
-            time = text_of(at)
+            command, fund, time, values, digest = answer(replay.engine, record, self.partitions, seq, digest)
             key = fund.encode() if fund else None
-            for number, value, digest in entries(seq + 1, digest, fund, time, cause, facts):
-                written.append((key, value, entry_headers(self.partition, number, time)))
-                seq = number
+            for seq, value in values:
+                written.append((key, value, entry_headers(self.partition, seq, time)))
+            if isinstance(command, Unreadable):
+                dead.append(dead_letter(record, "unreadable", command.detail))
         await self.journal.append(written, dead)
         replay.seq, replay.hash, replay.watermark = seq, digest, records[-1].offset
         self._next = records[-1].offset + 1

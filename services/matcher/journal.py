@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable, Sequence
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
     InvalidProducerEpoch,
     KafkaError,
@@ -22,13 +22,16 @@ from aiokafka.errors import (
     ProducerFenced,
 )
 
+from services.bus.reading import TopicReader
 from services.bus.topics import COMMANDS, DEADLETTERS, LEDGER, MAX_RECORD_BYTES
 from services.errors import Fenced, KafkaUnreachable
 
 BATCH_BYTES = 1 << 20
 """Size of a produce batch, bytes."""
-_RETRY_BACKOFF_MS = 5  # the broker answers NOT_ENOUGH_REPLICAS to transactions back to back; the default would idle 100 ms
-_READ_SECONDS_MAX = 60.0
+_RETRY_BACKOFF_MS = (
+    5  # the broker answers NOT_ENOUGH_REPLICAS to transactions back to back; the default would idle 100 ms
+)
+_FENCE_SECONDS_MAX = 60.0
 
 Row = tuple[bytes | None, bytes | None, Sequence[tuple[str, bytes | None]]]
 """Key, value and headers of a record to append."""
@@ -81,8 +84,9 @@ class Journal:
         Raises:
             KafkaUnreachable: if the end can't be reached in time.
         """
-        async with reader(self.bootstrap, LEDGER, self.partition) as (consumer, place):
-            async for record in read_to_end(consumer, place):
+        async with TopicReader(self.bootstrap) as reader:
+            end = await reader.high_watermark(LEDGER, self.partition)
+            async for record in reader.between(LEDGER, {self.partition: 0}, {self.partition: end}):
                 yield record.value
 
     async def append(self, entries: Iterable[Row], dead_letters: Iterable[Row]) -> None:
@@ -128,87 +132,17 @@ class Journal:
         return sent
 
 
-@contextlib.asynccontextmanager
-async def reader(bootstrap: str, topic: str, partition: int) -> AsyncIterator[tuple[AIOKafkaConsumer, TopicPartition]]:
-    """A consumer of committed records on one partition, at its start, in no group.
-
-    Raises:
-        KafkaUnreachable: if no broker answers.
-    """
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
-        isolation_level="read_committed",
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        max_partition_fetch_bytes=4 * BATCH_BYTES,
-        fetch_max_bytes=16 * BATCH_BYTES,
-        retry_backoff_ms=_RETRY_BACKOFF_MS,
-    )
-    try:
-        await consumer.start()
-        place = TopicPartition(topic, partition)
-        consumer.assign([place])
-        await consumer.seek_to_beginning(place)
-        yield consumer, place
-    except (KafkaError, OSError) as error:
-        raise _unreachable(bootstrap, error) from error
-    finally:
-        with contextlib.suppress(KafkaError, OSError):
-            await consumer.stop()
-
-
-async def read_to_end(consumer: AIOKafkaConsumer, place: TopicPartition) -> AsyncIterator:
-    """All committed records from the consumer's position to the end as of now.
-
-    The end is the high watermark, so that a transaction still being ended is waited for and not overlooked.
-
-    Raises:
-        KafkaUnreachable: if there is no progress for a minute.
-    """
-    end = await _high_watermark(consumer, place)
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + _READ_SECONDS_MAX
-    while await consumer.position(place) < end:
-        batches = await consumer.getmany(place, timeout_ms=200, max_records=5000)
-        for record in batches.get(place, ()):
-            if record.offset < end:
-                yield record
-        if batches:
-            deadline = loop.time() + _READ_SECONDS_MAX
-        elif loop.time() > deadline:
-            raise KafkaUnreachable(
-                f"{place.topic}-{place.partition}: no progress at offset {await consumer.position(place)} of {end}",
-                hint="A transaction may hang open on the broker; it ends with its timeout.",
-            )
-
-
-async def _high_watermark(consumer: AIOKafkaConsumer, place: TopicPartition) -> int:
-    """The end of the partition, uncommitted records included (`end_offsets` would stop at an open transaction)."""
-    async with _plain(consumer) as plain:
-        ends = await plain.end_offsets([place])
-    return ends[place]
-
-
-@contextlib.asynccontextmanager
-async def _plain(consumer: AIOKafkaConsumer) -> AsyncIterator[AIOKafkaConsumer]:
-    plain = AIOKafkaConsumer(bootstrap_servers=consumer._client._bootstrap_servers, isolation_level="read_uncommitted")
-    await plain.start()
-    try:
-        yield plain
-    finally:
-        await plain.stop()
-
-
 async def first_at_or_after(bootstrap: str, partition: int, offset: int) -> int | None:
     """The offset of the first committed command at or after `offset`, or None at the end.
 
     Raises:
         KafkaUnreachable: if no broker answers.
     """
-    async with reader(bootstrap, COMMANDS, partition) as (consumer, place):
-        consumer.seek(place, offset)
-        async for record in read_to_end(consumer, place):
-            return record.offset
+    async with TopicReader(bootstrap) as reader:
+        end = await reader.high_watermark(COMMANDS, partition)
+        async with contextlib.aclosing(reader.between(COMMANDS, {partition: offset}, {partition: end})) as records:
+            async for record in records:
+                return record.offset
     return None
 
 
@@ -217,7 +151,7 @@ async def _identified(producer: AIOKafkaProducer) -> None:
     sender = producer._sender.sender_task
     pid = asyncio.ensure_future(producer._txn_manager.wait_for_pid())
     try:
-        await asyncio.wait({pid, sender}, timeout=_READ_SECONDS_MAX, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({pid, sender}, timeout=_FENCE_SECONDS_MAX, return_when=asyncio.FIRST_COMPLETED)
         if sender.done():
             sender.result()
         if not pid.done():

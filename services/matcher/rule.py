@@ -156,7 +156,7 @@ class _Walk:
 
     def give(self, amount: int) -> int:
         """Walk until the amount or the claims are used up; returns what is left."""
-        steps, live = 0, self.live
+        steps = 0
         while amount:
             stand = self._next()
             if stand is None:
@@ -210,9 +210,7 @@ class _Walk:
         share, by_claim = self.share, self.by_claim
 
         def cost(key: int) -> int:
-            return sum(
-                max(0, level_of(key, stand.claimant.claim, share, by_claim) - stand.awarded) for stand in stands
-            )
+            return sum(max(0, level_of(key, stand.claimant.claim, share, by_claim) - stand.awarded) for stand in stands)
 
         low, high = -1, SCALE if by_claim else max(stand.claimant.claim for stand in stands)
         while low < high:  # the greatest key with cost(key) <= amount; cost(-1) is 0

@@ -71,9 +71,7 @@ def class_by_age(policy: Policy, case: Case, at: int, priority: int | None = Non
     return max(priority, min(priority + (at - case.began) // policy.ageing, _ASAP))
 
 
-def class_at(
-    policy: Policy, case: Case, at: int, priority: int | None = None, needed_by: int | None = None
-) -> int:
+def class_at(policy: Policy, case: Case, at: int, priority: int | None = None, needed_by: int | None = None) -> int:
     """The effective class at an instant: priority, raised by age, then by a near deadline.
 
     `priority` and `needed_by` stand in for the case's own, to see what an amendment would do.

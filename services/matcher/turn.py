@@ -178,7 +178,14 @@ class Turn:
                 "claim": share.claim,
             }
             self.tell(
-                {"fact": "awarded", "award": award_id, "pledge": pledge.id, "case": case.id, "amount": amount, "why": why}
+                {
+                    "fact": "awarded",
+                    "award": award_id,
+                    "pledge": pledge.id,
+                    "case": case.id,
+                    "amount": amount,
+                    "why": why,
+                }
             )
             part = min(paid, amount)
             if part:

@@ -13,19 +13,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from itertools import chain, groupby
 from operator import attrgetter
 from typing import Any
 
-from faststream import AckPolicy
-from faststream.kafka import KafkaBroker
-from faststream.kafka.message import KafkaMessage
-
 from schemas.notices import Tidings
+from services.bus.batches import batches
 from services.bus.envelope import Record
 from services.bus.group import Rebalance
-from services.bus.history import history
+from services.bus.reading import TopicReader
 from services.bus.tail import read_last
 from services.bus.topics import LEDGER, NOTICES
 from services.errors import LedgerTampered
@@ -36,7 +33,7 @@ from services.settings import Settings
 GROUP = "pumasi-notifier"
 log = logging.getLogger("pumasi.notifier")
 
-_POLL_MS = 100  # FastStream sleeps as long again after an empty poll
+_POLL_MS = 100
 _RECORDS_PER_POLL_MAX = 500
 _POLL_INTERVAL_MAX_MS = 1_800_000  # a batch may wait for a receiver that is down; see webhook.Patience
 _TOLD_TOGETHER_MAX = 64
@@ -72,27 +69,18 @@ class Notifier:
         self._readings: dict[int, Reading] = {}
         self._told_before: set[str] | None = None
         self._stopping = asyncio.Event()
-        self.broker = KafkaBroker(
-            bootstrap, apply_types=False, logger=None, client_id=GROUP, allow_auto_create_topics=False
-        )
-        self.subscriber = self.broker.subscriber(
+        self.broker, self.subscriber = batches(
+            bootstrap,
             LEDGER,
-            group_id=GROUP,
-            batch=True,
-            batch_timeout_ms=_POLL_MS,
-            max_records=_RECORDS_PER_POLL_MAX,
-            auto_offset_reset="earliest",
-            isolation_level="read_committed",
+            GROUP,
+            self.on_entries,
             session_timeout_ms=settings.session_timeout_ms,
-            heartbeat_interval_ms=settings.session_timeout_ms // 5,
+            poll_ms=_POLL_MS,
+            records_max=_RECORDS_PER_POLL_MAX,
+            poll_interval_max_ms=_POLL_INTERVAL_MAX_MS,
             rebalance_timeout_ms=settings.session_timeout_ms * 3,
-            max_poll_interval_ms=_POLL_INTERVAL_MAX_MS,
-            ack_policy=AckPolicy.MANUAL,
-            parser=_raw,
-            decoder=_as_it_is,
             listener=Rebalance(lambda _revoked: None, self._assigned),
         )
-        self.subscriber(self.on_entries)
 
     async def start(self) -> None:
         """Join the group.
@@ -162,13 +150,14 @@ class Notifier:
         if committed is None:
             await self._look_up_told()
         if record.offset:
-            async for former in history(self.bootstrap, LEDGER, partition, record.offset, GROUP):
-                if former.offset >= (committed or 0):
-                    missed.append(former)
-                    continue
-                reading.take(former, silent=True)
-                if reading.seq % _BREATHE_EVERY == 0:
-                    await asyncio.sleep(0)
+            async with TopicReader(self.bootstrap) as reader:
+                async for former in reader.between(LEDGER, {partition: 0}, {partition: record.offset}):
+                    if former.offset >= (committed or 0):
+                        missed.append(former)
+                        continue
+                    reading.take(former, silent=True)
+                    if reading.seq % _BREATHE_EVERY == 0:
+                        await asyncio.sleep(0)
         self.told("taken", partition=partition, seq=reading.seq)
         return reading, missed
 
@@ -239,12 +228,3 @@ class Notifier:
 
 def _ids(record: Record) -> list[str]:
     return [value.decode("ascii", "replace") for name, value in record.headers if name == "ce_id" and value]
-
-
-async def _raw(records: Sequence[Record]) -> KafkaMessage:
-    """The batch as it came: FastStream's own parser would lose a record with a null or non-UTF-8 header."""
-    return KafkaMessage(body=records, raw_message=records, consumer=None)
-
-
-async def _as_it_is(message: KafkaMessage) -> Sequence[Record]:
-    return message.raw_message

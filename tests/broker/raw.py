@@ -69,7 +69,9 @@ class Client:
 
     async def pledge(self, fund: str, pledge: str, amount: int, **data: Any) -> None:
         """Make a pledge."""
-        await self.command("pledge.made", fund=fund, pledge=pledge, donor=f"d-{pledge}", amount=amount, currency="CNY", **data)
+        await self.command(
+            "pledge.made", fund=fund, pledge=pledge, donor=f"d-{pledge}", amount=amount, currency="CNY", **data
+        )
 
     async def raw(self, partition: int, key: bytes | None, value: bytes | None, heads: list) -> None:
         """Put any record at all on the commands topic."""

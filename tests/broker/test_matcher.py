@@ -118,6 +118,7 @@ POISON = {
     "wrong partition": (b"yanji", b'{"fund":"yanji","pledge":"p-1"}', headers("pumasi.pledge.withdrawn", "x")),
     "unknown field": (b"jilin", b'{"fund":"jilin","pledge":"p-1","name":"x"}', headers("pumasi.pledge.withdrawn", "x")),
     "float amount": (b"jilin", b'{"fund":"jilin","pledge":"p","payment":"y","amount":1.0}', headers("pumasi.payment.received", "x")),
+    "null key and headers that lie": (None, b"\xff", headers("pumasi.clock.ticked", "x")),
     "no headers": (b"jilin", b'{"fund":"jilin"}', []),
 }  # fmt: skip
 
@@ -200,7 +201,10 @@ async def test_a_transaction_left_open_is_never_seen_and_its_commands_are_answer
     await dying.start()
     await dying.begin_transaction()
     await dying.send_and_wait(
-        LEDGER, b'{"seq":1,"half":"done"}', partition=partition, headers=entry_headers(partition, 1, "2026-11-22T10:00:00Z")
+        LEDGER,
+        b'{"seq":1,"half":"done"}',
+        partition=partition,
+        headers=entry_headers(partition, 1, "2026-11-22T10:00:00Z"),
     )
     async with running(client.bootstrap):
         [entry] = await client.ledger("jilin", 1)
@@ -341,12 +345,16 @@ async def test_matchers_share_the_partitions_and_go_on_when_one_leaves(client: C
 async def test_a_tampered_ledger_stops_its_partition_and_no_other(client: Client) -> None:
     broken = PARTITION["jilin"]
     forged = b'{"seq":1,"fund":"jilin","at":"2026-11-22T10:00:00Z","cause":{"id":"x","type":"y","offset":0},"facts":[],"hash":"00"}'
-    await client.producer.send_and_wait(LEDGER, forged, partition=broken, headers=entry_headers(broken, 1, "2026-11-22T10:00:00Z"))
+    await client.producer.send_and_wait(
+        LEDGER, forged, partition=broken, headers=entry_headers(broken, 1, "2026-11-22T10:00:00Z")
+    )
     await client.fund("jilin")
     await client.fund("yanji")
     await client.flush()
     told: list[SimpleNamespace] = []
-    matcher = Matcher(client.bootstrap, SETTINGS, lambda event, **fields: told.append(SimpleNamespace(event=event, **fields)))
+    matcher = Matcher(
+        client.bootstrap, SETTINGS, lambda event, **fields: told.append(SimpleNamespace(event=event, **fields))
+    )
     await matcher.start()
     try:
         await until(lambda: all_ready(matcher))

@@ -1,0 +1,97 @@
+"""Raw batches by FastStream: how every service here consumes, said once.
+
+FastStream acknowledges first, creates topics that are missing, parses headers in a way that loses records, builds a model of whatever a
+handler is annotated with, and logs two lines a message, unless told not to. Here it is told not to: a handler gets the records of
+one poll as they came, and says itself how far it has come. What a handler raises is swallowed by FastStream, so it may raise nothing;
+annotate its argument with `Any`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker
+from faststream.kafka.message import KafkaMessage
+
+from services.bus.envelope import Record
+
+_HEARTBEATS_PER_SESSION = 5
+
+
+def heartbeat_ms(session_timeout_ms: int) -> int:
+    """Milliseconds between two heartbeats of a member whose session ends after so many without one."""
+    return session_timeout_ms // _HEARTBEATS_PER_SESSION
+
+
+def batches(
+    bootstrap: str,
+    topic: str,
+    group: str,
+    handle: Callable[[Any], Awaitable[None]],
+    *,
+    session_timeout_ms: int,
+    poll_ms: int,
+    records_max: int,
+    poll_interval_max_ms: int = 600_000,
+    stop_seconds: float = 15.0,
+    parse: Callable[[Any], Awaitable[Any]] | None = None,
+    **consumer: Any,
+) -> tuple[KafkaBroker, Any]:
+    """A FastStream broker with one batch subscription to committed records, not started yet.
+
+    Args:
+        bootstrap: Kafka's servers.
+        topic: which.
+        group: the consumer group; also the client's name.
+        handle: called with the records of one poll (or with what `parse` made of them).
+        session_timeout_ms: silence after which the group gives our partitions to another.
+        poll_ms: how long a poll waits; FastStream sleeps as long again after an empty one.
+        records_max: records of one poll at most.
+        poll_interval_max_ms: how long `handle` may take before the group gives our partitions to another.
+        stop_seconds: how long a stop waits for `handle` (FastStream would not wait at all if told None).
+        parse: makes a FastStream message of the raw records, if the handler needs one to acknowledge.
+        consumer: further arguments of the subscriber, such as `listener`.
+
+    Returns:
+        The broker, to start and stop, and its subscriber, whose `consumer` is there once started.
+    """
+    broker = KafkaBroker(
+        bootstrap,
+        apply_types=False,
+        logger=None,
+        client_id=group,
+        allow_auto_create_topics=False,
+        graceful_timeout=stop_seconds,
+    )
+    subscriber = broker.subscriber(
+        topic,
+        group_id=group,
+        batch=True,
+        batch_timeout_ms=poll_ms,
+        max_records=records_max,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        session_timeout_ms=session_timeout_ms,
+        heartbeat_interval_ms=heartbeat_ms(session_timeout_ms),
+        max_poll_interval_ms=poll_interval_max_ms,
+        ack_policy=AckPolicy.MANUAL,
+        parser=parse or _as_they_came,
+        decoder=_as_it_is if parse else _raw,
+        **consumer,
+    )
+    subscriber(handle)
+    return broker, subscriber
+
+
+async def _as_they_came(records: Sequence[Record]) -> KafkaMessage:
+    return KafkaMessage(body=records, raw_message=records, consumer=None)
+
+
+async def _raw(message: KafkaMessage) -> Any:
+    return message.raw_message
+
+
+async def _as_it_is(message: KafkaMessage) -> KafkaMessage:
+    return message

@@ -1,0 +1,13 @@
+"""How a command that runs until it is told to stop hears of it."""
+
+import asyncio
+import signal
+
+
+def stop_on_signals() -> "asyncio.Future[None]":
+    """Done when SIGINT or SIGTERM comes; a second signal changes nothing, since the stop is under way."""
+    loop = asyncio.get_running_loop()
+    stopping: asyncio.Future[None] = loop.create_future()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, lambda: stopping.done() or stopping.set_result(None))
+    return stopping

@@ -1,0 +1,57 @@
+"""An answer: what one record of the commands topic brings about, from its bytes to the bytes of its entries.
+
+The desk writes what is made here, and the audit makes it again; so there is one way from command to ledger, and no other.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from schemas.commands import Command, Unreadable
+from schemas.ledger import entries
+from schemas.times import text_of
+from services.bus.envelope import Record, read_command
+from services.matcher.engine import Engine
+
+
+class Answer(NamedTuple):
+    """One command's entries.
+
+    Attributes:
+        command: as read; an `Unreadable` goes to dead letters as well.
+        fund: the entries' key, or None.
+        time: the entries' `at`, RFC 3339.
+        values: number and value of each entry, in order.
+        hash: the 32 hash bytes of the last.
+    """
+
+    command: Command | Unreadable
+    fund: str | None
+    time: str
+    values: list[tuple[int, bytes]]
+    hash: bytes
+
+
+def answer(engine: Engine, record: Record, partitions: int, seq: int, previous: bytes) -> Answer:
+    """Decide a record and put the decision into entries.
+
+    Args:
+        engine: the partition's engine; it is one command further afterwards.
+        record: the next record of the partition.
+        partitions: how many partitions the topic has.
+        seq: the number of the last entry so far.
+        previous: its 32 hash bytes.
+
+    Raises:
+        ConservationBreach: a defect in the engine, which must then be thrown away.
+    """
+    command = read_command(record, partitions)
+    fund, at, facts = engine.execute(command)
+    event = None if isinstance(command, Unreadable) else command.id
+    cause = {"id": event, "type": command.type, "offset": record.offset}
+    time = text_of(at)
+    values = []
+    for number, value, digest in entries(seq + 1, previous, fund, time, cause, facts):
+        values.append((number, value))
+        previous = digest
+    return Answer(command, fund, time, values, previous)
