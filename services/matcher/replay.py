@@ -72,7 +72,7 @@ class Replay:
     def _decoded(self, value: bytes | None) -> dict[str, Any]:
         try:
             entry = msgspec.json.decode(value or b"")
-            seq, _cause, _facts = entry["seq"], entry["cause"]["offset"], entry["facts"]
+            seq, _offset, _facts = entry["seq"], entry["cause"]["offset"], entry["facts"]
         except (msgspec.DecodeError, KeyError, TypeError):
             raise self._tampered("it is not an entry") from None
         if seq != self.seq + 1:
@@ -81,8 +81,10 @@ class Replay:
 
     def _fold(self, entry: dict[str, Any]) -> None:
         facts, self.tail = self.tail, []
+        cause = entry["cause"]
+        tick = cause["type"] == TICK and cause["id"] is not None  # a tick that could not be read moved no clock
         try:
-            self.engine.absorb(entry["fund"], parse(entry["at"]), facts, tick=entry["cause"]["type"] == TICK)
+            self.engine.absorb(entry["fund"], parse(entry["at"]), facts, tick)
         except ConservationBreach as breach:
             raise self._tampered(f"it does not conserve money: {breach}") from breach
         except (KeyError, AttributeError, TypeError, ValueError) as error:
