@@ -94,8 +94,6 @@ def _command(record: Record, headers: dict[str, str], partitions: int) -> Comman
         at = parse(time)
     except (ValueError, OverflowError):
         raise BadRecord("ce_time: not an RFC 3339 time") from None
-    if at < 0:
-        raise BadRecord("ce_time: before 1970")
     if record.value is None:
         raise BadRecord("value: none")
     if len(record.value) > COMMAND_BYTES_MAX:

@@ -22,6 +22,8 @@ from services.matcher.decide import DECIDE, Refused, Repeated, escalate, valued
 from services.matcher.state import FactDict, Fund
 from services.matcher.turn import Turn
 
+_BEFORE_ALL_TIME = -(1 << 62)
+
 
 class Decision(NamedTuple):
     """The engine's answer to one command: what an entry says beside its cause and number.
@@ -42,14 +44,13 @@ class Engine:
 
     Attributes:
         funds: the configured funds.
-        clock: the largest time of the partition's ticks, microseconds since 1970; 0 before the first.
-        latest: the largest time of anything in the partition.
+        clock: the largest time of the partition's ticks, microseconds since 1970; before all time until the first.
+        latest: the largest time of anything in the partition; likewise.
     """
 
     def __init__(self) -> None:
         self.funds: dict[str, Fund] = {}
-        self.clock = 0
-        self.latest = 0
+        self.clock = self.latest = _BEFORE_ALL_TIME
         self._unconfigured: dict[str, int] = {}
         self._timers: list[tuple[int, str]] = []
         self._announced: dict[str, int] = {}
@@ -61,7 +62,8 @@ class Engine:
             ConservationBreach: if the facts would lose, double or over-allocate money; the engine must then be thrown away.
         """
         if isinstance(command, Unreadable):
-            return Decision(None, self.latest, [_rejected("unreadable", command.detail)])
+            at = 0 if self.latest == _BEFORE_ALL_TIME else self.latest
+            return Decision(None, at, [_rejected("unreadable", command.detail)])
         if command.type == TICK:
             return self._tick(command.time)
         name: str = command.data.fund
@@ -90,9 +92,9 @@ class Engine:
         Raises:
             ConservationBreach: if the ledger does not conserve money.
         """
-        self.latest = max(self.latest, at)
         if tick:
             self.clock = max(self.clock, at)
+            self.latest = max(self.latest, at)
         elif fund_name is not None:
             self._advance(fund_name, at)
         touched = set()
@@ -110,7 +112,7 @@ class Engine:
     def _advance(self, name: str, time: int) -> int:
         """The fund's time: the largest seen in its own commands and in the partition's ticks."""
         fund = self.funds.get(name)
-        now = max(time, self.clock, fund.now if fund else self._unconfigured.get(name, 0))
+        now = max(time, self.clock, fund.now if fund else self._unconfigured.get(name, time))
         if fund:
             fund.now = now
         else:
