@@ -100,7 +100,7 @@ class _Season:
             "case.submitted": 7, "case.vouched": 4, "case.amended": 4, "case.delivered": 6, "case.thanked": 0.7,
             "case.closed": 2, "pledge.made": 9, "pledge.withdrawn": 1.5, "payment.received": 9, "payment.failed": 1,
             "payment.refunded": 2, "rate.quoted": 0.5 + 4 * self.foreign, "clock.ticked": 2, "fund.configured": 0.6,
-            UNREADABLE: 0.2,
+            UNREADABLE: 0.4,
         }  # fmt: skip
         self.kinds = list(what)
         self.weights = [weight * r.choice([0.5, 1, 2]) for weight in what.values()]

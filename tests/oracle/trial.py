@@ -65,7 +65,7 @@ def replayed(entries: Sequence[tuple[str | None, int, list[dict[str, Any]], bool
 
 
 def misshapen(fact: dict[str, Any]) -> str | None:
-    """What is wrong with a fact's shape: it must pass its model, and come back from it as it was, members in order."""
+    """What is wrong with a fact's shape: it must pass its model and come back from it as it was."""
     model = FACTS[fact["fact"]].model_validate_json(json.dumps(fact))
     back = model.model_dump(mode="json", by_alias=True, exclude_unset=True)
     return None if back == fact else f"{fact} comes back as {back}"
