@@ -12,12 +12,9 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
 from itertools import count
-from typing import TYPE_CHECKING
 
+from services.matcher.entities import Case
 from services.matcher.rule import boundary_of, key_of
-
-if TYPE_CHECKING:
-    from services.matcher.state import Case
 
 
 class Claimant:

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from services.matcher.state import Case, Fund, Pledge
+    from services.matcher.entities import Case, Pledge
+    from services.matcher.state import Fund
 
 
 class ConservationBreach(Exception):

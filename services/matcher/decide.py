@@ -13,8 +13,9 @@ from schemas import commands as c
 from schemas.currencies import convert
 from schemas.times import micros_of, parse, text_of
 from schemas.values import CLASSES
-from services.matcher.state import RANK, Case, FactDict, Fund, Pledge, Policy, case_identity, pledge_identity
-from services.matcher.timers import class_at
+from services.matcher.entities import RANK, Case, FactDict, Pledge, Policy, case_identity, pledge_identity
+from services.matcher.schedule import class_at
+from services.matcher.state import Fund
 from services.matcher.turn import Turn
 
 
@@ -278,7 +279,7 @@ def quote(turn: Turn, data: c.RateQuoted) -> None:
     if fund.rates.get(data.currency) == data.rate:
         raise Repeated
     turn.tell({"fact": "rate_quoted", "currency": data.currency, "rate": data.rate})
-    for known in list(fund.unrated.get(data.currency, ())):
+    for known in list(fund.unrated.get(data.currency, {}).values()):
         paid = convert(known.face_paid, data.rate, known.currency, fund.policy.currency)
         promised = 0 if known.cancelled else convert(known.face, data.rate, known.currency, fund.policy.currency)
         turn.tell({"fact": "pledge_raised", "pledge": known.id, "amount": max(paid, promised), "rate": data.rate})

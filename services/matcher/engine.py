@@ -1,7 +1,7 @@
 """The engine: commands in, facts out; a pure function of the command log of one partition.
 
 `Engine.execute` advances the fund's time, fires the timers due, then decides the command. To decide is to *tell*: each fact is
-applied the moment it is told (`state.APPLY`), and the next decision sees its effect. Replaying the told facts with
+applied the moment it is told (`fold.APPLY`), and the next decision sees its effect. Replaying the told facts with
 `Engine.absorb` leads to the same state without deciding anything. No clock, no random source, no IO, no framework.
 
 Order within an entry: timers in due order, then the command; whatever opens a claim or frees money is followed at once by matching
@@ -16,10 +16,12 @@ from typing import NamedTuple
 
 from schemas.commands import TICK, Command, Unreadable
 from schemas.values import CLASSES
-from services.matcher import timers
+from services.matcher import schedule, timers
 from services.matcher.conservation import check_touched
 from services.matcher.decide import DECIDE, Refused, Repeated, escalate, valued
-from services.matcher.state import FactDict, Fund
+from services.matcher.entities import FactDict
+from services.matcher.fold import apply
+from services.matcher.state import Fund
 from services.matcher.turn import Turn
 
 _BEFORE_ALL_TIME = -(1 << 62)
@@ -74,7 +76,7 @@ class Engine:
             return Decision(name, now, [_rejected("unknown_fund", f"no fund {name}")])
         if fund is None:
             fund = self._found(name, now)
-        while timer := fund.timers.due(fund, now):
+        while timer := schedule.next_due(fund, now):
             self._fire(fund, timer, facts, named=False)
         self._decide(Turn(fund, now, facts), command)
         self._close(fund)
@@ -104,7 +106,7 @@ class Engine:
                 self._found(name, at)
             fund = self.funds.get(name)
             if fund is not None:
-                fund.apply(fact, at)
+                apply(fund, fact, at)
                 touched.add(name)
         for name in touched:
             self._close(self.funds[name])
@@ -145,7 +147,7 @@ class Engine:
             fund = self.funds[name]
             if self._announced.get(name) == due:
                 del self._announced[name]
-            while (timer := fund.timers.due(fund, due)) is not None:
+            while timer := schedule.next_due(fund, due):
                 self._fire(fund, timer, facts, named=True)
                 fired[name] = fund
             self._announce(fund)
@@ -204,7 +206,7 @@ def _instalment(turn: Turn, owner: str) -> None:
 def _renew(turn: Turn, owner: str) -> None:
     fund = turn.fund
     case = fund.cases[owner]
-    rank = timers.class_renewed(fund.policy, case, turn.at)
+    rank = schedule.class_renewed(fund.policy, case, turn.at)
     turn.tell(
         {
             "fact": "case_renewed",
@@ -221,10 +223,10 @@ def _escalate(turn: Turn, owner: str) -> None:
     """Age first, then the deadline, each as a step of its own where both fall due at one instant."""
     fund = turn.fund
     case = fund.cases[owner]
-    by_age = timers.class_before_deadline(fund.policy, case, turn.at)
+    by_age = schedule.class_before_deadline(fund.policy, case, turn.at)
     escalate(turn, case, by_age, "age")
-    escalate(turn, case, timers.class_at(fund.policy, case, turn.at), "deadline")
-    timers.schedule_case(fund, case, turn.at)
+    escalate(turn, case, schedule.class_at(fund.policy, case, turn.at), "deadline")
+    schedule.schedule_case(fund, case, turn.at)
 
 
 FIRE = {

@@ -8,14 +8,8 @@ go to; so when a claim opens or money comes free, only the lanes concerned need 
 from __future__ import annotations
 
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from services.matcher.state import Pledge
-
-Lane = tuple[str, str]
-"""`("pool", "")`, `("case", id)` or `("need", need)`."""
-POOL: Lane = ("pool", "")
+from services.matcher.entities import Lane, Pledge
 
 
 class Lanes:

@@ -11,9 +11,10 @@ from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
 
 from schemas.values import CLASSES
-from services.matcher.lanes import POOL, Lane
-from services.matcher.rule import Share, share_of_one, share_out
-from services.matcher.state import Award, Case, FactDict, Fund, Pledge
+from services.matcher.entities import POOL, Award, Case, FactDict, Lane, Pledge
+from services.matcher.fold import apply
+from services.matcher.state import Fund
+from services.matcher.walk import Share, share_of_one, share_out
 
 
 class Turn:
@@ -36,7 +37,7 @@ class Turn:
         """Apply a fact and note it."""
         if self.named:
             fact = {"fact": fact["fact"], "fund": self.fund.name, **fact}
-        self.fund.apply(fact, self.at)
+        apply(self.fund, fact, self.at)
         self.facts.append(fact)
 
     def claim_opened(self, case: Case) -> None:

@@ -14,7 +14,8 @@ MODULES = {
     for path in sorted((ROOT / folder).rglob("*.py"))
 }
 PURE = [f"services.matcher.{name}" for name in
-        ("rule", "book", "engine", "timers", "turn", "decide", "state", "lanes", "conservation")]  # fmt: skip
+        ("rule", "book", "walk", "lanes", "decide", "turn", "engine", "entities", "state", "fold", "timers", "schedule",
+         "conservation")]  # fmt: skip
 SERVICES = ("intake", "matcher", "notifier", "console")
 
 

@@ -1,0 +1,181 @@
+"""What a fund is made of: its policy, cases, pledges and awards, with their sums.
+
+Plain mutable objects with slots; only `fold` changes them, one fact at a time. All money is in the fund's minor units unless named
+`face`; times are microseconds since 1970.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from schemas.times import DAY, HOUR, parse
+from schemas.values import CLASSES
+
+RANK = {name: rank for rank, name in enumerate(CLASSES)}
+
+FactDict = dict[str, Any]
+Lane = tuple[str, str]
+"""Where waiting money waits: `("pool", "")`, `("case", id)` or `("need", need)`."""
+POOL: Lane = ("pool", "")
+Recurrence = tuple[str, int | None]
+"""`every` and `times` of a recurrence."""
+
+
+class Policy:
+    """A fund's configuration, in the units of the engine."""
+
+    __slots__ = ("ageing", "currency", "deadline", "rule", "share", "vouchers_required", "weights")
+
+    def __init__(self, fact: FactDict) -> None:
+        self.currency: str = fact["currency"]
+        self.rule: str = fact["rule"]
+        self.share: int = fact["share"]
+        self.weights: str = fact["weights"]
+        self.ageing: int = fact["ageing_days"] * DAY
+        self.deadline: int = fact["deadline_hours"] * HOUR
+        self.vouchers_required: int = fact["vouchers_required"]
+
+    def same(self, other: Policy) -> bool:
+        """True if both say the same."""
+        return all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
+
+
+class Award:
+    """The part of a pledge matched to a case.
+
+    Attributes:
+        amount: awarded money, settled or not.
+        settled: the part of it that is paid, delivered or not.
+        delivered: the part of it that was handed over.
+    """
+
+    __slots__ = ("amount", "case", "delivered", "id", "order", "pledge", "settled")
+
+    def __init__(self, award_id: str, order: int, pledge: Pledge, case: Case, amount: int) -> None:
+        self.id, self.order, self.pledge, self.case = award_id, order, pledge, case
+        self.amount, self.settled, self.delivered = amount, 0, 0
+
+
+class Case:
+    """One need of one beneficiary. `awarded` counts settled awards too, `settled` counts what is delivered too."""
+
+    __slots__ = (
+        "awarded", "awards", "began", "beneficiary", "claim", "delivered", "goal", "id", "need", "needed_by",
+        "next_escalation", "next_renewal", "open_order", "opened_at", "origin", "outcome", "own_contribution", "period",
+        "priority", "rank", "recurrence", "settled", "status", "thanks", "vouchers",
+    )  # fmt: skip
+
+    def __init__(self, fact: FactDict) -> None:
+        self.id: str = fact["case"]
+        self.beneficiary: str = fact["beneficiary"]
+        self.need: str = fact["need"]
+        self.goal: int = fact["goal"]
+        self.own_contribution: int = fact["own_contribution"]
+        self.priority: int = RANK[fact["priority"]]
+        self.needed_by: int | None = _time_in(fact, "needed_by")
+        self.recurrence = recurrence_of(fact.get("recurrence"))
+        self.origin = case_identity(fact)
+        self.status = "submitted"
+        self.outcome: str | None = None
+        self.vouchers: set[str] = set()
+        self.thanks: set[str] = set()
+        self.claim = self.goal - self.own_contribution
+        self.rank = self.priority
+        self.awarded = self.settled = self.delivered = 0
+        self.awards: dict[str, Award] = {}
+        self.open_order = 0
+        self.opened_at = self.began = 0
+        self.period = 1
+        self.next_escalation: int | None = None
+        self.next_renewal: int | None = None
+
+    @property
+    def residual(self) -> int:
+        """What the claim still lacks; only an open case has one."""
+        return max(0, self.claim - self.awarded) if self.status == "open" else 0
+
+
+class Pledge:
+    """A donor's promise, or one instalment of it.
+
+    Attributes:
+        amount: the promise in the fund's currency, 0 while `rate` is None.
+        waiting: money matched to no case, paid or not.
+        paid_waiting: the part of `waiting` that is paid.
+        awarded: unsettled awards; `settled`: settled and not delivered; `delivered`: handed over.
+        released: given back to the donor, unpaid (released) or paid (refunded).
+        face_paid: payments so far in the pledge's own currency.
+        cancelled: its unpaid part has ended before its rate was known.
+        closed: "withdrawn" or "expired", or None.
+    """
+
+    __slots__ = (
+        "accepted_at", "amount", "awarded", "awards", "awards_made", "cancelled", "closed", "currency", "delivered",
+        "designation", "donor", "expires_at", "face", "face_paid", "fallback", "id", "instalment", "lane", "next_instalment",
+        "of", "order", "paid_waiting", "rate", "recurrence", "released", "settled", "waiting",
+    )  # fmt: skip
+
+    def __init__(self, fact: FactDict, order: int, at: int) -> None:
+        self.id: str = fact["pledge"]
+        self.order = order
+        self.donor: str = fact["donor"]
+        self.face: int = fact["face"]
+        self.currency: str = fact["currency"]
+        self.rate: str | None = fact["rate"]
+        self.amount: int = fact["amount"] or 0
+        self.designation = designation_of(fact.get("designation"))
+        self.fallback: str = fact.get("fallback", "pool")
+        self.expires_at: int | None = _time_in(fact, "expires_at")
+        self.recurrence = recurrence_of(fact.get("recurrence"))
+        self.of: str | None = fact.get("of")
+        self.accepted_at = at
+        self.closed: str | None = None
+        self.cancelled = False
+        self.waiting = self.amount
+        self.paid_waiting = self.awarded = self.settled = self.delivered = self.released = self.face_paid = 0
+        self.awards: dict[str, Award] = {}
+        self.awards_made = 0
+        self.instalment = 1
+        self.next_instalment: int | None = None
+        pooled = self.designation is None or self.fallback == "pool"
+        self.lane: Lane = POOL if pooled else self.designation
+
+    @property
+    def unpaid(self) -> int:
+        """What is promised and not paid: waiting or awarded."""
+        return self.waiting - self.paid_waiting + self.awarded
+
+
+def _time_in(fact: FactDict, name: str) -> int | None:
+    text = fact.get(name)
+    return None if text is None else parse(text)
+
+
+def recurrence_of(value: FactDict | None) -> Recurrence | None:
+    """A recurrence as a tuple."""
+    return None if value is None else (value["every"], value.get("times"))
+
+
+def designation_of(value: FactDict | None) -> tuple[str, str] | None:
+    """A designation as `("case", id)` or `("need", need)`."""
+    if value is None:
+        return None
+    return ("case", value["case"]) if value.get("case") else ("need", value["need"])
+
+
+def case_identity(fact: FactDict) -> tuple[Any, ...]:
+    """All that was said of a case when it was submitted, to tell a repeat from a conflict."""
+    access = fact.get("access")
+    return (
+        fact["beneficiary"], fact["need"], fact["route"], fact["goal"], fact["own_contribution"], fact["priority"],
+        _time_in(fact, "needed_by"), recurrence_of(fact.get("recurrence")),
+        None if access is None else (access["province"], access["status"]),
+    )  # fmt: skip
+
+
+def pledge_identity(pledge: Pledge) -> tuple[Any, ...]:
+    """All that was said of a pledge when it was made, to tell a repeat from a conflict."""
+    return (
+        pledge.donor, pledge.face, pledge.currency, pledge.designation, pledge.fallback, pledge.expires_at,
+        pledge.recurrence,
+    )  # fmt: skip
