@@ -108,7 +108,7 @@ class Settings(BaseSettings):
         description="Milliseconds after which Kafka aborts a transaction whose matcher went silent; until then readers wait.",
     )  # fmt: skip
     session_timeout_ms: int = Field(
-        10_000,
+        6_000,
         ge=6_000,
         le=300_000,
         description="Milliseconds of silence after which a consumer's partitions go to another.",
