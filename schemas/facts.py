@@ -39,7 +39,7 @@ from schemas.values import (
 )
 
 AwardId = Annotated[
-    str, Field(pattern=r"^[A-Za-z0-9._~-]{1,64}(#[1-9][0-9]{0,5})?/[1-9][0-9]*$", description="`<pledge>/<n>`")
+    str, Field(pattern=r"^[A-Za-z0-9._~-]{1,64}(#[1-9][0-9]{0,6})?/[1-9][0-9]*$", description="`<pledge>/<n>`")
 ]
 RejectionCode = Literal[
     "unknown_fund", "unknown_case", "unknown_pledge", "id_conflict", "case_closed", "case_not_open", "exceeds_settled",

@@ -16,7 +16,7 @@ from schemas.currencies import DIGITS
 from schemas.times import PERIOD_PATTERN, text_of_datetime
 
 ID_PATTERN = r"^[A-Za-z0-9._~-]{1,64}$"
-PLEDGE_PATTERN = r"^[A-Za-z0-9._~-]{1,64}(#[1-9][0-9]{0,5})?$"
+PLEDGE_PATTERN = r"^[A-Za-z0-9._~-]{1,64}(#[1-9][0-9]{0,6})?$"
 AMOUNT_MAX = 2**53 - 1
 """The largest amount, in minor units: the largest integer every JSON reader keeps exactly."""
 

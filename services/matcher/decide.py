@@ -7,6 +7,7 @@ its facts. `Refused` carries the code and detail of a rejection; nothing has bee
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 from schemas import commands as c
@@ -276,7 +277,7 @@ def quote(turn: Turn, data: c.RateQuoted) -> None:
     fund = turn.fund
     if data.currency == fund.policy.currency:
         raise Refused("currency_fixed", f"fund {fund.name} is in {data.currency} itself; it has no rate")
-    if fund.rates.get(data.currency) == data.rate:
+    if Decimal(fund.rates.get(data.currency, 0)) == Decimal(data.rate):
         raise Repeated
     turn.tell({"fact": "rate_quoted", "currency": data.currency, "rate": data.rate})
     for known in list(fund.unrated.get(data.currency, {}).values()):

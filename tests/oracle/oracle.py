@@ -618,9 +618,7 @@ class Oracle:
     def rate_quoted(self, fund: Fund, data: Any) -> None:
         if data.currency == fund.policy.currency:
             raise _Rejection("currency_fixed")
-        if (
-            fund.rates.get(data.currency) == data.rate
-        ):  # Reading: the same text; "7.1" after "7.10" is told as a new rate
+        if Fraction(fund.rates.get(data.currency, 0)) == Fraction(data.rate):  # "7.1" after "7.10" changes nothing
             raise _Duplicate
         fund.rates[data.currency] = data.rate
         self.tell(fund, "rate_quoted", currency=data.currency, rate=data.rate)

@@ -793,6 +793,10 @@ class TestForeign:
         assert story.pay("p-1", "m-1", 10)[0] == "payment_received p-1 70"
         assert story.tick(days(1))[0] == "pledge_instalment p-1#2 80 of p-1 @f"  # the rate in force then
 
+    def test_the_same_rate_in_other_words_changes_nothing(self, story: Story) -> None:
+        story("rate.quoted", currency="USD", rate="7.1")
+        assert story("rate.quoted", currency="USD", rate="7.10") == ["duplicate"]
+
     def test_paid_before_it_is_valued(self, story: Story) -> None:
         """20 of 10 promised are paid before the first rate: worth 140, more than the 70 promised."""
         story.pledge("p-1", 10, currency="USD")
