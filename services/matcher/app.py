@@ -19,6 +19,7 @@ from services.bus.group import Rebalance
 from services.bus.topics import COMMANDS
 from services.errors import ConservationBreach, Fenced, KafkaUnreachable, LedgerTampered, PumasiError, TopicsMismatch
 from services.matcher.desk import Desk, by_partition
+from services.matcher.journal import hush_told_errors
 from services.settings import Settings
 
 GROUP = "pumasi-matcher"
@@ -64,6 +65,7 @@ class Matcher:
         Raises:
             KafkaError: if no broker answers.
         """
+        hush_told_errors(asyncio.get_running_loop())
         await self.broker.start()
 
     @property

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
@@ -130,6 +131,20 @@ class Journal:
         if batch is not None:
             sent.append(await producer.send_batch(batch, topic, partition=self.partition))
         return sent
+
+
+def hush_told_errors(loop: asyncio.AbstractEventLoop) -> None:
+    """Keep asyncio from complaining of Kafka errors that nobody retrieved.
+
+    A producer that is fenced leaves several futures failed that aiokafka itself never looks at; the journal has told of the failure by
+    then. Everything else is complained of as ever.
+    """
+
+    def complain(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if not isinstance(context.get("exception"), KafkaError):
+            loop.default_exception_handler(context)
+
+    loop.set_exception_handler(complain)
 
 
 async def first_at_or_after(bootstrap: str, partition: int, offset: int) -> int | None:
