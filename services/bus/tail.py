@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import ConsumerStoppedError, KafkaError
 
 from services.bus.envelope import Record
 from services.errors import KafkaUnreachable
@@ -63,6 +63,21 @@ class Tail:
     ) -> None:
         self._bootstrap, self._topic, self._client_id, self._handle = bootstrap, topic, client_id, handle
         self._next: dict[int, int] = {}
+        self._consumer: AIOKafkaConsumer | None = None
+        self._handled: dict[int, int] = {}
+        self._polled = asyncio.Event()
+
+    async def reach_end(self) -> None:
+        """Wait until all that stands on the topic now is handled; while Kafka is away, that long. Needs `run` to run."""
+        ends: dict[int, int] | None = None
+        while ends is None or any(self._handled.get(number, 0) < end for number, end in ends.items()):
+            polled = self._polled
+            if ends is None and (consumer := self._consumer) is not None:
+                with suppress(KafkaError, ConsumerStoppedError, OSError, TimeoutError):
+                    found = await consumer.end_offsets(sorted(consumer.assignment()))
+                    ends = {place.partition: end for place, end in found.items()}
+                    continue
+            await polled.wait()
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -72,11 +87,14 @@ class Tail:
                 async with _consumer(self._bootstrap(), self._topic, self._client_id) as (consumer, places):
                     for place in places:
                         consumer.seek(place, self._next.get(place.partition, 0))
+                    self._consumer = consumer
                     while True:
                         await self._poll(consumer)
                         pause = _BACKOFF_SECONDS[0]
             except (KafkaError, KafkaUnreachable, OSError, TimeoutError) as error:
                 log.warning("following %s: %s; trying again", self._topic, type(error).__name__)
+            finally:
+                self._consumer = None
             await asyncio.sleep(pause)
             pause = min(pause * 2, _BACKOFF_SECONDS[1])
 
@@ -92,6 +110,10 @@ class Tail:
                     )  # fmt: skip
                 self._next[place.partition] = record.offset + 1
             await asyncio.sleep(0)  # doors come first
+        for place in consumer.assignment():  # not from the records: compaction and markers leave offsets without any
+            self._handled[place.partition] = await consumer.position(place)
+        self._polled.set()
+        self._polled = asyncio.Event()
 
 
 async def read_last(bootstrap: str, topic: str, client_id: str, last: int, handle: Callable[[Record], None]) -> None:

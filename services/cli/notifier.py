@@ -13,6 +13,8 @@ from services.cli import options
 from services.cli.stopping import stop_on_signals
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from services.notifier.telling import View
     from services.notifier.webhook import Webhook
     from services.settings import Settings
@@ -70,6 +72,7 @@ async def _run(settings: "Settings", quiet: bool, as_json: bool) -> bool:
     from services.bus.publisher import Publisher
     from services.bus.topics import NOTICES
     from services.notifier.app import Notifier
+    from services.notifier.languages import Languages, private_key
     from services.notifier.telling import Teller
 
     stopping = stop_on_signals()
@@ -84,8 +87,13 @@ async def _run(settings: "Settings", quiet: bool, as_json: bool) -> bool:
         )
         publisher.start()
         stack.push_async_callback(publisher.stop)
+        languages = Languages(settings.language, private_key(settings))
+        await stack.enter_async_context(languages.following(bootstrap))
+        if not await _unless(stopping, languages.read_all()):
+            screen.tell("ended")
+            return False
         service = Notifier(
-            bootstrap, settings, Teller(publisher, webhook, _view(quiet, as_json), settings.language), screen.tell
+            bootstrap, settings, Teller(publisher, webhook, _view(quiet, as_json), languages), screen.tell
         )
         await service.start()
         try:
@@ -96,6 +104,17 @@ async def _run(settings: "Settings", quiet: bool, as_json: bool) -> bool:
             await service.failed
     screen.tell("ended")
     return bool(service.stopped)
+
+
+async def _unless(stopping: "asyncio.Future[None]", work: "Coroutine[Any, Any, None]") -> bool:
+    """Do the work; False if told to stop before it was done."""
+    task = asyncio.create_task(work)
+    await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if not task.done():
+        task.cancel()
+        return False
+    await task
+    return True
 
 
 async def _webhook(settings: "Settings", stack: AsyncExitStack) -> "Webhook | None":
@@ -129,7 +148,9 @@ async def _wait_for_kafka(settings: "Settings", stopping: "asyncio.Future[None]"
         try:
             bootstrap = options.bootstrap_of(settings)
             found = {report.topic.name: report.state for report in await topics.check(bootstrap)}
-            missing = [name for name in (topics.LEDGER, topics.NOTICES) if found[name] is topics.State.MISSING]
+            missing = [
+                name for name in (topics.LEDGER, topics.CONTACTS, topics.NOTICES) if found[name] is topics.State.MISSING
+            ]
             if not missing:
                 return bootstrap
             raise TopicsMismatch(

@@ -6,12 +6,11 @@ particle follows an amount, since its form would depend on how the amount is rea
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final
 
 from schemas.currencies import DIGITS
 from schemas.notices import Match, Tidings
-
-Language = Literal["en", "ko", "zh"]
+from schemas.submissions import Language
 
 EN: Final[dict[str, str]] = {
     "donor/matched": "Your pledge has found where it is needed: {places}.",

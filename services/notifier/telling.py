@@ -2,21 +2,27 @@
 
 The webhook is the channel if there is one, else the terminal; without either a notice is recorded as suppressed. What is shown on the
 screen besides is a view for whoever runs the notifier.
+
+One person's tidings go out one after the other, in the ledger's order: the next once the one before is taken or given up. Those of
+different people go out side by side.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from schemas.notices import Notice, Tidings, notice_headers
+from schemas.submissions import Language
 from schemas.times import text_of_datetime
 from services.bus.partition import partition_of
 from services.bus.publisher import Outgoing, Publisher
 from services.bus.topics import NOTICES
-from services.notifier.phrases import Language, sentence
+from services.notifier.languages import Languages
+from services.notifier.phrases import sentence
 from services.notifier.webhook import Delivery, Webhook
 
 
@@ -35,10 +41,10 @@ class View(NamedTuple):
 
 
 class Teller:
-    """Tells people, in one language, and records what came of it."""
+    """Tells people, each in their language, and records what came of it."""
 
-    def __init__(self, publisher: Publisher, webhook: Webhook | None, view: View, language: Language) -> None:
-        self._publisher, self._webhook, self._view, self._language = publisher, webhook, view, language
+    def __init__(self, publisher: Publisher, webhook: Webhook | None, view: View, languages: Languages) -> None:
+        self._publisher, self._webhook, self._view, self._languages = publisher, webhook, view, languages
 
     async def tell(self, tidings: Sequence[Tidings]) -> None:
         """Tell all, and return once every notice is recorded by every in-sync replica. While nothing can be recorded, nobody is told.
@@ -47,19 +53,36 @@ class Teller:
             KafkaUnreachable: if they could not be recorded; some people may have been told.
         """
         await self._publisher.in_reach.wait()
-        texts = [sentence(one, self._language) for one in tidings]
+        await self._languages.prepare(one.to for one in tidings)
+        languages = [self._languages.of(one.to) for one in tidings]
+        texts = list(map(sentence, tidings, languages))
         for one, text in zip(tidings, texts, strict=True):
             self._view.coming(one, text)
-        deliveries = await asyncio.gather(*map(self._deliver, tidings, texts))
+        deliveries = await self._deliver_all(tidings, texts, languages)
         notices = [self._notice(one, delivery) for one, delivery in zip(tidings, deliveries, strict=True)]
         for notice, text in zip(notices, texts, strict=True):
             self._view.told(notice, text)
         partitions = self._publisher.partitions(NOTICES)
         await self._publisher.publish([_record(notice, partitions) for notice in notices])
 
-    async def _deliver(self, tidings: Tidings, text: str) -> Delivery:
+    async def _deliver_all(
+        self, tidings: Sequence[Tidings], texts: Sequence[str], languages: Sequence[Language]
+    ) -> list[Delivery]:
+        of_person: defaultdict[str, list[int]] = defaultdict(list)
+        for index, one in enumerate(tidings):
+            of_person[one.to].append(index)
+        deliveries: dict[int, Delivery] = {}
+
+        async def in_order(indexes: list[int]) -> None:
+            for index in indexes:
+                deliveries[index] = await self._deliver(tidings[index], texts[index], languages[index])
+
+        await asyncio.gather(*map(in_order, of_person.values()))
+        return [deliveries[index] for index in range(len(tidings))]
+
+    async def _deliver(self, tidings: Tidings, text: str, language: Language) -> Delivery:
         if self._webhook is not None:
-            return await self._webhook.send(tidings, text, self._language)
+            return await self._webhook.send(tidings, text, language)
         return Delivery("delivered", 1) if self._view.is_channel else Delivery("suppressed", 0)
 
     def _notice(self, tidings: Tidings, delivery: Delivery) -> Notice:

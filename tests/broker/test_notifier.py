@@ -11,19 +11,23 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from nacl.public import PrivateKey, SealedBox
 
 from schemas.notices import Notice, Tidings
+from services import keys
 from services.bus import topics
 from services.bus.kafka import EmbeddedKafka
 from services.bus.partition import partition_of
 from services.bus.publisher import Publisher
-from services.bus.topics import LEDGER, NOTICES
+from services.bus.topics import CONTACTS, LEDGER, NOTICES
 from services.errors import KafkaUnreachable
 from services.notifier import app, screen
+from services.notifier.languages import Languages
 from services.notifier.telling import Teller
 from services.settings import Settings
 from tests.broker.told_ledger import PARTITIONS, Ledger, delivered, opening, paid, pledged
@@ -31,6 +35,12 @@ from tests.broker.told_ledger import PARTITIONS, Ledger, delivered, opening, pai
 DEADLINE_S = 60
 SOON = {"session_timeout_ms": "6000"}  # the least Kafka takes: how long a killed member's partitions wait for another
 SECRET = "whsec_" + base64.b64encode(bytes(32)).decode()
+
+
+@pytest.fixture(autouse=True)
+def _no_keys_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test's notifiers have a data directory, so keys, of their own."""
+    monkeypatch.setenv("PUMASI_DATA", str(tmp_path))
 
 
 class Process:
@@ -127,6 +137,61 @@ async def test_what_the_ledger_says_is_told_shown_and_recorded(topics_reset: Emb
                 Tidings(**{name: getattr(notice, name) for name in Tidings.model_fields}) == ledger.expected[notice.id]
             )
             assert (notice.channel, notice.outcome, notice.attempts) == ("terminal", "delivered", 1)
+
+
+def sealed(key: PrivateKey, subject: str, language: str) -> bytes:
+    content = json.dumps({"address": f"mailto://{subject}@example.org", "language": language}).encode()
+    box = base64.b64encode(SealedBox(key.public_key).encrypt(content)).decode()
+    return json.dumps({"subject": subject, "sealed_contact": box}).encode()
+
+
+async def give(bootstrap: str, subject: str, value: bytes | None) -> None:
+    async with AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all") as producer:
+        await producer.send_and_wait(CONTACTS, value, subject.encode(), partition_of(subject, PARTITIONS))
+
+
+async def test_each_is_told_in_the_language_of_their_contact(topics_reset: EmbeddedKafka, tmp_path: Path) -> None:
+    kafka, stranger = topics_reset.bootstrap, PrivateKey.generate()
+    key = keys.notifier_private_key(Settings(data=tmp_path))
+    await give(kafka, "v-1", sealed(key, "v-1", "zh"))
+    await give(kafka, "d-1", sealed(key, "d-1", "ko"))
+    await give(kafka, "d-2", sealed(stranger, "d-2", "ko"))
+    async with Ledger(kafka, "jilin") as ledger:
+        await ledger.write(opening("jilin", 10_000), pledged(1), pledged(2))  # there before the notifier
+        async with notifier(kafka, data=str(tmp_path)) as process:
+            lines = await process.notices(len(ledger.expected))
+            texts = {(line["to"], line["kind"]): line["text"] for line in lines}
+            assert texts["v-1", "opened"].startswith("个案 c-1 已开始募集")
+            assert texts["d-1", "matched"].startswith("약정하신 마음이")
+            assert texts["d-2", "matched"].startswith("Your pledge")  # sealed for somebody else
+            await give(kafka, "d-3", sealed(key, "d-3", "zh"))  # as with a pledge: contact and command at once
+            await ledger.write(pledged(3))
+            matched, _ = await process.notices(2)
+            assert matched["text"].startswith("您的认捐已找到")
+            await give(kafka, "d-1", None)
+            await give(kafka, "d-4", sealed(key, "d-4", "ko"))  # unknown: all that was given by then is read first
+            await ledger.write(pledged(4), paid(1))
+            matched, _, settled = await process.notices(3)
+            assert (matched["to"], matched["text"][:3]) == ("d-4", "약정하")
+            assert (settled["to"], settled["text"][:20]) == ("d-1", "Your payment has arr")
+            assert await process.stop() == (0, "")
+        assert not [record for record in await recorded(kafka, set(ledger.expected)) if b"example.org" in record.value]
+
+
+async def test_a_machine_without_the_private_key_speaks_the_language_of_the_settings(
+    topics_reset: EmbeddedKafka, tmp_path: Path
+) -> None:
+    kafka, elsewhere = topics_reset.bootstrap, PrivateKey.generate()
+    await give(kafka, "v-1", sealed(elsewhere, "v-1", "zh"))
+    public = base64.b64encode(bytes(elsewhere.public_key)).decode()
+    async with (
+        Ledger(kafka, "jilin") as ledger,
+        notifier(kafka, data=str(tmp_path), notifier_public_key=public, language="ko") as process,
+    ):
+        await ledger.write(opening("jilin", 1000))
+        assert (await process.line())["text"].startswith("사례 c-1 모금이")
+        assert await process.stop() == (0, "")
+    assert not list(tmp_path.rglob("notifier.key"))  # a new one would open nothing
 
 
 async def test_a_clean_restart_tells_nothing_again_and_remembers_all(topics_reset: EmbeddedKafka) -> None:
@@ -312,7 +377,7 @@ class Flaky(Teller):
 async def service(bootstrap: str, fails: Sequence[int] = ()) -> AsyncIterator[tuple[app.Notifier, Flaky]]:
     publisher = Publisher(lambda: bootstrap, [NOTICES], "test")
     publisher.start()
-    teller = Flaky(publisher, None, screen.quiet(), "ko", fails=list(fails))
+    teller = Flaky(publisher, None, screen.quiet(), Languages("ko"), fails=list(fails))
     notifier = app.Notifier(bootstrap, Settings(), teller)
     await notifier.start()
     try:

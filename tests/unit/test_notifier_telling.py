@@ -1,0 +1,124 @@
+"""Telling: in order for each person, side by side for all, and each in their language."""
+
+import asyncio
+import base64
+import json
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from nacl.public import PrivateKey, SealedBox
+
+from schemas.notices import Tidings
+from services.notifier import screen
+from services.notifier.languages import Languages
+from services.notifier.telling import Teller
+from services.notifier.webhook import Delivery
+
+
+class Publisher:
+    """Keeps what is published."""
+
+    def __init__(self) -> None:
+        self.in_reach = asyncio.Event()
+        self.in_reach.set()
+        self.published: list[str] = []
+
+    def partitions(self, _topic: str) -> int:
+        return 4
+
+    async def publish(self, records: list[Any]) -> None:
+        self.published += [json.loads(record.value)["id"] for record in records]
+
+
+class Slow:
+    """A receiver that takes the first longest; `came` is what it has taken, `most` how many it held at a time."""
+
+    def __init__(self, first_waits_for: int) -> None:
+        self.came: list[str] = []
+        self.texts: dict[str, tuple[str, str]] = {}
+        self.held = self.most = 0
+        self._enough, self._first_waits_for = asyncio.Event(), first_waits_for
+
+    async def send(self, tidings: Tidings, text: str, language: str) -> Delivery:
+        self.held += 1
+        self.most = max(self.most, self.held)
+        if tidings.id.startswith("first"):
+            await self._enough.wait()
+        self.came.append(tidings.id)
+        self.texts[tidings.id] = text, language
+        if len(self.came) == self._first_waits_for:
+            self._enough.set()
+        await asyncio.sleep(0)
+        self.held -= 1
+        return Delivery("delivered", 1)
+
+
+def tidings(name: str, to: str, **fields: Any) -> Tidings:
+    return Tidings(
+        id=name, kind="settled", to=to, role="donor", fund="jilin", currency="CNY", entry="0-42", pledge="p-1", settled=5000,
+        at=datetime(2026, 11, 22, 10, tzinfo=UTC), **fields,
+    )  # fmt: skip
+
+
+async def test_one_persons_notices_wait_for_one_another_and_for_nobody_else() -> None:
+    publisher, receiver = Publisher(), Slow(first_waits_for=2)
+    told = [tidings("first", "d-1"), tidings("second", "d-1"), tidings("other-1", "d-2"), tidings("other-2", "d-2")]
+    async with asyncio.timeout(10):
+        await Teller(publisher, receiver, screen.quiet(), Languages("en")).tell(told)
+    assert receiver.came == ["other-1", "other-2", "first", "second"]
+    assert receiver.most == 2
+    assert publisher.published == [one.id for one in told]
+
+
+KEY = PrivateKey.generate()
+
+
+def given(subject: str, value: bytes | None) -> Any:
+    return SimpleNamespace(key=subject.encode(), value=value)
+
+
+def contact(content: bytes, key: PrivateKey = KEY) -> bytes:
+    box = base64.b64encode(SealedBox(key.public_key).encrypt(content)).decode()
+    return json.dumps({"subject": "d-1", "sealed_contact": box}).encode()
+
+
+ZH = b'{"address":"mailto://neighbour@example.org","language":"zh"}      '
+
+
+async def test_each_hears_it_in_the_language_of_their_contact() -> None:
+    languages, receiver = Languages("en", KEY), Slow(first_waits_for=0)
+    languages.take(given("d-1", contact(ZH)))
+    await Teller(Publisher(), receiver, screen.quiet(), languages).tell([tidings("a", "d-1"), tidings("b", "d-2")])
+    assert receiver.texts["a"] == ("您的款项已收到，CNY 50.00 已兑现您的承诺。谢谢您。", "zh")
+    assert receiver.texts["b"][1] == "en"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None, b"", b"not json", b"{}", b'{"sealed_contact": "not base64"}', b'{"sealed_contact": "QUFB"}',
+        contact(ZH, PrivateKey.generate()), contact(b"not json"), contact(b"{}"), contact(b'{"language": 7}'),
+        contact(b'{"language": "xx"}'), contact(b'{"language": "\xff"}'),
+    ],
+)  # fmt: skip
+def test_a_contact_that_is_gone_or_cant_be_read_leaves_the_settings_language(value: bytes | None) -> None:
+    languages = Languages("ko", KEY)
+    languages.take(given("d-1", contact(ZH)))
+    assert languages.of("d-1") == "zh"
+    languages.take(given("d-1", value))
+    assert languages.of("d-1") == "ko"
+
+
+def test_no_address_is_kept() -> None:
+    languages = Languages("ko", KEY)
+    languages.take(given("d-1", contact(ZH)))
+    assert vars(languages)["_of"] == {"d-1": "zh"}
+    assert "example.org" not in repr(vars(languages))
+
+
+def test_without_a_key_nothing_is_opened() -> None:
+    languages = Languages("ko")
+    languages.take(given("d-1", contact(ZH)))
+    assert languages.of("d-1") == "ko"
