@@ -10,6 +10,8 @@ import typer
 from services.cli import options
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from services.console.telling import Told
 
 
@@ -70,34 +72,47 @@ def explain(
     if as_json:
         print(json.dumps(told.as_dict(), ensure_ascii=False))
     else:
-        _print(told)
+        from rich.console import Console
+
+        show(told, Console(highlight=False))
     if told.findings:
         raise typer.Exit(1)
 
 
-def _print(told: "Told") -> None:
-    from rich.console import Console
+def show(told: "Told", console: "Console") -> None:
+    """Show an explanation; on anything but a terminal no line is wrapped."""
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False)
-    console.print(Text(told.head[0], style="bold"))
+    console.print(Text(told.head[0], style="bold"), soft_wrap=not console.is_terminal)
     for line in told.head[1:]:
-        console.print(Text(line))
+        console.print(Text(line), soft_wrap=not console.is_terminal)
     figures = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 2))
-    figures.add_column(style="cyan")
-    figures.add_column(justify="right")
+    figures.add_column(style="cyan", overflow="fold")
+    figures.add_column(justify="right", overflow="fold")
     for word, amount in told.figures:
         figures.add_row(word, amount)
     console.print(figures)
     for title, rows in told.parts:
-        if not rows:
-            continue
-        console.print(Text(f"\n{title}", style="bold"))
-        table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
-        if any(when for when, _ in rows):
-            table.add_column(style="dim", no_wrap=True)
-        table.add_column(ratio=1)
+        if rows:
+            console.print(Text(f"\n{title}", style="bold"))
+            _print_rows(console, rows)
+
+
+def _print_rows(console: "Console", rows: list[tuple[str, str]]) -> None:
+    """Sentences beside their times: folded into the width of a terminal, for anything else a line each."""
+    from rich.table import Table
+    from rich.text import Text
+
+    timed = any(when for when, _ in rows)
+    if not console.is_terminal:
         for when, sentence in rows:
-            table.add_row(*([when] if len(table.columns) > 1 else []), Text(sentence))
-        console.print(table)
+            console.print(Text(f"{when:<16}  {sentence}" if timed else sentence), soft_wrap=True)
+        return
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+    if timed:
+        table.add_column(style="dim", no_wrap=True)
+    table.add_column(ratio=1, overflow="fold")  # Chinese has no blanks to wrap at, and must lose nothing
+    for when, sentence in rows:
+        table.add_row(*([when] if timed else []), Text(sentence))
+    console.print(table)
