@@ -83,11 +83,13 @@ def _print(found: "Survey", public: bool) -> None:
     from services.console.figures import FEWEST, for_everyone, for_operators
 
     console = Console()
+    if not console.is_terminal:
+        console.width = _ROOM  # a pipe has all the room there is
     if not public:
         _print_cluster(console, found)
     if found.funds:
         view = for_everyone if public else for_operators
-        console.print(_funds([view(figures) for figures in found.funds]))
+        _print_funds(console, [view(figures) for figures in found.funds])
     else:
         console.print("No fund is configured yet.")
     if public:
@@ -112,8 +114,8 @@ def _print_cluster(console: "Console", found: "Survey") -> None:
         console.print(f"[bold]Matchers[/] {found.matchers or '[yellow]none[/]'} in the group\n", highlight=False)
         table = Table(box=None, pad_edge=False, header_style="bold")
         for name in ("partition", "commands", "watermark", "lag", "entries"):
-            table.add_column(name, justify="right")
-        table.add_column("last entry")
+            table.add_column(name, justify="right", no_wrap=True)
+        table.add_column("last entry", overflow="fold")
         for row in found.partitions:
             lag = f"[{'yellow' if row.lag else 'green'}]{row.lag:,}[/]"
             state = f"[red]{row.finding}[/]" if row.finding else (row.at or "[dim]none yet[/]")
@@ -123,23 +125,53 @@ def _print_cluster(console: "Console", found: "Survey") -> None:
         console.print()
 
 
+def _print_funds(console: "Console", funds: list[dict[str, Any]]) -> None:
+    """A line a fund where all figures have room, else a block a fund: money is never cut."""
+    table = _funds(funds)
+    needed = console.measure(table, options=console.options.update(max_width=_ROOM)).maximum
+    if needed <= console.width:
+        console.print(table)
+    else:
+        for fund in funds:
+            console.print(_block(fund))
+
+
 def _funds(funds: list[dict[str, Any]]) -> "Table":
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("fund")
-    for name in ("open", "funded", "closed"):
-        table.add_column(name, justify="right", style="cyan")
-    table.add_column("", style="dim")
+    table.add_column("fund", no_wrap=True)
+    for name in _CASES:
+        table.add_column(name, justify="right", style="cyan", no_wrap=True)
+    table.add_column("", style="dim", no_wrap=True)
     for name, style in _MONEY.items():
-        table.add_column(name, justify="right", style=style)
+        table.add_column(name, justify="right", style=style, no_wrap=True)
     for fund in funds:
         money = [_amount(fund, name) for name in _MONEY]
-        counts = [_count(fund[name]) for name in ("open", "funded", "closed")]
+        counts = [_count(fund[name]) for name in _CASES]
         table.add_row(f"[bold]{fund['fund']}[/]", *counts, fund["currency"], *money)
     return table
 
 
+def _block(fund: dict[str, Any]) -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, show_header=False, title_justify="left", title_style="bold")
+    table.title = Text(fund["fund"], overflow="fold")
+    table.add_column(overflow="fold")
+    table.add_column(justify="right", overflow="fold")
+    for name in _CASES:
+        table.add_row(f"  {name}", _count(fund[name]), style="cyan")
+    for name, style in _MONEY.items():
+        amount = _amount(fund, name)
+        table.add_row(f"  {name}", amount if fund[name] is None else f"{fund['currency']} {amount}", style=style)
+    return table
+
+
+_ROOM = 10_000
+"""Columns that no line of ours fills."""
+_CASES = ("open", "funded", "closed")
 _MONEY = {
     "asked": "",
     "promised": "blue",

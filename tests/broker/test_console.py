@@ -18,7 +18,7 @@ async def pumasi(kafka: EmbeddedKafka, *arguments: str) -> tuple[int, str, str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-P", "-m", "services.cli", *arguments,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "PUMASI_KAFKA": kafka.bootstrap, "COLUMNS": "140"},
+        env={**os.environ, "PUMASI_KAFKA": kafka.bootstrap, "COLUMNS": "80"},
     )  # fmt: skip
     out, err = await process.communicate()
     return process.returncode, out.decode(), err.decode()
