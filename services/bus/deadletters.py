@@ -1,23 +1,39 @@
-"""Dead letters: a record that could not be read, as it came, and why; contact details removed.
+"""Dead letters: a record that could not be read, and why; without what could tell of a person.
 
-The headers are Kafka Streams' (KIP-1034), so that tools made for those read ours. A value that holds no contact details is kept byte
-by byte. Else, in JSON, the members and texts that look like contact details go; where the value isn't even JSON, all of it goes
-and its length and hash stay. The original lies at the topic, partition and offset named in the headers for as long as it is kept.
+Two doors, two rules. What lies on the *commands* topic was written by intake alone: `dead_letter` keeps it as it came, byte by byte,
+but for members and texts that look like contact details. What lies on the *submissions* topic was written by anybody:
+`outsiders_letter` keeps only what the contract knows, and of that only what passes its own field's rule: members of the type's
+model, attributes by `services.bus.attributes`, the key if it is the record's own fund. All else becomes `[removed]`; members nobody
+knows are told by their number, never by their name; other headers are left out. No allow-list tells a pseudonym from a name that
+is written like one (one word of [A-Za-z0-9._~-]): such a word stands on the commands topic as well, once it is admitted.
+
+What is no JSON object is withheld whole, its length and hash stay. The original lies at the topic, partition and offset named in the
+headers for as long as it is kept. The headers are Kafka Streams' (KIP-1034), so that tools made for those read ours.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple, get_args
 
+from pydantic import BaseModel, ValidationError
+
+from schemas.submissions import SUBMISSIONS
+from services.bus.attributes import KNOWN, TELLABLE, is_media
 from services.bus.envelope import Record
 
 PREFIX = "__streams.errors."
 REMOVED = "[removed]"
+UNKNOWN = "?"
+"""Stands in pointers of messages for a name that the contract doesn't know."""
 
 _NEVER_CONTACTS = {"ce_id", "ce_time", "ce_type", "ce_specversion", "content-type"}
+_FOR_THE_NOTIFIER = frozenset(
+    {"contact", "sealed_contact", "thanks"}
+)  # sealed or not: nothing there is an operator's business
 _MEMBERS = re.compile(
     r"^(.*contact|address|name|.*_name|phone|tel|mobile|e?mail|handle|wechat|weixin|kakao(talk)?|telegram|whatsapp|line|"
     r"passport|id_?card|id_?number|birthday|birth_?date|comment|note|message|text)$",
@@ -29,30 +45,45 @@ _TEXTS = re.compile(
 )  # no repetition without a bound: a hostile record of megabytes must not cost more than its length
 
 
-def dead_letter(
-    record: Record, code: str, why: str
-) -> tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]:
-    """A dead letter's key, value and headers.
+class Letter(NamedTuple):
+    """A dead letter's key, value and headers."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes | None]]
+
+
+def dead_letter(record: Record, code: str, why: str) -> Letter:
+    """The dead letter of a record that intake wrote.
 
     Args:
         record: the record that could not be read.
         code: a stable code, such as `unreadable`.
         why: what is wrong, without the record's content.
     """
-    error = {
-        "exception": code,
-        "message": why,
-        "topic": record.topic,
-        "partition": str(record.partition),
-        "offset": str(record.offset),
-    }
     headers = [
         (name, value if name in _NEVER_CONTACTS else _plain(value))
         for name, value in record.headers
         if not name.startswith(PREFIX)
     ]
-    headers += [(PREFIX + name, text.encode()) for name, text in error.items()]
-    return _plain(record.key), without_contacts(record.value), headers
+    return Letter(_plain(record.key), without_contacts(record.value), headers + _reasons(record, code, why))
+
+
+def outsiders_letter(record: Record, code: str, why: str) -> Letter:
+    """The dead letter of a record that anybody may have written: by allow-list.
+
+    Args:
+        record: the record that could not be read.
+        code: a stable code, such as `malformed`.
+        why: what is wrong, without the record's content and without a name that the contract doesn't know.
+    """
+    headers = list(_known_headers(record))
+    told = {name: value.decode() for name, value in headers}
+    value, fund = _tellable(record.value, told)
+    key = record.key
+    if key is not None and (fund is None or key != fund.encode()):
+        key = REMOVED.encode()
+    return Letter(key, value, [*headers, *_reasons(record, code, why)])
 
 
 def looks_like_contact(text: str) -> bool:
@@ -67,12 +98,124 @@ def without_contacts(value: bytes | None) -> bytes | None:
     try:
         parsed = json.loads(value)
     except (ValueError, RecursionError):
-        return _withheld(value) if _suspicious(value) else value
+        return _withheld(value, "may hold contact details") if _suspicious(value) else value
     try:
         clean = _clean(parsed)
     except RecursionError:
-        return _withheld(value)
+        return _withheld(value, "may hold contact details")
     return value if clean == parsed else json.dumps(clean, separators=(",", ":")).encode()
+
+
+def _reasons(record: Record, code: str, why: str) -> list[tuple[str, bytes | None]]:
+    error = {
+        "exception": code,
+        "message": why,
+        "topic": record.topic,
+        "partition": str(record.partition),
+        "offset": str(record.offset),
+    }
+    return [(PREFIX + name, text.encode()) for name, text in error.items()]
+
+
+def _known_headers(record: Record) -> Iterator[tuple[str, bytes]]:
+    for name, value in record.headers:
+        if name == "content-type":
+            rule: Any = is_media
+        elif name.startswith("ce_") and name[3:] in KNOWN:
+            rule = TELLABLE.get(name[3:])
+        else:
+            continue
+        text = (value or b"").decode("utf-8", "replace")
+        yield name, _if_it_passes(text, rule).encode()
+
+
+def _if_it_passes(value: Any, rule: Any) -> str:
+    passes = isinstance(value, str) and rule is not None and rule(value) and not looks_like_contact(value)
+    return value if passes else REMOVED
+
+
+def _tellable(value: bytes | None, headers: dict[str, str]) -> tuple[bytes | None, str | None]:
+    """What of a value may be told, and its fund if that may be."""
+    if value is None:
+        return None, None
+    try:
+        parsed = json.loads(value)
+        if not isinstance(parsed, dict):
+            return _withheld(value, "no JSON object"), None
+        if "cloudevents" in headers.get("content-type", "").lower():
+            told = _event(parsed)
+            data = told.get("data")
+        else:
+            told = data = _data(parsed, headers.get("ce_type", ""))
+    except (ValueError, RecursionError):
+        return _withheld(value, "not JSON, or too deep"), None
+    if told == REMOVED:
+        return _withheld(value, "of no known type"), None
+    fund = data.get("fund") if isinstance(data, dict) else None
+    return json.dumps(told, separators=(",", ":")).encode(), None if fund == REMOVED else fund
+
+
+def _event(given: dict[str, Any]) -> dict[str, Any]:
+    """An event in its JSON form: attributes by their rules, data by their type's model."""
+    kept: dict[str, Any] = {
+        name: _if_it_passes(value, TELLABLE.get(name)) for name, value in given.items() if name in KNOWN
+    }
+    if "data" in given:
+        kept["data"] = _data(given["data"], kept.get("type", ""))
+    if "data_base64" in given:
+        kept["data_base64"] = REMOVED
+    return _with_number_of_unknown(kept, given)
+
+
+def _data(given: Any, kind: str) -> Any:
+    """Data with the members that pass their own fields' rules; `[removed]` if they are no object of a known type."""
+    model = SUBMISSIONS.get(kind)
+    if model is None or not isinstance(given, dict):
+        return REMOVED
+    wrong: set[tuple[str | int, ...]] = set()
+    try:
+        model.model_validate_json(json.dumps(given))
+    except ValidationError as error:
+        for found in error.errors(include_url=False, include_context=False, include_input=False):
+            if not found["loc"] and found["type"] != "misnamed":  # not of a field: who knows of which
+                return REMOVED
+            wrong.add(found["loc"])
+    return _members(model, given, (), wrong)
+
+
+def _members(
+    model: type[BaseModel], given: dict[str, Any], place: tuple[str, ...], wrong: set[tuple[str | int, ...]]
+) -> dict[str, Any]:
+    kept = {}
+    for name in given.keys() & model.model_fields.keys():
+        value, here = given[name], (*place, name)
+        inner = _model_of(model, name)
+        if here in wrong or name in _FOR_THE_NOTIFIER:
+            kept[name] = REMOVED
+        elif inner is not None and isinstance(value, dict):
+            kept[name] = _members(inner, value, here, wrong)
+        else:
+            kept[name] = _scalar(value)
+    return _with_number_of_unknown({name: kept[name] for name in given if name in kept}, given)
+
+
+def _model_of(model: type[BaseModel], name: str) -> type[BaseModel] | None:
+    """The model of a field that holds members of its own, such as `Access | None`; else None."""
+    annotation = model.model_fields[name].annotation
+    for one in (annotation, *get_args(annotation)):
+        if isinstance(one, type) and issubclass(one, BaseModel):
+            return one
+    return None
+
+
+def _scalar(value: Any) -> Any:
+    """A value that passed its field's rule: an id, a word, a time, a number; but none that could be called."""
+    return REMOVED if isinstance(value, dict | list) or looks_like_contact(str(value)) else value
+
+
+def _with_number_of_unknown(kept: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    unknown = len(given) - len(kept)
+    return {**kept, REMOVED: unknown} if unknown else kept
 
 
 def _plain(text: bytes | None) -> bytes | None:
@@ -98,6 +241,6 @@ def _suspicious(value: bytes) -> bool:
     return bool(_TEXTS.search(text) or re.search(r"contact|address|phone|passport", text, re.IGNORECASE))
 
 
-def _withheld(value: bytes) -> bytes:
+def _withheld(value: bytes, why: str) -> bytes:
     digest = blake2b(value, digest_size=32).hexdigest()
-    return json.dumps({"withheld": "may hold contact details", "bytes": len(value), "blake2b-256": digest}).encode()
+    return json.dumps({"withheld": why, "bytes": len(value), "blake2b-256": digest}).encode()

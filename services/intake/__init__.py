@@ -2,6 +2,7 @@
 
 http, topic_door    the two doors
 reading             a CloudEvent as it came → `Event`
+findings            what is wrong, in words
 admission           `Event` → `Admitted`: the command, complete; or findings for every field
 contacts            pseudonyms and sealed contacts
 desk                one queue for both doors: repeats, time, ticks, publishing

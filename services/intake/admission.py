@@ -19,31 +19,15 @@ from pydantic import ValidationError
 
 from schemas.commands import COMMANDS, CommandData
 from schemas.submissions import OWN_ID, SUBMISSIONS, SealedContact, misnamed
-from schemas.values import ID_PATTERN
+from services.bus.attributes import KNOWN, SOURCE_MAX, is_id, is_source
 from services.bus.deadletters import looks_like_contact
 from services.errors import Finding, InvalidSubmission
 from services.intake.contacts import Sealer, is_sealed
-from services.intake.reading import Event, Malformed
+from services.intake.findings import finding, findings_of, pointer_of
+from services.intake.reading import Event, decode
 
-SOURCE_MAX = 256
-_ID = re.compile(ID_PATTERN)  # for fullmatch: Python's $ lets a newline pass
-_SOURCE = re.compile(r"^[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+$")  # RFC 3986's characters
 _PHONE = re.compile(r"^\d[\d.~-]{6,}\d$")
 _CONTACT_FIELDS = ("contact", "sealed_contact")
-
-_MESSAGES = {
-    "missing": "is needed",
-    "extra_forbidden": "is no field of this event",
-    "string_pattern_mismatch": "is not of the form the contract gives",
-    "literal_error": "is none of the words the contract gives",
-    "int_type": "must be an integer in the currency's minor unit, without quotes or fraction",
-    "greater_than_equal": "is too small",
-    "less_than_equal": "is too large",
-    "invalid_time": "must be an RFC 3339 time with an offset",
-    "string_too_long": "is too long",
-    "string_too_short": "is too short",
-}
-_NAMES = {"missing": "missing", "extra_forbidden": "unknown_field"}
 
 
 class Admitted(NamedTuple):
@@ -95,7 +79,7 @@ def admit(event: Event, sealer: Sealer, *, clear_contact: bool, number: int | No
         findings += wrong
     if findings or submission is None:
         if number is not None:
-            findings = [{**finding, "event": number} for finding in findings]
+            findings = [{**found, "event": number} for found in findings]
         raise InvalidSubmission("the submission breaks the contract; see each finding", findings)
     return _completed(event, submission, sealer)
 
@@ -121,48 +105,39 @@ def names_in(data: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _attribute_findings(event: Event) -> Iterator[Finding]:
-    if not _ID.fullmatch(event.id):
-        yield _finding("/id", "invalid_id", "must be 1–64 characters of [A-Za-z0-9._~-]")
-    if len(event.source) > SOURCE_MAX or not _SOURCE.fullmatch(event.source):
-        yield _finding("/source", "invalid_source", f"must be a URI reference of at most {SOURCE_MAX} characters")
+    if not is_id(event.id):
+        yield finding("/id", "invalid_id", "must be 1–64 characters of [A-Za-z0-9._~-]")
+    if not is_source(event.source):
+        yield finding("/source", "invalid_source", f"must be a URI reference of at most {SOURCE_MAX} characters")
     elif looks_like_contact(event.source) or "@" in event.source:
-        yield _finding("/source", "looks_like_contact", "must name a form or a system, not a person")
+        yield finding("/source", "looks_like_contact", "must name a form or a system, not a person")
     if event.type not in SUBMISSIONS:
-        yield _finding("/type", "unknown_type", "is no submission of the contract")
+        yield finding("/type", "unknown_type", f"must be one of: {', '.join(SUBMISSIONS)}")
+    for name in event.unknown:
+        yield finding(
+            pointer_of((name,)),
+            "unknown_attribute",
+            f"is no attribute that is read here; known are: {', '.join(sorted(KNOWN))}",
+        )
     if event.data is None:
-        yield _finding("/data", "missing", "is needed")
+        yield finding("/data", "missing", "is needed")
 
 
 def _read(event: Event, clear_contact: bool, number: int | None) -> tuple[CommandData | None, list[Finding]]:
     if event.data is None:
         return None, []
-    try:
-        raw = msgspec.json.decode(event.data)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        raise Malformed("data: not JSON", event=number) from None
+    raw = decode(event.data, "data", number)
     findings: dict[tuple[str, str], Finding] = {}
     model, submission = SUBMISSIONS[event.type], None
     try:
         submission = model.model_validate_json(event.data)
     except ValidationError as error:
-        for finding in _findings(error):
-            findings[finding["pointer"], finding["code"]] = finding
+        for found in findings_of(error):
+            findings[found["pointer"], found["code"]] = found
     if isinstance(raw, dict):
-        for finding in _person_findings(model, raw, clear_contact):
-            findings.setdefault((finding["pointer"], finding["code"]), finding)
+        for found in _person_findings(model, raw, clear_contact):
+            findings.setdefault((found["pointer"], found["code"]), found)
     return submission, list(findings.values())
-
-
-def _findings(error: ValidationError) -> Iterator[Finding]:
-    """Pydantic's findings, without inputs; a wrong or missing person is told by `_person_findings`."""
-    for found in error.errors(include_url=False, include_context=False, include_input=False):
-        kind = found["type"]
-        if kind == "misnamed":
-            continue
-        if kind.startswith(("datetime", "timezone")):
-            kind = "invalid_time"
-        message = _MESSAGES.get(kind) or found["msg"].removeprefix("Value error, ")
-        yield _finding(pointer_of(("data", *found["loc"])), _NAMES.get(kind, kind), message)
 
 
 def _person_findings(model: type[CommandData], raw: dict[str, Any], clear_contact: bool) -> Iterator[Finding]:
@@ -170,29 +145,16 @@ def _person_findings(model: type[CommandData], raw: dict[str, Any], clear_contac
     if person is None:
         return
     for field, code, message in misnamed(person, raw):
-        yield _finding(f"/data/{field}", code, message)
+        yield finding(f"/data/{field}", code, message)
     if raw.get("contact") is not None and not clear_contact:
-        yield _finding(
+        yield finding(
             "/data/contact", "clear_contact", "comes over HTTP only; here, give sealed_contact and a pseudonym"
         )
     if isinstance(raw.get(person), str) and _PHONE.fullmatch(raw[person]):
-        yield _finding(f"/data/{person}", "looks_like_contact", "must be a pseudonym, not a number to call")
+        yield finding(f"/data/{person}", "looks_like_contact", "must be a pseudonym, not a number to call")
     sealed = raw.get("sealed_contact")
     if isinstance(sealed, str) and not is_sealed(sealed):
-        yield _finding("/data/sealed_contact", "not_sealed", "must be a NaCl sealed box in base64")
-
-
-def pointer_of(place: tuple[str | int, ...]) -> str:
-    """An RFC 6901 pointer; an unknown field's own name could be anything, so it is cut to a modest length.
-
-    >>> pointer_of(("data", "a/b", 0))
-    '/data/a~1b/0'
-    """
-    return "".join("/" + str(part)[:64].replace("~", "~0").replace("/", "~1") for part in place)
-
-
-def _finding(pointer: str, code: str, message: str) -> Finding:
-    return {"pointer": "/data/[removed]" if looks_like_contact(pointer) else pointer, "code": code, "message": message}
+        yield finding("/data/sealed_contact", "not_sealed", "must be a NaCl sealed box in base64")
 
 
 def _completed(event: Event, submission: CommandData, sealer: Sealer) -> Admitted:

@@ -1,6 +1,6 @@
 """Errors as the HTTP door tells them: RFC 9457 problem details, each with a stable `code`.
 
-400 malformed            no CloudEvent
+400 malformed            no CloudEvent; with `pointer` to the attribute, where there is one (and `event`)
 404 not_found, unknown_receipt
 405 method_not_allowed
 409 id_conflict          the same id with other data
@@ -61,4 +61,5 @@ def problem_of(error: PumasiError) -> JSONResponse:
     """An error of ours as a response; one without a status of its own is a 500."""
     status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
     findings = error.findings if isinstance(error, InvalidSubmission) else None
-    return problem(status, error.code, error.message, hint=error.hint, errors=findings)
+    place = {"pointer": error.pointer, "event": error.event} if isinstance(error, Malformed) else {}
+    return problem(status, error.code, error.message, hint=error.hint, errors=findings, **place)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -16,13 +17,15 @@ from typing import Any, NamedTuple
 
 import msgspec
 from cloudevents.core.bindings import http, kafka
-from cloudevents.core.exceptions import BaseCloudEventException
+from cloudevents.core.exceptions import BaseCloudEventException, CloudEventValidationError
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
 from schemas.times import datetime_of, parse
+from services.bus.attributes import KNOWN
 from services.bus.envelope import BadRecord, Record, text_headers
 from services.errors import PumasiError, UnreadableRecord
+from services.intake.findings import pointer_of
 
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
@@ -44,6 +47,7 @@ class Event(NamedTuple):
         id, source, type: the attributes.
         time: microseconds since 1970 if the sender gave a time, else None.
         data: JSON bytes, or None if there are no data.
+        unknown: names of attributes that are not read here (`services.bus.attributes`).
     """
 
     id: str
@@ -51,15 +55,22 @@ class Event(NamedTuple):
     type: str
     time: int | None
     data: bytes | None
+    unknown: tuple[str, ...] = ()
 
 
 class Malformed(PumasiError):
-    """What came is no CloudEvent; the message says where, without its content."""
+    """What came is no CloudEvent; the message says where, without its content.
+
+    Attributes:
+        pointer: RFC 6901, into the event in its JSON form. It may hold a name that the sender made up: for the sender alone.
+        event: its place in a batch.
+    """
 
     code = "malformed"
 
-    def __init__(self, message: str, *, event: int | None = None) -> None:
+    def __init__(self, message: str, *, pointer: str | None = None, event: int | None = None) -> None:
         super().__init__(message if event is None else f"event {event}: {message}")
+        self.pointer, self.event = pointer, event
 
 
 class TooLarge(PumasiError):
@@ -178,8 +189,8 @@ def _from_http_headers(headers: Sequence[tuple[str, str]], body: bytes) -> Event
     _check({name[3:]: value for name, value in found}, None)
     try:
         event = http.from_binary(http.HTTPMessage(dict(found), b""), JSONFormat(), CloudEvent)
-    except (BaseCloudEventException, ValueError):
-        raise Malformed("an attribute is not as CloudEvents 1.0 has it") from None
+    except (BaseCloudEventException, ValueError) as error:
+        raise _misformed(error, None) from None
     return _event(event.get_attributes(), body or None, None)
 
 
@@ -187,18 +198,18 @@ def _check(attributes: Mapping[str, Any], number: int | None) -> None:
     """Look at the raw attributes before the package fills in what is missing."""
     for name in _REQUIRED:
         if name not in attributes or attributes[name] == "":
-            raise Malformed(f"{name}: missing", event=number)
+            raise Malformed(f"{name}: missing", pointer=f"/{name}", event=number)
         if not isinstance(attributes[name], str):
-            raise Malformed(f"{name}: not a string", event=number)
+            raise Malformed(f"{name}: not a string", pointer=f"/{name}", event=number)
     if attributes["specversion"] != "1.0":
-        raise Malformed("specversion: not 1.0", event=number)
+        raise Malformed("specversion: not 1.0", pointer="/specversion", event=number)
     for name in ("time", "datacontenttype"):
         if name in attributes and not isinstance(attributes[name], str):
-            raise Malformed(f"{name}: not a string", event=number)
+            raise Malformed(f"{name}: not a string", pointer=f"/{name}", event=number)
     if "time" in attributes:
         _time(attributes["time"], number)
     if media_type(attributes.get("datacontenttype", JSON)) != JSON:
-        raise Malformed(f"datacontenttype: not {JSON}", event=number)
+        raise Malformed(f"datacontenttype: not {JSON}", pointer="/datacontenttype", event=number)
 
 
 def _event(attributes: Mapping[str, Any], data: bytes | None, number: int | None) -> Event:
@@ -210,32 +221,68 @@ def _event(attributes: Mapping[str, Any], data: bytes | None, number: int | None
     given = {**attributes, "time": datetime_of(at or 0)}
     try:
         event = CloudEvent(given)
-    except (BaseCloudEventException, ValueError, TypeError):
-        raise Malformed("an attribute is not as CloudEvents 1.0 has it", event=number) from None
+    except (BaseCloudEventException, ValueError, TypeError) as error:
+        raise _misformed(error, number) from None
     if data is not None and len(data) > EVENT_BYTES_MAX:
         raise TooLarge(f"an event's data are at most {EVENT_BYTES_MAX} bytes")
-    return Event(event.get_id(), event.get_source(), event.get_type(), at, data)
+    unknown = tuple(name for name in attributes if name not in KNOWN)
+    return Event(event.get_id(), event.get_source(), event.get_type(), at, data, unknown)
 
 
 def _time(text: str, number: int | None) -> int:
     try:
         at = parse(text)
     except (ValueError, OverflowError):
-        raise Malformed("time: not an RFC 3339 time", event=number) from None
+        raise Malformed("time: not an RFC 3339 time with an offset", pointer="/time", event=number) from None
     if at < 0:
-        raise Malformed("time: before 1970", event=number)
+        raise Malformed("time: before 1970", pointer="/time", event=number)
     return at
 
 
+def _misformed(error: Exception, number: int | None) -> Malformed:
+    """The package's complaint, without its words: they may repeat a value."""
+    names = list(error.errors) if isinstance(error, CloudEventValidationError) else []
+    pointer = pointer_of((names[0],)) if names else None
+    return Malformed("an attribute is not as CloudEvents 1.0 has it", pointer=pointer, event=number)
+
+
 def _json(body: bytes) -> Any:
+    return decode(body, "the body", None)
+
+
+def decode(raw: bytes, what: str, number: int | None) -> Any:
+    """JSON, in which no object has a member twice: of two, another reader may see the other one.
+
+    Args:
+        raw: UTF-8.
+        what: for messages, such as `data`.
+        number: its place in a batch, for messages.
+
+    Raises:
+        Malformed: if it is not JSON, or a member comes twice.
+    """
+    pointer = "/data" if what == "data" else None
     try:
-        return msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        raise Malformed("the body is not JSON") from None
+        decoded = msgspec.json.decode(raw)
+        json.loads(raw.decode(), object_pairs_hook=_once)
+    except _Twice:
+        raise Malformed(f"{what}: a member comes twice in one object", pointer=pointer, event=number) from None
+    except (msgspec.DecodeError, RecursionError, ValueError):
+        raise Malformed(f"{what}: not JSON", pointer=pointer, event=number) from None
+    return decoded
+
+
+class _Twice(Exception):
+    """A member comes twice."""
+
+
+def _once(members: list[tuple[str, Any]]) -> None:
+    if len(members) > 1 and len({name for name, _ in members}) < len(members):
+        raise _Twice
 
 
 def _base64(value: Any, number: int | None) -> bytes:
     try:
         return base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError, TypeError):
-        raise Malformed("data_base64: not base64", event=number) from None
+        raise Malformed("data_base64: not base64", pointer="/data_base64", event=number) from None

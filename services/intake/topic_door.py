@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,14 +18,15 @@ from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaAckableMessage, KafkaMessage
 
 from services.bus.batches import batches
-from services.bus.deadletters import dead_letter
+from services.bus.deadletters import UNKNOWN, outsiders_letter
 from services.bus.envelope import Record
 from services.bus.publisher import TROUBLE, Outgoing, Publisher
 from services.bus.topics import DEADLETTERS, SUBMISSIONS
-from services.errors import Conflict, InvalidSubmission, KafkaUnreachable, PumasiError
+from services.errors import Conflict, Finding, InvalidSubmission, KafkaUnreachable, PumasiError
 from services.intake.admission import Admitted, admit
 from services.intake.contacts import Sealer
 from services.intake.desk import Desk
+from services.intake.findings import UNKNOWN_NAMES
 from services.intake.reading import read_record
 
 GROUP = "pumasi-intake"
@@ -128,12 +130,12 @@ class TopicDoor:
     async def _bring(self, records: Sequence[Record]) -> None:
         """Commands in the order of their records; what can't be one goes to dead letters."""
         good: list[tuple[Record, Admitted]] = []
-        letters: list[Outgoing] = []
+        letters: list[tuple[str, Outgoing]] = []
         for record in records:
             try:
                 good.append((record, admit(read_record(record), self._sealer, clear_contact=False)))
             except PumasiError as error:
-                letters.append(self._letter(record, error.code, _told(error)))
+                letters.append(self._letter(record, error.code, told_on_topic(error)))
             except Exception as error:  # noqa: BLE001  # a bug of ours must not stop the neighbours
                 log.error("a submission could not be checked (%s)", type(error).__name__)
                 letters.append(self._letter(record, "internal", f"could not be checked ({type(error).__name__})"))
@@ -142,9 +144,12 @@ class TopicDoor:
         except Conflict:
             letters += await self._one_by_one(good)
         if letters:
-            await self._publisher.publish(letters)
+            await self._publisher.publish([letter for _, letter in letters])
+            codes = Counter(code for code, _ in letters)
+            told = ", ".join(f"{number} {code}" for code, number in sorted(codes.items()))
+            log.warning("%d of %d submissions went to dead letters: %s", len(letters), len(records), told)
 
-    async def _one_by_one(self, good: Sequence[tuple[Record, Admitted]]) -> list[Outgoing]:
+    async def _one_by_one(self, good: Sequence[tuple[Record, Admitted]]) -> list[tuple[str, Outgoing]]:
         """A conflict refuses a batch whole: find the ones at fault, let the others pass."""
         letters = []
         for record, admitted in good:
@@ -154,14 +159,23 @@ class TopicDoor:
                 letters.append(self._letter(record, error.code, error.message))
         return letters
 
-    def _letter(self, record: Record, code: str, why: str) -> Outgoing:
-        key, value, headers = dead_letter(record, code, why)
+    def _letter(self, record: Record, code: str, why: str) -> tuple[str, Outgoing]:
+        key, value, headers = outsiders_letter(record, code, why)
         if key is None and value is None:
             value = b""  # aiokafka sends no record without key and value
-        return Outgoing(DEADLETTERS, record.partition % self._publisher.partitions(DEADLETTERS), key, value, headers)
+        partition = record.partition % self._publisher.partitions(DEADLETTERS)
+        return code, Outgoing(DEADLETTERS, partition, key, value, headers)
 
 
-def _told(error: PumasiError) -> str:
-    if isinstance(error, InvalidSubmission):
-        return "; ".join(f"{finding['pointer']}: {finding['code']}" for finding in error.findings)[:2000]
-    return error.message
+def told_on_topic(error: PumasiError) -> str:
+    """What a dead letter says of an error: where and which, but no name that the sender made up."""
+    if not isinstance(error, InvalidSubmission):
+        return error.message
+    told = dict.fromkeys(f"{_neutral(finding)}: {finding['code']}" for finding in error.findings)
+    return "; ".join(told)[:2000]
+
+
+def _neutral(finding: Finding) -> str:
+    """A finding's pointer; the member's own name, where the contract doesn't know it, is `?`."""
+    pointer = finding["pointer"]
+    return f"{pointer.rpartition('/')[0]}/{UNKNOWN}" if finding["code"] in UNKNOWN_NAMES else pointer

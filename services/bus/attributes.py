@@ -1,0 +1,67 @@
+"""The attributes of a CloudEvent from outside, and the rule of each: what intake lets in, and what a dead letter may keep.
+
+CloudEvents' own attributes and three of its documented extensions (distributed tracing, partitioning) may be sent; any other is an
+error, as an unknown field is. Only those with a rule here that no sentence passes are ever told on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from schemas.submissions import SUBMISSIONS
+from schemas.times import parse
+from schemas.values import ID_PATTERN
+
+SOURCE_MAX = 256
+"""The longest `source`, in characters."""
+DROPPED = frozenset({"subject", "dataschema", "traceparent", "tracestate", "partitionkey"})
+"""May be sent, means nothing to us, goes no further."""
+KNOWN = DROPPED | {"specversion", "id", "source", "type", "time", "datacontenttype"}
+"""All that may be sent."""
+
+_ID = re.compile(ID_PATTERN)  # for fullmatch: Python's $ lets a newline pass
+_SOURCE = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")  # RFC 3986's characters
+_TELLABLE_SOURCE = re.compile(r"[A-Za-z0-9._~:/-]+")
+_MEDIA = re.compile(r"application/(cloudevents\+)?json(; ?charset=utf-?8)?", re.IGNORECASE | re.ASCII)
+_TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context
+
+
+def is_id(text: str) -> bool:
+    """True for an id of the contract."""
+    return bool(_ID.fullmatch(text))
+
+
+def is_source(text: str) -> bool:
+    """True for a URI reference of at most SOURCE_MAX characters."""
+    return len(text) <= SOURCE_MAX and bool(_SOURCE.fullmatch(text))
+
+
+def is_media(text: str) -> bool:
+    """True for the content types of one event, in UTF-8."""
+    return bool(_MEDIA.fullmatch(text))
+
+
+def _is_tellable_source(text: str) -> bool:
+    """A path or a URN; not a query or an escape, in which a form may have put anything."""
+    return is_source(text) and bool(_TELLABLE_SOURCE.fullmatch(text))
+
+
+def _is_time(text: str) -> bool:
+    try:
+        parse(text)
+    except (ValueError, OverflowError):
+        return False
+    return True
+
+
+TELLABLE: dict[str, Callable[[str], object]] = {
+    "specversion": "1.0".__eq__,
+    "id": is_id,
+    "source": _is_tellable_source,
+    "type": SUBMISSIONS.__contains__,
+    "time": _is_time,
+    "datacontenttype": is_media,
+    "traceparent": _TRACE.fullmatch,
+}
+"""The attributes that a dead letter may keep, each with the rule its value must pass."""

@@ -1,0 +1,89 @@
+"""What is wrong with a submission, said so that who builds a form can mend it: the allowed words, the form, the bound; never the value.
+
+A finding's `pointer` is RFC 6901 and points into the event in its JSON form, whatever mode it came in. It may hold a name that the
+sender made up (codes UNKNOWN_NAMES), which is useful to the sender over HTTP and has no business on a topic or in a log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from schemas.times import PERIOD_PATTERN
+from schemas.values import ID_PATTERN, PLEDGE_PATTERN
+from services.bus.deadletters import looks_like_contact
+from services.errors import Finding
+
+UNKNOWN_NAMES = frozenset({"unknown_field", "unknown_attribute"})
+"""Codes of findings whose pointer ends with a name of the sender's own."""
+
+_MESSAGES = {
+    "missing": "is needed",
+    "extra_forbidden": "is no field of this event",
+    "int_type": "must be an integer in the currency's minor unit, without quotes or fraction",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "invalid_time": "must be an RFC 3339 time with an offset, such as 2026-11-22T10:00:00Z",
+    "string_too_long": "must have at most {max_length} characters",
+    "string_too_short": "must have at least {min_length} characters",
+    "string_type": "must be a string",
+    "model_type": "must be a JSON object",
+}
+_COUNTS = {"times", "ageing_days", "deadline_hours", "vouchers_required"}  # integers that are no money
+_NAMES = {"missing": "missing", "extra_forbidden": "unknown_field"}
+
+PATTERNS = {
+    ID_PATTERN: "1–64 characters of [A-Za-z0-9._~-]",
+    PLEDGE_PATTERN: "a pledge's id (1–64 characters of [A-Za-z0-9._~-]), or `<pledge>#<n>` for its n-th instalment",
+    PERIOD_PATTERN: "a period: P, a number from 1 to 9999, and D, W, M or Y, such as P1M",
+    r"^[A-Z]{3}$": "an ISO 4217 code: three capital letters, such as CNY",
+    r"^(0|[1-9][0-9]{0,11})(\.[0-9]{1,12})?$": "a decimal number in quotes, with up to 12 digits before the point and after it",
+    r"^[A-Z]{2}-[A-Z0-9]{1,3}$": "an ISO 3166-2 code, such as CN-22",
+    r"^[A-Za-z0-9._~+/=:-]{1,8192}$": "a phrase's code, or a sealed text in base64: up to 8192 characters of [A-Za-z0-9._~+/=:-]",
+    r"^[A-Za-z0-9+/]{64,8188}={0,2}$": "a NaCl sealed box in base64, 64–8190 characters",
+    r"^\s*[A-Za-z][A-Za-z0-9+.-]{0,31}:[^\s\x00-\x1f\x7f]+\s*$": "a URL without spaces, such as mailto://… or tgram://…",
+}  # fmt: skip
+"""The forms of the contract, in words."""
+
+
+def finding(pointer: str, code: str, message: str) -> Finding:
+    """A finding; a pointer in which somebody could be called is cut."""
+    return {"pointer": "/data/[removed]" if looks_like_contact(pointer) else pointer, "code": code, "message": message}
+
+
+def pointer_of(place: tuple[str | int, ...]) -> str:
+    """An RFC 6901 pointer; an unknown field's own name could be anything, so it is cut to a modest length.
+
+    >>> pointer_of(("data", "a/b", 0))
+    '/data/a~1b/0'
+    """
+    return "".join("/" + str(part)[:64].replace("~", "~0").replace("/", "~1") for part in place)
+
+
+def findings_of(error: ValidationError) -> Iterator[Finding]:
+    """Pydantic's findings, without inputs; a wrong or missing person is `schemas.submissions.misnamed`'s."""
+    for found in error.errors(include_url=False, include_input=False):
+        kind, place = found["type"], found["loc"]
+        if kind == "misnamed":
+            continue
+        if kind.startswith(("datetime", "timezone")):
+            kind = "invalid_time"
+        message = _message(kind, str(place[-1]) if place else "", found.get("ctx", {}))
+        yield finding(
+            pointer_of(("data", *place)), _NAMES.get(kind, kind), message or found["msg"].removeprefix("Value error, ")
+        )
+
+
+def _message(kind: str, name: str, bounds: Mapping[str, Any]) -> str | None:
+    """The message with the bound that the field's own rule gives; None for a rule of our own, which says it itself."""
+    if kind == "string_pattern_mismatch":
+        pattern = bounds["pattern"]
+        return f"must be {PATTERNS[pattern]}" if pattern in PATTERNS else f"must match {pattern}"
+    if kind == "literal_error":
+        return "must be one of: " + bounds["expected"].replace("'", "").replace(" or ", ", ")
+    if kind == "int_type" and name in _COUNTS:
+        return "must be an integer, without quotes or fraction"
+    template = _MESSAGES.get(kind)
+    return template.format_map(bounds) if template else None
