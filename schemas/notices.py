@@ -54,7 +54,7 @@ class Tidings(Model):
     """What one entry of the ledger has to say to one person, about one pledge or one case.
 
     To a donor, amounts are of this entry and this pledge alone, except in `payment-due`. To a go-between, amounts are the case's so
-    far; only in `delivered` is `delivered` this entry's. All are in the fund's minor units, except `face_due`.
+    far; only in `delivered` is `delivered` this entry's. All are in the fund's minor units, except those named `face`.
     """
 
     id: Annotated[Id, Field(description="The same whenever this is told; see `notice_id`")]
@@ -91,6 +91,9 @@ class Tidings(Model):
     refunded: Annotated[Amount | None, Field(description="Paid money given back")] = None
     due: Annotated[Amount | None, Field(description="Matched and not yet paid, after this entry")] = None
     face_due: Annotated[Amount | None, Field(description="`due` in minor units of the pledge's own currency")] = None
+    face_promised: Annotated[
+        Amount | None, Field(description="In `payment-due`: the whole pledge in minor units of its own currency")
+    ] = None
     face_currency: Annotated[Currency | None, Field(description="The pledge's own, if not the fund's")] = None
     thanks: Annotated[Thanks | None, Field(description="A phrase code or a sealed text, as it was given")] = None
 

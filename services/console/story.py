@@ -117,7 +117,7 @@ class Story:
             return [_delivered(award.id, part) for award, part in shares if award.pledge.id == self.name]
         if name == "case_thanked":
             awards = fund.cases[fact["case"]].awards
-            return [("case_thanked", {})] if any(a.pledge.id == self.name and a.amount for a in awards) else []
+            return [("case_thanked", {})] if any(a.pledge.id == self.name and a.settled for a in awards) else []
         if fact.get("pledge") != self.name:
             return []
         data = {key: value for key, value in fact.items() if key not in _KEPT_BACK or key == "case"}

@@ -54,7 +54,7 @@ class Teller:
 
     def case(self, case: Case, events: list[Event], missed: Missed | None) -> Told:
         """A case: its story, and why it has no more."""
-        sums = {"asked": case.claim, **_three(case), "lacks": case.lacks}
+        sums = {"asked": case.claim, **_three(case), "lacks": _lacks(case)}
         told = self._told("case", case.id, sums, events)
         told.data |= {"status": case.status, "class": CLASSES[case.rank], "need": case.need, "outcome": case.outcome}
         told.head.insert(
@@ -269,7 +269,10 @@ class Teller:
     # ---- why not more --------------------------------------------------------------------------------------------------
 
     def _why_not(self, case: Case, missed: Missed | None, told: Told) -> list[str]:
-        if case.status != "open":
+        if case.status == "submitted":
+            missing = max(1, self.fund.policy.vouchers_required - case.vouchers)  # a lower bar opens it with the next
+            lines = [self.say("not_open_yet", missing=missing, amount=self._money(_lacks(case)))]
+        elif case.status != "open":
             lines = [self.say("not_open")]
         elif not case.lacks:
             lines = [self.say("lacks_nothing")]
@@ -339,6 +342,11 @@ def time_text(at: str) -> str:
     '2026-11-22 10:00'
     """
     return at[:16].replace("T", " ")
+
+
+def _lacks(case: Case) -> int:
+    """What it asks for and nobody has promised; unlike to the rule, to people a case that isn't open yet lacks all of it."""
+    return case.claim - case.promised if case.status == "submitted" else case.lacks
 
 
 def _three(case: Case) -> dict[str, int]:

@@ -152,7 +152,8 @@ def _matched(fund: Standing, happened: Happened) -> Iterator[_Word]:
         yield _to_donor(pledge, "matched", **fields, **(due if pledge.due_told else {}))
         if due and not pledge.due_told:
             pledge.due_told = True
-            yield _to_donor(pledge, "payment-due", promised=pledge.amount, **due)
+            face = {} if pledge.currency == fund.currency else {"face_promised": pledge.face}
+            yield _to_donor(pledge, "payment-due", promised=pledge.amount, **face, **due)
 
 
 def _matches(awards: list[tuple[Award, str]]) -> tuple[Match, ...]:
@@ -199,11 +200,15 @@ def _delivered(happened: Happened) -> Iterator[_Word]:
 
 
 def _thanks(happened: Happened) -> Iterator[_Word]:
-    """Thanks go once to each donor with money in the case, however many pledges it came from."""
+    """Thanks go once to each donor whose paid money is in the case, however many pledges it came from.
+
+    Thanks are for help that came. Who only promised has not helped yet, would take the thanks for a receipt, and may still withdraw.
+    """
     for case, thanks in happened.thanked:
         oldest: dict[str, Pledge] = {}
         for award in case.awards.values():
-            oldest.setdefault(award.pledge.donor, award.pledge)
+            if award.settled:
+                oldest.setdefault(award.pledge.donor, award.pledge)
         for pledge in oldest.values():
             yield _to_donor(pledge, "thanks", thanks=thanks, need=case.need)
 

@@ -16,13 +16,15 @@ EN: Final[dict[str, str]] = {
     "donor/matched": "Your pledge has found where it is needed: {places}.",
     "donor/matched-again": "Part of your pledge is no longer needed where it was, and goes on: {places}.",
     "donor/still-due": " {due} is matched and still to be paid.",
-    "donor/payment-due": "Your pledge of {promised} is needed now. Please pay {due} when you can.",
+    "donor/payment-due": "Of your pledge of {pledge}, {due} is needed now. Please pay it when you can.",
+    "donor/payment-due-whole": "Your pledge of {pledge} is needed now. Please pay {due} when you can.",
     "donor/settled": "Your payment has arrived: {settled} now stands behind what you promised. Thank you.",
     "donor/delivered": "Your help has arrived: {delivered} was handed over for care{for_need}.",
     "donor/thanks": "{thanks}",
     "donor/released": "{released} of your pledge is released. You need not pay it. Thank you for having offered it.",
     "donor/refunded": "{refunded} that you had paid was given back to you.",
     "case/opened": "The case {case} is open: {claim} is asked for {need}, {class_}. We will tell you as help comes.",
+    "case/opened-nothing": "The case {case} is open: {need}, {class_}. It asks for no money.",
     "case/progress": "{percent} % reached: {promised} of the {claim} for case {case} is promised ({need}). Paid so far: {settled}.",
     "case/progress-100": "All of the {claim} for case {case} is promised ({need}). Paid so far: {settled}.",
     "case/delivered": "{delivered} was handed over for case {case} ({need}).",
@@ -32,6 +34,7 @@ EN: Final[dict[str, str]] = {
     "place/many": "{place}, {cases} needs",
     "place/between": "; ",
     "for-need": " ({need})",
+    "money/both": "{face} ({home})",
     "need/treatment": "treatment", "need/admission": "a hospital stay", "need/medication": "medicine",
     "need/surgery": "surgery", "need/test": "a test", "need/vaccine": "a vaccination",
     "need/consultation": "seeing a doctor", "need/psychosocial": "care for the mind", "need/other": "care",
@@ -47,13 +50,15 @@ KO: Final[dict[str, str]] = {
     "donor/matched": "약정하신 마음이 필요한 곳을 찾았습니다: {places}.",
     "donor/matched-again": "약정하신 금액 일부가 원래 자리에서 더는 필요하지 않아 다른 곳으로 이어집니다: {places}.",
     "donor/still-due": " 이어졌으나 아직 내지 않으신 금액: {due}.",
-    "donor/payment-due": "약정하신 {promised} 중 일부 또는 전부가 지금 필요합니다. 가능하실 때 보내 주세요: {due}.",
+    "donor/payment-due": "약정하신 {pledge} 중 지금 필요한 금액: {due}. 가능하실 때 보내 주세요.",
+    "donor/payment-due-whole": "약정하신 금액이 지금 필요합니다: {pledge}. 가능하실 때 보내 주세요: {due}.",
     "donor/settled": "보내 주신 돈이 잘 도착해 약속이 지켜졌습니다: {settled}. 고맙습니다.",
     "donor/delivered": "보내 주신 도움이 전해졌습니다: {delivered}{for_need}.",
     "donor/thanks": "{thanks}",
     "donor/released": "약정에서 풀린 금액: {released}. 내지 않으셔도 됩니다. 마음을 내 주셔서 고맙습니다.",
     "donor/refunded": "내셨던 돈을 돌려드렸습니다: {refunded}.",
     "case/opened": "사례 {case} 모금이 시작되었습니다. {need}({class_}), 필요한 금액 {claim}. 도움이 모이는 대로 알려 드리겠습니다.",
+    "case/opened-nothing": "사례 {case} 접수가 끝나 열렸습니다. {need}({class_}), 요청하는 금액은 없습니다.",
     "case/progress": "사례 {case}({need}): {percent} % 도달. 필요한 {claim} 중 {promised} 약정됨. 들어온 돈: {settled}.",
     "case/progress-100": "사례 {case}({need}): 필요한 {claim} 모두 약정되었습니다. 지금까지 들어온 돈: {settled}.",
     "case/delivered": "사례 {case}({need}): {delivered} 전해졌습니다.",
@@ -63,6 +68,7 @@ KO: Final[dict[str, str]] = {
     "place/many": "{place} {cases}곳",
     "place/between": "; ",
     "for-need": " ({need})",
+    "money/both": "{face} ({home})",
     "need/treatment": "치료", "need/admission": "입원", "need/medication": "약", "need/surgery": "수술",
     "need/test": "검사", "need/vaccine": "예방접종", "need/consultation": "진료", "need/psychosocial": "마음 돌봄",
     "need/other": "돌봄",
@@ -78,13 +84,15 @@ ZH: Final[dict[str, str]] = {
     "donor/matched": "您的认捐已找到需要之处：{places}。",
     "donor/matched-again": "您的认捐有一部分在原处已不再需要，现转往：{places}。",
     "donor/still-due": "已匹配而尚未付款：{due}。",
-    "donor/payment-due": "您认捐的 {promised} 现在有人需要。请在方便时支付 {due}。",
+    "donor/payment-due": "您认捐的 {pledge} 中，现在有人需要 {due}。请在方便时支付。",
+    "donor/payment-due-whole": "您认捐的 {pledge} 现在有人需要。请在方便时支付 {due}。",
     "donor/settled": "您的款项已收到，{settled} 已兑现您的承诺。谢谢您。",
     "donor/delivered": "您的帮助已送达：{delivered} 已用于照护{for_need}。",
     "donor/thanks": "{thanks}",
     "donor/released": "您的认捐中有 {released} 已解除，无需支付。感谢您的心意。",
     "donor/refunded": "您已支付的 {refunded} 已退还给您。",
     "case/opened": "个案 {case} 已开始募集：{need}（{class_}），需要 {claim}。有进展时我们会告诉您。",
+    "case/opened-nothing": "个案 {case} 已开放：{need}（{class_}），不需要款项。",
     "case/progress": "个案 {case}（{need}）：已达 {percent} %，所需 {claim} 中已认捐 {promised}。目前已收到：{settled}。",
     "case/progress-100": "个案 {case}（{need}）：所需 {claim} 已全部认捐。目前已收到：{settled}。",
     "case/delivered": "个案 {case}（{need}）：已送达 {delivered}。",
@@ -94,6 +102,7 @@ ZH: Final[dict[str, str]] = {
     "place/many": "{place}，共 {cases} 处",
     "place/between": "；",
     "for-need": "（{need}）",
+    "money/both": "{face}（{home}）",
     "need/treatment": "治疗", "need/admission": "住院", "need/medication": "药品", "need/surgery": "手术",
     "need/test": "检测", "need/vaccine": "疫苗接种", "need/consultation": "看诊", "need/psychosocial": "心理关怀",
     "need/other": "照护",
@@ -130,10 +139,19 @@ def sentence(tidings: Tidings, language: Language) -> str:
 
 
 def _key(tidings: Tidings) -> str:
-    if tidings.role == "donor":
-        return "donor/matched-again" if tidings.again else f"donor/{tidings.kind}"
-    whole = tidings.kind == "progress" and tidings.percent == 100
-    return f"case/{tidings.kind}" + ("-100" if whole else "")
+    match tidings.role, tidings.kind:
+        case "donor", "matched" if tidings.again:
+            return "donor/matched-again"
+        case "donor", "payment-due" if _is_whole(tidings):
+            return "donor/payment-due-whole"
+        case "donor", kind:
+            return f"donor/{kind}"
+        case _, "progress" if tidings.percent == 100:
+            return "case/progress-100"
+        case _, "opened" if not tidings.claim:
+            return "case/opened-nothing"
+        case _, kind:
+            return f"case/{kind}"
 
 
 def _figures(tidings: Tidings, words: dict[str, str]) -> dict[str, str | int]:
@@ -150,9 +168,27 @@ def _figures(tidings: Tidings, words: dict[str, str]) -> dict[str, str | int]:
         "percent": tidings.percent or 0,
         "class_": words[f"class/{tidings.class_}"] if tidings.class_ else "",
         "due": _due(tidings),
+        "pledge": _pledge(tidings, words),
         "thanks": words.get(f"thanks/{tidings.thanks}", words["thanks/"]),
         "places": words["place/between"].join(_place(match, tidings.currency, words) for match in tidings.matches),
     }
+
+
+def _is_whole(tidings: Tidings) -> bool:
+    """Whether all of the pledge is due."""
+    if tidings.face_promised is not None:
+        return tidings.face_due == tidings.face_promised
+    return tidings.due == tidings.promised
+
+
+def _pledge(tidings: Tidings, words: dict[str, str]) -> str:
+    """The whole pledge: in the donor's own currency, and what the fund counts it as."""
+    if tidings.promised is None:
+        return ""
+    home = money(tidings.promised, tidings.currency)
+    if tidings.face_promised is None or tidings.face_currency is None:
+        return home
+    return words["money/both"].format(face=money(tidings.face_promised, tidings.face_currency), home=home)
 
 
 def _due(tidings: Tidings) -> str:

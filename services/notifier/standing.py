@@ -50,7 +50,9 @@ class Case:
         self.told = max(known, self.told_of.get(claim, 0))
 
     def level(self) -> int:
-        """The highest threshold that awarded money has reached, 0 below the first."""
+        """The highest threshold that awarded money has reached, 0 below the first; of nothing no part is ever reached."""
+        if not self.claim:
+            return 0
         return next((percent for percent in THRESHOLDS if self.awarded * 100 >= percent * self.claim), 0)
 
 

@@ -77,6 +77,33 @@ def test_a_designated_pledge_says_that_the_donor_chose(told: Told) -> None:
     assert "no other claim was looked at" in sentences(ask(told, "award", "p-9/1"))
 
 
+@pytest.mark.parametrize(("required", "missing"), [(3, 2), (1, 1)])
+def test_a_case_that_is_not_open_yet_says_so_and_what_it_lacks(required: int, missing: int) -> None:
+    told = Told()
+    told("fund.configured", currency="CNY", vouchers_required=3)
+    told.case("c-1", 100_000)
+    told("case.vouched", case="c-1", voucher="v-1")
+    if required != 3:
+        told("fund.configured", currency="CNY", vouchers_required=required)  # opens nothing by itself
+    found = ask(told, "case", "c-1")
+    assert (found.data["status"], found.data["figures"]["asked"], found.data["figures"]["lacks"]) == (
+        "submitted", 100_000, 100_000,
+    )  # fmt: skip
+    assert f"It isn't open yet: 1 of {required} vouchers." in sentences(found)
+    assert f"Vouchers it still needs: {missing}. Money it still lacks: CNY 1,000.00." in sentences(found)
+
+
+@pytest.mark.parametrize(("paid", "thanked"), [(0, False), (1_000, True)])
+def test_thanks_are_part_of_a_pledges_story_once_money_of_it_is_paid(paid: int, thanked: bool) -> None:
+    told = Told()
+    told.case("c-1", 10_000)
+    told.pledge("p-1", 5_000)
+    if paid:
+        told.pay("p-1", paid)
+    told("case.thanked", case="c-1", thanks="thank-you")
+    assert ("case_thanked" in events(ask(told, "pledge", "p-1"))) is thanked
+
+
 @pytest.mark.parametrize(
     ("end", "reason", "released"),
     [(("pledge.withdrawn", {"pledge": "p-1"}), "withdrawn", "withdrawn"),

@@ -273,6 +273,24 @@ def test_due_in_another_currency_is_rounded_up_to_what_pays_it(ledger: Ledger) -
     ]
 
 
+def test_what_is_due_in_another_currency_comes_with_the_whole_pledge_in_it(ledger: Ledger) -> None:
+    foreign = {**pledge("p-1", 710), "face": 100, "currency": "USD", "rate": "7.1"}
+    _, due, *_ = ledger.say(foreign, awarded("p-1/1", "c-1", 690))
+    assert (due.promised, due.due, due.face_promised, due.face_due, due.face_currency) == (710, 690, 100, 98, "USD")
+
+
+def test_a_case_that_asks_for_nothing_opens_and_makes_no_progress() -> None:
+    ledger = Ledger()
+    assert ledger.told(case("c-1", goal=0), opened("c-1", 0), fact("case_funded", case="c-1", claim=0)) == [
+        "b-1 opened"
+    ]
+    raised = fact("case_amended", case="c-1", claim=1000, **{"class": "asap"}, goal=1000)
+    assert ledger.told(raised) == []
+    assert ledger.told(pledge("p-1", 250), awarded("p-1/1", "c-1", 250))[-1] == (
+        "b-1 progress 25% promised=250 settled=0 delivered=0"
+    )
+
+
 def test_settled_tells_one_sum_and_not_what_only_moved(ledger: Ledger) -> None:
     ledger.say(pledge("p-1", 300), awarded("p-1/1", "c-1", 200), awarded("p-1/2", "c-2", 100))
     assert ledger.told(paid("p-1", 250), settled("p-1/1", 200), settled("p-1/2", 50)) == ["d-1 settled settled=250"]
@@ -313,9 +331,13 @@ def test_thanks_reach_each_donor_once_also_after_the_end_and_nobody_who_left(led
     for name, donor in (("p-1", "d-1"), ("p-2", "d-1"), ("p-3", "d-2"), ("p-4", "d-3")):
         ledger.say(pledge(name, 100, donor), awarded(f"{name}/1", "c-1", 100))
     ledger.say(fact("pledge_withdrawn", pledge="p-4"), voided("p-4/1", 100), fact("released", pledge="p-4", amount=100))
+    assert ledger.say(thanked("c-1")) == []  # nobody has paid yet: nobody has helped yet
+    for name in ("p-2", "p-3"):
+        ledger.say(paid(name, 100), settled(f"{name}/1", 100))
+    ledger.say(delivered("c-1", 100))
     told = ledger.say(thanked("c-1"))
     assert [(one.to, one.pledge, one.thanks, one.need) for one in told] == [
-        ("d-1", "p-1", "thank-you", "medication"),
+        ("d-1", "p-2", "thank-you", "medication"),  # p-1 is older, and unpaid
         ("d-2", "p-3", "thank-you", "medication"),
     ]
 

@@ -85,8 +85,33 @@ def test_every_notice_is_one_whole_line(language: Language, key: str) -> None:
             "urgent, the one helped least so far. CNY 50.00 is matched and still to be paid.",
         ),
         (
-            tidings("donor/payment-due", face_due=9616, face_currency="KRW"),
-            "Your pledge of CNY 100.00 is needed now. Please pay KRW 9,616 when you can.",
+            tidings("donor/payment-due"),
+            "Of your pledge of CNY 100.00, CNY 50.00 is needed now. Please pay it when you can.",
+        ),
+        (
+            tidings("donor/payment-due", due=10_000),
+            "Your pledge of CNY 100.00 is needed now. Please pay CNY 100.00 when you can.",
+        ),
+        (
+            tidings(
+                "donor/payment-due",
+                promised=71_000,
+                face_promised=10_000,
+                due=68_984,
+                face_due=9716,
+                face_currency="USD",
+            ),
+            "Of your pledge of USD 100.00 (CNY 710.00), USD 97.16 is needed now. Please pay it when you can.",
+        ),
+        (
+            tidings(
+                "donor/payment-due", promised=9999, face_promised=19_231, due=9999, face_due=19_231, face_currency="KRW"
+            ),
+            "Your pledge of KRW 19,231 (CNY 99.99) is needed now. Please pay KRW 19,231 when you can.",
+        ),
+        (
+            tidings("case/opened", claim=0),
+            "The case c-1 is open: a hospital stay, at once. It asks for no money.",
         ),
         (
             tidings("case/progress", percent=100),
