@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -41,6 +42,7 @@ def status(
     """Show Kafka, topics, how far the matcher is, and each fund's figures: asked, promised, settled, delivered, each by itself.
 
     For operators: figures are shown however few people they are about. With --public, those about fewer than five are withheld.
+    Dead letters, records that could not be read, are counted and change no exit status.
     Exit status 1 if a topic is missing or differs, if commands wait and no matcher runs, or if the ledger does not hold.
     """
     from services.cli.reading import shown_on
@@ -51,15 +53,40 @@ def status(
     with shown_on(as_json) as progress:
         bootstrap = options.bootstrap_of(settings)
         found = asyncio.run(survey(bootstrap, settings.partitions, settings.replication, progress))
+        dead = {} if public else asyncio.run(_dead_letters(bootstrap))
     if as_json:
-        print(json.dumps(_as_dict(found, public), ensure_ascii=False))
+        print(json.dumps(_as_dict(found, dead, public), ensure_ascii=False))
     else:
-        _print(found, public)
+        _print(found, dead, public)
     if found.findings:
         raise typer.Exit(1)
 
 
-def _as_dict(found: "Survey", public: bool) -> dict[str, Any]:
+async def _dead_letters(bootstrap: str) -> dict[int, int]:
+    """How many dead letters lie in each partition that has some; none if the topic is missing, which the survey tells.
+
+    Offsets count the markers of the matcher's transactions as well; so records are counted, unless there are very many.
+    """
+    from services.bus.reading import TopicReader
+    from services.bus.topics import DEADLETTERS
+    from services.errors import TopicsMismatch
+
+    try:
+        async with TopicReader(bootstrap) as reader:
+            extents = await reader.extents(DEADLETTERS)
+            spans = {number: extent.end - extent.begin for number, extent in extents.items()}
+            if sum(spans.values()) > _COUNTED_ONE_BY_ONE:
+                return {number: span for number, span in spans.items() if span}
+            return dict(sorted(Counter([record.partition async for record in reader.records(DEADLETTERS)]).items()))
+    except TopicsMismatch:
+        return {}
+
+
+_COUNTED_ONE_BY_ONE = 10_000
+"""More offsets than these are taken for as many dead letters."""
+
+
+def _as_dict(found: "Survey", dead: dict[int, int], public: bool) -> dict[str, Any]:
     from services.console.figures import FEWEST, for_everyone, for_operators
 
     if public:
@@ -71,13 +98,14 @@ def _as_dict(found: "Survey", public: bool) -> dict[str, Any]:
         "topics": {report.topic.name: report.state.value for report in found.topics},
         "matchers": found.matchers,
         "partitions": [asdict(partition) for partition in found.partitions],
+        "dead_letters": {"total": sum(dead.values()), "partitions": dead},
         "funds": [for_operators(figures) for figures in found.funds],
         "findings": found.findings,
         "ok": not found.findings,
     }
 
 
-def _print(found: "Survey", public: bool) -> None:
+def _print(found: "Survey", dead: dict[int, int], public: bool) -> None:
     from rich.console import Console
 
     from services.console.figures import FEWEST, for_everyone, for_operators
@@ -100,8 +128,23 @@ def _print(found: "Survey", public: bool) -> None:
     )
     for finding in found.findings:
         console.print(f"[bold red]✗[/] {finding}", highlight=False)
+    if dead:
+        _print_dead_letters(console, dead)
     if not found.findings:
-        console.print("[bold green]✓[/] Every topic is there, the ledger holds, and nothing waits unseen.")
+        rest = "" if dead else ", and no record lies in dead letters"
+        console.print(f"[bold green]✓[/] Every topic is there, the ledger holds, no command waits unseen{rest}.")
+
+
+def _print_dead_letters(console: "Console", dead: dict[int, int]) -> None:
+    from services.bus.topics import DEADLETTERS
+
+    number, places = sum(dead.values()), ", ".join(map(str, dead))
+    told = "1 record could not be read and lies" if number == 1 else f"{number:,} records could not be read and lie"
+    console.print(
+        f"[bold yellow]![/] [bold]Dead letters[/] {told} in {DEADLETTERS} (partition {places}). Their headers "
+        "__streams.errors.exception, .message, .topic, .partition and .offset say why, and where the original is.",
+        highlight=False,
+    )
 
 
 def _print_cluster(console: "Console", found: "Survey") -> None:

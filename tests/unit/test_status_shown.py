@@ -1,11 +1,12 @@
-"""How `status` shows money: whole, at any width."""
+"""How `status` shows money, whole at any width; and what could not be read."""
 
 import io
 
 import pytest
 from rich.console import Console
 
-from services.cli.status import _print_funds
+from services.cli.status import _as_dict, _print, _print_funds
+from services.console.survey import Survey
 
 FUNDS = [
     {"fund": name, "currency": currency, "open": 1, "funded": 2, "closed": None, "asked": 10**14, "promised": 1_234_567,
@@ -32,3 +33,19 @@ def test_money_is_never_cut(width: int) -> None:
 def test_where_there_is_room_a_fund_is_a_line_else_a_block() -> None:
     assert len(page(300).splitlines()) == 1 + len(FUNDS)
     assert "  asked       CNY 1,000,000,000,000.00" in page(80)
+
+
+SOUND = Survey("k1:9092", [])
+
+
+@pytest.mark.parametrize(("dead", "told"), [({}, None), ({2: 1}, "1 record could"), ({0: 6, 3: 8}, "14 records could")])
+def test_dead_letters_are_counted_and_it_is_said_where_they_lie(
+    dead: dict[int, int], told: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _print(SOUND, dead, public=False)
+    shown = capsys.readouterr().out
+    assert ("no record lies in dead letters" in shown) == (not dead)
+    assert ("pumasi.deadletters.v1" in shown) == bool(dead)
+    assert told is None or told in shown
+    assert _as_dict(SOUND, dead, public=False)["dead_letters"] == {"total": sum(dead.values()), "partitions": dead}
+    assert "dead_letters" not in _as_dict(SOUND, dead, public=True)
