@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from typing import TYPE_CHECKING
 
 import typer
@@ -34,7 +35,8 @@ def kafka(
     """Run a real Apache Kafka 4.3.1 broker on this machine, with Pumasi's topics, until Ctrl-C or SIGTERM.
 
     The first start downloads Kafka (44 MB) and formats the data directory; later ones find everything as it was, on any port.
-    Other commands given the same --data find the broker by themselves; any other Kafka client may use it too.
+    A broker that dies is started again on its port. Other commands given the same --data find it by themselves; so may any Kafka
+    client that is given its address.
     """
     from services.settings import load
 
@@ -43,7 +45,7 @@ def kafka(
 
 async def _run(settings: "Settings", as_json: bool) -> None:
     from services.bus import topics
-    from services.bus.kafka import EmbeddedKafka
+    from services.bus.kafka import EmbeddedKafka, keep_up
     from services.cli.progress import BrokerProgress
 
     stopping = stop_on_signals()
@@ -58,10 +60,12 @@ async def _run(settings: "Settings", as_json: bool) -> None:
     try:
         await started
         _say_ready(broker.bootstrap, settings, as_json)
-        ended = asyncio.create_task(broker.wait())
+        ended = asyncio.create_task(keep_up(broker, lambda line: print(line, file=sys.stderr, flush=True)))
         done, _ = await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if ended in done:
             await ended  # raises what happened
+        ended.cancel()
+        await asyncio.gather(ended, return_exceptions=True)
     finally:
         await broker.stop()
     if not as_json:

@@ -126,9 +126,13 @@ class _Screen:
             print(json.dumps(fields if event == "ready" else {"event": event, **fields}), flush=True)
 
     def _text(self, event: str, fields: dict[str, Any]) -> None:
-        line = _LINES[event](**fields) if event in _LINES else None
-        if line:
+        if line := sentence(event, fields):
             print(line, file=sys.stderr, flush=True)
+
+
+def sentence(event: str, fields: dict[str, Any]) -> str | None:
+    """An event of a matcher in words; None for one that needs none."""
+    return _LINES[event](**fields) if event in _LINES else None
 
 
 def _plural(number: int, what: str) -> str:

@@ -1,4 +1,4 @@
-"""How a start of the embedded broker looks: a bar on a terminal, a few lines in a log. All on standard error."""
+"""How a start of the broker, and of the services on it, looks: a bar on a terminal, a few lines in a log; on standard error."""
 
 import sys
 import threading
@@ -13,14 +13,21 @@ if TYPE_CHECKING:
 _STAGES = {
     "download": "Looking for Apache Kafka 4.3.1",
     "format": "Formatting the data directory (once)",
-    "start": "Starting the broker",
+    "start": "Starting the Kafka broker",
+    "topics": "Waiting for the topics",
+    "services": "Waiting for notifier, matcher and intake to be ready",
+    "partitions": "Waiting until the matchers together hold all partitions",
 }
+_SHORT = {"download", "topics", "partitions"}  # over in no time as a rule: not worth a line in a log
 _DOWNLOAD_MB = 44
 _QUARTERS = 4
 
 
 class BrokerProgress:
-    """A watcher for `EmbeddedKafka`; use as a context manager around start(). `quiet` shows nothing at all."""
+    """A watcher for `EmbeddedKafka`; use as a context manager around start(). `quiet` shows nothing at all.
+
+    Lines that are printed meanwhile belong on `console`: it puts them above the bar.
+    """
 
     def __init__(self, quiet: bool = False) -> None:
         self.console = Console(stderr=True, quiet=quiet)
@@ -47,7 +54,7 @@ class BrokerProgress:
             return
         if self._bars:
             self._bars.update(self._task, description=_STAGES[name], total=None)
-        elif name != "download":
+        elif name not in _SHORT:
             self.console.print(f"{_STAGES[name]} …")
 
     def download(self, fetched: int, total: int, received: int) -> None:

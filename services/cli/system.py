@@ -2,42 +2,62 @@
 
 `pumasi up` and `pumasi demo` run the same system; they differ in who listens and for how long. Services are stopped before the broker,
 and those at the front first: the doors close, what came in is matched and told, then Kafka stops.
+
+The broker is kept like the services, from the moment it first answers: if it dies it is started again at its address, also while the
+services are still being started, and they ride it out. If it can't be had back, everything ends: no service outlives its own broker,
+so none can join the next that answers at that address.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, TypeVar
 
 from services.bus import topics
-from services.bus.kafka import EmbeddedKafka, Watcher
+from services.bus.kafka import EmbeddedKafka, Watcher, keep_up
+from services.bus.kafka.ports import refuse_if_taken
+from services.cli.holdings import Holdings
 from services.cli.processes import Listener, Service, Supervisor
+from services.errors import KafkaUnreachable
 from services.settings import Settings
+
+T = TypeVar("T")
+TOPICS_PATIENCE_S: Final = 120.0
+TOPICS_PAUSE_S: Final = 0.2
+HELD_WITHIN_S: Final = 30.0
 
 
 @dataclass(frozen=True)
 class System:
-    """What runs: where Kafka and the HTTP door answer, and who keeps the services. `broker` is None on a cluster of one's own."""
+    """What runs: where Kafka and the HTTP door answer, and who keeps the services and the broker.
+
+    `broker` and `keeping` are None on a cluster of one's own.
+    """
 
     kafka: str
     http: str
     supervisor: Supervisor
     broker: EmbeddedKafka | None
+    keeping: "asyncio.Task[None] | None"
 
     async def wait(self) -> None:
-        """Return never; raise BrokerFailed or ServiceFailed when something can't be kept running."""
-        watched = [asyncio.create_task(self.supervisor.wait())]
-        if self.broker is not None:
-            watched.append(asyncio.create_task(self.broker.wait()))
-        try:
-            done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                await task
-        finally:
-            for task in watched:
-                task.cancel()
-            await asyncio.gather(*watched, return_exceptions=True)
+        """Return never; raise BrokerError or ServiceFailed when something can't be kept running."""
+        await _while_kept(self.keeping, self.supervisor.wait())
+
+
+async def _while_kept(keeping: "asyncio.Task[None] | None", work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`; or, if the broker can't be kept running meanwhile, what `keeping` raises."""
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.wait({task, keeping} if keeping else {task}, return_when=asyncio.FIRST_COMPLETED)
+        if keeping is not None and keeping.done():
+            await keeping
+        return await task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 @asynccontextmanager
@@ -59,21 +79,62 @@ async def whole_system(
         environment: settings for the services, over this process's own environment.
 
     Raises:
-        BrokerError, KafkaUnreachable, TopicsMismatch, ServiceFailed: what could not be had; nothing runs then.
+        BrokerError, KafkaUnreachable, TopicsMismatch, ServiceFailed: what could not be had; nothing runs then. PortTaken
+            also if `http_port` was asked for and has a listener: nothing was made then.
     """
-    broker = None
+    if settings.http_port_asked:  # before anything is made or started for nothing
+        refuse_if_taken(settings.http_port_asked, "--http-port", settings.http_host)
+    broker, keeping = None, None
     if settings.kafka is None:
         broker = EmbeddedKafka(settings.data, settings.kafka_port_asked, heap_mb=settings.heap_mb, watcher=watcher)
-    supervisor = Supervisor(listener)
+    holdings = Holdings(listener, settings.partitions)
+    supervisor = Supervisor(holdings)
     try:
         kafka = settings.kafka or await broker.start()
-        await topics.ensure(kafka, settings.partitions, settings.replication)
-        ready = await supervisor.start(_services(settings, kafka, matchers, environment or {}))
-        yield System(kafka, ready[-1]["http"], supervisor, broker)
+        if broker is not None:
+            keeping = asyncio.create_task(keep_up(broker, lambda line: listener.said("kafka", line)))
+        watcher.stage("topics")
+        await _while_kept(keeping, _ensure_topics(kafka, settings, TOPICS_PATIENCE_S if broker else 0.0))
+        watcher.stage("services")
+        ready = await _while_kept(keeping, supervisor.start(_services(settings, kafka, matchers, environment or {})))
+        if broker is not None:  # on a cluster of one's own, matchers elsewhere may hold their share
+            watcher.stage("partitions")
+            await _while_kept(keeping, _until_all_held(holdings, supervisor))
+        yield System(kafka, ready[-1]["http"], supervisor, broker, keeping)
     finally:
         await supervisor.stop()
+        if keeping is not None:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
         if broker is not None:
             await broker.stop()
+
+
+async def _ensure_topics(kafka: str, settings: Settings, patience_s: float) -> None:
+    """`topics.ensure`; again, for so many seconds, if no broker answers: one that died just then is being started again."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            await topics.ensure(kafka, settings.partitions, settings.replication)
+            return
+        except KafkaUnreachable:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(TOPICS_PAUSE_S)
+
+
+async def _until_all_held(holdings: Holdings, supervisor: Supervisor) -> None:
+    """Return once every partition has a matcher that has rebuilt it, or after 30 s: a matcher that isn't ours may have joined the
+    group. Raises ServiceFailed."""
+    held, lost = asyncio.create_task(holdings.complete.wait()), asyncio.create_task(supervisor.wait())
+    try:
+        await asyncio.wait({held, lost}, timeout=HELD_WITHIN_S, return_when=asyncio.FIRST_COMPLETED)
+        if lost.done():
+            await lost
+    finally:
+        held.cancel()
+        lost.cancel()
+        await asyncio.gather(held, lost, return_exceptions=True)
 
 
 def _services(settings: Settings, kafka: str, matchers: int, environment: Mapping[str, str]) -> list[Service]:

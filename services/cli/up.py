@@ -42,7 +42,7 @@ def up(
 ) -> None:
     """Run everything: Kafka, topics, intake, matcher, notifier, until Ctrl-C or SIGTERM.
 
-    A service that dies is started again and goes on where the ledger stands. With PUMASI_KAFKA set no broker is started. Nothing is
+    A service or broker that dies is started again and goes on where it stood. With PUMASI_KAFKA set no broker is started. Nothing is
     left running at the end, even after a kill -9.
     """
     from services.settings import load
@@ -70,11 +70,13 @@ async def _run(settings: "Settings", matchers: int, as_json: bool) -> None:
 
 
 async def _keep_up(settings: "Settings", matchers: int, progress: Any, as_json: bool) -> None:
+    from services.cli.log import Log
     from services.cli.system import whole_system
 
     with ExitStack() as bars:
         bars.enter_context(progress)
-        async with whole_system(settings, progress, Log(as_json), matchers=matchers) as system:
+        log = Log(notices=False) if as_json else Log(progress.console)
+        async with whole_system(settings, progress, log, matchers=matchers) as system:
             bars.close()
             _say_ready(system, settings, as_json)
             await system.wait()
@@ -106,36 +108,3 @@ _TRY = """From another shell: open a fund (cases and pledges go the same way), s
   ./run audit{where}
 
 Ctrl-C stops everything."""
-
-
-class Log:
-    """What the services say, one line each on standard error, with the service's name in its colour."""
-
-    COLOURS = ("cyan", "magenta", "yellow", "green", "blue")
-
-    def __init__(self, as_json: bool) -> None:
-        from rich.console import Console
-
-        self.console = Console(stderr=True, soft_wrap=True, highlight=False)
-        self.as_json = as_json
-        self._colours: dict[str, str] = {}
-
-    def said(self, service: str, line: str) -> None:
-        self._print(service, line)
-
-    def event(self, service: str, event: dict[str, Any]) -> None:
-        if not self.as_json:
-            self._print(service, " ".join(f"{name}={_short(value)}" for name, value in event.items()))
-
-    def ended(self, service: str, status: int, pause_s: float) -> None:
-        self._print(service, f"ended with status {status}; started again in {pause_s:g} s", "bold red")
-
-    def _print(self, service: str, line: str, style: str = "") -> None:
-        from rich.text import Text
-
-        colour = self._colours.setdefault(service, self.COLOURS[len(self._colours) % len(self.COLOURS)])
-        self.console.print(Text.assemble((f"{service:<9} │ ", colour), (line, style)))
-
-
-def _short(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

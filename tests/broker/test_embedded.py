@@ -16,8 +16,9 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from services.bus import topics
-from services.bus.kafka import EmbeddedKafka, running_broker
-from services.errors import DataDirForeign, DataDirLocked, PortTaken
+from services.bus.kafka import EmbeddedKafka, keep_up, running_broker
+from services.bus.kafka.ports import Reservation
+from services.errors import BrokerFailed, DataDirForeign, DataDirLocked, PortTaken
 
 NewKafka = Callable[..., EmbeddedKafka]
 DEADLINE_S = 60
@@ -107,10 +108,77 @@ async def test_what_was_acknowledged_survives_kill_9_of_the_broker(new_kafka: Ne
 
 async def test_a_broker_that_ends_by_itself_is_told(fresh_kafka: EmbeddedKafka) -> None:
     os.kill(fresh_kafka.pid, signal.SIGKILL)
-    with pytest.raises(Exception, match="ended by itself") as told:
+    with pytest.raises(BrokerFailed, match="ended by itself, by SIGKILL") as told:
         async with asyncio.timeout(DEADLINE_S):
             await fresh_kafka.wait()
-    assert told.value.code == "broker_failed"
+    assert "INFO" not in told.value.message
+
+
+async def test_a_broker_that_is_kept_comes_back_at_its_address_with_all_it_had(new_kafka: NewKafka) -> None:
+    broker, told = new_kafka(), []
+    before = await broker.start()
+    await topics.ensure(before)
+    await put(before, [b"one"])
+    keeping = asyncio.create_task(keep_up(broker, told.append))
+    try:
+        killed = broker.pid
+        os.kill(killed, signal.SIGKILL)
+        await until(lambda: len(told) == 2, "it is back")
+        assert "SIGKILL" in told[0]
+        assert (broker.bootstrap, broker.pid != killed) == (before, True)
+        assert running_broker(broker.data).pid == broker.pid
+        assert await get(before, 1) == [b"one"]
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+
+
+async def test_a_broker_whose_port_another_program_took_is_given_up_in_the_end(fresh_kafka: EmbeddedKafka) -> None:
+    os.kill(fresh_kafka.pid, signal.SIGKILL)
+    await until(lambda: not fresh_kafka.running, "it has ended")
+    told = []
+    with (
+        socket.create_server(("127.0.0.1", fresh_kafka.port)),
+        pytest.raises(PortTaken, match=r"taken by .*3 times in a row"),
+    ):
+        await asyncio.wait_for(keep_up(fresh_kafka, told.append, failures_in_a_row=3), DEADLINE_S)
+    assert len(told) == 2
+    await fresh_kafka.stop()
+    assert running_broker(fresh_kafka.data) is None
+
+
+async def test_no_other_pumasi_gets_the_port_of_a_broker_that_is_just_restarting(
+    new_kafka: NewKafka, tmp_path: Path
+) -> None:
+    port = 0
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    holder = Reservation()
+    holder.take(port)
+    other = new_kafka(tmp_path / "other", port)
+    with pytest.raises(PortTaken):
+        await other.start()
+    assert not other.running
+    holder.release()
+    assert await other.start() == f"127.0.0.1:{port}"
+
+
+async def test_a_data_directory_that_is_a_file_is_a_plain_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-P",
+        "-m",
+        "services.cli",
+        "up",
+        "--data",
+        str(tmp_path / "file"),
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, errors = await asyncio.wait_for(process.communicate(), DEADLINE_S)
+    assert process.returncode == 1
+    assert b"can't be used as a data directory" in errors
+    assert b"Traceback" not in errors
 
 
 async def test_kill_9_of_the_parent_leaves_no_jvm(data_dir: Path) -> None:

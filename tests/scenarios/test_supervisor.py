@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -15,8 +16,10 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from aiokafka import AIOKafkaConsumer
 
-from services.bus.kafka import EmbeddedKafka
+from services.bus import topics
+from services.bus.kafka import EmbeddedKafka, running_broker
 from services.cli.processes import Service, Supervisor
 from services.errors import ServiceFailed
 
@@ -107,20 +110,27 @@ async def test_a_stop_ends_guard_and_service(topics_reset: EmbeddedKafka, superv
 
 
 @asynccontextmanager
-async def up(data: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, dict[str, str]]]:
-    """`pumasi up --json` as a process of its own, once its line has come."""
+async def starting(data: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`pumasi up --json` as a process of its own, from its first moment."""
     process = await asyncio.create_subprocess_exec(
         *PUMASI, "up", "--json", "--data", str(data), "--kafka-port", "0", "--http-port", "0",
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
-        line = await asyncio.wait_for(process.stdout.readline(), DEADLINE_S)
-        assert line, (await process.stderr.read()).decode()
-        yield process, json.loads(line)
+        yield process
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
         await process.communicate()
+
+
+@asynccontextmanager
+async def up(data: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, dict[str, str]]]:
+    """`pumasi up --json` once its line has come."""
+    async with starting(data) as process:
+        line = await asyncio.wait_for(process.stdout.readline(), DEADLINE_S)
+        assert line, (await process.stderr.read()).decode()
+        yield process, json.loads(line)
 
 
 @pytest.mark.broker
@@ -156,6 +166,72 @@ async def test_up_takes_submissions_keeps_its_door_and_stops_at_once(data_dir: P
 def _is_service(process: psutil.Process, name: str) -> bool:
     command = process.cmdline()
     return "services.cli" in command and name in command and "guard.py" not in " ".join(command)
+
+
+def jvm_of(data: Path) -> int:
+    running = running_broker(data)
+    assert running is not None
+    return running.pid
+
+
+def event(fund: str) -> dict[str, Any]:
+    data = {"fund": fund, "currency": "CNY"}
+    return {"specversion": "1.0", "id": fund, "source": "/test", "type": "pumasi.fund.configured", "data": data}
+
+
+async def applied(bootstrap: str, funds: set[str]) -> None:
+    """Return once the ledger (read_committed) has an entry of each fund."""
+    consumer = AIOKafkaConsumer(
+        topics.LEDGER, bootstrap_servers=bootstrap, isolation_level="read_committed", auto_offset_reset="earliest"
+    )
+    await consumer.start()
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            while funds:
+                funds = funds - {json.loads((await consumer.getone()).value)["fund"]}
+    finally:
+        await consumer.stop()
+
+
+@pytest.mark.broker
+async def test_up_survives_kill_9_of_its_broker_and_goes_on_at_the_same_addresses(data_dir: Path) -> None:
+    headers = {"content-type": "application/cloudevents+json"}
+    async with up(data_dir) as (_, line), httpx.AsyncClient(base_url=line["http"], trust_env=False) as client:
+        assert (await client.post("/v1/events", json=event("before"), headers=headers)).status_code == 202
+        killed = jvm_of(data_dir)
+        os.kill(killed, signal.SIGKILL)
+        await until(lambda: jvm_of(data_dir) != killed, "a new broker is there")
+        deadline = time.monotonic() + DEADLINE_S
+        while (await client.post("/v1/events", json=event("after"), headers=headers)).status_code != 202:
+            assert time.monotonic() < deadline, "intake takes submissions again"
+            await asyncio.sleep(0.1)
+        await applied(line["kafka"], {"before", "after"})
+
+
+@pytest.mark.broker
+async def test_a_broker_killed_while_the_services_start_comes_back_and_up_is_ready(data_dir: Path) -> None:
+    async with starting(data_dir) as process:
+        await until(lambda: running_broker(data_dir) is not None, "the broker answers")
+        killed = jvm_of(data_dir)
+        os.kill(killed, signal.SIGKILL)
+        line = json.loads(await asyncio.wait_for(process.stdout.readline(), DEADLINE_S))
+        assert jvm_of(data_dir) != killed
+        assert line["kafka"] == running_broker(data_dir).bootstrap
+
+
+@pytest.mark.broker
+async def test_an_http_port_that_is_taken_is_told_before_anything_is_made(data_dir: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1]
+        process = await asyncio.create_subprocess_exec(
+            *PUMASI, "up", "--json", "--data", str(data_dir), "--http-port", str(port), stderr=asyncio.subprocess.PIPE
+        )
+        _, errors = await asyncio.wait_for(process.communicate(), DEADLINE_S)
+    told = json.loads(errors)
+    assert (process.returncode, told["code"]) == (1, "port_taken")
+    assert f"(process {os.getpid()})" in told["message"]
+    assert "--http-port" in told["hint"]
+    assert not list(data_dir.iterdir())
 
 
 @pytest.mark.broker

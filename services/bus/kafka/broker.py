@@ -3,21 +3,20 @@
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Protocol, Self
 
-import psutil
-
 from services.bus.kafka.config import HOST, jvm_options, log4j2_properties, server_properties
 from services.bus.kafka.directory import DirectoryLock, claim, write_atomically
 from services.bus.kafka.jars import ensure_jars
 from services.bus.kafka.java import find_java
+from services.bus.kafka.ports import Reservation, free_port, is_free, is_reserved, port_taken, refuse_if_taken
 from services.errors import BrokerFailed, DataDirForeign, PortTaken
 
 DEFAULT_PORT = 9092
@@ -26,6 +25,7 @@ STOP_GRACE_S = 30.0
 PORT_TRIES = 3
 POLL_S = 0.05
 GUARD = Path(__file__).with_name("guard.py")
+_COMPLAINT = re.compile(r"\b(ERROR|FATAL|OutOfMemoryError|Exception)\b|\[error\]")
 
 
 class Watcher(Protocol):
@@ -65,7 +65,10 @@ class EmbeddedKafka:
         self.bootstrap = ""
         self.pid = 0
         self.cluster = ""
+        self._classpath = ""
+        self._logs_from: dict[Path, int] = {}  # log → its length when the JVM began: what is before is of another life
         self._lock = DirectoryLock(self.data)
+        self._reservation = Reservation()
         self._guard: subprocess.Popen[bytes] | None = None
         self._lifeline = -1
         self._abandoned = False
@@ -82,29 +85,42 @@ class EmbeddedKafka:
         self.cluster = await asyncio.to_thread(claim, self.data)
         await asyncio.to_thread(self._lock.acquire)
         try:
-            classpath = await self._prepared()
-            await self._start_on_some_port(classpath)
+            self._classpath = await self._prepared()
+            await self._start_on_some_port()
         except BaseException:
             await self.kill()
             raise
-        write_atomically(
-            self.data / "broker.json", {"bootstrap": self.bootstrap, "pid": self.pid, "cluster": self.cluster}
-        )
+        self._say_where()
         self.watcher.stage("ready")
         return self.bootstrap
 
+    async def restart(self) -> None:
+        """Bring a broker that ended back, on its port and directory; what it had acknowledged is there.
+
+        Raises BrokerFailed, or PortTaken if something else got the port meanwhile; it may be tried again then.
+        """
+        await self._reap(10, keep=True)
+        try:
+            refuse_if_taken(self.port, "--kafka-port")
+            self._spawn(self.port)
+            await self._until_it_answers()
+        except BaseException:
+            self._kill_jvm()
+            await self._reap(10, keep=True)
+            raise
+        self._say_where()
+
     async def stop(self) -> None:
         """End the broker cleanly (SIGTERM, after 30 s SIGKILL). Safe to repeat, and after it ended by itself."""
+        if self._lock.fd < 0:  # never started, or stopped already: nothing here is ours
+            return
         (self.data / "broker.json").unlink(missing_ok=True)
         self._close_lifeline()  # the guard takes it from here
         await self._reap(STOP_GRACE_S + 10)
 
     async def kill(self) -> None:
         """kill -9 of the JVM, as a crash: nothing is flushed, nothing said. For tests, and after a failed start."""
-        if self.pid:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
-        self._close_lifeline()
+        self._kill_jvm()
         await self._reap(10)
 
     async def wait(self) -> None:
@@ -112,7 +128,12 @@ class EmbeddedKafka:
         while self.running:
             await asyncio.sleep(0.2)
         if self._guard is not None and self._lifeline >= 0:
-            raise self._failed("the Kafka broker ended by itself")
+            raise self._failed(f"the Kafka broker ended by itself, {_how_it_ended(self._guard.returncode)}")
+
+    @property
+    def port(self) -> int:
+        """The TCP port it answers on; 0 before the first start."""
+        return int(self.bootstrap.rpartition(":")[2] or 0)
 
     @property
     def running(self) -> bool:
@@ -183,32 +204,35 @@ class EmbeddedKafka:
                 hint="Name the directory it came from, or a new one, with --data DIR.",
             )
 
-    async def _start_on_some_port(self, classpath: str) -> None:
+    async def _start_on_some_port(self) -> None:
         """A port may be taken between the look and the start; then another is tried, unless it was asked for."""
         self.watcher.stage("start")
         for attempt in range(PORT_TRIES):
-            port = _choose_port(self.port_asked)
-            self._spawn(classpath, port)
             try:
+                port = _choose_port(self.port_asked)
+                self._reservation.take(port)
+                self._spawn(port)
                 await self._until_it_answers()
             except PortTaken:
                 if self.port_asked or attempt == PORT_TRIES - 1:
                     raise
-                self._close_lifeline()
-                await self._reap(10, keep_lock=True)
+                self._kill_jvm()
+                await self._reap(10, keep=True)
             else:
                 return
 
-    def _spawn(self, classpath: str, port: int) -> None:
+    def _spawn(self, port: int) -> None:
         properties = self.home / "server.properties"
-        properties.write_text(server_properties(self.home / "log", port, _free_port()))
+        properties.write_text(server_properties(self.home / "log", port, free_port()))
         command = self._java("kafka.Kafka", str(properties))
+        kafka_log = self.home / "kafka.log"
+        self._logs_from = {kafka_log: kafka_log.stat().st_size if kafka_log.exists() else 0}
         theirs, self._lifeline = os.pipe()
         try:
             with (self.home / "console.log").open("wb") as console:
                 self._guard = subprocess.Popen(
                     [sys.executable, "-I", "-S", str(GUARD), str(theirs), str(STOP_GRACE_S), *command],
-                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=console, env=_environment(classpath),
+                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=console, env=_environment(self._classpath),
                     pass_fds=(theirs, self._lock.fd), start_new_session=True,
                 )  # fmt: skip
         finally:
@@ -218,41 +242,58 @@ class EmbeddedKafka:
             self.pid = int(said.readline() or 0)
         self.bootstrap = f"{HOST}:{port}"
 
+    def _say_where(self) -> None:
+        write_atomically(
+            self.data / "broker.json", {"bootstrap": self.bootstrap, "pid": self.pid, "cluster": self.cluster}
+        )
+
     def _java(self, *arguments: str) -> list[str]:
         return [str(find_java()), *jvm_options(self.home, self.heap_mb), *arguments]
 
     async def _until_it_answers(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
-        while not await _answers(self.bootstrap):
+        while (answered := await _cluster_at(self.bootstrap)) is None:
             if not self.running:
-                if "Address already in use" in self._last_words(200):
-                    raise _port_taken(int(self.bootstrap.rpartition(":")[2]))
-                raise self._failed("the Kafka broker ended while it started")
+                if "Address already in use" in self._logged():
+                    raise port_taken(self.port)
+                ended = _how_it_ended(self._guard.returncode) if self._guard else ""
+                raise self._failed(f"the Kafka broker ended while it started, {ended}")
             if time.monotonic() > deadline:
                 raise self._failed(
                     f"the Kafka broker did not answer at {self.bootstrap} within {START_TIMEOUT_S:.0f} s"
                 )
             await asyncio.sleep(POLL_S)
+        if answered != self.cluster:  # somebody else's broker: no client of ours may be sent there
+            raise port_taken(self.port)
 
     def _failed(self, what: str) -> BrokerFailed:
-        return BrokerFailed(f"{what}: {self._last_words(3)}", hint=f"Its log is {self.home / 'kafka.log'}.")
+        complaints = [line for line in self._logged().splitlines() if _COMPLAINT.search(line)]
+        told = f": {' | '.join(complaints[-2:])}" if complaints else ""
+        return BrokerFailed(f"{what}{told}", hint=f"Its log is {self.home / 'kafka.log'}.")
 
-    def _last_words(self, lines: int) -> str:
-        """The last lines that name an error in the broker's logs; empty if there are none."""
+    def _logged(self) -> str:
+        """What this JVM has logged, stack traces left out."""
         told: list[str] = []
-        for name in ("kafka.log", "console.log"):
-            with contextlib.suppress(OSError):
-                text = (self.home / name).read_text(errors="replace")[-50_000:]
-                told += [line for line in text.splitlines() if not line.startswith("\tat ")]
-        return " | ".join(told[-lines:])
+        for path in (self.home / "kafka.log", self.home / "console.log"):
+            with contextlib.suppress(OSError), path.open(errors="replace") as log:
+                log.seek(max(self._logs_from.get(path, 0), path.stat().st_size - 50_000))
+                told += [line for line in log.read().splitlines() if not line.startswith("\tat ")]
+        return "\n".join(told)
+
+    def _kill_jvm(self) -> None:
+        if self.pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+        self._close_lifeline()
 
     def _close_lifeline(self) -> None:
         if self._lifeline >= 0:
             os.close(self._lifeline)
             self._lifeline = -1
 
-    async def _reap(self, patience_s: float, *, keep_lock: bool = False) -> None:
-        """Wait until guard and JVM are gone; whatever is left after `patience_s` is killed."""
+    async def _reap(self, patience_s: float, *, keep: bool = False) -> None:
+        """Wait until guard and JVM are gone; whatever is left after `patience_s` is killed. `keep` holds directory and port."""
+        self._close_lifeline()
         if self._guard is not None:
             try:
                 await asyncio.to_thread(self._guard.wait, patience_s)
@@ -260,27 +301,29 @@ class EmbeddedKafka:
                 os.killpg(self._guard.pid, signal.SIGKILL)
                 await asyncio.to_thread(self._guard.wait)
             self._guard, self.pid = None, 0
-        if not keep_lock:
+        if not keep:
             self._lock.release()
+            self._reservation.release()
 
 
-async def _answers(bootstrap: str) -> bool:
-    """Whether a broker at `bootstrap` answers a metadata request and names itself in it: it then serves."""
-    from aiokafka.client import AIOKafkaClient
+async def _cluster_at(bootstrap: str) -> str | None:
+    """The id of the cluster that answers a metadata request at `bootstrap` and names a broker in it: it then serves."""
+    from aiokafka.admin import AIOKafkaAdminClient
     from aiokafka.errors import KafkaError
 
     host, _, port = bootstrap.rpartition(":")
     try:
         _, writer = await asyncio.open_connection(host, int(port))
         writer.close()
-        client = AIOKafkaClient(bootstrap_servers=bootstrap, request_timeout_ms=5_000)
+        client = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=5_000)
     except OSError:
-        return False
+        return None
     try:
-        await client.bootstrap()
-        return bool(client.cluster.brokers())
+        await client.start()
+        told = await client.describe_cluster()
+        return str(told["cluster_id"]) if told["brokers"] else None
     except (KafkaError, OSError):
-        return False
+        return None
     finally:
         await client.close()
 
@@ -291,42 +334,18 @@ def _environment(classpath: str) -> dict[str, str]:
 
 def _choose_port(asked: int | None) -> int:
     if asked is None:
-        return DEFAULT_PORT if _is_free(DEFAULT_PORT) else _free_port()
+        return DEFAULT_PORT if is_free(DEFAULT_PORT) and not is_reserved(DEFAULT_PORT) else free_port()
     if asked == 0:
-        return _free_port()
-    if not _is_free(asked):
-        raise _port_taken(asked)
+        return free_port()
+    refuse_if_taken(asked, "--kafka-port")
     return asked
 
 
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as Java does: closed connections don't count
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-        return True
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
-
-
-def _port_taken(port: int) -> PortTaken:
-    return PortTaken(
-        f"port {port} on {HOST} is taken{_by_whom(port)}",
-        hint="Stop that one, name another with --kafka-port N, or leave the option out: a free port is then chosen and printed.",
-    )
-
-
-def _by_whom(port: int) -> str:
+def _how_it_ended(status: int | None) -> str:
+    """An exit status in words; the guard gives 128 + signal, as shells do."""
+    if status is None:
+        return "without a status"
     try:
-        for connection in psutil.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
-                return f" by {psutil.Process(connection.pid).name()} (process {connection.pid})"
-    except (psutil.Error, OSError):
-        pass
-    return ""
+        return f"by {signal.Signals(status - 128).name}" if status > 128 else f"with exit status {status}"
+    except ValueError:
+        return f"with exit status {status}"

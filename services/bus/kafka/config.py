@@ -6,9 +6,9 @@ The values that differ from Kafka's defaults are here, each with its reason; the
 import re
 from pathlib import Path
 
+from services.bus.kafka.ports import HOST
 from services.bus.topics import MAX_RECORD_BYTES
 
-HOST = "127.0.0.1"
 FETCH_HEADROOM_BYTES = 1 << 20
 
 
