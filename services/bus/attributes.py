@@ -22,7 +22,7 @@ KNOWN = DROPPED | {"specversion", "id", "source", "type", "time", "datacontentty
 
 _ID = re.compile(ID_PATTERN)  # for fullmatch: Python's $ lets a newline pass
 _SOURCE = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")  # RFC 3986's characters
-_TELLABLE_SOURCE = re.compile(r"[A-Za-z0-9._~:/-]+")
+_TELLABLE_SOURCE = re.compile(r"(/|https?://|urn:)[A-Za-z0-9._~:/-]+")
 _MEDIA = re.compile(r"application/(cloudevents\+)?json(; ?charset=utf-?8)?", re.IGNORECASE | re.ASCII)
 _TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context
 
@@ -43,7 +43,7 @@ def is_media(text: str) -> bool:
 
 
 def _is_tellable_source(text: str) -> bool:
-    """A path or a URN; not a query or an escape, in which a form may have put anything."""
+    """A path, a URL or a URN; not mere words, nor a query or an escape, in which a form may have put anything."""
     return is_source(text) and bool(_TELLABLE_SOURCE.fullmatch(text))
 
 

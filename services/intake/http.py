@@ -1,14 +1,16 @@
 """The HTTP door: `POST /v1/events`, `GET /v1/receipts/{receipt}`, `GET /healthz`.
 
 A 202 says that every in-sync replica has the command; whatever is not known to be so is a problem, never a 202. The number of
-requests at work and the size of each are bounded, so a flood is told `429` or `413` instead of taking the memory. Nothing of a body
-is logged or told back.
+requests at work and the size of each are bounded, so a flood is told `429` or `413` instead of taking the memory; its bodies are read
+to their ends and thrown away, or the answer would be lost. Nothing of a body is logged or told back.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -32,6 +34,10 @@ log = logging.getLogger("pumasi.intake")
 
 BODY_BYTES_MAX = 4 << 20
 """The largest request body, in bytes."""
+DRAINED_BYTES_MAX = 64 << 20
+"""How much of a body that is refused is read and thrown away. Most clients look for the answer only when they have sent all."""
+DRAIN_SECONDS = 10.0
+"""How long such a body may take."""
 REQUESTS_MAX = 64
 """Submissions at work at once; one more is told 429."""
 
@@ -71,6 +77,7 @@ class HttpDoor:
     async def events(self, request: Request) -> Response:
         """Take a submission, or a batch of them: all or none."""
         if self._at_work >= self._requests_max:
+            await _drain(request)
             return problem(
                 HTTPStatus.TOO_MANY_REQUESTS, "too_busy", "too many submissions at once; try again in a moment"
             )
@@ -126,16 +133,41 @@ async def _body(request: Request) -> bytes:
         TooLarge: if it is larger.
     """
     too_large = TooLarge(f"a request's body is at most {BODY_BYTES_MAX} bytes", hint="Send several smaller batches.")
-    declared = request.headers.get("content-length", "0")
-    if declared.isdigit() and int(declared) > BODY_BYTES_MAX:
+    if _declared(request) > BODY_BYTES_MAX:
+        await _drain(request)
         raise too_large
-    parts, size = [], 0
-    async for part in request.stream():
+    parts, size, stream = [], 0, request.stream()
+    async for part in stream:
         size += len(part)
         if size > BODY_BYTES_MAX:
+            parts.clear()
+            await _drain(request, stream)
             raise too_large
         parts.append(part)
     return b"".join(parts)
+
+
+def _declared(request: Request) -> int:
+    declared = request.headers.get("content-length", "0")
+    return int(declared) if declared.isdigit() else 0
+
+
+async def _drain(request: Request, stream: AsyncIterator[bytes] | None = None) -> None:
+    """Throw away what is left of a body, within bounds. A connection closed on unread bytes is reset, and the answer lost.
+
+    Not for a client that waits for `100 Continue`: it gets its answer before it sends. Nor beyond the bounds: that one is cut off.
+    """
+    if request.headers.get("expect", "").lower() == "100-continue" and stream is None:
+        return
+    if _declared(request) > DRAINED_BYTES_MAX:
+        return
+    left = DRAINED_BYTES_MAX
+    with contextlib.suppress(TimeoutError, ClientDisconnect):
+        async with asyncio.timeout(DRAIN_SECONDS):
+            async for part in stream or request.stream():
+                left -= len(part)
+                if left < 0:
+                    return
 
 
 async def _http_problem(_request: Request, error: Exception) -> Response:

@@ -24,6 +24,7 @@ from services.bus import topics
 from services.bus.envelope import entry_headers, read_command
 from services.bus.kafka import EmbeddedKafka
 from services.bus.partition import partition_of
+from services.cli.status import _dead_letters
 from services.intake.app import Intake
 from services.matcher.engine import Engine
 from services.settings import Settings, load
@@ -224,7 +225,7 @@ def record(number: int, *more: tuple[str, bytes | None], value: object = None, *
 
 
 async def test_poison_on_the_topic_goes_to_dead_letters_once_and_its_neighbours_go_on(
-    topics_reset: EmbeddedKafka, tmp_path: Path
+    topics_reset: EmbeddedKafka, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     clear = {**pledge(0)["data"], "donor": None, "contact": {"address": "mailto://kim.cholsu@example.org"}}
     structured = {
@@ -241,6 +242,9 @@ async def test_poison_on_the_topic_goes_to_dead_letters_once_and_its_neighbours_
         record(8, value={"fund": "jilin"}),
         record(1, value={**pledge(0)["data"], "amount": 77}),  # the first one's id with other data
         record(10, ce_type=b"pumasi.clock.ticked", value=b"{}"),
+        record(11, ("Baek Suji", b"Baek Suji"), value={**pledge(0)["data"], "donor": "Baek Suji", "Baek Suji": 1}),
+        record(12, value=b'{"fund":"jilin","fund":"harbin"}'),
+        record(13, ce_fullname=b"Baek Suji"),
     ]
     async with AIOKafkaProducer(bootstrap_servers=topics_reset.bootstrap) as producer:
         for one in (record(1), *poison, structured, record(1), record(99)):
@@ -260,12 +264,21 @@ async def test_poison_on_the_topic_goes_to_dead_letters_once_and_its_neighbours_
     assert codes == {
         1: "unreadable", 2: "unreadable", 3: "malformed", 4: "invalid_submission", 5: "unreadable", 6: "invalid_submission",
         7: "invalid_submission", 8: "id_conflict", 9: "invalid_submission",
+        10: "invalid_submission", 11: "malformed", 12: "invalid_submission",
     }  # fmt: skip
     assert all(one["__streams.errors.message"] for one in told)
     assert b"cholsu" not in repr(letters).encode()
     originals = {int(dict(letter.headers)["__streams.errors.offset"]): letter for letter in letters}
-    assert originals[3].value == b"{nonsense"
-    assert ("note", None) in originals[1].headers
+    assert json.loads(originals[3].value).keys() == {"withheld", "bytes", "blake2b-256"}
+    assert "note" not in dict(originals[1].headers)
+    assert originals[5].key == b"[removed]"
+    assert json.loads(originals[7].value) == {"fund": "jilin"}
+    assert b"Baek" not in repr(letters).encode()
+    assert "Baek" not in caplog.text
+    warned = [entry.getMessage() for entry in caplog.records if "went to dead letters" in entry.getMessage()]
+    assert sum(int(line.split()[0]) for line in warned) == len(poison)
+    assert any("invalid_submission" in line for line in warned)
+    assert await _dead_letters(topics_reset.bootstrap) == {3: len(poison)}
     assert originals[5].value is None
     async with running(topics_reset, tmp_path):  # all was acknowledged: a second start finds nothing to do
         async with AIOKafkaProducer(bootstrap_servers=topics_reset.bootstrap) as producer:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Iterator
 
 import pytest
 from nacl.public import PrivateKey, SealedBox
@@ -11,6 +12,7 @@ from schemas.submissions import SUBMISSIONS, Contact
 from services.errors import InvalidSubmission
 from services.intake.admission import Admitted, admit, derived_id
 from services.intake.contacts import Sealer, is_sealed, normalised
+from services.intake.findings import PATTERNS
 from services.intake.reading import Event, Malformed
 
 NOTIFIER = PrivateKey.generate()
@@ -165,6 +167,7 @@ def test_a_clear_contact_is_refused_where_the_door_is_a_topic() -> None:
         ({"source": "/" + "x" * 300}, ("/source", "invalid_source")),
         ({"type": "pumasi.clock.ticked"}, ("/type", "unknown_type")),
         ({"data": None}, ("/data", "missing")),
+        ({"unknown": ("comexampleext",)}, ("/comexampleext", "unknown_attribute")),
     ],
 )
 def test_attributes_are_checked_too(attributes: dict, expected: tuple[str, str]) -> None:
@@ -197,3 +200,45 @@ def test_what_is_sealed_is_told_from_what_is_only_encoded() -> None:
     assert not is_sealed(base64.b64encode("전화번호를 여기에 적어 두었습니다. 도와주세요.".encode()).decode())
     assert not is_sealed(base64.b64encode(b"\xff\xfe").decode())
     assert not is_sealed("no base64!")
+
+
+def messages(kind: str, told: object, **attributes: object) -> dict[str, str]:
+    with pytest.raises(InvalidSubmission) as caught:
+        admitted(kind, told, **attributes)
+    return {found["pointer"]: found["message"] for found in caught.value.findings}
+
+
+def test_a_message_tells_the_words_the_form_and_the_bound() -> None:
+    told = messages("case.submitted", {**CASE, "fund": "x y", "need": "gold", "goal": 0, "own_contribution": 2**60,
+                    "needed_by": "noon", "recurrence": {"every": "monthly", "times": "3"},
+                    "access": {"province": "Jilin", "status": "unknown"}})  # fmt: skip
+    assert told["/data/fund"] == "must be 1–64 characters of [A-Za-z0-9._~-]"
+    assert told["/data/need"] == (
+        "must be one of: treatment, admission, medication, surgery, test, vaccine, consultation, psychosocial, other"
+    )
+    assert told["/data/goal"] == "must be at least 1"
+    assert told["/data/own_contribution"] == "must be at most 9007199254740991"
+    assert "RFC 3339" in told["/data/needed_by"]
+    assert "P1M" in told["/data/recurrence/every"]
+    assert told["/data/recurrence/times"] == "must be an integer, without quotes or fraction"
+    assert "CN-22" in told["/data/access/province"]
+    assert messages("case.submitted", {**CASE, "recurrence": 5})["/data/recurrence"] == "must be a JSON object"
+    assert "pumasi.case.submitted" in messages("case.submittd", CASE)["/type"]
+    assert "traceparent" in messages("case.submitted", CASE, unknown=("x",))["/x"]
+
+
+def test_every_form_of_the_contract_is_told_in_words() -> None:
+    def patterns(schema: object) -> Iterator[str]:
+        if isinstance(schema, dict):
+            for name, inner in schema.items():
+                if name == "not":  # the rate's: told by its own rule
+                    continue
+                if name == "pattern":
+                    yield inner
+                else:
+                    yield from patterns(inner)
+        elif isinstance(schema, list):
+            for inner in schema:
+                yield from patterns(inner)
+
+    assert {p for model in SUBMISSIONS.values() for p in patterns(model.model_json_schema())} == set(PATTERNS)

@@ -1,12 +1,14 @@
 """The HTTP door with a publisher that can be told to fail: what is answered, and that nothing is promised that is not kept."""
 
 import asyncio
+import http.client
 import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 from nacl.public import PrivateKey
 
 from services.bus.publisher import Outgoing, Pending
@@ -67,7 +69,7 @@ class Bench:
         desk = Desk(self.kafka, Repeats(), 60, trust_time, clock=lambda: self.now)  # type: ignore[arg-type]
         sealer = Sealer(KEY, PrivateKey.generate().public_key)
         door = HttpDoor(desk, sealer, self.receipts, self.progress, self.kafka, requests_max)  # type: ignore[arg-type]
-        self.desk = desk
+        self.desk, self.app = desk, door.app
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(door.app), base_url="http://intake")
 
     async def send(self, *events: dict[str, Any]) -> httpx.Response:
@@ -205,6 +207,54 @@ async def test_what_is_too_large_or_of_another_kind_is_refused(bench: Callable[.
     assert problem(await one.client.post("/v1/events", content="{", headers=headers)) == (400, "malformed")
     assert problem(await one.client.get("/v1/events")) == (405, "method_not_allowed")
     assert problem(await one.client.get("/nowhere")) == (404, "not_found")
+
+
+async def test_a_malformed_envelope_and_a_member_twice_are_400_with_a_pointer(bench: Callable[..., Bench]) -> None:
+    one = bench()
+    response = await one.send(pledge(1), {**pledge(2), "time": "noon"})
+    assert problem(response) == (400, "malformed")
+    assert (response.json()["pointer"], response.json()["event"]) == ("/time", 1)
+    body = json.dumps(pledge(1)).replace('"donor"', '"fund": "harbin", "donor"')
+    headers = {"content-type": "application/cloudevents+json"}
+    assert problem(await one.client.post("/v1/events", content=body, headers=headers)) == (400, "malformed")
+    headers = {f"ce-{name}": value for name, value in pledge(1).items() if name != "data"}
+    twice = await one.client.post(
+        "/v1/events", content='{"fund":"a","fund":"b"}', headers={**headers, "content-type": "application/json"}
+    )
+    assert problem(twice) == (400, "malformed")
+    assert twice.json()["pointer"] == "/data"
+    unknown = await one.send({**pledge(1), "comexampleext": "x", "traceparent": "00-1"})
+    assert problem(unknown) == (422, "invalid_submission")
+    assert [found["pointer"] for found in unknown.json()["errors"]] == ["/comexampleext"]
+    assert (await one.send({**pledge(1), "traceparent": "00-1", "partitionkey": "k"})).status_code == 202
+    assert len(one.kafka.records) == 1
+
+
+async def test_a_client_that_sends_all_before_it_reads_sees_413(
+    bench: Callable[..., Bench], unused_tcp_port: int
+) -> None:
+    one = bench()
+    server = uvicorn.Server(uvicorn.Config(one.app, port=unused_tcp_port, log_config=None, lifespan="off"))
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0)
+
+    def send(body: Any, chunked: bool) -> int:
+        connection = http.client.HTTPConnection("127.0.0.1", unused_tcp_port, timeout=20)
+        try:
+            headers = {"content-type": "application/cloudevents+json", "connection": "close"}  # as urllib does
+            connection.request("POST", "/v1/events", body, headers, encode_chunked=chunked)
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
+    try:
+        for size in (BODY_BYTES_MAX + 1, 32 << 20):
+            assert await asyncio.to_thread(send, b" " * size, False) == 413
+            assert await asyncio.to_thread(send, iter([b" " * 65536] * (size // 65536 + 1)), True) == 413
+    finally:
+        server.should_exit = True
+        await serving
 
 
 async def test_a_receipt_that_intake_did_not_write_is_unknown(bench: Callable[..., Bench]) -> None:

@@ -15,6 +15,7 @@ from services.intake.reading import (
     Malformed,
     TooLarge,
     UnknownMedia,
+    decode,
     read_http,
     read_record,
 )
@@ -135,3 +136,63 @@ GOOD = [(f"ce_{name}", value.encode()) for name, value in ENVELOPE.items()]
 def test_a_record_that_is_no_event_is_unreadable(record: Rec) -> None:
     with pytest.raises(UnreadableRecord):
         read_record(record)
+
+
+TWICE = b'{"fund":"a","fund":"b"}'
+
+
+def test_a_member_that_comes_twice_is_malformed_in_every_mode_and_at_every_depth() -> None:
+    envelope = json.dumps(ENVELOPE).encode()[:-1]
+    for body in (
+        envelope + b',"id":"e-2"}',
+        envelope + b',"data":' + TWICE + b"}",
+        envelope + b',"data":[{"x":' + TWICE + b"}]}",
+    ):
+        with pytest.raises(Malformed, match="twice"):
+            read_http(STRUCTURED, body)
+        with pytest.raises(Malformed, match="twice"):
+            read_http(BATCH, b"[" + body + b"]")
+        with pytest.raises(UnreadableRecord, match="twice"):
+            read_record(Rec(body, [("content-type", b"application/cloudevents+json")]))
+    encoded = {**ENVELOPE, "data_base64": base64.b64encode(TWICE).decode()}
+    for event in (
+        read_http(BINARY, TWICE)[0][0], read_http(STRUCTURED, json.dumps(encoded).encode())[0][0], read_record(Rec(TWICE, GOOD)),
+    ):  # fmt: skip
+        with pytest.raises(Malformed, match="twice"):
+            decode(event.data or b"", "data", None)
+    assert decode(b'{"a":{"b":1},"b":[{"b":1},{"b":2}]}', "data", None)
+
+
+def test_known_extensions_pass_and_others_are_named() -> None:
+    harmless = {
+        "subject": "s",
+        "dataschema": "https://x.example/s",
+        "traceparent": "00-1",
+        "tracestate": "a=1",
+        "partitionkey": "k",
+    }
+    more = {**harmless, "datacontenttype": "application/json", "comexampleext": "x", "other": 5}
+    whole = read_http(STRUCTURED, json.dumps({**ENVELOPE, **more, "data": DATA}).encode())[0][0]
+    assert set(whole.unknown) == {"comexampleext", "other"}
+    headers = [*BINARY, ("x-request-id", "1"), ("traceparent", "00-1"), ("ce-subject", "s"), ("ce-comexampleext", "x")]
+    assert read_http(headers, b"{}")[0][0].unknown == ("comexampleext",)
+    kafka = [*GOOD, ("x-request-id", b"1"), ("ce_subject", b"s"), ("ce_comexampleext", b"x")]
+    assert read_record(Rec(b"{}", kafka)).unknown == ("comexampleext",)
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"specversion": "0.3"}, "/specversion"), ({"id": 7}, "/id"), ({"source": None}, "/source"), ({"time": "noon"}, "/time"),
+        ({"datacontenttype": "text/xml"}, "/datacontenttype"), ({"Not-An-Extension": "x"}, "/Not-An-Extension"),
+        ({"subject": ""}, "/subject"),
+    ],
+)  # fmt: skip
+def test_a_malformed_attribute_is_pointed_at_and_only_there(change: dict, pointer: str) -> None:
+    event = {**ENVELOPE, "data": DATA, **change}
+    with pytest.raises(Malformed) as alone:
+        read_http(STRUCTURED, json.dumps(event).encode())
+    with pytest.raises(Malformed) as batch:
+        read_http(BATCH, json.dumps([ENVELOPE, event]).encode())
+    assert [(found.value.pointer, found.value.event) for found in (alone, batch)] == [(pointer, None), (pointer, 1)]
+    assert "Not-An" not in alone.value.message
