@@ -237,3 +237,20 @@ def test_a_name_planted_anywhere_is_nowhere_in_the_dead_letter(planted: tuple[Re
     told = everything(letter_of(one))
     for part in name.replace(",", " ").replace("/", " ").replace("&", " ").split():
         assert part not in told
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None)),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["type", "data", "fund", "access", "id", "x"]), inner),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@settings(max_examples=400, deadline=None)
+@given(JSON.map(lambda value: json.dumps(value).encode()) | st.binary(), st.binary(), st.booleans())
+def test_every_record_gets_a_letter_that_is_json(value: bytes, odd: bytes, whole: bool) -> None:
+    one = structured("pledge.made", {}) if whole else record("pledge.made", {})
+    one.value, one.key, one.headers = value, odd, [*one.headers, ("ce_subject", None), ("ce_id", odd)]
+    letter = letter_of(one)
+    assert json.loads(letter.value or b"") is not None
+    assert letter.key in (REMOVED.encode(), odd)
