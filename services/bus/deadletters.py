@@ -1,7 +1,7 @@
 """Dead letters: a record that could not be read, and why; without what could tell of a person.
 
 Two doors, two rules. What lies on the *commands* topic was written by intake alone: `dead_letter` keeps it as it came, byte by byte,
-but for members and texts that look like contact details. What lies on the *submissions* topic was written by anybody:
+but for members and texts that look like contact details or like free text. What lies on the *submissions* topic was written by anybody:
 `outsiders_letter` keeps only what the contract knows, and of that only what passes its own field's rule: members of the type's
 model, attributes by `services.bus.attributes`, the key if it is the record's own fund. All else becomes `[removed]`; members nobody
 knows are told by their number, never by their name; other headers are left out. No allow-list tells a pseudonym from a name that
@@ -43,6 +43,8 @@ _TEXTS = re.compile(
     r"[\w.+-]@[\w-]|\b(mailtos?|tel|sms|tgram|whatsapp|wechat|kakao|signal):|(?<![\w.-])\+?\d[\d ()-]{7,20}\d(?![\w.-])",
     re.IGNORECASE,
 )  # no repetition without a bound: a hostile record of megabytes must not cost more than its length
+
+_WORD = re.compile(r"[\x21-\x7e]*\Z")
 
 
 class Letter(NamedTuple):
@@ -226,14 +228,17 @@ def _plain(text: bytes | None) -> bytes | None:
 def _clean(value: Any) -> Any:
     if isinstance(value, dict):
         return {
-            (REMOVED if _TEXTS.search(key) else key): REMOVED if _MEMBERS.match(key) else _clean(item)
+            (key if _is_word(key) else REMOVED): REMOVED if _MEMBERS.match(key) else _clean(item)
             for key, item in value.items()
         }
     if isinstance(value, list):
         return [_clean(item) for item in value]
-    if isinstance(value, str) and _TEXTS.search(value):
-        return REMOVED
-    return value
+    return REMOVED if isinstance(value, str) and not _is_word(value) else value
+
+
+def _is_word(text: str) -> bool:
+    """True if a text is written as the contract's ids, codes and times are: no blanks, plain ASCII, nothing that could be called."""
+    return bool(_WORD.match(text)) and not _TEXTS.search(text)
 
 
 def _suspicious(value: bytes) -> bool:

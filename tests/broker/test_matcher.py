@@ -117,10 +117,17 @@ POISON = {
     "wrong key": (b"other", b'{"fund":"jilin","pledge":"p-1"}', headers("pumasi.pledge.withdrawn", "x")),
     "wrong partition": (b"yanji", b'{"fund":"yanji","pledge":"p-1"}', headers("pumasi.pledge.withdrawn", "x")),
     "unknown field": (b"jilin", b'{"fund":"jilin","pledge":"p-1","name":"x"}', headers("pumasi.pledge.withdrawn", "x")),
+    "free text": (b"jilin", '{"fund":"jilin","pledge":"p-1","payment":"y","reason":"김영선 is ill"}'.encode(), headers("pumasi.payment.failed", "x")),
     "float amount": (b"jilin", b'{"fund":"jilin","pledge":"p","payment":"y","amount":1.0}', headers("pumasi.payment.received", "x")),
     "null key and headers that lie": (None, b"\xff", headers("pumasi.clock.ticked", "x")),
     "no headers": (b"jilin", b'{"fund":"jilin"}', []),
 }  # fmt: skip
+
+
+TOLD_WITHOUT = {
+    "unknown field": b'{"fund":"jilin","pledge":"p-1","name":"[removed]"}',
+    "free text": b'{"fund":"jilin","pledge":"p-1","payment":"y","reason":"[removed]"}',
+}
 
 
 async def test_each_poison_gets_an_entry_and_a_dead_letter_and_its_neighbours_go_on(client: Client) -> None:
@@ -148,8 +155,8 @@ async def test_each_poison_gets_an_entry_and_a_dead_letter_and_its_neighbours_go
         assert told["__streams.errors.offset"] == str(number).encode(), name
         assert told["__streams.errors.message"].decode() == entry["facts"][0]["detail"], name
         assert letter.key == key, name
-        if name == "unknown field":  # a name is no business of the bus
-            assert letter.value == b'{"fund":"jilin","pledge":"p-1","name":"[removed]"}'
+        if name in TOLD_WITHOUT:  # names and free text are no business of the bus
+            assert letter.value == TOLD_WITHOUT[name]
         else:
             assert letter.value == value, name
         assert list(letter.headers)[: len(heads)] == heads, name
