@@ -117,7 +117,11 @@ POISON = {
     "wrong key": (b"other", b'{"fund":"jilin","pledge":"p-1"}', headers("pumasi.pledge.withdrawn", "x")),
     "wrong partition": (b"yanji", b'{"fund":"yanji","pledge":"p-1"}', headers("pumasi.pledge.withdrawn", "x")),
     "unknown field": (b"jilin", b'{"fund":"jilin","pledge":"p-1","name":"x"}', headers("pumasi.pledge.withdrawn", "x")),
-    "free text": (b"jilin", '{"fund":"jilin","pledge":"p-1","payment":"y","reason":"김영선 is ill"}'.encode(), headers("pumasi.payment.failed", "x")),
+    "free text": (
+        b"jilin",
+        '{"fund":"jilin","pledge":"p-1","payment":"y","reason":"김영선 is ill"}'.encode(),
+        headers("pumasi.payment.failed", "x"),
+    ),
     "float amount": (b"jilin", b'{"fund":"jilin","pledge":"p","payment":"y","amount":1.0}', headers("pumasi.payment.received", "x")),
     "null key and headers that lie": (None, b"\xff", headers("pumasi.clock.ticked", "x")),
     "no headers": (b"jilin", b'{"fund":"jilin"}', []),
