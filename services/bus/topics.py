@@ -8,7 +8,7 @@ since a topic with another number of partitions has its funds elsewhere, and a s
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -81,11 +81,12 @@ class Found:
 
 @dataclass(frozen=True)
 class Report:
-    """One topic's standing; `details` says, one line each, what differs."""
+    """One topic's standing; `details` says, one line each, what differs; `found` is what is there, None if nothing is."""
 
     topic: Topic
     state: State
     details: tuple[str, ...] = ()
+    found: Found | None = None
 
     @property
     def is_finding(self) -> bool:
@@ -108,7 +109,7 @@ def _compare(topic: Topic, found: Found | None) -> Report:
         if not _suits(name, has, value):
             bound = "at least " if name in _AT_LEAST else ""
             details.append(f"{name}: {has or 'unknown'}, wanted {bound}{value}")
-    return Report(topic, State.DIFFERS if details else State.OK, tuple(details))
+    return Report(topic, State.DIFFERS if details else State.OK, tuple(details), found)
 
 
 def _suits(name: str, has: str, wants: str) -> bool:
@@ -142,7 +143,7 @@ async def apply(bootstrap: str, partitions: int = 4, replication: int = 1) -> li
             await _create(admin, missing, replication)
         reports = plan(wanted, await _look_until_known(admin, wanted))
     made = {topic.name for topic in missing}
-    return [Report(r.topic, State.CREATED) if r.topic.name in made and r.state is State.OK else r for r in reports]
+    return [replace(r, state=State.CREATED) if r.topic.name in made and r.state is State.OK else r for r in reports]
 
 
 async def ensure(bootstrap: str, partitions: int = 4, replication: int = 1) -> None:

@@ -55,8 +55,9 @@ def _print_json(reports: "list[Report]") -> None:
         {
             "topic": report.topic.name,
             "state": report.state.value,
-            "partitions": report.topic.partitions,
-            "config": dict(report.topic.config),
+            "partitions": report.found.partitions if report.found else None,
+            "config": dict(report.found.config) if report.found else None,
+            "wanted": {"partitions": report.topic.partitions, "config": dict(report.topic.config)},
             "findings": list(report.details),
         }
         for report in reports
@@ -72,7 +73,8 @@ def _print_table(reports: "list[Report]") -> None:
     for report in reports:
         colour = "red" if report.is_finding else "green"
         state = "\n".join([f"[{colour}]{report.state.value}[/]", *report.details])
-        table.add_row(report.topic.name, str(report.topic.partitions), _kept(report), state)
+        there = str(report.found.partitions) if report.found else "–"
+        table.add_row(report.topic.name, there, _kept(report), state)
     console = Console()
     console.print(table)
     if any(report.state.value == "missing" for report in reports):
@@ -80,8 +82,14 @@ def _print_table(reports: "list[Report]") -> None:
 
 
 def _kept(report: "Report") -> str:
-    config = report.topic.config
-    if config["cleanup.policy"] == "compact":
+    """What the cluster keeps, as it is there and not as it should be."""
+    if report.found is None:
+        return "–"
+    config = report.found.config
+    if config.get("cleanup.policy") == "compact":
         return "latest of each key"
-    milliseconds = int(config["retention.ms"])
-    return "for ever" if milliseconds < 0 else f"{milliseconds // 86_400_000} days"
+    text = config.get("retention.ms", "")
+    if not text.lstrip("-").isdigit():
+        return "unknown"
+    days = int(text) / 86_400_000
+    return "for ever" if days < 0 else f"{days:g} days" if days.is_integer() else f"{days:.1f} days"

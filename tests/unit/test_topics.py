@@ -50,6 +50,7 @@ def test_what_differs_is_said(partitions: int, config: dict[str, str], detail: s
     found = replace(as_wanted(ledger), partitions=partitions, config={**ledger.config, **config})
     (report,) = plan((ledger,), {ledger.name: found})
     assert (report.state, report.details) == (State.DIFFERS, (detail,))
+    assert report.found == found, "what is there can be shown beside what is wanted"
 
 
 def test_more_room_than_asked_for_is_no_finding() -> None:
