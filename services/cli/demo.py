@@ -2,11 +2,12 @@
 
 import asyncio
 import json
+import os
 import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from services.lab.demo import Result, Wanted
     from services.settings import Settings
 
-PLAIN_WIDTH = 140
+PLAIN_WIDTH = 120
+"""Columns where there is no terminal and COLUMNS doesn't say."""
 
 
 def register(app: typer.Typer) -> None:
@@ -56,7 +58,8 @@ def demo(
     """Play five stories through the public doors of a whole Pumasi on this machine, then audit what came of it.
 
     Kafka, intake, matcher and notifier are started for it on free ports and stopped with it, also on Ctrl-C. Story time comes with the
-    events, so months pass in seconds. Exit status 1 if a figure is not the one the story's file expects, or the audit finds something.
+    events, so months pass in seconds. Exit status 1 if a figure is not the one the story's file expects, or the audit finds something;
+    130 if Ctrl-C stopped it (143: SIGTERM): then too all is down, and what was kept with --data can be gone on with.
     """
     from services.lab.demo import Wanted
 
@@ -78,7 +81,8 @@ async def _until_stopped(kept: Path | None, wanted: "Wanted", quiet: bool, as_js
 
     stopping = until_told_to_stop()
     stream = sys.stderr if as_json else sys.stdout
-    console = Console(file=stream, width=None if stream.isatty() else PLAIN_WIDTH, highlight=False)
+    console = Console(file=stream, width=_width(stream), highlight=False)
+    stopped_by = None
     with ExitStack() as stack:
         home = kept or Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="pumasi-demo-", ignore_cleanup_errors=True))
@@ -86,14 +90,33 @@ async def _until_stopped(kept: Path | None, wanted: "Wanted", quiet: bool, as_js
         playing = asyncio.create_task(run(_settings(home), wanted, console, quiet))
         await asyncio.wait({playing, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if not playing.done():
-            console.print("Stopping …")
+            console.print("\nStopping …")
             playing.cancel()
             await asyncio.wait({playing})
-            if playing.cancelled():
-                return 128 + stopping.result()
-        result = await playing
+            stopped_by = stopping.result() if playing.cancelled() else None
+        result = None if stopped_by else await playing
+    if result is None:
+        _say_stopped(console, kept)
+        return 128 + stopping.result()
     _show(result, console, kept, as_json)
     return result
+
+
+def _width(stream: TextIO) -> int | None:
+    """None lets the terminal say."""
+    if stream.isatty():
+        return None
+    asked = os.environ.get("COLUMNS", "")
+    return int(asked) if asked.isdigit() and int(asked) else PLAIN_WIDTH
+
+
+def _say_stopped(console: "Console", kept: Path | None) -> None:
+    data = (
+        f"What was played stays in {kept}; `pumasi demo --data {kept}` goes on from there."
+        if kept
+        else "Its directory is removed."
+    )
+    console.print(f"Stopped. Everything is down, and nothing is left running. {data}", soft_wrap=True, markup=False)
 
 
 def _settings(home: Path) -> "Settings":

@@ -51,10 +51,12 @@ class Beat:
         return self.fund.cases[fact["case"]]
 
 
-def span(micros: int) -> str:
-    """A length of story time, as people say it: `1 d 12 h`."""
+def span(micros: int, longest: int = 0) -> str:
+    """A length of story time, as people say it: `1 d 12 h`; in the same units as the `longest` that stands beside it."""
     days, rest = divmod(micros, DAY)
-    return f"{days} d {rest // HOUR} h" if days else f"{rest // HOUR} h {rest % HOUR // 60_000_000} min"
+    return (
+        f"{days} d {rest // HOUR} h" if days or longest >= DAY else f"{rest // HOUR} h {rest % HOUR // 60_000_000} min"
+    )
 
 
 def count(number: int, what: str) -> str:
@@ -124,13 +126,13 @@ def _ended(beat: Beat) -> Iterator[str]:
 
 
 def _funded(beat: Beat) -> Iterator[str]:
-    found = []
-    for fact in beat.facts["case_funded"]:
-        case = beat.case(fact)
-        took = parse(fact["at"]) - (case.opened_at or 0)
-        found.append(
-            f"{fact['case']} ({span(took)} after it opened)" if fact["claim"] else f"{fact['case']} (asks nothing)"
-        )
+    facts = beat.facts["case_funded"]
+    took = [parse(fact["at"]) - (beat.case(fact).opened_at or 0) for fact in facts]
+    longest = max((time for time, fact in zip(took, facts, strict=True) if fact["claim"]), default=0)
+    found = [
+        f"{fact['case']} ({span(time, longest)} after it opened)" if fact["claim"] else f"{fact['case']} (asks nothing)"
+        for time, fact in zip(took, facts, strict=True)
+    ]
     if found:
         yield f"All that is asked is promised for {_few(found)}."
 

@@ -35,10 +35,11 @@ TICK_SECONDS = 86_400
 NOTICES_WITHIN_S = 30.0
 PLOT = Path("two-routes.svg")
 """Where in the data directory the plot of the story of this name goes."""
+SESSION_S = 6
 ENVIRONMENT = {
     "PUMASI_TRUST_TIME": "1",
     "PUMASI_TICK_SECONDS": str(TICK_SECONDS),
-    "PUMASI_SESSION_TIMEOUT_MS": "6000",  # a killed matcher's partitions come back the sooner
+    "PUMASI_SESSION_TIMEOUT_MS": str(SESSION_S * 1000),  # a killed matcher's partitions come back the sooner
     "PUMASI_LOG_LEVEL": "WARNING",
     "PUMASI_HTTP_HOST": "127.0.0.1",
     "PUMASI_WEBHOOK_URL": "",  # the stories' notices must not leave this machine
@@ -97,6 +98,9 @@ async def run(settings: Settings, wanted: Wanted, console: Console, quiet: bool)
             screen.say(f"Kafka answers at {system.kafka}, intake at {system.http}; matcher and notifier are ready.")
             result = await _play_while_it_lives(system, _play(system, settings, stories, wanted, screen))
             screen.say("All is played; taking everything down …", "bright_black")
+    except asyncio.CancelledError:  # told to stop: nothing is wrong, so nothing is explained
+        screen.stop()
+        raise
     except BaseException:
         screen.stop()
         for line in screen.log[-5:]:
@@ -127,6 +131,7 @@ async def _play(system: System, settings: Settings, stories: list[Story], wanted
     try:
         await watch.start()
         refuse_what_is_over(stories, watch)
+        _say_what_is_repeated(stories, watch, screen)
         async with Player(system.http, system.kafka, watch, screen) as player:
             for number, story in enumerate(stories, 1):
                 screen.open(story, number, len(stories), watch.figures)
@@ -159,6 +164,23 @@ def refuse_what_is_over(stories: list[Story], watch: Watch) -> None:
             )
 
 
+def _say_what_is_repeated(stories: list[Story], watch: Watch, screen: Screen) -> None:
+    rows = [row.id for story in stories for row in story.rows]
+    known = sum(row in watch.causes for row in rows)
+    if known == len(rows):
+        screen.say(
+            "All of this was played on this directory before. It is played again, every event under its id; each is known for a repeat "
+            "and changes nothing, so the ledger has nothing to tell on the way, and the figures are those of before.",
+            "bold yellow",
+        )
+    elif known:
+        screen.say(
+            f"{known} of {len(rows)} events were played on this directory before: those are known for repeats and change nothing; the "
+            "rest is new.",
+            "bold yellow",
+        )
+
+
 async def _until_told(story: Story, watch: Watch) -> None:
     """Wait for the last notice that the story expects. If it doesn't come, the figures will say so."""
     expected = {fund: figures["notices"] for fund, figures in story.expected.items()}
@@ -186,7 +208,10 @@ class _Killer:
         self.pid = self.system.supervisor.keeper("matcher").kill()
         if self.pid:
             self.screen.say(
-                f"kill -9 of the matcher (process {self.pid}), on purpose, in the middle of its work.", "red", MARGIN
+                f"kill -9 of the matcher (process {self.pid}), on purpose, in the middle of its work. Some seconds of silence follow: "
+                f"Kafka gives its partitions to the next matcher only when its group's session has run out, after {SESSION_S} s.",
+                "red",
+                MARGIN,
             )
 
 

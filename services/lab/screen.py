@@ -5,6 +5,7 @@ only shows: figures come from the ledger, words to people from the notifier.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from textwrap import wrap
 from typing import Any
 
@@ -19,13 +20,16 @@ from services.lab.scenario import Story
 from services.notifier.phrases import money
 
 BARS = 8
-BAR = 32
+NAME = 14
+BAR = (12, 32)
+"""Characters of a bar: at least, at most. Where less room is left beside its figures, they go below it."""
 BARS_AT_THE_END = 12
 ROWS_A_BEAT = 24
 MARGIN = " " * 19
 """Below the dates."""
 _PARTS = (("█", "green"), ("▓", "cyan"), ("▒", "yellow"), ("░", "bright_black"))
 LEGEND = "█ delivered  ▓ settled (paid)  ▒ promised  ░ asked"
+READ_AS = "  in figures: delivered / settled / promised of asked (class, how it ended)"
 
 
 class Screen:
@@ -166,27 +170,40 @@ class Screen:
             latest = sorted(found, key=lambda item: -self._touched.get((item[0].fund, item[1].case), 0))[:BARS]
             shown = [item for item in found if item in latest]  # each keeps its place, so that the eye can follow
             found = shown + [item for item in found if item not in latest]
-        lines = [bar(fund, case) for fund, case in shown]
+        lines = bars(shown, self.console.width)
         if rest := [case for _, case in found[len(shown) :]]:
             whole = sum(case.delivered == case.claim for case in rest)
             lines.append(
                 Text(f"  … and {count(len(rest), 'more case')}, {whole} of them delivered in full", "bright_black")
             )
-        return Group(Text(LEGEND, "bright_black"), *lines)
+        return Group(Text(LEGEND, "bright_black"), Text(READ_AS, "bright_black"), *lines)
 
 
-def bar(fund: FundFigures, case: CaseFigures) -> Text:
-    """One case: its claim as a bar of which delivered, settled, promised and asked each have their own part."""
+def bars(cases: Sequence[tuple[FundFigures, CaseFigures]], width: int) -> list[Text]:
+    """Each case's claim as a bar of which delivered, settled, promised and asked have their own part; then the same in figures.
+
+    All bars are of one length. No line is longer than `width`; where that leaves too little for bars, figures go below them, never cut.
+    """
+    room = width - NAME - 3 - max((len(_told(fund, case)) for fund, case in cases), default=0)
+    beside = room >= BAR[0]
+    length = min(BAR[1], room if beside else width - NAME - 2)
+    return [_bar(fund, case, length, " " if beside else "\n    ") for fund, case in cases]
+
+
+def _bar(fund: FundFigures, case: CaseFigures, length: int, gap: str) -> Text:
     ends = [
-        BAR * amount // case.claim if case.claim else BAR
+        length * amount // case.claim if case.claim else length
         for amount in (case.delivered, case.settled, case.placed, case.claim)
     ]
-    text, begin = Text(f"  {case.case:<14}"), 0
+    text, begin = Text(f"  {case.case:<{NAME}}"), 0
     for end, (mark, colour) in zip(ends, _PARTS, strict=True):
         text.append(mark * (end - begin), colour)
         begin = end
+    return text.append(gap + _told(fund, case))
+
+
+def _told(fund: FundFigures, case: CaseFigures) -> str:
     closed = "" if case.status == "open" else f", {case.outcome or case.status}"
     sums = (case.delivered, case.settled, case.placed)
     told = " / ".join(money(amount, fund.currency).partition(" ")[2] for amount in sums)
-    text.append(f" {told} of {money(case.claim, fund.currency)} ({case.class_}{closed})")
-    return text
+    return f"{told} of {money(case.claim, fund.currency)} ({case.class_}{closed})"
