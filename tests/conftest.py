@@ -19,6 +19,7 @@ import pytest_asyncio
 from services.bus import topics
 from services.bus.kafka import EmbeddedKafka
 
+LONG_FROM_FILES = 30
 BROKER_FIXTURES = {"kafka", "topics_reset", "fresh_kafka", "new_kafka"}
 
 
@@ -26,6 +27,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if BROKER_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("broker")
+
+
+def pytest_report_collectionfinish(items: list[pytest.Item]) -> list[str]:
+    """Say how far a long wait goes, before it begins."""
+    files = len({item.path for item in items})
+    broker = sum(item.get_closest_marker("broker") is not None for item in items)
+    lines = [
+        f"{files} files, a line each with the time its tests took; {broker} tests ask a real broker and take seconds each"
+    ]
+    if files >= LONG_FROM_FILES:
+        lines.append(
+            "all of them take about ten minutes on two cores; -k WORD or a path runs a part, -v shows each test's name"
+        )
+    return lines
 
 
 @pytest.fixture(scope="session", autouse=True)
