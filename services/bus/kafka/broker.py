@@ -26,6 +26,7 @@ PORT_TRIES = 3
 POLL_S = 0.05
 GUARD = Path(__file__).with_name("guard.py")
 _COMPLAINT = re.compile(r"\b(ERROR|FATAL|OutOfMemoryError|Exception)\b|\[error\]")
+_CALM = re.compile(r"^\S+ (INFO|DEBUG) ")
 
 
 class Watcher(Protocol):
@@ -97,18 +98,21 @@ class EmbeddedKafka:
     async def restart(self) -> None:
         """Bring a broker that ended back, on its port and directory; what it had acknowledged is there.
 
-        Raises BrokerFailed, or PortTaken if something else got the port meanwhile; it may be tried again then.
+        Raises BrokerFailed, or PortTaken if something else got the port meanwhile: it may be tried again then. Raises DataDirForeign.
         """
         await self._reap(10, keep=True)
         try:
+            self._refuse_other_cluster()
             refuse_if_taken(self.port, "--kafka-port")
             self._spawn(self.port)
             await self._until_it_answers()
-        except BaseException:
+            self._say_where()
+        except BaseException as error:
             self._kill_jvm()
             await self._reap(10, keep=True)
+            if isinstance(error, OSError):  # the directory is gone, or its disk is full
+                raise self._failed(f"the Kafka broker can't be started again ({error})") from error
             raise
-        self._say_where()
 
     async def stop(self) -> None:
         """End the broker cleanly (SIGTERM, after 30 s SIGKILL). Safe to repeat, and after it ended by itself."""
@@ -267,7 +271,8 @@ class EmbeddedKafka:
             raise port_taken(self.port)
 
     def _failed(self, what: str) -> BrokerFailed:
-        complaints = [line for line in self._logged().splitlines() if _COMPLAINT.search(line)]
+        lines = self._logged().splitlines()
+        complaints = [line for line in lines if _COMPLAINT.search(line) and not _CALM.search(line)]
         told = f": {' | '.join(complaints[-2:])}" if complaints else ""
         return BrokerFailed(f"{what}{told}", hint=f"Its log is {self.home / 'kafka.log'}.")
 

@@ -6,6 +6,7 @@ which nobody else uses: it says "this TCP port is in use" to every other Pumasi,
 """
 
 import contextlib
+import os
 import socket
 
 import psutil
@@ -82,9 +83,11 @@ def port_taken(port: int, option: str = "--kafka-port", host: str = HOST) -> Por
 
 
 def _by_whom(port: int) -> str:
+    """Who listens, else which other Pumasi holds the reservation."""
     with contextlib.suppress(psutil.Error, OSError):
-        for connection in psutil.net_connections("inet"):
-            holds = connection.status == psutil.CONN_LISTEN or connection.type == socket.SOCK_DGRAM
-            if holds and connection.laddr.port == port and connection.pid:
-                return f" by {psutil.Process(connection.pid).name()} (process {connection.pid})"
+        found = [one for one in psutil.net_connections("inet") if one.laddr and one.laddr.port == port and one.pid]
+        listening = [one.pid for one in found if one.status == psutil.CONN_LISTEN]
+        reserving = [one.pid for one in found if one.type == socket.SOCK_DGRAM and one.pid != os.getpid()]
+        for pid in (*listening, *reserving):
+            return f" by {psutil.Process(pid).name()} (process {pid})"
     return ""
