@@ -58,6 +58,13 @@ class Process:
     async def notices(self, count: int) -> list[dict[str, Any]]:
         return [await self.line() for _ in range(count)]
 
+    async def kill(self) -> list[dict[str, Any]]:
+        """kill -9; returns what it had told and nobody had read yet, which is told all the same (a line cut off is not)."""
+        self.process.kill()
+        rest = await asyncio.wait_for(self.process.stdout.read(), DEADLINE_S)
+        await self.process.wait()
+        return [json.loads(line) for line in rest.splitlines(keepends=True) if line.endswith(b"\n")]
+
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
         """The exit status and standard error."""
         self.process.send_signal(number)
@@ -236,9 +243,7 @@ async def test_kill_9_half_way_loses_nothing_and_repeats_under_the_same_ids(topi
         told: list[str] = []
         for part in (1, 900):
             async with notifier(kafka) as process:
-                told += [line["id"] for line in await process.notices(part)]
-                process.process.kill()
-                await process.process.wait()
+                told += [line["id"] for line in await process.notices(part) + await process.kill()]
         await ledger.write(paid(0), delivered(100))
         async with notifier(kafka) as process:
             while set(ledger.expected) - set(told):
