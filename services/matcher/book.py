@@ -1,40 +1,61 @@
-"""The book: who is next, kept ready while money comes and cases open, age and close.
+"""The book of `urgency-waterfill/1`: who is next, kept ready while money comes and cases open, age and close.
 
 For each class a heap of claimants by `(key, opening order of the oldest case with a residual)`. Entries are never searched for: a
-claimant that changes gets a new entry with a new serial number, and old entries are dropped when they come to the top, so that a
-pledge costs O(log n) however many cases are open. A fund has one book for the pool, and one for each need that a donor ever
-designated. The book is derived from the cases alone and can be built anew at any time.
+claimant that changes gets a new entry, and old ones are dropped when they come to the top, so that a pledge costs O(log n) however
+many cases are open and whatever happened before. A fund has one book for the pool, and one for each need that a donor ever
+designated. A book is derived from the cases alone and can be built anew at any time.
+
+`share_out` is the walk: it goes along the path that the rule lays down and moves the money as it goes. While a pledge stops short of
+a boundary, its claimant keeps its place; a full step replaces the top of the heap by the claimant's next place. After very many
+steps `leap` takes the rest by bisection.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import insort
 from collections.abc import Iterable
-from heapq import heapify, heappop, heappush
-from itertools import count
+from heapq import heapify, heappop, heappush, heapreplace
+from operator import attrgetter
 
+from services.matcher.conservation import ConservationBreach
 from services.matcher.entities import Case
-from services.matcher.rule import boundary_of, key_of
+from services.matcher.leap import highest_key_paid_in_full
+from services.matcher.rule import boundary_of, key_of, level_of
+
+_STEPS_BEFORE_LEAP = 256
+_BY_OPENING = attrgetter("open_order")
+_URGENT_FIRST = (3, 2, 1, 0)
+
+Share = tuple[int, Case, int, int, int, int]
+"""What one run of the rule gives to one case, and why: `(key, case, amount, before, claim, class)`.
+
+`key` is the claimant's at the first money for this case; `amount` is above zero; `before` is the claimant's awarded money before this
+case's first money, `claim` its claim (minor units); `class` is an index into `CLASSES`.
+"""
 
 
 class Claimant:
     """All open cases of one beneficiary in one class; claim and awarded are their sums (minor units).
 
-    `waiting` holds `(opening order, case)` of those with a residual, oldest first. Splitting one need into many cases gains
-    nothing, because the sums and not the cases are compared.
+    `waiting` holds those with a residual, oldest first; `entry` is its valid entry in the heap, or None while nobody waits. Splitting
+    one need into many cases gains nothing, because the sums and not the cases are compared.
     """
 
-    __slots__ = ("awarded", "beneficiary", "cases", "claim", "rank", "serial", "waiting")
+    __slots__ = ("awarded", "beneficiary", "cases", "claim", "entry", "rank", "waiting")
 
     def __init__(self, rank: int, beneficiary: str) -> None:
         self.rank, self.beneficiary = rank, beneficiary
         self.cases = 0
         self.claim = self.awarded = 0
-        self.serial = 0
-        self.waiting: list[tuple[int, Case]] = []
+        self.entry: Entry | None = None
+        self.waiting: list[Case] = []
+
+    def __lt__(self, _other: Claimant) -> bool:
+        """Entries with one key and one opening order are one claimant's, then and now: their order is of no matter."""
+        return False
 
 
-Entry = tuple[int, int, int, Claimant]
+Entry = tuple[int, int, Claimant]
 
 
 class Book:
@@ -50,9 +71,8 @@ class Book:
         self.share, self.by_claim = share, by_claim
         self.residual = [0, 0, 0, 0]
         self._heaps: list[list[Entry]] = [[], [], [], []]
-        self._claimants: dict[tuple[int, str], Claimant] = {}
+        self._claimants: list[dict[str, Claimant]] = [{}, {}, {}, {}]
         self._waiting = [0, 0, 0, 0]
-        self._serials = count(1)
         for case in cases:
             self.add(case)
 
@@ -60,23 +80,18 @@ class Book:
         """True while any claim of the scope is open."""
         return any(self.residual)
 
-    def claimants_waiting(self, rank: int) -> int:
-        """How many claimants of the class have a residual."""
-        return self._waiting[rank]
-
     def add(self, case: Case) -> None:
         """Take in an open case, in its present class."""
-        at = (case.rank, case.beneficiary)
-        claimant = self._claimants.get(at)
+        claimants = self._claimants[case.rank]
+        claimant = claimants.get(case.beneficiary)
         if claimant is None:
-            claimant = self._claimants[at] = Claimant(*at)
+            claimant = claimants[case.beneficiary] = Claimant(case.rank, case.beneficiary)
         claimant.cases += 1
         self._shift(claimant, case, case.claim, case.awarded, was=0)
 
     def remove(self, case: Case) -> None:
         """Let go of a case, before its class or state changes."""
-        at = (case.rank, case.beneficiary)
-        claimant = self._claimants[at]
+        claimant = self._claimants[case.rank][case.beneficiary]
         claimant.cases -= 1
         residual = case.residual
         if residual:
@@ -84,11 +99,11 @@ class Book:
         claimant.claim -= case.claim
         claimant.awarded -= case.awarded
         self.residual[case.rank] -= residual
-        claimant.serial = 0
         if claimant.cases:
-            self.put(claimant)
+            self._put(claimant)
         else:
-            del self._claimants[at]
+            claimant.entry = None
+            del self._claimants[case.rank][case.beneficiary]
 
     def update(self, case: Case, claim: int, awarded: int, was: int) -> None:
         """Follow a change of a case's claim and awarded money, by the given amounts, after it happened.
@@ -96,37 +111,136 @@ class Book:
         `was` is the residual before. Between the facts of a lowered goal the awards may stand above the claim; no money is
         matched until they no longer do.
         """
-        self._shift(self._claimants[(case.rank, case.beneficiary)], case, claim, awarded, was)
+        self._shift(self._claimants[case.rank][case.beneficiary], case, claim, awarded, was)
 
-    def peek(self, rank: int) -> Entry | None:
-        """The entry of who is next in the class, or None."""
-        heap = self._heaps[rank]
-        while heap and heap[0][3].serial != heap[0][2]:
-            heappop(heap)
-        return heap[0] if heap else None
+    def share_out(self, amount: int) -> list[Share]:
+        """Run the rule for `amount` minor units over the claims: classes strictly by urgency, then the path within.
 
-    def take(self, rank: int) -> Claimant:
-        """Take out who is next; a fact about it, or `put`, brings it back.
+        The money moves at once, in the cases and in this book; other books that hold the cases must be told by `update`.
 
-        Raises:
-            IndexError: if nobody waits in the class; ask `peek` first.
+        Returns:
+            One share a case, in the order of the first money; their sum is the lesser of `amount` and all residuals.
         """
-        claimant = heappop(self._heaps[rank])[3]
-        claimant.serial = 0
-        return claimant
+        shares: list[Share] = []
+        for rank in _URGENT_FIRST:
+            if self.residual[rank]:
+                left = self._walk(rank, amount, shares)
+                self.residual[rank] -= amount - left
+                amount = left
+                if not amount:
+                    break
+        return shares
 
-    def put(self, claimant: Claimant) -> None:
+    def share_of_one(self, case: Case, amount: int) -> Share | None:
+        """What a pledge designated to a single case gives it, or None if the case has no residual; no money is moved here."""
+        given = min(amount, case.residual)
+        if given <= 0:
+            return None
+        key = key_of(boundary_of(case.awarded, case.claim, self.share), case.claim, self.by_claim)
+        return (key, case, given, case.awarded, case.claim, case.rank)
+
+    def _walk(self, rank: int, amount: int, shares: list[Share]) -> int:
+        """Walk within one class until the amount or the claims are used up; returns what is left."""
+        heap, share, by_claim = self._heaps[rank], self.share, self.by_claim
+        first, steps = len(shares), 0
+        at: dict[Case, int] = {}  # where a case's share is, once there is more than one
+        while heap:
+            entry = heap[0]
+            key, _, claimant = entry
+            if claimant.entry is not entry:
+                heappop(heap)
+                continue
+            case, before, claim = claimant.waiting[0], claimant.awarded, claimant.claim
+            boundary = boundary_of(before, claim, share) if by_claim else key
+            lacking = case.claim - case.awarded
+            step = boundary - before
+            if lacking < step:
+                step = lacking
+            if amount < step:
+                step = amount
+            if step <= 0:  # a walk that stands still would never end
+                raise ConservationBreach(
+                    f"case {case.id}: {step} of {amount} to give, where the book says it lacks money"
+                )
+            case.awarded += step
+            claimant.awarded = after = before + step
+            amount -= step
+            if steps == 0:
+                shares.append((key, case, step, before, claim, rank))
+            else:
+                _note(shares, at, first, (key, case, step, before, claim, rank))
+            steps += 1
+            if step == lacking:
+                self._filled(claimant, heap)
+            elif after == boundary:  # a full step: on to the next boundary
+                boundary = boundary_of(after, claim, share)
+                claimant.entry = (key_of(boundary, claim, by_claim), case.open_order, claimant)
+                heapreplace(heap, claimant.entry)
+            if amount and steps == _STEPS_BEFORE_LEAP + 4 * self._waiting[rank]:
+                amount = self._leap(rank, amount, shares, at, first)
+            if not amount:
+                return 0
+        return amount
+
+    def _filled(self, claimant: Claimant, heap: list[Entry]) -> None:
+        """Give the claimant at the top its next place, now that its oldest case lacks nothing."""
+        del claimant.waiting[0]
+        heappop(heap)
+        claimant.entry = None
+        if claimant.waiting:
+            self._put(claimant)
+        else:
+            self._waiting[claimant.rank] -= 1
+
+    def _leap(self, rank: int, amount: int, shares: list[Share], at: dict[Case, int], first: int) -> int:
+        """Serve at once every step up to the highest key that the amount pays for in full."""
+        claimants = [entry[2] for entry in self._heaps[rank] if entry[2].entry is entry]
+        self._heaps[rank].clear()
+        if not claimants:  # the claims of the class are just used up
+            return amount
+        stands = [(claimant.claim, claimant.awarded) for claimant in claimants]
+        key = highest_key_paid_in_full(amount, stands, self.share, self.by_claim)
+        for claimant in claimants:
+            rise = max(0, level_of(key, claimant.claim, self.share, self.by_claim) - claimant.awarded)
+            amount -= rise
+            self._raise(claimant, rise, shares, at, first)
+            claimant.entry = None
+            self._put(claimant)
+        # In the order of the first money, which is that of the path.
+        shares[first:] = sorted(shares[first:], key=lambda share: (share[0], share[1].open_order))
+        at.clear()
+        return amount
+
+    def _raise(self, claimant: Claimant, amount: int, shares: list[Share], at: dict[Case, int], first: int) -> None:
+        """Put money into a claimant's oldest cases with a residual, one after the other."""
+        while amount:
+            case, before, claim = claimant.waiting[0], claimant.awarded, claimant.claim
+            lacking = case.claim - case.awarded
+            step = min(amount, lacking)
+            key = key_of(boundary_of(before, claim, self.share), claim, self.by_claim)
+            _note(shares, at, first, (key, case, step, before, claim, claimant.rank))
+            case.awarded += step
+            claimant.awarded += step
+            amount -= step
+            if step == lacking:
+                del claimant.waiting[0]
+                if not claimant.waiting:
+                    self._waiting[claimant.rank] -= 1
+
+    def _put(self, claimant: Claimant) -> None:
         """Give a claimant its present place."""
         if not claimant.waiting:
-            claimant.serial = 0
+            claimant.entry = None
             return
-        claimant.serial = next(self._serials)
         boundary = boundary_of(claimant.awarded, claimant.claim, self.share)
-        key = key_of(boundary, claimant.claim, self.by_claim)
+        key, order = key_of(boundary, claimant.claim, self.by_claim), claimant.waiting[0].open_order
+        if claimant.entry is not None and claimant.entry[:2] == (key, order):
+            return
+        claimant.entry = (key, order, claimant)
         heap = self._heaps[claimant.rank]
-        heappush(heap, (key, claimant.waiting[0][0], claimant.serial, claimant))
+        heappush(heap, claimant.entry)
         if len(heap) > 64 + 4 * self._waiting[claimant.rank]:
-            heap[:] = [entry for entry in heap if entry[3].serial == entry[2]]
+            heap[:] = [entry for entry in heap if entry[2].entry is entry]
             heapify(heap)
 
     def _shift(self, claimant: Claimant, case: Case, claim: int, awarded: int, was: int) -> None:
@@ -137,12 +251,25 @@ class Book:
         if residual and not was:
             if not claimant.waiting:
                 self._waiting[claimant.rank] += 1
-            insort(claimant.waiting, (case.open_order, case))
+            insort(claimant.waiting, case, key=_BY_OPENING)
         elif was and not residual:
             self._drop(claimant, case)
-        self.put(claimant)
+        self._put(claimant)
 
     def _drop(self, claimant: Claimant, case: Case) -> None:
-        del claimant.waiting[bisect_left(claimant.waiting, (case.open_order,))]
+        claimant.waiting.remove(case)
         if not claimant.waiting:
             self._waiting[claimant.rank] -= 1
+
+
+def _note(shares: list[Share], at: dict[Case, int], first: int, step: Share) -> None:
+    """Add a step to the shares from `first` on: one share a case, with the key and the standing of its first money."""
+    if not at:
+        at.update((share[1], index) for index, share in enumerate(shares[first:], first))
+    index = at.get(step[1])
+    if index is None:
+        at[step[1]] = len(shares)
+        shares.append(step)
+    else:
+        key, case, amount, before, claim, rank = shares[index]
+        shares[index] = (key, case, amount + step[2], before, claim, rank)

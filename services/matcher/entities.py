@@ -6,6 +6,10 @@ Plain mutable objects with slots; only `fold` changes them, one fact at a time. 
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Set
+from operator import attrgetter
+from sys import intern
 from typing import Any
 
 from schemas.times import DAY, HOUR, parse
@@ -44,16 +48,23 @@ class Award:
     """The part of a pledge matched to a case.
 
     Attributes:
+        number: counts the pledge's awards from 1; with the pledge's id it makes the award's.
+        order: counts the fund's awards from 0.
         amount: awarded money, settled or not.
         settled: the part of it that is paid, delivered or not.
-        delivered: the part of it that was handed over.
+        delivered: the part of it that was handed over. An award delivered in whole can't change any more and is let go of.
     """
 
-    __slots__ = ("amount", "case", "delivered", "id", "order", "pledge", "settled")
+    __slots__ = ("amount", "case", "delivered", "number", "order", "pledge", "settled")
 
-    def __init__(self, award_id: str, order: int, pledge: Pledge, case: Case, amount: int) -> None:
-        self.id, self.order, self.pledge, self.case = award_id, order, pledge, case
+    def __init__(self, number: int, order: int, pledge: Pledge, case: Case, amount: int) -> None:
+        self.number, self.order, self.pledge, self.case = number, order, pledge, case
         self.amount, self.settled, self.delivered = amount, 0, 0
+
+    @property
+    def id(self) -> str:
+        """`<pledge>/<number>`."""
+        return f"{self.pledge.id}/{self.number}"
 
 
 class Case:
@@ -68,7 +79,7 @@ class Case:
     def __init__(self, fact: FactDict) -> None:
         self.id: str = fact["case"]
         self.beneficiary: str = fact["beneficiary"]
-        self.need: str = fact["need"]
+        self.need: str = intern(fact["need"])
         self.goal: int = fact["goal"]
         self.own_contribution: int = fact["own_contribution"]
         self.priority: int = RANK[fact["priority"]]
@@ -77,12 +88,12 @@ class Case:
         self.origin = case_identity(fact)
         self.status = "submitted"
         self.outcome: str | None = None
-        self.vouchers: set[str] = set()
-        self.thanks: set[str] = set()
+        self.vouchers: Set[str] = frozenset()
+        self.thanks: Set[str] = frozenset()
         self.claim = self.goal - self.own_contribution
         self.rank = self.priority
         self.awarded = self.settled = self.delivered = 0
-        self.awards: dict[str, Award] = {}
+        self.awards: dict[int, Award] = {}  # those with money not yet delivered, by order, oldest first
         self.open_order = 0
         self.opened_at = self.began = 0
         self.period = 1
@@ -98,6 +109,8 @@ class Case:
 class Pledge:
     """A donor's promise, or one instalment of it.
 
+    What few pledges have (a designation, an expiry, a recurrence) is kept beside the slots, so that the many plain ones stay small.
+
     Attributes:
         amount: the promise in the fund's currency, 0 while `rate` is None.
         waiting: money matched to no case, paid or not.
@@ -105,15 +118,26 @@ class Pledge:
         awarded: unsettled awards; `settled`: settled and not delivered; `delivered`: handed over.
         released: given back to the donor, unpaid (released) or paid (refunded).
         face_paid: payments so far in the pledge's own currency.
+        awards: those with money not yet delivered, oldest first.
         cancelled: its unpaid part has ended before its rate was known.
         closed: "withdrawn" or "expired", or None.
     """
 
     __slots__ = (
-        "accepted_at", "amount", "awarded", "awards", "awards_made", "cancelled", "closed", "currency", "delivered",
-        "designation", "donor", "expires_at", "face", "face_paid", "fallback", "id", "instalment", "lane", "next_instalment",
-        "of", "order", "paid_waiting", "rate", "recurrence", "released", "settled", "waiting",
+        "__dict__", "amount", "awarded", "awards", "awards_made", "closed", "currency", "delivered", "donor", "face",
+        "face_paid", "id", "order", "paid_waiting", "rate", "released", "settled", "waiting",
     )  # fmt: skip
+
+    designation: tuple[str, str] | None = None
+    fallback = "pool"
+    lane = POOL
+    expires_at: int | None = None
+    recurrence: Recurrence | None = None
+    accepted_at = 0  # of a recurring one
+    instalment = 1
+    next_instalment: int | None = None
+    of: str | None = None
+    cancelled = False
 
     def __init__(self, fact: FactDict, order: int, at: int) -> None:
         self.id: str = fact["pledge"]
@@ -122,28 +146,51 @@ class Pledge:
         self.face: int = fact["face"]
         self.currency: str = fact["currency"]
         self.rate: str | None = fact["rate"]
-        self.amount: int = fact["amount"] or 0
-        self.designation = designation_of(fact.get("designation"))
-        self.fallback: str = fact.get("fallback", "pool")
-        self.expires_at: int | None = _time_in(fact, "expires_at")
-        self.recurrence = recurrence_of(fact.get("recurrence"))
-        self.of: str | None = fact.get("of")
-        self.accepted_at = at
+        self.amount = self.waiting = fact["amount"] or 0
         self.closed: str | None = None
-        self.cancelled = False
-        self.waiting = self.amount
         self.paid_waiting = self.awarded = self.settled = self.delivered = self.released = self.face_paid = 0
-        self.awards: dict[str, Award] = {}
+        self.awards: list[Award] | tuple[()] = ()
         self.awards_made = 0
-        self.instalment = 1
-        self.next_instalment: int | None = None
-        pooled = self.designation is None or self.fallback == "pool"
-        self.lane: Lane = POOL if pooled else self.designation
+        if len(fact) > _PLAIN_PLEDGE:
+            self._take_terms(fact, at)
+
+    def _take_terms(self, fact: FactDict, at: int) -> None:
+        for name in fact.keys() & {"fallback", "of"}:
+            setattr(self, name, fact[name])
+        if "designation" in fact:
+            self.designation = designation_of(fact["designation"])
+            if self.fallback != "pool":
+                self.lane = self.designation
+        if "expires_at" in fact:
+            self.expires_at = parse(fact["expires_at"])
+        if "recurrence" in fact:
+            self.recurrence, self.accepted_at = recurrence_of(fact["recurrence"]), at
 
     @property
     def unpaid(self) -> int:
         """What is promised and not paid: waiting or awarded."""
         return self.waiting - self.paid_waiting + self.awarded
+
+    def award(self, number: int) -> Award:
+        """An award by its number.
+
+        Raises:
+            KeyError: if it was never made, is void as a whole, or delivered in whole.
+        """
+        index = bisect_left(self.awards, number, key=_NUMBER)
+        if index == len(self.awards) or self.awards[index].number != number:
+            raise KeyError(number)
+        return self.awards[index]
+
+    def forget(self, award: Award) -> None:
+        """Let go of an award that is void as a whole or delivered in whole."""
+        del self.awards[bisect_left(self.awards, award.number, key=_NUMBER)]
+        if not self.awards:
+            self.awards = ()
+
+
+_PLAIN_PLEDGE = len(("fact", "pledge", "donor", "amount", "face", "currency", "rate"))
+_NUMBER = attrgetter("number")
 
 
 def _time_in(fact: FactDict, name: str) -> int | None:

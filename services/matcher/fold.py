@@ -5,7 +5,7 @@ Nothing here decides; every change of money is one fact and one function below. 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 
 from schemas.currencies import convert
 from schemas.times import parse
@@ -41,7 +41,8 @@ def _case_submitted(fund: Fund, fact: FactDict, _at: int) -> None:
 
 
 def _case_vouched(fund: Fund, fact: FactDict, _at: int) -> None:
-    fund.cases[fact["case"]].vouchers.add(fact["voucher"])
+    case = fund.cases[fact["case"]]
+    case.vouchers = _with(case.vouchers, fact["voucher"])
 
 
 def _case_opened(fund: Fund, fact: FactDict, at: int) -> None:
@@ -49,8 +50,8 @@ def _case_opened(fund: Fund, fact: FactDict, at: int) -> None:
     books = fund.books_of(case)  # built, if need be, before the case counts as open
     case.status, case.rank = "open", RANK[fact["class"]]
     case.opened_at = case.began = at
-    case.open_order = len(fund.opened)
-    fund.opened.append(case)
+    case.open_order = fund.cases_opened
+    fund.cases_opened += 1
     for book in books:
         book.add(case)
     fund.touched_cases.add(case)
@@ -97,21 +98,45 @@ def _case_delivered(fund: Fund, fact: FactDict, _at: int) -> None:
     fund.deliveries[fact["delivery"]] = (case.id, fact["amount"])
     case.delivered += fact["amount"]
     left = fact["amount"]
+    done = []
     for award in case.awards.values():  # oldest first
         part = min(left, award.settled - award.delivered)
         if part:
-            award.delivered += part
-            award.pledge.settled -= part
-            award.pledge.delivered += part
-            fund.touched_pledges.add(award.pledge)
+            _hand_over(fund, award, part)
             left -= part
+            if award.delivered == award.amount:
+                done.append(award)
             if not left:
                 break
+    for award in done:
+        _forget(award)
     fund.touched_cases.add(case)
 
 
+def _hand_over(fund: Fund, award: Award, amount: int) -> None:
+    pledge = award.pledge
+    award.delivered += amount
+    pledge.settled -= amount
+    pledge.delivered += amount
+    fund.touched_pledges.add(pledge)
+
+
+def _forget(award: Award) -> None:
+    award.pledge.forget(award)
+    del award.case.awards[award.order]
+
+
 def _case_thanked(fund: Fund, fact: FactDict, _at: int) -> None:
-    fund.cases[fact["case"]].thanks.add(fact["thanks"])
+    case = fund.cases[fact["case"]]
+    case.thanks = _with(case.thanks, fact["thanks"])
+
+
+def _with(said: Set[str], more: str) -> Set[str]:
+    """A set grown by one; most cases have no thanks and few vouchers, so the empty set is shared."""
+    if not said:
+        return {more}
+    said.add(more)
+    return said
 
 
 def _case_closed(fund: Fund, fact: FactDict, _at: int) -> None:
@@ -180,14 +205,24 @@ def _close(fund: Fund, fact: FactDict, how: str) -> None:
 
 def _awarded(fund: Fund, fact: FactDict, _at: int) -> None:
     pledge, case, amount = fund.pledges[fact["pledge"]], fund.cases[fact["case"]], fact["amount"]
-    award = Award(fact["award"], fund.awards_made, pledge, case, amount)
-    fund.awards_made += 1
-    pledge.awards_made += 1
-    pledge.awards[award.id] = case.awards[award.id] = award
+    fund.move(case, awarded=amount)
+    commit(fund, pledge, case, int(fact["award"].rpartition("/")[2]), amount)
+
+
+def commit(fund: Fund, pledge: Pledge, case: Case, number: int, amount: int) -> None:
+    """Note an award whose money the case and its books already count: the rest of `awarded`, live and in replay."""
+    order = fund.awards_made
+    fund.awards_made = order + 1
+    award = case.awards[order] = Award(number, order, pledge, case, amount)
+    pledge.awards_made = number
+    if pledge.awards:
+        pledge.awards.append(award)
+    else:
+        pledge.awards = [award]
     pledge.waiting -= amount
     pledge.awarded += amount
     fund.touched_pledges.add(pledge)
-    fund.move(case, awarded=amount)
+    fund.touched_cases.add(case)
 
 
 def _award_settled(fund: Fund, fact: FactDict, _at: int) -> None:
@@ -212,8 +247,8 @@ def _award_voided(fund: Fund, fact: FactDict, _at: int) -> None:
     pledge.waiting += amount
     pledge.paid_waiting += settled
     case.settled -= settled
-    if not award.amount:
-        del pledge.awards[award.id], case.awards[award.id]
+    if award.amount == award.delivered:  # void as a whole, or but for what is handed over
+        _forget(award)
     fund.touched_pledges.add(pledge)
     fund.move(case, awarded=-amount)
 

@@ -6,12 +6,14 @@ any time; nothing here decides.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from operator import attrgetter
 
-from services.matcher.book import Book
+from services.matcher.book import Book, Share
 from services.matcher.entities import Award, Case, Pledge, Policy
 from services.matcher.lanes import Lanes
 from services.matcher.timers import Timers
+
+_BY_OPENING = attrgetter("open_order")
 
 
 class Fund:
@@ -24,7 +26,7 @@ class Fund:
         self.cases: dict[str, Case] = {}
         self.pledges: dict[str, Pledge] = {}
         self.pledges_made = 0
-        self.opened: list[Case] = []
+        self.cases_opened = 0
         self.rates: dict[str, str] = {}
         self.unrated: dict[str, dict[str, Pledge]] = {}
         self.deliveries: dict[str, tuple[str, int]] = {}
@@ -43,13 +45,16 @@ class Fund:
         """An award by its id.
 
         Raises:
-            KeyError: if it was never made or is void as a whole.
+            KeyError: if it was never made, is void as a whole, or delivered in whole.
         """
-        return self.pledges[award_id.rpartition("/")[0]].awards[award_id]
+        pledge, _, number = award_id.rpartition("/")
+        return self.pledges[pledge].award(int(number))
 
-    def open_cases(self) -> Iterator[Case]:
+    def open_cases(self) -> list[Case]:
         """The open cases in opening order."""
-        return (case for case in self.opened if case.status == "open")
+        cases = [case for case in self.cases.values() if case.status == "open"]
+        cases.sort(key=_BY_OPENING)
+        return cases
 
     def book_of_pool(self) -> Book:
         """Who is next among all claims."""
@@ -83,6 +88,17 @@ class Fund:
         for book in books:
             book.update(case, claim, awarded, was)
         self.touched_cases.add(case)
+
+    def follow(self, shares: list[Share], book: Book) -> None:
+        """Tell the other books of money that `book` has just shared out."""
+        if book is not self.pool and self.pool is not None:  # one not built yet will be built from what is true then
+            for _, case, amount, *_ in shares:
+                self.pool.update(case, 0, amount, case.residual + amount)
+        if self.needs:
+            for _, case, amount, *_ in shares:
+                other = self.needs.get(case.need)
+                if other is not None and other is not book:
+                    other.update(case, 0, amount, case.residual + amount)
 
     def settle_in(self) -> None:
         """After a whole answer: let touched pledges with money wait in their lanes, and forget what was touched."""

@@ -7,14 +7,13 @@ more than that.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
 
 from schemas.values import CLASSES
+from services.matcher.book import Book, Share
 from services.matcher.entities import POOL, Award, Case, FactDict, Lane, Pledge
-from services.matcher.fold import apply
+from services.matcher.fold import apply, commit
 from services.matcher.state import Fund
-from services.matcher.walk import Share, share_of_one, share_out
 
 
 class Turn:
@@ -27,18 +26,21 @@ class Turn:
         named: True if each fact names its fund (a tick's entry).
     """
 
+    __slots__ = ("_freed", "_opened", "at", "facts", "fund", "named")
+
     def __init__(self, fund: Fund, at: int, facts: list[FactDict], named: bool = False) -> None:
         self.fund, self.at, self.facts, self.named = fund, at, facts, named
         self._opened: list[Case] = []
-        self._freed: list[Pledge] = []
-        self._new: set[Pledge] = set()
+        self._freed: dict[Pledge, bool] = {}  # with whether it is new
 
     def tell(self, fact: FactDict) -> None:
         """Apply a fact and note it."""
-        if self.named:
-            fact = {"fact": fact["fact"], "fund": self.fund.name, **fact}
         apply(self.fund, fact, self.at)
-        self.facts.append(fact)
+        self.note(fact)
+
+    def note(self, fact: FactDict) -> None:
+        """Note a fact whose effect is there already."""
+        self.facts.append({"fact": fact["fact"], "fund": self.fund.name, **fact} if self.named else fact)
 
     def claim_opened(self, case: Case) -> None:
         """Remember that a case has, or has again, a claim that money may go to."""
@@ -46,15 +48,12 @@ class Turn:
 
     def money_freed(self, pledge: Pledge, new: bool = False) -> None:
         """Remember that a pledge has money to be matched; a new one is told of what must wait."""
-        self._freed.append(pledge)
-        if new:
-            self._new.add(pledge)
+        self._freed[pledge] = new or self._freed.get(pledge, False)
 
     def match(self) -> None:
         """Match all waiting money that could find a claim since the turn began, in pledge order."""
         if not self._opened and len(self._freed) == 1:  # a plain pledge: nobody else is concerned
-            self._place(self._freed.pop())
-            self._new.clear()
+            self._place(*self._freed.popitem())
             return
         lanes: set[Lane] = set()
         for case in self._opened:
@@ -63,21 +62,19 @@ class Turn:
         heap: list[tuple[int, int, Pledge, Lane | None]] = []
         for lane in lanes:
             self._push_head(heap, lane)
-        single = {pledge.order: pledge for pledge in self._freed}
-        heap += [(order, 0, pledge, None) for order, pledge in single.items()]
+        heap += [(pledge.order, 0, pledge, None) for pledge in self._freed]
         heapify(heap)
         while heap:
             _, _, pledge, lane = heappop(heap)
-            self._place(pledge)
+            self._place(pledge, self._freed.pop(pledge, False))
             if lane is not None and self._lane_has_claims(lane):
                 self._push_head(heap, lane)
         self._opened.clear()
         self._freed.clear()
-        self._new.clear()
 
     def void_pledge(self, pledge: Pledge) -> None:
         """End a pledge's unsettled awards, newest first, and release all its unpaid money."""
-        for award in reversed(list(pledge.awards.values())):
+        for award in pledge.awards[::-1]:
             unsettled = award.amount - award.settled
             if unsettled:
                 self._void(award, unsettled, 0)
@@ -92,16 +89,14 @@ class Turn:
             excess: how much, minor units; at most what is not delivered.
         """
         newest = list(reversed(case.awards.values()))
-        parts: dict[str, list[int]] = {}
+        parts: dict[Award, list[int]] = {}
         for settled in (0, 1):
             for award in newest:
                 part = min(excess, award.settled - award.delivered if settled else award.amount - award.settled)
                 if part:
-                    parts.setdefault(award.id, [0, 0])[settled] += part
+                    parts.setdefault(award, [0, 0])[settled] += part
                     excess -= part
-        awards = {award.id: award for award in newest}
-        for award_id, (unsettled, settled) in parts.items():
-            award = awards[award_id]
+        for award, (unsettled, settled) in parts.items():
             self._void(award, unsettled + settled, settled)
             self.money_freed(award.pledge)
 
@@ -113,7 +108,7 @@ class Turn:
 
     def settle(self, pledge: Pledge, amount: int) -> None:
         """Settle a pledge's awards, oldest first, with paid money that waits."""
-        for award in list(pledge.awards.values()):
+        for award in tuple(pledge.awards):
             part = min(amount, award.amount - award.settled)
             if part:
                 self.tell({"fact": "award_settled", "award": award.id, "amount": part})
@@ -140,56 +135,60 @@ class Turn:
         book = self.fund.book_of_need(name) if kind == "need" else self.fund.book_of_pool()
         return book.any_residual()
 
-    def _place(self, pledge: Pledge) -> None:
+    def _place(self, pledge: Pledge, new: bool) -> None:
         """Run the rule for one pledge: its designation first, then its fallback."""
         if pledge.waiting:
-            for shares in self._runs(pledge):
-                self._award(pledge, shares)
+            if pledge.designation is not None:
+                self._place_designated(pledge, *pledge.designation)
+            if pledge.lane is POOL and pledge.waiting:
+                self._share_out(pledge, self.fund.book_of_pool())
             if pledge.fallback == "release" and pledge.designation is not None:
                 self.release(pledge)
-        if pledge in self._new:
-            self._new.remove(pledge)
-            if pledge.waiting:
+        if pledge.waiting:
+            if new:
                 self.tell({"fact": "waiting", "pledge": pledge.id, "amount": pledge.waiting})
-        self.fund.lanes.wait(pledge)
+            self.fund.lanes.wait(pledge)
 
-    def _runs(self, pledge: Pledge) -> Iterable[list[Share]]:
+    def _place_designated(self, pledge: Pledge, kind: str, name: str) -> None:
         fund = self.fund
-        if pledge.designation is not None:
-            kind, name = pledge.designation
-            if kind == "need":
-                yield share_out(fund.book_of_need(name), pledge.waiting)
-            elif name in fund.cases:
-                policy = fund.policy
-                one = share_of_one(fund.cases[name], pledge.waiting, policy.share, policy.weights == "claim")
-                yield [one] if one else []
-        if pledge.lane == POOL and pledge.waiting:
-            yield share_out(fund.book_of_pool(), pledge.waiting)
+        if kind == "need":
+            self._share_out(pledge, fund.book_of_need(name))
+        elif name in fund.cases:
+            share = fund.book_of_pool().share_of_one(fund.cases[name], pledge.waiting)
+            if share:
+                fund.move(share[1], awarded=share[2])
+                self._award(pledge, [share])
+
+    def _share_out(self, pledge: Pledge, book: Book) -> None:
+        shares = book.share_out(pledge.waiting)
+        self.fund.follow(shares, book)
+        self._award(pledge, shares)
 
     def _award(self, pledge: Pledge, shares: list[Share]) -> None:
-        paid = pledge.paid_waiting
-        for share in shares:
-            case, amount = share.case, share.amount
-            award_id = f"{pledge.id}/{pledge.awards_made + 1}"
-            why = {
-                "class": CLASSES[share.rank],
-                "key": share.key,
-                "before": share.before,
-                "after": share.before + amount,
-                "claim": share.claim,
-            }
-            self.tell(
+        """Tell of the awards whose money the rule has just moved, and settle them with what is paid already."""
+        fund, paid = self.fund, pledge.paid_waiting
+        for key, case, amount, before, claim, rank in shares:
+            number = pledge.awards_made + 1
+            commit(fund, pledge, case, number, amount)
+            award_id = f"{pledge.id}/{number}"
+            self.note(
                 {
                     "fact": "awarded",
                     "award": award_id,
                     "pledge": pledge.id,
                     "case": case.id,
                     "amount": amount,
-                    "why": why,
+                    "why": {
+                        "class": CLASSES[rank],
+                        "key": key,
+                        "before": before,
+                        "after": before + amount,
+                        "claim": claim,
+                    },
                 }
             )
-            part = min(paid, amount)
-            if part:
+            if paid:
+                part = min(paid, amount)
                 self.tell({"fact": "award_settled", "award": award_id, "amount": part})
                 paid -= part
             if case.awarded == case.claim:

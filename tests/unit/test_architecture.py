@@ -14,7 +14,7 @@ MODULES = {
     for path in sorted((ROOT / folder).rglob("*.py"))
 }
 PURE = [f"services.matcher.{name}" for name in
-        ("rule", "book", "walk", "lanes", "decide", "turn", "engine", "entities", "state", "fold", "timers", "schedule",
+        ("rule", "book", "leap", "lanes", "decide", "turn", "engine", "entities", "state", "fold", "timers", "schedule",
          "conservation")]  # fmt: skip
 SERVICES = ("intake", "matcher", "notifier", "console")
 

@@ -29,7 +29,9 @@ def test_it_stands_where_the_engine_stands(seed: int) -> None:
         assert {
             c.id: (c.status, c.claim, c.promised, c.settled, c.delivered, c.lacks) for c in mine.cases.values()
         } == {c.id: (c.status, c.claim, c.awarded, c.settled, c.delivered, c.residual) for c in fund.cases.values()}
-        assert {c.id: c.rank for c in mine.cases.values() if c.opened} == {c.id: c.rank for c in fund.opened}
+        assert {c.id: c.rank for c in mine.cases.values() if c.opened} == {
+            c.id: c.rank for c in fund.cases.values() if c.opened_at
+        }
         assert {
             p.id: (p.amount, p.waiting, p.paid_waiting, p.awarded, p.settled, p.delivered, p.released + p.refunded)
             for p in mine.pledges.values()
