@@ -21,15 +21,6 @@ class ConservationBreach(Exception):
     code = "conservation_breach"
 
 
-def check_touched(fund: Fund) -> None:
-    """Check what the last answer touched.
-
-    Raises:
-        ConservationBreach: naming the pledge or case and its sums.
-    """
-    check(fund.touched_pledges, fund.touched_cases)
-
-
 def check(pledges: Iterable[Pledge], cases: Iterable[Case]) -> None:
     """Check pledges and cases.
 
@@ -37,9 +28,15 @@ def check(pledges: Iterable[Pledge], cases: Iterable[Case]) -> None:
         ConservationBreach: naming the pledge or case and its sums.
     """
     for p in pledges:
-        total = p.waiting + p.awarded + p.settled + p.delivered + p.released
-        parts = (p.waiting, p.awarded, p.settled, p.delivered, p.released, p.paid_waiting)
-        if p.amount != total or min(parts) < 0 or p.paid_waiting > p.waiting:
+        waiting, awarded, settled, delivered, released = p.waiting, p.awarded, p.settled, p.delivered, p.released
+        if (
+            p.amount != waiting + awarded + settled + delivered + released
+            or awarded < 0
+            or settled < 0
+            or delivered < 0
+            or released < 0
+            or not 0 <= p.paid_waiting <= waiting
+        ):
             raise ConservationBreach(
                 f"pledge {p.id}: amount {p.amount} is not waiting {p.waiting} (of it paid {p.paid_waiting}) + awarded "
                 f"{p.awarded} + settled {p.settled} + delivered {p.delivered} + released {p.released}"

@@ -205,7 +205,9 @@ def _acceptance(fund: Fund, data: c.PledgeMade) -> FactDict:
 def valued(fund: Fund, face: int, currency: str) -> tuple[int | None, str | None]:
     """What `face` is worth in the fund's currency at the latest rate, and the rate; None for both without one."""
     home = fund.policy.currency
-    rate = "1" if currency == home else fund.rates.get(currency)
+    if currency == home:
+        return face, "1"
+    rate = fund.rates.get(currency)
     return (None, None) if rate is None else (convert(face, rate, currency, home), rate)
 
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from schemas.commands import TICK, Command, Unreadable
 from schemas.values import CLASSES
 from services.matcher import schedule, timers
-from services.matcher.conservation import check_touched
+from services.matcher.conservation import check
 from services.matcher.decide import DECIDE, Refused, Repeated, escalate, valued
 from services.matcher.entities import FactDict
 from services.matcher.fold import apply
@@ -69,14 +69,16 @@ class Engine:
         if command.type == TICK:
             return self._tick(command.time)
         name: str = command.data.fund
-        now = self._advance(name, command.time)
         facts: list[FactDict] = []
         fund = self.funds.get(name)
-        if fund is None and command.type != "pumasi.fund.configured":
-            return Decision(name, now, [_rejected("unknown_fund", f"no fund {name}")])
         if fund is None:
+            now = self._time_of(name, command.time)
+            if command.type != "pumasi.fund.configured":
+                return Decision(name, now, [_rejected("unknown_fund", f"no fund {name}")])
             fund = self._found(name, now)
-        while timer := schedule.next_due(fund, now):
+        now = fund.now = max(command.time, self.clock, fund.now)
+        self.latest = max(self.latest, now)
+        while fund.timers.any_due(now) and (timer := schedule.next_due(fund, now)):
             self._fire(fund, timer, facts, named=False)
         self._decide(Turn(fund, now, facts), command)
         self._close(fund)
@@ -98,7 +100,7 @@ class Engine:
             self.clock = max(self.clock, at)
             self.latest = max(self.latest, at)
         elif fund_name is not None:
-            self._advance(fund_name, at)
+            self._time_of(fund_name, at)
         touched = set()
         for fact in facts:
             name = fact.get("fund") or fund_name
@@ -111,8 +113,8 @@ class Engine:
         for name in touched:
             self._close(self.funds[name])
 
-    def _advance(self, name: str, time: int) -> int:
-        """The fund's time: the largest seen in its own commands and in the partition's ticks."""
+    def _time_of(self, name: str, time: int) -> int:
+        """Advance a fund's time to the largest seen in its own commands and in the partition's ticks; it may be unknown yet."""
         fund = self.funds.get(name)
         now = max(time, self.clock, fund.now if fund else self._unconfigured.get(name, time))
         if fund:
@@ -157,12 +159,14 @@ class Engine:
 
     def _close(self, fund: Fund) -> None:
         """End an answer: nothing that does not conserve money goes further."""
-        check_touched(fund)
+        check(fund.touched_pledges, fund.touched_cases)
         fund.settle_in()
-        self._announce(fund)
+        if fund.timers.earlier:
+            self._announce(fund)
 
     def _announce(self, fund: Fund) -> None:
         """Keep the partition's view of whose timers are due when."""
+        fund.timers.earlier = False
         earliest = fund.timers.earliest()
         known = self._announced.get(fund.name)
         if earliest is not None and (known is None or earliest < known):

@@ -17,14 +17,29 @@ Timer = tuple[int, int, str]
 
 
 class Timers:
-    """The timers of one fund, by due time."""
+    """The timers of one fund, by due time.
+
+    Attributes:
+        earlier: True once a timer was set that comes up before all others; who looks after it sets it back.
+    """
+
+    __slots__ = ("_heap", "earlier")
 
     def __init__(self) -> None:
         self._heap: list[Timer] = []
+        self.earlier = False
 
     def set(self, due: int, kind: int, owner: str) -> None:
         """Set a timer; the owner's own field says whether it is still meant when it comes up."""
-        heappush(self._heap, (due, kind, owner))
+        timer = (due, kind, owner)
+        heappush(self._heap, timer)
+        if self._heap[0] is timer:
+            self.earlier = True
+
+    def any_due(self, now: int) -> bool:
+        """Whether a timer, meant or not, is due by `now`: what most commands need to know, and all that waiting timers cost them."""
+        heap = self._heap
+        return bool(heap) and heap[0][0] <= now
 
     def due(self, now: int, meant: Callable[[Timer], bool]) -> Timer | None:
         """The next timer due by `now` that is still `meant`, or None; it stays until `pop`."""

@@ -12,7 +12,7 @@ from heapq import heapify, heappop, heappush
 from schemas.values import CLASSES
 from services.matcher.book import Book, Share
 from services.matcher.entities import POOL, Award, Case, FactDict, Lane, Pledge
-from services.matcher.fold import apply, commit
+from services.matcher.fold import APPLY, commit
 from services.matcher.state import Fund
 
 
@@ -35,8 +35,11 @@ class Turn:
 
     def tell(self, fact: FactDict) -> None:
         """Apply a fact and note it."""
-        apply(self.fund, fact, self.at)
-        self.note(fact)
+        APPLY[fact["fact"]](self.fund, fact, self.at)
+        if self.named:
+            self.note(fact)
+        else:
+            self.facts.append(fact)
 
     def note(self, fact: FactDict) -> None:
         """Note a fact whose effect is there already."""
