@@ -10,7 +10,11 @@ stands on the commands topic as well, once it is admitted.
 
 What is withheld whole leaves its length; not its hash, by which a short name could be guessed. The original lies at the topic,
 partition and offset named in the headers for as long as it is kept. The headers are Kafka Streams' (KIP-1034), so that tools made
-for those read ours.
+for those read ours. One more, `pumasi.withheld`, says what differs from the record as it came: `key`, `value`, `headers`, or
+`nothing`; only a letter from which nothing is withheld can be put back (`services.bus.replay`), and that to the last byte.
+
+A letter always fits its topic, whatever came: beyond VALUE_BYTES_MAX the value is withheld, beyond FRAME_BYTES_MAX of key and headers
+all that is long. A letter that Kafka refused would bring its record again for ever.
 """
 
 from __future__ import annotations
@@ -27,6 +31,15 @@ from services.bus.attributes import KNOWN, TELLABLE, is_media
 from services.bus.envelope import Record
 
 PREFIX = "__streams.errors."
+WITHHELD = "pumasi.withheld"
+"""The header of a letter that says what was withheld."""
+NOTHING = "nothing"
+REPLAY_OF = "pumasi.replay_of"
+"""The header of a record that was put back: the id of the dead letter that it comes from."""
+VALUE_BYTES_MAX = 3 << 20
+"""The longest value that a letter keeps, in bytes; with FRAME_BYTES_MAX it stays well under MAX_RECORD_BYTES."""
+FRAME_BYTES_MAX = 512 * 1024
+"""The most bytes of key and headers that a letter keeps as they are."""
 REMOVED = "[removed]"
 UNKNOWN = "?"
 """Stands in pointers of messages for a name that the contract doesn't know."""
@@ -45,6 +58,29 @@ _TEXTS = re.compile(
 )  # no repetition without a bound: a hostile record of megabytes must not cost more than its length
 
 _WORD = re.compile(r"[\x21-\x7e]*\Z")
+_PLACE = re.compile(r"(pumasi\.[a-z]{1,32}\.v[0-9]{1,4})-([0-9]{1,9})-([0-9]{1,18})")
+_HEADER_OVERHEAD_BYTES = 16
+_LONG_BYTES = 1024
+_HEADERS_MAX = 64
+
+Header = tuple[str, bytes | None]
+
+
+class Place(NamedTuple):
+    """Where a record lies. As text, `pumasi.commands.v1-0-41`, it is the id of the record's dead letter."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}-{self.partition}-{self.offset}"
+
+
+def place_of(text: str) -> Place | None:
+    """The place that an id names; None if it is no id of a dead letter."""
+    match = _PLACE.fullmatch(text)
+    return Place(match[1], int(match[2]), int(match[3])) if match else None
 
 
 class Letter(NamedTuple):
@@ -52,7 +88,7 @@ class Letter(NamedTuple):
 
     key: bytes | None
     value: bytes | None
-    headers: list[tuple[str, bytes | None]]
+    headers: list[Header]
 
 
 def dead_letter(record: Record, code: str, why: str) -> Letter:
@@ -63,8 +99,8 @@ def dead_letter(record: Record, code: str, why: str) -> Letter:
         code: a stable code, such as `unreadable`.
         why: what is wrong, without the record's content.
     """
-    headers = [_plain_header(name, value) for name, value in record.headers if not name.startswith(PREFIX)]
-    return Letter(_plain(record.key), without_contacts(record.value), headers + _reasons(record, code, why))
+    headers = [_plain_header(name, value) for name, value in record.headers if not _is_a_letters(name)]
+    return _letter(record, _plain(record.key), without_contacts(record.value), headers, _reasons(record, code, why))
 
 
 def outsiders_letter(record: Record, code: str, why: str) -> Letter:
@@ -81,7 +117,34 @@ def outsiders_letter(record: Record, code: str, why: str) -> Letter:
     key = record.key
     if key is not None and (fund is None or key != fund.encode()):
         key = REMOVED.encode()
-    return Letter(key, value, [*headers, *_reasons(record, code, why)])
+    return _letter(record, key, value, headers, _reasons(record, code, why))
+
+
+def _letter(
+    record: Record, key: bytes | None, value: bytes | None, headers: list[Header], reasons: list[Header]
+) -> Letter:
+    """What may be kept, as far as it fits, and what that leaves out of the record."""
+    if len(key or b"") + sum(map(_size, headers)) > FRAME_BYTES_MAX:
+        key = REMOVED.encode() if len(key or b"") > _LONG_BYTES else key
+        headers = [header for header in headers if _size(header) <= _LONG_BYTES][:_HEADERS_MAX]
+    if len(value or b"") > VALUE_BYTES_MAX:
+        value = _withheld(record.value or b"", "too large")
+    kept = {
+        "key": key == record.key,
+        "value": value == record.value,
+        "headers": headers == [*map(tuple, record.headers)],
+    }
+    withheld = ",".join(name for name, whole in kept.items() if not whole) or NOTHING
+    return Letter(key, value, [*headers, *reasons, (WITHHELD, withheld.encode())])
+
+
+def _size(header: Header) -> int:
+    return len(header[0].encode()) + len(header[1] or b"") + _HEADER_OVERHEAD_BYTES
+
+
+def _is_a_letters(name: str) -> bool:
+    """Whether a header of this name is for a letter to set, and for nobody else."""
+    return name.startswith(PREFIX) or name == WITHHELD
 
 
 def looks_like_contact(text: str) -> bool:
@@ -94,17 +157,35 @@ def without_contacts(value: bytes | None) -> bytes | None:
     if value is None:
         return None
     try:
-        parsed = json.loads(value)
+        parsed, twice, _ = _read(value)
     except (ValueError, RecursionError):
         return value if _is_word(value.decode("utf-8", "replace")) else _withheld(value, "not JSON")
     try:
         clean = _clean(parsed)
     except RecursionError:
         return _withheld(value, "may hold contact details")
-    return value if clean == parsed else json.dumps(clean, separators=(",", ":")).encode()
+    return value if clean == parsed and not twice else json.dumps(clean, separators=(",", ":")).encode()
 
 
-def _reasons(record: Record, code: str, why: str) -> list[tuple[str, bytes | None]]:
+def _read(value: bytes) -> tuple[Any, bool, bool]:
+    """JSON; whether a member comes twice, of which only the last is seen; whether a number may say more than is seen of it."""
+    twice = rounded = False
+
+    def once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal twice
+        found = dict(members)
+        twice = twice or len(found) < len(members)
+        return found
+
+    def inexact(text: str) -> float:
+        nonlocal rounded
+        rounded = True
+        return float(text)
+
+    return json.loads(value, object_pairs_hook=once, parse_float=inexact, parse_constant=inexact), twice, rounded
+
+
+def _reasons(record: Record, code: str, why: str) -> list[Header]:
     error = {
         "exception": code,
         "message": why,
@@ -119,6 +200,8 @@ def _known_headers(record: Record) -> Iterator[tuple[str, bytes]]:
     for name, value in record.headers:
         if name == "content-type":
             rule: Any = is_media
+        elif name == REPLAY_OF:
+            rule = place_of
         elif name.startswith("ce_") and name[3:] in KNOWN:
             rule = TELLABLE.get(name[3:])
         else:
@@ -133,11 +216,11 @@ def _if_it_passes(value: Any, rule: Any) -> str:
 
 
 def _tellable(value: bytes | None, headers: dict[str, str]) -> tuple[bytes | None, str | None]:
-    """What of a value may be told, and its fund if that may be."""
+    """What of a value may be told, the very same bytes if that is all of it; and its fund if that may be."""
     if value is None:
         return None, None
     try:
-        parsed = json.loads(value)
+        parsed, *inexact = _read(value)
         if not isinstance(parsed, dict):
             return _withheld(value, "no JSON object"), None
         if "cloudevents" in headers.get("content-type", "").lower():
@@ -150,7 +233,9 @@ def _tellable(value: bytes | None, headers: dict[str, str]) -> tuple[bytes | Non
     if told == REMOVED:
         return _withheld(value, "of no known type"), None
     fund = data.get("fund") if isinstance(data, dict) else None
-    return json.dumps(told, separators=(",", ":")).encode(), None if fund == REMOVED else fund
+    whole = told == parsed and not any(inexact)
+    kept = value if whole else json.dumps(told, separators=(",", ":")).encode()
+    return kept, None if fund == REMOVED else fund
 
 
 def _event(given: dict[str, Any]) -> dict[str, Any]:
@@ -216,7 +301,7 @@ def _with_number_of_unknown(kept: dict[str, Any], given: dict[str, Any]) -> dict
     return {**kept, REMOVED: unknown} if unknown else kept
 
 
-def _plain_header(name: str, value: bytes | None) -> tuple[str, bytes | None]:
+def _plain_header(name: str, value: bytes | None) -> Header:
     if name == "content-type" and value is not None and is_media(value.decode("utf-8", "replace")):
         return name, value
     return name if _is_word(name) else REMOVED, _plain(value)

@@ -3,7 +3,7 @@
 FastStream acknowledges first and loses what its parser can't read, unless told otherwise; so the parser here hands raw records on, and
 offsets are committed only when every command and every dead letter of the batch is acknowledged. Kafka's troubles are waited out,
 never skipped: the handler does not return until the batch is through. A crash in between brings the batch again; ids are
-derived from the event, so the matcher tells it `duplicate`.
+derived from the event, so the matcher tells it `duplicate`; a dead letter is written once, whoever comes by its record again.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaAckableMessage, KafkaMessage
 
 from services.bus.batches import batches
-from services.bus.deadletters import UNKNOWN, outsiders_letter
+from services.bus.deadletters import UNKNOWN, Letter, outsiders_letter
 from services.bus.envelope import Record
-from services.bus.publisher import TROUBLE, Outgoing, Publisher
+from services.bus.letterbox import Letterbox
+from services.bus.publisher import TROUBLE, Publisher
 from services.bus.topics import DEADLETTERS, SUBMISSIONS
 from services.errors import Conflict, Finding, InvalidSubmission, KafkaUnreachable, PumasiError
 from services.intake.admission import Admitted, admit
@@ -30,6 +31,8 @@ from services.intake.findings import UNKNOWN_NAMES
 from services.intake.reading import read_record
 
 GROUP = "pumasi-intake"
+Refused = tuple[Record, str, Letter]
+"""A record, the code of what is wrong with it, and its dead letter."""
 log = logging.getLogger("pumasi.intake")
 
 _POLL_MS = 50
@@ -43,7 +46,7 @@ class TopicDoor:
     Args:
         bootstrap: says where Kafka is; may raise KafkaUnreachable.
         desk: publishes commands.
-        publisher: publishes dead letters.
+        publisher: tells when Kafka is in reach, and how many partitions there are.
         sealer: as the HTTP door has it.
         session_timeout_ms: silence after which the group gives our partitions to another.
     """
@@ -60,6 +63,7 @@ class TopicDoor:
         self._session_timeout_ms = session_timeout_ms
         self._broker: KafkaBroker | None = None
         self._subscriber: Any = None
+        self._boxes: dict[int, Letterbox] = {}
 
     async def start(self) -> None:
         """Join the group, however often it takes; cancel to give up."""
@@ -81,6 +85,8 @@ class TopicDoor:
         broker, self._broker = self._broker, None
         if broker is not None:
             await broker.stop()
+        for box in self._boxes.values():
+            await box.close()
 
     def _subscribed(self, bootstrap: str) -> KafkaBroker:
         broker, self._subscriber = batches(
@@ -130,7 +136,7 @@ class TopicDoor:
     async def _bring(self, records: Sequence[Record]) -> None:
         """Commands in the order of their records; what can't be one goes to dead letters."""
         good: list[tuple[Record, Admitted]] = []
-        letters: list[tuple[str, Outgoing]] = []
+        letters: list[Refused] = []
         for record in records:
             try:
                 good.append((record, admit(read_record(record), self._sealer, clear_contact=False)))
@@ -143,13 +149,12 @@ class TopicDoor:
             await self._desk.take([admitted for _, admitted in good])
         except Conflict:
             letters += await self._one_by_one(good)
-        if letters:
-            await self._publisher.publish([letter for _, letter in letters])
-            codes = Counter(code for code, _ in letters)
+        if letters and await self._put(letters):
+            codes = Counter(code for _, code, _ in letters)
             told = ", ".join(f"{number} {code}" for code, number in sorted(codes.items()))
             log.warning("%d of %d submissions went to dead letters: %s", len(letters), len(records), told)
 
-    async def _one_by_one(self, good: Sequence[tuple[Record, Admitted]]) -> list[tuple[str, Outgoing]]:
+    async def _one_by_one(self, good: Sequence[tuple[Record, Admitted]]) -> list[Refused]:
         """A conflict refuses a batch whole: find the ones at fault, let the others pass."""
         letters = []
         for record, admitted in good:
@@ -159,12 +164,24 @@ class TopicDoor:
                 letters.append(self._letter(record, error.code, error.message))
         return letters
 
-    def _letter(self, record: Record, code: str, why: str) -> tuple[str, Outgoing]:
-        key, value, headers = outsiders_letter(record, code, why)
-        if key is None and value is None:
-            value = b""  # aiokafka sends no record without key and value
-        partition = record.partition % self._publisher.partitions(DEADLETTERS)
-        return code, Outgoing(DEADLETTERS, partition, key, value, headers)
+    @staticmethod
+    def _letter(record: Record, code: str, why: str) -> Refused:
+        return record, code, outsiders_letter(record, code, why)
+
+    async def _put(self, letters: Sequence[Refused]) -> int:
+        """Write the letters that are not written yet; how many these were."""
+        written = 0
+        for partition in sorted({record.partition for record, _, _ in letters}):
+            here = {record.offset: letter for record, _, letter in letters if record.partition == partition}
+            written += await self._box(partition).put(here)
+        return written
+
+    def _box(self, partition: int) -> Letterbox:
+        if partition not in self._boxes:
+            place = partition % self._publisher.partitions(DEADLETTERS)
+            name = f"{GROUP}-letters-{partition}"
+            self._boxes[partition] = Letterbox(self._bootstrap, SUBMISSIONS, partition, place, name)
+        return self._boxes[partition]
 
 
 def told_on_topic(error: PumasiError) -> str:

@@ -20,6 +20,7 @@ from services.matcher.app import Matcher
 from services.matcher.audit import audit_partition
 from services.matcher.desk import Desk
 from services.settings import Settings
+from tests.broker.poison import POISON, TOLD_WITHOUT
 from tests.broker.raw import COMMANDS, DEADLETTERS, LEDGER, PARTITION, PARTITIONS, Client, headers, kinds
 
 SETTINGS = Settings(session_timeout_ms=6000)
@@ -104,35 +105,6 @@ async def test_each_command_gets_one_entry_as_the_contract_has_it(client: Client
     assert [f["code"] for f in entries[4]["facts"]] == ["unknown_pledge"]
     assert [f["code"] for f in stray["facts"]] == ["unknown_fund"]
     await assert_audit_holds(client.bootstrap)
-
-
-POISON = {
-    "null header": (b"jilin", b'{"fund":"jilin"}', [*headers("pumasi.pledge.made", "x"), ("trace", None)]),
-    "header not UTF-8": (b"jilin", b'{"fund":"jilin"}', [*headers("pumasi.pledge.made", "x"), ("trace", b"\xff\xfe")]),
-    "not JSON": (b"jilin", b"{", headers("pumasi.pledge.made", "x")),
-    "NaN": (b"jilin", b'{"fund":"jilin","pledge":"p","donor":"d","amount":NaN,"currency":"CNY"}', headers("pumasi.pledge.made", "x")),
-    "deep nesting": (b"jilin", b"[" * 100_000, headers("pumasi.pledge.made", "x")),
-    "two megabytes": (b"jilin", b'{"fund":"' + b"j" * 2_000_000 + b'"}', headers("pumasi.pledge.made", "x")),
-    "tombstone": (b"jilin", None, headers("pumasi.pledge.made", "x")),
-    "unknown type": (b"jilin", b'{"fund":"jilin"}', headers("pumasi.pledge.eaten", "x")),
-    "wrong key": (b"other", b'{"fund":"jilin","pledge":"p-1"}', headers("pumasi.pledge.withdrawn", "x")),
-    "wrong partition": (b"yanji", b'{"fund":"yanji","pledge":"p-1"}', headers("pumasi.pledge.withdrawn", "x")),
-    "unknown field": (b"jilin", b'{"fund":"jilin","pledge":"p-1","name":"x"}', headers("pumasi.pledge.withdrawn", "x")),
-    "free text": (
-        b"jilin",
-        '{"fund":"jilin","pledge":"p-1","payment":"y","reason":"김영선 is ill"}'.encode(),
-        headers("pumasi.payment.failed", "x"),
-    ),
-    "float amount": (b"jilin", b'{"fund":"jilin","pledge":"p","payment":"y","amount":1.0}', headers("pumasi.payment.received", "x")),
-    "null key and headers that lie": (None, b"\xff", headers("pumasi.clock.ticked", "x")),
-    "no headers": (b"jilin", b'{"fund":"jilin"}', []),
-}  # fmt: skip
-
-
-TOLD_WITHOUT = {
-    "unknown field": b'{"fund":"jilin","pledge":"p-1","name":"[removed]"}',
-    "free text": b'{"fund":"jilin","pledge":"p-1","payment":"y","reason":"[removed]"}',
-}
 
 
 async def test_each_poison_gets_an_entry_and_a_dead_letter_and_its_neighbours_go_on(client: Client) -> None:

@@ -1,4 +1,4 @@
-"""Dead letters of what came from outside: by allow-list, so that a name planted anywhere is nowhere."""
+"""Dead letters: a name planted anywhere is nowhere, what is whole is so to the last byte, and each fits its topic."""
 
 import json
 from dataclasses import dataclass, field
@@ -10,7 +10,21 @@ from hypothesis import strategies as st
 from nacl.public import PrivateKey
 
 from schemas.submissions import SUBMISSIONS
-from services.bus.deadletters import REMOVED, Letter, outsiders_letter
+from services.bus.deadletters import (
+    FRAME_BYTES_MAX,
+    NOTHING,
+    PREFIX,
+    REMOVED,
+    REPLAY_OF,
+    VALUE_BYTES_MAX,
+    WITHHELD,
+    Letter,
+    Place,
+    dead_letter,
+    outsiders_letter,
+    place_of,
+)
+from services.bus.topics import MAX_RECORD_BYTES
 from services.errors import PumasiError
 from services.intake.admission import admit
 from services.intake.contacts import Sealer
@@ -60,6 +74,14 @@ def letter_of(one: Rec) -> Letter:
     except PumasiError as error:
         return outsiders_letter(one, error.code, told_on_topic(error))
     return outsiders_letter(one, "id_conflict", "an event with this id came before")
+
+
+def kept_headers(letter: Letter) -> list[tuple[str, bytes | None]]:
+    return [(name, text) for name, text in letter.headers if not name.startswith(PREFIX) and name != WITHHELD]
+
+
+def withheld(letter: Letter) -> str:
+    return dict(letter.headers)[WITHHELD].decode()
 
 
 def everything(letter: Letter) -> str:
@@ -134,7 +156,7 @@ def test_headers_and_key_pass_their_own_rules_or_go() -> None:
     letter = letter_of(one)
     removed = REMOVED.encode()
     assert letter.key == removed
-    assert [header for header in letter.headers if not header[0].startswith("__")] == [
+    assert kept_headers(letter) == [
         ("ce_specversion", b"1.0"), ("ce_id", removed), ("ce_source", removed), ("ce_time", removed),
         ("ce_type", b"pumasi.rate.quoted"), ("content-type", b"application/json"), ("ce_subject", removed),
     ]  # fmt: skip
@@ -254,3 +276,141 @@ def test_every_record_gets_a_letter_that_is_json(value: bytes, odd: bytes, whole
     letter = letter_of(one)
     assert json.loads(letter.value or b"") is not None
     assert letter.key in (REMOVED.encode(), odd)
+    assert withheld(letter) != NOTHING  # an attribute is null
+
+
+# ---- what is whole is so to the last byte ---------------------------------------------------------------------------------
+
+
+@settings(max_examples=400, deadline=None)
+@given(submissions(), st.sampled_from([dead_letter, outsiders_letter]))
+def test_a_letter_says_what_it_withholds(planted: tuple[Rec, str], letter_by: Any) -> None:
+    one, _ = planted
+    letter = letter_by(one, "x", "y")
+    differ = {
+        "key": letter.key != one.key,
+        "value": letter.value != one.value,
+        "headers": kept_headers(letter) != one.headers,
+    }
+    assert withheld(letter) == (",".join(name for name, so in differ.items() if so) or NOTHING)
+
+
+@pytest.mark.parametrize("kind", sorted(GOOD))
+@pytest.mark.parametrize("layout", [{}, {"indent": 2}, {"ensure_ascii": True, "separators": (" , ", " : ")}])
+def test_what_passes_every_rule_is_kept_byte_by_byte(kind: str, layout: dict[str, Any]) -> None:
+    for one in (record(kind, json.dumps(GOOD[kind], **layout).encode(), key=b"jilin"), structured(kind, GOOD[kind])):
+        letter = outsiders_letter(one, "id_conflict", "an event with this id came before")
+        assert (letter.key, letter.value, kept_headers(letter)) == (one.key, one.value, one.headers)
+        assert withheld(letter) == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (b'{"fund":"jilin","currency":"KRW","rate":"Kim","rate":"0.005"}', b'{"fund":"jilin","currency":"KRW","rate":"0.005"}'),
+        (b'{"fund":"jilin","currency":"KRW","rate":"0.005","x":1}', b'{"fund":"jilin","currency":"KRW","rate":"0.005","[removed]":1}'),
+    ],
+)  # fmt: skip
+def test_of_two_members_of_one_name_none_is_taken_for_the_record(value: bytes, told: bytes) -> None:
+    letter = letter_of(record("rate.quoted", value))
+    assert (letter.value, withheld(letter)) == (told, "value")
+
+
+def test_a_number_that_says_more_than_is_seen_of_it_is_not_kept_whole() -> None:
+    one = record(
+        "pledge.made",
+        b'{"fund":"jilin","pledge":"p","donor":"d","amount":5.00000000000000013812345678,"currency":"CNY"}',
+    )
+    assert b"138" not in letter_of(one).value
+    assert "value" in withheld(letter_of(one))
+
+
+def test_a_name_in_the_first_of_two_members_of_a_command_is_no_part_of_its_letter() -> None:
+    letter = dead_letter(
+        record("pledge.withdrawn", b'{"fund":"jilin","pledge":"Kim Yongsun","pledge":"p-1","x":1}'), "unreadable", "x"
+    )
+    assert (letter.value, withheld(letter)) == (b'{"fund":"jilin","pledge":"p-1","x":1}', "value")
+
+
+@pytest.mark.parametrize("letter_by", [dead_letter, outsiders_letter])
+def test_a_record_cannot_speak_for_its_letter(letter_by: Any) -> None:
+    one = record("rate.quoted", GOOD["rate.quoted"], **{WITHHELD: NOTHING, PREFIX + "topic": "pumasi.ledger.v1"})
+    letter = letter_by(one, "x", "y")
+    names = [name for name, _ in letter.headers]
+    assert names.count(WITHHELD) == names.count(PREFIX + "topic") == 1
+    assert dict(letter.headers)[PREFIX + "topic"] == b"pumasi.submissions.v1"
+    assert withheld(letter) == "headers"
+
+
+@pytest.mark.parametrize("letter_by", [dead_letter, outsiders_letter])
+@pytest.mark.parametrize(("text", "stays"), [("pumasi.commands.v1-0-41", True), ("for Kim Yongsun", False)])
+def test_the_letter_a_record_was_put_back_from_stays_on_it(letter_by: Any, text: str, stays: bool) -> None:
+    letter = letter_by(record("rate.quoted", GOOD["rate.quoted"], **{REPLAY_OF: text}), "x", "y")
+    told = dict(letter.headers).get(REPLAY_OF)
+    assert told == (text.encode() if stays else REMOVED.encode())
+    assert (withheld(letter) == NOTHING) == stays
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("pumasi.commands.v1-0-41", Place("pumasi.commands.v1", 0, 41)),
+        ("pumasi.submissions.v12-12-1234567890123", Place("pumasi.submissions.v12", 12, 1234567890123)),
+        ("commands-0-41", None), ("pumasi.commands.v1-0", None), ("pumasi.commands.v1--1-3", None), ("pumasi.commands.v1-0-41\n", None),
+        ("pumasi.commands.v1-٣-41", None), ("", None),
+    ],
+)  # fmt: skip
+def test_an_id_is_the_place_of_the_record(text: str, place: Place | None) -> None:
+    assert place_of(text) == place
+    if place:
+        assert str(place) == text
+
+
+# ---- each fits its topic --------------------------------------------------------------------------------------------------
+
+
+def size(letter: Letter) -> int:
+    return (
+        len(letter.key or b"") + len(letter.value or b"") + sum(len(n) + len(v or b"") + 16 for n, v in letter.headers)
+    )
+
+
+HUGE = MAX_RECORD_BYTES - 1000
+LARGE: dict[str, Rec] = {
+    "a word": Rec(b"j" * HUGE),
+    "JSON that is kept": Rec(b'{"fund":"' + b"j" * HUGE + b'"}'),
+    "JSON that grows as it is cleaned": Rec(b'["a b"' + b",1e9" * (HUGE // 4) + b"]"),
+    "members of no name": Rec(b'{"a b":[' + b"{}," * (HUGE // 3) + b'"a b"]}'),
+    "a key": Rec(b"{}", key=b"k" * HUGE),
+    "one header": Rec(b"{}", [("trace", b"h" * HUGE)]),
+    "many headers": Rec(b"{}", [(" ", b" ")] * (HUGE // 4)),
+    "a header's name": Rec(b"{}", [("ce_" + "n" * HUGE, b"")]),
+    "a little of each": Rec(b"j" * (3 << 20), [("trace", b"h" * (256 << 10))], b"k" * (256 << 10)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("letter_by", [dead_letter, outsiders_letter])
+@pytest.mark.parametrize("name", LARGE)
+def test_the_letter_of_a_record_as_large_as_its_topic_takes_fits_its_own(name: str, letter_by: Any) -> None:
+    one = LARGE[name]
+    letter = letter_by(one, "unreadable", "w" * 2000)
+    assert size(letter) <= VALUE_BYTES_MAX + FRAME_BYTES_MAX + 4096 < MAX_RECORD_BYTES
+    if letter.value != one.value:
+        assert "value" in withheld(letter)
+    if withheld(letter) == "value" and name == "a word" and letter_by is dead_letter:
+        assert json.loads(letter.value) == {"withheld": "too large", "bytes": HUGE}
+
+
+@pytest.mark.parametrize("letter_by", [dead_letter, outsiders_letter])
+def test_what_is_long_goes_and_what_is_short_stays(letter_by: Any) -> None:
+    given = record("rate.quoted", GOOD["rate.quoted"], key=b"jilin")
+    given.headers.append(("trace", b"h" * FRAME_BYTES_MAX))
+    letter = letter_by(given, "unreadable", "x")
+    assert (letter.key, kept_headers(letter)) == (b"jilin", given.headers[:-1])
+    assert withheld(letter) == "headers"
+
+
+def test_two_megabytes_of_a_command_are_kept_whole() -> None:
+    one = Rec(b'{"fund":"' + b"j" * 2_000_000 + b'"}', topic="pumasi.commands.v1")
+    letter = dead_letter(one, "unreadable", "value: too large")
+    assert (letter.value, withheld(letter)) == (one.value, NOTHING)

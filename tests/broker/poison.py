@@ -1,0 +1,36 @@
+"""Poison: records on the commands topic that no matcher can read, each in its own way."""
+
+from __future__ import annotations
+
+from tests.broker.raw import headers
+
+Poison = tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]
+
+POISON: dict[str, Poison] = {
+    "null header": (b"jilin", b'{"fund":"jilin"}', [*headers("pumasi.pledge.made", "x"), ("trace", None)]),
+    "header not UTF-8": (b"jilin", b'{"fund":"jilin"}', [*headers("pumasi.pledge.made", "x"), ("trace", b"\xff\xfe")]),
+    "not JSON": (b"jilin", b"{", headers("pumasi.pledge.made", "x")),
+    "NaN": (b"jilin", b'{"fund":"jilin","pledge":"p","donor":"d","amount":NaN,"currency":"CNY"}', headers("pumasi.pledge.made", "x")),
+    "deep nesting": (b"jilin", b"[" * 100_000, headers("pumasi.pledge.made", "x")),
+    "two megabytes": (b"jilin", b'{"fund":"' + b"j" * 2_000_000 + b'"}', headers("pumasi.pledge.made", "x")),
+    "tombstone": (b"jilin", None, headers("pumasi.pledge.made", "x")),
+    "unknown type": (b"jilin", b'{"fund":"jilin"}', headers("pumasi.pledge.eaten", "x")),
+    "wrong key": (b"other", b'{"fund":"jilin","pledge":"p-1"}', headers("pumasi.pledge.withdrawn", "x")),
+    "wrong partition": (b"yanji", b'{"fund":"yanji","pledge":"p-1"}', headers("pumasi.pledge.withdrawn", "x")),
+    "unknown field": (b"jilin", b'{"fund":"jilin","pledge":"p-1","name":"x"}', headers("pumasi.pledge.withdrawn", "x")),
+    "free text": (
+        b"jilin",
+        '{"fund":"jilin","pledge":"p-1","payment":"y","reason":"김영선 is ill"}'.encode(),
+        headers("pumasi.payment.failed", "x"),
+    ),
+    "float amount": (b"jilin", b'{"fund":"jilin","pledge":"p","payment":"y","amount":1.0}', headers("pumasi.payment.received", "x")),
+    "null key and headers that lie": (None, b"\xff", headers("pumasi.clock.ticked", "x")),
+    "no headers": (b"jilin", b'{"fund":"jilin"}', []),
+}  # fmt: skip
+"""By name: key, value and headers of a record in partition 0 of the commands topic that is no command."""
+
+TOLD_WITHOUT: dict[str, bytes] = {
+    "unknown field": b'{"fund":"jilin","pledge":"p-1","name":"[removed]"}',
+    "free text": b'{"fund":"jilin","pledge":"p-1","payment":"y","reason":"[removed]"}',
+}
+"""What the letters of some say instead: names and free text are no business of the bus."""
