@@ -31,6 +31,7 @@ COMMANDS = (  # in the order of `pumasi --help`
     "notifier",
     "status",
     "explain",
+    "deadletters",
     "simulate",
     "bench",
 )

@@ -6,15 +6,15 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def shown_on(quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """A progress callback that shows a bar on standard error, if that is a terminal and not `quiet`."""
+def shown_on(quiet: bool, what: str = "the ledger") -> Iterator[Callable[[int, int], None]]:
+    """A progress callback that shows a bar on standard error, if that is a terminal and not `quiet`; `what` is read."""
     if quiet or not sys.stderr.isatty():
         yield lambda _done, _total: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    columns = (TextColumn("Reading the ledger"), BarColumn(), MofNCompleteColumn())
+    columns = (TextColumn(f"Reading {what}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -65,8 +65,9 @@ def status(
 async def _dead_letters(bootstrap: str) -> dict[int, int]:
     """How many dead letters lie in each partition that has some; none if the topic is missing, which the survey tells.
 
-    Offsets count the markers of the matcher's transactions as well; so records are counted, unless there are very many.
+    Offsets count the ends of transactions and the marks of letters put back as well; so letters are counted, unless very many.
     """
+    from services.bus.letters import DeadLetter, read
     from services.bus.reading import TopicReader
     from services.bus.topics import DEADLETTERS
     from services.errors import TopicsMismatch
@@ -77,7 +78,10 @@ async def _dead_letters(bootstrap: str) -> dict[int, int]:
             spans = {number: extent.end - extent.begin for number, extent in extents.items()}
             if sum(spans.values()) > _COUNTED_ONE_BY_ONE:
                 return {number: span for number, span in spans.items() if span}
-            return dict(sorted(Counter([record.partition async for record in reader.records(DEADLETTERS)]).items()))
+            found: Counter[int] = Counter()
+            async for record in reader.records(DEADLETTERS):
+                found[record.partition] += isinstance(read(record), DeadLetter)
+            return dict(sorted((+found).items()))
     except TopicsMismatch:
         return {}
 
@@ -141,8 +145,8 @@ def _print_dead_letters(console: "Console", dead: dict[int, int]) -> None:
     number, places = sum(dead.values()), ", ".join(map(str, dead))
     told = "1 record could not be read and lies" if number == 1 else f"{number:,} records could not be read and lie"
     console.print(
-        f"[bold yellow]![/] [bold]Dead letters[/] {told} in {DEADLETTERS} (partition {places}). Their headers "
-        "__streams.errors.exception, .message, .topic, .partition and .offset say why, and where the original is.",
+        f"[bold yellow]![/] [bold]Dead letters[/] {told} in {DEADLETTERS} (partition {places}). "
+        "`pumasi deadletters list` says which and why.",
         highlight=False,
     )
 

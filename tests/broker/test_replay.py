@@ -1,0 +1,353 @@
+"""Putting dead letters back, on a real broker: each once, whatever happens meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from services.bus import fenced
+from services.bus.deadletters import PREFIX, REPLAY_OF, WITHHELD, Place, dead_letter, outsiders_letter
+from services.bus.fenced import FencedWriter
+from services.bus.letters import Box, Mark, mark_row, read, read_box
+from services.bus.reading import TopicReader
+from services.bus.replay import Outcome, Result, replay
+from tests.broker.poison import POISON, TOLD_WITHOUT
+from tests.broker.raw import COMMANDS, DEADLETTERS, LEDGER, PARTITION, Client, headers, kinds
+from tests.broker.test_matcher import assert_audit_holds, running
+
+SUBMISSIONS = "pumasi.submissions.v1"
+JILIN = PARTITION["jilin"]
+DEADLINE_SECONDS = 90
+
+
+@dataclass
+class Rec:
+    """A record as a service consumed it."""
+
+    value: bytes | None
+    key: bytes | None = b"jilin"
+    headers: list[tuple[str, bytes | None]] = field(default_factory=lambda: headers("pumasi.pledge.made", "x"))
+    topic: str = COMMANDS
+    partition: int = JILIN
+    offset: int = 0
+
+
+@pytest.fixture
+async def client(topics_reset) -> AsyncIterator[Client]:
+    async with Client(topics_reset.bootstrap) as client:
+        yield client
+
+
+async def letters_of(client: Client, records: Iterable[Rec], letter_by: Any = dead_letter) -> None:
+    """Put the records' dead letters where their service would."""
+    writer = FencedWriter(client.bootstrap, "some-service")
+    await writer.fence()
+    for record in records:
+        async with writer.transaction() as transaction:
+            await transaction.append(
+                DEADLETTERS, record.partition, [letter_by(record, "unreadable", "value: not JSON")]
+            )
+    await writer.close()
+
+
+async def many_letters(client: Client, number: int, partition: int = JILIN) -> list[Rec]:
+    """Letters of commands, as quickly as they go."""
+    records = [Rec(b'{"n":%d}' % n, offset=n, partition=partition) for n in range(number)]
+    writer = FencedWriter(client.bootstrap, "some-service")
+    await writer.fence()
+    for start in range(0, number, 500):
+        async with writer.transaction() as transaction:
+            rows = [dead_letter(one, "unreadable", "ce_type: not a command") for one in records[start : start + 500]]
+            await transaction.append(DEADLETTERS, partition, rows)
+    await writer.close()
+    return records
+
+
+async def box_of(client: Client) -> Box:
+    async with TopicReader(client.bootstrap) as reader:
+        return await read_box(reader)
+
+
+async def put_back(client: Client, box: Box | None = None) -> list[Result]:
+    box = box or await box_of(client)
+    return await replay(client.bootstrap, list(box.letters.values()))
+
+
+def outcomes(results: Iterable[Result]) -> Counter[str]:
+    return Counter(result.outcome.value for result in results)
+
+
+async def assert_each_once(client: Client, records: list[Rec]) -> None:
+    """Each record lies on its topic once more, and has one mark, which says where."""
+    assert len({record.partition for record in records}) == 1
+    partition = records[0].partition
+    marks = [m for m in map(read, await client.read(DEADLETTERS, partition, 2 * len(records))) if isinstance(m, Mark)]
+    there = {record.offset: record for record in await client.read(records[0].topic, partition, len(records))}
+    assert sorted(mark.letter for mark in marks) == sorted(str(Place(r.topic, r.partition, r.offset)) for r in records)
+    assert sorted(mark.to.offset for mark in marks) == sorted(there)
+    came_from = {mark.letter: there[mark.to.offset] for mark in marks}
+    for record in records:
+        now = came_from[str(Place(record.topic, record.partition, record.offset))]
+        assert (now.key, now.value) == (record.key, record.value)
+
+
+# ---- one after the other --------------------------------------------------------------------------------------------------
+
+
+async def test_what_a_letter_keeps_whole_is_put_back_byte_by_byte_with_a_header_that_names_the_letter(
+    client: Client,
+) -> None:
+    whole = {
+        name: one for name, one in POISON.items() if name not in TOLD_WITHOUT and name != "header not UTF-8" and one[0]
+    }
+    records = [Rec(value, key, heads, offset=7 * n) for n, (key, value, heads) in enumerate(whole.values())]
+    records.append(Rec(None, None, [], offset=700))  # neither key nor value
+    await letters_of(client, records)
+    results = await put_back(client)
+    assert outcomes(results) == {"replayed": len(records)}
+    found = await client.read(COMMANDS, JILIN, len(records))
+    for record, now, result in zip(records, found, results, strict=True):
+        name = str(Place(COMMANDS, JILIN, record.offset))
+        assert (result.letter.id, result.to) == (name, Place(COMMANDS, JILIN, now.offset))
+        assert (now.key, now.value) == (record.key, record.value)
+        assert list(now.headers) == [*record.headers, (REPLAY_OF, name.encode())]
+    await assert_each_once(client, records)
+
+
+async def test_a_second_call_finds_the_mark_and_does_nothing(client: Client) -> None:
+    records = await many_letters(client, 3)
+    stale = await box_of(client)
+    first = await put_back(client, stale)
+    again = await put_back(client, stale)  # as a second operator who had looked before
+    assert outcomes(again) == {"already_replayed": 3}
+    assert [result.to for result in again] == [result.to for result in first]
+    box = await box_of(client)
+    assert {name: mark.to for name, mark in box.marks.items()} == {r.letter.id: r.to for r in first}
+    await assert_each_once(client, records)
+
+
+async def test_submissions_go_back_to_their_own_topic_and_partition(client: Client) -> None:
+    value = b'{"fund":"jilin","donor":"d-1","amount":5,"currency":"CNY"}'
+    heads = [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", b"e-1"),
+        ("ce_source", b"/forms"),
+        ("ce_type", b"pumasi.pledge.made"),
+    ]
+    records = [Rec(value, None, heads, SUBMISSIONS, 3, offset) for offset in range(2)]
+    await letters_of(client, records, outsiders_letter)
+    assert outcomes(await put_back(client)) == {"replayed": 2}
+    await assert_each_once(client, records)
+    assert await client.read(COMMANDS, 3, 0) == []
+
+
+async def test_what_was_withheld_is_refused_and_nothing_is_made_up(client: Client) -> None:
+    telling = [
+        Rec(b'{"fund":"jilin","contact":"kakao:kim"}', offset=1),
+        Rec(b'{"fund":"jilin"}', b"Kim Yongsun", offset=2),
+        Rec(b'{"fund":"jilin"}', headers=[*headers("pumasi.pledge.made", "x"), ("note", "김영선".encode())], offset=3),
+        Rec(b"\xff\xfe", offset=4),
+        Rec(b"j" * (3_500_000), offset=5),
+    ]
+    await letters_of(client, [*telling, Rec(b'{"fund":"jilin"}', topic=LEDGER, offset=6)])
+    results = await put_back(client)
+    assert outcomes(results) == {"withheld": len(telling), "not_replayable": 1}
+    for topic in (COMMANDS, LEDGER):
+        assert await client.read(topic, JILIN, 0) == []
+    assert not (await box_of(client)).marks
+
+
+async def test_a_letter_that_does_not_say_what_it_withholds_is_not_taken_for_whole(client: Client) -> None:
+    key, value, heads = dead_letter(Rec(b"{}"), "unreadable", "x")
+    await client.producer.send_and_wait(DEADLETTERS, value, key, JILIN, headers=[h for h in heads if h[0] != WITHHELD])
+    assert outcomes(await put_back(client)) == {"withheld": 1}
+
+
+async def test_what_is_neither_letter_nor_mark_is_passed_over(client: Client) -> None:
+    forged = mark_row(Mark("pumasi.commands.v1-0-0", Place(COMMANDS, 0, 9), 0, "x"))
+    odd: list[tuple[bytes | None, bytes | None, list]] = [
+        (b"k", b"v", []),
+        (b"k", None, [(PREFIX + "topic", b"orders"), (PREFIX + "partition", b"0"), (PREFIX + "offset", b"1")]),
+        (b"k", b"v", [(PREFIX + "topic", None)]),
+        (forged[0], b"{}", list(forged[2])),
+        (forged[0], b'{"topic":"pumasi.commands.v1","partition":-1,"offset":9,"run":"x"}', list(forged[2])),
+    ]
+    for key, value, heads in odd:
+        await client.producer.send_and_wait(DEADLETTERS, value, key, JILIN, headers=heads)
+    records = await many_letters(client, 1)
+    assert list((await box_of(client)).letters) == ["pumasi.commands.v1-0-0"]
+    assert outcomes(await put_back(client)) == {"replayed": 1}
+    assert len(await client.read(COMMANDS, JILIN, 1)) == len(records)
+
+
+async def test_letters_that_kafka_has_forgotten_meanwhile_are_told_gone(client: Client) -> None:
+    from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+
+    await many_letters(client, 4)
+    box = await box_of(client)
+    admin = AIOKafkaAdminClient(bootstrap_servers=client.bootstrap)
+    await admin.start()
+    await admin.delete_records({TopicPartition(DEADLETTERS, JILIN): RecordsToDelete(2)})
+    await admin.close()
+    assert [r.outcome for r in await put_back(client, box)] == [Outcome.GONE] * 2 + [Outcome.REPLAYED] * 2
+
+
+# ---- and all at once ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_crash_in_the_middle_leaves_nothing_behind_and_holds_nobody_up(client: Client) -> None:
+    records = await many_letters(client, 3)
+    dying = FencedWriter(client.bootstrap, f"pumasi-replay-{JILIN}")
+    await dying.fence()
+    opened = dying.transaction()
+    transaction = await opened.__aenter__()
+    half = [(record.key, record.value, record.headers) for record in records[:2]]
+    offsets = await transaction.append(COMMANDS, JILIN, half)
+    mark = Mark("pumasi.commands.v1-0-0", Place(COMMANDS, JILIN, offsets[0]), 0, "dying")
+    await transaction.append(DEADLETTERS, JILIN, [mark_row(mark)])
+    assert outcomes(await put_back(client)) == {"replayed": 3}
+    with contextlib.suppress(Exception):  # what it had begun is over
+        await opened.__aexit__(None, None, None)
+    await assert_each_once(client, records)
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+async def test_a_lost_reply_to_the_commit_is_looked_up_in_the_log(client: Client, monkeypatch, arrived: bool) -> None:
+    records = await many_letters(client, 250)
+    commit, calls = fenced._to_the_end, []
+
+    async def lose_the_second_reply(producer: Any) -> None:
+        calls.append(producer)
+        if len(calls) == 2 and not arrived:
+            raise TimeoutError
+        await commit(producer)
+        if len(calls) == 2:
+            raise TimeoutError
+
+    monkeypatch.setattr(fenced, "_to_the_end", lose_the_second_reply)
+    results = await put_back(client)
+    assert outcomes(results) == {"replayed": 250}, "we did it, and found out"
+    await assert_each_once(client, records)
+
+
+async def cli(client: Client, *arguments: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "services.cli", "deadletters", *arguments, "--json",
+        env={**os.environ, "PUMASI_KAFKA": client.bootstrap},
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+
+
+async def told(client: Client, *arguments: str, status: int = 0) -> dict[str, Any]:
+    """What the command prints as JSON: on standard output, or on standard error if it fails."""
+    process = await cli(client, *arguments)
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        out, errors = await process.communicate()
+    assert process.returncode == status, errors.decode()
+    assert bool(out) != bool(errors), errors.decode()
+    return json.loads(out or errors)
+
+
+async def until_some_are_put_back(client: Client, partition: int = JILIN) -> None:
+    async with AIOKafkaConsumer(bootstrap_servers=client.bootstrap, isolation_level="read_committed") as consumer:
+        place = TopicPartition(COMMANDS, partition)
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            while (await consumer.end_offsets([place]))[place] == 0:
+                await asyncio.sleep(0.002)
+
+
+@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT])
+async def test_a_replay_that_is_killed_or_stopped_half_way_is_finished_by_the_next(
+    client: Client, blow: signal.Signals
+) -> None:
+    number = 4000
+    records = await many_letters(client, number)
+    first = await cli(client, "replay", "--all")
+    await until_some_are_put_back(client)
+    first.send_signal(blow)
+    await first.communicate()
+    assert first.returncode in (-signal.SIGKILL, 128 + signal.SIGINT)
+    counts = (await told(client, "replay", "--source", "commands"))["counts"]
+    assert 0 < counts["replayed"] < number, "it was hit half-way"
+    await assert_each_once(client, records)
+    assert (await told(client, "replay", "--all"))["letters"] == []
+
+
+async def test_two_operators_at_once_put_each_letter_back_once(client: Client) -> None:
+    number = 1000
+    records = await many_letters(client, number)
+    answers = await asyncio.gather(*(told(client, "replay", "--all") for _ in range(2)))
+    assert sum(answer["counts"]["replayed"] for answer in answers) == number
+    assert all(answer["ok"] for answer in answers)
+    await assert_each_once(client, records)
+
+
+async def test_an_operator_who_was_asleep_wakes_up_to_find_it_done(client: Client) -> None:
+    number = 4000
+    records = await many_letters(client, number)
+    asleep = await cli(client, "replay", "--all")
+    await until_some_are_put_back(client)
+    asleep.send_signal(signal.SIGSTOP)
+    others = (await told(client, "replay", "--all"))["counts"]["replayed"]
+    asleep.send_signal(signal.SIGCONT)
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        out, errors = await asleep.communicate()
+    assert (asleep.returncode, errors) == (0, b"")
+    answer = json.loads(out)
+    assert answer["counts"]["replayed"] + others == number
+    assert answer["counts"]["already_replayed"] == others
+    await assert_each_once(client, records)
+
+
+# ---- with a matcher -------------------------------------------------------------------------------------------------------
+
+
+async def test_a_command_that_the_matcher_has_learned_to_read_is_applied_once_and_else_a_duplicate(
+    client: Client,
+) -> None:
+    pledge = {"fund": "jilin", "amount": 5, "currency": "CNY"}
+    values = [json.dumps({**pledge, "pledge": f"p-{n}", "donor": f"d-p-{n}"}).encode() for n in (1, 2)]
+    heads = [headers("pumasi.pledge.made", f"old-{n}") for n in range(2)]
+    await letters_of(client, [Rec(value, headers=heads[n], offset=90 + n) for n, value in enumerate(values)])
+    await client.fund("jilin")
+    await client.pledge("jilin", "p-2", 5)
+    await client.flush()
+    async with running(client.bootstrap):
+        await client.ledger("jilin", 2)
+        assert outcomes(await put_back(client)) == {"replayed": 2}
+        entries = await client.ledger("jilin", 4)
+    assert [entry["cause"]["id"] for entry in entries[2:]] == ["old-0", "old-1"]
+    assert [kinds(entry)[0] for entry in entries[2:]] == ["pledge_accepted", "duplicate"]
+    await assert_audit_holds(client.bootstrap)
+
+
+async def test_what_still_cannot_be_read_becomes_a_letter_of_its_own_that_names_the_first(client: Client) -> None:
+    await client.fund("jilin")
+    await client.flush()
+    await client.raw(JILIN, *POISON["unknown type"])
+    async with running(client.bootstrap):
+        await client.read(DEADLETTERS, JILIN, 1)
+        [first] = await put_back(client)
+        entries = await client.ledger("jilin", 3)
+        await client.read(DEADLETTERS, JILIN, 3)
+    await assert_audit_holds(client.bootstrap)
+    box = await box_of(client)
+    again = box.trail(first.letter)
+    assert (first.letter.id, again.id) == ("pumasi.commands.v1-0-1", str(first.to))
+    assert (again.replay_of, again.refusal) == (first.letter.id, None)
+    assert [entry["facts"][0].get("code") for entry in entries[1:]] == ["unreadable", "unreadable"]
+    results = await put_back(client, Box({again.id: again}))  # nothing ends the trail but the operator
+    assert outcomes(results) == {"replayed": 1}
+    [_, _, _, last] = [dict(record.headers) for record in await client.read(COMMANDS, JILIN, 4)]
+    assert last[REPLAY_OF] == again.id.encode()
