@@ -55,19 +55,29 @@ class Fact(Model):
 
 
 class Why(Model):
-    """What decided an award, as the claimant (a beneficiary's open cases of one class) stood at its first money.
+    """What decided an award, as its claimant stood at the award's first money.
 
-    `key` is the least key of all claimants of the highest class with a claim left; `before` and `after` are the claimant's awarded
-    money around this award; `claim` is the claimant's claim.
+    Who the claimant is and what its key says follows from the fund's rule. `urgency-waterfill/1`: a beneficiary's open cases of one
+    class, and the least key of all claimants of the highest class with a claim left. `first-come/1`: the case alone, and its opening
+    order. `guaranteed-floor/1`: as for first-come where the first money was of the case's floor, else as for the water-fill; `stage`
+    says which. `before` and `after` are the claimant's awarded money around this award; `claim` is the claimant's claim.
     """
 
     class_: Annotated[Class, Field(alias="class", description="The claimant's class, least urgent first")]
     key: Annotated[
-        int, Field(ge=0, description="The boundary in minor units, or in 10^-12 of the claim: the least goes first")
+        int,
+        Field(
+            ge=0,
+            description="The boundary in minor units, or in 10^-12 of the claim, or the opening order: the least goes first",
+        ),
     ]
     before: Annotated[int, Field(ge=0, description="The claimant's awarded money before, minor units")]
     after: Annotated[int, Field(ge=0, description="The claimant's awarded money after, minor units")]
     claim: Annotated[int, Field(ge=0, description="The claimant's claim, minor units")]
+    stage: Annotated[
+        Literal["floor", "class"] | None,
+        Field(description="*added*, only under guaranteed-floor/1: which of its two stages the first money came from"),
+    ] = None
 
 
 class FundConfigured(Fact):

@@ -100,7 +100,7 @@ Route = Literal["charity-hospital", "general-hospital", "clinic", "pharmacy", "g
 Outcome = Literal["completed", "withdrawn", "deceased", "duplicate"]
 Fallback = Literal["pool", "hold", "release"]
 Weights = Literal["equal", "claim"]
-Rule = Literal["urgency-waterfill/1"]
+Rule = Literal["urgency-waterfill/1", "first-come/1", "guaranteed-floor/1"]
 AccessStatus = Literal["registered", "temporary-residence", "family-register", "unregistered", "unknown"]
 
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from operator import attrgetter
 
-from services.matcher.book import Book, Share
+from services.matcher.book import Share
 from services.matcher.entities import Award, Case, Pledge, Policy
 from services.matcher.lanes import Lanes
+from services.matcher.rulebook import RuleBook, StagedShare
+from services.matcher.rules import book_of
 from services.matcher.timers import Timers
 
 _BY_OPENING = attrgetter("open_order")
@@ -36,8 +38,8 @@ class Fund:
         self.awards_made = 0
         self.timers = Timers()
         self.lanes = Lanes()
-        self.pool: Book | None = None
-        self.needs: dict[str, Book] = {}
+        self.pool: RuleBook | None = None
+        self.needs: dict[str, RuleBook] = {}
         self.touched_cases: set[Case] = set()
         self.touched_pledges: set[Pledge] = set()
 
@@ -56,23 +58,21 @@ class Fund:
         cases.sort(key=_BY_OPENING)
         return cases
 
-    def book_of_pool(self) -> Book:
+    def book_of_pool(self) -> RuleBook:
         """Who is next among all claims."""
         if self.pool is None:
-            policy = self.policy
-            self.pool = Book(policy.share, policy.weights == "claim", self.open_cases())
+            self.pool = book_of(self.policy, self.open_cases())
         return self.pool
 
-    def book_of_need(self, need: str) -> Book:
+    def book_of_need(self, need: str) -> RuleBook:
         """Who is next among the claims of one need; kept from the first designation on."""
         book = self.needs.get(need)
         if book is None:
-            policy = self.policy
             cases = (case for case in self.open_cases() if case.need == need)
-            book = self.needs[need] = Book(policy.share, policy.weights == "claim", cases)
+            book = self.needs[need] = book_of(self.policy, cases)
         return book
 
-    def books_of(self, case: Case) -> list[Book]:
+    def books_of(self, case: Case) -> list[RuleBook]:
         """The books that hold an open case."""
         books = [self.book_of_pool()]
         if case.need in self.needs:
@@ -89,7 +89,7 @@ class Fund:
             book.update(case, claim, awarded, was)
         self.touched_cases.add(case)
 
-    def follow(self, shares: list[Share], book: Book) -> None:
+    def follow(self, shares: list[Share] | list[StagedShare], book: RuleBook) -> None:
         """Tell the other books of money that `book` has just shared out."""
         if book is not self.pool and self.pool is not None:  # one not built yet will be built from what is true then
             for _, case, amount, *_ in shares:

@@ -10,9 +10,10 @@ from __future__ import annotations
 from heapq import heapify, heappop, heappush
 
 from schemas.values import CLASSES
-from services.matcher.book import Book, Share
+from services.matcher.book import Share
 from services.matcher.entities import POOL, Award, Case, FactDict, Lane, Pledge
 from services.matcher.fold import APPLY, commit
+from services.matcher.rulebook import RuleBook, StagedShare
 from services.matcher.state import Fund
 
 
@@ -162,18 +163,21 @@ class Turn:
                 fund.move(share[1], awarded=share[2])
                 self._award(pledge, [share])
 
-    def _share_out(self, pledge: Pledge, book: Book) -> None:
+    def _share_out(self, pledge: Pledge, book: RuleBook) -> None:
         shares = book.share_out(pledge.waiting)
         self.fund.follow(shares, book)
         self._award(pledge, shares)
 
-    def _award(self, pledge: Pledge, shares: list[Share]) -> None:
+    def _award(self, pledge: Pledge, shares: list[Share] | list[StagedShare]) -> None:
         """Tell of the awards whose money the rule has just moved, and settle them with what is paid already."""
         fund, paid = self.fund, pledge.paid_waiting
-        for key, case, amount, before, claim, rank in shares:
+        for key, case, amount, before, claim, rank, *stage in shares:
             number = pledge.awards_made + 1
             commit(fund, pledge, case, number, amount)
             award_id = f"{pledge.id}/{number}"
+            why = {"class": CLASSES[rank], "key": key, "before": before, "after": before + amount, "claim": claim}
+            if stage:
+                why["stage"] = stage[0]
             self.note(
                 {
                     "fact": "awarded",
@@ -181,13 +185,7 @@ class Turn:
                     "pledge": pledge.id,
                     "case": case.id,
                     "amount": amount,
-                    "why": {
-                        "class": CLASSES[rank],
-                        "key": key,
-                        "before": before,
-                        "after": before + amount,
-                        "claim": claim,
-                    },
+                    "why": why,
                 }
             )
             if paid:

@@ -2,8 +2,8 @@
 
 This is what the engine must equal, fact by fact. It knows lists and dicts, keeps no index, no heap and no running total that it
 could get wrong: sums are taken again whenever they are needed, the next timer is found by looking at everything, and money flows
-one boundary at a time. It was written from sections 3–6 of the design contract, without a look at the engine, and shares no code
-with it; it even converts money and counts months in its own way. § marks the paragraph a piece of code says again.
+one boundary at a time (`tests.oracle.rules`). It was written from sections 3–6 of the design contract, without a look at the engine,
+and shares no code with it; it even converts money and counts months in its own way. § marks the paragraph a piece of code says again.
 
 Where the contract leaves room, the reading taken is in the comment beside it.
 """
@@ -17,8 +17,8 @@ from fractions import Fraction
 from typing import Any
 
 from schemas.commands import Command, Unreadable
+from tests.oracle.rules import CLASSES, NEXT
 
-CLASSES = ["routine", "urgent", "asap", "stat"]
 ASAP, STAT = 2, 3
 DIGITS = {"CNY": 2, "USD": 2, "EUR": 2, "KRW": 0, "JPY": 0, "KWD": 3, "BHD": 3, "CLF": 4}
 """ISO 4217 minor units of the currencies the tests use, copied from the standard and not from `schemas`."""
@@ -68,7 +68,7 @@ class Case:
     outcome: str | None = None
     shown: int = 0  # the class as the facts so far tell it
     opened_at: int = 0
-    order: int = 0  # opening order
+    order: int = -1  # opening order: the first case of a fund to open has 0
     began: int | None = None  # of the current period; None: not open, so it does not age
     period: int = 1
 
@@ -428,7 +428,7 @@ class Oracle:
         if case.state != "submitted" or len(case.vouchers) < fund.policy.vouchers_required:
             return
         case.state = "open"
-        case.order = 1 + max((c.order for c in fund.cases), default=0)
+        case.order = 1 + max(c.order for c in fund.cases)
         case.opened_at = case.began = self.now
         case.shown = self.class_now(fund, case)
         self.tell(fund, "case_opened", case=case.id, claim=case.claim, class_=CLASSES[case.shown])
@@ -660,33 +660,18 @@ class Oracle:
         return [c for c in fund.open_cases() if (c.id == wish.case if wish.case is not None else c.need == wish.need)]
 
     def run(self, fund: Fund, pledge: Pledge, cases: list[Case]) -> None:
-        """§5 rule 3 for one pledge over some open cases, one boundary at a time."""
+        """One run of the fund's rule for one pledge over some open cases: who is next is asked anew after every step."""
         money = pledge.waiting
         awarded = {c: fund.awarded(c) for c in cases}
         whys: dict[Case, dict[str, Any]] = {}  # in the order of the first money
         amounts: dict[Case, int] = {}
         while money:
-            lacking = [c for c in cases if awarded[c] < c.claim]
-            if not lacking:
+            found = NEXT[fund.policy.rule](fund.policy, cases, awarded)
+            if found is None:
                 break
-            top = max(c.shown for c in lacking)  # rule 2: strictly, highest first
-            claimants: dict[str, list[Case]] = {}
-            for c in cases:
-                if c.shown == top:
-                    claimants.setdefault(c.beneficiary, []).append(c)
-            least = None
-            for mates in claimants.values():
-                claim, has = sum(c.claim for c in mates), sum(awarded[c] for c in mates)
-                if has == claim:
-                    continue
-                boundary = min(claim, (has // fund.policy.share + 1) * fund.policy.share)
-                key = boundary if fund.policy.weights == "equal" else boundary * 10**12 // claim
-                oldest = min((c for c in mates if awarded[c] < c.claim), key=lambda c: c.order)
-                if least is None or (key, oldest.order) < least[:2]:
-                    least = key, oldest.order, oldest, boundary - has, has, claim
-            key, _, case, room, has, claim = least
-            part = min(money, room, case.claim - awarded[case])
-            whys.setdefault(case, {"class": CLASSES[top], "key": key, "before": has, "claim": claim})
+            case, room, why = found
+            part = min(money, room)
+            whys.setdefault(case, why)
             amounts[case] = amounts.get(case, 0) + part
             awarded[case] += part
             money -= part

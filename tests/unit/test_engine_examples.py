@@ -2,7 +2,8 @@
 
 A story's step is a command; what it answers is told in lines, one a fact, with the members that matter:
 
-    awarded p-1/1 c-1 50 [asap key 50, 0→50 of 100]     award, case, amount [class, key, claimant's before→after of its claim]
+    awarded p-1/1 c-1 50 [asap key 50, 0→50 of 100]     award, case, amount [class, key, claimant's before→after of its claim;
+                                                        and the stage, under a rule that has stages]
     award_voided p-1/1 50, settled 20                    award, amount, and how much of it was settled
 
 Every story runs twice, on the engine and on the oracle, so that neither can be wrong alone.
@@ -89,7 +90,8 @@ def line(fact: dict[str, Any]) -> str:
     told = LINES[fact["fact"]].format(**fact)
     if fact["fact"] == "awarded":
         why = fact["why"]
-        told += f" [{why['class']} key {why['key']}, {why['before']}→{why['after']} of {why['claim']}]"
+        stage = f", {why['stage']}" if "stage" in why else ""
+        told += f" [{why['class']} key {why['key']}, {why['before']}→{why['after']} of {why['claim']}{stage}]"
     return f"{told} @{fact['fund']}" if "fund" in fact and fact["fact"] != "fund_configured" else told
 
 
