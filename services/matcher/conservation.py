@@ -66,9 +66,8 @@ def check_all(fund: Fund) -> None:
             raise ConservationBreach(f"pledge {p.id}: its awards do not sum up to its figures")
         gone_of_pledges += gone
     for c in fund.cases.values():
-        awards = c.awards.values()
-        gone = c.delivered - sum(a.delivered for a in awards)
-        rest = (c.awarded - sum(a.amount for a in awards), c.settled - sum(a.settled for a in awards))
+        gone = c.delivered - sum(a.delivered for a in c.awards)
+        rest = (c.awarded - sum(a.amount for a in c.awards), c.settled - sum(a.settled for a in c.awards))
         if gone < 0 or rest != (gone, gone):
             raise ConservationBreach(f"case {c.id}: its awards do not sum up to its figures")
         gone_of_cases += gone

@@ -21,9 +21,11 @@ from services.matcher.conservation import check
 from services.matcher.decide import DECIDE, Refused, Repeated, escalate, valued
 from services.matcher.entities import FactDict
 from services.matcher.fold import apply
+from services.matcher.plain import accept_plain
 from services.matcher.state import Fund
 from services.matcher.turn import Turn
 
+_PLEDGE = "pumasi.pledge.made"
 _BEFORE_ALL_TIME = -(1 << 62)
 
 
@@ -44,13 +46,17 @@ class Decision(NamedTuple):
 class Engine:
     """All funds of one partition.
 
+    Args:
+        short_cut: False to decide plain pledges like all others, for comparison.
+
     Attributes:
         funds: the configured funds.
         clock: the largest time of the partition's ticks, microseconds since 1970; before all time until the first.
         latest: the largest time of anything in the partition; likewise.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, short_cut: bool = True) -> None:
+        self._short_cut = short_cut
         self.funds: dict[str, Fund] = {}
         self.clock = self.latest = _BEFORE_ALL_TIME
         self._unconfigured: dict[str, int] = {}
@@ -66,20 +72,30 @@ class Engine:
         if isinstance(command, Unreadable):
             at = 0 if self.latest == _BEFORE_ALL_TIME else self.latest
             return Decision(None, at, [_rejected("unreadable", command.detail)])
-        if command.type == TICK:
+        kind = command.type
+        if kind == TICK:
             return self._tick(command.time)
         name: str = command.data.fund
         facts: list[FactDict] = []
         fund = self.funds.get(name)
         if fund is None:
             now = self._time_of(name, command.time)
-            if command.type != "pumasi.fund.configured":
+            if kind != "pumasi.fund.configured":
                 return Decision(name, now, [_rejected("unknown_fund", f"no fund {name}")])
             fund = self._found(name, now)
-        now = fund.now = max(command.time, self.clock, fund.now)
-        self.latest = max(self.latest, now)
+        now = command.time  # the largest of three, spelt out: this is the path of every command
+        if now < self.clock:
+            now = self.clock
+        if now < fund.now:
+            now = fund.now
+        else:
+            fund.now = now
+            if self.latest < now:
+                self.latest = now
         while fund.timers.any_due(now) and (timer := schedule.next_due(fund, now)):
             self._fire(fund, timer, facts, named=False)
+        if kind == _PLEDGE and not facts and self._short_cut and (plain := accept_plain(fund, command.data)):
+            return Decision(name, now, plain)
         self._decide(Turn(fund, now, facts), command)
         self._close(fund)
         return Decision(name, now, facts)

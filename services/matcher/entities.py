@@ -93,7 +93,7 @@ class Case:
         self.claim = self.goal - self.own_contribution
         self.rank = self.priority
         self.awarded = self.settled = self.delivered = 0
-        self.awards: dict[int, Award] = {}  # those with money not yet delivered, by order, oldest first
+        self.awards: list[Award] = []  # those with money not yet delivered, oldest first
         self.open_order = 0
         self.opened_at = self.began = 0
         self.period = 1
@@ -104,6 +104,10 @@ class Case:
     def residual(self) -> int:
         """What the claim still lacks; only an open case has one."""
         return max(0, self.claim - self.awarded) if self.status == "open" else 0
+
+    def forget(self, award: Award) -> None:
+        """Let go of an award that is void as a whole or delivered in whole."""
+        del self.awards[bisect_left(self.awards, award.order, key=_ORDER)]
 
 
 class Pledge:
@@ -191,6 +195,7 @@ class Pledge:
 
 _PLAIN_PLEDGE = len(("fact", "pledge", "donor", "amount", "face", "currency", "rate"))
 _NUMBER = attrgetter("number")
+_ORDER = attrgetter("order")
 
 
 def _time_in(fact: FactDict, name: str) -> int | None:

@@ -99,7 +99,7 @@ def _case_delivered(fund: Fund, fact: FactDict, _at: int) -> None:
     case.delivered += fact["amount"]
     left = fact["amount"]
     done = []
-    for award in case.awards.values():  # oldest first
+    for award in case.awards:  # oldest first
         part = min(left, award.settled - award.delivered)
         if part:
             _hand_over(fund, award, part)
@@ -123,7 +123,7 @@ def _hand_over(fund: Fund, award: Award, amount: int) -> None:
 
 def _forget(award: Award) -> None:
     award.pledge.forget(award)
-    del award.case.awards[award.order]
+    award.case.forget(award)
 
 
 def _case_thanked(fund: Fund, fact: FactDict, _at: int) -> None:
@@ -213,7 +213,8 @@ def commit(fund: Fund, pledge: Pledge, case: Case, number: int, amount: int) -> 
     """Note an award whose money the case and its books already count: the rest of `awarded`, live and in replay."""
     order = fund.awards_made
     fund.awards_made = order + 1
-    award = case.awards[order] = Award(number, order, pledge, case, amount)
+    award = Award(number, order, pledge, case, amount)
+    case.awards.append(award)
     pledge.awards_made = number
     if pledge.awards:
         pledge.awards.append(award)
