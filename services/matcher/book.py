@@ -122,13 +122,14 @@ class Book:
             One share a case, in the order of the first money; their sum is the lesser of `amount` and all residuals.
         """
         shares: list[Share] = []
+        residual = self.residual
         for rank in _URGENT_FIRST:
-            if self.residual[rank]:
+            if residual[rank]:
                 left = self._walk(rank, amount, shares)
-                self.residual[rank] -= amount - left
-                amount = left
-                if not amount:
+                residual[rank] -= amount - left
+                if not left:
                     break
+                amount = left
         return shares
 
     def share_of_one(self, case: Case, amount: int) -> Share | None:
@@ -265,7 +266,8 @@ class Book:
 def _note(shares: list[Share], at: dict[Case, int], first: int, step: Share) -> None:
     """Add a step to the shares from `first` on: one share a case, with the key and the standing of its first money."""
     if not at:
-        at.update((share[1], index) for index, share in enumerate(shares[first:], first))
+        for index in range(first, len(shares)):
+            at[shares[index][1]] = index
     index = at.get(step[1])
     if index is None:
         at[step[1]] = len(shares)

@@ -92,7 +92,7 @@ class Turn:
             case: the case, closed or with a lower claim.
             excess: how much, minor units; at most what is not delivered.
         """
-        newest = list(reversed(case.awards.values()))
+        newest = case.awards[::-1]
         parts: dict[Award, list[int]] = {}
         for settled in (0, 1):
             for award in newest:
