@@ -3,7 +3,9 @@
     PumasiError                    abstract
     ├── UsageError        usage                   a wrong option, argument or combination of them    (exit 2)
     │   ├── SettingError  invalid_setting         a setting that can't be used                       (exit 2)
-    │   └── ScenarioInvalid invalid_scenario      a story's file that can't be read, or isn't there  (exit 2)
+    │   ├── ScenarioInvalid invalid_scenario      a story's file that can't be read, or isn't there  (exit 2)
+    │   ├── LogInvalid      invalid_log           a recorded command log that can't be read          (exit 2)
+    │   └── PolicyInvalid   invalid_policy        a policy to simulate that the contract doesn't know (exit 2)
     ├── BrokerError                abstract: the embedded broker
     │   ├── PortTaken             port_taken              the port asked for has another listener
     │   ├── DataDirForeign        data_dir_foreign        not a directory that Pumasi made
@@ -69,6 +71,18 @@ class ScenarioInvalid(UsageError):
     """A story can't be played: its file says what the contract doesn't know, or there is none of that name."""
 
     code = "invalid_scenario"
+
+
+class LogInvalid(UsageError):
+    """A recorded command log can't be read, or can't be written where it was asked for; names file and line."""
+
+    code = "invalid_log"
+
+
+class PolicyInvalid(UsageError):
+    """A policy names a field, a rule or a value that `pumasi.fund.configured` doesn't know."""
+
+    code = "invalid_policy"
 
 
 class BrokerError(PumasiError):

@@ -1,38 +1,276 @@
-"""`pumasi simulate`: what would the rule do? For now, whether it does what it says, by the hundred thousand."""
+"""`pumasi simulate`: what does a policy do, before anyone chooses it; and does the engine do what the rule says?"""
 
+import asyncio
 import json
+import sys
 import time
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from services.cli import options
+from services.cli import simulate_options as o
+
+if TYPE_CHECKING:
+    from services.lab.commandlog import CommandLog
+    from services.lab.comparison import Comparison, Source
+    from services.lab.policy import Policy
+    from services.lab.runs import Progress
+    from services.lab.season.parameters import Season
 
 
 def register(app: typer.Typer) -> None:
-    app.command("simulate", epilog=_EXAMPLES)(simulate)
+    app.command("simulate", epilog=_EPILOG)(simulate)
 
 
-_EXAMPLES = """**Examples**
+_EPILOG = """**Examples**
 
+- `pumasi simulate`: a season of 90 days, under each rule
+- `pumasi simulate --generosity 0.4 --policy urgency-waterfill/1 --policy first-come/1 --html report.html`: a lean one, with plots
+- `pumasi simulate --fund jilin`: what fund jilin's own commands come to under each rule
+- `pumasi simulate --fund jilin --change weights=claim --last 30`: what if its policy had been changed thirty days ago?
 - `pumasi simulate --campaign 20000`: twenty thousand random seasons, engine against oracle; some minutes
 - `pumasi simulate --campaign 1 --seed 4711`: one season again, the one that failed
+
+**A log's file** holds one CloudEvent a line, as JSON, in the order in which the commands came:
+
+`{"type": "pumasi.payment.received", "time": "2026-11-22T10:00:00Z", "id": "e-7", "partition": 0,
+"data": {"fund": "jilin", "pledge": "p-1", "payment": "m-1", "amount": 10000}}`
+
+`type`, `time` and `data` must be there; `partition` (0 if left out) says whose clock a tick is. `--save` writes such a file. It is as
+confidential as the commands topic.
 """
 
 
 def simulate(
-    campaign: Annotated[int, typer.Option(min=1, metavar="N", help="How many random seasons to try.")],
-    seed: Annotated[
-        int, typer.Option(min=0, metavar="S", help="The first season's seed; the others follow on it.")
-    ] = 1,
-    as_json: options.Json = False,
+    context: typer.Context,
+    seed: o.Seed = 1,
+    days: o.Days = 90,
+    funds: o.Funds = 1,
+    cases: o.Cases = 4.0,
+    generosity: o.Generosity = 0.7,
+    defaults: o.Defaults = 0.05,
+    neglect: o.Neglect = 1.0,
+    log: o.Log = None,
+    fund: o.Fund = None,
+    kafka: o.Kafka = None,
+    data: o.Data = None,
+    policy: o.Policies = None,
+    change: o.Change = None,
+    since: o.Since = None,
+    last: o.Last = None,
+    html: o.Html = None,
+    save: o.Save = None,
+    as_json: o.Json = False,
+    definitions: o.Definitions = False,
+    campaign: o.Campaign = None,
 ) -> None:
-    """Run random command logs through the engine and a naive oracle written from the contract alone, and compare every fact.
+    """Show what policies do with the same needs and the same money: who is funded, when, how alike, and what lies idle.
 
-    Each season has all types of commands, several funds, jumps of time, foreign currencies, duplicates and nonsense; each is replayed
-    half-way from its facts, and every sum of conservation is checked after every entry. Exit status 1 at the first season that does
-    not hold, told in its shortest form with a line that reproduces it.
+    What is played is a generated season (seeded; fitted to the five stories of the demo), or a recorded log of commands, from Kafka or
+    a file. Each policy is a whole run of the real engine. In a season people react: donors pay when they are matched, go-betweens hand
+    over what is paid. In a recorded log they do what they did. Nothing is ever written to Kafka.
+
+    --change asks of a recorded log what a change of policy would have altered, case by case. --campaign is the proof of the engine:
+    random logs through it and a naive oracle written from the contract alone, every fact compared; exit status 1 if one differs.
     """
+    from services.lab.season.parameters import Season
+
+    mode = o.mode_of(_given(context))
+    if mode == "--campaign":
+        _campaign(campaign or 1, seed, as_json)
+        return
+    if mode == "--definitions":
+        _define()
+        return
+    if mode == "a generated season":
+        season = Season(seed, days, funds, cases, generosity, defaults, neglect)
+        _season(season, policy or [], html, save, as_json)
+        return
+    recorded = _log(log, tuple(fund or ()), kafka, data, as_json)
+    if save:
+        _save(save, recorded.said, as_json)
+    origin = _origin(log, fund or [], kafka, data)
+    if mode == "--change":
+        _change(recorded, change or "", since, last, as_json)
+    else:
+        _recorded(recorded, origin, policy or [], html, as_json)
+
+
+def _given(context: typer.Context) -> set[str]:
+    """The options that stand on the command line."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
+
+
+# ---- what is played
+
+
+def _season(season: "Season", asked: list[str], html: Path | None, save: Path | None, quiet: bool) -> None:
+    from services.lab.comparison import log_of_season
+    from services.lab.policy import parse_policy, usual
+    from services.lab.runs import SeasonSource
+
+    policies = [parse_policy(text) for text in asked] or usual(recorded=False)
+    source = SeasonSource(season)
+    if save:
+        _save(save, log_of_season(source, policies[0]), quiet)
+    options = {
+        "seed": season.seed,
+        "days": season.days,
+        "funds": season.funds,
+        "cases": f"{season.cases_a_day:g}",
+        "generosity": f"{season.generosity:g}",
+        "defaults": f"{season.fails:g}",
+        "neglect": f"{season.neglect:g}",
+    }
+    _compare(source, policies, " ".join(f"--{name} {value}" for name, value in options.items()), html, quiet)
+
+
+def _recorded(log: "CommandLog", origin: str, asked: list[str], html: Path | None, quiet: bool) -> None:
+    from services.lab.policy import parse_policy, usual
+    from services.lab.runs import LogSource
+
+    policies = [parse_policy(text) for text in asked] or usual(recorded=True)
+    _compare(LogSource(log), policies, origin, html, quiet)
+
+
+def _log(file: Path | None, funds: tuple[str, ...], kafka: str | None, data: Path | None, quiet: bool) -> "CommandLog":
+    from services.errors import UnknownId
+    from services.lab.commandlog import read_log
+
+    if file is None:
+        return _from_kafka(funds, kafka, data, quiet)
+    log = read_log(file)
+    known = log.funds()
+    if missing := sorted(set(funds) - set(known)) or ([] if known else ["at all"]):
+        raise UnknownId(f"{file}: no fund {', '.join(missing)} is configured in it")
+    return log.only(funds) if funds else log
+
+
+def _from_kafka(funds: tuple[str, ...], kafka: str | None, data: Path | None, quiet: bool) -> "CommandLog":
+    from services.cli.options import bootstrap_of
+    from services.cli.reading import shown_on
+    from services.lab.recorded import recorded
+    from services.settings import load
+
+    bootstrap = bootstrap_of(load(kafka=kafka, data=data))
+    with shown_on(quiet, "the commands") as progress:
+        return asyncio.run(recorded(bootstrap, funds, progress))
+
+
+def _origin(file: Path | None, funds: list[str], kafka: str | None, data: Path | None) -> str:
+    parts = [f"--log {quote(str(file))}"] if file else []
+    parts += [f"--kafka {quote(kafka)}"] if kafka and not file else []
+    parts += [f"--data {quote(str(data))}"] if data and not kafka and not file else []
+    return " ".join([*parts, *(f"--fund {quote(fund)}" for fund in funds)])
+
+
+def _save(path: Path, said: Any, quiet: bool) -> None:
+    from services.lab.commandlog import write_log
+
+    count = write_log(path, said)
+    if not quiet:
+        print(f"{count:,} commands written to {path}.", file=sys.stderr)
+
+
+# ---- what is done with it
+
+
+def _compare(source: "Source", policies: "list[Policy]", origin: str, html: Path | None, quiet: bool) -> None:
+    from services.lab.comparison import compare
+
+    command = " ".join(["pumasi simulate", origin, *(f"--policy {policy.name}" for policy in policies)])
+    with _bars([policy.name for policy in policies], quiet) as progress:
+        comparison = compare(source, policies, command, progress)
+    if html:
+        _page(comparison, html, quiet)
+    if quiet:
+        print(json.dumps(comparison.as_json(), ensure_ascii=False))
+        return
+    from rich.console import Console
+
+    from services.lab.report.terminal import show
+
+    show(comparison, Console(highlight=False))
+
+
+def _page(comparison: "Comparison", path: Path, quiet: bool) -> None:
+    from rich.console import Console
+
+    from services.lab.report.page import write_page
+
+    console = Console(stderr=True, quiet=quiet)
+    with console.status("Drawing the report"):
+        write_page(comparison, path)
+    console.print(f"Report written to {path}.", highlight=False, soft_wrap=True)
+
+
+def _change(log: "CommandLog", text: str, since: str | None, last: float | None, quiet: bool) -> None:
+    from services.lab.change import dry_run
+    from services.lab.policy import parse_policy
+
+    policy = parse_policy(text, "--change")
+    with _bars(["as recorded", f"with {policy.name}"], quiet) as progress:
+        told = dry_run(log, policy, _from_when(log, since, last), progress)
+    if quiet:
+        print(json.dumps(told.as_json(), ensure_ascii=False))
+        return
+    from rich.console import Console
+
+    from services.lab.report.change import show
+
+    show(told, Console(highlight=False))
+
+
+def _from_when(log: "CommandLog", since: str | None, last: float | None) -> int | None:
+    """Microseconds since 1970; None from the start. Raises UsageError."""
+    from schemas.times import DAY, parse
+    from services.errors import UsageError
+
+    if last is not None:
+        return log.span[1] - int(last * DAY)
+    if since is None:
+        return None
+    try:
+        return parse(since if "T" in since.upper() else f"{since}T00:00:00Z")
+    except (ValueError, OverflowError):
+        raise UsageError(
+            f"--since {since}: no time", hint="Write it as 2026-11-22, or as 2026-11-22T10:00:00Z."
+        ) from None
+
+
+def _define() -> None:
+    from rich.console import Console
+
+    from services.lab.report.terminal import definitions
+
+    definitions(Console(highlight=False))
+
+
+@contextmanager
+def _bars(names: list[str], quiet: bool) -> "Iterator[Progress]":
+    """A bar for each run, on standard error, if that is a terminal and not `quiet`."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda _number, _done, _total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        tasks = [bars.add_task(name, total=None) for name in names]
+        yield lambda number, done, total: bars.update(tasks[number], completed=done, total=max(1, total))
+
+
+# ---- the campaign
+
+
+def _campaign(seasons: int, seed: int, as_json: bool) -> None:
+    """Run random command logs through the engine and a naive oracle, and compare every fact; exit status 1 if one differs."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -48,15 +286,15 @@ def simulate(
     began = time.perf_counter()
     columns = (TextColumn("seasons"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), disable=as_json, transient=True) as bars:
-        task = bars.add_task("", total=campaign)
-        failure = run(seed, campaign, lambda number: bars.advance(task, number))
+        task = bars.add_task("", total=seasons)
+        failure = run(seed, seasons, lambda number: bars.advance(task, number))
     seconds = time.perf_counter() - began
     if as_json:
-        told = {"ok": failure is None, "seed": seed, "seasons": campaign, "seconds": round(seconds, 1)}
+        told = {"ok": failure is None, "seed": seed, "seasons": seasons, "seconds": round(seconds, 1)}
         print(json.dumps(told | ({} if failure is None else {"failed": failure.seed, "report": failure.report})))
     elif failure is None:
         print(
-            f"{campaign:,} seasons from seed {seed}: engine and oracle tell the same, entry by entry ({seconds:.0f} s)."
+            f"{seasons:,} seasons from seed {seed}: engine and oracle tell the same, entry by entry ({seconds:.0f} s)."
         )
     else:
         print(failure.report)

@@ -1,0 +1,186 @@
+"""A recorded command log: JSON lines, one CloudEvent a line in its JSON format, in the order in which the matcher read them.
+
+    {"specversion":"1.0","id":"e-7","source":"/pumasi","type":"pumasi.pledge.made","time":"2026-11-22T10:00:00Z",
+     "datacontenttype":"application/json","partition":0,"data":{"fund":"jilin","pledge":"p-1", …}}     (on one line)
+
+`type`, `time` and `data` must be there; `data` is the command's, as `schemas/json/commands` has it. `partition` (0 if left out) says
+whose ticks a `pumasi.clock.ticked` is; `id` may be left out; `specversion`, `source` and `datacontenttype` are written and not read.
+Blank lines are skipped.
+
+It holds what the commands topic holds: pseudonyms, sums, times, sealed thanks. It is as confidential as that topic.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from pydantic import ValidationError
+
+from schemas.commands import COMMANDS, TICK, ClockTicked, Command
+from schemas.times import parse, text_of
+from services.bus.envelope import SOURCE, explain
+from services.errors import LogInvalid
+
+_MEMBERS = frozenset({"specversion", "id", "source", "type", "time", "datacontenttype", "partition", "data"})
+_TICKED = ClockTicked()
+
+
+class Said(NamedTuple):
+    """A command as it was recorded, light enough to be handed to other processes by the million.
+
+    Attributes:
+        partition: whose order it belongs to.
+        type, id, time: as of `Command`; the time in microseconds since 1970.
+        data: JSON.
+    """
+
+    partition: int
+    type: str
+    id: str
+    time: int
+    data: bytes
+
+    def command(self, offset: int) -> Command:
+        """The command, at an offset."""
+        data = _TICKED if self.type == TICK else COMMANDS[self.type].model_validate_json(self.data)
+        return Command(self.type, self.id, self.time, data, offset)
+
+
+@dataclass(frozen=True)
+class CommandLog:
+    """A log, whole.
+
+    Attributes:
+        said: the commands; those of one partition in their order.
+        unreadable: how many records were no commands; such a record changes nothing and is left out.
+        where: what it was read from, for people.
+    """
+
+    said: tuple[Said, ...]
+    unreadable: int
+    where: str
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """The first and the last time, microseconds since 1970; zeros if there is nothing."""
+        times = [said.time for said in self.said]
+        return (min(times), max(times)) if times else (0, 0)
+
+    def only(self, funds: Collection[str]) -> CommandLog:
+        """The commands of some funds, with the ticks."""
+        kept = tuple(said for said in self.said if said.type == TICK or json.loads(said.data)["fund"] in funds)
+        return CommandLog(kept, self.unreadable, self.where)
+
+    def funds(self) -> list[str]:
+        """The funds that were configured, by name."""
+        return sorted({json.loads(said.data)["fund"] for said in self.said if said.type == "pumasi.fund.configured"})
+
+
+def said_of(command: Command, partition: int) -> Said:
+    """A command as it is recorded."""
+    data = b"{}" if command.type == TICK else command.data.model_dump_json(exclude_none=True).encode()
+    return Said(partition, command.type, command.id, command.time, data)
+
+
+def line_of(said: Said) -> str:
+    """One line of a file, without its end."""
+    head = {"specversion": "1.0", "id": said.id, "source": SOURCE, "type": said.type, "time": text_of(said.time)}
+    tail = {"datacontenttype": "application/json", "partition": said.partition, "data": json.loads(said.data)}
+    return json.dumps(head | tail, ensure_ascii=False, separators=(",", ":"))
+
+
+def write_log(path: Path, said: Iterable[Said]) -> int:
+    """Write a log; how many commands it has. The file is whole or not there.
+
+    Raises LogInvalid if it can't be written.
+    """
+    beside = path.with_name(path.name + ".part")
+    count = 0
+    try:
+        with beside.open("w", encoding="utf-8") as file:
+            for one in said:
+                file.write(line_of(one) + "\n")
+                count += 1
+        beside.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise LogInvalid(f"{path}: can't be written ({error.strerror})") from None
+    return count
+
+
+def read_log(path: Path) -> CommandLog:
+    """Read a file.
+
+    Raises LogInvalid naming file and line; never with anything that stands in the line.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            said = tuple(_lines(file, path.name))
+    except OSError as error:
+        raise LogInvalid(f"{path}: can't be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise LogInvalid(f"{path}: is not UTF-8 text") from None
+    if not said:
+        raise LogInvalid(f"{path}: has no commands", hint="`pumasi simulate --help` tells the format.")
+    return CommandLog(said, 0, str(path))
+
+
+def _lines(file: IO[str], name: str) -> Iterator[Said]:
+    for number, line in enumerate(file, 1):
+        if not line.strip():
+            continue
+        try:
+            yield _said(json.loads(line), number)
+        except json.JSONDecodeError as error:
+            raise _invalid(name, number, f"not JSON (character {error.pos + 1})") from None
+        except RecursionError:
+            raise _invalid(name, number, "nested too deep") from None
+        except _BadLine as bad:
+            raise _invalid(name, number, str(bad)) from None
+
+
+class _BadLine(ValueError):
+    """What is wrong with a line, without anything that stands in it."""
+
+
+def _invalid(name: str, number: int, what: str) -> LogInvalid:
+    return LogInvalid(
+        f"{name}, line {number}: {what}",
+        hint="Each line is a CloudEvent with type, time and data; `pumasi simulate --help` tells the format.",
+    )
+
+
+def _said(event: Any, number: int) -> Said:
+    if not isinstance(event, dict):
+        raise _BadLine("not a JSON object")
+    if not event.keys() <= _MEMBERS:
+        raise _BadLine("a member that no line has")
+    model = COMMANDS.get(event["type"]) if isinstance(event.get("type"), str) else None
+    if model is None:
+        raise _BadLine("type: missing" if "type" not in event else "type: not a command")
+    partition, name = event.get("partition", 0), event.get("id", f"line-{number}")
+    if not isinstance(partition, int) or isinstance(partition, bool) or not 0 <= partition < 1 << 31:
+        raise _BadLine("partition: not a partition's number")
+    if not isinstance(name, str):
+        raise _BadLine("id: not text")
+    data = json.dumps(event.get("data", {})).encode()
+    try:
+        model.model_validate_json(data)
+    except ValidationError as error:
+        raise _BadLine(f"data: {explain(error)}") from None
+    return Said(partition, event["type"], name, _time(event.get("time")), data)
+
+
+def _time(text: Any) -> int:
+    if not isinstance(text, str):
+        raise _BadLine("time: missing" if text is None else "time: not text")
+    try:
+        return parse(text)
+    except (ValueError, OverflowError):
+        raise _BadLine("time: not an RFC 3339 time with an offset") from None

@@ -1,0 +1,97 @@
+"""A comparison on a terminal: a table that fits its width, policies as columns; more policies than fit come in tables below."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.text import Text
+
+from services.lab.comparison import Comparison
+from services.lab.measures import MEASURES
+from services.lab.report.figures import money
+from services.lab.report.rows import Row, money_rows, sections
+from services.lab.runs import SeasonSource
+
+_LABEL = 15
+"""Columns of a class's name with its indent and the number of its cases."""
+_GAP = 2
+_NARROWEST = 60
+
+
+def show(comparison: Comparison, console: Console) -> None:
+    """Print what was run, the policies, and every row."""
+    width = max(_NARROWEST, console.width)
+    for line in head(comparison):
+        console.print(Text(line))
+    console.print()
+    for letter, policy in zip(comparison.letters, comparison.policies, strict=True):
+        console.print(Text.assemble((f"  {letter}  ", "bold"), policy.name), soft_wrap=True)
+    by_class, of_all = list(sections(comparison)), money_rows(comparison)
+    every = [row for _, rows in by_class for row in rows] + of_all
+    cell = max(len(text) for row in every for text in row.cells) + _GAP
+    room = max(1, (width - _LABEL) // cell)
+    for first in range(0, len(comparison.policies), room):
+        _table(console, comparison, range(first, min(first + room, len(comparison.policies))), cell, by_class, of_all)
+    console.print()
+    console.print(
+        Text("Bold: the best of a row, where better can be said.  --definitions says what each figure means.")
+    )
+    for caveat in comparison.caveats():
+        console.print(Text(caveat, "dim"))
+
+
+def head(comparison: Comparison) -> list[str]:
+    """What was run, in a sentence or two."""
+    told = comparison.measured[0]
+    currency = comparison.currency
+    sums = (
+        f"{told['opened']['all']:,} cases opened and asked {currency}\u00a0{money(told['asked']['all'], currency)}; "
+        f"{currency}\u00a0{money(told['pledged']['all'], currency)} were pledged."
+    )
+    if isinstance(comparison.source, SeasonSource):
+        season = comparison.source.season
+        funds = f"{season.funds} funds" if season.funds > 1 else "one fund"
+        return [f"A generated season of {season.days} days, seed {season.seed}, {funds}. {sums}"]
+    log = comparison.source.log
+    funds = sorted(comparison.courses[0].currencies)
+    named = f"fund {funds[0]}" if len(funds) == 1 else f"{len(funds)} funds"
+    return [f"{len(log.said):,} commands over {comparison.days:.0f} days, {named}, from {log.where}. {sums}"]
+
+
+def _table(
+    console: Console,
+    comparison: Comparison,
+    shown: range,
+    cell: int,
+    by_class: list[tuple[str, list[Row]]],
+    of_all: list[Row],
+) -> None:
+    console.print()
+    letters = comparison.letters
+    console.print(
+        Text.assemble(
+            (f"{'cases':>{_LABEL}}", "dim"), *((f"{letters[number]:>{cell}}", "bold cyan") for number in shown)
+        )
+    )
+    for title, rows in by_class:
+        console.print(Text(title, "bold"))
+        for row in rows:
+            console.print(_line(f"  {row.label:<7} {row.note:>5}", row, shown, cell))
+    console.print(Text("Money, of all", "bold"))
+    for row in of_all:
+        console.print(Text(f"  {row.label}"))
+        console.print(_line(" " * _LABEL, row, shown, cell))
+
+
+def _line(label: str, row: Row, shown: range, cell: int) -> Text:
+    cells = []
+    for number in shown:
+        text = row.cells[number]
+        cells += [" " * (cell - len(text)), (text, "bold green" if number in row.best else "")]
+    return Text.assemble(label, *cells)
+
+
+def definitions(console: Console) -> None:
+    """Print what each measure means."""
+    for one in MEASURES:
+        console.print(Text.assemble((one.title, "bold"), f"  [{one.name}, {one.unit}]"))
+        console.print(Text(f"  {one.definition}"))
