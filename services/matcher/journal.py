@@ -3,7 +3,7 @@
 Kafka is asked for just two things that it does without fail: that `InitProducerId` for a transactional id shuts out whoever had it
 before and ends their open transaction, and that a transaction's records become visible all or none. The offset of the last
 command answered stands in the ledger itself; so input, output and progress can't part. Consumer group offsets and KIP-447 are
-not relied on (design contract, 7).
+not relied on (design contract, 7). `tests/protocol` holds all this as a model that SPIN checks exhaustively.
 
 This is the only module beside `services.bus` that knows aiokafka.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -21,7 +21,9 @@ from aiokafka.errors import (
     KafkaError,
     OutOfOrderSequenceNumber,
     ProducerFenced,
+    RequestTimedOutError,
 )
+from aiokafka.protocol.transaction import EndTxnRequest
 
 from services.bus.reading import TopicReader
 from services.bus.topics import COMMANDS, DEADLETTERS, LEDGER, MAX_RECORD_BYTES
@@ -51,6 +53,7 @@ class Journal:
         self.bootstrap, self.partition = bootstrap, partition
         self.transaction_timeout_ms = transaction_timeout_ms
         self._producer: AIOKafkaProducer | None = None
+        self._end_unanswered = asyncio.Event()
 
     async def fence(self) -> None:
         """Become the writer: the former one is shut out, its open transaction ended.
@@ -77,7 +80,8 @@ class Journal:
         except BaseException:  # cancelled: the partition went elsewhere meanwhile
             await _stop(producer)
             raise
-        self._producer = producer
+        self._producer, self._end_unanswered = producer, asyncio.Event()
+        _watch_ends(producer, self._end_unanswered.set)
 
     async def read_back(self) -> AsyncIterator[bytes | None]:
         """The values of all committed entries, in order, up to the end as of now; call after `fence`.
@@ -112,6 +116,8 @@ class Journal:
         sent = await self._send(producer, LEDGER, entries) + await self._send(producer, DEADLETTERS, dead_letters)
         await asyncio.gather(*sent)  # aiokafka commits even if a send failed that nobody awaited
         await producer.commit_transaction()
+        if self._end_unanswered.is_set():  # committed, but by a repetition: this epoch is not to be used again
+            raise RequestTimedOutError("the end of a transaction went unanswered")
 
     async def close(self) -> None:
         """Let go of the partition; an open transaction is aborted by whoever takes it next, or by its timeout."""
@@ -173,6 +179,24 @@ async def _identified(producer: AIOKafkaProducer) -> None:
             raise TimeoutError
     finally:
         pid.cancel()
+
+
+def _watch_ends(producer: AIOKafkaProducer, unanswered: Callable[[], None]) -> None:
+    """Call `unanswered` when an EndTxn gets no reply: aiokafka repeats it in silence, and the first may still come.
+
+    One epoch serves many transactions (aiokafka speaks Kafka's transactions v1), so it would end the next one half-way.
+    """
+    send = producer.client.send
+
+    async def watched(node: int, request: Any, **options: Any) -> Any:
+        try:
+            return await send(node, request, **options)
+        except BaseException:
+            if isinstance(request, EndTxnRequest):
+                unanswered()
+            raise
+
+    producer.client.send = watched
 
 
 async def _stop(producer: AIOKafkaProducer) -> None:
