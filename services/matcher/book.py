@@ -67,6 +67,8 @@ class Book:
         cases: the open cases of the scope.
     """
 
+    stages = False
+
     def __init__(self, share: int, by_claim: bool, cases: Iterable[Case]) -> None:
         self.share, self.by_claim = share, by_claim
         self.residual = [0, 0, 0, 0]

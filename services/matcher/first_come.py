@@ -49,6 +49,8 @@ class FirstCome:
         cases: the open cases of the scope.
     """
 
+    stages = False
+
     def __init__(self, cases: Iterable[Case]) -> None:
         self._line = Line()
         for case in cases:

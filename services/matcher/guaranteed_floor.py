@@ -48,6 +48,8 @@ class GuaranteedFloor:
         cases: the open cases of the scope.
     """
 
+    stages = True
+
     def __init__(self, share: int, by_claim: bool, cases: Iterable[Case]) -> None:
         self._share = share
         self._below = Line()

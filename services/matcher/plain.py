@@ -18,7 +18,8 @@ def accept_plain(fund: Fund, data: PledgeMade) -> list[FactDict] | None:
     """Accept and match a plain pledge.
 
     Returns:
-        All its facts; None, with nothing done, if the pledge is not plain or the pool's book has to be built first.
+        All its facts; None, with nothing done, if the pledge is not plain, the pool's book has to be built first, or the fund's rule
+        has stages to tell of.
 
     Raises:
         ConservationBreach: if money would be over-allocated; the engine must then be thrown away.
@@ -32,6 +33,7 @@ def accept_plain(fund: Fund, data: PledgeMade) -> list[FactDict] | None:
         or data.currency != fund.policy.currency
         or name in fund.pledges
         or pool is None
+        or pool.stages
     ):
         return None
     accepted: FactDict = {

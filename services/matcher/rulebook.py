@@ -16,7 +16,13 @@ StagedShare = tuple[int, Case, int, int, int, int, str]
 
 
 class RuleBook(Protocol):
-    """A rule, ready for one scope. It is derived from the scope's open cases alone and can be built anew at any time."""
+    """A rule, ready for one scope. It is derived from the scope's open cases alone and can be built anew at any time.
+
+    Attributes:
+        stages: True if the rule has several stages and its shares are `StagedShare`.
+    """
+
+    stages: bool
 
     def any_residual(self) -> bool:
         """True while any claim of the scope is open."""
