@@ -110,11 +110,16 @@ def _given(context: typer.Context) -> set[str]:
 
 
 def _season(season: "Season", asked: list[str], html: Path | None, save: Path | None, quiet: bool) -> None:
+    from services.errors import UsageError
     from services.lab.comparison import log_of_season
-    from services.lab.policy import parse_policy, usual
+    from services.lab.policy import RULES, parse_policy, usual
     from services.lab.runs import SeasonSource
 
     policies = [parse_policy(text) for text in asked] or usual(recorded=False)
+    if not all(policy.changes for policy in policies):
+        raise UsageError(
+            "--policy recorded: a generated season has no recorded policy", hint=f"Say --policy {RULES[0]}."
+        )
     source = SeasonSource(season)
     if save:
         _save(save, log_of_season(source, policies[0]), quiet)
@@ -210,10 +215,15 @@ def _page(comparison: "Comparison", path: Path, quiet: bool) -> None:
 
 
 def _change(log: "CommandLog", text: str, since: str | None, last: float | None, quiet: bool) -> None:
+    from services.errors import UsageError
     from services.lab.change import dry_run
     from services.lab.policy import parse_policy
 
     policy = parse_policy(text, "--change")
+    if not policy.changes:
+        raise UsageError(
+            f"--change {text}: changes nothing", hint="Say what is to be changed: --change weights=claim,share=5000."
+        )
     with _bars(["as recorded", f"with {policy.name}"], quiet) as progress:
         told = dry_run(log, policy, _from_when(log, since, last), progress)
     if quiet:

@@ -20,16 +20,15 @@ _FUNDED = {"only_then": "only then", "no_more": "no more", None: "as it was"}
 def show(told: DryRun, console: Console) -> None:
     """Print it."""
     funds = ", ".join(sorted(told.before))
-    console.print(Text(f"What if, since {_when(told.since)}, fund {funds} had been under {told.policy.name}?", "bold"))
+    _say(console, f"What if, since {_when(told.since)}, fund {funds} had been under {told.policy.name}?", "bold")
     for fund, fields in sorted(told.before.items()):
         was = ", ".join(f"{field}={value}" for field, value in fields.items())
-        console.print(f"Until then {fund} had {was}." if len(told.before) > 1 else f"Until then it had {was}.")
-    console.print(
-        f"{len(told.log.said):,} commands from {told.log.where}, replayed as recorded and with the change. Nothing was written."
-    )
+        _say(console, f"Until then {fund} had {was}." if len(told.before) > 1 else f"Until then it had {was}.")
+    many = f"{len(told.log.said):,} commands from {told.log.where}"
+    _say(console, f"{many}, replayed as recorded and with the change. Nothing was written.")
     console.print()
     for line in summary(told):
-        console.print(Text(line))
+        _say(console, line)
     if told.cases:
         console.print()
         console.print(_cases(told, console.width))
@@ -37,11 +36,15 @@ def show(told: DryRun, console: Console) -> None:
     if told.refused:
         console.print()
         console.print(Text(_refused_head(told), "bold"))
-        for refusal in told.refused[:ROWS]:
-            console.print(Text(f"  {refused(refusal, told)}"))
+        _refusals(told, console)
         _more(console, len(told.refused), "commands")
     console.print()
-    console.print(Text(FROZEN, "dim"))
+    _say(console, FROZEN, "dim")
+
+
+def _say(console: Console, text: str, style: str = "") -> None:
+    """A sentence: folded into a terminal's width, for anything else a line."""
+    console.print(Text(text, style), soft_wrap=not console.is_terminal)
 
 
 def summary(told: DryRun) -> list[str]:
@@ -51,8 +54,8 @@ def summary(told: DryRun) -> list[str]:
     more, less = told.count("more"), told.count("less")
     moved = _money(told.moved, told)
     lines = [
-        f"{_number(more, 'case')} would have more promised to them, {less:,} less; {told.unchanged:,} fare as they did. "
-        f"{moved} more in all for the first."
+        f"{_number(more, 'case')} would have more promised to them ({moved} in all), {less:,} less; {told.unchanged:,} fare as they "
+        "did."
     ]
     words = {"sooner": "sooner", "later": "later", "only_then": "only with the change", "no_more": "no more"}
     times = [f"{told.count(what):,} {word}" for what, word in words.items() if told.count(what)]
@@ -83,14 +86,23 @@ def _cases(told: DryRun, width: int) -> Table:
 
 
 def funded(case: CaseChange) -> str:
-    """When it would have been funded, against when it was.
-
-    Sooner and later with by how much.
-    """
+    """When it would have been funded, against when it was: sooner or later by how much."""
     if case.funding not in ("sooner", "later"):
-        return _FUNDED[case.funding]
+        return "not yet" if case.recorded["funded"] == case.changed["funded"] is None else _FUNDED[case.funding]
     was, would = parse(case.recorded["funded"]), parse(case.changed["funded"])
     return f"{duration(abs(would - was) / DAY)} {case.funding}"
+
+
+def _refusals(told: DryRun, console: Console) -> None:
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True, style="dim")
+    table.add_column(overflow="fold")
+    for refusal in told.refused[:ROWS]:
+        table.add_row(_when(refusal.at), Text(refused(refusal, told)))
+        if not console.is_terminal:
+            _say(console, f"{_when(refusal.at)}  {refused(refusal, told)}")
+    if console.is_terminal:
+        console.print(table)
 
 
 def _refused_head(told: DryRun) -> str:
@@ -103,11 +115,11 @@ def refused(refusal: Refusal, told: DryRun) -> str:
     if refusal.code == "exceeds_settled" and refusal.amount is not None and refusal.ready is not None:
         found = f"found only {_money(refusal.ready, told)}" if refusal.ready else "found no money"
         return (
-            f"{_when(refusal.at)}  {_money(refusal.amount, told)} handed over for case {refusal.about} (delivery {refusal.item}) would "
+            f"{_money(refusal.amount, told)} handed over for case {refusal.about} (delivery {refusal.item}) would "
             f"have {found} settled there. In fact it was handed over."
         )
     about = f" {refusal.about}" if refusal.about else ""
-    return f"{_when(refusal.at)}  {what}{about}: {refusal.code}"
+    return f"{what}{about}: {refusal.code}"
 
 
 def _more(console: Console, count: int, what: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.text import Text
 
 from services.lab.comparison import Comparison
@@ -21,7 +22,7 @@ def show(comparison: Comparison, console: Console) -> None:
     """Print what was run, the policies, and every row."""
     width = max(_NARROWEST, console.width)
     for line in head(comparison):
-        console.print(Text(line))
+        _say(console, line)
     console.print()
     for letter, policy in zip(comparison.letters, comparison.policies, strict=True):
         console.print(Text.assemble((f"  {letter}  ", "bold"), policy.name), soft_wrap=True)
@@ -32,11 +33,14 @@ def show(comparison: Comparison, console: Console) -> None:
     for first in range(0, len(comparison.policies), room):
         _table(console, comparison, range(first, min(first + room, len(comparison.policies))), cell, by_class, of_all)
     console.print()
-    console.print(
-        Text("Bold: the best of a row, where better can be said.  --definitions says what each figure means.")
-    )
+    _say(console, "Bold: the best of a row, where better can be said. --definitions says what each figure means.")
     for caveat in comparison.caveats():
-        console.print(Text(caveat, "dim"))
+        _say(console, caveat, "dim")
+
+
+def _say(console: Console, text: str, style: str = "") -> None:
+    """A sentence: folded into a terminal's width, for anything else a line."""
+    console.print(Text(text, style), soft_wrap=not console.is_terminal)
 
 
 def head(comparison: Comparison) -> list[str]:
@@ -94,4 +98,4 @@ def definitions(console: Console) -> None:
     """Print what each measure means."""
     for one in MEASURES:
         console.print(Text.assemble((one.title, "bold"), f"  [{one.name}, {one.unit}]"))
-        console.print(Text(f"  {one.definition}"))
+        console.print(Padding(Text(one.definition), (0, 0, 0, 2)))

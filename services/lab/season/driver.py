@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from heapq import heapify, heappop, heappush
 from typing import Any
 
@@ -24,6 +25,8 @@ from services.lab.season.standing import CaseStanding, FundStanding
 from services.matcher.engine import Decision
 
 Execute = Callable[[Command], Decision]
+_say = partial(Step, 0)
+"""What is said in answer to facts; its time is the instant at which it is said."""
 _DEADLY = ("stat", "asap")
 _CLASSES = ("routine", "urgent", "asap", "stat")
 _IN_PARTS_FROM = 500_00
@@ -54,7 +57,7 @@ class Driver:
             step = due(at)
             if step is None:
                 continue
-            command = self._command(step)
+            command = self._command(step, at)
             decision = self._execute(command)
             yield command, decision
             for fact in decision.facts:
@@ -72,10 +75,10 @@ class Driver:
         case = fund.cases.get(step.data.get("case", ""))
         return (case is not None and case.closed) or step.data.get("pledge") in fund.ended
 
-    def _command(self, step: Step) -> Command:
+    def _command(self, step: Step, at: int) -> Command:
         data = self._configure(step.data) if step.type == "pumasi.fund.configured" else step.data
         model = _TICKED if step.type == TICK else COMMANDS[step.type].model_validate_json(json.dumps(data))
-        command = Command(step.type, f"e-{self._said}", step.at, model, self._said)
+        command = Command(step.type, f"e-{self._said}", at, model, self._said)
         self._said += 1
         return command
 
@@ -126,7 +129,7 @@ class Driver:
             return None  # released meanwhile: its designation had no room
         payment = f"m-{pledge.replace('#', '.')}-{number}"
         data = {"fund": fund.name, "pledge": pledge, "payment": payment, **more}
-        return Step(0, f"pumasi.payment.{how}", data)
+        return _say(f"pumasi.payment.{how}", data)
 
     def _ready(self, fund: FundStanding, case: CaseStanding, at: int) -> None:
         """Paid money lies ready for a case: somebody goes to hand it over, unless somebody is on the way already."""
@@ -150,7 +153,7 @@ class Driver:
         case.deliveries += 1
         delivery = f"h-{case.id}-{case.deliveries}"
         data = {"fund": fund.name, "case": case.id, "delivery": delivery, "amount": ready}
-        return Step(0, "pumasi.case.delivered", data)
+        return _say("pumasi.case.delivered", data)
 
     def _close(self, fund: FundStanding, case: CaseStanding, at: int) -> None:
         if case.recurring:
@@ -163,7 +166,7 @@ class Driver:
         if case.closed:
             return None
         data = {"fund": fund.name, "case": case.id, "outcome": outcome}
-        return Step(0, "pumasi.case.closed", data)
+        return _say("pumasi.case.closed", data)
 
     # ---- what may happen to a case
 

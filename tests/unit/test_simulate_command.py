@@ -1,0 +1,212 @@
+"""`pumasi simulate` as people and programs use it: what goes together, what is shown, and a report that needs nothing."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner, Result
+
+from services.cli import build
+from services.errors import PumasiError
+from services.lab.comparison import Comparison, compare
+from services.lab.measures import MEASURES
+from services.lab.policy import RULES, parse_policy
+from services.lab.report import change as change_shown
+from services.lab.report import terminal
+from services.lab.report.page import page
+from services.lab.report.rows import MONEY, SECTIONS
+from services.lab.runs import SeasonSource, run_all
+from services.lab.season.parameters import Season
+
+QUICK = ["--days", "8", "--cases", "3"]
+
+
+def simulate(*args: str) -> Result:
+    return CliRunner().invoke(build(), ["simulate", *args])
+
+
+def refused(*args: str) -> PumasiError:
+    result = simulate(*args)
+    assert isinstance(result.exception, PumasiError), result.output
+    return result.exception
+
+
+@pytest.fixture(scope="module")
+def comparison() -> Comparison:
+    policies = [parse_policy(text) for text in (*RULES, "share=1,weights=claim,ageing_days=3", "share=3")]
+    return compare(SeasonSource(Season(days=20, funds=2)), policies, "pumasi simulate --days 20 <script>")
+
+
+# ---- what is asked
+
+
+@pytest.mark.parametrize(
+    ("args", "what"),
+    [
+        (["--campaign", "3", "--days", "4"], "--days does not go with --campaign"),
+        (["--log", "x", "--seed", "4"], "--seed does not go with a recorded log"),
+        (["--change", "share=1", "--policy", "share=2"], "--policy does not go with --change"),
+        (["--since", "2026-11-22"], "--since does not go with a generated season"),
+        (["--change", "share=1", "--since", "2026-11-22", "--last", "3"], "both say from when"),
+        (["--log", "x", "--kafka", "h:1"], "--log is a file"),
+        (["--policy", "recorded"], "no recorded policy"),
+        (["--policy", "nonsense"], "no rule is named"),
+        (["--log", "/nowhere/at/all"], "can't be read"),
+    ],
+)
+def test_what_does_not_go_together_is_told_with_exit_status_2(args: list[str], what: str) -> None:
+    error = refused(*args)
+    assert what in error.message
+    assert error.exit_status == 2
+
+
+def test_an_unset_log_reads_no_kafka_even_if_the_environment_names_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PUMASI_KAFKA", "nowhere.example.org:9092")
+    assert simulate(*QUICK, "--json").exit_code == 0
+
+
+def test_help_teaches_by_panels_and_tells_the_files_format() -> None:
+    told = simulate("--help").output
+    for word in (
+        "A generated season",
+        "A recorded log instead",
+        "Under which policies",
+        "What if",
+        "one CloudEvent a line",
+    ):
+        assert word in told
+
+
+def test_definitions_are_printed_for_every_measure() -> None:
+    told = simulate("--definitions").output
+    assert all(f"[{one.name}, " in told for one in MEASURES)
+
+
+def test_a_wrong_time_is_told(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    assert simulate(*QUICK, "--save", str(log)).exit_code == 0
+    assert "no time" in refused("--log", str(log), "--change", "share=1", "--since", "yesterday").message
+    assert "changes nothing" in refused("--log", str(log), "--change", "recorded").message
+    assert "no fund other" in refused("--log", str(log), "--fund", "other").message
+
+
+# ---- what is told
+
+
+def test_everything_is_in_the_json_and_runs_again_from_its_command(tmp_path: Path) -> None:
+    first = simulate(*QUICK, "--seed", "9", "--policy", "share=5000", "--policy", RULES[-1], "--json")
+    told = json.loads(first.stdout)
+    assert [policy["policy"] for policy in told["policies"]] == ["share=5000", RULES[-1]]
+    assert set(told["policies"][0]["measures"]) == {one.name for one in MEASURES} == set(told["definitions"])
+    assert told["source"]["parameters"]["seed"] == 9
+    again = simulate(*told["command"].split()[2:], "--json")
+    assert json.loads(again.stdout) == told
+
+
+def test_a_saved_season_replayed_comes_to_what_it_came_to(tmp_path: Path) -> None:
+    log = str(tmp_path / "log.jsonl")
+    lived = json.loads(simulate(*QUICK, "--policy", RULES[1], "--save", log, "--json").stdout)
+    again = json.loads(simulate("--log", log, "--policy", "recorded", "--json").stdout)
+    before, after = (told["policies"][0]["measures"] for told in (lived, again))
+    assert before == after
+    assert again["source"]["kind"] == "log"
+
+
+def test_a_change_on_a_file_is_told_in_json_and_in_words(tmp_path: Path) -> None:
+    log = str(tmp_path / "log.jsonl")
+    simulate(*QUICK, "--generosity", "0.3", "--save", log)
+    told = json.loads(simulate("--log", log, "--change", "first-come/1", "--last", "5", "--json").stdout)
+    assert told["counts"]["more"] > 0
+    words = simulate("--log", log, "--change", "first-come/1", "--last", "5").output
+    assert "Nothing was written." in words
+    assert f"{told['counts']['more']} case" in words
+
+
+def test_runs_in_processes_come_to_the_same_as_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    from services.lab import runs
+
+    source, policies = SeasonSource(Season(days=6)), [parse_policy(text) for text in ("share=1", "share=20000")]
+    here = run_all(source, policies)
+    monkeypatch.setattr(runs, "SMALL", 0)
+    seen: list[tuple[int, int, int]] = []
+    there = run_all(source, policies, lambda *told: seen.append(told))
+    assert [run.cases for run in there] == [run.cases for run in here]
+    assert [run.money for run in there] == [run.money for run in here]
+
+
+# ---- how it looks
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 160])
+def test_the_table_keeps_to_the_terminals_width(comparison: Comparison, width: int) -> None:
+    console = Console(width=width, force_terminal=True, color_system=None, highlight=False)
+    with console.capture() as captured:
+        terminal.show(comparison, console)
+    assert max(len(line) for line in captured.get().splitlines()) <= width
+    assert all(policy.name in captured.get().replace("\n", "") for policy in comparison.policies)
+
+
+def test_a_dry_run_keeps_to_the_terminals_width(tmp_path: Path) -> None:
+    from services.lab.change import dry_run
+    from services.lab.commandlog import read_log
+
+    log = tmp_path / "log.jsonl"
+    simulate(*QUICK, "--generosity", "0.3", "--save", str(log))
+    console = Console(width=80, force_terminal=True, color_system=None, highlight=False)
+    with console.capture() as captured:
+        change_shown.show(dry_run(read_log(log), parse_policy("first-come/1"), None), console)
+    assert max(len(line) for line in captured.get().splitlines()) <= 80
+
+
+class Reader(HTMLParser):
+    """Notes what a page fetches, runs, names and refers to."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        for name, value in attrs:
+            if name == "id":
+                self.ids.append(value or "")
+            if name in ("href", "src", "xlink:href", "action", "data", "poster"):
+                self.links.append(value or "")
+
+
+def test_the_report_is_one_file_that_fetches_and_runs_nothing(comparison: Comparison) -> None:
+    text = page(comparison)
+    told = Reader(text)
+    assert not {"script", "link", "img", "iframe", "object", "embed"} & set(told.tags)
+    assert "&lt;script&gt;" in text  # what came from outside is text
+    assert len(told.ids) == len(set(told.ids))
+    assert all(link.startswith("#") and link[1:] in told.ids for link in told.links)
+    assert set(re.findall(r"url\(#([^)]*)\)", text)) <= set(told.ids)
+    assert "@import" not in text and not re.search(r"url\((?!#)", text)
+    assert told.tags.count("svg") >= 13
+
+
+def test_the_report_follows_the_readers_scheme_and_shows_every_figure_and_definition(comparison: Comparison) -> None:
+    text = page(comparison)
+    assert "prefers-color-scheme: dark" in text and 'name="viewport"' in text
+    assert not re.search(r"#0[0-9a-f]0[0-9a-f]0[0-9a-f]\b", text)  # no stand-in colour is left
+    for one in MEASURES:
+        assert one.name in text
+    for policy, told in zip(comparison.policies, comparison.measured, strict=True):
+        assert policy.name in text
+        assert f"{100 * told['funded']['all']:.1f}" in text
+
+
+def test_the_same_comparison_gives_the_same_page(comparison: Comparison) -> None:
+    assert page(comparison) == page(comparison)
+
+
+def test_every_measure_is_shown_or_known_to_be_in_the_head() -> None:
+    shown = {name for _, names in SECTIONS for name in names} | set(MONEY)
+    assert {one.name for one in MEASURES} - shown == {"opened", "asked", "deadlines"}
