@@ -39,11 +39,11 @@ _REPLAY_EXAMPLES = """**Examples**
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(name="deadletters", help=_ABOUT, no_args_is_help=True, rich_markup_mode="markdown")
+    group = typer.Typer(help=_ABOUT, no_args_is_help=True, rich_markup_mode="markdown")
     group.command("list", epilog=_LIST_EXAMPLES)(list_letters)
     group.command("show", epilog=_SHOW_EXAMPLES)(show_letter)
     group.command("replay", epilog=_REPLAY_EXAMPLES)(replay_letters)
-    app.add_typer(group)
+    app.add_typer(group, name="deadletters")
 
 
 Source = Annotated[
@@ -123,6 +123,10 @@ def replay_letters(
     until: Until = None,
     fund: Fund = None,
     every: Annotated[bool, typer.Option("--all", help="All that were not put back yet.")] = False,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="With filters: those that were put back once, and could not be read again, too."),
+    ] = False,
     limit: Annotated[int, typer.Option(min=0, metavar="N", help="With filters: the oldest N; 0: all.")] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
     kafka: options.Kafka = None,
@@ -132,33 +136,26 @@ def replay_letters(
     """Put records back where they came from, byte by byte, each exactly once, however often and by however many this is called.
 
     A command goes to the end of its partition, and gets an entry of its own: `duplicate` if it was applied in the meantime. What
-    still can't be read becomes a dead letter anew. What a letter withholds can't be put back: its sender has to send it again. With
-    filters, what was put back before is passed over. Exit status 1 if any was refused.
+    still can't be read becomes a dead letter anew, which filters pass over, so that poison does not go round; so they do what was put
+    back before. What a letter withholds can't be put back: its sender has to send it again. Exit status 1 if any was refused.
     """
-    from services.bus.replay import Outcome, Result
     from services.cli import letters_shown
 
     filters = (source, partition, code, since, until, fund)
     _one_way_to_say_which(names, any(one is not None for one in filters), every)
-    wanted = _filter(*filters)
     sources = [_place(name).partition for name in names] if names else None
-    bootstrap, box = _read(kafka, data, wanted, sources, quiet=as_json)
-    chosen = [box.letter(name) for name in dict.fromkeys(names)] if names else _fresh(box, limit)
-    told = (lambda _result: None) if as_json else letters_shown.result_printer(box)
-    results: list[Result] = []
-    for letter in chosen:
-        if mark := box.marks.get(letter.id):
-            results.append(Result(letter, Outcome.ALREADY_REPLAYED, mark.to))
-        elif dry_run:
-            results.append(Result(letter, Outcome(letter.refusal or Outcome.WOULD_REPLAY)))
+    bootstrap, box = _read(kafka, data, _filter(*filters), sources, quiet=as_json)
+    chosen, passed_over = _chosen(box, names, again)
+    told = (lambda _result: None) if as_json else letters_shown.result_printer()
+    results = _decided(chosen[: limit or None], box, dry_run)
     for result in results:
         told(result)
     done = {result.letter.id for result in results}
-    results += asyncio.run(_replay(bootstrap, [letter for letter in chosen if letter.id not in done], told))
+    results += asyncio.run(_replay(bootstrap, [one for one in chosen[: limit or None] if one.id not in done], told))
     if as_json:
-        print(json.dumps(_results_as_dict(results, dry_run)))
+        print(json.dumps({**_results_as_dict(results), "passed_over": passed_over, "dry_run": dry_run}))
     else:
-        letters_shown.print_results(results)
+        letters_shown.print_results(results, passed_over)
     if any(result.outcome.is_refusal for result in results):
         raise typer.Exit(1)
 
@@ -232,9 +229,26 @@ def _by_time(box: "Box") -> "list[DeadLetter]":
     return sorted(box.letters.values(), key=lambda letter: (letter.at, letter.source))
 
 
-def _fresh(box: "Box", limit: int) -> "list[DeadLetter]":
+def _chosen(box: "Box", names: list[str] | None, again: bool) -> "tuple[list[DeadLetter], int]":
+    """The letters that are named; or those in the box that were not put back, and the number of those passed over."""
+    if names:
+        return [box.letter(name) for name in dict.fromkeys(names)], 0
     fresh = [letter for letter in _by_time(box) if letter.id not in box.marks]
-    return fresh[:limit] if limit else fresh
+    first = [letter for letter in fresh if again or letter.replay_of is None]
+    return first, len(fresh) - len(first)
+
+
+def _decided(letters: "list[DeadLetter]", box: "Box", dry_run: bool) -> "list[Result]":
+    """What is certain without doing anything: what has its mark, and in a dry run everything."""
+    from services.bus.replay import Outcome, Result
+
+    results = []
+    for letter in letters:
+        if mark := box.marks.get(letter.id):
+            results.append(Result(letter, Outcome.ALREADY_REPLAYED, mark.to))
+        elif dry_run:
+            results.append(Result(letter, Outcome(letter.refusal or Outcome.WOULD_REPLAY)))
+    return results
 
 
 def _one_way_to_say_which(names: list[str] | None, filtered: bool, every: bool) -> None:
@@ -327,7 +341,7 @@ def _text(given: bytes | None) -> str | None:
     return None if given is None else given.decode("utf-8", "replace")
 
 
-def _results_as_dict(results: "list[Result]", dry_run: bool) -> dict[str, Any]:
+def _results_as_dict(results: "list[Result]") -> dict[str, Any]:
     from collections import Counter
 
     from services.bus.replay import Outcome
@@ -346,6 +360,5 @@ def _results_as_dict(results: "list[Result]", dry_run: bool) -> dict[str, Any]:
     return {
         "letters": told,
         "counts": {outcome.value: counts[outcome] for outcome in Outcome},
-        "dry_run": dry_run,
         "ok": not any(result.outcome.is_refusal for result in results),
     }

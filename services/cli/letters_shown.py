@@ -2,10 +2,11 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -22,7 +23,7 @@ ADVICE = {
 """What an operator can do about a refusal."""
 
 _ROOM = 10_000
-_VALUE_SHOWN_MAX = 2000
+_VALUE_SHOWN_MAX = 1000
 
 
 def print_list(shown: Sequence[DeadLetter], box: Box, matched: int) -> None:
@@ -33,7 +34,10 @@ def print_list(shown: Sequence[DeadLetter], box: Box, matched: int) -> None:
         return
     table = _lines(shown, box)
     needed = console.measure(table, options=console.options.update(max_width=_ROOM)).maximum
-    console.print(table if needed <= console.width else _pairs_of_lines(shown, box))
+    if needed <= console.width:
+        _print_without_trailing_blanks(console, table)
+    else:
+        _print_in_pairs_of_lines(console, shown, box)
     if console.is_terminal:
         left = matched - len(shown)
         console.print(
@@ -58,45 +62,50 @@ def _number(letters: int) -> str:
 
 def _lines(shown: Sequence[DeadLetter], box: Box) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("letter", "written (UTC)", "code", "fund", "why", ""):
+    for name in ("letter", "written (UTC)", "code", "fund", "why"):
         table.add_column(name, no_wrap=True)
     for letter in shown:
-        table.add_row(
-            letter.id, _minute(letter), _coloured(letter), letter.fund or "–", Text(letter.message), _fate(letter, box)
-        )
+        table.add_row(letter.id, _minute(letter), _coloured(letter), letter.fund or "–", _why(letter, box))
     return table
 
 
-def _pairs_of_lines(shown: Sequence[DeadLetter], box: Box) -> Table:
+def _print_without_trailing_blanks(console: Console, shown: RenderableType) -> None:
+    with console.capture() as capture:
+        console.print(shown)
+    for line in capture.get().splitlines():
+        console.out(line.rstrip(), highlight=False)
+
+
+def _print_in_pairs_of_lines(console: Console, shown: Sequence[DeadLetter], box: Box) -> None:
     """What identifies a letter, and under it why; no id is ever cut."""
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    table.add_column("letter (written, UTC; why)", overflow="fold", ratio=1)
+    longest = max(len(letter.id) for letter in shown)
     for letter in shown:
-        fund = f"  {letter.fund}" if letter.fund else ""
-        head = Text.assemble((letter.id, "cyan"), "  ", (_minute(letter), "dim"), "  ", _coloured(letter), fund)
-        fate = _fate(letter, box)
-        table.add_row(head)
-        table.add_row(Text.assemble("    ", letter.message, " · " if fate else "", fate))
-    return table
+        head = (f"{letter.id:<{longest}}", "cyan"), "  ", (_minute(letter), "dim"), "  ", _coloured(letter)
+        console.print(Text.assemble(*head, f"  {letter.fund}" if letter.fund else ""))
+        console.print(Padding(_why(letter, box), (0, 0, 0, 4)))
+
+
+def _why(letter: DeadLetter, box: Box) -> Text:
+    told = [Text(letter.message)]
+    if letter.replay_of:
+        told.append(Text(f"again, after {letter.replay_of}", "dim"))
+    if mark := box.marks.get(letter.id):
+        told.append(Text(f"put back as {mark.to}", "green"))
+    elif letter.refusal:
+        told.append(Text("part withheld" if letter.refusal == Outcome.WITHHELD else "can't be put back", "magenta"))
+    return Text(" · ").join(told)
 
 
 def _minute(letter: DeadLetter) -> str:
     return text_of(letter.at)[:16].replace("T", " ")
 
 
+def _second(at: int) -> str:
+    return text_of(at - at % 1_000_000).replace("T", " ").replace("Z", " UTC")
+
+
 def _coloured(letter: DeadLetter) -> Text:
     return Text(letter.code, "yellow")
-
-
-def _fate(letter: DeadLetter, box: Box) -> Text:
-    mark = box.marks.get(letter.id)
-    if mark:
-        return Text(f"put back as {mark.to}", "green")
-    return (
-        Text("part withheld" if letter.refusal == "withheld" else "can't be put back", "magenta")
-        if letter.refusal
-        else Text()
-    )
 
 
 # ---- one letter -------------------------------------------------------------------------------------------------------
@@ -106,35 +115,39 @@ def print_letter(letter: DeadLetter, kept: Content, box: Box) -> None:
     """Print a letter with its content."""
     console = _console()
     console.print(Text.assemble((letter.id, "bold cyan"), "  ", _coloured(letter)), soft_wrap=True)
-    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 2))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    for word, told in _about(letter, kept, box):
-        table.add_row(word, Text(told))
-    console.print(table)
-    console.print(Text("headers", "bold"))
-    headers = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 2))
-    headers.add_column(overflow="fold")
-    headers.add_column(overflow="fold")
-    for name, value in kept.headers:
-        headers.add_row(Text(name), Text("null", "dim") if value is None else Text(value.decode("utf-8", "replace")))
-    console.print(headers if kept.headers else Text("  none", "dim"))
+    _print_pairs(console, ((Text(word, "dim"), Text(told)) for word, told in _about(letter, kept, box)))
+    console.print(Text("headers", "bold") if kept.headers else Text("no headers", "dim"))
+    _print_pairs(console, ((Text(name), _told(value)) for name, value in kept.headers))
     console.print(Text("value", "bold"))
     console.print(_value(kept.value), soft_wrap=not console.is_terminal)
+
+
+def _print_pairs(console: Console, pairs: Iterable[tuple[Text, Text]]) -> None:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(overflow="fold")
+    table.add_column(overflow="fold", ratio=1)
+    for pair in pairs:
+        table.add_row(*pair)
+    if table.row_count:
+        _print_without_trailing_blanks(console, Padding(table, (0, 0, 0, 2)))
+
+
+def _told(value: bytes | None) -> Text:
+    return Text("null", "dim") if value is None else Text(value.decode("utf-8", "replace"))
 
 
 def _about(letter: DeadLetter, kept: Content, box: Box) -> Iterator[tuple[str, str]]:
     mark, again = box.marks.get(letter.id), box.trail(letter)
     yield "why", letter.message
     yield "record", f"{letter.source.topic}, partition {letter.source.partition}, offset {letter.source.offset}"
-    yield "letter", f"{letter.place}, written {text_of(letter.at)}"
+    yield "letter", f"{letter.place}, written {_second(letter.at)}"
     yield "fund", letter.fund or "–"
     yield "key", "null" if kept.key is None else kept.key.decode("utf-8", "replace")
     yield "withheld", _withheld(letter, kept)
     if letter.replay_of:
         yield "comes from", f"{letter.replay_of}, which was put back"
     if mark:
-        yield "put back", f"as {mark.to}, {text_of(mark.at)}"
+        yield "put back", f"as {mark.to}, {_second(mark.at)}"
         if again:
             yield "", f"where it could not be read again ({again.code}: {again.message})"
     elif letter.refusal:
@@ -190,7 +203,7 @@ def _value(value: bytes | None) -> Text:
 # ---- putting back -----------------------------------------------------------------------------------------------------
 
 
-def result_printer(box: Box) -> Callable[[Result], None]:
+def result_printer() -> Callable[[Result], None]:
     """Prints each result as soon as it is known: who interrupts has seen what is done."""
     console = _console()
     told = {
@@ -210,11 +223,15 @@ def result_printer(box: Box) -> Callable[[Result], None]:
     return show
 
 
-def print_results(results: Sequence[Result]) -> None:
-    """Print the sums, and what can be done about refusals."""
+def print_results(results: Sequence[Result], passed_over: int) -> None:
+    """Print the sums, and what can be done about refusals; `passed_over` had been put back once already."""
     console = _console()
+    if passed_over:
+        console.print(
+            f"{_number(passed_over)} of records that were put back once already: passed over; --again takes them in."
+        )
     if not results:
-        console.print("No dead letter is as asked, or all were put back before.")
+        console.print("Nothing is to be put back: no dead letter is as asked, or all were put back before.")
         return
     counts = Counter(result.outcome for result in results)
     words = {

@@ -222,6 +222,32 @@ async def test_a_crash_in_the_middle_leaves_nothing_behind_and_holds_nobody_up(c
     await assert_each_once(client, records)
 
 
+async def test_a_mark_behind_another_services_open_transaction_is_waited_for(client: Client) -> None:
+    records = await many_letters(client, 1)
+    stale = await box_of(client)
+    matcher, operator = (
+        FencedWriter(client.bootstrap, "some-matcher"),
+        FencedWriter(client.bootstrap, f"pumasi-replay-{JILIN}"),
+    )
+    await matcher.fence()
+    opened = matcher.transaction()
+    letters = await opened.__aenter__()
+    await letters.append(DEADLETTERS, JILIN, [dead_letter(Rec(b"{", offset=9), "unreadable", "x")])
+    await operator.fence()
+    async with operator.transaction() as transaction:
+        [offset] = await transaction.append(COMMANDS, JILIN, [(b"jilin", records[0].value, records[0].headers)])
+        mark = Mark("pumasi.commands.v1-0-0", Place(COMMANDS, JILIN, offset), 0, "another")
+        await transaction.append(DEADLETTERS, JILIN, [mark_row(mark)])
+    await operator.close()
+    asking = asyncio.create_task(put_back(client, stale))
+    _, waiting = await asyncio.wait({asking}, timeout=2)
+    assert waiting, "nobody can know yet whether the letter has its mark"
+    await opened.__aexit__(None, None, None)
+    await matcher.close()
+    assert outcomes(await asking) == {"already_replayed": 1}
+    await assert_each_once(client, records)
+
+
 @pytest.mark.parametrize("arrived", [True, False])
 async def test_a_lost_reply_to_the_commit_is_looked_up_in_the_log(client: Client, monkeypatch, arrived: bool) -> None:
     records = await many_letters(client, 250)
@@ -351,3 +377,55 @@ async def test_what_still_cannot_be_read_becomes_a_letter_of_its_own_that_names_
     assert outcomes(results) == {"replayed": 1}
     [_, _, _, last] = [dict(record.headers) for record in await client.read(COMMANDS, JILIN, 4)]
     assert last[REPLAY_OF] == again.id.encode()
+
+
+# ---- by the command line --------------------------------------------------------------------------------------------------
+
+
+async def test_the_commands_tell_one_document_each_and_their_exit_status_what_they_found(client: Client) -> None:
+    contact = Rec(b'{"fund":"jilin","contact":"kakao:kim"}', offset=1)
+    await letters_of(client, [Rec(b'{"fund":"jilin"}'), contact])
+    await letters_of(client, [Rec(b'{"fund":"yanji"}', topic=SUBMISSIONS, partition=3)], outsiders_letter)
+    first, second, third = "pumasi.commands.v1-0-0", "pumasi.commands.v1-0-1", f"{SUBMISSIONS}-3-0"
+    listed = await told(client, "list")
+    assert [one["id"] for one in listed["letters"]] == [first, second, third]
+    assert (listed["matched"], listed["shown"]) == (3, 3)
+    assert [one["replayable"] for one in listed["letters"]] == [True, False, False]
+    assert {key: listed["letters"][0][key] for key in ("code", "message", "fund", "withheld", "replay_of", "replayed")} == {
+        "code": "unreadable", "message": "value: not JSON", "fund": "jilin", "withheld": [], "replay_of": None, "replayed": None,
+    }  # fmt: skip
+    shown = await told(client, "show", second)
+    assert shown["withheld"] == ["value"]
+    assert shown["value"] == '{"fund":"jilin","contact":"[removed]"}'
+    assert (shown["key"], shown["headers"][0]) == ("jilin", ["ce_specversion", "1.0"])
+    dry = await told(client, "replay", "--source", "commands", "--dry-run", status=1)
+    assert [one["outcome"] for one in dry["letters"]] == ["would_replay", "withheld"]
+    assert await client.read(COMMANDS, JILIN, 0) == []
+    done = await told(client, "replay", first)
+    assert (done["ok"], done["counts"]["replayed"]) == (True, 1)
+    assert (await told(client, "replay", first, first))["counts"]["already_replayed"] == 1
+    refused = await told(client, "replay", second, status=1)
+    assert (refused["letters"][0]["outcome"], "send it again" in refused["letters"][0]["hint"]) == ("withheld", True)
+    left = await told(client, "list", "--not-replayed", "--limit", "1")
+    assert ([one["id"] for one in left["letters"]], left["matched"]) == ([third], 2)
+    [replayed] = (await told(client, "list", "--code", "unreadable", "--fund", "jilin", "--partition", "0"))["letters"][
+        :1
+    ]
+    assert replayed["replayed"]["to"] == {"topic": COMMANDS, "partition": 0, "offset": 0}
+    assert (await told(client, "list", "--since", "2000-01-01", "--until", "2000-01-02"))["letters"] == []
+
+
+async def test_what_is_not_there_is_said_with_a_stable_code(client: Client) -> None:
+    for name in ("show", "replay"):
+        assert (await told(client, name, "pumasi.commands.v1-0-7", status=1))["code"] == "unknown_id"
+    assert (await told(client, "list", "--kafka", "127.0.0.1:1", status=1))["code"] == "kafka_unreachable"
+
+
+async def test_filters_do_not_let_poison_go_round(client: Client) -> None:
+    name = "pumasi.commands.v1-0-0"
+    await letters_of(
+        client, [Rec(b"{}", headers=[*headers("pumasi.pledge.made", "x"), (REPLAY_OF, name.encode())], offset=5)]
+    )
+    over = await told(client, "replay", "--all")
+    assert (over["letters"], over["passed_over"]) == ([], 1)
+    assert (await told(client, "replay", "--all", "--again"))["counts"]["replayed"] == 1
