@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from services.cli import options
+from services.errors import UsageError
 
 
 def register(app: typer.Typer) -> None:
@@ -17,6 +18,8 @@ _EXAMPLES = """**Examples**
 
 - `pumasi bench`: 100,000 pledges over 1,000 cases, three runs of each, in turn
 - `pumasi bench --pledges 20000 --runs 1 --json`: a quick look, for a program
+- `pumasi bench --engine`: the engine alone, from 100 to 1,000,000 open cases; some minutes and 3 GB of memory
+- `pumasi bench --engine --sizes 100,10000`: the same for two sizes
 """
 
 
@@ -25,6 +28,12 @@ def bench(
     cases: Annotated[int, typer.Option(min=1, help="Open cases they are matched to.")] = 1_000,
     runs: Annotated[int, typer.Option(min=1, help="Runs of matcher and echo, in turn.")] = 3,
     seed: Annotated[int, typer.Option(help="Seed of the load.")] = 1,
+    engine: Annotated[
+        bool, typer.Option("--engine", help="The engine alone, without a broker, by open cases.")
+    ] = False,
+    sizes: Annotated[
+        str, typer.Option(metavar="N,N,…", help="With --engine: how many open cases to try.")
+    ] = "100,1000,10000,100000,1000000",
     as_json: options.Json = False,
 ) -> None:
     """Measure commands → committed ledger on a broker of its own, beside a bare transactional echo in the same run.
@@ -32,6 +41,9 @@ def bench(
     One partition, one process each, every output verified by the audit. The figure to quote is the ratio: the machine's speed drifts,
     the ratio much less.
     """
+    if engine:
+        bench_engine(_sizes_in(sizes), seed, as_json)
+        return
     from rich.console import Console
 
     from services.lab.bench import Load
@@ -46,3 +58,49 @@ def bench(
     for name, what in (("matcher", "decided, hash-chained, committed"), ("echo", "bare aiokafka transactions")):
         print(f"  {name:8} {result['median'][name]:9,}   {what}")
     print(f"  ratio    {result['ratio']['median']:9.2f}   matcher / echo, pair by pair: {result['ratio']['runs']}")
+
+
+def _sizes_in(text: str) -> list[int]:
+    try:
+        sizes = [int(part.replace("_", "")) for part in text.split(",")]
+    except ValueError:
+        sizes = []
+    if not sizes or min(sizes) < 1:
+        raise UsageError(f"--sizes {text}: not a list of numbers", hint="For example --sizes 100,10000")
+    return sizes
+
+
+def bench_engine(sizes: list[int], seed: int, as_json: bool) -> None:
+    """Measure the engine alone and tell it as a table."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from services.lab.engine_bench import ceilings, scale
+
+    console = Console(stderr=True)
+    with console.status("measuring …"):
+        rows = scale(
+            sizes, seed, lambda row: console.print(f"{row.cases:>9,} open cases: {row.plain:,}/s", highlight=False)
+        )
+        console.print("          what must cost nothing …", highlight=False)
+        costs = ceilings(seed)
+    if as_json:
+        print(json.dumps({"seed": seed, "rows": [row._asdict() for row in rows], **costs}))
+        return
+    table = Table(
+        title=f"The engine alone, pledges a second on one core (seed {seed})", title_justify="left", box=box.SIMPLE
+    )
+    for name in ("open cases", "plain", "lognormal", "awards", "to a case", "B/case", "B/pledge"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(
+            f"{row.cases:,}", f"{row.plain:,}", f"{row.lognormal:,}", f"{row.awards:.1f}", f"{row.designated:,}",
+            "–" if row.bytes_a_case is None else f"{row.bytes_a_case:,}", f"{row.bytes_a_pledge:,}",
+        )  # fmt: skip
+    Console().print(table)
+    print(
+        f"CNY 10,000,000 at share 1 over 1,000 cases: {costs['leap_equal_ms']} ms by amount, {costs['leap_claim_ms']} ms by claim"
+    )
+    print(f"with 1,000,000 expiries pending: {costs['timers']:.2f} of the rate without")
+    print(f"after 1,000,000 pledges and 100,000 closed cases: {costs['history']:.2f} of the rate of a young fund")

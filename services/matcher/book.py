@@ -247,7 +247,7 @@ class Book:
             heapify(heap)
 
     def _shift(self, claimant: Claimant, case: Case, claim: int, awarded: int, was: int) -> None:
-        claimant.claim += claim
+        claimant.claim = claimant.claim + claim if claimant.claim else claim  # a lone case's number is kept once
         claimant.awarded += awarded
         residual = case.residual
         self.residual[case.rank] += residual - was

@@ -7,7 +7,7 @@ Plain mutable objects with slots; only `fold` changes them, one fact at a time. 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Set
+from collections.abc import Collection
 from operator import attrgetter
 from sys import intern
 from typing import Any
@@ -88,9 +88,9 @@ class Case:
         self.origin = case_identity(fact)
         self.status = "submitted"
         self.outcome: str | None = None
-        self.vouchers: Set[str] = frozenset()
-        self.thanks: Set[str] = frozenset()
-        self.claim = self.goal - self.own_contribution
+        self.vouchers: Collection[str] = ()
+        self.thanks: Collection[str] = ()
+        self.claim = self.goal - self.own_contribution if self.own_contribution else self.goal
         self.rank = self.priority
         self.awarded = self.settled = self.delivered = 0
         self.awards: list[Award] = []  # those with money not yet delivered, oldest first

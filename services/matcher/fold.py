@@ -5,7 +5,7 @@ Nothing here decides; every change of money is one fact and one function below. 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Collection
 
 from schemas.currencies import convert
 from schemas.times import parse
@@ -13,6 +13,8 @@ from services.matcher.entities import RANK, Award, Case, FactDict, Pledge, Polic
 from services.matcher.schedule import schedule_case, schedule_instalment
 from services.matcher.state import Fund
 from services.matcher.timers import EXPIRY
+
+_FEW = 8
 
 
 def apply(fund: Fund, fact: FactDict, at: int) -> None:
@@ -131,10 +133,11 @@ def _case_thanked(fund: Fund, fact: FactDict, _at: int) -> None:
     case.thanks = _with(case.thanks, fact["thanks"])
 
 
-def _with(said: Set[str], more: str) -> Set[str]:
-    """A set grown by one; most cases have no thanks and few vouchers, so the empty set is shared."""
-    if not said:
-        return {more}
+def _with(said: Collection[str], more: str) -> Collection[str]:
+    """What was said, and one more; most cases have a voucher or two, and a set would be the largest part of such a case."""
+    if len(said) < _FEW:
+        return (*said, more)
+    said = said if isinstance(said, set) else set(said)
     said.add(more)
     return said
 
