@@ -15,7 +15,7 @@ MODULES = {
 }
 PURE = [f"services.matcher.{name}" for name in
         ("rule", "first_come", "guaranteed_floor", "rulebook", "rules", "scene", "book", "leap", "line", "lanes", "decide", "turn",
-         "engine", "entities", "state", "fold", "timers", "schedule", "conservation")]  # fmt: skip
+         "plain", "engine", "entities", "state", "fold", "timers", "schedule", "conservation")]  # fmt: skip
 SERVICES = ("intake", "matcher", "notifier", "console")
 
 
