@@ -25,6 +25,7 @@ NEGLECT = (
     "that serve such cases soon."
 )
 NO_NEGLECT = "Nobody's day of death depends on money here (see --neglect); a death is counted if the case is still open on that day."
+ONE_DRAW = "One season is one draw. Other seeds, or more --funds, say how sure a difference is."
 FROZEN = (
     "People do under each policy what they did in fact: whoever paid pays, and nobody hands over sooner since money was there "
     "sooner. What could not have been is refused, and counted."
@@ -83,7 +84,7 @@ class Comparison:
             )
             return [FROZEN, *([said] if said else [])]
         neglect = self.source.season.neglect
-        return [FEEDBACK, NO_NEGLECT if neglect == 1 else NEGLECT.format(neglect=neglect)]
+        return [ONE_DRAW, FEEDBACK, NO_NEGLECT if neglect == 1 else NEGLECT.format(neglect=neglect)]
 
     def as_json(self) -> dict[str, Any]:
         """Everything, for `--json`. Money in minor units, parts of one, days of 24 h."""

@@ -81,7 +81,7 @@ def lorenz_curves(comparison: Comparison) -> Plot:
 
 def fill_bars(comparison: Comparison) -> Plot:
     """How many cases are how far filled: bars, side by side."""
-    labels = ("none", "to 25 %", "to 50 %", "to 75 %", "below all", "all")
+    labels = ("none", "to 25 %", "to 50 %", "to 75 %", "< 100 %", "all")
 
     def frame(axes: Axes) -> None:
         width = 0.8 / len(comparison.curves)
