@@ -78,9 +78,15 @@ def _print_without_trailing_blanks(console: Console, shown: RenderableType) -> N
 
 def _print_in_pairs_of_lines(console: Console, shown: Sequence[DeadLetter], box: Box) -> None:
     """What identifies a letter, and under it why; no id is ever cut."""
-    longest = max(len(letter.id) for letter in shown)
+    name, code = max(len(letter.id) for letter in shown), max(len(letter.code) for letter in shown)
     for letter in shown:
-        head = (f"{letter.id:<{longest}}", "cyan"), "  ", (_minute(letter), "dim"), "  ", _coloured(letter)
+        head = (
+            (f"{letter.id:<{name}}", "cyan"),
+            "  ",
+            (_minute(letter), "dim"),
+            "  ",
+            (f"{letter.code:<{code}}", "yellow"),
+        )
         console.print(Text.assemble(*head, f"  {letter.fund}" if letter.fund else ""))
         console.print(Padding(_why(letter, box), (0, 0, 0, 4)))
 

@@ -86,7 +86,7 @@ async def _dead_letters(bootstrap: str) -> dict[int, int]:
         return {}
 
 
-_COUNTED_ONE_BY_ONE = 10_000
+_COUNTED_ONE_BY_ONE = 100_000
 """More offsets than these are taken for as many dead letters."""
 
 
