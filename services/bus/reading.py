@@ -124,9 +124,18 @@ class TopicReader:
             yield record
 
     async def between(
-        self, topic: str, begins: dict[int, int], ends: dict[int, int], progress: Progress | None = None
+        self,
+        topic: str,
+        begins: dict[int, int],
+        ends: dict[int, int],
+        progress: Progress | None = None,
+        stall_seconds: float = _STALL_SECONDS,
     ) -> AsyncIterator[Record]:
-        """Every committed record with `begins[partition] <= offset < ends[partition]`."""
+        """Every committed record with `begins[partition] <= offset < ends[partition]`.
+
+        Raises:
+            KafkaUnreachable: if nothing moves for `stall_seconds`.
+        """
         consumer = self._held
         unread = {TopicPartition(topic, number): end for number, end in ends.items() if begins[number] < end}
         total = sum(end - begins[place.partition] for place, end in unread.items())
@@ -135,7 +144,7 @@ class TopicReader:
             consumer.seek(place, begins[place.partition])
         reached, stalled = dict.fromkeys(unread, 0), 0.0
         loop = asyncio.get_running_loop()
-        stalled = loop.time() + _STALL_SECONDS
+        stalled = loop.time() + stall_seconds
         while unread:
             for place, records in (await consumer.getmany(timeout_ms=_POLL_MS, max_records=_RECORDS_PER_POLL)).items():
                 for record in records:
@@ -145,7 +154,7 @@ class TopicReader:
                 position = min(await consumer.position(place), unread[place])
                 if position - begins[place.partition] > reached[place]:
                     reached[place] = position - begins[place.partition]
-                    stalled = loop.time() + _STALL_SECONDS
+                    stalled = loop.time() + stall_seconds
                 if position >= unread[place]:
                     del unread[place]
                     consumer.pause(place)
@@ -153,7 +162,7 @@ class TopicReader:
                 progress(sum(reached.values()), total)
             if loop.time() > stalled:
                 raise KafkaUnreachable(
-                    f"{topic} has not moved for {_STALL_SECONDS:.0f} s", hint="Try again in a moment."
+                    f"{topic} has not moved for {stall_seconds:.0f} s", hint="Try again in a moment."
                 )
 
     async def any_from(self, topic: str, partition: int, begin: int, end: int) -> bool:

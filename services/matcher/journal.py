@@ -35,6 +35,9 @@ _RETRY_BACKOFF_MS = (
     5  # the broker answers NOT_ENOUGH_REPLICAS to transactions back to back; the default would idle 100 ms
 )
 _FENCE_SECONDS_MAX = 60.0
+_READ_BACK_STALL_SECONDS = (
+    10.0  # whoever fenced us meanwhile may have died with a transaction open; fencing anew ends it
+)
 
 Row = tuple[bytes | None, bytes | None, Sequence[tuple[str, bytes | None]]]
 """Key, value and headers of a record to append."""
@@ -87,11 +90,12 @@ class Journal:
         """The values of all committed entries, in order, up to the end as of now; call after `fence`.
 
         Raises:
-            KafkaUnreachable: if the end can't be reached in time.
+            KafkaUnreachable: if the end can't be reached in time. Fence and read back anew.
         """
         async with TopicReader(self.bootstrap) as reader:
             end = await reader.high_watermark(LEDGER, self.partition)
-            async for record in reader.between(LEDGER, {self.partition: 0}, {self.partition: end}):
+            begins, ends = {self.partition: 0}, {self.partition: end}
+            async for record in reader.between(LEDGER, begins, ends, stall_seconds=_READ_BACK_STALL_SECONDS):
                 yield record.value
 
     async def append(self, entries: Iterable[Row], dead_letters: Iterable[Row]) -> None:

@@ -15,6 +15,7 @@ from aiokafka.errors import InvalidTxnState, KafkaConnectionError
 from aiokafka.protocol.transaction import EndTxnRequest
 
 from services.errors import KafkaUnreachable
+from services.matcher import journal as journals
 from services.matcher.journal import Journal
 from tests.broker.raw import LEDGER, PARTITION, Client
 
@@ -135,3 +136,22 @@ async def test_the_journal_takes_a_new_epoch_after_an_end_without_a_reply(
     await journal.append([(None, b"entry 2", [])], [])
     assert await values(client, 2) == [b"entry 1", b"entry 2"]
     await journal.close()
+
+
+async def test_reading_back_does_not_wait_for_a_zombie_that_left_a_transaction_open(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journals, "_READ_BACK_STALL_SECONDS", 1.0)
+    heir = Journal(client.bootstrap, PLACE)
+    await heir.fence()
+    zombie = await opened(client)  # it fences the heir, and then is silent for as long as its transaction may take
+    await zombie.begin_transaction()
+    await write(zombie, b"never to be seen")
+    with pytest.raises(KafkaUnreachable):
+        assert [value async for value in heir.read_back()] == []
+    await heir.fence()
+    assert [value async for value in heir.read_back()] == []
+    await heir.append([(None, b"seen", [])], [])
+    assert await values(client, 1) == [b"seen"]
+    await heir.close()
+    await zombie.stop()
