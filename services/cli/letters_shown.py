@@ -85,14 +85,14 @@ def _print_in_pairs_of_lines(console: Console, shown: Sequence[DeadLetter], box:
             "  ",
             (_minute(letter), "dim"),
             "  ",
-            (f"{letter.code:<{code}}", "yellow"),
+            (f"{_printable(letter.code):<{code}}", "yellow"),
         )
         console.print(Text.assemble(*head, f"  {letter.fund}" if letter.fund else ""))
         console.print(Padding(_why(letter, box), (0, 0, 0, 4)))
 
 
 def _why(letter: DeadLetter, box: Box) -> Text:
-    told = [Text(letter.message)]
+    told = [Text(_printable(letter.message))]
     if letter.replay_of:
         told.append(Text(f"again, after {letter.replay_of}", "dim"))
     if mark := box.marks.get(letter.id):
@@ -111,7 +111,7 @@ def _second(at: int) -> str:
 
 
 def _coloured(letter: DeadLetter) -> Text:
-    return Text(letter.code, "yellow")
+    return Text(_printable(letter.code), "yellow")
 
 
 # ---- one letter -------------------------------------------------------------------------------------------------------
@@ -123,7 +123,7 @@ def print_letter(letter: DeadLetter, kept: Content, box: Box) -> None:
     console.print(Text.assemble((letter.id, "bold cyan"), "  ", _coloured(letter)), soft_wrap=True)
     _print_pairs(console, ((Text(word, "dim"), Text(told)) for word, told in _about(letter, kept, box)))
     console.print(Text("headers", "bold") if kept.headers else Text("no headers", "dim"))
-    _print_pairs(console, ((Text(name), _told(value)) for name, value in kept.headers))
+    _print_pairs(console, ((Text(_printable(name)), _told(value)) for name, value in kept.headers))
     console.print(Text("value", "bold"))
     console.print(_value(kept.value), soft_wrap=not console.is_terminal)
 
@@ -139,23 +139,28 @@ def _print_pairs(console: Console, pairs: Iterable[tuple[Text, Text]]) -> None:
 
 
 def _told(value: bytes | None) -> Text:
-    return Text("null", "dim") if value is None else Text(value.decode("utf-8", "replace"))
+    return Text("null", "dim") if value is None else Text(_printable(value.decode("utf-8", "replace")))
+
+
+def _printable(text: str) -> str:
+    """A text that can't steer a terminal: not every letter there was written by us."""
+    return "".join(one if one.isprintable() or one == "\n" else "�" for one in text)
 
 
 def _about(letter: DeadLetter, kept: Content, box: Box) -> Iterator[tuple[str, str]]:
     mark, again = box.marks.get(letter.id), box.trail(letter)
-    yield "why", letter.message
+    yield "why", _printable(letter.message)
     yield "record", f"{letter.source.topic}, partition {letter.source.partition}, offset {letter.source.offset}"
     yield "letter", f"{letter.place}, written {_second(letter.at)}"
     yield "fund", letter.fund or "–"
-    yield "key", "null" if kept.key is None else kept.key.decode("utf-8", "replace")
+    yield "key", "null" if kept.key is None else _printable(kept.key.decode("utf-8", "replace"))
     yield "withheld", _withheld(letter, kept)
     if letter.replay_of:
         yield "comes from", f"{letter.replay_of}, which was put back"
     if mark:
         yield "put back", f"as {mark.to}, {_second(mark.at)}"
         if again:
-            yield "", f"where it could not be read again ({again.code}: {again.message})"
+            yield "", f"where it could not be read again ({_printable(again.code)}: {_printable(again.message)})"
     elif letter.refusal:
         yield "put back", "not yet, and can't be. " + ADVICE[Outcome(letter.refusal)]
     else:
@@ -196,9 +201,13 @@ def _removed(value: bytes | None) -> Iterator[str]:
 def _value(value: bytes | None) -> Text:
     if value is None:
         return Text("  null", "dim")
-    text = value.decode("utf-8", "replace")
+    text = _printable(value.decode("utf-8", "replace"))
     try:
-        text = json.dumps(json.loads(value), indent=2, ensure_ascii=False) if len(value) <= _VALUE_SHOWN_MAX else text
+        text = (
+            _printable(json.dumps(json.loads(value), indent=2, ensure_ascii=False))
+            if len(value) <= _VALUE_SHOWN_MAX
+            else text
+        )
     except (ValueError, RecursionError):
         pass
     if len(text) > _VALUE_SHOWN_MAX:

@@ -227,6 +227,17 @@ def test_of_a_long_value_the_beginning_is_shown_and_its_length(monkeypatch: pyte
     assert "`pumasi deadletters replay pumasi.commands.v1-2-41` does it" in " ".join(told.split())
 
 
+def test_a_letter_that_another_wrote_cannot_steer_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    evil = "\x1b]0;x\x07\x1b[2J"
+    one = letter(code=evil, message=evil)
+    kept = Content(evil.encode(), json.dumps({"a": evil}).encode(), [(evil, evil.encode())])
+    told = shown_at(80, monkeypatch, letters_shown.print_letter, one, kept, box_of(one))
+    told += shown_at(60, monkeypatch, letters_shown.print_list, [one], box_of(one), 1)
+    told += shown_at(400, monkeypatch, letters_shown.print_list, [one], box_of(one), 1)
+    assert "\x1b" not in told
+    assert "\x07" not in told
+
+
 def test_results_are_summed_up_with_what_to_do_about_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
     results = [
         Result(LETTERS[0], Outcome.REPLAYED, Place("pumasi.commands.v1", 2, 50)),
