@@ -67,9 +67,9 @@ class CommandLog:
 
     @property
     def span(self) -> tuple[int, int]:
-        """The first and the last time, microseconds since 1970; zeros if there is nothing."""
-        times = [said.time for said in self.said]
-        return (min(times), max(times)) if times else (0, 0)
+        """The first time of a fund's command and the last of all, microseconds since 1970; zeros if no fund says anything."""
+        first = min((said.time for said in self.said if said.type != TICK), default=None)
+        return (0, 0) if first is None else (first, max(said.time for said in self.said))
 
     def only(self, funds: Collection[str]) -> CommandLog:
         """The commands of some funds, with the ticks."""

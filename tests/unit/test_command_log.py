@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from schemas.times import text_of
 from services.errors import LogInvalid
 from services.lab.commandlog import CommandLog, read_log, write_log
 from services.lab.comparison import log_of_season
@@ -110,3 +111,11 @@ def test_only_some_funds_are_kept_with_every_tick(tmp_path: Path) -> None:
     log = read_log(lines(tmp_path / "log", GOOD, tick, other))
     assert [one.type.split(".")[1] for one in log.only({"g"}).said] == ["clock", "pledge"]
     assert LogSource(CommandLog((), 0, "nowhere")).span == (0, 0)
+    assert LogSource(log.only(())).span == (0, 0)  # a clock alone says nothing
+
+
+def test_a_log_begins_when_a_fund_first_says_something(tmp_path: Path) -> None:
+    tick = {"type": "pumasi.clock.ticked", "data": {}}
+    early, late = {**tick, "time": "2020-01-01T00:00:00Z"}, {**tick, "time": "2027-01-01T00:00:00Z"}
+    begin, end = read_log(lines(tmp_path / "log", early, GOOD, late)).span
+    assert (text_of(begin), text_of(end)) == (GOOD["time"], late["time"])

@@ -9,6 +9,7 @@ import pytest
 
 from schemas.commands import TICK, Command
 from schemas.times import DAY, HOUR, parse
+from schemas.values import CLASSES
 from services.lab.measures import measure
 from services.lab.policy import RULES, Policy, parse_policy
 from services.lab.report.page import assumptions
@@ -86,6 +87,43 @@ def test_where_neglect_kills_fewer_die_under_more_money() -> None:
 
     assert deaths(0.1, 30) > deaths(0.1, 1)
     assert deaths(0.1, 30) > deaths(3, 30)
+
+
+def test_a_person_dies_when_the_chances_they_lived_through_reach_what_they_can_bear() -> None:
+    season = Season(seed=6, days=60, generosity=0.5, neglect=25)
+    source = SeasonSource(season)
+    planned = {case.id: case for case in source.plan.funds[0].cases}
+    since = {case.id: case.at for case in planned.values()}
+    lacked = {case.id: case.claim for case in planned.values()}
+    lived = dict.fromkeys(planned, 0.0)
+    awards: dict[str, str] = {}
+    turned: Counter[str] = Counter()
+    claims, died = dict(lacked), []
+
+    def live(case: str, now: int) -> None:
+        priority = planned[case].data["priority"]
+        times = season.neglect if lacked[case] > 0 and priority in ("stat", "asap") else 1
+        lived[case] += (now - since[case]) / DAY * times * season.deaths_a_day[CLASSES.index(priority)]
+        since[case] = now
+
+    for command, decision in source.play(parse_policy(RULES[0])):
+        for fact in decision.facts:
+            if fact["fact"] == "awarded":
+                awards[fact["award"]] = fact["case"]
+            case = fact.get("case") or awards.get(fact.get("award", ""))
+            if case is None:
+                continue
+            live(case, decision.at)
+            moved = {"awarded": -fact.get("amount", 0), "award_voided": fact.get("amount", 0)}.get(fact["fact"], 0)
+            if "claim" in fact and fact["fact"] in ("case_opened", "case_amended", "case_renewed"):
+                moved, claims[case] = fact["claim"] - claims[case], fact["claim"]
+            turned[case] += (lacked[case] > 0) != (lacked[case] + moved > 0)
+            lacked[case] += moved
+        if command.type == "pumasi.case.closed" and command.data.outcome == "deceased":
+            died.append(command.data.case)
+            assert lived[command.data.case] == pytest.approx(planned[command.data.case].fate, rel=1e-6, abs=1e-9)
+    assert len(died) >= 10
+    assert any(turned[case] and planned[case].data["priority"] in ("stat", "asap") for case in died)
 
 
 def test_money_comes_as_generous_as_was_said() -> None:

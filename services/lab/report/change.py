@@ -20,10 +20,11 @@ _FUNDED = {"only_then": "only then", "no_more": "no more", None: "as it was"}
 def show(told: DryRun, console: Console) -> None:
     """Print it."""
     funds = ", ".join(sorted(told.before))
-    _say(console, f"What if, since {_when(told.since)}, fund {funds} had been under {told.policy.name}?", "bold")
+    since = "from the start" if told.since == told.log.span[0] else f"since {_when(told.since)}"
+    _say(console, f"What if, {since}, fund {funds} had been under {told.policy.name}?", "bold")
     for fund, fields in sorted(told.before.items()):
         was = ", ".join(f"{field}={value}" for field, value in fields.items())
-        _say(console, f"Until then {fund} had {was}." if len(told.before) > 1 else f"Until then it had {was}.")
+        _say(console, f"As recorded {fund} had {was}." if len(told.before) > 1 else f"As recorded it had {was}.")
     many = f"{len(told.log.said):,} commands from {told.log.where}"
     _say(console, f"{many}, replayed as recorded and with the change. Nothing was written.")
     console.print()
