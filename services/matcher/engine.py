@@ -53,13 +53,14 @@ class Engine:
         funds: the configured funds.
         clock: the largest time of the partition's ticks, microseconds since 1970; before all time until the first.
         latest: the largest time of anything in the partition; likewise.
+        unconfigured: the times of funds that commands spoke of before they were configured.
     """
 
     def __init__(self, short_cut: bool = True) -> None:
         self._short_cut = short_cut
         self.funds: dict[str, Fund] = {}
         self.clock = self.latest = _BEFORE_ALL_TIME
-        self._unconfigured: dict[str, int] = {}
+        self.unconfigured: dict[str, int] = {}
         self._timers: list[tuple[int, str]] = []
         self._announced: dict[str, int] = {}
 
@@ -132,16 +133,16 @@ class Engine:
     def _time_of(self, name: str, time: int) -> int:
         """Advance a fund's time to the largest seen in its own commands and in the partition's ticks; it may be unknown yet."""
         fund = self.funds.get(name)
-        now = max(time, self.clock, fund.now if fund else self._unconfigured.get(name, time))
+        now = max(time, self.clock, fund.now if fund else self.unconfigured.get(name, time))
         if fund:
             fund.now = now
         else:
-            self._unconfigured[name] = now
+            self.unconfigured[name] = now
         self.latest = max(self.latest, now)
         return now
 
     def _found(self, name: str, now: int) -> Fund:
-        self._unconfigured.pop(name, None)
+        self.unconfigured.pop(name, None)
         fund = self.funds[name] = Fund(name, now)
         return fund
 
@@ -168,7 +169,7 @@ class Engine:
             while timer := schedule.next_due(fund, due):
                 self._fire(fund, timer, facts, named=True)
                 fired[name] = fund
-            self._announce(fund)
+            self.announce(fund)
         for fund in fired.values():
             self._close(fund)
         return Decision(None, self.clock, facts)
@@ -178,9 +179,9 @@ class Engine:
         check(fund.touched_pledges, fund.touched_cases)
         fund.settle_in()
         if fund.timers.earlier:
-            self._announce(fund)
+            self.announce(fund)
 
-    def _announce(self, fund: Fund) -> None:
+    def announce(self, fund: Fund) -> None:
         """Keep the partition's view of whose timers are due when."""
         fund.timers.earlier = False
         earliest = fund.timers.earliest()

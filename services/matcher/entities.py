@@ -68,10 +68,15 @@ class Award:
 
 
 class Case:
-    """One need of one beneficiary. `awarded` counts settled awards too, `settled` counts what is delivered too."""
+    """One need of one beneficiary.
+
+    Attributes:
+        awarded: counts settled awards too; `settled` counts what is delivered too.
+        mark: its part of the last checkpoint's state hash; 0 if it has no record of its own there.
+    """
 
     __slots__ = (
-        "awarded", "awards", "began", "beneficiary", "claim", "delivered", "goal", "id", "need", "needed_by",
+        "awarded", "awards", "began", "beneficiary", "claim", "delivered", "goal", "id", "mark", "need", "needed_by",
         "next_escalation", "next_renewal", "open_order", "opened_at", "origin", "outcome", "own_contribution", "period",
         "priority", "rank", "recurrence", "settled", "status", "thanks", "vouchers",
     )  # fmt: skip
@@ -99,6 +104,14 @@ class Case:
         self.period = 1
         self.next_escalation: int | None = None
         self.next_renewal: int | None = None
+        self.mark = 0
+
+    def recall(self, origin: tuple[Any, ...], vouchers: Collection[str], thanks: Collection[str]) -> None:
+        """Derive what a checkpoint does not say again from what was said when the case was submitted."""
+        self.origin, self.beneficiary, self.need = origin, origin[0], intern(origin[1])
+        self.own_contribution, self.recurrence = origin[4], origin[7]
+        self.vouchers, self.thanks = grown(vouchers), grown(thanks)
+        self.awards, self.mark = [], 0
 
     @property
     def residual(self) -> int:
@@ -125,11 +138,12 @@ class Pledge:
         awards: those with money not yet delivered, oldest first.
         cancelled: its unpaid part has ended before its rate was known.
         closed: "withdrawn" or "expired", or None.
+        mark: its part of the last checkpoint's state hash; 0 if it has no record of its own there.
     """
 
     __slots__ = (
         "__dict__", "amount", "awarded", "awards", "awards_made", "closed", "currency", "delivered", "donor", "face",
-        "face_paid", "id", "order", "paid_waiting", "rate", "released", "settled", "waiting",
+        "face_paid", "id", "mark", "order", "paid_waiting", "rate", "released", "settled", "waiting",
     )  # fmt: skip
 
     designation: tuple[str, str] | None = None
@@ -154,7 +168,7 @@ class Pledge:
         self.closed: str | None = None
         self.paid_waiting = self.awarded = self.settled = self.delivered = self.released = self.face_paid = 0
         self.awards: list[Award] | tuple[()] = ()
-        self.awards_made = 0
+        self.awards_made = self.mark = 0
         if len(fact) > _PLAIN_PLEDGE:
             self._take_terms(fact, at)
 
@@ -196,6 +210,24 @@ class Pledge:
 _PLAIN_PLEDGE = len(("fact", "pledge", "donor", "amount", "face", "currency", "rate"))
 _NUMBER = attrgetter("number")
 _ORDER = attrgetter("order")
+
+
+def grown(said: Collection[str], more: str | None = None) -> Collection[str]:
+    """What was said, and one more; most cases have a voucher or two, and a set would be the largest part of such a case."""
+    if more is not None:
+        if isinstance(said, set):
+            said.add(more)
+            return said
+        said = (*said, more)
+    return tuple(said) if len(said) <= _FEW else set(said)
+
+
+def tupled(value: Any) -> Any:
+    """A list out of JSON as the tuple it was; anything else as it is."""
+    return tuple(tupled(part) for part in value) if isinstance(value, list) else value
+
+
+_FEW = 8
 
 
 def _time_in(fact: FactDict, name: str) -> int | None:

@@ -5,16 +5,14 @@ Nothing here decides; every change of money is one fact and one function below. 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 from schemas.currencies import convert
 from schemas.times import parse
-from services.matcher.entities import RANK, Award, Case, FactDict, Pledge, Policy
+from services.matcher.entities import RANK, Award, Case, FactDict, Pledge, Policy, grown
 from services.matcher.schedule import schedule_case, schedule_instalment
 from services.matcher.state import Fund
 from services.matcher.timers import EXPIRY
-
-_FEW = 8
 
 
 def apply(fund: Fund, fact: FactDict, at: int) -> None:
@@ -44,7 +42,8 @@ def _case_submitted(fund: Fund, fact: FactDict, _at: int) -> None:
 
 def _case_vouched(fund: Fund, fact: FactDict, _at: int) -> None:
     case = fund.cases[fact["case"]]
-    case.vouchers = _with(case.vouchers, fact["voucher"])
+    case.vouchers = grown(case.vouchers, fact["voucher"])
+    fund.changed.add(case)
 
 
 def _case_opened(fund: Fund, fact: FactDict, at: int) -> None:
@@ -130,16 +129,8 @@ def _forget(award: Award) -> None:
 
 def _case_thanked(fund: Fund, fact: FactDict, _at: int) -> None:
     case = fund.cases[fact["case"]]
-    case.thanks = _with(case.thanks, fact["thanks"])
-
-
-def _with(said: Collection[str], more: str) -> Collection[str]:
-    """What was said, and one more; most cases have a voucher or two, and a set would be the largest part of such a case."""
-    if len(said) < _FEW:
-        return (*said, more)
-    said = said if isinstance(said, set) else set(said)
-    said.add(more)
-    return said
+    case.thanks = grown(case.thanks, fact["thanks"])
+    fund.changed.add(case)
 
 
 def _case_closed(fund: Fund, fact: FactDict, _at: int) -> None:
@@ -204,6 +195,7 @@ def _close(fund: Fund, fact: FactDict, how: str) -> None:
     pledge = fund.pledges[fact["pledge"]]
     pledge.closed, pledge.cancelled = how, pledge.rate is None
     pledge.next_instalment = None
+    fund.changed.add(pledge)
 
 
 def _awarded(fund: Fund, fact: FactDict, _at: int) -> None:
@@ -286,6 +278,7 @@ def _payment_failed(fund: Fund, fact: FactDict, _at: int) -> None:
     fund.failures[fact["payment"]] = (pledge.id, fact["reason"])
     if pledge.rate is None:
         pledge.cancelled = True
+        fund.changed.add(pledge)
 
 
 def _rate_quoted(fund: Fund, fact: FactDict, _at: int) -> None:

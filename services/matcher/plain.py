@@ -47,6 +47,7 @@ def accept_plain(fund: Fund, data: PledgeMade) -> list[FactDict] | None:
     }
     pledge = fund.pledges[name] = Pledge(accepted, fund.pledges_made, 0)
     fund.pledges_made += 1
+    fund.changed.add(pledge)
     facts = [accepted]
     shares = pool.share_out(amount)
     if shares:
@@ -65,9 +66,11 @@ def accept_plain(fund: Fund, data: PledgeMade) -> list[FactDict] | None:
 def _award(fund: Fund, pledge: Pledge, shares: list, facts: list[FactDict]) -> int:
     """Make and tell the awards of a new pledge, whose money the rule has just moved; returns their sum."""
     name, order, given, awards = pledge.id, fund.awards_made, 0, []
+    changed = fund.changed.add
     for number, (key, case, amount, before, claim, rank) in enumerate(shares, 1):
         award = Award(number, order, pledge, case, amount)
         case.awards.append(award)
+        changed(case)
         awards.append(award)
         order += 1
         given += amount

@@ -42,6 +42,7 @@ class Fund:
         self.needs: dict[str, RuleBook] = {}
         self.touched_cases: set[Case] = set()
         self.touched_pledges: set[Pledge] = set()
+        self.changed: set[Case | Pledge] = set()  # since the last checkpoint
 
     def award(self, award_id: str) -> Award:
         """An award by its id.
@@ -105,6 +106,8 @@ class Fund:
         for pledge in self.touched_pledges:
             if pledge.waiting:
                 self.lanes.wait(pledge)
+        self.changed |= self.touched_pledges
+        self.changed |= self.touched_cases
         self.touched_pledges.clear()
         self.touched_cases.clear()
 
@@ -114,5 +117,6 @@ class Fund:
         for book in books:
             book.remove(case)
         case.rank = rank
+        self.changed.add(case)
         for book in books:
             book.add(case)
