@@ -1,8 +1,9 @@
 """Why not me: the money that came while a case lacked some, and went elsewhere.
 
-Each run of the rule (one pledge's awards in one go) of which the case got nothing is held against where the case stood just before it.
-Every award of such a run has one reason, and the ledger's own `why` names it: a more urgent class, a lesser key, an earlier opening, an
-older need of the same person, or the donor's choice. A sixth would be a defect of the matcher, and is said as such.
+Each run of the rule (one pledge's awards in one go) of which the case got nothing is held against where the case stands when it is
+over. Money moves along a path from place to place, and the run ended before the case's place came; so every part of it has one
+reason, and the ledger's own `why` names it: a more urgent class, a lesser key, an earlier opening, a floor that was lacking, an older
+need of the same person, or the donor's choice. Anything else would be a defect of the matcher, and is said as such.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from schemas.values import CLASSES
-from services.console.model import Case, FactDict, Fund, Moment, Pledge
-from services.console.standing import Standing, standing_of
+from services.console.model import FIRST_COME, Case, FactDict, Fund, Moment, Pledge, Policy
+from services.console.standing import Standing, floor_of, key_of, standing_of
 
-REASONS = ("chosen", "urgent", "lesser", "earlier", "own", "unexplained")
+REASONS = ("chosen", "floor", "floor_earlier", "older", "urgent", "lesser", "earlier", "own", "unexplained")
+KEYED = ("lesser", "earlier", "older", "floor_earlier")
+"""Reasons that are a comparison of keys with the case's own."""
 _WITHIN_A_RUN = {"awarded", "award_settled", "case_funded", "waiting"}
 
 
@@ -33,20 +36,43 @@ class Share:
         self.key_most = key if self.key_most is None else max(self.key_most, key)
 
 
+@dataclass(frozen=True)
+class Part:
+    """Money that one run gave to one case in one stage of the rule.
+
+    Attributes:
+        stage: "floor", "class", or None under a rule without stages.
+        key: of its claimant at its first money in this stage.
+        of_need: True if the donor chose the need, so that the run was over such cases alone.
+        chosen: True if the donor chose this very case.
+    """
+
+    given: Case
+    amount: int
+    stage: str | None
+    rank: int
+    key: int
+    of_need: bool
+    chosen: bool
+
+
 @dataclass
 class Run:
     """One run of the rule, of which the case got nothing (yet).
 
     Attributes:
+        policy: the fund's, for this run.
         before: where the case stood before it, among all claims.
         urgent, urgent_lacks: open cases in more urgent classes before it, and what they lacked.
     """
 
     moment: Moment
     pledge: Pledge
+    policy: Policy
     before: Standing
     urgent: int
     urgent_lacks: int
+    parts: list[Part] = field(default_factory=list)
     shares: dict[str, Share] = field(default_factory=dict)
     reached: bool = False
 
@@ -66,9 +92,11 @@ class Missed:
         self.runs = 0
         self.last: Run | None = None
         self._run: Run | None = None
+        self._fund: Fund | None = None
 
     def watch(self, fund: Fund, fact: FactDict, moment: Moment) -> None:
         """Look at a fact that is about to be folded."""
+        self._fund = fund
         if fact["fact"] not in _WITHIN_A_RUN:
             self.finish()
         elif fact["fact"] == "awarded":
@@ -84,6 +112,10 @@ class Missed:
         run, self._run = self._run, None
         if run is None or run.reached:
             return
+        assert self._fund is not None, "a run has a fund"
+        for part in run.parts:
+            reason = _reason(self._fund, self._fund.cases[self.case_id], run.policy, part)
+            run.shares.setdefault(reason, Share()).add(part.amount, part.key)
         self.last, self.runs = run, self.runs + 1
         for reason, share in run.shares.items():
             total = self.shares.setdefault(reason, Share())
@@ -97,35 +129,69 @@ class Missed:
         before = standing_of(fund, case)
         assert before is not None, "it lacks money"
         higher = fund.lacking[case.rank + 1 :]
-        return Run(moment, pledge, before, sum(n for n, _ in higher), sum(lacks for _, lacks in higher))
+        urgent, lacks = sum(n for n, _ in higher), sum(lacks for _, lacks in higher)
+        return Run(moment, pledge, fund.policy, before, urgent, lacks)
 
     def _note(self, run: Run, fund: Fund, fact: FactDict) -> None:
-        given, why = fund.cases[fact["case"]], fact["why"]
-        if given.id == self.case_id:
+        if fact["case"] == self.case_id:
             run.reached = True
-            return
         if not run.reached:  # a run that reached the case is not counted, so its other reasons don't matter
-            reason = _reason(fund, fund.cases[self.case_id], run.pledge, given, why)
-            run.shares.setdefault(reason, Share()).add(fact["amount"], why["key"])
+            run.parts += _parts(fund, run, fact)
 
 
-def _reason(fund: Fund, case: Case, pledge: Pledge, given: Case, why: FactDict) -> str:
-    """Why this money went to `given` and not to `case`, as both stand the moment before."""
-    wish = pledge.designation or {}
-    if wish.get("case") == given.id:
-        return "chosen"
-    of_need = wish.get("need") == given.need  # as long as such a claim lacks money, the run is over these alone
-    if of_need and given.need != case.need:
-        return "chosen"
-    mine = standing_of(fund, case, case.need if of_need else None)
+def _parts(fund: Fund, run: Run, fact: FactDict) -> list[Part]:
+    """An award by the stages its money came from. The ledger tells the first; what lies above a floor came by class."""
+    given, why, amount = fund.cases[fact["case"]], fact["why"], fact["amount"]
+    wish, stage, rank = run.pledge.designation or {}, why.get("stage"), CLASSES.index(why["class"])
+    of_need, chosen = wish.get("need") == given.need, wish.get("case") == given.id
+    floor = floor_of(given, run.policy) - given.promised
+    if stage != "floor" or amount <= floor:
+        return [Part(given, amount, stage, rank, why["key"], of_need, chosen)]
+    key = _key_above_floors(fund, given, run.policy, given.need if of_need else None)
+    return [
+        Part(given, floor, "floor", rank, why["key"], of_need, chosen),
+        Part(given, amount - floor, "class", rank, key, of_need, chosen),
+    ]
+
+
+def _key_above_floors(fund: Fund, given: Case, policy: Policy, need: str | None) -> int:
+    """The key by which a case that has just got its floor got more, in the same run.
+
+    Every case had its floor by then, and of one person's cases the older were full: money goes to the oldest that lacks some.
+    """
+    promised = claim = 0
+    for case in fund.of_beneficiary[given.beneficiary]:
+        if case.status == "open" and case.rank == given.rank and need in (None, case.need):
+            full = case.open_order < given.open_order
+            promised += case.claim if full else max(case.promised, floor_of(case, policy))
+            claim += case.claim
+    return key_of(promised, claim, policy)
+
+
+def _reason(fund: Fund, case: Case, policy: Policy, part: Part) -> str:
+    """Why this money went elsewhere and not to `case`, as it stands when the run is over."""
+    if part.chosen or (part.of_need and part.given.need != case.need):
+        return "chosen"  # as long as a claim of the chosen need lacks money, the run is over these alone
+    mine = standing_of(fund, case, case.need if part.of_need else None, policy)
     assert mine is not None, "it lacks money"
-    rank = CLASSES.index(why["class"])
-    if rank > mine.rank:
+    if policy.rule == FIRST_COME:
+        return "older" if part.key < mine.order else "unexplained"
+    if part.stage == "floor":
+        if mine.stage == "class":
+            return "floor"
+        return "floor_earlier" if part.key < mine.order else "unexplained"
+    if mine.stage == "floor":
+        return "unexplained"  # it had a right to its floor first
+    return _reason_by_class(part, mine, case)
+
+
+def _reason_by_class(part: Part, mine: Standing, case: Case) -> str:
+    if part.rank > mine.rank:
         return "urgent"
-    if rank == mine.rank and given.beneficiary == case.beneficiary:
+    if part.rank == mine.rank and part.given.beneficiary == case.beneficiary:
         return "own"
-    if rank == mine.rank and why["key"] < mine.key:
+    if part.rank == mine.rank and part.key < mine.key:
         return "lesser"
-    if rank == mine.rank and why["key"] == mine.key and given.open_order < mine.order:
+    if part.rank == mine.rank and part.key == mine.key and part.given.open_order < mine.order:
         return "earlier"
     return "unexplained"

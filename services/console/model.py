@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 from schemas.currencies import convert
-from schemas.values import CLASSES
+from schemas.values import CLASSES, Rule
 
 FactDict = dict[str, Any]
+WATERFILL, FIRST_COME, GUARANTEED_FLOOR = get_args(Rule)
 
 
 @dataclass(slots=True, frozen=True)
@@ -25,6 +26,7 @@ class Policy:
     share: int
     weights: str
     vouchers_required: int
+    rule: str = WATERFILL
 
 
 @dataclass(slots=True, frozen=True)
@@ -187,7 +189,7 @@ class ReadModel:
                 fold(fund, fact, moment)
 
     def _configure(self, name: str, fact: FactDict) -> None:
-        policy = Policy(fact["currency"], fact["share"], fact["weights"], fact["vouchers_required"])
+        policy = Policy(fact["currency"], fact["share"], fact["weights"], fact["vouchers_required"], fact["rule"])
         if name in self.funds:
             self.funds[name].policy = policy
         else:

@@ -75,6 +75,7 @@ class Story:
         self.events: dict[str, list[Event]] = {}
         self.missed: dict[str, Missed] = {}
         self._causes: dict[str, Causes] = {}
+        self._rules: dict[str, str] = {}
         self._look = {"case": self._of_case, "pledge": self._of_pledge, "award": self._of_award}[kind]
 
     def watch(self, fund: Fund, fact: FactDict, moment: Moment) -> None:
@@ -83,10 +84,19 @@ class Story:
             return
         causes = self._causes.setdefault(fund.name, Causes())
         causes.watch(fact, moment)
+        if fact["fact"] == "fund_configured":
+            self._configured(fund, fact, moment)
         if self.kind == "case" and self.name in fund.cases:
             self.missed.setdefault(fund.name, Missed(self.name)).watch(fund, fact, moment)
         for name, data in self._look(fund, fact, causes):
             self.events.setdefault(fund.name, []).append(Event(name, moment, data))
+
+    def _configured(self, fund: Fund, fact: FactDict, moment: Moment) -> None:
+        """A change of the rule is part of the story of what was there already."""
+        before, self._rules[fund.name] = self._rules.get(fund.name), fact["rule"]
+        if before not in (None, fact["rule"]) and self.name in getattr(fund, f"{self.kind}s"):
+            change = Event("rule_changed", moment, {"from": before, "to": fact["rule"]})
+            self.events.setdefault(fund.name, []).append(change)
 
     def finish(self) -> None:
         """The ledger has been read to its end."""

@@ -164,7 +164,8 @@ def test_a_case_learns_what_went_before_it(told: Told) -> None:
     text = sentences(ask(told, "case", "c-2"))
     assert "CNY 20.00 went to people of the same class whose next step was lower" in text
     assert "Those of its class that were served then had keys from 20,000 to 20,000." in text
-    assert "Now 0 claims in more urgent classes (lacking CNY 0.00) and 1 in its own class (lacking CNY 280.00)" in text
+    assert "Claims in its own class that come before it now: 1, lacking CNY 280.00 together." in text
+    assert "in more urgent classes, which come before" not in text
 
 
 def test_an_older_need_of_the_same_person_comes_first() -> None:

@@ -62,7 +62,14 @@ def test_both_folds_come_to_the_same_books(seasons: dict[int, Season]) -> None:
             for case in fund.cases.values():
                 known = standing.cases[case.id]
                 mine = (known.claim, known.awarded, known.settled, known.delivered, known.open, set(known.vouchers))
-                theirs = (case.claim, case.awarded, case.settled, case.delivered, case.status == "open", set(case.vouchers))
+                theirs = (
+                    case.claim,
+                    case.awarded,
+                    case.settled,
+                    case.delivered,
+                    case.status == "open",
+                    set(case.vouchers),
+                )
                 assert mine == theirs, (seed, case.id)
                 delivered = {name for name, award in known.awards.items() if award.amount == award.delivered}
                 assert [name for name in known.awards if name not in delivered] == [

@@ -1,0 +1,47 @@
+"""A voice: one language and one fund's currency, in which everything of an explanation is said."""
+
+from __future__ import annotations
+
+from schemas.values import CLASSES
+from services.console.model import FIRST_COME, GUARANTEED_FLOOR, WATERFILL, Policy
+from services.console.money import shown
+from services.console.wording import phrase
+
+_RULES = {WATERFILL: "waterfill", FIRST_COME: "first_come", GUARANTEED_FLOOR: "floor"}
+
+
+class Voice:
+    """Says phrases, money and words.
+
+    Args:
+        language: "en", "ko" or "zh".
+        currency: ISO 4217 code of the fund's.
+    """
+
+    def __init__(self, language: str, currency: str) -> None:
+        self.language, self.currency = language, currency
+
+    def say(self, name: str, **values: object) -> str:
+        """A phrase, filled in."""
+        return phrase(self.language, name, **values)
+
+    def money(self, amount: int) -> str:
+        """Minor units of the fund's currency, for people."""
+        return shown(amount, self.currency)
+
+    def class_(self, rank: int | str) -> str:
+        """A class by name or index."""
+        return self.say(f"class_{rank if isinstance(rank, str) else CLASSES[rank]}")
+
+    def need(self, need: str) -> str:
+        """A need's word."""
+        return self.say(f"need_{need}")
+
+    def rule(self, policy: Policy) -> str:
+        """A sentence that says who is served first under a policy."""
+        first = self.say(f"first_{policy.weights}")
+        return self.say(f"rule_{_RULES[policy.rule]}", share=self.money(policy.share), first=first)
+
+    def rule_name(self, rule: str) -> str:
+        """A rule's name, for people."""
+        return self.say(f"rule_name_{_RULES[rule]}")

@@ -1,0 +1,219 @@
+"""Why there, why not me, under each rule a fund may have; and that who is said to come first does."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from schemas.times import text_of
+from schemas.values import CLASSES
+from services.console.model import FIRST_COME, GUARANTEED_FLOOR, WATERFILL, Case, Fund, ReadModel
+from services.console.standing import ahead_of, standing_of
+from services.console.wording import LANGUAGES, phrase
+from services.matcher.engine import Engine
+from tests.ledgers import Told
+from tests.oracle.rules import NEXT
+from tests.oracle.season import log
+from tests.unit.test_explain import ask, events, sentences
+
+
+def fund_under(rule: str, **policy: Any) -> Told:
+    """Three cases, the youngest most urgent, asking 300, 40 and 300 with a share of 100."""
+    told = Told(rule=rule, share=100, **policy)
+    told.case("c-1", 300, "routine")
+    told.case("c-2", 40, "urgent", need="medication")
+    told.case("c-3", 300, "stat")
+    return told
+
+
+# ---- first-come/1 -------------------------------------------------------------------------------------------------------
+
+
+def test_under_first_come_an_award_names_its_place_in_the_order_of_opening() -> None:
+    told = fund_under(FIRST_COME)
+    told.pledge("p-1", 320)
+    found = ask(told, "award", "p-1/2")
+    assert found.findings == []
+    assert "Of all that lacked money this one had opened first." in sentences(found)
+    assert "The key is the number of cases that had opened in the fund before it: 1." in sentences(found)
+    assert "It asked for CNY 0.40 and had CNY 0.00 promised." in sentences(found)
+    assert "step" not in sentences(found)
+    short = sentences(ask(told, "pledge", "p-1"))
+    assert "Award p-1/1: the case that opened first goes first, whatever its class." in short
+
+
+def test_under_first_come_a_case_learns_that_older_ones_came_first() -> None:
+    told = fund_under(FIRST_COME)
+    told.pledge("p-1", 250)
+    told.pledge("p-2", 20, designation={"case": "c-2"})
+    found = ask(told, "case", "c-3")
+    assert {name: share["amount"] for name, share in found.data["missed"].items() if name != "runs"} == {
+        "older": 250,
+        "chosen": 20,
+    }
+    assert found.data["ahead"] == {
+        "urgent": 0, "urgent_lacks": 0, "lesser": 0, "lesser_lacks": 0, "own": False,
+        "older": 2, "older_lacks": 70, "floors": 0, "floors_lacks": 0,
+    }  # fmt: skip
+    text = sentences(found)
+    assert "Its rule: first come, first served." in text
+    assert "CNY 2.50 went to cases that opened earlier: they come first, whatever their class" in text
+    assert "Cases that opened before it and lack money now: 2, lacking CNY 0.70 together." in text
+    assert "cases that had opened before it: 2." in text
+    assert "more urgent" not in text
+
+
+def test_under_first_come_money_that_passed_an_older_case_by_is_a_finding() -> None:
+    told = fund_under(FIRST_COME)
+    told.pledge("p-1", 30)
+    seq, at, value = told.entries[-1]
+    told.entries[-1] = (seq, at, value.replace(b'"case":"c-1"', b'"case":"c-3"').replace(b'"key":0', b'"key":2'))
+    assert told.entries[-1][2] != value
+    [finding] = ask(told, "case", "c-1").findings
+    assert "CNY 0.30 has no reason by the rule" in finding
+
+
+# ---- guaranteed-floor/1 -------------------------------------------------------------------------------------------------
+
+
+def test_under_guaranteed_floor_an_award_tells_its_stages_apart() -> None:
+    told = fund_under(GUARANTEED_FLOOR)
+    told.pledge("p-1", 300)  # floors of 100, 40, 100; the other 60 to the most urgent
+    told.pledge("p-2", 20)
+    floor = sentences(ask(told, "award", "p-1/3"))
+    assert "Its own is min(claim, share) = min(300, 100) = 100." in floor
+    assert "CNY 1.00 of it filled the floor. The other CNY 0.60 came when all had theirs" in floor
+    assert "before it: 2." in floor
+    above = sentences(ask(told, "award", "p-2/1"))
+    assert "Every open case that the money could go to had its floor." in above
+    assert "(160 // 100 + 1) × 100) = 200." in above
+    short = sentences(ask(told, "pledge", "p-1"))
+    assert "Award p-1/2: every open case first gets a floor" in short
+    assert "it had CNY 0.00 of its floor of CNY 0.40." in short
+
+
+def test_under_guaranteed_floor_a_case_learns_of_floors_before_it() -> None:
+    told = fund_under(GUARANTEED_FLOOR)
+    told.pledge("p-1", 130)
+    found = ask(told, "case", "c-3")  # it lacks its floor, and c-2 lacks 10 of its own
+    assert found.data["missed"]["floor_earlier"]["amount"] == 130
+    assert (found.data["ahead"]["floors"], found.data["ahead"]["floors_lacks"]) == (1, 10)
+    assert "It lacks CNY 1.00 of its own floor of CNY 1.00." in sentences(found)
+    assert "Before those that were served then, from 0 to 1 cases had opened." in sentences(found)
+    told.pledge("p-2", 110)
+    told.case("c-4", 300, "routine")
+    told.pledge("p-3", 50)
+    found = ask(told, "case", "c-1")  # it has its floor; c-4 lacks a part of its own, and c-3 is more urgent
+    assert found.data["missed"]["floor"]["amount"] == 50 + 110
+    assert (found.data["ahead"]["floors"], found.data["ahead"]["floors_lacks"]) == (1, 50)
+    assert (found.data["ahead"]["urgent"], found.data["ahead"]["urgent_lacks"]) == (1, 200)
+    assert "CNY 1.60 went to cases that lacked their floor, while this one had its own" in sentences(found)
+
+
+def test_money_above_a_floor_has_a_reason_of_its_own() -> None:
+    """c-3 gets its floor and more in one award: to c-1, which had its floor, the one part is a floor and the other urgency."""
+    told = fund_under(GUARANTEED_FLOOR)
+    told.pledge("p-1", 100)
+    told.pledge("p-2", 190)
+    missed = ask(told, "case", "c-1").data["missed"]
+    assert {name: share["amount"] for name, share in missed.items() if name != "runs"} == {"floor": 140, "urgent": 50}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [(b'"key":0', b'"key":1'), (b',"stage":"floor"', b""), (b'"stage":"floor"', b'"stage":"class"')],
+)  # fmt: skip
+def test_what_does_not_follow_from_the_floor_rule_is_a_finding(old: bytes, new: bytes) -> None:
+    told = fund_under(GUARANTEED_FLOOR)
+    told.pledge("p-1", 30)
+    seq, at, value = told.entries[-1]
+    told.entries[-1] = (seq, at, value.replace(old, new))
+    assert told.entries[-1][2] != value
+    assert "audit the ledger" in ask(told, "award", "p-1/1").findings[0]
+
+
+# ---- from rule to rule --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_change_of_the_rule_is_told_and_each_award_is_explained_by_the_rule_it_was_made_under(language: str) -> None:
+    told = fund_under(FIRST_COME)
+    told.pledge("p-1", 50)
+    told("fund.configured", currency="CNY", vouchers_required=0, share=100, rule=WATERFILL)
+    told.pledge("p-2", 50)
+    told("fund.configured", currency="CNY", vouchers_required=0, share=100, weights="claim")  # no change of the rule
+    case = ask(told, "case", "c-1", language)
+    assert events(case)[-1] == "rule_changed"
+    assert events(case).count("rule_changed") == 1
+    assert {name for name in case.data["missed"] if name != "runs"} == {"urgent"}
+    then = phrase(language, "rule_then", rule=phrase(language, "rule_name_first_come"))
+    for award, under_another in (("p-1/1", True), ("p-2/1", False)):
+        found = ask(told, "award", award, language)
+        assert found.findings == []
+        assert (then in sentences(found)) is under_another
+
+
+# ---- who comes first ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(300, 380))
+def test_who_is_said_to_come_before_a_case_does(seed: int) -> None:
+    """The oracle gives on, unit by unit, until the case's claimant is served: to so many, and so much, as was said."""
+    engine, model = Engine(), ReadModel()
+    for offset, command in enumerate(log(seed)):
+        decision = engine.execute(command)
+        head = {"seq": offset + 1, "fund": decision.fund, "at": text_of(decision.at), "cause": {"offset": offset}}
+        model.feed(0, json.loads(json.dumps({**head, "facts": decision.facts})))
+    for fund in model.funds.values():
+        for case in fund.cases.values():
+            if case.lacks:
+                ahead = ahead_of(fund, case)
+                assert ahead is not None
+                assert (ahead.floors_lacks, ahead.older_lacks, ahead.urgent + ahead.lesser) == _served_before(
+                    fund, case
+                )
+                assert ahead.nobody == (_first_served(fund) is case)
+
+
+def _views(fund: Fund) -> dict[Any, int]:
+    return {
+        _View(case=c, claim=c.claim, beneficiary=c.beneficiary, order=c.open_order, shown=c.rank): c.promised
+        for c in fund.cases.values()
+        if c.status == "open"
+    }
+
+
+class _View(SimpleNamespace):
+    __hash__ = object.__hash__
+
+
+def _first_served(fund: Fund) -> Case:
+    views = _views(fund)
+    return NEXT[fund.policy.rule](fund.policy, list(views), views)[0].case
+
+
+def _served_before(fund: Fund, case: Case) -> tuple[int, int, int]:
+    """What is given as floors, by opening, and to how many claimants by class, before the claimant of `case` is served."""
+    views, floors, older, claimants = _views(fund), 0, 0, set()
+    mine = standing_of(fund, case)
+    while True:
+        view, room, why = NEXT[fund.policy.rule](fund.policy, list(views), views)
+        if why.get("stage") == "floor":
+            if view.case is case:
+                return floors, older, 0
+            floors += room
+        elif fund.policy.rule == FIRST_COME:
+            if view.case is case:
+                return floors, older, 0
+            older += room
+        elif (view.beneficiary, view.shown) == (case.beneficiary, case.rank):
+            assert (mine.stage, mine.oldest, mine.key, CLASSES[mine.rank]) == (
+                why.get("stage"), view.case, why["key"], why["class"],
+            )  # fmt: skip
+            return floors, older, len(claimants)
+        else:
+            claimants.add((view.beneficiary, view.shown))
+        views[view] += room
