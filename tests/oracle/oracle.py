@@ -32,7 +32,7 @@ class _AnyDetail:
     """Equal to any text a rejection may carry: the wording is not contract, its being a short text is."""
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, str) and 0 < len(other) <= 512
+        return isinstance(other, _AnyDetail) or (isinstance(other, str) and 0 < len(other) <= 512)
 
     __hash__ = None  # type: ignore[assignment]
 

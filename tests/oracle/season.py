@@ -23,7 +23,9 @@ UNREADABLE = "unreadable"
 
 CLASSES = ["routine", "urgent", "asap", "stat"]
 NEEDS = ["treatment", "medication", "test"]
+RULES = ["urgency-waterfill/1", "first-come/1", "guaranteed-floor/1"]
 FOREIGN = ["USD", "KRW", "KWD", "CLF"]
+"""Currencies of 2, 0, 3 and 4 digits, whatever the fund's own is."""
 RATES = ["7.1", "7.10", "0.0052", "0.5", "23.456789", "1", "0.0000001"]
 PERIODS = ["P1D", "P3D", "P1W", "P1M", "P2M", "P1Y"]
 OUTCOMES = ["completed", "withdrawn", "deceased", "duplicate"]
@@ -80,7 +82,9 @@ class _Season:
     def __init__(self, r: Random) -> None:
         self.r = r
         self.funds = ["f-1", "f-2", "f-3"][: r.choice([1, 1, 1, 2, 3])]
-        self.share = r.choice([1, 2, 3, 7, 10, 100, 10_000])
+        self.currencies = {fund: r.choice(["CNY"] * 7 + ["JPY", "BHD"]) for fund in self.funds}
+        self.rules = r.choice([[rule] for rule in RULES] + [RULES])  # one for the season, or changing
+        self.share = r.choice([1, 2, 3, 7, 10, 100, 10_000, 10**8])
         self.scale = self.share * r.choice([1, 2, 5, 20])
         self.length = r.choice([8, 15, 30, 60, 100])
         self.people = [f"b-{n}" for n in range(1, r.choice([2, 3, 5, 9]))]
@@ -91,6 +95,7 @@ class _Season:
         self.wishes = r.choice([0, 0.3, 0.7])  # designations
         self.haste = r.choice([0, 0.2, 0.6])  # deadlines, expiries
         self.calm = r.choice([0.3, 0.7, 0.9])  # how often no time passes, or little
+        self.years = r.random() < 0.3  # whether time may leap by many months at once
         self.need = r.choice([1, 3, 10])  # goals against pledges
         self.said: list[Gesture] = []
         self.faces: dict[str, int] = {}
@@ -99,8 +104,8 @@ class _Season:
         what = {
             "case.submitted": 7, "case.vouched": 4, "case.amended": 4, "case.delivered": 6, "case.thanked": 0.7,
             "case.closed": 2, "pledge.made": 9, "pledge.withdrawn": 1.5, "payment.received": 9, "payment.failed": 1,
-            "payment.refunded": 2, "rate.quoted": 0.5 + 4 * self.foreign, "clock.ticked": 2, "fund.configured": 0.6,
-            UNREADABLE: 0.4,
+            "payment.refunded": 2, "rate.quoted": 0.5 + 4 * self.foreign, "clock.ticked": 2,
+            "fund.configured": 0.6 * len(self.rules), UNREADABLE: 0.4,
         }  # fmt: skip
         self.kinds = list(what)
         self.weights = [weight * r.choice([0.5, 1, 2]) for weight in what.values()]
@@ -168,6 +173,8 @@ class _Season:
             return r.choice([0, 0, 0, 1, 60 * 10**6, HOUR])
         if r.random() < 0.08:
             return -r.choice([1, HOUR, DAY, 40 * DAY])
+        if self.years and r.random() < 0.15:
+            return r.choice([92, 181, 365]) * DAY
         return r.choice([12 * HOUR, DAY, DAY, 3 * DAY, 7 * DAY, 7 * DAY + 1, 30 * DAY, 31 * DAY, 28 * DAY - 1])
 
     def amount(self) -> int:
@@ -179,6 +186,9 @@ class _Season:
         if drawn < 0.95:
             return r.randint(1, self.scale * 2)
         return r.randint(1, self.scale * 10)
+
+    def currency(self, fund: str) -> str:
+        return self.currencies.get(fund, "CNY")
 
     def case(self, fund: str) -> str:
         return self.pick(fund, "case", self.cases)
@@ -214,25 +224,29 @@ class _Season:
         return self.r.choice([1, 12, 24, 48, 72, 7 * 24, 10 * 24, 30 * 24, 31 * 24, 90 * 24])
 
     def recurrence(self) -> dict[str, Any]:
-        every = {"every": self.r.choice(PERIODS)}
-        return every | ({"times": self.r.choice([1, 2, 3, 12])} if self.r.random() < 0.7 else {})
+        every = self.r.choice(PERIODS)
+        ends = self.r.random() < 0.7 or (self.years and every[-1] in "DW")  # a leap of a year would bring hundreds
+        return {"every": every} | ({"times": self.r.choice([1, 2, 3, 12])} if ends else {})
 
     def fund_configured(self, fund: str) -> dict[str, Any]:
         r = self.r
         data = {
             "fund": fund,
-            "currency": "CNY" if r.random() < 0.97 else "JPY",
+            "currency": self.currency(fund) if r.random() < 0.97 else "EUR",
+            "rule": r.choice(self.rules),
             "share": self.share if r.random() < 0.9 else self.share + 1,
             "weights": r.choice(["equal", "claim"]),
             "ageing_days": r.choice([0, 1, 2, 7, 30]),
             "deadline_hours": r.choice([0, 1, 24, 72, 240]),
             "vouchers_required": r.choice([0, 1, 1, 1, 2]),
         }
-        for name in list(data)[2:]:
+        for name in list(data)[3:]:
             if r.random() < 0.15:
                 del data[name]
-        if "share" not in data and self.scale < 1000:  # the default share of 10000 would make every run one step
-            data["share"] = self.share
+        if data["rule"] == RULES[0] and r.random() < 0.5:  # the default
+            del data["rule"]
+        if "share" not in data and not 1000 <= self.scale <= 10**7:
+            data["share"] = self.share  # with the default of 10000 a run would be one step, or more than one can walk
         return data
 
     def case_submitted(self, fund: str) -> dict[str, Any]:
@@ -291,7 +305,7 @@ class _Season:
             "pledge": self.fresh(fund, "pledge", self.pledges),
             "donor": r.choice(["d-1", "d-2", "d-3"]),
             "amount": self.amount(),
-            "currency": r.choice(FOREIGN) if foreign else "CNY",
+            "currency": r.choice(FOREIGN) if foreign else self.currency(fund),
         }
         if r.random() < self.wishes:
             data["designation"] = {"case": self.case(fund)} if r.random() < 0.5 else {"need": r.choice(NEEDS)}
@@ -321,5 +335,5 @@ class _Season:
         return {"fund": fund, "pledge": self.pledge(fund)}
 
     def rate_quoted(self, fund: str) -> dict[str, Any]:
-        currency = self.r.choice([*FOREIGN, "CNY"]) if self.r.random() < 0.9 else "JPY"
+        currency = self.r.choice([*FOREIGN, self.currency(fund)]) if self.r.random() < 0.9 else "EUR"
         return {"fund": fund, "currency": currency, "rate": self.r.choice(RATES)}

@@ -13,15 +13,17 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.oracle.season import CLASSES, DAY, FOREIGN, HOUR, NEEDS, OUTCOMES, RATES, UNREADABLE, Gesture
+from tests.oracle.season import CLASSES, DAY, FOREIGN, HOUR, NEEDS, OUTCOMES, RATES, RULES, UNREADABLE, Gesture
 
-FUNDS = ["f-1", "f-2"]
+FUNDS = {"f-1": "CNY", "f-2": "JPY"}
+"""Funds and their currencies, of 2 digits and of none; those of `FOREIGN` have 2, 0, 3 and 4."""
 CASES = [f"c-{n}" for n in range(1, 6)]
 PLEDGES = [f"p-{n}" for n in range(1, 6)]
 PARTS = [*PLEDGES, *PLEDGES, "p-1#2", "p-1#3", "p-2#2", "p-3#2"]
 
 funds = st.sampled_from(["f-1", "f-1", "f-1", "f-2"])
-jumps = st.sampled_from([0, 0, 0, 0, 1, HOUR, 12 * HOUR, DAY, DAY, 3 * DAY, 7 * DAY, 31 * DAY, -1, -DAY, -40 * DAY])
+jumps = st.sampled_from([0, 0, 0, 0, 1, HOUR, 12 * HOUR, DAY, DAY, 3 * DAY, 7 * DAY, 31 * DAY, 31 * DAY, 184 * DAY,
+                        -1, -DAY, -40 * DAY])  # fmt: skip
 hours = st.sampled_from([1, 12, 24, 48, 72, 96, 7 * 24, 31 * 24, 59 * 24])
 recurrences = st.one_of(  # short periods end soon, so that a jump of a year brings no thousands of instalments
     st.fixed_dictionaries({"every": st.sampled_from(["P1D", "P3D", "P1W"]), "times": st.integers(1, 6)}),
@@ -29,6 +31,7 @@ recurrences = st.one_of(  # short periods end soon, so that a jump of a year bri
 )
 policies = st.fixed_dictionaries(
     {
+        "rule": st.sampled_from(RULES),
         "vouchers_required": st.sampled_from([0, 0, 0, 1, 2]),
         "ageing_days": st.sampled_from([0, 1, 7]),
         "deadline_hours": st.sampled_from([0, 24, 72]),
@@ -52,13 +55,21 @@ def _logs(unit: int, length: int) -> st.SearchStrategy[list[Gesture]]:
 def _configured(fund: str, unit: int) -> st.SearchStrategy[dict[str, Any]]:
     shares = st.sampled_from([1, 2, 3, 7, 10]).map(lambda share: share * unit)
     return st.builds(
-        lambda policy, share: {"fund": fund, "currency": "CNY", "share": share, **policy}, policies, shares
+        lambda policy, share: {"fund": fund, "currency": FUNDS[fund], "share": share, **policy}, policies, shares
     )
 
 
 @lru_cache
 def _gestures(unit: int) -> st.SearchStrategy[Gesture]:
     """Any one gesture; what moves money is drawn oftener."""
+    kinds = kinds_of_data(unit)
+    often = ["case.submitted", "case.submitted", "case.vouched", "pledge.made", "pledge.made", "payment.received"]
+    return st.sampled_from([*kinds, *often]).flatmap(lambda kind: st.builds(Gesture, jumps, st.just(kind), kinds[kind]))
+
+
+@lru_cache
+def kinds_of_data(unit: int) -> dict[str, st.SearchStrategy[dict[str, Any]]]:
+    """For each type of command what may be said with it, and for what can't be read, its type or none."""
     amounts = st.one_of(st.integers(1, 12), st.integers(1, 60), st.sampled_from([9, 10, 11, 20, 30, 200])).flatmap(
         lambda n: st.sampled_from([n * unit, n * unit, n * unit, n * unit + 1, max(1, n * unit - 1)])
     )
@@ -66,7 +77,7 @@ def _gestures(unit: int) -> st.SearchStrategy[Gesture]:
     of_pledge = {"fund": funds, "pledge": st.sampled_from(PARTS)}
     numbers = st.integers(1, 40)
     payments = {**of_pledge, "payment": numbers.map("m-{}".format)}
-    kinds: dict[str, st.SearchStrategy[dict[str, Any]]] = {
+    return {
         "case.submitted": st.fixed_dictionaries(
             {
                 **of_case,
@@ -91,7 +102,7 @@ def _gestures(unit: int) -> st.SearchStrategy[Gesture]:
                 "pledge": st.sampled_from(PLEDGES),
                 "donor": st.sampled_from(["d-1", "d-2"]),
                 "amount": amounts,
-                "currency": st.sampled_from(["CNY", "CNY", "CNY", *FOREIGN]),
+                "currency": st.sampled_from(["CNY", "CNY", "CNY", "JPY", *FOREIGN]),
             },
             optional={
                 "designation": st.one_of(
@@ -108,11 +119,9 @@ def _gestures(unit: int) -> st.SearchStrategy[Gesture]:
         "payment.failed": st.fixed_dictionaries({**payments, "reason": st.just("no-funds")}),
         "payment.refunded": st.fixed_dictionaries({**payments, "amount": amounts}),
         "rate.quoted": st.fixed_dictionaries(
-            {"fund": funds, "currency": st.sampled_from([*FOREIGN, "CNY"]), "rate": st.sampled_from(RATES)}
+            {"fund": funds, "currency": st.sampled_from([*FOREIGN, "CNY", "JPY"]), "rate": st.sampled_from(RATES)}
         ),
-        "fund.configured": st.sampled_from(FUNDS).flatmap(lambda fund: _configured(fund, unit)),
+        "fund.configured": st.sampled_from(list(FUNDS)).flatmap(lambda fund: _configured(fund, unit)),
         "clock.ticked": st.just({}),
         UNREADABLE: st.sampled_from([{}, {"type": "pumasi.clock.ticked"}]),
     }
-    often = ["case.submitted", "case.submitted", "case.vouched", "pledge.made", "pledge.made", "payment.received"]
-    return st.sampled_from([*kinds, *often]).flatmap(lambda kind: st.builds(Gesture, jumps, st.just(kind), kinds[kind]))

@@ -6,14 +6,17 @@ every award after every entry.
 
 import os
 from random import Random
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.oracle.season import Gesture, commands_of
+from schemas.currencies import DIGITS
+from schemas.values import Rule
+from tests.oracle.season import FOREIGN, RULES, Gesture, commands_of
 from tests.oracle.trial import report, trial, verdict
-from tests.properties.strategies import logs
+from tests.properties.strategies import FUNDS, logs
 
 CAMPAIGN = os.environ.get("HYPOTHESIS_PROFILE") == "campaign"
 SEASONS = 200_000 if CAMPAIGN else 3_000
@@ -35,8 +38,14 @@ def test_seasons() -> None:
         assert wrong is None, wrong
 
 
+def test_the_logs_have_currencies_of_every_count_of_digits_and_every_rule() -> None:
+    assert {DIGITS[currency] for currency in FOREIGN} >= {0, 2, 3}
+    assert {DIGITS[currency] for currency in FUNDS.values()} == {0, 2}
+    assert list(get_args(Rule)) == RULES
+
+
 def stairway(seed: int) -> list[Gesture]:
-    """Few pledges over many small steps: what the engine's short cut for large pledges has to get right.
+    """Few pledges over many small steps, under any rule: what the engine's short cut for large pledges has to get right.
 
     Shares of 1 to 7 under claims of up to thousands, several cases a claimant, some claims so large that keys of successive
     boundaries fall together (`weights="claim"` keeps twelve digits), designated pledges before that leave odd amounts behind.
@@ -52,6 +61,7 @@ def stairway(seed: int) -> list[Gesture]:
             {
                 "fund": "f",
                 "currency": "CNY",
+                "rule": r.choice([RULES[0], *RULES]),
                 "share": r.choice([1, 1, 2, 3, 5, 7]),
                 "weights": r.choice(["equal", "claim"]),
                 "vouchers_required": 0,
@@ -103,7 +113,8 @@ def test_the_leap_ends_right_whatever_the_amount() -> None:
     r = Random(7)
     for _ in range(400 if CAMPAIGN else 20):
         base = r.choice([70, 99, 150])
-        policy = {"currency": "CNY", "share": r.choice([1, 1, 2, 3]), "weights": "claim", "vouchers_required": 0}
+        policy = {"currency": "CNY", "share": r.choice([1, 1, 2, 3]), "weights": "claim", "vouchers_required": 0,
+                  "rule": r.choice([RULES[0], RULES[2]])}  # fmt: skip
         told = [Gesture(0, "fund.configured", {"fund": "f", **policy})]
         for n in range(r.randint(2, 4)):
             case = {"case": f"c-{n}", "beneficiary": f"b-{n}", "need": "test", "route": "home"}
