@@ -83,7 +83,8 @@ class Settings(BaseSettings):
         description="base64 of 32 bytes: the key that turns contacts into pseudonyms. Unset: `keys/` in `data`, made on first use.",
     )
     notifier_public_key: Annotated[str | None, BeforeValidator(_none_if_blank)] = Field(
-        None, description="base64 of 32 bytes: whom contacts are sealed for. Unset: `keys/` in `data`, made on first use."
+        None,
+        description="base64 of 32 bytes: whom contacts are sealed for. Unset: `keys/` in `data`, made on first use.",
     )
     webhook_url: Annotated[str | None, BeforeValidator(_none_if_blank)] = Field(
         None,
@@ -107,6 +108,14 @@ class Settings(BaseSettings):
         60_000, ge=1_000, le=900_000,
         description="Milliseconds after which Kafka aborts a transaction whose matcher went silent; until then readers wait.",
     )  # fmt: skip
+    checkpoint_entries: int = Field(
+        50_000,
+        ge=1,
+        description="Entries of a partition after which the matcher writes a checkpoint of what has changed.",
+    )
+    checkpoint_seconds: float = Field(
+        300.0, gt=0, description="Seconds after which it writes one at the latest, if there were entries."
+    )
     session_timeout_ms: int = Field(
         6_000,
         ge=6_000,

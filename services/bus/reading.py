@@ -124,14 +124,27 @@ class TopicReader:
             yield record
 
     async def between(
+        self, topic: str, begins: dict[int, int], ends: dict[int, int], progress: Progress | None = None
+    ) -> AsyncIterator[Record]:
+        """Every committed record with `begins[partition] <= offset < ends[partition]`.
+
+        Raises:
+            KafkaUnreachable: if nothing moves for a minute.
+        """
+        async with contextlib.aclosing(self.portions(topic, begins, ends, progress)) as portions:
+            async for records in portions:
+                for record in records:
+                    yield record
+
+    async def portions(
         self,
         topic: str,
         begins: dict[int, int],
         ends: dict[int, int],
         progress: Progress | None = None,
         stall_seconds: float = _STALL_SECONDS,
-    ) -> AsyncIterator[Record]:
-        """Every committed record with `begins[partition] <= offset < ends[partition]`.
+    ) -> AsyncIterator[list[Record]]:
+        """The same as they are fetched, each portion of one partition.
 
         Raises:
             KafkaUnreachable: if nothing moves for `stall_seconds`.
@@ -142,14 +155,15 @@ class TopicReader:
         consumer.assign(list(unread))
         for place in unread:
             consumer.seek(place, begins[place.partition])
-        reached, stalled = dict.fromkeys(unread, 0), 0.0
+        reached = dict.fromkeys(unread, 0)
         loop = asyncio.get_running_loop()
         stalled = loop.time() + stall_seconds
         while unread:
             for place, records in (await consumer.getmany(timeout_ms=_POLL_MS, max_records=_RECORDS_PER_POLL)).items():
-                for record in records:
-                    if record.offset < unread[place]:
-                        yield record
+                if records[-1].offset < unread[place]:
+                    yield records
+                else:
+                    yield [record for record in records if record.offset < unread[place]]
             for place in list(unread):
                 position = min(await consumer.position(place), unread[place])
                 if position - begins[place.partition] > reached[place]:

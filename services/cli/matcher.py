@@ -86,7 +86,11 @@ async def _wait_for_topics(bootstrap: str, stopping: "asyncio.Future[None]", scr
             screen.tell("waiting", why=error.message)
             await asyncio.wait({stopping}, timeout=1.0)
             continue
-        missing = [n for n in (topics.COMMANDS, topics.LEDGER, topics.DEADLETTERS) if found[n] is topics.State.MISSING]
+        missing = [
+            n
+            for n in (topics.COMMANDS, topics.LEDGER, topics.CHECKPOINTS, topics.DEADLETTERS)
+            if found[n] is topics.State.MISSING
+        ]
         if missing:
             raise TopicsMismatch(
                 f"{', '.join(missing)} missing at {bootstrap}", hint="Make the topics with `pumasi topics --apply`."
@@ -143,12 +147,17 @@ def _plural(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
+def _rebuilt_from(seq: int, checkpoint: int | None) -> str:
+    entries = seq - (checkpoint or 0)
+    counted = f"{entries} {'entry' if entries == 1 else 'entries'}"
+    return f"the checkpoint at entry {checkpoint} and {counted} since" if checkpoint else counted
+
+
 _LINES = {
     "waiting": lambda why: f"Waiting for Kafka: {why}",
     "assigned": lambda partitions: f"The group gave this matcher {_plural(len(partitions), 'partition')}: {partitions}",
-    "taken": lambda partition, seq, watermark: (
-        f"Partition {partition}: fenced and rebuilt from {_plural(seq, 'entry') if seq == 1 else f'{seq} entries'}, "
-        f"next command at offset {watermark + 1}"
+    "taken": lambda partition, seq, watermark, checkpoint=None: (
+        f"Partition {partition}: fenced and rebuilt from {_rebuilt_from(seq, checkpoint)}, next command at offset {watermark + 1}"
     ),
     "ready": lambda partitions: f"Ready. Matching on {_plural(len(partitions), 'partition')}; Ctrl-C stops.",
     "forgotten": lambda partition, why: (

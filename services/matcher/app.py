@@ -18,6 +18,7 @@ from services.bus.envelope import Record
 from services.bus.group import Rebalance
 from services.bus.topics import COMMANDS
 from services.errors import ConservationBreach, Fenced, KafkaUnreachable, LedgerTampered, PumasiError, TopicsMismatch
+from services.matcher.checkpoint import NONE_YET
 from services.matcher.desk import Desk, by_partition
 from services.matcher.journal import hush_told_errors
 from services.settings import Settings
@@ -141,7 +142,7 @@ class Matcher:
                 desk = self._desk(partition)
                 if not desk.ready:
                     await desk.take()
-                    self.told("taken", partition=partition, seq=desk.seq, watermark=desk.next_offset - 1)
+                    self._tell_taken(desk)
                 if self._places.get(partition) is place:
                     self.subscriber.consumer.seek(place, desk.next_offset)
                     self.subscriber.consumer.resume(place)
@@ -152,6 +153,18 @@ class Matcher:
             except Exception as error:  # noqa: BLE001  # whatever it is: try again, with back-off
                 self._log_failure(partition, error)
 
+    def _tell_taken(self, desk: Desk) -> None:
+        head, without = desk.recovered.head, desk.recovered.without
+        if without and desk.seq and without != NONE_YET:
+            log.warning("partition %d: no checkpoint was of use: %s; all entries were read", desk.partition, without)
+        self.told(
+            "taken",
+            partition=desk.partition,
+            seq=desk.seq,
+            watermark=desk.next_offset - 1,
+            checkpoint=head.seq if head else None,
+        )
+
     def _desk(self, partition: int) -> Desk:
         desk = self.desks.get(partition)
         if desk is None:
@@ -159,7 +172,14 @@ class Matcher:
             partitions = len(cluster.partitions_for_topic(COMMANDS) or ())
             if not partitions:
                 raise TopicsMismatch(f"{COMMANDS} is missing", hint="Make the topics with `pumasi topics --apply`.")
-            desk = Desk(self.bootstrap, partition, partitions, self.settings.transaction_timeout_ms)
+            desk = Desk(
+                self.bootstrap,
+                partition,
+                partitions,
+                self.settings.transaction_timeout_ms,
+                self.settings.checkpoint_entries,
+                self.settings.checkpoint_seconds,
+            )
             self.desks[partition] = desk
         return desk
 

@@ -39,6 +39,7 @@ HEAD = b"head"
 BUNDLE = 1_000
 """Rows in a bundle of what only identity checks need, at most."""
 _MODULUS = 1 << 128
+NONE_YET = "there is none yet"
 
 Record = tuple[bytes, bytes | None]
 """Key and value of a record; no value is a tombstone."""
@@ -261,7 +262,7 @@ def _decoded(key: bytes, value: bytes) -> Any:
 
 def _decoded_head(value: bytes | None) -> dict[str, Any]:
     if value is None:
-        raise Unusable("there is none yet")
+        raise Unusable(NONE_YET)
     try:
         told = msgspec.json.decode(value)
         version = told["version"]

@@ -11,7 +11,8 @@ ledger, which alone is true. So a lost reply to a commit costs a recovery and ne
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from schemas.commands import Unreadable
@@ -20,7 +21,9 @@ from services.bus.envelope import Record, entry_headers
 from services.errors import ConservationBreach
 from services.matcher import conservation
 from services.matcher.answer import answer
+from services.matcher.checkpoint import Head
 from services.matcher.journal import Journal, Row, first_at_or_after
+from services.matcher.recovery import Recovered, recover
 from services.matcher.replay import Replay
 
 BATCH_COMMANDS_MAX = 2000
@@ -35,12 +38,24 @@ class Desk:
         partition: which.
         partitions: how many there are, to tell a command that lies in the wrong one.
         transaction_timeout_ms: see `Journal`.
+        checkpoint_entries: a checkpoint is due after so many entries …
+        checkpoint_seconds: … or so many seconds, if there were any.
     """
 
-    def __init__(self, bootstrap: str, partition: int, partitions: int, transaction_timeout_ms: int) -> None:
+    def __init__(
+        self,
+        bootstrap: str,
+        partition: int,
+        partitions: int,
+        transaction_timeout_ms: int,
+        checkpoint_entries: int = 50_000,
+        checkpoint_seconds: float = 300.0,
+    ) -> None:
         self.bootstrap, self.partition, self.partitions = bootstrap, partition, partitions
         self.journal = Journal(bootstrap, partition, transaction_timeout_ms)
         self.lock = asyncio.Lock()
+        self.recovered: Recovered | None = None
+        self._rhythm = Rhythm(checkpoint_entries, checkpoint_seconds)
         self._replay: Replay | None = None
         self._next = 0
 
@@ -60,7 +75,7 @@ class Desk:
         return self._replay.seq if self._replay else 0
 
     async def take(self) -> None:
-        """Fence the former owner, then rebuild state and watermark from the ledger.
+        """Fence the former owner, then rebuild state and watermark from checkpoint and ledger.
 
         Raises:
             KafkaUnreachable: try again later.
@@ -69,11 +84,9 @@ class Desk:
         async with self.lock:
             self._replay = None
             await self.journal.fence()
-            replay = Replay(self.partition)
-            async for value in self.journal.read_back():
-                replay.feed(value)
-            replay.finish()
-            self._replay, self._next = replay, replay.watermark + 1
+            self.recovered = found = await recover(self.partition, self.journal)
+            self._rhythm.begin(found.head.seq if found.head else 0, found.head.ledger_offset if found.head else 0)
+            self._replay, self._next = found.replay, found.replay.watermark + 1
 
     async def answer(self, records: Sequence[Record]) -> bool:
         """Answer the commands that are not answered yet, in order, in transactions of bounded size.
@@ -131,9 +144,49 @@ class Desk:
                 written.append((key, value, entry_headers(self.partition, seq, time)))
             if isinstance(command, Unreadable):
                 dead.append(dead_letter(record, "unreadable", command.detail))
-        await self.journal.append(written, dead)
+        last = Head(seq, digest, records[-1].offset, self._rhythm.ledger_offset)
+        due = self._rhythm.due(seq)
+        offset = await self.journal.append(written, dead, self._checkpoint(last) if due else ())
+        self._rhythm.written(seq if due else None, offset)
         replay.seq, replay.hash, replay.watermark = seq, digest, records[-1].offset
         self._next = records[-1].offset + 1
+
+    def _checkpoint(self, last: Head) -> Iterator[Row]:
+        """What has changed since the last checkpoint, and the head that makes it one."""
+        engine, keeper = self._replay.engine, self.recovered.keeper
+        for portion in keeper.changes(engine):
+            for key, value in portion:
+                yield key, value, ()
+        yield *keeper.head(engine, last), ()
+
+
+class Rhythm:
+    """When a checkpoint is due, and which offset of the ledger it may name.
+
+    Args:
+        entries: after so many entries.
+        seconds: or after so many seconds, if there were any entries.
+    """
+
+    def __init__(self, entries: int, seconds: float) -> None:
+        self.entries, self.seconds = entries, seconds
+        self.ledger_offset = 0
+        self._seq, self._at = 0, time.monotonic()
+
+    def begin(self, seq: int, ledger_offset: int) -> None:
+        """Start from what was recovered: the last entry with a checkpoint, and an offset of the ledger at or before it."""
+        self.ledger_offset, self._seq, self._at = ledger_offset, seq, time.monotonic()
+
+    def due(self, seq: int) -> bool:
+        """Whether the answer that ends with entry `seq` should bring a checkpoint."""
+        return seq - self._seq >= self.entries or time.monotonic() - self._at >= self.seconds
+
+    def written(self, checkpoint: int | None, offset: int | None) -> None:
+        """Note what has just been committed: the checkpoint's entry, if there was one, and where its entries begin."""
+        if checkpoint is not None:
+            self._seq, self._at = checkpoint, time.monotonic()
+        if offset is not None:
+            self.ledger_offset = offset
 
 
 def by_partition(records: Sequence[Record]) -> dict[int, list[Record]]:

@@ -25,8 +25,9 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.transaction import EndTxnRequest
 
+from services.bus.envelope import Record
 from services.bus.reading import TopicReader
-from services.bus.topics import COMMANDS, DEADLETTERS, LEDGER, MAX_RECORD_BYTES
+from services.bus.topics import CHECKPOINTS, COMMANDS, DEADLETTERS, LEDGER, MAX_RECORD_BYTES
 from services.errors import Fenced, KafkaUnreachable
 
 BATCH_BYTES = 1 << 20
@@ -86,20 +87,44 @@ class Journal:
         self._producer, self._end_unanswered = producer, asyncio.Event()
         _watch_ends(producer, self._end_unanswered.set)
 
-    async def read_back(self) -> AsyncIterator[bytes | None]:
-        """The values of all committed entries, in order, up to the end as of now; call after `fence`.
+    async def checkpoint(self) -> dict[bytes, bytes]:
+        """The newest committed value of every key in the checkpoints' partition that has one; call after `fence`.
 
         Raises:
             KafkaUnreachable: if the end can't be reached in time. Fence and read back anew.
         """
-        async with TopicReader(self.bootstrap) as reader:
-            end = await reader.high_watermark(LEDGER, self.partition)
-            begins, ends = {self.partition: 0}, {self.partition: end}
-            async for record in reader.between(LEDGER, begins, ends, stall_seconds=_READ_BACK_STALL_SECONDS):
-                yield record.value
+        newest: dict[bytes, bytes] = {}
+        async for records in self._committed(CHECKPOINTS, 0):
+            for record in records:
+                if record.value is None:
+                    newest.pop(record.key, None)
+                else:
+                    newest[record.key] = record.value
+        return newest
 
-    async def append(self, entries: Iterable[Row], dead_letters: Iterable[Row]) -> None:
-        """Append entries and dead letters in one transaction; returns once it is committed.
+    async def read_back(self, begin: int = 0) -> AsyncIterator[list[bytes | None]]:
+        """The values of all committed entries from an offset on, in order, in portions, up to the end as of now; call after `fence`.
+
+        Raises:
+            KafkaUnreachable: if the end can't be reached in time. Fence and read back anew.
+        """
+        async for records in self._committed(LEDGER, begin):
+            yield [record.value for record in records]
+
+    async def _committed(self, topic: str, begin: int) -> AsyncIterator[Sequence[Record]]:
+        async with TopicReader(self.bootstrap) as reader:
+            end = await reader.high_watermark(topic, self.partition)
+            begins, ends = {self.partition: begin}, {self.partition: end}
+            async for records in reader.portions(topic, begins, ends, stall_seconds=_READ_BACK_STALL_SECONDS):
+                yield records
+
+    async def append(
+        self, entries: Iterable[Row], dead_letters: Iterable[Row], checkpoint: Iterable[Row] = ()
+    ) -> int | None:
+        """Append entries, dead letters and a checkpoint in one transaction; returns once it is committed.
+
+        Returns:
+            An offset of the ledger at or before all these entries; None if there were none.
 
         Raises:
             Fenced: if another writer has taken the partition; nothing was appended.
@@ -108,20 +133,23 @@ class Journal:
         producer = self._producer
         if producer is None:
             raise Fenced(f"partition {self.partition} is not held")
+        rows = ((LEDGER, entries), (DEADLETTERS, dead_letters), (CHECKPOINTS, checkpoint))
         try:
-            await asyncio.wait_for(self._transact(producer, entries, dead_letters), self.transaction_timeout_ms / 1000)
+            return await asyncio.wait_for(self._transact(producer, rows), self.transaction_timeout_ms / 1000)
         except (ProducerFenced, InvalidProducerEpoch, OutOfOrderSequenceNumber) as error:
             raise Fenced(f"partition {self.partition}: another matcher has taken it") from error
         except (KafkaError, OSError, TimeoutError) as error:
             raise _unreachable(self.bootstrap, error) from error
 
-    async def _transact(self, producer: AIOKafkaProducer, entries: Iterable[Row], dead_letters: Iterable[Row]) -> None:
+    async def _transact(self, producer: AIOKafkaProducer, rows: Iterable[tuple[str, Iterable[Row]]]) -> int | None:
         await producer.begin_transaction()
-        sent = await self._send(producer, LEDGER, entries) + await self._send(producer, DEADLETTERS, dead_letters)
-        await asyncio.gather(*sent)  # aiokafka commits even if a send failed that nobody awaited
+        sent = {topic: await self._send(producer, topic, part) for topic, part in rows}
+        # aiokafka commits even if a send failed that nobody awaited
+        placed = await asyncio.gather(*(future for futures in sent.values() for future in futures))
         await producer.commit_transaction()
         if self._end_unanswered.is_set():  # committed, but by a repetition: this epoch is not to be used again
             raise RequestTimedOutError("the end of a transaction went unanswered")
+        return placed[0].offset if sent[LEDGER] else None
 
     async def close(self) -> None:
         """Let go of the partition; an open transaction is aborted by whoever takes it next, or by its timeout."""

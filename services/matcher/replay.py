@@ -19,7 +19,11 @@ from services.matcher.engine import Engine
 
 
 class Replay:
-    """An engine brought up from a ledger, entry by entry.
+    """An engine brought up from a ledger, entry by entry; from the first, or on from where a checkpoint stands.
+
+    Args:
+        partition: which, for messages.
+        engine, seq, last, watermark: where to go on from: the engine, and number, hash and offset of the last entry it knows.
 
     Attributes:
         engine: the engine as of the last whole answer.
@@ -29,12 +33,12 @@ class Replay:
         tail: the facts of an answer whose last entry has not come yet.
     """
 
-    def __init__(self, partition: int) -> None:
+    def __init__(
+        self, partition: int, engine: Engine | None = None, seq: int = 0, last: bytes = GENESIS, watermark: int = -1
+    ) -> None:
         self.partition = partition
-        self.engine = Engine()
-        self.seq = 0
-        self.hash = GENESIS
-        self.watermark = -1
+        self.engine = engine or Engine()
+        self.seq, self.hash, self.watermark = seq, last, watermark
         self.tail: list[dict[str, Any]] = []
         self._unfinished: int | None = None
 
@@ -59,6 +63,15 @@ class Replay:
             self.watermark, self._unfinished = offset, None
         self.seq, self.hash = entry["seq"], digest
         return entry
+
+    def is_last(self, value: bytes | None) -> bool:
+        """Whether a value is, by number, hash and command, the last entry taken in."""
+        try:
+            entry = msgspec.json.decode(value or b"")
+            there = (entry["seq"], entry["hash"], entry["cause"]["offset"])
+        except (msgspec.DecodeError, KeyError, TypeError):
+            return False
+        return there == (self.seq, self.hash.hex(), self.watermark)
 
     def finish(self) -> None:
         """Hold that the ledger does not end within an answer.

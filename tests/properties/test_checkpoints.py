@@ -10,8 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.commands import TICK, Command
+from services.matcher import schedule
 from services.matcher.checkpoint import HEAD, Head, Keeper, Unusable, case_row, pledge_row
 from services.matcher.engine import Engine
+from services.matcher.entities import Case
+from services.matcher.state import Fund
 from tests.oracle.season import Gesture, commands_of, log
 from tests.properties.strategies import logs
 
@@ -41,7 +44,10 @@ def remembered(engine: Engine) -> object:
                         fund.pledges_made, fund.cases_opened, fund.awards_made, fund.rates,
                         fund.payments, fund.failures, fund.refunds, fund.deliveries,
                         {currency: list(pledges) for currency, pledges in fund.unrated.items()},
-                        sorted((case_row(case), [award.order for award in case.awards]) for case in fund.cases.values()),
+                        sorted(
+                            (row_of(case, fund, engine.clock), [award.order for award in case.awards])
+                            for case in fund.cases.values()
+                        ),
                         sorted(pledge_row(pledge) for pledge in fund.pledges.values()),
                     )
                     for name, fund in sorted(engine.funds.items())
@@ -49,6 +55,15 @@ def remembered(engine: Engine) -> object:
             ]
         )
     )  # fmt: skip
+
+
+def row_of(case: Case, fund: Fund, clock: int) -> list:
+    """A case's row. An escalation that fell due and changed nothing leaves no fact, so a replay still has it ahead, to no effect."""
+    row, now = case_row(case), max(fund.now, clock)
+    at = row.index(case.next_escalation, 18) if case.next_escalation is not None else None
+    if at is not None and case.next_escalation <= now:
+        row[at] = schedule._next_escalation(fund.policy, case, now)
+    return row
 
 
 def head_at(seq: int) -> Head:
