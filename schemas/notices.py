@@ -20,7 +20,20 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from schemas.values import Amount, Class, Currency, Id, Model, Need, PledgeRef, Pseudonym, Sum, Thanks, Time
+from schemas.values import (
+    Amount,
+    Class,
+    Currency,
+    Id,
+    Model,
+    Need,
+    PledgeRef,
+    Pseudonym,
+    Sum,
+    SumAboveZero,
+    Thanks,
+    Time,
+)
 
 NOTICE_TYPE = "pumasi.notice.told"
 
@@ -28,7 +41,7 @@ Role = Literal["donor", "go-between", "beneficiary"]
 DonorKind = Literal["matched", "payment-due", "settled", "delivered", "thanks", "released", "refunded"]
 CaseKind = Literal["opened", "progress", "delivered"]
 Kind = Literal["matched", "payment-due", "settled", "delivered", "thanks", "released", "refunded", "opened", "progress"]
-Reason = Literal["least-served", "least-served-of-need", "chosen"]
+Reason = Literal["least-served", "least-served-of-need", "oldest", "oldest-of-need", "floor", "floor-of-need", "chosen"]
 Channel = Literal["terminal", "webhook", "none"]
 NoticeOutcome = Literal["delivered", "failed", "gave-up", "suppressed"]
 Percent = Literal[25, 50, 75, 100]
@@ -42,12 +55,12 @@ class Match(Model):
     why: Annotated[
         Reason,
         Field(
-            description="`least-served`: of its class; `least-served-of-need`: of its class and the need the donor designated; "
-            "`chosen`: the very case the donor designated"
+            description="`least-served`: of its class; `oldest`: of all, under first-come/1; `floor`: begun with its floor, under "
+            "guaranteed-floor/1; with `-of-need`: among the need the donor designated; `chosen`: the very case the donor designated"
         ),
     ]
     cases: Annotated[int, Field(ge=1, description="How many needs")]
-    amount: Annotated[Amount, Field(description="Promised to them by this entry")]
+    amount: Annotated[SumAboveZero, Field(description="Promised to them by this entry")]
 
 
 class Tidings(Model):
@@ -87,9 +100,9 @@ class Tidings(Model):
     ] = None
     settled: Annotated[Sum | None, Field(description="Promised money that was paid")] = None
     delivered: Annotated[Sum | None, Field(description="Paid money that was handed over")] = None
-    released: Annotated[Amount | None, Field(description="Unpaid money the donor need not pay any more")] = None
-    refunded: Annotated[Amount | None, Field(description="Paid money given back")] = None
-    due: Annotated[Amount | None, Field(description="Matched and not yet paid, after this entry")] = None
+    released: Annotated[SumAboveZero | None, Field(description="Unpaid money the donor need not pay any more")] = None
+    refunded: Annotated[SumAboveZero | None, Field(description="Paid money given back")] = None
+    due: Annotated[SumAboveZero | None, Field(description="Matched and not yet paid, after this entry")] = None
     face_due: Annotated[Amount | None, Field(description="`due` in minor units of the pledge's own currency")] = None
     face_promised: Annotated[
         Amount | None, Field(description="In `payment-due`: the whole pledge in minor units of its own currency")

@@ -138,14 +138,14 @@ def _to_donor(pledge: Pledge, kind: Kind, **fields: Any) -> _Word:
 
 
 def _matched(fund: Standing, happened: Happened) -> Iterator[_Word]:
-    of_pledge: defaultdict[Pledge, list[tuple[Award, str]]] = defaultdict(list)
-    for award, rank in happened.matched.values():
+    of_pledge: defaultdict[Pledge, list[tuple[Award, str, str]]] = defaultdict(list)
+    for award, rank, basis in happened.matched.values():
         if award.amount:  # not voided again within the entry
-            of_pledge[award.pledge].append((award, rank))
+            of_pledge[award.pledge].append((award, rank, basis))
     for pledge, awards in of_pledge.items():
-        promised = sum(award.amount for award, _ in awards)
+        promised = sum(award.amount for award, _, _ in awards)
         fields = {"promised": promised, "matches": _matches(awards), "again": pledge in happened.voided}
-        needs = {award.case.need for award, _ in awards}
+        needs = {award.case.need for award, _, _ in awards}
         if len(needs) == 1:
             fields["need"] = needs.pop()
         due = _due(fund, pledge)
@@ -156,10 +156,10 @@ def _matched(fund: Standing, happened: Happened) -> Iterator[_Word]:
             yield _to_donor(pledge, "payment-due", promised=pledge.amount, **face, **due)
 
 
-def _matches(awards: list[tuple[Award, str]]) -> tuple[Match, ...]:
+def _matches(awards: list[tuple[Award, str, str]]) -> tuple[Match, ...]:
     sums: dict[tuple[str, str, str], list[int]] = {}
-    for award, rank in awards:
-        total = sums.setdefault((award.case.need, rank, _why(award)), [0, 0])
+    for award, rank, basis in awards:
+        total = sums.setdefault((award.case.need, rank, _why(award, basis)), [0, 0])
         total[0] += 1
         total[1] += award.amount
     return tuple(
@@ -168,11 +168,11 @@ def _matches(awards: list[tuple[Award, str]]) -> tuple[Match, ...]:
     )
 
 
-def _why(award: Award) -> str:
+def _why(award: Award, basis: str) -> str:
     wish = award.pledge.designation
     if wish.get("case") == award.case.id:
         return "chosen"
-    return "least-served-of-need" if wish.get("need") == award.case.need else "least-served"
+    return f"{basis}-of-need" if wish.get("need") == award.case.need else basis
 
 
 def _due(fund: Standing, pledge: Pledge) -> dict[str, Any]:

@@ -102,7 +102,7 @@ class Happened:
 
     def __init__(self) -> None:
         self.opened: list[Case] = []
-        self.matched: dict[str, tuple[Award, str]] = {}
+        self.matched: dict[str, tuple[Award, str, str]] = {}  # with its class, and what the rule went by
         self.voided: set[Pledge] = set()
         self.settled: defaultdict[Pledge, int] = defaultdict(int)
         self.paid_out: defaultdict[Pledge, int] = defaultdict(int)
@@ -119,7 +119,7 @@ class Standing:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.currency = ""
+        self.currency = self.rule = ""
         self.cases: dict[str, Case] = {}
         self.pledges: dict[str, Pledge] = {}
         self.awards: dict[str, Award] = {}
@@ -136,7 +136,7 @@ class Standing:
 
 
 def _fund_configured(fund: Standing, fact: FactDict, _: Happened) -> None:
-    fund.currency = fact["currency"]
+    fund.currency, fund.rule = fact["currency"], fact["rule"]
 
 
 def _case_submitted(fund: Standing, fact: FactDict, _: Happened) -> None:
@@ -207,8 +207,15 @@ def _awarded(fund: Standing, fact: FactDict, happened: Happened) -> None:
     fund.awards[fact["award"]] = case.awards[fact["award"]] = award
     pledge.unpaid += amount
     case.awarded += amount
-    happened.matched[fact["award"]] = award, fact["why"]["class"]
+    happened.matched[fact["award"]] = award, fact["why"]["class"], _basis(fund.rule, fact["why"])
     happened.moved[case] = None
+
+
+def _basis(rule: str, why: FactDict) -> str:
+    """What the fund's rule went by, as notices name it."""
+    if rule == "first-come/1":
+        return "oldest"
+    return "floor" if why.get("stage") == "floor" else "least-served"
 
 
 def _award_settled(fund: Standing, fact: FactDict, happened: Happened) -> None:

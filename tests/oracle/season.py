@@ -84,7 +84,7 @@ class _Season:
         self.funds = ["f-1", "f-2", "f-3"][: r.choice([1, 1, 1, 2, 3])]
         self.currencies = {fund: r.choice(["CNY"] * 7 + ["JPY", "BHD"]) for fund in self.funds}
         self.rules = r.choice([[rule] for rule in RULES] + [RULES])  # one for the season, or changing
-        self.share = r.choice([1, 2, 3, 7, 10, 100, 10_000, 10**8])
+        self.share = r.choice([1, 2, 3, 7, 10, 100, 10_000, 10**12])
         self.scale = self.share * r.choice([1, 2, 5, 20])
         self.length = r.choice([8, 15, 30, 60, 100])
         self.people = [f"b-{n}" for n in range(1, r.choice([2, 3, 5, 9]))]

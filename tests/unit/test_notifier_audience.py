@@ -253,6 +253,26 @@ def test_the_reason_follows_the_donors_wish(ledger: Ledger, wish: dict[str, str]
     assert told[0].matches[0].why == why
 
 
+@pytest.mark.parametrize(
+    ("rule", "stage", "why"),
+    [
+        ("first-come/1", {}, "oldest"),
+        ("guaranteed-floor/1", {"stage": "floor"}, "floor"),
+        ("guaranteed-floor/1", {"stage": "class"}, "least-served"),
+        ("urgency-waterfill/1", {}, "least-served"),
+    ],
+)
+@pytest.mark.parametrize(("wish", "tail"), [({}, ""), ({"need": "medication"}, "-of-need"), ({"need": "surgery"}, "")])
+def test_the_reason_is_that_of_the_rule_in_force(
+    ledger: Ledger, rule: str, stage: dict[str, str], why: str, wish: dict[str, str], tail: str
+) -> None:
+    ledger.say({**FUND, "rule": rule})
+    award = awarded("p-1/1", "c-1", 10)
+    award["why"] |= stage
+    told = ledger.say(pledge("p-1", 10, **({"designation": wish} if wish else {})), award)
+    assert told[0].matches[0].why == why + tail
+
+
 def test_an_instalment_has_its_parents_wish(ledger: Ledger) -> None:
     ledger.say(pledge("p-1", 10, designation={"case": "c-1"}))
     instalment = {**pledge("p-1#2", 10), "fact": "pledge_instalment", "of": "p-1", "fund": "jilin"}
