@@ -1,11 +1,12 @@
 """Runs SPIN on the protocol's model, and tells what it said.
 
-For each case: `spin -a` makes a C program of model and flags, the C compiler builds it, and it looks at every state there is. All
-that is generated goes to a temporary directory. Needs `spin` and a C compiler (`apt-get install spin gcc`).
+For each case: `spin -a` makes a C program of the model and its flags, a C
+compiler builds it, and it looks at every state there is. All that is generated
+goes to a temporary directory. Needs both: apt-get install spin gcc
 
-    python -m tests.protocol.check                        all cases at the default size
-    python -m tests.protocol.check no_fence --story       one case, and how it goes wrong, step by step
-    python -m tests.protocol.check protocol --faults 3    the protocol under more faults: minutes and gigabytes
+  python -m tests.protocol.check                       all cases: minutes
+  python -m tests.protocol.check no_fence --story      how one goes wrong
+  python -m tests.protocol.check protocol --faults 3   more minutes, gigabytes
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ class Spin:
         """
         with tempfile.TemporaryDirectory(prefix="pumasi-spin-") as name:
             directory = Path(name)
-            breadth_first = self.shortest and case.expected not in (HOLDS, STANDS_STILL)
+            breadth_first = self.shortest and case.expected != HOLDS and not case.progress
             self._build(case, directory, breadth_first)
             flags = ["-a", "-f"] if case.progress else []
             told = self._run(
@@ -299,4 +300,5 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `… --list | head` is no error
     sys.exit(main())

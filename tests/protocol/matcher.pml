@@ -126,6 +126,18 @@ inline exchange(what) {
   od
 }
 
+/* journal._transact: an EndTxn that went unanswered may still come, and would end this producer's next transaction half-way; so the
+   producer is not used again. (Late, its AddPartitions would open a transaction without rows, and its Produce is told by its number.) */
+inline end_transaction() {
+  exchange(EndTxn);
+#ifndef SAME_EPOCH_AFTER_SILENCE
+  if
+  :: silent -> printf("%c: had to ask again, so it takes a new epoch\n", NAME); goto failed
+  :: else
+  fi
+#endif
+}
+
 /* desk.take, journal.fence: InitProducerId, until it is answered. A partition that is revoked meanwhile cancels it. */
 inline await_epoch() {
   if
@@ -218,6 +230,7 @@ end_resting:
 taken:
 #ifdef OFFSETS_FROM_GROUP
   next = group_offset;
+  printf("%c: the group says that %d commands are answered\n", NAME, next);
 #endif
   ready[me] = 1;
 
@@ -233,7 +246,7 @@ end_running:
       d_step { at = next; said = seq; knows = basis; printf("%c: answers commands %d to %d\n", NAME, next, to - 1) }
     }
   :: atomic { /* a poll from a position left since: answered is only what follows on the watermark */
-      owns[me] && faults > 0 -> faults--;
+      owns[me] && faults > 0 -> faults--; printf("%c: a poll brings what it did not ask for\n", NAME);
 #ifdef NO_WATERMARK_CHECK
       if
       :: next = 0
@@ -271,20 +284,12 @@ end_running:
     };
 #ifdef TRANSACTION_PER_ENTRY
     if
-    :: at < to -> exchange(EndTxn); exchange(AddPartitions)
+    :: at < to -> end_transaction(); exchange(AddPartitions)
     :: else
     fi
 #endif
   od;
-  exchange(EndTxn);
-#ifndef SAME_EPOCH_AFTER_SILENCE
-  /* journal._transact: an EndTxn that went unanswered may still come, and would end this producer's next transaction half-way; the
-     producer is not used again */
-  if
-  :: silent -> goto failed
-  :: else
-  fi;
-#endif
+  end_transaction();
   atomic {
     next = at; seq = said; basis = knows; to = 0; at = 0; said = 0; knows = 0; printf("%c: knows that they are answered\n", NAME)
   };

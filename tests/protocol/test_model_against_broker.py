@@ -130,7 +130,7 @@ async def test_the_journal_takes_a_new_epoch_after_an_end_without_a_reply(
     await journal.fence()
     with pytest.raises(KafkaUnreachable):
         await journal.append([(None, b"entry 1", [])], [])
-    assert [value async for value in journal.read_back()] == [b"entry 1"]
+    assert [values async for values in journal.read_back()] == [[b"entry 1"]]
     await journal.fence()
     assert await late(given_up[0]) == INVALID_PRODUCER_EPOCH
     await journal.append([(None, b"entry 2", [])], [])
