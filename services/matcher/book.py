@@ -12,7 +12,7 @@ steps `leap` takes the rest by bisection.
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_left, insort
 from collections.abc import Iterable
 from heapq import heapify, heappop, heappush, heapreplace
 from operator import attrgetter
@@ -260,7 +260,7 @@ class Book:
         self._put(claimant)
 
     def _drop(self, claimant: Claimant, case: Case) -> None:
-        claimant.waiting.remove(case)
+        del claimant.waiting[bisect_left(claimant.waiting, case.open_order, key=_BY_OPENING)]
         if not claimant.waiting:
             self._waiting[claimant.rank] -= 1
 
