@@ -156,8 +156,8 @@ class Desk:
         engine, keeper = self._replay.engine, self.recovered.keeper
         for portion in keeper.changes(engine):
             for key, value in portion:
-                yield key, value, ()
-        yield *keeper.head(engine, last), ()
+                yield key, value, []
+        yield *keeper.head(engine, last), []
 
 
 class Rhythm:
