@@ -199,7 +199,7 @@ def read_verdict(case: Case, told: str) -> Verdict:
         states=int(figure(r"([\d.e+]+) states, stored")),
         depth=int(figure(r"depth reached (\d+)")),
         memory_mb=figure(r"([\d.]+)\s+total actual memory usage"),
-        seconds=figure(r"elapsed time ([\d.]+) seconds"),
+        seconds=figure(r"elapsed time ([\d.e+]+) seconds"),
     )
 
 

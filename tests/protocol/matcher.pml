@@ -26,7 +26,8 @@
    rather than what Pumasi does.
 
    Abstractions, harmless for what is asserted: one partition (partitions share nothing). A dead letter is one more row of its
-   transaction, as the second entry of a split answer is. Reading is one step, as nothing below the last stable offset changes.
+   transaction, as the second entry of a split answer is. Reading is one step, as nothing below the last stable offset changes. A
+   checkpoint saves reading and decides nothing: it is believed only if the ledger agrees, and is read before it.
    Aborted rows leave the log: no reader of committed entries can tell. Epochs are renumbered so that only their order is kept, else
    no state space would be finite. There are no times: anything may take any time. */
 
@@ -127,7 +128,7 @@ inline exchange(what) {
 }
 
 /* journal._transact: an EndTxn that went unanswered may still come, and would end this producer's next transaction half-way; so the
-   producer is not used again. (Late, its AddPartitions would open a transaction without rows, and its Produce is told by its number.) */
+   producer is not used again. (Late, its AddPartitions opens a transaction without rows, and its Produce is told by its number.) */
 inline end_transaction() {
   exchange(EndTxn);
 #ifndef SAME_EPOCH_AFTER_SILENCE
