@@ -34,6 +34,7 @@ COMMANDS = (  # in the order of `pumasi --help`
     "deadletters",
     "simulate",
     "bench",
+    "soak",
 )
 
 _ABOUT = """Pumasi (품앗이): matches pledges of money to people's needs, over Apache Kafka.

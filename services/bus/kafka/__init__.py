@@ -10,7 +10,8 @@ metadata request that names the broker, never a length of time.
 """
 
 from services.bus.kafka.broker import EmbeddedKafka, Watcher
+from services.bus.kafka.config import Door
 from services.bus.kafka.directory import Running, claim, running_broker
 from services.bus.kafka.keeping import keep_up
 
-__all__ = ["EmbeddedKafka", "Watcher", "Running", "claim", "running_broker", "keep_up"]
+__all__ = ["EmbeddedKafka", "Watcher", "Door", "Running", "claim", "running_broker", "keep_up"]

@@ -9,10 +9,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, Self
 
-from services.bus.kafka.config import HOST, jvm_options, log4j2_properties, server_properties
+from services.bus.kafka.config import HOST, Door, jvm_options, log4j2_properties, server_properties
 from services.bus.kafka.directory import DirectoryLock, claim, write_atomically
 from services.bus.kafka.jars import ensure_jars
 from services.bus.kafka.java import find_java
@@ -49,7 +50,7 @@ class EmbeddedKafka:
     """One broker on one data directory.
 
     `port` is a TCP port on 127.0.0.1: None takes 9092, or a free one if that is taken; 0 takes a free one; any other must be
-    free, or start() raises PortTaken. `heap_mb` is the JVM's largest heap in MiB.
+    free, or start() raises PortTaken. `heap_mb` is the JVM's largest heap in MiB. `doors` are further listeners, for proxies.
 
         async with EmbeddedKafka(Path(".pumasi")) as kafka:
             kafka.bootstrap  # "127.0.0.1:9092"
@@ -58,11 +59,18 @@ class EmbeddedKafka:
     """
 
     def __init__(
-        self, data: Path, port: int | None = None, *, heap_mb: int = 384, watcher: Watcher | None = None
+        self,
+        data: Path,
+        port: int | None = None,
+        *,
+        heap_mb: int = 384,
+        watcher: Watcher | None = None,
+        doors: Sequence[Door] = (),
     ) -> None:
         self.data = data.absolute()
         self.home = self.data / "kafka"
         self.port_asked, self.heap_mb, self.watcher = port, heap_mb, watcher or _Nobody()
+        self.doors = tuple(doors)
         self.bootstrap = ""
         self.pid = 0
         self.cluster = ""
@@ -227,7 +235,7 @@ class EmbeddedKafka:
 
     def _spawn(self, port: int) -> None:
         properties = self.home / "server.properties"
-        properties.write_text(server_properties(self.home / "log", port, free_port()))
+        properties.write_text(server_properties(self.home / "log", port, free_port(), self.doors))
         command = self._java("kafka.Kafka", str(properties))
         kafka_log = self.home / "kafka.log"
         self._logs_from = {kafka_log: kafka_log.stat().st_size if kafka_log.exists() else 0}

@@ -4,7 +4,9 @@ The values that differ from Kafka's defaults are here, each with its reason; the
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from services.bus.kafka.ports import HOST
 from services.bus.topics import MAX_RECORD_BYTES
@@ -12,17 +14,35 @@ from services.bus.topics import MAX_RECORD_BYTES
 FETCH_HEADROOM_BYTES = 1 << 20
 
 
-def server_properties(log: Path, port: int, controller_port: int) -> str:
+class Door(NamedTuple):
+    """A further listener of the broker, on 127.0.0.1, whose clients are sent elsewhere: to a proxy that leads back to it.
+
+    Attributes:
+        name: capital letters and digits, Kafka's name for it.
+        port: where the broker listens.
+        advertised: the port that clients who came through this door are told to connect to.
+    """
+
+    name: str
+    port: int
+    advertised: int
+
+
+def server_properties(log: Path, port: int, controller_port: int, doors: Sequence[Door] = ()) -> str:
     """The text of `server.properties`. The ports may differ from start to start; the directory may not."""
+    listeners = [f"PLAINTEXT://{HOST}:{port}", f"CONTROLLER://{HOST}:{controller_port}"]
+    advertised = [f"PLAINTEXT://{HOST}:{port}", *(f"{door.name}://{HOST}:{door.advertised}" for door in doors)]
     values: dict[str, object] = {
         "process.roles": "broker,controller",
         "node.id": 1,
         # A static quorum: its addresses stand in no log, so a restart may use other ports.
         "controller.quorum.voters": f"1@{HOST}:{controller_port}",
         "controller.listener.names": "CONTROLLER",
-        "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}",
-        "advertised.listeners": f"PLAINTEXT://{HOST}:{port}",
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "listeners": ",".join([*listeners, *(f"{door.name}://{HOST}:{door.port}" for door in doors)]),
+        "advertised.listeners": ",".join(advertised),
+        "listener.security.protocol.map": ",".join(
+            f"{name}:PLAINTEXT" for name in ("PLAINTEXT", "CONTROLLER", *(door.name for door in doors))
+        ),
         "inter.broker.listener.name": "PLAINTEXT",
         "log.dirs": log,
         # Topics are made by `pumasi topics`, never by a typing error.
