@@ -99,6 +99,9 @@ async def _wait_for_topics(bootstrap: str, stopping: "asyncio.Future[None]", scr
     return False
 
 
+_WORTH_TELLING_SECONDS = 1.0
+
+
 class _Screen:
     """What a person, or with --json a program, is shown."""
 
@@ -153,11 +156,17 @@ def _rebuilt_from(seq: int, checkpoint: int | None) -> str:
     return f"the checkpoint at entry {checkpoint} and {counted} since" if checkpoint else counted
 
 
+def _within(seconds: dict[str, float] | None) -> str:
+    taken = sum(seconds.values()) if seconds else 0.0
+    return f" in {taken:.1f} s" if taken >= _WORTH_TELLING_SECONDS else ""
+
+
 _LINES = {
     "waiting": lambda why: f"Waiting for Kafka: {why}",
     "assigned": lambda partitions: f"The group gave this matcher {_plural(len(partitions), 'partition')}: {partitions}",
-    "taken": lambda partition, seq, watermark, checkpoint=None: (
-        f"Partition {partition}: fenced and rebuilt from {_rebuilt_from(seq, checkpoint)}, next command at offset {watermark + 1}"
+    "taken": lambda partition, seq, watermark, checkpoint=None, seconds=None: (
+        f"Partition {partition}: fenced and rebuilt from {_rebuilt_from(seq, checkpoint)}{_within(seconds)}, "
+        f"next command at offset {watermark + 1}"
     ),
     "ready": lambda partitions: f"Ready. Matching on {_plural(len(partitions), 'partition')}; Ctrl-C stops.",
     "forgotten": lambda partition, why: (

@@ -18,9 +18,9 @@ from services.bus.envelope import Record
 from services.bus.group import Rebalance
 from services.bus.topics import COMMANDS
 from services.errors import ConservationBreach, Fenced, KafkaUnreachable, LedgerTampered, PumasiError, TopicsMismatch
-from services.matcher.checkpoint import NONE_YET
 from services.matcher.desk import Desk, by_partition
 from services.matcher.journal import hush_told_errors
+from services.matcher.restoring import NONE_YET
 from services.settings import Settings
 
 GROUP = "pumasi-matcher"
@@ -163,6 +163,7 @@ class Matcher:
             seq=desk.seq,
             watermark=desk.next_offset - 1,
             checkpoint=head.seq if head else None,
+            seconds=desk.recovered.seconds,
         )
 
     def _desk(self, partition: int) -> Desk:

@@ -7,7 +7,8 @@ sums up the awards besides.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -57,19 +58,49 @@ def check_all(fund: Fund) -> None:
     Raises:
         ConservationBreach: naming the first that fails.
     """
-    check(fund.pledges.values(), fund.cases.values())
+    for _ in checking(fund, max(1, len(fund.pledges) + len(fund.cases))):
+        pass
+
+
+def checking(fund: Fund, step: int) -> Iterator[None]:
+    """`check_all` in steps of so many pledges or cases, for whoever has others to give a turn to.
+
+    Raises:
+        ConservationBreach: naming the first that fails.
+    """
     gone_of_pledges = gone_of_cases = 0
-    for p in fund.pledges.values():
-        sums = (sum(a.amount - a.settled for a in p.awards), sum(a.settled - a.delivered for a in p.awards))
-        gone = p.delivered - sum(a.delivered for a in p.awards)
-        if sums != (p.awarded, p.settled) or gone < 0:
-            raise ConservationBreach(f"pledge {p.id}: its awards do not sum up to its figures")
-        gone_of_pledges += gone
-    for c in fund.cases.values():
-        gone = c.delivered - sum(a.delivered for a in c.awards)
-        rest = (c.awarded - sum(a.amount for a in c.awards), c.settled - sum(a.settled for a in c.awards))
-        if gone < 0 or rest != (gone, gone):
-            raise ConservationBreach(f"case {c.id}: its awards do not sum up to its figures")
-        gone_of_cases += gone
+    pledges, cases = iter(fund.pledges.values()), iter(fund.cases.values())
+    while some := list(islice(pledges, step)):
+        check(some, ())
+        gone_of_pledges += sum(map(_delivered_and_gone, some))
+        yield
+    while some := list(islice(cases, step)):
+        check((), some)
+        gone_of_cases += sum(map(_handed_over_and_gone, some))
+        yield
     if gone_of_pledges != gone_of_cases:
         raise ConservationBreach(f"delivered of pledges {gone_of_pledges} is not delivered of cases {gone_of_cases}")
+
+
+def _delivered_and_gone(p: Pledge) -> int:
+    """What of a pledge is delivered by awards that are no longer kept."""
+    awarded, settled, gone = p.awarded, p.settled, p.delivered
+    for a in p.awards:
+        awarded -= a.amount - a.settled
+        settled -= a.settled - a.delivered
+        gone -= a.delivered
+    if awarded or settled or gone < 0:
+        raise ConservationBreach(f"pledge {p.id}: its awards do not sum up to its figures")
+    return gone
+
+
+def _handed_over_and_gone(c: Case) -> int:
+    """What of a case is delivered by awards that are no longer kept."""
+    awarded, settled, gone = c.awarded, c.settled, c.delivered
+    for a in c.awards:
+        awarded -= a.amount
+        settled -= a.settled
+        gone -= a.delivered
+    if gone < 0 or awarded != gone or settled != gone:
+        raise ConservationBreach(f"case {c.id}: its awards do not sum up to its figures")
+    return gone

@@ -13,12 +13,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import groupby
 
 from schemas.commands import Unreadable
 from services.bus.deadletters import dead_letter
 from services.bus.envelope import Record, entry_headers
-from services.errors import ConservationBreach
+from services.errors import ConservationBreach, KafkaUnreachable
 from services.matcher import conservation
 from services.matcher.answer import answer
 from services.matcher.checkpoint import Head
@@ -28,6 +29,10 @@ from services.matcher.replay import Replay
 
 BATCH_COMMANDS_MAX = 2000
 """Commands answered in one transaction at most: bounds what a failure makes do again."""
+RECORDS_AT_ONCE = 50_000
+"""Records of a whole checkpoint in one transaction, about: some tenths of a second, for which readers of the ledger wait."""
+_PART_OF_TIMEOUT = 0.25
+_DOUBLINGS_MAX = 6
 
 
 class Desk:
@@ -82,10 +87,13 @@ class Desk:
             LedgerTampered: the partition must stop.
         """
         async with self.lock:
-            self._replay = None
+            self._forget()
+            began = time.perf_counter()
             await self.journal.fence()
-            self.recovered = found = await recover(self.partition, self.journal)
-            self._rhythm.begin(found.head.seq if found.head else 0, found.head.ledger_offset if found.head else 0)
+            fenced = time.perf_counter() - began
+            found = await recover(self.partition, self.journal)
+            self.recovered = found._replace(seconds={"fence": round(fenced, 3), **found.seconds})
+            self._rhythm.begin(found.head.seq if found.head else 0)
             self._replay, self._next = found.replay, found.replay.watermark + 1
 
     async def answer(self, records: Sequence[Record]) -> bool:
@@ -108,21 +116,27 @@ class Desk:
                 for start in range(0, len(fresh), BATCH_COMMANDS_MAX):
                     await self._answer(fresh[start : start + BATCH_COMMANDS_MAX])
             except conservation.ConservationBreach as breach:
-                self._replay = None
+                self._forget()
                 raise ConservationBreach(
                     f"partition {self.partition}: {breach}",
                     hint="Nothing was written. The partition stops; see `pumasi audit`.",
                 ) from breach
             except BaseException:
-                self._replay = None
+                self._forget()
                 raise
             return True
 
     async def close(self) -> None:
         """Let go of the partition after the transaction at hand."""
         async with self.lock:
-            self._replay = None
+            self._forget()
             await self.journal.close()
+
+    def _forget(self) -> None:
+        """Let go of the memory; it is untied by hand, since the collector leaves recovered memory alone."""
+        replay, self._replay, self.recovered = self._replay, None, None
+        if replay is not None:
+            replay.engine.untie()
 
     async def _follows(self, offset: int) -> bool:
         """Whether there is no committed command between what was answered and `offset`.
@@ -144,24 +158,35 @@ class Desk:
                 written.append((key, value, entry_headers(self.partition, seq, time)))
             if isinstance(command, Unreadable):
                 dead.append(dead_letter(record, "unreadable", command.detail))
-        last = Head(seq, digest, records[-1].offset, self._rhythm.ledger_offset)
-        due = self._rhythm.due(seq)
-        offset = await self.journal.append(written, dead, self._checkpoint(last) if due else ())
-        self._rhythm.written(seq if due else None, offset)
-        replay.seq, replay.hash, replay.watermark = seq, digest, records[-1].offset
-        self._next = records[-1].offset + 1
+        watermark = records[-1].offset
+        checkpoint = partial(self._checkpoint, seq, digest, watermark) if self._rhythm.due(seq) else None
+        try:
+            await self.journal.append(written, dead, checkpoint)
+        except KafkaUnreachable:
+            if checkpoint:
+                self._rhythm.failed(seq)
+            raise
+        if checkpoint and self.recovered.keeper.whole:
+            self._rhythm.written(seq)
+        replay.seq, replay.hash, replay.watermark = seq, digest, watermark
+        self._next = watermark + 1
 
-    def _checkpoint(self, last: Head) -> Iterator[Row]:
-        """What has changed since the last checkpoint, and the head that makes it one."""
+    def _checkpoint(self, seq: int, digest: bytes, watermark: int, ledger_offset: int) -> Iterator[list[Row]]:
+        """What has changed since the last checkpoint, and the head that makes it one; of a whole one, as much as goes at once."""
         engine, keeper = self._replay.engine, self.recovered.keeper
+        told, late = 0, time.monotonic() + self.journal.transaction_timeout_ms / 1000 * _PART_OF_TIMEOUT
         for portion in keeper.changes(engine):
-            for key, value in portion:
-                yield key, value, []
-        yield *keeper.head(engine, last), []
+            yield [(key, value, []) for key, value in portion]
+            told += len(portion)
+            if not keeper.whole and (told >= RECORDS_AT_ONCE or time.monotonic() > late):
+                return
+        yield [(*keeper.head(engine, Head(seq, digest, watermark, ledger_offset)), [])]
 
 
 class Rhythm:
-    """When a checkpoint is due, and which offset of the ledger it may name.
+    """When a checkpoint is due.
+
+    One that can't be written must not keep entries from being so: it is tried again a whole interval later, then two, four, ….
 
     Args:
         entries: after so many entries.
@@ -170,23 +195,31 @@ class Rhythm:
 
     def __init__(self, entries: int, seconds: float) -> None:
         self.entries, self.seconds = entries, seconds
-        self.ledger_offset = 0
         self._seq, self._at = 0, time.monotonic()
+        self._failures = 0
+        self._waiting_until = (0, 0.0)
 
-    def begin(self, seq: int, ledger_offset: int) -> None:
-        """Start from what was recovered: the last entry with a checkpoint, and an offset of the ledger at or before it."""
-        self.ledger_offset, self._seq, self._at = ledger_offset, seq, time.monotonic()
+    def begin(self, seq: int) -> None:
+        """Count from entry `seq`, the last one with a checkpoint."""
+        self._seq, self._at = seq, time.monotonic()
+
+    def written(self, seq: int) -> None:
+        """Entry `seq` has a checkpoint now."""
+        self.begin(seq)
+        self._failures, self._waiting_until = 0, (0, 0.0)
+
+    def failed(self, seq: int) -> None:
+        """The checkpoint that entry `seq` should have brought could not be written."""
+        intervals = 1 << min(self._failures, _DOUBLINGS_MAX)
+        self._failures += 1
+        self._waiting_until = seq + intervals * self.entries, time.monotonic() + intervals * self.seconds
 
     def due(self, seq: int) -> bool:
         """Whether the answer that ends with entry `seq` should bring a checkpoint."""
-        return seq - self._seq >= self.entries or time.monotonic() - self._at >= self.seconds
-
-    def written(self, checkpoint: int | None, offset: int | None) -> None:
-        """Note what has just been committed: the checkpoint's entry, if there was one, and where its entries begin."""
-        if checkpoint is not None:
-            self._seq, self._at = checkpoint, time.monotonic()
-        if offset is not None:
-            self.ledger_offset = offset
+        now = time.monotonic()
+        if seq < self._waiting_until[0] and now < self._waiting_until[1]:
+            return False
+        return seq - self._seq >= self.entries or now - self._at >= self.seconds
 
 
 def by_partition(records: Sequence[Record]) -> dict[int, list[Record]]:

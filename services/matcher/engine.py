@@ -130,6 +130,14 @@ class Engine:
         for name in touched:
             self._close(self.funds[name])
 
+    def untie(self) -> None:
+        """Take apart what refers to one another in rings, so that all of it is let go of at once; the engine is of no use then."""
+        for fund in self.funds.values():
+            for pledge in fund.pledges.values():
+                pledge.awards = ()
+            for case in fund.cases.values():
+                case.awards = []
+
     def _time_of(self, name: str, time: int) -> int:
         """Advance a fund's time to the largest seen in its own commands and in the partition's ticks; it may be unknown yet."""
         fund = self.funds.get(name)

@@ -41,7 +41,10 @@ _READ_BACK_STALL_SECONDS = (
 )
 
 Row = tuple[bytes | None, bytes | None, Sequence[tuple[str, bytes | None]]]
-"""Key, value and headers of a record to append."""
+"""Key, value and headers (a list, or a producer refuses it) of a record to append."""
+
+Checkpoint = Callable[[int], Iterable[Iterable[Row]]]
+"""Given an offset of the ledger at or before the last entry, the records of a checkpoint, in portions."""
 
 
 class Journal:
@@ -87,20 +90,14 @@ class Journal:
         self._producer, self._end_unanswered = producer, asyncio.Event()
         _watch_ends(producer, self._end_unanswered.set)
 
-    async def checkpoint(self) -> dict[bytes, bytes]:
-        """The newest committed value of every key in the checkpoints' partition that has one; call after `fence`.
+    async def checkpoint(self) -> AsyncIterator[list[tuple[bytes, bytes | None]]]:
+        """Key and value of all committed records of the checkpoints' partition, in order, in portions; call after `fence`.
 
         Raises:
             KafkaUnreachable: if the end can't be reached in time. Fence and read back anew.
         """
-        newest: dict[bytes, bytes] = {}
         async for records in self._committed(CHECKPOINTS, 0):
-            for record in records:
-                if record.value is None:
-                    newest.pop(record.key, None)
-                else:
-                    newest[record.key] = record.value
-        return newest
+            yield [(record.key, record.value) for record in records]
 
     async def read_back(self, begin: int = 0) -> AsyncIterator[list[bytes | None]]:
         """The values of all committed entries from an offset on, in order, in portions, up to the end as of now; call after `fence`.
@@ -117,14 +114,18 @@ class Journal:
             begins, ends = {self.partition: begin}, {self.partition: end}
             async for records in reader.portions(topic, begins, ends, stall_seconds=_READ_BACK_STALL_SECONDS):
                 yield records
+                await asyncio.sleep(0)  # what is fetched already comes without a pause, and others wait for their turn
 
     async def append(
-        self, entries: Iterable[Row], dead_letters: Iterable[Row], checkpoint: Iterable[Row] = ()
-    ) -> int | None:
+        self, entries: Iterable[Row], dead_letters: Iterable[Row], checkpoint: Checkpoint | None = None
+    ) -> None:
         """Append entries, dead letters and a checkpoint in one transaction; returns once it is committed.
 
-        Returns:
-            An offset of the ledger at or before all these entries; None if there were none.
+        Args:
+            entries: to the ledger.
+            dead_letters: to dead letters.
+            checkpoint: called with an offset of the ledger at or before the last entry; gives portions of records. Others get a turn
+                between two portions, and no more is asked for than can be sent.
 
         Raises:
             Fenced: if another writer has taken the partition; nothing was appended.
@@ -133,23 +134,33 @@ class Journal:
         producer = self._producer
         if producer is None:
             raise Fenced(f"partition {self.partition} is not held")
-        rows = ((LEDGER, entries), (DEADLETTERS, dead_letters), (CHECKPOINTS, checkpoint))
         try:
-            return await asyncio.wait_for(self._transact(producer, rows), self.transaction_timeout_ms / 1000)
+            await asyncio.wait_for(
+                self._transact(producer, entries, dead_letters, checkpoint), self.transaction_timeout_ms / 1000
+            )
         except (ProducerFenced, InvalidProducerEpoch, OutOfOrderSequenceNumber) as error:
             raise Fenced(f"partition {self.partition}: another matcher has taken it") from error
         except (KafkaError, OSError, TimeoutError) as error:
             raise _unreachable(self.bootstrap, error) from error
 
-    async def _transact(self, producer: AIOKafkaProducer, rows: Iterable[tuple[str, Iterable[Row]]]) -> int | None:
+    async def _transact(
+        self,
+        producer: AIOKafkaProducer,
+        entries: Iterable[Row],
+        dead_letters: Iterable[Row],
+        checkpoint: Checkpoint | None,
+    ) -> None:
         await producer.begin_transaction()
-        sent = {topic: await self._send(producer, topic, part) for topic, part in rows}
+        sent = await self._send(producer, LEDGER, [entries])
+        sent += await self._send(producer, DEADLETTERS, [dead_letters])
         # aiokafka commits even if a send failed that nobody awaited
-        placed = await asyncio.gather(*(future for futures in sent.values() for future in futures))
+        placed = await asyncio.gather(*sent)
+        if checkpoint is not None:
+            last = max(place.offset for place in placed if place.topic == LEDGER)
+            await asyncio.gather(*await self._send(producer, CHECKPOINTS, checkpoint(last)))
         await producer.commit_transaction()
         if self._end_unanswered.is_set():  # committed, but by a repetition: this epoch is not to be used again
             raise RequestTimedOutError("the end of a transaction went unanswered")
-        return placed[0].offset if sent[LEDGER] else None
 
     async def close(self) -> None:
         """Let go of the partition; an open transaction is aborted by whoever takes it next, or by its timeout."""
@@ -157,15 +168,20 @@ class Journal:
         if producer is not None:
             await _stop(producer)
 
-    async def _send(self, producer: AIOKafkaProducer, topic: str, rows: Iterable[Row]) -> list[asyncio.Future]:
+    async def _send(
+        self, producer: AIOKafkaProducer, topic: str, portions: Iterable[Iterable[Row]]
+    ) -> list[asyncio.Future]:
         sent: list[asyncio.Future] = []
         batch = None
-        for key, value, headers in rows:
-            if batch is None or batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
-                if batch is not None:
-                    sent.append(await producer.send_batch(batch, topic, partition=self.partition))
-                batch = producer.create_batch()
-                batch.append(timestamp=None, key=key, value=value, headers=headers)
+        for number, portion in enumerate(portions):
+            if number:
+                await asyncio.sleep(0)
+            for key, value, headers in portion:
+                if batch is None or batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
+                    if batch is not None:
+                        sent.append(await producer.send_batch(batch, topic, partition=self.partition))
+                    batch = producer.create_batch()
+                    batch.append(timestamp=None, key=key, value=value, headers=headers)
         if batch is not None:
             sent.append(await producer.send_batch(batch, topic, partition=self.partition))
         return sent
