@@ -38,7 +38,7 @@ def matcher(kafka: options.Kafka = None, data: options.Data = None, as_json: opt
     from services.settings import load
 
     # A matcher's memory is almost all live (pledges, awards); looking for garbage in it at Python's usual pace takes a quarter of
-    # the time.
+    # the time. What a recovery has built is not looked through at all (`_settle`).
     gc.set_threshold(200_000, 20, 100)
     settings = load(kafka=kafka, data=data)
     logging.basicConfig(
@@ -63,7 +63,13 @@ async def _run(settings: "Settings", as_json: bool) -> bool:
     bootstrap = options.bootstrap_of(settings)
     if not await _wait_for_topics(bootstrap, stopping, screen):
         return False
-    service = Matcher(bootstrap, settings, screen.tell)
+
+    def told(event: str, **fields: Any) -> None:
+        if event == "taken":
+            _settle()
+        screen.tell(event, **fields)
+
+    service = Matcher(bootstrap, settings, told)
     screen.service = service
     await service.start()
     try:
@@ -72,6 +78,11 @@ async def _run(settings: "Settings", as_json: bool) -> bool:
         await service.stop()
     screen.tell("ended")
     return bool(service.stopped)
+
+
+def _settle() -> None:
+    """Spare the garbage collector all that is remembered by now: it lives until the partition goes, and is then untied by hand."""
+    gc.freeze()
 
 
 async def _wait_for_topics(bootstrap: str, stopping: "asyncio.Future[None]", screen: "_Screen") -> bool:

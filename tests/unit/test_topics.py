@@ -13,7 +13,7 @@ BY_NAME = {topic.name: topic for topic in wanted_topics()}
 
 
 def as_wanted(topic: Topic) -> Found:
-    return Found(topic.partitions, {**topic.config, "segment.bytes": "1073741824"})
+    return Found(topic.partitions, {"segment.bytes": "1073741824", **topic.config, **topic.tuning})
 
 
 def test_the_contracts_topics_are_all_there() -> None:
@@ -59,6 +59,16 @@ def test_more_room_than_asked_for_is_no_finding() -> None:
     assert plan((ledger,), {ledger.name: found})[0].state is State.OK
 
 
+def test_what_would_only_be_quicker_to_read_is_advice_and_no_finding() -> None:
+    checkpoints = BY_NAME[topics.CHECKPOINTS]
+    made_before = replace(as_wanted(checkpoints), config={**checkpoints.config, "segment.bytes": "1073741824"})
+    (report,) = plan((checkpoints,), {checkpoints.name: made_before})
+    assert (report.state, report.is_finding, report.details) == (State.OK, False, ())
+    assert "segment.bytes: 1073741824, quicker to read with 16777216" in report.advice
+    assert len(report.advice) == len(checkpoints.tuning)
+    assert plan((checkpoints,), {checkpoints.name: as_wanted(checkpoints)})[0].advice == ()
+
+
 async def test_no_broker_is_said_plainly() -> None:
     with pytest.raises(KafkaUnreachable, match=r"127\.0\.0\.1:1"):
         await topics.check("127.0.0.1:1")
@@ -68,7 +78,8 @@ async def test_apply_makes_what_is_missing_once_and_never_alters(kafka: Embedded
     await topics.remove(kafka.bootstrap)
     assert {report.state for report in await topics.check(kafka.bootstrap)} == {State.MISSING}
     assert {report.state for report in await topics.apply(kafka.bootstrap)} == {State.CREATED}
-    assert {report.state for report in await topics.apply(kafka.bootstrap)} == {State.OK}
+    again = await topics.apply(kafka.bootstrap)
+    assert {(report.state, report.advice) for report in again} == {(State.OK, ())}
     with pytest.raises(TopicsMismatch, match="partitions: 4, wanted 8"):
         await topics.ensure(kafka.bootstrap, partitions=8)
     assert {report.state for report in await topics.check(kafka.bootstrap)} == {State.OK}
