@@ -38,6 +38,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from services.matcher.book import Share
+from services.matcher.conservation import ConservationBreach
 from services.matcher.entities import Case
 from services.matcher.line import Line
 
@@ -80,10 +81,12 @@ class FirstCome:
         """
         shares: list[Share] = []
         while amount and (case := self._line.first()) is not None:
-            share = share_of(case, min(amount, case.residual))
-            shares.append(share)
-            case.awarded += share[2]
-            amount -= share[2]
+            step = min(amount, case.residual)
+            if step <= 0:  # a line that stands still would never end
+                raise ConservationBreach(f"case {case.id}: it stands in line and lacks no money")
+            shares.append(share_of(case, step))
+            case.awarded += step
+            amount -= step
             self._line.place(case, case.residual > 0)
         return shares
 

@@ -33,6 +33,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from services.matcher.book import Book
+from services.matcher.conservation import ConservationBreach
 from services.matcher.entities import Case
 from services.matcher.first_come import share_of
 from services.matcher.line import Line
@@ -110,6 +111,8 @@ class GuaranteedFloor:
         while amount and (case := self._below.first()) is not None:
             was = case.residual
             step = min(amount, self._lacks_of_floor(case))
+            if step <= 0:  # a line that stands still would never end
+                raise ConservationBreach(f"case {case.id}: it stands in line and lacks nothing of its floor")
             shares.append((*share_of(case, step), "floor"))
             case.awarded += step
             self.update(case, 0, step, was)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import doctest
 import json
 from importlib import import_module
+from random import Random
 from typing import Any, NamedTuple, get_args
 
 import pytest
@@ -16,6 +17,7 @@ from schemas.commands import Unreadable
 from schemas.values import Rule
 from services.bus.envelope import command_headers, read_command
 from services.matcher import rules
+from services.matcher.conservation import ConservationBreach
 from services.matcher.engine import Engine
 from services.matcher.line import Line
 from services.matcher.scene import give
@@ -283,18 +285,32 @@ def test_a_fund_goes_from_rule_to_rule_and_commitments_stay(story: Story) -> Non
 # ------------------------------------------------------------------------------------------------ how they are kept
 
 
-def test_many_cases_may_leave_the_line_and_it_stays_short() -> None:
-    line = Line()
-    first, *others = [_Case(number) for number in range(10_000)]
-    line.place(first, True)
-    for case in others:
-        line.place(case, True)
-        line.leave(case)
-    assert len(line) == 1
-    assert len(line._heap) < 100
-    line.place(others[-1], True)
-    line.leave(first)
-    assert line.first() is others[-1]
+@pytest.mark.parametrize("seed", range(20))
+def test_the_line_is_always_led_by_the_oldest_in_it_and_keeps_no_long_memory(seed: int) -> None:
+    """Cases come and go, many more than ever stand in line at once; old ones that had left come again."""
+    r, line = Random(seed), Line()
+    cases, standing = [_Case(number) for number in range(3_000)], set[int]()
+    for _ in range(6_000):
+        number = r.choice([r.randrange(3_000), *r.sample(sorted(standing), min(3, len(standing)))])
+        lacks = number not in standing and (len(standing) < 5 or r.random() < 0.3)
+        line.place(cases[number], lacks)
+        (standing.add if lacks else standing.discard)(number)
+        if r.random() < 0.05:
+            assert line.first() is (cases[min(standing)] if standing else None)
+        assert len(line) == len(standing)
+        assert not lacks or len(line._heap) <= 64 + 4 * len(standing)
+
+
+@pytest.mark.parametrize("rule", ["first-come/1", "guaranteed-floor/1"])
+def test_a_book_that_was_not_told_of_money_stops_rather_than_stand_still(rule: str) -> None:
+    fund = Engine()
+    story = Story(lambda: fund)
+    story.configure(rule=rule)
+    story.case("c-1", goal=10)
+    fund.funds["f"].book_of_pool()
+    fund.funds["f"].cases["c-1"].awarded = 10
+    with pytest.raises(ConservationBreach):
+        story.pledge("p-1", 5)
 
 
 class _Case:
