@@ -90,7 +90,7 @@ def _floor(award: Award) -> int:
 def _above_floor(voice: Voice, award: Award) -> list[str]:
     """A sentence on what of an award lies above the floor that it began with."""
     part = _floor(award) - award.why["before"]
-    if award.why.get("stage") != "floor" or award.given <= part or chosen(award) == "case":
+    if award.why.get("stage") != "floor" or award.given <= part:
         return []
     return [voice.say("above_floor", part=voice.money(part), rest=voice.money(award.given - part))]
 

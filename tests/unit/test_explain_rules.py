@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from schemas.times import text_of
 from schemas.values import CLASSES
+from services.console.missed import Missed
 from services.console.model import FIRST_COME, GUARANTEED_FLOOR, WATERFILL, Case, Fund, ReadModel
 from services.console.standing import ahead_of, standing_of
 from services.console.wording import LANGUAGES, phrase
@@ -123,6 +125,29 @@ def test_money_above_a_floor_has_a_reason_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
+    ("before", "amount", "reasons"),
+    [
+        # b-1 has 5 more for c-1 once c-2 has its floor as well: from 20 on, whose step is 30, as high as c-3's.
+        ({"c-3": 25}, 25, {"floor": 20, "earlier": 5}),
+        # c-2 has its floor, c-1 is filled (to 30), and only then c-2 gets 5 more, of the step at 40.
+        ({"c-1": 10, "c-3": 35}, 25, {"floor": 10, "lesser": 10, "earlier": 5}),
+    ],
+)
+def test_what_lies_above_a_floor_is_explained_by_where_its_person_stood(
+    before: dict[str, int], amount: int, reasons: dict[str, int]
+) -> None:
+    told = Told(rule=GUARANTEED_FLOOR, share=10)
+    told.case("c-1", 20, beneficiary="b-1")
+    told.case("c-2", 20, beneficiary="b-1")
+    told.case("c-3", 100, beneficiary="b-2")
+    for case, part in before.items():
+        told.pledge(f"q-{case}", part, designation={"case": case})
+    told.pledge("p-1", amount)
+    last = ask(told, "case", "c-3").data["last_missed"]["went"]
+    assert {reason: share["amount"] for reason, share in last.items()} == reasons
+
+
+@pytest.mark.parametrize(
     ("old", "new"),
     [(b'"key":0', b'"key":1'), (b',"stage":"floor"', b""), (b'"stage":"floor"', b'"stage":"class"')],
 )  # fmt: skip
@@ -154,6 +179,76 @@ def test_a_change_of_the_rule_is_told_and_each_award_is_explained_by_the_rule_it
         found = ask(told, "award", award, language)
         assert found.findings == []
         assert (then in sentences(found)) is under_another
+
+
+# ---- ledgers that no rule made ------------------------------------------------------------------------------------------
+
+
+def tampered(told: Told, *changes: tuple[bytes, bytes]) -> Told:
+    """The last entry, with these bytes put for those."""
+    seq, at, value = told.entries[-1]
+    for old, new in changes:
+        assert old in value
+        value = value.replace(old, new)
+    told.entries[-1] = (seq, at, value)
+    return told
+
+
+def test_a_floor_given_to_the_younger_is_a_finding() -> None:
+    told = fund_under(GUARANTEED_FLOOR)
+    told.pledge("p-1", 30)
+    tampered(told, (b'"case":"c-1"', b'"case":"c-3"'), (b'"key":0', b'"key":2'))
+    assert "no reason by the rule" in ask(told, "case", "c-1").findings[0]
+
+
+def test_money_by_class_while_a_case_lacks_its_floor_is_a_finding() -> None:
+    told = fund_under(GUARANTEED_FLOOR)
+    told.pledge("p-1", 30)
+    tampered(
+        told, (b'"case":"c-1"', b'"case":"c-3"'), (b'"stage":"floor"', b'"stage":"class"'), (b'"routine"', b'"stat"')
+    )
+    assert "no reason by the rule" in ask(told, "case", "c-1").findings[0]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [(b'"case":"c-1"', b'"case":"c-3"'), (b'"class":"stat"', b'"class":"routine"'), (b'"key":100', b'"key":40')],
+        [(b'"case":"c-1"', b'"case":"c-2"')],  # as high a key, opened later
+        [(b'"case":"c-1"', b'"case":"c-2"'), (b'"key":100', b'"key":200')],
+    ],
+)  # fmt: skip
+def test_money_that_passed_a_more_urgent_or_lower_or_older_case_by_is_a_finding(
+    changes: list[tuple[bytes, bytes]],
+) -> None:
+    told = Told(share=100)
+    told.case("c-1", 300, "stat")
+    told.case("c-2", 300, "stat")
+    told.case("c-3", 40, "routine")
+    told.pledge("p-1", 30)
+    assert "no reason by the rule" in ask(tampered(told, *changes), "case", "c-1").findings[0]
+
+
+@pytest.mark.parametrize(
+    ("rule", "old", "new"),
+    [
+        (FIRST_COME, b'"claim":300}', b'"claim":300,"stage":"floor"}'),
+        (WATERFILL, b'"claim":300}', b'"claim":300,"stage":"class"}'),
+        (GUARANTEED_FLOOR, b'"before":0,"after":30', b'"before":100,"after":130'),
+    ],
+)
+def test_a_stage_that_the_rule_does_not_have_or_that_was_over_is_a_finding(rule: str, old: bytes, new: bytes) -> None:
+    told = fund_under(rule)
+    told.pledge("p-1", 30)
+    assert any("the stage" in finding for finding in ask(tampered(told, (old, new)), "award", "p-1/1").findings)
+
+
+def test_a_donor_who_chose_the_case_hears_nothing_of_others_floors() -> None:
+    told = fund_under(GUARANTEED_FLOOR)
+    told.pledge("p-1", 150, designation={"case": "c-1"})
+    text = sentences(ask(told, "award", "p-1/1"))
+    assert "The donor chose this very case" in text
+    assert "filled the floor" not in text
 
 
 # ---- who comes first ----------------------------------------------------------------------------------------------------
@@ -217,3 +312,85 @@ def _served_before(fund: Fund, case: Case) -> tuple[int, int, int]:
         else:
             claimants.add((view.beneficiary, view.shown))
         views[view] += room
+
+
+# ---- why it went elsewhere ----------------------------------------------------------------------------------------------
+
+
+class Naive:
+    """Takes every run once more, step by step by the oracle's rules, and says why each part passed a case by."""
+
+    def __init__(self) -> None:
+        self.last: tuple[str, str, int] | None = None
+        self.sums: dict[tuple[str, str], Counter[str]] = {}
+
+    def watch(self, fund: Fund, fact: dict[str, Any], moment: Any) -> None:
+        run = (fund.name, fact.get("pledge", ""), moment.offset)
+        if fact["fact"] in ("award_settled", "case_funded") or (fact["fact"] == "awarded" and run == self.last):
+            return  # in the midst of one
+        self.last = run if fact["fact"] == "awarded" else None
+        if self.last is None:
+            return
+        pledge, views = fund.pledges[fact["pledge"]], _views(fund)
+        wish, money, parts = pledge.designation or {}, pledge.waiting, {}
+        for scope in (["wish"] if wish else []) + (["pool"] if not wish or pledge.fallback == "pool" else []):
+            among = {
+                v: n
+                for v, n in views.items()
+                if scope == "pool" or wish in ({"case": v.case.id}, {"need": v.case.need})
+            }
+            while money and (found := NEXT[fund.policy.rule](fund.policy, list(among), among)):
+                view, room, why = found
+                step = min(room, money)
+                part = parts.setdefault((view, scope, why.get("stage")), [0, why])
+                part[0] += step
+                views[view] += step
+                among[view] += step
+                money -= step
+        served = {view.case for view, _, _ in parts}
+        for mine in views:
+            if mine.case not in served and mine.case.lacks:
+                sums = self.sums.setdefault((fund.name, mine.case.id), Counter())
+                for (view, scope, stage), (amount, why) in parts.items():
+                    sums[_naive_reason(fund, views, mine, view, wish if scope == "wish" else {}, stage, why)] += amount
+
+
+def _naive_reason(fund: Fund, views: dict[Any, int], mine: Any, view: Any, wish: Any, stage: Any, why: Any) -> str:
+    if "case" in wish or ("need" in wish and mine.case.need != wish["need"]):
+        return "chosen"
+    among = {v: n for v, n in views.items() if not wish or v.case.need == wish["need"]}
+    while True:  # until it is the turn of the case's claimant: there it stands
+        turn, room, its_why = NEXT[fund.policy.rule](fund.policy, list(among), among)
+        by_case = fund.policy.rule == FIRST_COME or its_why.get("stage") == "floor"
+        if turn is mine or (not by_case and (turn.beneficiary, turn.shown) == (mine.beneficiary, mine.shown)):
+            break
+        among[turn] += room
+    if fund.policy.rule == FIRST_COME:
+        return "older"
+    if stage == "floor":
+        return "floor_earlier" if its_why.get("stage") == "floor" else "floor"
+    if view.shown > mine.shown:
+        return "urgent"
+    if view.beneficiary == mine.beneficiary:
+        return "own"
+    return "lesser" if why["key"] < its_why["key"] else "earlier"
+
+
+@pytest.mark.parametrize("seed", range(400, 480))
+def test_why_money_went_elsewhere_is_what_the_steps_say(seed: int) -> None:
+    engine, naive, watched = Engine(), Naive(), {}
+
+    def watch(fund: Fund, fact: dict[str, Any], moment: Any) -> None:
+        naive.watch(fund, fact, moment)
+        for case in fund.cases:
+            watched.setdefault((fund.name, case), Missed(case)).watch(fund, fact, moment)
+
+    model = ReadModel(watch)
+    for offset, command in enumerate(log(seed)):
+        decision = engine.execute(command)
+        head = {"seq": offset + 1, "fund": decision.fund, "at": text_of(decision.at), "cause": {"offset": offset}}
+        model.feed(0, {**head, "facts": decision.facts})
+    for place, missed in watched.items():
+        missed.finish()
+        sums = {reason: share.amount for reason, share in missed.shares.items()}
+        assert sums == naive.sums.get(place, {}), place
