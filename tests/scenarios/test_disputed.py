@@ -8,12 +8,17 @@ ledger's, by counting every award once more from the facts alone.
 from __future__ import annotations
 
 import dataclasses
+import io
+import re
 from collections import Counter
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import pytest
+from rich.console import Console
 
-from schemas.values import CLASSES
+from schemas.values import CLASSES, Rule
+from services.cli.explain import show
 from services.console.explain import answer
 from services.console.model import FIRST_COME, GUARANTEED_FLOOR, WATERFILL, ReadModel
 from services.console.story import Story as Question
@@ -22,6 +27,7 @@ from services.lab.rehearsal import rehearse
 from services.lab.scenario import Story, load_stories
 
 CONFIGURED = "pumasi.fund.configured"
+README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
 
 
 def story_under(name: str, rule: str) -> Story:
@@ -116,6 +122,30 @@ def test_why_dose_06_has_no_more_in_three_languages(language: str, sentences: li
     }  # fmt: skip
     lines = text(told).splitlines()
     assert [line for line in lines if line in sentences] == sentences
+
+
+def test_the_readme_shows_what_is_told() -> None:
+    page = io.StringIO()
+    show(
+        asked(story_under("no-papers", WATERFILL), "case", "dose-06"), Console(file=page, width=200, color_system=None)
+    )
+    told = page.getvalue().splitlines()
+    excerpt = (
+        README.partition("<!-- captured: ./run explain case dose-06")[2].partition("```text\n")[2].partition("```")[0]
+    )
+    places = [told.index(line) for line in excerpt.splitlines() if line != "…"]
+    assert places == sorted(places)
+    assert len(places) > 8
+    for language, sentence in re.findall(r"in (Korean|Chinese): `([^`]+)`", README):
+        lines = text(
+            asked(story_under("no-papers", WATERFILL), "case", "dose-06", {"Korean": "ko"}.get(language, "zh"))
+        )
+        assert f"· {sentence}" in lines.splitlines()
+
+
+def test_the_readmes_table_of_rules_names_them_all() -> None:
+    head = README.partition("### Other rules")[2].partition("| |")[2].partition("\n")[0]
+    assert [cell.strip(" `") for cell in head.strip(" |").split("|")] == list(get_args(Rule))
 
 
 def test_what_went_elsewhere_is_what_the_ledger_says() -> None:
