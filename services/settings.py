@@ -116,6 +116,12 @@ class Settings(BaseSettings):
     checkpoint_seconds: float = Field(
         300.0, gt=0, description="Seconds after which it writes one at the latest, if there were entries."
     )
+    instance: Annotated[str | None, BeforeValidator(_none_if_blank)] = Field(
+        None,
+        pattern=r"^[A-Za-z0-9._-]{1,64}$",
+        description="Name of this matcher. One that is killed and started again under its name has its partitions back at once, not "
+        "after `session_timeout_ms`; each one that runs needs its own. Unset: none.",
+    )
     session_timeout_ms: int = Field(
         6_000,
         ge=6_000,

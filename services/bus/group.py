@@ -28,3 +28,12 @@ class Rebalance(ConsumerRebalanceListener):
 
     def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
         self._assigned(assigned)
+
+
+def leave_for_good(consumer: Any) -> None:
+    """Let a consumer that is about to stop leave its group, also one that has a name (`group_instance_id`).
+
+    aiokafka keeps a named member's place until its session ends, for it might be back in a moment. Ours has a name for the moment after
+    a crash; one that stops in good order is not waited for.
+    """
+    consumer._coordinator._group_instance_id = None

@@ -9,6 +9,7 @@ so none can join the next that answers at that address.
 """
 
 import asyncio
+import secrets
 import time
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
@@ -146,9 +147,13 @@ def _services(settings: Settings, kafka: str, matchers: int, environment: Mappin
         **environment,
     }
     names = ["matcher"] if matchers == 1 else [f"matcher-{number}" for number in range(1, matchers + 1)]
+    life = secrets.token_hex(4)  # a matcher that dies is back under its name at once; another `up` may never share it
     return [
         Service("notifier", lambda _: ("notifier", "--json"), given),
-        *(Service(name, lambda _: ("matcher", "--json"), given) for name in names),
+        *(
+            Service(name, lambda _: ("matcher", "--json"), {"PUMASI_INSTANCE": f"{name}-{life}", **given})
+            for name in names
+        ),
         Service("intake", lambda ready: _intake(settings, ready), given),
     ]
 

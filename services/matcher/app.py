@@ -15,7 +15,7 @@ from typing import Any
 
 from services.bus.batches import batches, heartbeat_ms
 from services.bus.envelope import Record
-from services.bus.group import Rebalance
+from services.bus.group import Rebalance, leave_for_good
 from services.bus.topics import COMMANDS
 from services.errors import ConservationBreach, Fenced, KafkaUnreachable, LedgerTampered, PumasiError, TopicsMismatch
 from services.matcher.desk import Desk, by_partition
@@ -58,6 +58,7 @@ class Matcher:
             poll_ms=_POLL_MS,
             records_max=_RECORDS_PER_POLL_MAX,
             listener=Rebalance(self._revoked, self._assigned),
+            group_instance_id=settings.instance,
         )
 
     async def start(self) -> None:
@@ -79,6 +80,8 @@ class Matcher:
         for taker in self._takers.values():
             taker.cancel()
         await asyncio.gather(*self._takers.values(), return_exceptions=True)
+        if self.subscriber.consumer is not None:
+            leave_for_good(self.subscriber.consumer)
         await self.broker.stop()
         for desk in self.desks.values():
             await desk.close()
