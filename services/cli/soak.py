@@ -35,7 +35,7 @@ does it again is printed.
 
 **Faults** overlap. A seed fixes load and plan to the last detail; what a real machine makes of it differs by moments, so a
 failing seed may have to be tried some times. As root the broker's data lie on a small filesystem in memory, which is filled in
-a phase of its own at the end; clocks step where libfaketime is installed. What can't be done on a machine is said.
+a phase of its own at the end; clocks step where there is a C compiler. What can't be done on a machine is said.
 """
 
 

@@ -153,5 +153,5 @@ def skipped_kinds(can_fill: bool, has_clocks: bool, without: Collection[str]) ->
     if not can_fill and "disk-full" not in without:
         found["disk-full"] = "needs root, to mount a small filesystem for the broker's data"
     if not has_clocks and "clock" not in without:
-        found["clock"] = "needs libfaketime (Debian: apt-get install libfaketime)"
+        found["clock"] = "needs Linux and a C compiler (Debian: apt-get install gcc)"
     return found

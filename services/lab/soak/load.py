@@ -112,8 +112,8 @@ class Load:
 
     @property
     def tick_seconds(self) -> int:
-        """Seconds of story time between two ticks: some three seconds of the clock."""
-        return int(3 * self._speed)
+        """Seconds of story time between two ticks: some three seconds of the clock, but at most the day that the setting allows."""
+        return min(86_400, int(3 * self._speed))
 
     def opening(self) -> list[Event]:
         """What must be there before anything else: the funds, their first rates, a few cases."""

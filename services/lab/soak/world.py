@@ -194,7 +194,8 @@ async def world(
             watcher.stage("topics")
             await topics.ensure(made.kafka, partitions)
             watcher.stage("services")
-            await made.supervisor.start(_services(made, tick_seconds))
+            preloaded = await asyncio.to_thread(library, data.parent)
+            await made.supervisor.start(_services(made, tick_seconds, preloaded))
             yield made
         finally:
             for name in crew.names:  # whoever is stopped can't be told to end
@@ -211,8 +212,7 @@ async def _link(made: World, name: str) -> Door:
     return Door(name.replace("-", "").upper(), upstream, link.port)
 
 
-def _services(made: World, tick_seconds: int) -> list[Service]:
-    preloaded = library()
+def _services(made: World, tick_seconds: int, preloaded: Path | None) -> list[Service]:
     given = {name: "" for name in os.environ if name.startswith("PUMASI_")} | {
         "PUMASI_DATA": str(made.data.absolute()),
         "PUMASI_TRUST_TIME": "1",
