@@ -192,7 +192,8 @@ def read_verdict(case: Case, told: str) -> Verdict:
     elif "errors: 0" in told and "Search not completed" not in told and "max search depth too small" not in told:
         said = HOLDS
     else:
-        said = "not finished: " + next(iter(told.strip().splitlines()), "it said nothing")
+        why = re.search(r"^(?:pan: |error: )(reached .*|max search depth .*|out of memory.*)$", told, re.MULTILINE)
+        said = f"not finished: {why[1] if why else 'it was ended'}"
     return Verdict(
         case,
         said,
