@@ -17,6 +17,18 @@ remainders have neither property, since each new total reshuffles the remainders
 >>> largest_remainder(10, [60, 60, 20]), largest_remainder(11, [60, 60, 20])  # one more to give, and the third loses
 ([4, 4, 2], [5, 5, 1])
 
+What it promises besides: *no class waits behind a lower one*; *splitting a need gains nothing*, since a beneficiary's sums and not
+the cases are compared; and *no claim starves while its class is served*: before a claimant's next step is full no other of its class
+gets past the same height, however much more it asks, and ageing brings every case as far as `asap`.
+
+>>> from services.matcher.scene import give
+>>> give("urgency-waterfill/1", 40, "ana urgent 40", "bo urgent 40", share=10)
+[20, 20]
+>>> give("urgency-waterfill/1", 40, *["ana urgent 10"] * 4, "bo urgent 40", share=10)  # ana, torn in four
+[10, 10, 0, 0, 20]
+>>> give("urgency-waterfill/1", 15, "ana routine 99", "bo asap 99", "cho asap 5", share=10)
+[0, 10, 5]
+
 This module is the arithmetic of one claimant; `book` knows who is next, and `walk` walks.
 """
 
