@@ -43,6 +43,10 @@ COMPACTED_SOON: Final = {
 """So that reading all of a compacted topic costs about what lives in it. By default it may cost as much again, tombstones of a day, and
 up to 1 GiB besides, since the segment that is being written is never compacted. A minute's lag lets whoever has begun to read find
 the records that stood there when it began."""
+STAMPED_BY_BROKER: Final = {"message.timestamp.type": "LogAppendTime"}
+"""Else a broker refuses whatever is stamped more than an hour ahead of its own clock, so a service whose clock is fast would write no
+more; and one whose clock is slow would have its records forgotten early. Nothing here goes by these stamps but how long is kept."""
+_GOOD_FOR: Final = {"message.timestamp.type": "safe from a writer's wrong clock"}
 _AT_LEAST: Final = {"max.message.bytes", "min.insync.replicas"}  # more than asked for is no finding
 
 
@@ -66,13 +70,15 @@ def wanted_topics(partitions: int = 4, replication: int = 1) -> tuple[Topic, ...
     compacted = {"cleanup.policy": "compact", **durable}
     for_days = {days: {**kept, "retention.ms": str(days * _DAY_MS)} for days in (30, 90)}
     return (
-        Topic(SUBMISSIONS, partitions, for_days[30]),  # what came of one is in commands or in dead letters
-        Topic(COMMANDS, partitions, kept),
-        Topic(LEDGER, partitions, kept),
-        Topic(CHECKPOINTS, partitions, compacted, COMPACTED_SOON),
-        Topic(CONTACTS, partitions, compacted),
-        Topic(NOTICES, partitions, kept),  # tells a restarted notifier what it has told already
-        Topic(DEADLETTERS, partitions, for_days[90]),
+        Topic(
+            SUBMISSIONS, partitions, for_days[30], STAMPED_BY_BROKER
+        ),  # each is in commands or in dead letters besides
+        Topic(COMMANDS, partitions, kept, STAMPED_BY_BROKER),
+        Topic(LEDGER, partitions, kept, STAMPED_BY_BROKER),
+        Topic(CHECKPOINTS, partitions, compacted, {**COMPACTED_SOON, **STAMPED_BY_BROKER}),
+        Topic(CONTACTS, partitions, compacted, STAMPED_BY_BROKER),
+        Topic(NOTICES, partitions, kept, STAMPED_BY_BROKER),  # tells a restarted notifier what it has told already
+        Topic(DEADLETTERS, partitions, for_days[90], STAMPED_BY_BROKER),
     )
 
 
@@ -97,7 +103,7 @@ class Found:
 class Report:
     """One topic's standing; `details` says, one line each, what differs; `found` is what is there, None if nothing is.
 
-    `advice` says, one line each, what would make it quicker to read; that is no finding.
+    `advice` says, one line each, what would make it quicker to read, or safer to write; that is no finding.
     """
 
     topic: Topic
@@ -128,7 +134,7 @@ def _compare(topic: Topic, found: Found | None) -> Report:
             bound = "at least " if name in _AT_LEAST else ""
             details.append(f"{name}: {has or 'unknown'}, wanted {bound}{value}")
     advice = tuple(
-        f"{name}: {found.config.get(name) or 'unknown'}, quicker to read with {value}"
+        f"{name}: {found.config.get(name) or 'unknown'}, {_GOOD_FOR.get(name, 'quicker to read')} with {value}"
         for name, value in topic.tuning.items()
         if found.config.get(name) != value
     )

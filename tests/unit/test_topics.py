@@ -1,8 +1,10 @@
 """Topics as data: what the contract fixes, and how a cluster's answer becomes findings. The real cluster answers in the last test."""
 
+import time
 from dataclasses import replace
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from services.bus import topics
 from services.bus.kafka import EmbeddedKafka
@@ -67,6 +69,28 @@ def test_what_would_only_be_quicker_to_read_is_advice_and_no_finding() -> None:
     assert "segment.bytes: 1073741824, quicker to read with 16777216" in report.advice
     assert len(report.advice) == len(checkpoints.tuning)
     assert plan((checkpoints,), {checkpoints.name: as_wanted(checkpoints)})[0].advice == ()
+
+
+def test_a_topic_that_writers_stamp_is_advice_and_no_finding() -> None:
+    ledger = BY_NAME[topics.LEDGER]
+    made_before = replace(as_wanted(ledger), config={**ledger.config, "message.timestamp.type": "CreateTime"})
+    (report,) = plan((ledger,), {ledger.name: made_before})
+    assert (report.state, report.is_finding) == (State.OK, False)
+    assert report.advice == ("message.timestamp.type: CreateTime, safe from a writer's wrong clock with LogAppendTime",)
+
+
+async def test_a_writer_with_a_wrong_clock_can_write_to_every_topic(topics_reset: EmbeddedKafka) -> None:
+    """By default a broker refuses what is stamped more than an hour ahead of its own clock."""
+    producer = AIOKafkaProducer(bootstrap_servers=topics_reset.bootstrap)
+    await producer.start()
+    try:
+        for name in BY_NAME:
+            for off_ms in (86_400_000, -86_400_000):
+                stamp = int(time.time() * 1000) + off_ms
+                told = await producer.send_and_wait(name, b"{}", b"k", partition=0, timestamp_ms=stamp)
+                assert abs(told.timestamp - time.time() * 1000) < 3_600_000, "stamped by the broker"
+    finally:
+        await producer.stop()
 
 
 async def test_no_broker_is_said_plainly() -> None:
