@@ -21,7 +21,9 @@ from services.bus.kafka.ports import Reservation, free_port, is_free, is_reserve
 from services.errors import BrokerFailed, DataDirForeign, PortTaken
 
 DEFAULT_PORT = 9092
-START_TIMEOUT_S = 120.0  # measured: 3 to 4 s on two idle cores; recovery of much data after a kill takes longer
+START_STALLED_S, START_MAX_S = 120.0, 3600.0
+"""A start is given up when nothing was logged for so long, or after an hour. Measured: 3 to 4 s in all on two idle cores; after a kill each log takes its
+time to be recovered, and a start that is given up for its length alone would begin again from nothing, for ever."""
 STOP_GRACE_S = 30.0
 PORT_TRIES = 3
 POLL_S = 0.05
@@ -75,6 +77,7 @@ class EmbeddedKafka:
         self.pid = 0
         self.cluster = ""
         self._classpath = ""
+        self._logs = (self.home / "kafka.log", self.home / "console.log")
         self._logs_from: dict[Path, int] = {}  # log → its length when the JVM began: what is before is of another life
         self._lock = DirectoryLock(self.data)
         self._reservation = Reservation()
@@ -263,16 +266,20 @@ class EmbeddedKafka:
         return [str(find_java()), *jvm_options(self.home, self.heap_mb), *arguments]
 
     async def _until_it_answers(self) -> None:
-        deadline = time.monotonic() + START_TIMEOUT_S
+        logged, began = 0, time.monotonic()
+        moved = began
         while (answered := await _cluster_at(self.bootstrap)) is None:
             if not self.running:
                 if "Address already in use" in self._logged():
                     raise port_taken(self.port)
                 ended = _how_it_ended(self._guard.returncode) if self._guard else ""
                 raise self._failed(f"the Kafka broker ended while it started, {ended}")
-            if time.monotonic() > deadline:
+            if (now := self._logged_bytes()) != logged:
+                logged, moved = now, time.monotonic()
+            if time.monotonic() - moved > START_STALLED_S or time.monotonic() - began > START_MAX_S:
                 raise self._failed(
-                    f"the Kafka broker did not answer at {self.bootstrap} within {START_TIMEOUT_S:.0f} s"
+                    f"the Kafka broker did not answer at {self.bootstrap} within {time.monotonic() - began:.0f} s, and has logged "
+                    f"nothing for {time.monotonic() - moved:.0f} s"
                 )
             await asyncio.sleep(POLL_S)
         if answered != self.cluster:  # somebody else's broker: no client of ours may be sent there
@@ -287,11 +294,14 @@ class EmbeddedKafka:
     def _logged(self) -> str:
         """What this JVM has logged, stack traces left out."""
         told: list[str] = []
-        for path in (self.home / "kafka.log", self.home / "console.log"):
+        for path in self._logs:
             with contextlib.suppress(OSError), path.open(errors="replace") as log:
                 log.seek(max(self._logs_from.get(path, 0), path.stat().st_size - 50_000))
                 told += [line for line in log.read().splitlines() if not line.startswith("\tat ")]
         return "\n".join(told)
+
+    def _logged_bytes(self) -> int:
+        return sum(path.stat().st_size for path in self._logs if path.exists())
 
     def _kill_jvm(self) -> None:
         if self.pid:
