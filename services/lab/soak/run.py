@@ -204,3 +204,11 @@ async def check_broker(home: Path, broker: EmbeddedKafka, result: Result, told: 
     result.audit = await again.audit(broker.bootstrap)
     if not result.audit["ok"]:
         result.find("audit", "pumasi audit", json.dumps(result.audit)[:2000])
+    told("Restoring every checkpoint.")
+    for partition in range(len(result.audit.get("partitions", ()))):
+        try:
+            wrong = await again.restored(broker.bootstrap, partition)
+        except PumasiError as error:
+            wrong = [error.message]
+        for text in wrong:
+            result.find("checkpoint", f"partition {partition}", text)

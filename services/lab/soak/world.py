@@ -62,7 +62,7 @@ class Ear:
     """
 
     def __init__(self, log: Path) -> None:
-        self._log: TextIO = log.open("w", encoding="utf-8")
+        self._log: TextIO = log.open("w", encoding="utf-8", buffering=1)  # a line is there once it is said
         self._began = time.monotonic()
         self.ends: Counter[str] = Counter()
         self.events: Counter[str] = Counter()
