@@ -22,8 +22,8 @@ from services.errors import BrokerFailed, DataDirForeign, PortTaken
 
 DEFAULT_PORT = 9092
 START_STALLED_S, START_MAX_S = 120.0, 3600.0
-"""A start is given up when nothing was logged for so long, or after an hour. Measured: 3 to 4 s in all on two idle cores; after a kill each log takes its
-time to be recovered, and a start that is given up for its length alone would begin again from nothing, for ever."""
+"""A start is given up when nothing was logged for so long, or after an hour. Measured: 3 to 4 s in all on two idle cores. After a kill
+each log takes its time to be recovered, and a start that was given up for its length alone would begin anew for ever."""
 STOP_GRACE_S = 30.0
 PORT_TRIES = 3
 POLL_S = 0.05
