@@ -129,7 +129,8 @@ class Matcher:
             self._alarm(partition, error)
         except Exception as error:  # noqa: BLE001  # whatever it is: forget, and rebuild from the ledger
             self._log_failure(partition, error)
-            if self._places.get(partition) is place:
+            place = self._places.get(partition)  # perhaps given to us anew meanwhile, to a desk that still seemed ready
+            if place is not None and self._takers[partition].done():
                 self.subscriber.consumer.pause(place)
                 # Who was fenced may have been put out of the group without knowing yet: let the group tell first.
                 least = self._heartbeat_ms / 1000 if isinstance(error, Fenced) else _BACKOFF_SECONDS[0]
