@@ -19,7 +19,7 @@ from tests.oracle.trial import report, trial, verdict
 from tests.properties.strategies import FUNDS, logs
 
 CAMPAIGN = os.environ.get("HYPOTHESIS_PROFILE") == "campaign"
-SEASONS = 200_000 if CAMPAIGN else 3_000
+SEASONS = 200_000 if CAMPAIGN else 2_000
 STAIRWAYS = 50_000 if CAMPAIGN else 1_000
 
 
