@@ -19,7 +19,7 @@ _EXAMPLES = """**Examples**
 - `pumasi bench`: 100,000 pledges over 1,000 cases, three runs of each, in turn
 - `pumasi bench --pledges 20000 --runs 1 --json`: a quick look, for a program
 - `pumasi bench --engine`: the engine alone, from 100 to 1,000,000 open cases; some minutes and 3 GB of memory
-- `pumasi bench --engine --sizes 100,10000`: the same for two sizes
+- `pumasi bench --engine --sizes 100,10000 --no-ceilings`: two sizes only; half a minute
 """
 
 
@@ -34,6 +34,9 @@ def bench(
     sizes: Annotated[
         str, typer.Option(metavar="N,N,…", help="With --engine: how many open cases to try.")
     ] = "100,1000,10000,100000,1000000",
+    ceilings: Annotated[
+        bool, typer.Option(help="With --engine: also what must cost nothing (leaps, timers, history); minutes.")
+    ] = True,
     as_json: options.Json = False,
 ) -> None:
     """Measure commands → committed ledger on a broker of its own, beside a bare transactional echo in the same run.
@@ -42,7 +45,9 @@ def bench(
     the ratio much less.
     """
     if engine:
-        bench_engine(_sizes_in(sizes), seed, as_json)
+        from services.cli.engine_shown import bench_engine
+
+        bench_engine(_sizes_in(sizes), seed, ceilings, as_json)
         return
     from rich.console import Console
 
@@ -68,39 +73,3 @@ def _sizes_in(text: str) -> list[int]:
     if not sizes or min(sizes) < 1:
         raise UsageError(f"--sizes {text}: not a list of numbers", hint="For example --sizes 100,10000")
     return sizes
-
-
-def bench_engine(sizes: list[int], seed: int, as_json: bool) -> None:
-    """Measure the engine alone and tell it as a table."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    from services.lab.engine_bench import ceilings, scale
-
-    console = Console(stderr=True)
-    with console.status("measuring …"):
-        rows = scale(
-            sizes, seed, lambda row: console.print(f"{row.cases:>9,} open cases: {row.plain:,}/s", highlight=False)
-        )
-        console.print("          what must cost nothing …", highlight=False)
-        costs = ceilings(seed)
-    if as_json:
-        print(json.dumps({"seed": seed, "rows": [row._asdict() for row in rows], **costs}))
-        return
-    table = Table(
-        title=f"The engine alone, pledges a second on one core (seed {seed})", title_justify="left", box=box.SIMPLE
-    )
-    for name in ("open cases", "plain", "lognormal", "awards", "to a case", "B/case", "B/pledge"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for row in rows:
-        table.add_row(
-            f"{row.cases:,}", f"{row.plain:,}", f"{row.lognormal:,}", f"{row.awards:.1f}", f"{row.designated:,}",
-            "–" if row.bytes_a_case is None else f"{row.bytes_a_case:,}", f"{row.bytes_a_pledge:,}",
-        )  # fmt: skip
-    Console().print(table)
-    print(
-        f"CNY 10,000,000 at share 1 over 1,000 cases: {costs['leap_equal_ms']} ms by amount, {costs['leap_claim_ms']} ms by claim"
-    )
-    print(f"with 1,000,000 expiries pending: {costs['timers']:.2f} of the rate without")
-    print(f"after 1,000,000 pledges and 100,000 closed cases: {costs['history']:.2f} of the rate of a young fund")
