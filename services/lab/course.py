@@ -31,7 +31,9 @@ class CaseCourse:
 
     Attributes:
         priority: as submitted: ageing and policies change a case's class, never this.
-        claim: as it stood last. promised: awarded, settled or not; when the case closed it stays as it stood then.
+        claim: as it stood last.
+        promised: awarded, settled or not, delivered or not, and not voided since. What goes back when a case closes is no longer its
+            own: else it would count twice, here and where it is matched again.
         lost: promised, and taken back since its pledge was withdrawn, expired or failed.
     """
 
@@ -205,13 +207,14 @@ class Course:
         self.samples.append(Sample(self._next_sample(), asked, promised, idle, in_hand))
 
     def move(self, case: CaseCourse, claim: int = 0, promised: int = 0) -> None:
-        """Change what an open case asks for or has."""
+        """Change what a case asks for or has."""
         lacked = case.lacks
         case.claim += claim
         case.promised += promised
         self._funds[case.fund].lacking += case.lacks - lacked
         self._asked[case.priority] += claim
-        self._promised[case.priority] += promised
+        if case.outcome != "duplicate":  # what it had left the sums when it closed
+            self._promised[case.priority] += promised
 
     # ---- one fact each
 
@@ -284,9 +287,8 @@ class Course:
         self._funds[fund].in_hand -= fact["settled"]
         if (fund, fact["award"].rpartition("/")[0]) in self._ended:
             case.lost += fact["amount"]
-        if case.closed_at is None:
-            case.settled -= fact["settled"]
-            self.move(case, promised=-fact["amount"])
+        case.settled -= fact["settled"]
+        self.move(case, promised=-fact["amount"])
 
 
 def _time(fact: FactDict) -> int | None:

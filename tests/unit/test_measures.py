@@ -9,7 +9,9 @@ from schemas.commands import COMMANDS, TICK, Command
 from schemas.times import DAY, parse, text_of
 from services.lab.course import Course
 from services.lab.measures import GROUPS, MEASURES, curves, measure
-from services.lab.runs import course_of
+from services.lab.policy import Policy, usual
+from services.lab.runs import SeasonSource, course_of
+from services.lab.season.parameters import Season
 from services.matcher.engine import Engine
 
 START = parse("2027-01-01T00:00:00Z")
@@ -77,10 +79,10 @@ def test_a_death_by_hand(death: Course) -> None:
     assert all_["waiting_days_median"] == 2  # 1, 2, 2
     assert all_["waiting_days_p90"] == 2
     assert (all_["deadlines"], all_["in_time"]) == (1, 0)  # c-2's day 4 has come, funded on day 5; c-3's day 10 hasn't
-    assert all_["promised"] == pytest.approx(55 / 60)  # 10,000 and 30,000, and the 15,000 that c-3 had when it closed
+    assert all_["promised"] == pytest.approx(40 / 60)  # 10,000 and 30,000; what c-3 had is c-2's now, or waits
     assert all_["delivered"] == 0
-    assert all_["least_fill"] == all_["least_tenth_fill"] == 0.75
-    assert all_["gini"] == pytest.approx(0.5 / 8.25)
+    assert all_["least_fill"] == all_["least_tenth_fill"] == 0  # c-3 was handed nothing
+    assert all_["gini"] == pytest.approx(1 / 3)  # of 0, 1, 1
     assert (all_["deaths"], all_["deaths_unfunded"]) == (1, 1)
     assert (all_["pledged"], all_["paid"], all_["lost"]) == (45_000, 0, 0)
     assert all_["idle"] == 10_000  # 5,000 for two days
@@ -100,12 +102,40 @@ def test_a_death_by_class(death: Course) -> None:
 
 def test_curves_end_where_the_figures_stand(death: Course) -> None:
     drawn = curves(death)
-    assert drawn["funded"]["all"][-1] == (7, pytest.approx(55 / 60))
+    assert drawn["funded"]["all"][-1] == (7, pytest.approx(40 / 60))
     assert dict(drawn["funded"]["routine"])[7 / 2] == pytest.approx(35 / 50)  # sampled half-way, on day 3½
     assert drawn["time_to_funding"]["all"] == [(1, pytest.approx(1 / 3)), (5, pytest.approx(2 / 3))]
-    assert [value for _, value in drawn["fill"]["all"]] == [0.75, 1, 1]
+    assert [value for _, value in drawn["fill"]["all"]] == [0, 1, 1]
     assert drawn["money"]["idle"][-1] == (7, 5_000)
     assert drawn["money"]["idle"][120] == (3.5, 0)
+
+
+@pytest.mark.parametrize("policy", usual(recorded=False), ids=lambda policy: policy.name)
+def test_no_money_is_promised_twice_under_any_policy(policy: Policy) -> None:
+    source = SeasonSource(Season(seed=2, days=40, funds=2, fails=0.2))
+    run = course_of(source.play(policy), source.span)
+    there = run.money.pledged - sum(run.money.given_back.values())
+    assert any(case.outcome in ("deceased", "withdrawn") and case.first_money_at for case in run.cases.values())
+    assert sum(case.promised for case in run.cases.values()) + run.samples[-1].idle == there
+    assert sum(min(case.promised, case.claim) for case in run.counted) <= there
+    assert all(case.promised == case.delivered for case in run.cases.values() if case.closed_at is not None)
+    asked, promised = (sum(getattr(run.samples[-1], name).values()) for name in ("asked", "promised"))
+    assert asked == sum(case.claim for case in run.counted)
+    assert promised == sum(case.promised for case in run.counted)
+
+
+def test_what_a_duplicate_had_leaves_the_sums_once() -> None:
+    log = Log()
+    log.fund("f")
+    log.case(0, "c-1", 10_000)
+    log.pledge(1, "p-1", 4_000)
+    log.say(2, "case.closed", fund="f", case="c-1", outcome="duplicate")
+    run = log.course(3)
+    assert (run.samples[-1].asked["routine"], run.samples[-1].promised["routine"], run.samples[-1].idle) == (
+        0,
+        0,
+        4_000,
+    )
 
 
 def test_money_by_hand() -> None:

@@ -81,7 +81,7 @@ def _cases(told: DryRun, width: int) -> Table:
         sums = (_amount(case.recorded["promised"], told), _amount(case.changed["promised"], told))
         style = "green" if case.more > 0 else "red" if case.more < 0 else ""
         table.add_row(name, case.priority, *sums, Text(f"{_amount(case.more, told, sign=True)}", style), funded(case))
-    table.caption = f"Promised at the end, in {told.currency}, or when the case closed."
+    table.caption = f"Promised at the end, in {told.currency}; of a closed case, handed over."
     table.caption_justify = "left"
     return table
 
