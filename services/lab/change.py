@@ -139,7 +139,7 @@ def _compare(log: CommandLog, policy: Policy, since: int, recorded: Course, chan
         since=since,
         log=log,
         currency=next(iter(recorded.currencies.values()), "CNY"),
-        before=_before(log, policy, since),
+        before=_before(recorded, policy, since),
         cases=found,
         unchanged=len(pairs) - len(found),
         refused=refused,
@@ -153,14 +153,12 @@ def _only(these: Course, those: Course) -> list[Refusal]:
     return [refusal for refusal in these.refusals if (refusal.fund, refusal.offset, refusal.id) not in known]
 
 
-def _before(log: CommandLog, policy: Policy, since: int) -> dict[str, dict[str, Any]]:
-    """What the changed fields were until then; a fund that was configured only later as it was then."""
+def _before(recorded: Course, policy: Policy, since: int) -> dict[str, dict[str, Any]]:
+    """What the changed fields were until then; a fund that was configured only later as it was then. Refused ones aside."""
     told: dict[str, dict[str, Any]] = {}
-    for said in log.said:
-        if said.type == "pumasi.fund.configured":
-            data = said.command(0).data.model_dump()
-            if said.time < since or data["fund"] not in told:
-                told[data["fund"]] = {field: data[field] for field, _value in policy.changes}
+    for at, fact in recorded.configured:
+        if at < since or fact["fund"] not in told:
+            told[fact["fund"]] = {field: fact[field] for field, _value in policy.changes}
     return told
 
 

@@ -129,6 +129,8 @@ class _Fund:
 class Course:
     """The course of one run. Feed it with `take`, then `finish`; `cases`, `money`, `samples`, `refusals` are the result.
 
+    `configured` has each configuration that was accepted, with its time.
+
     Args:
         start: where curves begin; `end`: where the log ends, and what has not happened is counted as not happened.
     """
@@ -140,6 +142,7 @@ class Course:
         self.samples: list[Sample] = []
         self.refusals: list[Refusal] = []
         self.currencies: dict[str, str] = {}
+        self.configured: list[tuple[int, FactDict]] = []
         self.commands = 0
         self._now = start
         self._funds: defaultdict[str, _Fund] = defaultdict(_Fund)
@@ -218,8 +221,9 @@ class Course:
 
     # ---- one fact each
 
-    def _configured(self, fund: str, fact: FactDict, _at: int) -> None:
+    def _configured(self, fund: str, fact: FactDict, at: int) -> None:
         self.currencies[fund] = fact["currency"]
+        self.configured.append((at, fact))
 
     def _submitted(self, fund: str, fact: FactDict, _at: int) -> None:
         claim = fact["goal"] - fact["own_contribution"]

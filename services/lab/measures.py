@@ -136,15 +136,15 @@ MEASURES: tuple[Measure, ...] = (
             "The part of those whose whole claim was promised by then. Deadlines still to come count neither way.",
             of_cases=_in_time),
     Measure("promised", "Promised of what is asked", "part", "more",
-            "Money promised at the end, as a part of all that is asked. Of a closed case what was handed over: the rest went back when it "
-            "closed, and counts where it was matched again. So it is never more than was pledged and not given back.",
+            "Money promised at the end, as a part of all that is asked. Of a closed case what was handed over: the rest went back "
+            "when it closed, and counts where it was matched again. So it is never more than was pledged and not given back.",
             of_cases=lambda cases, _end: _part(sum(min(c.promised, c.claim) for c in cases), sum(c.claim for c in cases))),
     Measure("delivered", "Delivered of what is asked", "part", "more",
             "Money handed over for care, as a part of all that is asked.",
             of_cases=lambda cases, _end: _part(sum(case.delivered for case in cases), sum(case.claim for case in cases))),
     Measure("least_fill", "Least fill", "part", "more",
-            "Fill is the part of a case's claim that is promised to it at the end; if it closed, that was handed over to it. Least fill: "
-            "of whoever has least.",
+            "Fill is the part of a case's claim that it has at the end: promised to it if it is open, handed over to it if it is "
+            "closed. Least fill: of whoever has least.",
             of_cases=lambda cases, _end: min(map(fill, cases), default=None)),
     Measure("least_tenth_fill", "Fill of the least-filled tenth", "part", "more",
             "The mean fill of the tenth of the cases that has the least (one case at least).",

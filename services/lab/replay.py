@@ -48,11 +48,13 @@ class Replay:
                     yield command, engines[partition].execute(command)
             offset = offsets[said.partition] = offsets.get(said.partition, -1) + 1
             command = said.command(offset)
-            if said.type == CONFIGURED:
-                configured[command.data.fund] = (said.partition, said)
-                command = self._under_policy(said, offset) if changed else command
+            if said.type == CONFIGURED and changed:
+                command = self._under_policy(said, offset)
             engine = engines.setdefault(said.partition, Engine())
-            yield command, engine.execute(command)
+            decision = engine.execute(command)
+            if any(fact["fact"] == "fund_configured" for fact in decision.facts):  # a refused one configures nothing
+                configured[command.data.fund] = (said.partition, said)
+            yield command, decision
 
     def _under_policy(self, said: Said, offset: int) -> Command:
         data = json.dumps(self.policy.over(json.loads(said.data)))

@@ -145,6 +145,17 @@ def test_a_later_configuration_is_changed_too_and_one_before_is_not(recorded: Re
     assert recorded.what_if("share=7", 4.5).before == {"f": {"share": 10_000}}
 
 
+def test_a_refused_configuration_neither_hides_the_change_nor_is_told_as_what_was() -> None:
+    log = Recorded()
+    log.case(0, "small", 10_000)
+    log.case(0, "large", 40_000)
+    log.say(0.2, "fund.configured", **{**EQUAL, "currency": "USD", "weights": "claim"})  # a fund keeps its currency
+    log.pledge(1, "p-1", 10_000)
+    told = log.what_if("weights=claim", 0.5)
+    assert told.before == {"f": {"weights": "equal"}}
+    assert {case.case: case.more for case in told.cases} == {"small": -10_000, "large": 10_000}
+
+
 def test_a_case_that_opens_sooner_or_later_is_told() -> None:
     log = Recorded(vouchers_required=1)
     log.case(0, "c-1", 10_000)
