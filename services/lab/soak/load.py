@@ -151,18 +151,19 @@ class Load:
         return self._first(fund, due, kind, make(fund, due))
 
     def _first(self, fund: _Fund, due: float, kind: str, data: dict[str, Any]) -> Event:
-        door: Door = "topic" if fund.sender == self.senders - 1 else "http"
+        door = self._door(fund)
         number = self._number
         self._number += 1
         event = Event(
             number, due, fund.sender, door, "first", f"/soak/{door}", f"e-{self.seed}-{number}", f"pumasi.{kind}",
             None if self._draw.random() < 0.03 else self._at(due), {"fund": fund.name, **data},
         )  # fmt: skip
-        if door == "topic":  # contacts in the clear go over HTTP only
-            event.data.pop("contact", None)
         self._note(fund, event)
         self._said[fund.sender].append(event)
         return event
+
+    def _door(self, fund: _Fund) -> Door:
+        return "topic" if fund.sender == self.senders - 1 else "http"
 
     def _note(self, fund: _Fund, event: Event) -> None:
         """Remember under which id what was said will be known, also where intake derives it."""
@@ -253,11 +254,11 @@ class Load:
             data["recurrence"] = {"every": draw.choice(["P1W", "P1M"]), "times": draw.randint(2, 4)}
         if draw.random() < 0.2:
             data["access"] = {"province": draw.choice(["CN-22", "CN-23", "CN-21"]), "status": "unregistered"}
-        return self._with_contact("beneficiary", data)
+        return self._with_contact(fund, "beneficiary", data)
 
-    def _with_contact(self, person: str, data: dict[str, Any]) -> dict[str, Any]:
-        """Sometimes a contact in place of the pseudonym; the address is what must be seen on no topic."""
-        if self._draw.random() < 0.04:
+    def _with_contact(self, fund: _Fund, person: str, data: dict[str, Any]) -> dict[str, Any]:
+        """Sometimes a contact in place of the pseudonym, over HTTP only; the address is what must be seen on no topic."""
+        if self._door(fund) == "http" and self._draw.random() < 0.04:
             number = self._draw.randint(1, 300)
             del data[person]
             data["contact"] = {"address": f"mailto://leak-marker-{number}@example.org", "language": "ko"}
@@ -312,7 +313,7 @@ class Load:
             data["expires_at"] = self._at(due, draw.uniform(0.5, 20))
         if draw.random() < 0.02:
             data["recurrence"] = {"every": draw.choice(["P3D", "P1W", "P1M"]), "times": draw.randint(2, 4)}
-        return self._with_contact("donor", data)
+        return self._with_contact(fund, "donor", data)
 
     def _pledge(self, fund: _Fund) -> tuple[str, int]:
         """Mostly one of late, with its amount; now and then an instalment of it, or none that is known."""

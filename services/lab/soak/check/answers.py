@@ -61,7 +61,7 @@ class Command(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """A command and what became of it: `effect`, `duplicate`, `rejected: <code>`, `ticked`, `unreadable`, or `?`."""
+    """A command and what became of it: `effect`, `duplicate`, `rejected: <code>`, `ticked`, `unreadable`, `no answer`, `?`."""
 
     record: Raw
     command: Command | None
@@ -110,6 +110,7 @@ class Answers:
                 self._findings.add(
                     "no_answer", f"commands {self._partition}, offset {record.offset}", "it has no entry"
                 )
+                yield Answered(record, self._read(record), "no answer", [])
                 continue
             yield self._answered(record, group)
             group = next(groups, None)
@@ -137,10 +138,13 @@ class Answers:
             self._find("unexplained_entry", entry, f"no command at offset {entry['cause']['offset']} is left for it")
 
     def _answered(self, record: Raw, group: list[Entry]) -> Answered:
-        command = None if self._poison(record) else read_command(record)
+        command = self._read(record)
         became = self._unreadable(record, group) if command is None else self._readable(command, group)
         self.became[became] += 1
         return Answered(record, command, became, group)
+
+    def _read(self, record: Raw) -> Command | None:
+        return None if self._poison(record) else read_command(record)
 
     def _unreadable(self, record: Raw, group: list[Entry]) -> str:
         facts = [(fact["fact"], fact.get("code")) for entry in group for fact in entry["facts"]]

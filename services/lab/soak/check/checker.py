@@ -59,6 +59,8 @@ class Check:
         for answered in answers.pair(commands, entries):
             self.figures["commands"] += 1
             self._commands.take(answered)
+            if not answered.entries:
+                continue
             if answered.became == "unreadable":
                 self._unreadable.add((number, answered.record.offset))
             for name, fund, telling in books.take(answered):
