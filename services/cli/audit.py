@@ -26,7 +26,8 @@ _EXAMPLES = """**Examples**
 def audit(kafka: options.Kafka = None, data: options.Data = None, as_json: options.Json = False) -> None:
     """Read commands and ledger from the start and check gaps, chain, conservation and, executing the commands again, every byte.
 
-    Exit status 1 if anything is found. Commands that are not answered yet are told, and are no finding. Nothing is written.
+    A checkpoint, if there is one, is held against what the ledger's facts lead to. Exit status 1 if anything is found. Commands that
+    are not answered yet are told, and are no finding. Nothing is written.
     """
     from services.settings import load
 
@@ -88,13 +89,14 @@ def _print_table(results: "list[PartitionAudit]") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("partition", "commands", "entries", "not yet answered", "last hash", "verdict", box=None, pad_edge=False,
-                  header_style="bold")  # fmt: skip
+    table = Table("partition", "commands", "entries", "unanswered", "checkpoint", "last hash", "verdict", box=None,
+                  pad_edge=False, header_style="bold")  # fmt: skip
     for r in results:
         verdict = f"[red]{len(r.findings)} found[/]" if r.findings else "[green]holds[/]"
         table.add_row(
-            str(r.partition), str(r.commands), str(r.entries), str(r.unanswered), (r.last_hash or "–")[:16], verdict
-        )
+            str(r.partition), str(r.commands), str(r.entries), str(r.unanswered), str(r.checkpoint or "–"),
+            (r.last_hash or "–")[:12], verdict,
+        )  # fmt: skip
     console = Console()
     console.print(table)
     for r in results:

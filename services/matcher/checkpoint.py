@@ -201,12 +201,12 @@ class Keeper:
         yield portion
 
     def _put_fund(self, fund: Fund, kept: KeptFund, portion: list[Record]) -> None:
-        """A fund's own record, if it is another than before."""
-        key, value = _key("fund", fund.name), _encode(fund_row(fund))
-        if mark_of(key, value) != kept.mark:
-            if kept.mark:
-                self._take(key, kept.mark)
-            kept.mark = self._put_one(key, value, portion)
+        """A fund's own record, if it tells anything new."""
+        row = fund_row(fund)
+        said = mark_of(b"", _encode(row))
+        if said != kept.row:
+            kept.row = said
+            kept.mark = self._put_anew(_key("fund", fund.name), row, kept.mark, portion)
 
     def _put_anew(self, key: bytes, row: Any, was: int, portion: list[Record]) -> int:
         """Write a record in place of one whose mark was `was`; returns its own mark."""
@@ -256,13 +256,14 @@ class KeptFund:
 
     Attributes:
         mark: of its own record.
+        row: what it told, hashed.
         bundles: how many there are.
         said: how much of each dictionary of `SAID` is in them.
         rows, count, bytes: of the next bundle.
     """
 
     def __init__(self) -> None:
-        self.mark = 0
+        self.mark = self.row = 0
         self.bundles = 0
         self.said = dict.fromkeys(SAID, 0)
         self.rows: dict[str, list[Any]] = {}

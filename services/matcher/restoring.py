@@ -34,6 +34,10 @@ class Unusable(Exception):
     """There is no checkpoint that could be relied on; the ledger is to be read from the start. The message says why."""
 
 
+class OfAnotherVersion(Unusable):
+    """It may be a good one, for another version of Pumasi."""
+
+
 class Restored(NamedTuple):
     """An engine, what its checkpoint stands for, and who goes on keeping it."""
 
@@ -215,7 +219,7 @@ def _upcast(key: bytes, version: Any, row: Any) -> Any:
     while version in UPCASTS:
         row, version = UPCASTS[version](key, row), version + 1
     if version != VERSION:
-        raise Unusable(f"it is of version {version}; this matcher knows {VERSION}")
+        raise OfAnotherVersion(f"it is of version {version}; this matcher knows {VERSION}")
     return row
 
 

@@ -64,7 +64,7 @@ def class_renewed(policy: Policy, case: Case, at: int) -> int:
 def schedule_case(fund: Fund, case: Case, after: int) -> None:
     """Set an open case's next escalation and renewal, the first ones later than `after`."""
     fund.changed.add(case)
-    due = _next_escalation(fund.policy, case, after)
+    due = next_escalation(fund.policy, case, after)
     if due != case.next_escalation:
         case.next_escalation = due
         if due is not None:
@@ -76,7 +76,8 @@ def schedule_case(fund: Fund, case: Case, after: int) -> None:
             fund.timers.set(due, RENEWAL, case.id)
 
 
-def _next_escalation(policy: Policy, case: Case, after: int) -> int | None:
+def next_escalation(policy: Policy, case: Case, after: int) -> int | None:
+    """The first instant later than `after` at which an open case's class may change by itself."""
     instants = []
     if case.needed_by is not None and case.needed_by - policy.deadline > after:
         instants.append(case.needed_by - policy.deadline)

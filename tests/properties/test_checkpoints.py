@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 
 import msgspec
@@ -10,12 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.commands import TICK, Command
-from services.matcher import schedule
+from services.matcher import checkpoint, schedule
+from services.matcher.alike import differences
 from services.matcher.checkpoint import HEAD, Head, Keeper, mark_of
 from services.matcher.engine import Engine
-from services.matcher.entities import Case
-from services.matcher.restoring import Unusable, restored
-from services.matcher.rows import case_row, pledge_row
+from services.matcher.entities import Award, Case
+from services.matcher.recovery import collector_at_rest
+from services.matcher.restoring import Unusable, restored, restoring
+from services.matcher.rows import case_ended, case_row, pledge_ended, pledge_row
 from services.matcher.state import Fund
 from tests.oracle.season import Gesture, commands_of, log
 from tests.properties.strategies import logs
@@ -23,15 +26,22 @@ from tests.properties.strategies import logs
 Topic = dict[bytes, bytes]
 
 
-def written(topic: Topic, keeper: Keeper, engine: Engine, head: Head) -> None:
-    """Write a checkpoint to a compacted topic."""
+def written(topic: Topic, keeper: Keeper, engine: Engine, head: Head, most: int | None = None) -> bool:
+    """Write a checkpoint to a compacted topic; of a whole one about so many records. Whether it is there in full."""
+    told = 0
     for portion in keeper.changes(engine):
+        told += len(portion)
         for key, value in portion:
+            assert value is None or len(value) <= checkpoint.VALUE_BYTES_MAX
             if value is None:
                 assert topic.pop(key, None) is not None, f"a tombstone for {key!r}, which is not there"
             else:
                 topic[key] = value
+        if most and told >= most and not keeper.whole:
+            assert HEAD not in topic
+            return False
     topic.__setitem__(*keeper.head(engine, head))
+    return True
 
 
 def remembered(engine: Engine) -> object:
@@ -64,7 +74,7 @@ def row_of(case: Case, fund: Fund, clock: int) -> list:
     row, now = case_row(case), max(fund.now, clock)
     at = row.index(case.next_escalation, 18) if case.next_escalation is not None else None
     if at is not None and case.next_escalation <= now:
-        row[at] = schedule._next_escalation(fund.policy, case, now)
+        row[at] = schedule.next_escalation(fund.policy, case, now)
     return row
 
 
@@ -72,28 +82,37 @@ def head_at(seq: int) -> Head:
     return Head(seq, seq.to_bytes(32, "big"), seq - 1, max(0, seq - 2))
 
 
-def tried(commands: list, every: int, restarts: set[int]) -> None:
+def tried(commands: list, every: int, restarts: set[int], most: int | None = None) -> None:
     """Run a log with a checkpoint every so many entries and restarts in between, beside an engine that lives on."""
     live, engine, keeper = Engine(), Engine(), Keeper()
     topic: Topic = {}
-    tail: list[tuple[str | None, int, list, bool]] = []
+    past: list[tuple[str | None, int, list, bool]] = []
+    there = begun = 0
     for seq, command in enumerate(commands, 1):
         decision = engine.execute(command)
         assert live.execute(command) == decision
         tick = isinstance(command, Command) and command.type == TICK
-        tail.append((decision.fund, decision.at, json.loads(json.dumps(decision.facts)), tick))
-        if seq % every == 0:
-            written(topic, keeper, engine, head_at(seq))
-            tail.clear()
-        if seq in restarts and topic:
-            engine, head, keeper = restored(topic)
-            assert head == head_at(seq - len(tail))
-            for fund, at, facts, was_tick in tail:
+        past.append((decision.fund, decision.at, json.loads(json.dumps(decision.facts)), tick))
+        if seq % every == 0 or begun:
+            begun = not written(topic, keeper, engine, head_at(seq), most)
+            there = there if begun else seq
+        if seq in restarts:
+            begun = False
+            if HEAD in topic:
+                engine, head, keeper = restored(topic)
+                assert head == head_at(there)
+            else:
+                engine, keeper, there = Engine(), Keeper(topic), 0
+            for fund, at, facts, was_tick in past[there:]:
                 engine.absorb(fund, at, facts, was_tick)
             assert remembered(engine) == remembered(live)
-    written(topic, keeper, engine, head_at(len(commands)))
-    again = restored(topic).engine
-    assert remembered(again) == remembered(live)
+            assert list(differences(engine, live)) == []
+    while not written(topic, keeper, engine, head_at(len(commands)), most):
+        pass
+    again = restored(topic)
+    assert remembered(again.engine) == remembered(live)
+    assert (again.keeper.records, again.keeper.state) == (keeper.records, keeper.state)
+    assert again.keeper.records == len(topic) - 1
 
 
 @given(logs(), st.integers(1, 9), st.sets(st.integers(1, 60), max_size=4))
@@ -108,6 +127,131 @@ def test_seasons_survive_restarts_at_any_place(every: int) -> None:
     for seed in range(60):
         commands = list(log(seed))
         tried(commands, every, set(range(seed % 5 + 3, len(commands), 11)))
+
+
+@pytest.mark.parametrize(
+    "small",
+    [{"VALUE_BYTES_MAX": 40}, {"BUNDLE": 3}, {"_BUNDLE_BYTES_MAX": 200}, {"CHANGED_MAX": 4}, {"PORTION": 1}],
+    ids=lambda small: next(iter(small)),
+)
+@pytest.mark.parametrize("most", [None, 1, 5])
+def test_neither_size_nor_cuts_change_what_is_remembered(monkeypatch, small: dict[str, int], most: int | None) -> None:
+    """Values in parts, bundles cut by rows and by bytes, whole checkpoints over several transactions and begun anew."""
+    for name, value in small.items():
+        monkeypatch.setattr(checkpoint, name, value)
+    for seed in range(15):
+        commands = list(log(seed))
+        tried(commands, 7, set(range(5, len(commands), 17)), most)
+
+
+def test_what_has_ended_lies_in_bundles_and_what_comes_back_is_live_again() -> None:
+    ended = back = 0
+    for seed in range(80):
+        engine, keeper, topic = Engine(), Keeper(), {}
+        over: set[bytes] = set()
+        for seq, command in enumerate(log(seed), 1):
+            engine.execute(command)
+            if seq % 5:
+                continue
+            written(topic, keeper, engine, head_at(seq))
+            now = set()
+            for fund in engine.funds.values():
+                for kind, entities, is_over in (
+                    ("case", fund.cases, case_ended),
+                    ("pledge", fund.pledges, pledge_ended),
+                ):
+                    for entity in entities.values():
+                        key = f"{kind}/{fund.name}/{entity.id}".encode()
+                        assert (key in topic) is not is_over(entity)
+                        now |= {key} if is_over(entity) else set()
+            back += len(over - now)
+            over = now
+        ended += len(over)
+    assert ended > 100
+    assert back > 3
+
+
+def test_every_difference_is_told() -> None:
+    """Each field of each row of a checkpoint: another value there, and the engine is not alike any more."""
+    engine, topic = Engine(), {}
+    for command in log(4):
+        engine.execute(command)
+    written(topic, Keeper(), engine, head_at(9))
+    tried_fields = 0
+    for key in [key for key in topic if not key.startswith((b"known/", HEAD))]:
+        row = json.loads(topic[key])[1]
+        for index in range(len(row)):
+            if (other := another(row[index])) is not None:
+                changed = [*row[:index], other, *row[index + 1 :]]
+                try:
+                    reading = restored(resealed(topic | {key: json.dumps([1, changed]).encode()}))
+                except Unusable:
+                    continue
+                tried_fields += 1
+                assert list(differences(reading.engine, engine)), (key, index, other)
+    assert tried_fields > 50
+
+
+def another(value: object) -> object:
+    if isinstance(value, bool) or value is None or value == "urgency-waterfill/1":
+        return None
+    if isinstance(value, int):
+        return value + 1
+    return f"{value}-x" if isinstance(value, str) else None
+
+
+def resealed(topic: Topic) -> Topic:
+    """With the state hash that its records have."""
+    state = sum(mark_of(key, value) for key, value in topic.items() if key != HEAD) % 2**128
+    told = {"state": f"{state:032x}", "records": len(topic) - 1}
+    return topic | {HEAD: json.dumps(json.loads(topic[HEAD]) | told).encode()}
+
+
+def test_restoring_gives_others_a_turn_every_few_records() -> None:
+    engine, topic = Engine(), {}
+    for command in log(4):
+        engine.execute(command)
+    [fund, *_] = engine.funds.values()
+    row = case_row(next(iter(fund.cases.values())))
+    row[11:14] = 0, 0, 0  # awarded, settled, delivered
+    written(topic, Keeper(), engine, head_at(9))
+    for number in range(20_000):
+        topic[b"case/%s/many-%d" % (fund.name.encode(), number)] = json.dumps(
+            [1, [f"many-{number}", *row[1:]]]
+        ).encode()
+    assert sum(1 for _ in restoring(resealed(topic))) > 3 * 20_000 // checkpoint.PORTION
+
+
+def test_a_forgotten_engine_is_let_go_of_without_the_garbage_collector() -> None:
+    def awards() -> int:
+        return sum(isinstance(thing, Award) for thing in gc.get_objects())
+
+    gc.collect()
+    before = awards()
+    with collector_at_rest():
+        engine = Engine()
+        for seed in range(5):
+            for command in log(seed):
+                engine.execute(command)
+        assert awards() >= before + 10
+        engine.untie()
+        del engine
+        assert awards() == before
+
+
+def test_the_collector_rests_until_the_last_recovery_is_over() -> None:
+    with collector_at_rest():
+        with collector_at_rest():
+            assert not gc.isenabled()
+        assert not gc.isenabled()
+    assert gc.isenabled()
+    gc.disable()  # somebody else's decision
+    try:
+        with collector_at_rest():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
 
 
 class TestADamagedCheckpoint:
@@ -142,19 +286,49 @@ class TestADamagedCheckpoint:
         with pytest.raises(Unusable):
             restored(topic | {HEAD: value})
 
+    @pytest.mark.parametrize(
+        "part",
+        [
+            {"seq": 0}, {"seq": "9"}, {"seq": -1}, {"hash": "00"}, {"hash": "x" * 64}, {"watermark": -1}, {"ledger_offset": -1},
+            {"clock": None}, {"latest": "now"}, {"records": 1.5}, {"state": 0}, {"more": True},
+        ],
+        ids=str,
+    )  # fmt: skip
+    def test_a_head_that_is_not_as_written_tells(self, topic: Topic, part: dict) -> None:
+        with pytest.raises(Unusable, match="head"):
+            restored(topic | {HEAD: json.dumps(json.loads(topic[HEAD]) | part).encode()})
+        for name in json.loads(topic[HEAD]):
+            told = json.loads(topic[HEAD])
+            del told[name]
+            with pytest.raises(Unusable, match="head"):
+                restored(topic | {HEAD: json.dumps(told).encode()})
+
+    def test_one_that_does_not_conserve_money_tells_though_the_hash_is_right(self, topic: Topic) -> None:
+        tried = 0
+        for key in [key for key in topic if key.startswith(b"pledge/")]:
+            row = json.loads(topic[key])[1]
+            for field in (6, 7, 9, 10, 11, 12):  # amount, waiting, awarded, settled, delivered, released
+                wrong = [*row[:field], row[field] + 1, *row[field + 1 :]]
+                with pytest.raises(Unusable, match="conserve"):
+                    restored(resealed(topic | {key: json.dumps([1, wrong]).encode()}))
+                tried += 1
+        assert tried > 10
+
+    def test_parts_without_their_record_tell(self, topic: Topic) -> None:
+        with pytest.raises(Unusable, match="parts"):
+            restored(resealed(topic | {b"part/0/case/f-1/gone": b"[1,["}))
+
     def test_a_record_of_a_newer_version_tells_though_the_hash_is_right(self, topic: Topic) -> None:
         key = next(key for key in topic if key.startswith(b"fund/"))
         topic[key] = topic[key].replace(b"[1,", b"[2,", 1)
-        state = sum(mark_of(key, value) for key, value in topic.items() if key != HEAD) % 2**128
-        topic[HEAD] = json.dumps(json.loads(topic[HEAD]) | {"state": f"{state:032x}"}).encode()
         with pytest.raises(Unusable, match="version 2"):
-            restored(topic)
+            restored(resealed(topic))
 
     def test_the_next_whole_checkpoint_removes_what_is_stale(self, topic: Topic) -> None:
         topic[b"case/f-9/from-another-life"] = b"[1,[]]"
         engine = Engine()
         for command in log(4):
             engine.execute(command)
-        written(topic, Keeper(frozenset(topic) - {HEAD}), engine, head_at(9))
+        written(topic, Keeper(topic), engine, head_at(9))
         again = restored(topic).engine
         assert remembered(again) == remembered(engine)
