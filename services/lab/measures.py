@@ -116,9 +116,10 @@ MEASURES: tuple[Measure, ...] = (
             "The part of the opened cases whose whole claim was promised at some time.",
             of_cases=lambda cases, _end: _part(sum(case.funded_at is not None for case in cases), len(cases))),
     Measure("funding_days_median", "Time to full funding, median", "days", "less",
-            "Days from a case's opening until its whole claim is first promised, reached by half of all opened cases. Cases that "
-            "closed without it count as never, cases still open at the end as long as they were seen (Aalen–Johansen): none is "
-            "dropped. A dash: fewer than half ever got there.",
+            "Days from a case's opening until its whole claim is first promised, reached by half of all: an estimate "
+            "(Aalen–Johansen). Cases that closed without it count as never. Cases still open at the end count for as long as they "
+            "were seen, and are taken to do from then on as well as those that were seen longer: so it may tell a time for nine in "
+            "ten where fewer are fully funded yet; Fully funded is the plain count. A dash: the estimate never gets there.",
             of_cases=_time_to(funding_waits, _MEDIAN)),
     Measure("funding_days_p90", "Time to full funding, nine in ten", "days", "less",
             "The same, reached by nine of ten.",
@@ -239,7 +240,7 @@ def curves(run: Course) -> dict[str, dict[str, list[tuple[float, float]]]]:
         funded[group] = [(day, min(1.0, p / a)) for day, p, a in zip(days, promised, asked, strict=True) if a]
     return {
         "funded": funded,
-        "time_to_funding": {group: incidence(funding_waits(cases, run.end)) for group, cases in of.items()},
+        "time_to_funding": {group: _seen(funding_waits(cases, run.end)) for group, cases in of.items()},
         "fill": {
             group: [(n, value) for n, value in enumerate(sorted(map(fill, cases)))] for group, cases in of.items()
         },
@@ -248,3 +249,10 @@ def curves(run: Course) -> dict[str, dict[str, list[tuple[float, float]]]]:
             "in_hand": [(day, sample.in_hand) for day, sample in zip(days, run.samples, strict=True)],
         },
     }
+
+
+def _seen(waits: Sequence[Wait]) -> list[tuple[float, float]]:
+    """The estimate as far as anybody was seen: it ends with the longest wait, since it says nothing of later."""
+    steps, longest = incidence(waits), max((wait.time for wait in waits), default=0.0)
+    reached = steps[-1] if steps else (0.0, 0.0)
+    return [*steps, (longest, reached[1])] if longest > reached[0] else steps

@@ -7,8 +7,9 @@ long as they were seen:
 
     F(t) = Σ over times s ≤ t:  S(s⁻) · happened(s) / at risk(s)        S(t) = Π over s ≤ t:  1 - (happened + never)(s) / at risk(s)
 
-`F(t)` is the part of all to whom it has happened by `t`. A quantile is the first `t` at which F reaches it, and None if it never does:
-if fewer than half were ever funded, there is no median. (Aalen and Johansen, Scand. J. Statist. 5, 1978.)
+`F(t)` estimates the part of all to whom it has happened by `t`, were all seen that long: it takes those who still wait to do from then
+on as well as those seen longer. So F can rise above the plain share of those to whom it has happened yet. A quantile is the first `t`
+at which F reaches it, and None if it never does. (Aalen and Johansen, Scand. J. Statist. 5, 1978.)
 """
 
 from __future__ import annotations

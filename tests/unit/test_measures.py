@@ -8,7 +8,7 @@ import pytest
 from schemas.commands import COMMANDS, TICK, Command
 from schemas.times import DAY, parse, text_of
 from services.lab.course import Course
-from services.lab.measures import GROUPS, MEASURES, curves, measure
+from services.lab.measures import BY_NAME, GROUPS, MEASURES, curves, measure
 from services.lab.policy import Policy, usual
 from services.lab.runs import SeasonSource, course_of
 from services.lab.season.parameters import Season
@@ -136,6 +136,34 @@ def test_what_a_duplicate_had_leaves_the_sums_once() -> None:
         0,
         4_000,
     )
+
+
+def test_an_estimated_time_may_come_where_the_plain_share_has_not_and_its_curve_ends_with_the_longest_wait() -> None:
+    log = Log()
+    log.fund("f")
+    log.case(0, "c-1", 10_000)
+    log.pledge(1, "p-1", 10_000)
+    for number in range(2, 12):
+        log.case(7.5, f"c-{number}", 10_000)
+    run = log.course(8)
+    told = measure(run)
+    assert told["funded"]["all"] == pytest.approx(1 / 11)
+    assert told["funding_days_p90"]["all"] == 1  # the ten seen for half a day are taken to do as c-1 did
+    assert "plain count" in BY_NAME["funding_days_median"].definition
+    assert curves(run)["time_to_funding"]["all"][-1] == (1, 1)
+
+
+def test_the_estimates_curve_goes_on_flat_as_long_as_somebody_was_seen_and_no_longer() -> None:
+    log = Log()
+    log.fund("f")
+    log.case(0, "c-1", 10_000)
+    log.case(0, "c-2", 10_000)
+    log.pledge(1, "p-1", 10_000)
+    log.pledge(2, "p-2", 2_000)
+    run = log.course(6)
+    drawn = curves(run)["time_to_funding"]
+    assert drawn["all"][-1][0] == 6
+    assert drawn["stat"] == []
 
 
 def test_money_by_hand() -> None:

@@ -53,7 +53,7 @@ def funded_over_time(comparison: Comparison, groups: Sequence[str]) -> list[Plot
 
 
 def time_to_funding(comparison: Comparison, groups: Sequence[str]) -> list[Plot]:
-    """The part of the cases funded within so many days of their opening; one plot a class."""
+    """The part of the cases funded within so many days of their opening, as far as one was seen; one plot a class."""
     longest = max([1.0, *(steps[-1][0] for drawn in comparison.curves for steps in _steps(drawn, groups) if steps)])
     return [
         _plot(
@@ -61,7 +61,6 @@ def time_to_funding(comparison: Comparison, groups: Sequence[str]) -> list[Plot]
             _named(group),
             [([(0.0, 0.0), *drawn["time_to_funding"][group]], True) for drawn in comparison.curves],
             lambda axes: _axes(axes, "days since the case opened", (0, longest), part=True),
-            until=longest,
         )
         for group in groups
     ]
@@ -148,9 +147,8 @@ def _plot(
     title: str,
     lines: Sequence[tuple[Points, bool]],
     frame: Callable[[Axes], None],
-    until: float | None = None,
 ) -> Plot:
-    """Draw lines (points, and whether they are steps) in a frame; a step goes on to `until`."""
+    """Draw lines (points, and whether they are steps) in a frame."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -158,8 +156,7 @@ def _plot(
         figure = Figure(figsize=SIZE_IN, layout="constrained")
         axes = figure.add_subplot()
         for number, (points, steps) in enumerate(lines):
-            drawn = [*points, (until, points[-1][1])] if steps and until is not None and points else points
-            x, y = [point[0] for point in drawn], [point[1] for point in drawn]
+            x, y = [point[0] for point in points], [point[1] for point in points]
             dashes = [float(part) for part in DASHES[number % len(DASHES)].split()]
             line = axes.plot(
                 x, y, color=_POLICY.format(number % COLOURS + 1), drawstyle="steps-post" if steps else None

@@ -11,8 +11,8 @@ from services.lab.report.figures import best, row, shown
 
 SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Fully funded, % of the cases opened", ("funded",)),
-    ("Time to full funding: half of all / nine in ten", ("funding_days_median", "funding_days_p90")),
-    ("Waiting for the first money: half / nine in ten", ("waiting_days_median", "waiting_days_p90")),
+    ("Time to full funding, estimated: half of all / nine in ten", ("funding_days_median", "funding_days_p90")),
+    ("Waiting for the first money, estimated: half / nine in ten", ("waiting_days_median", "waiting_days_p90")),
     ("Funded before the deadline, % of those come due", ("in_time",)),
     ("Promised / delivered, % of what is asked", ("promised", "delivered")),
     ("Fill: the least / the least-filled tenth, %", ("least_fill", "least_tenth_fill")),
