@@ -26,6 +26,7 @@ from services.matcher.state import Fund
 from services.matcher.turn import Turn
 
 _PLEDGE = "pumasi.pledge.made"
+_made = tuple.__new__  # a named tuple without its own constructor's detour
 _BEFORE_ALL_TIME = -(1 << 62)
 
 
@@ -96,7 +97,7 @@ class Engine:
         while fund.timers.any_due(now) and (timer := schedule.next_due(fund, now)):
             self._fire(fund, timer, facts, named=False)
         if kind == _PLEDGE and not facts and self._short_cut and (plain := accept_plain(fund, command.data)):
-            return Decision(name, now, plain)
+            return _made(Decision, (name, now, plain))
         self._decide(Turn(fund, now, facts), command)
         self._close(fund)
         return Decision(name, now, facts)

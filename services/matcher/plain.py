@@ -24,13 +24,14 @@ def accept_plain(fund: Fund, data: PledgeMade) -> list[FactDict] | None:
     Raises:
         ConservationBreach: if money would be over-allocated; the engine must then be thrown away.
     """
-    name, amount, pool = data.pledge, data.amount, fund.pool
+    said, pool = data.__dict__, fund.pool  # the model's own: read by name, an attribute takes twice as long
+    name, amount, currency = said["pledge"], said["amount"], said["currency"]
     if (
-        data.designation is not None
-        or data.expires_at is not None
-        or data.recurrence is not None
-        or data.fallback != "pool"
-        or data.currency != fund.policy.currency
+        said["designation"] is not None
+        or said["expires_at"] is not None
+        or said["recurrence"] is not None
+        or said["fallback"] != "pool"
+        or currency != fund.policy.currency
         or name in fund.pledges
         or pool is None
         or pool.stages
@@ -39,10 +40,10 @@ def accept_plain(fund: Fund, data: PledgeMade) -> list[FactDict] | None:
     accepted: FactDict = {
         "fact": "pledge_accepted",
         "pledge": name,
-        "donor": data.donor,
+        "donor": said["donor"],
         "amount": amount,
         "face": amount,
-        "currency": data.currency,
+        "currency": currency,
         "rate": "1",
     }
     pledge = fund.pledges[name] = Pledge(accepted, fund.pledges_made, 0)
