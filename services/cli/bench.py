@@ -20,6 +20,8 @@ _EXAMPLES = """**Examples**
 - `pumasi bench --pledges 20000 --runs 1 --json`: a quick look, for a program
 - `pumasi bench --engine`: the engine alone, from 100 to 1,000,000 open cases; some minutes and 3 GB of memory
 - `pumasi bench --engine --sizes 100,10000 --no-ceilings`: two sizes only; half a minute
+- `pumasi bench --recovery`: a million entries, the matcher killed; ten minutes or more, most of it to make the ledgers
+- `pumasi bench --recovery --entries 50000 --live 5000`: the same in small
 """
 
 
@@ -37,6 +39,13 @@ def bench(
     ceilings: Annotated[
         bool, typer.Option(help="With --engine: also what must cost nothing (leaps, timers, history); minutes.")
     ] = True,
+    recovery: Annotated[
+        bool, typer.Option("--recovery", help="How soon a matcher is ready after kill -9, by entities alive.")
+    ] = False,
+    entries: Annotated[int, typer.Option(min=1_000, help="With --recovery: entries of the ledger.")] = 1_000_000,
+    live: Annotated[
+        str, typer.Option(metavar="N,N,…", help="With --recovery: how many pledges and cases are alive.")
+    ] = "100000,1000000",
     as_json: options.Json = False,
 ) -> None:
     """Measure commands → committed ledger on a broker of its own, beside a bare transactional echo in the same run.
@@ -44,10 +53,17 @@ def bench(
     One partition, one process each, every output verified by the audit. The figure to quote is the ratio: the machine's speed drifts,
     the ratio much less.
     """
+    if engine and recovery:
+        raise UsageError("--engine and --recovery measure two things", hint="Give one of them.")
     if engine:
         from services.cli.engine_shown import bench_engine
 
-        bench_engine(_sizes_in(sizes), seed, ceilings, as_json)
+        bench_engine(_sizes_in("--sizes", sizes), seed, ceilings, as_json)
+        return
+    if recovery:
+        from services.cli.recovery_shown import bench_recovery
+
+        bench_recovery(entries, _sizes_in("--live", live), runs, seed, as_json)
         return
     from rich.console import Console
 
@@ -65,11 +81,11 @@ def bench(
     print(f"  ratio    {result['ratio']['median']:9.2f}   matcher / echo, pair by pair: {result['ratio']['runs']}")
 
 
-def _sizes_in(text: str) -> list[int]:
+def _sizes_in(option: str, text: str) -> list[int]:
     try:
         sizes = [int(part.replace("_", "")) for part in text.split(",")]
     except ValueError:
         sizes = []
     if not sizes or min(sizes) < 1:
-        raise UsageError(f"--sizes {text}: not a list of numbers", hint="For example --sizes 100,10000")
+        raise UsageError(f"{option} {text}: not a list of numbers", hint=f"For example {option} 1000,10000")
     return sizes
