@@ -203,8 +203,21 @@ class TopicReader:
         )
 
 
-async def members_of(bootstrap: str, group: str) -> int:
-    """How many consumers are in a group now; 0 if nobody ever was.
+@dataclass(frozen=True)
+class Group:
+    """A consumer group as it is now.
+
+    Attributes:
+        members: how many consumers are in it; 0 if nobody ever was.
+        remarks: by partition, what its member remarked when it last told how far it is; nothing of those without a remark.
+    """
+
+    members: int
+    remarks: dict[int, str]
+
+
+async def group_of(bootstrap: str, group: str, topic: str) -> Group:
+    """A consumer group of `topic`.
 
     Raises:
         KafkaUnreachable: if no broker answers.
@@ -218,7 +231,11 @@ async def members_of(bootstrap: str, group: str) -> int:
             while True:
                 try:
                     (answer,) = await admin.describe_consumer_groups([group])
-                    return len(answer.groups[0][5])
+                    offsets = await admin.list_consumer_group_offsets(group)
+                    told = {place.partition: at.metadata for place, at in offsets.items() if place.topic == topic}
+                    return Group(
+                        len(answer.groups[0][5]), {number: remark for number, remark in told.items() if remark}
+                    )
                 except (GroupCoordinatorNotAvailableError, GroupLoadInProgressError):
                     await asyncio.sleep(_RETRY_SECONDS)  # a new cluster makes its group topic when first asked
     except (KafkaError, OSError, TimeoutError) as error:

@@ -77,7 +77,7 @@ async def _run(settings: "Settings", as_json: bool) -> bool:
     finally:
         await service.stop()
     screen.tell("ended")
-    return bool(service.stopped)
+    return bool(service.alarms)
 
 
 def _settle() -> None:
@@ -132,16 +132,17 @@ class _Screen:
             self._json(event, fields)
         else:
             self._text(event, fields)
-        if event in ("assigned", "taken") and not self._ready and self._all_taken():
+        if event in ("assigned", "taken", "stopped") and not self._ready and self._all_taken():
             self._ready = True
-            partitions = sorted(self.service.desks)
+            partitions = sorted(self.service.held - set(self.service.stopped))
             self._json("ready", {"ready": "matcher", "partitions": partitions}) if self.as_json else self._text(
                 "ready", {"partitions": partitions}
             )
 
     def _all_taken(self) -> bool:
-        service = self.service
-        return service is not None and all(p in service.desks and service.desks[p].ready for p in service.held)
+        """Whether each partition is at work, or has stopped with an alarm: that one is nothing to wait for."""
+        tenures = self.service.tenures.values() if self.service is not None else ()
+        return self.service is not None and all(tenure.desk.ready or tenure.stopped for tenure in tenures)
 
     def _json(self, event: str, fields: dict[str, Any]) -> None:
         if event != "answered":
@@ -180,8 +181,9 @@ _LINES = {
         f"next command at offset {watermark + 1}"
     ),
     "ready": lambda partitions: f"Ready. Matching on {_plural(len(partitions), 'partition')}; Ctrl-C stops.",
-    "forgotten": lambda partition, why: (
-        f"Partition {partition}: {why}. Its memory is forgotten, to be rebuilt from the ledger."
+    "forgotten": lambda partition, why, pause_s=None: (
+        f"Partition {partition}: {why}. Its memory is forgotten, to be rebuilt from the ledger"
+        f"{'' if pause_s is None else f' in {pause_s:.1f} s'}."
     ),
     "stopped": lambda partition, code, message, hint: (
         f"PARTITION {partition} STOPPED ({code}): {message}\n  {hint or ''}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from services.bus import topics
-from services.bus.reading import Extent, Progress, TopicReader, members_of
+from services.bus.reading import Extent, Progress, TopicReader, group_of
 from services.console.figures import Figures, figures_of
 from services.console.model import ReadModel, unbalanced
 from services.console.reading import Chain, read_ledger
@@ -25,6 +25,7 @@ class Partition:
         seq: number of the last entry; 0 before the first.
         at: time of the last entry, RFC 3339.
         finding: what is wrong with the ledger here.
+        stopped: why its matcher stopped it with an alarm; None if it goes on.
     """
 
     partition: int
@@ -34,6 +35,7 @@ class Partition:
     seq: int
     at: str | None
     finding: str | None
+    stopped: str | None = None
 
 
 @dataclass(frozen=True)
@@ -69,18 +71,23 @@ async def survey(bootstrap: str, partitions: int, replication: int, progress: Pr
     missing = {report.topic.name for report in reports if report.state is topics.State.MISSING}
     if missing & {topics.COMMANDS, topics.LEDGER}:
         return Survey(bootstrap, reports, findings=findings)
-    matchers = await members_of(bootstrap, MATCHERS)
+    group = await group_of(bootstrap, MATCHERS, topics.COMMANDS)
     model = ReadModel()
     async with TopicReader(bootstrap) as reader:
         chains = await read_ledger(reader, model, progress=progress)
         extents = await reader.extents(topics.COMMANDS)
-        found = [await _partition(reader, number, chains.get(number), extents[number]) for number in sorted(extents)]
+        found = [
+            await _partition(reader, number, chains.get(number), extents[number], group.remarks.get(number))
+            for number in sorted(extents)
+        ]
     funds = [model.funds[name] for name in sorted(model.funds)]
-    findings += _findings(found, matchers) + unbalanced(funds)
-    return Survey(bootstrap, reports, matchers, found, [figures_of(fund) for fund in funds], findings)
+    findings += _findings(found, group.members) + unbalanced(funds)
+    return Survey(bootstrap, reports, group.members, found, [figures_of(fund) for fund in funds], findings)
 
 
-async def _partition(reader: TopicReader, number: int, chain: Chain | None, commands: Extent) -> Partition:
+async def _partition(
+    reader: TopicReader, number: int, chain: Chain | None, commands: Extent, stopped: str | None
+) -> Partition:
     chain = chain or Chain(number, finding=f"ledger partition {number} is missing")
     begin = max(chain.watermark + 1, commands.begin)
     lag = commands.end - begin
@@ -91,12 +98,21 @@ async def _partition(reader: TopicReader, number: int, chain: Chain | None, comm
         finding = f"ledger partition {number} ends within an answer"
     if finding is None and chain.watermark >= commands.end:
         finding = f"ledger partition {number} answers a command at {chain.watermark}, and there are only {commands.end}"
-    return Partition(number, commands.end, chain.watermark, max(lag, 0), chain.seq, chain.at, finding)
+    return Partition(number, commands.end, chain.watermark, max(lag, 0), chain.seq, chain.at, finding, stopped)
 
 
 def _findings(partitions: list[Partition], matchers: int) -> list[str]:
     findings = [partition.finding for partition in partitions if partition.finding]
+    findings += [
+        f"partition {partition.partition} has STOPPED, {_waiting(partition.lag)}: {partition.stopped}"
+        for partition in partitions
+        if partition.stopped
+    ]
     behind = sum(partition.lag for partition in partitions)
     if behind and not matchers:
         findings.append(f"{behind} commands have no answer, and no matcher runs (nobody is in the group {MATCHERS})")
     return findings
+
+
+def _waiting(commands: int) -> str:
+    return "1 command waits" if commands == 1 else f"{commands:,} commands wait"

@@ -1,64 +1,68 @@
-"""The matcher service: desks, shared out by the consumer group, each with a partition of its own.
+"""The matcher service: tenures, shared out by the consumer group, each of a partition of its own.
 
-FastStream brings batches of raw records; the consumer group decides who has which partition. Neither is relied on for
-correctness: a record that comes twice, late or to the wrong process is told by its offset or by fencing. A desk that fails is taken
-anew with back-off, while its neighbours go on; one whose ledger does not hold stops with an alarm, and only that one.
+The group decides who has which partition; FastStream brings each one's batches of raw records. Neither is relied on for
+correctness: a record that comes twice, late or to the wrong process is told by its offset or by fencing. So while the group shares
+out anew nobody rests: who keeps a partition goes on with it, who loses it finds itself fenced. A partition that fails is taken anew
+with back-off, while its neighbours go on; one whose ledger does not hold stops with an alarm, and only that one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from services.bus.batches import batches, heartbeat_ms
-from services.bus.envelope import Record
-from services.bus.group import Rebalance, leave_for_good
+from services.bus.batches import connection, partition_batches
+from services.bus.group import Membership
 from services.bus.topics import COMMANDS
-from services.errors import ConservationBreach, Fenced, KafkaUnreachable, LedgerTampered, PumasiError, TopicsMismatch
-from services.matcher.desk import Desk, by_partition
+from services.errors import PumasiError
+from services.matcher.desk import BATCH_COMMANDS_MAX, Desk
 from services.matcher.journal import hush_told_errors
-from services.matcher.restoring import NONE_YET
+from services.matcher.tenure import Tenure
 from services.settings import Settings
 
 GROUP = "pumasi-matcher"
 log = logging.getLogger("pumasi.matcher")
 
 _POLL_MS = 20
-_RECORDS_PER_POLL_MAX = 8000
-_BACKOFF_SECONDS = (0.1, 15.0)
-_COMMIT_EVERY_SECONDS = 1.0
+_STOP_SECONDS = 5.0
+_MEMBERSHIP_APART = True
 
 
 class Matcher:
-    """All desks of one process.
+    """All tenures of one process.
 
     Args:
         bootstrap: Kafka's servers.
         settings: timeouts.
         told: called with a short event name and its fields, for the screen.
+
+    Attributes:
+        tenures: by partition, those that the group gave to this process.
+        alarms: what stopped partitions, in the order in which it was found.
     """
 
     def __init__(self, bootstrap: str, settings: Settings, told: Callable[..., None] = lambda *_a, **_k: None) -> None:
-        self.bootstrap, self.settings, self.told = bootstrap, settings, told
-        self.desks: dict[int, Desk] = {}
-        self.stopped: dict[int, PumasiError] = {}
-        self._places: dict[int, Any] = {}
-        self._takers: dict[int, asyncio.Task] = {}
-        self._committed_at = 0.0
-        self._heartbeat_ms = heartbeat_ms(settings.session_timeout_ms)
-        self.broker, self.subscriber = batches(
+        self.bootstrap, self.settings = bootstrap, settings
+        self.tenures: dict[int, Tenure] = {}
+        self.alarms: list[str] = []
+        self._told = told
+        self._settled = asyncio.Event()
+        self._endings: set[asyncio.Task[None]] = set()
+        self._stopping = False
+        self._broker = connection(bootstrap, GROUP, _STOP_SECONDS, _polling_log())
+        self._membership = Membership(
             bootstrap,
             COMMANDS,
             GROUP,
-            self.on_commands,
             session_timeout_ms=settings.session_timeout_ms,
-            poll_ms=_POLL_MS,
-            records_max=_RECORDS_PER_POLL_MAX,
-            listener=Rebalance(self._revoked, self._assigned),
-            group_instance_id=settings.instance,
+            instance=settings.instance,
+            assigned=self._assigned,
+            unsettled=self._settled.clear,
+            waiting=lambda why: self.told("waiting", why=why),
+            apart=_MEMBERSHIP_APART,
         )
 
     async def start(self) -> None:
@@ -68,160 +72,75 @@ class Matcher:
             KafkaError: if no broker answers.
         """
         hush_told_errors(asyncio.get_running_loop())
-        await self.broker.start()
+        await self._broker.start()
+        self._membership.start()
 
     @property
     def held(self) -> set[int]:
         """The partitions that the group gave to this process."""
-        return set(self._places)
+        return set(self.tenures)
+
+    @property
+    def stopped(self) -> dict[int, PumasiError]:
+        """Those of them that stopped with an alarm, and why."""
+        return {number: tenure.stopped for number, tenure in self.tenures.items() if tenure.stopped}
+
+    @property
+    def desks(self) -> dict[int, Desk]:
+        """Their desks."""
+        return {number: tenure.desk for number, tenure in self.tenures.items()}
 
     async def stop(self) -> None:
-        """Finish the transactions at hand, leave the group, let go of all partitions."""
-        for taker in self._takers.values():
-            taker.cancel()
-        await asyncio.gather(*self._takers.values(), return_exceptions=True)
-        if self.subscriber.consumer is not None:
-            leave_for_good(self.subscriber.consumer)
-        await self.broker.stop()
-        for desk in self.desks.values():
-            await desk.close()
+        """Finish the transactions at hand, let go of all partitions, leave the group."""
+        self._stopping = True
+        self._settled.set()  # nobody need wait for the group any more
+        await asyncio.gather(*(tenure.end() for tenure in self.tenures.values()), *self._endings)
+        await self._membership.stop()
+        await self._broker.stop()
 
-    # What the consumer group tells. FastStream and aiokafka swallow what is raised here, so nothing may be.
+    def told(self, event: str, **fields: Any) -> None:
+        """Hand an event on, and remember alarms."""
+        if event == "stopped":
+            self.alarms.append(f"partition {fields['partition']}: {fields['code']}: {fields['message']}")
+        self._told(event, **fields)
 
-    def _revoked(self, revoked: Iterable[Any]) -> None:
-        """Let desks rest; whoever gets a partition next fences us, and we keep the memory in case it comes back."""
-        for place in revoked:
-            self._places.pop(place.partition, None)
-            taker = self._takers.pop(place.partition, None)
-            if taker is not None:
-                taker.cancel()
-
-    def _assigned(self, assigned: Iterable[Any]) -> None:
-        """Hold each partition until its desk is ready, then let it run from its own watermark."""
-        places = {place.partition: place for place in assigned}
-        consumer = self.subscriber.consumer
-        if places:
-            consumer.pause(*places.values())
-        self._places = places
-        for partition, place in places.items():
-            self._takers[partition] = asyncio.create_task(self._take(partition, place))
-        for partition in set(self.desks) - set(places):
-            self._takers[partition] = asyncio.create_task(self._let_go(partition))
-        self.told("assigned", partitions=sorted(places))
-
-    async def on_commands(self, records: Any) -> None:  # FastStream would build a Pydantic model of a narrower type
-        """Answer one poll's records, each partition by its own desk, side by side."""
-        await asyncio.gather(*(self._answer(p, part) for p, part in by_partition(records).items()))
-        await self._commit_for_lag_tools()
-
-    async def _answer(self, partition: int, records: Sequence[Record]) -> None:
-        desk, place = self.desks.get(partition), self._places.get(partition)
-        if desk is None or not desk.ready or place is None:
-            return  # its taker will seek back to the watermark
-        try:
-            before = desk.next_offset
-            follows = await desk.answer(records)
-            if not follows and self._places.get(partition) is place:
-                self.subscriber.consumer.seek(place, desk.next_offset)
-            elif desk.next_offset != before:
-                self.told("answered", partition=partition, commands=desk.next_offset - before, seq=desk.seq)
-        except (ConservationBreach, LedgerTampered) as error:
-            self._alarm(partition, error)
-        except Exception as error:  # noqa: BLE001  # whatever it is: forget, and rebuild from the ledger
-            self._log_failure(partition, error)
-            place = self._places.get(partition)  # perhaps given to us anew meanwhile, to a desk that still seemed ready
-            if place is not None and self._takers[partition].done():
-                self.subscriber.consumer.pause(place)
-                # Who was fenced may have been put out of the group without knowing yet: let the group tell first.
-                least = self._heartbeat_ms / 1000 if isinstance(error, Fenced) else _BACKOFF_SECONDS[0]
-                self._takers[partition] = asyncio.create_task(self._take(partition, place, least))
-
-    async def _take(self, partition: int, place: Any, pause: float = 0.0) -> None:
-        """Make a desk ready, however often it takes, and let its partition run; wait `pause` seconds first."""
-        least, most = _BACKOFF_SECONDS
-        while self._places.get(partition) is place and partition not in self.stopped:
-            await asyncio.sleep(pause * random.uniform(1.0, 1.5))  # noqa: S311  # spreads retries, decides nothing
-            pause = min(most, max(least, pause * 2))
-            try:
-                desk = self._desk(partition)
-                if not desk.ready:
-                    await desk.take()
-                    self._tell_taken(desk)
-                if self._places.get(partition) is place:
-                    self.subscriber.consumer.seek(place, desk.next_offset)
-                    self.subscriber.consumer.resume(place)
-                return
-            except (ConservationBreach, LedgerTampered) as error:
-                self._alarm(partition, error)
-                return
-            except Exception as error:  # noqa: BLE001  # whatever it is: try again, with back-off
-                self._log_failure(partition, error)
-
-    def _tell_taken(self, desk: Desk) -> None:
-        head, without = desk.recovered.head, desk.recovered.without
-        if without and desk.seq and without != NONE_YET:
-            log.warning("partition %d: no checkpoint was of use: %s; all entries were read", desk.partition, without)
-        self.told(
-            "taken",
-            partition=desk.partition,
-            seq=desk.seq,
-            watermark=desk.next_offset - 1,
-            checkpoint=head.seq if head else None,
-            seconds=desk.recovered.seconds,
-        )
-
-    def _desk(self, partition: int) -> Desk:
-        desk = self.desks.get(partition)
-        if desk is None:
-            cluster = self.subscriber.consumer._client.cluster
-            partitions = len(cluster.partitions_for_topic(COMMANDS) or ())
-            if not partitions:
-                raise TopicsMismatch(f"{COMMANDS} is missing", hint="Make the topics with `pumasi topics --apply`.")
-            desk = Desk(
-                self.bootstrap,
-                partition,
-                partitions,
-                self.settings.transaction_timeout_ms,
-                self.settings.checkpoint_entries,
-                self.settings.checkpoint_seconds,
-            )
-            self.desks[partition] = desk
-        return desk
-
-    async def _let_go(self, partition: int) -> None:
-        desk = self.desks.pop(partition, None)
-        if desk is not None:
-            await desk.close()
-
-    def _alarm(self, partition: int, error: PumasiError) -> None:
-        """Stop one partition, loudly; it stays ours and at rest, so that nobody else writes on top."""
-        self.stopped[partition] = error
-        log.critical("partition %d STOPPED: %s: %s", partition, error.code, error.message)
-        self.told("stopped", partition=partition, code=error.code, message=error.message, hint=error.hint)
-        place = self._places.get(partition)
-        if place is not None:
-            self.subscriber.consumer.pause(place)
-
-    def _log_failure(self, partition: int, error: Exception) -> None:
-        expected = isinstance(error, Fenced | KafkaUnreachable)
-        log.warning(
-            "partition %d: %s; forgotten, to be rebuilt", partition, error, exc_info=None if expected else error
-        )
-        self.told("forgotten", partition=partition, why=str(error) if expected else type(error).__name__)
-
-    async def _commit_for_lag_tools(self) -> None:
-        """Tell the group how far we are. Nothing depends on it; a failure is no failure."""
-        now = asyncio.get_running_loop().time()
-        if now - self._committed_at < _COMMIT_EVERY_SECONDS:
+    def _assigned(self, ours: frozenset[int], partitions: int) -> None:
+        """Begin what is new, end what is gone, and let be what stays."""
+        if self._stopping:
             return
-        self._committed_at = now
-        offsets = {
-            place: self.desks[p].next_offset
-            for p, place in self._places.items()
-            if p in self.desks and self.desks[p].ready
-        }
-        if offsets:
-            try:
-                await self.subscriber.consumer.commit(offsets)
-            except Exception as error:  # noqa: BLE001  # a rebalance at this moment, a broker away
-                log.debug("group offsets not written: %s", type(error).__name__)
+        self._settled.set()
+        for gone in self.held - ours:
+            ending = asyncio.create_task(self.tenures.pop(gone).end())
+            self._endings.add(ending)
+            ending.add_done_callback(self._endings.discard)
+        for number in sorted(ours - self.held):
+            self.tenures[number] = self._tenure(number, partitions)
+        self.told("assigned", partitions=sorted(ours))
+
+    def _tenure(self, partition: int, partitions: int) -> Tenure:
+        settings = self.settings
+        desk = Desk(
+            self.bootstrap,
+            partition,
+            partitions,
+            settings.transaction_timeout_ms,
+            settings.checkpoint_entries,
+            settings.checkpoint_seconds,
+        )
+        return Tenure(
+            desk,
+            lambda handle: partition_batches(
+                self._broker, COMMANDS, partition, handle, poll_ms=_POLL_MS, records_max=BATCH_COMMANDS_MAX
+            ),
+            self._settled,
+            self._membership.heartbeat_seconds,
+            self.told,
+            partial(self._membership.report, partition),
+        )
+
+
+def _polling_log() -> logging.Logger:
+    """Hears FastStream only when a poll fails: it then waits 5 s and polls again."""
+    polling = log.getChild("polling")
+    polling.setLevel(logging.ERROR)
+    return polling

@@ -14,7 +14,6 @@ import asyncio
 import time
 from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import groupby
 
 from schemas.commands import Unreadable
 from services.bus.deadletters import dead_letter
@@ -31,6 +30,8 @@ BATCH_COMMANDS_MAX = 2000
 """Commands answered in one transaction at most: bounds what a failure makes do again."""
 RECORDS_AT_ONCE = 50_000
 """Records of a whole checkpoint in one transaction, about: some tenths of a second, for which readers of the ledger wait."""
+TURN_SECONDS = 0.01
+"""Deciding so long without a pause; then the other partitions of the process have their turn."""
 _PART_OF_TIMEOUT = 0.25
 _DOUBLINGS_MAX = 6
 
@@ -151,11 +152,15 @@ class Desk:
         written: list[Row] = []
         dead: list[Row] = []
         seq, digest = replay.seq, replay.hash
+        turn = time.monotonic() + TURN_SECONDS
         for record in records:
-            command, fund, time, values, digest = answer(replay.engine, record, self.partitions, seq, digest)
+            if time.monotonic() > turn:
+                await asyncio.sleep(0)
+                turn = time.monotonic() + TURN_SECONDS
+            command, fund, at, values, digest = answer(replay.engine, record, self.partitions, seq, digest)
             key = fund.encode() if fund else None
             for seq, value in values:
-                written.append((key, value, entry_headers(self.partition, seq, time)))
+                written.append((key, value, entry_headers(self.partition, seq, at)))
             if isinstance(command, Unreadable):
                 dead.append(dead_letter(record, "unreadable", command.detail))
         watermark = records[-1].offset
@@ -220,9 +225,3 @@ class Rhythm:
         if seq < self._waiting_until[0] and now < self._waiting_until[1]:
             return False
         return seq - self._seq >= self.entries or now - self._at >= self.seconds
-
-
-def by_partition(records: Sequence[Record]) -> dict[int, list[Record]]:
-    """Records of one poll by partition, each in order."""
-    ordered = sorted(records, key=lambda record: record.partition)  # stable: offsets stay in order
-    return {partition: list(group) for partition, group in groupby(ordered, key=lambda record: record.partition)}

@@ -148,4 +148,5 @@ def collector_at_rest() -> Iterator[None]:
     finally:
         _resting -= 1
         if not _resting:
+            gc.freeze()  # or the collector begins with looking through all that was built meanwhile, without a pause
             gc.enable()

@@ -1,0 +1,193 @@
+"""A tenure: one partition in the hands of this process, from the day it is given to the day it goes.
+
+    given ──► taken (fenced, recovered) ──► answering ──► …
+                 ▲                              │ any failure: forgotten, and taken anew after a pause that doubles
+                 └──────────────────────────────┘
+                                                │ a breach, a tampered ledger: stopped, loudly, until it is given anew
+
+Each tenure has a desk and a subscription to its partition of its own. So a transaction that hangs, a recovery that takes long or a
+partition that fails for ever holds up nobody: while its handler doesn't return, FastStream polls no more for it, and aiokafka holds
+back what it has fetched (one fetch, 1 MiB).
+
+Records come in order, and again only where this tenure seeks: to where the ledger says, whenever the desk was taken anew. Whatever
+comes twice or leaves a gap nevertheless, the desk tells by its offset.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Callable
+from typing import Any
+
+from aiokafka.errors import KafkaError
+
+from services.errors import ConservationBreach, Fenced, KafkaUnreachable, LedgerTampered, PumasiError
+from services.matcher.desk import Desk
+from services.matcher.restoring import NONE_YET
+
+log = logging.getLogger("pumasi.matcher")
+
+BACKOFF_SECONDS = (0.1, 15.0)
+"""The first pause and the longest; each is lengthened by up to a half, by chance, so that many don't come back at once."""
+_SETTLED_SECONDS_MAX = 30.0
+
+
+class Tenure:
+    """One partition in the hands of this process.
+
+    Args:
+        desk: the partition's; not taken yet.
+        subscribe: makes a subscription that calls its argument with the partition's records, from `batches.partition_batches`.
+        settled: set unless the group is sharing out partitions at this moment; nobody is fenced meanwhile.
+        fenced_pause: seconds to wait at least after another has fenced us; by then the group has told whose the partition is.
+        told: called with a short event name and its fields.
+        progress: called with the next command's offset and a remark (empty, or why the partition stopped).
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        subscribe: Callable[[Callable[[Any], Any]], Any],
+        settled: asyncio.Event,
+        fenced_pause: float,
+        told: Callable[..., None],
+        progress: Callable[[int, str], None],
+    ) -> None:
+        self.desk, self.partition = desk, desk.partition
+        self.stopped: PumasiError | None = None
+        self._subscription = subscribe(self.on_commands)
+        self._settled, self._fenced_pause = settled, fenced_pause
+        self._told, self._progress = told, progress
+        self._over = asyncio.Event()
+        self._failures = 0
+        self._pause = 0.0
+        self._start = asyncio.create_task(self._begin())
+
+    async def end(self) -> None:
+        """Finish the transaction at hand and let go. Safe to repeat."""
+        self._over.set()
+        self._start.cancel()
+        await asyncio.gather(self._start, return_exceptions=True)
+        await self._subscription.stop()
+        await self.desk.close()
+
+    async def on_commands(self, records: Any) -> None:  # FastStream would build a Pydantic model of a narrower type
+        """Answer one poll's records; return once they are answered, or the subscription stands where the ledger says.
+
+        FastStream swallows what is raised here, so nothing may be.
+        """
+        try:
+            before = self.desk.next_offset
+            if await self.desk.answer(records):
+                self._answered(self.desk.next_offset - before)
+            elif self.desk.ready:
+                self._seek()
+            else:
+                raise Fenced(f"partition {self.partition} is not held")
+        except asyncio.CancelledError:
+            if not self._over.is_set():  # else a transaction hung, and the end waits no longer
+                raise
+        except Exception as error:  # noqa: BLE001  # whatever it is: forget, and rebuild from the ledger
+            self._failed(error)
+            if await self._taken():
+                self._seek()
+            else:
+                await self._over.wait()  # stopped: nothing is polled any more
+
+    def _answered(self, commands: int) -> None:
+        if commands:
+            self._failures = 0
+            self._progress(self.desk.next_offset, "")
+            self._told("answered", partition=self.partition, commands=commands, seq=self.desk.seq)
+
+    async def _begin(self) -> None:
+        """Take the partition, then let its commands come."""
+        while await self._taken():
+            try:
+                await self._subscription.start()
+                self._seek()
+                return
+            except Exception as error:  # noqa: BLE001  # whatever it is: try again, with back-off
+                with contextlib.suppress(Exception):
+                    await self._subscription.stop()
+                await self.desk.close()
+                away = isinstance(error, KafkaError | OSError | TimeoutError)
+                self._failed(KafkaUnreachable(f"Kafka: {type(error).__name__}") if away else error)
+
+    def _seek(self) -> None:
+        [place] = self._subscription.consumer.assignment()
+        self._subscription.consumer.seek(place, self.desk.next_offset)
+
+    async def _taken(self) -> bool:
+        """Make the desk ready, however often it takes; False if the tenure is over or has stopped."""
+        while self.stopped is None:
+            await self._rest()
+            if self._over.is_set():
+                break
+            try:
+                if not self.desk.ready:
+                    await self.desk.take()
+                    self._tell_taken()
+                return True
+            except Exception as error:  # noqa: BLE001  # whatever it is: try again, with back-off
+                self._failed(error)
+        return False
+
+    async def _rest(self) -> None:
+        """Wait out the pause, and the group if it is sharing out anew; no longer than until the tenure is over."""
+        pause, self._pause = self._pause, 0.0
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._over.wait(), pause)
+            return
+        with contextlib.suppress(TimeoutError):  # beyond that fencing decides by itself
+            await asyncio.wait_for(self._settled.wait(), _SETTLED_SECONDS_MAX)
+
+    def _failed(self, error: Exception) -> None:
+        if isinstance(error, ConservationBreach | LedgerTampered):
+            self._alarm(error)
+        elif not self._over.is_set():
+            self._pause = self._next_pause(error)
+            self._log_failure(error)
+
+    def _next_pause(self, error: Exception) -> float:
+        least, most = BACKOFF_SECONDS
+        pause = min(most, least * 2 ** min(self._failures, 30))
+        self._failures += 1
+        if isinstance(error, Fenced):
+            pause = max(pause, self._fenced_pause)
+        return pause * random.uniform(1.0, 1.5)  # noqa: S311  # spreads retries, decides nothing
+
+    def _alarm(self, error: PumasiError) -> None:
+        """Stop, loudly. The partition stays here and at rest; whoever is given it next will find the same, and say so."""
+        self.stopped = error
+        log.critical("partition %d STOPPED: %s: %s", self.partition, error.code, error.message)
+        self._progress(self.desk.next_offset, f"{error.code}: {error.message}")
+        self._told("stopped", partition=self.partition, code=error.code, message=error.message, hint=error.hint)
+
+    def _log_failure(self, error: Exception) -> None:
+        """Another's taking over is no trouble; Kafka's trouble is; anything else is a defect, told with its traceback."""
+        expected = isinstance(error, Fenced | KafkaUnreachable)
+        log.log(
+            logging.INFO if isinstance(error, Fenced) else logging.WARNING,
+            "partition %d: %s; forgotten, to be rebuilt in %.1f s",
+            self.partition, error, self._pause, exc_info=None if expected else error,
+        )  # fmt: skip
+        why = str(error) if expected else type(error).__name__
+        self._told("forgotten", partition=self.partition, why=why, pause_s=round(self._pause, 2))
+
+    def _tell_taken(self) -> None:
+        desk, head, without = self.desk, self.desk.recovered.head, self.desk.recovered.without
+        if without and desk.seq and without != NONE_YET:
+            log.warning("partition %d: no checkpoint was of use: %s; all entries were read", desk.partition, without)
+        self._progress(desk.next_offset, "")
+        self._told(
+            "taken",
+            partition=desk.partition,
+            seq=desk.seq,
+            watermark=desk.next_offset - 1,
+            checkpoint=head.seq if head else None,
+            seconds=desk.recovered.seconds,
+        )
