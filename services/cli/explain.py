@@ -39,7 +39,7 @@ _EXAMPLES = """**Examples**
 
 - `pumasi explain pledge p-7`: where each part of it went, and why there
 - `pumasi explain case c-1 --lang ko`: its story, and why it has no more yet, in Korean
-- `pumasi explain award p-7/1 --json`: the arithmetic that brought it there, for a program
+- `pumasi explain award p-7/1 --exact`: what brought it there, and the arithmetic to repeat by hand
 """
 
 
@@ -55,6 +55,9 @@ def explain(
     ] = None,
     kafka: options.Kafka = None,
     data: options.Data = None,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Of an award: the arithmetic too, in minor units, to repeat by hand.")
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
     """Explain a case, pledge or award: what was promised, settled and delivered, when, and why there and not elsewhere.
@@ -74,13 +77,13 @@ def explain(
     else:
         from rich.console import Console
 
-        show(told, Console(highlight=False))
+        show(told, Console(highlight=False), exact)
     if told.findings:
         raise typer.Exit(1)
 
 
-def show(told: "Told", console: "Console") -> None:
-    """Show an explanation; on anything but a terminal no line is wrapped."""
+def show(told: "Told", console: "Console", exact: bool = False) -> None:
+    """Show an explanation, with the `exact` arithmetic if wanted; on anything but a terminal no line is wrapped."""
     from rich.table import Table
     from rich.text import Text
 
@@ -97,6 +100,9 @@ def show(told: "Told", console: "Console") -> None:
         if rows:
             console.print(Text(f"\n{title}", style="bold"))
             _print_rows(console, rows)
+    if exact and told.exact:
+        console.print()
+        _print_rows(console, [("", line) for line in told.exact])
 
 
 def _print_rows(console: "Console", rows: list[tuple[str, str]]) -> None:

@@ -47,8 +47,8 @@ def answer(model: ReadModel, story: Story, language: str) -> Told:
     if story.kind == "case":
         return teller.case(fund.cases[story.name], events, story.missed.get(fund.name))
     if story.kind == "pledge":
-        return teller.pledge(fund.pledges[story.name], events)
-    return teller.award(fund.awards[story.name], events)
+        return teller.pledge(fund.pledges[story.name], events, story.runs[fund.name].found)
+    return teller.award(fund.awards[story.name], events, story.runs[fund.name].found[story.name])
 
 
 def _fund_of(model: ReadModel, story: Story) -> Fund:

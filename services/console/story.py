@@ -11,6 +11,7 @@ from typing import Any
 
 from services.console.missed import Missed
 from services.console.model import FactDict, Fund, Moment, shares_of_delivery
+from services.console.runs import Runs
 
 _ENDS = {
     "pledge_withdrawn": ("pledge", "withdrawn"),
@@ -68,12 +69,14 @@ class Story:
     Attributes:
         events: in order, by fund.
         missed: for a case, the money that went elsewhere, by fund.
+        runs: for a pledge or an award, the runs that it is of, by fund.
     """
 
     def __init__(self, kind: str, name: str, fund: str | None = None) -> None:
         self.kind, self.name, self.fund = kind, name, fund
         self.events: dict[str, list[Event]] = {}
         self.missed: dict[str, Missed] = {}
+        self.runs: dict[str, Runs] = {}
         self._causes: dict[str, Causes] = {}
         self._rules: dict[str, str] = {}
         self._look = {"case": self._of_case, "pledge": self._of_pledge, "award": self._of_award}[kind]
@@ -88,6 +91,8 @@ class Story:
             self._configured(fund, fact, moment)
         if self.kind == "case" and self.name in fund.cases:
             self.missed.setdefault(fund.name, Missed(self.name)).watch(fund, fact, moment)
+        if self.kind != "case":
+            self.runs.setdefault(fund.name, Runs(self._asked)).watch(fund, fact, moment)
         for name, data in self._look(fund, fact, causes):
             self.events.setdefault(fund.name, []).append(Event(name, moment, data))
 
@@ -100,8 +105,11 @@ class Story:
 
     def finish(self) -> None:
         """The ledger has been read to its end."""
-        for missed in self.missed.values():
-            missed.finish()
+        for followed in (*self.missed.values(), *self.runs.values()):
+            followed.finish()
+
+    def _asked(self, fact: FactDict) -> bool:
+        return fact[self.kind] == self.name
 
     def _of_case(self, fund: Fund, fact: FactDict, causes: Causes) -> list[tuple[str, dict[str, Any]]]:
         name = fact["fact"]

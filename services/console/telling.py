@@ -14,10 +14,11 @@ from schemas.values import CLASSES
 from services.console.missed import Missed
 from services.console.model import Award, Case, Fund, Pledge
 from services.console.money import shown
+from services.console.runs import Found, waits_for
 from services.console.story import Event
 from services.console.voice import Voice
 from services.console.why_not import lacks_of, time_text, why_not
-from services.console.why_there import in_full, in_short
+from services.console.why_there import exact, findings, in_full, in_short
 
 _MANY = 6  # as many sums in a row are told one by one; more together
 _MONEY_IN = {"awarded": "awarded_many", "award_settled": "settled_many"}
@@ -33,6 +34,7 @@ class Told:
         figures: `(word, amount)`, each by itself.
         parts: `(title, [(time or "", sentence)])`.
         findings: what can't be explained by the rule.
+        exact: of an award, the arithmetic in minor units.
     """
 
     data: dict[str, Any]
@@ -40,6 +42,7 @@ class Told:
     figures: list[tuple[str, str]] = field(default_factory=list)
     parts: list[tuple[str, list[tuple[str, str]]]] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
+    exact: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """Data and sentences, as JSON."""
@@ -69,7 +72,7 @@ class Teller:
         told.parts.append((self.say("title_not"), [("", line) for line in not_more.lines]))
         return told
 
-    def pledge(self, pledge: Pledge, events: list[Event]) -> Told:
+    def pledge(self, pledge: Pledge, events: list[Event], found: dict[str, Found]) -> Told:
         """A pledge: its story, and why each award went where it went."""
         standing = [award for award in pledge.awards if award.amount]
         promised = {
@@ -90,13 +93,21 @@ class Teller:
         if pledge.designation:
             told.head.append(self._designation(pledge))
         told.parts.append((self.say("title_story"), self._story(events, "pledge", pledge)))
-        why = [("", in_short(self.voice, award, self.fund.policy)) for award in pledge.awards]
+        why = [("", in_short(self.voice, award, self.fund.policy, found[award.id])) for award in pledge.awards]
+        told.findings = [wrong for award in pledge.awards for wrong in findings(self.voice, award, found[award.id])]
         if pledge.waiting:
-            why.append(("", self.say("still_waiting", amount=self.voice.money(pledge.waiting))))
+            why.append(("", self._waiting(pledge, told)))
         told.parts.append((self.say("title_why"), why))
         return told
 
-    def award(self, award: Award, events: list[Event]) -> Told:
+    def _waiting(self, pledge: Pledge, told: Told) -> str:
+        amount, cases = self.voice.money(pledge.waiting), waits_for(self.fund, pledge)
+        if not cases:
+            return self.say("still_waiting", amount=amount)
+        told.findings.append(self.say("waits_wrongly", amount=amount, count=len(cases)))
+        return told.findings[-1]
+
+    def award(self, award: Award, events: list[Event], found: Found) -> Told:
         """An award: its story, and the arithmetic that brought it there."""
         told = self._told("award", award.id, {"given": award.given, **_three_of(award)}, events)
         told.data |= _award_data(award)
@@ -107,7 +118,9 @@ class Teller:
                 need=self.voice.need(award.case.need),
             ),
         )  # fmt: skip
-        lines, told.findings = in_full(self.voice, award, self.fund.policy)
+        lines, told.findings = in_full(self.voice, award, self.fund.policy, found)
+        told.data["exact"] = told.exact = exact(self.voice, award)
+        told.data["served_before"] = list(found.served)
         told.parts.append((self.say("title_why"), [("", line) for line in lines]))
         told.parts.append((self.say("title_story"), self._story(events, "case")))
         return told

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from schemas.values import CLASSES
 from services.console.model import FIRST_COME, GUARANTEED_FLOOR, WATERFILL, Policy
 from services.console.money import shown
@@ -29,6 +31,24 @@ class Voice:
         """Minor units of the fund's currency, for people."""
         return shown(amount, self.currency)
 
+    def part(self, amount: int, whole: int) -> str:
+        """What part of `whole` an amount is, in per cent with one decimal, rounded down.
+
+        >>> Voice("en", "CNY").part(275, 1000)
+        '27.5 %'
+        """
+        tenths = amount * 1000 // max(1, whole)
+        return f"{tenths // 10}.{tenths % 10} %"
+
+    def list_of(self, words: Iterable[str]) -> str:
+        """A few words or sums, as the language lists them."""
+        *most, last = words
+        return self.say("list_last", most=self.say("list_comma").join(most), last=last) if most else last
+
+    def first(self, policy: Policy) -> str:
+        """Who goes first within a class."""
+        return self.say(f"first_{policy.weights}")
+
     def class_(self, rank: int | str) -> str:
         """A class by name or index."""
         return self.say(f"class_{rank if isinstance(rank, str) else CLASSES[rank]}")
@@ -39,8 +59,7 @@ class Voice:
 
     def rule(self, policy: Policy) -> str:
         """A sentence that says who is served first under a policy."""
-        first = self.say(f"first_{policy.weights}")
-        return self.say(f"rule_{_RULES[policy.rule]}", share=self.money(policy.share), first=first)
+        return self.say(f"rule_{_RULES[policy.rule]}", share=self.money(policy.share), first=self.first(policy))
 
     def rule_name(self, rule: str) -> str:
         """A rule's name, for people."""

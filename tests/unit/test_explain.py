@@ -203,9 +203,12 @@ def test_an_award_shows_the_arithmetic_of_the_rule(weights: str) -> None:
         why = found.data["why"]
         assert found.findings == []
         boundary = boundary_of(why["before"], why["claim"], 7_000)
-        text = sentences(found)
+        assert found.data["exact"] == found.as_dict()["exact"]
+        text = "\n".join(found.exact)
         assert f"({why['before']:,} // 7,000 + 1) × 7,000) = {boundary:,}." in text
         assert f"{matchers_key(boundary, why['claim'], weights == 'claim'):,}" in text
+        assert f"Its next step ended at CNY {boundary / 100:,.2f}" in sentences(found)
+        assert "//" not in sentences(found)
 
 
 def test_a_key_that_the_rule_does_not_give_is_a_finding(told: Told) -> None:
