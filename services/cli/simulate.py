@@ -11,6 +11,7 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import typer
+from typer.core import TyperCommand
 
 from services.cli import simulate_options as o
 
@@ -23,7 +24,19 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    app.command("simulate", epilog=_EPILOG)(simulate)
+    app.command("simulate", cls=_Taught)(simulate)
+
+
+class _Taught(TyperCommand):
+    """Reads rules and fields off the contract only when help is asked for: its models take a moment to load."""
+
+    def format_help(self, ctx: typer.Context, formatter: Any) -> None:
+        from services.lab.meaning import FIELDS, TOLD, field_line
+
+        rules = "\n".join(f"- `{rule}`: {told.sentence}" for rule, told in TOLD.items())
+        fields = "\n".join(f"- {field_line(field)}" for field in FIELDS if field != "rule")
+        self.epilog = _EPILOG.replace("{rules}", rules).replace("{fields}", fields)
+        super().format_help(ctx, formatter)
 
 
 _EPILOG = """**Examples**
@@ -34,6 +47,16 @@ _EPILOG = """**Examples**
 - `pumasi simulate --fund jilin --change weights=claim --last 30`: what if its policy had been changed thirty days ago?
 - `pumasi simulate --campaign 20000`: twenty thousand random seasons, engine against oracle; some minutes
 - `pumasi simulate --campaign 1 --seed 4711`: one season again, the one that failed
+
+**The rules**
+
+{rules}
+
+All three keep: how pledges are cut changes nothing, more money takes from nobody, what is promised is never taken away for another.
+
+**A policy's fields**
+
+{fields}
 
 **A log's file** holds one CloudEvent a line, as JSON, in the order in which the commands came:
 
@@ -112,7 +135,8 @@ def _given(context: typer.Context) -> set[str]:
 def _season(season: "Season", asked: list[str], html: Path | None, save: Path | None, quiet: bool) -> None:
     from services.errors import UsageError
     from services.lab.comparison import log_of_season
-    from services.lab.policy import RULES, parse_policy, usual
+    from services.lab.meaning import RULES
+    from services.lab.policy import parse_policy, usual
     from services.lab.runs import SeasonSource
 
     policies = [parse_policy(text) for text in asked] or usual(recorded=False)

@@ -10,6 +10,7 @@ from typing import Any
 from schemas.times import DAY, text_of
 from services.lab.commandlog import Said, said_of
 from services.lab.course import Course
+from services.lab.meaning import TOLD, RuleTold
 from services.lab.measures import MEASURES, Measured, curves, measure
 from services.lab.policy import Policy
 from services.lab.runs import LogSource, Progress, SeasonSource, run_all
@@ -72,6 +73,11 @@ class Comparison:
         """How long the season or the log is."""
         start, end = self.source.span
         return (end - start) / DAY
+
+    def rules(self) -> list[tuple[str, RuleTold]]:
+        """The rules that a policy names, each once, with what they do."""
+        named = dict.fromkeys(dict(policy.changes).get("rule") for policy in self.policies)
+        return [(rule, TOLD[rule]) for rule in named if rule]
 
     def caveats(self) -> list[str]:
         """What a reader must know before they draw conclusions."""

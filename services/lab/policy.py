@@ -18,16 +18,15 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from schemas.commands import FundConfigured
-from schemas.values import Rule, Weights
-from services.bus.envelope import explain
+from schemas.values import Weights
 from services.errors import PolicyInvalid
+from services.lab.meaning import FIELDS, RULES, TOLD, allowed, field_line
 
 RECORDED = "recorded"
-FIELDS = tuple(name for name in FundConfigured.model_fields if name not in ("fund", "currency"))
-RULES: tuple[str, ...] = get_args(Rule)
 _NUMBER = re.compile(r"-?\d{1,20}", re.ASCII)
 _HINT = (
-    f"Rules: {', '.join(RULES)}. Fields: {', '.join(FIELDS)}. Say e.g. --policy {RULES[0]},weights=claim,share=5000."
+    f"Rules: {', '.join(RULES)}. Fields: {', '.join(f'{name}={allowed(name)}' for name in FIELDS if name != 'rule')}, or "
+    f"rule=RULE. Say e.g. --policy {RULES[0]},weights=claim,share=5000."
 )
 
 
@@ -74,7 +73,11 @@ def _check(given: str, found: dict[str, Any]) -> None:
     try:
         FundConfigured.model_validate_json(json.dumps({"fund": "f", "currency": "CNY", **found}))
     except ValidationError as error:
-        raise PolicyInvalid(f"{given}: {explain(error)}", hint=_HINT) from None
+        field = str(error.errors()[0]["loc"][0])
+        raise PolicyInvalid(f"{given}: {field} can't be {found[field]!r}", hint=f"{field_line(field)}.") from None
+    if idle := sorted(TOLD[found["rule"]].idle & found.keys()) if "rule" in found else []:
+        verb = "have" if len(idle) > 1 else "has"
+        raise PolicyInvalid(f"{given}: {' and '.join(idle)} {verb} no effect under {found['rule']}", hint=_HINT)
 
 
 def usual(recorded: bool) -> list[Policy]:

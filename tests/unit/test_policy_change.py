@@ -1,6 +1,7 @@
 """A policy from its text; and what a change of policy would have altered, by hand."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -9,7 +10,10 @@ from schemas.times import DAY, parse, text_of
 from services.errors import PolicyInvalid, UsageError
 from services.lab.change import DryRun, dry_run
 from services.lab.commandlog import CommandLog, Said
-from services.lab.policy import FIELDS, RULES, Policy, parse_policy, usual
+from services.lab.meaning import FIELDS, RULES, TOLD
+from services.lab.policy import Policy, parse_policy, usual
+from services.lab.runs import SeasonSource, course_of
+from services.lab.season.parameters import Season
 
 START = parse("2027-01-01T00:00:00Z")
 EQUAL = {"currency": "CNY", "share": 10_000, "ageing_days": 0, "deadline_hours": 0, "vouchers_required": 0}
@@ -35,10 +39,9 @@ def test_a_policy_is_a_rule_and_fields_in_any_order_and_comes_back_as_it_can_be_
         ("colour=blue", "no field is named 'colour'"),
         ("fund=jilin", "no field is named 'fund'"),
         ("currency=KRW", "no field is named 'currency'"),
-        ("share=0", "share: greater_than_equal"),
-        ("share=many", "share: int_type"),
-        ("share=", "share: int_type"),
-        ("weights=heavy", "weights: literal_error"),
+        ("rule=", "no rule is named ''"),
+        ("first-come/1,weights=claim", "weights has no effect under first-come/1"),
+        ("share=5,first-come/1,weights=claim", "share and weights have no effect"),
         ("share=1,share=2", "share is given twice"),
         (f"{RULES[0]},{RULES[0]}", "rule is given twice"),
         ("recorded,share=1", "nothing goes with it"),
@@ -49,6 +52,34 @@ def test_a_policy_the_contract_does_not_know_is_refused_and_what_there_is_told(t
         parse_policy(text, "--change")
     assert raised.value.message.startswith(f"--change {text}: ")
     assert all(name in (raised.value.hint or "") for name in (*RULES, *FIELDS))
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "hint"),
+    [
+        ("share=0", "share can't be 0", "share: a whole number from 1 to .*minor units; by default 10000"),
+        ("share=many", "share can't be 'many'", "share: a whole number from 1"),
+        ("share=", "share can't be ''", "share: a whole number from 1"),
+        ("weights=heavy", "weights can't be 'heavy'", "weights: equal or claim"),
+        ("ageing_days=-1", "ageing_days can't be -1", "ageing_days: a whole number from 0 to 36500 .*Days of waiting"),
+    ],
+)
+def test_a_value_the_contract_does_not_know_is_answered_with_what_it_may_be(text: str, what: str, hint: str) -> None:
+    with pytest.raises(PolicyInvalid, match=what) as raised:
+        parse_policy(text)
+    assert re.match(hint, raised.value.hint or "")
+
+
+def test_every_rule_is_told_and_a_field_is_said_to_have_no_effect_only_if_it_has_none() -> None:
+    assert set(TOLD) == set(RULES)
+    season = Season(days=12, generosity=0.4)
+    for rule, told in TOLD.items():
+        for field, value in (("share", 100), ("weights", "claim")):
+            plain, other = (
+                course_of(SeasonSource(season).play(policy), SeasonSource(season).span).cases
+                for policy in (Policy((("rule", rule),)), Policy((("rule", rule), (field, value))))
+            )
+            assert (plain == other) == (field in told.idle), (rule, field)
 
 
 def test_every_rule_of_the_contract_is_compared_unless_something_is_asked_for() -> None:

@@ -1,5 +1,6 @@
 """`pumasi simulate` as people and programs use it: what goes together, what is shown, and a report that needs nothing."""
 
+import html
 import json
 import re
 from html.parser import HTMLParser
@@ -12,8 +13,9 @@ from typer.testing import CliRunner, Result
 from services.cli import build
 from services.errors import PumasiError
 from services.lab.comparison import Comparison, compare
+from services.lab.meaning import RULES, TOLD
 from services.lab.measures import MEASURES
-from services.lab.policy import RULES, parse_policy
+from services.lab.policy import parse_policy
 from services.lab.report import change as change_shown
 from services.lab.report import terminal
 from services.lab.report.page import page
@@ -76,8 +78,10 @@ def test_help_teaches_by_panels_and_tells_the_files_format() -> None:
         "Under which policies",
         "What if",
         "one CloudEvent a line",
+        "whoever has least gets the next share",
+        "weights: equal or claim",
     ):
-        assert word in told
+        assert word in " ".join(told.split())
 
 
 def test_definitions_are_printed_for_every_measure() -> None:
@@ -159,6 +163,16 @@ def test_a_dry_run_keeps_to_the_terminals_width(tmp_path: Path) -> None:
     with console.capture() as captured:
         change_shown.show(dry_run(read_log(log), parse_policy("first-come/1"), None), console)
     assert max(len(line) for line in captured.get().splitlines()) <= 80
+
+
+def test_what_each_rule_does_keeps_and_breaks_is_said_where_its_figures_are(comparison: Comparison) -> None:
+    console = Console(width=100, force_terminal=True, color_system=None, highlight=False)
+    with console.capture() as captured:
+        terminal.show(comparison, console)
+    screen, sheet = (" ".join(text.split()) for text in (captured.get(), page(comparison)))
+    for told in TOLD.values():
+        assert told.sentence in screen
+        assert all(html.escape(words, quote=True) in sheet for words in (told.does, told.keeps, told.breaks))
 
 
 class Reader(HTMLParser):

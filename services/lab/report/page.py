@@ -66,6 +66,7 @@ def _context(comparison: Comparison) -> dict[str, Any]:
         "command": comparison.command,
         "recorded": comparison.recorded,
         "caveats": comparison.caveats(),
+        "rules": comparison.rules(),
         "policies": [
             {
                 "letter": letter,

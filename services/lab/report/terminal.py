@@ -26,6 +26,8 @@ def show(comparison: Comparison, console: Console) -> None:
     console.print()
     for letter, policy in zip(comparison.letters, comparison.policies, strict=True):
         console.print(Text.assemble((f"  {letter}  ", "bold"), policy.name), soft_wrap=True)
+    for rule, told in comparison.rules():
+        _say(console, f"{rule}: {told.sentence}", "dim")
     by_class, of_all = list(sections(comparison)), money_rows(comparison)
     every = [row for _, rows in by_class for row in rows] + of_all
     cell = max(len(text) for row in every for text in row.cells) + _GAP
