@@ -49,10 +49,9 @@ class Doors:
         self._client = httpx.AsyncClient(timeout=_ANSWER_S, trust_env=False)
         self._publisher = Publisher(lambda: kafka, [SUBMISSIONS, COMMANDS], "pumasi-soak", told=lambda _line: None)
         self._queues: list[deque[Event]] = [deque() for _ in range(load.senders)]
+        self._at_hand: list[float | None] = [None] * load.senders  # when what is being sent was due
         self._ended = False
         self._began = 0.0
-        self.late_s = 0.0
-        """How late the latest event went out at last, seconds; grows while a door is shut."""
 
     async def open(self) -> None:
         """Send the opening, and return once it is acknowledged."""
@@ -91,6 +90,11 @@ class Doors:
         """Seconds since the load began."""
         return time.monotonic() - self._began
 
+    @property
+    def late_s(self) -> float:
+        """How late the oldest event is that is still on its way, seconds; grows while a door is shut."""
+        return self.elapsed_s - min((due for due in self._at_hand if due is not None), default=self.elapsed_s)
+
     async def _send_all(self, number: int) -> None:
         queue = self._queues[number]
         while True:
@@ -100,9 +104,10 @@ class Doors:
                     return
                 await asyncio.sleep(_ROUND_S)
                 continue
-            self.late_s = self.elapsed_s - due[0].due_s
+            self._at_hand[number] = due[0].due_s
             for batch in batches(due):
                 await self._until_heard(batch, number)
+            self._at_hand[number] = None
 
     def _due(self, queue: deque[Event]) -> list[Event]:
         found: list[Event] = []

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from services.lab.soak.adversary import Strike
 from services.lab.soak.check.findings import Finding
@@ -55,6 +55,27 @@ class Wanted:
         return shlex.join(parts)
 
 
+class Row(NamedTuple):
+    """What one kind of fault came to.
+
+    Attributes:
+        planned, struck: how often.
+        longest, alone: seconds of the longest stall in which it was at work, and in which nothing else was; None: there was none.
+    """
+
+    kind: str
+    planned: int
+    struck: int
+    longest: float | None
+    alone: float | None
+
+    def as_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        stalls = {"longest_stall_s": self.longest, "longest_stall_alone_s": self.alone}
+        rounded = {name: None if stall is None else round(stall, 1) for name, stall in stalls.items()}
+        return {"planned": self.planned, "struck": self.struck, **rounded}
+
+
 @dataclass
 class Result:
     """What came of it."""
@@ -99,12 +120,17 @@ class Result:
         """The longest stall."""
         return max(self.stalls, key=lambda stall: stall.seconds, default=None)
 
-    def rows(self) -> list[tuple[str, int, int, float | None]]:
-        """Each kind of fault: how often it was planned, how often done, the longest stall in which it was at work."""
+    def rows(self) -> list[Row]:
+        """What each kind of fault came to, in the order of `KINDS`."""
         planned = Counter(fault.kind for fault in self.faults)
         struck = Counter(strike.fault.kind for strike in self.struck)
         longest = longest_by_kind(self.stalls, self.struck)
-        return [(kind, planned[kind], struck[kind], longest.get(kind)) for kind in KINDS if planned[kind]]
+        alone = longest_by_kind(self.stalls, self.struck, alone=True)
+        return [
+            Row(kind, planned[kind], struck[kind], longest.get(kind), alone.get(kind))
+            for kind in KINDS
+            if planned[kind]
+        ]
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -115,14 +141,7 @@ class Result:
             "seconds": round(self.seconds, 1),
             "load_seconds": round(self.load_seconds, 1),
             "stopped_early": self.stopped_early,
-            "faults": {
-                kind: {
-                    "planned": planned,
-                    "struck": struck,
-                    "longest_stall_s": None if stall is None else round(stall, 1),
-                }
-                for kind, planned, struck, stall in self.rows()
-            },
+            "faults": {row.kind: row.as_json() for row in self.rows()},
             "kills": self.kills,
             "skipped": self.skipped,
             "submitted": dict(self.submitted),

@@ -90,20 +90,20 @@ def show(result: Result, console: Console, as_json: bool) -> None:
 
 
 def _faults(result: Result) -> Table:
+    """`stall`: the longest in which such a fault was at work; `alone`: the longest in which only such faults were."""
     table = Table(box=box.SIMPLE, pad_edge=False)
-    for name, justify in (
-        ("fault", "left"),
-        ("done", "right"),
-        ("planned", "right"),
-        ("longest stall", "right"),
-        ("", "left"),
-    ):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]  # a literal
-    for kind, planned, struck, stall in result.rows():
-        table.add_row(
-            kind, str(struck), str(planned), "–" if stall is None else f"{stall:.1f} s", Text(KINDS[kind].text, "dim")
-        )
+    table.add_column("fault", no_wrap=True)
+    for name in ("done", "planned", "stall", "alone"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True, overflow="ellipsis")
+    for row in result.rows():
+        text = Text(KINDS[row.kind].text, "dim")
+        table.add_row(row.kind, str(row.struck), str(row.planned), _seconds(row.longest), _seconds(row.alone), text)
     return table
+
+
+def _seconds(stall: float | None) -> str:
+    return "–" if stall is None else f"{stall:.1f} s"
 
 
 def sentences(result: Result) -> list[str]:

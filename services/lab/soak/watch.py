@@ -174,12 +174,19 @@ class Watch:
                     await asyncio.wait_for(consumer.stop(), _ASK_TIMEOUT_S)
 
 
-def longest_by_kind(stalls: Sequence[Stall], strikes: Sequence[Strike]) -> dict[str, float]:
-    """The longest stall in which a fault of each kind was at work, in seconds; kinds in which none stood still are left out."""
+def longest_by_kind(stalls: Sequence[Stall], strikes: Sequence[Strike], alone: bool = False) -> dict[str, float]:
+    """The longest stall in which a fault of each kind was at work, in seconds; with `alone`, faults of no other kind.
+
+    Kinds in which nothing stood still are left out.
+    """
     found: defaultdict[str, float] = defaultdict(float)
     for stall in stalls:
-        for strike in strikes:
-            over = (strike.ended or stall.ended) + _LAID_TO_S
-            if strike.began <= stall.ended and over >= stall.began:
-                found[strike.fault.kind] = max(found[strike.fault.kind], stall.seconds)
+        kinds = {strike.fault.kind for strike in strikes if _at_work(strike, stall)}
+        for kind in kinds if len(kinds) == 1 or not alone else ():
+            found[kind] = max(found[kind], stall.seconds)
     return dict(found)
+
+
+def _at_work(strike: Strike, stall: Stall) -> bool:
+    over = (strike.ended or stall.ended) + _LAID_TO_S
+    return strike.began <= stall.ended and over >= stall.began
