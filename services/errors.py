@@ -5,6 +5,7 @@
     │   ├── SettingError  invalid_setting         a setting that can't be used                       (exit 2)
     │   ├── ScenarioInvalid invalid_scenario      a story's file that can't be read, or isn't there  (exit 2)
     │   ├── LogInvalid      invalid_log           a recorded command log that can't be read          (exit 2)
+    │   ├── FileUnwritable  file_unwritable       a file can't be written where it was asked for     (exit 2)
     │   └── PolicyInvalid   invalid_policy        a policy to simulate that the contract doesn't know (exit 2)
     ├── BrokerError                abstract: the embedded broker
     │   ├── PortTaken             port_taken              the port asked for has another listener
@@ -74,9 +75,15 @@ class ScenarioInvalid(UsageError):
 
 
 class LogInvalid(UsageError):
-    """A recorded command log can't be read, or can't be written where it was asked for; names file and line."""
+    """A recorded command log can't be read; names file and line."""
 
     code = "invalid_log"
+
+
+class FileUnwritable(UsageError):
+    """A report or a log can't be written where it was asked for."""
+
+    code = "file_unwritable"
 
 
 class PolicyInvalid(UsageError):

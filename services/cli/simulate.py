@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -103,11 +104,13 @@ def simulate(
     from services.lab.season.parameters import Season
 
     mode = o.mode_of(_given(context))
+    for path in filter(None, (html, save)):
+        _writable(path)
     if mode == "--campaign":
         _campaign(campaign or 1, seed, as_json)
         return
     if mode == "--definitions":
-        _define()
+        _define(as_json)
         return
     if mode == "a generated season":
         season = Season(seed, days, funds, cases, generosity, defaults, neglect)
@@ -116,7 +119,7 @@ def simulate(
     recorded = _log(log, tuple(fund or ()), kafka, data, as_json)
     if save:
         _save(save, recorded.said, as_json)
-    origin = _origin(log, fund or [], kafka, data)
+    origin = _origin(log, fund or [], kafka, data), _shared_origin(log, fund or [])
     if mode == "--change":
         _change(recorded, change or "", since, last, as_json)
     else:
@@ -156,10 +159,11 @@ def _season(season: "Season", asked: list[str], html: Path | None, save: Path | 
         "defaults": f"{season.fails:g}",
         "neglect": f"{season.neglect:g}",
     }
-    _compare(source, policies, " ".join(f"--{name} {value}" for name, value in options.items()), html, quiet)
+    told = " ".join(f"--{name} {value}" for name, value in options.items())
+    _compare(source, policies, (told, told), html, quiet)
 
 
-def _recorded(log: "CommandLog", origin: str, asked: list[str], html: Path | None, quiet: bool) -> None:
+def _recorded(log: "CommandLog", origin: tuple[str, str], asked: list[str], html: Path | None, quiet: bool) -> None:
     from services.lab.policy import parse_policy, usual
     from services.lab.runs import LogSource
 
@@ -175,8 +179,10 @@ def _log(file: Path | None, funds: tuple[str, ...], kafka: str | None, data: Pat
         return _from_kafka(funds, kafka, data, quiet)
     log = read_log(file)
     known = log.funds()
-    if missing := sorted(set(funds) - set(known)) or ([] if known else ["at all"]):
-        raise UnknownId(f"{file}: no fund {', '.join(missing)} is configured in it")
+    if not known:
+        raise UnknownId(f"{file}: no fund is configured in it", hint="A log begins with a pumasi.fund.configured.")
+    if missing := sorted(set(funds) - set(known)):
+        raise UnknownId(f"{file}: no fund {', '.join(missing)} is configured in it", hint=f"It has {', '.join(known)}.")
     return log.only(funds) if funds else log
 
 
@@ -198,6 +204,11 @@ def _origin(file: Path | None, funds: list[str], kafka: str | None, data: Path |
     return " ".join([*parts, *(f"--fund {quote(fund)}" for fund in funds)])
 
 
+def _shared_origin(file: Path | None, funds: list[str]) -> str:
+    """The same for a page that is handed on: neither a folder nor a server of this machine."""
+    return _origin(Path(file.name) if file else None, funds, None, None)
+
+
 def _save(path: Path, said: Any, quiet: bool) -> None:
     from services.lab.commandlog import write_log
 
@@ -209,22 +220,26 @@ def _save(path: Path, said: Any, quiet: bool) -> None:
 # ---- what is done with it
 
 
-def _compare(source: "Source", policies: "list[Policy]", origin: str, html: Path | None, quiet: bool) -> None:
+def _compare(
+    source: "Source", policies: "list[Policy]", origin: tuple[str, str], html: Path | None, quiet: bool
+) -> None:
+    """Run, tell, and write the page. `origin`: the options that name the source, here and on a page that is handed on."""
     from services.lab.comparison import compare
 
-    command = " ".join(["pumasi simulate", origin, *(f"--policy {policy.name}" for policy in policies)])
+    asked = [f"--policy {policy.name}" for policy in policies]
+    command, shared = (" ".join(["./run simulate", *([told] if told else []), *asked]) for told in origin)
     with _bars([policy.name for policy in policies], quiet) as progress:
-        comparison = compare(source, policies, command, progress)
-    if html:
-        _page(comparison, html, quiet)
+        comparison = compare(source, policies, command, progress, shared)
     if quiet:
         print(json.dumps(comparison.as_json(), ensure_ascii=False))
-        return
-    from rich.console import Console
+    else:
+        from rich.console import Console
 
-    from services.lab.report.terminal import show
+        from services.lab.report.terminal import show
 
-    show(comparison, Console(highlight=False))
+        show(comparison, Console(highlight=False))
+    if html:
+        _page(comparison, html, quiet)
 
 
 def _page(comparison: "Comparison", path: Path, quiet: bool) -> None:
@@ -236,6 +251,17 @@ def _page(comparison: "Comparison", path: Path, quiet: bool) -> None:
     with console.status("Drawing the report"):
         write_page(comparison, path)
     console.print(f"Report written to {path}.", highlight=False, soft_wrap=True)
+
+
+def _writable(path: Path) -> None:
+    """Raises FileUnwritable if a file can't be put there: a run may take minutes, and is not to be lost for that."""
+    from services.errors import FileUnwritable
+
+    folder = path.parent
+    if not folder.is_dir():
+        raise FileUnwritable(f"{path}: there is no directory {folder}", hint="Make it first, or name another file.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise FileUnwritable(f"{path}: can't be written ({folder} lets you write nothing)", hint="Name another file.")
 
 
 def _change(log: "CommandLog", text: str, since: str | None, last: float | None, quiet: bool) -> None:
@@ -266,7 +292,8 @@ def _from_when(log: "CommandLog", since: str | None, last: float | None) -> int 
     from services.errors import UsageError
 
     if last is not None:
-        return log.span[1] - int(last * DAY)
+        start, end = log.span
+        return start if last * DAY >= end - start else end - int(last * DAY)  # further back there is nothing to change
     if since is None:
         return None
     try:
@@ -277,7 +304,12 @@ def _from_when(log: "CommandLog", since: str | None, last: float | None) -> int 
         ) from None
 
 
-def _define() -> None:
+def _define(as_json: bool) -> None:
+    if as_json:
+        from services.lab.comparison import definitions_as_json
+
+        print(json.dumps(definitions_as_json(), ensure_ascii=False))
+        return
     from rich.console import Console
 
     from services.lab.report.terminal import definitions

@@ -101,7 +101,7 @@ _SEASONS = {"days", "funds", "cases", "generosity", "defaults", "neglect"}
 _LOGS = {"log", "fund", "kafka", "data"}
 _MODES: dict[str, set[str]] = {
     "--campaign": {"campaign", "seed", "as_json"},
-    "--definitions": {"definitions"},
+    "--definitions": {"definitions", "as_json"},
     "--change": {"change", "since", "last", *_LOGS, "save", "as_json"},
     "a recorded log": {"policy", *_LOGS, "html", "save", "as_json"},
     "a generated season": {"policy", "seed", *_SEASONS, "html", "save", "as_json"},

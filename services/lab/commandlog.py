@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -24,7 +24,7 @@ from pydantic import ValidationError
 from schemas.commands import COMMANDS, TICK, ClockTicked, Command
 from schemas.times import parse, text_of
 from services.bus.envelope import SOURCE, explain
-from services.errors import LogInvalid
+from services.errors import FileUnwritable, LogInvalid
 
 _MEMBERS = frozenset({"specversion", "id", "source", "type", "time", "datacontenttype", "partition", "data"})
 _TICKED = ClockTicked()
@@ -58,12 +58,14 @@ class CommandLog:
     Attributes:
         said: the commands; those of one partition in their order.
         unreadable: how many records were no commands; such a record changes nothing and is left out.
-        where: what it was read from, for people.
+        where: what it was read from, for whoever runs this: a path, or a topic with its servers.
+        name: the same for others: names neither a folder nor a server.
     """
 
     said: tuple[Said, ...]
     unreadable: int
     where: str
+    name: str = "a log"
 
     @property
     def span(self) -> tuple[int, int]:
@@ -74,7 +76,7 @@ class CommandLog:
     def only(self, funds: Collection[str]) -> CommandLog:
         """The commands of some funds, with the ticks."""
         kept = tuple(said for said in self.said if said.type == TICK or json.loads(said.data)["fund"] in funds)
-        return CommandLog(kept, self.unreadable, self.where)
+        return replace(self, said=kept)
 
     def funds(self) -> list[str]:
         """The funds that were configured, by name."""
@@ -97,7 +99,7 @@ def line_of(said: Said) -> str:
 def write_log(path: Path, said: Iterable[Said]) -> int:
     """Write a log; how many commands it has. The file is whole or not there.
 
-    Raises LogInvalid if it can't be written.
+    Raises FileUnwritable if it can't be written.
     """
     beside = path.with_name(path.name + ".part")
     count = 0
@@ -110,7 +112,7 @@ def write_log(path: Path, said: Iterable[Said]) -> int:
     except OSError as error:
         with contextlib.suppress(OSError):
             beside.unlink(missing_ok=True)
-        raise LogInvalid(f"{path}: can't be written ({error.strerror})") from None
+        raise FileUnwritable(f"{path}: can't be written ({error.strerror})") from None
     return count
 
 
@@ -128,7 +130,7 @@ def read_log(path: Path) -> CommandLog:
         raise LogInvalid(f"{path}: is not UTF-8 text") from None
     if not said:
         raise LogInvalid(f"{path}: has no commands", hint="`pumasi simulate --help` tells the format.")
-    return CommandLog(said, 0, str(path))
+    return CommandLog(said, 0, str(path), path.name)
 
 
 def _lines(file: IO[str], name: str) -> Iterator[Said]:

@@ -35,12 +35,13 @@ FROZEN = (
 
 @dataclass(frozen=True)
 class Comparison:
-    """All that came of it: a course a policy. `command`: what runs it again."""
+    """All that came of it: a course a policy. `command`: what runs it again; `shared`: the same without folders and servers."""
 
     source: Source
     policies: tuple[Policy, ...]
     courses: tuple[Course, ...]
     command: str
+    shared: str
 
     @cached_property
     def measured(self) -> list[Measured]:
@@ -83,11 +84,7 @@ class Comparison:
         """What a reader must know before they draw conclusions."""
         if isinstance(self.source, LogSource):
             left_out = self.source.log.unreadable
-            said = (
-                f"{left_out} records of the log are no commands; they change nothing and are left out."
-                if left_out
-                else ""
-            )
+            said = f"Records of the log that are no commands: {left_out:,}. They change nothing." if left_out else ""
             return [FROZEN, *([said] if said else [])]
         neglect = self.source.season.neglect
         return [ONE_DRAW, FEEDBACK, NO_NEGLECT if neglect == 1 else NEGLECT.format(neglect=neglect)]
@@ -99,10 +96,7 @@ class Comparison:
             "source": self._source(),
             "currency": self.currency,
             "caveats": self.caveats(),
-            "definitions": {
-                one.name: {"title": one.title, "unit": one.unit, "better": one.better, "definition": one.definition}
-                for one in MEASURES
-            },
+            "definitions": definitions_as_json(),
             "policies": [
                 {"policy": policy.name, "changes": dict(policy.changes), "measures": told, "curves": drawn}
                 for policy, told, drawn in zip(self.policies, self.measured, self.curves, strict=True)
@@ -118,9 +112,23 @@ class Comparison:
         return {"kind": "log", **span, "where": log.where, "commands": len(log.said), "unreadable": log.unreadable}
 
 
-def compare(source: Source, policies: list[Policy], command: str, progress: Progress = lambda *_: None) -> Comparison:
+def compare(
+    source: Source,
+    policies: list[Policy],
+    command: str,
+    progress: Progress = lambda *_: None,
+    shared: str | None = None,
+) -> Comparison:
     """Run it under each policy. Raises what `runs.run_all` raises."""
-    return Comparison(source, tuple(policies), tuple(run_all(source, policies, progress)), command)
+    return Comparison(source, tuple(policies), tuple(run_all(source, policies, progress)), command, shared or command)
+
+
+def definitions_as_json() -> dict[str, dict[str, Any]]:
+    """What each measure means, by its name."""
+    return {
+        one.name: {"title": one.title, "unit": one.unit, "better": one.better, "definition": one.definition}
+        for one in MEASURES
+    }
 
 
 def log_of_season(source: SeasonSource, policy: Policy) -> Iterator[Said]:

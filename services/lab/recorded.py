@@ -37,7 +37,7 @@ async def recorded(bootstrap: str, funds: Collection[str], progress: Progress | 
                 unreadable += 1
             elif not funds or command.type == TICK or command.data.fund in funds:
                 said.append(said_of(command, record.partition))
-    log = CommandLog(tuple(said), unreadable, f"{COMMANDS} at {bootstrap}")
+    log = CommandLog(tuple(said), unreadable, f"{COMMANDS} at {bootstrap}", COMMANDS)
     known = log.funds()
     if missing := sorted(set(funds) - set(known)):
         raise UnknownId(f"no fund {', '.join(missing)} was ever configured on {log.where}")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from schemas.times import text_of
-from services.errors import LogInvalid
+from services.errors import FileUnwritable, LogInvalid
 from services.lab.commandlog import CommandLog, read_log, write_log
 from services.lab.comparison import log_of_season
 from services.lab.policy import Policy, parse_policy
@@ -28,7 +28,7 @@ def lines(path: Path, *events: object) -> Path:
 
 
 def test_a_season_written_and_read_again_comes_to_the_same(tmp_path: Path) -> None:
-    source, policy = SeasonSource(Season(days=20)), parse_policy("first-come/1,share=5000")
+    source, policy = SeasonSource(Season(days=20)), parse_policy("guaranteed-floor/1,share=5000")
     said = list(log_of_season(source, policy))
     count = write_log(tmp_path / "season.jsonl", said)
     log = read_log(tmp_path / "season.jsonl")
@@ -82,7 +82,7 @@ def test_a_file_that_is_none_is_told(tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(LogInvalid, match="not UTF-8"):
         read_log(tmp_path / "binary")
-    with pytest.raises(LogInvalid, match="can't be written"):
+    with pytest.raises(FileUnwritable, match="can't be written"):
         write_log(tmp_path / "no" / "such" / "directory", [])
 
 
@@ -91,7 +91,7 @@ def test_a_write_that_fails_leaves_no_half_a_file(tmp_path: Path) -> None:
         yield from read_log(lines(tmp_path / "log", GOOD)).said
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(LogInvalid, match="No space left"):
+    with pytest.raises(FileUnwritable, match="No space left"):
         write_log(tmp_path / "out", breaking())
     assert [path.name for path in tmp_path.iterdir()] == ["log"]
 

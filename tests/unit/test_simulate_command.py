@@ -87,6 +87,53 @@ def test_help_teaches_by_panels_and_tells_the_files_format() -> None:
 def test_definitions_are_printed_for_every_measure() -> None:
     told = simulate("--definitions").output
     assert all(f"[{one.name}, " in told for one in MEASURES)
+    assert set(json.loads(simulate("--definitions", "--json").stdout)) == {one.name for one in MEASURES}
+
+
+@pytest.mark.parametrize("option", ["--html", "--save"])
+def test_a_file_that_could_not_be_written_is_told_before_anything_is_run(
+    option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.lab.runs.course_of", lambda *_: pytest.fail("it was run"))
+    error = refused(*QUICK, option, str(tmp_path / "nowhere" / "x"), "--json")
+    assert (error.code, error.exit_status) == ("file_unwritable", 2)
+    assert "there is no directory" in error.message
+
+
+@pytest.mark.parametrize("last", ["1e300", "999999", "inf", "8.5"])
+def test_a_change_further_back_than_the_log_holds_from_its_start(last: str, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    simulate("--days", "3", "--save", str(log))
+    told = json.loads(simulate("--log", str(log), "--change", "share=1", "--last", last, "--json").stdout)
+    assert told["since"] == "2026-11-22T00:00:00Z"
+
+
+def test_a_page_that_is_handed_on_names_no_folder_and_runs_again_beside_the_log(tmp_path: Path) -> None:
+    log, sheet = tmp_path / "a log", tmp_path / "page.html"
+    simulate("--days", "3", "--save", str(log))
+    done = simulate("--log", str(log), "--policy", "recorded", "--html", str(sheet))
+    assert str(log) in done.output  # whoever runs it sees which file it was
+    text = sheet.read_text()
+    assert str(tmp_path) not in text and tmp_path.name not in text
+    assert "./run simulate --log 'a log' --policy recorded" in html.unescape(text)
+
+
+def test_piped_the_best_is_starred_since_nothing_is_bold_there(comparison: Comparison) -> None:
+    told = {}
+    for terminals in (True, False):
+        console = Console(width=100, force_terminal=terminals, color_system="standard" if terminals else None)
+        with console.capture() as captured:
+            terminal.show(comparison, console)
+        told[terminals] = captured.get()
+    assert "Bold: the best" in told[True] and "*" not in told[True]
+    assert "*: the best" in told[False] and re.search(r"  \*[0-9]", told[False])
+
+
+def test_one_is_said_as_one(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    simulate("--days", "1", "--cases", "0.01", "--generosity", "0", "--save", str(log))
+    done = simulate("--log", str(log), "--policy", "recorded").output
+    assert " over 1 day, fund season-1" in done and "donors pledged" in done
 
 
 def test_a_wrong_time_is_told(tmp_path: Path) -> None:
@@ -94,7 +141,8 @@ def test_a_wrong_time_is_told(tmp_path: Path) -> None:
     assert simulate(*QUICK, "--save", str(log)).exit_code == 0
     assert "no time" in refused("--log", str(log), "--change", "share=1", "--since", "yesterday").message
     assert "changes nothing" in refused("--log", str(log), "--change", "recorded").message
-    assert "no fund other" in refused("--log", str(log), "--fund", "other").message
+    error = refused("--log", str(log), "--fund", "other")
+    assert ("no fund other" in error.message, error.hint) == (True, "It has season-1.")
 
 
 # ---- what is told

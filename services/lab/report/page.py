@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.times import text_of
-from services.errors import LogInvalid
+from services.errors import FileUnwritable
 from services.lab.comparison import Comparison
 from services.lab.measures import MEASURES
 from services.lab.report import plots
@@ -27,7 +27,7 @@ PLOTS = 13
 
 
 def write_page(comparison: Comparison, path: Path) -> None:
-    """Write the page. Raises LogInvalid if it can't be written; the file is whole or not there."""
+    """Write the page. Raises FileUnwritable if it can't be written; the file is whole or not there."""
     text = page(comparison)
     beside = path.with_name(path.name + ".part")
     try:
@@ -36,7 +36,7 @@ def write_page(comparison: Comparison, path: Path) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             beside.unlink(missing_ok=True)
-        raise LogInvalid(f"{path}: can't be written ({error.strerror})") from None
+        raise FileUnwritable(f"{path}: can't be written ({error.strerror})") from None
 
 
 def page(comparison: Comparison) -> str:
@@ -60,10 +60,10 @@ def _context(comparison: Comparison) -> dict[str, Any]:
         "title": "A season under several policies"
         if not comparison.recorded
         else "A recorded log under several policies",
-        "lead": head(comparison),
+        "lead": head(comparison, shared=True),
         "start": start,
         "end": end,
-        "command": comparison.command,
+        "command": comparison.shared,
         "recorded": comparison.recorded,
         "caveats": comparison.caveats(),
         "rules": comparison.rules(),

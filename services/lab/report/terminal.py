@@ -8,7 +8,7 @@ from rich.text import Text
 
 from services.lab.comparison import Comparison
 from services.lab.measures import MEASURES
-from services.lab.report.figures import money
+from services.lab.report.figures import duration, money
 from services.lab.report.rows import Row, money_rows, sections
 from services.lab.runs import SeasonSource
 
@@ -35,7 +35,8 @@ def show(comparison: Comparison, console: Console) -> None:
     for first in range(0, len(comparison.policies), room):
         _table(console, comparison, range(first, min(first + room, len(comparison.policies))), cell, by_class, of_all)
     console.print()
-    _say(console, "Bold: the best of a row, where better can be said. --definitions says what each figure means.")
+    mark = "Bold" if _bold(console) else "*"
+    _say(console, f"{mark}: the best of a row, where better can be said. --definitions says what each figure means.")
     for caveat in comparison.caveats():
         _say(console, caveat, "dim")
 
@@ -45,22 +46,27 @@ def _say(console: Console, text: str, style: str = "") -> None:
     console.print(Text(text, style), soft_wrap=not console.is_terminal)
 
 
-def head(comparison: Comparison) -> list[str]:
-    """What was run, in a sentence or two."""
+def head(comparison: Comparison, shared: bool = False) -> list[str]:
+    """What was run, in a sentence or two; `shared`: for others, without folders and servers of this machine."""
     told = comparison.measured[0]
     currency = comparison.currency
-    sums = (
-        f"{told['opened']['all']:,} cases opened and asked {currency}\u00a0{money(told['asked']['all'], currency)}; "
-        f"{currency}\u00a0{money(told['pledged']['all'], currency)} were pledged."
-    )
+    asked, pledged = (f"{currency}\u00a0{money(told[name]['all'], currency)}" for name in ("asked", "pledged"))
+    sums = f"{_number(told['opened']['all'], 'case')} opened and asked {asked}; donors pledged {pledged}."
     if isinstance(comparison.source, SeasonSource):
         season = comparison.source.season
         funds = f"{season.funds} funds" if season.funds > 1 else "one fund"
-        return [f"A generated season of {season.days} days, seed {season.seed}, {funds}. {sums}"]
+        return [f"A generated season of {_number(season.days, 'day')}, seed {season.seed}, {funds}. {sums}"]
     log = comparison.source.log
     funds = sorted(comparison.courses[0].currencies)
     named = f"fund {funds[0]}" if len(funds) == 1 else f"{len(funds)} funds"
-    return [f"{len(log.said):,} commands over {comparison.days:.0f} days, {named}, from {log.where}. {sums}"]
+    over = _number(round(comparison.days), "day") if comparison.days >= 1 else duration(comparison.days)
+    return [
+        f"{_number(len(log.said), 'command')} over {over}, {named}, from {log.name if shared else log.where}. {sums}"
+    ]
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _table(
@@ -81,18 +87,24 @@ def _table(
     for title, rows in by_class:
         console.print(Text(title, "bold"))
         for row in rows:
-            console.print(_line(f"  {row.label:<7} {row.note:>5}", row, shown, cell))
+            console.print(_line(f"  {row.label:<7} {row.note:>5}", row, shown, cell, _bold(console)))
     console.print(Text("Money, of all", "bold"))
     for row in of_all:
         console.print(Text(f"  {row.label}"))
-        console.print(_line(" " * _LABEL, row, shown, cell))
+        console.print(_line(" " * _LABEL, row, shown, cell, _bold(console)))
 
 
-def _line(label: str, row: Row, shown: range, cell: int) -> Text:
+def _bold(console: Console) -> bool:
+    """Whether bold can be seen; elsewhere a star marks what is best."""
+    return console.is_terminal and console.color_system is not None
+
+
+def _line(label: str, row: Row, shown: range, cell: int, bold: bool) -> Text:
     cells = []
     for number in shown:
-        text = row.cells[number]
-        cells += [" " * (cell - len(text)), (text, "bold green" if number in row.best else "")]
+        best, text = number in row.best, row.cells[number]
+        text = f"*{text}" if best and not bold else text
+        cells += [" " * (cell - len(text)), (text, "bold green" if best else "")]
     return Text.assemble(label, *cells)
 
 
