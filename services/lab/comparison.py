@@ -11,7 +11,7 @@ from schemas.times import DAY, text_of
 from services.lab.commandlog import Said, said_of
 from services.lab.course import Course
 from services.lab.meaning import TOLD, RuleTold
-from services.lab.measures import MEASURES, Measured, curves, measure
+from services.lab.measures import MEASURES, Measured, curves, measure, measure_sizes, size_limits
 from services.lab.policy import Policy
 from services.lab.runs import LogSource, Progress, SeasonSource, run_all
 
@@ -29,7 +29,8 @@ NO_NEGLECT = "Nobody's day of death depends on money here (see --neglect); a dea
 ONE_DRAW = "One season is one draw. Other seeds, or more --funds, say how sure a difference is."
 FROZEN = (
     "People do under each policy what they did in fact: whoever paid pays, and nobody hands over sooner since money was there "
-    "sooner. What could not have been is refused, and counted."
+    "sooner. What could not have been is refused, and counted. So what is delivered, in hand, failed or lost favours the policy "
+    "that was recorded: nothing is marked best there."
 )
 
 
@@ -47,6 +48,16 @@ class Comparison:
     def measured(self) -> list[Measured]:
         """Every measure, a policy each."""
         return [measure(course) for course in self.courses]
+
+    @cached_property
+    def size_limits(self) -> tuple[int, int]:
+        """The claims up to which a case is small, and up to which it is medium; the same for every policy."""
+        return size_limits(self.courses[0])
+
+    @cached_property
+    def sizes(self) -> list[Measured]:
+        """What is told by size of claim, a policy each."""
+        return [measure_sizes(course, self.size_limits) for course in self.courses]
 
     @cached_property
     def curves(self) -> list[dict[str, dict[str, list[tuple[float, float]]]]]:
@@ -95,11 +106,20 @@ class Comparison:
             "command": self.command,
             "source": self._source(),
             "currency": self.currency,
+            "size_limits": self.size_limits,
             "caveats": self.caveats(),
             "definitions": definitions_as_json(),
             "policies": [
-                {"policy": policy.name, "changes": dict(policy.changes), "measures": told, "curves": drawn}
-                for policy, told, drawn in zip(self.policies, self.measured, self.curves, strict=True)
+                {
+                    "policy": policy.name,
+                    "changes": dict(policy.changes),
+                    "measures": told,
+                    "sizes": sizes,
+                    "curves": drawn,
+                }
+                for policy, told, sizes, drawn in zip(
+                    self.policies, self.measured, self.sizes, self.curves, strict=True
+                )
             ],
         }
 

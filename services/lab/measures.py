@@ -17,6 +17,7 @@ from schemas.times import DAY
 from schemas.values import CLASSES
 from services.lab.course import CaseCourse, Course
 from services.lab.inequality import gini, mean_of_least
+from services.lab.season.draws import spoken
 from services.lab.survival import Wait, incidence, quantile
 
 Unit = Literal["cases", "part", "days", "money", "money-days", "index", "count"]
@@ -115,6 +116,9 @@ MEASURES: tuple[Measure, ...] = (
     Measure("funded", "Fully funded", "part", "more",
             "The part of the opened cases whose whole claim was promised at some time.",
             of_cases=lambda cases, _end: _part(sum(case.funded_at is not None for case in cases), len(cases))),
+    Measure("whole", "Wholly delivered", "part", "more",
+            "The part of the opened cases to whom their whole claim was handed over by the end.",
+            of_cases=lambda cases, _end: _part(sum(case.delivered >= case.claim for case in cases), len(cases))),
     Measure("funding_days_median", "Time to full funding, median", "days", "less",
             "Days from a case's opening until its whole claim is first promised, reached by half of all: an estimate "
             "(Aalen–Johansen). Cases that closed without it count as never. Cases still open at the end count for as long as they "
@@ -214,6 +218,31 @@ def groups(cases: Iterable[CaseCourse]) -> dict[str, list[CaseCourse]]:
     """The cases by priority, most urgent first, and all."""
     found = list(cases)
     return {group: [case for case in found if group in ("all", case.priority)] for group in GROUPS}
+
+
+SIZES = ("small", "medium", "large")
+BY_SIZE = ("opened", "funded", "whole")
+"""What is also told by size of claim: a test for CNY 60 is quickly funded, and as one case it would weigh like an operation."""
+
+
+def size_limits(run: Course) -> tuple[int, int]:
+    """The claims, minor units, up to which a case is small and up to which it is medium: a third of the cases each, nearly."""
+    claims = sorted(case.claim for case in run.counted) or [1]
+    low, high = (spoken(claims[len(claims) * number // 3], 1) for number in (1, 2))
+    return low, max(low, high)
+
+
+def measure_sizes(run: Course, limits: tuple[int, int]) -> Measured:
+    """`BY_SIZE` by size of claim: measure → size → figure."""
+    low, high = limits
+    of = {
+        size: [case for case in run.counted if size == SIZES[(case.claim > low) + (case.claim > high)]]
+        for size in SIZES
+    }
+    worked_out = {name: BY_NAME[name].of_cases for name in BY_SIZE}
+    return {
+        name: {size: work(cases, run.end) for size, cases in of.items()} for name, work in worked_out.items() if work
+    }
 
 
 def measure(run: Course) -> Measured:

@@ -8,7 +8,7 @@ import pytest
 from schemas.commands import COMMANDS, TICK, Command
 from schemas.times import DAY, parse, text_of
 from services.lab.course import Course
-from services.lab.measures import BY_NAME, GROUPS, MEASURES, curves, measure
+from services.lab.measures import BY_NAME, GROUPS, MEASURES, curves, measure, measure_sizes, size_limits
 from services.lab.policy import Policy, usual
 from services.lab.runs import SeasonSource, course_of
 from services.lab.season.parameters import Season
@@ -108,6 +108,24 @@ def test_curves_end_where_the_figures_stand(death: Course) -> None:
     assert [value for _, value in drawn["fill"]["all"]] == [0, 1, 1]
     assert drawn["money"]["idle"][-1] == (7, 5_000)
     assert drawn["money"]["idle"][120] == (3.5, 0)
+
+
+def test_what_is_funded_and_handed_over_is_told_by_size_of_claim() -> None:
+    log = Log()
+    log.fund("f")
+    for number, goal in enumerate((100, 200, 300, 1_000, 50_000, 100_000)):
+        log.case(0, f"c-{number}", goal)
+    log.pledge(1, "p-1", 1_600)
+    log.say(2, "payment.received", fund="f", pledge="p-1", payment="m-1", amount=1_600)
+    log.say(3, "case.delivered", fund="f", case="c-0", delivery="h-0", amount=100)
+    run = log.course(4)
+    assert size_limits(run) == (300, 50_000)
+    told = measure_sizes(run, size_limits(run))
+    assert told["opened"] == {"small": 3, "medium": 2, "large": 1}
+    funded = [case.funded_at is not None for case in run.counted]
+    assert told["funded"]["small"] == sum(funded[:3]) / 3
+    assert told["whole"] == {"small": pytest.approx(1 / 3), "medium": 0, "large": 0}
+    assert measure(run)["whole"]["all"] == pytest.approx(1 / 6)
 
 
 @pytest.mark.parametrize("policy", usual(recorded=False), ids=lambda policy: policy.name)

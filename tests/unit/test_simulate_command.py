@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 
 from services.cli import build
 from services.errors import PumasiError
+from services.lab.commandlog import read_log
 from services.lab.comparison import Comparison, compare
 from services.lab.meaning import RULES, TOLD
 from services.lab.measures import MEASURES
@@ -19,8 +20,8 @@ from services.lab.policy import parse_policy
 from services.lab.report import change as change_shown
 from services.lab.report import terminal
 from services.lab.report.page import page
-from services.lab.report.rows import MONEY, SECTIONS
-from services.lab.runs import SeasonSource, run_all
+from services.lab.report.rows import MONEY, SECTIONS, money_rows, sections
+from services.lab.runs import LogSource, SeasonSource, run_all
 from services.lab.season.parameters import Season
 
 QUICK = ["--days", "8", "--cases", "3"]
@@ -127,6 +128,17 @@ def test_piped_the_best_is_starred_since_nothing_is_bold_there(comparison: Compa
         told[terminals] = captured.get()
     assert "Bold: the best" in told[True] and "*" not in told[True]
     assert "*: the best" in told[False] and re.search(r"  \*[0-9]", told[False])
+
+
+def test_in_a_recorded_log_nothing_is_best_by_what_people_did(tmp_path: Path, comparison: Comparison) -> None:
+    log = tmp_path / "log"
+    simulate("--days", "15", "--save", str(log))
+    frozen = compare(LogSource(read_log(log)), list(comparison.policies[:3]), "")
+    titled = {"Wholly delivered, % of the cases opened", "Promises that fell through, CNY"}
+    marks = [one.best for title, rows in sections(frozen) if title in titled for one in rows]
+    marks += [one.best for one in money_rows(frozen) if one.label.startswith("Money in hand")]
+    assert len(marks) > 4 and not any(marks)
+    assert any(one.best for _, rows in sections(frozen) for one in rows)
 
 
 def test_one_is_said_as_one(tmp_path: Path) -> None:

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from services.lab.comparison import Comparison
-from services.lab.measures import BY_NAME, GROUPS
-from services.lab.report.figures import best, row, shown
+from services.lab.measures import BY_NAME, BY_SIZE, GROUPS, SIZES, Measured
+from services.lab.report.figures import best, money, row, shown
 
 SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Fully funded, % of the cases opened", ("funded",)),
+    ("Wholly delivered, % of the cases opened", ("whole",)),
     ("Time to full funding, estimated: half of all / nine in ten", ("funding_days_median", "funding_days_p90")),
     ("Waiting for the first money, estimated: half / nine in ten", ("waiting_days_median", "waiting_days_p90")),
     ("Funded before the deadline, % of those come due", ("in_time",)),
@@ -26,6 +27,9 @@ MONEY = (
     "unplaced", "refunded", "refused",
 )  # fmt: skip
 """Of all."""
+FROZEN = frozenset({"whole", "delivered", "in_hand", "failed", "expired", "refused", "lost"})
+"""What people did, more than what the rule did: in a recorded log they go on as under the policy it was recorded under, which these
+figures therefore favour. There nothing is marked as best."""
 
 
 class Row(NamedTuple):
@@ -48,6 +52,15 @@ def sections(comparison: Comparison) -> Iterator[tuple[str, list[Row]]]:
         rows = [_row(comparison, group, names, group) for group in classes_of(comparison)]
         if any(cell.strip("– /") for one in rows for cell in one.cells):
             yield title.format(currency=comparison.currency), rows
+        if names[0] in BY_SIZE:
+            yield _by_size(comparison, names[0])
+
+
+def _by_size(comparison: Comparison, name: str) -> tuple[str, list[Row]]:
+    low, high = (money(limit, comparison.currency) for limit in comparison.size_limits)
+    rows = [_row(comparison, size, (name,), size, comparison.sizes) for size in SIZES]
+    title = f"{BY_NAME[name].title}, %, by claim: small to {low}, large above {high}"
+    return title, [one for one in rows if one.note != "0"]
 
 
 def money_rows(comparison: Comparison) -> list[Row]:
@@ -61,11 +74,15 @@ def money_rows(comparison: Comparison) -> list[Row]:
     return rows
 
 
-def _row(comparison: Comparison, label: str, names: tuple[str, ...], group: str) -> Row:
-    figures = [row(name, group, comparison.measured) for name in names]
+def _row(
+    comparison: Comparison, label: str, names: tuple[str, ...], group: str, measured: list[Measured] | None = None
+) -> Row:
+    measured = measured or comparison.measured
+    figures = [row(name, group, measured) for name in names]
     cells = [
         " / ".join(shown(name, found[number], comparison.currency) for name, found in zip(names, figures, strict=True))
         for number in range(len(comparison.policies))
     ]
-    counts = set(row("opened", group, comparison.measured))
-    return Row(label, f"{max(counts):,}" if label == group else "", cells, best(names[0], figures[0]))
+    marked = set() if comparison.recorded and names[0] in FROZEN else best(names[0], figures[0])
+    counts = set(row("opened", group, measured))
+    return Row(label, f"{max(counts):,}" if label == group else "", cells, marked)
