@@ -121,12 +121,12 @@ class Membership:
         self._thread.start()
 
     async def stop(self) -> None:
-        """Leave the group, so that others have our partitions at once."""
+        """Leave the group, so that others have our partitions at once. Safe to repeat."""
         thread, self._thread = self._thread, None
+        if not self._apart and self._life is not None:
+            self._life.cancel()
+            await asyncio.gather(self._life, return_exceptions=True)
         if thread is None:
-            if self._life is not None:
-                self._life.cancel()
-                await asyncio.gather(self._life, return_exceptions=True)
             return
         while thread.is_alive():
             if self._away is not None and self._life is not None:

@@ -43,8 +43,8 @@ def status(
 
     For operators: figures are shown however few people they are about. With --public, those about fewer than five are withheld.
     Dead letters, records that could not be read, are counted and change no exit status.
-    Exit status 1 if a topic is missing or differs, if commands wait and no matcher runs, if a partition has stopped with an alarm, or
-    if the ledger does not hold.
+    Exit status 1 if a topic is missing or differs, if commands wait and no matcher runs, if a partition has stopped or fails again
+    and again, or if the ledger does not hold.
     """
     from services.cli.reading import shown_on
     from services.console.survey import survey
@@ -166,7 +166,7 @@ def _print_cluster(console: "Console", found: "Survey") -> None:
         table.add_column("last entry", overflow="fold")
         for row in found.partitions:
             lag = f"[{'yellow' if row.lag else 'green'}]{row.lag:,}[/]"
-            amiss = row.finding or (row.stopped and "STOPPED")
+            amiss = row.finding or (row.remark and "stands still, see below")
             state = f"[red]{amiss}[/]" if amiss else (row.at or "[dim]none yet[/]")
             watermark = f"{row.watermark:,}" if row.watermark >= 0 else "–"
             table.add_row(str(row.partition), f"{row.commands:,}", watermark, lag, f"{row.seq:,}", state)

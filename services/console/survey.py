@@ -25,7 +25,7 @@ class Partition:
         seq: number of the last entry; 0 before the first.
         at: time of the last entry, RFC 3339.
         finding: what is wrong with the ledger here.
-        stopped: why its matcher stopped it with an alarm; None if it goes on.
+        remark: what is amiss here, as the matcher says itself; None if nothing is.
     """
 
     partition: int
@@ -35,7 +35,7 @@ class Partition:
     seq: int
     at: str | None
     finding: str | None
-    stopped: str | None = None
+    remark: str | None = None
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ async def survey(bootstrap: str, partitions: int, replication: int, progress: Pr
 
 
 async def _partition(
-    reader: TopicReader, number: int, chain: Chain | None, commands: Extent, stopped: str | None
+    reader: TopicReader, number: int, chain: Chain | None, commands: Extent, remark: str | None
 ) -> Partition:
     chain = chain or Chain(number, finding=f"ledger partition {number} is missing")
     begin = max(chain.watermark + 1, commands.begin)
@@ -98,15 +98,15 @@ async def _partition(
         finding = f"ledger partition {number} ends within an answer"
     if finding is None and chain.watermark >= commands.end:
         finding = f"ledger partition {number} answers a command at {chain.watermark}, and there are only {commands.end}"
-    return Partition(number, commands.end, chain.watermark, max(lag, 0), chain.seq, chain.at, finding, stopped)
+    return Partition(number, commands.end, chain.watermark, max(lag, 0), chain.seq, chain.at, finding, remark)
 
 
 def _findings(partitions: list[Partition], matchers: int) -> list[str]:
     findings = [partition.finding for partition in partitions if partition.finding]
     findings += [
-        f"partition {partition.partition} has STOPPED, {_waiting(partition.lag)}: {partition.stopped}"
+        f"partition {partition.partition}, where {_waiting(partition.lag)}: {partition.remark}"
         for partition in partitions
-        if partition.stopped
+        if partition.remark
     ]
     behind = sum(partition.lag for partition in partitions)
     if behind and not matchers:

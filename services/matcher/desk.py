@@ -105,7 +105,7 @@ class Desk:
 
         Raises:
             Fenced, KafkaUnreachable: the memory is forgotten; take the partition anew.
-            ConservationBreach: a defect; the partition must stop.
+            ConservationBreach: a defect; the partition must stop. What comes before the command at fault is answered.
         """
         async with self.lock:
             fresh = [record for record in records if record.offset >= self._next] if self.ready else []
@@ -116,12 +116,6 @@ class Desk:
             try:
                 for start in range(0, len(fresh), BATCH_COMMANDS_MAX):
                     await self._answer(fresh[start : start + BATCH_COMMANDS_MAX])
-            except conservation.ConservationBreach as breach:
-                self._forget()
-                raise ConservationBreach(
-                    f"partition {self.partition}: {breach}",
-                    hint="Nothing was written. The partition stops; see `pumasi audit`.",
-                ) from breach
             except BaseException:
                 self._forget()
                 raise
@@ -151,22 +145,29 @@ class Desk:
         replay = self._replay
         written: list[Row] = []
         dead: list[Row] = []
-        seq, digest = replay.seq, replay.hash
+        seq, digest, watermark = replay.seq, replay.hash, replay.watermark
+        breach: ConservationBreach | None = None
         turn = time.monotonic() + TURN_SECONDS
         for record in records:
             if time.monotonic() > turn:
                 await asyncio.sleep(0)
                 turn = time.monotonic() + TURN_SECONDS
-            command, fund, at, values, digest = answer(replay.engine, record, self.partitions, seq, digest)
+            try:
+                command, fund, at, values, digest = answer(replay.engine, record, self.partitions, seq, digest)
+            except conservation.ConservationBreach as found:
+                breach = self._breach(record, found)
+                break
+            watermark = record.offset
             key = fund.encode() if fund else None
             for seq, value in values:
                 written.append((key, value, entry_headers(self.partition, seq, at)))
             if isinstance(command, Unreadable):
                 dead.append(dead_letter(record, "unreadable", command.detail))
-        watermark = records[-1].offset
-        checkpoint = partial(self._checkpoint, seq, digest, watermark) if self._rhythm.due(seq) else None
+        sound = breach is None
+        checkpoint = partial(self._checkpoint, seq, digest, watermark) if sound and self._rhythm.due(seq) else None
         try:
-            await self.journal.append(written, dead, checkpoint)
+            if written:
+                await self.journal.append(written, dead, checkpoint)
         except KafkaUnreachable:
             if checkpoint:
                 self._rhythm.failed(seq)
@@ -175,6 +176,14 @@ class Desk:
             self._rhythm.written(seq)
         replay.seq, replay.hash, replay.watermark = seq, digest, watermark
         self._next = watermark + 1
+        if breach is not None:
+            raise breach
+
+    def _breach(self, record: Record, found: conservation.ConservationBreach) -> ConservationBreach:
+        return ConservationBreach(
+            f"partition {self.partition}, command at offset {record.offset}: {found}",
+            hint="No answer to it was written. The partition stops; see `pumasi audit`, and report it: it is a defect.",
+        )
 
     def _checkpoint(self, seq: int, digest: bytes, watermark: int, ledger_offset: int) -> Iterator[list[Row]]:
         """What has changed since the last checkpoint, and the head that makes it one; of a whole one, as much as goes at once."""

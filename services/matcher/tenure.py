@@ -32,6 +32,8 @@ log = logging.getLogger("pumasi.matcher")
 
 BACKOFF_SECONDS = (0.1, 15.0)
 """The first pause and the longest; each is lengthened by up to a half, by chance, so that many don't come back at once."""
+FAILURES_REMARKED = 5
+"""So many failures without an answer in between, and `pumasi status` says so."""
 _SETTLED_SECONDS_MAX = 30.0
 
 
@@ -44,7 +46,7 @@ class Tenure:
         settled: set unless the group is sharing out partitions at this moment; nobody is fenced meanwhile.
         fenced_pause: seconds to wait at least after another has fenced us; by then the group has told whose the partition is.
         told: called with a short event name and its fields.
-        progress: called with the next command's offset and a remark (empty, or why the partition stopped).
+        progress: called with the next command's offset and a remark (empty, or what is amiss).
     """
 
     def __init__(
@@ -164,7 +166,7 @@ class Tenure:
         """Stop, loudly. The partition stays here and at rest; whoever is given it next will find the same, and say so."""
         self.stopped = error
         log.critical("partition %d STOPPED: %s: %s", self.partition, error.code, error.message)
-        self._progress(self.desk.next_offset, f"{error.code}: {error.message}")
+        self._progress(self.desk.next_offset, f"STOPPED, {error.code}: {error.message}")
         self._told("stopped", partition=self.partition, code=error.code, message=error.message, hint=error.hint)
 
     def _log_failure(self, error: Exception) -> None:
@@ -176,13 +178,16 @@ class Tenure:
             self.partition, error, self._pause, exc_info=None if expected else error,
         )  # fmt: skip
         why = str(error) if expected else type(error).__name__
+        if self._failures >= FAILURES_REMARKED:
+            self._progress(self.desk.next_offset, f"has failed {self._failures} times in a row: {why}")
         self._told("forgotten", partition=self.partition, why=why, pause_s=round(self._pause, 2))
 
     def _tell_taken(self) -> None:
         desk, head, without = self.desk, self.desk.recovered.head, self.desk.recovered.without
         if without and desk.seq and without != NONE_YET:
             log.warning("partition %d: no checkpoint was of use: %s; all entries were read", desk.partition, without)
-        self._progress(desk.next_offset, "")
+        if not self._failures:  # else the next answer will show
+            self._progress(desk.next_offset, "")
         self._told(
             "taken",
             partition=desk.partition,
