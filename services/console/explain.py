@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.bus.reading import Progress, TopicReader
+from services.console.missed import Missed
 from services.console.model import Fund, ReadModel
 from services.console.reading import hold, read_ledger
 from services.console.story import Story
@@ -45,7 +46,7 @@ def answer(model: ReadModel, story: Story, language: str) -> Told:
     fund = _fund_of(model, story)
     teller, events = Teller(fund, language), story.events.get(fund.name, [])
     if story.kind == "case":
-        return teller.case(fund.cases[story.name], events, story.missed.get(fund.name))
+        return teller.case(fund.cases[story.name], events, story.missed.get(fund.name) or Missed(story.name))
     if story.kind == "pledge":
         return teller.pledge(fund.pledges[story.name], events, story.runs[fund.name].found)
     return teller.award(fund.awards[story.name], events, story.runs[fund.name].found[story.name])

@@ -1,23 +1,25 @@
-"""Why not me: the money that came while a case lacked some, and went elsewhere.
+"""Why not me: the money that came while a case lacked some, and was promised elsewhere.
 
-Each run of the rule (one pledge's awards in one go) of which the case got nothing is held against where the case stands when it is
-over. Money moves along a path from place to place, and the run ended before the case's place came; so every part of it has one
-reason, and the ledger's own `why` names it: a more urgent class, a lesser key, an earlier opening, a floor that was lacking, an older
-need of the same person, or the donor's choice. Anything else would be a defect of the matcher, and is said as such.
+Each run of the rule (one pledge's awards in one go) that left the case lacking is held against where the case stands when it is over,
+whether the case got a part of it or nothing. Money moves along a path from place to place, and the run ended before the case's next
+place came; so every part of it has one reason, and the ledger's own `why` names it: a more urgent class, a lesser key, an earlier
+opening, a floor that was lacking, an older need of the same person, or the donor's choice. Anything else would be a defect of the
+matcher, and is said as such.
 """
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, field
 
 from schemas.values import CLASSES
 from services.console.model import FIRST_COME, Case, FactDict, Fund, Moment, Pledge, Policy
-from services.console.standing import Standing, floor_of, key_of, standing_of
+from services.console.runs import WITHIN_A_RUN
+from services.console.standing import Order, Standing, floor_of, key_of, order_of, standing_of
 
 REASONS = ("chosen", "floor", "floor_earlier", "older", "urgent", "lesser", "earlier", "own", "unexplained")
 KEYED = ("lesser", "earlier", "older", "floor_earlier")
 """Reasons that are a comparison of keys with the case's own."""
-_WITHIN_A_RUN = {"awarded", "award_settled", "case_funded", "waiting"}
 
 
 @dataclass
@@ -58,12 +60,14 @@ class Part:
 
 @dataclass
 class Run:
-    """One run of the rule, of which the case got nothing (yet).
+    """One run of the rule that left the case lacking.
 
     Attributes:
         policy: the fund's, for this run.
         before: where the case stood before it, among all claims.
         urgent, urgent_lacks: open cases in more urgent classes before it, and what they lacked.
+        then: cases that have changed since it began, as they were, by id.
+        reached: True if the case itself got a part.
     """
 
     moment: Moment
@@ -74,49 +78,65 @@ class Run:
     urgent_lacks: int
     parts: list[Part] = field(default_factory=list)
     shares: dict[str, Share] = field(default_factory=dict)
+    then: dict[str, Case] = field(default_factory=dict)
+    awards: set[str] = field(default_factory=set)
     reached: bool = False
+
+    def order(self, fund: Fund) -> Order:
+        """The order of claimants as the run found it."""
+        people = ([self.then.get(c.id, c) for c in cases] for cases in fund.of_beneficiary.values())
+        return order_of(people, self.policy, self.before)
 
 
 class Missed:
     """Follows one case; call `watch` with each fact of its fund before the fact is folded, and `finish` at the end.
 
     Attributes:
-        shares: the money of all runs missed, by reason.
-        runs: how many.
+        shares: the money that others got of these runs, by reason.
+        runs: how many gave the case nothing; reached: how many gave it a part, and others the rest.
         last: the last of them.
+        matched: when the fund's money was last matched to anything, while the case was known.
     """
 
     def __init__(self, case_id: str) -> None:
         self.case_id = case_id
         self.shares: dict[str, Share] = {}
-        self.runs = 0
+        self.runs = self.reached = 0
+        self.matched: Moment | None = None
         self.last: Run | None = None
         self._run: Run | None = None
         self._fund: Fund | None = None
+        self._awards: set[str] = set()
 
     def watch(self, fund: Fund, fact: FactDict, moment: Moment) -> None:
         """Look at a fact that is about to be folded."""
         self._fund = fund
-        if fact["fact"] not in _WITHIN_A_RUN:
+        if fact["fact"] not in WITHIN_A_RUN:
             self.finish()
         elif fact["fact"] == "awarded":
             pledge = fund.pledges[fact["pledge"]]
             if self._run is None or self._run.pledge is not pledge or self._run.moment.offset != moment.offset:
                 self.finish()
                 self._run = self._begin(fund, pledge, moment)
+            self.matched = moment
             if self._run is not None:
                 self._note(self._run, fund, fact)
+        self._keep(fund, fact)
 
     def finish(self) -> None:
         """Close the run at hand."""
         run, self._run = self._run, None
-        if run is None or run.reached:
+        if run is None or not run.parts:
             return
         assert self._fund is not None, "a run has a fund"
+        case = self._fund.cases[self.case_id]
+        if not case.lacks:
+            return  # it got all it asks for
         for part in run.parts:
-            reason = _reason(self._fund, self._fund.cases[self.case_id], run.policy, part)
+            reason = _reason(self._fund, case, run.policy, part)
             run.shares.setdefault(reason, Share()).add(part.amount, part.key)
-        self.last, self.runs = run, self.runs + 1
+        self.last, self.runs, self.reached = run, self.runs + (not run.reached), self.reached + run.reached
+        self._awards |= run.awards
         for reason, share in run.shares.items():
             total = self.shares.setdefault(reason, Share())
             total.amount += share.amount
@@ -135,8 +155,22 @@ class Missed:
     def _note(self, run: Run, fund: Fund, fact: FactDict) -> None:
         if fact["case"] == self.case_id:
             run.reached = True
-        if not run.reached:  # a run that reached the case is not counted, so its other reasons don't matter
+        else:
             run.parts += _parts(fund, run, fact)
+            run.awards.add(fact["award"])
+
+    def voided(self) -> int:
+        """What of the awards counted in `shares` no longer stands, minor units."""
+        awards = [self._fund.awards[name] for name in self._awards] if self._fund else []
+        return sum(award.given - award.amount for award in awards)
+
+    def _keep(self, fund: Fund, fact: FactDict) -> None:
+        """Keep a case as it was, before the fact changes it, for the runs whose order of claimants may be asked for."""
+        award = fund.awards.get(fact.get("award", ""))
+        case = award.case if award else fund.cases.get(fact.get("case", ""))
+        for run in (self._run, self.last):
+            if case is not None and run is not None and case.id not in run.then:
+                run.then[case.id] = copy(case)
 
 
 def _parts(fund: Fund, run: Run, fact: FactDict) -> list[Part]:

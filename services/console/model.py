@@ -69,7 +69,7 @@ class Award:
 
 @dataclass(slots=True, eq=False)
 class Case:
-    """One need of one beneficiary; `rank` is its effective class as index into `CLASSES`."""
+    """One need of one beneficiary; `rank` is its effective class as index into `CLASSES`, `needed_by` RFC 3339."""
 
     id: str
     beneficiary: str
@@ -87,6 +87,7 @@ class Case:
     delivered: int = 0
     vouchers: int = 0
     open_order: int = -1
+    needed_by: str | None = None
     opened: Moment | None = None
     funded: Moment | None = None
     closed: Moment | None = None
@@ -201,7 +202,7 @@ def _case_submitted(fund: Fund, fact: FactDict, moment: Moment) -> None:
         fact["case"], fact["beneficiary"], fact["need"], fact["route"], fact["goal"], fact["own_contribution"],
         moment, CLASSES.index(fact["priority"]),
     )  # fmt: skip
-    case.claim = case.goal - case.own_contribution
+    case.claim, case.needed_by = case.goal - case.own_contribution, fact.get("needed_by")
     fund.of_beneficiary.setdefault(case.beneficiary, []).append(case)
 
 
@@ -227,7 +228,7 @@ def _case_escalated(fund: Fund, fact: FactDict, _moment: Moment) -> None:
 def _case_restated(fund: Fund, fact: FactDict, _moment: Moment) -> None:
     case = fund.cases[fact["case"]]
     fund.count(case, -1)
-    case.goal = fact.get("goal", case.goal)
+    case.goal, case.needed_by = fact.get("goal", case.goal), fact.get("needed_by", case.needed_by)
     case.claim, case.rank = fact["claim"], CLASSES.index(fact["class"])
     if case.promised < case.claim:
         case.funded = None

@@ -171,12 +171,14 @@ def may_have(wish: dict[str, str], case: Case) -> bool:
     return wish.get("case") == case.id or wish.get("need") == case.need
 
 
+def may_go(pledge: Pledge, case: Case) -> bool:
+    """True if a pledge's money may go to a case, now or once what its donor chose lacks nothing."""
+    return not pledge.designation or pledge.fallback == "pool" or may_have(pledge.designation, case)
+
+
 def waits_for(fund: Fund, pledge: Pledge) -> list[Case]:
     """Cases that lack money and may have what of this pledge waits. There are none where the ledger follows from the rule."""
-    wish = pledge.designation or {}
-    if not pledge.waiting:
-        return []
-    return [c for c in _lacking(fund) if not wish or pledge.fallback == "pool" or may_have(wish, c)]
+    return [case for case in _lacking(fund) if may_go(pledge, case)] if pledge.waiting else []
 
 
 def _lacking(fund: Fund) -> list[Case]:

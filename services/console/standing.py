@@ -7,6 +7,7 @@ class, under `first-come/1` the case, and under `guaranteed-floor/1` the case wh
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -147,6 +148,42 @@ def ahead_of(fund: Fund, case: Case) -> Ahead | None:
                 lesser = [lesser[0] + 1, lesser[1] + other.lacks]
     own = mine.oldest is not case
     return Ahead(*urgent, *lesser, own=own, floors=len(floors), floors_lacks=sum(floors))
+
+
+@dataclass(frozen=True)
+class Order:
+    """A claimant's place among those it is compared with: its class, or all cases where the order of opening decides.
+
+    Attributes:
+        place: from 1 on; of: how many there are; after: how many come after it.
+        by_opening: True if they stand in the order of opening.
+        key: its own.
+        before: those before it, as `(key, how many)`, the first served first.
+    """
+
+    place: int
+    of: int
+    after: int
+    by_opening: bool
+    key: int
+    before: tuple[tuple[int, int], ...]
+
+
+def order_of(people: Iterable[list[Case]], policy: Policy, mine: Standing) -> Order:
+    """Where `mine` stands among the claimants of these cases; `people` has each person's cases as a list."""
+    by_opening = policy.rule == FIRST_COME or mine.stage == "floor"
+    stands: list[tuple[tuple[int, ...], int]] = []
+    for cases in people:
+        if by_opening:
+            floor = mine.stage == "floor"
+            lacking = (c for c in cases if c.lacks and (not floor or c.promised < floor_of(c, policy)))
+            stands += [((*mine.place[:-1], c.open_order), c.open_order) for c in lacking]
+        elif other := _of_person((c for c in cases if c.rank == mine.rank), policy):
+            stands.append((other.place, other.key))
+    before = sorted(stand for stand in stands if stand[0] < mine.place)
+    keys = Counter(key for _, key in before)
+    place, of = len(before) + 1, len(stands)
+    return Order(place, of, of - place, by_opening, mine.key, tuple(keys.items()))
 
 
 def _floors_before(fund: Fund, mine: Standing) -> list[int]:

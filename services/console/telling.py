@@ -56,15 +56,18 @@ class Teller:
     def __init__(self, fund: Fund, language: str) -> None:
         self.fund, self.voice = fund, Voice(language, fund.policy.currency)
 
-    def case(self, case: Case, events: list[Event], missed: Missed | None) -> Told:
+    def case(self, case: Case, events: list[Event], missed: Missed) -> Told:
         """A case: its story, and why it has no more."""
         sums = {"asked": case.claim, **_three(case), "lacks": lacks_of(case)}
         told = self._told("case", case.id, sums, events)
         told.data |= {"status": case.status, "class": CLASSES[case.rank], "need": case.need, "outcome": case.outcome}
+        told.data["needed_by"] = case.needed_by
         told.head.insert(
             0, self.say("case", id=case.id, need=self.voice.need(case.need), route=self.say(f"route_{case.route}"))
         )
         told.head.append(self._state(case))
+        if case.needed_by and case.status != "closed":
+            told.head.append(self.say("deadline", time=time_text(case.needed_by)))
         told.parts.append((self.say("title_story"), self._story(events, "case")))
         not_more = why_not(self.voice, self.fund, case, missed)
         told.data |= not_more.data

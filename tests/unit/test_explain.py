@@ -37,6 +37,12 @@ def sentences(explained: Explained) -> str:
     return "\n".join(explained.as_dict()["text"])
 
 
+def went(explained: Explained) -> dict[str, int]:
+    """What others were promised of the runs that left a case lacking, by reason."""
+    missed = explained.data["missed"]
+    return {name: share["amount"] for name, share in missed.items() if isinstance(share, dict)}
+
+
 def events(explained: Explained) -> list[str]:
     return [event["event"] for event in explained.data["story"]]
 
@@ -152,7 +158,10 @@ def test_a_case_learns_what_went_before_it(told: Told) -> None:
     found = ask(told, "case", "c-3")
     assert found.data["missed"] == {
         "runs": 2,
-        "urgent": {"amount": 60_000, "awards": 1, "key_least": None, "key_most": None},
+        "reached": 1,
+        "voided": 0,
+        "urgent": {"amount": 100_000, "awards": 2, "key_least": None, "key_most": None},
+        "lesser": {"amount": 10_000, "awards": 1, "key_least": None, "key_most": None},
         "chosen": {"amount": 30_000, "awards": 1, "key_least": None, "key_most": None},
     }
     told.pledge("p-4", 3_000)  # c-2 stands at 10,000, c-3 at 10,000: c-2 opened first
@@ -162,8 +171,8 @@ def test_a_case_learns_what_went_before_it(told: Told) -> None:
     told.pledge("p-5", 7_000)  # on to c-2's step at 20,000
     told.pledge("p-6", 2_000)  # now c-3's
     text = sentences(ask(told, "case", "c-2"))
-    assert "CNY 20.00 went to people of the same class whose next step was lower" in text
-    assert "Those of its class that were served then had keys from 20,000 to 20,000." in text
+    assert "CNY 120.00 was promised to people of the same class whose next step was lower" in text
+    assert "Those of its class that were served then had a next step that ended at CNY 200.00." in text
     assert "Claims in its own class that come before it now: 1, lacking CNY 280.00 together." in text
     assert "in more urgent classes, which come before" not in text
 
