@@ -98,7 +98,7 @@ class Membership:
         self.session_timeout_ms, self.instance = session_timeout_ms, instance
         self._assigned, self._unsettled, self._waiting = assigned, unsettled, waiting
         self._apart = apart
-        self._assignor: Any = type("Assignor", (StickyPartitionAssignor,), {"name": RoundRobinPartitionAssignor.name})
+        self._assignor = sticky()
         self._progress: dict[int, tuple[int, str]] = {}
         self._home: asyncio.AbstractEventLoop | None = None
         self._heard = 0.0
@@ -249,6 +249,11 @@ class Membership:
             return
         with contextlib.suppress(RuntimeError):  # the process is ending
             self._home.call_soon_threadsafe(what, *told)
+
+
+def sticky() -> Any:
+    """An assignor that leaves partitions with whom they are; for one member, since aiokafka keeps its state in the class."""
+    return type("Sticky", (StickyPartitionAssignor,), {"name": RoundRobinPartitionAssignor.name})
 
 
 async def _leave(consumer: AIOKafkaConsumer) -> None:
