@@ -72,6 +72,7 @@ confidential as the commands topic.
 def simulate(
     context: typer.Context,
     seed: o.Seed = 1,
+    seeds: o.Seeds = None,
     days: o.Days = 90,
     funds: o.Funds = 1,
     cases: o.Cases = 4.0,
@@ -112,8 +113,11 @@ def simulate(
     if mode == "--definitions":
         _define(as_json)
         return
+    season = Season(seed, days, funds, cases, generosity, defaults, neglect)
+    if mode == "--seeds":
+        _seeds(season, seeds or 2, policy or [], as_json)
+        return
     if mode == "a generated season":
-        season = Season(seed, days, funds, cases, generosity, defaults, neglect)
         _season(season, policy or [], html, save, as_json)
         return
     recorded = _log(log, tuple(fund or ()), kafka, data, as_json)
@@ -136,20 +140,60 @@ def _given(context: typer.Context) -> set[str]:
 
 
 def _season(season: "Season", asked: list[str], html: Path | None, save: Path | None, quiet: bool) -> None:
-    from services.errors import UsageError
     from services.lab.comparison import log_of_season
+    from services.lab.runs import SeasonSource
+
+    policies = _policies(asked)
+    _bounded(season, len(policies), quiet)
+    source = SeasonSource(season)
+    if save:
+        _save(save, log_of_season(source, policies[0]), quiet)
+    told = _told(season)
+    _compare(source, policies, (told, told), html, quiet)
+
+
+def _seeds(season: "Season", seeds: int, asked: list[str], quiet: bool) -> None:
+    from services.lab.spread import over_seeds
+
+    policies = _policies(asked)
+    runs = seeds * len(policies)
+    _bounded(season, runs, quiet)
+    command = " ".join(
+        ["./run simulate", f"--seeds {seeds}", _told(season), *(f"--policy {one.name}" for one in policies)]
+    )
+    with _bars([f"{runs} runs"], quiet) as progress:
+        done = [0] * runs
+
+        def together(number: int, played: int, total: int) -> None:
+            done[number] = played
+            progress(0, sum(done), total * runs)
+
+        spread = over_seeds(season, seeds, policies, command, together)
+    if quiet:
+        print(json.dumps(spread.as_json(), ensure_ascii=False))
+        return
+    from rich.console import Console
+
+    from services.lab.report.spread import show
+
+    show(spread, Console(highlight=False))
+
+
+def _policies(asked: list[str]) -> "list[Policy]":
+    from services.errors import UsageError
     from services.lab.meaning import RULES
     from services.lab.policy import parse_policy, usual
-    from services.lab.runs import SeasonSource
 
     policies = [parse_policy(text) for text in asked] or usual(recorded=False)
     if not all(policy.changes for policy in policies):
         raise UsageError(
             "--policy recorded: a generated season has no recorded policy", hint=f"Say --policy {RULES[0]}."
         )
-    source = SeasonSource(season)
-    if save:
-        _save(save, log_of_season(source, policies[0]), quiet)
+    return policies
+
+
+def _told(season: "Season") -> str:
+    """The options that say which season it is."""
     options = {
         "seed": season.seed,
         "days": season.days,
@@ -159,8 +203,32 @@ def _season(season: "Season", asked: list[str], html: Path | None, save: Path | 
         "defaults": f"{season.fails:g}",
         "neglect": f"{season.neglect:g}",
     }
-    told = " ".join(f"--{name} {value}" for name, value in options.items())
-    _compare(source, policies, (told, told), html, quiet)
+    return " ".join(f"--{name} {value}" for name, value in options.items())
+
+
+_MOST_CASES = 200_000
+"""Cases of one season: all of it is held in memory, measured at 17 kB a case, so this is 3.4 GB for each core that plays it."""
+_LONG_FROM = 50_000
+_CASES_A_SECOND = 500
+"""What a core plays, about; measured: 6,000 cases in 11.5 s."""
+
+
+def _bounded(season: "Season", runs: int, quiet: bool) -> None:
+    """Warn of a run that takes minutes; raises UsageError if it would not fit into memory."""
+    from services.errors import UsageError
+
+    cases = season.days * season.funds * season.cases_a_day
+    if cases > _MOST_CASES:
+        raise UsageError(
+            f"about {cases:,.0f} cases: a season of more than {_MOST_CASES:,} is not kept in memory",
+            hint="Give fewer --days, --funds or --cases a day.",
+        )
+    if cases * runs > _LONG_FROM and not quiet:
+        minutes = cases * runs / _CASES_A_SECOND / min(runs, os.cpu_count() or 1) / 60
+        print(
+            f"About {cases:,.0f} cases, {'once' if runs == 1 else f'{runs} times'}: some {minutes:,.0f} minutes. Ctrl-C stops it.",
+            file=sys.stderr,
+        )
 
 
 def _recorded(log: "CommandLog", origin: tuple[str, str], asked: list[str], html: Path | None, quiet: bool) -> None:

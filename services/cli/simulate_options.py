@@ -22,6 +22,11 @@ def _option(*names: str, panel: str, **more: Any) -> Any:
 Seed = Annotated[
     int, _option("--seed", panel=_SEASON, min=0, metavar="S", help="All chance follows from it. With --campaign: the first season's.")
 ]  # fmt: skip
+Seeds = Annotated[
+    int | None,
+    _option("--seeds", panel=_SEASON, min=2, max=1000, metavar="N",
+            help="N seasons, of the seeds S, S+1, …: median and range of the leading figures, and what is best in most of them."),
+]  # fmt: skip
 Days = Annotated[int, _option("--days", panel=_SEASON, min=1, max=3650, metavar="N", help="How long the season is.")]
 Funds = Annotated[
     int,
@@ -102,6 +107,7 @@ _LOGS = {"log", "fund", "kafka", "data"}
 _MODES: dict[str, set[str]] = {
     "--campaign": {"campaign", "seed", "as_json"},
     "--definitions": {"definitions", "as_json"},
+    "--seeds": {"seeds", "policy", "seed", *_SEASONS, "as_json"},
     "--change": {"change", "since", "last", *_LOGS, "save", "as_json"},
     "a recorded log": {"policy", *_LOGS, "html", "save", "as_json"},
     "a generated season": {"policy", "seed", *_SEASONS, "html", "save", "as_json"},
@@ -118,6 +124,8 @@ def mode_of(given: set[str]) -> str:
         mode = "--campaign"
     elif "definitions" in given:
         mode = "--definitions"
+    elif "seeds" in given:
+        mode = "--seeds"
     elif "change" in given:
         mode = "--change"
     else:

@@ -26,7 +26,7 @@ NEGLECT = (
     "that serve such cases soon."
 )
 NO_NEGLECT = "Nobody's day of death depends on money here (see --neglect); a death is counted if the case is still open on that day."
-ONE_DRAW = "One season is one draw. Other seeds, or more --funds, say how sure a difference is."
+ONE_DRAW = "One season is one draw. What is best in it may not be in another: --seeds 10 says how sure a difference is."
 FROZEN = (
     "People do under each policy what they did in fact: whoever paid pays, and nobody hands over sooner since money was there "
     "sooner. What could not have been is refused, and counted. So what is delivered, in hand, failed or lost favours the policy "

@@ -92,8 +92,8 @@ class MoneyCourse:
     """Money of all funds, minor units; `…_time`: minor units × microseconds.
 
     Attributes:
-        pledged: promised by donors, valued; paid: payments received; given_back: released or refunded, by why.
-        idle_time: promised and matched to nothing; of it `here_time` while an open case of the same fund lacked money, and
+        pledged: by donors, valued; paid: payments received; given_back: released or refunded, by why.
+        idle_time: pledged and matched to nothing; of it `here_time` while an open case of the same fund lacked money, and
             `elsewhere_time` while none of the same fund did but one of another.
         in_hand_time: paid, matched, and not yet handed over.
     """

@@ -22,12 +22,12 @@ def show(comparison: Comparison, console: Console) -> None:
     """Print what was run, the policies, and every row."""
     width = max(_NARROWEST, console.width)
     for line in head(comparison):
-        _say(console, line)
+        say(console, line)
     console.print()
     for letter, policy in zip(comparison.letters, comparison.policies, strict=True):
         console.print(Text.assemble((f"  {letter}  ", "bold"), policy.name), soft_wrap=True)
     for rule, told in comparison.rules():
-        _say(console, f"{rule}: {told.sentence}", "dim")
+        say(console, f"{rule}: {told.sentence}", "dim")
     by_class, of_all = list(sections(comparison)), money_rows(comparison)
     every = [row for _, rows in by_class for row in rows] + of_all
     cell = max(len(text) for row in every for text in row.cells) + _GAP
@@ -35,13 +35,13 @@ def show(comparison: Comparison, console: Console) -> None:
     for first in range(0, len(comparison.policies), room):
         _table(console, comparison, range(first, min(first + room, len(comparison.policies))), cell, by_class, of_all)
     console.print()
-    mark = "Bold" if _bold(console) else "*"
-    _say(console, f"{mark}: the best of a row, where better can be said. --definitions says what each figure means.")
+    mark = "Bold" if is_bold(console) else "*"
+    say(console, f"{mark}: the best of a row, where better can be said. --definitions says what each figure means.")
     for caveat in comparison.caveats():
-        _say(console, caveat, "dim")
+        say(console, caveat, "dim")
 
 
-def _say(console: Console, text: str, style: str = "") -> None:
+def say(console: Console, text: str, style: str = "") -> None:
     """A sentence: folded into a terminal's width, for anything else a line."""
     console.print(Text(text, style), soft_wrap=not console.is_terminal)
 
@@ -87,14 +87,14 @@ def _table(
     for title, rows in by_class:
         console.print(Text(title, "bold"))
         for row in rows:
-            console.print(_line(f"  {row.label:<7} {row.note:>5}", row, shown, cell, _bold(console)))
+            console.print(_line(f"  {row.label:<7} {row.note:>5}", row, shown, cell, is_bold(console)))
     console.print(Text("Money, of all", "bold"))
     for row in of_all:
         console.print(Text(f"  {row.label}"))
-        console.print(_line(" " * _LABEL, row, shown, cell, _bold(console)))
+        console.print(_line(" " * _LABEL, row, shown, cell, is_bold(console)))
 
 
-def _bold(console: Console) -> bool:
+def is_bold(console: Console) -> bool:
     """Whether bold can be seen; elsewhere a star marks what is best."""
     return console.is_terminal and console.color_system is not None
 
