@@ -20,7 +20,7 @@ from operator import attrgetter
 from services.matcher.conservation import ConservationBreach
 from services.matcher.entities import Case
 from services.matcher.leap import highest_key_paid_in_full
-from services.matcher.rule import boundary_of, key_of, level_of
+from services.matcher.rule import SCALE, boundary_of, key_of, level_of
 
 _STEPS_BEFORE_LEAP = 256
 _BY_OPENING = attrgetter("open_order")
@@ -154,7 +154,9 @@ class Book:
                 heappop(heap)
                 continue
             case, before, claim = claimant.waiting[0], claimant.awarded, claimant.claim
-            boundary = boundary_of(before, claim, share) if by_claim else key
+            boundary = key if not by_claim else boundary_of(before, claim, share)
+            if claim > SCALE and by_claim:  # several stairs have one key, and are climbed in one go
+                boundary = max(boundary, level_of(key, claim, share, by_claim))
             lacking = case.claim - case.awarded
             step = boundary - before
             if lacking < step:
