@@ -45,6 +45,10 @@ class Voice:
         *most, last = words
         return self.say("list_last", most=self.say("list_comma").join(most), last=last) if most else last
 
+    def text_of(self, sentences: Iterable[str]) -> str:
+        """Sentences one after the other; Chinese sets no blank between them."""
+        return self.say("sentence_gap").join(sentences)
+
     def first(self, policy: Policy) -> str:
         """Who goes first within a class."""
         return self.say(f"first_{policy.weights}")

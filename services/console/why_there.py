@@ -26,7 +26,7 @@ def in_short(voice: Voice, award: Award, now: Policy, found: Found) -> str:
     """A few sentences; `now` is the fund's policy of today, `found` what its run shows of it."""
     how, wrong = chosen(award), findings(voice, award, found)
     if wrong:
-        return " ".join([voice.say("why_short_wrong", award=award.id), *wrong])
+        return voice.text_of([voice.say("why_short_wrong", award=award.id), *wrong])
     if how == "case":
         return voice.say("why_short_chosen", award=award.id)
     words = _words(voice, award)
@@ -34,7 +34,7 @@ def in_short(voice: Voice, award: Award, now: Policy, found: Found) -> str:
     if award.why.get("stage") == "class":
         sentences.append(voice.say("floors_given"))
     sentences.append(_served(voice, found))
-    return " ".join([*sentences, *_above_floor(voice, award), *_then(voice, award, now)])
+    return voice.text_of([*sentences, *_above_floor(voice, award), *_then(voice, award, now)])
 
 
 def in_full(voice: Voice, award: Award, now: Policy, found: Found) -> tuple[list[str], list[str]]:

@@ -30,9 +30,9 @@ def explained(ledger: Told, kind: str, name: str, language: str) -> telling.Told
     return answer(ledger.read(story.watch), story, language)
 
 
-def shown(told: telling.Told, width: int, terminal: bool) -> str:
+def shown(told: telling.Told, width: int, terminal: bool, exact: bool = False) -> str:
     page = io.StringIO()
-    show(told, Console(file=page, width=width, force_terminal=terminal, color_system=None, highlight=False))
+    show(told, Console(file=page, width=width, force_terminal=terminal, color_system=None, highlight=False), exact)
     return page.getvalue()
 
 
@@ -49,3 +49,18 @@ def test_nothing_is_cut(ledger: Told, kind: str, name: str, language: str) -> No
         page = shown(told, width, terminal=True)
         assert sorted("".join(page.split())) == sorted("".join(piped.split())), page
         assert max(map(cell_len, page.splitlines())) <= width
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_arithmetic_is_shown_to_who_asks_for_it_only(ledger: Told, language: str) -> None:
+    told = explained(ledger, "award", "p-1/1", language)
+    plain, exact = (shown(told, 80, terminal=False, exact=wanted) for wanted in (False, True))
+    assert exact == plain + "\n" + "".join(f"{line}\n" for line in told.exact)
+    assert "//" not in plain
+    assert told.as_dict()["exact"] == told.exact
+
+
+@pytest.mark.parametrize("kind", ["pledge", "award"])
+def test_chinese_sets_no_blank_after_a_sentence(ledger: Told, kind: str) -> None:
+    told = explained(ledger, kind, {"pledge": "p-1", "award": "p-1/2"}[kind], "zh")
+    assert "。 " not in "\n".join(told.as_dict()["text"])
