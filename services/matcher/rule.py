@@ -17,9 +17,14 @@ remainders have neither property, since each new total reshuffles the remainders
 >>> largest_remainder(10, [60, 60, 20]), largest_remainder(11, [60, 60, 20])  # one more to give, and the third loses
 ([4, 4, 2], [5, 5, 1])
 
-What it promises besides: *no class waits behind a lower one*; *splitting a need gains nothing*, since a beneficiary's sums and not
-the cases are compared; and *no claim starves while its class is served*: before a claimant's next step is full no other of its class
-gets past the same height, however much more it asks, and ageing brings every case as far as `asap`.
+What it promises besides: *no class waits behind a lower one*; *splitting a need gains nothing* while its parts are open in one class,
+since a beneficiary's sums and not the cases are compared; and *no claim starves beside those there are*: before a claimant's next step
+is full no other of its class gets past the same height, however much more it asks, and ageing brings every case as far as `asap`.
+
+What it does not promise. Who comes later begins at the lowest stair, so a claim that has something may wait behind newcomers for as
+long as these come faster than money; with `weights="claim"` one that has nothing may, since larger claims begin with smaller keys. And
+a part of a need that is delivered and closed, or alone raised to a higher class, counts no longer with the rest, so that torn in two
+a need may end with more than whole; whoever vouches sees to it that one need is one case.
 
 >>> from services.matcher.scene import give
 >>> give("urgency-waterfill/1", 40, "ana urgent 40", "bo urgent 40", share=10)
@@ -29,7 +34,7 @@ gets past the same height, however much more it asks, and ageing brings every ca
 >>> give("urgency-waterfill/1", 15, "ana routine 99", "bo asap 99", "cho asap 5", share=10)
 [0, 10, 5]
 
-This module is the arithmetic of one claimant; `book` knows who is next, and `walk` walks.
+This module is the arithmetic of one claimant; `book` knows who is next, and walks; `leap` is its short cut.
 """
 
 from __future__ import annotations

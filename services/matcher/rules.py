@@ -8,8 +8,8 @@ What each promises and what it does not stands in its own module, with the small
 | a larger pledge takes from no case (house-monotonicity) | yes | yes | yes |
 | a commitment is never taken away | yes | yes | yes |
 | no class waits behind a lower one (urgency) | yes | no | no: floors go across classes |
-| splitting a need gains nothing | yes | yes | no: each case has a floor of its own |
-| no claim starves while its class is served | yes | no | yes |
+| splitting a need gains nothing, while its parts are open in one class | yes | yes | no: each case has a floor of its own |
+| no claim starves beside those there are, while its class is served | yes | no | yes |
 
 A name once used on a ledger keeps its meaning for ever: a rule that decides otherwise gets another number.
 """
