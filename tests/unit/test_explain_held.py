@@ -126,3 +126,16 @@ def test_by_claim_the_least_part_goes_first_and_is_said_in_per_cent(language: st
     told.pledge("p-1", 100)
     assert "27.5 %" in sentences(ask(told, "award", "p-1/1", language))
     assert phrase(language, "first_claim") in sentences(ask(told, "pledge", "p-1", language)).splitlines()[-1]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_by_claim_a_case_hears_of_parts_and_of_no_key(language: str) -> None:
+    told = Told(share=275, weights="claim")
+    told.case("c-1", 1_000)
+    told.case("c-2", 2_000)
+    told.pledge("p-1", 100)
+    text = sentences(ask(told, "case", "c-1", language))
+    assert "27.5 %" in text
+    assert "13.7 %" in text
+    assert "000,000" not in text
+    assert "到 所" not in text
