@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from schemas.times import DAY, parse, text_of
 from services.errors import PolicyInvalid, UsageError
@@ -12,6 +13,7 @@ from services.lab.change import DryRun, dry_run
 from services.lab.commandlog import CommandLog, Said
 from services.lab.meaning import FIELDS, RULES, TOLD
 from services.lab.policy import Policy, parse_policy, usual
+from services.lab.report.change import show
 from services.lab.runs import SeasonSource, course_of
 from services.lab.season.parameters import Season
 
@@ -155,6 +157,24 @@ def test_what_would_have_been_different_by_hand(recorded: Recorded) -> None:
     )
     assert told.accepted == []
     assert told.before == {"f": {"weights": "equal"}}
+
+
+def test_a_case_that_only_had_its_first_money_sooner_is_counted_and_not_listed_as_a_row_without_difference() -> None:
+    log = Recorded()
+    log.case(0, "small", 10_000)
+    log.case(0, "large", 40_000)
+    log.pledge(1, "p-1", 10_000)
+    log.pledge(2, "p-2", 40_000)
+    told = log.what_if("weights=claim", None)
+    assert {case.case: (case.more, case.funding, case.first_money) for case in told.cases} == {
+        "large": (0, None, "sooner"),
+        "small": (0, "later", "later"),
+    }
+    console = Console(width=100)
+    with console.capture() as captured:
+        show(told, console)
+    assert "1 case would differ in nothing but when money first came" in captured.get()
+    assert "\nsmall " in captured.get() and "\nlarge " not in captured.get()
 
 
 def test_a_change_holds_from_its_instant_on(recorded: Recorded) -> None:

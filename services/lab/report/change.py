@@ -30,10 +30,17 @@ def show(told: DryRun, console: Console) -> None:
     console.print()
     for line in summary(told):
         _say(console, line)
-    if told.cases:
+    listed = [case for case in told.cases if case.more or case.funding]
+    if listed:
         console.print()
-        console.print(_cases(told, console.width))
-        _more(console, len(told.cases), "cases")
+        console.print(_cases(told, listed))
+        _more(console, len(listed), "cases")
+    if quiet := len(told.cases) - len(listed):
+        console.print()
+        _say(
+            console,
+            f"{_number(quiet, 'case')} would differ in nothing but when money first came or how much was paid; --json has all.",
+        )
     if told.refused:
         console.print()
         console.print(Text(_refused_head(told), "bold"))
@@ -69,14 +76,14 @@ def summary(told: DryRun) -> list[str]:
     return lines
 
 
-def _cases(told: DryRun, width: int) -> Table:
+def _cases(told: DryRun, listed: list[CaseChange]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("case", overflow="fold")
     table.add_column("class")
     for name in ("recorded", "changed", "difference"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("fully funded")
-    for case in told.cases[:ROWS]:
+    for case in listed[:ROWS]:
         name = f"{case.fund}/{case.case}" if len(told.before) > 1 else case.case
         sums = (_amount(case.recorded["promised"], told), _amount(case.changed["promised"], told))
         style = "green" if case.more > 0 else "red" if case.more < 0 else ""

@@ -70,7 +70,7 @@ def lorenz_curves(comparison: Comparison) -> Plot:
     """Lorenz's curve of fill."""
 
     def frame(axes: Axes) -> None:
-        axes.plot([0, 1], [0, 1], color=_FAINT, linewidth=0.8)
+        axes.plot([0, 1], [0, 1], color=_INK, linewidth=0.9, dashes=(1, 2))  # all alike
         _axes(axes, "part of the cases, least filled first", (0, 1), part=True, percent=True)
         axes.set_ylabel("part of all fill")
 
