@@ -35,6 +35,8 @@ from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssigno
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import IllegalStateError, KafkaError
 
+from services.bus.fenced import hush_told_errors
+
 log = logging.getLogger("pumasi.bus")
 
 HEARTBEATS_PER_SESSION = 20
@@ -153,6 +155,7 @@ class Membership:
     async def _live(self) -> None:
         if self._apart:
             self._away, self._life = asyncio.get_running_loop(), asyncio.current_task()
+            hush_told_errors(self._away)
         least, most = _BACKOFF_SECONDS
         pause = least
         while True:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 import uvicorn
 
 from services import keys
+from services.bus.fenced import hush_told_errors
 from services.bus.publisher import Publisher
 from services.bus.tail import Tail, read_last
 from services.bus.topics import COMMANDS, CONTACTS, DEADLETTERS, LEDGER, SUBMISSIONS
@@ -89,6 +90,7 @@ class Intake:
         Raises:
             SettingError: if the HTTP port that was asked for can't be had.
         """
+        hush_told_errors(asyncio.get_running_loop())
         listener = _listener(self._settings)
         # Inherited by each connection. asyncio sets it only on sockets whose protocol is said; without it, an answer's headers and
         # body, written apart, wait 40 ms for each other.
