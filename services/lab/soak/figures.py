@@ -12,8 +12,10 @@ from typing import Any, NamedTuple
 from services.lab.soak.adversary import Strike
 from services.lab.soak.check.findings import Finding
 from services.lab.soak.plan import KILLS, KINDS, Fault
-from services.lab.soak.watch import Stall, longest_by_kind
+from services.lab.soak.watch import Stall, at_work, longest_by_kind
 from services.lab.soak.world import Crew
+
+_STALLS_TOLD = 20
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,9 @@ class Result:
             "submitted": dict(self.submitted),
             "checked": dict(self.checked),
             "longest_stall_s": round(longest.seconds, 1) if longest else 0.0,
-            "longest_stall": self.place_of(longest) if longest else None,
+            "longest_stalls": [
+                self.place_of(stall) for stall in sorted(self.stalls, key=lambda stall: -stall.seconds)[:_STALLS_TOLD]
+            ],
             "ends": dict(self.ends),
             "broker_ends": self.broker_ends,
             "recoveries": self.recoveries,
@@ -158,11 +162,16 @@ class Result:
         }
 
     def place_of(self, stall: Stall) -> dict[str, Any]:
-        """Where and when a stall was, in seconds since the load began."""
+        """Where and when a stall was, in seconds since the load began, and which faults were at work in it."""
         return {
             "partition": stall.partition,
             "from_s": round(stall.began - self.began, 1),
             "to_s": round(stall.ended - self.began, 1),
+            "faults": [
+                f"{s.fault.kind} {s.fault.target} at {s.began - self.began:.1f}"
+                for s in self.struck
+                if at_work(s, stall)
+            ],
         }
 
 

@@ -16,7 +16,6 @@ from rich.text import Text
 
 from services.cli.progress import BrokerProgress
 from services.lab.soak.figures import Result
-from services.lab.soak.plan import KINDS
 
 LOG_EVERY_S = 15.0
 _FINDINGS_SHOWN = 12
@@ -59,7 +58,7 @@ def in_a_line(f: dict[str, Any]) -> str:
     still = f" · still for {f['standing_s']:.0f} s" if f["standing_s"] > 1 else ""
     return (
         f"{minutes:3d}:{seconds:02d} · {f['pledges']:,} pledges · {f['entries']:,} entries · lag {f['lag']:,} · "
-        f"{f['faults']} faults{still}{late}"
+        f"{f['notices']:,} notices · {f['faults']} faults{still}{late}"
     )
 
 
@@ -95,10 +94,8 @@ def _faults(result: Result) -> Table:
     table.add_column("fault", no_wrap=True)
     for name in ("done", "planned", "stall", "alone"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True, overflow="ellipsis")
     for row in result.rows():
-        text = Text(KINDS[row.kind].text, "dim")
-        table.add_row(row.kind, str(row.struck), str(row.planned), _seconds(row.longest), _seconds(row.alone), text)
+        table.add_row(row.kind, str(row.struck), str(row.planned), _seconds(row.longest), _seconds(row.alone))
     return table
 
 

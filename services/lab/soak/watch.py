@@ -181,12 +181,13 @@ def longest_by_kind(stalls: Sequence[Stall], strikes: Sequence[Strike], alone: b
     """
     found: defaultdict[str, float] = defaultdict(float)
     for stall in stalls:
-        kinds = {strike.fault.kind for strike in strikes if _at_work(strike, stall)}
+        kinds = {strike.fault.kind for strike in strikes if at_work(strike, stall)}
         for kind in kinds if len(kinds) == 1 or not alone else ():
             found[kind] = max(found[kind], stall.seconds)
     return dict(found)
 
 
-def _at_work(strike: Strike, stall: Stall) -> bool:
+def at_work(strike: Strike, stall: Stall) -> bool:
+    """Whether a fault was at work in a stall, or ended shortly before it."""
     over = (strike.ended or stall.ended) + _LAID_TO_S
     return strike.began <= stall.ended and over >= stall.began

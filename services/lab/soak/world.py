@@ -232,6 +232,8 @@ def _services(made: World, tick_seconds: int, preloaded: Path | None) -> list[Se
 def _service(made: World, name: str, given: dict[str, str], preloaded: Path | None) -> Service:
     link = made.links.get(name)
     environment = {**given, "PUMASI_KAFKA": f"127.0.0.1:{link.port}" if link else made.kafka}
+    if name.startswith("matcher"):
+        environment["PUMASI_INSTANCE"] = name  # as `up` names its own: it is back at once after kill -9
     if preloaded is not None and not name.startswith("notifier"):
         made.clocks[name] = Clock(made.data.parent / f"{name}.clock", preloaded)
         environment |= made.clocks[name].environment
