@@ -14,6 +14,7 @@ from services.lab.meaning import RULES
 from services.lab.measures import MEASURES, Measured
 from services.lab.policy import parse_policy
 from services.lab.report import spread as spread_shown
+from services.lab.report.figures import best
 from services.lab.runs import SeasonSource
 from services.lab.season.parameters import Season
 from services.lab.spread import LEADING, Spread, over_seeds
@@ -48,6 +49,12 @@ def test_a_policy_is_best_only_if_it_is_in_more_than_half_of_the_seeds() -> None
     assert _with((1, 2), (1, 2), (2, 1)).best("funding_days_median") == {0}
     assert _with((1, 2), (2, 1)).best("funding_days_median") == set()
     assert _with((1, 2), (1, None), (3, 3)).best("funding_days_median") == {0}
+
+
+def test_what_is_shown_alike_has_no_best() -> None:
+    assert best("promised", [0.67301, 0.67299]) == set()
+    assert best("promised", [0.6731, 0.6729, 0.674]) == {2}
+    assert best("gini", [0.1, 0.1004, 0.2]) == {0, 1}
 
 
 def test_median_and_range_count_never_reached_as_longest() -> None:

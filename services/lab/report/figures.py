@@ -10,6 +10,7 @@ NONE = "–"
 _GLUE = "\u00a0"
 """Between a number and its unit: no line breaks there."""
 _HOURS = DAY / HOUR
+_DIGITS_SHOWN = {"part": 3, "index": 3}
 _MINUTES = _HOURS * 60
 
 
@@ -50,8 +51,9 @@ def money(amount: float, currency: str) -> str:
 
 
 def best(name: str, figures: list[Figure]) -> set[int]:
-    """Which policies are best by a measure: none where it has no better way, or all are alike."""
-    better = BY_NAME[name].better
+    """Which policies are best by a measure: none where it has no better way, or all are alike as far as they are shown."""
+    better, digits = BY_NAME[name].better, _DIGITS_SHOWN.get(BY_NAME[name].unit, 9)
+    figures = [None if figure is None else round(figure, digits) for figure in figures]
     there = [figure for figure in figures if figure is not None]
     if better is None or not there or len({NONE if f is None else round(f, 9) for f in figures}) == 1:
         return set()
