@@ -33,9 +33,14 @@ missing, doubled or altered, money lost or over-allocated, a poison record witho
 of nothing, a service that gave up. Each has a code, a place and a sentence. At a finding everything is kept, and the line that
 does it again is printed.
 
-**Faults** overlap. A seed fixes load and plan to the last detail; what a real machine makes of it differs by moments, so a
-failing seed may have to be tried some times. As root the broker's data lie on a small filesystem in memory, which is filled in
-a phase of its own at the end; clocks step where there is a C compiler. What can't be done on a machine is said.
+**Kinds of fault**, for --without: of services, `kill` (-9), `restart` (SIGTERM), `pause` (SIGSTOP beyond the session's
+timeout: a zombie wakes up); of the broker, `kill-broker`, `restart-broker`, `pause-broker`, `disk-full`; of a matcher's line,
+`cut`, `delay`, `silence`, and what happens to one request: `lost-endtxn-reply`, `late-endtxn`, `lost-endtxn`,
+`lost-produce-reply`, `lost-init-reply`; of matchers and intakes, `clock` (it steps by up to a day).
+
+They overlap as they fall. A seed fixes load and plan to the last detail; what a real machine makes of it differs by moments,
+so a failing seed may have to be tried some times. As root the broker's data lie on a small filesystem in memory, which is
+filled in a phase of its own at the end; clocks step where there is a C compiler. What can't be done on a machine is said.
 """
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -74,6 +75,14 @@ async def test_the_plan_can_be_looked_at() -> None:
     assert process.returncode == 0
     assert {line.split()[2] for line in lines} == KINDS.keys()
     assert lines == sorted(lines, key=lambda line: float(line.split()[0]))
+
+
+async def test_the_help_names_every_kind_of_fault() -> None:
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND[:5], "--help", stdout=asyncio.subprocess.PIPE, env={**os.environ, "COLUMNS": "200"}
+    )
+    said, _ = await process.communicate()
+    assert not [kind for kind in KINDS if kind not in said.decode()]
 
 
 async def test_a_directory_that_is_in_use_is_refused(tmp_path: Path) -> None:
