@@ -127,7 +127,7 @@ async def test_a_pledge_a_case_and_an_award_are_explained(topics_reset: Embedded
     code, found = await explain(topics_reset, "case", "c-2", "--fund", "yanbian", "--lang", "ko")
     assert (code, found["fund"], found["figures"]["lacks"]) == (0, "yanbian", 70_000)
     assert any("지금은 앞에 아무도 없습니다" in line for line in found["text"])
-    code, out, _ = await pumasi(topics_reset, "explain", "award", "p-1/1", "--fund", "jilin")
+    code, out, _ = await pumasi(topics_reset, "explain", "award", "p-1/1", "--fund", "jilin", "--exact")
     assert code == 0
     assert "min(100,000, (0 // 10,000 + 1) × 10,000) = 10,000" in out
     code, out, _ = await pumasi(topics_reset, "explain", "award", "p-1/1", "--fund", "jilin", "--lang", "zh")
