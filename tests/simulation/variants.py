@@ -1,0 +1,328 @@
+"""The real code with one safeguard removed: simulation must find out each of them, or it is worth nothing.
+
+The list answers to that of `tests/protocol`, where SPIN removes the same safeguards from the model; here they are removed from the
+code, and there are more of them, since content counts as well: checkpoints, dead letters, memory. Each says by which findings it may
+show. Three removals do no harm, and SPIN says why: another safeguard stands behind each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+from unittest.mock import patch
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from aiokafka.structs import RecordMetadata, TopicPartition
+
+from services.bus import reading
+from services.bus.topics import CHECKPOINTS, COMMANDS, LEDGER
+from services.errors import KafkaUnreachable
+from services.matcher import journal, recovery
+from services.matcher.checkpoint import Head, Keeper
+from services.matcher.desk import Desk
+from services.matcher.journal import Journal
+from services.matcher.replay import Replay
+from services.matcher.tenure import Tenure
+from tests.simulation.clock import process_of_this_step
+from tests.simulation.world import World
+
+Changed = AbstractContextManager[Any]
+HOLDS = frozenset[str]()
+WRONG = frozenset({"doubled", "lost", "differs", "from nowhere", "stopped", "not an entry"})
+"""Findings on the ledger; which of them comes first depends on what the chance of a seed makes of it."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One safeguard less.
+
+    Attributes:
+        name: for people and for pytest.
+        means: what is missing, in a sentence.
+        change: makes it so, for one run.
+        shows: the kinds of findings by which it may be found out; none if it does no harm.
+    """
+
+    name: str
+    means: str
+    change: Callable[[World], Changed]
+    shows: frozenset[str]
+
+
+# What Pumasi does: fencing and reading back
+
+
+def _no_fence(_world: World) -> Changed:
+    def producer(**options: Any) -> AIOKafkaProducer:
+        options["transactional_id"] += f"-{process_of_this_step().name}"
+        return AIOKafkaProducer(**options)
+
+    return patch.object(journal, "AIOKafkaProducer", producer)
+
+
+def _read_back_before_fence(_world: World) -> Changed:
+    really = Desk.take
+
+    async def take(desk: Desk) -> None:
+        fence = desk.journal.fence
+        desk.journal.fence = partial(asyncio.sleep, 0)
+        try:
+            await really(desk)
+        finally:
+            del desk.journal.fence
+        await fence()
+
+    return patch.object(Desk, "take", take)
+
+
+def _no_wait_for_epoch(_world: World) -> Changed:
+    return patch.object(journal, "_identified", lambda _producer: asyncio.sleep(0))
+
+
+def _read_uncommitted(_world: World) -> Changed:
+    return patch.object(
+        reading,
+        "AIOKafkaConsumer",
+        lambda **options: AIOKafkaConsumer(**options | {"isolation_level": "read_uncommitted"}),
+    )
+
+
+def _offsets_from_group(world: World) -> Changed:
+    really = Desk.take
+
+    async def take(desk: Desk) -> None:
+        await really(desk)
+        desk._next = max(0, world.broker.group.offsets.get((COMMANDS, desk.partition), 0))
+
+    return patch.object(Desk, "take", take)
+
+
+def _watermark_not_advanced(_world: World) -> Changed:
+    really = Desk.take
+
+    async def take(desk: Desk) -> None:
+        await really(desk)
+        desk._next = max(0, desk._replay.watermark)
+
+    return patch.object(Desk, "take", take)
+
+
+def _no_lso_wait(_world: World) -> Changed:
+    async def stable(reader: reading.TopicReader, topic: str, partition: int) -> int:
+        place = TopicPartition(topic, partition)
+        return (await reader._held.end_offsets([place]))[place]
+
+    return patch.object(reading.TopicReader, "high_watermark", stable)
+
+
+# What Pumasi does: appending, and what it makes of a failure
+
+
+def _as_if_appended(_world: World) -> Changed:
+    really = Journal.append
+
+    async def append(self: Journal, *rows: Any) -> None:
+        try:
+            await really(self, *rows)
+        except KafkaUnreachable:
+            await self.fence()
+
+    return patch.object(Journal, "append", append)
+
+
+def _as_if_not_appended(_world: World) -> Changed:
+    really = Journal.append
+
+    async def append(self: Journal, entries: Any, dead_letters: Any, checkpoint: Any = None) -> None:
+        try:
+            await really(self, entries, dead_letters, checkpoint)
+        except KafkaUnreachable:
+            await self.fence()
+            await really(self, entries, dead_letters, None)
+
+    return patch.object(Journal, "append", append)
+
+
+def _same_epoch_after_silence(_world: World) -> Changed:
+    return patch.object(journal, "_watch_ends", lambda _producer, _unanswered: None)
+
+
+def _send_not_awaited(_world: World) -> Changed:
+    really = Journal._send
+
+    async def send(self: Journal, *rows: Any) -> list[asyncio.Future]:
+        for future in await really(self, *rows):
+            future.add_done_callback(lambda done: done.cancelled() or done.exception())
+        done = asyncio.get_running_loop().create_future()
+        done.set_result(RecordMetadata(LEDGER, self.partition, None, 0, -1, 0, None))
+        return [done]
+
+    return patch.object(Journal, "_send", send)
+
+
+def _transaction_per_entry(_world: World) -> Changed:
+    really = Journal.append
+
+    async def append(self: Journal, entries: Any, dead_letters: Any, checkpoint: Any = None) -> None:
+        *first, last = entries
+        for entry in first:
+            await really(self, [entry], [], None)
+        await really(self, [last], dead_letters, checkpoint)
+
+    return patch.object(Journal, "append", append)
+
+
+def _letters_apart(_world: World) -> Changed:
+    really = Journal.append
+
+    async def append(self: Journal, entries: Any, dead_letters: Any, checkpoint: Any = None) -> None:
+        await really(self, entries, [], checkpoint)
+        if dead_letters:
+            await really(self, [], dead_letters, None)
+
+    return patch.object(Journal, "append", append)
+
+
+def _memory_kept(_world: World) -> Changed:
+    really = Desk._forget
+
+    def forget(desk: Desk) -> None:
+        if desk.journal._producer is None:
+            really(desk)
+
+    return patch.object(Desk, "_forget", forget)
+
+
+def _no_retake(_world: World) -> Changed:
+    really = Tenure._taken
+
+    async def taken(tenure: Tenure) -> bool:
+        if tenure._failures:
+            await tenure._over.wait()
+        return await really(tenure)
+
+    return patch.object(Tenure, "_taken", taken)
+
+
+# What Pumasi does: checkpoints
+
+
+def _checkpoint_first(_world: World) -> Changed:
+    """The checkpoint in a transaction of its own, before the entries that it stands for."""
+    really = Journal.append
+
+    async def append(self: Journal, entries: Any, dead_letters: Any, checkpoint: Any = None) -> None:
+        producer = self._producer
+        if checkpoint is not None and producer is not None:
+            try:
+                await producer.begin_transaction()
+                await asyncio.gather(*await self._send(producer, CHECKPOINTS, checkpoint(0)))
+                await producer.commit_transaction()
+            except KafkaError as error:
+                raise KafkaUnreachable(type(error).__name__ + " in a checkpoint") from error
+        await really(self, entries, dead_letters, None)
+
+    return patch.object(Journal, "append", append)
+
+
+def _no_anchor(_world: World) -> Changed:
+    """Whatever entry the checkpoint names is believed to be in the ledger."""
+
+    async def resume(replay: Replay, written: Any, head: Head) -> None:
+        async for values in written.read_back(head.ledger_offset):
+            for value in values:
+                if msgspec.json.decode(value)["seq"] > head.seq:
+                    replay.feed(value)
+
+    return patch.object(recovery, "_resume", resume)
+
+
+@contextlib.contextmanager
+def _both(world: World, *changes: Callable[[World], Changed]) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        for change in changes:
+            stack.enter_context(change(world))
+        yield
+
+
+def _keeper_kept(_world: World) -> Changed:
+    """After a failure the keeper goes on with what it believes to have written."""
+    really = Desk.take
+
+    async def take(desk: Desk) -> None:
+        await really(desk)
+        kept = desk.__dict__.setdefault("_keeper", desk.recovered.keeper)
+        desk.recovered = desk.recovered._replace(keeper=kept)
+
+    return patch.object(Desk, "take", take)
+
+
+def _tail_unread(_world: World) -> Changed:
+    async def resume(_replay: Replay, _written: Any, _head: Head) -> None:
+        """The checkpoint is all there is."""
+
+    return patch.object(recovery, "_resume", resume)
+
+
+def _no_tombstones(_world: World) -> Changed:
+    really = Keeper._end
+
+    def end(keeper: Keeper, key: bytes, entity: Any, _portion: list) -> None:
+        really(keeper, key, entity, [])
+
+    return patch.object(Keeper, "_end", end)
+
+
+# What Kafka does
+
+
+@contextlib.contextmanager
+def _broker(world: World, *, idempotent: bool = True, verifies: bool = True, early: bool = False) -> Iterator[None]:
+    for log in world.broker.logs.values():
+        log.idempotent = idempotent
+    world.broker.verifies, world.broker.coordinator.early_fence = verifies, early
+    yield
+
+
+_early_fence = partial(_broker, early=True)
+
+VARIANTS = (
+    Variant("no_fence", "A transactional id of its own for each process: nobody is shut out.", _no_fence, WRONG),
+    Variant("read_back_before_fence", "The former owner is shut out only after the reading.", _read_back_before_fence, WRONG),
+    Variant("no_wait_for_epoch", "Reading does not wait for InitProducerId's reply.", _no_wait_for_epoch, WRONG),
+    Variant("read_uncommitted", "What is open or aborted is read too.", _read_uncommitted, WRONG | {"checkpoint of no use"}),
+    Variant("offsets_from_group", "The group's offset is the watermark.", _offsets_from_group, WRONG),
+    Variant("watermark_not_advanced", "The last command answered counts as the next.", _watermark_not_advanced, WRONG),
+    Variant("as_if_appended", "After an unknown outcome memory is kept as if it had succeeded.", _as_if_appended, WRONG),
+    Variant("as_if_not_appended", "After an unknown outcome the same is tried again.", _as_if_not_appended, WRONG),
+    Variant("same_epoch_after_silence", "A producer that missed a reply to EndTxn is used again.", _same_epoch_after_silence,
+            WRONG | {"torn", "dead letters", "checkpoint of no use"}),
+    Variant("send_not_awaited", "A transaction is committed though a send of it failed.", _send_not_awaited,
+            WRONG | {"torn", "dead letters", "checkpoint of no use"}),
+    Variant("transaction_per_entry", "A split answer spans transactions.", _transaction_per_entry, frozenset({"torn"})),
+    Variant("letters_apart", "A dead letter has a transaction of its own.", _letters_apart, frozenset({"dead letters"})),
+    Variant("memory_kept", "After a failure the desk goes on with the memory that it has.", _memory_kept, WRONG | {"stands still"}),
+    Variant("no_retake", "A partition that failed is left alone.", _no_retake, frozenset({"stands still"})),
+    Variant("checkpoint_first", "A checkpoint has a transaction of its own, before its entries.", _checkpoint_first,
+            frozenset({"checkpoint of no use"})),
+    Variant("checkpoint_first+no_anchor", "The same, and believed without its entry in the ledger.",
+            lambda world: _both(world, _checkpoint_first, _no_anchor), WRONG),
+    Variant("keeper_kept", "After a failure the keeper believes what it had told.", _keeper_kept, frozenset({"checkpoint of no use"})),
+    Variant("tail_unread", "The entries since the checkpoint are not read.", _tail_unread, WRONG),
+    Variant("no_tombstones", "What has ended stays in the topic.", _no_tombstones, frozenset({"checkpoint of no use"})),
+    Variant("broker_no_idempotence", "A batch that comes twice is appended twice.", partial(_broker, idempotent=False), WRONG),
+    Variant("no_anchor", "A checkpoint is believed without its entry in the ledger.", _no_anchor, HOLDS),
+    Variant("no_lso_wait", "Reading back ends at the last stable offset.", _no_lso_wait, HOLDS),
+    Variant("broker_early_fence", "InitProducerId is answered before the former transaction is settled.", _early_fence, HOLDS),
+    Variant("broker_no_verification", "The leader does not ask the coordinator.", partial(_broker, verifies=False), HOLDS),
+    Variant("no_lso_wait+broker_early_fence", "Both at once: each alone is made good by the other.",
+            lambda world: _both(world, _no_lso_wait, _early_fence), WRONG),
+)  # fmt: skip
+BY_NAME = {variant.name: variant for variant in VARIANTS}
