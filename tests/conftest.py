@@ -23,10 +23,33 @@ LONG_FROM_FILES = 30
 BROKER_FIXTURES = {"kafka", "topics_reset", "fresh_kafka", "new_kafka"}
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+LONG = {
+    "test_checkpoints.py": (
+        "that_are_not_committed", "half_of_a_zombies", "goes_on_from_the_checkpoint", "amid_an_answer", "damaged_checkpoint",
+        "fits_and_lies", "another_lifes", "made_again", "older_versions_records", "several_transactions", "takes_too_long",
+        "named_matcher",
+    ),
+    "test_elastic.py": ("longer_than_the_session", "stands_still", "join_die_sleep", "two_versions"),
+    "test_replay.py": (
+        "crash_in_the_middle", "behind_another", "killed_or_stopped", "two_operators", "was_asleep", "has_learned", "go_round",
+    ),
+    "test_soak.py": ("no_fault", "ctrl_c"),
+}  # fmt: skip
+"""Tests that take long and vary what shorter ones show, by file and part of their names: run by `--long`, or when named by a path."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="also the tests that take long: twice the time in all")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if BROKER_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("broker")
+    if not config.getoption("--long") and config.args_source is not pytest.Config.ArgsSource.ARGS:
+        left_out = [item for item in items if any(part in item.name for part in LONG.get(item.path.name, ()))]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
 
 
 def pytest_report_collectionfinish(items: list[pytest.Item]) -> list[str]:
@@ -38,7 +61,8 @@ def pytest_report_collectionfinish(items: list[pytest.Item]) -> list[str]:
     ]
     if files >= LONG_FROM_FILES:
         lines.append(
-            "all of them take about ten minutes on two cores; -k WORD or a path runs a part, -v shows each test's name"
+            "all of them take some ten minutes on two cores; -k WORD or a path runs a part, -v shows each test's name, --long runs "
+            "those too that take long"
         )
     return lines
 
