@@ -17,6 +17,7 @@ from schemas.commands import COMMANDS, TICK, Command, Unreadable
 from schemas.ledger import ENTRY_TYPE
 from schemas.times import parse
 from services.bus.partition import partition_of
+from services.bus.prepared import HeaderForm
 
 COMMAND_BYTES_MAX = 64 * 1024
 """The largest command, in bytes of its value. The largest possible honest one, sealed thanks, stays under 9 KiB."""
@@ -42,7 +43,8 @@ class BadRecord(ValueError):
     """A record that can't be read; the message says why, without the record's content."""
 
 
-_partition_of = lru_cache(maxsize=65536)(partition_of)
+partition_of_fund = lru_cache(maxsize=65536)(partition_of)
+"""`partition_of`, remembered for the funds there are."""
 
 
 def text_headers(headers: Headers) -> dict[str, str]:
@@ -117,7 +119,7 @@ def _attribute(headers: dict[str, str], name: str) -> str:
 def _check_place(record: Record, fund: str, partitions: int) -> None:
     if record.key is not None and record.key != fund.encode():
         raise BadRecord("key: not the fund")
-    if _partition_of(fund, partitions) != record.partition:
+    if partition_of_fund(fund, partitions) != record.partition:
         raise BadRecord("partition: not the fund's")
 
 
@@ -139,6 +141,12 @@ def command_headers(kind: str, event: str, source: str, time: str) -> list[tuple
 def entry_headers(partition: int, seq: int, at: str) -> list[tuple[str, bytes]]:
     """The headers of a ledger entry (contract, section 6)."""
     return _headers(ENTRY_TYPE, f"{partition}-{seq}", f"{SOURCE}/matcher", at)
+
+
+def entry_form() -> HeaderForm:
+    """`entry_headers`, laid out but for `ce_id` and `ce_time`."""
+    filled_in = {"ce_id", "ce_time"}
+    return HeaderForm([(name, None if name in filled_in else value) for name, value in entry_headers(0, 0, "")])
 
 
 def _headers(kind: str, event: str, source: str, time: str) -> list[tuple[str, bytes]]:

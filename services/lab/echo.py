@@ -14,7 +14,7 @@ import sys
 import uvloop
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from services.matcher.desk import BATCH_COMMANDS_MAX
+from services.matcher.batch import BATCH_COMMANDS_MAX
 from services.matcher.journal import BATCH_BYTES
 
 

@@ -11,21 +11,21 @@ from schemas.commands import Command, Unreadable
 from schemas.ledger import entries
 from schemas.times import text_of
 from services.bus.envelope import Record, read_command
-from services.matcher.engine import Engine
+from services.matcher.engine import Decision, Engine
 
 
 class Answer(NamedTuple):
     """One command's entries.
 
     Attributes:
-        command: as read; an `Unreadable` goes to dead letters as well.
+        command: as read, if it was; an `Unreadable` goes to dead letters as well.
         fund: the entries' key, or None.
         time: the entries' `at`, RFC 3339.
         values: number and value of each entry, in order.
         hash: the 32 hash bytes of the last.
     """
 
-    command: Command | Unreadable
+    command: Command | Unreadable | None
     fund: str | None
     time: str
     values: list[tuple[int, bytes]]
@@ -46,12 +46,24 @@ def answer(engine: Engine, record: Record, partitions: int, seq: int, previous: 
         ConservationBreach: a defect in the engine, which must then be thrown away.
     """
     command = read_command(record, partitions)
-    fund, at, facts = engine.execute(command)
     event = None if isinstance(command, Unreadable) else command.id
-    cause = {"id": event, "type": command.type, "offset": record.offset}
+    made = entered(engine.execute(command), event, command.type, record.offset, seq, previous)
+    return made._replace(command=command)
+
+
+def entered(decision: Decision, event: str | None, kind: str | None, offset: int, seq: int, previous: bytes) -> Answer:
+    """Put a decision into entries.
+
+    Args:
+        decision: the engine's.
+        event, kind, offset: its command's `ce_id` and `ce_type`, None if unknown, and offset.
+        seq, previous: number and 32 hash bytes of the last entry so far.
+    """
+    fund, at, facts = decision
+    cause = {"id": event, "type": kind, "offset": offset}
     time = text_of(at)
     values = []
     for number, value, digest in entries(seq + 1, previous, fund, time, cause, facts):
         values.append((number, value))
         previous = digest
-    return Answer(command, fund, time, values, previous)
+    return Answer(None, fund, time, values, previous)

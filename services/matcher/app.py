@@ -18,7 +18,8 @@ from services.bus.batches import connection, partition_batches
 from services.bus.group import Membership
 from services.bus.topics import COMMANDS
 from services.errors import PumasiError
-from services.matcher.desk import BATCH_COMMANDS_MAX, Desk
+from services.matcher.batch import BATCH_COMMANDS_MAX
+from services.matcher.desk import Desk
 from services.matcher.journal import hush_told_errors
 from services.matcher.tenure import Tenure
 from services.settings import Settings

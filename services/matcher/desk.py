@@ -13,25 +13,21 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator, Sequence
-from functools import partial
 
-from schemas.commands import Unreadable
-from services.bus.deadletters import dead_letter
-from services.bus.envelope import Record, entry_headers
+from services.bus.envelope import Record
+from services.bus.prepared import NO_HEADERS, Row
 from services.errors import ConservationBreach, KafkaUnreachable
 from services.matcher import conservation
-from services.matcher.answer import answer
+from services.matcher.batch import Batch
 from services.matcher.checkpoint import Head
-from services.matcher.journal import Journal, Row, first_at_or_after
+from services.matcher.draft import Draft
+from services.matcher.express import Express
+from services.matcher.journal import Journal, first_at_or_after
 from services.matcher.recovery import Recovered, recover
 from services.matcher.replay import Replay
 
-BATCH_COMMANDS_MAX = 2000
-"""Commands answered in one transaction at most: bounds what a failure makes do again."""
 RECORDS_AT_ONCE = 50_000
 """Records of a whole checkpoint in one transaction, about: some tenths of a second, for which readers of the ledger wait."""
-TURN_SECONDS = 0.01
-"""Deciding so long without a pause; then the other partitions of the process have their turn."""
 _PART_OF_TIMEOUT = 0.25
 _DOUBLINGS_MAX = 6
 
@@ -63,6 +59,8 @@ class Desk:
         self.recovered: Recovered | None = None
         self._rhythm = Rhythm(checkpoint_entries, checkpoint_seconds)
         self._replay: Replay | None = None
+        self._lane: Express | None = None
+        self._untried = True  # nothing was appended since the partition was taken
         self._next = 0
 
     @property
@@ -96,6 +94,8 @@ class Desk:
             self.recovered = found._replace(seconds={"fence": round(fenced, 3), **found.seconds})
             self._rhythm.begin(found.head.seq if found.head else 0)
             self._replay, self._next = found.replay, found.replay.watermark + 1
+            self._lane = Express(found.replay.engine, self.partition, self.partitions)
+            self._untried = True
 
     async def answer(self, records: Sequence[Record]) -> bool:
         """Answer the commands that are not answered yet, in order, in transactions of bounded size.
@@ -113,9 +113,10 @@ class Desk:
                 return self.ready
             if fresh[0].offset > self._next and not await self._follows(fresh[0].offset):
                 return False
+            start = 0
             try:
-                for start in range(0, len(fresh), BATCH_COMMANDS_MAX):
-                    await self._answer(fresh[start : start + BATCH_COMMANDS_MAX])
+                while start < len(fresh):
+                    start += await self._answer(fresh[start:] if start else fresh)
             except BaseException:
                 self._forget()
                 raise
@@ -129,7 +130,7 @@ class Desk:
 
     def _forget(self) -> None:
         """Let go of the memory; it is untied by hand, since the collector leaves recovered memory alone."""
-        replay, self._replay, self.recovered = self._replay, None, None
+        replay, self._replay, self._lane, self.recovered = self._replay, None, None, None
         if replay is not None:
             replay.engine.untie()
 
@@ -141,43 +142,34 @@ class Desk:
         """
         return await first_at_or_after(self.bootstrap, self.partition, self._next) == offset
 
-    async def _answer(self, records: Sequence[Record]) -> None:
+    async def _answer(self, records: Sequence[Record]) -> int:
+        """Answer as many of the records as go into one transaction, at least one; returns how many."""
         replay = self._replay
-        written: list[Row] = []
-        dead: list[Row] = []
-        seq, digest, watermark = replay.seq, replay.hash, replay.watermark
-        breach: ConservationBreach | None = None
-        turn = time.monotonic() + TURN_SECONDS
-        for record in records:
-            if time.monotonic() > turn:
-                await asyncio.sleep(0)
-                turn = time.monotonic() + TURN_SECONDS
-            try:
-                command, fund, at, values, digest = answer(replay.engine, record, self.partitions, seq, digest)
-            except conservation.ConservationBreach as found:
-                breach = self._breach(record, found)
-                break
-            watermark = record.offset
-            key = fund.encode() if fund else None
-            for seq, value in values:
-                written.append((key, value, entry_headers(self.partition, seq, at)))
-            if isinstance(command, Unreadable):
-                dead.append(dead_letter(record, "unreadable", command.detail))
-        sound = breach is None
-        checkpoint = partial(self._checkpoint, seq, digest, watermark) if sound and self._rhythm.due(seq) else None
+        work = Batch(
+            records, Draft(self.partition, replay.seq, replay.hash, replay.watermark), self._lane, self._untried
+        )
+        draft = work.draft
+        due = False
+
+        def checkpoint(ledger_offset: int) -> Iterator[list[Row]] | None:
+            nonlocal due
+            due = work.breach is None and self._rhythm.due(draft.seq)
+            return self._checkpoint(draft, ledger_offset) if due else None
+
         try:
-            if written:
-                await self.journal.append(written, dead, checkpoint)
+            await self.journal.append(work.portions(), work.dead, checkpoint)
         except KafkaUnreachable:
-            if checkpoint:
-                self._rhythm.failed(seq)
+            if due:
+                self._rhythm.failed(draft.seq)
             raise
-        if checkpoint and self.recovered.keeper.whole:
-            self._rhythm.written(seq)
-        replay.seq, replay.hash, replay.watermark = seq, digest, watermark
-        self._next = watermark + 1
-        if breach is not None:
-            raise breach
+        if due and self.recovered.keeper.whole:
+            self._rhythm.written(draft.seq)
+        replay.seq, replay.hash, replay.watermark = draft.seq, draft.hash, draft.watermark
+        self._next = draft.watermark + 1
+        self._untried = False
+        if work.breach is not None:
+            raise self._breach(records[work.done], work.breach)
+        return work.done
 
     def _breach(self, record: Record, found: conservation.ConservationBreach) -> ConservationBreach:
         return ConservationBreach(
@@ -185,16 +177,17 @@ class Desk:
             hint="No answer to it was written. The partition stops; see `pumasi audit`, and report it: it is a defect.",
         )
 
-    def _checkpoint(self, seq: int, digest: bytes, watermark: int, ledger_offset: int) -> Iterator[list[Row]]:
+    def _checkpoint(self, draft: Draft, ledger_offset: int) -> Iterator[list[Row]]:
         """What has changed since the last checkpoint, and the head that makes it one; of a whole one, as much as goes at once."""
         engine, keeper = self._replay.engine, self.recovered.keeper
         told, late = 0, time.monotonic() + self.journal.transaction_timeout_ms / 1000 * _PART_OF_TIMEOUT
         for portion in keeper.changes(engine):
-            yield [(key, value, []) for key, value in portion]
+            yield [(key, value, NO_HEADERS) for key, value in portion]
             told += len(portion)
             if not keeper.whole and (told >= RECORDS_AT_ONCE or time.monotonic() > late):
                 return
-        yield [(*keeper.head(engine, Head(seq, digest, watermark, ledger_offset)), [])]
+        head = Head(draft.seq, draft.hash, draft.watermark, ledger_offset)
+        yield [(*keeper.head(engine, head), NO_HEADERS)]
 
 
 class Rhythm:

@@ -158,19 +158,20 @@ class Pledge:
     cancelled = False
 
     def __init__(self, fact: FactDict, order: int, at: int) -> None:
-        self.id: str = fact["pledge"]
-        self.order = order
-        self.donor: str = fact["donor"]
-        self.face: int = fact["face"]
-        self.currency: str = fact["currency"]
-        self.rate: str | None = fact["rate"]
-        self.amount = self.waiting = fact["amount"] or 0
+        self.begin(
+            fact["pledge"], order, fact["donor"], fact["face"], fact["currency"], fact["rate"], fact["amount"] or 0
+        )
+        if len(fact) > _PLAIN_PLEDGE:
+            self._take_terms(fact, at)
+
+    def begin(self, name: str, order: int, donor: str, face: int, currency: str, rate: str | None, amount: int) -> None:
+        """Be a pledge without terms, of which all waits."""
+        self.id, self.order, self.donor, self.face, self.currency, self.rate = name, order, donor, face, currency, rate
+        self.amount = self.waiting = amount
         self.closed: str | None = None
         self.paid_waiting = self.awarded = self.settled = self.delivered = self.released = self.face_paid = 0
         self.awards: list[Award] | tuple[()] = ()
         self.awards_made = self.mark = 0
-        if len(fact) > _PLAIN_PLEDGE:
-            self._take_terms(fact, at)
 
     def _take_terms(self, fact: FactDict, at: int) -> None:
         for name in fact.keys() & {"fallback", "of"}:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -26,6 +26,7 @@ from aiokafka.errors import (
 from aiokafka.protocol.transaction import EndTxnRequest
 
 from services.bus.envelope import Record
+from services.bus.prepared import PreparedBatch, Row
 from services.bus.reading import TopicReader
 from services.bus.topics import CHECKPOINTS, COMMANDS, DEADLETTERS, LEDGER, MAX_RECORD_BYTES
 from services.errors import Fenced, KafkaUnreachable
@@ -40,11 +41,8 @@ _READ_BACK_STALL_SECONDS = (
     10.0  # whoever fenced us meanwhile may have died with a transaction open; fencing anew ends it
 )
 
-Row = tuple[bytes | None, bytes | None, Sequence[tuple[str, bytes | None]]]
-"""Key, value and headers (a list, or a producer refuses it) of a record to append."""
-
-Checkpoint = Callable[[int], Iterable[Iterable[Row]]]
-"""Given an offset of the ledger at or before the last entry, the records of a checkpoint, in portions."""
+Checkpoint = Callable[[int], Iterable[Iterable[Row]] | None]
+"""Given an offset of the ledger at or before the last entry, the records of a checkpoint, in portions; None if none is due."""
 
 
 class Journal:
@@ -117,15 +115,16 @@ class Journal:
                 await asyncio.sleep(0)  # what is fetched already comes without a pause, and others wait for their turn
 
     async def append(
-        self, entries: Iterable[Row], dead_letters: Iterable[Row], checkpoint: Checkpoint | None = None
+        self, entries: Iterable[Sequence[Row]], dead_letters: Sequence[Row], checkpoint: Checkpoint | None = None
     ) -> None:
         """Append entries, dead letters and a checkpoint in one transaction; returns once it is committed.
 
         Args:
-            entries: to the ledger.
-            dead_letters: to dead letters.
-            checkpoint: called with an offset of the ledger at or before the last entry; gives portions of records. Others get a turn
-                between two portions, and no more is asked for than can be sent.
+            entries: to the ledger, in portions. The first is asked for before the transaction begins, the others while what came
+                before is on its way; others get a turn between two.
+            dead_letters: to dead letters; looked at once all entries are known.
+            checkpoint: called, once all entries are known, with an offset of the ledger at or before the last of them; gives portions
+                of records, or None. No more is asked for than can be sent.
 
         Raises:
             Fenced: if another writer has taken the partition; nothing was appended.
@@ -134,30 +133,42 @@ class Journal:
         producer = self._producer
         if producer is None:
             raise Fenced(f"partition {self.partition} is not held")
+        portions = iter(entries)
+        first = next(portions, None)
+        if not first:
+            return
         try:
-            await asyncio.wait_for(
-                self._transact(producer, entries, dead_letters, checkpoint), self.transaction_timeout_ms / 1000
-            )
+            async with asyncio.timeout(self.transaction_timeout_ms / 1000) as limit:
+                await self._transact(producer, self._unhurried(limit, first, portions), dead_letters, checkpoint)
         except (ProducerFenced, InvalidProducerEpoch, OutOfOrderSequenceNumber) as error:
             raise Fenced(f"partition {self.partition}: another matcher has taken it") from error
         except (KafkaError, OSError, TimeoutError) as error:
             raise _unreachable(self.bootstrap, error) from error
 
+    def _unhurried(
+        self, limit: asyncio.Timeout, first: Sequence[Row], others: Iterator[Sequence[Row]]
+    ) -> Iterator[Sequence[Row]]:
+        """Portions whose making doesn't count: only Kafka is given a limited time."""
+        yield first
+        for portion in others:
+            limit.reschedule(asyncio.get_running_loop().time() + self.transaction_timeout_ms / 1000)
+            yield portion
+
     async def _transact(
         self,
         producer: AIOKafkaProducer,
-        entries: Iterable[Row],
-        dead_letters: Iterable[Row],
+        entries: Iterable[Sequence[Row]],
+        dead_letters: Sequence[Row],
         checkpoint: Checkpoint | None,
     ) -> None:
         await producer.begin_transaction()
-        sent = await self._send(producer, LEDGER, [entries])
+        sent = await self._send(producer, LEDGER, entries)
         sent += await self._send(producer, DEADLETTERS, [dead_letters])
         # aiokafka commits even if a send failed that nobody awaited
         placed = await asyncio.gather(*sent)
-        if checkpoint is not None:
-            last = max(place.offset for place in placed if place.topic == LEDGER)
-            await asyncio.gather(*await self._send(producer, CHECKPOINTS, checkpoint(last)))
+        last = max(place.offset for place in placed if place.topic == LEDGER)
+        if checkpoint is not None and (portions := checkpoint(last)) is not None:
+            await asyncio.gather(*await self._send(producer, CHECKPOINTS, portions))
         await producer.commit_transaction()
         if self._end_unanswered.is_set():  # committed, but by a repetition: this epoch is not to be used again
             raise RequestTimedOutError("the end of a transaction went unanswered")
@@ -171,18 +182,18 @@ class Journal:
     async def _send(
         self, producer: AIOKafkaProducer, topic: str, portions: Iterable[Iterable[Row]]
     ) -> list[asyncio.Future]:
+        """Send portions in batches, each on its way as soon as it is full; the promises of their places."""
         sent: list[asyncio.Future] = []
-        batch = None
+        batch = PreparedBatch(BATCH_BYTES)
         for number, portion in enumerate(portions):
             if number:
                 await asyncio.sleep(0)
-            for key, value, headers in portion:
-                if batch is None or batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
-                    if batch is not None:
-                        sent.append(await producer.send_batch(batch, topic, partition=self.partition))
-                    batch = producer.create_batch()
-                    batch.append(timestamp=None, key=key, value=value, headers=headers)
-        if batch is not None:
+            for row in portion:
+                if not batch.append(row):
+                    sent.append(await producer.send_batch(batch, topic, partition=self.partition))
+                    batch = PreparedBatch(BATCH_BYTES)
+                    batch.append(row)
+        if batch.record_count():
             sent.append(await producer.send_batch(batch, topic, partition=self.partition))
         return sent
 

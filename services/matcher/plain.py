@@ -1,14 +1,16 @@
-"""The plain pledge: by far the commonest command, in one function.
+"""The plain pledge: by far the commonest command, decided without detours.
 
 A pledge is plain if it is new, in the fund's currency, for whoever is next, and without an end or a recurrence. What happens to it is
-what `decide.pledge` and `turn` make of any pledge, only without the detours: the same facts, the same state. That they are the same
-is held by a property (every log, decided with and without this short cut) and by the oracle.
+what `decide.pledge` and `turn` make of any pledge: the same facts, the same state. `accept` does it; `facts_of` tells it as facts,
+and `text_of_facts` as the JSON that they are in an entry. That all is the same is held by properties (every log, decided with and
+without this short cut, and in the express lane) and by the oracle.
 """
 
 from __future__ import annotations
 
 from schemas.commands import PledgeMade
 from schemas.values import CLASSES
+from services.matcher.book import Share
 from services.matcher.conservation import ConservationBreach
 from services.matcher.entities import Award, FactDict, Pledge
 from services.matcher.state import Fund
@@ -18,77 +20,119 @@ def accept_plain(fund: Fund, data: PledgeMade) -> list[FactDict] | None:
     """Accept and match a plain pledge.
 
     Returns:
-        All its facts; None, with nothing done, if the pledge is not plain, the pool's book has to be built first, or the fund's rule
-        has stages to tell of.
+        All its facts; None, with nothing done, if the pledge is not plain, or `accept` won't take it.
 
     Raises:
         ConservationBreach: if money would be over-allocated; the engine must then be thrown away.
     """
-    said, pool = data.__dict__, fund.pool  # the model's own: read by name, an attribute takes twice as long
-    name, amount, currency = said["pledge"], said["amount"], said["currency"]
+    said = data.__dict__  # the model's own: read by name, an attribute takes twice as long
     if (
         said["designation"] is not None
         or said["expires_at"] is not None
         or said["recurrence"] is not None
         or said["fallback"] != "pool"
-        or currency != fund.policy.currency
-        or name in fund.pledges
-        or pool is None
-        or pool.stages
     ):
         return None
-    accepted: FactDict = {
-        "fact": "pledge_accepted",
-        "pledge": name,
-        "donor": said["donor"],
-        "amount": amount,
-        "face": amount,
-        "currency": currency,
-        "rate": "1",
-    }
-    pledge = fund.pledges[name] = Pledge(accepted, fund.pledges_made, 0)
+    pledge = Pledge.__new__(Pledge)
+    shares = accept(fund, pledge, said["pledge"], said["donor"], said["amount"], said["currency"])
+    return None if shares is None else facts_of(pledge, shares)
+
+
+def accept(fund: Fund, pledge: Pledge, name: str, donor: str, amount: int, currency: str) -> list[Share] | None:
+    """Accept a pledge without terms, and match it.
+
+    Args:
+        fund: where it is made.
+        pledge: blank, to become the pledge.
+        name, donor, amount, currency: what was said.
+
+    Returns:
+        What it gives to whom, one share a case; None, with nothing done, if it is not new or in another currency, if the pool's book
+        has to be built first, or if the fund's rule has stages to tell of.
+
+    Raises:
+        ConservationBreach: if money would be over-allocated; the engine must then be thrown away.
+    """
+    pool = fund.pool
+    if currency != fund.policy.currency or name in fund.pledges or pool is None or pool.stages:
+        return None
+    pledge.begin(name, fund.pledges_made, donor, amount, currency, "1", amount)
+    fund.pledges[name] = pledge
     fund.pledges_made += 1
-    fund.changed.add(pledge)
-    facts = [accepted]
+    changed = fund.changed
+    changed.add(pledge)
     shares = pool.share_out(amount)
     if shares:
         if fund.needs:
             fund.follow(shares, pool)
-        amount -= _award(fund, pledge, shares, facts)
+        order, number, given, awards = fund.awards_made, 0, 0, []
+        for _key, case, part, _before, _claim, _rank in shares:
+            number += 1
+            award = Award(number, order, pledge, case, part)
+            case.awards.append(award)
+            changed.add(case)
+            awards.append(award)
+            order += 1
+            given += part
+            if case.awarded > case.claim:
+                raise ConservationBreach(f"case {case.id}: awarded {case.awarded} > claim {case.claim}")
+        fund.awards_made = order
+        pledge.awards, pledge.awards_made, pledge.awarded = awards, number, given
+        amount -= given
         if amount < 0:
             raise ConservationBreach(f"pledge {name}: {-amount} more awarded than promised")
         pledge.waiting = amount
     if amount:
-        facts.append({"fact": "waiting", "pledge": name, "amount": amount})
         fund.lanes.wait(pledge)
-    return facts
+    return shares
 
 
-def _award(fund: Fund, pledge: Pledge, shares: list, facts: list[FactDict]) -> int:
-    """Make and tell the awards of a new pledge, whose money the rule has just moved; returns their sum."""
-    name, order, given, awards = pledge.id, fund.awards_made, 0, []
-    changed = fund.changed.add
-    for number, (key, case, amount, before, claim, rank) in enumerate(shares, 1):
-        award = Award(number, order, pledge, case, amount)
-        case.awards.append(award)
-        changed(case)
-        awards.append(award)
-        order += 1
-        given += amount
+def facts_of(pledge: Pledge, shares: list[Share]) -> list[FactDict]:
+    """The facts of a pledge that was just accepted. A case is told as funded by the state it is in now."""
+    name, amount = pledge.id, pledge.amount
+    facts: list[FactDict] = [
+        {
+            "fact": "pledge_accepted",
+            "pledge": name,
+            "donor": pledge.donor,
+            "amount": amount,
+            "face": amount,
+            "currency": pledge.currency,
+            "rate": "1",
+        }
+    ]
+    for number, (key, case, part, before, claim, rank) in enumerate(shares, 1):
         facts.append(
             {
                 "fact": "awarded",
                 "award": f"{name}/{number}",
                 "pledge": name,
                 "case": case.id,
-                "amount": amount,
-                "why": {"class": CLASSES[rank], "key": key, "before": before, "after": before + amount, "claim": claim},
+                "amount": part,
+                "why": {"class": CLASSES[rank], "key": key, "before": before, "after": before + part, "claim": claim},
             }
         )
         if case.awarded >= case.claim:
-            if case.awarded > case.claim:
-                raise ConservationBreach(f"case {case.id}: awarded {case.awarded} > claim {case.claim}")
             facts.append({"fact": "case_funded", "case": case.id, "claim": case.claim})
-    fund.awards_made = order
-    pledge.awards, pledge.awards_made, pledge.awarded = awards, len(awards), given
-    return given
+    if pledge.waiting:
+        facts.append({"fact": "waiting", "pledge": name, "amount": pledge.waiting})
+    return facts
+
+
+def text_of_facts(pledge: Pledge, shares: list[Share]) -> str:
+    """`facts_of` as JSON without its brackets. Ids need no escaping: none of their characters does."""
+    name, amount = pledge.id, pledge.amount
+    text = (
+        f'{{"fact":"pledge_accepted","pledge":"{name}","donor":"{pledge.donor}","amount":{amount},"face":{amount},'
+        f'"currency":"{pledge.currency}","rate":"1"}}'
+    )
+    for number, (key, case, part, before, claim, rank) in enumerate(shares, 1):
+        text += (
+            f',{{"fact":"awarded","award":"{name}/{number}","pledge":"{name}","case":"{case.id}","amount":{part},'
+            f'"why":{{"class":"{CLASSES[rank]}","key":{key},"before":{before},"after":{before + part},"claim":{claim}}}}}'
+        )
+        if case.awarded >= case.claim:
+            text += f',{{"fact":"case_funded","case":"{case.id}","claim":{case.claim}}}'
+    if pledge.waiting:
+        text += f',{{"fact":"waiting","pledge":"{name}","amount":{pledge.waiting}}}'
+    return text

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+import services.matcher.batch
 import services.matcher.desk
 from services.bus import group as groups
 from services.bus.envelope import entry_headers
@@ -114,10 +115,16 @@ def assert_pauses_grow(pauses: list[float]) -> None:
     assert max(jitter) - min(jitter) > 0.01, "no chance in it"
 
 
+def decide_by(monkeypatch, answer: Any) -> None:
+    """From now on each command is answered by `answer`, and none in the express lane."""
+    monkeypatch.setattr(services.matcher.batch, "answer", answer)
+    monkeypatch.setattr(services.matcher.batch.Express, "run", lambda _lane, _records, start, _end, _draft: start)
+
+
 async def test_a_command_that_takes_longer_than_the_session_puts_nobody_out_of_the_group(
     client: Client, monkeypatch
 ) -> None:
-    answer = services.matcher.desk.answer
+    answer = services.matcher.batch.answer
 
     def slow(engine: Any, record: Any, *rest: Any) -> Any:
         end = time.monotonic() + (SESSION_SECONDS + 1.5 if b"p-slow" in record.value else 0)
@@ -125,7 +132,7 @@ async def test_a_command_that_takes_longer_than_the_session_puts_nobody_out_of_t
             pass
         return answer(engine, record, *rest)
 
-    monkeypatch.setattr(services.matcher.desk, "answer", slow)
+    decide_by(monkeypatch, slow)
     async with matcher_in(client.bootstrap) as (matcher, told):
         await until(lambda: all_ready(matcher))
         await client.fund("jilin")
@@ -167,7 +174,7 @@ async def forge_an_entry(client: Client, partition: int) -> None:
 
 def break_conservation(monkeypatch, marked: bytes) -> None:
     """From now on a command that holds `marked` would make money appear."""
-    answer = services.matcher.desk.answer
+    answer = services.matcher.batch.answer
 
     def breaking(engine: Any, record: Any, *rest: Any) -> Any:
         made = answer(engine, record, *rest)
@@ -175,7 +182,7 @@ def break_conservation(monkeypatch, marked: bytes) -> None:
             raise ConservationBreach("pledge p-bad: 6 is not 5")
         return made
 
-    monkeypatch.setattr(services.matcher.desk, "answer", breaking)
+    decide_by(monkeypatch, breaking)
 
 
 async def test_partitions_that_cannot_go_on_stop_alone_wherever_the_group_moves_them(

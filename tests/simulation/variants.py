@@ -22,7 +22,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata, TopicPartition
 
 from services.bus import reading
-from services.bus.topics import CHECKPOINTS, COMMANDS, LEDGER
+from services.bus.topics import CHECKPOINTS, COMMANDS, DEADLETTERS, LEDGER
 from services.errors import KafkaUnreachable
 from services.matcher import journal, recovery
 from services.matcher.checkpoint import Head, Keeper
@@ -141,11 +141,12 @@ def _as_if_not_appended(_world: World) -> Changed:
     really = Journal.append
 
     async def append(self: Journal, entries: Any, dead_letters: Any, checkpoint: Any = None) -> None:
+        portions = list(entries)
         try:
-            await really(self, entries, dead_letters, checkpoint)
+            await really(self, portions, dead_letters, checkpoint)
         except KafkaUnreachable:
             await self.fence()
-            await really(self, entries, dead_letters, None)
+            await really(self, portions, dead_letters, None)
 
     return patch.object(Journal, "append", append)
 
@@ -171,10 +172,10 @@ def _transaction_per_entry(_world: World) -> Changed:
     really = Journal.append
 
     async def append(self: Journal, entries: Any, dead_letters: Any, checkpoint: Any = None) -> None:
-        *first, last = entries
+        *first, last = [entry for portion in entries for entry in portion]
         for entry in first:
-            await really(self, [entry], [], None)
-        await really(self, [last], dead_letters, checkpoint)
+            await really(self, [[entry]], [], None)
+        await really(self, [[last]], dead_letters, checkpoint)
 
     return patch.object(Journal, "append", append)
 
@@ -185,7 +186,10 @@ def _letters_apart(_world: World) -> Changed:
     async def append(self: Journal, entries: Any, dead_letters: Any, checkpoint: Any = None) -> None:
         await really(self, entries, [], checkpoint)
         if dead_letters:
-            await really(self, [], dead_letters, None)
+            producer = self._producer
+            await producer.begin_transaction()
+            await asyncio.gather(*await self._send(producer, DEADLETTERS, [dead_letters]))
+            await producer.commit_transaction()
 
     return patch.object(Journal, "append", append)
 
@@ -219,15 +223,15 @@ def _checkpoint_first(_world: World) -> Changed:
     really = Journal.append
 
     async def append(self: Journal, entries: Any, dead_letters: Any, checkpoint: Any = None) -> None:
-        producer = self._producer
-        if checkpoint is not None and producer is not None:
+        producer, portions = self._producer, list(entries)
+        if producer is not None and (told := checkpoint(0)) is not None:
             try:
                 await producer.begin_transaction()
-                await asyncio.gather(*await self._send(producer, CHECKPOINTS, checkpoint(0)))
+                await asyncio.gather(*await self._send(producer, CHECKPOINTS, told))
                 await producer.commit_transaction()
             except KafkaError as error:
                 raise KafkaUnreachable(type(error).__name__ + " in a checkpoint") from error
-        await really(self, entries, dead_letters, None)
+        await really(self, portions, dead_letters, None)
 
     return patch.object(Journal, "append", append)
 

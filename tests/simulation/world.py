@@ -27,8 +27,10 @@ import aiokafka.producer.producer
 import schemas.ledger
 import services.bus.group
 import services.matcher.app
+import services.matcher.batch
 import services.matcher.checkpoint
 import services.matcher.desk
+import services.matcher.express
 import services.matcher.journal
 from services.settings import Settings
 from tests.simulation.broker import Broker
@@ -229,8 +231,9 @@ def _settings(plan: Plan) -> Settings:
 
 def _sizes(sizes: Sizes) -> list[tuple[Any, str, Any]]:
     return [
+        (services.matcher.express, "SHARES_MAX", -1),  # for entries are cut where no honest one is
         (schemas.ledger, "_parts", lambda facts, _: _parts(facts, sizes.entry_facts)),
-        (services.matcher.desk, "BATCH_COMMANDS_MAX", sizes.batch_commands),
+        (services.matcher.batch, "BATCH_COMMANDS_MAX", sizes.batch_commands),
         (services.matcher.journal, "BATCH_BYTES", sizes.batch_bytes),
         (services.matcher.desk, "RECORDS_AT_ONCE", sizes.records_at_once),
         (services.matcher.checkpoint, "PORTION", sizes.portion),

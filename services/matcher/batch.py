@@ -1,0 +1,84 @@
+"""A batch: commands being answered, for one transaction.
+
+Commands are decided in turns. What a turn decided goes on its way to Kafka at once, while the next is being decided, and the other
+partitions of the process have their turn in between; the commit waits for all of it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+
+from schemas.commands import Unreadable
+from services.bus.deadletters import dead_letter
+from services.bus.envelope import Record
+from services.bus.prepared import Row, laid_out
+from services.matcher.answer import answer
+from services.matcher.conservation import ConservationBreach
+from services.matcher.draft import Draft
+from services.matcher.express import Express
+
+BATCH_COMMANDS_MAX = 10_000
+"""Commands answered in one transaction at most: bounds what a failure makes do again."""
+BATCH_BYTES_MAX = 8 << 20
+"""Once its entries are so large, a transaction takes no more commands."""
+TURN_SECONDS = 0.01
+"""How long a turn is, about: at least one command."""
+_LANE_COMMANDS = 64  # between two looks at the clock
+
+
+class Batch:
+    """Records being answered, for one transaction.
+
+    Args:
+        records: the next ones of the partition, at least one; as many of them are answered as go into one transaction.
+        draft: what the first is linked to.
+        lane: the partition's.
+        one_turn: one turn is all. That is for the first transaction of a partition that was just taken: its turn is decided before
+            the transaction begins, so that a command which takes longer than Kafka lets a transaction be open is answered all the same.
+
+    Attributes:
+        done: how many are answered.
+        dead: dead letters of those among them that could not be read.
+        breach: what the next would have brought about, if it must not be; then the batch is at its end.
+    """
+
+    def __init__(self, records: Sequence[Record], draft: Draft, lane: Express, one_turn: bool) -> None:
+        self.draft = draft
+        self.done = 0
+        self.dead: list[Row] = []
+        self.breach: ConservationBreach | None = None
+        self._records, self._lane, self._one_turn = records, lane, one_turn
+        self._end = min(len(records), BATCH_COMMANDS_MAX)
+
+    def portions(self) -> Iterator[list[Row]]:
+        """Decide turn by turn; the entries of each."""
+        while self.done < self._end and self.breach is None and self.draft.bytes < BATCH_BYTES_MAX:
+            try:
+                self._turn()
+            except ConservationBreach as found:
+                self.breach = found
+                self.done = sum(record.offset <= self.draft.watermark for record in self._records)
+            if rows := self.draft.taken():
+                yield rows
+            if self._one_turn:
+                break
+
+    def _turn(self) -> None:
+        over = time.monotonic() + TURN_SECONDS
+        while self.done < self._end:
+            end = min(self._end, self.done + _LANE_COMMANDS)
+            self.done = self._lane.run(self._records, self.done, end, self.draft)
+            if self.done < end:
+                self._answer(self._records[self.done])
+                self.done += 1
+            if time.monotonic() > over:
+                break
+
+    def _answer(self, record: Record) -> None:
+        draft, lane = self.draft, self._lane
+        made = answer(lane.engine, record, lane.partitions, draft.seq, draft.hash)
+        draft.take_in(made, record.offset)
+        if isinstance(made.command, Unreadable):
+            key, value, headers = dead_letter(record, "unreadable", made.command.detail)
+            self.dead.append((key, value, laid_out(headers)))

@@ -1,0 +1,166 @@
+"""The express lane: plain pledges from their record's bytes to their entry's bytes, without anything built in between.
+
+Nine in ten commands are pledges for whoever is next, written by intake in one and the same way. For them the general way (headers as a
+dict, a Pydantic model, facts as dicts, JSON of these) costs more than the decision. The lane takes a record only if all of it is as
+intake writes it, and a pledge only if `plain.accept` does; whatever is different in any way is left, untouched, to the general way
+(`answer`), which alone says what is unreadable. So the lane has no errors of its own, and no rules.
+
+That both ways lead to the same bytes and the same memory is held by properties, and by every audit: that goes the general way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import blake2b
+
+import msgspec
+
+from schemas.ledger import ENTRY_BYTES_MAX
+from schemas.times import parse, text_of
+from schemas.values import AMOUNT_MAX
+from services.bus.envelope import COMMAND_BYTES_MAX, Record, partition_of_fund
+from services.matcher.answer import entered
+from services.matcher.book import Share
+from services.matcher.draft import Draft
+from services.matcher.engine import Decision, Engine
+from services.matcher.entities import Pledge
+from services.matcher.plain import accept, facts_of, text_of_facts
+
+SHARES_MAX = 100
+"""Shares of a pledge that certainly fit one entry; of more, its facts are put into entries by the general way."""
+PLEDGE = "pumasi.pledge.made"
+_TYPE = PLEDGE.encode()
+_ID_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~-"
+_EVENT_BYTES = bytes(code for code in range(0x20, 0x7F) if code not in b'"\\')  # stand in JSON as they are
+_ID_MAX, _EVENT_MAX = 64, 256
+_TIMES_MAX = 4096
+
+assert 2 * SHARES_MAX * 512 < ENTRY_BYTES_MAX
+
+
+class PledgeSaid(msgspec.Struct, forbid_unknown_fields=True):
+    """A plain pledge's data, as in `schemas.commands.PledgeMade`; types are checked here, values in `Express`."""
+
+    fund: str
+    pledge: str
+    donor: str
+    amount: int
+    currency: str
+    fallback: str = "pool"
+
+
+_said = msgspec.json.Decoder(PledgeSaid).decode
+
+
+class Express:
+    """The lane of one partition.
+
+    Args:
+        engine: the partition's.
+        partition: which.
+        partitions: how many there are, to tell a pledge that lies in the wrong one.
+    """
+
+    def __init__(self, engine: Engine, partition: int, partitions: int) -> None:
+        self.engine, self.partition, self.partitions = engine, partition, partitions
+        self._times: dict[bytes, int] = {}
+
+    def run(self, records: Sequence[Record], start: int, end: int, draft: Draft) -> int:
+        """Answer records from `start` on for as long as they are plain pledges, `end` at most.
+
+        Returns:
+            The place of the first that isn't; `end` if all were.
+
+        Raises:
+            ConservationBreach: as `Engine.execute`; the draft holds what comes before the record at fault.
+        """
+        place = start
+        while place < end and self._answer(records[place], draft):
+            place += 1
+        return place
+
+    def _answer(self, record: Record, draft: Draft) -> bool:
+        """Answer one record, if it is a plain pledge; else do nothing."""
+        headers = record.headers
+        if len(headers) != 6:
+            return False
+        (n0, version), (n1, event), (n2, source), (n3, kind), (n4, time), (n5, media) = headers
+        if not (
+            n0 == "ce_specversion" and n1 == "ce_id" and n2 == "ce_source" and n3 == "ce_type" and n4 == "ce_time"
+            and n5 == "content-type" and version == b"1.0" and kind == _TYPE and media == b"application/json"
+        ):  # fmt: skip
+            return False
+        if not event or not source or not time or record.value is None:
+            return False
+        value: bytes = record.value
+        if len(event) > _EVENT_MAX or event.translate(None, _EVENT_BYTES) or not source.isascii():
+            return False
+        if len(value) > COMMAND_BYTES_MAX:
+            return False
+        try:
+            said = _said(value)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return False
+        name, donor, amount, fund_name = said.pledge, said.donor, said.amount, said.fund
+        if not (0 < amount <= AMOUNT_MAX and said.fallback == "pool"):
+            return False
+        if not (0 < len(name) <= _ID_MAX and 0 < len(donor) <= _ID_MAX):
+            return False
+        both = name + donor
+        if not both.isascii() or both.encode().translate(None, _ID_BYTES):
+            return False
+        engine = self.engine
+        fund = engine.funds.get(fund_name)
+        if fund is None or (record.key is not None and record.key != fund_name.encode()):
+            return False
+        if record.partition != self.partition or partition_of_fund(fund_name, self.partitions) != self.partition:
+            return False
+        at = self._times.get(time)
+        if at is None:
+            at = self._time_in(time)
+            if at is None:
+                return False
+        # As `Engine.execute` does; nothing is touched before all is certain.
+        now = max(at, engine.clock, fund.now)
+        if fund.timers.any_due(now):
+            return False
+        pledge = Pledge.__new__(Pledge)
+        shares = accept(fund, pledge, name, donor, amount, said.currency)
+        if shares is None:
+            return False
+        fund.now = now
+        if engine.latest < now:
+            engine.latest = now
+        self._tell(record, draft, fund_name, now, event, pledge, shares)
+        return True
+
+    def _tell(
+        self, record: Record, draft: Draft, fund: str, now: int, event: bytes, pledge: Pledge, shares: list[Share]
+    ) -> None:
+        """Put an answer into the draft."""
+        at, offset = text_of(now), record.offset
+        if len(shares) > SHARES_MAX:
+            decision = Decision(fund, now, facts_of(pledge, shares))
+            draft.take_in(entered(decision, event.decode(), PLEDGE, offset, draft.seq, draft.hash), offset)
+            return
+        seq = draft.seq + 1
+        body = (
+            f'{{"seq":{seq},"fund":"{fund}","at":"{at}","cause":{{"id":"{event.decode()}","type":"pumasi.pledge.made",'
+            f'"offset":{offset}}},"facts":[{text_of_facts(pledge, shares)}]'
+        ).encode()
+        digest = blake2b(draft.hash, digest_size=32)
+        digest.update(body)
+        digest.update(b"}")
+        value = b'%b,"hash":"%b"}' % (body, digest.hexdigest().encode())
+        draft.add(seq, value, digest.digest(), fund, at, offset)
+
+    def _time_in(self, text: bytes) -> int | None:
+        """A `ce_time` as microseconds, or None if the general way has to say what is wrong; the last ones are remembered."""
+        try:
+            at = parse(text.decode())
+        except (ValueError, OverflowError):
+            return None
+        if len(self._times) >= _TIMES_MAX:
+            self._times.clear()
+        self._times[text] = at
+        return at

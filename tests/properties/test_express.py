@@ -1,0 +1,216 @@
+"""The express lane (`matcher/express.py`) changes nothing: any records, answered with it and without, byte for byte."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from schemas.commands import Command
+from schemas.ledger import GENESIS
+from schemas.times import text_of
+from schemas.values import AMOUNT_MAX
+from services.bus.envelope import command_headers
+from services.bus.prepared import Row
+from services.matcher import express
+from services.matcher.batch import Batch
+from services.matcher.draft import Draft
+from services.matcher.engine import Engine
+from services.matcher.express import Express
+from tests.oracle.season import commands_of, gestures
+from tests.properties.test_short_cut import state
+
+FUND = "jilin"
+NOW = "2027-01-29T00:00:00Z"
+
+
+class Told(NamedTuple):
+    """A record of the commands topic."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...]
+
+
+class NoLane(Express):
+    """A lane that is closed."""
+
+    def run(self, _records: Sequence[Told], start: int, _end: int, _draft: Draft) -> int:
+        """Answers nothing."""
+        return start
+
+
+def told(offset: int, kind: str, data: dict | bytes, event: str = "", time: str = NOW, fund: str = FUND) -> Told:
+    value = data if isinstance(data, bytes) else json.dumps(data, separators=(",", ":"), ensure_ascii=False).encode()
+    headers = command_headers(f"pumasi.{kind}", event or f"e-{offset}", "/pumasi/intake", time)
+    return Told("pumasi.commands.v1", 0, offset, fund.encode(), value, tuple(headers))
+
+
+def answered(records: list[Told], lane: type[Express]) -> tuple[list[Row], list[Row], object, int]:
+    """Rows of the ledger and of dead letters, all that an engine remembers, and how many records went the general way."""
+    engine, slow = Engine(), 0
+    draft, rows, dead = Draft(0, 0, GENESIS, -1), [], []
+    way, rest = lane(engine, 0, 1), list(records)
+    while rest:
+        batch = Batch(rest, draft, way, one_turn=False)
+        answer_slowly = batch._answer
+
+        def counted(record: Told, answer_slowly=answer_slowly) -> None:
+            nonlocal slow
+            slow += 1
+            answer_slowly(record)
+
+        batch._answer = counted
+        for portion in batch.portions():
+            rows += portion
+        dead += batch.dead
+        rest = rest[batch.done :]
+    return rows, dead, (state(engine), engine.latest, engine.clock, draft.hash, draft.seq, draft.watermark), slow
+
+
+def assert_same(records: list[Told]) -> int:
+    """Answers records in both ways; how many took the lane."""
+    *fast, slow = answered(records, Express)
+    *plain, _ = answered(records, NoLane)
+    assert fast == plain
+    return len(records) - slow
+
+
+def record_of(command: Command, offset: int) -> Told:
+    data = command.data.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return told(
+        offset, command.type.removeprefix("pumasi."), data, time=text_of(command.time), fund=data.get("fund", "")
+    )
+
+
+def test_whole_seasons_are_answered_the_same_and_many_pledges_take_the_lane() -> None:
+    taken = 0
+    for seed in range(400):
+        readable = [one for one in commands_of(gestures(seed)) if isinstance(one, Command)]
+        taken += assert_same([record_of(command, offset) for offset, command in enumerate(readable)])
+    assert taken > 100
+
+
+def test_a_plain_stream_takes_the_lane_to_the_last_pledge() -> None:
+    pledges = [pledge(offset, {"pledge": f"p-{offset}", "amount": 1 + offset * 37 % 400}) for offset in range(20, 520)]
+    assert assert_same([*opened(), *pledges]) == len(pledges)
+
+
+def test_a_pledge_with_more_awards_than_fit_an_entry_is_put_into_entries_by_the_general_way(monkeypatch) -> None:
+    records = [*opened(), pledge(20, {"amount": 1_500}), pledge(21, {"pledge": "p-2", "amount": 10**9})]
+    for most in (-1, 2, 3):
+        monkeypatch.setattr(express, "SHARES_MAX", most)
+        assert assert_same(records) == 2
+
+
+def opened(cases: int = 6, goal: int = 1_000) -> list[Told]:
+    """A fund with a few open cases; the next offset is 20."""
+    fund = told(0, "fund.configured", {"fund": FUND, "currency": "CNY", "share": 100, "vouchers_required": 0})
+    return [
+        fund,
+        *(
+            told(n, "case.submitted", {"fund": FUND, "case": f"c-{n}", "beneficiary": f"b-{n % 4}", "need": "test",
+                                       "route": "home", "goal": goal * n, "priority": ["urgent", "asap"][n % 2]})
+            for n in range(1, cases + 1)
+        ),
+    ]  # fmt: skip
+
+
+PLAIN = {"fund": FUND, "pledge": "p-1", "donor": "d-1", "amount": 250, "currency": "CNY"}
+
+
+def pledge(offset: int, change: dict) -> Told:
+    return told(offset, "pledge.made", PLAIN | change)
+
+
+ids = st.one_of(
+    st.sampled_from(["p-1", "p-2", "", "a" * 64, "a" * 65, "é", "x\n", "a b", "٣", "\u0000", "p-1#2", "ａ", "a\u00ad"]),
+    st.text('ab-._~#"\\/\u00e9\ud7ff 1', max_size=4),
+)
+amounts = st.one_of(
+    st.integers(-1, 3_000),
+    st.sampled_from(
+        [0, 1.0, 250.0, 1e2, 1.5, AMOUNT_MAX, AMOUNT_MAX + 1, 2**63, 2**64, 10**30, True, None, "250", float("nan")]
+    ),
+)
+changes = st.fixed_dictionaries(
+    {},
+    optional={
+        "fund": st.sampled_from([FUND, "other", "", None, 1]), "pledge": ids, "donor": ids, "amount": amounts,
+        "currency": st.sampled_from(["CNY", "USD", "cny", "XXX", "", None]),
+        "fallback": st.sampled_from(["pool", "hold", "release", "else", None]),
+        "designation": st.sampled_from([None, {}, {"case": "c-1"}, {"need": "test"}]),
+        "expires_at": st.sampled_from([None, "2027-02-01T00:00:00Z"]),
+        "recurrence": st.sampled_from([None, {"every": "P1M"}]),
+        "unknown": st.just(1),
+    },
+)  # fmt: skip
+NAMES = ("ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time", "content-type", "traceparent")
+header_values = st.sampled_from([
+    None, b"", b"1.0", b"\xff", "é".encode(), b"x" * 257, b'quo"te', b"back\\slash", b"tab\t", b"pumasi.pledge.made",
+    b"2027-01-29T00:00:00Z", b"2027-01-29T00:00:00.5+09:00", b"2026-01-29t00:00:00z", b"tomorrow", b"2027-02-29T00:00:00Z",
+    b"application/json", b"application/json; charset=utf-8", b"text/plain", "2027-01-29T00:00:0\u0663Z".encode(),
+])  # fmt: skip
+
+
+@st.composite
+def writings(draw: st.DrawFn) -> bytes:
+    """A pledge as somebody might write it: reordered, twice said, spaced, escaped, cut short."""
+    data = list((PLAIN | draw(changes)).items())
+    if draw(st.booleans()):
+        data = draw(st.permutations(data))
+    if draw(st.integers(0, 5)) == 0:
+        data.append(draw(st.sampled_from(data)))
+    escaped, spaced = draw(st.booleans()), draw(st.booleans())
+    members = (
+        json.dumps(name, ensure_ascii=escaped) + (": " if spaced else ":") + json.dumps(value, ensure_ascii=escaped)
+        for name, value in data
+    )
+    text = "{" + (", \n" if spaced else ",").join(members) + "}"
+    if draw(st.integers(0, 5)) == 0:
+        text = draw(
+            st.sampled_from(
+                [text[:-1], text + "x", text + " ", "\ufeff" + text, f"[{text}]", text.replace("250", "2.5e2")]
+            )
+        )
+    return text.encode("utf-8", "surrogatepass")
+
+
+@st.composite
+def records(draw: st.DrawFn) -> list[Told]:
+    made: list[Told] = []
+    for offset in range(20, 20 + draw(st.integers(1, 6))):
+        one = told(offset, "pledge.made", draw(writings()), event=draw(st.sampled_from(["", "urn:x:1", "e é", 'a"b'])))
+        headers = dict(one.headers)
+        for name in draw(st.lists(st.sampled_from(NAMES), max_size=1)):
+            headers[name] = draw(header_values)
+        order = [*headers.items()]
+        if draw(st.integers(0, 7)) == 0:
+            order = draw(st.permutations(order))
+        if draw(st.integers(0, 7)) == 0:
+            order = order[: draw(st.integers(0, 6))]
+        key = draw(st.sampled_from([FUND.encode(), FUND.encode(), FUND.encode(), None, b"", b"other"]))
+        value = one.value if draw(st.integers(0, 9)) else draw(st.sampled_from([None, b"", b" " * 70_000, b"\xff"]))
+        partition = 0 if draw(st.integers(0, 9)) else 1
+        made.append(one._replace(headers=tuple(order), key=key, value=value, partition=partition))
+    return made
+
+
+@settings(max_examples=600)
+@given(records())
+@example([told(20, "pledge.made", b'{"fund":"jilin","pledge":"p-1","donor":"d-1","amount":250.0,"currency":"CNY"}')])
+@example([told(20, "pledge.made", b'{"fund":"jilin","pledge":"p-1","donor":"d-1","amount":-0,"currency":"CNY"}')])
+@example([told(20, "pledge.made", b'{"fund":"jilin","pledge":"p-1","donor":"d-1","amount":"5","currency":"CNY"}')])
+@example([told(20, "pledge.made", b'{"fund":"jilin","pledge":"p\\u002d1","donor":"d-1","amount":5,"currency":"CNY"}')])
+@example([told(20, "pledge.made", b'{"fund":"jilin","pledge":"p\\ud800","donor":"d-1","amount":5,"currency":"CNY"}')])
+@example(
+    [told(20, "pledge.made", b'{"fund":"jilin","pledge":"p-1","donor":"d-1","amount":5,"amount":6,"currency":"CNY"}')]
+)
+def test_whatever_is_written_is_answered_the_same(made: list[Told]) -> None:
+    assert_same([*opened(), *made])
