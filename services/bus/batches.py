@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, TopicPartition
 from faststream.kafka.message import KafkaMessage
 
+from services.bus.consumer import Consumer
 from services.bus.envelope import Record
 
 _HEARTBEATS_PER_SESSION = 5
@@ -88,7 +90,7 @@ def connection(
         stop_seconds: how long a stop waits for handlers (FastStream would not wait at all if told None).
         logger: hears of what goes wrong between polls.
     """
-    return KafkaBroker(
+    return _Broker(
         bootstrap,
         apply_types=False,
         logger=logger,
@@ -97,6 +99,15 @@ def connection(
         allow_auto_create_topics=False,
         graceful_timeout=stop_seconds,
     )
+
+
+class _Broker(KafkaBroker):
+    """FastStream's, whose consumers are ours."""
+
+    async def _connect(self) -> Callable[..., Consumer]:
+        theirs = await super()._connect()
+        self.config.broker_config.builder = partial(Consumer, **theirs.keywords)
+        return self.config.broker_config.builder
 
 
 def partition_batches(

@@ -30,11 +30,12 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import IllegalStateError, KafkaError
 
+from services.bus.consumer import Consumer
 from services.bus.fenced import hush_told_errors
 
 log = logging.getLogger("pumasi.bus")
@@ -173,8 +174,8 @@ class Membership:
             pause = least if time.monotonic() - began > most else min(most, pause * 2)
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # spreads retries, decides nothing
 
-    def _consumer(self) -> AIOKafkaConsumer:
-        consumer = AIOKafkaConsumer(
+    def _consumer(self) -> Consumer:
+        consumer = Consumer(
             bootstrap_servers=self.bootstrap,
             client_id=self.group,
             group_id=self.group,
@@ -192,7 +193,7 @@ class Membership:
     def _on_revoked(self, _all: Iterable[Any]) -> None:
         self._tell(self._unsettled)
 
-    def _on_assigned(self, consumer: AIOKafkaConsumer) -> None:
+    def _on_assigned(self, consumer: Consumer) -> None:
         places = consumer.assignment()
         consumer.pause(*places)
         self._assignor.generation = (
@@ -201,7 +202,7 @@ class Membership:
         numbers = frozenset(place.partition for place in places)
         self._tell(self._assigned, numbers, len(consumer.partitions_for_topic(self.topic) or ()))
 
-    async def _stay(self, consumer: AIOKafkaConsumer) -> None:
+    async def _stay(self, consumer: Consumer) -> None:
         """Be a member, and alive; raises what ends it."""
         written: dict[int, tuple[int, str]] = {}
         try:
@@ -230,7 +231,7 @@ class Membership:
     def _hear(self) -> None:
         self._heard = time.monotonic()
 
-    async def _write_progress(self, consumer: AIOKafkaConsumer, written: dict[int, tuple[int, str]]) -> None:
+    async def _write_progress(self, consumer: Consumer, written: dict[int, tuple[int, str]]) -> None:
         ours = {place.partition for place in consumer.assignment()}
         for gone in set(written) - ours:
             del written[gone]  # another may have written meanwhile
@@ -259,7 +260,7 @@ def sticky() -> Any:
     return type("Sticky", (StickyPartitionAssignor,), {"name": RoundRobinPartitionAssignor.name})
 
 
-async def _leave(consumer: AIOKafkaConsumer) -> None:
+async def _leave(consumer: Consumer) -> None:
     """Leave the group in good order.
 
     aiokafka keeps a named member's place until its session ends, for it might be back in a moment. Ours has a name for the moment after

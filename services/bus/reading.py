@@ -11,9 +11,10 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import GroupCoordinatorNotAvailableError, GroupLoadInProgressError, KafkaError
 
+from services.bus.consumer import Consumer
 from services.bus.envelope import Record
 from services.errors import KafkaUnreachable, TopicsMismatch
 
@@ -50,10 +51,10 @@ class TopicReader:
 
     def __init__(self, bootstrap: str) -> None:
         self._bootstrap = bootstrap
-        self._consumer: AIOKafkaConsumer | None = None
+        self._consumer: Consumer | None = None
 
     async def __aenter__(self) -> TopicReader:
-        self._consumer = AIOKafkaConsumer(
+        self._consumer = Consumer(
             bootstrap_servers=self._bootstrap,
             client_id=_CLIENT,
             group_id=None,
@@ -98,9 +99,7 @@ class TopicReader:
     async def high_watermark(self, topic: str, partition: int) -> int:
         """Where a partition ends now, what is not committed yet included: an open transaction is to be waited for, not overlooked."""
         place = TopicPartition(topic, partition)
-        plain = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap, client_id=_CLIENT, isolation_level="read_uncommitted"
-        )
+        plain = Consumer(bootstrap_servers=self._bootstrap, client_id=_CLIENT, isolation_level="read_uncommitted")
         try:
             await plain.start()
             return (await plain.end_offsets([place]))[place]
@@ -187,7 +186,7 @@ class TopicReader:
         return False
 
     @property
-    def _held(self) -> AIOKafkaConsumer:
+    def _held(self) -> Consumer:
         assert self._consumer is not None, "entered"
         return self._consumer
 

@@ -12,9 +12,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import ConsumerStoppedError, KafkaError
 
+from services.bus.consumer import Consumer
 from services.bus.envelope import Record
 from services.errors import KafkaUnreachable
 
@@ -27,9 +27,9 @@ _START_SECONDS = 15.0
 
 
 @asynccontextmanager
-async def _consumer(bootstrap: str, topic: str, client_id: str) -> AsyncIterator[tuple[AIOKafkaConsumer, list[Any]]]:
+async def _consumer(bootstrap: str, topic: str, client_id: str) -> AsyncIterator[tuple[Consumer, list[Any]]]:
     """A consumer of all partitions of `topic`, and these."""
-    consumer = AIOKafkaConsumer(
+    consumer = Consumer(
         topic,
         bootstrap_servers=bootstrap,
         client_id=client_id,
@@ -63,7 +63,7 @@ class Tail:
     ) -> None:
         self._bootstrap, self._topic, self._client_id, self._handle = bootstrap, topic, client_id, handle
         self._next: dict[int, int] = {}
-        self._consumer: AIOKafkaConsumer | None = None
+        self._consumer: Consumer | None = None
         self._handled: dict[int, int] = {}
         self._polled = asyncio.Event()
 
@@ -98,7 +98,7 @@ class Tail:
             await asyncio.sleep(pause)
             pause = min(pause * 2, _BACKOFF_SECONDS[1])
 
-    async def _poll(self, consumer: AIOKafkaConsumer) -> None:
+    async def _poll(self, consumer: Consumer) -> None:
         for place, records in (await consumer.getmany(timeout_ms=_POLL_MS, max_records=_RECORDS_PER_POLL)).items():
             for record in records:
                 try:

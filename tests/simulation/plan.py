@@ -5,7 +5,7 @@ A plan is data, so a failing one can be cut down: fewer commands, fewer faults, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 AT = {
@@ -23,6 +23,8 @@ WHAT = {
 """What may go wrong, and how often that is drawn."""
 _SECONDS = (0.01, 0.1, 0.5, 2.0, 4.0, 8.0, 20.0)
 _OVERTAKING_MAX = 8
+_ANSWER_BYTES_MAX = 150_000
+"""Of what goes into one transaction; a season's last commands may leap over years."""
 
 
 @dataclass(frozen=True)
@@ -105,11 +107,21 @@ class Plan:
         return Random(f"{self.seed}/{what}")
 
 
+BROKER_AWAY = (
+    Fault("Produce", 2, "killed after", 0.1, 1),
+    Fault("InitProducerId", 0, "request slow", 0.01, 1),
+    Fault("ListOffsets", 1, "request slow", 0.01, 1),
+    Fault("Fetch", 0, "broker killed", 12.0, 1),
+) * 4
+"""Again and again whoever takes a partition finds the broker dead in the midst of its recovery, for longer than a recovery waits."""
+_BROKER_AWAY_PART = 0.04
+
+
 def plan_of(seed: int) -> Plan:
     """The plan of a seed."""
     r = Random(f"{seed}/plan")
     number = r.choice([0, 2, 3, 4, 6, 8, 12, 16])
-    return Plan(
+    plan = Plan(
         seed=seed,
         commands=r.choice([6, 10, 16, 24]),
         partitions=r.choice([1, 1, 2]),
@@ -123,8 +135,15 @@ def plan_of(seed: int) -> Plan:
         replica_seconds=r.choice([0.0005, 0.005, 0.1]),
         chunk=r.choice([1, 3, 6, 12]),
         pause_seconds=r.choice([0.05, 0.5, 2.0]),
-        faults=tuple(_fault(r) for _ in range(number)),
+        faults=BROKER_AWAY if r.random() < _BROKER_AWAY_PART else tuple(_fault(r) for _ in range(number)),
     )
+    return plan if _fits(plan) else replace(plan, sizes=replace(plan.sizes, batch_bytes=1 << 20))
+
+
+def _fits(plan: Plan) -> bool:
+    """Whether a large answer, cut into so small batches, gets through while its transaction may last: they are sent one by one."""
+    batches = _ANSWER_BYTES_MAX / plan.sizes.batch_bytes
+    return batches * (2 * plan.latency_seconds + plan.replica_seconds) < plan.transaction_ms / 1000
 
 
 def _sizes(r: Random) -> Sizes:

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 from unittest.mock import patch
@@ -22,6 +22,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata, TopicPartition
 
 from services.bus import reading
+from services.bus.consumer import Consumer
 from services.bus.topics import CHECKPOINTS, COMMANDS, DEADLETTERS, LEDGER
 from services.errors import KafkaUnreachable
 from services.matcher import journal, recovery
@@ -31,6 +32,7 @@ from services.matcher.journal import Journal
 from services.matcher.replay import Replay
 from services.matcher.tenure import Tenure
 from tests.simulation.clock import process_of_this_step
+from tests.simulation.plan import BROKER_AWAY, Fault, Plan, plan_of
 from tests.simulation.world import World
 
 Changed = AbstractContextManager[Any]
@@ -48,12 +50,18 @@ class Variant:
         means: what is missing, in a sentence.
         change: makes it so, for one run.
         shows: the kinds of findings by which it may be found out; none if it does no harm.
+        faults: what goes wrong in its worlds, if chance would bring that too rarely.
     """
 
     name: str
     means: str
     change: Callable[[World], Changed]
     shows: frozenset[str]
+    faults: tuple[Fault, ...] = ()
+
+    def plan(self, seed: int) -> Plan:
+        """The plan of a seed, with the faults that tell."""
+        return replace(plan_of(seed), faults=self.faults) if self.faults else plan_of(seed)
 
 
 # What Pumasi does: fencing and reading back
@@ -89,8 +97,8 @@ def _no_wait_for_epoch(_world: World) -> Changed:
 def _read_uncommitted(_world: World) -> Changed:
     return patch.object(
         reading,
-        "AIOKafkaConsumer",
-        lambda **options: AIOKafkaConsumer(**options | {"isolation_level": "read_uncommitted"}),
+        "Consumer",
+        lambda **options: Consumer(**options | {"isolation_level": "read_uncommitted"}),
     )
 
 
@@ -204,6 +212,10 @@ def _memory_kept(_world: World) -> Changed:
     return patch.object(Desk, "_forget", forget)
 
 
+def _ends_as_aiokafka(_world: World) -> Changed:
+    return patch.object(Consumer, "stop", AIOKafkaConsumer.stop)
+
+
 def _no_retake(_world: World) -> Changed:
     really = Tenure._taken
 
@@ -314,6 +326,8 @@ VARIANTS = (
     Variant("letters_apart", "A dead letter has a transaction of its own.", _letters_apart, frozenset({"dead letters"})),
     Variant("memory_kept", "After a failure the desk goes on with the memory that it has.", _memory_kept, WRONG | {"stands still"}),
     Variant("no_retake", "A partition that failed is left alone.", _no_retake, frozenset({"stands still"})),
+    Variant("ends_as_aiokafka", "A consumer's end may look as if its caller had been cancelled.", _ends_as_aiokafka,
+            frozenset({"stands still"}), BROKER_AWAY),
     Variant("checkpoint_first", "A checkpoint has a transaction of its own, before its entries.", _checkpoint_first,
             frozenset({"checkpoint of no use"})),
     Variant("checkpoint_first+no_anchor", "The same, and believed without its entry in the ledger.",
