@@ -5,7 +5,9 @@ finished set-up, so an interrupted one is redone from nothing. One file lock (`f
 go stale) makes a second `./run` wait. The project itself is put on the path by a *relative* `.pth` line, which needs no
 build and stays right when the checkout moves.
 
-Usage: bootstrap.py CHECKOUT runtime|dev
+`bench` is an environment beside it, `.venv-bench`, for what Pumasi is compared with: nothing of Pumasi is in it.
+
+Usage: bootstrap.py CHECKOUT runtime|dev|bench
 """
 
 import fcntl
@@ -18,7 +20,11 @@ import time
 import venv
 from pathlib import Path
 
-LOCKS = {"runtime": ["requirements.lock"], "dev": ["requirements-dev.lock", "requirements.lock"]}
+LOCKS = {
+    "runtime": ["requirements.lock"],
+    "dev": ["requirements-dev.lock", "requirements.lock"],
+    "bench": ["requirements-bench.lock"],
+}
 PIP_OPTIONS = ("--require-hashes", "--no-deps", "--no-input", "--disable-pip-version-check", "--progress-bar", "off")
 LINES_KEPT = 20  # of pip's output, shown when it fails
 
@@ -41,8 +47,13 @@ def wait_for(lock) -> None:
 
 
 def is_current(checkout: Path, kind: str) -> bool:
-    stamp, lock = checkout / ".venv" / LOCKS[kind][0], checkout / LOCKS[kind][0]
-    return has_python(checkout / ".venv") and stamp.exists() and stamp.read_bytes() == lock.read_bytes()
+    home, lock = home_of(checkout, kind), checkout / LOCKS[kind][0]
+    stamp = home / lock.name
+    return has_python(home) and stamp.exists() and stamp.read_bytes() == lock.read_bytes()
+
+
+def home_of(checkout: Path, kind: str) -> Path:
+    return checkout / (".venv-bench" if kind == "bench" else ".venv")
 
 
 def has_python(home: Path) -> bool:
@@ -51,17 +62,19 @@ def has_python(home: Path) -> bool:
 
 
 def set_up(checkout: Path, kind: str, held: int) -> int:
-    began, home, lock = time.monotonic(), checkout / ".venv", checkout / LOCKS[kind][0]
-    whole = (home / "requirements.lock").exists() and has_python(home)
-    say(f"Setting up Pumasi in {home} (once; Python {sys.version.split()[0]})")
+    began, home, lock = time.monotonic(), home_of(checkout, kind), checkout / LOCKS[kind][0]
+    whole = (home / LOCKS[kind][-1]).exists() and has_python(home)
+    what = "what Pumasi is compared with" if kind == "bench" else "Pumasi"
+    say(f"Setting up {what} in {home} (once; Python {sys.version.split()[0]})")
     if not whole:
         shutil.rmtree(home, ignore_errors=True)
         venv.create(home, symlinks=True, with_pip=True)
-    for name in LOCKS["dev"]:
-        (home / name).unlink(missing_ok=True)
+    for stamp in home.glob("requirements*.lock"):
+        stamp.unlink()
     if not install(home / "bin" / "python", lock, held):
         return 1
-    link_project(home, checkout)
+    if kind != "bench":
+        link_project(home, checkout)
     for name in LOCKS[kind]:  # the stamps, last
         shutil.copyfile(checkout / name, home / name)
     say(f"Ready in {time.monotonic() - began:.0f} s.")
@@ -94,7 +107,7 @@ def install(python: Path, lock: Path, held: int) -> bool:
     if pip.wait() == 0:
         return True
     say("".join(kept).rstrip())
-    say("Pumasi's packages could not be installed. If this machine is offline, or uses a package index of its own, set pip up for\n"
+    say("The packages could not be installed. If this machine is offline, or uses a package index of its own, set pip up for\n"
         "it (PIP_INDEX_URL, PIP_PROXY, …) and call ./run again: it starts over by itself.")  # fmt: skip
     return False
 

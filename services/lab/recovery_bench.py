@@ -36,7 +36,7 @@ from services.bus import topics
 from services.bus.envelope import command_headers
 from services.bus.kafka import EmbeddedKafka
 from services.bus.reading import TopicReader
-from services.lab.bench import FUND
+from services.lab.bench.load import FUND
 from services.matcher.checkpoint import HEAD
 from services.settings import Settings
 

@@ -29,8 +29,8 @@ Progress = Callable[[int, int, int], None]
 """Told how far the download is: jars fetched, jars to fetch, bytes received."""
 
 
-def ensure_jars(progress: Progress | None = None) -> list[Path]:
-    """The paths of all locked jars, downloaded if need be, verified. Blocks; seconds when cold.
+def ensure_jars(progress: Progress | None = None, lock: Path = LOCK) -> list[Path]:
+    """The paths of all jars of `lock`, downloaded if need be, verified. Blocks; seconds when cold.
 
     Raises JarsUnavailable when a jar can't be had or isn't the locked one.
     """
@@ -38,7 +38,7 @@ def ensure_jars(progress: Progress | None = None) -> list[Path]:
     context = MavenContext(
         PythonResolver(progress_callback=meter.one_file), repo_cache=GlobalSettings.load().repo_cache, timeout=TIMEOUT_S
     )
-    jars = _locked_jars(context)
+    jars = _locked_jars(context, lock)
     if unfit := _unfit(jars):
         with _alone(context.repo_cache):
             unfit = _unfit(unfit)  # another process may have fetched them while this one waited
@@ -48,13 +48,13 @@ def ensure_jars(progress: Progress | None = None) -> list[Path]:
     return [_path(jar) for jar in jars]
 
 
-def _locked_jars(context: MavenContext) -> dict[Artifact, str]:
+def _locked_jars(context: MavenContext, lock: Path) -> dict[Artifact, str]:
     """Each jar with the SHA-256 it must have."""
     return {
         context.project(dep.groupId, dep.artifactId)
         .at_version(dep.version)
         .artifact(dep.classifier or "", dep.packaging): dep.sha256
-        for dep in LockFile.load(LOCK).dependencies
+        for dep in LockFile.load(lock).dependencies
     }
 
 
