@@ -24,6 +24,7 @@ from services.bus.consumer import Consumer
 from services.bus.envelope import Record
 
 _HEARTBEATS_PER_SESSION = 5
+_FETCH_BYTES = 4 << 20  # one fetch is one poll at most, and so bounds a transaction; the next is fetched meanwhile
 
 
 def heartbeat_ms(session_timeout_ms: int) -> int:
@@ -133,6 +134,7 @@ def partition_batches(
     subscriber = broker.subscriber(
         partitions=[TopicPartition(topic, partition, declare=False)],
         **_how(poll_ms, records_max),
+        max_partition_fetch_bytes=_FETCH_BYTES,
         parser=_as_they_came,
         decoder=_raw,
         persistent=False,

@@ -7,7 +7,7 @@
 
 Each tenure has a desk and a subscription to its partition of its own. So a transaction that hangs, a recovery that takes long or a
 partition that fails for ever holds up nobody: while its handler doesn't return, FastStream polls no more for it, and aiokafka holds
-back what it has fetched (one fetch, 1 MiB).
+back what it has fetched (one fetch, 4 MiB).
 
 Records come in order, and again only where this tenure seeks: to where the ledger says, whenever the desk was taken anew. Whatever
 comes twice or leaves a gap nevertheless, the desk tells by its offset.
