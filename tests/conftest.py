@@ -34,7 +34,6 @@ LONG = {
         "crash_in_the_middle", "behind_another", "killed_or_stopped", "two_operators", "was_asleep", "has_learned", "go_round",
     ),
     "test_soak.py": ("no_fault", "ctrl_c"),
-    "test_simulation.py": ("test_",),  # beside other tests in one process a seed is not yet the same world
 }  # fmt: skip
 """Tests that take long and vary what shorter ones show, by file and part of their names: run by `--long`, or when named by a path."""
 

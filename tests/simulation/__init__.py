@@ -19,5 +19,6 @@ TigerBeetle's).
     checks     what must hold, asked whenever something becomes visible and at the end
     world      all of it together: one seed, from start to verdict
     variants   the real code with one safeguard removed: each must be found out
+    runs       many worlds at once, in processes of their own
     __main__   many seeds and their figures, or one told step by step
 """

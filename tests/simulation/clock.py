@@ -64,6 +64,30 @@ class _Timer(_Handle, events.TimerHandle):
     __slots__ = ()
 
 
+class _Numbered:
+    """Hashed by when it was made, not by where it lies in memory: asyncio and aiokafka keep futures and tasks in sets.
+
+    Else the order in which a set gives them would depend on whatever was in this process before.
+    """
+
+    __slots__ = ()
+
+    def __hash__(self) -> int:
+        return self._number
+
+
+class _Future(_Numbered, asyncio.Future):
+    __slots__ = ("_number",)
+
+
+class _Task(_Numbered, asyncio.Task):
+    __slots__ = ("_number",)
+
+    def __init__(self, number: int, coro: Coroutine, **how: Any) -> None:
+        self._number = number  # first: asyncio puts it into a set at once
+        super().__init__(coro, **how)
+
+
 class VirtualLoop(asyncio.BaseEventLoop):
     """An asyncio event loop in virtual time; the part of `BaseEventLoop` that needs no operating system.
 
@@ -79,7 +103,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.complaints: list[dict[str, Any]] = []
         self._now = 0.0
         self._timers: list[tuple[float, int, events.TimerHandle]] = []
-        self._timers_made = 0
+        self._timers_made = self._numbers = 0
         self._kept: list[
             asyncio.Task
         ] = []  # a killed process's tasks must not be collected: that would run their `finally`
@@ -116,8 +140,15 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Call something of the world's, in no process, so that no death stops it; `delay` in seconds."""
         return self.call_at(self._now + delay, callback, *args, context=self._outside)
 
+    def create_future(self) -> asyncio.Future:
+        future = _Future(loop=self)
+        self._numbers += 1
+        future._number = self._numbers
+        return future
+
     def create_task(self, coro: Coroutine, *, name: str | None = None, context: Context | None = None) -> asyncio.Task:
-        task = asyncio.Task(coro, loop=self, name=name, context=context)
+        self._numbers += 1
+        task = _Task(self._numbers, coro, loop=self, name=name or "task", context=context)
         self._kept.append(task)
         return task
 
@@ -185,7 +216,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
                 process.backlog.append(handle)
                 continue
             self.steps += 1
-            handle._run()
+            try:
+                handle._context.run(handle._callback, *handle._args)
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as error:  # as asyncio has it
+                self.call_exception_handler({"message": f"Exception in {handle._callback!r}", "exception": error})
 
     def end(self) -> None:
         """Let go of everything; what is still under way is closed, as far as it lets itself be, and never heard of again."""

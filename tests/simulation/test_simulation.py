@@ -1,12 +1,16 @@
-"""The matcher holds in a hundred simulated worlds; without a safeguard it doesn't, and the simulation says so."""
+"""The matcher holds in two thousand simulated worlds; without a safeguard it doesn't, and the simulation says so."""
+
+from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 
-from tests.simulation.plan import plan_of
+from tests.simulation.runs import Runs
 from tests.simulation.variants import BY_NAME
-from tests.simulation.world import World
 
-SEEDS = range(120)
+SEEDS = range(2000)
+SEEDS_TWICE = range(60)
+SEEDS_WITHOUT = range(120)
 FOUND_SOON = (
     "no_fence", "as_if_not_appended", "memory_kept", "tail_unread", "watermark_not_advanced", "offsets_from_group", "no_retake",
     "transaction_per_entry", "letters_apart", "ends_as_aiokafka",
@@ -14,22 +18,28 @@ FOUND_SOON = (
 """Safeguards whose loss shows within a few dozen seeds; `variants` knows more."""
 
 
-def test_every_command_is_answered_once_whatever_goes_wrong() -> None:
-    faults = 0
-    for seed in SEEDS:
-        outcome = World(plan_of(seed)).run()
-        assert outcome.kind is None, f"python -m tests.simulation {seed} --story\n{outcome.finding}"
-        faults += outcome.faults.total()
-    assert faults > len(SEEDS), "worlds without faults prove little"
+@pytest.fixture(scope="module")
+def runs() -> Iterator[Runs]:
+    with Runs() as runs:
+        yield runs
 
 
-def test_one_seed_is_one_world() -> None:
-    for seed in (3, 8):
-        assert World(plan_of(seed)).run().digest == World(plan_of(seed)).run().digest
+@pytest.mark.timeout(900)
+def test_every_command_is_answered_once_whatever_goes_wrong(runs: Runs) -> None:
+    faults = Counter[str]()
+    for outcome in runs.worlds(SEEDS):
+        assert outcome.kind is None, f"python -m tests.simulation {outcome.plan.seed} --story\n{outcome.finding}"
+        faults += outcome.faults
+    assert faults.total() > len(SEEDS), "worlds without faults prove little"
+
+
+def test_one_seed_is_one_world(runs: Runs) -> None:
+    """Whatever its process has run before."""
+    once = {outcome.plan.seed: outcome.digest for outcome in runs.worlds(SEEDS_TWICE)}
+    again = {outcome.plan.seed: outcome.digest for outcome in runs.worlds(reversed(SEEDS_TWICE))}
+    assert again == once
 
 
 @pytest.mark.parametrize("name", FOUND_SOON)
-def test_a_safeguard_removed_is_missed(name: str) -> None:
-    variant = BY_NAME[name]
-    outcomes = (World(variant.plan(seed)).run(variant.change) for seed in range(120))
-    assert any(outcome.kind in variant.shows for outcome in outcomes), variant
+def test_a_safeguard_removed_is_missed(runs: Runs, name: str) -> None:
+    assert any(outcome.kind in BY_NAME[name].shows for outcome in runs.worlds(SEEDS_WITHOUT, name)), BY_NAME[name]

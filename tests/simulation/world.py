@@ -17,11 +17,14 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 from unittest.mock import patch
+from zlib import crc32
 
 import aiokafka.client
 import aiokafka.consumer.consumer
+import aiokafka.producer.message_accumulator
 import aiokafka.producer.producer
 
 import schemas.ledger
@@ -30,6 +33,7 @@ import services.matcher.app
 import services.matcher.batch
 import services.matcher.checkpoint
 import services.matcher.desk
+import services.matcher.entities
 import services.matcher.express
 import services.matcher.journal
 from services.settings import Settings
@@ -220,12 +224,20 @@ class World:
         self.outcome.digest = self.network.digest
 
 
+@cache
+def _usual() -> Settings:
+    """Made once: looking for settings takes longer than a tenth of a world."""
+    return Settings()
+
+
 def _settings(plan: Plan) -> Settings:
-    return Settings(
-        session_timeout_ms=plan.session_ms,
-        transaction_timeout_ms=plan.transaction_ms,
-        checkpoint_entries=plan.sizes.checkpoint_entries,
-        checkpoint_seconds=plan.sizes.checkpoint_seconds,
+    return _usual().model_copy(
+        update={
+            "session_timeout_ms": plan.session_ms,
+            "transaction_timeout_ms": plan.transaction_ms,
+            "checkpoint_entries": plan.sizes.checkpoint_entries,
+            "checkpoint_seconds": plan.sizes.checkpoint_seconds,
+        }
     )
 
 
@@ -248,6 +260,7 @@ def _turned(world: World) -> Iterator[None]:
     """Turn clocks, chance, connections and sizes to the simulated ones."""
     plan, loop = world.plan, world.loop
     recover = services.matcher.desk.recover
+    append = aiokafka.producer.message_accumulator.BatchBuilder.append
     collects = gc.isenabled()
     gc.disable()  # when it comes would depend on what ran before, and with it when async generators are closed
     chance = random.getstate()
@@ -264,6 +277,9 @@ def _turned(world: World) -> Iterator[None]:
                 (aiokafka.client, "create_conn", world.network.connect),
                 (aiokafka.consumer.consumer.AIOKafkaConsumer, "__del__", lambda _self: None),
                 (aiokafka.producer.producer.AIOKafkaProducer, "__del__", lambda _self: None),
+                (aiokafka.producer.message_accumulator.BatchBuilder, "append", _stamped(append)),
+                (services.matcher.entities.Case, "__hash__", _hash_of_entity),
+                (services.matcher.entities.Pledge, "__hash__", _hash_of_entity),
                 (services.matcher.desk, "recover", lambda *given: world.recover(recover, *given)),
                 (services.matcher.app, "_POLL_MS", _POLL_MS),
                 (services.bus.group, "HEARTBEATS_PER_SESSION", _HEARTBEATS_PER_SESSION),
@@ -280,6 +296,20 @@ def _turned(world: World) -> Iterator[None]:
         logging.disable(level)
         sys.unraisablehook = hook
         random.setstate(chance)
+
+
+def _stamped(append: Callable[..., Any]) -> Callable[..., Any]:
+    """A record that is given no time gets the simulated; aiokafka's C code would take the real, and with it go sizes of batches."""
+
+    def stamped(builder: Any, *, timestamp: int | None, **record: Any) -> Any:
+        return append(builder, timestamp=round(time.time() * 1000) if timestamp is None else timestamp, **record)
+
+    return stamped
+
+
+def _hash_of_entity(entity: Any) -> int:
+    """By name, not by where it lies in memory: a checkpoint's records come in the order of a set."""
+    return crc32(entity.id.encode())
 
 
 def _parts(facts: Sequence[dict[str, Any]], most: int) -> Iterator[tuple[Sequence[dict[str, Any]], bool]]:
