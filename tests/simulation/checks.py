@@ -9,6 +9,7 @@ checkpoints leads, by the matcher's own recovery, to the state that the ledger l
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from typing import NamedTuple
 
 from schemas.commands import Unreadable
@@ -18,10 +19,8 @@ from services.matcher.alike import differences
 from services.matcher.answer import answer
 from services.matcher.checkpoint import HEAD
 from services.matcher.engine import Engine
-from services.matcher.journal import Journal
 from services.matcher.recovery import Recovered, recover
 from tests.simulation.batches import Entry
-from tests.simulation.broker import BOOTSTRAP
 from tests.simulation.log import Log
 
 
@@ -134,6 +133,19 @@ class Partition:
         return self.seen == len(self.entries)
 
 
+class _Written:
+    """What a partition has written, straight from the logs (`recovery.Written`): how it is fetched is tried all along."""
+
+    def __init__(self, logs: dict[tuple[str, int], Log], partition: int) -> None:
+        self._checkpoints, self._ledger = logs[CHECKPOINTS, partition], logs[LEDGER, partition]
+
+    async def checkpoint(self) -> AsyncIterator[list[tuple[bytes | None, bytes | None]]]:
+        yield [(entry.key, entry.value) for entry in self._checkpoints.committed()]
+
+    async def read_back(self, begin: int = 0) -> AsyncIterator[list[bytes | None]]:
+        yield [entry.value for entry in self._ledger.committed(begin)]
+
+
 class Checks:
     """All partitions.
 
@@ -195,7 +207,7 @@ class Checks:
 
     async def _checkpoints(self, partition: Partition) -> None:
         """Recover as a matcher would; what it remembers must be what has been decided."""
-        found = await recover(partition.number, Journal(BOOTSTRAP, partition.number))
+        found = await recover(partition.number, _Written(self._logs, partition.number))
         self.recovered(partition.number, found)
         unlike = [*differences(found.replay.engine, partition.engine)]
         if found.replay.seq != len(partition.entries) or unlike:

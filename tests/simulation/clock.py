@@ -32,36 +32,35 @@ class Process:
 
     Args:
         name: for stories.
+
+    Attributes:
+        alive: until it is killed.
+        steps: while it is neither dead nor paused.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.alive = True
-        self.paused = False
-        self.backlog: list[events.Handle] = []
+        self.alive = self.steps = True
+        self.backlog: list[_Handle] = []
         self.context: Context = copy_context()
         self.context.run(_PROCESS.set, self)
 
     def kill(self) -> None:
         """Not one step more."""
-        self.alive = self.paused = False
+        self.alive = self.steps = False
         self.backlog.clear()
 
 
-class _Handle(events.Handle):
-    """The same with less ado: there are thousands to a run."""
+class _Handle(list):
+    """Context, callback and arguments; asyncio's own has more to it, and there are thousands to a run."""
 
     __slots__ = ()
 
-    def __init__(self, callback: Callable, args: tuple, loop: VirtualLoop, context: Context | None) -> None:
-        self._callback, self._args, self._loop = callback, args, loop
-        self._context = copy_context() if context is None else context
-        self._cancelled = False
-        self._repr = self._source_traceback = None
+    def cancel(self) -> None:
+        self[1:] = None, ()
 
-
-class _Timer(_Handle, events.TimerHandle):
-    __slots__ = ()
+    def cancelled(self) -> bool:
+        return self[1] is None
 
 
 class _Numbered:
@@ -99,10 +98,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def __init__(self) -> None:
         self._driving = False
         super().__init__()
+        self.get_debug = bool  # False, as ever, without a frame of Python: every future and task asks
         self.steps = 0
         self.complaints: list[dict[str, Any]] = []
         self._now = 0.0
-        self._timers: list[tuple[float, int, events.TimerHandle]] = []
+        self._timers: list[tuple[float, int, _Handle]] = []
         self._timers_made = self._numbers = 0
         self._kept: list[
             asyncio.Task
@@ -115,28 +115,23 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def is_running(self) -> bool:
         return self._driving
 
-    def call_soon(self, callback: Callable, *args: Any, context: Context | None = None) -> events.Handle:
-        handle = _Handle(callback, args, self, context)
+    def call_soon(self, callback: Callable, *args: Any, context: Context | None = None) -> _Handle:
+        handle = _Handle((copy_context() if context is None else context, callback, args))
         self._ready.append(handle)
         return handle
 
     call_soon_threadsafe = call_soon
 
-    def call_at(
-        self, when: float, callback: Callable, *args: Any, context: Context | None = None
-    ) -> events.TimerHandle:
-        handle = _Timer(callback, args, self, context)
-        handle._when, handle._scheduled = when, False
+    def call_at(self, when: float, callback: Callable, *args: Any, context: Context | None = None) -> _Handle:
+        handle = _Handle((copy_context() if context is None else context, callback, args))
         self._timers_made += 1
         heapq.heappush(self._timers, (when, self._timers_made, handle))
         return handle
 
-    def call_later(
-        self, delay: float, callback: Callable, *args: Any, context: Context | None = None
-    ) -> events.TimerHandle:
+    def call_later(self, delay: float, callback: Callable, *args: Any, context: Context | None = None) -> _Handle:
         return self.call_at(self._now + delay, callback, *args, context=context)
 
-    def later(self, delay: float, callback: Callable, *args: Any) -> events.TimerHandle:
+    def later(self, delay: float, callback: Callable, *args: Any) -> _Handle:
         """Call something of the world's, in no process, so that no death stops it; `delay` in seconds."""
         return self.call_at(self._now + delay, callback, *args, context=self._outside)
 
@@ -167,12 +162,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def pause(self, process: Process) -> None:
         """Let a process rest (SIGSTOP). Its timers go on, and fire all at once when it wakes up."""
-        process.paused = True
+        process.steps = False
 
     def wake(self, process: Process) -> None:
         """Let a paused process go on (SIGCONT)."""
-        if process.alive and process.paused:
-            process.paused = False
+        if process.alive and not process.steps:
+            process.steps = True
             self._ready.extend(process.backlog)
             process.backlog.clear()
 
@@ -192,7 +187,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
                 if over():
                     return True
                 handle = None
-                while timers and (handle is None or handle._cancelled):
+                while timers and (handle is None or handle[1] is None):
                     when, _, handle = heapq.heappop(timers)
                 if handle is None or when > seconds_max:
                     return False
@@ -203,25 +198,25 @@ class VirtualLoop(asyncio.BaseEventLoop):
             events._set_running_loop(None)
             sys.set_asyncgen_hooks(*hooks)
 
-    def _instant(self, ready: deque[events.Handle]) -> None:
+    def _instant(self, ready: deque[_Handle]) -> None:
         """Everything that can be done without time passing."""
         while ready:
             handle = ready.popleft()
-            if handle._cancelled:
+            context, callback, args = handle
+            if callback is None:
                 continue
-            process = handle._context.get(_PROCESS)
-            if process is not None and not process.alive:
-                continue
-            if process is not None and process.paused:
-                process.backlog.append(handle)
+            process = context.get(_PROCESS)
+            if process is not None and not process.steps:
+                if process.alive:
+                    process.backlog.append(handle)
                 continue
             self.steps += 1
             try:
-                handle._context.run(handle._callback, *handle._args)
+                context.run(callback, *args)
             except (SystemExit, KeyboardInterrupt):
                 raise
             except BaseException as error:  # as asyncio has it
-                self.call_exception_handler({"message": f"Exception in {handle._callback!r}", "exception": error})
+                self.call_exception_handler({"message": f"Exception in {callback!r}", "exception": error})
 
     def end(self) -> None:
         """Let go of everything; what is still under way is closed, as far as it lets itself be, and never heard of again."""

@@ -27,6 +27,8 @@ _REFUSALS = {
 """Error codes: coordinator loading, or elsewhere; a transaction under way; leader elsewhere; too few replicas; disk; anything."""
 
 _MARKERS_SECONDS_MAX = 2.0
+PATIENCE = 60
+"""A fault whose request doesn't come among so many is passed over, or those behind it would never come about."""
 
 
 class Adversary:
@@ -50,7 +52,7 @@ class Adversary:
     def __init__(self, loop: VirtualLoop, r: Random, faults: tuple[Fault, ...], told: Callable[[str], None]) -> None:
         self._loop, self._r, self._told = loop, r, told
         self._left = list(reversed(faults))
-        self._passed = 0
+        self._passed = self._waited = 0
         self._under_way = 0
         self.done: Counter[str] = Counter()
         self.calm_at = 0.0
@@ -97,19 +99,26 @@ class Adversary:
         if not self._left:
             return None
         fault = self._left[-1]
+        self._waited += 1
+        if self._waited > PATIENCE:
+            self._next()
+            return None
         if fault.at not in (kind, "any"):
             return None
         if self._passed < fault.wait:
             self._passed += 1
             return None
-        self._left.pop()
-        self._passed = 0
+        self._next()
         fate = self._means[fault.what](process, kind, request, fault)
         if fate is not None:
             self.done[fault.what] += 1
             self.calm_at = self._loop.time()
             self._told(f"FAULT at {kind} of {process.name}: {fault.what}, {fault.seconds} s")
         return fate
+
+    def _next(self) -> None:
+        self._left.pop()
+        self._passed = self._waited = 0
 
     def _for(self, seconds: float, end: Callable[[], None]) -> None:
         """Something goes on for a while, and then ends."""

@@ -224,7 +224,10 @@ class Network:
             if fate.answered and connection in self._connections:
                 when = self.loop.time() + self._r.uniform(0.0, self._latency)
                 when = connection.returns = max(when, connection.returns)
-                self.loop.later(when - self.loop.time(), self._returned, connection, answer, response, fate)
+                if fate.at_reply is not None:
+                    self.loop.later(when - self.loop.time(), fate.at_reply)
+                else:
+                    self.loop.call_at(when, _answer, answer, response, context=connection.process.context)
             self._next(connection)
 
         if fate.refusal and self.broker.up:
@@ -234,12 +237,6 @@ class Network:
         self._overtake(request)
         if fate.at_broker is not None:
             fate.at_broker()
-
-    def _returned(self, connection: Connection, answer: asyncio.Future, response: Any, fate: Fate) -> None:
-        if fate.at_reply is not None:
-            fate.at_reply()
-        elif connection.open:
-            self.loop.call_soon(_answer, answer, response, context=connection.process.context)
 
     def _break(self, connection: Connection, delay: float) -> None:
         self.loop.call_at(
@@ -271,6 +268,7 @@ class Network:
 
 
 def _answer(answer: asyncio.Future, response: Any) -> None:
+    """In the process's own time, if it still lives; whoever has closed the connection waits no more."""
     if not answer.done():
         answer.set_result(response)
 
