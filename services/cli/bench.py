@@ -19,6 +19,10 @@ _EXAMPLES = """**Examples**
 - `pumasi bench --peers streams,quix --rounds 5`: only these two, to be surer
 - `pumasi bench --quick`: one round, a fifth of the pledges; too short for the JVM's warm-up, so good for a look only
 - `pumasi bench --quick --peers aiokafka --json`: for a program
+- `pumasi bench --latency`: how soon an award is readable at 100, 1,000 and 5,000 pledges a second; six minutes
+- `pumasi bench --latency --rates 1000 --seconds 30 --peers aiokafka`: at one rate, beside one peer
+- `pumasi bench --memory`: of a matcher with 100,000 live cases and as many pledges; a minute
+- `pumasi bench --scaling --pledges 100000`: from one partition and process to four of each; some minutes
 - `pumasi bench --engine`: the engine alone, from 100 to 1,000,000 open cases; some minutes and 3 GB of memory
 - `pumasi bench --engine --sizes 100,10000 --no-ceilings`: two sizes only; half a minute
 - `pumasi bench --recovery`: a million entries, the matcher killed; ten minutes or more, most of it to make the ledgers
@@ -30,13 +34,26 @@ Pumasi's own (Kafka Streams' jars, the Python libraries, in an environment of th
 can't be had is left out, and the table says why.
 """
 
+_CASES, _PLEDGES, _ROUNDS = 10_000, 500_000, 3
+_CASES_LIVE, _PLEDGES_LIVE = 100_000, 100_000
 _QUICK_PART = 5
 
 
 def bench(
-    pledges: Annotated[int, typer.Option(min=100, help="Pledges of each run.")] = 500_000,
-    cases: Annotated[int, typer.Option(min=1, help="Open cases they are matched to.")] = 10_000,
-    rounds: Annotated[int, typer.Option("--rounds", "--runs", min=1, help="Rounds; in each, everyone has a turn.")] = 3,
+    pledges: Annotated[
+        int | None,
+        typer.Option(min=100, help="Pledges of each run.  [default: 500000; with --memory, --scaling 100000]"),
+    ] = None,
+    cases: Annotated[
+        int | None,
+        typer.Option(min=1, help="Open cases they are matched to.  [default: 10000; with --memory 100000]"),
+    ] = None,
+    rounds: Annotated[
+        int | None,
+        typer.Option(
+            "--rounds", "--runs", min=1, help="Rounds; in each, everyone has a turn.  [default: 3; with --latency 1]"
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the load.")] = 1,
     peers: Annotated[
         str | None, typer.Option(metavar="NAME,…", help="Which peers take part; see below.  [default: all]")
@@ -48,6 +65,13 @@ def bench(
         bool, typer.Option("--audit", help="At the end, also decide every command of the last ledger anew.")
     ] = False,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw it too: FILE.svg, .png or .html.")] = None,
+    latency: Annotated[
+        bool, typer.Option("--latency", help="How soon an award is readable, at fixed rates (open loop).")
+    ] = False,
+    rates: Annotated[str, typer.Option(metavar="N,N,…", help="With --latency: pledges a second.")] = "100,1000,5000",
+    seconds: Annotated[float, typer.Option(min=1, help="With --latency: how long each rate is measured.")] = 15.0,
+    memory: Annotated[bool, typer.Option("--memory", help="How much a matcher remembers, in MiB.")] = False,
+    scaling: Annotated[bool, typer.Option("--scaling", help="From 1 to 4 partitions, with 1 to 4 processes.")] = False,
     engine: Annotated[
         bool, typer.Option("--engine", help="The engine alone, without a broker, by open cases.")
     ] = False,
@@ -71,26 +95,52 @@ def bench(
     One partition, one process each, in turn; the clock runs over the last 60 % of the pledges; every output is read back and verified.
     The figure to quote is a ratio: the machine's speed drifts, ratios within a round much less.
     """
-    if engine and recovery:
-        raise UsageError("--engine and --recovery measure two things", hint="Give one of them.")
-    if engine:
+    asked = [
+        name for name, wanted in (("--latency", latency), ("--engine", engine), ("--recovery", recovery)) if wanted
+    ]
+    if len(asked) > 1:
+        raise UsageError(f"{' and '.join(asked)} measure different things", hint="Give one of them.")
+    names = None if peers is None else [name.strip() for name in peers.split(",") if name.strip()]
+    if latency:
+        from services.cli.latency_shown import bench_latency
+
+        bench_latency(
+            cases=cases or _CASES, rates=_sizes_in("--rates", rates), seconds=seconds, rounds=rounds or 1, seed=seed, names=names,
+            plot=plot, as_json=as_json,
+        )  # fmt: skip
+    elif memory:
+        from services.cli.bench_shown import bench_memory
+
+        live = pledges or _PLEDGES_LIVE
+        bench_memory(cases=cases or _CASES_LIVE, pledges=live, more=live // 5, seed=seed, as_json=as_json)
+    elif scaling:
+        from services.cli.bench_shown import bench_scaling
+
+        each = pledges or _PLEDGES_LIVE
+        bench_scaling(cases=cases or _CASES, pledges=each, rounds=rounds or 1, seed=seed, as_json=as_json)
+    elif engine:
         from services.cli.engine_shown import bench_engine
 
         bench_engine(_sizes_in("--sizes", sizes), seed, ceilings, as_json)
-        return
-    if recovery:
+    elif recovery:
         from services.cli.recovery_shown import bench_recovery
 
-        bench_recovery(entries, _sizes_in("--live", live), rounds, seed, as_json)
-        return
-    from services.cli.throughput_shown import bench_throughput
+        bench_recovery(entries, _sizes_in("--live", live), rounds or _ROUNDS, seed, as_json)
+    else:
+        from services.cli.throughput_shown import bench_throughput
 
-    if quick:
-        rounds, pledges = 1, max(100, pledges // _QUICK_PART)
-    names = None if peers is None else [name.strip() for name in peers.split(",") if name.strip()]
-    bench_throughput(
-        cases=cases, pledges=pledges, rounds=rounds, seed=seed, names=names, audited=audit, plot=plot, as_json=as_json
-    )
+        rounds = rounds or (1 if quick else _ROUNDS)
+        pledges = pledges or (_PLEDGES // _QUICK_PART if quick else _PLEDGES)
+        bench_throughput(
+            cases=cases or _CASES,
+            pledges=pledges,
+            rounds=rounds,
+            seed=seed,
+            names=names,
+            audited=audit,
+            plot=plot,
+            as_json=as_json,
+        )
 
 
 def _sizes_in(option: str, text: str) -> list[int]:

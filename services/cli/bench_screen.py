@@ -54,7 +54,7 @@ class BenchScreen:
 
     def say(self, line: str) -> None:
         """Something worth a line."""
-        self._console.print(line)
+        self._console.print(line, soft_wrap=True)
 
 
 def wide_console() -> Console:

@@ -12,7 +12,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import Any
 
 import msgspec
@@ -60,15 +60,24 @@ class Load:
             goal = int(min(draw.paretovariate(1.3), 1000) * scale)
             case = {"case": _id(draw, "c"), "beneficiary": _id(draw, "b"), "need": "treatment", "route": "clinic"}
             yield "pumasi.case.submitted", _event(draw), case | {"goal": goal, "priority": draw.choice(_PRIORITIES)}
-        for _ in range(self.pledges):
-            pledge = {"pledge": _id(draw, "p"), "donor": _id(draw, "d"), "amount": amount(draw), "currency": "CNY"}
-            yield "pumasi.pledge.made", _event(draw), pledge
+        yield from pledges(draw, self.pledges)
 
     @cached_property
     def sums(self) -> list[int]:
         """`sums[n]`: minor units of the first n pledges of partition 0."""
-        pledged = (data["amount"] for kind, _event, data in self.rows() if kind == "pumasi.pledge.made")
+        return self.sums_of(0)
+
+    def sums_of(self, partition: int) -> list[int]:
+        """The same of any partition."""
+        pledged = (data["amount"] for kind, _event, data in self.rows(partition) if kind == "pumasi.pledge.made")
         return [0, *accumulate(pledged)]
+
+
+def pledges(draw: random.Random, count: int) -> Iterator[Row]:
+    """So many pledges, each by a donor of its own."""
+    for _ in range(count):
+        pledge = {"pledge": _id(draw, "p"), "donor": _id(draw, "d"), "amount": amount(draw), "currency": "CNY"}
+        yield "pumasi.pledge.made", _event(draw), pledge
 
 
 def amount(draw: random.Random) -> int:
@@ -94,14 +103,21 @@ def record(fund: str, row: Row) -> dict[str, Any]:
     return {"key": fund.encode(), "value": value, "headers": command_headers(kind, event, "/forms/bench", _AT)}
 
 
-async def fill(bootstrap: str, load: Load, partitions: int = 1) -> None:
-    """Put the whole load on the commands topic; record n of a partition has offset n."""
+async def fill(bootstrap: str, load: Load, partitions: int = 1, *, begin: int = 0, until: int | None = None) -> None:
+    """Put the load on the commands topic; record n of a partition has offset n.
+
+    Args:
+        bootstrap: Kafka's servers.
+        load: of each partition.
+        partitions: how many.
+        begin, until: only these records of each partition, if what is before is there already.
+    """
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, max_batch_size=_BATCH_BYTES)
     await producer.start()
     try:
         for partition, fund in enumerate(funds(partitions)):
             batch = producer.create_batch()
-            for row in load.rows(partition):
+            for row in islice(load.rows(partition), begin, until):
                 fields = {"timestamp": None, **record(fund, row)}
                 if batch.append(**fields) is None:
                     await (await producer.send_batch(batch, topics.COMMANDS, partition=partition))

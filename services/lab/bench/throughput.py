@@ -194,8 +194,10 @@ async def _measured(found: Found, load: Load, place: Place, start: Start, watche
                 stall_seconds_max=_STALL_SECONDS_MAX, quiet_seconds=_QUIET_SECONDS, told=watcher.reached,
             )  # fmt: skip
             said = process.last_words()
-        read = verify.ledger(place.bootstrap, load) if ours else verify.copy(place.bootstrap, topic, load)
-        output = await read
+        if ours:
+            output = await verify.ledger(place.bootstrap, load.commands, load.sums[-1])
+        else:
+            output = await verify.copy(place.bootstrap, topic, load)
         if found.peer.guarantee == EXACTLY and output.offsets and not output.transactions:
             raise verify.Wrong("it used no transactions")
         counts = curve.counts({0: output.offsets})

@@ -16,11 +16,14 @@ import msgspec
 from schemas.ledger import GENESIS, check_link
 from services.bus import topics
 from services.bus.reading import TopicReader
+from services.errors import PumasiError
 from services.lab.bench.load import Load
 
 
-class Wrong(RuntimeError):
+class Wrong(PumasiError):
     """An output that isn't what it should be; nothing measured with it counts."""
+
+    code = "bench_wrong"
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,14 @@ async def copy(bootstrap: str, topic: str, load: Load) -> Output:
     return Output(offsets, end > count)
 
 
-async def ledger(bootstrap: str, load: Load) -> Output:
-    """Read partition 0 of the ledger back, once all commands are answered.
+async def ledger(bootstrap: str, commands: int, pledged: int, partition: int = 0) -> Output:
+    """Read a partition of the ledger back, once all its commands are answered.
+
+    Args:
+        bootstrap: Kafka's servers.
+        commands: how many there were, each with one entry.
+        pledged: minor units in all.
+        partition: which.
 
     Raises:
         Wrong: if there is a gap, a broken link, or money that doesn't add up.
@@ -83,8 +92,8 @@ async def ledger(bootstrap: str, load: Load) -> Output:
     offsets, previous, money = array("q"), GENESIS, dict.fromkeys(("pledge_accepted", "awarded", "waiting"), 0)
     decode, awards = msgspec.json.Decoder(_Entry).decode, 0
     async with TopicReader(bootstrap) as reader:
-        end = (await reader.extents(topics.LEDGER))[0].end
-        async for record in reader.between(topics.LEDGER, {0: 0}, {0: end}):
+        end = (await reader.extents(topics.LEDGER))[partition].end
+        async for record in reader.between(topics.LEDGER, {partition: 0}, {partition: end}):
             offsets.append(record.offset)
             entry = decode(record.value)
             previous = check_link(previous, record.value)
@@ -94,10 +103,10 @@ async def ledger(bootstrap: str, load: Load) -> Output:
                 if fact.fact in money:
                     money[fact.fact] += fact.amount or 0
                     awards += fact.fact == "awarded"
-    if len(offsets) != load.commands:
-        raise Wrong(f"{len(offsets):,} entries for {load.commands:,} commands")
-    if money["pledge_accepted"] != load.sums[-1] or money["awarded"] + money["waiting"] != load.sums[-1]:
-        raise Wrong(f"{load.sums[-1]} was pledged; the ledger says {money}")
+    if len(offsets) != commands:
+        raise Wrong(f"{len(offsets):,} entries for {commands:,} commands")
+    if money["pledge_accepted"] != pledged or money["awarded"] + money["waiting"] != pledged:
+        raise Wrong(f"{pledged} was pledged; the ledger says {money}")
     return Output(offsets, end > len(offsets), awards)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from services.bus import topics
@@ -90,12 +90,12 @@ def _foreign(script: str, *more: str) -> Callable[[Path], Start]:
     return made
 
 
-def _streams(tuning: str) -> Callable[[Path], Start]:
+def _streams(tuning: str, commit_ms: int = STREAMS_COMMIT_MS) -> Callable[[Path], Start]:
     def made(directory: Path) -> Start:
         kafka_streams = streams.ready(directory)
         return lambda place: kafka_streams.command(
             "StreamsEcho", place.bootstrap, topics.COMMANDS, place.target, place.target,
-            str(place.directory / place.target), str(STREAMS_COMMIT_MS), tuning,
+            str(place.directory / place.target), str(commit_ms), tuning,
         )  # fmt: skip
 
     return made
@@ -120,10 +120,22 @@ PEERS: dict[str, Peer] = {
 """By name, in the order of the table."""
 
 
-def chosen(names: Sequence[str]) -> list[Peer]:
+LATENCY: dict[str, Peer] = {
+    peer.name: peer
+    for peer in (
+        PEERS[MATCHER],
+        replace(PEERS["aiokafka"], title="aiokafka, a transaction a fetch"),
+        replace(PEERS["streams-defaults"], title="Kafka Streams, commits every 100 ms"),
+        Peer("streams-10ms", "Kafka Streams, every 10 ms", _PARSES, EXACTLY, _streams("defaults", 10)),
+    )
+}
+"""The same for latency: only those who can do well at it."""
+
+
+def chosen(names: Sequence[str], among: dict[str, Peer] = PEERS) -> list[Peer]:
     """Peers by name, the matcher always among them and first.
 
     Raises:
         KeyError: for a name that is none.
     """
-    return [PEERS[MATCHER], *(PEERS[name] for name in names if name != MATCHER)]
+    return [among[MATCHER], *(among[name] for name in names if name != MATCHER)]
