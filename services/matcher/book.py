@@ -145,7 +145,8 @@ class Book:
         """Walk within one class until the amount or the claims are used up; returns what is left."""
         heap, by_order, share, by_claim = self._heaps[rank], self._by_order, self.share, self.by_claim
         first, steps = len(shares), 0
-        at: dict[Case, int] = {}  # where a case's share is, once there is more than one
+        at: dict[Case, int] = {}  # where a case's share is, once the path may have come back to one
+        level = -1
         while heap:
             place = heap[0]
             claimant = by_order.get(place & _ORDER)
@@ -171,6 +172,8 @@ class Book:
             claimant.awarded = after = before + step
             amount -= step
             if steps == 0:
+                level = key
+            if key == level:  # a case comes again only under a higher key
                 shares.append((key, case, step, before, claim, rank))
             else:
                 _note(shares, at, first, (key, case, step, before, claim, rank))

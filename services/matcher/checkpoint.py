@@ -145,7 +145,7 @@ class Keeper:
         portion: list[Record] = []
         changed = fund.changed
         while changed:
-            entity = changed.pop()
+            entity, _ = changed.popitem()
             if type(entity) is Pledge:
                 kind, row, ended = "pledge", pledge_row(entity), pledge_ended(entity)
             else:

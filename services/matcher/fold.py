@@ -37,13 +37,13 @@ def _fund_configured(fund: Fund, fact: FactDict, at: int) -> None:
 
 def _case_submitted(fund: Fund, fact: FactDict, _at: int) -> None:
     case = fund.cases[fact["case"]] = Case(fact)
-    fund.touched_cases.add(case)
+    fund.touched_cases[case] = None
 
 
 def _case_vouched(fund: Fund, fact: FactDict, _at: int) -> None:
     case = fund.cases[fact["case"]]
     case.vouchers = grown(case.vouchers, fact["voucher"])
-    fund.changed.add(case)
+    fund.changed[case] = None
 
 
 def _case_opened(fund: Fund, fact: FactDict, at: int) -> None:
@@ -55,7 +55,7 @@ def _case_opened(fund: Fund, fact: FactDict, at: int) -> None:
     fund.cases_opened += 1
     for book in books:
         book.add(case)
-    fund.touched_cases.add(case)
+    fund.touched_cases[case] = None
     schedule_case(fund, case, at)
 
 
@@ -111,7 +111,7 @@ def _case_delivered(fund: Fund, fact: FactDict, _at: int) -> None:
                 break
     for award in done:
         _forget(award)
-    fund.touched_cases.add(case)
+    fund.touched_cases[case] = None
 
 
 def _hand_over(fund: Fund, award: Award, amount: int) -> None:
@@ -119,7 +119,7 @@ def _hand_over(fund: Fund, award: Award, amount: int) -> None:
     award.delivered += amount
     pledge.settled -= amount
     pledge.delivered += amount
-    fund.touched_pledges.add(pledge)
+    fund.touched_pledges[pledge] = None
 
 
 def _forget(award: Award) -> None:
@@ -130,7 +130,7 @@ def _forget(award: Award) -> None:
 def _case_thanked(fund: Fund, fact: FactDict, _at: int) -> None:
     case = fund.cases[fact["case"]]
     case.thanks = grown(case.thanks, fact["thanks"])
-    fund.changed.add(case)
+    fund.changed[case] = None
 
 
 def _case_closed(fund: Fund, fact: FactDict, _at: int) -> None:
@@ -140,7 +140,7 @@ def _case_closed(fund: Fund, fact: FactDict, _at: int) -> None:
             book.remove(case)
     case.status, case.outcome = "closed", fact["outcome"]
     case.next_escalation = case.next_renewal = None
-    fund.touched_cases.add(case)
+    fund.touched_cases[case] = None
 
 
 def _pledge_accepted(fund: Fund, fact: FactDict, at: int) -> None:
@@ -166,7 +166,7 @@ def _take_in(fund: Fund, pledge: Pledge) -> None:
         fund.timers.set(pledge.expires_at, EXPIRY, pledge.id)
     if pledge.recurrence:
         schedule_instalment(fund, pledge)
-    fund.touched_pledges.add(pledge)
+    fund.touched_pledges[pledge] = None
 
 
 def _pledge_raised(fund: Fund, fact: FactDict, _at: int) -> None:
@@ -180,7 +180,7 @@ def _pledge_raised(fund: Fund, fact: FactDict, _at: int) -> None:
         pledge.paid_waiting = convert(pledge.face_paid, pledge.rate, pledge.currency, fund.policy.currency)
     pledge.amount += fact["amount"]
     pledge.waiting += fact["amount"]
-    fund.touched_pledges.add(pledge)
+    fund.touched_pledges[pledge] = None
 
 
 def _pledge_withdrawn(fund: Fund, fact: FactDict, _at: int) -> None:
@@ -195,7 +195,7 @@ def _close(fund: Fund, fact: FactDict, how: str) -> None:
     pledge = fund.pledges[fact["pledge"]]
     pledge.closed, pledge.cancelled = how, pledge.rate is None
     pledge.next_instalment = None
-    fund.changed.add(pledge)
+    fund.changed[pledge] = None
 
 
 def _awarded(fund: Fund, fact: FactDict, _at: int) -> None:
@@ -217,8 +217,8 @@ def commit(fund: Fund, pledge: Pledge, case: Case, number: int, amount: int) -> 
         pledge.awards = [award]
     pledge.waiting -= amount
     pledge.awarded += amount
-    fund.touched_pledges.add(pledge)
-    fund.touched_cases.add(case)
+    fund.touched_pledges[pledge] = None
+    fund.touched_cases[case] = None
 
 
 def _award_settled(fund: Fund, fact: FactDict, _at: int) -> None:
@@ -229,8 +229,8 @@ def _award_settled(fund: Fund, fact: FactDict, _at: int) -> None:
     pledge.awarded -= amount
     pledge.settled += amount
     case.settled += amount
-    fund.touched_pledges.add(pledge)
-    fund.touched_cases.add(case)
+    fund.touched_pledges[pledge] = None
+    fund.touched_cases[case] = None
 
 
 def _award_voided(fund: Fund, fact: FactDict, _at: int) -> None:
@@ -245,7 +245,7 @@ def _award_voided(fund: Fund, fact: FactDict, _at: int) -> None:
     case.settled -= settled
     if award.amount == award.delivered:  # void as a whole, or but for what is handed over
         _forget(award)
-    fund.touched_pledges.add(pledge)
+    fund.touched_pledges[pledge] = None
     fund.move(case, awarded=-amount)
 
 
@@ -253,7 +253,7 @@ def _released(fund: Fund, fact: FactDict, _at: int) -> None:
     pledge = fund.pledges[fact["pledge"]]
     pledge.waiting -= fact["amount"]
     pledge.released += fact["amount"]
-    fund.touched_pledges.add(pledge)
+    fund.touched_pledges[pledge] = None
 
 
 def _refunded(fund: Fund, fact: FactDict, _at: int) -> None:
@@ -262,7 +262,7 @@ def _refunded(fund: Fund, fact: FactDict, _at: int) -> None:
     pledge.waiting -= fact["amount"]
     pledge.paid_waiting -= fact["amount"]
     pledge.released += fact["amount"]
-    fund.touched_pledges.add(pledge)
+    fund.touched_pledges[pledge] = None
 
 
 def _payment_received(fund: Fund, fact: FactDict, _at: int) -> None:
@@ -270,7 +270,7 @@ def _payment_received(fund: Fund, fact: FactDict, _at: int) -> None:
     fund.payments[fact["payment"]] = (pledge.id, fact["face"])
     pledge.face_paid += fact["face"]
     pledge.paid_waiting += fact["amount"] or 0
-    fund.touched_pledges.add(pledge)
+    fund.touched_pledges[pledge] = None
 
 
 def _payment_failed(fund: Fund, fact: FactDict, _at: int) -> None:
@@ -278,7 +278,7 @@ def _payment_failed(fund: Fund, fact: FactDict, _at: int) -> None:
     fund.failures[fact["payment"]] = (pledge.id, fact["reason"])
     if pledge.rate is None:
         pledge.cancelled = True
-        fund.changed.add(pledge)
+        fund.changed[pledge] = None
 
 
 def _rate_quoted(fund: Fund, fact: FactDict, _at: int) -> None:

@@ -60,7 +60,7 @@ def accept(fund: Fund, pledge: Pledge, name: str, donor: str, amount: int, curre
     fund.pledges[name] = pledge
     fund.pledges_made += 1
     changed = fund.changed
-    changed.add(pledge)
+    changed[pledge] = None
     shares = pool.share_out(amount)
     if shares:
         if fund.needs:
@@ -70,7 +70,7 @@ def accept(fund: Fund, pledge: Pledge, name: str, donor: str, amount: int, curre
             number += 1
             award = Award(number, order, pledge, case, part)
             case.awards.append(award)
-            changed.add(case)
+            changed[case] = None
             awards.append(award)
             order += 1
             given += part

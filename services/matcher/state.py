@@ -40,9 +40,10 @@ class Fund:
         self.lanes = Lanes()
         self.pool: RuleBook | None = None
         self.needs: dict[str, RuleBook] = {}
-        self.touched_cases: set[Case] = set()
-        self.touched_pledges: set[Pledge] = set()
-        self.changed: set[Case | Pledge] = set()  # since the last checkpoint
+        # Sets that keep their order: the same commands give the same checkpoint, record by record.
+        self.touched_cases: dict[Case, None] = {}
+        self.touched_pledges: dict[Pledge, None] = {}
+        self.changed: dict[Case | Pledge, None] = {}  # since the last checkpoint
 
     def award(self, award_id: str) -> Award:
         """An award by its id.
@@ -88,7 +89,7 @@ class Fund:
         case.awarded += awarded
         for book in books:
             book.update(case, claim, awarded, was)
-        self.touched_cases.add(case)
+        self.touched_cases[case] = None
 
     def follow(self, shares: list[Share] | list[StagedShare], book: RuleBook) -> None:
         """Tell the other books of money that `book` has just shared out."""
@@ -117,6 +118,6 @@ class Fund:
         for book in books:
             book.remove(case)
         case.rank = rank
-        self.changed.add(case)
+        self.changed[case] = None
         for book in books:
             book.add(case)

@@ -20,7 +20,6 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 from unittest.mock import patch
-from zlib import crc32
 
 import aiokafka.client
 import aiokafka.consumer.consumer
@@ -33,7 +32,6 @@ import services.matcher.app
 import services.matcher.batch
 import services.matcher.checkpoint
 import services.matcher.desk
-import services.matcher.entities
 import services.matcher.express
 import services.matcher.journal
 from services.settings import Settings
@@ -278,8 +276,6 @@ def _turned(world: World) -> Iterator[None]:
                 (aiokafka.consumer.consumer.AIOKafkaConsumer, "__del__", lambda _self: None),
                 (aiokafka.producer.producer.AIOKafkaProducer, "__del__", lambda _self: None),
                 (aiokafka.producer.message_accumulator.BatchBuilder, "append", _stamped(append)),
-                (services.matcher.entities.Case, "__hash__", _hash_of_entity),
-                (services.matcher.entities.Pledge, "__hash__", _hash_of_entity),
                 (services.matcher.desk, "recover", lambda *given: world.recover(recover, *given)),
                 (services.matcher.app, "_POLL_MS", _POLL_MS),
                 (services.bus.group, "HEARTBEATS_PER_SESSION", _HEARTBEATS_PER_SESSION),
@@ -305,11 +301,6 @@ def _stamped(append: Callable[..., Any]) -> Callable[..., Any]:
         return append(builder, timestamp=round(time.time() * 1000) if timestamp is None else timestamp, **record)
 
     return stamped
-
-
-def _hash_of_entity(entity: Any) -> int:
-    """By name, not by where it lies in memory: a checkpoint's records come in the order of a set."""
-    return crc32(entity.id.encode())
 
 
 def _parts(facts: Sequence[dict[str, Any]], most: int) -> Iterator[tuple[Sequence[dict[str, Any]], bool]]:
