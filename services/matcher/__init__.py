@@ -8,3 +8,7 @@ conservation                 the sums that must hold            (pure)
 answer, replay               from command to entry's bytes, and back
 journal, desk, app, audit    the ledger on Kafka
 """
+
+from services import native
+
+__path__[:0] = native.paths(__name__)

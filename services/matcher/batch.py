@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from schemas.commands import Unreadable
 from services.bus.deadletters import dead_letter
 from services.bus.envelope import Record
-from services.bus.prepared import Row, laid_out
+from services.bus.prepared import Row, laid_out, row
 from services.matcher.answer import answer
 from services.matcher.conservation import ConservationBreach
 from services.matcher.draft import Draft
@@ -81,4 +81,4 @@ class Batch:
         draft.take_in(made, record.offset)
         if isinstance(made.command, Unreadable):
             key, value, headers = dead_letter(record, "unreadable", made.command.detail)
-            self.dead.append((key, value, laid_out(headers)))
+            self.dead.append(row(key, value, laid_out(headers)))

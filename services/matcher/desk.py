@@ -15,13 +15,13 @@ import time
 from collections.abc import Iterator, Sequence
 
 from services.bus.envelope import Record
-from services.bus.prepared import NO_HEADERS, Row
+from services.bus.prepared import Row, row
 from services.errors import ConservationBreach, KafkaUnreachable
 from services.matcher import conservation
 from services.matcher.batch import Batch
 from services.matcher.checkpoint import Head
 from services.matcher.draft import Draft
-from services.matcher.express import Express
+from services.matcher.express import Express, lane_of
 from services.matcher.journal import Journal, first_at_or_after
 from services.matcher.recovery import Recovered, recover
 from services.matcher.replay import Replay
@@ -94,7 +94,7 @@ class Desk:
             self.recovered = found._replace(seconds={"fence": round(fenced, 3), **found.seconds})
             self._rhythm.begin(found.head.seq if found.head else 0)
             self._replay, self._next = found.replay, found.replay.watermark + 1
-            self._lane = Express(found.replay.engine, self.partition, self.partitions)
+            self._lane = lane_of(found.replay.engine, self.partition, self.partitions)
             self._untried = True
 
     async def answer(self, records: Sequence[Record]) -> bool:
@@ -182,12 +182,12 @@ class Desk:
         engine, keeper = self._replay.engine, self.recovered.keeper
         told, late = 0, time.monotonic() + self.journal.transaction_timeout_ms / 1000 * _PART_OF_TIMEOUT
         for portion in keeper.changes(engine):
-            yield [(key, value, NO_HEADERS) for key, value in portion]
+            yield [row(key, value) for key, value in portion]
             told += len(portion)
             if not keeper.whole and (told >= RECORDS_AT_ONCE or time.monotonic() > late):
                 return
         head = Head(draft.seq, draft.hash, draft.watermark, ledger_offset)
-        yield [(*keeper.head(engine, head), NO_HEADERS)]
+        yield [row(*keeper.head(engine, head))]
 
 
 class Rhythm:

@@ -7,7 +7,7 @@ ledger; until then it is thrown away with the memory whose decisions it holds.
 from __future__ import annotations
 
 from services.bus.envelope import entry_form
-from services.bus.prepared import Row
+from services.bus.prepared import Row, row
 from services.matcher.answer import Answer
 
 
@@ -38,7 +38,7 @@ class Draft:
             offset: of its command.
         """
         headers = self._form.filled(self._prefix + b"%d" % seq, at.encode())
-        self.rows.append((None if fund is None else fund.encode(), value, headers))
+        self.rows.append(row(None if fund is None else fund.encode(), value, headers))
         self.seq, self.hash, self.watermark = seq, digest, offset
         self.bytes += len(value)
 

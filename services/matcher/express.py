@@ -30,9 +30,9 @@ SHARES_MAX = 100
 """Shares of a pledge that certainly fit one entry; of more, its facts are put into entries by the general way."""
 PLEDGE = "pumasi.pledge.made"
 _TYPE = PLEDGE.encode()
-_ID_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~-"
-_EVENT_BYTES = bytes(code for code in range(0x20, 0x7F) if code not in b'"\\')  # stand in JSON as they are
-_ID_MAX, _EVENT_MAX = 64, 256
+ID_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~-"
+EVENT_BYTES = bytes(code for code in range(0x20, 0x7F) if code not in b'"\\')  # stand in JSON as they are
+ID_MAX, EVENT_MAX = 64, 256
 _TIMES_MAX = 4096
 
 assert 2 * SHARES_MAX * 512 < ENTRY_BYTES_MAX
@@ -53,7 +53,7 @@ _said = msgspec.json.Decoder(PledgeSaid).decode
 
 
 class Express:
-    """The lane of one partition.
+    """The lane of one partition; see also `lane_of`.
 
     Args:
         engine: the partition's.
@@ -93,7 +93,7 @@ class Express:
         if not event or not source or not time or record.value is None:
             return False
         value: bytes = record.value
-        if len(event) > _EVENT_MAX or event.translate(None, _EVENT_BYTES) or not source.isascii():
+        if len(event) > EVENT_MAX or event.translate(None, EVENT_BYTES) or not source.isascii():
             return False
         if len(value) > COMMAND_BYTES_MAX:
             return False
@@ -104,10 +104,10 @@ class Express:
         name, donor, amount, fund_name = said.pledge, said.donor, said.amount, said.fund
         if not (0 < amount <= AMOUNT_MAX and said.fallback == "pool"):
             return False
-        if not (0 < len(name) <= _ID_MAX and 0 < len(donor) <= _ID_MAX):
+        if not (0 < len(name) <= ID_MAX and 0 < len(donor) <= ID_MAX):
             return False
         both = name + donor
-        if not both.isascii() or both.encode().translate(None, _ID_BYTES):
+        if not both.isascii() or both.encode().translate(None, ID_BYTES):
             return False
         engine = self.engine
         fund = engine.funds.get(fund_name)
@@ -117,7 +117,7 @@ class Express:
             return False
         at = self._times.get(time)
         if at is None:
-            at = self._time_in(time)
+            at = self.time_in(time)
             if at is None:
                 return False
         # As `Engine.execute` does; nothing is touched before all is certain.
@@ -154,7 +154,7 @@ class Express:
         value = b'%b,"hash":"%b"}' % (body, digest.hexdigest().encode())
         draft.add(seq, value, digest.digest(), fund, at, offset)
 
-    def _time_in(self, text: bytes) -> int | None:
+    def time_in(self, text: bytes) -> int | None:
         """A `ce_time` as microseconds, or None if the general way has to say what is wrong; the last ones are remembered."""
         try:
             at = parse(text.decode())
@@ -164,3 +164,12 @@ class Express:
             self._times.clear()
         self._times[text] = at
         return at
+
+
+def lane_of(engine: Engine, partition: int, partitions: int) -> Express:
+    """The lane of a partition: the compiled one, where there is one."""
+    try:
+        from services.matcher.lane import Lane
+    except ImportError:  # not compiled
+        return Express(engine, partition, partitions)
+    return Lane(engine, partition, partitions)

@@ -12,7 +12,7 @@ from schemas.commands import PledgeMade
 from schemas.values import CLASSES
 from services.matcher.book import Share
 from services.matcher.conservation import ConservationBreach
-from services.matcher.entities import Award, FactDict, Pledge
+from services.matcher.entities import FactDict, Pledge, new_award
 from services.matcher.state import Fund
 
 
@@ -54,10 +54,11 @@ def accept(fund: Fund, pledge: Pledge, name: str, donor: str, amount: int, curre
         ConservationBreach: if money would be over-allocated; the engine must then be thrown away.
     """
     pool = fund.pool
-    if currency != fund.policy.currency or name in fund.pledges or pool is None or pool.stages:
+    pledges = fund.pledges
+    if currency != fund.policy.currency or name in pledges or pool is None or pool.stages:
         return None
     pledge.begin(name, fund.pledges_made, donor, amount, currency, "1", amount)
-    fund.pledges[name] = pledge
+    pledges[name] = pledge
     fund.pledges_made += 1
     changed = fund.changed
     changed[pledge] = None
@@ -68,7 +69,7 @@ def accept(fund: Fund, pledge: Pledge, name: str, donor: str, amount: int, curre
         order, number, given, awards = fund.awards_made, 0, 0, []
         for _key, case, part, _before, _claim, _rank in shares:
             number += 1
-            award = Award(number, order, pledge, case, part)
+            award = new_award(number, order, pledge, case, part)
             case.awards.append(award)
             changed[case] = None
             awards.append(award)

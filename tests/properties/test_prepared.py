@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.bus.envelope import entry_form, entry_headers
-from services.bus.prepared import PreparedBatch, laid_out
+from services.bus.prepared import PreparedBatch, laid_out, row
 
 NOW_MS = 1_764_300_000_000
 parts = st.one_of(
@@ -26,7 +26,7 @@ def test_the_bytes_are_those_of_the_general_builder(rows, epoch: int, sequence: 
     ours = PreparedBatch(1 << 24, NOW_MS)
     for offset, (key, value, more) in enumerate(rows):
         theirs.append(offset, timestamp=NOW_MS, key=key, value=value, headers=more)
-        assert ours.append((key, value, laid_out(more)))
+        assert ours.append(row(key, value, laid_out(more)))
     theirs.set_producer_state(77, epoch, sequence)
     ours._set_producer_state(77, epoch, sequence)
     assert ours._build() == bytes(theirs.build())
@@ -36,7 +36,7 @@ def test_the_bytes_are_those_of_the_general_builder(rows, epoch: int, sequence: 
 def test_many_records_keep_their_order_and_the_checksum_holds() -> None:
     batch = PreparedBatch(1 << 24, NOW_MS)
     for number in range(10_000):
-        assert batch.append((None, b"%d" % number, b"\0"))
+        assert batch.append(row(None, b"%d" % number))
     read = DefaultRecordBatch(batch._build())
     assert read.validate_crc()
     assert [(record.offset, record.value) for record in read] == [(n, b"%d" % n) for n in range(10_000)]
@@ -44,8 +44,8 @@ def test_many_records_keep_their_order_and_the_checksum_holds() -> None:
 
 def test_a_full_batch_takes_no_more_but_its_first_record_may_be_as_large_as_it_likes() -> None:
     batch = PreparedBatch(300, NOW_MS)
-    assert batch.append((None, b"x" * 1_000, b"\0"))
-    assert not batch.append((None, b"", b"\0"))
+    assert batch.append(row(None, b"x" * 1_000))
+    assert not batch.append(row(None, b""))
     assert batch.record_count() == 1
     batch.close()
     assert batch.closed()

@@ -1,0 +1,228 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+"""Records as they lie in the bytes of a fetch: found, not yet taken apart.
+
+aiokafka makes several objects of each header of each record. Most commands are read by the express lane from their bytes, and need none
+of them; whoever asks a record for its key, value or headers gets these as ever. Batches that are compressed, of an older format or
+of control records are left to aiokafka.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+
+from aiokafka.errors import CorruptRecordException
+from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.record.util import calc_crc32c
+
+DEF HEADER = 61  # bytes of a batch before its records
+DEF LOG_OVERHEAD = 12  # offset and length of a batch
+DEF CRC_FROM = 21
+
+
+cdef inline long long number(const unsigned char *at, int size) noexcept:
+    """A big-endian signed integer of `size` bytes."""
+    cdef unsigned long long found = 0
+    cdef int index
+    for index in range(size):
+        found = found << 8 | at[index]
+    if size < 8 and found >> (8 * size - 1):
+        found -= (<unsigned long long>1) << (8 * size)
+    return <long long>found
+
+
+cdef class RawRecord:
+    """A record; its parts are made when they are asked for."""
+
+    @property
+    def key(self):
+        """The key, or None."""
+        return None if self.key_len < 0 else PyBytes_FromStringAndSize(<const char *>self.data + self.key_at, self.key_len)
+
+    @property
+    def value(self):
+        """The value, or None."""
+        if self.value_len < 0:
+            return None
+        return PyBytes_FromStringAndSize(<const char *>self.data + self.value_at, self.value_len)
+
+    @property
+    def headers(self):
+        """Names and values, in order. Where a name is not UTF-8, its value is None: the record can't be read as it was meant."""
+        cdef Cursor at = Cursor.__new__(Cursor)
+        at.data, at.place, at.end = self.data, self.headers_at, self.end
+        found = []
+        for _ in range(at.varint()):
+            name, value = at.part(), at.part()
+            try:
+                found.append(((name or b"").decode(), value))
+            except UnicodeDecodeError:
+                found.append((name.decode(errors="replace"), None))
+        return tuple(found)
+
+    def __repr__(self):
+        return f"RawRecord({self.topic}, partition {self.partition}, offset {self.offset})"
+
+
+cdef class Cursor:
+    """A place in bytes that may end early or be damaged."""
+
+    cdef const unsigned char *data
+    cdef Py_ssize_t place, end
+
+    cdef long long varint(self) except? -1:
+        """The zigzag varint here."""
+        cdef unsigned long long found = 0
+        cdef int shift = 0
+        cdef unsigned char byte
+        while True:
+            if self.place >= self.end or shift > 63:
+                raise CorruptRecordException("a record ends early")
+            byte = self.data[self.place]
+            self.place += 1
+            found |= (<unsigned long long>(byte & 0x7F)) << shift
+            if not byte & 0x80:
+                return <long long>(found >> 1) ^ -<long long>(found & 1)
+            shift += 7
+
+    cdef Py_ssize_t skip(self) except? -2:
+        """Past a part with its length before it; the length, -1 if it is null."""
+        cdef long long length = self.varint()
+        if length < -1 or length > self.end - self.place:
+            raise CorruptRecordException("a record ends early")
+        if length > 0:
+            self.place += length
+        return <Py_ssize_t>length
+
+    cdef object part(self):
+        """The part here, or None."""
+        cdef Py_ssize_t length = self.skip()
+        if length < 0:
+            return None
+        return PyBytes_FromStringAndSize(<const char *>self.data + self.place - length, length)
+
+
+cdef class RawBatch:
+    """A batch of records, uncompressed and of the present format; the record batch of aiokafka's readers.
+
+    Raises:
+        CorruptRecordException: while it is iterated, if its bytes are damaged.
+    """
+
+    cdef bytes buffer
+    cdef const unsigned char *data
+    cdef Py_ssize_t begin, end
+    cdef Cursor at
+    cdef int left
+    cdef str topic
+    cdef int partition
+    cdef readonly long long base_offset
+    cdef readonly object producer_id
+    cdef readonly bint is_transactional, is_control_batch
+    cdef long long first_timestamp, max_timestamp
+    cdef bint log_append_time
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        cdef RawRecord record
+        cdef Cursor at = self.at
+        cdef Py_ssize_t length, begin, end, index
+        cdef long long count
+        if self.left == 0:
+            raise StopIteration
+        self.left -= 1
+        length = <Py_ssize_t>at.varint()
+        begin, end = at.place, at.place + length
+        if length < 1 or end > at.end:
+            raise CorruptRecordException("a record ends early")
+        at.place += 1  # attributes: none are defined
+        record = RawRecord.__new__(RawRecord)
+        record.timestamp = self.first_timestamp + at.varint()
+        if self.log_append_time:
+            record.timestamp = self.max_timestamp
+        record.offset = self.base_offset + at.varint()
+        record.key_len = at.skip()
+        record.key_at = at.place - record.key_len
+        record.value_len = at.skip()
+        record.value_at = at.place - record.value_len
+        record.headers_at, record.end = at.place, end
+        if at.place >= end:
+            raise CorruptRecordException("a record ends early")
+        at.place = end
+        record.topic, record.partition, record._buffer, record.data = self.topic, self.partition, self.buffer, self.data
+        return record
+
+    @property
+    def next_offset(self):
+        """The offset of whatever comes after the batch."""
+        return self.base_offset + number(self.data + self.begin + 23, 4) + 1
+
+    def validate_crc(self):
+        """Whether its bytes are those that were written."""
+        found = calc_crc32c(memoryview(self.buffer)[self.begin + CRC_FROM : self.end])
+        return found == number(self.data + self.begin + 17, 4) & 0xFFFFFFFF
+
+
+cdef class RawRecords:
+    """The batches of a fetch, in place of aiokafka's `MemoryRecords`.
+
+    Args:
+        buffer: as fetched; the last batch may be cut short.
+    """
+
+    cdef bytes buffer
+    cdef const unsigned char *data
+    cdef Py_ssize_t place, end
+    cdef str topic
+    cdef int partition
+
+    def __init__(self, buffer):
+        self.buffer = bytes(buffer)
+        self.data = <const unsigned char *>PyBytes_AS_STRING(self.buffer)
+        self.place, self.end = 0, PyBytes_GET_SIZE(self.buffer)
+
+    def lie_in(self, str topic, int partition):
+        """Say where the records come from."""
+        self.topic, self.partition = topic, partition
+
+    def size_in_bytes(self):
+        """How large all of it is."""
+        return self.end
+
+    cdef Py_ssize_t next_end(self):
+        """Where the next batch ends; 0 if there is none, or not all of it."""
+        cdef long long length
+        if self.end - self.place < LOG_OVERHEAD:
+            return 0
+        length = number(self.data + self.place + 8, 4)
+        if length < 0 or length > self.end - self.place - LOG_OVERHEAD:
+            return 0
+        return self.place + LOG_OVERHEAD + <Py_ssize_t>length
+
+    def has_next(self):
+        """Whether there is another whole batch."""
+        return self.next_end() > 0
+
+    def next_batch(self):
+        """The next batch, or None."""
+        cdef Py_ssize_t begin = self.place, end = self.next_end()
+        cdef RawBatch batch
+        cdef int attributes
+        if end == 0:
+            return None
+        self.place = end
+        attributes = <int>number(self.data + begin + 21, 2) if end - begin >= HEADER else 0
+        if end - begin < HEADER or self.data[begin + 16] != 2 or attributes & 0x27:  # compressed, or of control records
+            return MemoryRecords(self.buffer[begin:end]).next_batch()
+        batch = RawBatch.__new__(RawBatch)
+        batch.buffer, batch.data, batch.begin, batch.end = self.buffer, self.data, begin, end
+        batch.topic, batch.partition = self.topic, self.partition
+        batch.base_offset = number(self.data + begin, 8)
+        batch.log_append_time, batch.is_transactional = attributes & 8, attributes & 16
+        batch.is_control_batch = False
+        batch.first_timestamp, batch.max_timestamp = number(self.data + begin + 27, 8), number(self.data + begin + 35, 8)
+        producer = number(self.data + begin + 43, 8)
+        batch.producer_id = None if producer == -1 else producer
+        batch.left = <int>number(self.data + begin + 57, 4)
+        batch.at = Cursor.__new__(Cursor)
+        batch.at.data, batch.at.place, batch.at.end = self.data, begin + HEADER, end
+        return batch

@@ -1,0 +1,25 @@
+import cython
+
+from services.matcher.entities cimport Case
+from services.matcher.rule cimport boundary_of, key_of, level_of
+
+
+cdef class Claimant:
+    cdef public object awarded, beneficiary, claim, place
+    cdef public int cases, rank
+    cdef public list waiting
+
+cdef class Book:
+    cdef public object share
+    cdef public bint by_claim
+    cdef public list residual, _heaps, _claimants, _waiting
+    cdef public dict _by_order
+
+    @cython.locals(rank=int)
+    cpdef list share_out(self, object amount)
+
+    @cython.locals(heap=list, by_order=dict, claimant=Claimant, case=Case, at=dict, steps=int, first=int)
+    cpdef _walk(self, int rank, object amount, list shares)
+
+    @cython.locals(rank=int, heap=list)
+    cpdef _put(self, Claimant claimant)

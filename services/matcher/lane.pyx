@@ -1,0 +1,464 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+"""The express lane in C: what `express` does, for records whose bytes are as intake writes them.
+
+`express.Express` is the definition, and takes whatever differs from that: other spacing, another order of members, many shares. Here the
+bytes are compared and copied as they lie; the decision itself is `plain.accept`, the same source as without a compiler. The properties
+in `tests/properties` hold both, and the general way, to the same bytes.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
+from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeASCII
+from libc.string cimport memcmp, memcpy, strlen
+
+from services.bus.rawrecords cimport RawRecord
+from services.matcher.draft cimport Draft
+from services.matcher.entities cimport Case, Pledge
+from services.matcher.plain cimport accept
+
+from hashlib import blake2b
+
+from schemas.times import text_of
+from schemas.values import AMOUNT_MAX, CLASSES
+from services.bus.envelope import COMMAND_BYTES_MAX, entry_form, partition_of_fund
+from services.bus.prepared import sized
+from services.matcher import express
+
+cdef extern from "Python.h":
+    long long PyLong_AsLongLongAndOverflow(object number, int *overflow) except? -1
+
+
+cdef bytes _pair(str name, bytes value):
+    """A header as it stands in a record."""
+    return sized(name.encode()) + sized(value)
+
+
+# What stands in a record before, between and after its three values that vary: ce_id, ce_source, ce_time.
+cdef bytes BEFORE_ID = b"\x0c" + _pair("ce_specversion", b"1.0") + sized(b"ce_id")
+cdef bytes BEFORE_SOURCE = sized(b"ce_source")
+cdef bytes BEFORE_TIME = _pair("ce_type", express.PLEDGE.encode()) + sized(b"ce_time")
+cdef bytes AFTER_TIME = _pair("content-type", b"application/json")
+
+cdef int EVENT_MAX = express.EVENT_MAX
+cdef int ID_MAX = express.ID_MAX
+cdef long long MOST = AMOUNT_MAX
+cdef int VALUE_MAX = COMMAND_BYTES_MAX
+
+cdef unsigned char IS_ID[256]
+cdef unsigned char IS_EVENT[256]
+for code in range(256):
+    IS_ID[code] = code in express.ID_BYTES
+    IS_EVENT[code] = code in express.EVENT_BYTES
+
+
+cdef class Buffer:
+    """Bytes being written, whose room grows."""
+
+    cdef char *data
+    cdef Py_ssize_t size, room
+
+    def __cinit__(self):
+        self.room = 1 << 14
+        self.data = <char *>PyMem_Malloc(self.room)
+        if self.data is NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        PyMem_Free(self.data)
+
+    cdef int need(self, Py_ssize_t more) except -1:
+        cdef char *moved
+        if self.size + more > self.room:
+            while self.size + more > self.room:
+                self.room *= 2
+            moved = <char *>PyMem_Realloc(self.data, self.room)
+            if moved is NULL:
+                raise MemoryError
+            self.data = moved
+        return 0
+
+    cdef inline int put(self, const char *text, Py_ssize_t length) except -1:
+        self.need(length)
+        memcpy(self.data + self.size, text, length)
+        self.size += length
+        return 0
+
+    cdef inline int put_literal(self, const char *text) except -1:
+        return self.put(text, <Py_ssize_t>strlen(text))  # the compiler knows its length
+
+    cdef inline int put_bytes(self, bytes text) except -1:
+        return self.put(PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text))
+
+    cdef inline int put_text(self, str text) except -1:
+        cdef Py_ssize_t length
+        cdef const char *data = PyUnicode_AsUTF8AndSize(text, &length)
+        return self.put(data, length)
+
+    cdef inline int put_whole(self, unsigned long long number) except -1:
+        cdef char digits[24]
+        cdef int at = 24
+        while True:
+            at -= 1
+            digits[at] = <char>(48 + number % 10)
+            number //= 10
+            if number == 0:
+                break
+        return self.put(digits + at, 24 - at)
+
+    cdef inline int put_int(self, object number) except -1:
+        """An integer that is not negative, however large."""
+        cdef int overflow = 0
+        cdef long long small = PyLong_AsLongLongAndOverflow(number, &overflow)
+        if overflow or small < 0:
+            return self.put_text(str(number))
+        return self.put_whole(<unsigned long long>small)
+
+    cdef inline int put_varint(self, unsigned long long number) except -1:
+        """A zigzag varint of a number that is not negative."""
+        cdef unsigned long long left = number << 1
+        self.need(10)
+        while left > 0x7F:
+            self.data[self.size] = <char>(left & 0x7F | 0x80)
+            self.size += 1
+            left >>= 7
+        self.data[self.size] = <char>left
+        self.size += 1
+        return 0
+
+
+cdef struct Said:
+    # A pledge's members, as they lie in its record.
+    const char *fund
+    const char *pledge
+    const char *donor
+    const char *currency
+    int fund_len, pledge_len, donor_len
+    long long amount
+
+
+cdef inline const char *literal(const char *at, const char *end, const char *text) noexcept:
+    """Past `text` if it stands there, else NULL."""
+    cdef Py_ssize_t length = <Py_ssize_t>strlen(text)  # the compiler knows
+    if at is NULL or end - at < length or memcmp(at, text, length) != 0:
+        return NULL
+    return at + length
+
+
+cdef inline const char *these(const char *at, const char *end, bytes text):
+    """Past the bytes `text` if they stand there, else NULL."""
+    cdef Py_ssize_t length = PyBytes_GET_SIZE(text)
+    if at is NULL or end - at < length or memcmp(at, PyBytes_AS_STRING(text), length) != 0:
+        return NULL
+    return at + length
+
+
+cdef inline const char *name(const char *at, const char *end, const char **begin, int *length) noexcept:
+    """Past an id and the quotation mark that ends it, else NULL."""
+    cdef const char *start = at
+    if at is NULL:
+        return NULL
+    while at < end and IS_ID[<unsigned char>at[0]]:
+        at += 1
+    begin[0] = start
+    length[0] = <int>(at - start)
+    if at == start or at - start > ID_MAX or at == end or at[0] != b'"':
+        return NULL
+    return at + 1
+
+
+cdef bint read(const char *at, const char *end, Said *said) noexcept:
+    """Read a pledge in the one way in which intake writes a plain one; False if it is written in another."""
+    cdef int digits = 0
+    at = literal(at, end, b'{"fund":"')
+    at = name(at, end, &said.fund, &said.fund_len)
+    at = literal(at, end, b',"pledge":"')
+    at = name(at, end, &said.pledge, &said.pledge_len)
+    at = literal(at, end, b',"donor":"')
+    at = name(at, end, &said.donor, &said.donor_len)
+    at = literal(at, end, b',"amount":')
+    if at is NULL or at == end or at[0] < 49 or at[0] > 57:  # 1 to 9: there is no leading zero
+        return False
+    said.amount = 0
+    while at < end and 48 <= at[0] <= 57:
+        said.amount = said.amount * 10 + (at[0] - 48)
+        digits += 1
+        at += 1
+        if digits > 16:
+            return False
+    if said.amount > MOST:
+        return False
+    at = literal(at, end, b',"currency":"')
+    if at is NULL or end - at < 4 or at[3] != b'"':
+        return False
+    said.currency = at
+    for digits in range(3):
+        if at[digits] < 65 or at[digits] > 90:
+            return False
+    at += 4
+    if end - at > 1:
+        at = literal(at, end, b',"fallback":"pool"')
+    return at is not NULL and end - at == 1 and at[0] == b"}"
+
+
+cdef class Lane:
+    """The lane of one partition, as `express.Express`; that takes what this one leaves.
+
+    Args:
+        engine: the partition's.
+        partition: which.
+        partitions: how many there are.
+    """
+
+    cdef readonly object engine, partition, partitions
+    cdef object slow
+    cdef Buffer text
+    cdef object fund
+    cdef bytes fund_bytes, time_bytes, now_bytes, headers_before, headers_between, headers_after
+    cdef str fund_name, currency
+    cdef object at, now
+    cdef tuple classes
+
+    def __init__(self, engine, partition, partitions):
+        self.engine, self.partition, self.partitions = engine, partition, partitions
+        self.slow = express.Express(engine, partition, partitions)
+        self.text = Buffer()
+        self.classes = CLASSES
+        self.headers_before, self.headers_between, self.headers_after = entry_form().parts
+
+    def run(self, list records, Py_ssize_t start, Py_ssize_t end, Draft draft):
+        """Answer records from `start` on for as long as they are plain pledges, `end` at most; see `Express.run`."""
+        cdef Py_ssize_t place = start
+        while place < end:
+            record = records[place]
+            if type(record) is RawRecord and self.answer(<RawRecord>record, draft):
+                place += 1
+            elif self.slow._answer(record, draft):
+                place += 1
+            else:
+                break
+        return place
+
+    cdef bint answer(self, RawRecord record, Draft draft) except -1:
+        """Answer one record, if it is a plain pledge and written in the one way; else do nothing."""
+        cdef Said said
+        cdef const char *event
+        cdef const char *source
+        cdef const char *time
+        cdef int event_len = 0, source_len = 0, time_len = 0, index
+        cdef const char *at = <const char *>record.data + record.headers_at
+        cdef const char *end = <const char *>record.data + record.end
+        at = these(at, end, BEFORE_ID)
+        at = value_of(at, end, &event, &event_len)
+        at = these(at, end, BEFORE_SOURCE)
+        at = value_of(at, end, &source, &source_len)
+        at = these(at, end, BEFORE_TIME)
+        at = value_of(at, end, &time, &time_len)
+        at = these(at, end, AFTER_TIME)
+        if at is NULL or at != end or event_len > EVENT_MAX or not 0 < record.value_len <= VALUE_MAX:
+            return False
+        for index in range(event_len):
+            if not IS_EVENT[<unsigned char>event[index]]:
+                return False
+        for index in range(source_len):
+            if <unsigned char>source[index] >= 0x80:
+                return False
+        at = <const char *>record.data + record.value_at
+        if not read(at, at + record.value_len, &said):
+            return False
+        if record.key_len >= 0 and (
+            record.key_len != said.fund_len or memcmp(record.data + record.key_at, said.fund, said.fund_len) != 0
+        ):
+            return False
+        if not self.is_fund(said.fund, said.fund_len) or record.partition != self.partition:
+            return False
+        if not self.is_time(time, time_len):
+            return False
+        fund = self.fund
+        engine = self.engine
+        now = self.at
+        if now < engine.clock:
+            now = engine.clock
+        if now < fund.now:
+            now = fund.now
+        heap = <list>fund.timers._heap
+        if heap and heap[0][0] <= now:
+            return False
+        currency = self.currency
+        if currency is None or memcmp(PyUnicode_AsUTF8AndSize(currency, NULL), said.currency, 3) != 0:
+            self.currency = currency = PyUnicode_DecodeASCII(said.currency, 3, NULL)
+        cdef Pledge pledge = Pledge.__new__(Pledge)
+        cdef list shares = accept(
+            fund,
+            pledge,
+            PyUnicode_DecodeASCII(said.pledge, said.pledge_len, NULL),
+            PyUnicode_DecodeASCII(said.donor, said.donor_len, NULL),
+            said.amount,
+            currency,
+        )
+        if shares is None:
+            return False
+        fund.now = now
+        if engine.latest < now:
+            engine.latest = now
+        if len(shares) > express.SHARES_MAX:
+            self.slow._tell(record, draft, self.fund_name, now, PyBytes_FromStringAndSize(event, event_len), pledge, shares)
+            return True
+        if self.now is not now:
+            self.now, self.now_bytes = now, text_of(now).encode()
+        self.tell(record, draft, event, event_len, &said, pledge, shares)
+        return True
+
+    cdef bint is_fund(self, const char *text, int length) except -1:
+        """Make `fund` the one of this name, if there is one and it lies in this partition."""
+        if (
+            self.fund is not None
+            and PyBytes_GET_SIZE(self.fund_bytes) == length
+            and memcmp(PyBytes_AS_STRING(self.fund_bytes), text, length) == 0
+        ):
+            return True
+        cdef str name = PyUnicode_DecodeASCII(text, length, NULL)
+        fund = self.engine.funds.get(name)
+        if fund is None or partition_of_fund(name, self.partitions) != self.partition:
+            return False
+        self.fund, self.fund_name, self.fund_bytes = fund, name, name.encode()
+        return True
+
+    cdef bint is_time(self, const char *text, int length) except -1:
+        """Make `at` this time, if it is one."""
+        if (
+            self.time_bytes is not None
+            and PyBytes_GET_SIZE(self.time_bytes) == length
+            and memcmp(PyBytes_AS_STRING(self.time_bytes), text, length) == 0
+        ):
+            return True
+        cdef bytes time = PyBytes_FromStringAndSize(text, length)
+        at = self.slow.time_in(time)
+        if at is None:
+            return False
+        self.time_bytes, self.at = time, at
+        return True
+
+    cdef int tell(
+        self, RawRecord record, Draft draft, const char *event, int event_len, Said *said, Pledge pledge, list shares
+    ) except -1:
+        """Put an answer into the draft: the entry's value, its hash, and its row."""
+        cdef Buffer text = self.text
+        cdef bytes previous = draft.hash
+        cdef bytes now = self.now_bytes
+        cdef Py_ssize_t begin, value_len, number = 0
+        cdef tuple share
+        cdef Case case
+        seq = draft.seq + 1
+        text.size = 0
+        text.put_bytes(previous)  # it stands before the value when that is hashed
+        text.put_literal(b'{"seq":')
+        text.put_int(seq)
+        text.put_literal(b',"fund":"')
+        text.put_bytes(self.fund_bytes)
+        text.put_literal(b'","at":"')
+        text.put_bytes(now)
+        text.put_literal(b'","cause":{"id":"')
+        text.put(event, event_len)
+        text.put_literal(b'","type":"pumasi.pledge.made","offset":')
+        text.put_whole(record.offset)
+        text.put_literal(b'},"facts":[{"fact":"pledge_accepted","pledge":"')
+        text.put(said.pledge, said.pledge_len)
+        text.put_literal(b'","donor":"')
+        text.put(said.donor, said.donor_len)
+        text.put_literal(b'","amount":')
+        text.put_whole(said.amount)
+        text.put_literal(b',"face":')
+        text.put_whole(said.amount)
+        text.put_literal(b',"currency":"')
+        text.put(said.currency, 3)
+        text.put_literal(b'","rate":"1"}')
+        for share in shares:
+            number += 1
+            case = <Case>share[1]
+            text.put_literal(b',{"fact":"awarded","award":"')
+            text.put(said.pledge, said.pledge_len)
+            text.put_literal(b"/")
+            text.put_whole(number)
+            text.put_literal(b'","pledge":"')
+            text.put(said.pledge, said.pledge_len)
+            text.put_literal(b'","case":"')
+            text.put_text(case.id)
+            text.put_literal(b'","amount":')
+            text.put_int(share[2])
+            text.put_literal(b',"why":{"class":"')
+            text.put_text(<str>self.classes[share[5]])
+            text.put_literal(b'","key":')
+            text.put_int(share[0])
+            text.put_literal(b',"before":')
+            text.put_int(share[3])
+            text.put_literal(b',"after":')
+            text.put_int(share[3] + share[2])
+            text.put_literal(b',"claim":')
+            text.put_int(share[4])
+            text.put_literal(b"}}")
+            if case.awarded >= case.claim:
+                text.put_literal(b',{"fact":"case_funded","case":"')
+                text.put_text(case.id)
+                text.put_literal(b'","claim":')
+                text.put_int(case.claim)
+                text.put_literal(b"}")
+        if pledge.waiting:
+            text.put_literal(b',{"fact":"waiting","pledge":"')
+            text.put(said.pledge, said.pledge_len)
+            text.put_literal(b'","amount":')
+            text.put_int(pledge.waiting)
+            text.put_literal(b"}")
+        text.put_literal(b"]}")
+        digest = blake2b(PyBytes_FromStringAndSize(text.data, text.size), digest_size=32)
+        text.size -= 1
+        text.put_literal(b',"hash":"')
+        text.put_text(<str>digest.hexdigest())
+        text.put_literal(b'"}')
+        value_len = text.size - 32
+        begin = text.size
+        self.lay_out(text, value_len, seq)
+        draft.rows.append(PyBytes_FromStringAndSize(text.data + begin, text.size - begin))
+        draft.seq, draft.hash, draft.watermark = seq, digest.digest(), record.offset
+        draft.bytes += value_len
+        return 0
+
+    cdef int lay_out(self, Buffer text, Py_ssize_t value_len, object seq) except -1:
+        """Add the row of an entry whose value stands in the buffer behind 32 other bytes."""
+        cdef bytes now = self.now_bytes
+        cdef bytes entry = b"%d-%d" % (self.partition, seq)
+        text.put_varint(PyBytes_GET_SIZE(self.fund_bytes))
+        text.put_bytes(self.fund_bytes)
+        text.put_varint(value_len)
+        text.need(value_len)
+        memcpy(text.data + text.size, text.data + 32, value_len)
+        text.size += value_len
+        text.put_bytes(self.headers_before)
+        text.put_varint(PyBytes_GET_SIZE(entry))
+        text.put_bytes(entry)
+        text.put_bytes(self.headers_between)
+        text.put_varint(PyBytes_GET_SIZE(now))
+        text.put_bytes(now)
+        text.put_bytes(self.headers_after)
+        return 0
+
+
+cdef const char *value_of(const char *at, const char *end, const char **begin, int *length) noexcept:
+    """Past a header's value that is not empty, with its length before it; else NULL. It is shorter than 8 KiB."""
+    cdef unsigned int size
+    if at is NULL or at == end:
+        return NULL
+    size = <unsigned char>at[0]
+    at += 1
+    if size & 0x80:
+        if at == end or <unsigned char>at[0] & 0x80:
+            return NULL
+        size = size & 0x7F | <unsigned int><unsigned char>at[0] << 7
+        at += 1
+    if size & 1 or size == 0:  # null, or empty
+        return NULL
+    size >>= 1
+    if end - at < size:
+        return NULL
+    begin[0] = at
+    length[0] = <int>size
+    return at + size

@@ -1,0 +1,61 @@
+"""The hot path, compiled where there is a C compiler: the same source, or the same contract, several times faster.
+
+A few modules of the matcher are compiled as they are, with their classes' fields laid out for C in a `.pxd` beside them, and two are
+written in Cython: records found in the bytes of a fetch (`bus/rawrecords`), and the express lane over them (`matcher/lane`). All of
+it can be done without: where nothing is compiled, or with `PUMASI_PURE=1`, the Python modules do the same, byte for byte.
+
+A build lies in the environment (`sys.prefix`), under a digest of all it was made of. So it can't be older than the source: whoever
+changes a line runs that line, in Python, until the next `./run`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+from functools import cache
+from hashlib import blake2b
+from pathlib import Path
+
+COMPILED = (
+    "services.matcher.rule", "services.matcher.entities", "services.matcher.book", "services.matcher.plain",
+    "services.matcher.draft", "services.bus.rawrecords", "services.matcher.lane",
+)  # fmt: skip
+"""The modules that are compiled."""
+ROOT = Path(__file__).parents[2]
+
+
+def source_of(module: str) -> Path:
+    """The source of a compiled module: Cython's, or Python's."""
+    path = ROOT.joinpath(*module.split("."))
+    return next(found for suffix in (".pyx", ".py") if (found := path.with_suffix(suffix)).exists())
+
+
+@cache
+def digest() -> str:
+    """Stands for all that a build is made of; hex."""
+    found = blake2b(digest_size=16)
+    for module in COMPILED:
+        source = source_of(module)
+        for part in (source, source.with_suffix(".pxd")):
+            found.update(part.read_bytes() if part.exists() else b"-")
+            found.update(b"\0")
+    found.update(Path(__file__).with_name("build.py").read_bytes())
+    found.update(str(sysconfig.get_config_var("EXT_SUFFIX")).encode())
+    return found.hexdigest()
+
+
+def home() -> Path:
+    """Where the build of this source lies, if there is one."""
+    return Path(sys.prefix) / "native" / digest()
+
+
+@cache
+def in_use() -> bool:
+    """Whether compiled modules are used by this process."""
+    return os.environ.get("PUMASI_PURE", "0") in ("", "0") and home().is_dir()
+
+
+def paths(package: str) -> list[str]:
+    """Where else to look for a package's modules, before its own folder."""
+    return [str(home().joinpath(*package.split(".")))] if in_use() else []
