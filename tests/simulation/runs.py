@@ -13,6 +13,7 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from itertools import islice
 from multiprocessing import get_context
 
 from tests.simulation.plan import plan_of
@@ -56,7 +57,7 @@ class Runs:
         left, running = iter(seeds), deque[Future[list[Outcome]]]()
         try:
             while True:
-                while len(running) < self.jobs * _AHEAD and (bunch := [*_next(left)]):
+                while len(running) < self.jobs * _AHEAD and (bunch := [*islice(left, _BUNCH)]):
                     running.append(self._pool.submit(_run, bunch, variant, story))
                 if not running:
                     return
@@ -64,12 +65,6 @@ class Runs:
         finally:
             for future in running:
                 future.cancel()
-
-
-def _next(seeds: Iterator[int]) -> Iterator[int]:
-    for _ in range(_BUNCH):
-        with contextlib.suppress(StopIteration):
-            yield next(seeds)
 
 
 @contextlib.contextmanager

@@ -54,6 +54,8 @@ _POLL_MS = 400
 _HEARTBEATS_PER_SESSION = 5
 _FETCHER_MS = 2000
 _EPOCH = 1_800_000_000.0
+_AIOKAFKAS_OWN = "MessageAccumulator._pop_batch.<locals>.cb"
+"""Trips over a batch that failed while it waited to be sent again (aiokafka 0.14): a traceback in the log, and nothing else."""
 
 Variant = Callable[["World"], contextlib.AbstractContextManager[Any]]
 """Changes the real code for one run."""
@@ -192,6 +194,8 @@ class World:
     def _look_at_complaints(self) -> None:
         for complaint in self.loop.complaints:
             error = complaint.get("exception")
+            if isinstance(error, KeyError) and _AIOKAFKAS_OWN in complaint["message"]:
+                continue
             if error is not None and not isinstance(error, aiokafka.errors.KafkaError):
                 self.found("unexpected", f"{complaint['message']}: {error!r}")
 
