@@ -114,7 +114,14 @@ BROKER_AWAY = (
     Fault("Fetch", 0, "broker killed", 12.0, 1),
 ) * 4
 """Again and again whoever takes a partition finds the broker dead in the midst of its recovery, for longer than a recovery waits."""
-_BROKER_AWAY_PART = 0.04
+FENCED_LATE = (
+    Fault("Produce", 2, "put out of the group", 0.5, 1),
+    Fault("InitProducerId", 0, "request slow", 2.0, 1),
+) * 6
+"""Again and again a partition goes to another while its owner is at work, and is shut out late."""
+CAMPAIGNS = (BROKER_AWAY, FENCED_LATE)
+_CAMPAIGNS_PART = 0.08
+"""Of all plans, those that follow a campaign: what it leads to would come by chance too rarely."""
 
 
 def plan_of(seed: int) -> Plan:
@@ -135,7 +142,7 @@ def plan_of(seed: int) -> Plan:
         replica_seconds=r.choice([0.0005, 0.005, 0.1]),
         chunk=r.choice([1, 3, 6, 12]),
         pause_seconds=r.choice([0.05, 0.5, 2.0]),
-        faults=BROKER_AWAY if r.random() < _BROKER_AWAY_PART else tuple(_fault(r) for _ in range(number)),
+        faults=r.choice(CAMPAIGNS) if r.random() < _CAMPAIGNS_PART else tuple(_fault(r) for _ in range(number)),
     )
     return plan if _fits(plan) else replace(plan, sizes=replace(plan.sizes, batch_bytes=1 << 20))
 
