@@ -21,6 +21,8 @@ _EXAMPLES = """**Examples**
 - `pumasi bench --quick --peers aiokafka --json`: for a program
 - `pumasi bench --latency`: how soon an award is readable at 100, 1,000 and 5,000 pledges a second; six minutes
 - `pumasi bench --latency --rates 1000 --seconds 30 --peers aiokafka`: at one rate, beside one peer
+- `pumasi bench --check`: has anything become slower? Ratios against those recorded in the repository; three minutes
+- `pumasi bench --check --record`: record them anew, once a change is meant
 - `pumasi bench --memory`: of a matcher with 100,000 live cases and as many pledges; a minute
 - `pumasi bench --scaling --pledges 100000`: from one partition and process to four of each; some minutes
 - `pumasi bench --engine`: the engine alone, from 100 to 1,000,000 open cases; some minutes and 3 GB of memory
@@ -70,6 +72,11 @@ def bench(
     ] = False,
     rates: Annotated[str, typer.Option(metavar="N,N,…", help="With --latency: pledges a second.")] = "100,1000,5000",
     seconds: Annotated[float, typer.Option(min=1, help="With --latency: how long each rate is measured.")] = 15.0,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Compare ratios with those recorded in the repository; status 1 if one fell."),
+    ] = False,
+    record: Annotated[bool, typer.Option("--record", help="With --check: record what is found instead.")] = False,
     memory: Annotated[bool, typer.Option("--memory", help="How much a matcher remembers, in MiB.")] = False,
     scaling: Annotated[bool, typer.Option("--scaling", help="From 1 to 4 partitions, with 1 to 4 processes.")] = False,
     engine: Annotated[
@@ -101,7 +108,11 @@ def bench(
     if len(asked) > 1:
         raise UsageError(f"{' and '.join(asked)} measure different things", hint="Give one of them.")
     names = None if peers is None else [name.strip() for name in peers.split(",") if name.strip()]
-    if latency:
+    if check or record:
+        from services.cli.check_shown import bench_check
+
+        bench_check(seed=seed, record=record, as_json=as_json)
+    elif latency:
         from services.cli.latency_shown import bench_latency
 
         bench_latency(

@@ -61,7 +61,7 @@ def test_services_know_neither_the_command_line_nor_the_lab() -> None:
 
 def test_only_the_labs_own_commands_import_the_lab() -> None:
     found = {m for m in MODULES if not within(m, "services.lab") for name in imports(m) if within(name, "services.lab")}
-    shown = ("throughput_shown", "latency_shown", "bench_shown", "engine_shown", "recovery_shown")
+    shown = ("throughput_shown", "latency_shown", "bench_shown", "check_shown", "engine_shown", "recovery_shown")
     own = ("demo", "bench", *shown, "simulate", "soak")
     assert found <= {f"services.cli.{name}" for name in own}
 

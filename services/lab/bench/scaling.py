@@ -1,8 +1,9 @@
 """More partitions, more processes: each partition holds a fund with a load of its own, each process is a matcher of one group.
 
-The load grows with the partitions, so nobody runs dry early. The clock runs from when all cases and the first 40 % of all pledges are
-readable to when 85 % are: towards the end partitions finish one by one, and a rate over that tail would be that of fewer. Broker and
-all matchers share the machine, so with more processes than cores nothing can be gained; the table says how many there are.
+The load grows with the partitions, so nobody runs dry early. The clock runs from when all cases and the first 40 % of all pledges
+are readable to when 85 % are: towards the end partitions finish one by one, and a rate over that tail would be that of fewer. The
+broker and all matchers share the machine, so with more processes than cores nothing can be gained; the table says how many there
+are.
 """
 
 from __future__ import annotations
