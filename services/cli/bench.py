@@ -25,6 +25,7 @@ _EXAMPLES = """**Examples**
 - `pumasi bench --check --record`: record them anew, once a change is meant
 - `pumasi bench --memory`: of a matcher with 100,000 live cases and as many pledges; a minute
 - `pumasi bench --scaling --pledges 100000`: from one partition and process to four of each; some minutes
+- `pumasi bench --intake`, `pumasi bench --notifier`: what comes before the matcher, and after it; half a minute each
 - `pumasi bench --engine`: the engine alone, from 100 to 1,000,000 open cases; some minutes and 3 GB of memory
 - `pumasi bench --engine --sizes 100,10000 --no-ceilings`: two sizes only; half a minute
 - `pumasi bench --recovery`: a million entries, the matcher killed; ten minutes or more, most of it to make the ledgers
@@ -38,13 +39,17 @@ can't be had is left out, and the table says why.
 
 _CASES, _PLEDGES, _ROUNDS = 10_000, 500_000, 3
 _CASES_LIVE, _PLEDGES_LIVE = 100_000, 100_000
+_CASES_TOLD, _EVENTS = 1_000, 30_000
 _QUICK_PART = 5
 
 
 def bench(
     pledges: Annotated[
         int | None,
-        typer.Option(min=100, help="Pledges of each run.  [default: 500000; with --memory, --scaling 100000]"),
+        typer.Option(
+            min=100,
+            help="Pledges of each run.  [default: 500000; less with other measurements]",
+        ),
     ] = None,
     cases: Annotated[
         int | None,
@@ -79,6 +84,8 @@ def bench(
     record: Annotated[bool, typer.Option("--record", help="With --check: record what is found instead.")] = False,
     memory: Annotated[bool, typer.Option("--memory", help="How much a matcher remembers, in MiB.")] = False,
     scaling: Annotated[bool, typer.Option("--scaling", help="From 1 to 4 partitions, with 1 to 4 processes.")] = False,
+    intake: Annotated[bool, typer.Option("--intake", help="Events a second over HTTP and from the topic.")] = False,
+    notifier: Annotated[bool, typer.Option("--notifier", help="Entries and notices a second.")] = False,
     engine: Annotated[
         bool, typer.Option("--engine", help="The engine alone, without a broker, by open cases.")
     ] = False,
@@ -129,6 +136,14 @@ def bench(
 
         each = pledges or _PLEDGES_LIVE
         bench_scaling(cases=cases or _CASES, pledges=each, rounds=rounds or 1, seed=seed, as_json=as_json)
+    elif intake:
+        from services.cli.bench_shown import bench_intake
+
+        bench_intake(events=pledges or _EVENTS, seed=seed, as_json=as_json)
+    elif notifier:
+        from services.cli.bench_shown import bench_notifier
+
+        bench_notifier(cases=cases or _CASES_TOLD, pledges=pledges or _EVENTS, seed=seed, as_json=as_json)
     elif engine:
         from services.cli.engine_shown import bench_engine
 

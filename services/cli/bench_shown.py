@@ -95,3 +95,46 @@ def show(*what: Any) -> None:
     console.print()
     for each in what:
         console.print(each)
+
+
+def bench_intake(*, events: int, seed: int, as_json: bool) -> None:
+    """Measure and show; raises what makes a figure worthless."""
+    from services.cli.bench_screen import BenchScreen, described
+    from services.lab.bench.intake import BATCH, CONNECTIONS, intake
+    from services.lab.bench.machine import this_machine
+
+    machine = this_machine()
+    with BenchScreen() as screen:
+        found = asyncio.run(intake(events, seed, screen))
+    if as_json:
+        print(json.dumps({"machine": machine.as_json(), "seed": seed, "intake": found.as_json()}))
+        return
+    table = plain_table(
+        "Events a second that one intake process takes in, each acknowledged by Kafka", ("", "events/s")
+    )
+    table.add_row(f"HTTP, one a request, {CONNECTIONS} connections", f"{found.single:,.0f}")
+    table.add_row(f"HTTP, {BATCH} a request, {CONNECTIONS} connections", f"{found.batch:,.0f}")
+    table.add_row("from pumasi.submissions.v1", f"{found.topic:,.0f}")
+    show(table)
+    print(described(machine))
+
+
+def bench_notifier(*, cases: int, pledges: int, seed: int, as_json: bool) -> None:
+    """Measure and show; raises what makes the figure worthless."""
+    from services.cli.bench_screen import BenchScreen, described
+    from services.lab.bench.load import Load
+    from services.lab.bench.machine import this_machine
+    from services.lab.bench.notifier import notifier
+
+    machine = this_machine()
+    with BenchScreen() as screen:
+        found = asyncio.run(notifier(Load(cases, pledges, seed), screen))
+    if as_json:
+        print(json.dumps({"machine": machine.as_json(), "seed": seed, "notifier": found.as_json()}))
+        return
+    title = f"A second, one notifier without a webhook; {found.entries:,} entries, {found.notices:,} notices"
+    table = plain_table(title, ("", "a second"))
+    table.add_row("notices recorded", f"{found.rate:,.0f}")
+    table.add_row("entries of the ledger digested", f"{found.entries_rate:,.0f}")
+    show(table)
+    print(described(machine))

@@ -43,6 +43,10 @@ def bench_latency(
         raise UsageError(
             f"--peers: {error.args[0]} takes no part in --latency", hint=f"There are {', '.join(LATENCY)}."
         ) from None
+    if plot:
+        from services.lab.bench.plot import check_kind
+
+        check_kind(plot)  # before it takes minutes
     machine = this_machine()
     with BenchScreen() as screen:
         found = run(latency(Load(cases, BEFORE, seed), peers, rates, seconds, rounds, screen))

@@ -34,6 +34,10 @@ def bench_throughput(
     from services.lab.bench.throughput import throughput
 
     peers = peers_of(names)
+    if plot:
+        from services.lab.bench.plot import check_kind
+
+        check_kind(plot)  # before it takes minutes
     machine = this_machine()
     with BenchScreen() as screen:
         result = asyncio.run(throughput(Load(cases, pledges, seed), peers, rounds, audited, screen))

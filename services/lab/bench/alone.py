@@ -42,7 +42,7 @@ class Command(NamedTuple):
 
 
 def answered_per_step(seed: int) -> float:
-    """Pledges answered (read, validated, matched, hash-chained; bytes to bytes) in the time of one calibration step, a process apart."""
+    """Pledges answered, bytes to bytes, in the time of one calibration step; in a process apart."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(_measured, seed).result()
 
