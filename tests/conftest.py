@@ -24,6 +24,7 @@ BROKER_FIXTURES = {"kafka", "topics_reset", "fresh_kafka", "new_kafka"}
 
 
 LONG = {
+    "test_bench.py": ("foreign_libraries",),
     "test_checkpoints.py": (
         "that_are_not_committed", "half_of_a_zombies", "goes_on_from_the_checkpoint", "amid_an_answer", "damaged_checkpoint",
         "fits_and_lies", "another_lifes", "made_again", "older_versions_records", "several_transactions", "takes_too_long",

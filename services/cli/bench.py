@@ -39,8 +39,9 @@ can't be had is left out, and the table says why.
 
 _CASES, _PLEDGES, _ROUNDS = 10_000, 500_000, 3
 _CASES_LIVE, _PLEDGES_LIVE = 100_000, 100_000
-_CASES_TOLD, _EVENTS = 1_000, 30_000
+_CASES_TOLD, _PLEDGES_TOLD, _EVENTS = 1_000, 5_000, 30_000
 _QUICK_PART = 5
+_INSTEAD = "Instead of throughput"
 
 
 def bench(
@@ -73,21 +74,39 @@ def bench(
     ] = False,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw it too: FILE.svg, .png or .html.")] = None,
     latency: Annotated[
-        bool, typer.Option("--latency", help="How soon an award is readable, at fixed rates (open loop).")
+        bool,
+        typer.Option(
+            "--latency", rich_help_panel=_INSTEAD, help="How soon an award is readable, at fixed rates (open loop)."
+        ),
     ] = False,
     rates: Annotated[str, typer.Option(metavar="N,N,…", help="With --latency: pledges a second.")] = "100,1000,5000",
     seconds: Annotated[float, typer.Option(min=1, help="With --latency: how long each rate is measured.")] = 15.0,
     check: Annotated[
         bool,
-        typer.Option("--check", help="Compare ratios with those recorded in the repository; status 1 if one fell."),
+        typer.Option(
+            "--check",
+            rich_help_panel=_INSTEAD,
+            help="Compare ratios with those recorded in the repository; status 1 if one fell.",
+        ),
     ] = False,
-    record: Annotated[bool, typer.Option("--record", help="With --check: record what is found instead.")] = False,
-    memory: Annotated[bool, typer.Option("--memory", help="How much a matcher remembers, in MiB.")] = False,
-    scaling: Annotated[bool, typer.Option("--scaling", help="From 1 to 4 partitions, with 1 to 4 processes.")] = False,
-    intake: Annotated[bool, typer.Option("--intake", help="Events a second over HTTP and from the topic.")] = False,
-    notifier: Annotated[bool, typer.Option("--notifier", help="Entries and notices a second.")] = False,
+    record: Annotated[
+        bool, typer.Option("--record", rich_help_panel=_INSTEAD, help="With --check: record what is found instead.")
+    ] = False,
+    memory: Annotated[
+        bool, typer.Option("--memory", rich_help_panel=_INSTEAD, help="How much a matcher remembers, in MiB.")
+    ] = False,
+    scaling: Annotated[
+        bool, typer.Option("--scaling", rich_help_panel=_INSTEAD, help="From 1 to 4 partitions, with 1 to 4 processes.")
+    ] = False,
+    intake: Annotated[
+        bool, typer.Option("--intake", rich_help_panel=_INSTEAD, help="Events a second over HTTP and from the topic.")
+    ] = False,
+    notifier: Annotated[
+        bool, typer.Option("--notifier", rich_help_panel=_INSTEAD, help="Entries and notices a second.")
+    ] = False,
     engine: Annotated[
-        bool, typer.Option("--engine", help="The engine alone, without a broker, by open cases.")
+        bool,
+        typer.Option("--engine", rich_help_panel=_INSTEAD, help="The engine alone, without a broker, by open cases."),
     ] = False,
     sizes: Annotated[
         str, typer.Option(metavar="N,N,…", help="With --engine: how many open cases to try.")
@@ -96,7 +115,10 @@ def bench(
         bool, typer.Option(help="With --engine: also what must cost nothing (leaps, timers, history); minutes.")
     ] = True,
     recovery: Annotated[
-        bool, typer.Option("--recovery", help="How soon a matcher is ready after kill -9, by entities alive.")
+        bool,
+        typer.Option(
+            "--recovery", rich_help_panel=_INSTEAD, help="How soon a matcher is ready after kill -9, by entities alive."
+        ),
     ] = False,
     entries: Annotated[int, typer.Option(min=1_000, help="With --recovery: entries of the ledger.")] = 1_000_000,
     live: Annotated[
@@ -109,9 +131,17 @@ def bench(
     One partition, one process each, in turn; the clock runs over the last 60 % of the pledges; every output is read back and verified.
     The figure to quote is a ratio: the machine's speed drifts, ratios within a round much less.
     """
-    asked = [
-        name for name, wanted in (("--latency", latency), ("--engine", engine), ("--recovery", recovery)) if wanted
-    ]
+    modes = {
+        "--check": check or record,
+        "--latency": latency,
+        "--memory": memory,
+        "--scaling": scaling,
+        "--intake": intake,
+        "--notifier": notifier,
+        "--engine": engine,
+        "--recovery": recovery,
+    }
+    asked = [name for name, wanted in modes.items() if wanted]
     if len(asked) > 1:
         raise UsageError(f"{' and '.join(asked)} measure different things", hint="Give one of them.")
     names = None if peers is None else [name.strip() for name in peers.split(",") if name.strip()]
@@ -143,7 +173,7 @@ def bench(
     elif notifier:
         from services.cli.bench_shown import bench_notifier
 
-        bench_notifier(cases=cases or _CASES_TOLD, pledges=pledges or _EVENTS, seed=seed, as_json=as_json)
+        bench_notifier(cases=cases or _CASES_TOLD, pledges=pledges or _PLEDGES_TOLD, seed=seed, as_json=as_json)
     elif engine:
         from services.cli.engine_shown import bench_engine
 

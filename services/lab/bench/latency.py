@@ -120,11 +120,11 @@ async def latency(
                 for each in found:
                     if each.name == FLOOR or each.name in starts:
                         place = Place(broker.bootstrap, f"latency.{each.name}.{number}", directory)
-                        await _round(each, load, place, starts.get(each.name), rates, seconds, watcher)
+                        await measure(each, load, place, starts.get(each.name), rates, seconds, watcher)
     return found
 
 
-async def _round(
+async def measure(
     found: Found,
     load: Load,
     place: Place,
@@ -133,7 +133,7 @@ async def _round(
     seconds: float,
     watcher: Watcher,
 ) -> None:
-    """One contender through all rates, from a fresh ground."""
+    """One contender through all rates, on a broker whose topics it takes for itself."""
     watcher.doing(f"{found.title}: {load.commands:,} commands before")
     await topics.ensure(place.bootstrap, 1)
     await ground.clear(place.bootstrap, [topic.name for topic in topics.wanted_topics(1)])

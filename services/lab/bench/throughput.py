@@ -17,7 +17,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -118,29 +118,35 @@ class Throughput:
 
 
 async def throughput(load: Load, peers: Sequence[Peer], rounds: int, audited: bool, watcher: Watcher) -> Throughput:
-    """Measure `peers`, the first of which is the matcher, `rounds` times each.
+    """Measure `peers`, the first of which is the matcher, `rounds` times each, on a broker of the bench's own.
 
     Raises:
         Wrong: if the matcher's ledger isn't right. A peer's wrong copy only costs the peer its figure.
     """
-    result = Throughput(load, rounds, [Found(peer) for peer in peers])
     with tempfile.TemporaryDirectory(prefix="pumasi-bench-") as name:
         directory = Path(name)
+        result = Throughput(load, rounds, [Found(peer) for peer in peers])
         starts = _made(result.found, directory, watcher)
         watcher.doing("starting a broker")
         async with EmbeddedKafka(directory / "kafka", 0) as broker:
-            await topics.ensure(broker.bootstrap, 1)
-            watcher.doing(f"putting {load.commands:,} commands on it")
-            await fill(broker.bootstrap, load)
-            for number in range(rounds):
-                for found in _turned(result.found, number):
-                    if found.peer.name in starts:
-                        place = Place(broker.bootstrap, f"bench.{found.peer.name}.{number}", directory)
-                        await _run(found, number, rounds, load, place, starts[found.peer.name], watcher)
-            if audited:
-                watcher.doing("the audit decides everything again")
-                await verify.audit(broker.bootstrap, load)
+            await measure(result, starts, Place(broker.bootstrap, "", directory), audited, watcher)
     return result
+
+
+async def measure(result: Throughput, starts: dict[str, Start], where: Place, audited: bool, watcher: Watcher) -> None:
+    """The same on a broker that is there, whose topics it takes for itself."""
+    load, rounds = result.load, result.rounds
+    await topics.ensure(where.bootstrap, 1)
+    watcher.doing(f"putting {load.commands:,} commands on it")
+    await fill(where.bootstrap, load)
+    for number in range(rounds):
+        for found in _turned(result.found, number):
+            if found.peer.name in starts:
+                place = replace(where, target=f"bench.{found.peer.name}.{number}")
+                await _run(found, number, rounds, load, place, starts[found.peer.name], watcher)
+    if audited:
+        watcher.doing("the audit decides everything again")
+        await verify.audit(where.bootstrap, load)
 
 
 def _made(found: Sequence[Found], directory: Path, watcher: Watcher) -> dict[str, Start]:

@@ -1,0 +1,130 @@
+"""The bench's own arithmetic: figures that are right, and findings that are findings."""
+
+from itertools import islice
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from schemas.commands import Unreadable
+from services.bus.envelope import read_command
+from services.bus.partition import partition_of
+from services.cli import build
+from services.errors import UsageError
+from services.lab.bench import check, latency, plot
+from services.lab.bench.alone import Command
+from services.lab.bench.curve import Curve, window
+from services.lab.bench.load import Load, funds, record
+from services.lab.bench.stats import Spread, quantile, ratios
+
+
+def test_the_load_is_commands_of_the_contract_whose_sums_are_known_at_every_place() -> None:
+    load = Load(cases=20, pledges=50)
+    rows = list(load.rows())
+    assert len(rows) == load.commands == load.before + 50
+    read = [read_command(Command("t", 0, n, **record("bench", row)), partitions=1) for n, row in enumerate(rows)]
+    assert not [command for command in read if isinstance(command, Unreadable)]
+    pledged = [command.data.amount for command in read[load.before :]]
+    assert load.sums[7] == sum(pledged[:7]) and load.sums[-1] == sum(pledged)
+    assert len({command.id for command in read}) == load.commands
+    assert list(islice(load.rows(), 30)) == rows[:30], "the same from the same seed"
+    assert list(load.rows(1)) != rows, "each partition has its own"
+
+
+def test_each_partition_has_a_fund() -> None:
+    assert [partition_of(fund, 4) for fund in funds(4)] == [0, 1, 2, 3]
+
+
+def test_a_curve_counts_records_and_not_the_ends_of_transactions() -> None:
+    curve = Curve()
+    assert curve.add(1.0, {0: 0}) and curve.add(2.0, {0: 3}) and not curve.add(2.5, {0: 3}) and curve.add(3.0, {0: 6})
+    assert curve.counts({0: [0, 1, 3, 4]}) == [0, 2, 4]
+
+
+def test_the_clock_runs_from_the_warm_part_to_the_last_record() -> None:
+    times, counts = [0.0, 1.0, 2.0, 3.0, 9.0], [0, 10, 40, 100, 100]
+    found = window(times, counts, least=10, warm=40, warm_by=1e9, last=100)
+    assert (found.records, found.seconds, found.rate) == (60, 1.0, 60.0)
+    cut_short = window(times, counts, least=10, warm=90, warm_by=0.5, last=1_000)
+    assert cut_short.records == 90, "from the first time after warm_by with at least 10, to the end of what was seen"
+    with pytest.raises(ValueError, match="too little"):
+        window(times, counts, least=10, warm=100, warm_by=1e9, last=100)
+
+
+def test_ratios_are_taken_within_rounds() -> None:
+    assert ratios({0: 10.0, 1: 30.0, 2: 50.0}, {0: 20.0, 1: 30.0}) == Spread((0.5, 1.0))
+    assert ratios({0: 1.0}, {1: 1.0}) is None
+    assert Spread.of([3.0, 1.0, 2.0]).as_json() == {"median": 2, "min": 1, "max": 3, "runs": [3, 1, 2]}
+
+
+@pytest.mark.parametrize(("q", "value"), [(0.5, 50), (0.9, 90), (0.99, 99), (0.999, 100), (1.0, 100), (0.001, 1)])
+def test_quantiles_go_by_rank(q: float, value: int) -> None:
+    assert quantile(range(1, 101), q) == value
+
+
+def test_a_stall_delays_all_pledges_that_were_due_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(latency, "WARM_SECONDS", 0.0)
+    times = [10.0 + max(n / 10, 1.0) for n in range(20)]  # ten a second from t = 10, and nothing readable before t = 11
+    found = latency.summary(10.0, 10.0, times, [*range(19), 25], 0.0)
+    assert found.counted == 20
+    assert found.ms["max"] == 1000.0, "the first waited for all of the stall"
+    assert found.ms["p50"] == 0.0 and found.ms["p90"] == 800.0, "and those after it for what was left of it"
+    assert found.transactions == 3.0, "six offsets without a record in two seconds"
+
+
+def test_what_is_worse_than_tolerated_fell() -> None:
+    recorded = {"matcher_aiokafka": 0.20, "answer_step": 1.0, "bytes_a_case": 1000, "bytes_a_pledge": 1000}
+    found = {"matcher_aiokafka": 0.16, "answer_step": 0.8, "bytes_a_case": 1200, "bytes_a_pledge": 500}
+    judged = {each.name: each for each in check.judge(recorded, found)}
+    assert {name for name, each in judged.items() if each.fell} == {"answer_step", "bytes_a_case"}
+    assert {name for name, each in judged.items() if each.rose} == {"bytes_a_pledge"}
+    assert judged["matcher_aiokafka"].change == pytest.approx(-0.2), "tolerated"
+    assert judged["matcher_streams"].found is None and not judged["matcher_streams"].fell, "not measured is no finding"
+    told = check.as_json(list(judged.values()), [])
+    assert not told["ok"] and told["measures"]["answer_step"]["recorded"] == 1.0
+
+
+def test_ratios_are_recorded_for_the_measures_that_there_are(tmp_path: Path) -> None:
+    assert set(check.read()) <= set(check.MEASURES)
+    file = tmp_path / "recorded.json"
+    assert check.read(file) == {}
+    check.write({"answer_step": 0.5, "unheard_of": 1.0}, file)
+    assert check.read(file) == {"answer_step": 0.5}
+    assert str(Path.home()) not in file.read_text()
+
+
+MACHINE = {"cores": 2, "processor": "a <fast> one", "memory_gib": 8, "versions": {"python": "3.13"}}
+RATE = {"median": 20, "min": 10, "max": 30}
+PEER = {"title": "Peer", "does": "copies", "guarantee": "exactly once", "pledges_per_second": RATE}
+FAILED = {"title": "Broken", "does": "copies", "guarantee": "at least once", "failed": "no network"}
+THROUGHPUT = {"machine": MACHINE, "cases": 10, "rounds": 3, "peers": {"matcher": PEER, "peer": PEER, "broken": FAILED}}
+ROW = {"rate": 100.0, "ms": {"p50": 1.0, "p99": 20.0, "max": 300.0}}
+LATENCY = {"machine": MACHINE, "cases": 10, "latency": {"floor": {"title": "Floor", "rows": [ROW]},
+           "matcher": {"title": "Matcher", "rows": [ROW]}, "peer": {"title": "Peer", "rows": []}}}  # fmt: skip
+
+
+@pytest.mark.parametrize("document", [THROUGHPUT, LATENCY], ids=["throughput", "latency"])
+@pytest.mark.parametrize("kind", plot.KINDS)
+def test_a_drawing_is_a_file_by_itself(document: plot.Document, kind: str, tmp_path: Path) -> None:
+    file = tmp_path / f"drawing{kind}"
+    plot.draw(document, file)
+    content = file.read_bytes()
+    assert len(content) > 5_000
+    if kind == ".html":
+        assert b"<svg" in content and b"a &lt;fast&gt; one" in content and b"http://" not in content.split(b"<svg")[0]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["--peers", "streams,storm"],
+        ["--latency", "--peers", "faust"],
+        ["--latency", "--rates", "fast"],
+        ["--memory", "--engine"],
+        ["--plot", "drawing.bmp"],
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_be_measured_is_refused_before_anything_is_started(given: list[str]) -> None:
+    result = CliRunner().invoke(build(), ["bench", *given])
+    assert isinstance(result.exception, UsageError)
