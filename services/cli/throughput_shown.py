@@ -41,6 +41,7 @@ def bench_throughput(
     machine = this_machine()
     with BenchScreen() as screen:
         result = asyncio.run(throughput(Load(cases, pledges, seed), peers, rounds, audited, screen))
+    machine.versions.update(_foreign(names))
     document = {"machine": machine.as_json(), **result.as_json()}
     if plot:
         from services.lab.bench.plot import draw
@@ -51,6 +52,15 @@ def bench_throughput(
         return
     _print(result)
     print(described(machine))
+
+
+def _foreign(names: Sequence[str] | None) -> dict[str, str]:
+    """Versions of the libraries that aren't Pumasi's, if they took part."""
+    from services.lab.bench.peers import environment
+
+    given = {"quix": "quixstreams", "faust": "faust-streaming"}
+    asked = [library for name, library in given.items() if names is None or name in names]
+    return environment.versions(environment.PYTHON, *asked) if asked and environment.is_ready() else {}
 
 
 def peers_of(names: Sequence[str] | None) -> "list[Peer]":

@@ -78,7 +78,7 @@ def window(times: Sequence[float], counts: Sequence[int], least: int, warm: int,
     begin = next((n for n, count in seen if count >= warm or (count >= least and times[n] >= warm_by)), len(counts))
     end = next((n for n, count in seen if count >= last), len(counts) - 1)
     if end <= begin:
-        raise ValueError("too little was seen to tell a rate")
+        raise ValueError("too little was seen to tell a rate: it went in one lump (more --pledges help)")
     return Window(counts[end] - counts[begin], times[end] - times[begin])
 
 
