@@ -113,8 +113,7 @@ cdef class RawBatch:
     cdef int left
     cdef str topic
     cdef int partition
-    cdef readonly long long base_offset
-    cdef readonly object producer_id
+    cdef readonly long long base_offset, producer_id
     cdef readonly bint is_transactional, is_control_batch
     cdef long long first_timestamp, max_timestamp
     cdef bint log_append_time
@@ -220,8 +219,7 @@ cdef class RawRecords:
         batch.log_append_time, batch.is_transactional = attributes & 8, attributes & 16
         batch.is_control_batch = False
         batch.first_timestamp, batch.max_timestamp = number(self.data + begin + 27, 8), number(self.data + begin + 35, 8)
-        producer = number(self.data + begin + 43, 8)
-        batch.producer_id = None if producer == -1 else producer
+        batch.producer_id = number(self.data + begin + 43, 8)
         batch.left = <int>number(self.data + begin + 57, 4)
         batch.at = Cursor.__new__(Cursor)
         batch.at.data, batch.at.place, batch.at.end = self.data, begin + HEADER, end

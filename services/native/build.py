@@ -6,6 +6,7 @@ be, for the reason printed on standard error, and everything runs in Python as i
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -17,6 +18,8 @@ from pathlib import Path
 
 from services.native import COMPILED, ROOT, home, source_of
 
+_SLOWER = "about half as fast"
+_KEPT = 4  # builds of other versions: whoever goes back and forth need not wait, and who runs one has it under his feet
 _DIRECTIVES = ("-X", "annotation_typing=False", "-X", "embedsignature=True")
 _FLAGS = ("-O2", "-fPIC", "-shared", "-w", "-fno-strict-aliasing")
 
@@ -29,20 +32,21 @@ def main() -> int:
     include = sysconfig.get_paths()["include"]
     if compiler is None or not Path(include, "Python.h").exists():
         missing = "no C compiler" if compiler is None else "no Python.h (Debian, Ubuntu: apt install python3-dev)"
-        print(f"The hot path runs in Python, three times slower: {missing}.", file=sys.stderr)
+        print(f"The hot path runs in Python, {_SLOWER}: {missing}.", file=sys.stderr)
         return 1
+    print("Compiling the hot path (once for each version of it; a quarter of a minute) …", file=sys.stderr, flush=True)
     home().parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=home().parent) as work:
         try:
             with ThreadPoolExecutor(os.cpu_count()) as pool:
                 list(pool.map(lambda module: _compile(module, compiler, include, Path(work)), COMPILED))
         except subprocess.CalledProcessError as error:
-            print(f"The hot path runs in Python, three times slower: {error}\n{error.stderr[-2000:]}", file=sys.stderr)
+            print(f"The hot path runs in Python, {_SLOWER}: {error}\n{error.stderr[-2000:]}", file=sys.stderr)
             return 1
-        for old in home().parent.iterdir():
-            if old != Path(work):
-                shutil.rmtree(old, ignore_errors=True)
-        Path(work, "built").rename(home())
+        with contextlib.suppress(OSError):  # another has just built the same
+            Path(work, "built").rename(home())
+    for old in sorted(home().parent.iterdir(), key=lambda path: path.stat().st_mtime)[:-_KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
     return 0
 
 

@@ -1,0 +1,99 @@
+"""Records found raw in a fetch (`bus/rawrecords`) are those that aiokafka finds; damaged bytes never lead astray."""
+
+from __future__ import annotations
+
+import pytest
+from aiokafka.errors import CorruptRecordException
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services import native
+
+pytestmark = pytest.mark.skipif(not native.in_use(), reason="nothing is compiled here: aiokafka finds the records")
+
+parts = st.one_of(st.none(), st.binary(max_size=70), st.sampled_from([63, 64, 8191, 8192]).map(lambda n: b"x" * n))
+rows = st.lists(
+    st.tuples(st.integers(0, 3), st.integers(-5, 2**40), parts, parts, st.lists(st.tuples(st.text(max_size=5), parts), max_size=3)),
+    min_size=1,
+    max_size=6,
+)  # fmt: skip
+batches = st.lists(
+    st.tuples(rows, st.sampled_from([0, 1]), st.booleans(), st.sampled_from([-1, 7])), min_size=1, max_size=3
+)
+
+
+def fetch(made: list) -> bytes:
+    """Batches (records, compression, transactional, producer) as they lie in a fetch."""
+    found, offset = b"", 5
+    for records, compression, transactional, producer in made:
+        built = DefaultRecordBatchBuilder(
+            2, compression, is_transactional=transactional, producer_id=producer, producer_epoch=1, base_sequence=0,
+            batch_size=1 << 20,
+        )  # fmt: skip
+        place = 0
+        for gap, timestamp, key, value, headers in records:
+            built.append(place, timestamp=max(0, timestamp), key=key, value=value, headers=headers)
+            place += 1 + gap
+        batch = bytes(built.build())
+        found += offset.to_bytes(8, "big") + batch[8:]
+        offset += place
+    return found
+
+
+def read(fetched) -> list:
+    """Batches and their records."""
+    found = []
+    while fetched.has_next():
+        batch = fetched.next_batch()
+        found.append(
+            (
+                batch.validate_crc(),
+                batch.base_offset,
+                batch.next_offset,
+                batch.is_transactional,
+                batch.producer_id,
+                batch.is_control_batch,
+            )
+        )
+        found += [(r.offset, r.timestamp, r.key, r.value, tuple(r.headers)) for r in batch]
+    return found
+
+
+def raw(buffer: bytes):
+    from services.bus.rawrecords import RawRecords
+
+    fetched = RawRecords(buffer)
+    fetched.lie_in("t", 0)
+    return fetched
+
+
+@given(batches, st.integers(0, 30))
+def test_what_is_found_is_what_aiokafka_finds_also_in_a_fetch_that_is_cut_short(made, cut: int) -> None:
+    buffer = fetch(made)
+    buffer = buffer[: len(buffer) - cut]
+    assert read(raw(buffer)) == read(MemoryRecords(buffer))
+
+
+@given(batches, st.data())
+def test_a_damaged_fetch_is_told_by_its_checksum_and_read_without_harm(made, data) -> None:
+    buffer = bytearray(fetch(made))
+    place = data.draw(st.integers(0, len(buffer) - 1))
+    buffer[place] ^= data.draw(st.integers(1, 255))
+    try:
+        sound, ours = read(MemoryRecords(bytes(buffer))), None
+    except Exception:
+        sound = None
+    try:
+        ours = read(raw(bytes(buffer)))
+    except (CorruptRecordException, ValueError, OSError, EOFError):  # gzip's own words among them
+        ours = None
+    if sound is not None and all(one[0] is True for one in sound if isinstance(one[0], bool)):
+        assert ours == sound
+
+
+def test_a_header_whose_name_is_not_utf8_makes_its_value_null_so_that_the_record_is_unreadable() -> None:
+    buffer = fetch([([(0, 0, b"k", b"v", [("abc", b"1"), ("d", b"2")])], 0, False, -1)]).replace(b"abc", b"a\xffc")
+    [record] = raw(buffer).next_batch()
+    assert record.headers == (("a\ufffdc", None), ("d", b"2"))
