@@ -19,9 +19,9 @@ rows = st.lists(
     min_size=1,
     max_size=6,
 )  # fmt: skip
-batches = st.lists(
-    st.tuples(rows, st.sampled_from([0, 1]), st.booleans(), st.sampled_from([-1, 7])), min_size=1, max_size=3
-)
+kinds = (st.booleans(), st.sampled_from([-1, 7]))
+batches = st.lists(st.tuples(rows, st.sampled_from([0, 1]), *kinds), min_size=1, max_size=3)
+plain_batches = st.lists(st.tuples(rows, st.just(0), *kinds), min_size=1, max_size=2)
 
 
 def fetch(made: list) -> bytes:
@@ -76,21 +76,21 @@ def test_what_is_found_is_what_aiokafka_finds_also_in_a_fetch_that_is_cut_short(
     assert read(raw(buffer)) == read(MemoryRecords(buffer))
 
 
-@given(batches, st.data())
-def test_a_damaged_fetch_is_told_by_its_checksum_and_read_without_harm(made, data) -> None:
+@given(plain_batches, st.integers(0, 10_000), st.integers(1, 255))
+def test_a_damaged_fetch_is_told_by_its_checksum_and_read_without_harm(made, place: int, damage: int) -> None:
     buffer = bytearray(fetch(made))
-    place = data.draw(st.integers(0, len(buffer) - 1))
-    buffer[place] ^= data.draw(st.integers(1, 255))
-    try:
-        sound, ours = read(MemoryRecords(bytes(buffer))), None
-    except Exception:
-        sound = None
-    try:
-        ours = read(raw(bytes(buffer)))
-    except (CorruptRecordException, ValueError, OSError, EOFError):  # gzip's own words among them
-        ours = None
-    if sound is not None and all(one[0] is True for one in sound if isinstance(one[0], bool)):
-        assert ours == sound
+    buffer[place % len(buffer)] ^= damage
+    fetched = raw(bytes(buffer))
+    while fetched.has_next():
+        batch = fetched.next_batch()
+        if batch is None or type(batch).__name__ != "RawBatch":  # another format now: aiokafka's
+            break
+        try:
+            records = [(r.key, r.value, r.headers) for r in batch]
+        except CorruptRecordException:
+            assert not batch.validate_crc()
+        else:
+            assert len(records) <= len(buffer)
 
 
 def test_a_header_whose_name_is_not_utf8_makes_its_value_null_so_that_the_record_is_unreadable() -> None:
