@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 _SHOW_EVERY_SECONDS = 0.2  # drawing takes from whoever is measured
-_FILE_COLUMNS = 130
+_FILE_COLUMNS = 136
 
 
 class BenchScreen:

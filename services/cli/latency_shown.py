@@ -80,7 +80,7 @@ def _print(found: "Sequence[Found]", rates: Sequence[float], rounds: int, cases:
         box=box.SIMPLE,
         pad_edge=False,
     )
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for name in ("pledges/s", *QUANTILES, "transactions/s"):
         table.add_column(name, justify="right", no_wrap=True)
     for rate in rates:

@@ -89,7 +89,7 @@ def _print(result: "Throughput") -> None:
         box=box.SIMPLE,
         pad_edge=False,
     )
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for name in ("pledges/s", "min–max", "matcher is", "min–max"):
         table.add_column(name, justify="right", no_wrap=True)
     for name in ("does", "guarantee"):
