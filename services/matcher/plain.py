@@ -55,10 +55,11 @@ def accept(fund: Fund, pledge: Pledge, name: str, donor: str, amount: int, curre
     """
     pool = fund.pool
     pledges = fund.pledges
-    if currency != fund.policy.currency or name in pledges or pool is None or pool.stages:
+    if currency != fund.policy.currency or pool is None or pool.stages:
+        return None
+    if pledges.setdefault(name, pledge) is not pledge:
         return None
     pledge.begin(name, fund.pledges_made, donor, amount, currency, "1", amount)
-    pledges[name] = pledge
     fund.pledges_made += 1
     changed = fund.changed
     changed[pledge] = None
