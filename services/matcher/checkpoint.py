@@ -40,6 +40,15 @@ from services.matcher.entities import Case, Pledge
 from services.matcher.rows import SAID, case_ended, case_row, fund_row, pledge_ended, pledge_row
 from services.matcher.state import Fund
 
+try:
+    from services.matcher.rowtext import pledge_text
+except ImportError:  # not compiled
+
+    def pledge_text(_pledge: Pledge, _version: int) -> bytes | None:
+        """Leave it to the general way."""
+        return None
+
+
 VERSION = 1
 """The version of the records. `restoring.UPCASTS` brings an older one's up to it; another's are not read at all."""
 HEAD = b"head"
@@ -147,16 +156,21 @@ class Keeper:
         while changed:
             entity, _ = changed.popitem()
             if type(entity) is Pledge:
-                kind, row, ended = "pledge", pledge_row(entity), pledge_ended(entity)
+                kind, row_of, ended = "pledge", pledge_row, pledge_ended(entity)
             else:
-                kind, row, ended = "case", case_row(entity), case_ended(entity)
+                kind, row_of, ended = "case", case_row, case_ended(entity)
             key = f"{kind}/{fund.name}/{entity.id}".encode()
             if ended:
                 self._end(key, entity, portion)
-                if kept.add(f"{kind}s", row):
+                if kept.add(f"{kind}s", row_of(entity)):
                     portion += self._bundle(fund, kept)
             else:
-                entity.mark = self._put_anew(key, row, entity.mark, portion)
+                value = pledge_text(entity, VERSION) if kind == "pledge" else None
+                if value is None:
+                    value = _encode(row_of(entity))
+                if entity.mark:
+                    self._take(key, entity.mark)
+                entity.mark = self._put_value(key, value, portion)
             if len(portion) >= PORTION:
                 yield portion
                 portion = []
@@ -215,7 +229,9 @@ class Keeper:
         return self._put(key, row, portion)
 
     def _put(self, key: bytes, row: Any, portion: list[Record]) -> int:
-        value = _encode(row)
+        return self._put_value(key, _encode(row), portion)
+
+    def _put_value(self, key: bytes, value: bytes, portion: list[Record]) -> int:
         if len(value) > VALUE_BYTES_MAX or key in self.parts:
             return self._put_parts(key, value, portion)
         return self._put_one(key, value, portion)

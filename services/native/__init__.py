@@ -20,7 +20,7 @@ from pathlib import Path
 COMPILED = (
     "services.matcher.rule", "services.matcher.entities", "services.matcher.book", "services.matcher.plain",
     "services.matcher.draft", "services.matcher.rows", "services.matcher.checkpoint", "services.bus.prepared",
-    "services.bus.rawrecords", "services.matcher.lane",
+    "services.bus.rawrecords", "services.matcher.buffer", "services.matcher.rowtext", "services.matcher.lane",
 )  # fmt: skip
 """The modules that are compiled."""
 ROOT = Path(__file__).parents[2]

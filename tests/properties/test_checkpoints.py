@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.commands import TICK, Command
+from services import native
 from services.matcher import checkpoint, schedule
 from services.matcher.alike import differences
 from services.matcher.checkpoint import HEAD, Head, Keeper, mark_of
@@ -332,3 +333,19 @@ class TestADamagedCheckpoint:
         written(topic, Keeper(topic), engine, head_at(9))
         again = restored(topic).engine
         assert remembered(again) == remembered(engine)
+
+
+@pytest.mark.skipif(not native.in_use(), reason="nothing is compiled here: rows are made in Python alone")
+def test_a_pledges_value_is_made_in_c_as_it_is_in_python() -> None:
+    made = left = 0
+    for seed in range(200):
+        engine = Engine()
+        for command in log(seed):
+            engine.execute(command)
+        for fund in engine.funds.values():
+            for pledge in fund.pledges.values():
+                value = checkpoint.pledge_text(pledge, checkpoint.VERSION)
+                assert value in (None, checkpoint._encode(pledge_row(pledge)))
+                made, left = made + (value is not None), left + (value is None)
+    assert made > 200
+    assert left > 200, "those with terms are left to Python"
