@@ -29,6 +29,7 @@ from services.console.survey import survey
 from services.errors import KafkaUnreachable
 from services.matcher.app import GROUP, Matcher
 from services.matcher.conservation import ConservationBreach
+from services.matcher.express import Express
 from services.matcher.tenure import BACKOFF_SECONDS
 from tests.broker.load import Load, Process, each_answered_once, several
 from tests.broker.raw import COMMANDS, LEDGER, PARTITIONS, Client
@@ -115,10 +116,18 @@ def assert_pauses_grow(pauses: list[float]) -> None:
     assert max(jitter) - min(jitter) > 0.01, "no chance in it"
 
 
+class NoLane(Express):
+    """An express lane that is closed."""
+
+    def run(self, _records: Any, start: int, _end: int, _draft: Any) -> int:
+        """Answers nothing."""
+        return start
+
+
 def decide_by(monkeypatch, answer: Any) -> None:
-    """From now on each command is answered by `answer`, and none in the express lane."""
+    """Who takes a partition from now on answers each of its commands by `answer`, and none in the express lane."""
     monkeypatch.setattr(services.matcher.batch, "answer", answer)
-    monkeypatch.setattr(services.matcher.batch.Express, "run", lambda _lane, _records, start, _end, _draft: start)
+    monkeypatch.setattr(services.matcher.desk, "lane_of", NoLane)
 
 
 async def test_a_command_that_takes_longer_than_the_session_puts_nobody_out_of_the_group(
