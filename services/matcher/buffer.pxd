@@ -14,6 +14,7 @@ cdef class Buffer:
     cdef int put_whole(self, unsigned long long number) except -1
     cdef int put_int(self, object number) except -1
     cdef int put_varint(self, unsigned long long number) except -1
+    cdef int put_hex(self, bytes digest) except -1
     cdef bytes taken(self)
 
     cdef inline int put_literal(self, const char *text) except -1:

@@ -10,6 +10,9 @@ cdef extern from "Python.h":
     long long PyLong_AsLongLongAndOverflow(object number, int *overflow) except? -1
 
 
+cdef const char *HEX = b"0123456789abcdef"
+
+
 cdef class Buffer:
     """Bytes being written, whose room grows."""
 
@@ -76,6 +79,17 @@ cdef class Buffer:
             left >>= 7
         self.data[self.size] = <char>left
         self.size += 1
+        return 0
+
+    cdef int put_hex(self, bytes digest) except -1:
+        """Two hexadecimal digits for each byte."""
+        cdef const unsigned char *data = <const unsigned char *>PyBytes_AS_STRING(digest)
+        cdef Py_ssize_t index, length = PyBytes_GET_SIZE(digest)
+        self.need(2 * length)
+        for index in range(length):
+            self.data[self.size] = HEX[data[index] >> 4]
+            self.data[self.size + 1] = HEX[data[index] & 15]
+            self.size += 2
         return 0
 
     cdef bytes taken(self):

@@ -49,6 +49,14 @@ except ImportError:  # not compiled
         return None
 
 
+try:
+    from services.native.blake import blake2b as _digest
+except ImportError:  # not compiled
+
+    def _digest(data: bytes, digest_size: int) -> bytes:
+        return blake2b(data, digest_size=digest_size).digest()
+
+
 VERSION = 1
 """The version of the records. `restoring.UPCASTS` brings an older one's up to it; another's are not read at all."""
 HEAD = b"head"
@@ -297,7 +305,7 @@ class KeptFund:
 
 def mark_of(key: bytes, value: bytes) -> int:
     """A record's part of the state hash; never 0, which stands for none."""
-    return int.from_bytes(blake2b(key + b"=" + value, digest_size=16).digest(), "big") or 1
+    return int.from_bytes(_digest(key + b"=" + value, 16), "big") or 1
 
 
 def part_key(key: bytes, number: int) -> bytes:

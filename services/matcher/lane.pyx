@@ -15,8 +15,7 @@ from services.matcher.buffer cimport Buffer
 from services.matcher.draft cimport Draft
 from services.matcher.entities cimport Case, Pledge
 from services.matcher.plain cimport accept
-
-from hashlib import blake2b
+from services.native.blake cimport digest_of
 
 from schemas.times import text_of
 from schemas.values import AMOUNT_MAX, CLASSES
@@ -330,16 +329,16 @@ cdef class Lane:
             text.put_int(pledge.waiting)
             text.put_literal(b"}")
         text.put_literal(b"]}")
-        digest = blake2b(PyBytes_FromStringAndSize(text.data, text.size), digest_size=32)
+        cdef bytes digest = digest_of(text.data, text.size, 32)
         text.size -= 1
         text.put_literal(b',"hash":"')
-        text.put_text(<str>digest.hexdigest())
+        text.put_hex(digest)
         text.put_literal(b'"}')
         value_len = text.size - 32
         begin = text.size
         self.lay_out(text, value_len, seq)
         draft.rows.append(PyBytes_FromStringAndSize(text.data + begin, text.size - begin))
-        draft.seq, draft.hash, draft.watermark = seq, digest.digest(), record.offset
+        draft.seq, draft.hash, draft.watermark = seq, digest, record.offset
         draft.bytes += value_len
         return 0
 

@@ -18,7 +18,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 COMPILED = (
-    "services.matcher.rule", "services.matcher.entities", "services.matcher.book", "services.matcher.plain",
+    "services.native.blake", "services.matcher.rule", "services.matcher.entities", "services.matcher.book", "services.matcher.plain",
     "services.matcher.draft", "services.matcher.rows", "services.matcher.checkpoint", "services.bus.prepared",
     "services.bus.rawrecords", "services.matcher.buffer", "services.matcher.rowtext", "services.matcher.lane",
 )  # fmt: skip
@@ -38,7 +38,7 @@ def digest() -> str:
     found = blake2b(digest_size=16)
     for module in COMPILED:
         source = source_of(module)
-        for part in (source, source.with_suffix(".pxd")):
+        for part in (source, source.with_suffix(".pxd"), source.with_suffix(".h")):
             found.update(part.read_bytes() if part.exists() else b"-")
             found.update(b"\0")
     found.update(Path(__file__).with_name("build.py").read_bytes())
@@ -60,3 +60,6 @@ def in_use() -> bool:
 def paths(package: str) -> list[str]:
     """Where else to look for a package's modules, before its own folder."""
     return [str(home().joinpath(*package.split(".")))] if in_use() else []
+
+
+__path__[:0] = paths(__name__)

@@ -69,7 +69,7 @@ def _compile(module: str, compiler: str, include: str, work: Path) -> None:
         "-o",
         str(c),
     )
-    for command in (cython, (compiler, *_FLAGS, "-I", include, str(c), "-o", str(library))):
+    for command in (cython, (compiler, *_FLAGS, "-I", include, "-I", str(source.parent), str(c), "-o", str(library))):
         subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
 
 
