@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,6 @@ from pathlib import Path
 
 from services.native import COMPILED, ROOT, home, source_of
 
-_SLOWER = "about half as fast"
 _KEPT = 4  # builds of other versions: whoever goes back and forth need not wait, and who runs one has it under his feet
 _DIRECTIVES = ("-X", "annotation_typing=False", "-X", "embedsignature=True")
 _FLAGS = ("-O2", "-fPIC", "-shared", "-w", "-fno-strict-aliasing")
@@ -28,48 +28,43 @@ def main() -> int:
     """Build what is missing."""
     if home().is_dir():
         return 0
-    compiler = os.environ.get("CC") or next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
+    compiler = (
+        shlex.split(os.environ.get("CC", ""))
+        or [found for found in map(shutil.which, ("cc", "gcc", "clang")) if found][:1]
+    )
     include = sysconfig.get_paths()["include"]
-    if compiler is None or not Path(include, "Python.h").exists():
-        missing = "no C compiler" if compiler is None else "no Python.h (Debian, Ubuntu: apt install python3-dev)"
-        print(f"The hot path runs in Python, {_SLOWER}: {missing}.", file=sys.stderr)
-        return 1
+    if not compiler or not Path(include, "Python.h").exists():
+        return _without("no Python.h (Debian, Ubuntu: apt install python3-dev)" if compiler else "no C compiler")
     print("Compiling the hot path (once for each version of it; a quarter of a minute) …", file=sys.stderr, flush=True)
-    home().parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=home().parent) as work:
-        try:
+    try:
+        home().parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=home().parent) as work:
             with ThreadPoolExecutor(os.cpu_count()) as pool:
                 list(pool.map(lambda module: _compile(module, compiler, include, Path(work)), COMPILED))
-        except subprocess.CalledProcessError as error:
-            print(f"The hot path runs in Python, {_SLOWER}: {error}\n{error.stderr[-2000:]}", file=sys.stderr)
-            return 1
-        with contextlib.suppress(OSError):  # another has just built the same
-            Path(work, "built").rename(home())
-    for old in sorted(home().parent.iterdir(), key=lambda path: path.stat().st_mtime)[:-_KEPT]:
-        shutil.rmtree(old, ignore_errors=True)
+            with contextlib.suppress(OSError):  # another has just built the same
+                Path(work, "built").rename(home())
+        for old in sorted(home().parent.iterdir(), key=lambda path: path.stat().st_mtime)[:-_KEPT]:
+            shutil.rmtree(old, ignore_errors=True)
+    except subprocess.CalledProcessError as error:
+        return _without(f"{error}\n{error.stderr[-2000:]}")
+    except OSError as error:
+        return _without(str(error))
     return 0
 
 
-def _compile(module: str, compiler: str, include: str, work: Path) -> None:
+def _without(why: str) -> int:
+    print(f"The hot path runs in Python, about half as fast: {why}", file=sys.stderr)
+    return 1
+
+
+def _compile(module: str, compiler: list[str], include: str, work: Path) -> None:
     source, c = source_of(module), work / f"{module}.c"
     suffix = sysconfig.get_config_var("EXT_SUFFIX")
     library = work.joinpath("built", *module.split(".")).with_suffix(suffix)
     library.parent.mkdir(parents=True, exist_ok=True)
-    cython = (
-        sys.executable,
-        "-m",
-        "cython",
-        "-3",
-        "--module-name",
-        module,
-        *_DIRECTIVES,
-        "-I",
-        str(ROOT),
-        str(source),
-        "-o",
-        str(c),
-    )
-    for command in (cython, (compiler, *_FLAGS, "-I", include, "-I", str(source.parent), str(c), "-o", str(library))):
+    named = ("--module-name", module, *_DIRECTIVES, "-I", str(ROOT), str(source), "-o", str(c))
+    cython = (sys.executable, "-m", "cython", "-3", *named)
+    for command in (cython, (*compiler, *_FLAGS, "-I", include, "-I", str(source.parent), str(c), "-o", str(library))):
         subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
 
 
