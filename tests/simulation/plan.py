@@ -147,10 +147,13 @@ def plan_of(seed: int) -> Plan:
     return plan if _fits(plan) else replace(plan, sizes=replace(plan.sizes, batch_bytes=1 << 20))
 
 
+_PART_OF_TIMEOUT = 0.5  # faults take their time, too
+
+
 def _fits(plan: Plan) -> bool:
-    """Whether a large answer, cut into so small batches, gets through while its transaction may last: they are sent one by one."""
+    """Whether a large answer, cut into so small batches, gets well through while its transaction may last: they are sent one by one."""
     batches = _ANSWER_BYTES_MAX / plan.sizes.batch_bytes
-    return batches * (2 * plan.latency_seconds + plan.replica_seconds) < plan.transaction_ms / 1000
+    return batches * (2 * plan.latency_seconds + plan.replica_seconds) < plan.transaction_ms / 1000 * _PART_OF_TIMEOUT
 
 
 def _sizes(r: Random) -> Sizes:
