@@ -88,7 +88,7 @@ cdef class RawRecord:
         for _ in range(at.varint()):
             name, value = at.part(), at.part()
             try:
-                found.append(((name or b"").decode(), value))
+                found.append((name.decode(), value))
             except UnicodeDecodeError:
                 found.append((name.decode(errors="replace"), None))
         return tuple(found)
@@ -160,15 +160,17 @@ cdef class RawBatch:
     def __next__(self):
         cdef RawRecord record
         cdef Cursor at = self.at
-        cdef Py_ssize_t length, begin, end, index
-        cdef long long count
+        cdef Py_ssize_t length, end
+        cdef long long headers
         if self.left == 0:
+            if at.place != at.end:
+                raise CorruptRecordException("a batch has more bytes than records")
             raise StopIteration
         self.left -= 1
         length = <Py_ssize_t>at.varint()
-        begin, end = at.place, at.place + length
-        if length < 1 or end > at.end:
+        if length < 1 or length > at.end - at.place:
             raise CorruptRecordException("a record ends early")
+        end = at.place + length
         at.place += 1  # attributes: none are defined
         record = RawRecord.__new__(RawRecord)
         record.timestamp = self.first_timestamp + at.varint()
@@ -180,9 +182,15 @@ cdef class RawBatch:
         record.value_len = at.skip()
         record.value_at = at.place - record.value_len
         record.headers_at, record.end = at.place, end
-        if at.place >= end:
-            raise CorruptRecordException("a record ends early")
-        at.place = end
+        headers = at.varint()
+        if headers < 0:
+            raise CorruptRecordException("fewer headers than none")
+        for _ in range(headers):
+            if at.skip() < 0:
+                raise CorruptRecordException("a header has no name")
+            at.skip()
+        if at.place != end:
+            raise CorruptRecordException("a record does not end where it says")
         record.topic, record.partition, record._buffer, record.data = self.topic, self.partition, self.buffer, self.data
         return record
 

@@ -34,8 +34,9 @@ class Batch:
         records: the next ones of the partition, at least one; as many of them are answered as go into one transaction.
         draft: what the first is linked to.
         lane: the partition's.
-        one_turn: one turn is all. That is for the first transaction of a partition that was just taken: its turn is decided before
-            the transaction begins, so that a command which takes longer than Kafka lets a transaction be open is answered all the same.
+        one_turn: one turn is all; it is decided before its transaction begins. So a command that takes longer than Kafka lets a
+            transaction be open is answered all the same.
+        seconds_max: no turn begins later than so; Kafka's own patience goes on while turns are decided.
 
     Attributes:
         done: how many are answered.
@@ -43,25 +44,29 @@ class Batch:
         breach: what the next would have brought about, if it must not be; then the batch is at its end.
     """
 
-    def __init__(self, records: Sequence[Record], draft: Draft, lane: Express, one_turn: bool) -> None:
+    def __init__(
+        self, records: Sequence[Record], draft: Draft, lane: Express, one_turn: bool, seconds_max: float
+    ) -> None:
         self.draft = draft
         self.done = 0
         self.dead: list[Row] = []
         self.breach: ConservationBreach | None = None
-        self._records, self._lane, self._one_turn = records, lane, one_turn
+        self._records, self._lane = records, lane
+        self._one_turn, self._seconds_max = one_turn, seconds_max
         self._end = min(len(records), BATCH_COMMANDS_MAX)
 
     def portions(self) -> Iterator[list[Row]]:
         """Decide turn by turn; the entries of each."""
+        late = time.monotonic() + self._seconds_max
         while self.done < self._end and self.breach is None and self.draft.bytes < BATCH_BYTES_MAX:
             try:
                 self._turn()
             except ConservationBreach as found:
-                self.breach = found
+                self.breach = found.with_traceback(None)  # which would hold this batch
                 self.done = sum(record.offset <= self.draft.watermark for record in self._records)
             if rows := self.draft.taken():
                 yield rows
-            if self._one_turn:
+            if self._one_turn or time.monotonic() > late:
                 break
 
     def _turn(self) -> None:

@@ -27,13 +27,14 @@ cdef class Buffer:
 
     cdef int need(self, Py_ssize_t more) except -1:
         cdef char *moved
-        if self.size + more > self.room:
-            while self.size + more > self.room:
-                self.room *= 2
-            moved = <char *>PyMem_Realloc(self.data, self.room)
+        cdef Py_ssize_t room = self.room
+        if self.size + more > room:
+            while self.size + more > room:
+                room *= 2
+            moved = <char *>PyMem_Realloc(self.data, room)
             if moved is NULL:
                 raise MemoryError
-            self.data = moved
+            self.data, self.room = moved, room
         return 0
 
     cdef int put(self, const char *text, Py_ssize_t length) except -1:

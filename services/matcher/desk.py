@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 
 from services.bus.envelope import Record
 from services.bus.prepared import Row, row
-from services.errors import ConservationBreach, KafkaUnreachable
+from services.errors import ConservationBreach, Fenced, KafkaUnreachable
 from services.matcher import conservation
 from services.matcher.batch import Batch
 from services.matcher.checkpoint import Head
@@ -61,6 +61,7 @@ class Desk:
         self._replay: Replay | None = None
         self._lane: Express | None = None
         self._untried = True  # nothing was appended since the partition was taken
+        self._careful_until = -1  # the offset of the last command in a transaction that failed
         self._next = 0
 
     @property
@@ -145,10 +146,9 @@ class Desk:
     async def _answer(self, records: Sequence[Record]) -> int:
         """Answer as many of the records as go into one transaction, at least one; returns how many."""
         replay = self._replay
-        work = Batch(
-            records, Draft(self.partition, replay.seq, replay.hash, replay.watermark), self._lane, self._untried
-        )
-        draft = work.draft
+        draft = Draft(self.partition, replay.seq, replay.hash, replay.watermark)
+        careful = self._untried or self._next <= self._careful_until
+        work = Batch(records, draft, self._lane, careful, self.journal.transaction_timeout_ms / 1000 * _PART_OF_TIMEOUT)
         due = False
 
         def checkpoint(ledger_offset: int) -> Iterator[list[Row]] | None:
@@ -158,8 +158,9 @@ class Desk:
 
         try:
             await self.journal.append(work.portions(), work.dead, checkpoint)
-        except KafkaUnreachable:
-            if due:
+        except (Fenced, KafkaUnreachable) as error:
+            self._careful_until = draft.watermark  # it may be one command that takes too long for an open transaction
+            if due and isinstance(error, KafkaUnreachable):
                 self._rhythm.failed(draft.seq)
             raise
         if due and self.recovered.keeper.whole:

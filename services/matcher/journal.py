@@ -146,10 +146,12 @@ class Journal:
         try:
             async with asyncio.timeout(self.transaction_timeout_ms / 1000) as limit:
                 await self._transact(producer, self._unhurried(limit, first, portions), dead_letters, checkpoint)
+        # A future of aiokafka's holds its error, whose traceback would hold these frames and with them the partition's whole memory: a
+        # ring that the garbage collector, told to spare what lives long, might never look at again.
         except (ProducerFenced, InvalidProducerEpoch, OutOfOrderSequenceNumber) as error:
-            raise Fenced(f"partition {self.partition}: another matcher has taken it") from error
+            raise Fenced(f"partition {self.partition}: another matcher has taken it") from error.with_traceback(None)
         except (KafkaError, OSError, TimeoutError) as error:
-            raise _unreachable(self.bootstrap, error) from error
+            raise _unreachable(self.bootstrap, error) from error.with_traceback(None)
 
     def _unhurried(
         self, limit: asyncio.Timeout, first: Sequence[Row], others: Iterator[Sequence[Row]]

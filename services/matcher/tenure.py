@@ -89,15 +89,18 @@ class Tenure:
                 self._seek()
             else:
                 raise Fenced(f"partition {self.partition} is not held")
+            return
         except asyncio.CancelledError:
             if not self._over.is_set():  # else a transaction hung, and the end waits no longer
                 raise
+            return
         except Exception as error:  # noqa: BLE001  # whatever it is: forget, and rebuild from the ledger
             self._failed(error)
-            if await self._taken():
-                self._seek()
-            else:
-                await self._over.wait()  # stopped: nothing is polled any more
+        # Out here the error is gone, whose traceback holds the former memory: it need not lie beside the one being rebuilt.
+        if await self._taken():
+            self._seek()
+        else:
+            await self._over.wait()  # stopped: nothing is polled any more
 
     def _answered(self, commands: int) -> None:
         if commands:
@@ -164,7 +167,7 @@ class Tenure:
 
     def _alarm(self, error: PumasiError) -> None:
         """Stop, loudly. The partition stays here and at rest; whoever is given it next will find the same, and say so."""
-        self.stopped = error
+        self.stopped = error.with_traceback(None)  # which would hold the memory that is let go of
         log.critical("partition %d STOPPED: %s: %s", self.partition, error.code, error.message)
         self._progress(self.desk.next_offset, f"STOPPED, {error.code}: {error.message}")
         self._told("stopped", partition=self.partition, code=error.code, message=error.message, hint=error.hint)

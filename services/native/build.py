@@ -20,8 +20,9 @@ from pathlib import Path
 from services.native import COMPILED, ROOT, home, source_of
 
 _KEPT = 4  # builds of other versions: whoever goes back and forth need not wait, and who runs one has it under his feet
+_AT_WORK = ".making-"
 _DIRECTIVES = ("-X", "annotation_typing=False", "-X", "embedsignature=True")
-_FLAGS = ("-O2", "-fPIC", "-shared", "-w", "-fno-strict-aliasing")
+_FLAGS = ("-O2", "-fPIC", "-shared", "-w", "-fno-strict-aliasing", "-fwrapv")
 
 
 def main() -> int:
@@ -38,17 +39,19 @@ def main() -> int:
     print("Compiling the hot path (once for each version of it; a quarter of a minute) …", file=sys.stderr, flush=True)
     try:
         home().parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=home().parent) as work:
+        with tempfile.TemporaryDirectory(dir=home().parent, prefix=_AT_WORK) as work:
             with ThreadPoolExecutor(os.cpu_count()) as pool:
                 list(pool.map(lambda module: _compile(module, compiler, include, Path(work)), COMPILED))
             with contextlib.suppress(OSError):  # another has just built the same
                 Path(work, "built").rename(home())
-        for old in sorted(home().parent.iterdir(), key=lambda path: path.stat().st_mtime)[:-_KEPT]:
-            shutil.rmtree(old, ignore_errors=True)
     except subprocess.CalledProcessError as error:
         return _without(f"{error}\n{error.stderr[-2000:]}")
     except OSError as error:
         return _without(str(error))
+    with contextlib.suppress(OSError):  # another is at the same
+        builds = [path for path in home().parent.iterdir() if not path.name.startswith(_AT_WORK)]
+        for old in sorted(builds, key=lambda path: path.stat().st_mtime)[:-_KEPT]:
+            shutil.rmtree(old, ignore_errors=True)
     return 0
 
 

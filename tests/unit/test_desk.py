@@ -1,0 +1,198 @@
+"""A desk whose transactions fail: it lets go of its memory, and it always gets on, however long commands take. Kafka is a stand-in."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+import weakref
+from typing import Any
+
+import pytest
+from aiokafka.errors import InvalidProducerEpoch, RequestTimedOutError
+
+from services.cli.matcher import _settle
+from services.errors import Fenced, KafkaUnreachable
+from services.matcher import batch, desk, recovery
+from services.matcher.checkpoint import Keeper
+from services.matcher.desk import Desk
+from services.matcher.draft import Draft
+from services.matcher.journal import Journal
+from services.matcher.recovery import Recovered
+from services.matcher.replay import Replay
+from tests.properties.test_express import NoLane, Told, opened, pledge
+
+RECORDS = [
+    one._replace(offset=n)
+    for n, one in enumerate([*opened(), *(pledge(20 + n, {"pledge": f"p-{n}"}) for n in range(400))])
+]
+
+
+class Producer:
+    """Takes batches; a transaction that is open for longer than `patience` seconds has been aborted when it is to end."""
+
+    client = None
+
+    def __init__(self, ledger: list[int], patience: float, fails: str) -> None:
+        self.ledger, self.patience, self.fails = ledger, patience, fails
+        self.sent: list[int] = []
+        self.began = 0.0
+
+    async def begin_transaction(self) -> None:
+        self.began = time.monotonic()
+
+    async def send_batch(self, sent: Any, topic: str, partition: int) -> asyncio.Future:
+        inner = asyncio.get_running_loop().create_future()
+        self.sent.append(sent.record_count())
+        if self.fails == "send":
+            asyncio.get_running_loop().call_soon(inner.set_exception, RequestTimedOutError())
+        else:
+            inner.set_result(type("Placed", (), {"offset": 0, "topic": topic})())
+        return asyncio.shield(inner)
+
+    async def commit_transaction(self) -> None:
+        ended = asyncio.get_running_loop().create_future()
+        if self.fails == "commit":
+            ended.set_exception(RequestTimedOutError())
+            await ended
+        if time.monotonic() - self.began > self.patience:
+            raise InvalidProducerEpoch
+        self.ledger.append(sum(self.sent))
+        self.sent.clear()
+
+    async def stop(self) -> None:
+        """Nothing to stop."""
+
+
+class Stub(Journal):
+    """A journal of such producers."""
+
+    ledger: list[int]
+    fails = ""
+
+    async def fence(self) -> None:
+        await self.close()
+        self._producer = Producer(self.ledger, self.transaction_timeout_ms / 1000, self.fails)
+
+
+def a_desk(monkeypatch: pytest.MonkeyPatch, seconds: float, fails: str = "") -> tuple[Desk, list[int]]:
+    """A desk over a stand-in; and how many entries each of its transactions has appended."""
+    made = Desk("nowhere", 0, 1, int(seconds * 1000))
+    made.journal = Stub("nowhere", 0, int(seconds * 1000))
+    ledger = made.journal.ledger = []
+    made.journal.fails = fails
+    answer = batch.answer
+
+    async def recovered(_partition: int, _written: Any) -> Recovered:
+        with recovery.collector_at_rest():
+            replay, draft = Replay(0), Draft(0, 0, bytes(32), -1)
+            for record in RECORDS[: sum(ledger)]:
+                draft.take_in(answer(replay.engine, record, 1, draft.seq, draft.hash), record.offset)
+            replay.seq, replay.hash, replay.watermark = draft.seq, draft.hash, draft.watermark
+            await asyncio.sleep(0)
+            return Recovered(replay, Keeper(), None, None, {})
+
+    monkeypatch.setattr(desk, "recover", recovered)
+    return made, ledger
+
+
+@pytest.mark.parametrize("fails", ["send", "commit"])
+async def test_what_a_failed_transaction_remembered_is_let_go_of_though_the_collector_spares_what_is_new(
+    monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    at_work, _ledger = a_desk(monkeypatch, 60.0, fails)
+    engines: list[weakref.ref] = []
+
+    async def taken() -> None:
+        await at_work.take()
+        _settle()
+        engines.append(weakref.ref(at_work._replay.engine))
+
+    try:
+        await taken()
+        for _ in range(4):
+            failed = None
+            try:
+                await at_work.answer(RECORDS)
+            except KafkaUnreachable as error:
+                failed = str(error)
+            assert failed
+            await taken()
+        await asyncio.sleep(0.01)
+        gc.collect()
+        assert [engine() is not None for engine in engines] == [False] * 4 + [True]
+    finally:
+        gc.unfreeze()
+
+
+async def until_answered(at_work: Desk, ledger: list[int]) -> int:
+    """Answer everything, taking the partition anew after each failure; how many there were."""
+    failures = 0
+    while sum(ledger) < len(RECORDS):
+        await at_work.take()
+        try:
+            await at_work.answer(RECORDS[at_work.next_offset :])
+        except (Fenced, KafkaUnreachable):
+            failures += 1
+            assert failures < 10, f"{sum(ledger)} of {len(RECORDS)} answered"
+    return failures
+
+
+async def test_commands_that_take_long_together_are_answered_in_several_transactions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answer = batch.answer
+
+    def slow(*given: Any) -> Any:
+        time.sleep(0.002)
+        return answer(*given)
+
+    at_work, ledger = a_desk(monkeypatch, 0.4)
+    monkeypatch.setattr(desk, "lane_of", NoLane)
+    monkeypatch.setattr(batch, "answer", slow)
+    assert await until_answered(at_work, ledger) == 0
+    assert len(ledger) > 2
+
+
+async def test_a_command_that_takes_longer_than_a_transaction_may_is_answered_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answer = batch.answer
+
+    def slow(engine: Any, record: Told, *given: Any) -> Any:
+        if record.offset == 200:
+            time.sleep(0.5)
+        return answer(engine, record, *given)
+
+    at_work, ledger = a_desk(monkeypatch, 0.4)
+    monkeypatch.setattr(desk, "lane_of", NoLane)
+    monkeypatch.setattr(batch, "answer", slow)
+    assert await until_answered(at_work, ledger) <= 1
+
+
+async def test_the_first_transaction_of_a_partition_is_one_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_work, ledger = a_desk(monkeypatch, 60.0)
+    monkeypatch.setattr(batch, "TURN_SECONDS", 0.0)
+    await at_work.take()
+    await at_work.answer(RECORDS)
+    assert 0 < ledger[0] < len(RECORDS) == sum(ledger)
+    assert len(ledger) == 2, "the second takes all the rest"
+
+
+async def test_an_error_while_deciding_appends_nothing_and_forgets(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = batch.answer
+
+    def defect(engine: Any, record: Told, *given: Any) -> Any:
+        if record.offset == 300:
+            raise ZeroDivisionError
+        return answer(engine, record, *given)
+
+    at_work, ledger = a_desk(monkeypatch, 60.0)
+    monkeypatch.setattr(desk, "lane_of", NoLane)
+    monkeypatch.setattr(batch, "TURN_SECONDS", 0.0)
+    monkeypatch.setattr(batch, "answer", defect)
+    await at_work.take()
+    with pytest.raises(ZeroDivisionError):
+        await at_work.answer(RECORDS)
+    assert not at_work.ready
+    assert sum(ledger) < 300
