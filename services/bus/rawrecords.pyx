@@ -121,10 +121,11 @@ cdef class Cursor:
     cdef Py_ssize_t skip(self) except? -2:
         """Past a part with its length before it; the length, -1 if it is null."""
         cdef long long length = self.varint()
-        if length < -1 or length > self.end - self.place:
+        if length < 0:  # any such is null, to the broker too
+            return -1
+        if length > self.end - self.place:
             raise CorruptRecordException("a record ends early")
-        if length > 0:
-            self.place += length
+        self.place += length
         return <Py_ssize_t>length
 
     cdef object part(self):
