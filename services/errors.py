@@ -24,6 +24,7 @@
     ├── LedgerTampered    ledger_tampered         a gap, a broken hash chain, an entry no command explains
     ├── ConservationBreach conservation_breach    money that would appear or vanish: never written
     └── Fenced            fenced                  another owner has taken the partition
+        └── LedgerMoved   ledger_moved            something was written to the ledger besides
 
 A `code` is stable: other software may switch on it. A message says what was wrong and where; `hint` says what to do. Neither
 ever holds a name, an address or free text of a person: errors reach logs and responses.
@@ -218,3 +219,9 @@ class Fenced(PumasiError):
     """Another process has taken the partition over; this one forgets its memory and steps back."""
 
     code = "fenced"
+
+
+class LedgerMoved(Fenced):
+    """Something was written to the ledger since our last entries. Nothing is committed on top; reading back tells what it is."""
+
+    code = "ledger_moved"

@@ -92,7 +92,10 @@ def _print_table(results: "list[PartitionAudit]") -> None:
     table = Table("partition", "commands", "entries", "unanswered", "checkpoint", "last hash", "verdict", box=None,
                   pad_edge=False, header_style="bold")  # fmt: skip
     for r in results:
-        verdict = f"[red]{len(r.findings)} found[/]" if r.findings else "[green]holds[/]"
+        from services.matcher.audit import FINDINGS_MAX
+
+        at_least = "at least " if len(r.findings) >= FINDINGS_MAX else ""
+        verdict = f"[red]{at_least}{len(r.findings)} found[/]" if r.findings else "[green]holds[/]"
         table.add_row(
             str(r.partition), str(r.commands), str(r.entries), str(r.unanswered), str(r.checkpoint or "–"),
             (r.last_hash or "–")[:12], verdict,

@@ -76,7 +76,7 @@ async def _run(settings: "Settings", as_json: bool) -> bool:
         await stopping
     finally:
         await service.stop()
-    screen.tell("ended")
+    screen.tell("ended", alarms=len(service.alarms))
     return bool(service.alarms)
 
 
@@ -200,5 +200,9 @@ _LINES = {
     "stopped": lambda partition, code, message, hint: (
         f"PARTITION {partition} STOPPED ({code}): {message}\n  {hint or ''}"
     ),
-    "ended": lambda: "Stopped cleanly; nothing was left half done.",
+    "ended": lambda alarms=0: (
+        "Stopped cleanly; nothing was left half done."
+        if not alarms
+        else f"Stopped; {_plural(alarms, 'partition')} had STOPPED with an alarm, see above."
+    ),
 }

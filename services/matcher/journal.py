@@ -30,7 +30,7 @@ from services.bus.envelope import Record
 from services.bus.prepared import PreparedBatch, Row
 from services.bus.reading import TopicReader
 from services.bus.topics import CHECKPOINTS, COMMANDS, DEADLETTERS, LEDGER, MAX_RECORD_BYTES
-from services.errors import Fenced, KafkaUnreachable
+from services.errors import Fenced, KafkaUnreachable, LedgerMoved
 
 BATCH_BYTES = 1 << 20
 """Size of a produce batch, bytes."""
@@ -42,6 +42,7 @@ sender.BACKOFF_OVERRIDE = 0.002
 millisecond or two. aiokafka would idle for 20 ms, which is most of the time that a pledge waits for its award. A constant of aiokafka's
 module is the only place to say so; it concerns transactional producers alone, and in this process these are the journals."""
 
+_MARKER = 1  # the offset that the end of a transaction takes
 _FENCE_SECONDS_MAX = 60.0
 _READ_BACK_STALL_SECONDS = (
     10.0  # whoever fenced us meanwhile may have died with a transaction open; fencing anew ends it
@@ -65,6 +66,7 @@ class Journal:
         self.transaction_timeout_ms = transaction_timeout_ms
         self._producer: AIOKafkaProducer | None = None
         self._end_unanswered = asyncio.Event()
+        self._next_offset: int | None = None
 
     async def fence(self) -> None:
         """Become the writer: the former one is shut out, its open transaction ended.
@@ -91,7 +93,7 @@ class Journal:
         except BaseException:  # cancelled: the partition went elsewhere meanwhile
             await _stop(producer)
             raise
-        self._producer, self._end_unanswered = producer, asyncio.Event()
+        self._producer, self._end_unanswered, self._next_offset = producer, asyncio.Event(), None
         _watch_ends(producer, self._end_unanswered.set)
 
     async def checkpoint(self) -> AsyncIterator[list[tuple[bytes, bytes | None]]]:
@@ -115,6 +117,8 @@ class Journal:
     async def _committed(self, topic: str, begin: int) -> AsyncIterator[Sequence[Record]]:
         async with TopicReader(self.bootstrap) as reader:
             end = await reader.high_watermark(topic, self.partition)
+            if topic == LEDGER:
+                self._next_offset = end
             begins, ends = {self.partition: begin}, {self.partition: end}
             async for records in reader.portions(topic, begins, ends, stall_seconds=_READ_BACK_STALL_SECONDS):
                 yield records
@@ -133,7 +137,7 @@ class Journal:
                 of records, or None. No more is asked for than can be sent.
 
         Raises:
-            Fenced: if another writer has taken the partition; nothing was appended.
+            Fenced: if another writer has taken the partition, or writes to it without having taken it; nothing was appended.
             KafkaUnreachable: if the outcome is unknown: it may or may not have been appended. Fence and read back.
         """
         producer = self._producer
@@ -149,7 +153,7 @@ class Journal:
         # A future of aiokafka's holds its error, whose traceback would hold these frames and with them the partition's whole memory: a
         # ring that the garbage collector, told to spare what lives long, might never look at again.
         except (ProducerFenced, InvalidProducerEpoch, OutOfOrderSequenceNumber) as error:
-            raise Fenced(f"partition {self.partition}: another matcher has taken it") from error.with_traceback(None)
+            raise Fenced("another matcher has taken it") from error.with_traceback(None)
         except (KafkaError, OSError, TimeoutError) as error:
             raise _unreachable(self.bootstrap, error) from error.with_traceback(None)
 
@@ -170,14 +174,25 @@ class Journal:
         checkpoint: Checkpoint | None,
     ) -> None:
         await producer.begin_transaction()
-        sent = await self._send(producer, LEDGER, entries)
+        rows = 0
+
+        def counted() -> Iterator[Sequence[Row]]:
+            nonlocal rows
+            for portion in entries:
+                rows += len(portion)
+                yield portion
+
+        sent = await self._send(producer, LEDGER, counted())
         sent += await self._send(producer, DEADLETTERS, [dead_letters])
         # aiokafka commits even if a send failed that nobody awaited
         placed = await asyncio.gather(*sent)
-        last = max(place.offset for place in placed if place.topic == LEDGER)
+        offsets = [place.offset for place in placed if place.topic == LEDGER]
+        self._follows_on(offsets[0])
+        last = max(offsets)
         if checkpoint is not None and (portions := checkpoint(last)) is not None:
             await asyncio.gather(*await self._send(producer, CHECKPOINTS, portions))
         await producer.commit_transaction()
+        self._next_offset = offsets[0] + rows + _MARKER if offsets[0] >= 0 else None
         if self._end_unanswered.is_set():  # committed, but by a repetition: this epoch is not to be used again
             raise RequestTimedOutError("the end of a transaction went unanswered")
 
@@ -186,6 +201,14 @@ class Journal:
         producer, self._producer = self._producer, None
         if producer is not None:
             await _stop(producer)
+
+    def _follows_on(self, offset: int) -> None:
+        """Look whether entries came to lie right behind the last ones: else somebody else writes here, and reading back will tell who.
+
+        Nothing is committed then. An offset of -1 says that the broker had the entries already, and not where.
+        """
+        if self._next_offset is not None and offset not in (self._next_offset, -1):
+            raise LedgerMoved(f"its entries came to offset {offset} of the ledger, not to {self._next_offset}")
 
     async def _send(
         self, producer: AIOKafkaProducer, topic: str, portions: Iterable[Iterable[Row]]

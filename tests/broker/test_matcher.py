@@ -352,3 +352,26 @@ async def test_a_tampered_ledger_stops_its_partition_and_no_other(client: Client
     assert (alarm.partition, alarm.code) == (broken, "ledger_tampered")
     assert len(await client.read(LEDGER, broken, 1)) == 1
     assert (await audit_partition(client.bootstrap, broken, PARTITIONS)).findings
+
+
+async def test_what_somebody_else_writes_to_the_ledger_stops_the_partition_and_nothing_comes_on_top(
+    client: Client,
+) -> None:
+    broken = PARTITION["jilin"]
+    async with running(client.bootstrap) as matcher:
+        await client.fund("jilin")
+        await client.fund("yanji")
+        [entry] = await client.ledger("jilin", 1)
+        await client.pledge("jilin", "p-1", 5)
+        _, sound = await client.read(LEDGER, broken, 2)
+        await client.ledger("jilin", 2)
+        await client.producer.send_and_wait(LEDGER, sound.value, sound.key, broken, headers=list(sound.headers))
+        await client.pledge("jilin", "p-2", 5)
+        await client.pledge("yanji", "p-3", 5)
+        await client.ledger("yanji", 2)
+        await until(lambda: broken in matcher.stopped)
+        assert matcher.stopped[broken].code == "ledger_tampered"
+    assert entry["seq"] == 1
+    written = await client.read(LEDGER, broken, 3)
+    assert [record.value for record in written[1:]] == [sound.value] * 2, "the forged copy is the last"
+    assert (await audit_partition(client.bootstrap, broken, PARTITIONS)).findings

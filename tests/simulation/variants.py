@@ -171,7 +171,7 @@ def _send_not_awaited(_world: World) -> Changed:
         for future in await really(self, *rows):
             future.add_done_callback(lambda done: done.cancelled() or done.exception())
         done = asyncio.get_running_loop().create_future()
-        done.set_result(RecordMetadata(LEDGER, self.partition, None, 0, -1, 0, None))
+        done.set_result(RecordMetadata(LEDGER, self.partition, None, -1, -1, 0, None))
         return [done]
 
     return patch.object(Journal, "_send", send)

@@ -47,7 +47,7 @@ class Producer:
         if self.fails == "send":
             asyncio.get_running_loop().call_soon(inner.set_exception, RequestTimedOutError())
         else:
-            inner.set_result(type("Placed", (), {"offset": 0, "topic": topic})())
+            inner.set_result(type("Placed", (), {"offset": -1, "topic": topic})())
         return asyncio.shield(inner)
 
     async def commit_transaction(self) -> None:

@@ -19,6 +19,7 @@ from services.bus.reading import TopicReader
 from services.matcher.alike import differences
 from services.matcher.recovery import recover
 from services.matcher.replay import Replay
+from services.matcher.restoring import NONE_YET
 
 _TOLD_MAX = 5
 
@@ -64,8 +65,13 @@ class _Written:
             yield records
 
 
-async def restored(kafka: str, partition: int) -> list[str]:
+async def restored(kafka: str, partition: int, entries_without: int) -> list[str]:
     """What a matcher that took a partition now would remember wrongly, a line each; and why, if it could not use the checkpoint.
+
+    Args:
+        kafka: bootstrap servers.
+        partition: which.
+        entries_without: up to so many entries there need be no checkpoint yet.
 
     Raises:
         KafkaUnreachable: if the broker can't be read.
@@ -81,6 +87,7 @@ async def restored(kafka: str, partition: int) -> list[str]:
     wrong = [f"{what} is not what the ledger says" for what in differences(found.replay.engine, plain.engine)]
     if (found.replay.seq, found.replay.hash, found.replay.watermark) != (plain.seq, plain.hash, plain.watermark):
         wrong.append("it would go on from another entry")
-    if found.head is None and found.without is not None and plain.seq:
+    young = found.without == NONE_YET and plain.seq <= entries_without
+    if found.head is None and found.without is not None and plain.seq and not young:
         wrong.append(f"no checkpoint is of use: {found.without}")
     return wrong[:_TOLD_MAX]

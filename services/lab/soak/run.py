@@ -29,7 +29,7 @@ from services.lab.soak.plan import plan
 from services.lab.soak.rest import until_at_rest
 from services.lab.soak.sent import Sent
 from services.lab.soak.watch import Watch
-from services.lab.soak.world import Ear, World, world
+from services.lab.soak.world import CHECKPOINT_ENTRIES, Ear, World, world
 
 SENDERS = 6
 _LOOK_S = 0.25
@@ -207,7 +207,7 @@ async def check_broker(home: Path, broker: EmbeddedKafka, result: Result, told: 
     told("Restoring every checkpoint.")
     for partition in range(len(result.audit.get("partitions", ()))):
         try:
-            wrong = await again.restored(broker.bootstrap, partition)
+            wrong = await again.restored(broker.bootstrap, partition, CHECKPOINT_ENTRIES)
         except PumasiError as error:
             wrong = [error.message]
         for text in wrong:
