@@ -76,6 +76,10 @@ def _no_fence(_world: World) -> Changed:
     return patch.object(journal, "AIOKafkaProducer", producer)
 
 
+def _no_look(_world: World) -> Changed:
+    return patch.object(Journal, "_follows_on", lambda _journal, _offset: None)
+
+
 def _read_back_before_fence(_world: World) -> Changed:
     really = Desk.take
 
@@ -311,7 +315,10 @@ def _broker(world: World, *, idempotent: bool = True, verifies: bool = True, ear
 _early_fence = partial(_broker, early=True)
 
 VARIANTS = (
-    Variant("no_fence", "A transactional id of its own for each process: nobody is shut out.", _no_fence, WRONG),
+    Variant("no_fence", "A transactional id of its own for each process: nobody is shut out. Who looks where his entries came to lie "
+            "notices, but for a moment's chance.", _no_fence, WRONG),
+    Variant("no_look", "Nobody looks where his entries came to lie: fencing is enough.", _no_look, HOLDS),
+    Variant("no_fence+no_look", "Nobody is shut out, and nobody looks.", lambda world: _both(world, _no_fence, _no_look), WRONG),
     Variant("read_back_before_fence", "The former owner is shut out only after the reading.", _read_back_before_fence, WRONG),
     Variant("read_uncommitted", "What is open or aborted is read too.", _read_uncommitted, WRONG | {"checkpoint of no use"}),
     Variant("offsets_from_group", "The group's offset is the watermark.", _offsets_from_group, WRONG),
