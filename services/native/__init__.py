@@ -1,8 +1,9 @@
 """The hot path, compiled where there is a C compiler: the same source, or the same contract, several times faster.
 
-A few modules of the matcher are compiled as they are, with their classes' fields laid out for C in a `.pxd` beside them, and two are
-written in Cython: records found in the bytes of a fetch (`bus/rawrecords`), and the express lane over them (`matcher/lane`). All of
-it can be done without: where nothing is compiled, or with `PUMASI_PURE=1`, the Python modules do the same, byte for byte.
+Some modules are compiled as they are, with their classes' fields laid out for C in a `.pxd` beside them; others are written in Cython:
+records found in the bytes of a fetch (`bus/rawrecords`), the express lane over them (`matcher/lane`), a pledge's row of a checkpoint
+(`matcher/rowtext`), and what these write with (`matcher/buffer`, `blake`). All of it can be done without: where nothing is compiled, or
+with `PUMASI_PURE=1`, the Python modules do the same, byte for byte.
 
 A build lies in the environment (`sys.prefix`), under a digest of all it was made of. So it can't be older than the source: whoever
 changes a line runs that line, in Python, until the next `./run`.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
@@ -30,20 +30,10 @@ from services.matcher.engine import Engine
 from services.matcher.express import Express, lane_of
 from tests.oracle.season import commands_of, gestures
 from tests.properties.test_short_cut import state
+from tests.records import CommandRecord as Told
 
 FUND = "jilin"
 NOW = "2027-01-29T00:00:00Z"
-
-
-class Told(NamedTuple):
-    """A record of the commands topic."""
-
-    topic: str
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
-    headers: tuple[tuple[str, bytes | None], ...]
 
 
 class NoLane(Express):

@@ -20,6 +20,7 @@ from services.matcher.answer import answer
 from services.matcher.checkpoint import HEAD
 from services.matcher.engine import Engine
 from services.matcher.recovery import Recovered, recover
+from tests.records import CommandRecord
 from tests.simulation.batches import Entry
 from tests.simulation.log import Log
 
@@ -30,17 +31,6 @@ class Finding(Exception):
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(f"{kind}: {message}")
         self.kind = kind
-
-
-class Command(NamedTuple):
-    """A record of the commands topic, as `answer` wants it."""
-
-    topic: str
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
-    headers: tuple[tuple[str, bytes | None], ...]
 
 
 class Expected(NamedTuple):
@@ -79,7 +69,7 @@ class Partition:
         self._read_to = stable
 
     def _decide(self, entry: Entry) -> None:
-        record = Command(COMMANDS, self.number, *entry)
+        record = CommandRecord(COMMANDS, self.number, *entry)
         seq = len(self.entries)
         made = answer(self.engine, record, self._partitions, seq, self._hash)
         self._hash = made.hash

@@ -20,7 +20,8 @@ from services.matcher.draft import Draft
 from services.matcher.journal import Journal
 from services.matcher.recovery import Recovered
 from services.matcher.replay import Replay
-from tests.properties.test_express import NoLane, Told, opened, pledge
+from tests.properties.test_express import NoLane, opened, pledge
+from tests.records import CommandRecord
 
 RECORDS = [
     one._replace(offset=n)
@@ -159,7 +160,7 @@ async def test_a_command_that_takes_longer_than_a_transaction_may_is_answered_al
 ) -> None:
     answer = batch.answer
 
-    def slow(engine: Any, record: Told, *given: Any) -> Any:
+    def slow(engine: Any, record: CommandRecord, *given: Any) -> Any:
         if record.offset == 200:
             time.sleep(0.5)
         return answer(engine, record, *given)
@@ -182,7 +183,7 @@ async def test_the_first_transaction_of_a_partition_is_one_turn(monkeypatch: pyt
 async def test_an_error_while_deciding_appends_nothing_and_forgets(monkeypatch: pytest.MonkeyPatch) -> None:
     answer = batch.answer
 
-    def defect(engine: Any, record: Told, *given: Any) -> Any:
+    def defect(engine: Any, record: CommandRecord, *given: Any) -> Any:
         if record.offset == 300:
             raise ZeroDivisionError
         return answer(engine, record, *given)
