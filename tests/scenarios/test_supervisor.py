@@ -121,7 +121,8 @@ async def starting(data: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
-        await process.communicate()
+        _, said = await process.communicate()
+        print(said.decode())  # pytest shows it where a test failed
 
 
 @asynccontextmanager
