@@ -49,19 +49,26 @@ async def _consumer(bootstrap: str, topic: str, client_id: str) -> AsyncIterator
 
 
 class Tail:
-    """Follows a topic for ever, from its start; use `run` as a task.
+    """Follows a topic for ever; use `run` as a task.
 
     Args:
         bootstrap: says where Kafka is, asked at every attempt; may raise KafkaUnreachable.
         topic: which.
         client_id: the name in the broker's logs.
         handle: called with each record, in order of its partition. What it raises is logged and the record passed over.
+        last: begin so many records before the end, the same number in each partition; None for the start.
     """
 
     def __init__(
-        self, bootstrap: Callable[[], str], topic: str, client_id: str, handle: Callable[[Record], None]
+        self,
+        bootstrap: Callable[[], str],
+        topic: str,
+        client_id: str,
+        handle: Callable[[Record], None],
+        last: int | None = None,
     ) -> None:
         self._bootstrap, self._topic, self._client_id, self._handle = bootstrap, topic, client_id, handle
+        self._last = last
         self._next: dict[int, int] = {}
         self._consumer: Consumer | None = None
         self._handled: dict[int, int] = {}
@@ -85,8 +92,7 @@ class Tail:
         while True:
             try:
                 async with _consumer(self._bootstrap(), self._topic, self._client_id) as (consumer, places):
-                    for place in places:
-                        consumer.seek(place, self._next.get(place.partition, 0))
+                    await self._begin(consumer, places)
                     self._consumer = consumer
                     while True:
                         await self._poll(consumer)
@@ -97,6 +103,15 @@ class Tail:
                 self._consumer = None
             await asyncio.sleep(pause)
             pause = min(pause * 2, _BACKOFF_SECONDS[1])
+
+    async def _begin(self, consumer: Consumer, places: list[Any]) -> None:
+        """Seek to where each partition is to be gone on with."""
+        if self._last is not None and (new := [place for place in places if place.partition not in self._next]):
+            begins, ends = await consumer.beginning_offsets(new), await consumer.end_offsets(new)
+            share = self._last // len(places)
+            self._next |= {place.partition: max(begins[place], ends[place] - share) for place in new}
+        for place in places:
+            consumer.seek(place, self._next.get(place.partition, 0))
 
     async def _poll(self, consumer: Consumer) -> None:
         for place, records in (await consumer.getmany(timeout_ms=_POLL_MS, max_records=_RECORDS_PER_POLL)).items():

@@ -2,10 +2,12 @@
 
     bootstrap ─► Publisher ─► Desk ◄─ HttpDoor (uvicorn)
                               Desk ◄─ TopicDoor (FastStream)
+    commands ─► Tail ─► Repeats ◄─ Desk
     ledger ───► Tail ─► Progress ◄─ receipts
 
-Start: HTTP listens at once, so that a sender hears 503 instead of nothing; when Kafka is in reach, the memory of repeats is warmed,
-and only then do the doors publish. Stop: no new request, those in flight finish, then the producer closes.
+Start: HTTP listens at once, so that a sender hears 503 instead of nothing; when Kafka is in reach, the memory of repeats is warmed
+from the end of the commands topic, and only then does the topic door open. Stop: no new request, those in flight finish, then the
+producer closes.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import uvicorn
 from services import keys
 from services.bus.fenced import hush_told_errors
 from services.bus.publisher import Publisher
-from services.bus.tail import Tail, read_last
+from services.bus.tail import Tail
 from services.bus.topics import COMMANDS, CONTACTS, DEADLETTERS, LEDGER, SUBMISSIONS
 from services.errors import KafkaUnreachable, SettingError
 from services.intake.contacts import Sealer
@@ -37,7 +39,6 @@ log = logging.getLogger("pumasi.intake")
 
 NAME = "pumasi-intake"
 _STOP_SECONDS = 10
-_WARM_AGAIN_SECONDS = 1.0
 
 
 class _Server(uvicorn.Server):
@@ -65,7 +66,11 @@ class Intake:
         self._bootstrap, self._settings = bootstrap, settings
         self._publisher = Publisher(bootstrap, (COMMANDS, CONTACTS, DEADLETTERS, LEDGER, SUBMISSIONS), NAME, told=told)
         self._repeats, self._progress = Repeats(), Progress()
-        self._desk = Desk(self._publisher, self._repeats, settings.tick_seconds, settings.trust_time)
+        self._commands = Tail(bootstrap, COMMANDS, NAME, self._repeats.follow, last=CAPACITY)
+        self._ledger = Tail(bootstrap, LEDGER, NAME, self._progress.fold)
+        self._desk = Desk(
+            self._publisher, self._repeats, self._commands.reach_end, settings.tick_seconds, settings.trust_time
+        )
         door = HttpDoor(self._desk, sealer, Receipts(key), self._progress, self._publisher)
         self._topic_door = TopicDoor(bootstrap, self._desk, self._publisher, sealer, settings.session_timeout_ms)
         config = uvicorn.Config(
@@ -101,8 +106,8 @@ class Intake:
         while not self._server.started and not self._serving.done():
             await asyncio.sleep(0.01)
         self._publisher.start()
-        tail = Tail(self._bootstrap, LEDGER, NAME, self._progress.fold)
-        self._tasks = [asyncio.create_task(work) for work in (self._open(), self._follow(tail), self._tick())]
+        works = (self._open(), self._follow(self._commands), self._follow(self._ledger), self._tick())
+        self._tasks = [asyncio.create_task(work) for work in works]
 
     async def stop(self) -> None:
         """Finish what is in flight, then close everything."""
@@ -124,15 +129,9 @@ class Intake:
 
     async def _open(self) -> None:
         """Warm the memory, then open the topic door. HTTP works meanwhile: what it does not remember the matcher does."""
-        while not self.ready.is_set():
-            await self._publisher.in_reach.wait()
-            try:
-                share = CAPACITY // self._publisher.partitions(COMMANDS)
-                await read_last(self._bootstrap(), COMMANDS, NAME, share, self._repeats.warm)
-                self.ready.set()
-            except KafkaUnreachable as error:
-                log.warning("%s", error.message)
-                await asyncio.sleep(_WARM_AGAIN_SECONDS)
+        await self._publisher.in_reach.wait()
+        await self._commands.reach_end()
+        self.ready.set()
         await self._topic_door.start()
         await asyncio.Event().wait()  # an end of this task would be a failure
 

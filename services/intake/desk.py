@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from schemas.commands import TICK
@@ -22,7 +22,7 @@ from services.bus.envelope import command_headers
 from services.bus.partition import partition_of
 from services.bus.publisher import Outgoing, Pending, Publisher
 from services.bus.topics import COMMANDS, CONTACTS
-from services.errors import KafkaUnreachable
+from services.errors import Conflict, KafkaUnreachable
 from services.intake.admission import Admitted
 from services.intake.receipts import Place
 from services.intake.repeats import Repeats
@@ -49,6 +49,7 @@ class Desk:
     Args:
         publisher: of commands and contacts.
         repeats: the memory of recent events.
+        caught_up: returns once `repeats` has followed the commands topic to its end of now.
         tick_seconds: seconds between ticks.
         trust_time: take the events' own time, and let ticks follow it.
         clock: microseconds since 1970.
@@ -58,11 +59,12 @@ class Desk:
         self,
         publisher: Publisher,
         repeats: Repeats,
+        caught_up: Callable[[], Awaitable[None]],
         tick_seconds: float,
         trust_time: bool,
         clock: Callable[[], int] = wall_clock,
     ) -> None:
-        self._publisher, self._repeats, self._clock = publisher, repeats, clock
+        self._publisher, self._repeats, self._caught_up, self._clock = publisher, repeats, caught_up, clock
         self._tick, self._trust_time = int(tick_seconds * SECOND), trust_time
         self._queue = asyncio.Lock()
         self._ticked_at: int | None = None
@@ -71,7 +73,7 @@ class Desk:
         """Publish the commands of a batch, in order; where each lies.
 
         Raises:
-            Conflict: if an id came before with other data; then none is published.
+            Conflict: if an id came before with other data, here or at another intake; then none is published.
             KafkaUnreachable: if one is not known to be published; a repeat of the whole batch is safe.
         """
         try:
@@ -81,16 +83,13 @@ class Desk:
             raise KafkaUnreachable("Kafka did not confirm in time", hint="Try again: a repeat is safe.") from None
 
     async def _take(self, admitted: Sequence[Admitted]) -> list[Place]:
-        async with self._queue:
-            self._repeats.check(admitted)
-            ticked_at = self._ticked_at
-            line = self._line_up(admitted)
-            try:
-                pending = await self._publisher.enqueue(line.records)
-            except BaseException as error:
-                self._ticked_at = ticked_at  # the tick may not have gone out: the next event brings it again
-                self._fail(line, error)
-                raise
+        try:
+            line, pending = await self._enqueue(admitted)
+        except Conflict:
+            # It may be the true one, which another intake let pass, and what came here the other: the topic tells which was first.
+            await self._repeats.landed(admitted)
+            await self._caught_up()
+            line, pending = await self._enqueue(admitted)
         try:
             offsets = await self._publisher.confirm(pending)
         except BaseException as error:
@@ -99,6 +98,18 @@ class Desk:
         for index, one, future in line.commands:
             self._repeats.arrived(one, future, Place(line.records[index].partition, offsets[index]))
         return [place if isinstance(place, Place) else await asyncio.shield(place) for place in line.places]
+
+    async def _enqueue(self, admitted: Sequence[Admitted]) -> tuple[_Line, Pending]:
+        async with self._queue:
+            self._repeats.check(admitted)
+            ticked_at = self._ticked_at
+            line = self._line_up(admitted)
+            try:
+                return line, await self._publisher.enqueue(line.records)
+            except BaseException as error:
+                self._ticked_at = ticked_at  # the tick may not have gone out: the next event brings it again
+                self._fail(line, error)
+                raise
 
     async def tick(self) -> None:
         """Send a tick of the wall clock to each partition.

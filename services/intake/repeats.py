@@ -1,7 +1,8 @@
 """Repeats: the same event again gets the same answer, without a second command; the same id with other data is a conflict.
 
 A bounded memory of recent events, by source and id. It is a courtesy, not the guarantee: whatever slips through is told
-`duplicate` or `id_conflict` by the matcher, which forgets nothing. At start it is warmed from the end of the commands topic.
+`duplicate` or `id_conflict` by the matcher, which forgets nothing. It follows the commands topic, so that it knows what other intakes
+let pass; and as to the matcher, of two events under one id the one counts that comes first on the topic.
 """
 
 from __future__ import annotations
@@ -47,6 +48,13 @@ class Repeats:
                     hint="An id stands for one event: give the changed event an id of its own.",
                 )
 
+    async def landed(self, admitted: Sequence[Admitted]) -> None:
+        """Wait until none of these ids is on its way any more."""
+        for one in admitted:
+            known = self._known.get(one.key)
+            if known is not None and isinstance(known[1], asyncio.Future):
+                await asyncio.wait([known[1]])
+
     def place_of(self, one: Admitted) -> Place | asyncio.Future[Place] | None:
         """Where the command of this very event lies, or will lie, if it came before."""
         known = self._known.get(one.key)
@@ -63,8 +71,10 @@ class Repeats:
         return future
 
     def arrived(self, one: Admitted, future: asyncio.Future[Place], place: Place) -> None:
-        """The command of this event is published."""
-        self._remember(one.key, one.digest, place)
+        """The command of this event is published; another that was let pass under its id may lie before it."""
+        known = self._known.get(one.key)
+        if known is None or known[1] is future or _is_before(place, known[1]):
+            self._remember(one.key, one.digest, place)
         future.set_result(place)
 
     def failed(self, one: Admitted, future: asyncio.Future[Place], error: BaseException) -> None:
@@ -75,20 +85,28 @@ class Repeats:
         if not future.done():
             future.set_exception(error)
 
-    def warm(self, record: Record) -> None:
+    def follow(self, record: Record) -> None:
         """Remember a command as it lies on the topic; ticks, and what can't be read, are passed over."""
         try:
             headers = text_headers(record.headers)
             key, kind = (headers["ce_source"], headers["ce_id"]), headers["ce_type"]
         except (BadRecord, KeyError):
             return
-        if (
-            record.value is not None and kind != TICK and key not in self._known
-        ):  # the first to come is the one that counts
-            self._remember(key, digest_of(kind, record.value), Place(record.partition, record.offset))
+        if record.value is None or kind == TICK:
+            return
+        digest, place = digest_of(kind, record.value), Place(record.partition, record.offset)
+        known = self._known.get(key)
+        # What is on its way from here is this very record, or comes behind it.
+        if known is None or isinstance(known[1], asyncio.Future) or _is_before(place, known[1]):
+            self._remember(key, digest, place)
 
     def _remember(self, key: tuple[str, str], digest: bytes, place: Place | asyncio.Future[Place]) -> None:
         self._known[key] = (digest, place)
         self._known.move_to_end(key)
         while len(self._known) > self._capacity:
             self._known.popitem(last=False)
+
+
+def _is_before(one: Place, other: Place) -> bool:
+    """Whether a place comes first; in two partitions, that is of two funds, none does."""
+    return one.partition == other.partition and one.offset < other.offset

@@ -20,6 +20,7 @@ from services.intake.http import BODY_BYTES_MAX, HttpDoor
 from services.intake.progress import Progress
 from services.intake.receipts import Place, Receipts
 from services.intake.repeats import Repeats
+from tests.records import CommandRecord
 
 KEY = b"k" * 32
 MINUTE = 60 * 10**6
@@ -66,11 +67,17 @@ class Bench:
     def __init__(self, trust_time: bool = False, requests_max: int = 64) -> None:
         self.kafka, self.progress, self.now = Ledger(), Progress(), 0
         self.receipts = Receipts(KEY)
-        desk = Desk(self.kafka, Repeats(), 60, trust_time, clock=lambda: self.now)  # type: ignore[arg-type]
+        self.repeats, self.elsewhere = Repeats(), list[CommandRecord]()
+        desk = Desk(self.kafka, self.repeats, self.caught_up, 60, trust_time, clock=lambda: self.now)  # type: ignore[arg-type]
         sealer = Sealer(KEY, PrivateKey.generate().public_key)
         door = HttpDoor(desk, sealer, self.receipts, self.progress, self.kafka, requests_max)  # type: ignore[arg-type]
         self.desk, self.app = desk, door.app
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(door.app), base_url="http://intake")
+
+    async def caught_up(self) -> None:
+        """Hear now what other intakes published before."""
+        for record in self.elsewhere:
+            self.repeats.follow(record)
 
     async def send(self, *events: dict[str, Any]) -> httpx.Response:
         if len(events) == 1:
@@ -152,6 +159,55 @@ async def test_the_same_id_with_other_data_is_a_conflict_and_refuses_its_batch_w
     assert problem(await one.send(pledge(1, amount=6))) == (409, "id_conflict")
     assert problem(await one.send(pledge(7), pledge(1, amount=6))) == (409, "id_conflict")
     assert problem(await one.send(pledge(8), pledge(8, amount=6))) == (409, "id_conflict")
+    assert len(one.kafka.commands()) == 1
+
+
+async def test_what_another_intake_let_pass_before_is_the_true_one_and_its_repeat_is_not_refused(
+    bench: Callable[..., Bench],
+) -> None:
+    there, here = bench(), bench()
+    await there.send(pledge(0))
+    true = (await there.send(pledge(1))).json()
+    [_, first] = there.kafka.commands()
+    await here.send(*map(pledge, range(10, 20)))
+    misused = (await here.send(pledge(1, amount=6))).json()  # its id came there before, which is not known here yet
+    assert misused["accepted"]
+    here.elsewhere = [CommandRecord(COMMANDS, first.partition, 1, first.key, first.value, first.headers)]
+    assert (await here.send(pledge(1))).json() == true
+    assert problem(await here.send(pledge(1, amount=6))) == (409, "id_conflict")
+    assert len(here.kafka.commands()) == 11
+
+
+async def test_what_another_intake_lets_pass_while_ours_is_on_its_way_comes_first(bench: Callable[..., Bench]) -> None:
+    there, here = bench(), bench()
+    await there.send(pledge(1))
+    [first] = there.kafka.commands()
+    here.kafka.records = [first._replace(key=b"another")] * 5
+    here.kafka.confirming.clear()
+    sending = asyncio.create_task(here.send(pledge(1, amount=6)))
+    while len(here.kafka.records) < 6:
+        await asyncio.sleep(0)
+    here.elsewhere = [CommandRecord(COMMANDS, first.partition, 3, first.key, first.value, first.headers)]
+    repeating = asyncio.create_task(here.send(pledge(1)))
+    await asyncio.sleep(0)
+    here.kafka.confirming.set()
+    assert (await sending).status_code == (await repeating).status_code == 202
+    assert problem(await here.send(pledge(1, amount=6))) == (409, "id_conflict")
+
+
+async def test_a_command_seen_on_the_topic_is_known_though_its_confirmation_failed(bench: Callable[..., Bench]) -> None:
+    one = bench()
+    one.kafka.confirming.clear()
+    sending = asyncio.create_task(one.send(pledge(1)))
+    while not one.kafka.commands():
+        await asyncio.sleep(0)
+    [landed] = one.kafka.commands()
+    one.repeats.follow(CommandRecord(COMMANDS, landed.partition, 1, landed.key, landed.value, landed.headers))
+    one.kafka.fails_at = "confirm"
+    one.kafka.confirming.set()
+    assert problem(await sending) == (503, "kafka_unreachable")
+    one.kafka.fails_at = None
+    assert (await one.send(pledge(1))).status_code == 202
     assert len(one.kafka.commands()) == 1
 
 
