@@ -26,6 +26,7 @@ from aiokafka.errors import (
 )
 from aiokafka.producer.message_accumulator import BatchBuilder
 
+from services.bus.hanging import Leftovers
 from services.bus.publisher import TROUBLE, Headers
 from services.bus.topics import MAX_RECORD_BYTES
 from services.errors import Fenced, KafkaUnreachable
@@ -82,10 +83,11 @@ class FencedWriter:
     Args:
         bootstrap: Kafka's servers, `host:port,…`.
         transactional_id: also the client's name.
+        leftovers: what Kafka may have left open under that id.
     """
 
-    def __init__(self, bootstrap: str, transactional_id: str) -> None:
-        self.bootstrap, self.transactional_id = bootstrap, transactional_id
+    def __init__(self, bootstrap: str, transactional_id: str, leftovers: Leftovers | None = None) -> None:
+        self.bootstrap, self.transactional_id, self._leftovers = bootstrap, transactional_id, leftovers
         self._producer: AIOKafkaProducer | None = None
 
     @property
@@ -94,7 +96,7 @@ class FencedWriter:
         return self._producer is not None
 
     async def fence(self) -> None:
-        """Become the writer: the former one is shut out, its open transaction ended.
+        """Become the writer: the former one is shut out, its open transaction ended, also one that Kafka had forgotten to end.
 
         Raises:
             KafkaUnreachable: if no broker answers.
@@ -110,10 +112,14 @@ class FencedWriter:
             request_timeout_ms=TRANSACTION_TIMEOUT_MS,
             retry_backoff_ms=_RETRY_BACKOFF_MS,
         )
+        if self._leftovers is not None:
+            self._leftovers.listen(producer)
         try:
             async with asyncio.timeout(_FENCE_SECONDS_MAX):
                 await producer.start()
                 await producer._txn_manager.wait_for_pid()  # nobody is fenced before InitProducerId is answered
+                if self._leftovers is not None:
+                    await self._leftovers.end(producer)
         except TROUBLE as error:
             await _stop(producer)
             raise self._unreachable(error) from error

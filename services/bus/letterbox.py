@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 
 from services.bus.deadletters import Letter
 from services.bus.fenced import FencedWriter
+from services.bus.hanging import Leftovers
 from services.bus.letters import DeadLetter, read
 from services.bus.reading import TopicReader
 from services.bus.topics import DEADLETTERS
@@ -35,6 +36,7 @@ class Letterbox:
     def __init__(self, bootstrap: Callable[[], str], topic: str, partition: int, place: int, name: str) -> None:
         self._bootstrap, self._topic, self._partition = bootstrap, topic, partition
         self._place, self._name = place, name
+        self._leftovers = Leftovers(name, (DEADLETTERS, place))
         self._writer: FencedWriter | None = None
         self._written: set[int] = set()
         self._floor = 0
@@ -78,7 +80,7 @@ class Letterbox:
                 self._floor, self._written = least, {offset for offset in self._written if offset >= least}
             return
         await self.close()
-        writer = FencedWriter(self._bootstrap(), self._name)
+        writer = FencedWriter(self._bootstrap(), self._name, self._leftovers)
         await writer.fence()
         try:
             self._written, self._floor = await self._read(writer.bootstrap, least), least

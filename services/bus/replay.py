@@ -26,9 +26,10 @@ from itertools import groupby
 
 from services.bus.deadletters import REPLAY_OF, Place
 from services.bus.fenced import FencedWriter, Row, Transaction
+from services.bus.hanging import Leftovers
 from services.bus.letters import Content, DeadLetter, Mark, contents, mark_row, read
 from services.bus.reading import TopicReader
-from services.bus.topics import DEADLETTERS
+from services.bus.topics import COMMANDS, DEADLETTERS, SUBMISSIONS
 from services.errors import Fenced, KafkaUnreachable
 
 CHUNK_LETTERS_MAX = 100
@@ -105,7 +106,9 @@ class _Replayer:
     ) -> None:
         self._bootstrap, self._partition, self._tell = bootstrap, partition, tell
         self._left = {letter.id: letter for letter in letters}
-        self._writer = FencedWriter(bootstrap, f"pumasi-replay-{partition}")
+        name = f"pumasi-replay-{partition}"
+        left = Leftovers(name, (DEADLETTERS, partition), (COMMANDS, None), (SUBMISSIONS, None))
+        self._writer = FencedWriter(bootstrap, name, left)
         self._run = secrets.token_hex(8)
 
     async def run(self) -> None:

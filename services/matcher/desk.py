@@ -123,6 +123,15 @@ class Desk:
                 raise
             return True
 
+    async def settle(self) -> bool:
+        """See to it that what was answered can be read; False if that is to be looked at again.
+
+        Raises:
+            KafkaUnreachable: if it isn't known.
+        """
+        async with self.lock:
+            return not self.ready or await self.journal.settle()
+
     async def close(self) -> None:
         """Let go of the partition after the transaction at hand."""
         async with self.lock:

@@ -27,6 +27,7 @@ from aiokafka.producer import sender
 from aiokafka.protocol.transaction import EndTxnRequest
 
 from services.bus.envelope import Record
+from services.bus.hanging import Leftovers
 from services.bus.prepared import PreparedBatch, Row
 from services.bus.reading import TopicReader
 from services.bus.topics import CHECKPOINTS, COMMANDS, DEADLETTERS, LEDGER, MAX_RECORD_BYTES
@@ -44,6 +45,7 @@ module is the only place to say so; it concerns transactional producers alone, a
 
 _MARKER = 1  # the offset that the end of a transaction takes
 _FENCE_SECONDS_MAX = 60.0
+_SETTLE_SECONDS_MAX = 5.0  # nothing is appended meanwhile
 _READ_BACK_STALL_SECONDS = (
     10.0  # whoever fenced us meanwhile may have died with a transaction open; fencing anew ends it
 )
@@ -65,11 +67,13 @@ class Journal:
         self.bootstrap, self.partition = bootstrap, partition
         self.transaction_timeout_ms = transaction_timeout_ms
         self._producer: AIOKafkaProducer | None = None
+        self._id = f"pumasi-matcher-{partition}"
+        self._leftovers = Leftovers(self._id, (LEDGER, partition), (CHECKPOINTS, partition), (DEADLETTERS, partition))
         self._end_unanswered = asyncio.Event()
         self._next_offset: int | None = None
 
     async def fence(self) -> None:
-        """Become the writer: the former one is shut out, its open transaction ended.
+        """Become the writer: the former one is shut out, its open transaction ended, also one that Kafka had forgotten to end.
 
         Raises:
             KafkaUnreachable: if no broker answers.
@@ -77,16 +81,18 @@ class Journal:
         await self.close()
         producer = AIOKafkaProducer(
             bootstrap_servers=self.bootstrap,
-            client_id=f"pumasi-matcher-{self.partition}",
-            transactional_id=f"pumasi-matcher-{self.partition}",
+            client_id=self._id,
+            transactional_id=self._id,
             transaction_timeout_ms=self.transaction_timeout_ms,
             max_batch_size=BATCH_BYTES,
             max_request_size=MAX_RECORD_BYTES + BATCH_BYTES,
             retry_backoff_ms=_RETRY_BACKOFF_MS,
         )
+        self._leftovers.listen(producer)
         try:
             await producer.start()
             await _identified(producer)
+            await self._leftovers.end(producer)
         except (KafkaError, OSError, TimeoutError) as error:
             await _stop(producer)
             raise _unreachable(self.bootstrap, error) from error
@@ -196,6 +202,23 @@ class Journal:
         if self._end_unanswered.is_set():  # committed, but by a repetition: this epoch is not to be used again
             raise RequestTimedOutError("the end of a transaction went unanswered")
 
+    async def settle(self) -> bool:
+        """See to it that what was appended can be read: Kafka may have forgotten a marker. Call while nothing is being appended.
+
+        Returns:
+            False if the last transaction's end is still under way; look again.
+
+        Raises:
+            KafkaUnreachable: if it isn't known.
+        """
+        if self._producer is None:
+            return True
+        try:
+            async with asyncio.timeout(_SETTLE_SECONDS_MAX):
+                return await self._leftovers.settle(self._producer)
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise _unreachable(self.bootstrap, error) from error.with_traceback(None)
+
     async def close(self) -> None:
         """Let go of the partition; an open transaction is aborted by whoever takes it next, or by its timeout."""
         producer, self._producer = self._producer, None
@@ -205,9 +228,10 @@ class Journal:
     def _follows_on(self, offset: int) -> None:
         """Look whether entries came to lie right behind the last ones: else somebody else writes here, and reading back will tell who.
 
-        Nothing is committed then. An offset of -1 says that the broker had the entries already, and not where.
+        Nothing is committed then. An offset of -1 says that the broker had the entries already, and not where. If they lie one place
+        too early, Kafka has forgotten the last transaction's marker (`services.bus.hanging`), and this one's will be for both.
         """
-        if self._next_offset is not None and offset not in (self._next_offset, -1):
+        if self._next_offset is not None and offset not in (self._next_offset, self._next_offset - _MARKER, -1):
             raise LedgerMoved(f"its entries came to offset {offset} of the ledger, not to {self._next_offset}")
 
     async def _send(

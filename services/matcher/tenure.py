@@ -35,6 +35,7 @@ BACKOFF_SECONDS = (0.1, 15.0)
 FAILURES_REMARKED = 5
 """So many failures without an answer in between, and `pumasi status` says so."""
 _SETTLED_SECONDS_MAX = 30.0
+_QUIET_SECONDS = 1.0
 
 
 class Tenure:
@@ -66,13 +67,15 @@ class Tenure:
         self._over = asyncio.Event()
         self._failures = 0
         self._pause = 0.0
-        self._start = asyncio.create_task(self._begin())
+        self._news = asyncio.Event()
+        self._tasks = [asyncio.create_task(self._begin()), asyncio.create_task(self._settle())]
 
     async def end(self) -> None:
         """Finish the transaction at hand and let go. Safe to repeat."""
         self._over.set()
-        self._start.cancel()
-        await asyncio.gather(self._start, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._subscription.stop()
         await self.desk.close()
 
@@ -105,6 +108,7 @@ class Tenure:
     def _answered(self, commands: int) -> None:
         if commands:
             self._failures = 0
+            self._news.set()
             self._progress(self.desk.next_offset, "")
             self._told("answered", partition=self.partition, commands=commands, seq=self.desk.seq)
 
@@ -121,6 +125,22 @@ class Tenure:
                 await self.desk.close()
                 away = isinstance(error, KafkaError | OSError | TimeoutError)
                 self._failed(KafkaUnreachable(f"Kafka: {type(error).__name__}") if away else error)
+
+    async def _settle(self) -> None:
+        """Whenever it has become quiet, see to it that what was answered can be read."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            await asyncio.sleep(_QUIET_SECONDS)
+            if self._news.is_set():  # the next transaction tells, too
+                continue
+            try:
+                settled = await self.desk.settle()
+            except Exception as error:  # noqa: BLE001  # whatever it is: it is asked again, and nothing depends on it
+                log.debug("partition %d: not known to be settled: %s", self.partition, error)
+                settled = False
+            if not settled:
+                self._news.set()
 
     def _seek(self) -> None:
         [place] = self._subscription.consumer.assignment()

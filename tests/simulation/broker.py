@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 from aiokafka.protocol.api import RequestStruct
 
 from services.bus.topics import CHECKPOINTS, COMMANDS, DEADLETTERS, LEDGER
-from tests.simulation.batches import Batch, sent
+from tests.simulation.batches import Batch, marker, sent
 from tests.simulation.clock import VirtualLoop
 from tests.simulation.group import Group
 from tests.simulation.log import Log, Refused
-from tests.simulation.transactions import OK, Coordinator
+from tests.simulation.transactions import INVALID_PRODUCER_EPOCH, OK, Coordinator, Place
 
 Reply = Callable[[Any], None]
 
@@ -26,15 +26,18 @@ NODE, HOST, PORT = 0, "simulated", 9092
 BOOTSTRAP = f"{HOST}:{PORT}"
 VERSIONS = {
     0: (3, 3), 1: (4, 4), 2: (2, 2), 3: (1, 1), 8: (3, 3), 9: (3, 3), 10: (1, 1), 11: (5, 5), 12: (1, 1), 13: (1, 1), 14: (3, 3),
-    22: (0, 0), 24: (0, 0), 26: (0, 0),
+    22: (0, 0), 24: (0, 0), 26: (0, 0), 27: (1, 1), 61: (0, 0), 65: (0, 0),
 }  # fmt: skip
 """The versions of each request that are modelled."""
 NAMES = {
     0: "Produce", 1: "Fetch", 2: "ListOffsets", 3: "Metadata", 8: "OffsetCommit", 9: "OffsetFetch", 10: "FindCoordinator",
     11: "JoinGroup", 12: "Heartbeat", 13: "LeaveGroup", 14: "SyncGroup", 22: "InitProducerId", 24: "AddPartitions", 26: "EndTxn",
+    27: "WriteTxnMarkers", 61: "DescribeProducers", 65: "DescribeTransactions",
 }  # fmt: skip
 _LATEST, _EARLIEST = -1, -2
 _READ_COMMITTED = 1
+_LEADERLESS_PART = 0.3
+"""Of a broker's returns, those at which it isn't leader again before it comes to what is to be ended."""
 _FETCH_SECONDS_MAX = 5.0  # an idle fetch is answered late rather than often: as legal, and less work
 
 
@@ -60,6 +63,7 @@ class Broker:
     Attributes:
         marker_seconds: how long a marker takes at most, on its way to a partition.
         verifies: whether leaders ask the coordinator before a transaction begins (KIP-890); a variant takes that away.
+        leaderless: whether the next transaction to be ended finds some of its partitions without a leader (KAFKA-20734).
     """
 
     def __init__(
@@ -71,12 +75,13 @@ class Broker:
         self.marker_seconds = 0.01
         self.replica_seconds = 0.002
         self.verifies = True
+        self.leaderless = False
         self.logs = {
             (topic, p): Log(topic, p)
             for topic in (COMMANDS, LEDGER, CHECKPOINTS, DEADLETTERS)
             for p in range(partitions)
         }
-        self.coordinator = Coordinator(loop, self.logs, self._mark, told)
+        self.coordinator = Coordinator(loop, self.logs, self._mark, self._without_leader, told)
         self.group = Group(loop, told)
         self._life = 0
         self._parked: list[_Parked] = []
@@ -84,6 +89,7 @@ class Broker:
             0: self._produce, 1: self._fetch, 2: self._list_offsets, 3: self._metadata, 10: self._find_coordinator,
             22: self._init_producer_id, 24: self._add_partitions, 26: self._end_txn, 8: self.group.commit,
             9: self.group.fetch, 12: self.group.heartbeat, 13: self.group.leave, 14: self.group.sync,
+            27: self._write_txn_markers, 61: self._describe_producers, 65: self._describe_transactions,
         }  # fmt: skip
 
     def handle(self, request: RequestStruct, client: str, reply: Reply) -> None:
@@ -114,6 +120,7 @@ class Broker:
         for log in self.logs.values():
             log.elect(self._r)
         self._told("broker: back")
+        self.leaderless = self._r.random() < _LEADERLESS_PART
         self.coordinator.restart()
         self.group.forget_waiting()
         for log in self.logs.values():
@@ -147,6 +154,12 @@ class Broker:
                 self._replicate(log, log.end, done)
 
         self._loop.later(self._r.uniform(0.0, self.marker_seconds), arrives)
+
+    def _without_leader(self, places: list[Place]) -> set[Place]:
+        if not self.leaderless or not places:
+            return set()
+        self.leaderless = False
+        return set(self._r.sample(places, self._r.randint(1, len(places))))
 
     def visible(self, log: Log) -> None:
         """More of a log may be visible now: whoever waits for that is told."""
@@ -261,3 +274,42 @@ class Broker:
             request.transactional_id, request.producer_id, request.producer_epoch, commits=commits
         )
         reply(request.RESPONSE_TYPE(0, code))
+
+    # What is asked about transactions that may have been left open
+
+    def _describe_transactions(self, request: Any, reply: Reply) -> None:
+        told = []
+        for name in request.transactional_ids:
+            code, state, producer, epoch = self.coordinator.describe(name)
+            told.append((code, name, state, 0, -1, producer, epoch, [], {}))
+        reply(request.RESPONSE_TYPE(0, told, {}))
+
+    def _describe_producers(self, request: Any, reply: Reply) -> None:
+        topics = []
+        for topic, partitions, _tags in request.topics:
+            told = []
+            for partition in partitions:
+                log = self.logs[topic, partition]
+                writers = [(p, w.epoch, 0, -1, 0, log.open.get(p, -1), {}) for p, w in log.writers.items()]
+                told.append((partition, OK, None, writers, {}))
+            topics.append((topic, told, {}))
+        reply(request.RESPONSE_TYPE(0, topics, {}))
+
+    def _write_txn_markers(self, request: Any, reply: Reply) -> None:
+        """WriteTxnMarkers v1, of one marker: all that is asked for here."""
+        [(producer, epoch, commits, topics, _coordinator, _tags)] = request.markers
+        codes: dict[tuple[str, int], int] = {}
+        places = [(topic, partition) for topic, partitions, _tags in topics for partition in partitions]
+
+        def settle(place: tuple[str, int], code: int) -> None:
+            codes[place] = code
+            if len(codes) == len(places):
+                told = [(t, [(p, codes[t, p], {}) for p in partitions], {}) for t, partitions, _tags in topics]
+                reply(request.RESPONSE_TYPE([(producer, told, {})], {}))
+
+        for place in places:
+            log = self.logs[place]
+            if epoch < log.writers[producer].epoch:
+                settle(place, INVALID_PRODUCER_EPOCH)
+            else:
+                self.append(log, marker(producer, epoch, commits=commits), lambda _kept, at=place: settle(at, OK))

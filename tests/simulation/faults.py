@@ -74,6 +74,7 @@ class Adversary:
             "broker killed after": self._broker_killed_after,
             "timed out": self._timed_out,
             "markers slow": self._markers_slow,
+            "markers skipped": self._markers_skipped,
             "put out of the group": self._put_out,
             "cut off": self._cut_off,
             "compacted": self._compacted,
@@ -214,6 +215,10 @@ class Adversary:
             self.broker.marker_seconds = usual
 
         self._for(seconds + 1.0, end)
+        return Fate()
+
+    def _markers_skipped(self, _process: Process, _kind: str, _request: Any, _fault: Fault) -> Fate:
+        self.broker.leaderless = True
         return Fate()
 
     def _compacted(self, _process: Process, _kind: str, _request: Any, _fault: Fault) -> Fate | None:

@@ -57,12 +57,16 @@ class Log:
         begin, end, high: the first offset, one past the last, and the high watermark.
         open: producer → first offset of its transaction that is open here.
         ended: transactions that have ended here, in the order of their markers.
+        owed: producers to whose open transaction here a marker is owed that says it is committed (KAFKA-20734).
+        torn: whether such a transaction was aborted after all, together with what its producer wrote on top of it.
         idempotent: whether a batch that comes twice is kept once; a variant takes that away.
     """
 
     def __init__(self, topic: str, partition: int) -> None:
         self.topic, self.partition = topic, partition
         self.idempotent = True
+        self.owed: set[int] = set()
+        self.torn = False
         self.batches: list[Batch] = []
         self.begin = self.end = self.high = 0
         self.open: dict[int, int] = {}
@@ -122,6 +126,8 @@ class Log:
             writer = self.writers[batch.producer] = Writer(batch.epoch)
         if batch.commits is not None:
             first = self.open.pop(batch.producer, None)
+            self.torn = self.torn or (batch.producer in self.owed and not batch.commits)
+            self.owed.discard(batch.producer)
             if first is not None:
                 self.ended.append(Ended(batch.producer, first, batch.begin, batch.commits))
             return

@@ -10,14 +10,15 @@ from random import Random
 
 AT = {
     "EndTxn": 6, "Produce": 5, "AddPartitions": 3, "InitProducerId": 4, "Fetch": 3, "ListOffsets": 3, "JoinGroup": 1, "SyncGroup": 1,
-    "Heartbeat": 1, "OffsetCommit": 0.5, "FindCoordinator": 0.5, "Metadata": 0.5, "Connect": 0.5, "any": 4,
+    "Heartbeat": 1, "DescribeProducers": 1, "WriteTxnMarkers": 1, "OffsetCommit": 0.5, "FindCoordinator": 0.5, "Metadata": 0.5,
+    "Connect": 0.5, "any": 4,
 }  # fmt: skip
 """At which request a fault may come, and how often that is drawn."""
 WHAT = {
     "request lost": 3, "request late": 3, "request overtaken": 6, "request slow": 3, "reply lost": 5, "request swallowed": 0.5,
     "reply swallowed": 0.5, "refused": 3,
     "killed before": 3, "killed after": 4, "killed at reply": 3, "paused": 5, "stopped": 1,
-    "broker killed": 2, "broker killed after": 3, "timed out": 1.5, "markers slow": 2,
+    "broker killed": 2, "broker killed after": 3, "timed out": 1.5, "markers slow": 2, "markers skipped": 3,
     "put out of the group": 5, "cut off": 2, "compacted": 4,
 }  # fmt: skip
 """What may go wrong, and how often that is drawn."""

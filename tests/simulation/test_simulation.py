@@ -13,7 +13,7 @@ SEEDS_TWICE = range(60)
 SEEDS_WITHOUT = range(600)
 FOUND_SOON = (
     "no_fence+no_look", "as_if_not_appended", "memory_kept", "tail_unread", "watermark_not_advanced", "offsets_from_group", "no_retake",
-    "transaction_per_entry", "letters_apart", "ends_as_aiokafka",
+    "transaction_per_entry", "letters_apart", "ends_as_aiokafka", "no_leftovers", "no_settling", "leftovers_aborted",
 )  # fmt: skip
 """Safeguards whose loss shows within a few hundred seeds, most within a few dozen; `variants` knows more."""
 

@@ -5,7 +5,7 @@ serves many transactions. An end is decided here, and answered, before the parti
 own time, and until all have theirs the id takes no other transaction and no other owner.
 
 What is decided stands in the coordinator's own log, so it survives a broker's death; which markers have been written does not, so
-they are written again.
+they are written again. Or not: a partition without a leader at that moment is taken for deleted, and does without (KAFKA-20734).
 """
 
 from __future__ import annotations
@@ -18,7 +18,14 @@ from tests.simulation.clock import VirtualLoop
 from tests.simulation.log import Log
 
 OK = 0
-NOT_ENOUGH_REPLICAS, INVALID_PRODUCER_EPOCH, INVALID_TXN_STATE, INVALID_MAPPING, CONCURRENT = 19, 47, 48, 49, 51
+NOT_ENOUGH_REPLICAS, INVALID_PRODUCER_EPOCH, INVALID_TXN_STATE, INVALID_MAPPING, CONCURRENT, NOT_FOUND = (
+    19,
+    47,
+    48,
+    49,
+    51,
+    105,
+)
 
 Place = tuple[str, int]
 
@@ -26,12 +33,12 @@ Place = tuple[str, int]
 class State(Enum):
     """Of a transaction."""
 
-    EMPTY = "empty"
-    ONGOING = "ongoing"
-    PREPARE_COMMIT = "to be committed"
-    PREPARE_ABORT = "to be aborted"
-    COMMITTED = "committed"
-    ABORTED = "aborted"
+    EMPTY = "Empty"
+    ONGOING = "Ongoing"
+    PREPARE_COMMIT = "PrepareCommit"
+    PREPARE_ABORT = "PrepareAbort"
+    COMMITTED = "CompleteCommit"
+    ABORTED = "CompleteAbort"
 
 
 SETTLING = (State.PREPARE_COMMIT, State.PREPARE_ABORT)
@@ -62,6 +69,7 @@ class Coordinator:
         loop: the clock.
         logs: all partitions.
         write: writes a marker to a log in its own time, then calls back.
+        skipped: of a transaction's partitions, those that are taken for deleted when it is to be ended.
         told: for stories.
 
     Attributes:
@@ -73,9 +81,10 @@ class Coordinator:
         loop: VirtualLoop,
         logs: dict[Place, Log],
         write: Callable[[Log, Callable[[], None], Callable[[], None]], None],
+        skipped: Callable[[list[Place]], set[Place]],
         told: Callable[[str], None],
     ) -> None:
-        self._loop, self._logs, self._write, self._told = loop, logs, write, told
+        self._loop, self._logs, self._write, self._skipped, self._told = loop, logs, write, skipped, told
         self.early_fence = False
         self.transactions: dict[str, Transaction] = {}
 
@@ -99,6 +108,11 @@ class Coordinator:
         held.epoch += 1
         self._told(f"{held.id}: epoch {held.epoch}")
         return OK, held.producer, held.epoch
+
+    def describe(self, name: str) -> tuple[int, str, int, int]:
+        """DescribeTransactions: the error code, the state, the producer's id, its epoch."""
+        held = self.transactions.get(name)
+        return (NOT_FOUND, "", -1, -1) if held is None else (OK, held.state.value, held.producer, held.epoch)
 
     def add(self, name: str, producer: int, epoch: int, places: list[Place]) -> int:
         """AddPartitionsToTxn: the error code for all of them."""
@@ -162,11 +176,17 @@ class Coordinator:
     def _settle(self, held: Transaction, state: State) -> None:
         """Decide a transaction's end, and see to it that every partition hears of it."""
         held.state = state
-        missing = set(held.partitions)
+        skipped = self._skipped(list(held.partitions))
+        if skipped:
+            self._told(f"{held.id}: no marker for {sorted(skipped)}")
+            if state is State.PREPARE_COMMIT:
+                for place in skipped:
+                    self._logs[place].owed.add(held.producer)
+        missing = set(held.partitions) - skipped
         commits = state is State.PREPARE_COMMIT
         if not missing:
             self._complete(held, missing, state)
-        for place in held.partitions:
+        for place in [each for each in held.partitions if each not in skipped]:
             log = self._logs[place]
 
             def written(place: Place = place) -> None:

@@ -24,6 +24,7 @@ from aiokafka.structs import RecordMetadata, TopicPartition
 
 from services.bus import reading
 from services.bus.consumer import Consumer
+from services.bus.hanging import Leftovers
 from services.bus.topics import CHECKPOINTS, COMMANDS, DEADLETTERS, LEDGER
 from services.errors import KafkaUnreachable
 from services.matcher import journal, recovery
@@ -162,6 +163,18 @@ def _as_if_not_appended(_world: World) -> Changed:
             await really(self, portions, dead_letters, None)
 
     return patch.object(Journal, "append", append)
+
+
+def _no_leftovers(_world: World) -> Changed:
+    return patch.object(Leftovers, "end", lambda _self, _producer: asyncio.sleep(0))
+
+
+def _no_settling(_world: World) -> Changed:
+    return patch.object(Journal, "settle", lambda _self: asyncio.sleep(0, True))
+
+
+def _leftovers_aborted(_world: World) -> Changed:
+    return patch.object(Leftovers, "_commits", lambda _self, _producer, _left: False)
 
 
 def _same_epoch_after_silence(_world: World) -> Changed:
@@ -333,6 +346,10 @@ VARIANTS = (
     Variant("letters_apart", "A dead letter has a transaction of its own.", _letters_apart, frozenset({"dead letters"}),
             (Fault("EndTxn", 2, "killed after", 0.1, 1),) * 2),
     Variant("memory_kept", "After a failure the desk goes on with the memory that it has.", _memory_kept, WRONG | {"stands still"}),
+    Variant("no_leftovers", "Nobody looks for transactions that Kafka has left open.", _no_leftovers, frozenset({"stands still"})),
+    Variant("no_settling", "Nobody looks whether what is said to be committed can be read.", _no_settling, frozenset({"stands still"})),
+    Variant("leftovers_aborted", "What was left open is aborted, whatever had been decided.", _leftovers_aborted,
+            frozenset({"checkpoint of no use", "dead letters", "stands still"})),
     Variant("no_retake", "A partition that failed is left alone.", _no_retake, frozenset({"stands still"})),
     Variant("ends_as_aiokafka", "A consumer's end may look as if its caller had been cancelled.", _ends_as_aiokafka,
             frozenset({"stands still"}), BROKER_AWAY),

@@ -1,0 +1,205 @@
+"""Transactions that Kafka has left open: found when their writer fences, and ended as had been decided.
+
+A coordinator that finds a partition without a leader takes it for deleted, and counts a transaction as ended without its marker there
+(KAFKA-20734; seen with Kafka 4.3.1). So it goes whenever a single broker dies between the decision and the markers: once back, it
+is for a moment its own partitions' leader no more, and not yet again. Readers of committed records then wait for ever at a transaction
+of which the coordinator knows nothing, and fencing ends only what the coordinator knows of.
+
+Kafka tells such a transaction by its producer, and lets a marker be written for it (KIP-664, `kafka-transactions.sh abort`). Who has
+just fenced is its owner: nobody else can still be writing it, nothing of his own is under way, so whatever his producer has open is a
+leftover. What had been decided of it is known to the coordinator until the next InitProducerId; so it is asked just before. And a
+writer that has heard of no trouble looks when it has become quiet (`settle`): the end it was told of may not have come about. If nobody
+knows any more, the leading partition says, for which the others are there: if its part is still open, no reader has seen anything, and
+all is aborted; if it has ended, the rest is committed, since what comes twice is told from what came before, and what is lost is not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from typing import Any, NamedTuple
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.client import AIOKafkaClient, ConnectionGroup, CoordinationType
+from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, RequestTimedOutError, for_code
+
+from services.bus.requests import DescribeProducers, DescribeTransactions, WriteTxnMarkers
+
+log = logging.getLogger("pumasi.bus")
+
+_TRIES = 50
+_RETRY_SECONDS = 0.1
+_UNAUTHORIZED = (29, 31)  # of the topic, of the cluster
+_OVERTAKEN = (47, 74)  # another has fenced since: it is his now
+_DECIDED = {"PrepareCommit": True, "CompleteCommit": True, "PrepareAbort": False, "CompleteAbort": False}
+
+
+class Open(NamedTuple):
+    """A transaction open in a partition, as its leader tells of it."""
+
+    place: TopicPartition
+    epoch: int
+    coordinator_epoch: int
+    begin: int
+
+
+class Leftovers:
+    """What Kafka has left open under one transactional id; kept for as long as its writer lives.
+
+    Args:
+        transactional_id: whose.
+        leading: topic and partition whose part of a transaction counts, if nobody knows what was decided.
+        others: topics and partitions that its transactions may reach besides; None for all of a topic's partitions.
+    """
+
+    def __init__(self, transactional_id: str, leading: tuple[str, int], *others: tuple[str, int | None]) -> None:
+        self._id, self._leading, self._others = transactional_id, TopicPartition(*leading), others
+        self._decided: dict[tuple[int, int], bool] = {}
+
+    def listen(self, producer: AIOKafkaProducer) -> None:
+        """Ask what was decided last, just before `producer` fences; call before it is started."""
+        init = producer._sender._do_init_pid
+
+        async def ask_then_init(node: int) -> bool:
+            try:
+                await self._ask(producer.client, node)
+            except (KafkaError, NotImplementedError) as error:  # then it is as if nobody knew
+                log.debug("%s: what was decided isn't known: %s", self._id, type(error).__name__)
+            return await init(node)
+
+        producer._sender._do_init_pid = ask_then_init
+
+    async def end(self, producer: AIOKafkaProducer) -> None:
+        """End whatever the producer has open; call once it is started, before it begins a transaction.
+
+        Where Kafka is too old to be asked, or doesn't allow it, nothing is done, and the latter is said.
+
+        Raises:
+            KafkaError: if it can't be done at this moment.
+        """
+        try:
+            left = await self._open(producer)
+            if left:
+                await self._mark(producer, left)
+        except (IncompatibleBrokerVersion, NotImplementedError):
+            log.debug("%s: this Kafka is too old to be asked for transactions left open", self._id)
+
+    async def settle(self, producer: AIOKafkaProducer) -> bool:
+        """See to it that the last transaction, which is said to be committed, has ended everywhere; call while there is no other.
+
+        Returns:
+            False if its end is still under way; look again.
+
+        Raises:
+            KafkaError: if it isn't known.
+        """
+        try:
+            left = await self._open(producer)
+            if not left:
+                return True
+            node = await producer._sender._find_coordinator(CoordinationType.TRANSACTION, self._id)
+            if await self._ask(producer.client, node) != "CompleteCommit":
+                return False
+            await self._mark(producer, left)
+        except (IncompatibleBrokerVersion, NotImplementedError):
+            log.debug("%s: this Kafka is too old to be asked for transactions left open", self._id)
+        return True
+
+    async def _ask(self, client: AIOKafkaClient, node: int) -> str:
+        """The state of the last transaction, as the coordinator has it."""
+        answer = await client.send(node, DescribeTransactions(self._id), group=ConnectionGroup.COORDINATION)
+        [(code, _id, state, _timeout, _begin, producer, epoch, _topics, _tags)] = answer.transactions
+        if code:
+            raise for_code(code)
+        if state in _DECIDED:
+            self._decided[producer, epoch] = _DECIDED[state]
+        return state
+
+    async def _open(self, producer: AIOKafkaProducer) -> list[Open]:
+        places = [self._leading]
+        for topic, partition in self._others:
+            numbers = sorted(await producer.partitions_for(topic)) if partition is None else [partition]
+            places += [TopicPartition(topic, number) for number in numbers]
+        found: list[Open] = []
+
+        async def ask(node: int, asked: list[TopicPartition]) -> list[TopicPartition]:
+            again: list[TopicPartition] = []
+            answer = await producer.client.send(node, DescribeProducers(asked))
+            for topic, partitions, _tags in answer.topics:
+                for number, code, _message, writers, _tags in partitions:
+                    place = TopicPartition(topic, number)
+                    if code and code not in _UNAUTHORIZED:
+                        again.append(place)
+                    found.extend(
+                        Open(place, epoch, max(coordinator, 0), begin)
+                        for writer, epoch, _sequence, _timestamp, coordinator, begin, _tags in writers or ()
+                        if writer == producer._txn_manager.producer_id and begin >= 0
+                    )
+            return again
+
+        await self._at_leaders(producer, dict.fromkeys(places), ask)
+        return found
+
+    async def _mark(self, producer: AIOKafkaProducer, left: list[Open]) -> None:
+        manager = producer._txn_manager
+        commits = self._commits(manager.producer_id, left)
+        refused: set[int] = set()
+
+        async def mark(node: int, asked: list[TopicPartition]) -> list[TopicPartition]:
+            marked = [(one.place, one.coordinator_epoch) for one in left if one.place in asked]
+            request = WriteTxnMarkers(manager.producer_id, manager.producer_epoch, commits, marked)
+            again: list[TopicPartition] = []
+            answer = await producer.client.send(node, request)
+            for _producer, topics, _tags in answer.markers:
+                for topic, partitions, _tags in topics:
+                    for number, code, _tags in partitions:
+                        if code in _OVERTAKEN or code in _UNAUTHORIZED:
+                            refused.add(code)
+                        elif code:
+                            again.append(TopicPartition(topic, number))
+            return again
+
+        await self._at_leaders(producer, dict.fromkeys(one.place for one in left), mark)
+        self._tell(left, commits, refused)
+
+    def _commits(self, producer: int, left: list[Open]) -> bool:
+        for one in left:
+            if (producer, one.epoch) in self._decided:
+                return self._decided[producer, one.epoch]
+            if self._decided.get((producer, one.epoch + 1)) is False:  # who is shut out loses his epoch first
+                return False
+        return all(one.place != self._leading for one in left)
+
+    async def _at_leaders(self, producer: AIOKafkaProducer, places: dict[TopicPartition, None], do: Any) -> None:
+        """Call `do` with each leader and its partitions, until it gives none back that are to be tried again."""
+        client = producer.client
+        for topic in {place.topic for place in places}:
+            await producer.partitions_for(topic)
+        for _ in range(_TRIES):
+            by_leader: dict[int | None, list[TopicPartition]] = defaultdict(list)
+            for place in places:
+                by_leader[client.cluster.leader_for_partition(place)].append(place)
+            again: list[TopicPartition] = by_leader.pop(None, []) + by_leader.pop(-1, [])
+            for node, asked in by_leader.items():
+                again += await do(node, asked)
+            if not again:
+                return
+            places = dict.fromkeys(again)
+            await client.force_metadata_update()
+            await asyncio.sleep(_RETRY_SECONDS)
+        raise RequestTimedOutError(f"no answer for {', '.join(f'{place.topic}/{place.partition}' for place in places)}")
+
+    def _tell(self, left: list[Open], commits: bool, refused: set[int]) -> None:
+        which = ", ".join(f"{one.place.topic} partition {one.place.partition} from offset {one.begin}" for one in left)
+        if refused & set(_UNAUTHORIZED):
+            log.error(
+                "Kafka has left a transaction of %s open (%s), and does not allow us to end it (%s): until somebody does, with "
+                "`kafka-transactions.sh abort`, nobody reads on there",
+                self._id, which, " ".join(for_code(code).__name__ for code in sorted(refused)),
+            )  # fmt: skip
+        elif not refused:
+            log.warning(
+                "Kafka had left a transaction of %s open (%s); it is ended now: %s",
+                self._id, which, "committed" if commits else "aborted",
+            )  # fmt: skip

@@ -1,0 +1,171 @@
+"""Transactions that Kafka has left open (KAFKA-20734): found when their writer fences or rests, and ended as had been decided.
+
+Kafka is brought to it as an old producer did: a batch that goes to a partition of which the coordinator was told nothing. For that,
+leaders are kept from asking the coordinator (KIP-890).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import InvalidTxnState
+
+from services.bus.fenced import FencedWriter
+from services.bus.hanging import Leftovers
+from services.bus.kafka import EmbeddedKafka
+from services.bus.prepared import row
+from services.bus.reading import TopicReader
+from services.bus.topics import CHECKPOINTS, DEADLETTERS
+from services.errors import Fenced
+from services.matcher.journal import Journal
+from tests.broker.raw import LEDGER, PARTITION, Client
+
+PLACE = PARTITION["jilin"]
+ID = f"pumasi-matcher-{PLACE}"
+
+
+@pytest.fixture
+async def client(topics_reset: EmbeddedKafka) -> AsyncIterator[Client]:
+    """A client of a broker whose leaders don't ask whether a transaction may begin."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=topics_reset.bootstrap)
+    await admin.start()
+
+    async def leaders_ask(ask: bool) -> None:
+        setting = {"transaction.partition.verification.enable": str(ask).lower()}
+        await admin.alter_configs([ConfigResource(ConfigResourceType.BROKER, "1", setting)])
+
+    await leaders_ask(False)
+    async with Client(topics_reset.bootstrap) as client:
+        yield client
+    await leaders_ask(True)
+    await admin.close()
+
+
+async def leave_open(producer: AIOKafkaProducer, topic: str, value: bytes) -> None:
+    """Write into a partition what the coordinator does not know of, and nobody ends."""
+    manager, place = producer._txn_manager, TopicPartition(topic, PLACE)
+    state, sequence = manager.state, manager.sequence_number(place)
+    async with asyncio.timeout(30):
+        while True:
+            await producer.begin_transaction()
+            manager._txn_partitions.add(place)
+            batch = producer.create_batch()
+            batch.append(timestamp=None, key=b"k", value=value)
+            batch.close()
+            try:
+                await (await producer.send_batch(batch, topic, partition=PLACE))
+                return
+            except InvalidTxnState:  # the leader has not heard yet that it need not ask
+                manager._sequence_numbers[place] = sequence
+                await asyncio.sleep(0.05)
+            finally:
+                manager._txn_partitions.clear()
+                manager.state = state
+
+
+async def is_stuck(client: Client, topic: str = LEDGER) -> bool:
+    """Whether readers of committed records can't get to the end."""
+    async with TopicReader(client.bootstrap) as reader:
+        return (await reader.extents(topic))[PLACE].end < await reader.high_watermark(topic, PLACE)
+
+
+async def committed(journal: Journal) -> list[bytes | None]:
+    return [value async for values in journal.read_back() for value in values]
+
+
+async def journal_after_a_commit(client: Client) -> Journal:
+    """A journal that has appended one entry, and whose transaction has ended everywhere."""
+    journal = Journal(client.bootstrap, PLACE)
+    await journal.fence()
+    await journal.append([[row(None, b"1")]], [])
+    while not await journal.settle():  # the markers are on their way, and would end what comes now
+        await asyncio.sleep(0.01)
+    return journal
+
+
+async def test_what_was_to_be_committed_is_committed_by_who_fences_next(client: Client) -> None:
+    dead = await journal_after_a_commit(client)
+    for topic in (LEDGER, CHECKPOINTS, DEADLETTERS):
+        await leave_open(dead._producer, topic, b"2")
+        assert await is_stuck(client, topic)
+    heir = Journal(client.bootstrap, PLACE)
+    await heir.fence()
+    assert await committed(heir) == [b"1", b"2"]
+    assert not any([await is_stuck(client, topic) for topic in (LEDGER, CHECKPOINTS, DEADLETTERS)])
+    with pytest.raises(Fenced):
+        await dead.append([[row(None, b"never")]], [])
+    await heir.append([[row(None, b"3")]], [])
+    assert await committed(heir) == [b"1", b"2", b"3"]
+    await heir.close()
+    await dead.close()
+
+
+async def test_what_nobody_remembers_is_aborted_so_that_it_is_answered_anew(client: Client) -> None:
+    dead = await journal_after_a_commit(client)
+    await leave_open(dead._producer, LEDGER, b"2")
+    async with AIOKafkaProducer(bootstrap_servers=client.bootstrap, transactional_id=ID):
+        pass  # a matcher of an older version fences, and dies
+    assert await is_stuck(client)
+    heir = Journal(client.bootstrap, PLACE)
+    await heir.fence()
+    assert await committed(heir) == [b"1"]
+    assert not await is_stuck(client)
+    await heir.close()
+    await dead.close()
+
+
+async def test_what_nobody_remembers_is_committed_where_its_ledger_has_ended(client: Client) -> None:
+    dead = await journal_after_a_commit(client)
+    await leave_open(dead._producer, DEADLETTERS, b"a letter")
+    async with AIOKafkaProducer(bootstrap_servers=client.bootstrap, transactional_id=ID):
+        pass
+    heir = Journal(client.bootstrap, PLACE)
+    await heir.fence()
+    assert [record.value for record in await client.read(DEADLETTERS, PLACE, 1)] == [b"a letter"]
+    await heir.close()
+    await dead.close()
+
+
+async def test_a_journal_at_rest_sees_to_it_that_what_it_appended_can_be_read(client: Client) -> None:
+    journal = await journal_after_a_commit(client)
+    await leave_open(journal._producer, LEDGER, b"2")
+    assert await is_stuck(client)
+    assert await journal.settle()
+    assert await committed(journal) == [b"1", b"2"]
+    await journal.append([[row(None, b"3")]], [])
+    assert await committed(journal) == [b"1", b"2", b"3"]
+    await journal.close()
+
+
+async def test_others_transactions_are_let_be(client: Client) -> None:
+    other = AIOKafkaProducer(bootstrap_servers=client.bootstrap, transactional_id="somebody-else")
+    await other.start()
+    await other.begin_transaction()
+    await other.send_and_wait(CHECKPOINTS, b"1", key=b"k", partition=PLACE)
+    journal = Journal(client.bootstrap, PLACE)
+    await journal.fence()
+    assert await journal.settle()
+    assert await is_stuck(client, CHECKPOINTS)
+    await other.commit_transaction()
+    assert [record.value for record in await client.read(CHECKPOINTS, PLACE, 1)] == [b"1"]
+    await journal.close()
+    await other.stop()
+
+
+async def test_a_fenced_writer_ends_what_was_left_open_in_any_partition_that_it_may_reach(client: Client) -> None:
+    name = "some-replay"
+    dead = FencedWriter(client.bootstrap, name)
+    await dead.fence()
+    async with dead.transaction() as transaction:
+        await transaction.append(DEADLETTERS, PLACE, [(b"k", b"a mark", [])])
+    await leave_open(dead._producer, CHECKPOINTS, b"a record")
+    heir = FencedWriter(client.bootstrap, name, Leftovers(name, (DEADLETTERS, PLACE), (CHECKPOINTS, None)))
+    await heir.fence()
+    assert [record.value for record in await client.read(CHECKPOINTS, PLACE, 1)] == [b"a record"]
+    await heir.close()
+    await dead.close()
