@@ -32,6 +32,8 @@ log = logging.getLogger("pumasi.matcher")
 
 BACKOFF_SECONDS = (0.1, 15.0)
 """The first pause and the longest; each is lengthened by up to a half, by chance, so that many don't come back at once."""
+AWAY_SECONDS_MAX = 3.0
+"""The longest pause while Kafka is out of reach: asking costs little then, and what has been away for long may be back any moment."""
 FAILURES_REMARKED = 5
 """So many failures without an answer in between, and `pumasi status` says so."""
 _SETTLED_SECONDS_MAX = 30.0
@@ -179,6 +181,8 @@ class Tenure:
 
     def _next_pause(self, error: Exception) -> float:
         least, most = BACKOFF_SECONDS
+        if isinstance(error, KafkaUnreachable):
+            most = min(most, AWAY_SECONDS_MAX)
         pause = min(most, least * 2 ** min(self._failures, 30))
         self._failures += 1
         if isinstance(error, Fenced):

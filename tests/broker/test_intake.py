@@ -176,6 +176,21 @@ async def test_a_repeat_is_the_same_answer_and_another_datum_a_conflict_also_aft
     assert len(await commands(topics_reset.bootstrap)) == 1
 
 
+async def test_two_intakes_agree_on_which_of_two_events_under_one_id_came_first(
+    topics_reset: EmbeddedKafka, tmp_path: Path
+) -> None:
+    async with running(topics_reset, tmp_path) as (_, one), running(topics_reset, tmp_path) as (_, other):
+        for number in range(20):
+            first = await post(one, pledge(number))
+            assert first.status_code == 202
+            misuse = await post(other, pledge(number, amount=6))  # it may not have heard of the first yet
+            assert misuse.status_code in (202, 409)
+            again = await post(other, pledge(number))
+            assert (again.status_code, again.json()) == (202, first.json())
+            for client in (one, other):
+                assert (await post(client, pledge(number, amount=6))).status_code == 409
+
+
 async def test_a_receipt_goes_from_accepted_to_applied_or_rejected(topics_reset: EmbeddedKafka, tmp_path: Path) -> None:
     events = [
         event("fund.configured", 0, currency="CNY", vouchers_required=0),

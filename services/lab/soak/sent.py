@@ -37,7 +37,6 @@ class Sent:
         self.counts: Counter[str] = Counter()
         self.tried = self.acked = 0
         self.refusals: list[str] = []
-        self._misused: set[tuple[str, str]] = set()  # ids under which other data may have been let pass
 
     def trying(self, event: Event) -> None:
         """An event is about to be sent for the first time."""
@@ -45,8 +44,6 @@ class Sent:
         members = event._asdict()
         told = {"n": members.pop("number"), "as": members.pop("sent_as")}
         del members["due_s"], members["sender"]
-        if event.sent_as == "conflict":
-            self._misused.add((event.source, event.id))
         self._write({**told, **members})
 
     def trying_poison(self, event: Event, digest: str) -> None:
@@ -62,17 +59,10 @@ class Sent:
         self._write({"n": event.number, "acked": True})
 
     def refused(self, event: Event, status: int) -> None:
-        """An event was refused for good; a conflict should be, nothing else.
-
-        Except a repeat under an id that was misused in between: each intake remembers what *it* let pass, and one that had not seen the
-        first event may have taken the other for it. It then says 409 to the repeat, as the contract has it; the command stands once.
-        """
+        """An event was refused for good; a conflict should be, nothing else."""
         self._write({"n": event.number, "refused": status})
         if event.sent_as == "conflict" and status == 409:
             self.counts["conflict refused"] += 1
-            self._misused.discard((event.source, event.id))
-        elif event.sent_as == "repeat" and status == 409 and (event.source, event.id) in self._misused:
-            self.counts["repeat refused after a conflict"] += 1
         else:
             self.refusals.append(f"event {event.number} ({event.type}, {event.sent_as}) was refused with {status}")
 
