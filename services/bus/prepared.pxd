@@ -3,3 +3,5 @@ cdef class PreparedBatch:
     cdef public object _timestamp, _producer, _built
     cdef public list _parts
     cdef public bint _closed
+
+    cpdef bint append(self, bytes row)

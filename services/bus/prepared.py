@@ -143,6 +143,13 @@ class PreparedBatch:
         self._count = count + 1
         return True
 
+    def extend(self, rows: Sequence[Row], start: int = 0) -> int:
+        """Add records from the `start`-th on; the index of the first for which there is no room, or how many there are."""
+        for index in range(start, len(rows)):
+            if not self.append(rows[index]):
+                return index
+        return len(rows)
+
     # What aiokafka's accumulator and sender ask of a batch.
 
     def close(self) -> None:

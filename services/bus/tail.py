@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any
 
 from aiokafka.errors import ConsumerStoppedError, KafkaError
 
@@ -27,10 +26,10 @@ _START_SECONDS = 15.0
 
 
 @asynccontextmanager
-async def _consumer(bootstrap: str, topic: str, client_id: str) -> AsyncIterator[tuple[Consumer, list[Any]]]:
-    """A consumer of all partitions of `topic`, and these."""
+async def _started(bootstrap: str, client_id: str, *topics: str) -> AsyncIterator[Consumer]:
+    """A consumer of all partitions of `topics`; of none, to ask."""
     consumer = Consumer(
-        topic,
+        *topics,
         bootstrap_servers=bootstrap,
         client_id=client_id,
         group_id=None,
@@ -43,7 +42,8 @@ async def _consumer(bootstrap: str, topic: str, client_id: str) -> AsyncIterator
     try:
         async with asyncio.timeout(_START_SECONDS):
             await consumer.start()
-        yield consumer, sorted(consumer.assignment())  # without a group it is all partitions
+            await asyncio.sleep(0)  # aiokafka's stop() raises CancelledError if its tasks never had a turn
+        yield consumer
     finally:
         await consumer.stop()
 
@@ -70,7 +70,7 @@ class Tail:
         self._bootstrap, self._topic, self._client_id, self._handle = bootstrap, topic, client_id, handle
         self._last = last
         self._next: dict[int, int] = {}
-        self._consumer: Consumer | None = None
+        self._reading: tuple[Consumer, Consumer] | None = None
         self._handled: dict[int, int] = {}
         self._polled = asyncio.Event()
 
@@ -79,9 +79,10 @@ class Tail:
         ends: dict[int, int] | None = None
         while ends is None or any(self._handled.get(number, 0) < end for number, end in ends.items()):
             polled = self._polled
-            if ends is None and (consumer := self._consumer) is not None:
+            if ends is None and self._reading is not None:
+                consumer, asking = self._reading
                 with suppress(KafkaError, ConsumerStoppedError, OSError, TimeoutError):
-                    found = await consumer.end_offsets(sorted(consumer.assignment()))
+                    found = await asking.end_offsets(sorted(consumer.assignment()))
                     ends = {place.partition: end for place, end in found.items()}
                     continue
             await polled.wait()
@@ -91,21 +92,27 @@ class Tail:
         pause = _BACKOFF_SECONDS[0]
         while True:
             try:
-                async with _consumer(self._bootstrap(), self._topic, self._client_id) as (consumer, places):
-                    await self._begin(consumer, places)
-                    self._consumer = consumer
+                bootstrap = self._bootstrap()
+                async with (
+                    _started(bootstrap, self._client_id, self._topic) as consumer,
+                    # A broker answers a connection's requests one by one: a question would wait until a fetch has found something.
+                    _started(bootstrap, self._client_id) as asking,
+                ):
+                    await self._begin(consumer)
+                    self._reading = consumer, asking
                     while True:
                         await self._poll(consumer)
                         pause = _BACKOFF_SECONDS[0]
             except (KafkaError, KafkaUnreachable, OSError, TimeoutError) as error:
                 log.warning("following %s: %s; trying again", self._topic, type(error).__name__)
             finally:
-                self._consumer = None
+                self._reading = None
             await asyncio.sleep(pause)
             pause = min(pause * 2, _BACKOFF_SECONDS[1])
 
-    async def _begin(self, consumer: Consumer, places: list[Any]) -> None:
+    async def _begin(self, consumer: Consumer) -> None:
         """Seek to where each partition is to be gone on with."""
+        places = sorted(consumer.assignment())  # without a group it is all partitions
         if self._last is not None and (new := [place for place in places if place.partition not in self._next]):
             begins, ends = await consumer.beginning_offsets(new), await consumer.end_offsets(new)
             share = self._last // len(places)
@@ -138,7 +145,8 @@ async def read_last(bootstrap: str, topic: str, client_id: str, last: int, handl
         KafkaUnreachable: if Kafka does not answer.
     """
     try:
-        async with _consumer(bootstrap, topic, client_id) as (consumer, places):
+        async with _started(bootstrap, client_id, topic) as consumer:
+            places = sorted(consumer.assignment())
             begins, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
             for place in places:
                 consumer.seek(place, max(begins[place], ends[place] - last))

@@ -35,18 +35,19 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from services.bus.prepared import Row, row
 from services.matcher.engine import Engine
 from services.matcher.entities import Case, Pledge
 from services.matcher.rows import SAID, case_ended, case_row, fund_row, pledge_ended, pledge_row
 from services.matcher.state import Fund
 
 try:
-    from services.matcher.rowtext import pledge_text
+    from services.matcher.rowtext import take_pledges
 except ImportError:  # not compiled
 
-    def pledge_text(_pledge: Pledge, _version: int) -> bytes | None:
-        """Leave it to the general way."""
-        return None
+    def take_pledges(*_of: Any) -> tuple[int, int, int]:
+        """Leave all to the general way."""
+        return 0, 0, 0
 
 
 try:
@@ -131,6 +132,14 @@ class Keeper:
         What is told counts as written: if the transaction fails, forget the keeper together with the engine. Whoever does not go on to
         the end gets the rest from the next call, and no head until then.
         """
+        return self._changes(engine, quick=False)
+
+    def rows(self, engine: Engine) -> Iterator[list[Row]]:
+        """The same, laid out for a batch."""
+        for portion in self._changes(engine, quick=True):
+            yield [one if type(one) is bytes else row(*one) for one in portion]
+
+    def _changes(self, engine: Engine, *, quick: bool) -> Iterator[list[Record | Row]]:
         if self.whole and sum(len(fund.changed) for fund in engine.funds.values()) > CHANGED_MAX:
             self.whole = False
             self._stale.add(HEAD)
@@ -139,7 +148,7 @@ class Keeper:
             yield [(HEAD, None)]
         for fund in engine.funds.values():
             kept = self.funds.setdefault(fund.name, KeptFund())
-            yield from self._entities(fund, kept)
+            yield from self._entities(fund, kept, quick=quick)
             yield from self._said(fund, kept)
             portion = self._bundle(fund, kept)
             self._put_fund(fund, kept, portion)
@@ -157,32 +166,39 @@ class Keeper:
         )  # fmt: skip
         return HEAD, msgspec.json.encode(told)
 
-    def _entities(self, fund: Fund, kept: KeptFund) -> Iterator[list[Record]]:
+    def _entities(self, fund: Fund, kept: KeptFund, *, quick: bool) -> Iterator[list[Record | Row]]:
         """Live ones as records of their own; ended ones into the fund's next bundle."""
-        portion: list[Record] = []
+        portion: list[Record | Row] = []
         changed = fund.changed
+        pledges = f"pledge/{fund.name}/".encode()
         while changed:
-            entity, _ = changed.popitem()
-            if type(entity) is Pledge:
-                kind, row_of, ended = "pledge", pledge_row, pledge_ended(entity)
-            else:
-                kind, row_of, ended = "case", case_row, case_ended(entity)
-            key = f"{kind}/{fund.name}/{entity.id}".encode()
-            if ended:
-                self._end(key, entity, portion)
-                if kept.add(f"{kind}s", row_of(entity)):
-                    portion += self._bundle(fund, kept)
-            else:
-                value = pledge_text(entity, VERSION) if kind == "pledge" else None
-                if value is None:
-                    value = _encode(row_of(entity))
-                if entity.mark:
-                    self._take(key, entity.mark)
-                entity.mark = self._put_value(key, value, portion)
+            if quick and not self.parts and not self._stale:
+                most = PORTION - len(portion)
+                taken, replaced, more = take_pledges(changed, pledges, VERSION, most, VALUE_BYTES_MAX, portion)
+                if taken:
+                    self.records += taken - replaced
+                    self.state = (self.state + more) % _MODULUS
+            if changed and len(portion) < PORTION:
+                self._entity(fund, kept, changed.popitem()[0], portion)
             if len(portion) >= PORTION:
                 yield portion
                 portion = []
         yield portion
+
+    def _entity(self, fund: Fund, kept: KeptFund, entity: Case | Pledge, portion: list[Record | Row]) -> None:
+        if type(entity) is Pledge:
+            kind, row_of, ended = "pledge", pledge_row, pledge_ended(entity)
+        else:
+            kind, row_of, ended = "case", case_row, case_ended(entity)
+        key = f"{kind}/{fund.name}/{entity.id}".encode()
+        if ended:
+            self._end(key, entity, portion)
+            if kept.add(f"{kind}s", row_of(entity)):
+                portion += self._bundle(fund, kept)
+        else:
+            if entity.mark:
+                self._take(key, entity.mark)
+            entity.mark = self._put_value(key, _encode(row_of(entity)), portion)
 
     def _end(self, key: bytes, entity: Case | Pledge, portion: list[Record]) -> None:
         if entity.mark:

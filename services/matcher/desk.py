@@ -191,8 +191,8 @@ class Desk:
         """What has changed since the last checkpoint, and the head that makes it one; of a whole one, as much as goes at once."""
         engine, keeper = self._replay.engine, self.recovered.keeper
         told, late = 0, time.monotonic() + self.journal.transaction_timeout_ms / 1000 * _PART_OF_TIMEOUT
-        for portion in keeper.changes(engine):
-            yield [row(key, value) for key, value in portion]
+        for portion in keeper.rows(engine):
+            yield portion
             told += len(portion)
             if not keeper.whole and (told >= RECORDS_AT_ONCE or time.monotonic() > late):
                 return

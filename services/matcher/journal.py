@@ -50,7 +50,7 @@ _READ_BACK_STALL_SECONDS = (
     10.0  # whoever fenced us meanwhile may have died with a transaction open; fencing anew ends it
 )
 
-Checkpoint = Callable[[int], Iterable[Iterable[Row]] | None]
+Checkpoint = Callable[[int], Iterable[Sequence[Row]] | None]
 """Given an offset of the ledger at or before the last entry, the records of a checkpoint, in portions; None if none is due."""
 
 
@@ -235,7 +235,7 @@ class Journal:
             raise LedgerMoved(f"its entries came to offset {offset} of the ledger, not to {self._next_offset}")
 
     async def _send(
-        self, producer: AIOKafkaProducer, topic: str, portions: Iterable[Iterable[Row]]
+        self, producer: AIOKafkaProducer, topic: str, portions: Iterable[Sequence[Row]]
     ) -> list[asyncio.Future]:
         """Send portions in batches, each on its way as soon as it is full; the promises of their places."""
         sent: list[asyncio.Future] = []
@@ -243,11 +243,10 @@ class Journal:
         for number, portion in enumerate(portions):
             if number:
                 await asyncio.sleep(0)
-            for row in portion:
-                if not batch.append(row):
-                    sent.append(await producer.send_batch(batch, topic, partition=self.partition))
-                    batch = PreparedBatch(BATCH_BYTES)
-                    batch.append(row)
+            done = 0
+            while (done := batch.extend(portion, done)) < len(portion):
+                sent.append(await producer.send_batch(batch, topic, partition=self.partition))
+                batch = PreparedBatch(BATCH_BYTES)
         if batch.record_count():
             sent.append(await producer.send_batch(batch, topic, partition=self.partition))
         return sent

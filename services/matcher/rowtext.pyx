@@ -1,22 +1,91 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
-"""A pledge's row of a checkpoint as JSON, in C: what `checkpoint` makes of `rows.pledge_row`, byte for byte.
+"""Records of pledges for a checkpoint, in C: what `checkpoint` makes of `rows.pledge_row`, byte for byte, laid out for a batch.
 
-Every pledge is written once at least, so this is the largest part of a checkpoint. Pledges with terms are left to the general way.
+Every pledge is written once at least, so this is the largest part of a checkpoint. Pledges with terms, and those that have ended, are left
+to the general way.
 """
 
 from services.matcher.buffer cimport Buffer
 from services.matcher.entities cimport Award, Pledge
+from services.native.blake cimport digest_into
+
+cdef extern from "Python.h":
+    object _PyLong_FromByteArray(const unsigned char *data, size_t length, int little_endian, int is_signed)
 
 cdef Buffer text = Buffer()
+cdef Buffer record = Buffer()
+
+DEF MARK = 16  # bytes of a mark
 
 
-def pledge_text(Pledge pledge, int version):
-    """The value of a pledge's record, or None if the general way has to make it."""
+def take_pledges(dict changed, bytes prefix, int version, int most, Py_ssize_t value_max, list rows):
+    """Take from the end of `changed` pledges that are plain and may still change, as long as it holds such; their rows go to `rows`.
+
+    Args:
+        prefix: of their keys.
+        version: of the records.
+        most: how many at most.
+        value_max: a larger value, in bytes, is left to the general way.
+
+    Returns:
+        How many were taken, how many of these had a record before, and what they add to the state hash.
+    """
+    cdef Pledge pledge
+    cdef Py_ssize_t key, value
+    cdef unsigned char mark[MARK]
+    cdef unsigned long long high = 0, low = 0, more
+    cdef int taken = 0, replaced = 0
+    cdef object before = 0
+    while taken < most and changed:
+        entity = changed.popitem()[0]
+        if type(entity) is not Pledge:
+            changed[entity] = None
+            break
+        pledge = <Pledge>entity
+        if (<object>pledge).__dict__ or pledge.rate is None or not (pledge.awards or pledge.waiting):
+            changed[entity] = None
+            break
+        text.size = 0
+        text.put_bytes(prefix)
+        text.put_text(pledge.id)
+        key = text.size
+        text.put_literal(b"=")
+        put_value(pledge, version)
+        value = text.size - key - 1
+        if value > value_max:
+            changed[entity] = None
+            break
+        digest_into(text.data, text.size, MARK, mark)
+        record.size = 0
+        record.put_varint(key)
+        record.put(text.data, key)
+        record.put_varint(value)
+        record.put(text.data + key + 1, value)
+        record.put(b"\0", 1)
+        rows.append(record.taken())
+        if pledge.mark:
+            replaced += 1
+            before += pledge.mark
+        pledge.mark = _PyLong_FromByteArray(mark, MARK, 0, 0) or 1
+        more = whole(mark + 8)
+        low += more
+        high += whole(mark) + (low < more)
+        taken += 1
+    return taken, replaced, ((<object>high) << 64 | low) - before
+
+
+cdef unsigned long long whole(const unsigned char *at) noexcept:
+    """A big-endian number of eight bytes."""
+    cdef unsigned long long found = 0
+    cdef int index
+    for index in range(8):
+        found = found << 8 | at[index]
+    return found
+
+
+cdef int put_value(Pledge pledge, int version) except -1:
     cdef Award award
     cdef bint first = True
-    if (<object>pledge).__dict__:
-        return None
-    text.size = 0
     text.put_literal(b"[")
     text.put_whole(version)
     text.put_literal(b',["')
@@ -55,8 +124,7 @@ def pledge_text(Pledge pledge, int version):
         text.put_literal(b",")
         text.put_int(award.delivered)
         text.put_literal(b"]")
-    text.put_literal(b"]]]")
-    return text.taken()
+    return text.put_literal(b"]]]")
 
 
 cdef int put_name(object name) except -1:

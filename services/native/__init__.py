@@ -1,7 +1,7 @@
 """The hot path, compiled where there is a C compiler: the same source, or the same contract, several times faster.
 
 Some modules are compiled as they are, with their classes' fields laid out for C in a `.pxd` beside them; others are written in Cython:
-records found in the bytes of a fetch (`bus/rawrecords`), the express lane over them (`matcher/lane`), a pledge's row of a checkpoint
+records found in the bytes of a fetch (`bus/rawrecords`), the express lane over them (`matcher/lane`), a checkpoint's records of pledges
 (`matcher/rowtext`), and what these write with (`matcher/buffer`, `blake`). All of it can be done without: where nothing is compiled, or
 with `PUMASI_PURE=1`, the Python modules do the same, byte for byte.
 

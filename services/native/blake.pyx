@@ -19,6 +19,11 @@ cdef bytes digest_of(const char *data, Py_ssize_t length, int digest_size):
     return PyBytes_FromStringAndSize(<const char *>found, digest_size)
 
 
+cdef void digest_into(const char *data, Py_ssize_t length, int digest_size, unsigned char *found) noexcept:
+    """The hash, to where it is wanted."""
+    pumasi_blake2b(data, length, digest_size, found)
+
+
 def blake2b(bytes data, int digest_size):
     """The digest of `data`, `digest_size` bytes from 1 to 64, as `hashlib.blake2b(data, digest_size=…).digest()` gives it."""
     cdef unsigned char found[64]

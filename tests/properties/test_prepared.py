@@ -51,6 +51,23 @@ def test_a_full_batch_takes_no_more_but_its_first_record_may_be_as_large_as_it_l
     assert batch.closed()
 
 
+@given(st.lists(parts, max_size=30), st.integers(100, 400))
+def test_what_does_not_go_into_one_batch_goes_on_in_the_next(values: list, bytes_max: int) -> None:
+    rows, found, done = [row(None, value) for value in values], [], 0
+    while True:
+        batch = PreparedBatch(bytes_max, NOW_MS)
+        begun, done = done, batch.extend(rows, done)
+        assert done > begun or done == len(rows)
+        one_by_one = PreparedBatch(bytes_max, NOW_MS)
+        assert all(one_by_one.append(one) for one in rows[begun:done])
+        assert done == len(rows) or not one_by_one.append(rows[done])
+        if batch.record_count():
+            found += [record.value for record in DefaultRecordBatch(batch._build())]
+        if done == len(rows):
+            break
+    assert found == values
+
+
 @given(
     st.integers(0, 63), st.integers(1, 2**60), st.sampled_from(["2026-11-22T10:00:00Z", "2026-11-22T10:00:00.000001Z"])
 )
