@@ -108,6 +108,7 @@ def hold(chains: dict[int, Chain]) -> None:
     """
     for chain in chains.values():
         if chain.finding:
+            others = " With --fund, only that fund's partition is read." if len(chains) > 1 else ""
             raise LedgerTampered(
-                chain.finding, hint="No answer is given from a ledger that does not hold. See `pumasi audit`."
+                chain.finding, hint=f"No answer is given from a ledger that does not hold; see `pumasi audit`.{others}"
             )

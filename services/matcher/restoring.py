@@ -20,6 +20,7 @@ from services.matcher.entities import Case, Pledge
 from services.matcher.rows import SAID, fund_of, put_in_order, take_in_case, take_in_ended, take_in_pledge
 
 NONE_YET = "there is none yet"
+UNFINISHED = "it was not finished, or its head is lost"
 UPCASTS: dict[int, Callable[[bytes, Any], Any]] = {}
 """From an older version to the next one: `(key, row)` → row, of the head its object. Empty, since there is only one version yet."""
 
@@ -69,7 +70,7 @@ def restoring(records: Mapping[bytes, bytes]) -> Generator[None, None, Restored]
     Raises:
         Unusable: if there is none, it isn't whole, does not conserve money, or is of a version unknown here.
     """
-    told = _head(records.get(HEAD))
+    told = _head(records)
     reading = _Reading(told)
     try:
         yield from reading.sort(records)
@@ -201,9 +202,10 @@ class _Reading:
             )
 
 
-def _head(value: bytes | None) -> Told:
+def _head(records: Mapping[bytes, bytes]) -> Told:
+    value = records.get(HEAD)
     if value is None:
-        raise Unusable(NONE_YET)
+        raise Unusable(UNFINISHED if records else NONE_YET)
     try:
         told = msgspec.json.decode(value)
         told = _upcast(HEAD, told["version"], told)

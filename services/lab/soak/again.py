@@ -19,7 +19,7 @@ from services.bus.reading import TopicReader
 from services.matcher.alike import differences
 from services.matcher.recovery import recover
 from services.matcher.replay import Replay
-from services.matcher.restoring import NONE_YET
+from services.matcher.restoring import NONE_YET, UNFINISHED
 
 _TOLD_MAX = 5
 
@@ -87,7 +87,7 @@ async def restored(kafka: str, partition: int, entries_without: int) -> list[str
     wrong = [f"{what} is not what the ledger says" for what in differences(found.replay.engine, plain.engine)]
     if (found.replay.seq, found.replay.hash, found.replay.watermark) != (plain.seq, plain.hash, plain.watermark):
         wrong.append("it would go on from another entry")
-    young = found.without == NONE_YET and plain.seq <= entries_without
+    young = found.without in (NONE_YET, UNFINISHED) and plain.seq <= entries_without
     if found.head is None and found.without is not None and plain.seq and not young:
         wrong.append(f"no checkpoint is of use: {found.without}")
     return wrong[:_TOLD_MAX]
