@@ -75,6 +75,7 @@ class Tenure:
     async def end(self) -> None:
         """Finish the transaction at hand and let go. Safe to repeat."""
         self._over.set()
+        self._news.set()  # should a task's cancellation be lost in aiokafka
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -130,7 +131,7 @@ class Tenure:
 
     async def _settle(self) -> None:
         """Whenever it has become quiet, see to it that what was answered can be read."""
-        while True:
+        while not self._over.is_set():
             await self._news.wait()
             self._news.clear()
             await asyncio.sleep(_QUIET_SECONDS)
