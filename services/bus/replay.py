@@ -98,6 +98,30 @@ async def replay(
     return results
 
 
+async def release(bootstrap: str, partitions: int) -> None:
+    """Shut out all who are putting letters back, and end what they have left open; who still is at it begins anew.
+
+    For readers of what letters are put back to, if a transaction keeps them from reading on for longer than one may last.
+
+    Args:
+        bootstrap: Kafka's servers.
+        partitions: of the dead-letters topic.
+
+    Raises:
+        KafkaUnreachable: if that could not be done for all.
+    """
+    for partition in range(partitions):
+        writer = _writer(bootstrap, partition)
+        await writer.fence()
+        await writer.close()
+
+
+def _writer(bootstrap: str, partition: int) -> FencedWriter:
+    name = f"pumasi-replay-{partition}"
+    left = Leftovers(name, (DEADLETTERS, partition), (COMMANDS, None), (SUBMISSIONS, None))
+    return FencedWriter(bootstrap, name, left)
+
+
 class _Replayer:
     """Puts letters of one partition of the dead-letters topic back."""
 
@@ -106,9 +130,7 @@ class _Replayer:
     ) -> None:
         self._bootstrap, self._partition, self._tell = bootstrap, partition, tell
         self._left = {letter.id: letter for letter in letters}
-        name = f"pumasi-replay-{partition}"
-        left = Leftovers(name, (DEADLETTERS, partition), (COMMANDS, None), (SUBMISSIONS, None))
-        self._writer = FencedWriter(bootstrap, name, left)
+        self._writer = _writer(bootstrap, partition)
         self._run = secrets.token_hex(8)
 
     async def run(self) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from services.bus.batches import connection, partition_batches
 from services.bus.group import Membership
+from services.bus.replay import release
 from services.bus.topics import COMMANDS
 from services.errors import PumasiError
 from services.matcher.batch import BATCH_COMMANDS_MAX
@@ -135,6 +136,7 @@ class Matcher:
             ),
             self._settled,
             self._membership.heartbeat_seconds,
+            partial(release, self.bootstrap, partitions),
             self.told,
             partial(self._membership.report, partition),
         )

@@ -19,7 +19,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiokafka.errors import KafkaError
@@ -38,6 +38,8 @@ FAILURES_REMARKED = 5
 """So many failures without an answer in between, and `pumasi status` says so."""
 _SETTLED_SECONDS_MAX = 30.0
 _QUIET_SECONDS = 1.0
+_LOOK_SECONDS = 5.0
+_HELD_UP_SECONDS = 30.0  # who writes commands in transactions has 10 s for one, and the broker looks every 10 s
 
 
 class Tenure:
@@ -48,6 +50,7 @@ class Tenure:
         subscribe: makes a subscription that calls its argument with the partition's records, from `batches.partition_batches`.
         settled: set unless the group is sharing out partitions at this moment; nobody is fenced meanwhile.
         fenced_pause: seconds to wait at least after another has fenced us; by then the group has told whose the partition is.
+        release: ends transactions that were left open among the commands.
         told: called with a short event name and its fields.
         progress: called with the next command's offset and a remark (empty, or what is amiss).
     """
@@ -58,6 +61,7 @@ class Tenure:
         subscribe: Callable[[Callable[[Any], Any]], Any],
         settled: asyncio.Event,
         fenced_pause: float,
+        release: Callable[[], Awaitable[None]],
         told: Callable[..., None],
         progress: Callable[[int, str], None],
     ) -> None:
@@ -65,12 +69,12 @@ class Tenure:
         self.stopped: PumasiError | None = None
         self._subscription = subscribe(self.on_commands)
         self._settled, self._fenced_pause = settled, fenced_pause
-        self._told, self._progress = told, progress
+        self._release, self._told, self._progress = release, told, progress
         self._over = asyncio.Event()
         self._failures = 0
         self._pause = 0.0
         self._news = asyncio.Event()
-        self._tasks = [asyncio.create_task(self._begin()), asyncio.create_task(self._settle())]
+        self._tasks = [asyncio.create_task(work) for work in (self._begin(), self._settle(), self._look_out())]
 
     async def end(self) -> None:
         """Finish the transaction at hand and let go. Safe to repeat."""
@@ -144,6 +148,29 @@ class Tenure:
                 settled = False
             if not settled:
                 self._news.set()
+
+    async def _look_out(self) -> None:
+        """Commands behind an open transaction are waited for; one that stays open too long is a leftover (`services.bus.hanging`)."""
+        loop = asyncio.get_running_loop()
+        stable, since = -1, loop.time()
+        while not self._over.is_set():
+            await asyncio.sleep(_LOOK_SECONDS)
+            consumer = self._subscription.consumer
+            for place in consumer.assignment() if consumer is not None else ():
+                was, stable = stable, consumer.last_stable_offset(place)
+                if stable is None or stable != was or stable >= consumer.highwater(place):
+                    since = loop.time()
+            if loop.time() - since > _HELD_UP_SECONDS:
+                since = loop.time()
+                log.warning(
+                    "partition %d: commands from offset %d on are held up by an open transaction",
+                    self.partition,
+                    stable,
+                )
+                try:
+                    await self._release()
+                except PumasiError as error:
+                    log.warning("partition %d: it could not be ended: %s", self.partition, error)
 
     def _seek(self) -> None:
         [place] = self._subscription.consumer.assignment()

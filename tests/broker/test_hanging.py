@@ -7,6 +7,7 @@ leaders are kept from asking the coordinator (KIP-890).
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 
 import pytest
@@ -20,9 +21,12 @@ from services.bus.hanging import Leftovers
 from services.bus.kafka import EmbeddedKafka
 from services.bus.prepared import row
 from services.bus.reading import TopicReader
-from services.bus.topics import CHECKPOINTS, DEADLETTERS
+from services.bus.topics import CHECKPOINTS, COMMANDS, DEADLETTERS
 from services.errors import Fenced
+from services.matcher import tenure
+from services.matcher.app import Matcher
 from services.matcher.journal import Journal
+from services.settings import load
 from tests.broker.raw import LEDGER, PARTITION, Client
 
 PLACE = PARTITION["jilin"]
@@ -168,4 +172,26 @@ async def test_a_fenced_writer_ends_what_was_left_open_in_any_partition_that_it_
     await heir.fence()
     assert [record.value for record in await client.read(CHECKPOINTS, PLACE, 1)] == [b"a record"]
     await heir.close()
+    await dead.close()
+
+
+async def test_commands_that_a_forgotten_replay_holds_up_are_answered_all_the_same(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tenure, "_LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(tenure, "_HELD_UP_SECONDS", 1.0)
+    dead = FencedWriter(client.bootstrap, "pumasi-replay-1")
+    await dead.fence()
+    await leave_open(dead._producer, COMMANDS, b"{}")
+    await client.fund("jilin")
+    await client.flush()
+    assert await is_stuck(client, COMMANDS)
+    matcher = Matcher(client.bootstrap, load(session_timeout_ms=6000))
+    await matcher.start()
+    try:
+        first, second = await client.read(LEDGER, PLACE, 2)
+    finally:
+        await matcher.stop()
+    assert [json.loads(record.value)["cause"]["offset"] for record in (first, second)] == [0, 1]
+    assert not await is_stuck(client, COMMANDS)
     await dead.close()
