@@ -1,25 +1,26 @@
 import cython
 
 from services.matcher.entities cimport Case
+from services.matcher.places cimport Places
 from services.matcher.rule cimport boundary_of, key_of, level_of
 
 
 cdef class Claimant:
-    cdef public object awarded, beneficiary, claim, place
+    cdef public object awarded, beneficiary, claim, key, order
     cdef public int cases, rank
     cdef public list waiting
 
 cdef class Book:
     cdef public object share
     cdef public bint by_claim
-    cdef public list residual, _heaps, _claimants, _waiting
+    cdef public list residual, _places, _claimants, _waiting
     cdef public dict _by_order
 
     @cython.locals(rank=int)
     cpdef list share_out(self, object amount)
 
-    @cython.locals(heap=list, by_order=dict, claimant=Claimant, case=Case, at=dict, steps=int, first=int)
+    @cython.locals(places=Places, by_order=dict, claimant=Claimant, case=Case, at=dict, steps=int, first=int)
     cpdef _walk(self, int rank, object amount, list shares)
 
-    @cython.locals(rank=int, heap=list)
+    @cython.locals(rank=int, places=Places)
     cpdef _put(self, Claimant claimant)

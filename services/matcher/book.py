@@ -1,11 +1,10 @@
 """The book of `urgency-waterfill/1`: who is next, kept ready while money comes and cases open, age and close.
 
-For each class a heap of places. A place is a claimant's `(key, opening order of its oldest case with a residual)` as one number, the
-order in its lowest bits: numbers are compared several times faster than tuples, and the order leads back to the claimant. Places are
-never searched for: a claimant that changes gets a new one, and the old are dropped when they come to the top, so that a pledge costs
-O(log n) however many cases are open and whatever happened before. (A claimant that comes back to a former place may stand there
-twice; that is one place.) A fund has one book for the pool, and one for each need that a donor ever designated. A book is derived
-from the cases alone and can be built anew at any time.
+For each class a line of places (`places`). A place is a claimant's key and the opening order of its oldest case with a residual, which
+leads back to the claimant. Places are never searched for: a claimant that changes gets a new one, and the old are dropped when they
+come to the top, so that a pledge costs O(log n) however many cases are open and whatever happened before. (A claimant that comes back
+to a former place may stand there twice; that is one place.) A fund has one book for the pool, and one for each need that a donor ever
+designated. A book is derived from the cases alone and can be built anew at any time.
 
 `share_out` is the walk: it goes along the path that the rule lays down and moves the money as it goes. While a pledge stops short of
 a boundary, its claimant keeps its place; a full step replaces the top of the heap by the claimant's next place. After very many
@@ -16,21 +15,19 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable
-from heapq import heapify, heappop, heappush, heapreplace
 from operator import attrgetter
 
 from services.matcher.conservation import ConservationBreach
 from services.matcher.entities import Case
 from services.matcher.leap import highest_key_paid_in_full
+from services.matcher.places import ORDER_BITS, Places
 from services.matcher.rule import SCALE, boundary_of, key_of, level_of
 
 _STEPS_BEFORE_LEAP = 256
 _BY_OPENING = attrgetter("open_order")
 _URGENT_FIRST = (3, 2, 1, 0)
-_ORDER_BITS = 32
-_ORDER = (1 << _ORDER_BITS) - 1
-NOWHERE = -1
-"""The place of a claimant that lacks nothing."""
+_ORDER_MAX = (1 << ORDER_BITS) - 1
+_NOWHERE = -1
 
 Share = tuple[int, Case, int, int, int, int]
 """What one run of the rule gives to one case, and why: `(key, case, amount, before, claim, class)`.
@@ -43,17 +40,17 @@ case's first money, `claim` its claim (minor units); `class` is an index into `C
 class Claimant:
     """All open cases of one beneficiary in one class; claim and awarded are their sums (minor units).
 
-    `waiting` holds those with a residual, oldest first; `place` is its valid place in the heap, or `NOWHERE` while nobody waits.
+    `waiting` holds those with a residual, oldest first; `key` and `order` are its valid place, or -1 while nobody waits.
     Splitting one need into many cases gains nothing, because the sums and not the cases are compared.
     """
 
-    __slots__ = ("awarded", "beneficiary", "cases", "claim", "place", "rank", "waiting")
+    __slots__ = ("awarded", "beneficiary", "cases", "claim", "key", "order", "rank", "waiting")
 
     def __init__(self, rank: int, beneficiary: str) -> None:
         self.rank, self.beneficiary = rank, beneficiary
         self.cases = 0
         self.claim = self.awarded = 0
-        self.place = NOWHERE
+        self.key = self.order = _NOWHERE
         self.waiting: list[Case] = []
 
 
@@ -71,7 +68,7 @@ class Book:
     def __init__(self, share: int, by_claim: bool, cases: Iterable[Case]) -> None:
         self.share, self.by_claim = share, by_claim
         self.residual = [0, 0, 0, 0]
-        self._heaps: list[list[int]] = [[], [], [], []]
+        self._places = [Places(), Places(), Places(), Places()]
         self._claimants: list[dict[str, Claimant]] = [{}, {}, {}, {}]
         self._by_order: dict[int, Claimant] = {}  # of the oldest case with a residual
         self._waiting = [0, 0, 0, 0]
@@ -84,7 +81,7 @@ class Book:
 
     def add(self, case: Case) -> None:
         """Take in an open case, in its present class."""
-        assert 0 <= case.open_order <= _ORDER, "a place has no room for a greater order"
+        assert 0 <= case.open_order <= _ORDER_MAX, "a place has no room for a greater order"
         claimants = self._claimants[case.rank]
         claimant = claimants.get(case.beneficiary)
         if claimant is None:
@@ -143,17 +140,19 @@ class Book:
 
     def _walk(self, rank: int, amount: int, shares: list[Share]) -> int:
         """Walk within one class until the amount or the claims are used up; returns what is left."""
-        heap, by_order, share, by_claim = self._heaps[rank], self._by_order, self.share, self.by_claim
+        places, by_order, share, by_claim = self._places[rank], self._by_order, self.share, self.by_claim
         first, steps = len(shares), 0
         at: dict[Case, int] = {}  # where a case's share is, once the path may have come back to one
         level = -1
-        while heap:
-            place = heap[0]
-            claimant = by_order.get(place & _ORDER)
-            if claimant is None or claimant.place != place or claimant.rank != rank:
-                heappop(heap)
+        while True:
+            order = places.order()
+            if order == _NOWHERE:
+                return amount
+            claimant = by_order.get(order)
+            if claimant is None or claimant.rank != rank or not places.is_at(claimant.key):
+                places.pop()
                 continue
-            key = place >> _ORDER_BITS
+            key = claimant.key
             case, before, claim = claimant.waiting[0], claimant.awarded, claimant.claim
             boundary = key if not by_claim else boundary_of(before, claim, share)
             if claim > SCALE and by_claim:  # several stairs have one key, and are climbed in one go
@@ -180,17 +179,16 @@ class Book:
             steps += 1
             if step == lacking:
                 del claimant.waiting[0]
-                heappop(heap)
+                places.pop()
                 self._put(claimant)
             elif after == boundary:  # a full step: on to the next boundary
                 key = key_of(boundary_of(after, claim, share), claim, by_claim)
-                claimant.place = key << _ORDER_BITS | case.open_order
-                heapreplace(heap, claimant.place)
+                claimant.key = key
+                places.replace(key, order)
             if amount and steps == _STEPS_BEFORE_LEAP + 4 * self._waiting[rank]:
                 amount = self._leap(rank, amount, shares, at, first)
             if not amount:
                 return 0
-        return amount
 
     def _leap(self, rank: int, amount: int, shares: list[Share], at: dict[Case, int], first: int) -> int:
         """Serve at once every step up to the highest key that the amount pays for in full."""
@@ -225,27 +223,27 @@ class Book:
 
     def _put(self, claimant: Claimant) -> None:
         """Give a claimant its present place."""
-        rank, place = claimant.rank, NOWHERE
+        rank, key, order = claimant.rank, _NOWHERE, _NOWHERE
         if claimant.waiting:
             boundary = boundary_of(claimant.awarded, claimant.claim, self.share)
             order = claimant.waiting[0].open_order
-            place = key_of(boundary, claimant.claim, self.by_claim) << _ORDER_BITS | order
-        was, claimant.place = claimant.place, place
-        if was == place:
+            key = key_of(boundary, claimant.claim, self.by_claim)
+        was_key, was_order = claimant.key, claimant.order
+        if was_key == key and was_order == order:
             return
-        if was == NOWHERE:
+        claimant.key, claimant.order = key, order
+        if was_order == _NOWHERE:
             self._waiting[rank] += 1
-        elif place == NOWHERE or was & _ORDER != order:
-            del self._by_order[was & _ORDER]
-        if place == NOWHERE:
+        elif was_order != order:
+            del self._by_order[was_order]
+        if order == _NOWHERE:
             self._waiting[rank] -= 1
             return
         self._by_order[order] = claimant
-        heap = self._heaps[rank]
-        heappush(heap, place)
-        if len(heap) > 64 + 4 * self._waiting[rank]:
-            heap[:] = [claimant.place for claimant in self._claimants[rank].values() if claimant.waiting]
-            heapify(heap)
+        places = self._places[rank]
+        places.push(key, order)
+        if len(places) > 64 + 4 * self._waiting[rank]:
+            places.rebuild([(each.key, each.order) for each in self._claimants[rank].values() if each.waiting])
 
     def _shift(self, claimant: Claimant, case: Case, claim: int, awarded: int, was: int) -> None:
         claimant.claim = claimant.claim + claim if claimant.claim else claim  # a lone case's number is kept once

@@ -1,9 +1,9 @@
 """The hot path, compiled where there is a C compiler: the same source, or the same contract, several times faster.
 
 Some modules are compiled as they are, with their classes' fields laid out for C in a `.pxd` beside them; others are written in Cython:
-records found in the bytes of a fetch (`bus/rawrecords`), the express lane over them (`matcher/lane`), a checkpoint's records of pledges
-(`matcher/rowtext`), and what these write with (`matcher/buffer`, `blake`). All of it can be done without: where nothing is compiled, or
-with `PUMASI_PURE=1`, the Python modules do the same, byte for byte.
+who is next in line (`matcher/places`), records found in the bytes of a fetch (`bus/rawrecords`), the express lane over them
+(`matcher/lane`), a checkpoint's records of pledges (`matcher/rowtext`), and what these write with (`matcher/buffer`, `blake`). All
+of it can be done without: where nothing is compiled, or with `PUMASI_PURE=1`, the Python modules do the same, byte for byte.
 
 A build lies in the environment (`sys.prefix`), under a digest of all it was made of. So it can't be older than the source: whoever
 changes a line runs that line, in Python, until the next `./run`.
@@ -19,8 +19,8 @@ from hashlib import blake2b
 from pathlib import Path
 
 COMPILED = (
-    "services.native.blake", "services.matcher.rule", "services.matcher.entities", "services.matcher.book", "services.matcher.plain",
-    "services.matcher.draft", "services.matcher.rows", "services.matcher.checkpoint", "services.bus.prepared",
+    "services.native.blake", "services.matcher.rule", "services.matcher.entities", "services.matcher.places", "services.matcher.book",
+    "services.matcher.plain", "services.matcher.draft", "services.matcher.rows", "services.matcher.checkpoint", "services.bus.prepared",
     "services.bus.rawrecords", "services.matcher.buffer", "services.matcher.rowtext", "services.matcher.lane",
 )  # fmt: skip
 """The modules that are compiled."""
