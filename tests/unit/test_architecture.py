@@ -14,8 +14,8 @@ MODULES = {
     for path in sorted((ROOT / folder).rglob("*.py"))
 }
 PURE = [f"services.matcher.{name}" for name in
-        ("rule", "first_come", "guaranteed_floor", "rulebook", "rules", "scene", "book", "leap", "places", "line", "lanes", "decide", "turn",
-         "plain", "engine", "entities", "state", "fold", "timers", "schedule", "conservation")]  # fmt: skip
+        ("rule", "first_come", "guaranteed_floor", "rulebook", "rules", "scene", "book", "leap", "places", "line", "lanes", "decide",
+         "turn", "plain", "engine", "entities", "state", "fold", "timers", "schedule", "conservation")]  # fmt: skip
 SERVICES = ("intake", "matcher", "notifier", "console")
 
 
