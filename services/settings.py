@@ -109,7 +109,7 @@ class Settings(BaseSettings):
         description="Milliseconds after which Kafka aborts a transaction whose matcher went silent; until then readers wait.",
     )  # fmt: skip
     checkpoint_entries: int = Field(
-        50_000,
+        100_000,
         ge=1,
         description="Entries of a partition after which the matcher writes a checkpoint of what has changed.",
     )

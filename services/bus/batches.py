@@ -24,7 +24,7 @@ from services.bus.consumer import Consumer
 from services.bus.envelope import Record
 
 _HEARTBEATS_PER_SESSION = 5
-_FETCH_BYTES = 4 << 20  # one fetch is one poll at most, and so bounds a transaction; the next is fetched meanwhile
+_FETCH_BYTES = 8 << 20  # one fetch is one poll at most, and so bounds a transaction; the next is fetched meanwhile
 
 
 def heartbeat_ms(session_timeout_ms: int) -> int:

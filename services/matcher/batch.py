@@ -18,9 +18,9 @@ from services.matcher.conservation import ConservationBreach
 from services.matcher.draft import Draft
 from services.matcher.express import Express
 
-BATCH_COMMANDS_MAX = 10_000
+BATCH_COMMANDS_MAX = 30_000
 """Commands answered in one transaction at most: bounds what a failure makes do again."""
-BATCH_BYTES_MAX = 16 << 20
+BATCH_BYTES_MAX = 32 << 20
 """Once its entries are so large, a transaction takes no more commands."""
 TURN_SECONDS = 0.01
 """How long a turn is, about: at least one command."""

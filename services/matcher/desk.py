@@ -50,7 +50,7 @@ class Desk:
         partition: int,
         partitions: int,
         transaction_timeout_ms: int,
-        checkpoint_entries: int = 50_000,
+        checkpoint_entries: int = 100_000,
         checkpoint_seconds: float = 300.0,
     ) -> None:
         self.bootstrap, self.partition, self.partitions = bootstrap, partition, partitions
