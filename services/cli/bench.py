@@ -95,6 +95,12 @@ def bench(
     memory: Annotated[
         bool, typer.Option("--memory", rich_help_panel=_INSTEAD, help="How much a matcher remembers, in MiB.")
     ] = False,
+    parts: Annotated[
+        bool,
+        typer.Option(
+            "--parts", rich_help_panel=_INSTEAD, help="Where a pledge's time goes, part by part, without a broker."
+        ),
+    ] = False,
     scaling: Annotated[
         bool, typer.Option("--scaling", rich_help_panel=_INSTEAD, help="From 1 to 4 partitions, with 1 to 4 processes.")
     ] = False,
@@ -135,6 +141,7 @@ def bench(
         "--check": check or record,
         "--latency": latency,
         "--memory": memory,
+        "--parts": parts,
         "--scaling": scaling,
         "--intake": intake,
         "--notifier": notifier,
@@ -161,6 +168,10 @@ def bench(
 
         live = pledges or _PLEDGES_LIVE
         bench_memory(cases=cases or _CASES_LIVE, pledges=live, more=live // 5, seed=seed, as_json=as_json)
+    elif parts:
+        from services.cli.bench_shown import bench_parts
+
+        bench_parts(cases=cases or _CASES, pledges=pledges or _PLEDGES, seed=seed, as_json=as_json)
     elif scaling:
         from services.cli.bench_shown import bench_scaling
 

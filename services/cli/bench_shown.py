@@ -1,4 +1,4 @@
-"""`pumasi bench --memory` and `--scaling`, measured and shown."""
+"""`pumasi bench --memory`, `--parts` and `--scaling`, measured and shown."""
 
 import asyncio
 import json
@@ -43,6 +43,37 @@ def _print_memory(found: "Memory") -> None:
     ):
         table.add_row(name, *("–" if value is None else f"{value:,.0f}" for value in (at.rss, at.pss, at.peak)))
     show(table)
+
+
+def bench_parts(*, cases: int, pledges: int, seed: int, as_json: bool) -> None:
+    """Measure and show; raises UsageError where nothing is compiled."""
+    from services.cli.bench_screen import BenchScreen, described
+    from services.lab.bench.load import Load
+    from services.lab.bench.machine import this_machine
+    from services.lab.bench.parts import parts
+    from services.settings import Settings
+
+    machine, interval = this_machine(), Settings.model_fields["checkpoint_entries"].default
+    with BenchScreen() as screen:
+        screen.doing("part by part, without a broker")
+        found = parts(Load(cases, pledges, seed), interval)
+    whole = sum(found.values())
+    if as_json:
+        told = {
+            "cases": cases,
+            "pledges": pledges,
+            "microseconds": {name: round(value, 3) for name, value in found.items()},
+        }
+        print(json.dumps({"machine": machine.as_json(), "seed": seed, "parts": told}))
+        return
+    title = f"A pledge's processor time by part; {pledges:,} pledges over {cases:,} open cases, a checkpoint every {interval:,}"
+    table = plain_table(title, ("", "µs", "of it"))
+    for name, value in found.items():
+        table.add_row(name, f"{value:.2f}", f"{value / whole:.0%}")
+    table.add_row("all", f"{whole:.2f}", "")
+    show(table)
+    print("What client, sockets, loop and waiting for Kafka take comes on top.")
+    print(described(machine))
 
 
 def bench_scaling(*, cases: int, pledges: int, rounds: int, seed: int, as_json: bool) -> None:

@@ -7,11 +7,12 @@ import pytest
 from typer.testing import CliRunner
 
 from schemas.commands import Unreadable
+from services import native
 from services.bus.envelope import read_command
 from services.bus.partition import partition_of
 from services.cli import build
 from services.errors import UsageError
-from services.lab.bench import check, latency, plot
+from services.lab.bench import check, latency, parts, plot
 from services.lab.bench.alone import Command
 from services.lab.bench.curve import Curve, window
 from services.lab.bench.load import Load, funds, record
@@ -101,6 +102,13 @@ THROUGHPUT = {"machine": MACHINE, "cases": 10, "rounds": 3, "peers": {"matcher":
 ROW = {"rate": 100.0, "ms": {"p50": 1.0, "p99": 20.0, "max": 300.0}}
 LATENCY = {"machine": MACHINE, "cases": 10, "latency": {"floor": {"title": "Floor", "rows": [ROW]},
            "matcher": {"title": "Matcher", "rows": [ROW]}, "peer": {"title": "Peer", "rows": []}}}  # fmt: skip
+
+
+@pytest.mark.skipif(not native.in_use(), reason="nothing is compiled here, and the parts are those of the compiled way")
+def test_every_part_of_a_pledges_time_is_found() -> None:
+    found = parts.parts(Load(cases=50, pledges=4_000), 1_500)
+    assert list(found) == list(parts._ORDER)
+    assert all(found[part] > 0 for part in (parts.FINDING, parts.DECIDING, parts.HASHING, parts.CHECKPOINT))
 
 
 @pytest.mark.parametrize("document", [THROUGHPUT, LATENCY], ids=["throughput", "latency"])

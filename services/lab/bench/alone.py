@@ -49,7 +49,7 @@ def answered_per_step(seed: int) -> float:
 
 def _measured(seed: int) -> float:
     load = Load(CASES, (_TURNS + 1) * _PLEDGES_A_TURN, seed)
-    records = _records(load)
+    records = commands(load)
     gc.set_threshold(200_000, 20, 100)  # as the matcher does
     engine, seq, digest = Engine(), 0, GENESIS
     for command in islice(records, load.before + _PLEDGES_A_TURN):  # a warm cache, too
@@ -69,7 +69,8 @@ def _measured(seed: int) -> float:
     return median(pairs)
 
 
-def _records(load: Load) -> Iterator[Command]:
+def commands(load: Load) -> Iterator[Command]:
+    """The load as records."""
     for offset, row in enumerate(load.rows()):
         fields = record(FUND, row)
         yield Command(topics.COMMANDS, 0, offset, fields["key"], fields["value"], fields["headers"])
