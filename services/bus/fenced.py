@@ -41,6 +41,7 @@ _BATCH_BYTES = 1 << 20
 _RETRY_BACKOFF_MS = 5  # transactions back to back are told to try again; the default would idle 100 ms
 _FENCE_SECONDS_MAX = 30.0
 _STOP_SECONDS = 5.0
+_SETTLE_EVERY_SECONDS = 0.02
 _FENCED = (ProducerFenced, InvalidProducerEpoch, OutOfOrderSequenceNumber)
 
 
@@ -153,6 +154,16 @@ class FencedWriter:
         except BaseException:
             await self._give_up(abort=True)
             raise
+
+    async def settle(self) -> None:
+        """See to it that what was committed can be read, if that can be done within seconds: Kafka may have forgotten a marker."""
+        producer, left = self._producer, self._leftovers
+        if producer is None or left is None:
+            return
+        with contextlib.suppress(*TROUBLE):
+            async with asyncio.timeout(_STOP_SECONDS):
+                while not await left.settle(producer):
+                    await asyncio.sleep(_SETTLE_EVERY_SECONDS)
 
     async def close(self) -> None:
         """Let go; whatever is open is aborted by whoever fences next, or by its timeout."""

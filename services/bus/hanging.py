@@ -18,20 +18,23 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.client import AIOKafkaClient, ConnectionGroup, CoordinationType
+from aiokafka.client import ConnectionGroup, CoordinationType
 from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, RequestTimedOutError, for_code
 
 from services.bus.requests import DescribeProducers, DescribeTransactions, WriteTxnMarkers
 
 log = logging.getLogger("pumasi.bus")
 
-_TRIES = 50
+_TRIES, _TRIES_FOR_OTHERS = 50, 10
 _RETRY_SECONDS = 0.1
 _UNAUTHORIZED = (29, 31)  # of the topic, of the cluster
 _OVERTAKEN = (47, 74)  # another has fenced since: it is his now
+_UNKNOWN_ID = 105
+_UNDER_WAY = ("Ongoing", "PrepareCommit", "PrepareAbort", "PrepareEpochFence")
 _DECIDED = {"PrepareCommit": True, "CompleteCommit": True, "PrepareAbort": False, "CompleteAbort": False}
 
 
@@ -63,8 +66,11 @@ class Leftovers:
 
         async def ask_then_init(node: int) -> bool:
             try:
-                await self._ask(producer.client, node)
-            except (KafkaError, NotImplementedError) as error:  # then it is as if nobody knew
+                await self._ask(producer, node)
+            except (KafkaError, NotImplementedError) as error:
+                if getattr(error, "retriable", False):  # else the answer would be lost by asking to be the writer
+                    await asyncio.sleep(_RETRY_SECONDS)
+                    return False
                 log.debug("%s: what was decided isn't known: %s", self._id, type(error).__name__)
             return await init(node)
 
@@ -73,7 +79,8 @@ class Leftovers:
     async def end(self, producer: AIOKafkaProducer) -> None:
         """End whatever the producer has open; call once it is started, before it begins a transaction.
 
-        Where Kafka is too old to be asked, or doesn't allow it, nothing is done, and the latter is said.
+        Where Kafka is too old to be asked, or doesn't allow it, nothing is done, and the latter is said. A partition beside the leading
+        one that has no leader is left as it is.
 
         Raises:
             KafkaError: if it can't be done at this moment.
@@ -95,26 +102,36 @@ class Leftovers:
             KafkaError: if it isn't known.
         """
         try:
-            left = await self._open(producer)
-            if not left:
-                return True
             node = await producer._sender._find_coordinator(CoordinationType.TRANSACTION, self._id)
-            if await self._ask(producer.client, node) != "CompleteCommit":
+            state, epoch = await self._ask(producer, node)
+            if state in _UNDER_WAY:
                 return False
-            await self._mark(producer, left)
+            # In this order: markers that were on their way have arrived. If another has fenced since, it is all his.
+            if epoch == producer._txn_manager.producer_epoch and (left := await self._open(producer)):
+                await self._mark(producer, left)
         except (IncompatibleBrokerVersion, NotImplementedError):
             log.debug("%s: this Kafka is too old to be asked for transactions left open", self._id)
         return True
 
-    async def _ask(self, client: AIOKafkaClient, node: int) -> str:
-        """The state of the last transaction, as the coordinator has it."""
-        answer = await client.send(node, DescribeTransactions(self._id), group=ConnectionGroup.COORDINATION)
-        [(code, _id, state, _timeout, _begin, producer, epoch, _topics, _tags)] = answer.transactions
-        if code:
-            raise for_code(code)
+    async def _ask(self, producer: AIOKafkaProducer, node: int) -> tuple[str, int]:
+        """The state of the last transaction, as the coordinator has it, and its epoch."""
+        try:
+            answer = await producer.client.send(
+                node, DescribeTransactions(self._id), group=ConnectionGroup.COORDINATION
+            )
+            [(code, _id, state, _timeout, _begin, writer, epoch, _topics, _tags)] = answer.transactions
+            if code == _UNKNOWN_ID:
+                return "Empty", -1
+            if code:
+                raise for_code(code)
+        except KafkaError:
+            producer._sender._coordinator_dead(CoordinationType.TRANSACTION)
+            raise
         if state in _DECIDED:
-            self._decided[producer, epoch] = _DECIDED[state]
-        return state
+            self._decided[writer, epoch] = _DECIDED[state]
+        else:  # what is known of an epoch is known of its last transaction, and there is another now
+            self._decided.pop((writer, epoch), None)
+        return state, epoch
 
     async def _open(self, producer: AIOKafkaProducer) -> list[Open]:
         places = [self._leading]
@@ -129,7 +146,11 @@ class Leftovers:
             for topic, partitions, _tags in answer.topics:
                 for number, code, _message, writers, _tags in partitions:
                     place = TopicPartition(topic, number)
-                    if code and code not in _UNAUTHORIZED:
+                    if code in _UNAUTHORIZED:
+                        log.warning(
+                            "%s: Kafka does not tell us whether anything is left open in %s", self._id, _names([place])
+                        )
+                    elif code:
                         again.append(place)
                     found.extend(
                         Open(place, epoch, max(coordinator, 0), begin)
@@ -164,11 +185,12 @@ class Leftovers:
         self._tell(left, commits, refused)
 
     def _commits(self, producer: int, left: list[Open]) -> bool:
+        # Who is shut out in mid-transaction loses his epoch first; what was decided in that epoch was of a transaction before.
+        if any(self._decided.get((producer, one.epoch + 1)) is False for one in left):
+            return False
         for one in left:
             if (producer, one.epoch) in self._decided:
                 return self._decided[producer, one.epoch]
-            if self._decided.get((producer, one.epoch + 1)) is False:  # who is shut out loses his epoch first
-                return False
         return all(one.place != self._leading for one in left)
 
     async def _at_leaders(self, producer: AIOKafkaProducer, places: dict[TopicPartition, None], do: Any) -> None:
@@ -176,7 +198,7 @@ class Leftovers:
         client = producer.client
         for topic in {place.topic for place in places}:
             await producer.partitions_for(topic)
-        for _ in range(_TRIES):
+        for number in range(_TRIES):
             by_leader: dict[int | None, list[TopicPartition]] = defaultdict(list)
             for place in places:
                 by_leader[client.cluster.leader_for_partition(place)].append(place)
@@ -186,9 +208,12 @@ class Leftovers:
             if not again:
                 return
             places = dict.fromkeys(again)
+            if number >= _TRIES_FOR_OTHERS and self._leading not in places:
+                log.warning("%s: not known whether anything is left open in %s", self._id, _names(places))
+                return
             await client.force_metadata_update()
             await asyncio.sleep(_RETRY_SECONDS)
-        raise RequestTimedOutError(f"no answer for {', '.join(f'{place.topic}/{place.partition}' for place in places)}")
+        raise RequestTimedOutError(f"no answer for {_names(places)}")
 
     def _tell(self, left: list[Open], commits: bool, refused: set[int]) -> None:
         which = ", ".join(f"{one.place.topic} partition {one.place.partition} from offset {one.begin}" for one in left)
@@ -203,3 +228,7 @@ class Leftovers:
                 "Kafka had left a transaction of %s open (%s); it is ended now: %s",
                 self._id, which, "committed" if commits else "aborted",
             )  # fmt: skip
+
+
+def _names(places: Iterable[TopicPartition]) -> str:
+    return ", ".join(f"{place.topic}/{place.partition}" for place in places)

@@ -110,10 +110,17 @@ async def release(bootstrap: str, partitions: int) -> None:
     Raises:
         KafkaUnreachable: if that could not be done for all.
     """
+    failed: KafkaUnreachable | None = None
     for partition in range(partitions):
         writer = _writer(bootstrap, partition)
-        await writer.fence()
-        await writer.close()
+        try:
+            await writer.fence()
+        except KafkaUnreachable as error:
+            failed = error
+        finally:
+            await writer.close()
+    if failed is not None:
+        raise failed
 
 
 def _writer(bootstrap: str, partition: int) -> FencedWriter:
@@ -140,6 +147,7 @@ class _Replayer:
             for number in range(_TRIES):
                 try:
                     await self._try()
+                    await self._writer.settle()
                     return
                 except (Fenced, KafkaUnreachable) as error:
                     if number + 1 == _TRIES:

@@ -96,7 +96,7 @@ class Repeats:
             return
         digest, place = digest_of(kind, record.value), Place(record.partition, record.offset)
         known = self._known.get(key)
-        # What is on its way from here is this very record, or comes behind it.
+        # What is on its way from here is this very record, or comes behind it; or it is of another fund, and neither is first.
         if known is None or isinstance(known[1], asyncio.Future) or _is_before(place, known[1]):
             self._remember(key, digest, place)
 

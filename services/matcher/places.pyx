@@ -5,7 +5,7 @@ A key that needs more than 64 bits (sums of money have no bound here) makes a li
 """
 
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
-from heapq import heapify, heappop, heappush, heapreplace
+from heapq import heappop, heappush, heapreplace
 
 NOWHERE = -1
 ORDER_BITS = 32

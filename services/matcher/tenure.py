@@ -7,7 +7,7 @@
 
 Each tenure has a desk and a subscription to its partition of its own. So a transaction that hangs, a recovery that takes long or a
 partition that fails for ever holds up nobody: while its handler doesn't return, FastStream polls no more for it, and aiokafka holds
-back what it has fetched (one fetch, 4 MiB).
+back what it has fetched (one fetch, 8 MiB).
 
 Records come in order, and again only where this tenure seeks: to where the ledger says, whenever the desk was taken anew. Whatever
 comes twice or leaves a gap nevertheless, the desk tells by its offset.
@@ -152,25 +152,32 @@ class Tenure:
     async def _look_out(self) -> None:
         """Commands behind an open transaction are waited for; one that stays open too long is a leftover (`services.bus.hanging`)."""
         loop = asyncio.get_running_loop()
-        stable, since = -1, loop.time()
+        at, since = None, loop.time()
         while not self._over.is_set():
             await asyncio.sleep(_LOOK_SECONDS)
-            consumer = self._subscription.consumer
-            for place in consumer.assignment() if consumer is not None else ():
-                was, stable = stable, consumer.last_stable_offset(place)
-                if stable is None or stable != was or stable >= consumer.highwater(place):
-                    since = loop.time()
-            if loop.time() - since > _HELD_UP_SECONDS:
+            was, at = at, await self._held_up_at()
+            if at is None or at != was:
+                since = loop.time()
+            elif loop.time() - since > _HELD_UP_SECONDS:
                 since = loop.time()
                 log.warning(
-                    "partition %d: commands from offset %d on are held up by an open transaction",
-                    self.partition,
-                    stable,
+                    "partition %d: commands from offset %d on are held up by an open transaction", self.partition, at
                 )
                 try:
                     await self._release()
-                except PumasiError as error:
+                except Exception as error:  # noqa: BLE001  # whatever it is: it is tried again
                     log.warning("partition %d: it could not be ended: %s", self.partition, error)
+
+    async def _held_up_at(self) -> int | None:
+        """The offset of the first command that is there and can't be read yet, if all before it are read."""
+        consumer = self._subscription.consumer
+        if consumer is None or not self.desk.ready or self.stopped is not None:
+            return None
+        for place in consumer.assignment():
+            stable, end = consumer.last_stable_offset(place), consumer.highwater(place)
+            if stable is not None and stable < end and await consumer.position(place) >= stable:
+                return stable
+        return None
 
     def _seek(self) -> None:
         [place] = self._subscription.consumer.assignment()

@@ -109,6 +109,24 @@ async def test_what_was_to_be_committed_is_committed_by_who_fences_next(client: 
     await dead.close()
 
 
+async def test_what_was_under_way_when_its_writer_was_shut_out_is_aborted(client: Client) -> None:
+    """Though the transaction before it, of the same epoch, was committed."""
+    dead = await journal_after_a_commit(client)
+    producer = dead._producer
+    await producer.begin_transaction()
+    await producer.send_and_wait(CHECKPOINTS, b"1", key=b"k", partition=PLACE)
+    manager = producer._txn_manager
+    manager._txn_partitions.add(TopicPartition(LEDGER, PLACE))  # which the coordinator is not told of
+    await producer.send_and_wait(LEDGER, b"half", partition=PLACE)
+    heir = Journal(client.bootstrap, PLACE)
+    heir._leftovers._decided[manager.producer_id, manager.producer_epoch] = True  # as it heard of the one before
+    await heir.fence()
+    assert await committed(heir) == [b"1"]
+    assert not any([await is_stuck(client, topic) for topic in (LEDGER, CHECKPOINTS)])
+    await heir.close()
+    await dead.close()
+
+
 async def test_what_nobody_remembers_is_aborted_so_that_it_is_answered_anew(client: Client) -> None:
     dead = await journal_after_a_commit(client)
     await leave_open(dead._producer, LEDGER, b"2")
