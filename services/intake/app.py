@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 import uvicorn
 
 from services import keys
+from services.bus.envelope import Record
 from services.bus.fenced import hush_told_errors
 from services.bus.publisher import Publisher
 from services.bus.tail import Tail
@@ -66,7 +67,7 @@ class Intake:
         self._bootstrap, self._settings = bootstrap, settings
         self._publisher = Publisher(bootstrap, (COMMANDS, CONTACTS, DEADLETTERS, LEDGER, SUBMISSIONS), NAME, told=told)
         self._repeats, self._progress = Repeats(), Progress()
-        self._commands = Tail(bootstrap, COMMANDS, NAME, self._repeats.follow, last=CAPACITY)
+        self._commands = Tail(bootstrap, COMMANDS, NAME, self._follow_command, last=CAPACITY)
         self._ledger = Tail(bootstrap, LEDGER, NAME, self._progress.fold)
         self._desk = Desk(
             self._publisher, self._repeats, self._commands.reach_end, settings.tick_seconds, settings.trust_time
@@ -134,6 +135,9 @@ class Intake:
         self.ready.set()
         await self._topic_door.start()
         await asyncio.Event().wait()  # an end of this task would be a failure
+
+    def _follow_command(self, record: Record) -> None:
+        self._repeats.follow(record, self._publisher.partitions(COMMANDS))
 
     async def _follow(self, tail: Tail) -> None:
         await self._publisher.in_reach.wait()

@@ -2,7 +2,8 @@
 
 A bounded memory of recent events, by source and id. It is a courtesy, not the guarantee: whatever slips through is told
 `duplicate` or `id_conflict` by the matcher, which forgets nothing. It follows the commands topic, so that it knows what other intakes
-let pass; and as to the matcher, of two events under one id the one counts that comes first on the topic.
+let pass; and as to the matcher, of two events of a fund under one id the one counts that comes first on the topic. (Of two funds'
+events neither is first: what two intakes let pass at the same moment, stands.)
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from schemas.commands import TICK
-from services.bus.envelope import BadRecord, Record, text_headers
+from schemas.commands import TICK, Unreadable
+from services.bus.envelope import Record, read_command, text_headers
 from services.errors import Conflict
 from services.intake.admission import Admitted, digest_of
 from services.intake.receipts import Place
@@ -85,15 +86,17 @@ class Repeats:
         if not future.done():
             future.set_exception(error)
 
-    def follow(self, record: Record) -> None:
-        """Remember a command as it lies on the topic; ticks, and what can't be read, are passed over."""
-        try:
-            headers = text_headers(record.headers)
-            key, kind = (headers["ce_source"], headers["ce_id"]), headers["ce_type"]
-        except (BadRecord, KeyError):
+    def follow(self, record: Record, partitions: int) -> None:
+        """Remember a command as it lies on the topic; ticks are passed over, and what the matcher can't read: it stands for nothing.
+
+        Args:
+            record: as consumed.
+            partitions: of the topic.
+        """
+        command = read_command(record, partitions)
+        if isinstance(command, Unreadable) or command.type == TICK:
             return
-        if record.value is None or kind == TICK:
-            return
+        key, kind = (text_headers(record.headers)["ce_source"], command.id), command.type
         digest, place = digest_of(kind, record.value), Place(record.partition, record.offset)
         known = self._known.get(key)
         # What is on its way from here is this very record, or comes behind it; or it is of another fund, and neither is first.

@@ -77,7 +77,7 @@ class Bench:
     async def caught_up(self) -> None:
         """Hear now what other intakes published before."""
         for record in self.elsewhere:
-            self.repeats.follow(record)
+            self.repeats.follow(record, 4)
 
     async def send(self, *events: dict[str, Any]) -> httpx.Response:
         if len(events) == 1:
@@ -202,13 +202,27 @@ async def test_a_command_seen_on_the_topic_is_known_though_its_confirmation_fail
     while not one.kafka.commands():
         await asyncio.sleep(0)
     [landed] = one.kafka.commands()
-    one.repeats.follow(CommandRecord(COMMANDS, landed.partition, 1, landed.key, landed.value, landed.headers))
+    one.repeats.follow(CommandRecord(COMMANDS, landed.partition, 1, landed.key, landed.value, landed.headers), 4)
     one.kafka.fails_at = "confirm"
     one.kafka.confirming.set()
     assert problem(await sending) == (503, "kafka_unreachable")
     one.kafka.fails_at = None
     assert (await one.send(pledge(1))).status_code == 202
     assert len(one.kafka.commands()) == 1
+
+
+async def test_an_unreadable_record_under_an_id_stands_for_nothing(bench: Callable[..., Bench]) -> None:
+    one = bench()
+    headers = [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", b"e-1"),
+        ("ce_source", b"/forms"),
+        ("ce_time", b"2026-11-28T10:00:00Z"),
+    ]
+    for kind, value in ((b"pumasi.pledge.made", b"not json"), (b"pumasi.pledge.made", b"{}"), (b"pumasi.nope", b"{}")):
+        one.elsewhere.append(CommandRecord(COMMANDS, 0, 0, b"jilin", value, (*headers, ("ce_type", kind))))
+    await one.caught_up()
+    assert (await one.send(pledge(1))).status_code == 202
 
 
 async def test_a_batch_is_all_or_nothing_and_keeps_its_order(bench: Callable[..., Bench]) -> None:

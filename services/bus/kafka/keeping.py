@@ -1,7 +1,8 @@
 """Keeps an embedded broker up: one that ends without being asked to is started again on its port and directory.
 
 Clients ride that out by themselves, since nothing that was acknowledged is lost and the address stays. The pause before a start doubles
-from 0.1 s to 10 s; a minute of good running forgives what was before. Several failures in a row won't be mended by another start.
+from 0.1 s to 10 s, until it has run well for a minute. A broker that comes back is never given up, however often it dies; several
+starts in a row that fail won't be mended by another.
 """
 
 import asyncio
@@ -20,7 +21,11 @@ FAILURES_IN_A_ROW: Final = 5
 async def keep_up(
     broker: EmbeddedKafka, told: Callable[[str], None], failures_in_a_row: int = FAILURES_IN_A_ROW
 ) -> None:
-    """Return never. `told` hears each end and each return, as a line. Raises BrokerFailed or PortTaken after several failures."""
+    """Return never. `told` hears each end and each return, as a line.
+
+    Raises:
+        BrokerFailed, PortTaken: after several failures without a return.
+    """
     failures, pause, began = 0, PAUSE_S[0], time.monotonic()
     while True:
         try:
@@ -28,11 +33,11 @@ async def keep_up(
                 await broker.wait()
             await broker.restart()
             told(f"Kafka is back at {broker.bootstrap}, with all it had acknowledged.")
-            began = time.monotonic()
+            failures, began = 0, time.monotonic()
             continue
         except (BrokerFailed, PortTaken) as error:
             if time.monotonic() - began > FORGIVEN_AFTER_S:
-                failures, pause = 0, PAUSE_S[0]
+                pause = PAUSE_S[0]
             failures += 1
             if failures >= failures_in_a_row:
                 message = f"{error.message} ({failures} times in a row; given up)"
