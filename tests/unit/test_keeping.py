@@ -1,4 +1,4 @@
-"""A broker that comes back is never given up; one that can't be started is. The broker is a stand-in; `tests/broker` kills a real one."""
+"""A broker that comes back is never given up, one that can't be started is; with a stand-in (`tests/broker` kills a real one)."""
 
 import asyncio
 
