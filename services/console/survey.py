@@ -110,7 +110,8 @@ def _findings(partitions: list[Partition], matchers: int) -> list[str]:
     ]
     behind = sum(partition.lag for partition in partitions)
     if behind and not matchers:
-        findings.append(f"{behind} commands have no answer, and no matcher runs (nobody is in the group {MATCHERS})")
+        which = "1 command has" if behind == 1 else f"{behind} commands have"
+        findings.append(f"{which} no answer, and no matcher runs (nobody is in the group {MATCHERS})")
     return findings
 
 
