@@ -15,7 +15,7 @@ from services.lab.bench.load import Load
 from services.lab.bench.peers import EXACTLY, PEERS, Place, environment
 from services.lab.bench.throughput import Found, Throughput
 
-LOAD = Load(cases=50, pledges=20_000)
+LOAD = Load(50, 80_000)  # several transactions of the matcher
 """Several transactions of whoever uses the largest."""
 
 

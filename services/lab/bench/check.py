@@ -25,7 +25,7 @@ from services.lab.engine_bench import scale
 
 FILE = Path(__file__).with_name("recorded.json")
 MORE, LESS = "more", "less"
-_PLEDGES, _ROUNDS = 150_000, 3
+_PLEDGES, _ROUNDS = 300_000, 3
 _LATENCY_RATE, _LATENCY_SECONDS, _LATENCY_BEFORE = 1_000.0, 8.0, 20_000
 
 
