@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from services import native
 from services.cli import options
 from services.cli.stopping import stop_on_signals
 
@@ -38,6 +39,10 @@ def matcher(kafka: options.Kafka = None, data: options.Data = None, as_json: opt
     from services.settings import load
 
     gc.set_threshold(200_000, 20, 100)  # it is told when, see `_settle`
+    if native.in_use():
+        from services.matcher.lane import spare_the_collector
+
+        spare_the_collector(True)
     settings = load(kafka=kafka, data=data)
     logging.basicConfig(
         level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr

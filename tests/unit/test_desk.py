@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import time
 import weakref
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from aiokafka.errors import InvalidProducerEpoch, RequestTimedOutError
 
+from services import native
 from services.cli.matcher import _settle
 from services.errors import Fenced, KafkaUnreachable
 from services.matcher import batch, desk, recovery
@@ -20,7 +22,7 @@ from services.matcher.draft import Draft
 from services.matcher.journal import Journal
 from services.matcher.recovery import Recovered
 from services.matcher.replay import Replay
-from tests.properties.test_express import NoLane, opened, pledge
+from tests.properties.test_express import NoLane, opened, pledge, raw
 from tests.records import CommandRecord
 
 RECORDS = [
@@ -197,3 +199,34 @@ async def test_an_error_while_deciding_appends_nothing_and_forgets(monkeypatch: 
         await at_work.answer(RECORDS)
     assert not at_work.ready
     assert sum(ledger) < 300
+
+
+@pytest.mark.skipif(not native.in_use(), reason="nothing is compiled here, so nothing is spared from the start")
+async def test_what_is_spared_from_the_start_is_let_go_of_when_the_partition_goes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from services.matcher.lane import spare_the_collector
+
+    at_work, _ledger = a_desk(monkeypatch, 60.0)
+    spare_the_collector(True)
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        await at_work.take()
+        await at_work.answer(raw(RECORDS))
+        pledges = [one for fund in at_work._replay.engine.funds.values() for one in fund.pledges.values() if one.awards]
+        spared = [one for one in pledges if not gc.is_tracked(one)]
+        assert len(spared) > 50
+        assert not any(gc.is_tracked(award) for one in spared for award in one.awards)
+        kept = spared[:50]
+        del pledges, spared
+        await at_work.close()
+        await asyncio.sleep(0)
+        assert {sys.getrefcount(one) for one in kept} == {sys.getrefcount(one) for one in [object()]}, (
+            "nobody else has them"
+        )
+    finally:
+        spare_the_collector(False)
+        gc.enable()
+        gc.unfreeze()

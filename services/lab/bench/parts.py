@@ -122,7 +122,9 @@ def _fetch(rows: Sequence[Any]) -> bytes:
 def _served(engine: Engine, begun: Draft, fetches: list[bytes], checkpoint_entries: int, clock: _Clock) -> list[int]:
     """All pledges as in service; the lengths of their entries, roughly."""
     from services.bus.rawrecords import RawRecords
+    from services.matcher.lane import spare_the_collector
 
+    spare_the_collector(True)  # as the matcher does
     lane, keeper, lengths, records = lane_of(engine, 0, 1), Keeper(), [], []
     seq, digest, watermark, checkpointed = begun.seq, begun.hash, begun.watermark, begun.seq
     for number, fetch in enumerate(fetches, 1):
