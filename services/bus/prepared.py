@@ -112,6 +112,46 @@ class HeaderForm:
         return b"".join((before, _VARINTS[len(first)], first, between, _VARINTS[len(second)], second, after))
 
 
+class _Frames:
+    """Records of a batch, framed.
+
+    Attributes:
+        count: how many.
+        size: of all, or a little more.
+    """
+
+    def __init__(self) -> None:
+        self.count = self.size = 0
+        self._parts: list[bytes] = []
+
+    def extend(self, rows: Sequence[Row], start: int, bytes_max: int) -> int:
+        """Add records from the `start`-th row on; the index of the first for which there is no room, or how many there are.
+
+        The first of all may be as large as it likes.
+        """
+        for index in range(start, len(rows)):
+            row = rows[index]
+            place = _PLACES[self.count] if self.count < _PREPARED else _place(self.count)
+            length = len(place) + len(row)
+            if self.count and self.size + length + _LENGTH_ROOM > bytes_max:
+                return index
+            self._parts += ((_VARINTS[length] if length < _PREPARED else varint(length)) + place, row)
+            self.size += length + _LENGTH_ROOM
+            self.count += 1
+        return len(rows)
+
+    def taken(self) -> bytes:
+        """All of them; none are left."""
+        parts, self._parts = self._parts, []
+        return b"".join(parts)
+
+
+try:
+    from services.bus.framing import Frames
+except ImportError:  # not compiled
+    Frames = _Frames
+
+
 class PreparedBatch:
     """A batch for `AIOKafkaProducer.send_batch`, in place of what `create_batch` gives.
 
@@ -121,34 +161,20 @@ class PreparedBatch:
     """
 
     def __init__(self, bytes_max: int, timestamp_ms: int | None = None) -> None:
-        self._bytes_max = bytes_max
+        self._bytes_max = bytes_max - _HEADER.size
         self._timestamp = int(time.time() * 1000) if timestamp_ms is None else timestamp_ms
-        self._parts: list[bytes] = []
-        self._size = _HEADER.size
-        self._count = 0
+        self._frames = Frames()
         self._producer = (-1, -1, -1)
         self._closed = False
         self._built: bytes | None = None
 
     def append(self, row: Row) -> bool:
         """Add a record; False if there is no room for it."""
-        count = self._count
-        place = _PLACES[count] if count < _PREPARED else _place(count)
-        length = len(place) + len(row)
-        size = self._size + length + _LENGTH_ROOM
-        if self._closed or (count and size > self._bytes_max):
-            return False
-        self._parts += ((_VARINTS[length] if length < _PREPARED else varint(length)) + place, row)
-        self._size = size
-        self._count = count + 1
-        return True
+        return self.extend([row]) == 1
 
     def extend(self, rows: Sequence[Row], start: int = 0) -> int:
         """Add records from the `start`-th on; the index of the first for which there is no room, or how many there are."""
-        for index in range(start, len(rows)):
-            if not self.append(rows[index]):
-                return index
-        return len(rows)
+        return start if self._closed else self._frames.extend(rows, start, self._bytes_max)
 
     # What aiokafka's accumulator and sender ask of a batch.
 
@@ -162,11 +188,11 @@ class PreparedBatch:
 
     def size(self) -> int:
         """Its size in bytes, or a little more."""
-        return self._size
+        return _HEADER.size + self._frames.size
 
     def record_count(self) -> int:
         """How many records it has."""
-        return self._count
+        return self._frames.count
 
     def _set_producer_state(self, producer_id: int, producer_epoch: int, base_sequence: int) -> None:
         self._producer = (producer_id, producer_epoch, base_sequence)
@@ -174,9 +200,8 @@ class PreparedBatch:
     def _build(self) -> bytes:
         self.close()
         if self._built is None:
-            records, last = b"".join(self._parts), self._count - 1
-            self._parts.clear()
-            tail = (_TRANSACTIONAL, last, self._timestamp, self._timestamp, *self._producer, self._count)
+            records, count = self._frames.taken(), self._frames.count
+            tail = (_TRANSACTIONAL, count - 1, self._timestamp, self._timestamp, *self._producer, count)
             length = _HEADER.size - _LENGTH_FROM + len(records)
             batch = bytearray(_HEADER.pack(0, length, _NO_LEADER_EPOCH, _MAGIC, 0, *tail))
             batch += records

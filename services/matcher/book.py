@@ -155,7 +155,7 @@ class Book:
             key = claimant.key
             case, before, claim = claimant.waiting[0], claimant.awarded, claimant.claim
             boundary = key if not by_claim else boundary_of(before, claim, share)
-            if claim > SCALE and by_claim:  # several stairs have one key, and are climbed in one go
+            if by_claim and claim > SCALE:  # several stairs have one key, and are climbed in one go
                 boundary = max(boundary, level_of(key, claim, share, by_claim))
             lacking = case.claim - case.awarded
             step = boundary - before

@@ -20,8 +20,8 @@ from pathlib import Path
 
 COMPILED = (
     "services.native.blake", "services.matcher.rule", "services.matcher.entities", "services.matcher.places", "services.matcher.book",
-    "services.matcher.plain", "services.matcher.draft", "services.matcher.rows", "services.matcher.checkpoint", "services.bus.prepared",
-    "services.bus.rawrecords", "services.matcher.buffer", "services.matcher.rowtext", "services.matcher.lane",
+    "services.matcher.plain", "services.matcher.draft", "services.matcher.rows", "services.matcher.checkpoint", "services.bus.framing",
+    "services.bus.prepared", "services.bus.rawrecords", "services.matcher.buffer", "services.matcher.rowtext", "services.matcher.lane",
 )  # fmt: skip
 """The modules that are compiled."""
 ROOT = Path(__file__).parents[2]

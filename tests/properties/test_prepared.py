@@ -6,6 +6,7 @@ from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBat
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.bus import prepared
 from services.bus.envelope import entry_form, entry_headers
 from services.bus.prepared import PreparedBatch, laid_out, row
 
@@ -49,6 +50,19 @@ def test_a_full_batch_takes_no_more_but_its_first_record_may_be_as_large_as_it_l
     assert batch.record_count() == 1
     batch.close()
     assert batch.closed()
+
+
+@given(st.lists(st.binary(max_size=300), max_size=400), st.integers(0, 40_000))
+def test_records_are_framed_in_c_as_in_python(rows: list[bytes], bytes_max: int) -> None:
+    ours, theirs, done = prepared.Frames(), prepared._Frames(), 0
+    while True:
+        begun, done = done, ours.extend(rows, done, bytes_max)
+        assert theirs.extend(rows, begun, bytes_max) == done
+        assert (ours.count, ours.size) == (theirs.count, theirs.size)
+        assert ours.taken() == theirs.taken()
+        if done == len(rows):
+            break
+        ours, theirs = prepared.Frames(), prepared._Frames()
 
 
 @given(st.lists(parts, max_size=30), st.integers(100, 400))
