@@ -3,7 +3,8 @@
 Some modules are compiled as they are, with their classes' fields laid out for C in a `.pxd` beside them; others are written in Cython:
 who is next in line (`matcher/places`), records found in the bytes of a fetch (`bus/rawrecords`), the express lane over them
 (`matcher/lane`), a checkpoint's records of pledges (`matcher/rowtext`), records framed for a batch (`bus/framing`), and what these
-write with (`matcher/buffer`, `blake`). All of it can be done without: where nothing is compiled, or with `PUMASI_PURE=1`, the Python modules do the same, byte for byte.
+write with (`matcher/buffer`, `blake`). All of it can be done without: where nothing is compiled, or with `PUMASI_PURE=1`, the Python
+modules do the same, byte for byte.
 
 A build lies in the environment (`sys.prefix`), under a digest of all it was made of. So it can't be older than the source: whoever
 changes a line runs that line, in Python, until the next `./run`.
