@@ -203,9 +203,10 @@ class World:
         """The real recovery, watched."""
         process = process_of_this_step()
         name, transactions = f"pumasi-matcher-{partition}", self.broker.coordinator.transactions
+        writer = given[0]._producer  # its own epoch: it may have been shut out since it fenced
+        epoch = writer._txn_manager.producer_epoch if writer else None
         self.cluster.recovering.add(process)
         try:
-            epoch = transactions[name].epoch if name in transactions else None
             recovered = await really(partition, *given)
         finally:
             self.cluster.recovering.discard(process)
