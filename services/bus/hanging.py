@@ -91,6 +91,7 @@ class Leftovers:
                 await self._mark(producer, left)
         except (IncompatibleBrokerVersion, NotImplementedError):
             log.debug("%s: this Kafka is too old to be asked for transactions left open", self._id)
+        self._decided.clear()  # it is of transactions that have ended; others follow
 
     async def settle(self, producer: AIOKafkaProducer) -> bool:
         """See to it that the last transaction, which is said to be committed, has ended everywhere; call while there is no other.
@@ -109,6 +110,7 @@ class Leftovers:
             # In this order: markers that were on their way have arrived. If another has fenced since, it is all his.
             if epoch == producer._txn_manager.producer_epoch and (left := await self._open(producer)):
                 await self._mark(producer, left)
+            self._decided.clear()
         except (IncompatibleBrokerVersion, NotImplementedError):
             log.debug("%s: this Kafka is too old to be asked for transactions left open", self._id)
         return True

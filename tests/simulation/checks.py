@@ -5,9 +5,9 @@ committed records get to see of a ledger must be a beginning of it, byte by byte
 out of the chain, or decided on a stale state. At the end each unreadable command has one dead letter, and what is left of the
 checkpoints leads, by the matcher's own recovery, to the state that the ledger leads to.
 
-Where Kafka forgot a marker of a committed transaction, and aborted it together with the next, which had begun on top of it, less can
-hold: the parts of one transaction have ended differently (`Log.torn`). The ledger is as it must be even so; but the checkpoint may be
-of no use, and a dead letter may be there twice, or not at all.
+Where Kafka forgot a marker and the transaction was ended otherwise than decided (with the next, which had begun on top of it, or since
+nobody knew any more), less can hold: the parts of one transaction have ended differently (`Log.torn`). The ledger is as it must be
+even so; but the checkpoint may be of no use, and a dead letter may be there twice, or not at all.
 """
 
 from __future__ import annotations

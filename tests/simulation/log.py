@@ -57,15 +57,17 @@ class Log:
         begin, end, high: the first offset, one past the last, and the high watermark.
         open: producer → first offset of its transaction that is open here.
         ended: transactions that have ended here, in the order of their markers.
-        owed: producers to whose open transaction here a marker is owed that says it is committed (KAFKA-20734).
-        torn: whether such a transaction was aborted after all, together with what its producer wrote on top of it.
+        owed: producer and first offset → whether it was to be committed, of each transaction here that was decided and got no marker
+            (KAFKA-20734).
+        torn: whether such a transaction was ended otherwise after all: with what its producer wrote on top of it, or since
+            nobody knew any more.
         idempotent: whether a batch that comes twice is kept once; a variant takes that away.
     """
 
     def __init__(self, topic: str, partition: int) -> None:
         self.topic, self.partition = topic, partition
         self.idempotent = True
-        self.owed: set[int] = set()
+        self.owed: dict[tuple[int, int | None], bool] = {}
         self.torn = False
         self.batches: list[Batch] = []
         self.begin = self.end = self.high = 0
@@ -114,6 +116,9 @@ class Log:
         """Append a batch, or a marker, at the end; visible to nobody before it is replicated (`replicated`)."""
         batch = placed(batch, self.end)
         self.batches.append(batch)
+        owed = self.owed.get((batch.producer, self.open.get(batch.producer)))
+        if None not in (batch.commits, owed) and batch.commits != owed:
+            self.torn = True
         self._note(batch)
         return batch
 
@@ -126,8 +131,6 @@ class Log:
             writer = self.writers[batch.producer] = Writer(batch.epoch)
         if batch.commits is not None:
             first = self.open.pop(batch.producer, None)
-            self.torn = self.torn or (batch.producer in self.owed and not batch.commits)
-            self.owed.discard(batch.producer)
             if first is not None:
                 self.ended.append(Ended(batch.producer, first, batch.begin, batch.commits))
             return

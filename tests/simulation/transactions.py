@@ -179,9 +179,9 @@ class Coordinator:
         skipped = self._skipped(list(held.partitions))
         if skipped:
             self._told(f"{held.id}: no marker for {sorted(skipped)}")
-            if state is State.PREPARE_COMMIT:
-                for place in skipped:
-                    self._logs[place].owed.add(held.producer)
+            for place in skipped:
+                log = self._logs[place]
+                log.owed[held.producer, log.open.get(held.producer)] = state is State.PREPARE_COMMIT
         missing = set(held.partitions) - skipped
         commits = state is State.PREPARE_COMMIT
         if not missing:
