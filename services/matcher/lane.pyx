@@ -11,7 +11,7 @@ from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeASCII
 from libc.string cimport memcmp, memcpy, strlen
 
 from services.bus.rawrecords cimport RawRecord
-from services.matcher.buffer cimport Buffer
+from services.native.buffer cimport Buffer
 from services.matcher.draft cimport Draft
 from services.matcher.entities cimport Case, Pledge
 from services.matcher.plain cimport accept

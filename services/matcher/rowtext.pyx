@@ -5,7 +5,7 @@ Every pledge is written once at least, so this is the largest part of a checkpoi
 to the general way.
 """
 
-from services.matcher.buffer cimport Buffer
+from services.native.buffer cimport Buffer
 from services.matcher.entities cimport Award, Pledge
 from services.native.blake cimport digest_into
 

@@ -2,6 +2,16 @@ cimport cython
 from libc.string cimport strlen
 
 
+cdef inline int varint_size(unsigned long long number) noexcept:
+    """How long the zigzag varint of a number is that is not negative."""
+    cdef int size = 1
+    number <<= 1
+    while number > 0x7F:
+        number >>= 7
+        size += 1
+    return size
+
+
 @cython.final
 cdef class Buffer:
     cdef char *data
