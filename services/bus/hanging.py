@@ -34,6 +34,10 @@ _RETRY_SECONDS = 0.1
 _UNAUTHORIZED = (29, 31)  # of the topic, of the cluster
 _OVERTAKEN = (47, 74)  # another has fenced since: it is his now
 _UNKNOWN_ID = 105
+_TOO_OLD = (
+    IncompatibleBrokerVersion,
+    NotImplementedError,
+)  # so aiokafka says that a broker doesn't know a request, or our version of it
 _UNDER_WAY = ("Ongoing", "PrepareCommit", "PrepareAbort", "PrepareEpochFence")
 _DECIDED = {"PrepareCommit": True, "CompleteCommit": True, "PrepareAbort": False, "CompleteAbort": False}
 
@@ -67,7 +71,7 @@ class Leftovers:
         async def ask_then_init(node: int) -> bool:
             try:
                 await self._ask(producer, node)
-            except (KafkaError, NotImplementedError) as error:
+            except (KafkaError, *_TOO_OLD) as error:
                 if getattr(error, "retriable", False):  # else the answer would be lost by asking to be the writer
                     await asyncio.sleep(_RETRY_SECONDS)
                     return False
@@ -85,12 +89,7 @@ class Leftovers:
         Raises:
             KafkaError: if it can't be done at this moment.
         """
-        try:
-            left = await self._open(producer)
-            if left:
-                await self._mark(producer, left)
-        except (IncompatibleBrokerVersion, NotImplementedError):
-            log.debug("%s: this Kafka is too old to be asked for transactions left open", self._id)
+        await self._end(producer)
         self._decided.clear()  # it is of transactions that have ended; others follow
 
     async def settle(self, producer: AIOKafkaProducer) -> bool:
@@ -102,18 +101,25 @@ class Leftovers:
         Raises:
             KafkaError: if it isn't known.
         """
+        node = await producer._sender._find_coordinator(CoordinationType.TRANSACTION, self._id)
         try:
-            node = await producer._sender._find_coordinator(CoordinationType.TRANSACTION, self._id)
             state, epoch = await self._ask(producer, node)
-            if state in _UNDER_WAY:
-                return False
-            # In this order: markers that were on their way have arrived. If another has fenced since, it is all his.
-            if epoch == producer._txn_manager.producer_epoch and (left := await self._open(producer)):
-                await self._mark(producer, left)
-            self._decided.clear()
-        except (IncompatibleBrokerVersion, NotImplementedError):
-            log.debug("%s: this Kafka is too old to be asked for transactions left open", self._id)
+        except _TOO_OLD:
+            return True
+        if state in _UNDER_WAY:
+            return False
+        # In this order: markers that were on their way have arrived. If another has fenced since, it is all his.
+        if epoch == producer._txn_manager.producer_epoch:
+            await self._end(producer)
+        self._decided.clear()
         return True
+
+    async def _end(self, producer: AIOKafkaProducer) -> None:
+        try:
+            if left := await self._open(producer):
+                await self._mark(producer, left)
+        except _TOO_OLD:
+            log.debug("%s: this Kafka is too old to be asked for transactions left open", self._id)
 
     async def _ask(self, producer: AIOKafkaProducer, node: int) -> tuple[str, int]:
         """The state of the last transaction, as the coordinator has it, and its epoch."""

@@ -89,11 +89,11 @@ def _print_table(results: "list[PartitionAudit]") -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from services.matcher.audit import FINDINGS_MAX
+
     table = Table("partition", "commands", "entries", "unanswered", "checkpoint", "last hash", "verdict", box=None,
                   pad_edge=False, header_style="bold")  # fmt: skip
     for r in results:
-        from services.matcher.audit import FINDINGS_MAX
-
         at_least = "at least " if len(r.findings) >= FINDINGS_MAX else ""
         verdict = f"[red]{at_least}{len(r.findings)} found[/]" if r.findings else "[green]holds[/]"
         table.add_row(

@@ -20,14 +20,13 @@ from operator import attrgetter
 from services.matcher.conservation import ConservationBreach
 from services.matcher.entities import Case
 from services.matcher.leap import highest_key_paid_in_full
-from services.matcher.places import ORDER_BITS, Places
+from services.matcher.places import NOWHERE, ORDER_BITS, Places
 from services.matcher.rule import SCALE, boundary_of, key_of, level_of
 
 _STEPS_BEFORE_LEAP = 256
 _BY_OPENING = attrgetter("open_order")
 _URGENT_FIRST = (3, 2, 1, 0)
 _ORDER_MAX = (1 << ORDER_BITS) - 1
-_NOWHERE = -1
 
 Share = tuple[int, Case, int, int, int, int]
 """What one run of the rule gives to one case, and why: `(key, case, amount, before, claim, class)`.
@@ -50,7 +49,7 @@ class Claimant:
         self.rank, self.beneficiary = rank, beneficiary
         self.cases = 0
         self.claim = self.awarded = 0
-        self.key = self.order = _NOWHERE
+        self.key = self.order = NOWHERE
         self.waiting: list[Case] = []
 
 
@@ -146,7 +145,7 @@ class Book:
         level = -1
         while True:
             order = places.order()
-            if order == _NOWHERE:
+            if order == NOWHERE:
                 return amount
             claimant = by_order.get(order)
             if claimant is None or claimant.rank != rank or not places.is_at(claimant.key):
@@ -223,7 +222,7 @@ class Book:
 
     def _put(self, claimant: Claimant) -> None:
         """Give a claimant its present place."""
-        rank, key, order = claimant.rank, _NOWHERE, _NOWHERE
+        rank, key, order = claimant.rank, NOWHERE, NOWHERE
         if claimant.waiting:
             boundary = boundary_of(claimant.awarded, claimant.claim, self.share)
             order = claimant.waiting[0].open_order
@@ -232,11 +231,11 @@ class Book:
         if was_key == key and was_order == order:
             return
         claimant.key, claimant.order = key, order
-        if was_order == _NOWHERE:
+        if was_order == NOWHERE:
             self._waiting[rank] += 1
         elif was_order != order:
             del self._by_order[was_order]
-        if order == _NOWHERE:
+        if order == NOWHERE:
             self._waiting[rank] -= 1
             return
         self._by_order[order] = claimant

@@ -92,6 +92,12 @@ async def journal_after_a_commit(client: Client) -> Journal:
     return journal
 
 
+async def an_older_version_fences(client: Client) -> None:
+    """And dies. It asks for nothing, and afterwards the coordinator has forgotten what was decided."""
+    async with AIOKafkaProducer(bootstrap_servers=client.bootstrap, transactional_id=ID):
+        pass
+
+
 async def test_what_was_to_be_committed_is_committed_by_who_fences_next(client: Client) -> None:
     dead = await journal_after_a_commit(client)
     for topic in (LEDGER, CHECKPOINTS, DEADLETTERS):
@@ -130,8 +136,7 @@ async def test_what_was_under_way_when_its_writer_was_shut_out_is_aborted(client
 async def test_what_nobody_remembers_is_aborted_so_that_it_is_answered_anew(client: Client) -> None:
     dead = await journal_after_a_commit(client)
     await leave_open(dead._producer, LEDGER, b"2")
-    async with AIOKafkaProducer(bootstrap_servers=client.bootstrap, transactional_id=ID):
-        pass  # a matcher of an older version fences, and dies
+    await an_older_version_fences(client)
     assert await is_stuck(client)
     heir = Journal(client.bootstrap, PLACE)
     await heir.fence()
@@ -144,8 +149,7 @@ async def test_what_nobody_remembers_is_aborted_so_that_it_is_answered_anew(clie
 async def test_what_nobody_remembers_is_committed_where_its_ledger_has_ended(client: Client) -> None:
     dead = await journal_after_a_commit(client)
     await leave_open(dead._producer, DEADLETTERS, b"a letter")
-    async with AIOKafkaProducer(bootstrap_servers=client.bootstrap, transactional_id=ID):
-        pass
+    await an_older_version_fences(client)
     heir = Journal(client.bootstrap, PLACE)
     await heir.fence()
     assert [record.value for record in await client.read(DEADLETTERS, PLACE, 1)] == [b"a letter"]
