@@ -11,6 +11,7 @@ import typer
 
 from services import native
 from services.cli import options
+from services.cli.memory import keep_freed_memory
 from services.cli.stopping import stop_on_signals
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def matcher(kafka: options.Kafka = None, data: options.Data = None, as_json: opt
     from services.settings import load
 
     gc.set_threshold(200_000, 20, 100)  # it is told when, see `_settle`
+    keep_freed_memory()
     if native.in_use():
         from services.matcher.lane import spare_the_collector
 

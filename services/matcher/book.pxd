@@ -16,11 +16,13 @@ cdef class Book:
     cdef public list residual, _places, _claimants, _waiting
     cdef public dict _by_order
 
-    @cython.locals(rank=int)
     cpdef list share_out(self, object amount)
 
-    @cython.locals(places=Places, by_order=dict, claimant=Claimant, case=Case, at=dict, steps=int, first=int)
-    cpdef _walk(self, int rank, object amount, list shares)
+    @cython.locals(rank=int)
+    cpdef object go_on(self, object amount, list shares, int first)
+
+    @cython.locals(places=Places, by_order=dict, claimant=Claimant, case=Case, at=dict, steps=int)
+    cpdef _walk(self, int rank, object amount, list shares, int first)
 
     @cython.locals(rank=int, places=Places)
     cpdef _put(self, Claimant claimant)

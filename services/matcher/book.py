@@ -119,15 +119,25 @@ class Book:
             One share a case, in the order of the first money; their sum is the lesser of `amount` and all residuals.
         """
         shares: list[Share] = []
+        self.go_on(amount, shares, 0)
+        return shares
+
+    def go_on(self, amount: int, shares: list[Share], first: int) -> int:
+        """Walk on from wherever the walk is that has given `shares`, those from `first` on in the class that it is in.
+
+        Returns:
+            What is left of the amount.
+        """
         residual = self.residual
         for rank in _URGENT_FIRST:
             if residual[rank]:
-                left = self._walk(rank, amount, shares)
+                left = self._walk(rank, amount, shares, first)
                 residual[rank] -= amount - left
-                if not left:
-                    break
                 amount = left
-        return shares
+                if not amount:
+                    break
+                first = len(shares)
+        return amount
 
     def share_of_one(self, case: Case, amount: int) -> Share | None:
         """What a pledge designated to a single case gives it, or None if the case has no residual; no money is moved here."""
@@ -137,12 +147,12 @@ class Book:
         key = key_of(boundary_of(case.awarded, case.claim, self.share), case.claim, self.by_claim)
         return (key, case, given, case.awarded, case.claim, case.rank)
 
-    def _walk(self, rank: int, amount: int, shares: list[Share]) -> int:
-        """Walk within one class until the amount or the claims are used up; returns what is left."""
+    def _walk(self, rank: int, amount: int, shares: list[Share], first: int) -> int:
+        """Walk within one class, whose shares begin at `first`, until the amount or the claims are used up; returns what is left."""
         places, by_order, share, by_claim = self._places[rank], self._by_order, self.share, self.by_claim
-        first, steps = len(shares), 0
+        steps = len(shares) - first
         at: dict[Case, int] = {}  # where a case's share is, once the path may have come back to one
-        level = -1
+        level = shares[first][0] if steps else -1
         while True:
             order = places.order()
             if order == NOWHERE:

@@ -179,7 +179,7 @@ class Keeper:
                     self.records += taken - replaced
                     self.state = (self.state + more) % _MODULUS
             if changed and len(portion) < PORTION:
-                self._entity(fund, kept, changed.popitem()[0], portion)
+                self._entity(fund, kept, changed.pop(), portion)
             if len(portion) >= PORTION:
                 yield portion
                 portion = []

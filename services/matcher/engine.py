@@ -138,6 +138,7 @@ class Engine:
                 pledge.awards = ()
             for case in fund.cases.values():
                 case.awards = []
+            fund.fresh.clear()
 
     def _time_of(self, name: str, time: int) -> int:
         """Advance a fund's time to the largest seen in its own commands and in the partition's ticks; it may be unknown yet."""

@@ -2,6 +2,9 @@
 
 Plain mutable objects with slots; only `fold` changes them, one fact at a time. All money is in the fund's minor units unless named
 `face`; times are microseconds since 1970.
+
+Awards that nothing has happened to yet may be mere rows (`fresh`); whoever asks a pledge or a case for its `awards` gets objects, which
+pledge and case share, and which last.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from typing import Any
 
 from schemas.times import DAY, HOUR, parse
 from schemas.values import CLASSES
+from services.matcher.fresh import NONE, Fresh
 
 RANK = {name: rank for rank, name in enumerate(CLASSES)}
 
@@ -67,24 +71,18 @@ class Award:
         return f"{self.pledge.id}/{self.number}"
 
 
-def new_award(number: int, order: int, pledge: Pledge, case: Case, amount: int) -> Award:
-    """An award, made by the thousand: without the detour of a call to its class."""
-    award = Award.__new__(Award)
-    award.number, award.order, award.pledge, award.case = number, order, pledge, case
-    award.amount, award.settled, award.delivered = amount, 0, 0
-    return award
-
-
 class Case:
     """One need of one beneficiary.
 
     Attributes:
         awarded: counts settled awards too; `settled` counts what is delivered too.
+        awards: those with money not yet delivered, oldest first.
         mark: its part of the last checkpoint's state hash; 0 if it has no record of its own there.
+        listed: whether it has changed since (`changes`).
     """
 
     __slots__ = (
-        "awarded", "awards", "began", "beneficiary", "claim", "delivered", "goal", "id", "mark", "need", "needed_by",
+        "_awards", "_fresh", "_last", "awarded", "began", "beneficiary", "claim", "delivered", "goal", "id", "listed", "mark", "need", "needed_by",
         "next_escalation", "next_renewal", "open_order", "opened_at", "origin", "outcome", "own_contribution", "period",
         "priority", "rank", "recurrence", "settled", "status", "thanks", "vouchers",
     )  # fmt: skip
@@ -106,20 +104,46 @@ class Case:
         self.claim = self.goal - self.own_contribution if self.own_contribution else self.goal
         self.rank = self.priority
         self.awarded = self.settled = self.delivered = 0
-        self.awards: list[Award] = []  # those with money not yet delivered, oldest first
+        self.awards = []
         self.open_order = 0
         self.opened_at = self.began = 0
         self.period = 1
         self.next_escalation: int | None = None
         self.next_renewal: int | None = None
-        self.mark = 0
+        self.mark, self.listed = 0, False
 
     def recall(self, origin: tuple[Any, ...], vouchers: Collection[str], thanks: Collection[str]) -> None:
         """Derive what a checkpoint does not say again from what was said when the case was submitted."""
         self.origin, self.beneficiary, self.need = origin, origin[0], intern(origin[1])
         self.own_contribution, self.recurrence = origin[4], origin[7]
         self.vouchers, self.thanks = grown(vouchers), grown(thanks)
-        self.awards, self.mark = [], 0
+        self.awards, self.mark, self.listed = [], 0, False
+
+    @property
+    def awards(self) -> list[Award]:
+        """See above; rows become objects."""
+        if self._last != NONE:
+            chain, self._last = self._fresh.chain(self._last), NONE
+            self._awards += [pledge.award_of_row(row) for pledge, row in chain]
+        return self._awards
+
+    @awards.setter
+    def awards(self, awards: list[Award]) -> None:
+        self._awards, self._fresh, self._last = awards, None, NONE
+
+    @property
+    def any_awards(self) -> bool:
+        """Whether it has any awards, rows included."""
+        return self._last != NONE or bool(self._awards)
+
+    def take(self, fresh: Fresh, row: int) -> None:
+        """Be given a fresh award, whose row names the last one before it (`last_row`)."""
+        self._fresh, self._last = fresh, row
+
+    @property
+    def last_row(self) -> int:
+        """The row of its newest award, if that is fresh; else `NONE`."""
+        return self._last
 
     @property
     def residual(self) -> int:
@@ -147,11 +171,13 @@ class Pledge:
         cancelled: its unpaid part has ended before its rate was known.
         closed: "withdrawn" or "expired", or None.
         mark: its part of the last checkpoint's state hash; 0 if it has no record of its own there.
+        listed: whether it has changed since (`changes`).
     """
 
     __slots__ = (
-        "__dict__", "amount", "awarded", "awards", "awards_made", "closed", "currency", "delivered", "donor", "face",
-        "face_paid", "id", "mark", "order", "paid_waiting", "rate", "released", "settled", "waiting",
+        "__dict__", "_awards", "_first_order", "_first_row", "_fresh", "_rows", "amount", "awarded", "awards_made", "closed",
+        "currency", "delivered", "donor", "face", "face_paid", "id", "listed", "mark", "order", "paid_waiting", "rate",
+        "released", "settled", "waiting",
     )  # fmt: skip
 
     designation: tuple[str, str] | None = None
@@ -178,8 +204,9 @@ class Pledge:
         self.amount = self.waiting = amount
         self.closed: str | None = None
         self.paid_waiting = self.awarded = self.settled = self.delivered = self.released = self.face_paid = 0
-        self.awards: list[Award] | tuple[()] = ()
+        self.awards = ()
         self.awards_made = self.mark = 0
+        self.listed = False
 
     def _take_terms(self, fact: FactDict, at: int) -> None:
         for name in fact.keys() & {"fallback", "of"}:
@@ -194,6 +221,35 @@ class Pledge:
             self.recurrence, self.accepted_at = recurrence_of(fact["recurrence"]), at
 
     @property
+    def awards(self) -> list[Award] | tuple[()]:
+        """See above; rows become objects."""
+        if self._fresh is not None:
+            fresh, self._fresh = self._fresh, None
+            self._awards = [
+                Award(number + 1, self._first_order + number, self, *fresh.case_and_amount(self._first_row + number))
+                for number in range(self._rows)
+            ]
+        return self._awards
+
+    @awards.setter
+    def awards(self, awards: list[Award] | tuple[()]) -> None:
+        self._awards, self._fresh = awards, None
+
+    @property
+    def any_awards(self) -> bool:
+        """Whether it has any awards, rows included."""
+        return self._fresh is not None or bool(self._awards)
+
+    def begin_fresh(self, fresh: Fresh, rows: int, first_order: int) -> None:
+        """Have the awards of the last rows of `fresh`: so many, from 1 on, and from `first_order` among the fund's."""
+        self._fresh, self._first_row, self._rows, self._first_order = fresh, len(fresh) - rows, rows, first_order
+        self.awards_made = rows
+
+    def award_of_row(self, row: int) -> Award:
+        """What the award of a row of its own has become. Raises KeyError as `award`."""
+        return self.award(row - self._first_row + 1)
+
+    @property
     def unpaid(self) -> int:
         """What is promised and not paid: waiting or awarded."""
         return self.waiting - self.paid_waiting + self.awarded
@@ -204,10 +260,11 @@ class Pledge:
         Raises:
             KeyError: if it was never made, is void as a whole, or delivered in whole.
         """
-        index = bisect_left(self.awards, number, key=_NUMBER)
-        if index == len(self.awards) or self.awards[index].number != number:
+        awards = self.awards
+        index = bisect_left(awards, number, key=_NUMBER)
+        if index == len(awards) or awards[index].number != number:
             raise KeyError(number)
-        return self.awards[index]
+        return awards[index]
 
     def forget(self, award: Award) -> None:
         """Let go of an award that is void as a whole or delivered in whole."""

@@ -43,7 +43,7 @@ def _case_submitted(fund: Fund, fact: FactDict, _at: int) -> None:
 def _case_vouched(fund: Fund, fact: FactDict, _at: int) -> None:
     case = fund.cases[fact["case"]]
     case.vouchers = grown(case.vouchers, fact["voucher"])
-    fund.changed[case] = None
+    fund.changed.add(case)
 
 
 def _case_opened(fund: Fund, fact: FactDict, at: int) -> None:
@@ -123,14 +123,14 @@ def _hand_over(fund: Fund, award: Award, amount: int) -> None:
 
 
 def _forget(award: Award) -> None:
+    award.case.forget(award)  # before the pledge: a case whose awards are rows asks their pledges for them
     award.pledge.forget(award)
-    award.case.forget(award)
 
 
 def _case_thanked(fund: Fund, fact: FactDict, _at: int) -> None:
     case = fund.cases[fact["case"]]
     case.thanks = grown(case.thanks, fact["thanks"])
-    fund.changed[case] = None
+    fund.changed.add(case)
 
 
 def _case_closed(fund: Fund, fact: FactDict, _at: int) -> None:
@@ -195,7 +195,7 @@ def _close(fund: Fund, fact: FactDict, how: str) -> None:
     pledge = fund.pledges[fact["pledge"]]
     pledge.closed, pledge.cancelled = how, pledge.rate is None
     pledge.next_instalment = None
-    fund.changed[pledge] = None
+    fund.changed.add(pledge)
 
 
 def _awarded(fund: Fund, fact: FactDict, _at: int) -> None:
@@ -278,7 +278,7 @@ def _payment_failed(fund: Fund, fact: FactDict, _at: int) -> None:
     fund.failures[fact["payment"]] = (pledge.id, fact["reason"])
     if pledge.rate is None:
         pledge.cancelled = True
-        fund.changed[pledge] = None
+        fund.changed.add(pledge)
 
 
 def _rate_quoted(fund: Fund, fact: FactDict, _at: int) -> None:

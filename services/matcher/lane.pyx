@@ -2,8 +2,8 @@
 """The express lane in C: what `express` does, for records whose bytes are as intake writes them.
 
 `express.Express` is the definition, and takes whatever differs from that: other spacing, another order of members, many shares. Here the
-bytes are compared and copied as they lie; the decision itself is `plain.accept`, the same source as without a compiler. The properties
-in `tests/properties` hold both, and the general way, to the same bytes.
+bytes are compared and copied as they lie; the decision itself is `swift.accept`. The properties in `tests/properties` hold both, and the
+general way, to the same bytes.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -14,7 +14,8 @@ from services.bus.rawrecords cimport RawRecord
 from services.native.buffer cimport Buffer
 from services.matcher.draft cimport Draft
 from services.matcher.entities cimport Case, Pledge
-from services.matcher.plain cimport accept
+from services.matcher.state cimport Fund
+from services.matcher.swift cimport Path, Step, accept
 from services.native.blake cimport digest_of
 
 cdef extern from "Python.h":
@@ -136,16 +137,6 @@ cdef bint read(const char *at, const char *end, Said *said) noexcept:
     return at is not NULL and end - at == 1 and at[0] == b"}"
 
 
-cdef int spare(Pledge pledge) except -1:
-    cdef object awards = pledge.awards
-    PyObject_GC_UnTrack(<void *>pledge)
-    if type(awards) is list:
-        PyObject_GC_UnTrack(<void *>awards)
-        for award in <list>awards:
-            PyObject_GC_UnTrack(<void *>award)
-    return 0
-
-
 cdef class Lane:
     """The lane of one partition, as `express.Express`; that takes what this one leaves.
 
@@ -158,22 +149,24 @@ cdef class Lane:
     cdef readonly object engine, partition, partitions
     cdef object slow
     cdef Buffer text
-    cdef object fund
+    cdef Path path
+    cdef Fund fund
     cdef bytes fund_bytes, time_bytes, now_bytes, headers_before, headers_between, headers_after
     cdef str fund_name, currency
-    cdef object at, now
+    cdef object at, now, clock
     cdef tuple classes
 
     def __init__(self, engine, partition, partitions):
         self.engine, self.partition, self.partitions = engine, partition, partitions
         self.slow = express.Express(engine, partition, partitions)
-        self.text = Buffer()
+        self.text, self.path = Buffer(), Path()
         self.classes = CLASSES
         self.headers_before, self.headers_between, self.headers_after = entry_form().parts
 
     def run(self, list records, Py_ssize_t start, Py_ssize_t end, Draft draft):
         """Answer records from `start` on for as long as they are plain pledges, `end` at most; see `Express.run`."""
         cdef Py_ssize_t place = start
+        self.clock = self.engine.clock  # no pledge moves it
         while place < end:
             record = records[place]
             if type(record) is RawRecord and self.answer(<RawRecord>record, draft):
@@ -219,12 +212,11 @@ cdef class Lane:
             return False
         if not self.is_time(time, time_len):
             return False
-        fund = self.fund
-        engine = self.engine
+        cdef Fund fund = self.fund
         now = self.at
-        if now < engine.clock:
-            now = engine.clock
-        if now < fund.now:
+        if now < self.clock:
+            now = self.clock
+        if now is not fund.now and now < fund.now:
             now = fund.now
         heap = <list>fund.timers._heap
         if heap and heap[0][0] <= now:
@@ -233,27 +225,29 @@ cdef class Lane:
         if currency is None or memcmp(PyUnicode_AsUTF8AndSize(currency, NULL), said.currency, 3) != 0:
             self.currency = currency = PyUnicode_DecodeASCII(said.currency, 3, NULL)
         cdef Pledge pledge = Pledge.__new__(Pledge)
-        cdef list shares = accept(
+        if not accept(
             fund,
             pledge,
             PyUnicode_DecodeASCII(said.pledge, said.pledge_len, NULL),
             PyUnicode_DecodeASCII(said.donor, said.donor_len, NULL),
             said.amount,
             currency,
-        )
-        if shares is None:
+            self.path,
+        ):
             return False
         if SPARING:
-            spare(pledge)
-        fund.now = now
-        if engine.latest < now:
-            engine.latest = now
-        if len(shares) > express.SHARES_MAX:
-            self.slow._tell(record, draft, self.fund_name, now, PyBytes_FromStringAndSize(event, event_len), pledge, shares)
-            return True
-        if self.now is not now:
+            PyObject_GC_UnTrack(<void *>pledge)
+        if self.now is not now or fund.now is not now:
+            fund.now = now
+            if self.engine.latest < now:
+                self.engine.latest = now
             self.now, self.now_bytes = now, text_of(now).encode()
-        self.tell(record, draft, event, event_len, &said, pledge, shares)
+        if self.path.shares is not None:
+            self.slow._tell(
+                record, draft, self.fund_name, now, PyBytes_FromStringAndSize(event, event_len), pledge, self.path.shares
+            )
+        else:
+            self.tell(record, draft, event, event_len, &said, pledge)
         return True
 
     cdef bint is_fund(self, const char *text, int length) except -1:
@@ -265,7 +259,7 @@ cdef class Lane:
         ):
             return True
         cdef str name = PyUnicode_DecodeASCII(text, length, NULL)
-        fund = self.engine.funds.get(name)
+        cdef Fund fund = self.engine.funds.get(name)
         if fund is None or partition_of_fund(name, self.partitions) != self.partition:
             return False
         self.fund, self.fund_name, self.fund_bytes = fund, name, name.encode()
@@ -287,14 +281,15 @@ cdef class Lane:
         return True
 
     cdef int tell(
-        self, RawRecord record, Draft draft, const char *event, int event_len, Said *said, Pledge pledge, list shares
+        self, RawRecord record, Draft draft, const char *event, int event_len, Said *said, Pledge pledge
     ) except -1:
         """Put an answer into the draft: the entry's value, its hash, and its row."""
         cdef Buffer text = self.text
         cdef bytes previous = draft.hash
         cdef bytes now = self.now_bytes
-        cdef Py_ssize_t begin, value_len, number = 0
-        cdef tuple share
+        cdef Py_ssize_t begin, value_len
+        cdef int number
+        cdef Step *step
         cdef Case case
         seq = draft.seq + 1
         text.size = 0
@@ -320,29 +315,29 @@ cdef class Lane:
         text.put_literal(b',"currency":"')
         text.put(said.currency, 3)
         text.put_literal(b'","rate":"1"}')
-        for share in shares:
-            number += 1
-            case = <Case>share[1]
+        for number in range(self.path.count):
+            step = &self.path.steps[number]
+            case = <Case>step.case
             text.put_literal(b',{"fact":"awarded","award":"')
             text.put(said.pledge, said.pledge_len)
             text.put_literal(b"/")
-            text.put_whole(number)
+            text.put_whole(number + 1)
             text.put_literal(b'","pledge":"')
             text.put(said.pledge, said.pledge_len)
             text.put_literal(b'","case":"')
             text.put_text(case.id)
             text.put_literal(b'","amount":')
-            text.put_int(share[2])
+            text.put_whole(step.amount)
             text.put_literal(b',"why":{"class":"')
-            text.put_text(<str>self.classes[share[5]])
+            text.put_text(<str>self.classes[step.rank])
             text.put_literal(b'","key":')
-            text.put_int(share[0])
+            text.put_whole(step.key)
             text.put_literal(b',"before":')
-            text.put_int(share[3])
+            text.put_whole(step.before)
             text.put_literal(b',"after":')
-            text.put_int(share[3] + share[2])
+            text.put_whole(step.before + step.amount)
             text.put_literal(b',"claim":')
-            text.put_int(share[4])
+            text.put_whole(step.claim)
             text.put_literal(b"}}")
             if case.awarded >= case.claim:
                 text.put_literal(b',{"fact":"case_funded","case":"')

@@ -16,6 +16,7 @@ cdef class Places:
     cdef int widen(self) except -1
     cdef void rise(self, Py_ssize_t at, Place place) noexcept
     cdef void sink(self, Py_ssize_t at, Place place) noexcept
+    cdef void replace_top(self, unsigned long long key) noexcept
     cpdef object order(self)
     cpdef bint is_at(self, object key) except -1
     cpdef int push(self, object key, object order) except -1

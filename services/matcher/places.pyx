@@ -69,6 +69,12 @@ cdef class Places:
             below = 2 * at + 1
         self.data[at] = place
 
+    cdef void replace_top(self, unsigned long long key) noexcept:
+        """Give the order at the top another key, where there is one and it is narrow."""
+        cdef Place place
+        place.key, place.order = key, self.data[0].order
+        self.sink(0, place)
+
     cpdef object order(self):
         """The order at the top, or `NOWHERE`."""
         if self.wide is not None:

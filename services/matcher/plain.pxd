@@ -1,7 +1,9 @@
 import cython
 
-from services.matcher.entities cimport Award, Case, Pledge, new_award
+from services.matcher.changes cimport Changes
+from services.matcher.entities cimport Case, Pledge
+from services.matcher.fresh cimport Fresh
 
 
-@cython.locals(award=Award, case=Case, changed=dict, pledges=dict, awards=list, share=tuple)
+@cython.locals(case=Case, changed=Changes, pledges=dict, fresh=Fresh, share=tuple, number=int)
 cpdef list accept(object fund, Pledge pledge, str name, str donor, object amount, str currency)

@@ -12,7 +12,7 @@ from schemas.commands import PledgeMade
 from schemas.values import CLASSES
 from services.matcher.book import Share
 from services.matcher.conservation import ConservationBreach
-from services.matcher.entities import FactDict, Pledge, new_award
+from services.matcher.entities import FactDict, Pledge
 from services.matcher.state import Fund
 
 
@@ -62,24 +62,22 @@ def accept(fund: Fund, pledge: Pledge, name: str, donor: str, amount: int, curre
     pledge.begin(name, fund.pledges_made, donor, amount, currency, "1", amount)
     fund.pledges_made += 1
     changed = fund.changed
-    changed[pledge] = None
+    changed.add(pledge)
     shares = pool.share_out(amount)
     if shares:
         if fund.needs:
             fund.follow(shares, pool)
-        order, number, given, awards = fund.awards_made, 0, 0, []
+        fresh, number, given = fund.fresh, 0, 0
         for _key, case, part, _before, _claim, _rank in shares:
             number += 1
-            award = new_award(number, order, pledge, case, part)
-            case.awards.append(award)
-            changed[case] = None
-            awards.append(award)
-            order += 1
             given += part
+            case.take(fresh, fresh.add(pledge, case, part, case.last_row))
+            changed.add(case)
             if case.awarded > case.claim:
                 raise ConservationBreach(f"case {case.id}: awarded {case.awarded} > claim {case.claim}")
-        fund.awards_made = order
-        pledge.awards, pledge.awards_made, pledge.awarded = awards, number, given
+        pledge.begin_fresh(fresh, number, fund.awards_made)
+        pledge.awarded = given
+        fund.awards_made += number
         amount -= given
         if amount < 0:
             raise ConservationBreach(f"pledge {name}: {-amount} more awarded than promised")

@@ -100,7 +100,7 @@ class Replay:
             self.engine.absorb(entry["fund"], parse(entry["at"]), facts, tick)
         except ConservationBreach as breach:
             raise self._tampered(f"it does not conserve money: {breach}") from breach
-        except (KeyError, AttributeError, TypeError, ValueError) as error:
+        except (KeyError, AttributeError, TypeError, ValueError, OverflowError) as error:
             raise self._tampered(f"its facts do not fit what came before ({type(error).__name__})") from error
 
     def _tampered(self, what: str) -> LedgerTampered:

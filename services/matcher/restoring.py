@@ -75,7 +75,7 @@ def restoring(records: Mapping[bytes, bytes]) -> Generator[None, None, Restored]
     try:
         yield from reading.sort(records)
         yield from reading.read()
-    except (Unusable, msgspec.DecodeError, LookupError, TypeError, ValueError, AttributeError) as error:
+    except (Unusable, msgspec.DecodeError, LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         reading.weigh(records)  # the likelier reason, and the clearer one
         if isinstance(error, Unusable):
             raise
@@ -212,7 +212,7 @@ def _head(records: Mapping[bytes, bytes]) -> Told:
         told = msgspec.convert(told, Told)
         if len(bytes.fromhex(told.hash)) != 32 or min(told.seq - 1, told.watermark, told.ledger_offset) < 0:
             raise ValueError(told)
-    except (msgspec.DecodeError, LookupError, TypeError, ValueError) as error:
+    except (msgspec.DecodeError, LookupError, TypeError, ValueError, OverflowError) as error:
         raise Unusable(f"its head can't be read ({type(error).__name__})") from None
     return told
 

@@ -75,7 +75,7 @@ def case_of(row: Row) -> Case:
 
 def case_ended(case: Case) -> bool:
     """Whether it is closed and nothing is left to hand over."""
-    return case.status == "closed" and not case.awards
+    return case.status == "closed" and not case.any_awards
 
 
 def take_in_case(fund: Fund, row: Row) -> Case:
@@ -108,7 +108,7 @@ def pledge_of(row: Row) -> Pledge:
         pledge.awards_made, pledge.closed, terms, _awards,
     ) = row  # fmt: skip
     pledge.currency, pledge.rate = intern(currency), rate and intern(rate)  # few, and the same in very many
-    pledge.awards, pledge.mark = (), 0
+    pledge.awards, pledge.mark, pledge.listed = (), 0, False
     if terms:
         for name, value in terms.items():
             setattr(pledge, name, tupled(value))
@@ -121,7 +121,7 @@ def pledge_ended(pledge: Pledge) -> bool:
     """Whether only a late payment could bring it back."""
     return not (
         pledge.waiting
-        or pledge.awards
+        or pledge.any_awards
         or pledge.rate is None
         or pledge.next_instalment is not None
         or (pledge.expires_at is not None and pledge.closed is None)

@@ -6,7 +6,9 @@ to the general way.
 """
 
 from services.native.buffer cimport Buffer
-from services.matcher.entities cimport Award, Pledge
+from services.matcher.changes cimport Changes
+from services.matcher.entities cimport Award, Case, Pledge
+from services.matcher.fresh cimport Fresh
 from services.native.blake cimport digest_into
 
 cdef extern from "Python.h":
@@ -18,7 +20,7 @@ cdef Buffer record = Buffer()
 DEF MARK = 16  # bytes of a mark
 
 
-def take_pledges(dict changed, bytes prefix, int version, int most, Py_ssize_t value_max, list rows):
+def take_pledges(Changes changed, bytes prefix, int version, int most, Py_ssize_t value_max, list rows):
     """Take from the end of `changed` pledges that are plain and may still change, as long as it holds such; their rows go to `rows`.
 
     Args:
@@ -36,14 +38,13 @@ def take_pledges(dict changed, bytes prefix, int version, int most, Py_ssize_t v
     cdef unsigned long long high = 0, low = 0, more
     cdef int taken = 0, replaced = 0
     cdef object before = 0
-    while taken < most and changed:
-        entity = changed.popitem()[0]
+    cdef list entities = changed._entities
+    while taken < most and entities:
+        entity = entities[len(entities) - 1]
         if type(entity) is not Pledge:
-            changed[entity] = None
             break
         pledge = <Pledge>entity
-        if (<object>pledge).__dict__ or pledge.rate is None or not (pledge.awards or pledge.waiting):
-            changed[entity] = None
+        if (<object>pledge).__dict__ or pledge.rate is None or not (pledge._fresh is not None or pledge._awards or pledge.waiting):
             break
         text.size = 0
         text.put_bytes(prefix)
@@ -53,7 +54,6 @@ def take_pledges(dict changed, bytes prefix, int version, int most, Py_ssize_t v
         put_value(pledge, version)
         value = text.size - key - 1
         if value > value_max:
-            changed[entity] = None
             break
         digest_into(text.data, text.size, MARK, mark)
         record.size = 0
@@ -71,6 +71,8 @@ def take_pledges(dict changed, bytes prefix, int version, int most, Py_ssize_t v
         low += more
         high += whole(mark) + (low < more)
         taken += 1
+        pledge.listed = False
+        del entities[len(entities) - 1]
     return taken, replaced, ((<object>high) << 64 | low) - before
 
 
@@ -109,7 +111,23 @@ cdef int put_value(Pledge pledge, int version) except -1:
     text.put_literal(b",")
     put_name(pledge.closed)
     text.put_literal(b",null,[")
-    for award in pledge.awards:
+    cdef Fresh fresh = pledge._fresh
+    cdef Py_ssize_t index, at = pledge._first_row
+    if fresh is not None:
+        fresh.check(at + pledge._rows - 1)
+        for index in range(pledge._rows):
+            text.put_literal(b"[" if first else b",[")
+            first = False
+            text.put_whole(index + 1)
+            text.put_literal(b",")
+            text.put_whole(pledge._first_order + index)
+            text.put_literal(b',"')
+            text.put_text((<Case>fresh.case_at(at + index)).id)
+            text.put_literal(b'",')
+            text.put_whole(fresh.amount_at(at + index))
+            text.put_literal(b",0,0]")
+        return text.put_literal(b"]]]")
+    for award in pledge._awards:
         text.put_literal(b"[" if first else b",[")
         first = False
         text.put_int(award.number)

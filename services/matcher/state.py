@@ -9,7 +9,9 @@ from __future__ import annotations
 from operator import attrgetter
 
 from services.matcher.book import Share
+from services.matcher.changes import Changes
 from services.matcher.entities import Award, Case, Pledge, Policy
+from services.matcher.fresh import Fresh
 from services.matcher.lanes import Lanes
 from services.matcher.rulebook import RuleBook, StagedShare
 from services.matcher.rules import book_of
@@ -36,14 +38,15 @@ class Fund:
         self.failures: dict[str, tuple[str, str]] = {}
         self.refunds: dict[str, tuple[str, int]] = {}
         self.awards_made = 0
+        self.fresh = Fresh()
         self.timers = Timers()
         self.lanes = Lanes()
         self.pool: RuleBook | None = None
         self.needs: dict[str, RuleBook] = {}
-        # Sets that keep their order: the same commands give the same checkpoint, record by record.
+        self.changed = Changes()  # since the last checkpoint
+        # Sets that keep their order, for the order of changes.
         self.touched_cases: dict[Case, None] = {}
         self.touched_pledges: dict[Pledge, None] = {}
-        self.changed: dict[Case | Pledge, None] = {}  # since the last checkpoint
 
     def award(self, award_id: str) -> Award:
         """An award by its id.
@@ -107,8 +110,9 @@ class Fund:
         for pledge in self.touched_pledges:
             if pledge.waiting:
                 self.lanes.wait(pledge)
-        self.changed |= self.touched_pledges
-        self.changed |= self.touched_cases
+            self.changed.add(pledge)
+        for case in self.touched_cases:
+            self.changed.add(case)
         self.touched_pledges.clear()
         self.touched_cases.clear()
 
@@ -118,6 +122,6 @@ class Fund:
         for book in books:
             book.remove(case)
         case.rank = rank
-        self.changed[case] = None
+        self.changed.add(case)
         for book in books:
             book.add(case)

@@ -20,8 +20,9 @@ from hashlib import blake2b
 from pathlib import Path
 
 COMPILED = (
-    "services.native.blake", "services.native.buffer", "services.matcher.rule", "services.matcher.entities", "services.matcher.places",
-    "services.matcher.book", "services.matcher.plain", "services.matcher.draft", "services.matcher.rows", "services.matcher.checkpoint",
+    "services.native.blake", "services.native.buffer", "services.matcher.rule", "services.matcher.fresh", "services.matcher.entities",
+    "services.matcher.changes", "services.matcher.state", "services.matcher.places", "services.matcher.book", "services.matcher.plain",
+    "services.matcher.swift", "services.matcher.draft", "services.matcher.rows", "services.matcher.checkpoint",
     "services.bus.framing", "services.bus.prepared", "services.bus.rawrecords", "services.matcher.rowtext", "services.matcher.lane",
 )  # fmt: skip
 """The modules that are compiled."""
