@@ -23,7 +23,10 @@ BATCH_COMMANDS_MAX = 30_000
 BATCH_BYTES_MAX = 32 << 20
 """Once its entries are so large, a transaction takes no more commands."""
 TURN_SECONDS = 0.01
-"""How long a turn is, about: at least one command."""
+"""How long a turn is at most, about; at least one command."""
+TURN_BYTES = (1 << 20) - (1 << 16)
+"""Once its entries are so large, a turn ends: they go to Kafka in one batch, and while they are on their way the next is being made. Kafka's
+client has one on its way at a time; a turn of several batches would wait for each but the last."""
 _LANE_COMMANDS = 64  # between two looks at the clock
 
 
@@ -70,8 +73,8 @@ class Batch:
                 break
 
     def _turn(self) -> None:
-        over = time.monotonic() + TURN_SECONDS
-        while self.done < self._end:
+        over, full = time.monotonic() + TURN_SECONDS, self.draft.bytes + TURN_BYTES
+        while self.done < self._end and self.draft.bytes < full:
             end = min(self._end, self.done + _LANE_COMMANDS)
             self.done = self._lane.run(self._records, self.done, end, self.draft)
             if self.done < end:
