@@ -7,14 +7,16 @@ records of both kinds have what `envelope.Record` asks for.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from types import FunctionType
 from typing import Any
 
 from aiokafka.consumer import fetcher
-from aiokafka.consumer.fetcher import Fetcher, PartitionRecords
+from aiokafka.consumer.fetcher import READ_COMMITTED, Fetcher, PartitionRecords
+from aiokafka.errors import CorruptRecordException
 
 try:
-    from services.bus.rawrecords import RawRecord, RawRecords
+    from services.bus.rawrecords import RawBatch, RawRecords
 except ImportError:  # not compiled
     RawRecords = None
 
@@ -26,14 +28,53 @@ def find_records_raw(consumer_fetcher: Fetcher) -> None:
 
 
 class _RawPartitionRecords(PartitionRecords):
-    """A fetch of one partition, whose records stay as they were found."""
+    """A fetch of one partition, whose records stay as they were found, and are given out without a step of Python's for each."""
 
     def __init__(self, tp: Any, records: Any, *rest: Any) -> None:
         records.lie_in(tp.topic, tp.partition)
+        self._batch: RawBatch | None = None
         super().__init__(tp, records, *rest)
 
-    def _consumer_record(self, tp: Any, record: Any) -> Any:
-        return record if type(record) is RawRecord else super()._consumer_record(tp, record)
+    @property
+    def next_fetch_offset(self) -> int:
+        """Where to go on; while a batch is being given out, behind its last record so far."""
+        return self._next if self._batch is None else self._batch.next_wanted()
+
+    @next_fetch_offset.setter
+    def next_fetch_offset(self, offset: int) -> None:
+        self._next, self._batch = offset, None
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._records_iterator
+
+    def _unpack_records(self) -> Iterator[Any]:
+        """aiokafka's own, but for batches whose records are raw."""
+        while self._records.has_next():
+            batch = self._records.next_batch()
+            if self._check_crcs and not batch.validate_crc():
+                raise CorruptRecordException(f"Invalid CRC - {self._tp}")
+            if (self._isolation_level == READ_COMMITTED and self._is_aborted(batch)) or batch.is_control_batch:
+                self.next_fetch_offset = batch.next_offset
+                continue
+            if type(batch) is RawBatch:
+                batch.next_wanted(self._next)
+                self._batch = batch
+                yield from batch
+            else:
+                for record in batch:
+                    if record.offset >= self._next:
+                        self.next_fetch_offset = record.offset + 1
+                        yield self._consumer_record(self._tp, record)
+            self.next_fetch_offset = batch.next_offset  # the last records may be gone by compaction
+
+    def _is_aborted(self, batch: Any) -> bool:
+        """Whether a batch is of a transaction that was aborted; batches are asked for in order."""
+        if batch.producer_id is None:
+            return False
+        self._consume_aborted_up_to(batch.base_offset)
+        if batch.is_control_batch and self._contains_abort_marker(batch):
+            self._aborted_producers.discard(batch.producer_id)
+        return batch.is_transactional and batch.producer_id in self._aborted_producers
 
 
 class _RawFetcher(Fetcher):

@@ -1,12 +1,18 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
 """Records of a batch framed one after the other, in C; `prepared._Frames` is its definition."""
 
-from cpython.bytes cimport PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from libc.string cimport memcpy
 
 from services.native.buffer cimport Buffer, varint_size
 
+from services.bus.rawrecords import crc32c
+
 cdef enum:
     ROOM = 5  # a record's length takes no more
+    HEADER = 61  # bytes of a batch before its records
+    CRC_AT = 17
+    CRC_FROM = 21
 
 
 cdef class Frames:
@@ -16,7 +22,18 @@ cdef class Frames:
     cdef readonly Py_ssize_t count, size
 
     def __cinit__(self):
+        self.begin()
+
+    cdef int begin(self) except -1:
         self.text = Buffer()
+        self.text.need(HEADER)
+        self.text.size = HEADER
+        return 0
+
+    @property
+    def length(self):
+        """Of all records, in bytes."""
+        return self.text.size - HEADER
 
     def extend(self, list rows, Py_ssize_t start, Py_ssize_t bytes_max):
         """Add records from the `start`-th row on; the index of the first for which there is no room, or how many there are."""
@@ -35,8 +52,19 @@ cdef class Frames:
             self.count += 1
         return len(rows)
 
-    def taken(self):
-        """All of them; none are left."""
-        cdef bytes found = self.text.taken()
-        self.text = Buffer()  # what it had grown to isn't needed any more, and a batch may wait long for its reply
+    def sealed(self, bytes header):
+        """All of them as a batch with this header, its checksum filled in; none are left."""
+        cdef bytes found
+        cdef unsigned char *at
+        cdef unsigned int checksum
+        cdef int index
+        if PyBytes_GET_SIZE(header) != HEADER:
+            raise ValueError("a batch's header has 61 bytes")
+        memcpy(self.text.data, PyBytes_AS_STRING(header), HEADER)
+        found = self.text.taken()
+        self.begin()  # what it had grown to isn't needed any more, and a batch may wait long for its reply
+        checksum = crc32c(memoryview(found)[CRC_FROM:])
+        at = <unsigned char *>PyBytes_AS_STRING(found)  # nobody else has it yet
+        for index in range(4):
+            at[CRC_AT + index] = checksum >> (24 - 8 * index)
         return found

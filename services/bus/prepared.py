@@ -118,10 +118,11 @@ class _Frames:
     Attributes:
         count: how many.
         size: of all, or a little more.
+        length: of all, in bytes.
     """
 
     def __init__(self) -> None:
-        self.count = self.size = 0
+        self.count = self.size = self.length = 0
         self._parts: list[bytes] = []
 
     def extend(self, rows: Sequence[Row], start: int, bytes_max: int) -> int:
@@ -135,15 +136,19 @@ class _Frames:
             length = len(place) + len(row)
             if self.count and self.size + length + _LENGTH_ROOM > bytes_max:
                 return index
-            self._parts += ((_VARINTS[length] if length < _PREPARED else varint(length)) + place, row)
+            before = (_VARINTS[length] if length < _PREPARED else varint(length)) + place
+            self._parts += (before, row)
+            self.length += len(before) + len(row)
             self.size += length + _LENGTH_ROOM
             self.count += 1
         return len(rows)
 
-    def taken(self) -> bytes:
-        """All of them; none are left."""
+    def sealed(self, header: bytes) -> bytes:
+        """All of them as a batch with this header, its checksum filled in; none are left."""
         parts, self._parts = self._parts, []
-        return b"".join(parts)
+        batch = bytearray().join((header, *parts))
+        struct.pack_into(">I", batch, _CRC_FROM - 4, crc32c(memoryview(batch)[_CRC_FROM:]))
+        return bytes(batch)
 
 
 try:
@@ -200,11 +205,7 @@ class PreparedBatch:
     def _build(self) -> bytes:
         self.close()
         if self._built is None:
-            records, count = self._frames.taken(), self._frames.count
+            count, length = self._frames.count, _HEADER.size - _LENGTH_FROM + self._frames.length
             tail = (_TRANSACTIONAL, count - 1, self._timestamp, self._timestamp, *self._producer, count)
-            length = _HEADER.size - _LENGTH_FROM + len(records)
-            batch = bytearray(_HEADER.pack(0, length, _NO_LEADER_EPOCH, _MAGIC, 0, *tail))
-            batch += records
-            struct.pack_into(">I", batch, _CRC_FROM - 4, crc32c(memoryview(batch)[_CRC_FROM:]))
-            self._built = bytes(batch)
+            self._built = self._frames.sealed(_HEADER.pack(0, length, _NO_LEADER_EPOCH, _MAGIC, 0, *tail))
         return self._built

@@ -151,6 +151,8 @@ cdef class RawBatch:
     cdef str topic
     cdef int partition
     cdef readonly long long base_offset, producer_id
+    cdef bint wants_on  # whether only what comes behind what was given is wanted
+    cdef long long wanted  # … from this offset on
     cdef readonly bint is_transactional, is_control_batch
     cdef long long first_timestamp, max_timestamp
     cdef bint log_append_time
@@ -162,22 +164,27 @@ cdef class RawBatch:
         cdef RawRecord record
         cdef Cursor at = self.at
         cdef Py_ssize_t length, end
-        cdef long long headers
-        if self.left == 0:
-            if at.place != at.end:
-                raise CorruptRecordException("a batch has more bytes than records")
-            raise StopIteration
-        self.left -= 1
-        length = <Py_ssize_t>at.varint()
-        if length < 1 or length > at.end - at.place:
-            raise CorruptRecordException("a record ends early")
-        end = at.place + length
-        at.place += 1  # attributes: none are defined
+        cdef long long headers, timestamp, offset
+        while True:
+            if self.left == 0:
+                if at.place != at.end:
+                    raise CorruptRecordException("a batch has more bytes than records")
+                raise StopIteration
+            self.left -= 1
+            length = <Py_ssize_t>at.varint()
+            if length < 1 or length > at.end - at.place:
+                raise CorruptRecordException("a record ends early")
+            end = at.place + length
+            at.place += 1  # attributes: none are defined
+            timestamp = self.first_timestamp + at.varint()
+            offset = self.base_offset + at.varint()
+            if not self.wants_on or offset >= self.wanted:
+                break
+            at.place = end
         record = RawRecord.__new__(RawRecord)
-        record.timestamp = self.first_timestamp + at.varint()
-        if self.log_append_time:
-            record.timestamp = self.max_timestamp
-        record.offset = self.base_offset + at.varint()
+        record.topic, record.partition, record._buffer, record.data = self.topic, self.partition, self.buffer, self.data
+        record.timestamp = self.max_timestamp if self.log_append_time else timestamp
+        record.offset = offset
         record.key_len = at.skip()
         record.key_at = at.place - record.key_len
         record.value_len = at.skip()
@@ -192,8 +199,14 @@ cdef class RawBatch:
             at.skip()
         if at.place != end:
             raise CorruptRecordException("a record does not end where it says")
-        record.topic, record.partition, record._buffer, record.data = self.topic, self.partition, self.buffer, self.data
+        self.wanted = offset + 1
         return record
+
+    def next_wanted(self, offset=None):
+        """The offset of the first record not given yet; with an argument, none before that one is given from now on."""
+        if offset is not None:
+            self.wants_on, self.wanted = True, offset
+        return self.wanted
 
     @property
     def next_offset(self):

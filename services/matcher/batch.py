@@ -15,7 +15,7 @@ from services.bus.envelope import Record
 from services.bus.prepared import Row, laid_out, row
 from services.matcher.answer import answer
 from services.matcher.conservation import ConservationBreach
-from services.matcher.draft import Draft
+from services.matcher.draft import Draft, Portion
 from services.matcher.express import Express
 
 BATCH_COMMANDS_MAX = 30_000
@@ -59,7 +59,21 @@ class Batch:
         self._end = min(len(records), BATCH_COMMANDS_MAX)
 
     def portions(self) -> Iterator[list[Row]]:
-        """Decide turn by turn; the entries of each."""
+        """Decide turn by turn; the entries of each, which come once the next turn is decided: their hashes are filled in meanwhile."""
+        for portion in self._behind():
+            if rows := portion.rows():
+                yield rows
+
+    def _behind(self) -> Iterator[Portion]:
+        behind: Portion | None = None
+        for portion in self._turns():
+            if behind is not None:
+                yield behind
+            behind = portion
+        if behind is not None:
+            yield behind
+
+    def _turns(self) -> Iterator[Portion]:
         late = time.monotonic() + self._seconds_max
         while self.done < self._end and self.breach is None and self.draft.bytes < BATCH_BYTES_MAX:
             try:
@@ -67,8 +81,7 @@ class Batch:
             except ConservationBreach as found:
                 self.breach = found.with_traceback(None)  # which would hold this batch
                 self.done = sum(record.offset <= self.draft.watermark for record in self._records)
-            if rows := self.draft.taken():
-                yield rows
+            yield self.draft.taken()
             if self._one_turn or time.monotonic() > late:
                 break
 

@@ -109,9 +109,13 @@ class Desk:
             ConservationBreach: a defect; the partition must stop. What comes before the command at fault is answered.
         """
         async with self.lock:
-            fresh = [record for record in records if record.offset >= self._next] if self.ready else []
-            if not fresh:
+            if not self.ready or not records:
                 return self.ready
+            fresh = list(records)
+            if records[0].offset < self._next:
+                fresh = [record for record in records if record.offset >= self._next]
+                if not fresh:
+                    return True
             if fresh[0].offset > self._next and not await self._follows(fresh[0].offset):
                 return False
             start = 0

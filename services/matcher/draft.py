@@ -2,13 +2,36 @@
 
 It holds what the next entry is linked to. Once its entries are appended, what it says of number, hash and watermark is true of the
 ledger; until then it is thrown away with the memory whose decisions it holds.
+
+Where it is compiled, the entries of plain pledges come without their hashes: these are filled in behind (`services.native.chain`), by a
+thread, while the next answers are decided. Nobody sees an entry before its hash is there, and whoever asks for `hash` waits for it.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from services.bus.envelope import entry_form
 from services.bus.prepared import Row, row
 from services.matcher.answer import Answer
+
+if TYPE_CHECKING:
+    from services.native.chain import Links
+
+
+class Portion:
+    """Some rows, and the links that may still be filled in within them."""
+
+    __slots__ = ("_links", "_rows")
+
+    def __init__(self, rows: list[Row], links: Links | None) -> None:
+        self._rows, self._links = rows, links
+
+    def rows(self) -> list[Row]:
+        """The rows, once all hashes are there."""
+        if self._links is not None:
+            self._links.hash()
+        return self._rows
 
 
 class Draft:
@@ -16,17 +39,25 @@ class Draft:
 
     Attributes:
         seq, hash, watermark: of the last answer: its last entry's number and 32 hash bytes, and its command's offset.
-        rows: the entries, as records of the ledger.
         bytes: how large the values of all entries are together, taken or not.
     """
 
-    __slots__ = ("_form", "_prefix", "bytes", "hash", "rows", "seq", "watermark")
+    __slots__ = ("_form", "_hash", "_links", "_prefix", "_rows", "bytes", "seq", "watermark")
 
     def __init__(self, partition: int, seq: int, digest: bytes, watermark: int) -> None:
-        self.seq, self.hash, self.watermark = seq, digest, watermark
-        self.rows: list[Row] = []
+        self.seq, self._hash, self.watermark = seq, digest, watermark
+        self._rows: list[Row] = []
+        self._links: Links | None = None  # to be filled in; `_hash` is true if there are none
         self.bytes = 0
         self._form, self._prefix = entry_form(), b"%d-" % partition
+
+    @property
+    def hash(self) -> bytes:
+        """See above."""
+        if self._links is not None:
+            links, self._links = self._links, None
+            self._hash = links.hash()
+        return self._hash
 
     def add(self, seq: int, value: bytes, digest: bytes, fund: str | None, at: str, offset: int) -> None:
         """Take in an answer of one entry.
@@ -38,8 +69,8 @@ class Draft:
             offset: of its command.
         """
         headers = self._form.filled(self._prefix + b"%d" % seq, at.encode())
-        self.rows.append(row(None if fund is None else fund.encode(), value, headers))
-        self.seq, self.hash, self.watermark = seq, digest, offset
+        self._rows.append(row(None if fund is None else fund.encode(), value, headers))
+        self.seq, self._hash, self._links, self.watermark = seq, digest, None, offset
         self.bytes += len(value)
 
     def take_in(self, made: Answer, offset: int) -> None:
@@ -47,7 +78,9 @@ class Draft:
         for seq, value in made.values:
             self.add(seq, value, made.hash, made.fund, made.time, offset)
 
-    def taken(self) -> list[Row]:
-        """The rows so far; they are the taker's from now on."""
-        rows, self.rows = self.rows, []
-        return rows
+    def taken(self) -> Portion:
+        """The rows so far, as records of the ledger; they are the taker's from now on."""
+        rows, self._rows = self._rows, []
+        if self._links is not None:
+            self._links.hand_over()
+        return Portion(rows, self._links)

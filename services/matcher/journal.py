@@ -30,6 +30,7 @@ from services.bus.envelope import Record
 from services.bus.hanging import Leftovers
 from services.bus.prepared import PreparedBatch, Row
 from services.bus.reading import TopicReader
+from services.bus.sending import send_unjoined
 from services.bus.topics import CHECKPOINTS, COMMANDS, DEADLETTERS, LEDGER, MAX_RECORD_BYTES
 from services.errors import Fenced, KafkaUnreachable, LedgerMoved
 
@@ -89,6 +90,7 @@ class Journal:
             retry_backoff_ms=_RETRY_BACKOFF_MS,
         )
         self._leftovers.listen(producer)
+        send_unjoined(producer)
         try:
             await producer.start()
             await _identified(producer)

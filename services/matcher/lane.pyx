@@ -8,15 +8,15 @@ general way, to the same bytes.
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeASCII
-from libc.string cimport memcmp, memcpy, strlen
+from libc.string cimport memcmp, memmove, strlen
 
 from services.bus.rawrecords cimport RawRecord
-from services.native.buffer cimport Buffer
+from services.native.buffer cimport Buffer, varint_size
+from services.native.chain cimport Links
 from services.matcher.draft cimport Draft
 from services.matcher.entities cimport Case, Pledge
 from services.matcher.state cimport Fund
 from services.matcher.swift cimport Path, Step, accept
-from services.native.blake cimport digest_of
 
 cdef extern from "Python.h":
     void PyObject_GC_UnTrack(void *thing) noexcept
@@ -42,6 +42,8 @@ cdef int EVENT_MAX = express.EVENT_MAX
 cdef int ID_MAX = express.ID_MAX
 cdef long long MOST = AMOUNT_MAX
 cdef int VALUE_MAX = COMMAND_BYTES_MAX
+cdef enum:
+    LENGTH_ROOM = 2  # bytes of a value's length, mostly
 
 cdef unsigned char IS_ID[256]
 cdef unsigned char IS_EVENT[256]
@@ -283,17 +285,20 @@ cdef class Lane:
     cdef int tell(
         self, RawRecord record, Draft draft, const char *event, int event_len, Said *said, Pledge pledge
     ) except -1:
-        """Put an answer into the draft: the entry's value, its hash, and its row."""
+        """Put an answer into the draft: the row of its entry, whose hash is filled in later."""
         cdef Buffer text = self.text
-        cdef bytes previous = draft.hash
         cdef bytes now = self.now_bytes
-        cdef Py_ssize_t begin, value_len
+        cdef Py_ssize_t value_at, length, value_len
         cdef int number
         cdef Step *step
         cdef Case case
         seq = draft.seq + 1
         text.size = 0
-        text.put_bytes(previous)  # it stands before the value when that is hashed
+        text.put_varint(PyBytes_GET_SIZE(self.fund_bytes))
+        text.put_bytes(self.fund_bytes)
+        value_at = text.size + LENGTH_ROOM  # its length isn't known yet
+        text.need(LENGTH_ROOM)
+        text.size = value_at
         text.put_literal(b'{"seq":')
         text.put_int(seq)
         text.put_literal(b',"fund":"')
@@ -351,38 +356,57 @@ cdef class Lane:
             text.put_literal(b'","amount":')
             text.put_int(pledge.waiting)
             text.put_literal(b"}")
-        text.put_literal(b"]}")
-        cdef bytes digest = digest_of(text.data, text.size, 32)
-        text.size -= 1
+        text.put_literal(b"]")
+        length = text.size - value_at
         text.put_literal(b',"hash":"')
-        text.put_hex(digest)
+        text.need(64)
+        text.size += 64
         text.put_literal(b'"}')
-        value_len = text.size - 32
-        begin = text.size
-        self.lay_out(text, value_len, seq)
-        draft.rows.append(PyBytes_FromStringAndSize(text.data + begin, text.size - begin))
-        draft.seq, draft.hash, draft.watermark = seq, digest, record.offset
+        value_len = text.size - value_at
+        value_at = self.set_length(text, value_at, value_len)
+        self.put_headers(text, seq)
+        cdef bytes row = text.taken()
+        draft._rows.append(row)
+        links_of(draft).add(row, value_at, length)
+        draft.seq, draft.watermark = seq, record.offset
         draft.bytes += value_len
         return 0
 
-    cdef int lay_out(self, Buffer text, Py_ssize_t value_len, object seq) except -1:
-        """Add the row of an entry whose value stands in the buffer behind 32 other bytes."""
-        cdef bytes now = self.now_bytes
-        cdef bytes entry = b"%d-%d" % (self.partition, seq)
-        text.put_varint(PyBytes_GET_SIZE(self.fund_bytes))
-        text.put_bytes(self.fund_bytes)
+    cdef Py_ssize_t set_length(self, Buffer text, Py_ssize_t value_at, Py_ssize_t value_len) except -1:
+        """Put the value's length before it; where the value is then."""
+        cdef Py_ssize_t moved_by = varint_size(value_len) - LENGTH_ROOM
+        if moved_by:
+            text.need(moved_by)
+            memmove(text.data + value_at + moved_by, text.data + value_at, value_len)
+        text.size = value_at - LENGTH_ROOM
         text.put_varint(value_len)
-        text.need(value_len)
-        memcpy(text.data + text.size, text.data + 32, value_len)
         text.size += value_len
+        return value_at + moved_by
+
+    cdef int put_headers(self, Buffer text, object seq) except -1:
+        cdef bytes now = self.now_bytes
+        cdef Py_ssize_t at
         text.put_bytes(self.headers_before)
-        text.put_varint(PyBytes_GET_SIZE(entry))
-        text.put_bytes(entry)
+        at = text.size
+        text.put_literal(b"?")  # the length of what follows: it is less than 64
+        text.put_whole(<int>self.partition)
+        text.put_literal(b"-")
+        text.put_int(seq)
+        text.data[at] = <char>(2 * (text.size - at - 1))
         text.put_bytes(self.headers_between)
         text.put_varint(PyBytes_GET_SIZE(now))
         text.put_bytes(now)
-        text.put_bytes(self.headers_after)
-        return 0
+        return text.put_bytes(self.headers_after)
+
+
+cdef inline Links links_of(Draft draft):
+    """Those to which the draft's next entry is to be added."""
+    cdef Links links = draft._links
+    if links is None:
+        draft._links = links = Links(draft._hash)
+    elif links.handed_over or links.filled_in:
+        draft._links = links = Links(links)
+    return links
 
 
 cdef const char *value_of(const char *at, const char *end, const char **begin, int *length) noexcept:

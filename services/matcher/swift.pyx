@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
 """A plain pledge decided in C: what `plain.accept` does, for numbers that fit a processor's word.
 
-The walk is `Book._walk` as long as a path stays on one level of the classes it comes through and is no longer than `STEPS_MAX`, which
-is what almost every path does; the book itself goes on with whatever is left of it then. It leaves steps in a `Path`, not objects.
+The walk is `Book._walk`, which goes on itself with whatever is left after some hundred stairs, or where a number doesn't fit. It leaves
+steps in a `Path`, not objects.
 """
 
 from cpython.dict cimport PyDict_GetItem, PyDict_SetDefault
@@ -22,6 +22,7 @@ cdef extern from "Python.h":
 
 cdef enum:
     RANKS = 4
+    STAIRS_MAX = 250  # fewer than the book climbs before it leaps
 
 cdef long long NARROW = <long long>1 << 61  # sums of two, and one more stair, still fit
 
@@ -130,6 +131,15 @@ cdef long long walk(Book book, long long amount, Path path) except -1:
     return amount
 
 
+cdef Step *step_to(Path path, int first, PyObject *case) noexcept:
+    """The step to a case, from the `first` on; NULL if there is none."""
+    cdef int index
+    for index in range(first, path.count):
+        if path.steps[index].case == case:
+            return &path.steps[index]
+    return NULL
+
+
 cdef long long walk_class(Book book, int rank, long long amount, Path path) except -1:
     """`Book._walk`, as far as it goes in C; what is left."""
     cdef Places places = <Places>(<list>book._places)[rank]
@@ -139,7 +149,7 @@ cdef long long walk_class(Book book, int rank, long long amount, Path path) exce
     cdef Case case
     cdef Place top
     cdef Step *given
-    cdef int first = path.count
+    cdef int first = path.count, stairs = 0
     cdef long long share, key, before, after, claim, goal, awarded, lacking, step, next
     while amount:
         if places.wide is not None:
@@ -156,7 +166,7 @@ cdef long long walk_class(Book book, int rank, long long amount, Path path) exce
         case = <Case>claimant.waiting[0]
         if (
             path.count == STEPS_MAX
-            or path.count > first and path.steps[first].key != <long long>top.key
+            or stairs == STAIRS_MAX
             or not narrow(book.share, &share)
             or not narrow(claimant.key, &key)
             or not narrow(claimant.awarded, &before)
@@ -180,10 +190,17 @@ cdef long long walk_class(Book book, int rank, long long amount, Path path) exce
         case.awarded = awarded + step
         claimant.awarded = case.awarded if before == awarded else after
         amount -= step
-        given = &path.steps[path.count]
-        path.count += 1
-        given.case = <PyObject *>case
-        given.key, given.amount, given.before, given.claim, given.rank = key, step, before, claim, rank
+        stairs += 1
+        given = NULL
+        if path.count > first and path.steps[first].key != key:  # only under a higher key a case may come again
+            given = step_to(path, first, <PyObject *>case)
+        if given is not NULL:
+            given.amount += step
+        else:
+            given = &path.steps[path.count]
+            path.count += 1
+            given.case = <PyObject *>case
+            given.key, given.amount, given.before, given.claim, given.rank = key, step, before, claim, rank
         if step == lacking:
             del claimant.waiting[0]
             places.pop()

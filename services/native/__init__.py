@@ -2,8 +2,8 @@
 
 Some modules are compiled as they are, with their classes' fields laid out for C in a `.pxd` beside them; others are written in Cython:
 who is next in line (`matcher/places`), records found in the bytes of a fetch (`bus/rawrecords`), the express lane over them
-(`matcher/lane`), a checkpoint's records of pledges (`matcher/rowtext`), records framed for a batch (`bus/framing`), and what these
-write with (`buffer`, `blake`). All of it can be done without: where nothing is compiled, or with `PUMASI_PURE=1`, the Python
+(`matcher/lane`, `matcher/swift`), awards that lie untouched (`matcher/fresh`), a checkpoint's records of pledges (`matcher/rowtext`),
+records framed for a batch (`bus/framing`), and what these write with (`buffer`, `blake`, `chain`). All of it can be done without: where nothing is compiled, or with `PUMASI_PURE=1`, the Python
 modules do the same, byte for byte.
 
 A build lies in the environment (`sys.prefix`), under a digest of all it was made of. So it can't be older than the source: whoever
@@ -20,7 +20,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 COMPILED = (
-    "services.native.blake", "services.native.buffer", "services.matcher.rule", "services.matcher.fresh", "services.matcher.entities",
+    "services.native.blake", "services.native.buffer", "services.native.chain", "services.matcher.rule", "services.matcher.fresh", "services.matcher.entities",
     "services.matcher.changes", "services.matcher.state", "services.matcher.places", "services.matcher.book", "services.matcher.plain",
     "services.matcher.swift", "services.matcher.draft", "services.matcher.rows", "services.matcher.checkpoint",
     "services.bus.framing", "services.bus.prepared", "services.bus.rawrecords", "services.matcher.rowtext", "services.matcher.lane",

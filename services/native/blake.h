@@ -43,12 +43,9 @@ static void pumasi_mix(uint64_t h[8], const uint64_t m[16], uint64_t counted, ui
     for (int i = 0; i < 8; i++) h[i] ^= v[i] ^ v[i + 8];
 }
 
-/* The hash of `length` bytes: `digest_size` bytes of it, at most 64, to `out`. Words are little-endian, as the processor's must be. */
-static void pumasi_blake2b(const char *data, size_t length, int digest_size, unsigned char *out) {
-    uint64_t h[8], m[16];
-    uint64_t counted = 0;
-    memcpy(h, pumasi_iv, 64);
-    h[0] ^= 0x01010000ULL ^ (uint64_t)digest_size;
+/* All but the beginning: the last block is padded, and says that it is the last. */
+static void pumasi_blake2b_rest(uint64_t h[8], uint64_t counted, const char *data, size_t length, int digest_size, unsigned char *out) {
+    uint64_t m[16];
     while (length > 128) {
         memcpy(m, data, 128);
         counted += 128;
@@ -60,4 +57,33 @@ static void pumasi_blake2b(const char *data, size_t length, int digest_size, uns
     memcpy(m, data, length);
     pumasi_mix(h, m, counted + length, ~0ULL);
     memcpy(out, h, digest_size);
+}
+
+static void pumasi_blake2b_begin(uint64_t h[8], int digest_size) {
+    memcpy(h, pumasi_iv, 64);
+    h[0] ^= 0x01010000ULL ^ (uint64_t)digest_size;
+}
+
+/* The hash of `length` bytes: `digest_size` bytes of it, at most 64, to `out`. Words are little-endian, as the processor's must be. */
+static void pumasi_blake2b(const char *data, size_t length, int digest_size, unsigned char *out) {
+    uint64_t h[8];
+    pumasi_blake2b_begin(h, digest_size);
+    pumasi_blake2b_rest(h, 0, data, length, digest_size, out);
+}
+
+/* The hash, 32 bytes, of 32 bytes and `length` more, which need not lie behind them; `out` may be where the 32 are. */
+static void pumasi_blake2b_behind(const char *first, const char *data, size_t length, unsigned char *out) {
+    uint64_t h[8], m[16];
+    char block[128];
+    pumasi_blake2b_begin(h, 32);
+    memcpy(block, first, 32);
+    if (length <= 96) {
+        memcpy(block + 32, data, length);
+        pumasi_blake2b_rest(h, 0, block, 32 + length, 32, out);
+        return;
+    }
+    memcpy(block + 32, data, 96);
+    memcpy(m, block, 128);
+    pumasi_mix(h, m, 128, 0);
+    pumasi_blake2b_rest(h, 128, data + 96, length - 96, 32, out);
 }

@@ -1,5 +1,7 @@
 cimport cython
-from libc.string cimport strlen
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.unicode cimport PyUnicode_AsUTF8AndSize
+from libc.string cimport memcpy, strlen
 
 
 cdef inline int varint_size(unsigned long long number) noexcept:
@@ -12,20 +14,70 @@ cdef inline int varint_size(unsigned long long number) noexcept:
     return size
 
 
+cdef const char *PAIRS  # "00", "01", … "99"
+
+
 @cython.final
 cdef class Buffer:
     cdef char *data
     cdef Py_ssize_t size, room
 
-    cdef int need(self, Py_ssize_t more) except -1
-    cdef int put(self, const char *text, Py_ssize_t length) except -1
-    cdef int put_bytes(self, bytes text) except -1
-    cdef int put_text(self, str text) except -1
-    cdef int put_whole(self, unsigned long long number) except -1
+    cdef int grow(self, Py_ssize_t more) except -1
     cdef int put_int(self, object number) except -1
-    cdef int put_varint(self, unsigned long long number) except -1
-    cdef int put_hex(self, bytes digest) except -1
+    cdef int put_hex(self, const unsigned char *digest, int length) except -1
     cdef bytes taken(self)
+
+    # What is written piece by piece stands here, so that it is compiled into whoever writes.
+
+    cdef inline int need(self, Py_ssize_t more) except -1:
+        """Make room."""
+        if self.size + more > self.room:
+            self.grow(more)
+        return 0
+
+    cdef inline int put(self, const char *text, Py_ssize_t length) except -1:
+        self.need(length)
+        memcpy(self.data + self.size, text, length)
+        self.size += length
+        return 0
 
     cdef inline int put_literal(self, const char *text) except -1:
         return self.put(text, <Py_ssize_t>strlen(text))  # the compiler knows its length
+
+    cdef inline int put_bytes(self, bytes text) except -1:
+        return self.put(PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text))
+
+    cdef inline int put_text(self, str text) except -1:
+        cdef Py_ssize_t length
+        cdef const char *data = PyUnicode_AsUTF8AndSize(text, &length)
+        return self.put(data, length)
+
+    cdef inline int put_whole(self, unsigned long long number) except -1:
+        """A number in decimal digits."""
+        cdef char digits[24]
+        cdef int at = 24
+        cdef unsigned long long rest
+        while number >= 100:
+            rest = number // 100
+            at -= 2
+            memcpy(digits + at, PAIRS + 2 * (number - 100 * rest), 2)
+            number = rest
+        if number >= 10:
+            at -= 2
+            memcpy(digits + at, PAIRS + 2 * number, 2)
+        else:
+            at -= 1
+            digits[at] = <char>(48 + number)
+        return self.put(digits + at, 24 - at)
+
+    cdef inline int put_varint(self, unsigned long long number) except -1:
+        """A zigzag varint of a number that is not negative."""
+        cdef unsigned long long left = number << 1
+        self.need(10)
+        while left > 0x7F:
+            self.data[self.size] = <char>(left & 0x7F | 0x80)
+            self.size += 1
+            left >>= 7
+        self.data[self.size] = <char>left
+        self.size += 1
+        return 0

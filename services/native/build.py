@@ -19,6 +19,7 @@ from pathlib import Path
 
 from services.native import COMPILED, ROOT, home, source_of
 
+_HEADERS = Path(__file__).parent
 _KEPT = 4  # builds of other versions: whoever goes back and forth need not wait, and who runs one has it under his feet
 _AT_WORK = ".making-"
 _DIRECTIVES = ("-X", "annotation_typing=False", "-X", "embedsignature=True")
@@ -67,7 +68,7 @@ def _compile(module: str, compiler: list[str], include: str, work: Path) -> None
     library.parent.mkdir(parents=True, exist_ok=True)
     named = ("--module-name", module, *_DIRECTIVES, "-I", str(ROOT), str(source), "-o", str(c))
     cython = (sys.executable, "-m", "cython", "-3", *named)
-    for command in (cython, (*compiler, *_FLAGS, "-I", include, "-I", str(source.parent), str(c), "-o", str(library))):
+    for command in (cython, (*compiler, *_FLAGS, "-I", include, "-I", str(source.parent), "-I", str(_HEADERS), str(c), "-o", str(library))):
         subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
 
 

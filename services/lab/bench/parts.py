@@ -140,9 +140,10 @@ def _served(engine: Engine, begun: Draft, fetches: list[bytes], checkpoint_entri
         draft = Draft(0, seq, digest, watermark)
         with clock.of(WRITING):
             done = lane.run(records, 0, len(records), draft)
+            portion = draft.taken()
         if done < len(records):
             raise AssertionError(f"the lane left the command at offset {records[done].offset}")
-        rows = draft.taken()
+        rows = portion.rows()
         with clock.of(LAYING_OUT):
             _laid_out([rows])
         lengths += [len(row) for row in rows]
