@@ -8,11 +8,12 @@ records of both kinds have what `envelope.Record` asks for.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from types import FunctionType
 from typing import Any
 
 from aiokafka.consumer import fetcher
-from aiokafka.consumer.fetcher import READ_COMMITTED, Fetcher, PartitionRecords
+from aiokafka.consumer.fetcher import READ_COMMITTED, Fetcher, FetchResult, PartitionRecords
 from aiokafka.errors import CorruptRecordException
 
 try:
@@ -25,6 +26,20 @@ def find_records_raw(consumer_fetcher: Fetcher) -> None:
     """Let a fetcher take its next fetches apart in this way, if it can be done."""
     if RawRecords is not None:
         consumer_fetcher.__class__ = _RawFetcher
+
+
+def _all_of(result: FetchResult, max_records: int | None = None) -> list[Any]:
+    """`FetchResult.getall`, without a step of Python's for each record."""
+    if not result.check_assignment(result._topic_partition) or not result.has_more():
+        return []
+    found = list(islice(result._partition_records, max_records))
+    result._update_position()
+    if len(found) != max_records:
+        result._partition_records = None
+    return found
+
+
+FetchResult.getall = _all_of  # whoever asks: there may be results from before a fetcher was told to find records raw
 
 
 class _RawPartitionRecords(PartitionRecords):

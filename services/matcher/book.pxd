@@ -21,7 +21,7 @@ cdef class Book:
     @cython.locals(rank=int)
     cpdef object go_on(self, object amount, list shares, int first)
 
-    @cython.locals(places=Places, by_order=dict, claimant=Claimant, case=Case, at=dict, steps=int)
+    @cython.locals(places=Places, by_order=dict, claimant=Claimant, case=Case, at=dict, steps=int, leapt=int)
     cpdef _walk(self, int rank, object amount, list shares, int first)
 
     @cython.locals(rank=int, places=Places)

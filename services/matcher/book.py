@@ -151,6 +151,7 @@ class Book:
         """Walk within one class, whose shares begin at `first`, until the amount or the claims are used up; returns what is left."""
         places, by_order, share, by_claim = self._places[rank], self._by_order, self.share, self.by_claim
         steps = len(shares) - first
+        leapt = 0  # after so many steps
         at: dict[Case, int] = {}  # where a case's share is, once the path may have come back to one
         level = shares[first][0] if steps else -1
         while True:
@@ -194,8 +195,9 @@ class Book:
                 key = key_of(boundary_of(after, claim, share), claim, by_claim)
                 claimant.key = key
                 places.replace(key, order)
-            if amount and steps == _STEPS_BEFORE_LEAP + 4 * self._waiting[rank]:
+            if amount and steps - leapt >= _STEPS_BEFORE_LEAP + 4 * self._waiting[rank]:  # which gets less on the way
                 amount = self._leap(rank, amount, shares, at, first)
+                leapt = steps
             if not amount:
                 return 0
 

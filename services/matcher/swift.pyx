@@ -212,3 +212,11 @@ cdef long long walk_class(Book book, int rank, long long amount, Path path) exce
             claimant.key = next
             places.replace_top(<unsigned long long>next)
     return 0
+
+
+def accepted(Fund fund, str name, str donor, long long amount, str currency):
+    """`accept` for who isn't written in C: a pledge's shares, or None."""
+    cdef Path path = Path()
+    if not accept(fund, Pledge.__new__(Pledge), name, donor, amount, currency, path):
+        return None
+    return path.as_shares() if path.shares is None else path.shares
