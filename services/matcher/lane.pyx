@@ -156,6 +156,7 @@ cdef class Lane:
     cdef bytes fund_bytes, time_bytes, now_bytes, headers_before, headers_between, headers_after
     cdef str fund_name, currency
     cdef object at, now, clock
+    cdef int shares_max
     cdef tuple classes
 
     def __init__(self, engine, partition, partitions):
@@ -169,6 +170,7 @@ cdef class Lane:
         """Answer records from `start` on for as long as they are plain pledges, `end` at most; see `Express.run`."""
         cdef Py_ssize_t place = start
         self.clock = self.engine.clock  # no pledge moves it
+        self.shares_max = express.SHARES_MAX
         while place < end:
             record = records[place]
             if type(record) is RawRecord and self.answer(<RawRecord>record, draft):
@@ -244,10 +246,9 @@ cdef class Lane:
             if self.engine.latest < now:
                 self.engine.latest = now
             self.now, self.now_bytes = now, text_of(now).encode()
-        if self.path.shares is not None:
-            self.slow._tell(
-                record, draft, self.fund_name, now, PyBytes_FromStringAndSize(event, event_len), pledge, self.path.shares
-            )
+        if self.path.shares is not None or self.path.count > self.shares_max:
+            shares = self.path.as_shares() if self.path.shares is None else self.path.shares
+            self.slow._tell(record, draft, self.fund_name, now, PyBytes_FromStringAndSize(event, event_len), pledge, shares)
         else:
             self.tell(record, draft, event, event_len, &said, pledge)
         return True

@@ -15,7 +15,7 @@ MODULES = {
 }
 PURE = [f"services.matcher.{name}" for name in
         ("rule", "first_come", "guaranteed_floor", "rulebook", "rules", "scene", "book", "leap", "places", "line", "lanes", "decide",
-         "turn", "plain", "engine", "entities", "state", "fold", "timers", "schedule", "conservation")]  # fmt: skip
+         "turn", "plain", "engine", "entities", "fresh", "changes", "state", "fold", "timers", "schedule", "conservation")]  # fmt: skip
 SERVICES = ("intake", "matcher", "notifier", "console")
 
 
