@@ -1,7 +1,7 @@
 """Batches sent without being copied again and again.
 
-aiokafka encodes a request from the inside out, each part joined to what is around it: a batch of a megabyte is copied eight times before
-it reaches the socket. Here a produce request is kept in pieces until the last of what comes before it, its length, is put there.
+aiokafka encodes a request from the inside out, each part joined to what is around it: a batch of a megabyte is copied eight times
+before it reaches the socket. Here a produce request is kept in pieces until the last of what comes before it, its length, is put there.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Memory that is freed and soon wanted again.
 
-A batch of megabytes is made, sent and let go of many times a second. The C library gives such pieces back to the system each time, which
-clears every page anew when it is asked again; on a virtual machine, whose host takes part in that, this took a tenth of the matcher's time.
+A batch of megabytes is made, sent and let go of many times a second. The C library gives such pieces back to the system each time,
+which clears every page anew when it is asked again; on a virtual machine, whose host takes part in that, a page takes microseconds.
 """
 
 import contextlib

@@ -25,8 +25,8 @@ BATCH_BYTES_MAX = 32 << 20
 TURN_SECONDS = 0.01
 """How long a turn is at most, about; at least one command."""
 TURN_BYTES = (1 << 20) - (1 << 16)
-"""Once its entries are so large, a turn ends: they go to Kafka in one batch, and while they are on their way the next is being made. Kafka's
-client has one on its way at a time; a turn of several batches would wait for each but the last."""
+"""Once its entries are so large, a turn ends: they go to Kafka in one batch, and while they are on their way the next is being made.
+Kafka's client has one on its way at a time; a turn of several batches would wait for each but the last."""
 _LANE_COMMANDS = 64  # between two looks at the clock
 
 

@@ -82,7 +82,8 @@ class Case:
     """
 
     __slots__ = (
-        "_awards", "_fresh", "_last", "awarded", "began", "beneficiary", "claim", "delivered", "goal", "id", "listed", "mark", "need", "needed_by",
+        "_awards", "_fresh", "_last",
+        "awarded", "began", "beneficiary", "claim", "delivered", "goal", "id", "listed", "mark", "need", "needed_by",
         "next_escalation", "next_renewal", "open_order", "opened_at", "origin", "outcome", "own_contribution", "period",
         "priority", "rank", "recurrence", "settled", "status", "thanks", "vouchers",
     )  # fmt: skip

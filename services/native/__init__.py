@@ -3,8 +3,8 @@
 Some modules are compiled as they are, with their classes' fields laid out for C in a `.pxd` beside them; others are written in Cython:
 who is next in line (`matcher/places`), records found in the bytes of a fetch (`bus/rawrecords`), the express lane over them
 (`matcher/lane`, `matcher/swift`), awards that lie untouched (`matcher/fresh`), a checkpoint's records of pledges (`matcher/rowtext`),
-records framed for a batch (`bus/framing`), and what these write with (`buffer`, `blake`, `chain`). All of it can be done without: where nothing is compiled, or with `PUMASI_PURE=1`, the Python
-modules do the same, byte for byte.
+records framed for a batch (`bus/framing`), and what these write with (`buffer`, `blake`, `chain`). All of it can be done without:
+where nothing is compiled, or with `PUMASI_PURE=1`, the Python modules do the same, byte for byte.
 
 A build lies in the environment (`sys.prefix`), under a digest of all it was made of. So it can't be older than the source: whoever
 changes a line runs that line, in Python, until the next `./run`.
@@ -20,10 +20,11 @@ from hashlib import blake2b
 from pathlib import Path
 
 COMPILED = (
-    "services.native.blake", "services.native.buffer", "services.native.chain", "services.matcher.rule", "services.matcher.fresh", "services.matcher.entities",
-    "services.matcher.changes", "services.matcher.state", "services.matcher.places", "services.matcher.book", "services.matcher.plain",
-    "services.matcher.swift", "services.matcher.draft", "services.matcher.rows", "services.matcher.checkpoint",
-    "services.bus.framing", "services.bus.prepared", "services.bus.rawrecords", "services.matcher.rowtext", "services.matcher.lane",
+    "services.native.blake", "services.native.buffer", "services.native.chain", "services.matcher.rule", "services.matcher.fresh",
+    "services.matcher.entities", "services.matcher.changes", "services.matcher.state", "services.matcher.places",
+    "services.matcher.book", "services.matcher.plain", "services.matcher.swift", "services.matcher.draft", "services.matcher.rows",
+    "services.matcher.checkpoint", "services.bus.framing", "services.bus.prepared", "services.bus.rawrecords",
+    "services.matcher.rowtext", "services.matcher.lane",
 )  # fmt: skip
 """The modules that are compiled."""
 ROOT = Path(__file__).parents[2]

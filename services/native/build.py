@@ -67,8 +67,9 @@ def _compile(module: str, compiler: list[str], include: str, work: Path) -> None
     library = work.joinpath("built", *module.split(".")).with_suffix(suffix)
     library.parent.mkdir(parents=True, exist_ok=True)
     named = ("--module-name", module, *_DIRECTIVES, "-I", str(ROOT), str(source), "-o", str(c))
+    headers = (include, str(source.parent), str(_HEADERS))
     cython = (sys.executable, "-m", "cython", "-3", *named)
-    for command in (cython, (*compiler, *_FLAGS, "-I", include, "-I", str(source.parent), "-I", str(_HEADERS), str(c), "-o", str(library))):
+    for command in (cython, (*compiler, *_FLAGS, *(f"-I{path}" for path in headers), str(c), "-o", str(library))):
         subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
 
 

@@ -1,4 +1,4 @@
-"""The walk in C (`matcher/swift`) gives what the book's own walk gives, and leaves behind the same; awards as rows are what objects are."""
+"""The walk in C (`matcher/swift`) gives what the book's own walk gives, and leaves behind the same; rows are what objects are."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from services.matcher.fresh import NONE, Fresh
 from services.matcher.plain import accept
 from services.matcher.state import Fund
 
-pytestmark = pytest.mark.skipif(not native.in_use(), reason="nothing is compiled here: there is only the book's own walk")
+pytestmark = pytest.mark.skipif(
+    not native.in_use(), reason="nothing is compiled here: there is only the book's own walk"
+)
 
 amounts = st.one_of(st.integers(1, 60), st.integers(1, 5_000), st.integers(AMOUNT_MAX - 3, AMOUNT_MAX))
 cases = st.lists(st.tuples(st.sampled_from(CLASSES), st.integers(0, 4), amounts), min_size=1, max_size=12)
@@ -65,12 +67,16 @@ def standing(fund: Fund) -> list:
 
 def awards(fund: Fund) -> list:
     """The same of every award, from both its ends."""
-    by_pledge = [(a.id, a.number, a.order, a.case.id, a.amount, a.settled) for p in fund.pledges.values() for a in p.awards]
+    by_pledge = [
+        (a.id, a.number, a.order, a.case.id, a.amount, a.settled) for p in fund.pledges.values() for a in p.awards
+    ]
     return [by_pledge, [(c.id, [(a.id, a.order, a.amount) for a in c.awards]) for c in fund.cases.values()]]
 
 
 @given(cases, st.integers(1, 100), st.sampled_from(["amount", "claim"]), st.lists(amounts, min_size=1, max_size=12))
-def test_a_pledge_is_decided_in_c_as_the_book_decides_it(opened: list, share: int, weights: str, pledged: list[int]) -> None:
+def test_a_pledge_is_decided_in_c_as_the_book_decides_it(
+    opened: list, share: int, weights: str, pledged: list[int]
+) -> None:
     from services.matcher.swift import accepted
 
     swift, plain = a_fund(opened, share, weights), a_fund(opened, share, weights)

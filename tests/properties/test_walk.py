@@ -108,7 +108,7 @@ def test_claims_whose_stairs_share_keys_take_no_time(patience: int, monkeypatch:
 
 @pytest.mark.parametrize("small", range(1, 40))
 def test_a_leap_is_not_missed_while_fewer_and_fewer_wait(small: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Patience grows with those who wait, and gets less as claims are met on the way; a walk that came past it unnoticed never leapt."""
+    """Patience gets less as claims are met on the way; a walk that came past it unnoticed never leapt."""
     monkeypatch.setattr(books, "_STEPS_BEFORE_LEAP", 256)
     cases = opened([[2**53 - 1], *([number] for number in range(small, small + 40))])
     began = process_time()

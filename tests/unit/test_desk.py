@@ -215,7 +215,9 @@ async def test_what_is_spared_from_the_start_is_let_go_of_when_the_partition_goe
     try:
         await at_work.take()
         await at_work.answer(raw(RECORDS))
-        pledges = [one for fund in at_work._replay.engine.funds.values() for one in fund.pledges.values() if one.any_awards]
+        pledges = [
+            one for fund in at_work._replay.engine.funds.values() for one in fund.pledges.values() if one.any_awards
+        ]
         spared = [one for one in pledges if not gc.is_tracked(one)]
         assert len(spared) > 50
         kept = spared[:50]

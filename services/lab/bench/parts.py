@@ -1,9 +1,9 @@
 """Where a pledge's time goes: the matcher's parts one after the other, in one process, without a broker.
 
 The same commands go the same way as in service, a part at a time: found in the bytes of a fetch, answered, laid out, and every so
-many entries the checkpoint. Some parts are measured by themselves a second time, to tell what is in the whole: the hashes alone, over
-texts of the same lengths; and the decisions alone, by an engine that is led through the same pledges. Processor time; what client,
-sockets, loop and waiting take is not here: it is the difference to the matcher's own figure.
+many entries the checkpoint. The decisions are measured by themselves a second time, by an engine that is led through the same pledges, to
+tell what is in the whole. Hashes are filled in by a thread in service, here by who measures. Processor time; what client, sockets, loop
+and waiting take is not here: it is the difference to the matcher's own figure.
 """
 
 from __future__ import annotations
@@ -30,13 +30,11 @@ from services.matcher.batch import BATCH_COMMANDS_MAX
 from services.matcher.checkpoint import Head, Keeper
 from services.matcher.draft import Draft
 from services.matcher.engine import Engine
-from services.matcher.entities import Pledge
 from services.matcher.express import lane_of
 from services.matcher.journal import BATCH_BYTES
-from services.matcher.plain import accept
 
 FINDING, CHECKSUM = "finding records in a fetch", "its checksum"
-DECIDING, HASHING, WRITING = "deciding", "hashing the entry", "reading the command, writing the entry"
+DECIDING, HASHING, WRITING = "deciding", "hashing the entry (by a thread)", "reading the command, writing the entry"
 LAYING_OUT = "laying out batches, their checksums"
 CHECKPOINT, LAYING_CHECKPOINT = "checkpoint: what changed, as records", "checkpoint: laying out batches"
 COLLECTING = "looking through new objects for garbage"
@@ -71,9 +69,7 @@ def _measured(load: Load, checkpoint_entries: int) -> dict[str, float]:
     gc.collect()
     gc.freeze()
     clock = _Clock(load.pledges)
-    lengths = _served(engine, begun, fetches, checkpoint_entries, clock)
-    with clock.of(HASHING):
-        _hashed(lengths)
+    _served(engine, begun, fetches, checkpoint_entries, clock)
     other = Engine()
     for row in rows[: load.before]:
         answer(other, row, 1, 0, GENESIS)
@@ -84,7 +80,7 @@ def _measured(load: Load, checkpoint_entries: int) -> dict[str, float]:
     with clock.of(DECIDING):
         _decided(other, pledges)
     found = clock.microseconds()
-    found[WRITING] -= found[HASHING] + found[DECIDING]
+    found[WRITING] -= found[DECIDING]
     return {name: found[name] for name in _ORDER}
 
 
@@ -119,13 +115,13 @@ def _fetch(rows: Sequence[Any]) -> bytes:
     return rows[0].offset.to_bytes(8, "big") + bytes(batch.build())[8:]
 
 
-def _served(engine: Engine, begun: Draft, fetches: list[bytes], checkpoint_entries: int, clock: _Clock) -> list[int]:
-    """All pledges as in service; the lengths of their entries, roughly."""
+def _served(engine: Engine, begun: Draft, fetches: list[bytes], checkpoint_entries: int, clock: _Clock) -> None:
+    """All pledges as in service."""
     from services.bus.rawrecords import RawRecords
     from services.matcher.lane import spare_the_collector
 
     spare_the_collector(True)  # as the matcher does
-    lane, keeper, lengths, records = lane_of(engine, 0, 1), Keeper(), [], []
+    lane, keeper, records = lane_of(engine, 0, 1), Keeper(), []
     seq, digest, watermark, checkpointed = begun.seq, begun.hash, begun.watermark, begun.seq
     for number, fetch in enumerate(fetches, 1):
         with clock.of(FINDING):
@@ -140,13 +136,13 @@ def _served(engine: Engine, begun: Draft, fetches: list[bytes], checkpoint_entri
         draft = Draft(0, seq, digest, watermark)
         with clock.of(WRITING):
             done = lane.run(records, 0, len(records), draft)
-            portion = draft.taken()
         if done < len(records):
             raise AssertionError(f"the lane left the command at offset {records[done].offset}")
-        rows = portion.rows()
+        with clock.of(HASHING):
+            draft.hash  # noqa: B018  # whoever asks before the rows are taken fills them in himself
+            rows = draft.taken().rows()
         with clock.of(LAYING_OUT):
             _laid_out([rows])
-        lengths += [len(row) for row in rows]
         seq, digest, watermark = draft.seq, draft.hash, draft.watermark
         if seq - checkpointed >= checkpoint_entries:
             checkpointed = seq
@@ -159,7 +155,6 @@ def _served(engine: Engine, begun: Draft, fetches: list[bytes], checkpoint_entri
         with clock.of(COLLECTING):
             gc.collect(0)
             gc.freeze()
-    return lengths
 
 
 def _laid_out(portions: list[list[bytes]]) -> None:
@@ -172,19 +167,11 @@ def _laid_out(portions: list[list[bytes]]) -> None:
     batch._build()
 
 
-def _hashed(lengths: list[int]) -> None:
-    from services.native.blake import blake2b
-
-    text = bytes(range(256)) * (max(lengths) // 256 + 1)
-    view = [text[:length] for length in range(max(lengths) + 1)]
-    for length in lengths:
-        blake2b(view[length], 32)
-
-
 def _decided(engine: Engine, pledges: list[dict[str, Any]]) -> None:
+    from services.matcher.swift import accept_all
+
     [fund] = engine.funds.values()
-    for said in pledges:
-        accept(fund, Pledge.__new__(Pledge), said["pledge"], said["donor"], said["amount"], said["currency"])
+    accept_all(fund, pledges)
 
 
 def _parts_of(rows: Sequence[Any], length: int) -> Iterator[Sequence[Any]]:
