@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -52,7 +52,8 @@ class EmbeddedKafka:
     """One broker on one data directory.
 
     `port` is a TCP port on 127.0.0.1: None takes 9092, or a free one if that is taken; 0 takes a free one; any other must be
-    free, or start() raises PortTaken. `heap_mb` is the JVM's largest heap in MiB. `doors` are further listeners, for proxies.
+    free, or start() raises PortTaken. `heap_mb` is the JVM's largest heap in MiB. `doors` are further listeners, for proxies;
+    `more` further settings of the broker.
 
         async with EmbeddedKafka(Path(".pumasi")) as kafka:
             kafka.bootstrap  # "127.0.0.1:9092"
@@ -68,11 +69,12 @@ class EmbeddedKafka:
         heap_mb: int = 384,
         watcher: Watcher | None = None,
         doors: Sequence[Door] = (),
+        more: Mapping[str, object] | None = None,
     ) -> None:
         self.data = data.absolute()
         self.home = self.data / "kafka"
         self.port_asked, self.heap_mb, self.watcher = port, heap_mb, watcher or _Nobody()
-        self.doors = tuple(doors)
+        self.doors, self.more = tuple(doors), dict(more or {})
         self.bootstrap = ""
         self.pid = 0
         self.cluster = ""
@@ -238,7 +240,7 @@ class EmbeddedKafka:
 
     def _spawn(self, port: int) -> None:
         properties = self.home / "server.properties"
-        properties.write_text(server_properties(self.home / "log", port, free_port(), self.doors))
+        properties.write_text(server_properties(self.home / "log", port, free_port(), self.doors, self.more))
         command = self._java("kafka.Kafka", str(properties))
         kafka_log = self.home / "kafka.log"
         self._logs_from = {kafka_log: kafka_log.stat().st_size if kafka_log.exists() else 0}

@@ -4,7 +4,7 @@ The values that differ from Kafka's defaults are here, each with its reason; the
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,8 +28,10 @@ class Door(NamedTuple):
     advertised: int
 
 
-def server_properties(log: Path, port: int, controller_port: int, doors: Sequence[Door] = ()) -> str:
-    """The text of `server.properties`. The ports may differ from start to start; the directory may not."""
+def server_properties(
+    log: Path, port: int, controller_port: int, doors: Sequence[Door] = (), more: Mapping[str, object] | None = None
+) -> str:
+    """The text of `server.properties`. The ports may differ from start to start; the directory may not. `more` goes before all else."""
     listeners = [f"PLAINTEXT://{HOST}:{port}", f"CONTROLLER://{HOST}:{controller_port}"]
     advertised = [f"PLAINTEXT://{HOST}:{port}", *(f"{door.name}://{HOST}:{door.advertised}" for door in doors)]
     values: dict[str, object] = {
@@ -79,6 +81,7 @@ def server_properties(log: Path, port: int, controller_port: int, doors: Sequenc
         "log.cleaner.dedupe.buffer.size": 16 << 20,  # 128 MiB of heap by default
         "message.max.bytes": MAX_RECORD_BYTES,
         "replica.fetch.max.bytes": MAX_RECORD_BYTES + FETCH_HEADROOM_BYTES,
+        **(more or {}),
     }
     return "".join(f"{key}={_escaped(value)}\n" for key, value in values.items())
 

@@ -11,6 +11,9 @@ from services.bus import topics
 
 MATCHERS = (topics.LEDGER, topics.CHECKPOINTS, topics.DEADLETTERS)
 """What a matcher writes."""
+QUICK_TO_DELETE = {"log.segment.delete.delay.ms": 500}
+"""What is deleted is gone at once, and not in a minute: else runs of gigabytes pile up, and who comes later shares the disk with their
+being written back, and has memory that the machine has never used before. Nobody reads what is deleted here."""
 _LOOK_EVERY_SECONDS = 0.05
 
 

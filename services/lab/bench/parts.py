@@ -1,9 +1,9 @@
 """Where a pledge's time goes: the matcher's parts one after the other, in one process, without a broker.
 
 The same commands go the same way as in service, a part at a time: found in the bytes of a fetch, answered, laid out, and every so
-many entries the checkpoint. The decisions are measured by themselves a second time, by an engine that is led through the same pledges, to
-tell what is in the whole. Hashes are filled in by a thread in service, here by who measures. Processor time; what client, sockets, loop
-and waiting take is not here: it is the difference to the matcher's own figure.
+many entries the checkpoint. The decisions are measured by themselves a second time, by an engine that is led through the same
+pledges, to tell what is in the whole. Hashes are filled in by a thread in service, here by who measures. Processor time; what client,
+sockets, loop and waiting take is not here: it is the difference to the matcher's own figure.
 """
 
 from __future__ import annotations

@@ -128,7 +128,7 @@ async def throughput(load: Load, peers: Sequence[Peer], rounds: int, audited: bo
         result = Throughput(load, rounds, [Found(peer) for peer in peers])
         starts = _made(result.found, directory, watcher)
         watcher.doing("starting a broker")
-        async with EmbeddedKafka(directory / "kafka", 0) as broker:
+        async with EmbeddedKafka(directory / "kafka", 0, more=ground.QUICK_TO_DELETE) as broker:
             await measure(result, starts, Place(broker.bootstrap, "", directory), audited, watcher)
     return result
 
