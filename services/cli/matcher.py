@@ -11,7 +11,7 @@ import typer
 
 from services import native
 from services.cli import options
-from services.cli.memory import keep_freed_memory
+from services.cli.memory import give_freed_memory_back, keep_freed_memory
 from services.cli.stopping import stop_on_signals
 
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ def matcher(kafka: options.Kafka = None, data: options.Data = None, as_json: opt
     from services.settings import load
 
     gc.set_threshold(200_000, 20, 100)  # it is told when, see `_settle`
-    keep_freed_memory()
     if native.in_use():
         from services.matcher.lane import spare_the_collector
 
@@ -72,6 +71,8 @@ async def _run(settings: "Settings", as_json: bool) -> bool:
     def told(event: str, **fields: Any) -> None:
         if event == "taken":
             _settle()
+            give_freed_memory_back()
+            keep_freed_memory()
         elif event == "answered":
             _settle(_YOUNG_OBJECTS)
         screen.tell(event, **fields)

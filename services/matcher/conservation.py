@@ -85,10 +85,10 @@ def checking(fund: Fund, step: int) -> Iterator[None]:
 def _delivered_and_gone(p: Pledge) -> int:
     """What of a pledge is delivered by awards that are no longer kept."""
     awarded, settled, gone = p.awarded, p.settled, p.delivered
-    for a in p.awards:
-        awarded -= a.amount - a.settled
-        settled -= a.settled - a.delivered
-        gone -= a.delivered
+    for amount, paid, handed_over in p.amounts():
+        awarded -= amount - paid
+        settled -= paid - handed_over
+        gone -= handed_over
     if awarded or settled or gone < 0:
         raise ConservationBreach(f"pledge {p.id}: its awards do not sum up to its figures")
     return gone
@@ -97,10 +97,10 @@ def _delivered_and_gone(p: Pledge) -> int:
 def _handed_over_and_gone(c: Case) -> int:
     """What of a case is delivered by awards that are no longer kept."""
     awarded, settled, gone = c.awarded, c.settled, c.delivered
-    for a in c.awards:
-        awarded -= a.amount
-        settled -= a.settled
-        gone -= a.delivered
+    for amount, paid, handed_over in c.amounts():
+        awarded -= amount
+        settled -= paid
+        gone -= handed_over
     if gone < 0 or awarded != gone or settled != gone:
         raise ConservationBreach(f"case {c.id}: its awards do not sum up to its figures")
     return gone

@@ -25,6 +25,8 @@ FactDict = dict[str, Any]
 Lane = tuple[str, str]
 """Where waiting money waits: `("pool", "")`, `("case", id)` or `("need", need)`."""
 POOL: Lane = ("pool", "")
+Amounts = tuple[int, int, int]
+"""Of an award: all of it, what of that is settled, and what of that is delivered."""
 Recurrence = tuple[str, int | None]
 """`every` and `times` of a recurrence."""
 
@@ -69,6 +71,11 @@ class Award:
     def id(self) -> str:
         """`<pledge>/<number>`."""
         return f"{self.pledge.id}/{self.number}"
+
+
+def amounts_of(award: Award) -> Amounts:
+    """An award's amounts."""
+    return award.amount, award.settled, award.delivered
 
 
 class Case:
@@ -126,6 +133,7 @@ class Case:
         if self._last != NONE:
             chain, self._last = self._fresh.chain(self._last), NONE
             self._awards += [pledge.award_of_row(row) for pledge, row in chain]
+            self._awards.sort(key=_ORDER)  # they are in order but where they came from a checkpoint
         return self._awards
 
     @awards.setter
@@ -133,9 +141,19 @@ class Case:
         self._awards, self._fresh, self._last = awards, None, NONE
 
     @property
+    def touched_awards(self) -> list[Award]:
+        """Those among them that are no rows."""
+        return self._awards
+
+    @property
     def any_awards(self) -> bool:
         """Whether it has any awards, rows included."""
         return self._last != NONE or bool(self._awards)
+
+    def amounts(self) -> list[Amounts]:
+        """Of each of its awards; rows stay rows."""
+        rows = self._fresh.chain(self._last) if self._last != NONE else ()
+        return [amounts_of(award) for award in self._awards] + [pledge.amounts_of_row(row) for pledge, row in rows]
 
     def take(self, fresh: Fresh, row: int) -> None:
         """Be given a fresh award, whose row names the last one before it (`last_row`)."""
@@ -240,6 +258,18 @@ class Pledge:
     def any_awards(self) -> bool:
         """Whether it has any awards, rows included."""
         return self._fresh is not None or bool(self._awards)
+
+    def amounts(self) -> list[Amounts]:
+        """Of each of its awards; rows stay rows."""
+        if self._fresh is None:
+            return [amounts_of(award) for award in self._awards]
+        return [self.amounts_of_row(row) for row in range(self._first_row, self._first_row + self._rows)]
+
+    def amounts_of_row(self, row: int) -> Amounts:
+        """The same of what the award of a row of its own has become."""
+        return (
+            amounts_of(self.award_of_row(row)) if self._fresh is None else (self._fresh.case_and_amount(row)[1], 0, 0)
+        )
 
     def begin_fresh(self, fresh: Fresh, rows: int, first_order: int) -> None:
         """Have the awards of the last rows of `fresh`: so many, from 1 on, and from `first_order` among the fund's."""

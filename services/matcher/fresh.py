@@ -5,7 +5,8 @@ with its numbers and its places in two lists takes five times as much memory as 
 takes to be decided. `entities` makes objects of them as soon as anybody asks a pledge or a case for its awards; the row then stays
 behind and means nothing any more, for as long as the fund is in memory.
 
-The rows of a pledge lie side by side; those of a case are a chain, each row naming the one before. `fresh.pyx` is the same in C.
+The rows of a pledge lie side by side; those of a case are a chain, each row naming the one that was added before. `fresh.pyx` is the
+same in C.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Fresh:
         return case, amount
 
     def chain(self, row: int) -> list[tuple[Any, int]]:
-        """Pledge and row of the awards of one case up to `row`, oldest first."""
+        """Pledge and row of the awards of one case up to `row`, in the order in which they were added."""
         found = []
         while row != NONE:
             pledge, _case, _amount, before = self._rows[row]

@@ -74,7 +74,7 @@ cdef class Fresh:
         return self.case_at(row), self.amount_at(row)
 
     def chain(self, Py_ssize_t row):
-        """Pledge and row of the awards of one case up to `row`, oldest first."""
+        """Pledge and row of the awards of one case up to `row`, in the order in which they were added."""
         cdef list found = []
         while row != -1:
             self.check(row)

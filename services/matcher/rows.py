@@ -24,6 +24,7 @@ SAID = ("payments", "failures", "refunds", "deliveries")
 """What was said of money, by identity: dictionaries of a fund that only ever grow. `id` → owner and what."""
 
 _ORDER = attrgetter("order")
+_WORD = 1 << 62
 
 
 def fund_row(fund: Fund) -> Row:
@@ -137,13 +138,7 @@ def take_in_pledge(fund: Fund, row: Row) -> Pledge:
     pledge = pledge_of(row)
     fund.pledges[pledge.id] = pledge
     if row[-1]:
-        pledge.awards = awards = []
-        for number, order, case_id, amount, settled, delivered in row[-1]:
-            case = fund.cases[case_id]
-            award = Award(number, order, pledge, case, amount)
-            award.settled, award.delivered = settled, delivered
-            awards.append(award)
-            case.awards.append(award)
+        _take_in_awards(fund, pledge, row[-1])
     if pledge.waiting:
         fund.lanes.wait(pledge)
     if pledge.expires_at is not None and pledge.closed is None:
@@ -151,6 +146,29 @@ def take_in_pledge(fund: Fund, row: Row) -> Pledge:
     if pledge.next_instalment is not None:
         fund.timers.set(pledge.next_instalment, INSTALMENT, pledge.id)
     return pledge
+
+
+def _take_in_awards(fund: Fund, pledge: Pledge, told: list[Row]) -> None:
+    """As rows, if nothing has happened to any of them yet."""
+    first_order = told[0][1]
+    untouched = all(
+        (number, order, settled, delivered) == (place + 1, first_order + place, 0, 0) and 0 < amount < _WORD
+        for place, (number, order, _case, amount, settled, delivered) in enumerate(told)
+    )
+    if untouched and len(told) == pledge.awards_made:
+        fresh = fund.fresh
+        for _number, _order, case_id, amount, _settled, _delivered in told:
+            case = fund.cases[case_id]
+            case.take(fresh, fresh.add(pledge, case, amount, case.last_row))
+        pledge.begin_fresh(fresh, len(told), first_order)
+        return
+    pledge.awards = awards = []
+    for number, order, case_id, amount, settled, delivered in told:
+        case = fund.cases[case_id]
+        award = Award(number, order, pledge, case, amount)
+        award.settled, award.delivered = settled, delivered
+        awards.append(award)
+        case.touched_awards.append(award)
 
 
 def take_in_ended(fund: Fund, bundle: dict[str, list[Any]]) -> None:
@@ -178,7 +196,6 @@ def put_in_order(fund: Fund, live: list[Case], pledges: list[Pledge]) -> None:
         pledges: its pledges that may still change.
     """
     for case in live:
-        if len(case.awards) > 1:
-            case.awards.sort(key=_ORDER)
+        case.touched_awards.sort(key=_ORDER)  # those that are rows are put among them when they become objects
     for pledge in sorted((pledge for pledge in pledges if pledge.rate is None), key=_ORDER):
         fund.unrated.setdefault(pledge.currency, {})[pledge.id] = pledge
