@@ -6,7 +6,7 @@ before it reaches the socket. Here a produce request is kept in pieces until the
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -36,17 +36,31 @@ def send_unjoined(producer: AIOKafkaProducer) -> None:
     send = producer.client.send
 
     async def sent(node: int, request: Any, **options: Any) -> Any:
-        if isinstance(request, ProduceRequest):
-            request.prepare = partial(_prepared, request)
+        if type(request) is ProduceRequest:
+            request.__class__ = _Produce
         return await send(node, request, **options)
 
     producer.client.send = sent
 
 
-def _prepared(request: ProduceRequest, versions: dict[int, tuple[int, int]]) -> RequestStruct:
-    struct = ProduceRequest.prepare(request, versions)
-    struct.encode = lambda: Unjoined(encoded(struct.SCHEMA, [struct.get_item(name) for name in struct.SCHEMA.names]))
-    return struct
+# Classes, and no functions bound to what they belong to: a ring would hold a megabyte until the collector looks, which may be never.
+
+
+class _Produce(ProduceRequest):
+    def prepare(self, versions: dict[int, tuple[int, int]]) -> RequestStruct:
+        struct = super().prepare(versions)
+        struct.__class__ = _unjoined(type(struct))
+        return struct
+
+
+@cache
+def _unjoined(kind: type[RequestStruct]) -> type[RequestStruct]:
+    """aiokafka's struct of one version of the request, but for how it is encoded."""
+
+    def encode(self: RequestStruct) -> Unjoined:
+        return Unjoined(encoded(self.SCHEMA, [self.get_item(name) for name in self.SCHEMA.names]))
+
+    return type(kind.__name__, (kind,), {"encode": encode})
 
 
 def encoded(kind: Any, value: Any) -> list[bytes]:

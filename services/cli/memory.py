@@ -15,8 +15,8 @@ def keep_freed_memory() -> None:
     """Let this process keep what it frees, up to 64 MiB; where the C library isn't GNU's, nothing happens."""
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_MMAP_THRESHOLD, _PIECE_BYTES)
-        mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
+        if mallopt(_MMAP_THRESHOLD, _PIECE_BYTES) == 1:
+            mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
 def give_freed_memory_back() -> None:

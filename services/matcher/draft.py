@@ -68,9 +68,11 @@ class Draft:
             at: RFC 3339.
             offset: of its command.
         """
+        if self._links is not None:
+            raise AssertionError("an entry is linked to the hash before it: ask for that first")
         headers = self._form.filled(self._prefix + b"%d" % seq, at.encode())
         self._rows.append(row(None if fund is None else fund.encode(), value, headers))
-        self.seq, self._hash, self._links, self.watermark = seq, digest, None, offset
+        self.seq, self._hash, self.watermark = seq, digest, offset
         self.bytes += len(value)
 
     def take_in(self, made: Answer, offset: int) -> None:

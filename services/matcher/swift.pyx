@@ -124,6 +124,8 @@ cdef long long walk(Book book, long long amount, Path path) except -1:
         residual[rank] -= amount - left
         amount = left
         if path.ends_early:
+            if not residual[rank]:  # else the book would go on in another class
+                raise ConservationBreach(f"the walk stopped with {amount} where nobody lacks money")
             path.first = first
             return amount
         if amount == 0:

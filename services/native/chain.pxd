@@ -14,7 +14,7 @@ cdef extern from "chain.h":
 
     void pumasi_fill_in(pumasi_links *job) noexcept nogil
     int pumasi_hand_over(pumasi_links *job) noexcept nogil
-    void pumasi_wait_for(pumasi_links *job) noexcept nogil
+    int pumasi_wait_for(pumasi_links *job) noexcept nogil
 
 
 @cython.final

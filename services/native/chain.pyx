@@ -4,10 +4,12 @@
 Nothing about a chain can be done side by side, but it can be done behind: who makes the next entries needs their text, not their hashes.
 """
 
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
 
 
+@cython.no_gc  # it is in no ring; were it cleared by the collector, the thread would write into bytes that are gone
 cdef class Links:
     """Entries, in order, in whose bytes the hashes are still to be filled in; nobody else may look at these until `hash` is known.
 
@@ -58,11 +60,12 @@ cdef class Links:
 
     def hash(self):
         """The last one's 32 bytes; waits until all are filled in, or does it."""
+        cdef int done = 0
         if not self.filled_in:
             if self.handed_over:
                 with nogil:
-                    pumasi_wait_for(&self.job)
-            else:
+                    done = pumasi_wait_for(&self.job)
+            if not done:
                 if self.before is not None:
                     self.before.hash()
                 pumasi_fill_in(&self.job)

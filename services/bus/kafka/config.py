@@ -120,7 +120,7 @@ def jvm_options(home: Path, heap_mb: int) -> list[str]:
         f"-Xmx{heap_mb}m",
         "-Xms64m",
         "-XX:+UseSerialGC",  # measured: starts as fast as G1, with fewer threads and less memory
-        "-XX:MaxDirectMemorySize=64m",
+        "-XX:MaxDirectMemorySize=128m",  # a dozen threads, each of which keeps a buffer of the largest size
         f"-Djdk.nio.maxCachedBufferSize={MAX_RECORD_BYTES + (1 << 20)}",
         "-XX:+ExitOnOutOfMemoryError",  # a broker that limps is worse than one that is started again
         "-XX:-UsePerfData",  # no file in the machine's /tmp
