@@ -160,7 +160,7 @@ class FencedWriter:
         producer, left = self._producer, self._leftovers
         if producer is None or left is None:
             return
-        with contextlib.suppress(*TROUBLE):
+        with contextlib.suppress(*TROUBLE, Fenced):  # whoever fences next ends it
             async with asyncio.timeout(_STOP_SECONDS):
                 while not await left.settle(producer):
                     await asyncio.sleep(_SETTLE_EVERY_SECONDS)

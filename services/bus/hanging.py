@@ -26,6 +26,7 @@ from aiokafka.client import ConnectionGroup, CoordinationType
 from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, RequestTimedOutError, for_code
 
 from services.bus.requests import DescribeProducers, DescribeTransactions, WriteTxnMarkers
+from services.errors import Fenced
 
 log = logging.getLogger("pumasi.bus")
 
@@ -99,6 +100,8 @@ class Leftovers:
             False if its end is still under way; look again.
 
         Raises:
+            Fenced: if the epoch is over: another has fenced since, or Kafka has ended a transaction that took too long, such as one
+                that a request begins which comes late.
             KafkaError: if it isn't known.
         """
         node = await producer._sender._find_coordinator(CoordinationType.TRANSACTION, self._id)
@@ -108,7 +111,11 @@ class Leftovers:
             return True
         if state in _UNDER_WAY:
             return False
-        # In this order: markers that were on their way have arrived. If another has fenced since, it is all his.
+        if (
+            epoch > producer._txn_manager.producer_epoch
+        ):  # whatever was left open is ended by who fences next, who reads back what is true
+            raise Fenced(f"the epoch of {self._id} is over")
+        # In this order: markers that were on their way have arrived.
         if epoch == producer._txn_manager.producer_epoch:
             await self._end(producer)
         self._decided.clear()

@@ -131,10 +131,15 @@ class Desk:
         """See to it that what was answered can be read; False if that is to be looked at again.
 
         Raises:
+            Fenced: the memory is forgotten; take the partition anew.
             KafkaUnreachable: if it isn't known.
         """
         async with self.lock:
-            return not self.ready or await self.journal.settle()
+            try:
+                return not self.ready or await self.journal.settle()
+            except Fenced:
+                self._forget()
+                raise
 
     async def close(self) -> None:
         """Let go of the partition after the transaction at hand."""

@@ -211,6 +211,7 @@ class Journal:
             False if the last transaction's end is still under way; look again.
 
         Raises:
+            Fenced: if what is appended next would not be.
             KafkaUnreachable: if it isn't known.
         """
         if self._producer is None:

@@ -71,6 +71,7 @@ class Tenure:
         self._settled, self._fenced_pause = settled, fenced_pause
         self._release, self._told, self._progress = release, told, progress
         self._over = asyncio.Event()
+        self._retaking = asyncio.Lock()
         self._failures = 0
         self._pause = 0.0
         self._news = asyncio.Event()
@@ -107,9 +108,7 @@ class Tenure:
         except Exception as error:  # noqa: BLE001  # whatever it is: forget, and rebuild from the ledger
             self._failed(error)
         # Out here the error is gone, whose traceback holds the former memory: it need not lie beside the one being rebuilt.
-        if await self._taken():
-            self._seek()
-        else:
+        if not await self._retake():
             await self._over.wait()  # stopped: nothing is polled any more
 
     def _answered(self, commands: int) -> None:
@@ -143,6 +142,10 @@ class Tenure:
                 continue
             try:
                 settled = await self.desk.settle()
+            except Fenced as error:
+                self._failed(error)
+                await self._retake()
+                continue
             except Exception as error:  # noqa: BLE001  # whatever it is: it is asked again, and nothing depends on it
                 log.debug("partition %d: not known to be settled: %s", self.partition, error)
                 settled = False
@@ -182,6 +185,14 @@ class Tenure:
     def _seek(self) -> None:
         [place] = self._subscription.consumer.assignment()
         self._subscription.consumer.seek(place, self.desk.next_offset)
+
+    async def _retake(self) -> bool:
+        """Take the partition anew and let its commands come from where the ledger says; False if the tenure is over or has stopped."""
+        async with self._retaking:
+            taken = await self._taken()
+            if taken:
+                self._seek()
+            return taken
 
     async def _taken(self) -> bool:
         """Make the desk ready, however often it takes; False if the tenure is over or has stopped."""

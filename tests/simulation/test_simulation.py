@@ -8,7 +8,8 @@ import pytest
 from tests.simulation.runs import Runs
 from tests.simulation.variants import BY_NAME
 
-SEEDS = range(2000)
+SEEDS = (*range(2000), 501_325)
+"""And those in which something was found that few others find."""
 SEEDS_TWICE = range(60)
 SEEDS_WITHOUT = range(600)
 FOUND_SOON = (
