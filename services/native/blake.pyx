@@ -12,13 +12,6 @@ if sys.byteorder != "little":
     raise ImportError("this hash is written for little-endian processors")
 
 
-cdef bytes digest_of(const char *data, Py_ssize_t length, int digest_size):
-    """The hash's bytes."""
-    cdef unsigned char found[64]
-    pumasi_blake2b(data, length, digest_size, found)
-    return PyBytes_FromStringAndSize(<const char *>found, digest_size)
-
-
 cdef void digest_into(const char *data, Py_ssize_t length, int digest_size, unsigned char *found) noexcept:
     """The hash, to where it is wanted."""
     pumasi_blake2b(data, length, digest_size, found)

@@ -24,7 +24,6 @@ cdef class Buffer:
 
     cdef int grow(self, Py_ssize_t more) except -1
     cdef int put_int(self, object number) except -1
-    cdef int put_hex(self, const unsigned char *digest, int length) except -1
     cdef bytes taken(self)
 
     # What is written piece by piece stands here, so that it is compiled into whoever writes.

@@ -8,7 +8,6 @@ cdef extern from "Python.h":
     long long PyLong_AsLongLongAndOverflow(object number, int *overflow) except? -1
 
 
-cdef const char *HEX = b"0123456789abcdef"
 cdef bytes ALL_PAIRS = b"".join([b"%02d" % number for number in range(100)])
 PAIRS = ALL_PAIRS
 
@@ -43,16 +42,6 @@ cdef class Buffer:
         if overflow or small < 0:
             return self.put_text(str(number))
         return self.put_whole(<unsigned long long>small)
-
-    cdef int put_hex(self, const unsigned char *digest, int length) except -1:
-        """Two hexadecimal digits for each byte."""
-        cdef int index
-        self.need(2 * length)
-        for index in range(length):
-            self.data[self.size] = HEX[digest[index] >> 4]
-            self.data[self.size + 1] = HEX[digest[index] & 15]
-            self.size += 2
-        return 0
 
     cdef bytes taken(self):
         """All that was written; the buffer is empty then."""
