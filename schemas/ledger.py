@@ -15,7 +15,7 @@ import msgspec
 from pydantic import Field
 
 from schemas.facts import AnyFact
-from schemas.values import Id, Model, Time
+from schemas.values import Id, Instant, Model
 
 ENTRY_TYPE = "pumasi.ledger.entry"
 ENTRY_BYTES_MAX = 512 * 1024
@@ -42,7 +42,7 @@ class Entry(Model):
 
     seq: Annotated[int, Field(ge=1, description="Per partition, from 1, without a gap")]
     fund: Annotated[Id | None, Field(description="null for a tick and for an unreadable record")]
-    at: Annotated[Time, Field(description="The fund's time (for a tick: the partition's) after the command")]
+    at: Annotated[Instant, Field(description="The fund's time (for a tick: the partition's) after the command")]
     cause: Annotated[Cause, Field(description="The command that this entry answers")]
     facts: Annotated[tuple[AnyFact, ...], Field(description="In the order in which they happened")]
     more: Annotated[bool, Field(description="true on all but the last entry of one command")] = False

@@ -25,6 +25,7 @@ from schemas.values import (
     Class,
     Currency,
     Id,
+    Instant,
     Model,
     Need,
     PledgeRef,
@@ -32,7 +33,6 @@ from schemas.values import (
     Sum,
     SumAboveZero,
     Thanks,
-    Time,
 )
 
 NOTICE_TYPE = "pumasi.notice.told"
@@ -77,7 +77,7 @@ class Tidings(Model):
     fund: Annotated[Id, Field(description="The fund it happened in")]
     currency: Annotated[Currency, Field(description="The fund's")]
     entry: Annotated[str, Field(pattern=r"^[0-9]+-[1-9][0-9]*$", description="The entry told of: `<partition>-<seq>`")]
-    at: Annotated[Time, Field(description="The entry's time: when it happened")]
+    at: Annotated[Instant, Field(description="The entry's time: when it happened")]
     case: Annotated[Id | None, Field(description="Never to a donor")] = None
     pledge: Annotated[
         PledgeRef | None, Field(description="Only to its donor; in `thanks` the donor's oldest there")
@@ -114,7 +114,7 @@ class Tidings(Model):
 class Notice(Tidings):
     """Tidings that were told, or could not be."""
 
-    told_at: Annotated[Time, Field(description="When it was known what came of it")]
+    told_at: Annotated[Instant, Field(description="When it was known what came of it")]
     channel: Annotated[Channel, Field(description="By which way it was told; `none` if there was none")]
     outcome: Annotated[
         NoticeOutcome,

@@ -1,5 +1,9 @@
 """Time as the contract has it: RFC 3339 UTC on the wire, integer microseconds since 1970 inside.
 
+There is one way to read a time, `parse`. A time from outside is read by `parse_given`, which also holds it to the years 2000 to
+2199, so that no sum of times and periods nears the calendar's ends. An entry of the ledger may well be of 1970: a record that can't
+be read has no time of its own, and may be a partition's first.
+
 Integers keep the engine exact and quick. Calendar steps are counted from their origin (opening, acceptance), never from the step
 before, so that the 31st comes back after February.
 """
@@ -33,6 +37,10 @@ def datetime_of(micros: int) -> datetime:
     return _EPOCH + timedelta(microseconds=micros)
 
 
+_FIRST, _LAST = micros_of(datetime.min.replace(tzinfo=UTC)), micros_of(datetime.max.replace(tzinfo=UTC))
+_GIVEN_FROM, _GIVEN_UNTIL = (micros_of(datetime(year, 1, 1, tzinfo=UTC)) for year in (2000, 2200))
+
+
 def text_of_datetime(moment: datetime) -> str:
     """RFC 3339 with `Z`: no fraction when it is zero, else six digits."""
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
@@ -49,7 +57,7 @@ def parse(text: str) -> int:
     """Microseconds since 1970 of an RFC 3339 time; digits beyond the microsecond are cut.
 
     Raises:
-        ValueError: if the text is not an RFC 3339 date-time with an offset.
+        ValueError: if the text is not an RFC 3339 date-time with an offset, or lies in no year from 1 to 9999 of UTC.
     """
     match = _RFC3339.fullmatch(text)  # `$` alone would let a newline through
     if not match:
@@ -62,7 +70,20 @@ def parse(text: str) -> int:
             raise ValueError("not an RFC 3339 offset")
         offset = (int(off_hour) * 60 + int(off_minute)) * 60 * SECOND
         micros += -offset if sign == "+" else offset
-    datetime_of(micros)  # an offset may push the time out of the years 1–9999
+    if not _FIRST <= micros <= _LAST:
+        raise ValueError("its offset leads out of the calendar")
+    return micros
+
+
+def parse_given(text: str) -> int:
+    """`parse`, for a time from outside: in UTC it lies in the years 2000 to 2199.
+
+    Raises:
+        ValueError: if it does not, or is none.
+    """
+    micros = parse(text)
+    if not _GIVEN_FROM <= micros < _GIVEN_UNTIL:
+        raise ValueError("not in the years 2000 to 2199")
     return micros
 
 

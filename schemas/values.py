@@ -1,19 +1,23 @@
 """The small words of the contract: ids, amounts, currencies, times, periods, classes.
 
 Money is an integer in the currency's minor unit, never a float. Times are UTC to the microsecond; on the wire RFC 3339 with `Z`.
+Each word has one spelling: no number is taken from a text, no time from a number, no code with blanks around it.
 Every value that comes from outside has a limit, so that no record can grow without bound. Sums (of payments, of periods, of money
 converted) have none above: an honest one never nears 2**53, but an entry that tells of an absurd one must still be readable.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from schemas.currencies import DIGITS
-from schemas.times import PERIOD_PATTERN, text_of_datetime
+from schemas.provinces import PROVINCE_PATTERN, province_now
+from schemas.times import PERIOD_PATTERN, datetime_of, parse, parse_given, text_of_datetime
 
 ID_PATTERN = r"^[A-Za-z0-9._~-]{1,64}$"
 PLEDGE_PATTERN = r"^[A-Za-z0-9._~-]{1,64}(#[1-9][0-9]{0,6})?$"
@@ -42,8 +46,19 @@ def _above_zero(rate: str) -> str:
     return rate
 
 
-def _utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC)
+def _time_by(read: Callable[[str], int]) -> Callable[[object], datetime]:
+    """A validator that takes what `read` takes, and of our own code a datetime that reads so when written."""
+
+    def time(given: object) -> datetime:
+        text = given.isoformat() if isinstance(given, datetime) else given
+        if isinstance(text, str):
+            try:
+                return datetime_of(read(text))
+            except ValueError:
+                pass
+        raise PydanticCustomError("invalid_time", "not an RFC 3339 time with an offset, or out of bounds")
+
+    return time
 
 
 Id = Annotated[str, Field(pattern=ID_PATTERN, description="1–64 characters of [A-Za-z0-9._~-]")]
@@ -76,11 +91,21 @@ Rate = Annotated[
     AfterValidator(_above_zero),
 ]
 Time = Annotated[
-    AwareDatetime,
-    AfterValidator(_utc),
+    datetime,
+    PlainValidator(_time_by(parse_given)),
+    PlainSerializer(text_of_datetime, return_type=str),
+    WithJsonSchema(
+        {"type": "string", "format": "date-time", "description": "RFC 3339, UTC, in the years 2000 to 2199"}
+    ),
+]
+"""A time that somebody gave."""
+Instant = Annotated[
+    datetime,
+    PlainValidator(_time_by(parse)),
     PlainSerializer(text_of_datetime, return_type=str),
     WithJsonSchema({"type": "string", "format": "date-time", "description": "RFC 3339, UTC"}),
 ]
+"""When something of ours happened; it may be 1970 (see `schemas.times`)."""
 Period = Annotated[str, Field(pattern=PERIOD_PATTERN, description="`P<n>D`, `P<n>W`, `P<n>M` or `P<n>Y`")]
 Code = Annotated[str, Field(pattern=r"^[A-Za-z0-9._~-]{1,64}$", description="A reason as a code; never free text")]
 Thanks = Annotated[
@@ -89,6 +114,15 @@ Thanks = Annotated[
         pattern=r"^[A-Za-z0-9._~+/=:-]{1,8192}$",
         description="A phrase code, or a text sealed for the notifier (base64); never readable text",
     ),
+]
+
+Province = Annotated[
+    str,
+    Field(
+        pattern=PROVINCE_PATTERN,
+        description="ISO 3166-2 code, one of today's; of China and Korea a retired one is read as what it is now",
+    ),
+    AfterValidator(province_now),
 ]
 
 Class = Literal["routine", "urgent", "asap", "stat"]
@@ -117,7 +151,7 @@ class Recurrence(Model):
 class Access(Model):
     """Where care was sought and under which papers; for reporting refusals, never for eligibility."""
 
-    province: Annotated[str, Field(pattern=r"^[A-Z]{2}-[A-Z0-9]{1,3}$", description="ISO 3166-2 code")]
+    province: Province
     status: Annotated[AccessStatus, Field(description="Which papers the person had")]
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 
 from schemas.submissions import SUBMISSIONS
-from schemas.times import parse
+from schemas.times import parse_given
 from schemas.values import ID_PATTERN
 
 SOURCE_MAX = 256
@@ -49,8 +49,8 @@ def _is_tellable_source(text: str) -> bool:
 
 def _is_time(text: str) -> bool:
     try:
-        parse(text)
-    except (ValueError, OverflowError):
+        parse_given(text)
+    except ValueError:
         return False
     return True
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from schemas.provinces import PROVINCE_PATTERN
 from schemas.times import PERIOD_PATTERN
 from schemas.values import ID_PATTERN, PLEDGE_PATTERN
 from services.bus.deadletters import looks_like_contact
@@ -25,7 +26,7 @@ _MESSAGES = {
     "int_type": "must be an integer in the currency's minor unit, without quotes or fraction",
     "greater_than_equal": "must be at least {ge}",
     "less_than_equal": "must be at most {le}",
-    "invalid_time": "must be an RFC 3339 time with an offset, such as 2026-11-22T10:00:00Z",
+    "invalid_time": "must be an RFC 3339 time with an offset, such as 2026-11-22T10:00:00Z, in the years 2000 to 2199",
     "string_too_long": "must have at most {max_length} characters",
     "string_too_short": "must have at least {min_length} characters",
     "string_type": "must be a string",
@@ -40,7 +41,7 @@ PATTERNS = {
     PERIOD_PATTERN: "a period: P, a number from 1 to 9999, and D, W, M or Y, such as P1M",
     r"^[A-Z]{3}$": "an ISO 4217 code: three capital letters, such as CNY",
     r"^(0|[1-9][0-9]{0,11})(\.[0-9]{1,12})?$": "a decimal number in quotes, with up to 12 digits before the point and after it",
-    r"^[A-Z]{2}-[A-Z0-9]{1,3}$": "an ISO 3166-2 code, such as CN-22",
+    PROVINCE_PATTERN: "an ISO 3166-2 code, such as CN-JL",
     r"^[A-Za-z0-9._~+/=:-]{1,8192}$": "a phrase's code, or a sealed text in base64: up to 8192 characters of [A-Za-z0-9._~+/=:-]",
     r"^[A-Za-z0-9+/]{64,8188}={0,2}$": "a NaCl sealed box in base64, 64–8190 characters",
     r"^\s*[A-Za-z][A-Za-z0-9+.-]{0,31}:[^\s\x00-\x1f\x7f]+\s*$": "a URL without spaces, such as mailto://… or tgram://…",
@@ -68,8 +69,6 @@ def findings_of(error: ValidationError) -> Iterator[Finding]:
         kind, place = found["type"], found["loc"]
         if kind == "misnamed":
             continue
-        if kind.startswith(("datetime", "timezone")):
-            kind = "invalid_time"
         message = _message(kind, str(place[-1]) if place else "", found.get("ctx", {}))
         yield finding(
             pointer_of(("data", *place)), _NAMES.get(kind, kind), message or found["msg"].removeprefix("Value error, ")

@@ -21,7 +21,7 @@ from cloudevents.core.exceptions import BaseCloudEventException, CloudEventValid
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
-from schemas.times import datetime_of, parse
+from schemas.times import datetime_of, parse_given
 from services.bus.attributes import KNOWN
 from services.bus.envelope import BadRecord, Record, text_headers
 from services.errors import PumasiError, UnreadableRecord
@@ -231,12 +231,9 @@ def _event(attributes: Mapping[str, Any], data: bytes | None, number: int | None
 
 def _time(text: str, number: int | None) -> int:
     try:
-        at = parse(text)
-    except (ValueError, OverflowError):
-        raise Malformed("time: not an RFC 3339 time with an offset", pointer="/time", event=number) from None
-    if at < 0:
-        raise Malformed("time: before 1970", pointer="/time", event=number)
-    return at
+        return parse_given(text)
+    except ValueError as error:
+        raise Malformed(f"time: {error}", pointer="/time", event=number) from None
 
 
 def _misformed(error: Exception, number: int | None) -> Malformed:

@@ -16,7 +16,7 @@ from hashlib import blake2b
 import msgspec
 
 from schemas.ledger import ENTRY_BYTES_MAX
-from schemas.times import parse, text_of
+from schemas.times import parse_given, text_of
 from schemas.values import AMOUNT_MAX
 from services.bus.envelope import COMMAND_BYTES_MAX, Record, partition_of_fund
 from services.matcher.answer import entered
@@ -157,8 +157,8 @@ class Express:
     def time_in(self, text: bytes) -> int | None:
         """A `ce_time` as microseconds, or None if the general way has to say what is wrong; the last ones are remembered."""
         try:
-            at = parse(text.decode())
-        except (ValueError, OverflowError):
+            at = parse_given(text.decode())
+        except ValueError:
             return None
         if len(self._times) >= _TIMES_MAX:
             self._times.clear()

@@ -38,7 +38,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "pledge.made": {"fund": "jilin", "donor": "d-1", "amount": 5, "currency": "CNY", "pledge": "p-1", "expires_at": TIME,
                     "designation": {"case": "c-1"}, "recurrence": {"every": "P1M", "times": 3}},
     "case.submitted": {"fund": "jilin", "need": "test", "route": "home", "goal": 7, "priority": "stat", "beneficiary": "b-1",
-                       "access": {"province": "CN-22", "status": "unknown"}},
+                       "access": {"province": "CN-JL", "status": "unknown"}},
     "payment.failed": {"fund": "jilin", "pledge": "p-1", "reason": "no-funds"},
     "rate.quoted": {"fund": "jilin", "currency": "KRW", "rate": "0.005"},
 }  # fmt: skip

@@ -392,7 +392,8 @@ class TestRule:
         )
         assert story.pledge("p-2", 1234, currency="KWD") == waits("p-2", 2899)
         assert story.pledge("p-3", 3, currency="USD") == waits("p-3", 21)  # 0.03 × 7.105 = 0.21315
-        assert story.pledge("p-4", 1, currency="KRW") == ["pledge_accepted p-4 0"]  # 0.52 fen
+        assert story.pledge("p-4", 2, currency="KRW") == waits("p-4", 1)  # 1.04 fen
+        assert story.pledge("p-5", 1, currency="KRW") == ["rejected worth_nothing"]  # 0.52 fen
 
     def test_7_without_a_rate_the_pledge_waits_for_one(self, story: Story) -> None:
         story.case("c-1", goal=50)
@@ -822,6 +823,50 @@ class TestForeign:
         ]
 
 
+class TestWorthNothing:
+    """JPY at 0.003: one yen is 0.3 fen, and three are 0.9; only the fourth makes a fen."""
+
+    def test_a_refused_pledge_leaves_nothing_behind_and_may_come_again(self, story: Story) -> None:
+        story("rate.quoted", currency="JPY", rate="0.003")
+        assert story.pledge("p-1", 3, currency="JPY") == ["rejected worth_nothing"]
+        assert story.pay("p-1", "m-1", 3) == ["rejected unknown_pledge"]
+        assert story.pledge("p-1", 4, currency="JPY") == waits("p-1", 1)
+
+    def test_what_a_later_rate_values_at_nothing_is_not_settled_by_nothing(self, story: Story) -> None:
+        story.case("c-1", goal=50)
+        story.pledge("p-1", 3, currency="JPY")
+        story.pledge("p-2", 3, currency="JPY")
+        story.pay("p-2", "m-2", 3)
+        assert story("rate.quoted", currency="JPY", rate="0.003") == [
+            "rate_quoted JPY 0.003",
+            "pledge_raised p-1 0",
+            "pledge_raised p-2 0",
+        ]
+        assert story.pay("p-1", "m-1", 3) == ["payment_received p-1 0"]
+        assert story.pay("p-1", "m-3", 1) == [  # with what came before it is a fen
+            "payment_received p-1 1",
+            "pledge_raised p-1 1",
+            "pledge_settled p-1",
+            "awarded p-1/1 c-1 1 [routine key 10, 0→1 of 50]",
+            "award_settled p-1/1 1",
+        ]
+
+    def test_an_instalment_is_made_and_moves_nothing(self, story: Story) -> None:
+        story.case("c-1", goal=50)
+        story("rate.quoted", currency="JPY", rate="1")
+        story.pledge("p-1", 3, currency="JPY", recurrence={"every": "P1D", "times": 2})
+        story("rate.quoted", currency="JPY", rate="0.003")
+        assert story.tick(days(1)) == ["pledge_instalment p-1#2 0 of p-1 @f"]
+        assert story.pay("p-1#2", "m-1", 3) == ["payment_received p-1#2 0"]
+        assert story("pledge.withdrawn", pledge="p-1#2") == ["pledge_withdrawn p-1#2"]
+
+    def test_identity_and_expiry_come_before_worth(self, story: Story) -> None:
+        story.pledge("p-1", 1, currency="JPY")
+        story("rate.quoted", currency="JPY", rate="0.003")
+        assert story.pledge("p-1", 1, currency="JPY") == ["duplicate"]
+        assert story.pledge("p-2", 1, currency="JPY", expires_at=START) == ["rejected already_expired"]
+
+
 class TestAmending:
     def test_the_claim_changes_by_the_change_of_the_goal(self, story: Story) -> None:
         """Goal 10, renewed once: claim 20. A goal of 15 makes the claim 25, and the next period adds 15."""
@@ -1128,8 +1173,8 @@ class TestFacts:
         ]  # fmt: skip
 
     def test_a_case_in_full(self, story: Story) -> None:
-        access = {"province": "CN-22", "status": "unregistered"}
-        story.case("c-1", goal=5, needed_by=START + days(9) + timedelta(microseconds=5), access=access,
+        access = {"province": "CN-JL", "status": "unregistered"}
+        story.case("c-1", goal=5, needed_by=START + days(9) + timedelta(microseconds=5), access=access | {"province": "CN-22"},
                    recurrence={"every": "P1W", "times": 2})  # fmt: skip
         assert story.facts == [
             {

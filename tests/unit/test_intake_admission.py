@@ -221,7 +221,7 @@ def test_a_message_tells_the_words_the_form_and_the_bound() -> None:
     assert "RFC 3339" in told["/data/needed_by"]
     assert "P1M" in told["/data/recurrence/every"]
     assert told["/data/recurrence/times"] == "must be an integer, without quotes or fraction"
-    assert "CN-22" in told["/data/access/province"]
+    assert "CN-JL" in told["/data/access/province"]
     assert messages("case.submitted", {**CASE, "recurrence": 5})["/data/recurrence"] == "must be a JSON object"
     assert "pumasi.case.submitted" in messages("case.submittd", CASE)["/type"]
     assert "traceparent" in messages("case.submitted", CASE, unknown=("x",))["/x"]

@@ -253,7 +253,7 @@ class Load:
         if draw.random() < 0.04:
             data["recurrence"] = {"every": draw.choice(["P1W", "P1M"]), "times": draw.randint(2, 4)}
         if draw.random() < 0.2:
-            data["access"] = {"province": draw.choice(["CN-22", "CN-23", "CN-21"]), "status": "unregistered"}
+            data["access"] = {"province": draw.choice(["CN-JL", "CN-HL", "CN-LN"]), "status": "unregistered"}
         return self._with_contact(fund, "beneficiary", data)
 
     def _with_contact(self, fund: _Fund, person: str, data: dict[str, Any]) -> dict[str, Any]:
