@@ -168,7 +168,10 @@ def close(turn: Turn, data: c.CaseClosed) -> None:
 
 
 def pledge(turn: Turn, data: c.PledgeMade) -> None:
-    """Accept a promise and place it; without a rate for its currency it waits."""
+    """Accept a promise and place it; without a rate for its currency it waits.
+
+    What a later rate finds to be worth nothing is a pledge of 0: it is accepted already, and a payment may still raise it.
+    """
     fund = turn.fund
     fact = _acceptance(fund, data)
     known = fund.pledges.get(data.pledge)
@@ -176,6 +179,9 @@ def pledge(turn: Turn, data: c.PledgeMade) -> None:
         _repeat_or_conflict(pledge_identity(known) == pledge_identity(Pledge(fact, 0, 0)), f"pledge {data.pledge}")
     if data.expires_at is not None and micros_of(data.expires_at) <= turn.at:
         raise Refused("already_expired", f"pledge {data.pledge} expired at {fact['expires_at']}")
+    if fact["amount"] == 0:
+        home = fund.policy.currency
+        raise Refused("worth_nothing", f"pledge {data.pledge}: less than one minor unit of {home} at {fact['rate']}")
     turn.tell(fact)
     turn.money_freed(fund.pledges[data.pledge], new=True)
 
@@ -228,7 +234,8 @@ def receive(turn: Turn, data: c.PaymentReceived) -> None:
     before = fund.payments.get(data.payment)
     if before is not None:
         _repeat_or_conflict(before == (known.id, data.amount), f"payment {data.payment}")
-    amount = None if known.rate is None else _paid_by(fund, known, data.amount)
+    paid = None if known.rate is None else _worth(fund, known, known.face_paid + data.amount)
+    amount = None if paid is None else paid - _worth(fund, known, known.face_paid)
     excess = max(0, (amount or 0) - known.unpaid)
     turn.tell(
         {"fact": "payment_received", "pledge": known.id, "payment": data.payment, "amount": amount, "face": data.amount}
@@ -239,15 +246,18 @@ def receive(turn: Turn, data: c.PaymentReceived) -> None:
     if excess:
         turn.tell({"fact": "pledge_raised", "pledge": known.id, "amount": excess})
         turn.money_freed(known)
-    if not known.unpaid:
-        turn.tell({"fact": "pledge_settled", "pledge": known.id})
+    _tell_settled(turn, known, paid)
 
 
-def _paid_by(fund: Fund, pledge: Pledge, face: int) -> int:
-    """What one more payment adds: the floor of all paid, less the floor of what was paid before."""
-    home = fund.policy.currency
-    before = convert(pledge.face_paid, pledge.rate, pledge.currency, home)
-    return convert(pledge.face_paid + face, pledge.rate, pledge.currency, home) - before
+def _worth(fund: Fund, pledge: Pledge, face: int) -> int:
+    """The floor of `face` at the pledge's own rate: what all payments are worth together, never each by itself."""
+    return convert(face, pledge.rate, pledge.currency, fund.policy.currency)
+
+
+def _tell_settled(turn: Turn, pledge: Pledge, paid: int) -> None:
+    """Tell that nothing is unpaid any more; where all that was paid is worth nothing, it settled nothing."""
+    if paid and not pledge.unpaid:
+        turn.tell({"fact": "pledge_settled", "pledge": pledge.id})
 
 
 def fail(turn: Turn, data: c.PaymentFailed) -> None:
@@ -286,8 +296,7 @@ def quote(turn: Turn, data: c.RateQuoted) -> None:
         paid = convert(known.face_paid, data.rate, known.currency, fund.policy.currency)
         promised = 0 if known.cancelled else convert(known.face, data.rate, known.currency, fund.policy.currency)
         turn.tell({"fact": "pledge_raised", "pledge": known.id, "amount": max(paid, promised), "rate": data.rate})
-        if known.face_paid and not known.unpaid:
-            turn.tell({"fact": "pledge_settled", "pledge": known.id})
+        _tell_settled(turn, known, paid)
         turn.money_freed(known, new=True)
 
 

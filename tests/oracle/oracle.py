@@ -509,6 +509,11 @@ class Oracle:
         expires_at = None if data.expires_at is None else micros_of(data.expires_at)
         if expires_at is not None and expires_at <= self.now:
             raise _Rejection("already_expired")
+        rate = fund.rates.get(data.currency)
+        valued = data.currency != fund.policy.currency and rate is not None
+        # §5 Rejections: less than one minor unit of the fund. An instalment, and what waited for its rate, are accepted: of 0.
+        if valued and in_fund_currency(data.amount, rate, data.currency, fund.policy.currency) < 1:
+            raise _Rejection("worth_nothing")
         fund.known["pledge", data.pledge] = data
         pledge = Pledge(
             id=data.pledge,
@@ -591,7 +596,8 @@ class Oracle:
             pledge.amount += left
             pledge.waiting_paid += left
             self.tell(fund, "pledge_raised", pledge=pledge.id, amount=left)
-        if fund.unpaid(pledge) == 0:
+        # Reading: what is worth nothing settles nothing, so a payment leaves nothing unpaid only if money has come by now.
+        if fund.unpaid(pledge) == 0 and self.value(fund, pledge, pledge.face_paid) > 0:
             self.tell(fund, "pledge_settled", pledge=pledge.id)
         self.match(fund)
 
@@ -629,7 +635,7 @@ class Oracle:
             p.amount = paid if p.cancelled else max(self.value(fund, p, p.face), paid)
             p.waiting_paid, p.waiting_unpaid = paid, p.amount - paid
             self.tell(fund, "pledge_raised", pledge=p.id, amount=p.amount, rate=p.rate)
-            if p.face_paid and fund.unpaid(p) == 0:
+            if paid and fund.unpaid(p) == 0:
                 self.tell(fund, "pledge_settled", pledge=p.id)
         self.match(fund, valued)
 
