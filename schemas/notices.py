@@ -44,7 +44,7 @@ Kind = Literal["matched", "payment-due", "settled", "delivered", "thanks", "rele
 Reason = Literal["least-served", "least-served-of-need", "oldest", "oldest-of-need", "floor", "floor-of-need", "chosen"]
 Channel = Literal["terminal", "webhook", "none"]
 NoticeOutcome = Literal["delivered", "failed", "gave-up", "suppressed"]
-Percent = Literal[25, 50, 75, 100]
+Percent = Annotated[int, Field(ge=25, le=100, multiple_of=25)]  # as a Literal it would take 50.0
 
 
 class Match(Model):

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from schemas.currencies import DIGITS
 from schemas.values import Rule
-from tests.oracle.season import FOREIGN, RULES, Gesture, commands_of
+from services.matcher.engine import Engine
+from tests.oracle.season import DAY, FOREIGN, RULES, Gesture, commands_of
 from tests.oracle.trial import report, trial, verdict
 from tests.properties.strategies import FUNDS, logs
 
@@ -99,6 +100,57 @@ def test_claims_may_end_at_any_count_of_steps(people: int, weights: str) -> None
         told.append(Gesture(0, "pledge.made", {"fund": "f", **pledge}))
         wrong = verdict(commands_of(told))
         assert wrong is None, f"{steps} steps: {wrong}"
+
+
+def pittance(seed: int) -> list[Gesture]:
+    """Pledges and instalments about one minor unit of their fund, before their rate and after, and payments of a part of that."""
+    r = Random(seed)
+    policy = {"fund": "f", "currency": "CNY", "share": r.choice([1, 2, 10]), "vouchers_required": 0}
+    case = {
+        "fund": "f",
+        "case": "c",
+        "beneficiary": "b",
+        "need": "test",
+        "route": "home",
+        "goal": 9,
+        "priority": "asap",
+    }
+    told = [Gesture(0, "fund.configured", policy), Gesture(0, "case.submitted", case)]
+    for n in range(r.randint(4, 25)):
+        kind = r.choice(["pledge.made", "pledge.made", "payment.received", "payment.received", "rate.quoted", "clock.ticked",
+                         "pledge.withdrawn", "payment.failed", "payment.refunded"])  # fmt: skip
+        pledge = {"fund": "f", "pledge": r.choice(["p-1", "p-2", "p-3"])}
+        part = {"pledge": pledge["pledge"] + r.choice(["", "", "#2", "#3"]), "payment": f"m-{n}"}
+        data: dict[str, dict] = {
+            "pledge.made": {"donor": "d", "amount": r.randint(1, 6), "currency": r.choice(["JPY", "USD"])}
+            | r.choice([{}, {"recurrence": {"every": "P1D", "times": 3}}, {"designation": {"case": "c"}}]),
+            "payment.received": {**part, "amount": r.randint(1, 6)},
+            "payment.failed": {**part, "reason": "no-funds"},
+            "payment.refunded": {**part, "amount": 1},
+            "rate.quoted": {
+                "currency": r.choice(["JPY", "USD"]),
+                "rate": r.choice(["0.003", "0.0099", "0.01", "0.3", "1", "7"]),
+            },
+        }
+        said = {} if kind == "clock.ticked" else pledge | data.get(kind, {})
+        if kind == "rate.quoted":
+            del said["pledge"]
+        told.append(Gesture(r.choice([0, 0, DAY]), kind, said))
+    return told
+
+
+@pytest.mark.timeout(0 if CAMPAIGN else 170)
+def test_what_is_worth_less_than_a_minor_unit_is_told_and_kept_as_the_oracle_has_it() -> None:
+    seen = set()
+    for seed in range(SEASONS):
+        log = commands_of(pittance(seed))
+        wrong = trial(log)
+        assert wrong is None, f"pittance({seed}): {wrong}"
+        if seed < 200:
+            engine = Engine()
+            facts = [fact for command in log for fact in engine.execute(command).facts]
+            seen |= {fact["fact"] for fact in facts if fact.get("amount") == 0} | {fact.get("code") for fact in facts}
+    assert seen >= {"worth_nothing", "pledge_raised", "pledge_instalment", "payment_received"}, "each kind of nothing"
 
 
 @pytest.mark.timeout(0 if CAMPAIGN else 170)

@@ -175,7 +175,8 @@ changes = st.fixed_dictionaries(
 NAMES = ("ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time", "content-type", "traceparent")
 header_values = st.sampled_from([
     None, b"", b"1.0", b"\xff", "é".encode(), b"x" * 257, b'quo"te', b"back\\slash", b"tab\t", b"pumasi.pledge.made",
-    b"2027-01-29T00:00:00Z", b"2027-01-29T00:00:00.5+09:00", b"2026-01-29t00:00:00z", b"tomorrow", b"2027-02-29T00:00:00Z",
+    b"2027-01-29T00:00:00Z", b"0001-01-01T00:00:00+09:00", b"2199-12-31T23:59:59Z", b"2200-01-01T00:00:00Z", b"1970-01-01T00:00:00Z",
+    b"2027-01-29T00:00:00.5+09:00", b"2026-01-29t00:00:00z", b"tomorrow", b"2027-02-29T00:00:00Z",
     b"application/json", b"application/json; charset=utf-8", b"text/plain", "2027-01-29T00:00:0\u0663Z".encode(),
 ])  # fmt: skip
 
