@@ -24,6 +24,26 @@ POISON: dict[str, Poison] = {
         headers("pumasi.payment.failed", "x"),
     ),
     "float amount": (b"jilin", b'{"fund":"jilin","pledge":"p","payment":"y","amount":1.0}', headers("pumasi.payment.received", "x")),
+    "time before the calendar": (
+        b"jilin",
+        b'{"fund":"jilin","pledge":"p","donor":"d","amount":1,"currency":"CNY","expires_at":"0001-01-01T00:00:00+09:00"}',
+        headers("pumasi.pledge.made", "x"),
+    ),
+    "time after the calendar": (
+        b"jilin", b'{"fund":"jilin","case":"c","needed_by":"9999-12-31T23:59:59-09:00"}', headers("pumasi.case.amended", "x")
+    ),
+    "time in digits": (b"jilin", b'{"fund":"jilin","case":"c","needed_by":"20311231"}', headers("pumasi.case.amended", "x")),
+    "said out of the calendar": (
+        b"jilin",
+        b'{"fund":"jilin","pledge":"p","donor":"d","amount":1,"currency":"CNY"}',
+        headers("pumasi.pledge.made", "x", "9999-12-31T23:59:59-09:00"),
+    ),
+    "no province": (
+        b"jilin",
+        b'{"fund":"jilin","case":"c","beneficiary":"b","need":"test","route":"home","goal":1,"priority":"stat",'
+        b'"access":{"province":"XX-1","status":"unknown"}}',
+        headers("pumasi.case.submitted", "x"),
+    ),
     "null key and headers that lie": (None, b"\xff", headers("pumasi.clock.ticked", "x")),
     "no headers": (b"jilin", b'{"fund":"jilin"}', []),
 }  # fmt: skip

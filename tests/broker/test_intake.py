@@ -265,6 +265,9 @@ async def test_poison_on_the_topic_goes_to_dead_letters_once_and_its_neighbours_
         record(15, value=b"[" * 60_000 + b"]" * 4_000),
         record(16, value=b"[" * 100_000),
         record(17, value=b'{"fund":"' + b"j" * 2_000_000 + b'"}'),
+        record(18, value={**pledge(0)["data"], "expires_at": "0001-01-01T00:00:00+09:00"}),
+        record(19, value={**pledge(0)["data"], "expires_at": "20301231"}),
+        record(20, ce_time=b"9999-12-31T23:59:59-09:00"),
     ]
     async with AIOKafkaProducer(bootstrap_servers=topics_reset.bootstrap, max_request_size=4 << 20) as producer:
         for one in (record(1), *poison, structured, record(1), record(99)):
@@ -285,7 +288,7 @@ async def test_poison_on_the_topic_goes_to_dead_letters_once_and_its_neighbours_
         1: "unreadable", 2: "unreadable", 3: "malformed", 4: "invalid_submission", 5: "unreadable", 6: "invalid_submission",
         7: "invalid_submission", 8: "id_conflict", 9: "invalid_submission",
         10: "invalid_submission", 11: "malformed", 12: "invalid_submission", 13: "malformed", 14: "malformed", 15: "unreadable",
-        16: "unreadable",
+        16: "unreadable", 17: "invalid_submission", 18: "invalid_submission", 19: "malformed",
     }  # fmt: skip
     assert all(one["__streams.errors.message"] for one in told)
     assert b"cholsu" not in repr(letters).encode()

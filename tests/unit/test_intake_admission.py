@@ -84,6 +84,15 @@ def test_a_command_leaves_out_what_is_none_and_keeps_its_defaults() -> None:
     assert "designation" not in told
 
 
+def test_a_retired_provinces_code_is_todays_on_the_bus_and_the_same_submission() -> None:
+    old, new = (
+        admitted("case.submitted", {**CASE, "access": {"province": code, "status": "unknown"}})
+        for code in ("CN-22", "CN-JL")
+    )
+    assert json.loads(old.value)["access"]["province"] == "CN-JL"
+    assert old.digest == new.digest
+
+
 @pytest.mark.parametrize(
     ("kind", "data", "person"),
     [
@@ -135,6 +144,12 @@ WRONG = [
     ("pledge.made", {**PLEDGE, "amount": True}, {("/data/amount", "int_type")}),
     ("pledge.made", {**PLEDGE, "amount": 0}, {("/data/amount", "greater_than_equal")}),
     ("pledge.made", {**PLEDGE, "expires_at": "tomorrow"}, {("/data/expires_at", "invalid_time")}),
+    ("pledge.made", {**PLEDGE, "expires_at": "20301231"}, {("/data/expires_at", "invalid_time")}),
+    ("pledge.made", {**PLEDGE, "expires_at": 1924905600}, {("/data/expires_at", "invalid_time")}),
+    ("pledge.made", {**PLEDGE, "expires_at": "0001-01-01T00:00:00+09:00"}, {("/data/expires_at", "invalid_time")}),
+    ("case.submitted", {**CASE, "needed_by": "9999-12-31T23:59:59-09:00"}, {("/data/needed_by", "invalid_time")}),
+    ("case.submitted", {**CASE, "access": {"province": "XX-1", "status": "unknown"}},
+     {("/data/access/province", "value_error")}),
     ("pledge.made", {**PLEDGE, "designation": {"need": "gold"}}, {("/data/designation/need", "literal_error")}),
     ("case.submitted", {**CASE, "passport": "x", "goal": -1},
      {("/data/passport", "unknown_field"), ("/data/goal", "greater_than_equal")}),
@@ -222,6 +237,11 @@ def test_a_message_tells_the_words_the_form_and_the_bound() -> None:
     assert "P1M" in told["/data/recurrence/every"]
     assert told["/data/recurrence/times"] == "must be an integer, without quotes or fraction"
     assert "CN-JL" in told["/data/access/province"]
+    assert (
+        "2000 to 2199" in messages("case.submitted", {**CASE, "needed_by": "2200-01-01T00:00:00Z"})["/data/needed_by"]
+    )
+    unknown = messages("case.submitted", {**CASE, "access": {"province": "XX-1", "status": "unknown"}})
+    assert unknown["/data/access/province"] == "is no province of ISO 3166-2"
     assert messages("case.submitted", {**CASE, "recurrence": 5})["/data/recurrence"] == "must be a JSON object"
     assert "pumasi.case.submitted" in messages("case.submittd", CASE)["/type"]
     assert "traceparent" in messages("case.submitted", CASE, unknown=("x",))["/x"]

@@ -301,6 +301,28 @@ async def test_a_malformed_envelope_and_a_member_twice_are_400_with_a_pointer(be
     assert len(one.kafka.records) == 1
 
 
+@pytest.mark.parametrize(
+    "time", ["0001-01-01T00:00:00+09:00", "9999-12-31T23:59:59-09:00", "20311231", "1999-12-31T23:59:59Z"]
+)
+async def test_a_time_out_of_bounds_is_told_with_its_place_and_nothing_breaks(
+    bench: Callable[..., Bench], time: str
+) -> None:
+    one = bench(trust_time=True)
+    event = pledge(1)
+    response = await one.send({**event, "data": {**event["data"], "expires_at": time}})
+    assert problem(response) == (422, "invalid_submission")
+    assert [(found["pointer"], found["code"]) for found in response.json()["errors"]] == [
+        ("/data/expires_at", "invalid_time")
+    ]
+    response = await one.send({**event, "time": time})
+    assert problem(response) == (400, "malformed")
+    assert response.json()["pointer"] == "/time"
+    headers = {f"ce-{name}": value for name, value in event.items() if name != "data"} | {"ce-time": time}
+    response = await one.client.post("/v1/events", json=event["data"], headers=headers)
+    assert problem(response) == (400, "malformed")
+    assert one.kafka.records == []
+
+
 async def test_a_client_that_sends_all_before_it_reads_sees_413(
     bench: Callable[..., Bench], unused_tcp_port: int
 ) -> None:

@@ -87,7 +87,8 @@ def test_neither_an_id_nor_a_time_is_made_up() -> None:
     "change",
     [
         {"specversion": "0.3"}, {"id": 7}, {"id": ""}, {"source": None}, {"time": "yesterday"}, {"time": "2026-11-22"},
-        {"time": 5}, {"time": "1969-12-31T23:59:59Z"}, {"datacontenttype": "text/xml"}, {"Not-An-Extension": "x"},
+        {"time": 5}, {"time": "1999-12-31T23:59:59Z"}, {"time": "9999-12-31T23:59:59-09:00"},
+        {"datacontenttype": "text/xml"}, {"Not-An-Extension": "x"},
         {"data_base64": "!!", "data": None}, {"subject": ""},
     ],
 )  # fmt: skip
