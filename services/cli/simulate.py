@@ -366,7 +366,7 @@ def _from_when(log: "CommandLog", since: str | None, last: float | None) -> int 
         return None
     try:
         return parse(since if "T" in since.upper() else f"{since}T00:00:00Z")
-    except (ValueError, OverflowError):
+    except ValueError:
         raise UsageError(
             f"--since {since}: no time", hint="Write it as 2026-11-22, or as 2026-11-22T10:00:00Z."
         ) from None

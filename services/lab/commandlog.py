@@ -22,7 +22,7 @@ from typing import IO, Any, NamedTuple
 from pydantic import ValidationError
 
 from schemas.commands import COMMANDS, TICK, ClockTicked, Command
-from schemas.times import parse, text_of
+from schemas.times import parse_given, text_of
 from services.bus.envelope import SOURCE, explain
 from services.errors import FileUnwritable, LogInvalid
 
@@ -183,6 +183,6 @@ def _time(text: Any) -> int:
     if not isinstance(text, str):
         raise _BadLine("time: missing" if text is None else "time: not text")
     try:
-        return parse(text)
-    except (ValueError, OverflowError):
-        raise _BadLine("time: not an RFC 3339 time with an offset") from None
+        return parse_given(text)
+    except ValueError:
+        raise _BadLine("time: not an RFC 3339 time with an offset, of the years 2000 to 2199") from None

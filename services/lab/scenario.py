@@ -28,7 +28,7 @@ from pydantic import ValidationError
 
 from schemas.commands import COMMANDS
 from schemas.currencies import DIGITS
-from schemas.times import DAY, SECOND, parse, text_of
+from schemas.times import DAY, SECOND, parse_given, text_of
 from services.errors import ScenarioInvalid
 
 STORIES: Final = Path(__file__).with_name("stories")
@@ -185,7 +185,7 @@ class _Reader:
             raise self.fail("`starts` must come before what counts from it")
         text = self.head["starts"]
         try:
-            return parse(text if text.count(":") == 2 else text.replace("Z", ":00Z"))
+            return parse_given(text if text.count(":") == 2 else text.replace("Z", ":00Z"))
         except ValueError:
             raise self.fail(f"{text!r} is no time such as 2021-11-24T10:00Z") from None
 

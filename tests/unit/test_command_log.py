@@ -52,8 +52,15 @@ def test_what_a_line_may_leave_out(tmp_path: Path) -> None:
         ("[]", "not a JSON object"),
         ({**GOOD, "type": f"pumasi.{SECRET}"}, "type: not a command"),
         ({"time": GOOD["time"], "data": {}}, "type: missing"),
-        ({**GOOD, "time": SECRET}, "time: not an RFC 3339 time with an offset"),
-        ({**GOOD, "time": "2026-11-22T10:00:00"}, "time: not an RFC 3339 time with an offset"),
+        ({**GOOD, "time": SECRET}, "time: not an RFC 3339 time with an offset, of the years 2000 to 2199"),
+        (
+            {**GOOD, "time": "2026-11-22T10:00:00"},
+            "time: not an RFC 3339 time with an offset, of the years 2000 to 2199",
+        ),
+        (
+            {**GOOD, "time": "0001-01-01T00:00:00+09:00"},
+            "time: not an RFC 3339 time with an offset, of the years 2000 to 2199",
+        ),
         ({**GOOD, "time": None}, "time: missing"),
         ({**GOOD, "data": {**GOOD["data"], "amount": -1}}, "data: amount: greater_than_equal"),
         ({**GOOD, "data": {**GOOD["data"], "name": SECRET}}, "data: value: unknown field"),
