@@ -11,12 +11,17 @@ from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from schemas.currencies import DIGITS
+from schemas.numbers import holds_number
 from schemas.times import PERIOD_PATTERN, text_of_datetime
 
 ID_PATTERN = r"^[A-Za-z0-9._~-]{1,64}$"
 PLEDGE_PATTERN = r"^[A-Za-z0-9._~-]{1,64}(#[1-9][0-9]{0,6})?$"
+HASH_PATTERN = r"~[a-z2-7]{26}"
+PHRASES = ("thank-you", "recovering", "not-alone", "blessing")
+THANKS_PATTERN = rf"^({'|'.join(PHRASES)}|{HASH_PATTERN})$"
 AMOUNT_MAX = 2**53 - 1
 """The largest amount, in minor units: the largest integer every JSON reader keeps exactly."""
 
@@ -46,10 +51,31 @@ def _utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
 
 
-Id = Annotated[str, Field(pattern=ID_PATTERN, description="1–64 characters of [A-Za-z0-9._~-]")]
-Pseudonym = Annotated[str, Field(pattern=ID_PATTERN, description="Pseudonym of a person (keyed hash of the contact)")]
+def nobodys(word: str) -> str:
+    """The word, unless it holds somebody's number. What follows a `#` counts instalments, and says nothing of anybody.
+
+    Raises:
+        PydanticCustomError: `looks_like_contact`, as a model's validator raises it.
+    """
+    if holds_number(word.partition("#")[0]):
+        raise PydanticCustomError("looks_like_contact", "must hold no number by which somebody could be called")
+    return word
+
+
+Id = Annotated[
+    str,
+    Field(pattern=ID_PATTERN, description="1–64 characters of [A-Za-z0-9._~-]; nobody's number"),
+    AfterValidator(nobodys),
+]
+Pseudonym = Annotated[
+    str,
+    Field(pattern=ID_PATTERN, description="Pseudonym of a person (keyed hash of the contact); nobody's number"),
+    AfterValidator(nobodys),
+]
 PledgeRef = Annotated[
-    str, Field(pattern=PLEDGE_PATTERN, description="A pledge's id, or `<pledge>#<n>` for its n-th instalment")
+    str,
+    Field(pattern=PLEDGE_PATTERN, description="A pledge's id, or `<pledge>#<n>` for its n-th instalment"),
+    AfterValidator(nobodys),
 ]
 Amount = Annotated[int, Field(ge=1, le=AMOUNT_MAX, description="Money in the currency's minor unit, above zero")]
 AmountOrZero = Annotated[
@@ -82,13 +108,12 @@ Time = Annotated[
     WithJsonSchema({"type": "string", "format": "date-time", "description": "RFC 3339, UTC"}),
 ]
 Period = Annotated[str, Field(pattern=PERIOD_PATTERN, description="`P<n>D`, `P<n>W`, `P<n>M` or `P<n>Y`")]
-Code = Annotated[str, Field(pattern=r"^[A-Za-z0-9._~-]{1,64}$", description="A reason as a code; never free text")]
+Code = Annotated[
+    str, Field(pattern=ID_PATTERN, description="A reason as a code; never free text"), AfterValidator(nobodys)
+]
 Thanks = Annotated[
     str,
-    Field(
-        pattern=r"^[A-Za-z0-9._~+/=:-]{1,8192}$",
-        description="A phrase code, or a text sealed for the notifier (base64); never readable text",
-    ),
+    Field(pattern=THANKS_PATTERN, description="A phrase's code, or the id of a sealed text on the contacts topic"),
 ]
 
 Class = Literal["routine", "urgent", "asap", "stat"]
