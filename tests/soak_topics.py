@@ -30,7 +30,7 @@ from services.intake.reading import read_record
 from services.lab.soak.check.checker import Check
 from services.lab.soak.check.findings import Findings
 from services.lab.soak.check.records import Raw
-from services.lab.soak.check.sentfile import read_sent
+from services.lab.soak.check.sentfile import PSEUDONYM_KEY, read_sent
 from services.lab.soak.load import START, Event, Load
 from services.lab.soak.poison import poison
 from services.lab.soak.sent import Sent, digest_of
@@ -89,7 +89,7 @@ def honest(directory: Path, seed: int = 1, events: int = 1500) -> Topics:
 class _Honest:
     def __init__(self, load: Load, directory: Path) -> None:
         self.topics = Topics()
-        self._sealer = Sealer(bytes(32), PrivateKey.generate().public_key)
+        self._sealer = Sealer(PSEUDONYM_KEY, PrivateKey.generate().public_key)
         self._known: dict[tuple[str, str], bytes] = {}
         self._sent = Sent(directory / "sent.jsonl")
         self._moment = _START
