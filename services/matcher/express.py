@@ -17,6 +17,7 @@ from hashlib import blake2b
 import msgspec
 
 from schemas.ledger import ENTRY_BYTES_MAX
+from schemas.numbers import holds_number
 from schemas.times import parse, text_of
 from schemas.values import AMOUNT_MAX
 from services.bus.attributes import is_source
@@ -35,7 +36,7 @@ _TYPE = PLEDGE.encode()
 ID_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~-"
 ID_MAX = 64
 DIGITS_MANY = 10
-"""So many digits of an id, with no letter between, may be somebody's number (`schemas.numbers`)."""
+"""So many digits of an id, with no letter between, may be somebody's number: only then it is looked for."""
 _MANY = re.compile(rb"(?:[0-9][._~-]*){%d}" % DIGITS_MANY)
 _TIMES_MAX = 4096
 
@@ -111,7 +112,9 @@ class Express:
         if not (0 < len(name) <= ID_MAX and 0 < len(donor) <= ID_MAX):
             return False
         words = b"a".join((event, name.encode(), donor.encode()))
-        if words.translate(None, ID_BYTES) or _MANY.search(words):
+        if words.translate(None, ID_BYTES):
+            return False
+        if _MANY.search(words) and any(map(holds_number, (event.decode(), name, donor))):
             return False
         engine = self.engine
         fund = engine.funds.get(fund_name)

@@ -21,6 +21,7 @@ from services.matcher.swift cimport Path, Step, accept
 cdef extern from "Python.h":
     void PyObject_GC_UnTrack(void *thing) noexcept
 
+from schemas.numbers import holds_number
 from schemas.times import text_of
 from schemas.values import AMOUNT_MAX, CLASSES
 from services.bus.attributes import is_source
@@ -104,14 +105,14 @@ cdef inline const char *name(const char *at, const char *end, const char **begin
     return at + 1
 
 
-cdef inline bint may_be_called(const char *at, int length) noexcept:
-    """Whether an id has so many digits with no letter between that it may hold somebody's number."""
+cdef inline bint has_number(const char *at, int length) except -1:
+    """Whether an id holds somebody's number, which is looked for where many digits have no letter between."""
     cdef int index, digits = 0
     for index in range(length):
         if 48 <= at[index] <= 57:
             digits += 1
             if digits == DIGITS_MANY:
-                return True
+                return holds_number(PyUnicode_DecodeASCII(at, length, NULL))
         elif at[index] >= 65 and at[index] not in (95, 126):  # neither _ nor ~: a letter
             digits = 0
     return False
@@ -214,12 +215,12 @@ cdef class Lane:
         for index in range(event_len):
             if not IS_ID[<unsigned char>event[index]]:
                 return False
-        if may_be_called(event, event_len) or not self.is_source(source, source_len):
+        if has_number(event, event_len) or not self.is_source(source, source_len):
             return False
         at = <const char *>record.data + record.value_at
         if not read(at, at + record.value_len, &said):
             return False
-        if may_be_called(said.pledge, said.pledge_len) or may_be_called(said.donor, said.donor_len):
+        if has_number(said.pledge, said.pledge_len) or has_number(said.donor, said.donor_len):
             return False
         if record.key_len >= 0 and (
             record.key_len != said.fund_len or memcmp(record.data + record.key_at, said.fund, said.fund_len) != 0
