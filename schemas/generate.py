@@ -2,8 +2,8 @@
 
 One file a shape, JSON Schema 2020-12, each whole in itself (`$defs` inside), named by what stands in `ce_type` or in `fact`. `$id` is
 a name, not an address: nothing has to be fetched to check a record. What a schema can't say the models still hold: that amounts are
-written without a fraction (`1.0` is an integer to JSON Schema and none to us), that a time is one that the
-calendar has and lies in the years 2000 to 2199, and that a province is of the list.
+written without a fraction (`1.0` is an integer to JSON Schema and none to us), that a time is one that the calendar has and lies in the
+years 2000 to 2199, that a province is of the list, and that no word holds somebody's number (`schemas.numbers`).
 
 Usage: `python -m schemas.generate` writes, `python -m schemas.generate --check` compares and ends with 1 if a file is not as generated.
 """
@@ -93,13 +93,17 @@ def _named_once(model: type[BaseModel]) -> dict[str, Any]:
     person = getattr(model, "person", None)
     if person is None:
         return {}
-    left_out = {"type": "null"}  # holds for a member that isn't there, too
-    by_name = {"required": [person], "properties": {person: {"type": "string"}, "contact": left_out}}
-    by_contact = {
-        "required": ["contact"],
-        "properties": {"contact": {"type": "object"}, person: left_out, "sealed_contact": left_out},
+    ways = {person: "string", "contact": "object", "sealed_contact": "string"}
+    null = {"type": "null"}  # holds for a member that isn't there, too
+    return {
+        "oneOf": [
+            {
+                "required": [way],
+                "properties": {name: {"type": kind} if name == way else null for name, kind in ways.items()},
+            }
+            for way in ways
+        ]
     }
-    return {"oneOf": [by_name, by_contact]}
 
 
 def files() -> dict[Path, str]:

@@ -105,7 +105,7 @@ def entries(
 
 def _parts(facts: Sequence[dict[str, Any]], envelope: int) -> Iterator[tuple[Sequence[dict[str, Any]], bool]]:
     """Cut facts into parts whose entries stay under the limit; `envelope` is a bound on all other bytes."""
-    if len(facts) < 256:  # a fact stays well under 2 KiB but for thanks, of which an entry has one
+    if len(facts) < 256:  # a fact stays well under 2 KiB
         yield facts, False
         return
     room, start, size = ENTRY_BYTES_MAX - envelope - _TAIL - len(_MORE), 0, 0

@@ -21,6 +21,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from schemas.values import (
+    ID_PATTERN,
     Amount,
     Class,
     Currency,
@@ -70,7 +71,7 @@ class Tidings(Model):
     far; only in `delivered` is `delivered` this entry's. All are in the fund's minor units, except those named `face`.
     """
 
-    id: Annotated[Id, Field(description="The same whenever this is told; see `notice_id`")]
+    id: Annotated[str, Field(pattern=ID_PATTERN, description="The same whenever this is told; see `notice_id`")]
     kind: Annotated[Kind, Field(description="What is told")]
     to: Annotated[Pseudonym, Field(description="Who is told")]
     role: Annotated[Role, Field(description="As what; `beneficiary` where a case has no go-between")]
@@ -108,7 +109,7 @@ class Tidings(Model):
         Amount | None, Field(description="In `payment-due`: the whole pledge in minor units of its own currency")
     ] = None
     face_currency: Annotated[Currency | None, Field(description="The pledge's own, if not the fund's")] = None
-    thanks: Annotated[Thanks | None, Field(description="A phrase code or a sealed text, as it was given")] = None
+    thanks: Annotated[Thanks | None, Field(description="A phrase's code, or the id of a sealed text")] = None
 
 
 class Notice(Tidings):

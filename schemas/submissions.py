@@ -1,9 +1,9 @@
 """Submissions: what outsiders may send. A command, with what the sender may leave out left out.
 
 Every command but the tick of the clock has a submission of the same `ce_type`: outsiders may not move time. Intake turns one into the
-other: it derives the ids that a sender leaves out (`case, pledge, payment, delivery`, where the command creates them), and a pseudonym
-from the `contact` that may stand in place of `beneficiary`, `donor` or `voucher`. A contact in the clear goes over HTTP only; a sealed
-one, with its pseudonym, through either door.
+other: it derives the ids that a sender leaves out (`case, pledge, payment, delivery`, where the command creates them), hashes the
+references that payments come under, and makes a pseudonym of the contact that may stand in place of `beneficiary`, `donor` or
+`voucher`. A contact in the clear goes over HTTP only; one that is sealed for intake, through either door, and so do words of thanks.
 """
 
 from __future__ import annotations
@@ -11,19 +11,34 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from schemas import commands
-from schemas.values import Id, Model, Pseudonym
+from schemas.values import ID_PATTERN, PHRASES, Id, Model, Pseudonym, Thanks, nobodys
 
 Language = Literal["en", "ko", "zh"]
-SealedText = Annotated[
+BOX = r"[A-Za-z0-9+/]{64,8188}={0,2}"
+BOX_PATTERN = rf"^{BOX}$"
+THANKS_SENT_PATTERN = rf"^({'|'.join(PHRASES)}|{BOX})$"
+Box = Annotated[
+    str, Field(pattern=BOX_PATTERN, description="base64 of a NaCl sealed box; inside, a contact as JSON, or a text")
+]
+
+
+def is_hashed(reference: str) -> bool:
+    """True for a payment's reference that stands on the bus as it is, since it begins with `~`; any other's hash does."""
+    return reference.startswith("~")
+
+
+Reference = Annotated[
     str,
     Field(
-        pattern=r"^[A-Za-z0-9+/]{64,8188}={0,2}$",
-        description="base64 of a NaCl sealed box for the notifier's public key; inside, a contact as JSON",
+        pattern=ID_PATTERN,
+        description="Under what a payment came, such as a bank's number. On the bus stands `~` and its keyed hash; "
+        "what begins with `~` is taken for one",
     ),
+    AfterValidator(lambda reference: nobodys(reference) if is_hashed(reference) else reference),
 ]
 
 
@@ -43,10 +58,17 @@ class Contact(Model):
 
 
 class SealedContact(Model):
-    """The value on the contacts topic; its key is the subject."""
+    """A value on the contacts topic, sealed for the notifier; its key is the subject."""
 
     subject: Pseudonym
-    sealed_contact: SealedText
+    sealed_contact: Box
+
+
+class SealedText(Model):
+    """The other value on the contacts topic: words of thanks; its key, the subject, is their id."""
+
+    subject: Thanks
+    sealed_text: Box
 
 
 class Missing(NamedTuple):
@@ -58,19 +80,17 @@ class Missing(NamedTuple):
 
 
 def misnamed(person: str, given: Mapping[str, Any]) -> Iterator[Missing]:
-    """What is wrong with how `given` names its person: by a pseudonym or by a contact, exactly one of them.
+    """What is wrong with how `given` names its person: by a pseudonym, a contact or a sealed contact, exactly one of them.
 
     Args:
         person: `beneficiary`, `donor` or `voucher`.
         given: the submission's members; one that is None counts as left out.
     """
-    has = {name for name in (person, "contact", "sealed_contact") if given.get(name) is not None}
-    if not has & {person, "contact"}:
+    has = [name for name in (person, "contact", "sealed_contact") if given.get(name) is not None]
+    if not has:
         yield Missing(person, "missing", f"give {person} (a pseudonym), or a contact in its place")
-    if {person, "contact"} <= has:
-        yield Missing("contact", "both_given", f"give either {person} or contact, not both")
-    elif {"contact", "sealed_contact"} <= has:
-        yield Missing("contact", "both_given", f"give either contact, or sealed_contact with {person}")
+    for name in has[1:]:
+        yield Missing(name, "both_given", f"give one of {person}, contact and sealed_contact")
 
 
 class _NamesPerson(Model):
@@ -78,9 +98,9 @@ class _NamesPerson(Model):
 
     person: ClassVar[str]
     contact: Annotated[Contact | None, Field(description="In place of the pseudonym; over HTTP only")] = None
-    sealed_contact: Annotated[SealedText | None, Field(description="With the pseudonym given; through either door")] = (
-        None
-    )
+    sealed_contact: Annotated[
+        Box | None, Field(description="In place of the pseudonym: a contact sealed for intake's public key")
+    ] = None
 
     @model_validator(mode="after")
     def _one_name(self) -> _NamesPerson:
@@ -118,22 +138,34 @@ class PledgeSubmission(_NamesPerson, commands.PledgeMade):
     donor: Pseudonym | None = None  # type: ignore[assignment]
 
 
+class ThanksSubmission(commands.CaseThanked):
+    """`pumasi.case.thanked`."""
+
+    thanks: Annotated[
+        str,
+        Field(
+            pattern=THANKS_SENT_PATTERN,
+            description="A phrase's code, or a text of at most 1,000 characters sealed for intake's public key (base64)",
+        ),
+    ]
+
+
 class PaymentSubmission(commands.PaymentReceived):
     """`pumasi.payment.received`; `payment` may be left out."""
 
-    payment: Id | None = None  # type: ignore[assignment]
+    payment: Reference | None = None  # type: ignore[assignment]
 
 
 class PaymentFailureSubmission(commands.PaymentFailed):
     """`pumasi.payment.failed`; `payment` may be left out."""
 
-    payment: Id | None = None  # type: ignore[assignment]
+    payment: Reference | None = None  # type: ignore[assignment]
 
 
 class RefundSubmission(commands.PaymentRefunded):
     """`pumasi.payment.refunded`; `payment` may be left out."""
 
-    payment: Id | None = None  # type: ignore[assignment]
+    payment: Reference | None = None  # type: ignore[assignment]
 
 
 SUBMISSIONS: dict[str, type[commands.CommandData]] = {
@@ -142,7 +174,7 @@ SUBMISSIONS: dict[str, type[commands.CommandData]] = {
     "pumasi.case.vouched": VouchSubmission,
     "pumasi.case.amended": commands.CaseAmended,
     "pumasi.case.delivered": DeliverySubmission,
-    "pumasi.case.thanked": commands.CaseThanked,
+    "pumasi.case.thanked": ThanksSubmission,
     "pumasi.case.closed": commands.CaseClosed,
     "pumasi.pledge.made": PledgeSubmission,
     "pumasi.pledge.withdrawn": commands.PledgeWithdrawn,
@@ -157,8 +189,8 @@ OWN_ID: dict[str, tuple[str, str]] = {
     "pumasi.case.submitted": ("case", "c-"),
     "pumasi.case.delivered": ("delivery", "d-"),
     "pumasi.pledge.made": ("pledge", "p-"),
-    "pumasi.payment.received": ("payment", "y-"),
-    "pumasi.payment.failed": ("payment", "y-"),
-    "pumasi.payment.refunded": ("payment", "y-"),
+    "pumasi.payment.received": ("payment", "~"),
+    "pumasi.payment.failed": ("payment", "~"),
+    "pumasi.payment.refunded": ("payment", "~"),
 }
 """The id a command creates, which its sender may leave out: `ce_type` → field, and the prefix of a derived one."""

@@ -16,11 +16,15 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializ
 from pydantic_core import PydanticCustomError
 
 from schemas.currencies import DIGITS
+from schemas.numbers import holds_number
 from schemas.provinces import PROVINCE_PATTERN, province_now
 from schemas.times import PERIOD_PATTERN, datetime_of, parse, parse_given, text_of_datetime
 
 ID_PATTERN = r"^[A-Za-z0-9._~-]{1,64}$"
 PLEDGE_PATTERN = r"^[A-Za-z0-9._~-]{1,64}(#[1-9][0-9]{0,6})?$"
+HASH_PATTERN = r"~[a-z2-7]{26}"
+PHRASES = ("thank-you", "recovering", "not-alone", "blessing")
+THANKS_PATTERN = rf"^({'|'.join(PHRASES)}|{HASH_PATTERN})$"
 AMOUNT_MAX = 2**53 - 1
 """The largest amount, in minor units: the largest integer every JSON reader keeps exactly."""
 
@@ -61,10 +65,31 @@ def _time_by(read: Callable[[str], int]) -> Callable[[object], datetime]:
     return time
 
 
-Id = Annotated[str, Field(pattern=ID_PATTERN, description="1–64 characters of [A-Za-z0-9._~-]")]
-Pseudonym = Annotated[str, Field(pattern=ID_PATTERN, description="Pseudonym of a person (keyed hash of the contact)")]
+def nobodys(word: str) -> str:
+    """The word, unless it holds somebody's number. What follows a `#` counts instalments, and says nothing of anybody.
+
+    Raises:
+        PydanticCustomError: `looks_like_contact`, as a model's validator raises it.
+    """
+    if holds_number(word.partition("#")[0]):
+        raise PydanticCustomError("looks_like_contact", "must hold no number by which somebody could be called")
+    return word
+
+
+Id = Annotated[
+    str,
+    Field(pattern=ID_PATTERN, description="1–64 characters of [A-Za-z0-9._~-]; nobody's number"),
+    AfterValidator(nobodys),
+]
+Pseudonym = Annotated[
+    str,
+    Field(pattern=ID_PATTERN, description="Pseudonym of a person (keyed hash of the contact); nobody's number"),
+    AfterValidator(nobodys),
+]
 PledgeRef = Annotated[
-    str, Field(pattern=PLEDGE_PATTERN, description="A pledge's id, or `<pledge>#<n>` for its n-th instalment")
+    str,
+    Field(pattern=PLEDGE_PATTERN, description="A pledge's id, or `<pledge>#<n>` for its n-th instalment"),
+    AfterValidator(nobodys),
 ]
 Amount = Annotated[int, Field(ge=1, le=AMOUNT_MAX, description="Money in the currency's minor unit, above zero")]
 AmountOrZero = Annotated[
@@ -107,13 +132,12 @@ Instant = Annotated[
 ]
 """When something of ours happened; it may be 1970 (see `schemas.times`)."""
 Period = Annotated[str, Field(pattern=PERIOD_PATTERN, description="`P<n>D`, `P<n>W`, `P<n>M` or `P<n>Y`")]
-Code = Annotated[str, Field(pattern=r"^[A-Za-z0-9._~-]{1,64}$", description="A reason as a code; never free text")]
+Code = Annotated[
+    str, Field(pattern=ID_PATTERN, description="A reason as a code; never free text"), AfterValidator(nobodys)
+]
 Thanks = Annotated[
     str,
-    Field(
-        pattern=r"^[A-Za-z0-9._~+/=:-]{1,8192}$",
-        description="A phrase code, or a text sealed for the notifier (base64); never readable text",
-    ),
+    Field(pattern=THANKS_PATTERN, description="A phrase's code, or the id of a sealed text on the contacts topic"),
 ]
 
 Province = Annotated[

@@ -1,13 +1,15 @@
-"""Keys of this installation: what makes pseudonyms, and the pair that contacts are sealed for.
+"""Keys of this installation: what makes pseudonyms, and the pairs that contacts are sealed for.
 
     keys/pseudonym.key   32 bytes; the same contact gives the same pseudonym only under the same key
-    keys/notifier.key    the notifier's private key: opens sealed contacts; intake never reads it
-    keys/notifier.pub    its public half: seals
+    keys/intake.key      intake's private key: opens what senders seal, to look at it and seal it anew for the notifier
+    keys/intake.pub      its public half, for senders
+    keys/notifier.key    the notifier's private key: opens contacts and texts; intake never reads it
+    keys/notifier.pub    its public half, for intake
 
 Each file is base64 of 32 bytes and a newline, mode 0600, made on first use by whoever comes first. On several machines the
-pseudonym key and the public key come from settings (PUMASI_PSEUDONYM_KEY, PUMASI_NOTIFIER_PUBLIC_KEY) and the private key stays with
-the notifier. Who loses the pseudonym key loses the link between a person's past and future submissions; who loses the private
-key loses every contact.
+pseudonym key and the notifier's public key come from settings (PUMASI_PSEUDONYM_KEY, PUMASI_NOTIFIER_PUBLIC_KEY), the notifier's
+private key stays with it, and every intake has a copy of intake's. Who loses the pseudonym key loses the link between a person's past
+and future submissions; who loses the notifier's private key loses every contact.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import binascii
 import os
 import secrets
 import tempfile
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,27 +45,69 @@ def pseudonym_key(settings: Settings) -> bytes:
     return _kept(settings.data / _DIRECTORY / "pseudonym.key", secrets.token_bytes(KEY_BYTES))
 
 
+def id_key(settings: Settings) -> bytes:
+    """The 32 bytes that ids are hashed with (`services.intake.ids`).
+
+    For now derived from the pseudonym key; later a key of its own, made once and never renewed: an id must stay what it is.
+
+    Raises:
+        SettingError: as `pseudonym_key`.
+    """
+    return id_key_of(pseudonym_key(settings))
+
+
+def id_key_of(pseudonym_key: bytes) -> bytes:
+    """The id key that goes with a pseudonym key."""
+    return blake2b(digest_size=KEY_BYTES, key=pseudonym_key, person=b"pumasi-id-key").digest()
+
+
 def notifier_public_key(settings: Settings) -> PublicKey:
-    """Whom contacts are sealed for; a key pair is made if this installation has none.
+    """Whom contacts and texts are sealed for on the bus; a key pair is made if this installation has none.
 
     Raises:
         SettingError: if the setting or the file is not a key.
     """
     if settings.notifier_public_key is not None:
         return PublicKey(_decoded(settings.notifier_public_key, "PUMASI_NOTIFIER_PUBLIC_KEY"))
-    public = settings.data / _DIRECTORY / "notifier.pub"
-    if not public.exists():
-        _kept(public, bytes(notifier_private_key(settings).public_key))
-    return PublicKey(_kept(public, b""))
+    return _public_key(settings, "notifier")
 
 
 def notifier_private_key(settings: Settings) -> PrivateKey:
-    """What opens sealed contacts; made if this installation has none.
+    """What opens contacts and texts; made if this installation has none.
 
     Raises:
         SettingError: if the file is not a key.
     """
-    return PrivateKey(_kept(settings.data / _DIRECTORY / "notifier.key", bytes(PrivateKey.generate())))
+    return _private_key(settings, "notifier")
+
+
+def intake_public_key(settings: Settings) -> PublicKey:
+    """Whom senders seal contacts and texts for; a key pair is made if this installation has none.
+
+    Raises:
+        SettingError: if the file is not a key.
+    """
+    return _public_key(settings, "intake")
+
+
+def intake_private_key(settings: Settings) -> PrivateKey:
+    """What opens them; made if this installation has none.
+
+    Raises:
+        SettingError: if the file is not a key.
+    """
+    return _private_key(settings, "intake")
+
+
+def _public_key(settings: Settings, whose: str) -> PublicKey:
+    path = settings.data / _DIRECTORY / f"{whose}.pub"
+    if not path.exists():
+        _kept(path, bytes(_private_key(settings, whose).public_key))
+    return PublicKey(_kept(path, b""))
+
+
+def _private_key(settings: Settings, whose: str) -> PrivateKey:
+    return PrivateKey(_kept(settings.data / _DIRECTORY / f"{whose}.key", bytes(PrivateKey.generate())))
 
 
 def _kept(path: Path, fresh: bytes) -> bytes:

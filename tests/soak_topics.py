@@ -18,7 +18,7 @@ from nacl.public import PrivateKey
 from schemas.ledger import GENESIS
 from schemas.notices import Notice, notice_headers
 from schemas.times import parse, text_of
-from services.bus.deadletters import dead_letter, outsiders_letter
+from services.bus.deadletters import dead_letter
 from services.bus.envelope import command_headers, entry_headers
 from services.bus.partition import partition_of
 from services.bus.topics import COMMANDS, SUBMISSIONS
@@ -30,7 +30,7 @@ from services.intake.reading import read_record
 from services.lab.soak.check.checker import Check
 from services.lab.soak.check.findings import Findings
 from services.lab.soak.check.records import Raw
-from services.lab.soak.check.sentfile import read_sent
+from services.lab.soak.check.sentfile import PSEUDONYM_KEY, read_sent
 from services.lab.soak.load import START, Event, Load
 from services.lab.soak.poison import poison
 from services.lab.soak.sent import Sent, digest_of
@@ -89,7 +89,7 @@ def honest(directory: Path, seed: int = 1, events: int = 1500) -> Topics:
 class _Honest:
     def __init__(self, load: Load, directory: Path) -> None:
         self.topics = Topics()
-        self._sealer = Sealer(bytes(32), PrivateKey.generate().public_key)
+        self._sealer = Sealer(PSEUDONYM_KEY, PrivateKey.generate().public_key)
         self._known: dict[tuple[str, str], bytes] = {}
         self._sent = Sent(directory / "sent.jsonl")
         self._moment = _START
@@ -124,7 +124,7 @@ class _Honest:
         self._sent.taken(event)
         admitted = admit(read_record(record), self._sealer, clear_contact=False)
         if self._known.get(admitted.key, admitted.digest) != admitted.digest and event.number % 2:
-            self._letter(outsiders_letter(record, "id_conflict", "an event with this id came before"))
+            self._letter(dead_letter(record, "id_conflict", "an event with this id came before"))
         else:
             self._command(admitted, event.number)
 
@@ -163,7 +163,7 @@ class _Honest:
             try:
                 admit(read_record(record), self._sealer, clear_contact=False)
             except PumasiError as error:
-                self._letter(outsiders_letter(record, error.code, "it can't be taken"))
+                self._letter(dead_letter(record, error.code, "it can't be taken"))
         self._sent.taken(event)
 
     def _letter(self, letter: Any) -> None:

@@ -1,12 +1,10 @@
 """Dead letters: a record that could not be read, and why; without what could tell of a person.
 
-Two doors, two rules. What lies on the *commands* topic is intake's to write: `dead_letter` keeps it as it came, byte by byte, but
-for whatever looks like contact details or isn't written as the contract's words are (plain ASCII without a blank), in key, headers
-and value. What lies on the *submissions* topic was written by anybody: `outsiders_letter` keeps only what the contract knows, and of
-that only what passes its own field's rule: members of the type's model, attributes by `services.bus.attributes`, the key if it is
-the record's own fund. All else becomes `[removed]`; members nobody knows are told by their number, never by their name; other
-headers are left out. No rule tells a pseudonym from a name that is written like one (one word of [A-Za-z0-9._~-]): such a word
-stands on the commands topic as well, once it is admitted.
+One rule, whoever wrote the record: a letter keeps only what the contract knows, and of that only what passes its own field's rule.
+That is members of the type's model (commands' for what lies on the commands topic, else submissions'), attributes by
+`services.bus.attributes`, the key if it is the record's own fund. All else becomes `[removed]`; members nobody knows are told by their
+number, never by their name; other headers are left out. No rule tells a pseudonym from a name that is written like one (one word of
+[A-Za-z0-9._~-]): such a word stands on the commands topic as well, once it is admitted.
 
 What is withheld whole leaves its length; not its hash, by which a short name could be guessed. The original lies at the topic,
 partition and offset named in the headers for as long as it is kept. The headers are Kafka Streams' (KIP-1034), so that tools made
@@ -14,21 +12,26 @@ for those read ours. One more, `pumasi.withheld`, says what differs from the rec
 `nothing`; only a letter from which nothing is withheld can be put back (`services.bus.replay`), and that to the last byte.
 
 A letter always fits its topic, whatever came: beyond VALUE_BYTES_MAX the value is withheld, beyond FRAME_BYTES_MAX of key and headers
-all that is long. A letter that Kafka refused would bring its record again for ever.
+all that is long. And there is a letter whatever came: where a record can't be gone through, all of it is withheld. A letter that
+failed, or that Kafka refused, would bring its record again for ever.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from schemas.submissions import SUBMISSIONS
+from schemas.commands import COMMANDS
+from schemas.numbers import holds_number
+from schemas.submissions import SUBMISSIONS, is_hashed
+from schemas.values import THANKS_PATTERN, Model
 from services.bus.attributes import KNOWN, TELLABLE, is_media
 from services.bus.envelope import Record
+from services.bus.topics import COMMANDS as COMMANDS_TOPIC
 
 PREFIX = "__streams.errors."
 WITHHELD = "pumasi.withheld"
@@ -44,26 +47,21 @@ REMOVED = "[removed]"
 UNKNOWN = "?"
 """Stands in pointers of messages for a name that the contract doesn't know."""
 
-_FOR_THE_NOTIFIER = frozenset(
-    {"contact", "sealed_contact", "thanks"}
-)  # sealed or not: nothing there is an operator's business
-_MEMBERS = re.compile(
-    r"^(.*contact|address|name|.*_name|phone|tel|mobile|e?mail|handle|wechat|weixin|kakao(talk)?|telegram|whatsapp|line|"
-    r"passport|id_?card|id_?number|birthday|birth_?date|comment|note|message|text)$",
-    re.IGNORECASE,
-)
-_TEXTS = re.compile(
-    r"[\w.+-]@[\w-]|\b(mailtos?|tel|sms|tgram|whatsapp|wechat|kakao|signal):|(?<![\w.-])\+?\d[\d ()-]{7,20}\d(?![\w.-])",
-    re.IGNORECASE,
-)  # no repetition without a bound: a hostile record of megabytes must not cost more than its length
-
-_WORD = re.compile(r"[\x21-\x7e]*\Z")
+_STRICTER: dict[str, Callable[[str], object]] = {
+    "contact": lambda _: False,  # sealed or not: nothing there is an operator's business
+    "sealed_contact": lambda _: False,
+    "thanks": re.compile(THANKS_PATTERN).fullmatch,
+    "payment": is_hashed,
+}
+"""Members that are taken in a form in which they may not be told on."""
+_TEXTS = re.compile(r"[\w.+-]@[\w-]|\b(mailtos?|tel|sms|tgram|whatsapp|wechat|kakao|signal):", re.IGNORECASE)
 _PLACE = re.compile(r"(pumasi\.[a-z]{1,32}\.v[0-9]{1,4})-([0-9]{1,9})-([0-9]{1,18})")
 _HEADER_OVERHEAD_BYTES = 16
 _LONG_BYTES = 1024
 _HEADERS_MAX = 64
 
 Header = tuple[str, bytes | None]
+Models = Mapping[str, type[Model]]
 
 
 class Place(NamedTuple):
@@ -92,32 +90,32 @@ class Letter(NamedTuple):
 
 
 def dead_letter(record: Record, code: str, why: str) -> Letter:
-    """The dead letter of a record that intake wrote.
-
-    Args:
-        record: the record that could not be read.
-        code: a stable code, such as `unreadable`.
-        why: what is wrong, without the record's content.
-    """
-    headers = [_plain_header(name, value) for name, value in record.headers if not _is_a_letters(name)]
-    return _letter(record, _plain(record.key), without_contacts(record.value), headers, _reasons(record, code, why))
-
-
-def outsiders_letter(record: Record, code: str, why: str) -> Letter:
-    """The dead letter of a record that anybody may have written: by allow-list.
+    """The dead letter of a record, whatever is in it.
 
     Args:
         record: the record that could not be read.
         code: a stable code, such as `malformed`.
         why: what is wrong, without the record's content and without a name that the contract doesn't know.
     """
-    headers = list(_known_headers(record))
-    told = {name: value.decode() for name, value in headers}
-    value, fund = _tellable(record.value, told)
+    reasons = _reasons(record, code, why)
+    try:
+        return _letter(record, *_tellable(record), reasons)
+    except Exception:  # noqa: BLE001  # whatever it is: what can't be gone through is not told on
+        key = None if record.key is None else REMOVED.encode()
+        value = None if record.value is None else _withheld(record.value, "can't be gone through")
+        withheld = [name for name, kept in (("key", key), ("value", value), ("headers", b"")) if kept is not None]
+        return Letter(key, value, [*reasons, (WITHHELD, ",".join(withheld).encode())])
+
+
+def _tellable(record: Record) -> tuple[bytes | None, bytes | None, list[Header]]:
+    """What of a record's key, value and headers may be told."""
+    headers: list[Header] = list(_known_headers(record))
+    told = {name: (text or b"").decode() for name, text in headers}
+    value, fund = _tellable_value(record.value, told, COMMANDS if record.topic == COMMANDS_TOPIC else SUBMISSIONS)
     key = record.key
     if key is not None and (fund is None or key != fund.encode()):
         key = REMOVED.encode()
-    return _letter(record, key, value, headers, _reasons(record, code, why))
+    return key, value, headers
 
 
 def _letter(
@@ -142,29 +140,9 @@ def _size(header: Header) -> int:
     return len(header[0].encode()) + len(header[1] or b"") + _HEADER_OVERHEAD_BYTES
 
 
-def _is_a_letters(name: str) -> bool:
-    """Whether a header of this name is for a letter to set, and for nobody else."""
-    return name.startswith(PREFIX) or name == WITHHELD
-
-
 def looks_like_contact(text: str) -> bool:
-    """True if a text holds what looks like a mail address, a phone number or a chat handle's URL."""
-    return bool(_TEXTS.search(text))
-
-
-def without_contacts(value: bytes | None) -> bytes | None:
-    """The value with contact details removed; the very same bytes if it holds none."""
-    if value is None:
-        return None
-    try:
-        parsed, twice, _ = _read(value)
-    except (ValueError, RecursionError):
-        return value if _is_word(value.decode("utf-8", "replace")) else _withheld(value, "not JSON")
-    try:
-        clean = _clean(parsed)
-    except RecursionError:
-        return _withheld(value, "may hold contact details")
-    return value if clean == parsed and not twice else json.dumps(clean, separators=(",", ":")).encode()
+    """True if a text holds what looks like a mail address or a chat handle's URL, or somebody's number."""
+    return bool(_TEXTS.search(text)) or holds_number(text)
 
 
 def _read(value: bytes) -> tuple[Any, bool, bool]:
@@ -193,7 +171,7 @@ def _reasons(record: Record, code: str, why: str) -> list[Header]:
         "partition": str(record.partition),
         "offset": str(record.offset),
     }
-    return [(PREFIX + name, text.encode()) for name, text in error.items()]
+    return [(PREFIX + name, text.encode("utf-8", "replace")) for name, text in error.items()]
 
 
 def _known_headers(record: Record) -> Iterator[tuple[str, bytes]]:
@@ -215,7 +193,7 @@ def _if_it_passes(value: Any, rule: Any) -> str:
     return value if passes else REMOVED
 
 
-def _tellable(value: bytes | None, headers: dict[str, str]) -> tuple[bytes | None, str | None]:
+def _tellable_value(value: bytes | None, headers: dict[str, str], models: Models) -> tuple[bytes | None, str | None]:
     """What of a value may be told, the very same bytes if that is all of it; and its fund if that may be."""
     if value is None:
         return None, None
@@ -224,10 +202,10 @@ def _tellable(value: bytes | None, headers: dict[str, str]) -> tuple[bytes | Non
         if not isinstance(parsed, dict):
             return _withheld(value, "no JSON object"), None
         if "cloudevents" in headers.get("content-type", "").lower():
-            told = _event(parsed)
+            told = _event(parsed, models)
             data = told.get("data")
         else:
-            told = data = _data(parsed, headers.get("ce_type", ""))
+            told = data = _data(parsed, models.get(headers.get("ce_type", "")))
     except (ValueError, RecursionError):
         return _withheld(value, "not JSON, or too deep"), None
     if told == REMOVED:
@@ -238,21 +216,20 @@ def _tellable(value: bytes | None, headers: dict[str, str]) -> tuple[bytes | Non
     return kept, None if fund == REMOVED else fund
 
 
-def _event(given: dict[str, Any]) -> dict[str, Any]:
+def _event(given: dict[str, Any], models: Models) -> dict[str, Any]:
     """An event in its JSON form: attributes by their rules, data by their type's model."""
     kept: dict[str, Any] = {
         name: _if_it_passes(value, TELLABLE.get(name)) for name, value in given.items() if name in KNOWN
     }
     if "data" in given:
-        kept["data"] = _data(given["data"], kept.get("type", ""))
+        kept["data"] = _data(given["data"], models.get(kept.get("type", "")))
     if "data_base64" in given:
         kept["data_base64"] = REMOVED
     return _with_number_of_unknown(kept, given)
 
 
-def _data(given: Any, kind: str) -> Any:
+def _data(given: Any, model: type[Model] | None) -> Any:
     """Data with the members that pass their own fields' rules; `[removed]` if they are no object of a known type."""
-    model = SUBMISSIONS.get(kind)
     if model is None or not isinstance(given, dict):
         return REMOVED
     wrong: set[tuple[str | int, ...]] = set()
@@ -273,7 +250,7 @@ def _members(
     for name in given.keys() & model.model_fields.keys():
         value, here = given[name], (*place, name)
         inner = _model_of(model, name)
-        if here in wrong or name in _FOR_THE_NOTIFIER:
+        if here in wrong or (name in _STRICTER and not _STRICTER[name](str(value))):
             kept[name] = REMOVED
         elif inner is not None and isinstance(value, dict):
             kept[name] = _members(inner, value, here, wrong)
@@ -299,33 +276,6 @@ def _scalar(value: Any) -> Any:
 def _with_number_of_unknown(kept: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     unknown = len(given) - len(kept)
     return {**kept, REMOVED: unknown} if unknown else kept
-
-
-def _plain_header(name: str, value: bytes | None) -> Header:
-    if name == "content-type" and value is not None and is_media(value.decode("utf-8", "replace")):
-        return name, value
-    return name if _is_word(name) else REMOVED, _plain(value)
-
-
-def _plain(text: bytes | None) -> bytes | None:
-    """A key or a header's value; `[removed]` if it is no word."""
-    return text if text is None or _is_word(text.decode("utf-8", "replace")) else REMOVED.encode()
-
-
-def _clean(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {
-            (key if _is_word(key) else REMOVED): REMOVED if _MEMBERS.match(key) else _clean(item)
-            for key, item in value.items()
-        }
-    if isinstance(value, list):
-        return [_clean(item) for item in value]
-    return REMOVED if isinstance(value, str) and not _is_word(value) else value
-
-
-def _is_word(text: str) -> bool:
-    """True if a text is written as the contract's ids, codes and times are: no blanks, plain ASCII, nothing that could be called."""
-    return bool(_WORD.match(text)) and not _TEXTS.search(text)
 
 
 def _withheld(value: bytes, why: str) -> bytes:

@@ -16,12 +16,12 @@ from pydantic import ValidationError
 from schemas.commands import COMMANDS, TICK, Command, Unreadable
 from schemas.ledger import ENTRY_TYPE
 from schemas.times import parse_given
+from services.bus.attributes import is_id, is_source
 from services.bus.partition import partition_of
 from services.bus.prepared import HeaderForm
 
 COMMAND_BYTES_MAX = 64 * 1024
-"""The largest command, in bytes of its value. The largest possible honest one, sealed thanks, stays under 9 KiB."""
-CE_ID_MAX = 256
+"""The largest command, in bytes of its value. Any honest one stays under 2 KiB."""
 JSON = b"application/json"
 SOURCE = "/pumasi"
 
@@ -88,8 +88,10 @@ def _command(record: Record, headers: dict[str, str], partitions: int) -> Comman
     model = COMMANDS.get(kind)
     if model is None:
         raise BadRecord("ce_type: not a command")
-    if not source or len(event) > CE_ID_MAX:
-        raise BadRecord("ce_id: too long")
+    if not is_id(event):
+        raise BadRecord("ce_id: not an id")
+    if not is_source(source):
+        raise BadRecord("ce_source: no path, URL, URN or word")
     if not headers.get("content-type", "application/json").startswith("application/json"):
         raise BadRecord("content-type: not application/json")
     try:

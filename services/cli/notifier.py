@@ -87,7 +87,7 @@ async def _run(settings: "Settings", quiet: bool, as_json: bool) -> bool:
         )
         publisher.start()
         stack.push_async_callback(publisher.stop)
-        languages = Languages(settings.language, private_key(settings))
+        languages = Languages(settings.language, private_key(settings), screen.tell)
         await stack.enter_async_context(languages.following(bootstrap))
         if not await _unless(stopping, languages.read_all()):
             screen.tell("ended")
@@ -186,5 +186,8 @@ _LINES = {
     "waiting": lambda why: f"Waiting for Kafka: {why}",
     "assigned": lambda partitions: f"Ready. Telling what happens in partitions {partitions}; Ctrl-C stops.",
     "taken": lambda partition, seq: f"Partition {partition}: entries up to {seq} were told before." if seq else None,
+    "unopened": lambda partition, offset: (
+        f"A box on the contacts topic can't be opened: partition {partition}, offset {offset}."
+    ),
     "ended": lambda: "Stopped cleanly.",
 }

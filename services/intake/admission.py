@@ -1,15 +1,12 @@
 """Checking and filling in: an `Event` becomes a command, complete; or `InvalidSubmission` says what is wrong with every field.
 
-Pure: no clock, no Kafka. Ids that the sender left out are derived from (`ce_source`, `ce_id`), so a repeat of the event gives the very
-same command: prefix (`c-` case, `p-` pledge, `y-` payment, `d-` delivery), then the first 24 characters of base32 of
-BLAKE2b-120(source NUL id), personalised `pumasi-id`. Findings point into the event in its JSON form, whatever mode it came in, and
-never repeat a value that was sent.
+Pure: no clock, no Kafka. What the sender left out, and what must not stand on the bus as it came (payments' references, foreign ids of
+events), becomes a keyed hash (`services.intake.ids`), so a repeat of the event gives the very same command. Findings point into the
+event in its JSON form, whatever mode it came in, and never repeat a value that was sent.
 """
 
 from __future__ import annotations
 
-import base64
-import re
 from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -18,16 +15,19 @@ import msgspec
 from pydantic import ValidationError
 
 from schemas.commands import COMMANDS, CommandData
-from schemas.submissions import OWN_ID, SUBMISSIONS, SealedContact, misnamed
-from services.bus.attributes import KNOWN, SOURCE_MAX, is_id, is_source
+from schemas.numbers import holds_number
+from schemas.submissions import OWN_ID, SUBMISSIONS, Contact, SealedContact, SealedText, ThanksSubmission, misnamed
+from schemas.values import PHRASES
+from services.bus.attributes import EVENT_ID_MAX, KNOWN, SOURCE_MAX, is_source
 from services.bus.deadletters import looks_like_contact
 from services.errors import Finding, InvalidSubmission
-from services.intake.contacts import Sealer, is_sealed
+from services.intake.contacts import TEXT_MAX, NotSealed, Sealer
 from services.intake.findings import finding, findings_of, pointer_of
 from services.intake.reading import Event, decode
 
-_PHONE = re.compile(r"^\d[\d.~-]{6,}\d$")
 _CONTACT_FIELDS = ("contact", "sealed_contact")
+Opened = Contact | str | None
+"""What a sender's box held: whom to reach, or a text of thanks."""
 
 
 class Admitted(NamedTuple):
@@ -35,11 +35,12 @@ class Admitted(NamedTuple):
 
     Attributes:
         id, source, type: of the CloudEvent, kept on the command.
+        sent_id: the event's id as it came: for the sender alone.
         time: the sender's own, microseconds since 1970, or None.
         fund: the fund.
         value: the command's data, compact JSON without fields that are None.
         names: the ids it creates or concerns: `{"case": …}`, `{"pledge": …, "payment": …}`.
-        contact: what goes to the contacts topic, if anything.
+        contact: what goes to the contacts topic, if anything: a contact, or a text of thanks.
         digest: of type and value; equal for an honest repeat, and for nothing else.
     """
 
@@ -50,8 +51,9 @@ class Admitted(NamedTuple):
     fund: str
     value: bytes
     names: dict[str, str]
-    contact: SealedContact | None
+    contact: SealedContact | SealedText | None
     digest: bytes
+    sent_id: str = ""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -74,24 +76,15 @@ def admit(event: Event, sealer: Sealer, *, clear_contact: bool, number: int | No
     """
     findings = list(_attribute_findings(event))
     submission: CommandData | None = None
+    opened: Opened = None
     if event.type in SUBMISSIONS:
-        submission, wrong = _read(event, clear_contact, number)
+        submission, opened, wrong = _read(event, sealer, clear_contact, number)
         findings += wrong
     if findings or submission is None:
         if number is not None:
             findings = [{**found, "event": number} for found in findings]
         raise InvalidSubmission("the submission breaks the contract; see each finding", findings)
-    return _completed(event, submission, sealer)
-
-
-def derived_id(prefix: str, source: str, event: str) -> str:
-    """The id of what an event creates when its sender gave none; the rule is in the module's text.
-
-    >>> derived_id("p-", "/forms/pledge", "e-1")
-    'p-nall5w4rajips7sqfqs3fmzr'
-    """
-    digest = blake2b(f"{source}\0{event}".encode(), digest_size=15, person=b"pumasi-id")
-    return prefix + base64.b32encode(digest.digest()).decode().lower()
+    return _completed(event, submission, opened, sealer)
 
 
 def digest_of(kind: str, value: bytes) -> bytes:
@@ -105,12 +98,16 @@ def names_in(data: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _attribute_findings(event: Event) -> Iterator[Finding]:
-    if not is_id(event.id):
-        yield finding("/id", "invalid_id", "must be 1–64 characters of [A-Za-z0-9._~-]")
-    if not is_source(event.source):
-        yield finding("/source", "invalid_source", f"must be a URI reference of at most {SOURCE_MAX} characters")
-    elif looks_like_contact(event.source) or "@" in event.source:
+    if not 0 < len(event.id) <= EVENT_ID_MAX:
+        yield finding("/id", "invalid_id", f"must be 1–{EVENT_ID_MAX} characters")
+    if len(event.source) <= SOURCE_MAX and (holds_number(event.source) or looks_like_contact(event.source)):
         yield finding("/source", "looks_like_contact", "must name a form or a system, not a person")
+    elif not is_source(event.source):
+        yield finding(
+            "/source",
+            "invalid_source",
+            f"must be a path, a URL, a URN or a word, of at most {SOURCE_MAX} characters of [A-Za-z0-9._~:/#-]",
+        )
     if event.type not in SUBMISSIONS:
         yield finding("/type", "unknown_type", f"must be one of: {', '.join(SUBMISSIONS)}")
     for name in event.unknown:
@@ -123,21 +120,24 @@ def _attribute_findings(event: Event) -> Iterator[Finding]:
         yield finding("/data", "missing", "is needed")
 
 
-def _read(event: Event, clear_contact: bool, number: int | None) -> tuple[CommandData | None, list[Finding]]:
+def _read(
+    event: Event, sealer: Sealer, clear_contact: bool, number: int | None
+) -> tuple[CommandData | None, Opened, list[Finding]]:
     if event.data is None:
-        return None, []
+        return None, None, []
     raw = decode(event.data, "data", number)
     findings: dict[tuple[str, str], Finding] = {}
-    model, submission = SUBMISSIONS[event.type], None
+    model, submission, opened = SUBMISSIONS[event.type], None, None
     try:
         submission = model.model_validate_json(event.data)
     except ValidationError as error:
         for found in findings_of(error):
             findings[found["pointer"], found["code"]] = found
     if isinstance(raw, dict):
-        for found in _person_findings(model, raw, clear_contact):
+        opened, wrong = _open(model, raw, sealer)
+        for found in (*wrong, *_person_findings(model, raw, clear_contact)):
             findings.setdefault((found["pointer"], found["code"]), found)
-    return submission, list(findings.values())
+    return submission, opened or getattr(submission, "contact", None), list(findings.values())
 
 
 def _person_findings(model: type[CommandData], raw: dict[str, Any], clear_contact: bool) -> Iterator[Finding]:
@@ -147,29 +147,42 @@ def _person_findings(model: type[CommandData], raw: dict[str, Any], clear_contac
     for field, code, message in misnamed(person, raw):
         yield finding(f"/data/{field}", code, message)
     if raw.get("contact") is not None and not clear_contact:
-        yield finding(
-            "/data/contact", "clear_contact", "comes over HTTP only; here, give sealed_contact and a pseudonym"
-        )
-    if isinstance(raw.get(person), str) and _PHONE.fullmatch(raw[person]):
-        yield finding(f"/data/{person}", "looks_like_contact", "must be a pseudonym, not a number to call")
-    sealed = raw.get("sealed_contact")
-    if isinstance(sealed, str) and not is_sealed(sealed):
-        yield finding("/data/sealed_contact", "not_sealed", "must be a NaCl sealed box in base64")
+        yield finding("/data/contact", "clear_contact", "comes over HTTP only; here, give sealed_contact")
 
 
-def _completed(event: Event, submission: CommandData, sealer: Sealer) -> Admitted:
+def _open(model: type[CommandData], raw: dict[str, Any], sealer: Sealer) -> tuple[Opened, list[Finding]]:
+    """What the sender's box holds, if there is one; and what is wrong with it, whatever else is wrong."""
+    field, what, opened = "sealed_contact", "a contact, {address, language} as JSON", sealer.opened_contact
+    if model is ThanksSubmission:
+        field, what, opened = "thanks", f"a text of 1–{TEXT_MAX} characters in UTF-8", sealer.opened_text
+    box = raw.get(field)
+    if field not in model.model_fields or not isinstance(box, str) or box in PHRASES:
+        return None, []
+    try:
+        return opened(box), []
+    except NotSealed:
+        return None, [finding(f"/data/{field}", "not_sealed", "must be a NaCl sealed box for intake's key, in base64")]
+    except ValueError:
+        return None, [finding(f"/data/{field}", "invalid_content", f"must hold {what}")]
+
+
+def _completed(event: Event, submission: CommandData, opened: Opened, sealer: Sealer) -> Admitted:
     given = submission.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=set(_CONTACT_FIELDS))
     if event.type in OWN_ID:
         field, prefix = OWN_ID[event.type]
-        given.setdefault(field, derived_id(prefix, event.source, event.id))
-    contact, sealed = getattr(submission, "contact", None), getattr(submission, "sealed_contact", None)
-    person = getattr(submission, "person", None)
-    if contact is not None:
-        given[person], sealed = sealer.pseudonym(contact), sealer.seal(contact)
-    record = SealedContact(subject=given[person], sealed_contact=sealed) if sealed is not None else None
+        given.setdefault(field, sealer.ids.derived(prefix, event.source, event.id))
+    if "payment" in given:
+        given["payment"] = sealer.ids.reference(given["fund"], given["payment"])
+    record: SealedContact | SealedText | None = None
+    if isinstance(opened, Contact):
+        subject = given[submission.person] = sealer.pseudonym(opened)  # type: ignore[attr-defined]  # it names one
+        record = SealedContact(subject=subject, sealed_contact=sealer.seal(opened))
+    elif opened is not None:
+        subject = given["thanks"] = sealer.ids.thanks(given["fund"], given["case"], opened)
+        record = SealedText(subject=subject, sealed_text=sealer.seal_text(opened))
     command = COMMANDS[event.type].model_validate_json(msgspec.json.encode(given))  # the matcher reads it so
     value = msgspec.json.encode(command.model_dump(mode="json", by_alias=True, exclude_none=True))
     return Admitted(
-        event.id, event.source, event.type, event.time, command.fund, value, names_in(given), record,
-        digest_of(event.type, value),
+        sealer.ids.event(event.id), event.source, event.type, event.time, command.fund, value, names_in(given), record,
+        digest_of(event.type, value), event.id,
     )  # fmt: skip

@@ -63,7 +63,10 @@ class Intake:
         self, bootstrap: Callable[[], str], settings: Settings, told: Callable[[str], None] = log.info
     ) -> None:
         key = keys.pseudonym_key(settings)
-        sealer = Sealer(key, keys.notifier_public_key(settings))
+        keys.intake_public_key(settings)  # for senders to find
+        sealer = Sealer(
+            key, keys.notifier_public_key(settings), keys.intake_private_key(settings), keys.id_key(settings)
+        )
         self._bootstrap, self._settings = bootstrap, settings
         self._publisher = Publisher(bootstrap, (COMMANDS, CONTACTS, DEADLETTERS, LEDGER, SUBMISSIONS), NAME, told=told)
         self._repeats, self._progress = Repeats(), Progress()

@@ -1,24 +1,40 @@
-"""Contacts: a pseudonym to know a person by, a sealed box to reach them; the address itself is forgotten.
+"""Contacts: a pseudonym to know a person by, a sealed box to reach them; the address itself is forgotten. Texts of thanks likewise.
 
 The pseudonym is BLAKE2b keyed with this installation's key over the normalised address: the same person, however the address
 was written, gets the same pseudonym, and nobody without the key can try addresses out. The box is NaCl's sealed box: intake can't
-open what it has sealed. Its content is `{"address", "language"}` as JSON, padded so that its length says little.
+open what it has sealed for the notifier. Its content is `{"address", "language"}` as JSON, or a text, padded so that its length says
+little.
+
+What a sender seals is sealed for intake, which opens it: a box that nobody here looks into could hold anything, legible to all. One
+that can't be opened is an alarm, since it may be just that.
 """
 
 from __future__ import annotations
 
 import base64
+import logging
 import unicodedata
 from hashlib import blake2b
 
 import msgspec
-from nacl.public import PublicKey, SealedBox
+from nacl.exceptions import CryptoError
+from nacl.public import PrivateKey, PublicKey, SealedBox
+from pydantic import ValidationError
 
 from schemas.submissions import Contact
+from services.intake.ids import Ids
+from services.keys import id_key_of
 
+log = logging.getLogger("pumasi.intake")
+
+TEXT_MAX = 1000
+"""The longest text of thanks, in characters."""
 _MAIL = {"mailto", "mailtos"}
 _PAD_TO = 256
-_BOX_BYTES_MIN = 49  # a sealed box adds 48 to what it holds
+
+
+class NotSealed(ValueError):
+    """A box that can't be opened here."""
 
 
 def normalised(address: str) -> str:
@@ -42,15 +58,26 @@ def normalised(address: str) -> str:
 
 
 class Sealer:
-    """Turns contacts into pseudonyms and sealed boxes.
+    """Turns contacts into pseudonyms and sealed boxes, and what must not stand on the bus into ids.
 
     Args:
         key: the 32 bytes that pseudonyms are keyed with.
-        public_key: whom contacts are sealed for.
+        public_key: whom contacts and texts are sealed for.
+        private_key: what opens the senders' boxes; None: one that nobody has sealed for.
+        id_key: what ids are hashed with; None: the one that goes with `key`.
+
+    Attributes:
+        ids: makes ids.
+        unopened: how many boxes could not be opened.
     """
 
-    def __init__(self, key: bytes, public_key: PublicKey) -> None:
+    def __init__(
+        self, key: bytes, public_key: PublicKey, private_key: PrivateKey | None = None, id_key: bytes | None = None
+    ) -> None:
         self._key, self._box = key, SealedBox(public_key)
+        self._opening = SealedBox(private_key or PrivateKey.generate())
+        self.ids = Ids(id_key or id_key_of(key))
+        self.unopened = 0
 
     def pseudonym(self, contact: Contact) -> str:
         """The person's pseudonym: `s-` and 26 characters."""
@@ -59,19 +86,47 @@ class Sealer:
 
     def seal(self, contact: Contact) -> str:
         """The contact for the notifier's eyes only, base64."""
-        content = msgspec.json.encode({"address": contact.address.strip(), "language": contact.language})
-        padded = content + b" " * (-len(content) % _PAD_TO)  # JSON may end in blanks
+        return self._sealed(msgspec.json.encode({"address": contact.address.strip(), "language": contact.language}))
+
+    def seal_text(self, text: str) -> str:
+        """The same of a text."""
+        return self._sealed(text.encode())
+
+    def _sealed(self, content: bytes) -> str:
+        padded = content + b" " * (-len(content) % _PAD_TO)  # JSON may end in blanks, and so may a text
         return base64.b64encode(self._box.encrypt(padded)).decode()
 
+    def opened_contact(self, box: str) -> Contact:
+        """The contact in a sender's box.
 
-def is_sealed(text: str) -> bool:
-    """True if `text` can be a sealed box: base64, long enough, and no text in some language underneath."""
-    try:
-        content = base64.b64decode(text, validate=True)
-    except ValueError:
-        return False
-    try:
-        content.decode()
-    except UnicodeDecodeError:
-        return len(content) >= _BOX_BYTES_MIN
-    return False  # a box starts with 32 random bytes: it is UTF-8 once in millions of millions
+        Raises:
+            NotSealed: if it can't be opened.
+            ValueError: if no contact is in it.
+        """
+        content = self._opened(box)
+        try:
+            return Contact.model_validate_json(content)
+        except ValidationError:  # which would repeat what is in it
+            raise ValueError("no contact") from None
+
+    def opened_text(self, box: str) -> str:
+        """The text in a sender's box, without blanks around.
+
+        Raises:
+            NotSealed: if it can't be opened.
+            ValueError: if no text of 1 to TEXT_MAX characters is in it.
+        """
+        text = self._opened(box).decode().strip()
+        if not 0 < len(text) <= TEXT_MAX:
+            raise ValueError("too short or too long")
+        return text
+
+    def _opened(self, box: str) -> bytes:
+        try:
+            return self._opening.decrypt(base64.b64decode(box, validate=True))
+        except (ValueError, TypeError, CryptoError):
+            self.unopened += 1
+            log.error(
+                "a sealed box can't be opened (%d by now): somebody may be sending what all can read", self.unopened
+            )
+            raise NotSealed("not sealed for intake") from None

@@ -12,8 +12,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from schemas.provinces import PROVINCE_PATTERN
+from schemas.submissions import BOX_PATTERN, THANKS_SENT_PATTERN
 from schemas.times import PERIOD_PATTERN
-from schemas.values import ID_PATTERN, PLEDGE_PATTERN
+from schemas.values import ID_PATTERN, PHRASES, PLEDGE_PATTERN
 from services.bus.deadletters import looks_like_contact
 from services.errors import Finding
 
@@ -42,8 +43,8 @@ PATTERNS = {
     r"^[A-Z]{3}$": "an ISO 4217 code: three capital letters, such as CNY",
     r"^(0|[1-9][0-9]{0,11})(\.[0-9]{1,12})?$": "a decimal number in quotes, with up to 12 digits before the point and after it",
     PROVINCE_PATTERN: "an ISO 3166-2 code, such as CN-JL",
-    r"^[A-Za-z0-9._~+/=:-]{1,8192}$": "a phrase's code, or a sealed text in base64: up to 8192 characters of [A-Za-z0-9._~+/=:-]",
-    r"^[A-Za-z0-9+/]{64,8188}={0,2}$": "a NaCl sealed box in base64, 64–8190 characters",
+    THANKS_SENT_PATTERN: f"one of: {', '.join(PHRASES)}; or a text as a NaCl sealed box in base64, 64–8190 characters",
+    BOX_PATTERN: "a NaCl sealed box in base64, 64–8190 characters",
     r"^\s*[A-Za-z][A-Za-z0-9+.-]{0,31}:[^\s\x00-\x1f\x7f]+\s*$": "a URL without spaces, such as mailto://… or tgram://…",
 }  # fmt: skip
 """The forms of the contract, in words."""

@@ -94,7 +94,7 @@ class HttpDoor:
         finally:
             self._at_work -= 1
         answers = [
-            {"id": one.id, "fund": one.fund, **one.names, "receipt": self._receipts.write(place)}
+            {"id": one.sent_id, "fund": one.fund, **one.names, "receipt": self._receipts.write(place)}
             for one, place in zip(admitted, places, strict=True)
         ]
         return JSONResponse({"accepted": answers}, HTTPStatus.ACCEPTED)

@@ -18,7 +18,7 @@ from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaAckableMessage, KafkaMessage
 
 from services.bus.batches import batches
-from services.bus.deadletters import UNKNOWN, Letter, outsiders_letter
+from services.bus.deadletters import UNKNOWN, Letter, dead_letter
 from services.bus.envelope import Record
 from services.bus.letterbox import Letterbox
 from services.bus.publisher import TROUBLE, Publisher
@@ -166,7 +166,7 @@ class TopicDoor:
 
     @staticmethod
     def _letter(record: Record, code: str, why: str) -> Refused:
-        return record, code, outsiders_letter(record, code, why)
+        return record, code, dead_letter(record, code, why)
 
     async def _put(self, letters: Sequence[Refused]) -> int:
         """Write the letters that are not written yet; how many these were."""

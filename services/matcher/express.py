@@ -10,14 +10,17 @@ That both ways lead to the same bytes and the same memory is held by properties,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from hashlib import blake2b
 
 import msgspec
 
 from schemas.ledger import ENTRY_BYTES_MAX
+from schemas.numbers import holds_number
 from schemas.times import parse_given, text_of
 from schemas.values import AMOUNT_MAX
+from services.bus.attributes import is_source
 from services.bus.envelope import COMMAND_BYTES_MAX, Record, partition_of_fund
 from services.matcher.answer import entered
 from services.matcher.book import Share
@@ -31,8 +34,10 @@ SHARES_MAX = 100
 PLEDGE = "pumasi.pledge.made"
 _TYPE = PLEDGE.encode()
 ID_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~-"
-EVENT_BYTES = bytes(code for code in range(0x20, 0x7F) if code not in b'"\\')  # stand in JSON as they are
-ID_MAX, EVENT_MAX = 64, 256
+ID_MAX = 64
+DIGITS_MANY = 10
+"""So many digits of an id, with no letter between, may be somebody's number: only then it is looked for."""
+_MANY = re.compile(rb"(?:[0-9][._~-]*){%d}" % DIGITS_MANY)
 _TIMES_MAX = 4096
 
 assert 2 * SHARES_MAX * 512 < ENTRY_BYTES_MAX
@@ -93,7 +98,7 @@ class Express:
         if not event or not source or not time or record.value is None:
             return False
         value: bytes = record.value
-        if len(event) > EVENT_MAX or event.translate(None, EVENT_BYTES) or not source.isascii():
+        if len(event) > ID_MAX or not source.isascii() or not is_source(source.decode()):
             return False
         if len(value) > COMMAND_BYTES_MAX:
             return False
@@ -106,8 +111,10 @@ class Express:
             return False
         if not (0 < len(name) <= ID_MAX and 0 < len(donor) <= ID_MAX):
             return False
-        both = name + donor
-        if not both.isascii() or both.encode().translate(None, ID_BYTES):
+        words = b"a".join((event, name.encode(), donor.encode()))
+        if words.translate(None, ID_BYTES):
+            return False
+        if _MANY.search(words) and any(map(holds_number, (event.decode(), name, donor))):
             return False
         engine = self.engine
         fund = engine.funds.get(fund_name)

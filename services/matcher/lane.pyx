@@ -21,8 +21,10 @@ from services.matcher.swift cimport Path, Step, accept
 cdef extern from "Python.h":
     void PyObject_GC_UnTrack(void *thing) noexcept
 
+from schemas.numbers import holds_number
 from schemas.times import text_of
 from schemas.values import AMOUNT_MAX, CLASSES
+from services.bus.attributes import is_source
 from services.bus.envelope import COMMAND_BYTES_MAX, entry_form, partition_of_fund
 from services.bus.prepared import sized
 from services.matcher import express
@@ -38,18 +40,16 @@ cdef bytes BEFORE_SOURCE = sized(b"ce_source")
 cdef bytes BEFORE_TIME = _pair("ce_type", express.PLEDGE.encode()) + sized(b"ce_time")
 cdef bytes AFTER_TIME = _pair("content-type", b"application/json")
 
-cdef int EVENT_MAX = express.EVENT_MAX
 cdef int ID_MAX = express.ID_MAX
+cdef int DIGITS_MANY = express.DIGITS_MANY
 cdef long long MOST = AMOUNT_MAX
 cdef int VALUE_MAX = COMMAND_BYTES_MAX
 cdef enum:
     LENGTH_ROOM = 2  # bytes of a value's length, mostly
 
 cdef unsigned char IS_ID[256]
-cdef unsigned char IS_EVENT[256]
 for code in range(256):
     IS_ID[code] = code in express.ID_BYTES
-    IS_EVENT[code] = code in express.EVENT_BYTES
 
 
 cdef bint SPARING = False
@@ -105,6 +105,19 @@ cdef inline const char *name(const char *at, const char *end, const char **begin
     return at + 1
 
 
+cdef inline bint has_number(const char *at, int length) except -1:
+    """Whether an id holds somebody's number, which is looked for where many digits have no letter between."""
+    cdef int index, digits = 0
+    for index in range(length):
+        if 48 <= at[index] <= 57:
+            digits += 1
+            if digits == DIGITS_MANY:
+                return holds_number(PyUnicode_DecodeASCII(at, length, NULL))
+        elif at[index] >= 65 and at[index] not in (95, 126):  # neither _ nor ~: a letter
+            digits = 0
+    return False
+
+
 cdef bint read(const char *at, const char *end, Said *said) noexcept:
     """Read a pledge in the one way in which intake writes a plain one; False if it is written in another."""
     cdef int digits = 0
@@ -153,7 +166,7 @@ cdef class Lane:
     cdef Buffer text
     cdef Path path
     cdef Fund fund
-    cdef bytes fund_bytes, time_bytes, now_bytes, headers_before, headers_between, headers_after
+    cdef bytes fund_bytes, source_bytes, time_bytes, now_bytes, headers_before, headers_between, headers_after
     cdef str fund_name, currency
     cdef object at, now, clock
     cdef int shares_max
@@ -197,16 +210,17 @@ cdef class Lane:
         at = these(at, end, BEFORE_TIME)
         at = value_of(at, end, &time, &time_len)
         at = these(at, end, AFTER_TIME)
-        if at is NULL or at != end or event_len > EVENT_MAX or not 0 < record.value_len <= VALUE_MAX:
+        if at is NULL or at != end or event_len > ID_MAX or not 0 < record.value_len <= VALUE_MAX:
             return False
         for index in range(event_len):
-            if not IS_EVENT[<unsigned char>event[index]]:
+            if not IS_ID[<unsigned char>event[index]]:
                 return False
-        for index in range(source_len):
-            if <unsigned char>source[index] >= 0x80:
-                return False
+        if has_number(event, event_len) or not self.is_source(source, source_len):
+            return False
         at = <const char *>record.data + record.value_at
         if not read(at, at + record.value_len, &said):
+            return False
+        if has_number(said.pledge, said.pledge_len) or has_number(said.donor, said.donor_len):
             return False
         if record.key_len >= 0 and (
             record.key_len != said.fund_len or memcmp(record.data + record.key_at, said.fund, said.fund_len) != 0
@@ -266,6 +280,20 @@ cdef class Lane:
         if fund is None or partition_of_fund(name, self.partitions) != self.partition:
             return False
         self.fund, self.fund_name, self.fund_bytes = fund, name, name.encode()
+        return True
+
+    cdef bint is_source(self, const char *text, int length) except -1:
+        """Whether this is a source; the last one is remembered."""
+        if (
+            self.source_bytes is not None
+            and PyBytes_GET_SIZE(self.source_bytes) == length
+            and memcmp(PyBytes_AS_STRING(self.source_bytes), text, length) == 0
+        ):
+            return True
+        cdef bytes source = PyBytes_FromStringAndSize(text, length)
+        if not source.isascii() or not is_source(source.decode()):
+            return False
+        self.source_bytes = source
         return True
 
     cdef bint is_time(self, const char *text, int length) except -1:

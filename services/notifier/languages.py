@@ -1,10 +1,11 @@
-"""In which language to speak to whom: that of the contact they gave, for as long as it stands.
+"""What the contacts topic holds for telling: in which language to speak to whom, and the words of thanks that were sealed.
 
 A sealed contact is opened for its language alone. The address is let go at once: it is kept nowhere, and nothing that is opened here is
-ever logged. Without the private key, or where a box is not for it, the language of the settings is spoken.
+ever logged. A text stays in its box until it is told. Without the private key the language of the settings is spoken, and no text is
+told; with it, a box that it doesn't open is an alarm: somebody else has sealed it, or not sealed it at all.
 
-A contact is published together with the command it came with, on another topic. So before somebody unknown is told anything, what
-stands on the contacts topic by then is read.
+A contact or text is published together with the command it came with, on another topic. So before somebody unknown is told anything, or
+anything unknown is told, what stands on the contacts topic by then is read.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final, get_args
 
@@ -44,45 +45,66 @@ class _Content(msgspec.Struct):
 
 
 class _Value(msgspec.Struct):
-    sealed_contact: str
+    sealed_contact: str | None = None
+    sealed_text: str | None = None
 
 
 class Languages:
-    """Subject → language.
+    """Subject → language, and id → text.
 
     Args:
         otherwise: spoken to whom no other language is known.
-        key: what opens contacts; None: nothing does.
+        key: what opens boxes; None: nothing does.
+        told: called with `unopened` and the record's `partition` and `offset` where a box can't be opened.
     """
 
-    def __init__(self, otherwise: Language, key: PrivateKey | None = None) -> None:
-        self._otherwise = otherwise
+    def __init__(
+        self,
+        otherwise: Language,
+        key: PrivateKey | None = None,
+        told: Callable[..., None] = lambda *_a, **_k: None,
+    ) -> None:
+        self._otherwise, self._told = otherwise, told
         self._box = SealedBox(key) if key is not None else None
         self._of: dict[str, Language] = {}
+        self._texts: dict[str, bytes] = {}  # sealed
         self._tail: Tail | None = None
 
     def of(self, subject: str) -> Language:
         """The language of a pseudonym's notices."""
         return self._of.get(subject, self._otherwise)
 
+    def text(self, thanks: str) -> str | None:
+        """The words whose id thanks are; None for a phrase's code, and where there are no such words (any more)."""
+        sealed = self._texts.get(thanks)
+        return self._box.decrypt(sealed).decode().rstrip() if self._box and sealed is not None else None
+
     def take(self, record: Record) -> None:
         """Take in a record of the contacts topic. One without a value, or that can't be opened, makes the subject unknown."""
         subject = (record.key or b"").decode("utf-8", "replace")
-        language = self._opened(record.value) if record.value is not None else None
-        if language is None:
-            self._of.pop(subject, None)
-        else:
-            self._of[subject] = language
-
-    def _opened(self, value: bytes) -> Language | None:
-        if self._box is None:
-            return None
+        self._of.pop(subject, None)
+        self._texts.pop(subject, None)
+        if self._box is None or record.value is None:
+            return
         try:
-            sealed = base64.b64decode(msgspec.json.decode(value, type=_Value).sealed_contact, validate=True)
-            language = msgspec.json.decode(self._box.decrypt(sealed), type=_Content).language
+            self._keep(subject, msgspec.json.decode(record.value, type=_Value), self._box)
         except (msgspec.MsgspecError, ValueError, CryptoError):
-            return None
-        return language if language in _LANGUAGES else None  # type: ignore[return-value]
+            place = {"partition": record.partition, "offset": record.offset}
+            log.error("a box on the contacts topic can't be opened (partition %(partition)d, offset %(offset)d)", place)
+            self._told("unopened", **place)
+
+    def _keep(self, subject: str, value: _Value, box: SealedBox) -> None:
+        """Raises one of many errors if a box can't be opened, or holds something else."""
+        if value.sealed_text is not None:
+            sealed = base64.b64decode(value.sealed_text, validate=True)
+            box.decrypt(sealed).decode()
+            self._texts[subject] = sealed
+            return
+        content = box.decrypt(base64.b64decode(value.sealed_contact or "", validate=True))
+        language = msgspec.json.decode(content, type=_Content).language
+        if language not in _LANGUAGES:
+            raise ValueError("no language of ours")
+        self._of[subject] = language  # type: ignore[assignment]
 
     @asynccontextmanager
     async def following(self, bootstrap: str) -> AsyncIterator[None]:
@@ -106,8 +128,8 @@ class Languages:
             await self._tail.reach_end()
 
     async def prepare(self, subjects: Iterable[str]) -> None:
-        """The same where a subject is unknown, but for seconds only."""
-        if any(subject not in self._of for subject in subjects):
+        """The same where a subject or a text's id is unknown, but for seconds only."""
+        if any(subject not in self._of and subject not in self._texts for subject in subjects):
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.read_all(), _WAIT_SECONDS)
 

@@ -44,6 +44,7 @@ EN: Final[dict[str, str]] = {
     "need/consultation": "seeing a doctor", "need/psychosocial": "care for the mind", "need/other": "care",
     "class/routine": "can be planned", "class/urgent": "urgent", "class/asap": "as soon as possible", "class/stat": "at once",
     "thanks/": "Somebody you helped sends you thanks.",
+    "thanks/text": "Somebody you helped says: {text}",
     "thanks/thank-you": "Somebody you helped says: thank you.",
     "thanks/recovering": "Somebody you helped is getting better, and thanks you.",
     "thanks/not-alone": "Somebody you helped says: because of you I was not alone. Thank you.",
@@ -82,6 +83,7 @@ KO: Final[dict[str, str]] = {
     "need/other": "돌봄",
     "class/routine": "계획 가능", "class/urgent": "급함", "class/asap": "되도록 빨리", "class/stat": "당장",
     "thanks/": "도움을 받은 분이 고마움을 전합니다.",
+    "thanks/text": "도움을 받은 분의 말입니다: {text}",
     "thanks/thank-you": "도움을 받은 분의 말입니다: 고맙습니다.",
     "thanks/recovering": "도움을 받은 분이 나아지고 있으며, 고마움을 전합니다.",
     "thanks/not-alone": "도움을 받은 분의 말입니다: 덕분에 혼자가 아니었습니다. 고맙습니다.",
@@ -120,6 +122,7 @@ ZH: Final[dict[str, str]] = {
     "need/other": "照护",
     "class/routine": "可从容安排", "class/urgent": "较急", "class/asap": "尽快", "class/stat": "立即",
     "thanks/": "您帮助过的人向您致谢。",
+    "thanks/text": "您帮助过的人说：{text}",
     "thanks/thank-you": "您帮助过的人说：谢谢您。",
     "thanks/recovering": "您帮助过的人正在好转，并向您致谢。",
     "thanks/not-alone": "您帮助过的人说：因为有您，我不孤单。谢谢您。",
@@ -127,7 +130,7 @@ ZH: Final[dict[str, str]] = {
 }  # fmt: skip
 
 PHRASES: Final[dict[Language, dict[str, str]]] = {"en": EN, "ko": KO, "zh": ZH}
-"""The index of languages. Thanks without a phrase here, a sealed text among them, are told by `thanks/`."""
+"""The index of languages. Thanks in somebody's own words are told by `thanks/text`; by `thanks/` where these can't be had."""
 
 
 def money(amount: int, currency: str) -> str:
@@ -141,10 +144,10 @@ def money(amount: int, currency: str) -> str:
     return f"{currency} {whole:,}" + (f".{part:0{digits}d}" if digits else "")
 
 
-def sentence(tidings: Tidings, language: Language) -> str:
-    """Tidings in words, in one line."""
+def sentence(tidings: Tidings, language: Language, thanks: str | None = None) -> str:
+    """Tidings in words, in one line; `thanks` are the words of somebody's own that are relayed as they are, if there are such."""
     words = PHRASES[language]
-    text = words[_key(tidings)].format(**_figures(tidings, words))
+    text = words[_key(tidings)].format(**_figures(tidings, words, thanks))
     if tidings.kind == "matched" and tidings.due:
         text += words["donor/still-due"].format(due=_due(tidings))
     return text
@@ -166,7 +169,7 @@ def _key(tidings: Tidings) -> str:
             return f"case/{kind}"
 
 
-def _figures(tidings: Tidings, words: dict[str, str]) -> dict[str, str | int]:
+def _figures(tidings: Tidings, words: dict[str, str], thanks: str | None) -> dict[str, str | int]:
     figures: dict[str, str | int] = {
         name: money(amount, tidings.currency)
         for name in ("claim", "promised", "settled", "delivered", "released", "refunded")
@@ -181,7 +184,9 @@ def _figures(tidings: Tidings, words: dict[str, str]) -> dict[str, str | int]:
         "class_": words[f"class/{tidings.class_}"] if tidings.class_ else "",
         "due": _due(tidings),
         "pledge": _pledge(tidings, words),
-        "thanks": words.get(f"thanks/{tidings.thanks}", words["thanks/"]),
+        "thanks": words["thanks/text"].format(text=thanks)
+        if thanks
+        else words.get(f"thanks/{tidings.thanks}", words["thanks/"]),
         "places": words["place/between"].join(_place(match, tidings.currency, words) for match in tidings.matches),
     }
 

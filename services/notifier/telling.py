@@ -1,7 +1,7 @@
 """Telling: through a channel, then on the notices topic, in that order, so that what is recorded has been tried.
 
 The webhook is the channel if there is one, else the terminal; without either a notice is recorded as suppressed. What is shown on the
-screen besides is a view for whoever runs the notifier.
+screen besides is a view for whoever runs the notifier: words of thanks that came sealed are not for it, and go by webhook alone.
 
 One person's tidings go out one after the other, in the ledger's order: the next once the one before is taken or given up. Those of
 different people go out side by side.
@@ -18,6 +18,7 @@ from typing import NamedTuple
 from schemas.notices import Notice, Tidings, notice_headers
 from schemas.submissions import Language
 from schemas.times import text_of_datetime
+from schemas.values import PHRASES
 from services.bus.partition import partition_of
 from services.bus.publisher import Outgoing, Publisher
 from services.bus.topics import NOTICES
@@ -53,7 +54,9 @@ class Teller:
             KafkaUnreachable: if they could not be recorded; some people may have been told.
         """
         await self._publisher.in_reach.wait()
-        await self._languages.prepare(one.to for one in tidings)
+        await self._languages.prepare(
+            [*(one.to for one in tidings), *(one.thanks for one in tidings if one.thanks and one.thanks not in PHRASES)]
+        )
         languages = [self._languages.of(one.to) for one in tidings]
         texts = list(map(sentence, tidings, languages))
         for one, text in zip(tidings, texts, strict=True):
@@ -82,7 +85,8 @@ class Teller:
 
     async def _deliver(self, tidings: Tidings, text: str, language: Language) -> Delivery:
         if self._webhook is not None:
-            return await self._webhook.send(tidings, text, language)
+            words = self._languages.text(tidings.thanks) if tidings.thanks else None
+            return await self._webhook.send(tidings, sentence(tidings, language, words) if words else text, language)
         return Delivery("delivered", 1) if self._view.is_channel else Delivery("suppressed", 0)
 
     def _notice(self, tidings: Tidings, delivery: Delivery) -> Notice:

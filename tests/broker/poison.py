@@ -44,13 +44,33 @@ POISON: dict[str, Poison] = {
         b'"access":{"province":"XX-1","status":"unknown"}}',
         headers("pumasi.case.submitted", "x"),
     ),
+    "a number": (
+        b"jilin",
+        '{"fund":"jilin","pledge":"wx-138.0013.8000","qq":12345678,"전화":"010"}'.encode(),
+        headers("pumasi.pledge.withdrawn", "x"),
+    ),
+    "a number in its id": (b"jilin", b'{"fund":"jilin","pledge":"p-1"}', headers("pumasi.pledge.withdrawn", "wx13800138000")),
     "null key and headers that lie": (None, b"\xff", headers("pumasi.clock.ticked", "x")),
     "no headers": (b"jilin", b'{"fund":"jilin"}', []),
 }  # fmt: skip
 """By name: key, value and headers of a record in partition 0 of the commands topic that is no command."""
 
-TOLD_WITHOUT: dict[str, bytes] = {
-    "unknown field": b'{"fund":"jilin","pledge":"p-1","name":"[removed]"}',
-    "free text": b'{"fund":"jilin","pledge":"p-1","payment":"y","reason":"[removed]"}',
+TOLD_WITHOUT: dict[str, bytes | str] = {
+    "null header": b'{"fund":"jilin"}',
+    "header not UTF-8": b'{"fund":"jilin"}',
+    "not JSON": "not JSON, or too deep",
+    "NaN": b'{"fund":"jilin","pledge":"p","donor":"d","amount":"[removed]","currency":"CNY"}',
+    "deep nesting": "not JSON, or too deep",
+    "two megabytes": b'{"fund":"[removed]"}',
+    "tombstone": b"",
+    "unknown type": "of no known type",
+    "wrong key": b'{"fund":"jilin","pledge":"p-1"}',
+    "unknown field": b'{"fund":"jilin","pledge":"p-1","[removed]":1}',
+    "free text": b'{"fund":"jilin","pledge":"p-1","payment":"[removed]","reason":"[removed]"}',
+    "float amount": b'{"fund":"jilin","pledge":"p","payment":"[removed]","amount":"[removed]"}',
+    "a number": b'{"fund":"jilin","pledge":"[removed]","[removed]":2}',
+    "a number in its id": b'{"fund":"jilin","pledge":"p-1"}',
+    "null key and headers that lie": "not JSON, or too deep",
+    "no headers": "of no known type",
 }
-"""What the letters of some say instead: names and free text are no business of the bus."""
+"""What the letters of most leave out of their key, value or headers: the value that they tell, or why they tell none."""

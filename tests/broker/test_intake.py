@@ -5,6 +5,7 @@ import base64
 import contextlib
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -17,6 +18,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from nacl.public import SealedBox
 
+from schemas.commands import Unreadable
 from schemas.ledger import GENESIS, entries
 from schemas.times import text_of
 from services import keys
@@ -228,6 +230,88 @@ async def test_a_contact_is_sealed_before_its_command_and_nowhere_in_the_clear(
     for record in (sealed, command):
         assert secret not in repr(record).encode()
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "keys").iterdir()} == {0o600}
+
+
+def sealed_for_intake(data: Path, content: str) -> str:
+    """What a sender seals."""
+    return base64.b64encode(SealedBox(keys.intake_public_key(settings(data))).encrypt(content.encode())).decode()
+
+
+def opened_by_the_notifier(data: Path, box: str) -> str:
+    """What the notifier finds in a box."""
+    return SealedBox(keys.notifier_private_key(settings(data))).decrypt(base64.b64decode(box)).decode().rstrip()
+
+
+async def test_what_is_sealed_for_intake_reaches_the_notifier_through_either_door_and_nobody_else(
+    topics_reset: EmbeddedKafka, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    contact, words = '{"address":"mailto://kim.cholsu@example.org","language":"ko"}', "김철수: 고맙습니다"
+    sealed = {"fund": "jilin", "amount": 5, "currency": "CNY", "sealed_contact": sealed_for_intake(tmp_path, contact)}
+    thanked = {"fund": "jilin", "case": "c-1", "thanks": sealed_for_intake(tmp_path, words)}
+    legible = {**sealed, "sealed_contact": base64.b64encode("전화 김철수 ".encode("euc-kr") * 9).decode()}
+    async with AIOKafkaProducer(bootstrap_servers=topics_reset.bootstrap) as producer:
+        for one in (
+            record(1, value=sealed), record(2, ce_type=b"pumasi.case.thanked", value=thanked), record(3, value=legible),
+        ):  # fmt: skip
+            await producer.send_and_wait(topics.SUBMISSIONS, partition=1, **one)
+    async with running(topics_reset, tmp_path) as (_, client):
+        assert (await post(client, event("pledge.made", 4, **sealed))).status_code == 202
+        assert (await post(client, event("case.thanked", 5, **thanked))).status_code == 202
+        refused = await post(client, event("pledge.made", 6, **legible))
+        assert [found["code"] for found in refused.json()["errors"]] == ["not_sealed"]
+        [letter] = await read(topics_reset.bootstrap, topics.DEADLETTERS, least=1)
+        found = await commands(topics_reset.bootstrap, least=4)
+    assert dict(letter.headers)["__streams.errors.message"] == b"/data/sealed_contact: not_sealed"
+    assert json.loads(letter.value)["sealed_contact"] == "[removed]"
+    boxes = await read(topics_reset.bootstrap, topics.CONTACTS)
+    donors = {json.loads(r.value)["donor"] for r in found if b"pledge" in r.value}
+    thanks = {json.loads(r.value)["thanks"] for r in found if b"thanks" in r.value}
+    assert (len(donors), len(thanks), len(boxes)) == (1, 1, 4)
+    for box in boxes:
+        said = json.loads(box.value)
+        is_contact = "sealed_contact" in said
+        assert box.key.decode() == said["subject"] in (donors if is_contact else thanks)
+        inside = opened_by_the_notifier(tmp_path, said["sealed_contact" if is_contact else "sealed_text"])
+        assert json.loads(inside) == json.loads(contact) if is_contact else inside == words
+    assert len([line for line in caplog.records if line.levelname == "ERROR"]) == 2  # one at each door
+    for one in (*boxes, *found, letter):
+        assert "cholsu" not in repr(one)
+        assert "김철수" not in repr(one)
+
+
+async def test_nobodys_number_is_on_the_bus_whatever_it_is_called(topics_reset: EmbeddedKafka, tmp_path: Path) -> None:
+    number = "wx-138.0013.8000"
+    data = pledge(0)["data"]
+    paid = {"fund": "jilin", "pledge": "p-1", "payment": number, "amount": 5}
+    poison = [
+        *(record(n, value={**data, name: number}) for n, name in enumerate(("pledge", "donor", "fund"), 1)),
+        record(
+            4,
+            ce_type=b"pumasi.payment.failed",
+            value={"fund": "jilin", "pledge": "p-1", "payment": "y", "reason": number},
+        ),
+        record(5, ce_type=b"pumasi.case.thanked", value={"fund": "jilin", "case": "c-1", "thanks": number}),
+        record(6, ce_source=b"/forms?name=%EA%B9%80"),
+        record(7, ce_source=b"/forms/13800138000"),
+        record(8, value={**data, number: number}),
+        record(9, ("qq", b"13800138000")) | {"key": number.encode(), "value": b"{"},
+    ]
+    good = [
+        record(10, ce_id=number.encode()),
+        record(11, ce_id=b"partition:1/offset:24"),
+        record(12, ce_id=number.encode(), ce_type=b"pumasi.payment.received", value=paid, ce_source=b"/bank"),
+    ]
+    async with AIOKafkaProducer(bootstrap_servers=topics_reset.bootstrap) as producer:
+        for one in (*poison, *good):
+            await producer.send_and_wait(topics.SUBMISSIONS, partition=1, **one)
+    async with running(topics_reset, tmp_path) as (_, _):
+        letters = await read(topics_reset.bootstrap, topics.DEADLETTERS, least=len(poison))
+        found = await commands(topics_reset.bootstrap, least=len(good))
+    assert (len(letters), len(found)) == (len(poison), len(good))
+    for one in (*letters, *found):
+        assert not re.search("138.?0013", repr((one.key, one.value, one.headers)))
+    for one in found:
+        assert not isinstance(read_command(one, PARTITIONS), Unreadable)
 
 
 GOOD = {"ce_specversion": b"1.0", "ce_source": b"/partner", "ce_type": b"pumasi.pledge.made"}

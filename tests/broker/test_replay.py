@@ -17,7 +17,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from services.bus import fenced
-from services.bus.deadletters import PREFIX, REPLAY_OF, WITHHELD, Place, dead_letter, outsiders_letter
+from services.bus.deadletters import PREFIX, REPLAY_OF, WITHHELD, Place, dead_letter
 from services.bus.fenced import FencedWriter
 from services.bus.letters import Box, Mark, mark_row, read, read_box
 from services.bus.reading import TopicReader
@@ -49,21 +49,21 @@ async def client(topics_reset) -> AsyncIterator[Client]:
         yield client
 
 
-async def letters_of(client: Client, records: Iterable[Rec], letter_by: Any = dead_letter) -> None:
+async def letters_of(client: Client, records: Iterable[Rec]) -> None:
     """Put the records' dead letters where their service would."""
     writer = FencedWriter(client.bootstrap, "some-service")
     await writer.fence()
     for record in records:
         async with writer.transaction() as transaction:
             await transaction.append(
-                DEADLETTERS, record.partition, [letter_by(record, "unreadable", "value: not JSON")]
+                DEADLETTERS, record.partition, [dead_letter(record, "unreadable", "value: not JSON")]
             )
     await writer.close()
 
 
 async def many_letters(client: Client, number: int, partition: int = JILIN) -> list[Rec]:
     """Letters of commands, as quickly as they go."""
-    records = [Rec(b'{"n":%d}' % n, offset=n, partition=partition) for n in range(number)]
+    records = [Rec(b'{"fund":"jilin","amount":%d}' % (n + 1), offset=n, partition=partition) for n in range(number)]
     writer = FencedWriter(client.bootstrap, "some-service")
     await writer.fence()
     for start in range(0, number, 500):
@@ -108,10 +108,13 @@ async def assert_each_once(client: Client, records: list[Rec]) -> None:
 async def test_what_a_letter_keeps_whole_is_put_back_byte_by_byte_with_a_header_that_names_the_letter(
     client: Client,
 ) -> None:
-    whole = {
-        name: one for name, one in POISON.items() if name not in TOLD_WITHOUT and name != "header not UTF-8" and one[0]
-    }
-    records = [Rec(value, key, heads, offset=7 * n) for n, (key, value, heads) in enumerate(whole.values())]
+    parts = [one for name, one in POISON.items() if name not in TOLD_WITHOUT]
+    parts += [
+        (b"jilin", b' { "fund" : "jilin" }\n', headers("pumasi.pledge.made", "x")),
+        (None, b'{"fund":"jilin","pledge":"\\u0070-1"}', headers("pumasi.pledge.withdrawn", "x")),
+        (b"jilin", b'{"case":"c-1","fund":"jilin","thanks":"blessing"}', headers("pumasi.case.thanked", "x")[::-1]),
+    ]
+    records = [Rec(value, key, heads, offset=7 * n) for n, (key, value, heads) in enumerate(parts)]
     records.append(Rec(None, None, [], offset=700))  # neither key nor value
     await letters_of(client, records)
     results = await put_back(client)
@@ -146,7 +149,7 @@ async def test_submissions_go_back_to_their_own_topic_and_partition(client: Clie
         ("ce_type", b"pumasi.pledge.made"),
     ]
     records = [Rec(value, None, heads, SUBMISSIONS, 3, offset) for offset in range(2)]
-    await letters_of(client, records, outsiders_letter)
+    await letters_of(client, records)
     assert outcomes(await put_back(client)) == {"replayed": 2}
     await assert_each_once(client, records)
     assert await client.read(COMMANDS, 3, 0) == []
@@ -385,7 +388,7 @@ async def test_what_still_cannot_be_read_becomes_a_letter_of_its_own_that_names_
 async def test_the_commands_tell_one_document_each_and_their_exit_status_what_they_found(client: Client) -> None:
     contact = Rec(b'{"fund":"jilin","contact":"kakao:kim"}', offset=1)
     await letters_of(client, [Rec(b'{"fund":"jilin"}'), contact])
-    await letters_of(client, [Rec(b'{"fund":"yanji"}', topic=SUBMISSIONS, partition=3)], outsiders_letter)
+    await letters_of(client, [Rec(b'{"fund":"yanji"}', topic=SUBMISSIONS, partition=3)])
     first, second, third = "pumasi.commands.v1-0-0", "pumasi.commands.v1-0-1", f"{SUBMISSIONS}-3-0"
     listed = await told(client, "list")
     assert [one["id"] for one in listed["letters"]] == [first, second, third]
@@ -396,7 +399,7 @@ async def test_the_commands_tell_one_document_each_and_their_exit_status_what_th
     }  # fmt: skip
     shown = await told(client, "show", second)
     assert shown["withheld"] == ["value"]
-    assert shown["value"] == '{"fund":"jilin","contact":"[removed]"}'
+    assert shown["value"] == '{"fund":"jilin","[removed]":1}'
     assert (shown["key"], shown["headers"][0]) == ("jilin", ["ce_specversion", "1.0"])
     dry = await told(client, "replay", "--source", "commands", "--dry-run", status=1)
     assert [one["outcome"] for one in dry["letters"]] == ["would_replay", "withheld"]
@@ -424,7 +427,8 @@ async def test_what_is_not_there_is_said_with_a_stable_code(client: Client) -> N
 async def test_filters_do_not_let_poison_go_round(client: Client) -> None:
     name = "pumasi.commands.v1-0-0"
     await letters_of(
-        client, [Rec(b"{}", headers=[*headers("pumasi.pledge.made", "x"), (REPLAY_OF, name.encode())], offset=5)]
+        client,
+        [Rec(b'{"fund":"jilin"}', headers=[*headers("pumasi.pledge.made", "x"), (REPLAY_OF, name.encode())], offset=5)],
     )
     over = await told(client, "replay", "--all")
     assert (over["letters"], over["passed_over"]) == ([], 1)

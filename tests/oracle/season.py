@@ -289,7 +289,11 @@ class _Season:
         return {"fund": fund, "case": self.case(fund), "delivery": self.number("d"), "amount": amount}
 
     def case_thanked(self, fund: str) -> dict[str, Any]:
-        return {"fund": fund, "case": self.case(fund), "thanks": self.r.choice(["thanks.1", "c2VhbGVk"])}
+        return {
+            "fund": fund,
+            "case": self.case(fund),
+            "thanks": self.r.choice(["thank-you", "~abcdefghijklmnopqrstuvwxyz"]),
+        }
 
     def case_closed(self, fund: str) -> dict[str, Any]:
         data = {"fund": fund, "case": self.case(fund), "outcome": self.r.choice(OUTCOMES)}

@@ -94,7 +94,9 @@ def kinds_of_data(unit: int) -> dict[str, st.SearchStrategy[dict[str, Any]]]:
             of_case, optional={"goal": amounts, "priority": st.sampled_from(CLASSES), "needed_by": hours}
         ),
         "case.delivered": st.fixed_dictionaries({**of_case, "delivery": numbers.map("d-{}".format), "amount": amounts}),
-        "case.thanked": st.fixed_dictionaries({**of_case, "thanks": st.sampled_from(["thanks.1", "c2VhbA=="])}),
+        "case.thanked": st.fixed_dictionaries(
+            {**of_case, "thanks": st.sampled_from(["thank-you", "~abcdefghijklmnopqrstuvwxyz"])}
+        ),
         "case.closed": st.fixed_dictionaries(of_case, optional={"outcome": st.sampled_from(OUTCOMES)}),
         "pledge.made": st.fixed_dictionaries(
             {

@@ -151,7 +151,25 @@ def pledge(offset: int, change: dict) -> Told:
 
 
 ids = st.one_of(
-    st.sampled_from(["p-1", "p-2", "", "a" * 64, "a" * 65, "é", "x\n", "a b", "٣", "\u0000", "p-1#2", "ａ", "a\u00ad"]),
+    st.sampled_from(
+        [
+            "p-1",
+            "p-2",
+            "",
+            "a" * 64,
+            "a" * 65,
+            "é",
+            "x\n",
+            "a b",
+            "٣",
+            "\u0000",
+            "p-1#2",
+            "ａ",
+            "a\u00ad",
+            "13800138000",
+            "p-138.0013.8000",
+        ]
+    ),
     st.text('ab-._~#"\\/\u00e9\ud7ff 1', max_size=4),
 )
 amounts = st.one_of(
@@ -175,6 +193,7 @@ changes = st.fixed_dictionaries(
 NAMES = ("ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time", "content-type", "traceparent")
 header_values = st.sampled_from([
     None, b"", b"1.0", b"\xff", "é".encode(), b"x" * 257, b'quo"te', b"back\\slash", b"tab\t", b"pumasi.pledge.made",
+    b"/forms/13800138000",
     b"2027-01-29T00:00:00Z", b"0001-01-01T00:00:00+09:00", b"2199-12-31T23:59:59Z", b"2200-01-01T00:00:00Z", b"1970-01-01T00:00:00Z",
     b"2027-01-29T00:00:00.5+09:00", b"2026-01-29t00:00:00z", b"tomorrow", b"2027-02-29T00:00:00Z",
     b"application/json", b"application/json; charset=utf-8", b"text/plain", "2027-01-29T00:00:0\u0663Z".encode(),
@@ -208,7 +227,12 @@ def writings(draw: st.DrawFn) -> bytes:
 def records(draw: st.DrawFn) -> list[Told]:
     made: list[Told] = []
     for offset in range(20, 20 + draw(st.integers(1, 6))):
-        one = told(offset, "pledge.made", draw(writings()), event=draw(st.sampled_from(["", "urn:x:1", "e é", 'a"b'])))
+        one = told(
+            offset,
+            "pledge.made",
+            draw(writings()),
+            event=draw(st.sampled_from(["", "urn:x:1", "e é", 'a"b', "wx13800138000", "0" * 64])),
+        )
         headers = dict(one.headers)
         for name in draw(st.lists(st.sampled_from(NAMES), max_size=1)):
             headers[name] = draw(header_values)
@@ -233,7 +257,7 @@ def nearly_plain(draw: st.DrawFn) -> list[Told]:
     made: list[Told] = []
     for offset in range(20, 20 + draw(st.integers(1, 4))):
         amount = draw(st.sampled_from([1, 5, 250, 10**6, AMOUNT_MAX, AMOUNT_MAX + 1, 10**16]))
-        name = draw(st.sampled_from(["p-1", "p-2", "p" * 64, "p" * 65]))
+        name = draw(st.sampled_from(["p-1", "p-2", "p" * 64, "p" * 65, "p-138001380", "p-1380013800"]))
         one = pledge(offset, {"pledge": name, "amount": amount} | draw(st.sampled_from([{}, {"fallback": "pool"}])))
         parts = [bytearray(one.value), *(bytearray(value) for _name, value in one.headers)]
         for _ in range(draw(st.integers(0, 2))):
@@ -258,6 +282,33 @@ def nearly_plain(draw: st.DrawFn) -> list[Told]:
 @given(nearly_plain())
 def test_a_byte_beside_the_one_way_is_answered_the_same(made: list[Told]) -> None:
     assert_same([*opened(), *made])
+
+
+@pytest.mark.parametrize(
+    "number", ["13800138000", "wx-138.0013.8000", "p13800138000q", "~010_1234~5678", "p-008613800138000"]
+)
+def test_somebodys_number_is_unreadable_by_every_way(number: str) -> None:
+    plain = json.dumps(PLAIN, separators=(",", ":")).encode()
+    sourced = [
+        (name, f"/forms/{number}".encode() if name == "ce_source" else value) for name, value in pledge(23, {}).headers
+    ]
+    made = [
+        pledge(20, {"pledge": number}),
+        pledge(21, {"donor": number}),
+        told(22, "pledge.made", plain, event=number),
+        pledge(23, {})._replace(headers=tuple(sourced)),
+    ]
+    assert assert_same([*opened(), *made]) == 0
+    _rows, dead, _standing, _slow = answered([*opened(), *made], lane_of)
+    assert len(dead) == len(made)
+
+
+@pytest.mark.parametrize(
+    "word", ["1732960800123", "20261130-101500", "550e8400-e29b-41d4-a716-446655440000", "0123456789" * 6]
+)
+def test_digits_that_are_nobodys_keep_a_pledge_in_the_lane(word: str) -> None:
+    made = [pledge(20, {"pledge": word, "donor": word}), told(21, "pledge.made", PLAIN | {"pledge": "p-2"}, event=word)]
+    assert assert_same([*opened(), *made]) == len(made)
 
 
 def test_a_fund_is_not_taken_for_another_whose_name_it_begins_with() -> None:

@@ -20,7 +20,7 @@ UNREADABLE_TICK = [
     Gesture(0, "fund.configured", {"fund": "f-1", **POLICY}),
     Gesture(40 * DAY, "fund.configured", {"fund": "f-2", **POLICY}),
     Gesture(0, UNREADABLE, {"type": "pumasi.clock.ticked"}),
-    Gesture(-40 * DAY, "case.thanked", {"fund": "f-1", "case": "c-1", "thanks": "thanks.1"}),
+    Gesture(-40 * DAY, "case.thanked", {"fund": "f-1", "case": "c-1", "thanks": "thank-you"}),
 ]
 """A tick that can't be read is no tick: it stands at the partition's latest time and moves no fund's."""
 

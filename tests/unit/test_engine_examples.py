@@ -982,7 +982,7 @@ SAID: list[tuple[str, dict[str, Any], dict[str, Any] | None]] = [
     ("case.vouched", {"case": "c-1", "voucher": "v-1"}, None),
     ("case.amended", {"case": "c-1", "goal": 90, "priority": "urgent"}, None),
     ("case.delivered", {"case": "c-1", "delivery": "d-1", "amount": 1}, {"amount": 2}),
-    ("case.thanked", {"case": "c-1", "thanks": "thanks.1"}, None),
+    ("case.thanked", {"case": "c-1", "thanks": "thank-you"}, None),
     ("pledge.made", {"pledge": "p-2"}, {"donor": "d-2"}),
     ("payment.received", {"pledge": "p-1", "payment": "m-1", "amount": 1}, {"amount": 2}),
     ("payment.failed", {"pledge": "p-1", "payment": "m-1"}, {"reason": "other"}),
@@ -1054,7 +1054,7 @@ class TestRejections:
             ("case.vouched", {"voucher": "v-1"}),
             ("case.amended", {"goal": 1}),
             ("case.delivered", {"delivery": "d-1", "amount": 1}),
-            ("case.thanked", {"thanks": "thanks.1"}),
+            ("case.thanked", {"thanks": "thank-you"}),
             ("case.closed", {}),
         ],
     )
@@ -1091,13 +1091,13 @@ class TestRejections:
     def test_thanks_may_come_after_the_end(self, story: Story) -> None:
         story.case("c-1")
         story.close("c-1")
-        assert story("case.thanked", case="c-1", thanks="thanks.1") == ["case_thanked c-1 thanks.1"]
+        assert story("case.thanked", case="c-1", thanks="thank-you") == ["case_thanked c-1 thank-you"]
 
     def test_case_not_open(self, untold: Story) -> None:
         untold.configure(vouchers_required=1)
         untold.case("c-1")
         assert untold("case.delivered", case="c-1", delivery="d-1", amount=1) == ["rejected case_not_open"]
-        assert untold("case.thanked", case="c-1", thanks="thanks.1") == ["rejected case_not_open"]
+        assert untold("case.thanked", case="c-1", thanks="thank-you") == ["rejected case_not_open"]
         assert untold.close("c-1") == ["case_closed c-1 completed"]
 
     def test_exceeds_settled(self, story: Story) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import http.client
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -128,6 +129,81 @@ async def test_an_accepted_event_is_told_its_ids_and_a_receipt(bench: Callable[.
     }
     receipt = await one.client.get(f"/v1/receipts/{accepted['receipt']}")
     assert receipt.json() == {"receipt": accepted["receipt"], "state": "accepted"}
+
+
+NUMBER = "wx-138.0013.8000"
+
+
+@pytest.mark.parametrize("mode", ["structured", "binary", "batch"])
+@pytest.mark.parametrize("given", ["partition:1/offset:24", NUMBER, "x" * 256, "a b", 'e"\\'])
+async def test_any_id_is_taken_and_echoed_to_its_sender_and_to_nobody_else(
+    bench: Callable[..., Bench], mode: str, given: str
+) -> None:
+    one = bench()
+
+    async def send(data: dict[str, Any]) -> httpx.Response:
+        event = {**pledge(1, **data), "id": given}
+        if mode == "binary":
+            headers = {f"ce-{name}": event[name] for name in ("specversion", "id", "source", "type")}
+            return await one.client.post("/v1/events", json=event["data"], headers=headers)
+        return await one.send(*[event] * (1 + (mode == "batch")))
+
+    first, again = await send({}), await send({})
+    assert (first.status_code, first.json()) == (202, again.json())
+    assert {told["id"] for told in first.json()["accepted"]} == {given}
+    [command] = one.kafka.commands()
+    stands = dict(command.headers)["ce_id"].decode()
+    assert re.fullmatch("~[a-z2-7]{26}", stands)
+    assert given not in repr(one.kafka.records)
+    assert problem(await send({"amount": 6})) == (409, "id_conflict")
+    one.repeats.follow(CommandRecord(command.topic, 0, 0, command.key, command.value, command.headers), 1)
+    assert (await send({})).json() == first.json()
+
+
+async def test_an_id_beyond_256_characters_is_refused(bench: Callable[..., Bench]) -> None:
+    response = await bench().send({**pledge(1), "id": "x" * 257})
+    assert (problem(response), response.json()["errors"][0]["pointer"]) == ((422, "invalid_submission"), "/id")
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "pointer", "code"),
+    [
+        ("pledge.made", {"pledge": NUMBER}, "/data/pledge", "looks_like_contact"),
+        ("pledge.made", {"fund": NUMBER}, "/data/fund", "looks_like_contact"),
+        ("pledge.made", {"donor": "13800138000"}, "/data/donor", "looks_like_contact"),
+        ("payment.failed", {"pledge": "p-1", "reason": NUMBER}, "/data/reason", "looks_like_contact"),
+        ("case.thanked", {"case": "c-1", "thanks": "I.am-Kim"}, "/data/thanks", "string_pattern_mismatch"),
+        ("case.thanked", {"case": "c-1", "thanks": "S2lt" * 30}, "/data/thanks", "not_sealed"),
+        ("pledge.made", {"donor": None, "sealed_contact": "S2lt" * 30}, "/data/sealed_contact", "not_sealed"),
+    ],
+)
+async def test_nobody_can_be_called_by_what_is_sent(
+    bench: Callable[..., Bench], kind: str, data: dict[str, Any], pointer: str, code: str
+) -> None:
+    one = bench()
+    given = {**pledge(1, **data)["data"]} if kind == "pledge.made" else {"fund": "jilin", **data}
+    response = await one.send({**pledge(1), "type": f"pumasi.{kind}", "data": given})
+    assert problem(response) == (422, "invalid_submission")
+    assert (pointer, code) in {(found["pointer"], found["code"]) for found in response.json()["errors"]}
+    assert one.kafka.records == []
+
+
+@pytest.mark.parametrize(
+    "source", [f"/forms/{NUMBER}", "/forms?name=%EA%B9%80", "/forms/%EA%B9%80", "/kim@example.org"]
+)
+async def test_a_source_that_may_tell_of_somebody_is_refused(bench: Callable[..., Bench], source: str) -> None:
+    response = await bench().send({**pledge(1), "source": source})
+    assert (problem(response), response.json()["errors"][0]["pointer"]) == ((422, "invalid_submission"), "/source")
+
+
+async def test_a_payments_answer_names_what_stands_on_the_bus(bench: Callable[..., Bench]) -> None:
+    one = bench()
+    data = {"fund": "jilin", "pledge": "p-1", "payment": "13800138000", "amount": 5}
+    [told] = (await one.send({**pledge(1), "type": "pumasi.payment.received", "data": data})).json()["accepted"]
+    assert told["payment"] == json.loads(one.kafka.commands()[0].value)["payment"] != "13800138000"
+    back = {**data, "payment": told["payment"]}
+    [again] = (await one.send({**pledge(2), "type": "pumasi.payment.refunded", "data": back})).json()["accepted"]
+    assert again["payment"] == told["payment"]
 
 
 async def test_a_repeat_gets_the_same_answer_and_no_second_command(bench: Callable[..., Bench]) -> None:

@@ -21,8 +21,9 @@ def test_keys_are_made_once_also_by_several_at_once(tmp_path: Path) -> None:
         public = set(pool.map(lambda _: bytes(keys.notifier_public_key(settings)), range(64)))
     assert len(pseudonym) == len(public) == 1
     assert public == {bytes(keys.notifier_private_key(settings).public_key)}
+    assert keys.intake_public_key(settings) == keys.intake_private_key(settings).public_key
     files = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "keys").iterdir()}
-    assert files == dict.fromkeys(("pseudonym.key", "notifier.key", "notifier.pub"), 0o600)
+    assert files == dict.fromkeys(("pseudonym.key", "notifier.key", "notifier.pub", "intake.key", "intake.pub"), 0o600)
 
 
 def test_keys_may_come_from_settings_and_then_nothing_is_kept(tmp_path: Path) -> None:
@@ -34,6 +35,8 @@ def test_keys_may_come_from_settings_and_then_nothing_is_kept(tmp_path: Path) ->
     )
     assert keys.pseudonym_key(settings) == b"k" * 32
     assert keys.notifier_public_key(settings) == pair.public_key
+    assert len(keys.id_key(settings)) == 32
+    assert keys.id_key(settings) == keys.id_key_of(b"k" * 32) != b"k" * 32
     assert list(tmp_path.iterdir()) == []
 
 
@@ -65,10 +68,14 @@ def test_a_dead_letters_key_and_headers_lose_what_looks_like_contact_details() -
         ("x", b"+86 138 1234 5678"),
         ("ce_id", b"e-202611"),
         ("n", None),
-        ("r", b"\xff"),
+        ("ce_time", b"\xff"),
+        ("ce_type", b"pumasi.pledge.withdrawn"),
     ]
     key, _, kept = dead_letter(Rec(b"13812345678", headers), "unreadable", "why")
     removed = REMOVED.encode()
     assert key == removed
-    assert kept[:5] == [("ce_source", removed), ("x", removed), ("ce_id", b"e-202611"), ("n", None), ("r", removed)]
-    assert dead_letter(Rec(b"jilin", []), "unreadable", "why")[0] == b"jilin"
+    assert kept[:4] == [
+        ("ce_source", removed), ("ce_id", b"e-202611"), ("ce_time", removed), ("ce_type", b"pumasi.pledge.withdrawn"),
+    ]  # fmt: skip
+    of_jilin = Rec(b"jilin", [("ce_type", b"pumasi.pledge.withdrawn")], b'{"fund":"jilin"}')
+    assert dead_letter(of_jilin, "unreadable", "why")[0] == b"jilin"

@@ -13,7 +13,7 @@ from schemas.ledger import ENTRY_BYTES_MAX, GENESIS, Entry, check_link, encode, 
 
 AT = "2026-11-22T10:00:00Z"
 CAUSE = {"id": "e-1", "type": "pumasi.pledge.made", "offset": 41}
-LONGEST_THANKS = {"fact": "case_thanked", "case": "c" * 64, "thanks": "x" * 8192}
+LONGEST_THANKS = {"fact": "case_thanked", "case": "c" * 64, "thanks": "~" + "x" * 26}
 
 
 def made(facts: list[dict[str, Any]], seq: int = 1, previous: bytes = GENESIS, cause: dict[str, Any] = CAUSE):

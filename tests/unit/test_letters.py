@@ -69,9 +69,9 @@ def test_a_letter_is_read_as_it_was_written() -> None:
         None,
         None,
     )
-    record = lying(b"jilin", b"{}", ("trace", None), (REPLAY_OF, b"pumasi.commands.v1-2-1"))
+    record = lying(b"jilin", b'{"fund":"jilin"}', (REPLAY_OF, b"pumasi.commands.v1-2-1"))
     assert content(record) == Content(
-        b"jilin", b"{}", [*headers("pumasi.pledge.made", "x"), ("trace", None), (REPLAY_OF, b"pumasi.commands.v1-2-1")]
+        b"jilin", b'{"fund":"jilin"}', [*headers("pumasi.pledge.made", "x"), (REPLAY_OF, b"pumasi.commands.v1-2-1")]
     )
     assert read(record).replay_of == "pumasi.commands.v1-2-1"
 
@@ -87,9 +87,9 @@ def test_a_letter_says_what_it_withholds_and_that_refuses_it() -> None:
 @pytest.mark.parametrize(
     ("key", "value", "fund"),
     [
-        (b"jilin", b'{"fund":"yanji"}', "yanji"), (b"jilin", b"{", "jilin"), (b"jilin", None, "jilin"), (None, b"{}", None),
-        (b"k", b'{"specversion":"1.0","data":{"fund":"jilin"}}', "jilin"), (REMOVED.encode(), b'{"fund":"[removed]"}', None),
-        (b"jilin", b'{"fund":"' + b"j" * 70_000 + b'"}', "jilin"), (b"\xff", b"[1]", None), (b"jilin", b"[" * 60_000, "jilin"),
+        (b"jilin", b'{"fund":"yanji"}', "yanji"), (b"jilin", b"{", None), (b"jilin", None, None), (None, b"{}", None),
+        (b"k", b'{"fund":"jilin"}', "jilin"), (REMOVED.encode(), b'{"fund":"[removed]"}', None),
+        (b"jilin", b'{"fund":"' + b"j" * 70_000 + b'"}', None), (b"\xff", b"[1]", None), (b"jilin", b"[" * 60_000, None),
     ],
 )  # fmt: skip
 def test_the_fund_is_said_where_it_can_be_read(key: bytes | None, value: bytes | None, fund: str | None) -> None:

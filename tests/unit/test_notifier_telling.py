@@ -76,7 +76,7 @@ KEY = PrivateKey.generate()
 
 
 def given(subject: str, value: bytes | None) -> Any:
-    return SimpleNamespace(key=subject.encode(), value=value)
+    return SimpleNamespace(key=subject.encode(), value=value, partition=1, offset=7)
 
 
 def contact(content: bytes, key: PrivateKey = KEY) -> bytes:
@@ -103,12 +103,19 @@ async def test_each_hears_it_in_the_language_of_their_contact() -> None:
         contact(b'{"language": "xx"}'), contact(b'{"language": "\xff"}'),
     ],
 )  # fmt: skip
-def test_a_contact_that_is_gone_or_cant_be_read_leaves_the_settings_language(value: bytes | None) -> None:
-    languages = Languages("ko", KEY)
+def test_a_contact_that_is_gone_or_cant_be_read_leaves_the_settings_language(
+    value: bytes | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[Any] = []
+    languages = Languages("ko", KEY, lambda event, **fields: told.append((event, fields)))
     languages.take(given("d-1", contact(ZH)))
     assert languages.of("d-1") == "zh"
+    caplog.clear()
     languages.take(given("d-1", value))
     assert languages.of("d-1") == "ko"
+    alarmed = value is not None  # what should be there and can't be opened is an alarm; nothing of it is told
+    assert [line.levelname for line in caplog.records] == ["ERROR"] * alarmed
+    assert told == [("unopened", {"partition": 1, "offset": 7})] * alarmed
 
 
 def test_no_address_is_kept() -> None:
@@ -122,3 +129,49 @@ def test_without_a_key_nothing_is_opened() -> None:
     languages = Languages("ko")
     languages.take(given("d-1", contact(ZH)))
     assert languages.of("d-1") == "ko"
+
+
+HASH = "~abcdefghijklmnopqrstuvwxyz"
+WORDS = "고맙습니다 {settled} \x1b[2J"
+
+
+def words(content: bytes, key: PrivateKey = KEY) -> bytes:
+    box = base64.b64encode(SealedBox(key.public_key).encrypt(content + b"    ")).decode()
+    return json.dumps({"subject": HASH, "sealed_text": box}).encode()
+
+
+def thanks(name: str) -> Tidings:
+    return tidings("a", "d-1").model_copy(update={"kind": "thanks", "settled": None, "thanks": name})
+
+
+@pytest.mark.parametrize(
+    ("said", "value", "text"),
+    [
+        ("recovering", None, "Somebody you helped is getting better, and thanks you."),
+        (HASH, words(WORDS.encode()), f"Somebody you helped says: {WORDS}"),
+        (HASH, None, "Somebody you helped sends you thanks."),
+        (HASH, words(b"\xff"), "Somebody you helped sends you thanks."),
+        (HASH, words(b"x", PrivateKey.generate()), "Somebody you helped sends you thanks."),
+    ],
+)
+async def test_thanks_are_relayed_as_a_phrase_or_in_the_words_that_were_sealed(
+    said: str, value: bytes | None, text: str
+) -> None:
+    languages, receiver, shown = Languages("en", KEY), Slow(first_waits_for=0), list[str]()
+    view = screen.quiet()._replace(
+        coming=lambda _one, seen: shown.append(seen), told=lambda _one, seen: shown.append(seen)
+    )
+    publisher = Publisher()
+    languages.take(given(HASH, value))
+    await Teller(publisher, receiver, view, languages).tell([thanks(said)])
+    assert receiver.texts["a"][0] == text
+    assert not any("고맙습니다" in seen for seen in shown)  # no free text on a screen
+
+
+def test_words_that_were_forgotten_are_relayed_no_more() -> None:
+    languages = Languages("en", KEY)
+    languages.take(given(HASH, words(WORDS.encode())))
+    assert languages.text(HASH) == WORDS
+    assert WORDS not in repr(vars(languages))
+    languages.take(given(HASH, None))
+    assert languages.text(HASH) is None

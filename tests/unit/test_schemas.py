@@ -215,8 +215,8 @@ def test_a_designation_names_exactly_one(given: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("named", "right"),
     [({"donor": "d-1"}, True), ({"contact": {"address": "mailto://a@example.org"}}, True),
-     ({"donor": "d-1", "sealed_contact": "A" * 64}, True), ({"donor": "d-1", "contact": None}, True),
-     ({}, False), ({"donor": None}, False), ({"sealed_contact": "A" * 64}, False),
+     ({"sealed_contact": "A" * 64}, True), ({"donor": "d-1", "contact": None}, True),
+     ({}, False), ({"donor": None}, False), ({"donor": "d-1", "sealed_contact": "A" * 64}, False),
      ({"donor": "d-1", "contact": {"address": "mailto://a@example.org"}}, False),
      ({"contact": {"address": "mailto://a@example.org"}, "sealed_contact": "A" * 64}, False)],
 )  # fmt: skip

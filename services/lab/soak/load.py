@@ -19,7 +19,9 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, Literal, NamedTuple
 
+from schemas.values import PHRASES
 from services.bus.partition import partition_of
+from services.lab.soak.check.sentfile import PSEUDONYM_KEY
 from services.lab.soak.poison import COMMANDS_POISON, SUBMISSIONS_POISON
 
 START = datetime(2031, 1, 1, tzinfo=UTC)
@@ -155,7 +157,7 @@ class Load:
         number = self._number
         self._number += 1
         event = Event(
-            number, due, fund.sender, door, "first", f"/soak/{door}", f"e-{self.seed}-{number}", f"pumasi.{kind}",
+            number, due, fund.sender, door, "first", f"/soak/{door}", f"e-{self.seed}.n{number}", f"pumasi.{kind}",
             None if self._draw.random() < 0.03 else self._at(due), {"fund": fund.name, **data},
         )  # fmt: skip
         self._note(fund, event)
@@ -220,8 +222,9 @@ class Load:
         return f"{letter}-{fund.name}-{fund.serial}"
 
     def _own(self, fund: _Fund, name: str, letter: str) -> dict[str, str]:
-        """An id of the sender's own; now and then it is left to intake."""
-        return {} if self._draw.random() < 0.05 else {name: self._id(fund, letter)}
+        """An id of the sender's own; now and then it is left to intake. A payment's is a bank's, and may hold a number."""
+        before = "wx-13800138000-" if name == "payment" and fund.serial % 2 else ""
+        return {} if self._draw.random() < 0.05 else {name: before + self._id(fund, letter)}
 
     def _fund(self, number: int, name: str) -> _Fund:
         draw = self._draw
@@ -287,7 +290,7 @@ class Load:
         return {**self._own(fund, "delivery", "d"), "case": self._case(fund), "amount": self._draw.randint(500, 15_000)}
 
     def _case_thanked(self, fund: _Fund, _due: float) -> dict[str, Any]:
-        return {"case": self._case(fund), "thanks": f"thanks.{self._draw.randint(1, 9)}"}
+        return {"case": self._case(fund), "thanks": self._draw.choice(PHRASES)}
 
     def _case_closed(self, fund: _Fund, _due: float) -> dict[str, Any]:
         """The oldest go first, so that the number of open cases stays bounded."""
@@ -357,6 +360,7 @@ def _funds(partitions: int) -> list[str]:
 
 def derived_id(prefix: str, source: str, event: str) -> str:
     """The id that intake derives; here from its own words, so that the load can speak of what it left out."""
-    from services.intake.admission import derived_id as derive
+    from services.intake.ids import Ids
+    from services.keys import id_key_of
 
-    return derive(prefix, source, event)
+    return Ids(id_key_of(PSEUDONYM_KEY)).derived(prefix, source, event)

@@ -7,6 +7,7 @@ directly. The broker is kept as `up` keeps it, only with more patience: a full d
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import os
 import signal
@@ -22,6 +23,7 @@ from services.bus import topics
 from services.bus.kafka import Door, EmbeddedKafka, Watcher, keep_up
 from services.bus.kafka.ports import free_port
 from services.cli.processes import Keeper, Service, Supervisor
+from services.lab.soak.check.sentfile import PSEUDONYM_KEY
 from services.lab.soak.clocks import Clock, library
 from services.lab.soak.plan import KAFKA
 from services.lab.soak.proxy import Link
@@ -216,6 +218,7 @@ def _services(made: World, tick_seconds: int, preloaded: Path | None) -> list[Se
     given = {name: "" for name in os.environ if name.startswith("PUMASI_")} | {
         "PUMASI_DATA": str(made.data.absolute()),
         "PUMASI_TRUST_TIME": "1",
+        "PUMASI_PSEUDONYM_KEY": base64.b64encode(PSEUDONYM_KEY).decode(),
         "PUMASI_TICK_SECONDS": str(tick_seconds),
         "PUMASI_SESSION_TIMEOUT_MS": str(SESSION_TIMEOUT_MS),
         "PUMASI_CHECKPOINT_SECONDS": str(CHECKPOINT_SECONDS),

@@ -22,8 +22,8 @@ from services.lab.soak.check.records import Raw
 from services.lab.soak.check.sentfile import SentFile, read_sent
 from services.lab.soak.check.tellings import tellings
 
-LEAKS = (b"leak-marker",)
-"""What a soak sends as contacts and free text, and nobody may tell on."""
+LEAKS = (b"leak-marker", b"13800138000")
+"""What a soak sends as contacts, free text and payments' references, and nobody may tell on."""
 
 
 class Check:

@@ -1,0 +1,46 @@
+"""Ids that intake makes: keyed hashes, of what a sender left out and of what must not stand on the bus as it came.
+
+All are BLAKE2b-128 under the id key, 26 characters of base32 in lower case without padding, each kind under a personalisation of its
+own. Whoever has the same key gets the same id for the same thing, so a repeat is a repeat; who hasn't can neither guess one nor try
+numbers out. A derived id has a letter before it (`c-`, `p-`, `d-`); any other begins with `~`.
+"""
+
+from __future__ import annotations
+
+import base64
+from hashlib import blake2b
+
+from schemas.submissions import is_hashed
+from services.bus.attributes import is_id
+
+
+class Ids:
+    """Makes ids.
+
+    Args:
+        key: the id key (`services.keys.id_key`).
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def derived(self, prefix: str, source: str, event: str) -> str:
+        """The id of what an event creates, where its sender gave none."""
+        return prefix + self._hash(b"pumasi-own", source, event)
+
+    def event(self, event: str) -> str:
+        """An event's id as it stands on the bus: its own, if that is an id of the contract."""
+        return event if is_id(event) else "~" + self._hash(b"pumasi-event", event)
+
+    def reference(self, fund: str, reference: str) -> str:
+        """A payment's reference as it stands on the bus; one that is a hash already stays."""
+        return reference if is_hashed(reference) else "~" + self._hash(b"pumasi-payment", fund, reference)
+
+    def thanks(self, fund: str, case: str, text: str) -> str:
+        """The id of a text that is sealed for the notifier."""
+        return "~" + self._hash(b"pumasi-thanks", fund, case, text)
+
+    def _hash(self, kind: bytes, *parts: str) -> str:
+        said = "\0".join(parts).encode("utf-8", "surrogatepass")  # only the last part may hold a NUL itself
+        digest = blake2b(said, digest_size=16, key=self._key, person=kind).digest()
+        return base64.b32encode(digest).decode().rstrip("=").lower()
