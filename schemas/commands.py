@@ -36,6 +36,8 @@ from schemas.values import (
 )
 
 TICK = "pumasi.clock.ticked"
+AHEAD_MAX = 120 * 10**6
+"""How far a writer's wall clock may be ahead of the broker's, in microseconds."""
 
 
 class CommandData(Model):
@@ -195,6 +197,7 @@ class Command(NamedTuple):
         time: the `ce_time`, microseconds since 1970.
         data: the model of `COMMANDS[type]`.
         offset: the record's offset in its partition.
+        appended: when the broker appended it, microseconds since 1970, if its writer stamped it by a wall clock; else None.
     """
 
     type: str
@@ -202,6 +205,12 @@ class Command(NamedTuple):
     time: int
     data: Model
     offset: int
+    appended: int | None = None
+
+    @property
+    def ahead(self) -> bool:
+        """Whether it was stamped by a clock that ran ahead of the broker's: then its time is nobody's."""
+        return self.appended is not None and self.time > self.appended + AHEAD_MAX
 
 
 class Unreadable(NamedTuple):
