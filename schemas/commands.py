@@ -188,6 +188,11 @@ COMMANDS: dict[str, type[Model]] = {
 """The index of commands: `ce_type` → model of the data."""
 
 
+def is_ahead(time: int, appended: int | None) -> bool:
+    """Whether a wall clock (`appended` is None: another) stamped `time`, microseconds since 1970, too far ahead of the append."""
+    return appended is not None and time > appended + AHEAD_MAX
+
+
 class Command(NamedTuple):
     """A command as the matcher reads it.
 
@@ -210,7 +215,7 @@ class Command(NamedTuple):
     @property
     def ahead(self) -> bool:
         """Whether it was stamped by a clock that ran ahead of the broker's: then its time is nobody's."""
-        return self.appended is not None and self.time > self.appended + AHEAD_MAX
+        return is_ahead(self.time, self.appended)
 
 
 class Unreadable(NamedTuple):
