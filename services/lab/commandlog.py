@@ -4,9 +4,9 @@
      "datacontenttype":"application/json","partition":0,"data":{"fund":"jilin","pledge":"p-1", …}}     (on one line)
 
 `type`, `time` and `data` must be there; `data` is the command's, as `schemas/json/commands` has it. `partition` (0 if left out) says
-whose ticks a `pumasi.clock.ticked` is; `id` may be left out; `appended` is there where intake stamped `time` by its wall clock, and
-says when the broker appended it: by that such a command may be refused (`clock_ahead`). `specversion`, `source` and `datacontenttype` are
-written and not read. Blank lines are skipped.
+whose ticks a `pumasi.clock.ticked` is; `id` may be left out; `appended` is there where intake stamped `time` by its wall clock: when
+the broker appended it, by which it may be refused (`clock_ahead`). `specversion`, `source` and `datacontenttype` are written and not
+read. Blank lines are skipped.
 
 It holds what the commands topic holds: pseudonyms, sums, times, sealed thanks. It is as confidential as that topic.
 """

@@ -169,7 +169,7 @@ class Engine:
             turn.match()
 
     def _ahead(self, command: Command) -> Decision:
-        """Refuse what was stamped by a clock that is ahead. It counts as of 1970, so it moves no time and no timer fires."""
+        """Refuse what was stamped by a clock that is ahead. It counts as of 1970, before all times: it moves none, no timer fires."""
         name = None if command.type == TICK else command.data.fund
         at = self._tick(0).at if name is None else self._time_of(name, 0)
         return Decision(name, at, [_rejected("clock_ahead", "stamped more than two minutes after it was appended")])
