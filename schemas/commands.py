@@ -36,6 +36,8 @@ from schemas.values import (
 )
 
 TICK = "pumasi.clock.ticked"
+AHEAD_MAX = 120 * 10**6
+"""How far a writer's wall clock may be ahead of the broker's, in microseconds."""
 
 
 class CommandData(Model):
@@ -186,6 +188,11 @@ COMMANDS: dict[str, type[Model]] = {
 """The index of commands: `ce_type` → model of the data."""
 
 
+def is_ahead(time: int, appended: int | None) -> bool:
+    """Whether a wall clock (`appended` is None: another) stamped `time`, microseconds since 1970, too far ahead of the append."""
+    return appended is not None and time > appended + AHEAD_MAX
+
+
 class Command(NamedTuple):
     """A command as the matcher reads it.
 
@@ -195,6 +202,7 @@ class Command(NamedTuple):
         time: the `ce_time`, microseconds since 1970.
         data: the model of `COMMANDS[type]`.
         offset: the record's offset in its partition.
+        appended: when the broker appended it, microseconds since 1970, if its writer stamped it by a wall clock; else None.
     """
 
     type: str
@@ -202,6 +210,12 @@ class Command(NamedTuple):
     time: int
     data: Model
     offset: int
+    appended: int | None = None
+
+    @property
+    def ahead(self) -> bool:
+        """Whether it was stamped by a clock that ran ahead of the broker's: then its time is nobody's."""
+        return is_ahead(self.time, self.appended)
 
 
 class Unreadable(NamedTuple):

@@ -44,7 +44,7 @@ AwardId = Annotated[
 RejectionCode = Literal[
     "unknown_fund", "unknown_case", "unknown_pledge", "id_conflict", "case_closed", "case_not_open", "exceeds_settled",
     "goal_below_delivered", "goal_below_own_contribution", "already_expired", "pledge_closed", "currency_fixed",
-    "not_refundable", "unreadable", "worth_nothing",
+    "not_refundable", "unreadable", "worth_nothing", "clock_ahead",
 ]  # fmt: skip
 
 

@@ -16,6 +16,7 @@
     │   └── JarsUnavailable       jars_unavailable        Kafka's jars can't be had, or aren't the locked ones
     ├── ServiceFailed     service_failed          a service of `pumasi up` ends whenever it is started
     ├── KafkaUnreachable  kafka_unreachable       no broker answers where one was expected
+    ├── ClockOff          clock_off               the machine's clock is not Kafka's; nothing is stamped by it
     ├── TopicsMismatch    topics_mismatch         topics are missing, or not as the contract says
     ├── UnreadableRecord  unreadable              a record that can't be read; it goes to dead letters
     ├── InvalidSubmission invalid_submission      read, but against the contract; carries its findings
@@ -145,6 +146,12 @@ class KafkaUnreachable(PumasiError):
     """No broker answers; the same call may succeed later."""
 
     code = "kafka_unreachable"
+
+
+class ClockOff(PumasiError):
+    """This machine's clock is minutes from Kafka's; the same call may succeed once it is set right, or on another machine."""
+
+    code = "clock_off"
 
 
 class TopicsMismatch(PumasiError):

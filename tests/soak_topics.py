@@ -53,6 +53,7 @@ class OnTopic(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: list[tuple[str, bytes | None]]
+    timestamp: int = 0
 
 
 @dataclass

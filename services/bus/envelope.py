@@ -24,6 +24,8 @@ COMMAND_BYTES_MAX = 64 * 1024
 """The largest command, in bytes of its value. Any honest one stays under 2 KiB."""
 JSON = b"application/json"
 SOURCE = "/pumasi"
+CLOCK, WALL = "pumasi_clock", "wall"
+"""The header, and its value, of what intake stamped by its wall clock: such a time is held against the record's append time."""
 
 Headers = Sequence[tuple[str, bytes | None]]
 
@@ -37,6 +39,7 @@ class Record(Protocol):
     key: bytes | None
     value: bytes | None
     headers: Headers
+    timestamp: int  # of its append, milliseconds since 1970
 
 
 class BadRecord(ValueError):
@@ -108,7 +111,8 @@ def _command(record: Record, headers: dict[str, str], partitions: int) -> Comman
         raise BadRecord(explain(error)) from None
     if kind != TICK:
         _check_place(record, data.fund, partitions)
-    return Command(kind, event, at, data, record.offset)
+    appended = record.timestamp * 1000 if headers.get(CLOCK) == WALL else None
+    return Command(kind, event, at, data, record.offset, appended)
 
 
 def _attribute(headers: dict[str, str], name: str) -> str:
@@ -135,9 +139,10 @@ def explain(error: ValidationError) -> str:
     return f"{place or 'value'}: {'unknown field' if unknown else first['type']}"[:200]
 
 
-def command_headers(kind: str, event: str, source: str, time: str) -> list[tuple[str, bytes]]:
-    """The headers of a command: `ce_type`, `ce_id`, `ce_source` and `ce_time` (RFC 3339)."""
-    return _headers(kind, event, source, time)
+def command_headers(kind: str, event: str, source: str, time: str, *, wall: bool = False) -> list[tuple[str, bytes]]:
+    """The headers of a command: `ce_type`, `ce_id`, `ce_source` and `ce_time` (RFC 3339); `wall`: that is our wall clock's."""
+    headers = _headers(kind, event, source, time)
+    return [*headers, (CLOCK, WALL.encode())] if wall else headers
 
 
 def entry_headers(partition: int, seq: int, at: str) -> list[tuple[str, bytes]]:

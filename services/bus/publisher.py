@@ -28,6 +28,7 @@ TROUBLE = (KafkaError, OSError, TimeoutError)
 Headers = Sequence[tuple[str, bytes | None]]
 _BACKOFF_SECONDS = (0.2, 2.0)
 _STOP_SECONDS = 5.0
+_LOG_APPEND_TIME = 1  # Kafka's number
 
 
 class Outgoing(NamedTuple):
@@ -45,6 +46,12 @@ class Pending(NamedTuple):
 
     producer: AIOKafkaProducer | None
     futures: list[asyncio.Future]
+
+    @property
+    def appended(self) -> list[int]:
+        """When the broker appended each, once all are confirmed, in microseconds since 1970; without those that it didn't stamp."""
+        told = (future.result() for future in self.futures)
+        return [one.timestamp * 1000 for one in told if one.timestamp_type == _LOG_APPEND_TIME]
 
 
 class Publisher:
@@ -191,12 +198,7 @@ class Publisher:
 
     async def _connect(self) -> None:
         bootstrap = self._bootstrap()
-        missing = [r.topic.name for r in await topics.check(bootstrap) if r.state is topics.State.MISSING]
-        if missing := [name for name in missing if name in self._needed]:
-            raise TopicsMismatch(
-                f"topics are missing at {bootstrap}: {', '.join(missing)}",
-                hint="Make them with `pumasi topics --apply`.",
-            )
+        topics.require(await topics.check(bootstrap), self._needed, bootstrap)
         producer = AIOKafkaProducer(
             bootstrap_servers=bootstrap,
             client_id=self._client_id,

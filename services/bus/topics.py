@@ -10,7 +10,7 @@ there it is advice, with the command that follows it, and no finding.
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
@@ -45,7 +45,8 @@ up to 1 GiB besides, since the segment that is being written is never compacted.
 the records that stood there when it began."""
 STAMPED_BY_BROKER: Final = {"message.timestamp.type": "LogAppendTime"}
 """Else a broker refuses whatever is stamped more than an hour ahead of its own clock, so a service whose clock is fast would write no
-more; and one whose clock is slow would have its records forgotten early. Nothing here goes by these stamps but how long is kept."""
+more; and one whose clock is slow would have its records forgotten early. On commands it is more than tuning: by their append time
+the matcher tells which of them a wrong clock stamped."""
 _GOOD_FOR: Final = {"message.timestamp.type": "safe from a writer's wrong clock"}
 _AT_LEAST: Final = {"max.message.bytes", "min.insync.replicas"}  # more than asked for is no finding
 
@@ -73,7 +74,7 @@ def wanted_topics(partitions: int = 4, replication: int = 1) -> tuple[Topic, ...
         Topic(
             SUBMISSIONS, partitions, for_days[30], STAMPED_BY_BROKER
         ),  # each is in commands or in dead letters besides
-        Topic(COMMANDS, partitions, kept, STAMPED_BY_BROKER),
+        Topic(COMMANDS, partitions, {**kept, **STAMPED_BY_BROKER}),
         Topic(LEDGER, partitions, kept, STAMPED_BY_BROKER),
         Topic(CHECKPOINTS, partitions, compacted, {**COMPACTED_SOON, **STAMPED_BY_BROKER}),
         Topic(CONTACTS, partitions, compacted, STAMPED_BY_BROKER),
@@ -145,6 +146,24 @@ def _suits(name: str, has: str, wants: str) -> bool:
     if name in _AT_LEAST:
         return has.isdigit() and int(has) >= int(wants)
     return has == wants
+
+
+def require(reports: Iterable[Report], names: Collection[str], bootstrap: str) -> None:
+    """Hold that a service can work with these topics: they are there, and commands carry their append time.
+
+    Raises TopicsMismatch naming those with which it can't.
+    """
+    needed = {report.topic.name: report for report in reports if report.topic.name in names}
+    if missing := [name for name in names if needed[name].state is State.MISSING]:
+        raise TopicsMismatch(
+            f"{', '.join(missing)} missing at {bootstrap}", hint="Make the topics with `pumasi topics --apply`."
+        )
+    commands = needed.get(COMMANDS)
+    if commands and commands.found and STAMPED_BY_BROKER.items() - commands.found.config.items():
+        raise TopicsMismatch(
+            f"{COMMANDS} at {bootstrap} does not carry append times, without which a wrong clock can't be told",
+            hint="Set message.timestamp.type=LogAppendTime on it with kafka-configs.sh; see `pumasi topics`.",
+        )
 
 
 async def check(bootstrap: str, partitions: int = 4, replication: int = 1) -> list[Report]:

@@ -108,24 +108,16 @@ def _settle(young_objects: int = 0) -> None:
 async def _wait_for_topics(bootstrap: str, stopping: "asyncio.Future[None]", screen: "_Screen") -> bool:
     """True once Kafka answers and has what the matcher needs; False if told to stop meanwhile. Raises TopicsMismatch."""
     from services.bus import topics
-    from services.errors import KafkaUnreachable, TopicsMismatch
+    from services.errors import KafkaUnreachable
 
+    needed = (topics.COMMANDS, topics.LEDGER, topics.CHECKPOINTS, topics.DEADLETTERS)
     while not stopping.done():
         try:
-            found = {report.topic.name: report.state for report in await topics.check(bootstrap)}
+            topics.require(await topics.check(bootstrap), needed, bootstrap)
         except KafkaUnreachable as error:
             screen.tell("waiting", why=error.message)
             await asyncio.wait({stopping}, timeout=1.0)
             continue
-        missing = [
-            n
-            for n in (topics.COMMANDS, topics.LEDGER, topics.CHECKPOINTS, topics.DEADLETTERS)
-            if found[n] is topics.State.MISSING
-        ]
-        if missing:
-            raise TopicsMismatch(
-                f"{', '.join(missing)} missing at {bootstrap}", hint="Make the topics with `pumasi topics --apply`."
-            )
         return True
     return False
 

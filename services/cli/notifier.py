@@ -147,15 +147,8 @@ async def _wait_for_kafka(settings: "Settings", stopping: "asyncio.Future[None]"
     while not stopping.done():
         try:
             bootstrap = options.bootstrap_of(settings)
-            found = {report.topic.name: report.state for report in await topics.check(bootstrap)}
-            missing = [
-                name for name in (topics.LEDGER, topics.CONTACTS, topics.NOTICES) if found[name] is topics.State.MISSING
-            ]
-            if not missing:
-                return bootstrap
-            raise TopicsMismatch(
-                f"{', '.join(missing)} missing at {bootstrap}", hint="Make the topics with `pumasi topics --apply`."
-            )
+            topics.require(await topics.check(bootstrap), (topics.LEDGER, topics.CONTACTS, topics.NOTICES), bootstrap)
+            return bootstrap
         except (KafkaUnreachable, TopicsMismatch) as error:
             screen.tell("waiting", why=f"{error.message}. {error.hint or ''}".strip())
             await asyncio.wait({stopping}, timeout=1.0)

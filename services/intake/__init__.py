@@ -5,6 +5,7 @@ reading             a CloudEvent as it came → `Event`
 findings            what is wrong, in words
 admission           `Event` → `Admitted`: the command, complete; or findings for every field
 contacts            pseudonyms and sealed contacts
+clock               the wall clock, held against Kafka's
 desk                one queue for both doors: repeats, time, ticks, publishing
 repeats, receipts   the same answer for the same event; what a sender may ask afterwards
 progress            what became of it, folded from the ledger

@@ -5,9 +5,9 @@
     commands ─► Tail ─► Repeats ◄─ Desk
     ledger ───► Tail ─► Progress ◄─ receipts
 
-Start: HTTP listens at once, so that a sender hears 503 instead of nothing; when Kafka is in reach, the memory of repeats is warmed
-from the end of the commands topic, and only then does the topic door open. Stop: no new request, those in flight finish, then the
-producer closes.
+Start: HTTP listens at once, so that a sender hears 503 instead of nothing; when Kafka is in reach, the first tick tells whether our
+clock is right; then the memory of repeats is warmed from the end of the commands topic, and only then does the topic door open. Stop:
+no new request, those in flight finish, then the producer closes.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from services.bus.publisher import Publisher
 from services.bus.tail import Tail
 from services.bus.topics import COMMANDS, CONTACTS, DEADLETTERS, LEDGER, SUBMISSIONS
 from services.errors import KafkaUnreachable, SettingError
+from services.intake.clock import PROBE_SECONDS, Clock
 from services.intake.contacts import Sealer
 from services.intake.desk import Desk
 from services.intake.http import HttpDoor
@@ -72,9 +73,9 @@ class Intake:
         self._repeats, self._progress = Repeats(), Progress()
         self._commands = Tail(bootstrap, COMMANDS, NAME, self._follow_command, last=CAPACITY)
         self._ledger = Tail(bootstrap, LEDGER, NAME, self._progress.fold)
-        self._desk = Desk(
-            self._publisher, self._repeats, self._commands.reach_end, settings.tick_seconds, settings.trust_time
-        )
+        self._clock = Clock()
+        reach_end, ticks, trusts = self._commands.reach_end, settings.tick_seconds, settings.trust_time
+        self._desk = Desk(self._publisher, self._repeats, reach_end, ticks, trusts, self._clock)
         door = HttpDoor(self._desk, sealer, Receipts(key), self._progress, self._publisher)
         self._topic_door = TopicDoor(bootstrap, self._desk, self._publisher, sealer, settings.session_timeout_ms)
         config = uvicorn.Config(
@@ -91,7 +92,7 @@ class Intake:
         self.http = ""
         """Where HTTP listens, such as `http://127.0.0.1:8080`; known once `start` has returned."""
         self.ready = asyncio.Event()
-        """Set once Kafka was reached and the memory of repeats is warm."""
+        """Set once Kafka was reached, has told its time, and the memory of repeats is warm."""
 
     async def start(self) -> None:
         """Listen, and begin to connect; `ready` tells when submissions are taken.
@@ -134,6 +135,8 @@ class Intake:
     async def _open(self) -> None:
         """Warm the memory, then open the topic door. HTTP works meanwhile: what it does not remember the matcher does."""
         await self._publisher.in_reach.wait()
+        if not self._settings.trust_time:
+            await self._clock.right.wait()
         await self._commands.reach_end()
         self.ready.set()
         await self._topic_door.start()
@@ -147,7 +150,7 @@ class Intake:
         await tail.run()
 
     async def _tick(self) -> None:
-        """Ticks of the wall clock; with trusted time the desk sends them by itself."""
+        """Ticks of the wall clock, the first before all commands; with trusted time the desk sends them by itself."""
         if self._settings.trust_time:
             await asyncio.Event().wait()
         while True:
@@ -157,6 +160,8 @@ class Intake:
                 await self._desk.tick()
             except KafkaUnreachable:
                 pause = min(pause, 1.0)
+            if not self._clock.right.is_set():
+                pause = min(pause, PROBE_SECONDS)
             await asyncio.sleep(pause)
 
 

@@ -4,14 +4,13 @@ What is admitted passes the queue one after the other: is it a repeat, what time
 partition. Only the waiting for Kafka's confirmation happens outside, side by side. So no tick overtakes an event that
 came before it, and a batch keeps its order. An answer is given when every in-sync replica has the command, else KafkaUnreachable.
 
-Ticks follow the wall clock; with trusted time they follow the events: before the first event that is `tick_seconds` later than
-the last tick, one tick of the event's time goes to each partition.
+Stamps are of the wall clock, and say so, for as long as it isn't off (`clock`). Ticks follow it, too; with trusted time they follow the
+events: before the first event that is `tick_seconds` later than the last tick, one tick of the event's time goes to each partition.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
@@ -24,20 +23,17 @@ from services.bus.publisher import Outgoing, Pending, Publisher
 from services.bus.topics import COMMANDS, CONTACTS
 from services.errors import Conflict, KafkaUnreachable
 from services.intake.admission import Admitted
+from services.intake.clock import Clock
 from services.intake.receipts import Place
 from services.intake.repeats import Repeats
 
 SOURCE = "/pumasi/intake"
 
 
-def wall_clock() -> int:
-    """Microseconds since 1970."""
-    return time.time_ns() // 1000
-
-
 class _Line(NamedTuple):
-    """What one call puts in line: records, and which of them carry whose command."""
+    """What one call puts in line at one time of the wall clock: records, and which of them carry whose command."""
 
+    now: int
     records: list[Outgoing]
     commands: list[tuple[int, Admitted, asyncio.Future[Place]]]
     places: list[Place | asyncio.Future[Place]]
@@ -52,7 +48,7 @@ class Desk:
         caught_up: returns once `repeats` has followed the commands topic to its end of now.
         tick_seconds: seconds between ticks.
         trust_time: take the events' own time, and let ticks follow it.
-        clock: microseconds since 1970.
+        clock: stamps what has no time that is trusted.
     """
 
     def __init__(
@@ -62,7 +58,7 @@ class Desk:
         caught_up: Callable[[], Awaitable[None]],
         tick_seconds: float,
         trust_time: bool,
-        clock: Callable[[], int] = wall_clock,
+        clock: Clock,
     ) -> None:
         self._publisher, self._repeats, self._caught_up, self._clock = publisher, repeats, caught_up, clock
         self._tick, self._trust_time = int(tick_seconds * SECOND), trust_time
@@ -74,6 +70,7 @@ class Desk:
 
         Raises:
             Conflict: if an id came before with other data, here or at another intake; then none is published.
+            ClockOff: if nothing may be stamped; then none is published.
             KafkaUnreachable: if one is not known to be published; a repeat of the whole batch is safe.
         """
         try:
@@ -95,6 +92,8 @@ class Desk:
         except BaseException as error:
             self._fail(line, error)
             raise
+        if not self._trust_time:
+            self._clock.heard(line.now, pending.appended)
         for index, one, future in line.commands:
             self._repeats.arrived(one, future, Place(line.records[index].partition, offsets[index]))
         return [place if isinstance(place, Place) else await asyncio.shield(place) for place in line.places]
@@ -112,33 +111,46 @@ class Desk:
                 raise
 
     async def tick(self) -> None:
-        """Send a tick of the wall clock to each partition.
+        """Send a tick of the wall clock to each partition, be it off or not: a tick that is ahead has no effect, and tells that it is.
 
         Raises:
             KafkaUnreachable: if one is not known to be published.
         """
         async with self._queue:
-            pending: Pending = await self._publisher.enqueue(self._ticks(self._clock()))
+            now = self._clock.now()
+            pending: Pending = await self._publisher.enqueue(self._ticks(now, wall=True))
         await self._publisher.confirm(pending)
+        self._clock.heard(now, pending.appended)
+
+    def check_clock(self) -> None:
+        """Hold that what comes may be stamped; trusted time needs no clock.
+
+        Raises:
+            ClockOff, KafkaUnreachable: as `Clock.check`.
+        """
+        if not self._trust_time:
+            self._clock.check()
 
     def _line_up(self, admitted: Sequence[Admitted]) -> _Line:
         self._publisher.partitions(COMMANDS), self._publisher.partitions(CONTACTS)  # raises before anything is noted
-        line = _Line([], [], [])
+        self.check_clock()  # likewise
+        line = _Line(self._clock.now(), [], [], [])
         for one in admitted:
             known = self._repeats.place_of(one)
             if known is not None:
                 line.places.append(known)
                 continue
-            at = one.time if self._trust_time and one.time is not None else self._clock()
+            wall = not self._trust_time or one.time is None
+            at = line.now if wall else one.time
             if self._trust_time and (self._ticked_at is None or at >= self._ticked_at + self._tick):
-                line.records.extend(self._ticks(at))
+                line.records.extend(self._ticks(at, wall))
                 self._ticked_at = at
             if one.contact is not None:
                 line.records.append(self._contact(one))
             future = self._repeats.expect(one)
             line.commands.append((len(line.records), one, future))
             line.places.append(future)
-            line.records.append(self._command(one, at))
+            line.records.append(self._command(one, at, wall))
         return line
 
     def _fail(self, line: _Line, error: BaseException) -> None:
@@ -146,18 +158,18 @@ class Desk:
         for _, one, future in line.commands:
             self._repeats.failed(one, future, told)
 
-    def _command(self, one: Admitted, at: int) -> Outgoing:
+    def _command(self, one: Admitted, at: int, wall: bool) -> Outgoing:
         partition = partition_of(one.fund, self._publisher.partitions(COMMANDS))
-        headers = command_headers(one.type, one.id, one.source, text_of(at))
+        headers = command_headers(one.type, one.id, one.source, text_of(at), wall=wall)
         return Outgoing(COMMANDS, partition, one.fund.encode(), one.value, headers)
 
     def _contact(self, one: Admitted) -> Outgoing:
         assert one.contact is not None, "asked for only where there is one"
         subject = one.contact.subject
         partition = partition_of(subject, self._publisher.partitions(CONTACTS))
-        headers = command_headers("pumasi.contact.sealed", one.id, one.source, text_of(self._clock()))
+        headers = command_headers("pumasi.contact.sealed", one.id, one.source, text_of(self._clock.now()))
         return Outgoing(CONTACTS, partition, subject.encode(), encode(one.contact.model_dump()), headers)
 
-    def _ticks(self, at: int) -> list[Outgoing]:
-        headers = command_headers(TICK, f"tick-{at}", SOURCE, text_of(at))
+    def _ticks(self, at: int, wall: bool) -> list[Outgoing]:
+        headers = command_headers(TICK, f"tick-{at}", SOURCE, text_of(at), wall=wall)
         return [Outgoing(COMMANDS, n, None, b"{}", headers) for n in range(self._publisher.partitions(COMMANDS))]

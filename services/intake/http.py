@@ -108,10 +108,14 @@ class HttpDoor:
         return JSONResponse({"receipt": text, **self._progress.tell(place)}, headers={"cache-control": "no-store"})
 
     async def health(self, _request: Request) -> Response:
-        """200 while Kafka is in reach, else 503; for load balancers."""
-        if self._publisher.in_reach.is_set():
-            return JSONResponse({"status": "ok"})
-        return problem(HTTPStatus.SERVICE_UNAVAILABLE, "kafka_unreachable", "Kafka is out of reach")
+        """200 while Kafka is in reach and the clock is right, else 503; for load balancers."""
+        if not self._publisher.in_reach.is_set():
+            return problem(HTTPStatus.SERVICE_UNAVAILABLE, "kafka_unreachable", "Kafka is out of reach")
+        try:
+            self._desk.check_clock()
+        except PumasiError as error:
+            return problem_of(error)
+        return JSONResponse({"status": "ok"})
 
     def _admit(self, events: Sequence[Event], is_batch: bool) -> list[Admitted]:
         admitted: list[Admitted] = []

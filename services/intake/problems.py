@@ -10,6 +10,7 @@
 429 too_busy             with Retry-After
 500 internal             a bug; nothing of it is told
 503 kafka_unreachable    with Retry-After; a repeat is safe
+503 clock_off            likewise: this intake's clock is off, another's may be right
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 
 from starlette.responses import JSONResponse
 
-from services.errors import Conflict, InvalidSubmission, KafkaUnreachable, PumasiError
+from services.errors import ClockOff, Conflict, InvalidSubmission, KafkaUnreachable, PumasiError
 from services.intake.reading import Malformed, TooLarge, UnknownMedia
 
 MEDIA_TYPE = "application/problem+json"
@@ -32,6 +33,7 @@ _STATUS: dict[type[PumasiError], HTTPStatus] = {
     UnknownMedia: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     InvalidSubmission: HTTPStatus.UNPROCESSABLE_ENTITY,
     KafkaUnreachable: HTTPStatus.SERVICE_UNAVAILABLE,
+    ClockOff: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 _TITLES = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Content Too Large",

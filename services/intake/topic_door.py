@@ -1,9 +1,10 @@
 """The topic door: submissions from `pumasi.submissions.v1`, by FastStream's batch subscription.
 
 FastStream acknowledges first and loses what its parser can't read, unless told otherwise; so the parser here hands raw records on, and
-offsets are committed only when every command and every dead letter of the batch is acknowledged. Kafka's troubles are waited out,
-never skipped: the handler does not return until the batch is through. A crash in between brings the batch again; ids are
-derived from the event, so the matcher tells it `duplicate`; a dead letter is written once, whoever comes by its record again.
+offsets are committed only when every command and every dead letter of the batch is acknowledged. Kafka's troubles, and a
+clock that is off, are waited out, never skipped: the handler does not return until the batch is through. A crash in between brings the
+batch again; ids are derived from the event, so the matcher tells it `duplicate`; a dead letter is written once, whoever comes by its
+record again.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from services.bus.envelope import Record
 from services.bus.letterbox import Letterbox
 from services.bus.publisher import TROUBLE, Publisher
 from services.bus.topics import DEADLETTERS, SUBMISSIONS
-from services.errors import Conflict, Finding, InvalidSubmission, KafkaUnreachable, PumasiError
+from services.errors import ClockOff, Conflict, Finding, InvalidSubmission, KafkaUnreachable, PumasiError
 from services.intake.admission import Admitted, admit
 from services.intake.contacts import Sealer
 from services.intake.desk import Desk
@@ -129,7 +130,7 @@ class TopicDoor:
                 await self._publisher.in_reach.wait()
                 await self._bring(records)
                 return
-            except KafkaUnreachable:
+            except (KafkaUnreachable, ClockOff):
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _BACKOFF_SECONDS[1])
 

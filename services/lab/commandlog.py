@@ -4,8 +4,9 @@
      "datacontenttype":"application/json","partition":0,"data":{"fund":"jilin","pledge":"p-1", …}}     (on one line)
 
 `type`, `time` and `data` must be there; `data` is the command's, as `schemas/json/commands` has it. `partition` (0 if left out) says
-whose ticks a `pumasi.clock.ticked` is; `id` may be left out; `specversion`, `source` and `datacontenttype` are written and not read.
-Blank lines are skipped.
+whose ticks a `pumasi.clock.ticked` is; `id` may be left out; `appended` is there where intake stamped `time` by its wall clock: when
+the broker appended it, by which it may be refused (`clock_ahead`). `specversion`, `source` and `datacontenttype` are written and not
+read. Blank lines are skipped.
 
 It holds what the commands topic holds: pseudonyms, sums, times, sealed thanks. It is as confidential as that topic.
 """
@@ -21,12 +22,14 @@ from typing import IO, Any, NamedTuple
 
 from pydantic import ValidationError
 
-from schemas.commands import COMMANDS, TICK, ClockTicked, Command
+from schemas.commands import COMMANDS, TICK, ClockTicked, Command, is_ahead
 from schemas.times import parse_given, text_of
 from services.bus.envelope import SOURCE, explain
 from services.errors import FileUnwritable, LogInvalid
 
-_MEMBERS = frozenset({"specversion", "id", "source", "type", "time", "datacontenttype", "partition", "data"})
+_MEMBERS = frozenset(
+    {"specversion", "id", "source", "type", "time", "datacontenttype", "partition", "appended", "data"}
+)
 _TICKED = ClockTicked()
 
 
@@ -35,7 +38,7 @@ class Said(NamedTuple):
 
     Attributes:
         partition: whose order it belongs to.
-        type, id, time: as of `Command`; the time in microseconds since 1970.
+        type, id, time, appended: as of `Command`; times in microseconds since 1970.
         data: JSON.
     """
 
@@ -44,11 +47,17 @@ class Said(NamedTuple):
     id: str
     time: int
     data: bytes
+    appended: int | None = None
 
     def command(self, offset: int) -> Command:
         """The command, at an offset."""
         data = _TICKED if self.type == TICK else COMMANDS[self.type].model_validate_json(self.data)
-        return Command(self.type, self.id, self.time, data, offset)
+        return Command(self.type, self.id, self.time, data, offset, self.appended)
+
+    @property
+    def counts(self) -> int:
+        """The time that it stands for: one stamped by a clock that was ahead moves none, and happened when it was appended."""
+        return self.appended if is_ahead(self.time, self.appended) else self.time
 
 
 @dataclass(frozen=True)
@@ -70,8 +79,8 @@ class CommandLog:
     @property
     def span(self) -> tuple[int, int]:
         """The first time of a fund's command and the last of all, microseconds since 1970; zeros if no fund says anything."""
-        first = min((said.time for said in self.said if said.type != TICK), default=None)
-        return (0, 0) if first is None else (first, max(said.time for said in self.said))
+        first = min((said.counts for said in self.said if said.type != TICK), default=None)
+        return (0, 0) if first is None else (first, max(said.counts for said in self.said))
 
     def only(self, funds: Collection[str]) -> CommandLog:
         """The commands of some funds, with the ticks."""
@@ -86,14 +95,17 @@ class CommandLog:
 def said_of(command: Command, partition: int) -> Said:
     """A command as it is recorded."""
     data = b"{}" if command.type == TICK else command.data.model_dump_json(exclude_none=True).encode()
-    return Said(partition, command.type, command.id, command.time, data)
+    return Said(partition, command.type, command.id, command.time, data, command.appended)
 
 
 def line_of(said: Said) -> str:
     """One line of a file, without its end."""
     head = {"specversion": "1.0", "id": said.id, "source": SOURCE, "type": said.type, "time": text_of(said.time)}
-    tail = {"datacontenttype": "application/json", "partition": said.partition, "data": json.loads(said.data)}
-    return json.dumps(head | tail, ensure_ascii=False, separators=(",", ":"))
+    tail = {"datacontenttype": "application/json", "partition": said.partition}
+    appended = {} if said.appended is None else {"appended": text_of(said.appended)}
+    return json.dumps(
+        head | tail | appended | {"data": json.loads(said.data)}, ensure_ascii=False, separators=(",", ":")
+    )
 
 
 def write_log(path: Path, said: Iterable[Said]) -> int:
@@ -176,13 +188,15 @@ def _said(event: Any, number: int) -> Said:
         model.model_validate_json(data)
     except ValidationError as error:
         raise _BadLine(f"data: {explain(error)}") from None
-    return Said(partition, event["type"], name, _time(event.get("time")), data)
+    appended = _time(event, "appended") if "appended" in event else None
+    return Said(partition, event["type"], name, _time(event, "time"), data, appended)
 
 
-def _time(text: Any) -> int:
+def _time(event: dict[str, Any], name: str) -> int:
+    text = event.get(name)
     if not isinstance(text, str):
-        raise _BadLine("time: missing" if text is None else "time: not text")
+        raise _BadLine(f"{name}: missing" if text is None else f"{name}: not text")
     try:
         return parse_given(text)
     except ValueError:
-        raise _BadLine("time: not an RFC 3339 time with an offset, of the years 2000 to 2199") from None
+        raise _BadLine(f"{name}: not an RFC 3339 time with an offset, of the years 2000 to 2199") from None

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from schemas.commands import COMMANDS, Command
+from schemas.commands import Command
 from services.lab.commandlog import CommandLog, Said
 from services.lab.policy import Policy
 from services.matcher.engine import Decision, Engine
@@ -44,7 +44,9 @@ class Replay:
             if not changed and reached >= self.since:
                 changed = True
                 for partition, earlier in configured.values():
-                    command = self._under_policy(earlier, CHANGE_OFFSET)._replace(id=CHANGE_ID, time=self.since)
+                    command = self._under_policy(earlier, CHANGE_OFFSET)._replace(
+                        id=CHANGE_ID, time=self.since, appended=None
+                    )
                     yield command, engines[partition].execute(command)
             offset = offsets[said.partition] = offsets.get(said.partition, -1) + 1
             command = said.command(offset)
@@ -58,7 +60,7 @@ class Replay:
 
     def _under_policy(self, said: Said, offset: int) -> Command:
         data = json.dumps(self.policy.over(json.loads(said.data)))
-        return Command(said.type, said.id, said.time, COMMANDS[CONFIGURED].model_validate_json(data), offset)
+        return said._replace(data=data.encode()).command(offset)
 
 
 def in_order(log: CommandLog) -> list[tuple[int, Said]]:
@@ -66,6 +68,6 @@ def in_order(log: CommandLog) -> list[tuple[int, Said]]:
     reached: dict[int, int] = {}
     timed = []
     for said in log.said:
-        time = reached[said.partition] = max(said.time, reached.get(said.partition, said.time))
+        time = reached[said.partition] = max(said.counts, reached.get(said.partition, said.counts))
         timed.append((time, said))
     return sorted(timed, key=lambda one: one[0])

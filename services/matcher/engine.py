@@ -74,6 +74,8 @@ class Engine:
         if isinstance(command, Unreadable):
             at = 0 if self.latest == _BEFORE_ALL_TIME else self.latest
             return Decision(None, at, [_rejected("unreadable", command.detail)])
+        if command.ahead:
+            return self._ahead(command)
         kind = command.type
         if kind == TICK:
             return self._tick(command.time)
@@ -165,6 +167,12 @@ class Engine:
             turn.tell(_rejected(refused.code, refused.detail))
         else:
             turn.match()
+
+    def _ahead(self, command: Command) -> Decision:
+        """Refuse what was stamped by a clock that is ahead. It counts as of 1970, before all times: it moves none, no timer fires."""
+        name = None if command.type == TICK else command.data.fund
+        at = self._tick(0).at if name is None else self._time_of(name, 0)
+        return Decision(name, at, [_rejected("clock_ahead", "stamped more than two minutes after it was appended")])
 
     def _tick(self, time: int) -> Decision:
         self.clock = max(self.clock, time)

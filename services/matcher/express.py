@@ -16,12 +16,13 @@ from hashlib import blake2b
 
 import msgspec
 
+from schemas.commands import AHEAD_MAX
 from schemas.ledger import ENTRY_BYTES_MAX
 from schemas.numbers import holds_number
 from schemas.times import parse_given, text_of
 from schemas.values import AMOUNT_MAX
 from services.bus.attributes import is_source
-from services.bus.envelope import COMMAND_BYTES_MAX, Record, partition_of_fund
+from services.bus.envelope import CLOCK, COMMAND_BYTES_MAX, WALL, Record, partition_of_fund
 from services.matcher.answer import entered
 from services.matcher.book import Share
 from services.matcher.draft import Draft
@@ -33,6 +34,7 @@ SHARES_MAX = 100
 """Shares of a pledge that certainly fit one entry; of more, its facts are put into entries by the general way."""
 PLEDGE = "pumasi.pledge.made"
 _TYPE = PLEDGE.encode()
+_BY_WALL_CLOCK = (CLOCK, WALL.encode())
 ID_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~-"
 ID_MAX = 64
 DIGITS_MANY = 10
@@ -87,9 +89,10 @@ class Express:
     def _answer(self, record: Record, draft: Draft) -> bool:
         """Answer one record, if it is a plain pledge; else do nothing."""
         headers = record.headers
-        if len(headers) != 6:
+        by_wall_clock = len(headers) == 7 and tuple(headers[6]) == _BY_WALL_CLOCK
+        if len(headers) != 6 and not by_wall_clock:
             return False
-        (n0, version), (n1, event), (n2, source), (n3, kind), (n4, time), (n5, media) = headers
+        (n0, version), (n1, event), (n2, source), (n3, kind), (n4, time), (n5, media) = headers[:6]
         if not (
             n0 == "ce_specversion" and n1 == "ce_id" and n2 == "ce_source" and n3 == "ce_type" and n4 == "ce_time"
             and n5 == "content-type" and version == b"1.0" and kind == _TYPE and media == b"application/json"
@@ -127,6 +130,8 @@ class Express:
             at = self.time_in(time)
             if at is None:
                 return False
+        if by_wall_clock and at > record.timestamp * 1000 + AHEAD_MAX:
+            return False
         # As `Engine.execute` does; nothing is touched before all is certain.
         now = max(at, engine.clock, fund.now)
         if fund.timers.any_due(now):

@@ -21,11 +21,12 @@ from services.matcher.swift cimport Path, Step, accept
 cdef extern from "Python.h":
     void PyObject_GC_UnTrack(void *thing) noexcept
 
+from schemas.commands import AHEAD_MAX
 from schemas.numbers import holds_number
 from schemas.times import text_of
 from schemas.values import AMOUNT_MAX, CLASSES
 from services.bus.attributes import is_source
-from services.bus.envelope import COMMAND_BYTES_MAX, entry_form, partition_of_fund
+from services.bus.envelope import CLOCK, COMMAND_BYTES_MAX, WALL, entry_form, partition_of_fund
 from services.bus.prepared import sized
 from services.matcher import express
 
@@ -34,15 +35,18 @@ cdef bytes _pair(str name, bytes value):
     return sized(name.encode()) + sized(value)
 
 
-# What stands in a record before, between and after its three values that vary: ce_id, ce_source, ce_time.
-cdef bytes BEFORE_ID = b"\x0c" + _pair("ce_specversion", b"1.0") + sized(b"ce_id")
+# What stands in a record before, between and after its three values that vary: ce_id, ce_source, ce_time; before it the number of headers.
+cdef unsigned char SIX = 2 * 6, SEVEN = 2 * 7
+cdef bytes BEFORE_ID = _pair("ce_specversion", b"1.0") + sized(b"ce_id")
 cdef bytes BEFORE_SOURCE = sized(b"ce_source")
 cdef bytes BEFORE_TIME = _pair("ce_type", express.PLEDGE.encode()) + sized(b"ce_time")
 cdef bytes AFTER_TIME = _pair("content-type", b"application/json")
+cdef bytes BY_WALL_CLOCK = _pair(CLOCK, WALL.encode())
 
 cdef int ID_MAX = express.ID_MAX
 cdef int DIGITS_MANY = express.DIGITS_MANY
 cdef long long MOST = AMOUNT_MAX
+cdef long long AHEAD = AHEAD_MAX
 cdef int VALUE_MAX = COMMAND_BYTES_MAX
 cdef enum:
     LENGTH_ROOM = 2  # bytes of a value's length, mostly
@@ -203,13 +207,18 @@ cdef class Lane:
         cdef int event_len = 0, source_len = 0, time_len = 0, index
         cdef const char *at = <const char *>record.data + record.headers_at
         cdef const char *end = <const char *>record.data + record.end
-        at = these(at, end, BEFORE_ID)
+        cdef bint by_wall_clock = at != end and at[0] == SEVEN
+        if at == end or not (by_wall_clock or at[0] == SIX):
+            return False
+        at = these(at + 1, end, BEFORE_ID)
         at = value_of(at, end, &event, &event_len)
         at = these(at, end, BEFORE_SOURCE)
         at = value_of(at, end, &source, &source_len)
         at = these(at, end, BEFORE_TIME)
         at = value_of(at, end, &time, &time_len)
         at = these(at, end, AFTER_TIME)
+        if by_wall_clock:
+            at = these(at, end, BY_WALL_CLOCK)
         if at is NULL or at != end or event_len > ID_MAX or not 0 < record.value_len <= VALUE_MAX:
             return False
         for index in range(event_len):
@@ -229,6 +238,8 @@ cdef class Lane:
         if not self.is_fund(said.fund, said.fund_len) or record.partition != self.partition:
             return False
         if not self.is_time(time, time_len):
+            return False
+        if by_wall_clock and <long long>self.at > record.timestamp * 1000 + AHEAD:
             return False
         cdef Fund fund = self.fund
         now = self.at

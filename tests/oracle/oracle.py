@@ -25,6 +25,7 @@ DIGITS = {"CNY": 2, "USD": 2, "EUR": 2, "KRW": 0, "JPY": 0, "KWD": 3, "BHD": 3, 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 HOUR = 3600 * 10**6
 DAY = 24 * HOUR
+TWO_MINUTES = 120 * 10**6
 EXPIRY, INSTALMENT, RENEWAL, ESCALATION = range(4)  # §5 Timers: their order at one instant
 
 
@@ -218,6 +219,8 @@ class Oracle:
             # Reading: it has no time of its own, so its entry stands at the latest time seen in the partition.
             seen = [*self.heard.values(), *([self.ticked] if self.ticked is not None else [])]
             return None, max(seen, default=0), [{"fact": "rejected", "code": "unreadable", "detail": command.detail}]
+        if command.appended is not None and command.time - command.appended > TWO_MINUTES:
+            return self.clock_ahead(command)
         if command.type == "pumasi.clock.ticked":
             self.ticked = command.time if self.ticked is None else max(self.ticked, command.time)
             self.fire_timers(list(self.funds.values()), self.ticked)
@@ -241,6 +244,12 @@ class Oracle:
             self.tell(name, "duplicate")
         self.check()
         return name, time, [fact for _, fact in self.facts]
+
+    def clock_ahead(self, command: Command) -> tuple[str | None, int, list[dict[str, Any]]]:
+        """§3: it moves no time. Reading: a tick's entry stands at the last tick's time, another's at its fund's; 1970 if none."""
+        name = None if command.type == "pumasi.clock.ticked" else command.data.fund
+        seen = [self.heard.get(name, 0), self.ticked or 0]
+        return name, max(seen), [{"fact": "rejected", "code": "clock_ahead", "detail": _AnyDetail()}]
 
     def tell(self, where: Fund | str, fact: str, /, **members: Any) -> None:
         """§5 Facts: they stand in the order in which they happen. (`class_` and `from_` are words of Python's.)"""

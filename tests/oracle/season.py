@@ -18,6 +18,8 @@ from schemas.commands import COMMANDS, TICK, Command, Unreadable
 
 HOUR = 3600 * 10**6
 DAY = 24 * HOUR
+OFF = [0, 120 * 10**6, 120 * 10**6 + 1, 400 * DAY, 3650 * DAY]
+"""How far a writer's wall clock is ahead, microseconds: not at all, as far as it may be, and further."""
 START = datetime(2027, 1, 29, tzinfo=UTC)  # two days before a month's end: calendar periods have to clamp
 UNREADABLE = "unreadable"
 
@@ -32,18 +34,22 @@ OUTCOMES = ["completed", "withdrawn", "deceased", "duplicate"]
 
 
 class Gesture(NamedTuple):
-    """A command before it has a time: `jump` in microseconds since the gesture before (or back)."""
+    """A command before it has a time: `jump` in microseconds since the gesture before (or back).
+
+    `off`: it is stamped by a wall clock that is so many microseconds ahead; None: by a clock that is trusted.
+    """
 
     jump: int
     type: str
     data: dict[str, Any]
+    off: int | None = None
 
 
 def commands_of(gestures: list[Gesture]) -> list[Command | Unreadable]:
     """The commands, with times, ids and offsets."""
     time = int(START.timestamp()) * 10**6
     commands: list[Command | Unreadable] = []
-    for offset, (jump, kind, data) in enumerate(gestures):
+    for offset, (jump, kind, data, off) in enumerate(gestures):
         time += jump
         if kind == UNREADABLE:
             commands.append(Unreadable("not JSON at byte 0", data.get("type"), offset))
@@ -53,7 +59,8 @@ def commands_of(gestures: list[Gesture]) -> list[Command | Unreadable]:
             for name, value in data.items()
         }
         model = COMMANDS[f"pumasi.{kind}"].model_validate_json(json.dumps(told))
-        commands.append(Command(f"pumasi.{kind}", f"e-{offset}", time, model, offset))
+        at, appended = (time, None) if off is None else (time // 1000 * 1000 + off, time // 1000 * 1000)
+        commands.append(Command(f"pumasi.{kind}", f"e-{offset}", at, model, offset, appended))
     return commands
 
 
@@ -97,6 +104,7 @@ class _Season:
         self.calm = r.choice([0.3, 0.7, 0.9])  # how often no time passes, or little
         self.years = r.random() < 0.3  # whether time may leap by many months at once
         self.need = r.choice([1, 3, 10])  # goals against pledges
+        self.wrong = r.choice([0, 0, 0.1])  # wall clocks
         self.said: list[Gesture] = []
         self.faces: dict[str, int] = {}
         self.made: dict[tuple[str, str], list[str]] = {}  # (fund, "case" or "pledge") → ids
@@ -155,7 +163,8 @@ class _Season:
         return (sort == "case" and not cases) or (sort in ("pledge", "payment") and not pledges)
 
     def say(self, jump: int, kind: str, data: dict[str, Any]) -> None:
-        self.said.append(Gesture(jump, kind, data))
+        off = self.r.choice(OFF) if kind != UNREADABLE and self.r.random() < self.wrong else None
+        self.said.append(Gesture(jump, kind, data, off))
 
     def again(self) -> None:
         """A repeat of something said, as it was or with one member changed."""

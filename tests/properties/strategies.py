@@ -13,7 +13,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.oracle.season import CLASSES, DAY, FOREIGN, HOUR, NEEDS, OUTCOMES, RATES, RULES, UNREADABLE, Gesture
+from tests.oracle.season import CLASSES, DAY, FOREIGN, HOUR, NEEDS, OFF, OUTCOMES, RATES, RULES, UNREADABLE, Gesture
 
 FUNDS = {"f-1": "CNY", "f-2": "JPY"}
 """Funds and their currencies, of 2 digits and of none; those of `FOREIGN` have 2, 0, 3 and 4."""
@@ -24,6 +24,7 @@ PARTS = [*PLEDGES, *PLEDGES, "p-1#2", "p-1#3", "p-2#2", "p-3#2"]
 funds = st.sampled_from(["f-1", "f-1", "f-1", "f-2"])
 jumps = st.sampled_from([0, 0, 0, 0, 1, HOUR, 12 * HOUR, DAY, DAY, 3 * DAY, 7 * DAY, 31 * DAY, 31 * DAY, 184 * DAY,
                         -1, -DAY, -40 * DAY])  # fmt: skip
+offs = st.sampled_from([None] * 30 + OFF)
 hours = st.sampled_from([1, 12, 24, 48, 72, 96, 7 * 24, 31 * 24, 59 * 24])
 recurrences = st.one_of(  # short periods end soon, so that a jump of a year brings no thousands of instalments
     st.fixed_dictionaries({"every": st.sampled_from(["P1D", "P3D", "P1W"]), "times": st.integers(1, 6)}),
@@ -64,7 +65,9 @@ def _gestures(unit: int) -> st.SearchStrategy[Gesture]:
     """Any one gesture; what moves money is drawn oftener."""
     kinds = kinds_of_data(unit)
     often = ["case.submitted", "case.submitted", "case.vouched", "pledge.made", "pledge.made", "payment.received"]
-    return st.sampled_from([*kinds, *often]).flatmap(lambda kind: st.builds(Gesture, jumps, st.just(kind), kinds[kind]))
+    return st.sampled_from([*kinds, *often]).flatmap(
+        lambda kind: st.builds(Gesture, jumps, st.just(kind), kinds[kind], offs)
+    )
 
 
 @lru_cache

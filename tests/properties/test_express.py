@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 from schemas.commands import Command
 from schemas.ledger import GENESIS
-from schemas.times import text_of
+from schemas.times import parse, text_of
 from schemas.values import AMOUNT_MAX
 from services import native
-from services.bus.envelope import command_headers
+from services.bus.envelope import command_headers, read_command
 from services.bus.partition import partition_of
 from services.bus.prepared import Row
 from services.matcher import express
@@ -44,10 +44,19 @@ class NoLane(Express):
         return start
 
 
-def told(offset: int, kind: str, data: dict | bytes, event: str = "", time: str = NOW, fund: str = FUND) -> Told:
+def told(
+    offset: int,
+    kind: str,
+    data: dict | bytes,
+    event: str = "",
+    time: str = NOW,
+    fund: str = FUND,
+    wall: int | None = None,
+) -> Told:
+    """A command's record; `wall`: it is stamped by a wall clock, and appended then, milliseconds since 1970."""
     value = data if isinstance(data, bytes) else json.dumps(data, separators=(",", ":"), ensure_ascii=False).encode()
-    headers = command_headers(f"pumasi.{kind}", event or f"e-{offset}", "/pumasi/intake", time)
-    return Told("pumasi.commands.v1", 0, offset, fund.encode(), value, tuple(headers))
+    headers = command_headers(f"pumasi.{kind}", event or f"e-{offset}", "/pumasi/intake", time, wall=wall is not None)
+    return Told("pumasi.commands.v1", 0, offset, fund.encode(), value, tuple(headers), wall or 0)
 
 
 def answered(
@@ -96,7 +105,7 @@ def raw(records: list[Told]) -> list[Any]:
         built = DefaultRecordBatchBuilder(
             2, 0, is_transactional=0, producer_id=-1, producer_epoch=-1, base_sequence=-1, batch_size=1 << 20
         )
-        built.append(0, timestamp=0, key=record.key, value=record.value, headers=list(record.headers))
+        built.append(0, timestamp=record.timestamp, key=record.key, value=record.value, headers=list(record.headers))
         fetched = RawRecords(record.offset.to_bytes(8, "big") + bytes(built.build())[8:])
         fetched.lie_in(record.topic, record.partition)
         found += fetched.next_batch()
@@ -105,9 +114,8 @@ def raw(records: list[Told]) -> list[Any]:
 
 def record_of(command: Command, offset: int) -> Told:
     data = command.data.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return told(
-        offset, command.type.removeprefix("pumasi."), data, time=text_of(command.time), fund=data.get("fund", "")
-    )
+    kind, wall = command.type.removeprefix("pumasi."), None if command.appended is None else command.appended // 1000
+    return told(offset, kind, data, time=text_of(command.time), fund=data.get("fund", ""), wall=wall)
 
 
 def test_whole_seasons_are_answered_the_same_and_many_pledges_take_the_lane() -> None:
@@ -121,6 +129,39 @@ def test_whole_seasons_are_answered_the_same_and_many_pledges_take_the_lane() ->
 def test_a_plain_stream_takes_the_lane_to_the_last_pledge() -> None:
     pledges = [pledge(offset, {"pledge": f"p-{offset}", "amount": 1 + offset * 37 % 400}) for offset in range(20, 520)]
     assert assert_same([*opened(), *pledges]) == len(pledges)
+
+
+NOW_MS = parse(NOW) // 1000
+TWO_MINUTES_MS = 120_000
+
+
+def test_what_intake_stamps_by_its_wall_clock_takes_the_lane_unless_that_is_ahead() -> None:
+    def stamped(offset: int, ahead_ms: int) -> Told:
+        return told(offset, "pledge.made", PLAIN | {"pledge": f"p-{offset}"}, wall=NOW_MS - ahead_ms)
+
+    bound = [stamped(20 + ms, TWO_MINUTES_MS + ms) for ms in (-1, 0, 1)]
+    assert assert_same([*opened(), *bound]) == 2, "the one a millisecond beyond is refused, by the general way"
+    assert assert_same([*opened(), *(stamped(20 + n, -(10**12)) for n in range(9))]) == 9, "behind is not ahead"
+    assert assert_same([*opened(), *(stamped(20 + n, 10**11) for n in range(9))]) == 0
+    exact = told(20, "pledge.made", PLAIN, time="2027-01-29T00:02:00Z", wall=NOW_MS)
+    beyond = told(21, "pledge.made", PLAIN | {"pledge": "p-2"}, time="2027-01-29T00:02:00.000001Z", wall=NOW_MS)
+    assert assert_same([*opened(), exact, beyond]) == 1
+
+
+def test_only_the_very_header_says_that_a_wall_clock_stamped() -> None:
+    def with_header(offset: int, name: str, value: bytes | None) -> Told:
+        one = told(offset, "pledge.made", PLAIN | {"pledge": f"p-{offset}"})
+        return one._replace(headers=(*one.headers, (name, value)))
+
+    odd = [("pumasi_clock", b"Wall"), ("pumasi_clock", b""), ("pumasi_clock", None), ("traceparent", b"wall")]
+    made = [with_header(20 + n, *one) for n, one in enumerate(odd)]
+    ahead = with_header(30, "pumasi_clock", b"wall")
+    first = ahead._replace(offset=31, headers=(ahead.headers[-1], *ahead.headers[:-1]))
+    assert assert_same([*opened(), *made, ahead, first]) == 0
+    command = read_command(ahead, 1)
+    assert isinstance(command, Command)
+    assert command.ahead
+    assert not read_command(made[0], 1).ahead
 
 
 def test_a_pledge_with_more_awards_than_fit_an_entry_is_put_into_entries_by_the_general_way(monkeypatch) -> None:
@@ -190,10 +231,10 @@ changes = st.fixed_dictionaries(
         "unknown": st.just(1),
     },
 )  # fmt: skip
-NAMES = ("ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time", "content-type", "traceparent")
+NAMES = ("ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time", "content-type", "traceparent", "pumasi_clock")
 header_values = st.sampled_from([
     None, b"", b"1.0", b"\xff", "é".encode(), b"x" * 257, b'quo"te', b"back\\slash", b"tab\t", b"pumasi.pledge.made",
-    b"/forms/13800138000",
+    b"/forms/13800138000", b"wall",
     b"2027-01-29T00:00:00Z", b"0001-01-01T00:00:00+09:00", b"2199-12-31T23:59:59Z", b"2200-01-01T00:00:00Z", b"1970-01-01T00:00:00Z",
     b"2027-01-29T00:00:00.5+09:00", b"2026-01-29t00:00:00z", b"tomorrow", b"2027-02-29T00:00:00Z",
     b"application/json", b"application/json; charset=utf-8", b"text/plain", "2027-01-29T00:00:0\u0663Z".encode(),
@@ -248,6 +289,7 @@ def records(draw: st.DrawFn) -> list[Told]:
     return made
 
 
+walls = st.sampled_from([None, None, NOW_MS, *(NOW_MS - TWO_MINUTES_MS - ms for ms in (-1, 0, 1)), 0])
 DAMAGE = list(b'"\\{}:,0159 -.~_AZaz\x00\x7f\x80\xff\xc3')
 
 
@@ -258,7 +300,8 @@ def nearly_plain(draw: st.DrawFn) -> list[Told]:
     for offset in range(20, 20 + draw(st.integers(1, 4))):
         amount = draw(st.sampled_from([1, 5, 250, 10**6, AMOUNT_MAX, AMOUNT_MAX + 1, 10**16]))
         name = draw(st.sampled_from(["p-1", "p-2", "p" * 64, "p" * 65, "p-138001380", "p-1380013800"]))
-        one = pledge(offset, {"pledge": name, "amount": amount} | draw(st.sampled_from([{}, {"fallback": "pool"}])))
+        data = PLAIN | {"pledge": name, "amount": amount} | draw(st.sampled_from([{}, {"fallback": "pool"}]))
+        one = told(offset, "pledge.made", data, wall=draw(walls))
         parts = [bytearray(one.value), *(bytearray(value) for _name, value in one.headers)]
         for _ in range(draw(st.integers(0, 2))):
             part = parts[draw(st.integers(0, len(parts) - 1))]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from schemas.commands import TICK, Unreadable
 from services.matcher.engine import Engine
 from tests.oracle.oracle import Oracle
-from tests.oracle.season import UNREADABLE, Gesture, commands_of
+from tests.oracle.season import DAY, UNREADABLE, Gesture, commands_of
 from tests.properties.strategies import logs
 
 Maker = type[Engine] | type[Oracle]
@@ -32,7 +32,7 @@ def test_every_command_said_twice_at_once_has_its_effect_once(make: Maker, log: 
 
 def _repeat_of(command: Any, facts: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """What the repeat of a command is answered: what was refused is refused again, what was done is a duplicate."""
-    if isinstance(command, Unreadable):
+    if isinstance(command, Unreadable) or command.ahead:
         return facts
     if command.type == TICK:
         return []
@@ -91,4 +91,17 @@ def test_what_cannot_be_read_changes_nothing(make: Maker, log: list[Gesture]) ->
     silent, spoken = make(), make()
     for command in commands_of([g for g in log if g.type != UNREADABLE]):
         spoken.execute(Unreadable("not JSON at byte 0", None, 0))
+        assert spoken.execute(command) == silent.execute(command)
+
+
+@of_both
+@given(logs())
+def test_what_a_clock_that_is_ahead_stamps_changes_nothing(make: Maker, log: list[Gesture]) -> None:
+    """Every command and tick said ten years early, by another intake, leaves every other entry as it would have been."""
+    silent, spoken = make(), make()
+    for command in commands_of([g._replace(off=None) for g in log]):
+        if not isinstance(command, Unreadable):
+            ahead = command._replace(time=command.time + 3650 * DAY, appended=command.time)
+            [refused] = spoken.execute(ahead)[2]
+            assert refused["code"] == "clock_ahead"
         assert spoken.execute(command) == silent.execute(command)

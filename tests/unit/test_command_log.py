@@ -62,6 +62,8 @@ def test_what_a_line_may_leave_out(tmp_path: Path) -> None:
             "time: not an RFC 3339 time with an offset, of the years 2000 to 2199",
         ),
         ({**GOOD, "time": None}, "time: missing"),
+        ({**GOOD, "appended": SECRET}, "appended: not an RFC 3339 time with an offset"),
+        ({**GOOD, "appended": 1}, "appended: not text"),
         ({**GOOD, "data": {**GOOD["data"], "amount": -1}}, "data: amount: greater_than_equal"),
         ({**GOOD, "data": {**GOOD["data"], "name": SECRET}}, "data: value: unknown field"),
         ({**GOOD, "data": {**GOOD["data"], "donor": f"{SECRET} of Jilin"}}, "data: donor: string_pattern_mismatch"),
@@ -119,6 +121,23 @@ def test_only_some_funds_are_kept_with_every_tick(tmp_path: Path) -> None:
     assert [one.type.split(".")[1] for one in log.only({"g"}).said] == ["clock", "pledge"]
     assert LogSource(CommandLog((), 0, "nowhere")).span == (0, 0)
     assert LogSource(log.only(())).span == (0, 0)  # a clock alone says nothing
+
+
+def test_append_times_are_kept_and_a_clock_that_was_ahead_is_refused_again(tmp_path: Path) -> None:
+    """Ten years ahead for a moment: the log's span, and the order of its partitions, know nothing of it."""
+    configured = {"type": "pumasi.fund.configured", "data": {"fund": "f", "currency": "CNY"}, "time": GOOD["time"]}
+    ahead = {**GOOD, "time": "2036-11-22T10:00:00Z", "appended": "2026-11-22T10:00:01.234000Z", "id": "ahead"}
+    tick = {"type": "pumasi.clock.ticked", "data": {}, "time": ahead["time"], "appended": ahead["appended"]}
+    log = read_log(lines(tmp_path / "log", configured, ahead, tick, {**GOOD, "appended": GOOD["time"]}))
+    write_log(tmp_path / "again", log.said)
+    assert read_log(tmp_path / "again").said == log.said
+    assert [said.appended for said in log.said[:2]] == [None, log.said[0].time + 1_234_000]
+    assert text_of(log.span[1]) == ahead["appended"]
+    told = [(text_of(decision.at), decision.facts[0]) for _, decision in Replay(log, Policy()).play()]
+    assert [fact.get("code", fact["fact"]) for _, fact in told] == [
+        "fund_configured", "clock_ahead", "clock_ahead", "pledge_accepted",
+    ]  # fmt: skip
+    assert told[1][0] == told[3][0] == GOOD["time"]
 
 
 def test_a_log_begins_when_a_fund_first_says_something(tmp_path: Path) -> None:

@@ -114,6 +114,12 @@ class Story:
         model = COMMANDS[f"pumasi.{kind}"].model_validate_json(json.dumps(told))
         return self.hear(Command(f"pumasi.{kind}", f"e-{self.offset}", micros(self.clock), model, self.offset))
 
+    def ahead(self, kind: str, **data: Any) -> list[str]:
+        """Say one command as another writer does whose wall clock is ten years ahead."""
+        told = data | ({} if kind == "clock.ticked" else {"fund": "f"})
+        model, at = COMMANDS[f"pumasi.{kind}"].model_validate_json(json.dumps(told)), micros(self.clock)
+        return self.hear(Command(f"pumasi.{kind}", "e-ahead", at + 3650 * 86_400 * 10**6, model, self.offset, at))
+
     def hear(self, command: Command | Unreadable) -> list[str]:
         answer: Any = self.matcher.execute(command)
         self.fund, self.at, facts = answer
@@ -589,6 +595,33 @@ class TestTime:
         untold.configure(after=days(1))
         untold.hear(Unreadable("not JSON at byte 0", "pumasi.clock.ticked", 2))
         assert (untold.fund, untold.at) == (None, micros(START + days(1)))
+
+    def test_a_clock_that_is_ahead_moves_no_time_and_fires_no_timer(self, story: Story) -> None:
+        story.case("c-1", goal=10, priority="routine", recurrence={"every": "P1M"})
+        story.pledge("p-1", 30, expires_at=START + days(365), recurrence={"every": "P1M"})
+        assert story.ahead("clock.ticked") == ["rejected clock_ahead"]
+        assert (story.fund, story.at) == (None, 0), "no tick yet"
+        story.tick(hours(1))
+        assert story.ahead("clock.ticked") == ["rejected clock_ahead"]
+        assert (story.fund, story.at) == (None, micros(START + hours(1)))
+        assert story.ahead("case.vouched", case="c-1", voucher="v-1") == ["rejected clock_ahead"]
+        assert (story.fund, story.at) == ("f", micros(START + hours(1)))
+        assert story.ahead("pledge.withdrawn", pledge="p-1") == ["rejected clock_ahead"]
+        assert story.tick(hours(1)) == []
+        assert story.pledge("p-2", 10, expires_at=START + days(365)) == waits("p-2", 10)
+
+    def test_what_a_clock_that_is_ahead_says_of_an_unknown_fund_is_refused_for_the_clock(self, untold: Story) -> None:
+        assert untold.ahead("pledge.withdrawn", pledge="p-1") == ["rejected clock_ahead"]
+        assert (untold.fund, untold.at) == ("f", 0)
+        untold.configure()
+        assert untold.at == micros(START)
+
+    def test_two_minutes_ahead_are_not_ahead_and_a_microsecond_more_is(self, untold: Story) -> None:
+        configured = COMMANDS["pumasi.fund.configured"].model_validate_json('{"fund": "f", "currency": "CNY"}')
+        at = micros(START)
+        for more, told in ((1, ["rejected clock_ahead"]), (0, ["fund_configured"])):
+            command = Command("pumasi.fund.configured", "e", at + 120 * 10**6 + more, configured, 0, at)
+            assert [said.partition(" f")[0] for said in untold.hear(command)] == told
 
     def test_times_before_1970_are_times_too(self, untold: Story) -> None:
         untold.clock = datetime(1965, 1, 1, tzinfo=UTC)

@@ -10,12 +10,15 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from aiokafka import TopicPartition
+from aiokafka.structs import RecordMetadata
 from nacl.public import PrivateKey
 
 from schemas.times import parse
 from services.bus.publisher import Outgoing, Pending
 from services.bus.topics import COMMANDS, CONTACTS
-from services.errors import KafkaUnreachable
+from services.errors import ClockOff, KafkaUnreachable
+from services.intake.clock import Clock
 from services.intake.contacts import Sealer
 from services.intake.desk import Desk
 from services.intake.http import BODY_BYTES_MAX, HttpDoor
@@ -35,6 +38,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self.records: list[Outgoing] = []
+        self.clock = lambda: 0
         self.in_reach, self.confirming = asyncio.Event(), asyncio.Event()
         self.in_reach.set()
         self.confirming.set()
@@ -48,13 +52,19 @@ class Ledger:
             raise KafkaUnreachable("out of reach")
         start = len(self.records)
         self.records += records
-        return Pending(None, list(range(start, start + len(records))))  # type: ignore[arg-type]
+        return Pending(None, [self._placed(start + n) for n in range(len(records))])
+
+    def _placed(self, offset: int) -> asyncio.Future:
+        """Where and when a record was appended: when it was stamped, unless its broker's clock is another."""
+        place, placed = TopicPartition(COMMANDS, 0), asyncio.get_running_loop().create_future()
+        placed.set_result(RecordMetadata(COMMANDS, 0, place, offset, self.clock() // 1000, 1, 0))
+        return placed
 
     async def confirm(self, pending: Pending) -> list[int]:
         await self.confirming.wait()
         if self.fails_at == "confirm":
             raise KafkaUnreachable("out of reach")
-        return list(pending.futures)  # type: ignore[arg-type]
+        return [future.result().offset for future in pending.futures]
 
     def commands(self) -> list[Outgoing]:
         return [record for record in self.records if record.topic == COMMANDS and record.key is not None]
@@ -67,10 +77,13 @@ class Bench:
     """A door, its publisher and a client."""
 
     def __init__(self, trust_time: bool = False, requests_max: int = 64) -> None:
-        self.kafka, self.progress, self.now = Ledger(), Progress(), parse("2026-11-22T10:00:00Z")
+        self.kafka, self.progress, self.now, self.off = Ledger(), Progress(), parse("2026-11-22T10:00:00Z"), 0
         self.receipts = Receipts(KEY)
         self.repeats, self.elsewhere = Repeats(), list[CommandRecord]()
-        desk = Desk(self.kafka, self.repeats, self.caught_up, 60, trust_time, clock=lambda: self.now)  # type: ignore[arg-type]
+        self.kafka.clock = lambda: self.now
+        self.clock = Clock(lambda: self.now + self.off)
+        self.clock.heard(0, [0])
+        desk = Desk(self.kafka, self.repeats, self.caught_up, 60, trust_time, self.clock)  # type: ignore[arg-type]
         sealer = Sealer(KEY, PrivateKey.generate().public_key)
         door = HttpDoor(desk, sealer, self.receipts, self.progress, self.kafka, requests_max)  # type: ignore[arg-type]
         self.desk, self.app = desk, door.app
@@ -487,6 +500,88 @@ async def test_no_contact_reaches_a_record_an_answer_or_the_log(
     assert one.kafka.records.index(contact) < one.kafka.records.index(one.kafka.commands()[0])
     everything = repr(one.kafka.records) + good.text + bad.text + caplog.text
     assert "cholsu" not in everything
+
+
+def stamps(records: list[Outgoing]) -> set[bytes | None]:
+    return {dict(record.headers).get("pumasi_clock") for record in records}
+
+
+async def test_what_the_wall_clock_stamps_says_so_and_what_has_a_trusted_time_does_not(
+    bench: Callable[..., Bench],
+) -> None:
+    time = "2026-11-22T10:00:00Z"
+    one, trusting, asked = bench(), bench(trust_time=True), bench(trust_time=True)
+    await one.send(pledge(1, time))
+    await one.desk.tick()
+    await trusting.send(pledge(1, time))
+    await asked.send(pledge(1))
+    assert stamps(one.kafka.records) == stamps(asked.kafka.records) == {b"wall"}
+    assert stamps(trusting.kafka.records) == {None}
+
+
+@pytest.mark.parametrize("direction", [1, -1])
+async def test_an_intake_that_sees_its_clock_off_stamps_only_probes_and_takes_again_once_it_is_right(
+    bench: Callable[..., Bench], caplog: pytest.LogCaptureFixture, direction: int
+) -> None:
+    one = bench()
+    one.now = 10**9 * MINUTE
+    one.off = direction * 2 * MINUTE
+    assert (await one.send(pledge(1))).status_code == 202, "as far as it may be"
+    one.off += direction
+    assert (await one.send(pledge(2))).status_code == 202, "who stamps the first can't know yet; the matcher refuses it"
+    for _ in range(2):
+        response = await one.send(pledge(3))
+        assert problem(response) == (503, "clock_off")
+        assert response.headers["retry-after"] == "1"
+        assert problem(await one.client.get("/healthz")) == (503, "clock_off")
+        await one.desk.tick()
+    assert len(one.kafka.commands()) == 2
+    assert len(one.kafka.ticks()) == 8, "these are the probes"
+    assert [r.levelname for r in caplog.records] == ["CRITICAL"]
+    one.off = 0
+    assert problem(await one.send(pledge(3))) == (503, "clock_off"), "until a probe has told"
+    await one.desk.tick()
+    assert (await one.client.get("/healthz")).json() == {"status": "ok"}
+    assert (await one.send(pledge(3))).status_code == 202
+    assert [r.levelname for r in caplog.records] == ["CRITICAL", "WARNING"]
+
+
+async def test_nothing_is_stamped_before_kafka_has_told_the_time(bench: Callable[..., Bench]) -> None:
+    one = bench()
+    one.clock.right.clear()
+    assert problem(await one.send(pledge(1))) == (503, "kafka_unreachable")
+    assert problem(await one.client.get("/healthz")) == (503, "kafka_unreachable")
+    await one.desk.tick()
+    assert (await one.send(pledge(1))).status_code == 202
+
+
+def test_a_late_confirmation_says_nothing_of_the_clock() -> None:
+    """It was appended somewhen between stamp and hearing; only what is certain counts."""
+    now = 0
+    clock = Clock(lambda: now)
+    clock.heard(0, [0])
+    now = 10 * MINUTE
+    clock.heard(0, [5 * MINUTE])
+    clock.check()
+    clock.heard(0, [now + 2 * MINUTE + 1])
+    with pytest.raises(ClockOff):
+        clock.check()
+    clock.heard(0, [5 * MINUTE])
+    with pytest.raises(ClockOff):
+        clock.check()
+    clock.heard(now, [])
+    with pytest.raises(ClockOff):
+        clock.check()
+    clock.heard(now - 1, [now + 2 * MINUTE - 1])
+    clock.check()
+
+
+async def test_trusted_time_needs_no_clock(bench: Callable[..., Bench]) -> None:
+    one = bench(trust_time=True)
+    one.clock.right.clear()
+    one.clock.off = 1
+    assert (await one.send(pledge(1, "2026-11-22T10:00:00Z"))).status_code == 202
+    assert (await one.client.get("/healthz")).json() == {"status": "ok"}
 
 
 async def test_health_is_kafkas(bench: Callable[..., Bench]) -> None:

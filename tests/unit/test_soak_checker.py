@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from services.lab.soak import check
+from services.lab.soak.check.answers import Answers
+from services.lab.soak.check.findings import Findings
 from services.lab.soak.check.records import Raw
 from tests.soak_topics import Topics, edited, entries, honest, rechained, that_says
 
@@ -52,6 +54,39 @@ def test_the_checker_shares_no_code_with_what_it_checks() -> None:
             for name in names:
                 own = name.startswith("services.lab.soak.check")
                 assert own or name == "aiokafka" or name.partition(".")[0] in sys.stdlib_module_names, (path.name, name)
+
+
+AT, AT_MS = "2031-01-01T00:00:00Z", 1_924_992_000_000
+
+
+@pytest.mark.parametrize("kind", ["pumasi.clock.ticked", "pumasi.pledge.withdrawn"])
+@pytest.mark.parametrize(
+    ("wall", "appended_ms", "facts", "code"),
+    [
+        ("wall", AT_MS - 120_000, [], None),
+        ("wall", AT_MS - 120_001, ["clock_ahead"], None),
+        ("wall", AT_MS - 120_001, [], "wrong_clock"),
+        ("wall", AT_MS - 120_001, ["clock_ahead", "unknown_fund"], "wrong_clock"),
+        ("wall", AT_MS - 120_000, ["clock_ahead"], "wrong_clock"),
+        ("else", 0, [], None),
+        ("else", 0, ["clock_ahead"], "wrong_clock"),
+    ],
+)
+def test_what_a_clock_that_was_ahead_stamped_is_refused_and_nothing_else(
+    kind: str, wall: str, appended_ms: int, facts: list[str], code: str | None
+) -> None:
+    tick = kind == "pumasi.clock.ticked"
+    data: dict[str, Any] = {} if tick else {"fund": "f", "pledge": "p"}
+    names = {"ce_id": "e", "ce_source": "/s", "ce_type": kind, "ce_time": AT, "pumasi_clock": wall}
+    record = Raw(0, 0, None, json.dumps(data).encode(), [(n, v.encode()) for n, v in names.items()], appended_ms)
+    said = [{"fact": "rejected", "code": one} for one in facts] or (
+        [] if tick else [{"fact": "pledge_withdrawn", "pledge": "p"}]
+    )
+    entry = {"seq": 1, "fund": data.get("fund"), "cause": {"id": "e", "type": kind, "offset": 0}, "facts": said}
+    findings = Findings()
+    [answered] = Answers(0, findings, lambda _: False).pair([record], [entry])
+    assert [one.code for one in findings.kept] == ([code] if code else [])
+    assert answered.became == ("?" if code else "rejected: clock_ahead" if facts else "ticked" if tick else "effect")
 
 
 # ---- the ledger, tampered with by somebody who can't hash

@@ -79,6 +79,25 @@ def test_a_topic_that_writers_stamp_is_advice_and_no_finding() -> None:
     assert report.advice == ("message.timestamp.type: CreateTime, safe from a writer's wrong clock with LogAppendTime",)
 
 
+def test_commands_must_carry_their_append_time() -> None:
+    """By it the matcher tells which of them a wrong clock stamped; who can't go on without does not begin."""
+    found = {topic.name: as_wanted(topic) for topic in wanted_topics()}
+    topics.require(plan(wanted_topics(), found), list(found), "here")
+    commands = BY_NAME[topics.COMMANDS]
+    by_writers = {**commands.config, "message.timestamp.type": "CreateTime"}
+    found[commands.name] = replace(found[commands.name], config=by_writers)
+    reports = plan(wanted_topics(), found)
+    assert [r.details for r in reports if r.is_finding] == [
+        ("message.timestamp.type: CreateTime, wanted LogAppendTime",)
+    ]
+    topics.require(reports, [topics.LEDGER], "here")
+    with pytest.raises(TopicsMismatch, match=r"pumasi\.commands\.v1 at here does not carry append times"):
+        topics.require(reports, [topics.COMMANDS, topics.LEDGER], "here")
+    del found[topics.LEDGER]
+    with pytest.raises(TopicsMismatch, match=r"pumasi\.ledger\.v1 missing at here"):
+        topics.require(plan(wanted_topics(), found), [topics.COMMANDS, topics.LEDGER], "here")
+
+
 async def test_a_writer_with_a_wrong_clock_can_write_to_every_topic(topics_reset: EmbeddedKafka) -> None:
     """By default a broker refuses what is stamped more than an hour ahead of its own clock."""
     producer = AIOKafkaProducer(bootstrap_servers=topics_reset.bootstrap)

@@ -3,7 +3,7 @@
 An answer is one entry, or several with the same cause of which all but the last say `more`. Its facts tell one of three things of the
 command: the effect it asked for, with its very data; `duplicate`; or `rejected`. What has a business id takes effect once; the same
 again is a duplicate, the same id with other data a conflict (contract, 5: identity). Restatements (configuration, amendment, rate)
-have no id of their own and may take effect again.
+have no id of their own and may take effect again. What a wall clock stamped more than two minutes after its append has no effect.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from services.lab.soak.check.findings import Findings
@@ -51,13 +52,14 @@ _CONFLICT = {"pumasi.case.closed": "case_closed"}  # else id_conflict
 
 
 class Command(NamedTuple):
-    """A command that can be read: where it lies, its attributes, its data."""
+    """A command that can be read: where it lies, its attributes, its data; whether a clock that was ahead stamped it."""
 
     record: Raw
     source: str
     id: str
     type: str
     data: dict[str, Any]
+    ahead: bool = False
 
 
 class Answered(NamedTuple):
@@ -74,10 +76,19 @@ def read_command(record: Raw) -> Command | None:
     try:
         headers = {name: value.decode() for name, value in record.headers if value is not None}
         data = json.loads(record.value or b"")
-        found = Command(record, headers["ce_source"], headers["ce_id"], headers["ce_type"], canonical(data))
+        found = Command(
+            record, headers["ce_source"], headers["ce_id"], headers["ce_type"], canonical(data), _ahead(record, headers)
+        )
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         return None
     return found if found.type == TICK or found.type in _EFFECTS else None
+
+
+def _ahead(record: Raw, headers: dict[str, str]) -> bool:
+    if headers.get("pumasi_clock") != "wall":
+        return False
+    appended = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=record.timestamp)
+    return datetime.fromisoformat(headers["ce_time"]) - appended > timedelta(minutes=2)
 
 
 def is_poison(record: Raw, poison: set[tuple[str, int, str]], topic: str) -> bool:
@@ -161,6 +172,14 @@ class Answers:
         if any(fact["fact"] == "rejected" and fact["code"] == "unreadable" for fact in facts):
             self._find("unread_command", group[0], f"the command at offset {command.record.offset} is plain to read")
             return "?"
+        refused = [fact["code"] for fact in facts if fact["fact"] == "rejected"] == ["clock_ahead"]
+        if command.ahead != refused or (refused and len(facts) > 1):
+            self._find(
+                "wrong_clock", group[0], f"its clock was {'' if command.ahead else 'not '}ahead when it was stamped"
+            )
+            return "?"
+        if refused:
+            return "rejected: clock_ahead"
         became = self._became(command, facts, group)
         if command.type in _IDENTITY:
             self._check_identity(command, became, group)

@@ -2,7 +2,7 @@
 
 submissions   lost_submission invented_command altered_command wrong_partition
 the ledger    unreadable_entry entry_gap broken_chain entry_not_compact entry_too_large wrong_headers
-answers       no_answer torn_answer unexplained_entry wrong_cause wrong_effect
+answers       no_answer torn_answer unexplained_entry wrong_cause wrong_effect wrong_clock
 identity      applied_twice false_duplicate missed_conflict false_conflict
 money         not_conserved over_allocated impossible_fact waits_beside_claim
 dead letters  lost_letter doubled_letter invented_letter wrong_letter read_poison unread_command

@@ -22,6 +22,7 @@ class Raw(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes | None]]
+    timestamp: int = 0  # of its append, milliseconds since 1970
 
     def header(self, name: str) -> str | None:
         """The last header of a name as text; None if there is none, or it is none."""
@@ -68,7 +69,11 @@ async def read(bootstrap: str, topic: str, partition: int) -> AsyncIterator[list
         moved, position = loop.time(), await consumer.position(place)
         while position < end:
             for records in (await consumer.getmany(place, timeout_ms=500, max_records=5000)).values():
-                yield [Raw(r.partition, r.offset, r.key, r.value, r.headers) for r in records if r.offset < end]
+                yield [
+                    Raw(r.partition, r.offset, r.key, r.value, r.headers, r.timestamp)
+                    for r in records
+                    if r.offset < end
+                ]
             before, position = position, await consumer.position(place)
             moved = loop.time() if position > before else moved
             if loop.time() - moved > _STALL_S:

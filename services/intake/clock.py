@@ -1,0 +1,82 @@
+"""Intake's wall clock, held against Kafka's: who sees its own clock off stamps nothing more.
+
+There is no asking a broker for its time; but it tells when it appended what we sent. That was after we stamped it and before we heard
+of it: a clock whose stamp lies beyond the append is ahead, one whose hearing lies before it is behind, however long the confirmation
+took. Off is what the matcher would refuse (`AHEAD_MAX`), either way. Until the first answer nothing is known, and nothing stamped but
+ticks: these are the probes, harmless whatever they say, and go on while the clock is off; so it is seen when it is right again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Collection
+
+from schemas.commands import AHEAD_MAX
+from schemas.times import SECOND
+from services.errors import ClockOff, KafkaUnreachable
+
+log = logging.getLogger("pumasi.intake")
+
+PROBE_SECONDS = 5.0
+"""How often a clock that is off is looked at again, at most."""
+
+
+def wall_clock() -> int:
+    """Microseconds since 1970."""
+    return time.time_ns() // 1000
+
+
+class Clock:
+    """A wall clock, and what is known of it.
+
+    Args:
+        read: microseconds since 1970.
+
+    Attributes:
+        right: set while it is known to be right.
+        off: how far it is certainly ahead of Kafka's, microseconds (negative: behind), where that is too far; else 0.
+    """
+
+    def __init__(self, read: Callable[[], int] = wall_clock) -> None:
+        self.now = read
+        self.right = asyncio.Event()
+        self.off = 0
+
+    def check(self) -> None:
+        """Hold that it may stamp.
+
+        Raises:
+            ClockOff: if it is off.
+            KafkaUnreachable: if Kafka has not told its time yet.
+        """
+        if self.off:
+            raise ClockOff("this intake's clock is off, so it takes nothing", hint="Try later, or another intake.")
+        if not self.right.is_set():
+            raise KafkaUnreachable("Kafka has not told the time yet", hint="Try again in a moment: a repeat is safe.")
+
+    def heard(self, stamped: int, appended: Collection[int]) -> None:
+        """Learn when Kafka appended what was stamped at `stamped`, having just heard of it; all in microseconds since 1970."""
+        if not appended:
+            return
+        now, first, last = self.now(), min(appended), max(appended)
+        if stamped - first > AHEAD_MAX:
+            self._is_off(stamped - first)
+        elif now - last < -AHEAD_MAX:
+            self._is_off(now - last)
+        elif now - first <= AHEAD_MAX and stamped - last >= -AHEAD_MAX:
+            if self.off:
+                log.warning("this machine's clock is right again: submissions are taken")
+            self.off = 0
+            self.right.set()
+
+    def _is_off(self, by: int) -> None:
+        if not self.off:
+            log.critical(
+                "THIS MACHINE'S CLOCK IS OFF, %d s %s Kafka's: nothing is taken until it is set right (clock_off)",
+                abs(by) // SECOND,
+                "ahead of" if by > 0 else "behind",
+            )
+        self.off = by
+        self.right.clear()
