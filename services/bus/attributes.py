@@ -1,7 +1,7 @@
 """The attributes of a CloudEvent from outside, and the rule of each: what intake lets in, and what a dead letter may keep.
 
-CloudEvents' own attributes and three of its documented extensions (distributed tracing, partitioning) may be sent; any other is an
-error, as an unknown field is. Only those with a rule here that no sentence passes are ever told on.
+Any attribute may be sent; what means nothing to us goes no further. A dead letter names CloudEvents' own and its documented
+extensions for tracing and partitioning; only those with a rule here that no sentence passes are ever told on.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from schemas.values import ID_PATTERN
 
 SOURCE_MAX = 256
 """The longest `source`, in characters."""
-DROPPED = frozenset({"subject", "dataschema", "traceparent", "tracestate", "partitionkey"})
-"""May be sent, means nothing to us, goes no further."""
-KNOWN = DROPPED | {"specversion", "id", "source", "type", "time", "datacontenttype"}
-"""All that may be sent."""
+KNOWN = frozenset(
+    {"specversion", "id", "source", "type", "time", "datacontenttype", "subject", "dataschema"}
+    | {"traceparent", "tracestate", "partitionkey"}
+)
+"""What a dead letter may name; of any other attribute it keeps nothing."""
 
 _ID = re.compile(ID_PATTERN)  # for fullmatch: Python's $ lets a newline pass
 _SOURCE = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")  # RFC 3986's characters

@@ -19,11 +19,11 @@ from pydantic import ValidationError
 
 from schemas.commands import COMMANDS, CommandData
 from schemas.submissions import OWN_ID, SUBMISSIONS, SealedContact, misnamed
-from services.bus.attributes import KNOWN, SOURCE_MAX, is_id, is_source
+from services.bus.attributes import SOURCE_MAX, is_id, is_source
 from services.bus.deadletters import looks_like_contact
 from services.errors import Finding, InvalidSubmission
-from services.intake.contacts import Sealer, is_sealed
-from services.intake.findings import finding, findings_of, pointer_of
+from services.intake.contacts import ADDRESS_MAX, Sealer, canonical_length, is_sealed
+from services.intake.findings import finding, findings_of
 from services.intake.reading import Event, decode
 
 _PHONE = re.compile(r"^\d[\d.~-]{6,}\d$")
@@ -70,7 +70,7 @@ def admit(event: Event, sealer: Sealer, *, clear_contact: bool, number: int | No
 
     Raises:
         InvalidSubmission: with all that is wrong.
-        Malformed: if the data are not JSON.
+        Malformed: if the data are not JSON, or of too many members.
     """
     findings = list(_attribute_findings(event))
     submission: CommandData | None = None
@@ -113,12 +113,6 @@ def _attribute_findings(event: Event) -> Iterator[Finding]:
         yield finding("/source", "looks_like_contact", "must name a form or a system, not a person")
     if event.type not in SUBMISSIONS:
         yield finding("/type", "unknown_type", f"must be one of: {', '.join(SUBMISSIONS)}")
-    for name in event.unknown:
-        yield finding(
-            pointer_of((name,)),
-            "unknown_attribute",
-            f"is no attribute that is read here; known are: {', '.join(sorted(KNOWN))}",
-        )
     if event.data is None:
         yield finding("/data", "missing", "is needed")
 
@@ -152,6 +146,10 @@ def _person_findings(model: type[CommandData], raw: dict[str, Any], clear_contac
         )
     if isinstance(raw.get(person), str) and _PHONE.fullmatch(raw[person]):
         yield finding(f"/data/{person}", "looks_like_contact", "must be a pseudonym, not a number to call")
+    contact = raw.get("contact")
+    address = contact.get("address") if isinstance(contact, dict) else None
+    if isinstance(address, str) and len(address) <= ADDRESS_MAX < canonical_length(address):
+        yield finding("/data/contact/address", "string_too_long", f"must have at most {ADDRESS_MAX} characters in NFKC")
     sealed = raw.get("sealed_contact")
     if isinstance(sealed, str) and not is_sealed(sealed):
         yield finding("/data/sealed_contact", "not_sealed", "must be a NaCl sealed box in base64")

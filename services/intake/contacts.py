@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import unicodedata
+from functools import lru_cache
 from hashlib import blake2b
 
 import msgspec
@@ -16,9 +17,22 @@ from nacl.public import PublicKey, SealedBox
 
 from schemas.submissions import Contact
 
+ADDRESS_MAX = 1024
+"""The longest address, in characters, as it is sent and in NFKC, by which one character may become 18."""
+
 _MAIL = {"mailto", "mailtos"}
 _PAD_TO = 256
 _BOX_BYTES_MIN = 49  # a sealed box adds 48 to what it holds
+
+
+@lru_cache(maxsize=4096)
+def _nfkc_length(character: str) -> int:
+    return len(unicodedata.normalize("NFKC", character))
+
+
+def canonical_length(address: str) -> int:
+    """About how many characters NFKC makes of an address, without the work of doing it."""
+    return len(address) if address.isascii() else sum(map(_nfkc_length, address))
 
 
 def normalised(address: str) -> str:

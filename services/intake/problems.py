@@ -10,6 +10,7 @@
 429 too_busy             with Retry-After
 500 internal             a bug; nothing of it is told
 503 kafka_unreachable    with Retry-After; a repeat is safe
+503 stuck                of /healthz alone: submissions on the topic don't get through
 """
 
 from __future__ import annotations
