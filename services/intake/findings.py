@@ -4,6 +4,7 @@ A finding's `pointer` is RFC 6901 and points into the event in its JSON form, wh
 sender made up (code UNKNOWN_FIELD), which is useful to the sender over HTTP and has no business on a topic or in a log.
 
 However much is wrong, what is said of it is bounded: FINDINGS_MAX findings of a bounded length, then one that tells how many more.
+So is the work: of a batch with so many, no further event is looked at.
 """
 
 from __future__ import annotations
@@ -59,11 +60,19 @@ def finding(pointer: str, code: str, message: str) -> Finding:
     return {"pointer": pointer, "code": code, "message": message[:_MESSAGE_MAX]}
 
 
-def bounded(findings: Sequence[Finding], number: int) -> list[Finding]:
-    """The first of `number` findings, and one that tells how many more there are, if there are."""
-    if number <= FINDINGS_MAX:
-        return list(findings)
-    return [*findings[:FINDINGS_MAX], finding("", "more", f"and {number - FINDINGS_MAX} more findings")]
+def bounded(findings: Sequence[Finding], last: int | None) -> list[Finding]:
+    """The first findings, and one that tells how many more there are, if there are, and where nobody looked.
+
+    Args:
+        findings: as many as were found.
+        last: the last event of a batch that was looked at, if it is not the batch's last; else None.
+    """
+    told, more = list(findings[:FINDINGS_MAX]), len(findings) - FINDINGS_MAX
+    if last is not None:
+        told.append(finding("", "more", f"and {max(more, 0)} more up to event {last}; those after it were not looked at"))
+    elif more > 0:
+        told.append(finding("", "more", f"and {more} more"))
+    return told
 
 
 def pointer_of(place: tuple[str | int, ...]) -> str:

@@ -143,16 +143,18 @@ class HttpDoor:
     async def _admit_all(self, events: Iterator[Event], is_batch: bool) -> list[Admitted]:
         admitted: list[Admitted] = []
         findings: list[Finding] = []
-        wrong, turns = 0, Turns()
+        last, turns = None, Turns()
         for number, event in enumerate(events):
+            if len(findings) >= FINDINGS_MAX:
+                last = number - 1
+                break
             try:
                 admitted.append(admit(event, self._sealer, clear_contact=True, number=number if is_batch else None))
             except InvalidSubmission as invalid:
-                wrong += len(invalid.findings)
-                findings += invalid.findings[: FINDINGS_MAX - len(findings)]
+                findings += invalid.findings
             await turns.breathe()
         if findings:
-            told = bounded(findings, wrong)
+            told = bounded(findings, last)
             raise InvalidSubmission("the submission breaks the contract; see each of `errors`", told)
         return admitted
 
