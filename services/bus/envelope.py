@@ -127,7 +127,9 @@ def says_twice(value: bytes) -> bool:
     Raises:
         ValueError: if it is no JSON.
     """
-    if msgspec.json.encode(msgspec.json.decode(value)) == value:  # as intake writes it, by far the commonest: nothing is lost
+    if (
+        msgspec.json.encode(msgspec.json.decode(value)) == value
+    ):  # as intake writes it, by far the commonest: nothing is lost
         return False
     twice = False
 

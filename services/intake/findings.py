@@ -69,7 +69,9 @@ def bounded(findings: Sequence[Finding], last: int | None) -> list[Finding]:
     """
     told, more = list(findings[:FINDINGS_MAX]), len(findings) - FINDINGS_MAX
     if last is not None:
-        told.append(finding("", "more", f"and {max(more, 0)} more up to event {last}; those after it were not looked at"))
+        told.append(
+            finding("", "more", f"and {max(more, 0)} more up to event {last}; those after it were not looked at")
+        )
     elif more > 0:
         told.append(finding("", "more", f"and {more} more"))
     return told

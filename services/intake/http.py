@@ -119,7 +119,9 @@ class HttpDoor:
         if not self._publisher.in_reach.is_set():
             return problem(HTTPStatus.SERVICE_UNAVAILABLE, "kafka_unreachable", "Kafka is out of reach")
         if self._is_stuck():
-            return problem(HTTPStatus.SERVICE_UNAVAILABLE, "stuck", "submissions on the topic don't get through; see the log")
+            return problem(
+                HTTPStatus.SERVICE_UNAVAILABLE, "stuck", "submissions on the topic don't get through; see the log"
+            )
         return JSONResponse({"status": "ok"})
 
     async def _admit(self, headers: list[tuple[str, str]], body: bytes) -> list[Admitted]:

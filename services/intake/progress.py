@@ -122,7 +122,7 @@ class Progress:
             self._fold(record)
         except MemoryError:
             raise
-        except Exception as error:  # receipts of all others go on being told, whatever stands in one record
+        except Exception as error:  # noqa: BLE001  # receipts of all others go on being told, whatever stands in one record
             raise ValueError(f"not an entry that fits ({type(error).__name__})") from None
 
     def _fold(self, record: Record) -> None:

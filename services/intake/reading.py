@@ -261,9 +261,7 @@ def _event(attributes: Mapping[str, Any], data: bytes | None, number: int | None
         else:
             fits = bool(_EXTENSION.fullmatch(name)) and isinstance(value, str | bool | int)
         if not fits:
-            raise Malformed(
-                "an attribute is not as CloudEvents 1.0 has it", pointer=pointer_of((name,)), event=number
-            )
+            raise Malformed("an attribute is not as CloudEvents 1.0 has it", pointer=pointer_of((name,)), event=number)
     if attributes["specversion"] != "1.0":
         raise Malformed("specversion: not 1.0", pointer="/specversion", event=number)
     if len(attributes["id"]) > CE_ID_MAX:

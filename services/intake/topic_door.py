@@ -2,8 +2,9 @@
 
 FastStream acknowledges first and loses what its parser can't read, unless told otherwise; so the parser here hands raw records on, and
 offsets are committed only when every command and every dead letter of the batch is acknowledged. Kafka's troubles are waited out,
-never skipped: the handler does not return until the batch is through; nor are ours, which are told loudly. A crash in between brings the batch again; ids are
-derived from the event, so the matcher tells it `duplicate`; a dead letter is written once, whoever comes by its record again.
+never skipped, and so are our own, with an alarm: the handler does not return until the batch is through. A crash in between brings
+the batch again; ids are derived from the event, so the matcher tells it `duplicate`; a dead letter is written once, whoever comes by
+its record again.
 """
 
 from __future__ import annotations

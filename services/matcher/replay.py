@@ -54,7 +54,9 @@ class Replay:
             raise self._tampered(f"it does not conserve money: {breach}") from breach
         except (LedgerTampered, MemoryError):
             raise
-        except Exception as error:  # whatever it is, it would come again with the same entry: that needs an alarm, no repeating
+        except (
+            Exception
+        ) as error:  # whatever it is, it would come again with the same entry: that needs an alarm, no repeating
             raise self._tampered(f"its facts do not fit what came before ({type(error).__name__})") from error
 
     def _take_in(self, value: bytes | None) -> dict[str, Any]:

@@ -57,7 +57,9 @@ class Reading:
             told = self._audience.hear(entry, silent)
         except MemoryError:  # of ours, not of the entry: it can be read another time
             raise
-        except Exception as error:  # whatever it is, it would come again with the same entry: that needs an alarm, no repeating
+        except (
+            Exception
+        ) as error:  # whatever it is, it would come again with the same entry: that needs an alarm, no repeating
             raise self._tampered(f"its facts do not fit what came before ({type(error).__name__})") from error
         self.seq, self._hash, self.next_offset = entry["seq"], digest, record.offset + 1
         return told

@@ -16,9 +16,9 @@ from nacl.public import PrivateKey
 from services.bus.publisher import Outgoing, Pending
 from services.bus.topics import COMMANDS, CONTACTS
 from services.errors import KafkaUnreachable
+from services.intake import http as door_module
 from services.intake.contacts import Sealer
 from services.intake.desk import Desk
-from services.intake import http as door_module
 from services.intake.findings import FINDINGS_MAX
 from services.intake.http import BODY_BYTES_MAX, HttpDoor
 from services.intake.progress import Progress
@@ -410,7 +410,9 @@ def contacts(number: int, address: str) -> dict[str, Any]:
 
 
 GREEDY = {
-    "addresses that NFKC makes 18 times as long": lambda: [contacts(n, "mailto:" + "\ufdfa" * 1000) for n in range(1000)],
+    "addresses that NFKC makes 18 times as long": lambda: [
+        contacts(n, "mailto:" + "\ufdfa" * 1000) for n in range(1000)
+    ],
     "contacts to be sealed": lambda: [contacts(n, f"mailto:{n}@{'x' * 1000}.org") for n in range(1000)],
     "good pledges": lambda: [pledge(n) for n in range(1000)],
     "findings by the thousand": lambda: [pledge(n, **{f"a{m}": 0 for m in range(380)}) for n in range(1000)],

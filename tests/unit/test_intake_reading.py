@@ -178,12 +178,17 @@ EXTENSIONS = {
 
 
 def test_extensions_pass_and_are_dropped_in_every_mode() -> None:
-    bare, more = {**ENVELOPE, "time": TIME}, {name: value for name, value in EXTENSIONS.items()}
+    bare, more = {**ENVELOPE, "time": TIME}, EXTENSIONS
     texts = {name: str(value) for name, value in more.items()}
     whole = json.dumps({**bare, **more, "data": DATA}).encode()
     assert told(read_all(STRUCTURED, whole)[0][0]) == EXPECTED
     assert told(read_all(BATCH, b"[" + whole + b"]")[0][0]) == EXPECTED
-    headers = [*BINARY, ("ce-time", TIME), ("x-request-id", "1"), *((f"ce-{name}", text) for name, text in texts.items())]
+    headers = [
+        *BINARY,
+        ("ce-time", TIME),
+        ("x-request-id", "1"),
+        *((f"ce-{name}", text) for name, text in texts.items()),
+    ]
     assert told(read_all(headers, json.dumps(DATA).encode())[0][0]) == EXPECTED
     assert told(read_record(Rec(whole, [("content-type", b"application/cloudevents+json")]))) == EXPECTED
     kafka = [(f"ce_{name}", text.encode()) for name, text in {**bare, **texts}.items()]
