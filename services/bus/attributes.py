@@ -1,7 +1,7 @@
 """The attributes of a CloudEvent from outside, and the rule of each: what intake lets in, and what a dead letter may keep.
 
-CloudEvents' own attributes and three of its documented extensions (distributed tracing, partitioning) may be sent; any other is an
-error, as an unknown field is. Only those with a rule here that no sentence passes are ever told on.
+Any attribute may be sent; what means nothing to us goes no further. A dead letter names CloudEvents' own and its documented
+extensions for tracing and partitioning; only those with a rule here that no sentence passes are ever told on.
 
 A source is admitted by the rule by which a letter may keep it, since it stands on the commands topic as it came: a path, a URL, a URN
 or one word, of plain characters. A query or an escape, in which a form may have put anything, is none.
@@ -22,10 +22,11 @@ EVENT_ID_MAX = 256
 """The longest `id` that may be sent, in characters."""
 SOURCE_MAX = 256
 """The longest `source`, in characters."""
-DROPPED = frozenset({"subject", "dataschema", "traceparent", "tracestate", "partitionkey"})
-"""May be sent, means nothing to us, goes no further."""
-KNOWN = DROPPED | {"specversion", "id", "source", "type", "time", "datacontenttype"}
-"""All that may be sent."""
+KNOWN = frozenset(
+    {"specversion", "id", "source", "type", "time", "datacontenttype", "subject", "dataschema"}
+    | {"traceparent", "tracestate", "partitionkey"}
+)
+"""What a dead letter may name; of any other attribute it keeps nothing."""
 
 _ID = re.compile(ID_PATTERN)  # for fullmatch: Python's $ lets a newline pass
 _SOURCE = re.compile(r"(?:/|https?://|urn:)[A-Za-z0-9._~:/#-]*|[A-Za-z0-9._~-]+")

@@ -2,15 +2,18 @@
 
 A record on the commands topic is read defensively: whatever is wrong with it becomes an `Unreadable` with a reason that holds none of
 the record's content, never an exception, since one bad record must not stop its neighbours. Headers that are null or not UTF-8
-make a record unreadable even where we would not need them: a record that we understand by half is not understood.
+make a record unreadable even where we would not need them: a record that we understand by half is not understood. So do headers of
+ours, and members of the data, that come twice: another reader might understand the other one.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Protocol
 
+import msgspec
 from pydantic import ValidationError
 
 from schemas.commands import COMMANDS, TICK, Command, Unreadable
@@ -26,6 +29,7 @@ JSON = b"application/json"
 SOURCE = "/pumasi"
 CLOCK, WALL = "pumasi_clock", "wall"
 """The header, and its value, of what intake stamped by its wall clock: such a time is held against the record's append time."""
+_OURS = ("ce_", "pumasi", "content-type")  # how the names begin of headers that are read
 
 Headers = Sequence[tuple[str, bytes | None]]
 
@@ -54,12 +58,14 @@ def text_headers(headers: Headers) -> dict[str, str]:
     """Headers as text.
 
     Raises:
-        BadRecord: if a header is null or not UTF-8.
+        BadRecord: if a header is null or not UTF-8, or one of ours comes twice.
     """
     found: dict[str, str] = {}
     for name, value in headers:
         if value is None:
             raise BadRecord("a header is null")
+        if name in found and name.startswith(_OURS):
+            raise BadRecord("a header comes twice")
         try:
             found[name] = value.decode()
         except UnicodeDecodeError:
@@ -68,7 +74,7 @@ def text_headers(headers: Headers) -> dict[str, str]:
 
 
 def read_command(record: Record, partitions: int) -> Command | Unreadable:
-    """Read a record of the commands topic.
+    """Read a record of the commands topic; whatever is wrong with it, and be it what nobody foresaw, makes it an `Unreadable`.
 
     Args:
         record: as consumed.
@@ -82,6 +88,10 @@ def read_command(record: Record, partitions: int) -> Command | Unreadable:
         return _command(record, headers, partitions)
     except BadRecord as bad:
         return Unreadable(str(bad), kind, record.offset)
+    except MemoryError:  # of ours, not of the record: the same record can be read another time
+        raise
+    except Exception as error:  # noqa: BLE001  # a partition must not stand still before a record that we did not foresee
+        return Unreadable(f"could not be read ({type(error).__name__})", kind, record.offset)
 
 
 def _command(record: Record, headers: dict[str, str], partitions: int) -> Command:
@@ -109,10 +119,32 @@ def _command(record: Record, headers: dict[str, str], partitions: int) -> Comman
         data = model.model_validate_json(record.value)
     except ValidationError as error:
         raise BadRecord(explain(error)) from None
+    if says_twice(record.value):
+        raise BadRecord("value: a member comes twice in one object")
     if kind != TICK:
         _check_place(record, data.fund, partitions)
     appended = record.timestamp * 1000 if headers.get(CLOCK) == WALL else None
     return Command(kind, event, at, data, record.offset, appended)
+
+
+def says_twice(value: bytes) -> bool:
+    """Whether JSON has a member twice in one object.
+
+    Raises:
+        ValueError: if it is no JSON.
+    """
+    if (
+        msgspec.json.encode(msgspec.json.decode(value)) == value
+    ):  # as intake writes it, by far the commonest: nothing is lost
+        return False
+    twice = False
+
+    def look(members: list[tuple[str, Any]]) -> None:
+        nonlocal twice
+        twice = twice or len({name for name, _ in members}) < len(members)
+
+    json.loads(value, object_pairs_hook=look)
+    return twice
 
 
 def _attribute(headers: dict[str, str], name: str) -> str:

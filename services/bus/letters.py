@@ -29,6 +29,7 @@ DOORS = (COMMANDS, SUBMISSIONS)
 """The topics that a record may be put back to; the others are for one service alone to write."""
 
 _SOURCE = "/pumasi/deadletters"
+_LAST_MS = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
 
 
 class Stamped(Record, Protocol):
@@ -162,7 +163,16 @@ class Box:
 
 
 def read(record: Stamped) -> DeadLetter | Mark | None:
-    """A record of the dead-letters topic; None if it is neither letter nor mark."""
+    """A record of the dead-letters topic; None if it is neither letter nor mark, or can't be read at all."""
+    try:
+        return _read(record)
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001  # one letter that we did not foresee must not hide the others
+        return None
+
+
+def _read(record: Stamped) -> DeadLetter | Mark | None:
     told = {name: (value or b"").decode("utf-8", "replace") for name, value in reversed(list(record.headers))}
     if PREFIX + "topic" in told:
         return _letter(record, told)
@@ -245,7 +255,7 @@ def _letter(record: Stamped, told: dict[str, str]) -> DeadLetter | None:
         place=Place(record.topic, record.partition, record.offset),
         code=told.get(PREFIX + "exception", ""),
         message=told.get(PREFIX + "message", ""),
-        at=record.timestamp * 1000,
+        at=_at(record),
         fund=_fund(record),
         withheld=withheld,
         size=len(record.key or b"") + len(record.value or b"") + sum(len(n) + len(v or b"") for n, v in record.headers),
@@ -261,7 +271,12 @@ def _mark(record: Stamped, told: dict[str, str]) -> Mark | None:
     except (ValueError, KeyError, TypeError):
         return None
     letter = told.get("ce_id", "")
-    return Mark(letter, to, record.timestamp * 1000, run) if to and place_of(letter) else None
+    return Mark(letter, to, _at(record), run) if to and place_of(letter) else None
+
+
+def _at(record: Stamped) -> int:
+    """Its time in microseconds; who writes a record may give it any number, one that no calendar has is told as the nearest."""
+    return max(0, min(record.timestamp, _LAST_MS)) * 1000
 
 
 def _fund(record: Record) -> str | None:

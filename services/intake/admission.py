@@ -18,11 +18,11 @@ from schemas.commands import COMMANDS, CommandData
 from schemas.numbers import holds_number
 from schemas.submissions import OWN_ID, SUBMISSIONS, Contact, SealedContact, SealedText, ThanksSubmission, misnamed
 from schemas.values import PHRASES
-from services.bus.attributes import EVENT_ID_MAX, KNOWN, SOURCE_MAX, is_source
+from services.bus.attributes import EVENT_ID_MAX, SOURCE_MAX, is_source
 from services.bus.deadletters import looks_like_contact
 from services.errors import Finding, InvalidSubmission
-from services.intake.contacts import TEXT_MAX, NotSealed, Sealer
-from services.intake.findings import finding, findings_of, pointer_of
+from services.intake.contacts import ADDRESS_MAX, TEXT_MAX, NotSealed, Sealer, canonical_length
+from services.intake.findings import finding, findings_of
 from services.intake.reading import Event, decode
 
 _CONTACT_FIELDS = ("contact", "sealed_contact")
@@ -72,7 +72,7 @@ def admit(event: Event, sealer: Sealer, *, clear_contact: bool, number: int | No
 
     Raises:
         InvalidSubmission: with all that is wrong.
-        Malformed: if the data are not JSON.
+        Malformed: if the data are not JSON, or of too many members.
     """
     findings = list(_attribute_findings(event))
     submission: CommandData | None = None
@@ -110,12 +110,6 @@ def _attribute_findings(event: Event) -> Iterator[Finding]:
         )
     if event.type not in SUBMISSIONS:
         yield finding("/type", "unknown_type", f"must be one of: {', '.join(SUBMISSIONS)}")
-    for name in event.unknown:
-        yield finding(
-            pointer_of((name,)),
-            "unknown_attribute",
-            f"is no attribute that is read here; known are: {', '.join(sorted(KNOWN))}",
-        )
     if event.data is None:
         yield finding("/data", "missing", "is needed")
 
@@ -148,6 +142,10 @@ def _person_findings(model: type[CommandData], raw: dict[str, Any], clear_contac
         yield finding(f"/data/{field}", code, message)
     if raw.get("contact") is not None and not clear_contact:
         yield finding("/data/contact", "clear_contact", "comes over HTTP only; here, give sealed_contact")
+    contact = raw.get("contact")
+    address = contact.get("address") if isinstance(contact, dict) else None
+    if isinstance(address, str) and len(address) <= ADDRESS_MAX < canonical_length(address):
+        yield finding("/data/contact/address", "string_too_long", f"must have at most {ADDRESS_MAX} characters in NFKC")
 
 
 def _open(model: type[CommandData], raw: dict[str, Any], sealer: Sealer) -> tuple[Opened, list[Finding]]:

@@ -76,8 +76,12 @@ class Intake:
         self._clock = Clock()
         reach_end, ticks, trusts = self._commands.reach_end, settings.tick_seconds, settings.trust_time
         self._desk = Desk(self._publisher, self._repeats, reach_end, ticks, trusts, self._clock)
-        door = HttpDoor(self._desk, sealer, Receipts(key), self._progress, self._publisher)
-        self._topic_door = TopicDoor(bootstrap, self._desk, self._publisher, sealer, settings.session_timeout_ms)
+        self._topic_door = topic_door = TopicDoor(
+            bootstrap, self._desk, self._publisher, sealer, settings.session_timeout_ms
+        )
+        door = HttpDoor(
+            self._desk, sealer, Receipts(key), self._progress, self._publisher, is_stuck=lambda: topic_door.is_stuck
+        )
         config = uvicorn.Config(
             door.app,
             log_config=None,

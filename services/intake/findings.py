@@ -1,12 +1,15 @@
 """What is wrong with a submission, said so that who builds a form can mend it: the allowed words, the form, the bound; never the value.
 
 A finding's `pointer` is RFC 6901 and points into the event in its JSON form, whatever mode it came in. It may hold a name that the
-sender made up (codes UNKNOWN_NAMES), which is useful to the sender over HTTP and has no business on a topic or in a log.
+sender made up (code UNKNOWN_FIELD), which is useful to the sender over HTTP and has no business on a topic or in a log.
+
+However much is wrong, what is said of it is bounded: FINDINGS_MAX findings of a bounded length, then one that tells how many more.
+So is the work: of a batch with so many, no further event is looked at.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -18,8 +21,11 @@ from schemas.values import ID_PATTERN, PHRASES, PLEDGE_PATTERN
 from services.bus.deadletters import looks_like_contact
 from services.errors import Finding
 
-UNKNOWN_NAMES = frozenset({"unknown_field", "unknown_attribute"})
-"""Codes of findings whose pointer ends with a name of the sender's own."""
+UNKNOWN_FIELD = "unknown_field"
+"""The code of findings whose pointer ends with a name of the sender's own."""
+FINDINGS_MAX = 100
+"""Findings told of one request or record."""
+_MESSAGE_MAX = 300  # characters
 
 _MESSAGES = {
     "missing": "is needed",
@@ -34,7 +40,7 @@ _MESSAGES = {
     "model_type": "must be a JSON object",
 }
 _COUNTS = {"times", "ageing_days", "deadline_hours", "vouchers_required"}  # integers that are no money
-_NAMES = {"missing": "missing", "extra_forbidden": "unknown_field"}
+_NAMES = {"missing": "missing", "extra_forbidden": UNKNOWN_FIELD}
 
 PATTERNS = {
     ID_PATTERN: "1–64 characters of [A-Za-z0-9._~-]",
@@ -52,7 +58,25 @@ PATTERNS = {
 
 def finding(pointer: str, code: str, message: str) -> Finding:
     """A finding; a pointer in which somebody could be called is cut."""
-    return {"pointer": "/data/[removed]" if looks_like_contact(pointer) else pointer, "code": code, "message": message}
+    pointer = "/data/[removed]" if looks_like_contact(pointer) else pointer
+    return {"pointer": pointer, "code": code, "message": message[:_MESSAGE_MAX]}
+
+
+def bounded(findings: Sequence[Finding], last: int | None) -> list[Finding]:
+    """The first findings, and one that tells how many more there are, if there are, and where nobody looked.
+
+    Args:
+        findings: as many as were found.
+        last: the last event of a batch that was looked at, if it is not the batch's last; else None.
+    """
+    told, more = list(findings[:FINDINGS_MAX]), len(findings) - FINDINGS_MAX
+    if last is not None:
+        told.append(
+            finding("", "more", f"and {max(more, 0)} more up to event {last}; those after it were not looked at")
+        )
+    elif more > 0:
+        told.append(finding("", "more", f"and {more} more"))
+    return told
 
 
 def pointer_of(place: tuple[str | int, ...]) -> str:
@@ -61,7 +85,8 @@ def pointer_of(place: tuple[str | int, ...]) -> str:
     >>> pointer_of(("data", "a/b", 0))
     '/data/a~1b/0'
     """
-    return "".join("/" + str(part)[:64].replace("~", "~0").replace("/", "~1") for part in place)
+    pointer = "".join("/" + str(part)[:64].replace("~", "~0").replace("/", "~1") for part in place)
+    return pointer.encode(errors="replace").decode()  # JSON lets half a surrogate into a name
 
 
 def findings_of(error: ValidationError) -> Iterator[Finding]:

@@ -2,7 +2,8 @@
 
 A 202 says that every in-sync replica has the command; whatever is not known to be so is a problem, never a 202. The number of
 requests at work and the size of each are bounded, so a flood is told `429` or `413` instead of taking the memory; its bodies are read
-to their ends and thrown away, or the answer would be lost. Nothing of a body is logged or told back.
+to their ends and thrown away, or the answer would be lost. A batch is checked in slices, one batch at a time, so that it holds up
+nobody else. Nothing of a body is logged or told back, a traceback least of all: it may hold values.
 """
 
 from __future__ import annotations
@@ -10,25 +11,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
 from http import HTTPStatus
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.bus.publisher import Publisher
 from services.errors import Finding, InvalidSubmission, PumasiError
 from services.intake.admission import Admitted, admit
 from services.intake.contacts import Sealer
 from services.intake.desk import Desk
+from services.intake.findings import FINDINGS_MAX, bounded
 from services.intake.problems import problem, problem_of
 from services.intake.progress import Progress
-from services.intake.reading import Event, TooLarge, read_http
+from services.intake.reading import Event, Malformed, TooLarge, read_http
 from services.intake.receipts import Receipts
+from services.intake.turns import Turns
 
 log = logging.getLogger("pumasi.intake")
 
@@ -52,6 +57,7 @@ class HttpDoor:
         progress: what became of a command.
         publisher: tells whether Kafka is in reach.
         requests_max: submissions at work at once.
+        is_stuck: whether submissions on the topic don't get through though Kafka is in reach.
     """
 
     def __init__(
@@ -62,17 +68,19 @@ class HttpDoor:
         progress: Progress,
         publisher: Publisher,
         requests_max: int = REQUESTS_MAX,
+        is_stuck: Callable[[], bool] = lambda: False,
     ) -> None:
         self._desk, self._sealer, self._receipts = desk, sealer, receipts
-        self._progress, self._publisher = progress, publisher
+        self._progress, self._publisher, self._is_stuck = progress, publisher, is_stuck
+        self._checking = asyncio.Lock()
         self._requests_max, self._at_work = requests_max, 0
         routes = [
             Route("/v1/events", self.events, methods=["POST"]),
             Route("/v1/receipts/{receipt}", self.receipt, methods=["GET"]),
             Route("/healthz", self.health, methods=["GET"]),
         ]
-        handlers: dict[Any, Any] = {HTTPException: _http_problem, Exception: _internal_problem}
-        self.app = Starlette(routes=routes, exception_handlers=handlers)
+        handlers: dict[Any, Any] = {HTTPException: _http_problem}
+        self.app = Starlette(routes=routes, exception_handlers=handlers, middleware=[Middleware(_Discreet)])
 
     async def events(self, request: Request) -> Response:
         """Take a submission, or a batch of them: all or none."""
@@ -84,8 +92,7 @@ class HttpDoor:
         self._at_work += 1
         try:
             headers = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in request.headers.raw]
-            events, is_batch = read_http(headers, await _body(request))
-            admitted = self._admit(events, is_batch)
+            admitted = await self._admit(headers, await _body(request))
             places = await self._desk.take(admitted)
         except PumasiError as error:
             return problem_of(error)
@@ -108,25 +115,53 @@ class HttpDoor:
         return JSONResponse({"receipt": text, **self._progress.tell(place)}, headers={"cache-control": "no-store"})
 
     async def health(self, _request: Request) -> Response:
-        """200 while Kafka is in reach and the clock is right, else 503; for load balancers."""
+        """200 while Kafka is in reach, the clock is right and what comes gets through, else 503; for load balancers."""
         if not self._publisher.in_reach.is_set():
             return problem(HTTPStatus.SERVICE_UNAVAILABLE, "kafka_unreachable", "Kafka is out of reach")
+        if self._is_stuck():
+            return problem(
+                HTTPStatus.SERVICE_UNAVAILABLE, "stuck", "submissions on the topic don't get through; see the log"
+            )
         try:
             self._desk.check_clock()
         except PumasiError as error:
             return problem_of(error)
         return JSONResponse({"status": "ok"})
 
-    def _admit(self, events: Sequence[Event], is_batch: bool) -> list[Admitted]:
+    async def _admit(self, headers: list[tuple[str, str]], body: bytes) -> list[Admitted]:
+        """Read and check what came, all of it or none.
+
+        Raises:
+            PumasiError: if something is wrong with it; what nobody foresaw makes it Malformed.
+        """
+        try:
+            events, is_batch = read_http(headers, body)
+            if not is_batch:
+                return await self._admit_all(events, is_batch)
+            async with self._checking:
+                return await self._admit_all(events, is_batch)
+        except (PumasiError, MemoryError):  # memory is ours to have: the same request can be read another time
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever reading raises, it is this request that can't be read
+            log.error("a submission could not be read (%s)", type(error).__name__)
+            raise Malformed(f"could not be read ({type(error).__name__})") from None
+
+    async def _admit_all(self, events: Iterator[Event], is_batch: bool) -> list[Admitted]:
         admitted: list[Admitted] = []
         findings: list[Finding] = []
+        last, turns = None, Turns()
         for number, event in enumerate(events):
+            if len(findings) >= FINDINGS_MAX:
+                last = number - 1
+                break
             try:
                 admitted.append(admit(event, self._sealer, clear_contact=True, number=number if is_batch else None))
             except InvalidSubmission as invalid:
                 findings += invalid.findings
+            await turns.breathe()
         if findings:
-            raise InvalidSubmission("the submission breaks the contract; see each of `errors`", findings)
+            told = bounded(findings, last)
+            raise InvalidSubmission("the submission breaks the contract; see each of `errors`", told)
         return admitted
 
 
@@ -153,7 +188,7 @@ async def _body(request: Request) -> bytes:
 
 def _declared(request: Request) -> int:
     declared = request.headers.get("content-length", "0")
-    return int(declared) if declared.isdigit() else 0
+    return int(declared) if declared.isdecimal() and len(declared) < 20 else 0
 
 
 async def _drain(request: Request, stream: AsyncIterator[bytes] | None = None) -> None:
@@ -182,6 +217,25 @@ async def _http_problem(_request: Request, error: Exception) -> Response:
     return response
 
 
-async def _internal_problem(_request: Request, error: Exception) -> Response:
-    log.error("a request failed (%s)", type(error).__name__)
-    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "something went wrong on our side")
+class _Discreet:
+    """A defect of ours is a 500, and a line in the log without its words. Starlette would have the server log a traceback."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request; what is already answered in part is cut off."""
+        begun = False
+
+        async def watched(message: Any) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except Exception as error:  # noqa: BLE001  # nothing of it may come further
+            log.error("a request failed (%s)", type(error).__name__)
+            if not begun:
+                told = problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "something went wrong on our side")
+                await told(scope, receive, send)

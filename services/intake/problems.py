@@ -11,6 +11,7 @@
 500 internal             a bug; nothing of it is told
 503 kafka_unreachable    with Retry-After; a repeat is safe
 503 clock_off            likewise: this intake's clock is off, another's may be right
+503 stuck                of /healthz alone: submissions on the topic don't get through
 """
 
 from __future__ import annotations

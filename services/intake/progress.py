@@ -21,6 +21,7 @@ FactDict = dict[str, Any]
 
 _UNKNOWN, _APPLIED, _DUPLICATE, _REJECTED = range(4)
 _NOBODY = -1
+_GAP_MAX = 1 << 24  # offsets without a command that are believed: they take memory
 
 _SUBJECT_OF = {  # which fact tells what a command was about
     "pumasi.case.submitted": "case_submitted",
@@ -77,6 +78,8 @@ class _Partition:
 
     def reach(self, offset: int) -> None:
         short = offset + 1 - len(self.states)
+        if offset < 0 or short > _GAP_MAX:
+            raise ValueError("the offset of no command")
         if short > 0:
             self.states.extend(bytes(short))
             self.subjects.extend([_NOBODY] * short)
@@ -113,8 +116,16 @@ class Progress:
         """Take in one entry of the ledger.
 
         Raises:
-            ValueError, KeyError, TypeError: if the record is no entry.
+            ValueError: if the record is no entry, or its facts do not fit what came before; then it is passed over.
         """
+        try:
+            self._fold(record)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001  # receipts of all others go on being told, whatever stands in one record
+            raise ValueError(f"not an entry that fits ({type(error).__name__})") from None
+
+    def _fold(self, record: Record) -> None:
         entry = msgspec.json.decode(record.value or b"")
         fund, cause = entry["fund"], entry["cause"]
         place = Place(record.partition, cause["offset"])
@@ -192,8 +203,9 @@ class Progress:
     def _awarded(self, fund: str, fact: FactDict) -> None:
         pledge, case = self._pledge(fund, fact["pledge"]), self._case(fund, fact["case"])
         number = int(fact["award"].rpartition("/")[2])
-        while len(pledge.cases) < number:  # numbers have no gap; if one had, its place would be filled
-            pledge.cases.append(case)
+        if number != len(pledge.cases) + 1:
+            raise ValueError("awards are numbered without a gap")
+        pledge.cases.append(case)
         pledge.awarded += fact["amount"]
         pledge.waiting -= fact["amount"]
         case.promised += fact["amount"]

@@ -1,8 +1,10 @@
 """CloudEvents as they come: HTTP (structured, binary, batch) and Kafka (structured, binary), read defensively into one shape.
 
-The `cloudevents` package checks attributes and reads the modes' headers, but fills in a missing id and time by itself, takes times that
-are no RFC 3339, and takes text for data where JSON is broken. So the raw attributes are looked at first, and data are kept as
-JSON bytes, for the models to judge. What is wrong here makes the request or the record malformed; no message holds a value.
+Attributes are checked by CloudEvents 1.0; extensions are let pass and dropped, whatever they say. Whatever two readers could
+understand in two ways is refused: a member or a header that comes twice, `data` beside `data_base64`. Data are kept as JSON bytes,
+for the models to judge. What is wrong here makes the request or the record malformed; no message holds a value.
+
+A batch is read event by event, and an event's size is bounded, so that whoever reads one can let others have a turn in between.
 """
 
 from __future__ import annotations
@@ -11,18 +13,13 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
-import msgspec
-from cloudevents.core.bindings import http, kafka
-from cloudevents.core.exceptions import BaseCloudEventException, CloudEventValidationError
-from cloudevents.core.formats.json import JSONFormat
-from cloudevents.core.v1.event import CloudEvent
-
-from schemas.times import datetime_of, parse_given
-from services.bus.attributes import KNOWN
+from schemas.times import parse_given
+from services.bus.attributes import EVENT_ID_MAX
 from services.bus.envelope import BadRecord, Record, text_headers
 from services.errors import PumasiError, UnreadableRecord
 from services.intake.findings import pointer_of
@@ -32,22 +29,30 @@ BATCH = "application/cloudevents-batch+json"
 JSON = "application/json"
 EVENT_BYTES_MAX = 64 * 1024
 """The largest event, in bytes of its data."""
+EVENT_JSON_MAX = 2 * EVENT_BYTES_MAX
+"""The largest event in its JSON form, in characters: room for base64 and attributes."""
 BATCH_MAX = 1000
 """The most events in one batch."""
+COMMAS_MAX = 1000
+"""The most commas in an event's JSON: a bound on its members and elements, of which an honest one has some dozens."""
 
-_REQUIRED = ("specversion", "id", "source", "type")
+_NEEDED = ("specversion", "id", "source", "type")
+_TEXTS = frozenset({*_NEEDED, "time", "datacontenttype", "dataschema", "subject"})
+_EXTENSION = re.compile(r"(?!data$)[a-z0-9]+", re.ASCII)  # `data` is taken
+_STRING = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]+")  # CloudEvents' String, not empty
 _MEDIA = re.compile(r"^\s*([\w.+-]+/[\w.+-]+)\s*(?:;(.*))?$", re.ASCII)
 _UTF8 = re.compile(r"charset\s*=\s*\"?utf-?8\"?", re.IGNORECASE)
+_BLANKS = re.compile(r"[ \t\n\r]*")
+_USUAL_EVENT = 4096  # characters: what is looked at before EVENT_JSON_MAX of them are
 
 
 class Event(NamedTuple):
     """A CloudEvent as far as it is read, not yet checked.
 
     Attributes:
-        id, source, type: the attributes.
+        id, source, type: the attributes; the id has at most EVENT_ID_MAX characters.
         time: microseconds since 1970 if the sender gave a time, else None.
         data: JSON bytes, or None if there are no data.
-        unknown: names of attributes that are not read here (`services.bus.attributes`).
     """
 
     id: str
@@ -55,7 +60,6 @@ class Event(NamedTuple):
     type: str
     time: int | None
     data: bytes | None
-    unknown: tuple[str, ...] = ()
 
 
 class Malformed(PumasiError):
@@ -85,31 +89,29 @@ class UnknownMedia(PumasiError):
     code = "unsupported_media_type"
 
 
-def read_http(headers: Sequence[tuple[str, str]], body: bytes) -> tuple[list[Event], bool]:
-    """The events of a request, and whether it was a batch.
+def read_http(headers: Sequence[tuple[str, str]], body: bytes) -> tuple[Iterator[Event], bool]:
+    """The events of a request, and whether it is a batch; each event is read when it is asked for.
 
     Args:
         headers: names in lower case.
         body: as it came.
 
     Raises:
-        Malformed: if the request is no CloudEvent or batch of them.
-        TooLarge: if an event or the batch is.
+        Malformed: here or by the iterator, if the request is no CloudEvent or batch of them.
+        TooLarge: here or by the iterator, if an event or the batch is.
         UnknownMedia: if its content type is none of the three modes'.
     """
-    media = media_type(next((value for name, value in headers if name == "content-type"), ""))
-    match media:
+    told = [(name, value) for name, value in headers if name == "content-type" or name.startswith("ce-")]
+    given = dict(told)
+    if len(given) < len(told):
+        raise Malformed("a ce-* header or the content type comes twice")
+    match media_type(given.pop("content-type", "")):
         case "application/cloudevents+json":
-            return [from_json(_json(body))], False
+            return iter([_from_json_text(body)]), False
         case "application/cloudevents-batch+json":
-            batch = _json(body)
-            if not isinstance(batch, list):
-                raise Malformed("a batch is a JSON array of CloudEvents")
-            if len(batch) > BATCH_MAX:
-                raise TooLarge(f"a batch has at most {BATCH_MAX} events")
-            return [from_json(event, number) for number, event in enumerate(batch)], True
+            return _from_batch(_text(body)), True
         case "application/json":
-            return [_from_http_headers(headers, body)], False
+            return iter([_from_http_headers(given, body)]), False
     raise UnknownMedia(
         f"events come as {STRUCTURED}, {BATCH}, or {JSON} with ce-* headers, in UTF-8",
         hint="Set the content type of the mode that is sent.",
@@ -124,31 +126,6 @@ def media_type(header: str) -> str:
     return match[1].lower()
 
 
-def from_json(raw: Any, number: int | None = None) -> Event:
-    """An event in its JSON form.
-
-    Args:
-        raw: the decoded JSON.
-        number: its place in a batch, for messages.
-
-    Raises:
-        Malformed: if it is no CloudEvent.
-        TooLarge: if its data are.
-    """
-    if not isinstance(raw, dict):
-        raise Malformed("a CloudEvent is a JSON object", event=number)
-    attributes = {
-        name: value for name, value in raw.items() if name not in ("data", "data_base64") and value is not None
-    }
-    _check(attributes, number)
-    data: bytes | None = None
-    if raw.get("data") is not None:
-        data = msgspec.json.encode(raw["data"])
-    elif raw.get("data_base64") is not None:
-        data = _base64(raw["data_base64"], number)
-    return _event(attributes, data, number)
-
-
 def read_record(record: Record) -> Event:
     """The event of a record on the submissions topic.
 
@@ -156,77 +133,146 @@ def read_record(record: Record) -> Event:
         UnreadableRecord: if it is no CloudEvent.
     """
     try:
-        headers = text_headers(record.headers)
-        if record.value is None:
-            raise BadRecord("value: none")
-        if len(record.value) > EVENT_BYTES_MAX:
-            raise BadRecord("value: too large")
-        media = media_type(headers.get("content-type", JSON))
-        if media == STRUCTURED:
-            return from_json(_json(record.value))
-        if media != JSON:
-            raise BadRecord(f"content-type: neither {JSON} nor {STRUCTURED}")
-        attributes = {name[3:]: value for name, value in headers.items() if name.startswith("ce_")}
-        _check(attributes, None)
-        message = kafka.KafkaMessage({f"ce_{n}": v.encode() for n, v in attributes.items()}, None, b"")
-        return _event(kafka.from_binary(message, JSONFormat(), CloudEvent).get_attributes(), record.value, None)
+        return _from_record(record)
     except BadRecord as bad:
         raise UnreadableRecord(str(bad), reason="malformed") from None
     except (Malformed, TooLarge) as bad:
         raise UnreadableRecord(bad.message, reason="malformed") from None
-    except (BaseCloudEventException, ValueError):
-        raise UnreadableRecord(
-            "not a CloudEvent: an attribute is not as CloudEvents 1.0 has it", reason="malformed"
-        ) from None
+    except MemoryError:  # of ours, not of the record: the same record can be read another time
+        raise
+    except Exception as error:  # noqa: BLE001  # a record that we did not foresee must not hold up those behind it
+        raise UnreadableRecord(f"could not be read ({type(error).__name__})", reason="malformed") from None
 
 
-def _from_http_headers(headers: Sequence[tuple[str, str]], body: bytes) -> Event:
-    found = [(name, value) for name, value in headers if name.startswith("ce-")]
-    if not found:
+def _from_record(record: Record) -> Event:
+    headers = text_headers(record.headers)
+    if record.value is None:
+        raise BadRecord("value: none")
+    if len(record.value) > EVENT_BYTES_MAX:
+        raise BadRecord("value: too large")
+    media = media_type(headers.get("content-type", JSON))
+    if media == STRUCTURED:
+        return _from_json_text(record.value)
+    if media != JSON:
+        raise BadRecord(f"content-type: neither {JSON} nor {STRUCTURED}")
+    attributes = {name[3:]: value for name, value in headers.items() if name.startswith("ce_")}
+    return _event(attributes, record.value, None)
+
+
+def _from_http_headers(headers: Mapping[str, str], body: bytes) -> Event:
+    if not headers:
         raise Malformed(f"no ce-* headers: a whole CloudEvent in the body has the content type {STRUCTURED}")
-    if len({name for name, _ in found}) < len(found):
-        raise Malformed("a ce-* header comes twice")
-    _check({name[3:]: value for name, value in found}, None)
     try:
-        event = http.from_binary(http.HTTPMessage(dict(found), b""), JSONFormat(), CloudEvent)
-    except (BaseCloudEventException, ValueError) as error:
-        raise _misformed(error, None) from None
-    return _event(event.get_attributes(), body or None, None)
+        attributes = {name[3:]: unquote(value, errors="strict") for name, value in headers.items()}
+    except UnicodeDecodeError:
+        raise Malformed("a ce-* header is not UTF-8, percent-encoded") from None
+    return _event(attributes, body or None, None)
 
 
-def _check(attributes: Mapping[str, Any], number: int | None) -> None:
-    """Look at the raw attributes before the package fills in what is missing."""
-    for name in _REQUIRED:
-        if name not in attributes or attributes[name] == "":
-            raise Malformed(f"{name}: missing", pointer=f"/{name}", event=number)
-        if not isinstance(attributes[name], str):
-            raise Malformed(f"{name}: not a string", pointer=f"/{name}", event=number)
-    if attributes["specversion"] != "1.0":
-        raise Malformed("specversion: not 1.0", pointer="/specversion", event=number)
-    for name in ("time", "datacontenttype"):
-        if name in attributes and not isinstance(attributes[name], str):
-            raise Malformed(f"{name}: not a string", pointer=f"/{name}", event=number)
-    if "time" in attributes:
-        _time(attributes["time"], number)
-    if media_type(attributes.get("datacontenttype", JSON)) != JSON:
-        raise Malformed(f"datacontenttype: not {JSON}", pointer="/datacontenttype", event=number)
+def _from_json_text(body: bytes) -> Event:
+    if len(body) > 4 * EVENT_JSON_MAX or len(text := _text(body)) > EVENT_JSON_MAX:
+        raise TooLarge(f"an event in its JSON form has at most {EVENT_JSON_MAX} characters")
+    return _from_json(_decoded(text, "the body", None), None)
+
+
+def _from_batch(text: str) -> Iterator[Event]:
+    """The events of a batch. Only one is in memory at a time, and no more of the text is looked at than one may have."""
+    at = _past(text, 0, "[", "a batch is a JSON array of CloudEvents")
+    if text[at : at + 1] == "]":
+        _past(text, at, "]", _NO_JSON, last=True)
+        return
+    for number in count():
+        if number == BATCH_MAX:
+            raise TooLarge(f"a batch has at most {BATCH_MAX} events")
+        raw, at = _next(text, at, number)
+        yield _from_json(raw, number)
+        at = _BLANKS.match(text, at).end()
+        if text[at : at + 1] == "]":
+            _past(text, at, "]", _NO_JSON, last=True)
+            return
+        at = _past(text, at, ",", _NO_JSON)
+
+
+def _past(text: str, at: int, mark: str, complaint: str, last: bool = False) -> int:
+    """Past `mark` and the blanks around it; to the very end if it is the last."""
+    at = _BLANKS.match(text, at).end()
+    end = _BLANKS.match(text, at + 1).end()
+    if text[at : at + 1] != mark or (last and end < len(text)):
+        raise Malformed(complaint)
+    return end
+
+
+def _next(text: str, at: int, number: int) -> tuple[Any, int]:
+    """The event that begins at `at`, decoded, and where it ends."""
+    for size in (_USUAL_EVENT, EVENT_JSON_MAX):
+        part = text[at : at + size]
+        try:
+            raw, length = _decoder.raw_decode(part)
+        except _Twice:
+            raise _twice("the body", number) from None
+        except (ValueError, RecursionError) as error:
+            if at + size < len(text):  # it may be cut
+                if size < EVENT_JSON_MAX:
+                    continue
+                if _is_at_the_end(error, len(part)):
+                    raise TooLarge(f"event {number}: does not end within {EVENT_JSON_MAX} characters") from None
+            raise Malformed(_NO_JSON, event=number) from None
+        _bound(part[:length], "the body", number)
+        return raw, at + length
+    raise AssertionError("the second size is the last")
+
+
+def _is_at_the_end(error: Exception, length: int) -> bool:
+    """Whether JSON's complaint may come from where the text was cut."""
+    if not isinstance(error, json.JSONDecodeError):
+        return False
+    return error.pos >= length - 16 or error.msg.startswith("Unterminated string")
+
+
+def _from_json(raw: Any, number: int | None) -> Event:
+    """An event in its JSON form, decoded; `number` is its place in a batch."""
+    if not isinstance(raw, dict):
+        raise Malformed("a CloudEvent is a JSON object", event=number)
+    attributes = {name: value for name, value in raw.items() if value is not None}
+    data, encoded = attributes.pop("data", None), attributes.pop("data_base64", None)
+    if encoded is None:
+        return _event(attributes, None if data is None else _encoded(data, number), number)
+    if data is not None:
+        raise Malformed("data_base64: beside data; give one of them", pointer="/data_base64", event=number)
+    return _event(attributes, _base64(encoded, number), number)
+
+
+def _encoded(data: Any, number: int | None) -> bytes:
+    try:
+        return json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except (ValueError, RecursionError):  # half a surrogate, a number beyond all bounds
+        raise Malformed("data: not JSON", pointer="/data", event=number) from None
 
 
 def _event(attributes: Mapping[str, Any], data: bytes | None, number: int | None) -> Event:
-    """Let the package judge the attributes as a whole, then keep what is needed."""
-    time = attributes.get("time")
-    at = _time(time, number) if isinstance(time, str) else None
-    if isinstance(time, datetime):
-        at = _time(time.astimezone(UTC).isoformat(), number)
-    given = {**attributes, "time": datetime_of(at or 0)}
-    try:
-        event = CloudEvent(given)
-    except (BaseCloudEventException, ValueError, TypeError) as error:
-        raise _misformed(error, number) from None
+    """Hold the attributes against CloudEvents 1.0, and keep what is needed."""
+    for name in _NEEDED:
+        if name not in attributes or attributes[name] == "":
+            raise Malformed(f"{name}: missing", pointer=f"/{name}", event=number)
+    for name, value in attributes.items():
+        if name in _TEXTS:
+            if not isinstance(value, str):
+                raise Malformed(f"{name}: not a string", pointer=f"/{name}", event=number)
+            fits = bool(_STRING.fullmatch(value))
+        else:
+            fits = bool(_EXTENSION.fullmatch(name)) and isinstance(value, str | bool | int)
+        if not fits:
+            raise Malformed("an attribute is not as CloudEvents 1.0 has it", pointer=pointer_of((name,)), event=number)
+    if attributes["specversion"] != "1.0":
+        raise Malformed("specversion: not 1.0", pointer="/specversion", event=number)
+    if len(attributes["id"]) > EVENT_ID_MAX:
+        raise Malformed(f"id: longer than {EVENT_ID_MAX} characters", pointer="/id", event=number)
+    if media_type(attributes.get("datacontenttype", JSON)) != JSON:
+        raise Malformed(f"datacontenttype: not {JSON}", pointer="/datacontenttype", event=number)
+    at = _time(attributes["time"], number) if "time" in attributes else None
     if data is not None and len(data) > EVENT_BYTES_MAX:
         raise TooLarge(f"an event's data are at most {EVENT_BYTES_MAX} bytes")
-    unknown = tuple(name for name in attributes if name not in KNOWN)
-    return Event(event.get_id(), event.get_source(), event.get_type(), at, data, unknown)
+    return Event(attributes["id"], attributes["source"], attributes["type"], at, data)
 
 
 def _time(text: str, number: int | None) -> int:
@@ -234,17 +280,6 @@ def _time(text: str, number: int | None) -> int:
         return parse_given(text)
     except ValueError as error:
         raise Malformed(f"time: {error}", pointer="/time", event=number) from None
-
-
-def _misformed(error: Exception, number: int | None) -> Malformed:
-    """The package's complaint, without its words: they may repeat a value."""
-    names = list(error.errors) if isinstance(error, CloudEventValidationError) else []
-    pointer = pointer_of((names[0],)) if names else None
-    return Malformed("an attribute is not as CloudEvents 1.0 has it", pointer=pointer, event=number)
-
-
-def _json(body: bytes) -> Any:
-    return decode(body, "the body", None)
 
 
 def decode(raw: bytes, what: str, number: int | None) -> Any:
@@ -258,24 +293,63 @@ def decode(raw: bytes, what: str, number: int | None) -> Any:
     Raises:
         Malformed: if it is not JSON, or a member comes twice.
     """
-    pointer = "/data" if what == "data" else None
     try:
-        decoded = msgspec.json.decode(raw)
-        json.loads(raw.decode(), object_pairs_hook=_once)
+        text = raw.decode()
+    except UnicodeDecodeError:
+        raise _no_json(what, number) from None
+    return _decoded(text, what, number)
+
+
+def _text(body: bytes) -> str:
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        raise Malformed(_NO_JSON) from None
+
+
+def _bound(text: str, what: str, number: int | None) -> None:
+    if text.count(",") > COMMAS_MAX:
+        raise Malformed(f"{what}: more than {COMMAS_MAX} members and elements", event=number)
+
+
+def _decoded(text: str, what: str, number: int | None) -> Any:
+    _bound(text, what, number)
+    try:
+        return _decoder.decode(text)
     except _Twice:
-        raise Malformed(f"{what}: a member comes twice in one object", pointer=pointer, event=number) from None
-    except (msgspec.DecodeError, RecursionError, ValueError):
-        raise Malformed(f"{what}: not JSON", pointer=pointer, event=number) from None
-    return decoded
+        raise _twice(what, number) from None
+    except (ValueError, RecursionError):
+        raise _no_json(what, number) from None
+
+
+_NO_JSON = "the body: not JSON"
+
+
+def _no_json(what: str, number: int | None) -> Malformed:
+    return Malformed(f"{what}: not JSON", pointer="/data" if what == "data" else None, event=number)
+
+
+def _twice(what: str, number: int | None) -> Malformed:
+    pointer = "/data" if what == "data" else None
+    return Malformed(f"{what}: a member comes twice in one object", pointer=pointer, event=number)
 
 
 class _Twice(Exception):
     """A member comes twice."""
 
 
-def _once(members: list[tuple[str, Any]]) -> None:
-    if len(members) > 1 and len({name for name, _ in members}) < len(members):
+def _once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(members)
+    if len(found) < len(members):
         raise _Twice
+    return found
+
+
+def _refuse(_constant: str) -> None:
+    raise ValueError("NaN and Infinity are no JSON")
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_refuse)
 
 
 def _base64(value: Any, number: int | None) -> bytes:

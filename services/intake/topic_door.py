@@ -1,10 +1,10 @@
 """The topic door: submissions from `pumasi.submissions.v1`, by FastStream's batch subscription.
 
 FastStream acknowledges first and loses what its parser can't read, unless told otherwise; so the parser here hands raw records on, and
-offsets are committed only when every command and every dead letter of the batch is acknowledged. Kafka's troubles, and a
-clock that is off, are waited out, never skipped: the handler does not return until the batch is through. A crash in between brings the
-batch again; ids are derived from the event, so the matcher tells it `duplicate`; a dead letter is written once, whoever comes by its
-record again.
+offsets are committed only when every command and every dead letter of the batch is acknowledged. Kafka's troubles and a clock that is
+off are waited out, never skipped, and so are our own, with an alarm: the handler does not return until the batch is through. A crash
+in between brings the batch again; ids are derived from the event, so the matcher tells it `duplicate`; a dead letter is written once,
+whoever comes by its record again.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ from services.errors import ClockOff, Conflict, Finding, InvalidSubmission, Kafk
 from services.intake.admission import Admitted, admit
 from services.intake.contacts import Sealer
 from services.intake.desk import Desk
-from services.intake.findings import UNKNOWN_NAMES
+from services.intake.findings import UNKNOWN_FIELD
 from services.intake.reading import read_record
+from services.intake.turns import Turns
 
 GROUP = "pumasi-intake"
 Refused = tuple[Record, str, Letter]
@@ -39,6 +40,8 @@ log = logging.getLogger("pumasi.intake")
 _POLL_MS = 50
 _RECORDS_PER_POLL_MAX = 1000
 _BACKOFF_SECONDS = (0.2, 5.0)
+TRIES_MAX = 5
+"""How often a batch may fail while Kafka is in reach before there is an alarm."""
 
 
 class TopicDoor:
@@ -65,6 +68,8 @@ class TopicDoor:
         self._broker: KafkaBroker | None = None
         self._subscriber: Any = None
         self._boxes: dict[int, Letterbox] = {}
+        self.is_stuck = False
+        """Whether a batch fails again and again though Kafka is in reach."""
 
     async def start(self) -> None:
         """Join the group, however often it takes; cancel to give up."""
@@ -109,40 +114,52 @@ class TopicDoor:
 
     async def _on_batch(self, message: Any) -> None:
         """Bring a batch through, then acknowledge it. FastStream swallows what is raised here, so nothing may be."""
-        try:
-            await self._until_through(message.raw_message)
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:  # noqa: BLE001  # whatever it is, the batch must come again
-            log.error("a batch of submissions failed and comes again (%s)", type(error).__name__)
-            await message.nack()
-            await asyncio.sleep(_BACKOFF_SECONDS[1])
-            return
+        await self._until_through(message.raw_message)
         try:
             await message.ack()
         except TROUBLE as error:  # another has the partition by now, and will see the batch again
             log.warning("a batch of submissions could not be acknowledged (%s)", type(error).__name__)
 
     async def _until_through(self, records: Sequence[Record]) -> None:
-        pause = _BACKOFF_SECONDS[0]
+        """Try until all is written. Whatever fails, the batch is tried again; but never for ever without an alarm."""
+        pause, tries = _BACKOFF_SECONDS[0], 0
         while True:
+            await self._publisher.in_reach.wait()
             try:
-                await self._publisher.in_reach.wait()
                 await self._bring(records)
+                self.is_stuck = False
                 return
-            except (KafkaUnreachable, ClockOff):
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, _BACKOFF_SECONDS[1])
+            except ClockOff:
+                pass  # the clock tells its own alarm
+            except Exception as error:  # noqa: BLE001  # no submission may be lost over a defect of ours
+                if self._publisher.in_reach.is_set():  # that Kafka is away is told elsewhere
+                    tries += 1
+                    self._complain(records[0], tries, error)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _BACKOFF_SECONDS[1])
+
+    def _complain(self, first: Record, tries: int, error: Exception) -> None:
+        self.is_stuck = tries >= TRIES_MAX
+        kinds = " after ".join(type(one).__name__ for one in (error, error.__cause__) if one is not None)
+        log.log(
+            logging.CRITICAL if self.is_stuck else logging.WARNING,
+            "submissions from partition %d, offset %d on do not get through: %d tries (%s)",
+            first.partition, first.offset, tries, kinds,
+        )  # fmt: skip
 
     async def _bring(self, records: Sequence[Record]) -> None:
         """Commands in the order of their records; what can't be one goes to dead letters."""
         good: list[tuple[Record, Admitted]] = []
         letters: list[Refused] = []
+        turns = Turns()
         for record in records:
+            await turns.breathe()
             try:
                 good.append((record, admit(read_record(record), self._sealer, clear_contact=False)))
             except PumasiError as error:
                 letters.append(self._letter(record, error.code, told_on_topic(error)))
+            except MemoryError:  # of ours, not of the record: the same record can be read another time
+                raise
             except Exception as error:  # noqa: BLE001  # a bug of ours must not stop the neighbours
                 log.error("a submission could not be checked (%s)", type(error).__name__)
                 letters.append(self._letter(record, "internal", f"could not be checked ({type(error).__name__})"))
@@ -196,4 +213,4 @@ def told_on_topic(error: PumasiError) -> str:
 def _neutral(finding: Finding) -> str:
     """A finding's pointer; the member's own name, where the contract doesn't know it, is `?`."""
     pointer = finding["pointer"]
-    return f"{pointer.rpartition('/')[0]}/{UNKNOWN}" if finding["code"] in UNKNOWN_NAMES else pointer
+    return f"{pointer.rpartition('/')[0]}/{UNKNOWN}" if finding["code"] == UNKNOWN_FIELD else pointer

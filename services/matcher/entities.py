@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Collection
-from operator import attrgetter
+from operator import attrgetter, index
 from sys import intern
 from typing import Any
 
@@ -41,8 +41,8 @@ class Policy:
         self.rule: str = fact["rule"]
         self.share: int = fact["share"]
         self.weights: str = fact["weights"]
-        self.ageing: int = fact["ageing_days"] * DAY
-        self.deadline: int = fact["deadline_hours"] * HOUR
+        self.ageing: int = index(fact["ageing_days"]) * DAY  # a text times a day would be all memory there is
+        self.deadline: int = index(fact["deadline_hours"]) * HOUR
         self.vouchers_required: int = fact["vouchers_required"]
 
     def same(self, other: Policy) -> bool:

@@ -57,6 +57,7 @@ class PledgeSaid(msgspec.Struct, forbid_unknown_fields=True):
 
 
 _said = msgspec.json.Decoder(PledgeSaid).decode
+_MEMBERS = len(PledgeSaid.__struct_fields__)
 
 
 class Express:
@@ -108,6 +109,8 @@ class Express:
         try:
             said = _said(value)
         except (msgspec.MsgspecError, UnicodeDecodeError):
+            return False
+        if value.count(b":") != (_MEMBERS if b'"fallback":' in value else _MEMBERS - 1):  # one comes twice, perhaps
             return False
         name, donor, amount, fund_name = said.pledge, said.donor, said.amount, said.fund
         if not (0 < amount <= AMOUNT_MAX and said.fallback == "pool"):

@@ -75,17 +75,18 @@ def restoring(records: Mapping[bytes, bytes]) -> Generator[None, None, Restored]
     try:
         yield from reading.sort(records)
         yield from reading.read()
-    except (Unusable, msgspec.DecodeError, LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        reading.weigh(records)  # the likelier reason, and the clearer one
-        if isinstance(error, Unusable):
-            raise
-        raise Unusable(f"a record can't be read ({type(error).__name__})") from error
-    reading.hold()
-    try:
+        reading.hold()
         for fund in reading.engine.funds.values():
             yield from checking(fund, PORTION)
     except ConservationBreach as breach:
         raise Unusable(f"it does not conserve money: {breach}") from breach
+    except MemoryError:  # there is none either for the ledger, which holds more
+        raise
+    except Exception as error:  # whatever is odd about a checkpoint, the ledger tells the same and is to be believed
+        reading.weigh(records)  # the likelier reason, and the clearer one
+        if isinstance(error, Unusable):
+            raise
+        raise Unusable(f"a record can't be read ({type(error).__name__})") from error
     head = Head(told.seq, bytes.fromhex(told.hash), told.watermark, told.ledger_offset)
     return Restored(reading.engine, head, reading.keeper)
 
@@ -212,7 +213,9 @@ def _head(records: Mapping[bytes, bytes]) -> Told:
         told = msgspec.convert(told, Told)
         if len(bytes.fromhex(told.hash)) != 32 or min(told.seq - 1, told.watermark, told.ledger_offset) < 0:
             raise ValueError(told)
-    except (msgspec.DecodeError, LookupError, TypeError, ValueError, OverflowError) as error:
+    except OfAnotherVersion:
+        raise
+    except Exception as error:  # noqa: BLE001  # as above
         raise Unusable(f"its head can't be read ({type(error).__name__})") from None
     return told
 

@@ -18,7 +18,6 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final, get_args
 
 import msgspec
-from nacl.exceptions import CryptoError
 from nacl.public import PrivateKey, SealedBox
 
 from schemas.submissions import Language
@@ -88,7 +87,9 @@ class Languages:
             return
         try:
             self._keep(subject, msgspec.json.decode(record.value, type=_Value), self._box)
-        except (msgspec.MsgspecError, ValueError, CryptoError):
+        except MemoryError:
+            raise
+        except Exception:  # noqa: BLE001  # whatever stands there, it can't be opened
             place = {"partition": record.partition, "offset": record.offset}
             log.error("a box on the contacts topic can't be opened (partition %(partition)d, offset %(offset)d)", place)
             self._told("unopened", **place)

@@ -55,7 +55,11 @@ class Reading:
             raise self._tampered("its hash does not follow from the entry before")
         try:
             told = self._audience.hear(entry, silent)
-        except (KeyError, AttributeError, TypeError, ValueError, AssertionError) as error:
+        except MemoryError:  # of ours, not of the entry: it can be read another time
+            raise
+        except (
+            Exception
+        ) as error:  # whatever it is, it would come again with the same entry: that needs an alarm, no repeating
             raise self._tampered(f"its facts do not fit what came before ({type(error).__name__})") from error
         self.seq, self._hash, self.next_offset = entry["seq"], digest, record.offset + 1
         return told
@@ -70,6 +74,8 @@ class Reading:
 def _decoded(value: bytes | None) -> dict[str, Any] | None:
     try:
         entry = msgspec.json.decode(value or b"")
-    except msgspec.DecodeError:
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001  # broken text, nesting without end, whatever else: it is not an entry
         return None
     return entry if isinstance(entry, dict) else None

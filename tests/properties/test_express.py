@@ -282,6 +282,8 @@ def records(draw: st.DrawFn) -> list[Told]:
             order = draw(st.permutations(order))
         if draw(st.integers(0, 7)) == 0:
             order = order[: draw(st.integers(0, 6))]
+        if draw(st.integers(0, 7)) == 0:
+            order.append((draw(st.sampled_from(NAMES)), draw(header_values)))
         key = draw(st.sampled_from([FUND.encode(), FUND.encode(), FUND.encode(), None, b"", b"other"]))
         value = one.value if draw(st.integers(0, 9)) else draw(st.sampled_from([None, b"", b" " * 70_000, b"\xff"]))
         partition = 0 if draw(st.integers(0, 9)) else 1

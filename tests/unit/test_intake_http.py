@@ -3,7 +3,9 @@
 import asyncio
 import http.client
 import json
+import logging
 import re
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -18,9 +20,11 @@ from schemas.times import parse
 from services.bus.publisher import Outgoing, Pending
 from services.bus.topics import COMMANDS, CONTACTS
 from services.errors import ClockOff, KafkaUnreachable
+from services.intake import http as door_module
 from services.intake.clock import Clock
 from services.intake.contacts import Sealer
 from services.intake.desk import Desk
+from services.intake.findings import FINDINGS_MAX
 from services.intake.http import BODY_BYTES_MAX, HttpDoor
 from services.intake.progress import Progress
 from services.intake.receipts import Place, Receipts
@@ -85,7 +89,8 @@ class Bench:
         self.clock.heard(0, [0])
         desk = Desk(self.kafka, self.repeats, self.caught_up, 60, trust_time, self.clock)  # type: ignore[arg-type]
         sealer = Sealer(KEY, PrivateKey.generate().public_key)
-        door = HttpDoor(desk, sealer, self.receipts, self.progress, self.kafka, requests_max)  # type: ignore[arg-type]
+        self.stuck = False
+        door = HttpDoor(desk, sealer, self.receipts, self.progress, self.kafka, requests_max, lambda: self.stuck)  # type: ignore[arg-type]
         self.desk, self.app = desk, door.app
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(door.app), base_url="http://intake")
 
@@ -383,10 +388,11 @@ async def test_a_malformed_envelope_and_a_member_twice_are_400_with_a_pointer(be
     )
     assert problem(twice) == (400, "malformed")
     assert twice.json()["pointer"] == "/data"
-    unknown = await one.send({**pledge(1), "comexampleext": "x", "traceparent": "00-1"})
-    assert problem(unknown) == (422, "invalid_submission")
-    assert [found["pointer"] for found in unknown.json()["errors"]] == ["/comexampleext"]
-    assert (await one.send({**pledge(1), "traceparent": "00-1", "partitionkey": "k"})).status_code == 202
+    unnamed = await one.send({**pledge(1), "Not-An-Extension": "x"})
+    assert problem(unnamed) == (400, "malformed")
+    assert unnamed.json()["pointer"] == "/Not-An-Extension"
+    more = {"knativearrivaltime": "2026-11-22T10:00:00Z", "traceparent": "00-1", "partitionkey": "k", "sequence": 5}
+    assert (await one.send({**pledge(1), **more})).status_code == 202
     assert len(one.kafka.records) == 1
 
 
@@ -587,5 +593,88 @@ async def test_trusted_time_needs_no_clock(bench: Callable[..., Bench]) -> None:
 async def test_health_is_kafkas(bench: Callable[..., Bench]) -> None:
     one = bench()
     assert (await one.client.get("/healthz")).json() == {"status": "ok"}
+    one.kafka.in_reach.clear()
+    assert problem(await one.client.get("/healthz")) == (503, "kafka_unreachable")
+
+
+def contacts(number: int, address: str) -> dict[str, Any]:
+    event = pledge(number, contact={"address": address})
+    del event["data"]["donor"]
+    return event
+
+
+GREEDY = {
+    "addresses that NFKC makes 18 times as long": lambda: [
+        contacts(n, "mailto:" + "\ufdfa" * 1000) for n in range(1000)
+    ],
+    "contacts to be sealed": lambda: [contacts(n, f"mailto:{n}@{'x' * 1000}.org") for n in range(1000)],
+    "good pledges": lambda: [pledge(n) for n in range(1000)],
+    "findings by the thousand": lambda: [pledge(n, **{f"a{m}": 0 for m in range(380)}) for n in range(1000)],
+    "long strings": lambda: [pledge(n, donor="x" * 4_000) for n in range(1000)],
+    "blanks": lambda: [pledge(n, fund=" " * 60_000) for n in range(66)],
+    "small objects": lambda: [{**pledge(n), "data": [{}] * 990} for n in range(1000)],
+    "small objects in one event": lambda: [{**pledge(0), "data": [{}] * 1_300_000}],
+    "nothing but numbers": lambda: [0] * 2_000_000,
+}
+
+
+@pytest.mark.parametrize("what", GREEDY)
+async def test_no_batch_holds_up_the_others_and_what_is_said_of_it_is_bounded(
+    bench: Callable[..., Bench], what: str
+) -> None:
+    one, held = bench(), [0.0]
+    body = json.dumps(GREEDY[what](), ensure_ascii=False, separators=(",", ":")).encode()[:BODY_BYTES_MAX]
+    headers = {"content-type": "application/cloudevents-batch+json"}
+
+    async def heart() -> None:
+        while True:
+            before = time.thread_time()  # others may hold the processor, too
+            await asyncio.sleep(0)
+            held.append(time.thread_time() - before)
+
+    beating = asyncio.create_task(heart())
+    response = await one.client.post("/v1/events", content=body, headers=headers)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    beating.cancel()
+    print(f"{what}: {len(body)} bytes, {response.status_code}, longest hold {max(held) * 1000:.0f} ms")
+    assert max(held) < 0.25  # some 30 ms
+    assert len(response.content) < 512 * 1024
+    if response.status_code == 422:
+        errors = response.json()["errors"]
+        assert len(errors) <= FINDINGS_MAX + 1
+        if len(errors) > FINDINGS_MAX:
+            assert errors[-1]["code"] == "more"
+            assert not errors[-1]["pointer"]
+
+
+async def test_what_nobody_foresaw_in_an_event_is_a_400_and_in_our_own_code_a_500_and_no_log_tells_of_it(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OverflowError("Kim Cholsu")
+
+    one = bench()
+    with monkeypatch.context() as patch:
+        patch.setattr(door_module, "admit", fail)
+        response = await one.send(pledge(1))
+        assert problem(response) == (400, "malformed")
+        assert problem(await one.send(pledge(1), pledge(2))) == (400, "malformed")
+        assert "OverflowError" in response.json()["detail"]
+    with monkeypatch.context() as patch:
+        patch.setattr(one.desk, "take", fail)
+        broken = await one.send(pledge(1))
+        assert problem(broken) == (500, "internal")
+    assert "Cholsu" not in caplog.text + response.text + broken.text
+    assert "Traceback" not in caplog.text
+    assert {record.levelno for record in caplog.records if record.name == "pumasi.intake"} == {logging.ERROR}
+    assert (await one.send(pledge(1))).status_code == 202
+
+
+async def test_health_is_503_while_submissions_on_the_topic_do_not_get_through(bench: Callable[..., Bench]) -> None:
+    one = bench()
+    assert (await one.client.get("/healthz")).json() == {"status": "ok"}
+    one.stuck = True
+    assert problem(await one.client.get("/healthz")) == (503, "stuck")
     one.kafka.in_reach.clear()
     assert problem(await one.client.get("/healthz")) == (503, "kafka_unreachable")
