@@ -87,9 +87,9 @@ def _in_words(given: Any) -> Any:
 
 
 def _chain(error: BaseException | None) -> list[BaseException]:
-    """An error after those that it came of, as far as they were meant to be seen."""
-    found: list[BaseException] = []
-    while error is not None and error not in found:
-        found.append(error)
-        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    return found[::-1]
+    """An error after those that it came of or holds, as far as they were meant to be seen."""
+    if error is None:
+        return []
+    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    held = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+    return [*_chain(before), *(one for inner in held for one in _chain(inner)), error]

@@ -148,12 +148,9 @@ def _told(value: bytes | None) -> Text:
 def _about(letter: DeadLetter, kept: Content, box: Box) -> Iterator[tuple[str, str]]:
     mark, again = box.marks.get(letter.id), box.trail(letter)
     yield "why", letter.message
-    yield (
-        "record",
-        f"{letter.source.topic}, partition {letter.source.partition}, offset {letter.source.offset}",
-    )
+    yield "record", f"{letter.source.topic}, partition {letter.source.partition}, offset {letter.source.offset}"
     yield "letter", f"{letter.place}, written {_second(letter.at)}"
-    yield "fund", visible(letter.fund or "–")
+    yield "fund", letter.fund or "–"
     yield "key", "null" if kept.key is None else kept.key.decode("utf-8", "replace")
     yield "withheld", _withheld(letter, kept)
     if letter.replay_of:

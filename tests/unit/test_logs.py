@@ -55,12 +55,14 @@ try:
     except KeyError as error: raise RuntimeError(canary) from error
 except RuntimeError as error:
     log.exception("partition %d: %s", 3, error)
+log.error("all of them", exc_info=ExceptionGroup(canary, [OSError(canary), LedgerTampered("a gap at entry 6")]))
 log.warning("partition 4: %s", LedgerTampered("a gap at entry 7"))
 log.error("partition 5", exc_info=LedgerTampered("a gap at entry 8"))
 """)
     assert CANARY not in told
     assert "ERROR pumasi.matcher: partition 3: RuntimeError\n" in told
     assert re.search(r"\n    <string>:\d+ deep\n    KeyError\n(    .*\n)+    RuntimeError\n", told)
+    assert "all of them\n    OSError\n    LedgerTampered: a gap at entry 6\n    ExceptionGroup\n" in told
     assert "partition 4: a gap at entry 7\n" in told
     assert "partition 5\n    LedgerTampered: a gap at entry 8\n" in told
 
