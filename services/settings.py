@@ -102,7 +102,8 @@ class Settings(BaseSettings):
         "en", description="Language of notices to whom no other language is known."
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        "INFO", description="Least severe log line that is written."
+        "INFO",
+        description="Least severe log line of ours that is written; libraries are heard from WARNING on, and never with values.",
     )
     transaction_timeout_ms: int = Field(
         60_000, ge=1_000, le=900_000,

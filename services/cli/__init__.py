@@ -9,8 +9,6 @@ the module's own imports to the standard library, typer and `services.cli.option
 """
 
 import importlib
-import json
-import logging
 import os
 import signal
 import sys
@@ -18,7 +16,9 @@ from typing import Annotated
 
 import typer
 
+from services import logs
 from services.errors import PumasiError
+from services.visible import json_line, visible
 
 COMMANDS = (  # in the order of `pumasi --help`
     "up",
@@ -85,8 +85,7 @@ def _root(
 
 def main() -> None:
     """Entry of the console script: runs the command in `sys.argv` and exits."""
-    # What aiokafka complains of is told once, by the error that follows; a service that logs still hears it.
-    logging.getLogger("aiokafka").addHandler(logging.NullHandler())
+    logs.set_up("WARNING")  # a service does it again, by its settings
     try:
         build()(prog_name="pumasi")
     except PumasiError as error:
@@ -101,12 +100,13 @@ def main() -> None:
 
 def _report(error: PumasiError) -> None:
     if "--json" in sys.argv:
-        print(json.dumps(error.to_dict(), ensure_ascii=False), file=sys.stderr)
+        print(json_line(error.to_dict()), file=sys.stderr)
         return
-    from rich.console import Console
     from rich.text import Text
 
-    console = Console(stderr=True, soft_wrap=True)
-    console.print(Text.assemble(("pumasi: ", "bold red"), (error.message, "red")))
+    from services.cli.terminal import Terminal
+
+    console = Terminal(stderr=True, soft_wrap=True)
+    console.print(Text.assemble(("pumasi: ", "bold red"), (visible(error.message), "red")))
     if error.hint:
-        console.print(Text(error.hint))
+        console.print(Text(visible(error.hint)))

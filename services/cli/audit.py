@@ -39,14 +39,14 @@ def audit(kafka: options.Kafka = None, data: options.Data = None, as_json: optio
 
 
 async def _audit(bootstrap: str, quiet: bool) -> "list[PartitionAudit]":
-    from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+    from services.cli.terminal import Terminal
     from services.matcher.audit import audit_partition
 
     partitions = await _partitions(bootstrap)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=quiet, transient=True) as bars:
+    with Progress(*columns, console=Terminal(stderr=True), disable=quiet, transient=True) as bars:
         task = bars.add_task("partitions audited", total=partitions)
         results = []
         for partition in range(partitions):
@@ -86,28 +86,31 @@ def _print_json(results: "list[PartitionAudit]") -> None:
 
 
 def _print_table(results: "list[PartitionAudit]") -> None:
-    from rich.console import Console
     from rich.table import Table
 
+    from services.cli.terminal import Terminal, marked
     from services.matcher.audit import FINDINGS_MAX
 
     table = Table("partition", "commands", "entries", "unanswered", "checkpoint", "last hash", "verdict", box=None,
                   pad_edge=False, header_style="bold")  # fmt: skip
     for r in results:
         at_least = "at least " if len(r.findings) >= FINDINGS_MAX else ""
-        verdict = f"[red]{at_least}{len(r.findings)} found[/]" if r.findings else "[green]holds[/]"
+        verdict = marked("[red]{}{} found[/]", at_least, len(r.findings)) if r.findings else marked("[green]holds[/]")
         table.add_row(
             str(r.partition), str(r.commands), str(r.entries), str(r.unanswered), str(r.checkpoint or "–"),
             (r.last_hash or "–")[:12], verdict,
         )  # fmt: skip
-    console = Console()
+    console = Terminal()
     console.print(table)
     for r in results:
         for finding in r.findings:
-            console.print(f"[red]partition {r.partition}[/]: {finding}", highlight=False)
+            console.print(marked("[red]partition {}[/]: {}", r.partition, finding))
     total = sum(r.entries for r in results)
     if not any(r.findings for r in results):
         console.print(
-            f"\n[green]The ledger holds.[/] {total} entries: no gap, one chain of hashes a partition, money conserved, and every "
-            "byte as the commands make it when executed again."
+            marked(
+                "\n[green]The ledger holds.[/] {} entries: no gap, one chain of hashes a partition, money conserved, and every "
+                "byte as the commands make it when executed again.",
+                total,
+            )
         )

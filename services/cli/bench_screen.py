@@ -5,7 +5,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from rich.console import Console
+from services.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -18,7 +18,7 @@ class BenchScreen:
     """A watcher for measurements (`services.lab.bench.throughput.Watcher`); use as a context manager."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False)
+        self._console = Terminal(stderr=True)
         self._bars: Progress | None = None
         self._task: TaskID | None = None
         self._shown = 0.0
@@ -57,9 +57,9 @@ class BenchScreen:
         self._console.print(line, soft_wrap=True)
 
 
-def wide_console() -> Console:
+def wide_console() -> Terminal:
     """Standard output, for a table: a terminal's own width; in a file or a pipe wide enough for all columns."""
-    return Console(width=None if sys.stdout.isatty() else _FILE_COLUMNS, highlight=False)
+    return Terminal(width=None if sys.stdout.isatty() else _FILE_COLUMNS)
 
 
 def described(machine: Any) -> str:

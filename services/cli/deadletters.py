@@ -1,7 +1,6 @@
 """`pumasi deadletters`: which records could not be read, why, and putting them back once the reason is gone."""
 
 import asyncio
-import json
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from services.cli import options
+from services.visible import json_line
 
 if TYPE_CHECKING:
     from services.bus.letters import Box, Content, DeadLetter, Filter
@@ -77,17 +77,19 @@ def list_letters(
     """List dead letters, oldest first: which record, since when, why, of which fund, and whether it was put back.
 
     "part withheld" stands by a letter that does not keep its record whole; such a one can't be put back. Exit status 0, whatever is
-    found: a dead letter has been dealt with by the service that wrote it.
+    found: a dead letter has been dealt with by the service that wrote it. A filter that can't match anything is a wrong option (2).
     """
     from services.cli import letters_shown
 
     wanted = _filter(source, partition, code, since, until, fund)
-    box = _read(kafka, data, wanted, quiet=as_json)[1]
+    bootstrap, box = _read(kafka, data, wanted, quiet=as_json)
+    if not box.letters:
+        asyncio.run(_refuse_what_nothing_can_match(bootstrap, wanted))
     found = [one for one in _by_time(box) if not (not_replayed and one.id in box.marks)]
     shown = found[-limit:] if limit else found
     if as_json:
         told = [as_dict(one, box) for one in shown]
-        print(json.dumps({"letters": told, "matched": len(found), "shown": len(shown)}, ensure_ascii=False))
+        print(json_line({"letters": told, "matched": len(found), "shown": len(shown)}))
     else:
         letters_shown.print_list(shown, box, len(found))
 
@@ -109,7 +111,7 @@ def show_letter(
     letter = box.letter(name)
     kept = asyncio.run(_content(bootstrap, letter))
     if as_json:
-        print(json.dumps({**as_dict(letter, box), **_content_as_dict(kept)}, ensure_ascii=False))
+        print(json_line({**as_dict(letter, box), **_content_as_dict(kept)}))
     else:
         letters_shown.print_letter(letter, kept, box)
 
@@ -143,8 +145,10 @@ def replay_letters(
 
     filters = (source, partition, code, since, until, fund)
     _one_way_to_say_which(names, any(one is not None for one in filters), every)
-    sources = [_place(name).partition for name in names] if names else None
-    bootstrap, box = _read(kafka, data, _filter(*filters), sources, quiet=as_json)
+    sources, wanted = [_place(name).partition for name in names] if names else None, _filter(*filters)
+    bootstrap, box = _read(kafka, data, wanted, sources, quiet=as_json)
+    if not box.letters and not names:
+        asyncio.run(_refuse_what_nothing_can_match(bootstrap, wanted))
     chosen, passed_over = _chosen(box, names, again)
     told = (lambda _result: None) if as_json else letters_shown.result_printer()
     results = _decided(chosen[: limit or None], box, dry_run)
@@ -153,7 +157,7 @@ def replay_letters(
     done = {result.letter.id for result in results}
     results += asyncio.run(_replay(bootstrap, [one for one in chosen[: limit or None] if one.id not in done], told))
     if as_json:
-        print(json.dumps({**_results_as_dict(results), "passed_over": passed_over, "dry_run": dry_run}))
+        print(json_line({**_results_as_dict(results), "passed_over": passed_over, "dry_run": dry_run}))
     else:
         letters_shown.print_results(results, passed_over)
     if any(result.outcome.is_refusal for result in results):
@@ -203,6 +207,40 @@ def _read(
 
     with shown_on(quiet, "dead letters") as progress:
         return bootstrap, asyncio.run(ask(progress))
+
+
+async def _refuse_what_nothing_can_match(bootstrap: str, wanted: "Filter") -> None:
+    """Tell a filter that nothing can match from one that nothing matches today; asked only where nothing was found.
+
+    Raises:
+        UsageError: if it is no id of a fund; if there is no such partition; if no letter has the code, and none ever gets it.
+    """
+    from services.bus.attributes import is_id
+    from services.bus.letters import DOORS, read_box
+    from services.bus.reading import TopicReader
+    from services.errors import UsageError
+
+    if wanted.fund is not None and not is_id(wanted.fund):
+        raise UsageError(f"--fund: {wanted.fund!r} is no id of a fund", hint="It is 1 to 64 of A-Z a-z 0-9 . _ ~ -")
+    async with TopicReader(bootstrap) as reader:
+        if wanted.partition is not None:
+            asked = [wanted.topic] if wanted.topic else DOORS
+            last = max([len(await reader.extents(topic)) for topic in asked]) - 1
+            if wanted.partition > last:
+                raise UsageError(
+                    f"--partition: there is no partition {wanted.partition}", hint=f"0 to {last} are there."
+                )
+        if wanted.code is not None and wanted.code not in _CODES:
+            there = sorted({letter.code for letter in (await read_box(reader)).letters.values()})
+            if wanted.code not in there:
+                raise UsageError(
+                    f"--code: no dead letter has the code {wanted.code!r}",
+                    hint=f"There are: {', '.join(there)}." if there else "There is no dead letter at all.",
+                )
+
+
+_CODES = ("unreadable", "invalid_submission", "id_conflict", "internal")
+"""What services write; another one is known if a letter has it."""
 
 
 async def _content(bootstrap: str, letter: "DeadLetter") -> "Content":

@@ -1,7 +1,6 @@
 """`pumasi demo`: five real stories through a real Kafka, told as they go, then audited."""
 
 import asyncio
-import json
 import os
 import sys
 import tempfile
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from services.cli import options
+from services.visible import json_line, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -74,14 +74,13 @@ def demo(
 
 async def _until_stopped(kept: Path | None, wanted: "Wanted", quiet: bool, as_json: bool) -> "Result | int":
     """The result, or 128 + the signal that stopped it; either way nothing runs any more."""
-    from rich.console import Console
-
     from services.cli.processes import until_told_to_stop
+    from services.cli.terminal import Terminal
     from services.lab.demo import run
 
     stopping = until_told_to_stop()
     stream = sys.stderr if as_json else sys.stdout
-    console = Console(file=stream, width=_width(stream), highlight=False)
+    console = Terminal(file=stream, width=_width(stream))
     stopped_by = None
     with ExitStack() as stack:
         home = kept or Path(
@@ -116,7 +115,7 @@ def _say_stopped(console: "Console", kept: Path | None) -> None:
         if kept
         else "Its directory is removed."
     )
-    console.print(f"Stopped. Everything is down, and nothing is left running. {data}", soft_wrap=True, markup=False)
+    console.print(f"Stopped. Everything is down, and nothing is left running. {visible(data)}", soft_wrap=True)
 
 
 def _settings(home: Path) -> "Settings":
@@ -130,7 +129,7 @@ def _show(result: "Result", console: "Console", kept: Path | None, as_json: bool
     from services.lab.demo import finish
 
     if as_json:
-        print(json.dumps(result.as_json(), ensure_ascii=False))
+        print(json_line(result.as_json()))
         return
 
     def show(line: Any) -> None:

@@ -26,11 +26,10 @@ def bench_engine(sizes: list[int], seed: int, with_ceilings: bool, as_json: bool
         with_ceilings: also measure what must cost nothing; a million pledges thrice.
         as_json: one document at the end instead.
     """
-    from rich.console import Console
-
+    from services.cli.terminal import Terminal
     from services.lab.engine_bench import CEILINGS, ceiling, scale
 
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     told = (lambda _line: None) if as_json else (lambda line: print(line, flush=True))
     told(f"The engine alone (seed {seed})\n{_HEAD}")
     rows, costs = [], {}

@@ -1,13 +1,13 @@
 """`pumasi explain`: why there, why not me, from the ledger."""
 
 import asyncio
-import json
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from services.cli import options
+from services.visible import json_line, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -73,11 +73,11 @@ def explain(
     with shown_on(as_json) as progress:
         told = asyncio.run(ask(options.bootstrap_of(settings), kind.value, name, fund, settings.language, progress))
     if as_json:
-        print(json.dumps(told.as_dict(), ensure_ascii=False))
+        print(json_line(told.as_dict()))
     else:
-        from rich.console import Console
+        from services.cli.terminal import Terminal
 
-        show(told, Console(highlight=False), exact)
+        show(told, Terminal(), exact)
     if told.findings:
         raise typer.Exit(1)
 
@@ -87,14 +87,14 @@ def show(told: "Told", console: "Console", exact: bool = False) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    console.print(Text(told.head[0], style="bold"), soft_wrap=not console.is_terminal)
+    console.print(Text(visible(told.head[0]), style="bold"), soft_wrap=not console.is_terminal)
     for line in told.head[1:]:
-        console.print(Text(line), soft_wrap=not console.is_terminal)
+        console.print(Text(visible(line)), soft_wrap=not console.is_terminal)
     figures = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 2))
     figures.add_column(style="cyan", overflow="fold")
     figures.add_column(justify="right", overflow="fold")
     for word, amount in told.figures:
-        figures.add_row(word, amount)
+        figures.add_row(visible(word), visible(amount))
     console.print(figures)
     for title, rows in told.parts:
         if rows:
@@ -113,12 +113,12 @@ def _print_rows(console: "Console", rows: list[tuple[str, str]]) -> None:
     timed = any(when for when, _ in rows)
     if not console.is_terminal:
         for when, sentence in rows:
-            console.print(Text(f"{when:<16}  {sentence}" if timed else sentence), soft_wrap=True)
+            console.print(Text(visible(f"{when:<16}  {sentence}" if timed else sentence)), soft_wrap=True)
         return
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
     if timed:
         table.add_column(style="dim", no_wrap=True)
     table.add_column(ratio=1, overflow="fold")  # Chinese has no blanks to wrap at, and must lose nothing
     for when, sentence in rows:
-        table.add_row(*([when] if timed else []), Text(sentence))
+        table.add_row(*([when] if timed else []), Text(visible(sentence)))
     console.print(table)

@@ -2,14 +2,15 @@
 
 import asyncio
 import json
-import logging
 import signal
 import sys
 from typing import TYPE_CHECKING
 
 import typer
 
+from services import logs
 from services.cli import options
+from services.visible import visible
 
 if TYPE_CHECKING:
     from services.settings import Settings
@@ -41,13 +42,7 @@ def intake(
     from services.settings import load
 
     settings = load(kafka=kafka, data=data, http_port=http_port)
-    logging.basicConfig(
-        level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
-    )
-    if settings.log_level != "DEBUG":  # what aiokafka says of each attempt, intake says once
-        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    for noisy in ("uvicorn", "faststream"):
-        logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLogger().level))
+    logs.set_up(settings.log_level)
     asyncio.run(_run(settings, as_json))
 
 
@@ -80,24 +75,30 @@ async def _signalled() -> None:
 
 
 def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print(visible(line), file=sys.stderr, flush=True)
 
 
 def _say_ready(http: str, settings: "Settings", as_json: bool) -> None:
     if as_json:
         print(json.dumps({"ready": "intake", "http": http}), flush=True)
         return
-    from rich.console import Console
     from rich.panel import Panel
+    from rich.text import Text
+
+    from services.cli.terminal import Terminal, marked
 
     moved = not http.endswith(f":{settings.http_port}") and settings.http_port != 0
     lines = [
-        f"Submissions are taken at [bold green]{http}/v1/events[/]"
-        + (f"  (port {settings.http_port} is taken)" if moved else ""),
-        "and from the topic pumasi.submissions.v1.",
-        f"Keys are kept in {(settings.data / 'keys').absolute()}: back them up.",
-        "Ctrl-C stops it; what is in flight finishes.",
+        marked(
+            "Submissions are taken at [bold green]{}[/]" + (f"  (port {settings.http_port} is taken)" if moved else ""),
+            f"{http}/v1/events",
+        ),
+        Text("and from the topic pumasi.submissions.v1."),
+        marked("Keys are kept in {}: back them up.", (settings.data / "keys").absolute()),
+        Text("Ctrl-C stops it; what is in flight finishes."),
     ]
     if settings.trust_time:
-        lines.insert(2, "[bold yellow]The events' own time is trusted[/] (PUMASI_TRUST_TIME=1): for simulations only.")
-    Console().print(Panel("\n".join(lines), title="Pumasi intake", expand=False))
+        lines.insert(
+            2, marked("[bold yellow]The events' own time is trusted[/] (PUMASI_TRUST_TIME=1): for simulations only.")
+        )
+    Terminal().print(Panel(Text("\n").join(lines), title="Pumasi intake", expand=False))

@@ -9,6 +9,7 @@ import typer
 
 from services.cli import options
 from services.cli.stopping import stop_on_signals
+from services.visible import visible
 
 if TYPE_CHECKING:
     from services.settings import Settings
@@ -60,7 +61,7 @@ async def _run(settings: "Settings", as_json: bool) -> None:
     try:
         await started
         _say_ready(broker.bootstrap, settings, as_json)
-        ended = asyncio.create_task(keep_up(broker, lambda line: print(line, file=sys.stderr, flush=True)))
+        ended = asyncio.create_task(keep_up(broker, lambda line: print(visible(line), file=sys.stderr, flush=True)))
         done, _ = await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if ended in done:
             await ended  # raises what happened
@@ -85,15 +86,20 @@ def _say_ready(bootstrap: str, settings: "Settings", as_json: bool) -> None:
     if as_json:
         print(json.dumps({"kafka": bootstrap}), flush=True)
         return
-    from rich.console import Console
     from rich.panel import Panel
+    from rich.text import Text
+
+    from services.cli.terminal import Terminal, marked
 
     moved = not bootstrap.endswith(f":{settings.kafka_port}") and settings.kafka_port != 0
     lines = [
-        f"Kafka answers at [bold green]{bootstrap}[/]" + (f"  (port {settings.kafka_port} is taken)" if moved else ""),
-        f"Data are kept in {settings.data.absolute()}",
-        "",
-        f"From another shell: [bold]PUMASI_KAFKA={bootstrap} pumasi topics[/]",
-        "Ctrl-C stops it.",
+        marked(
+            "Kafka answers at [bold green]{}[/]" + (f"  (port {settings.kafka_port} is taken)" if moved else ""),
+            bootstrap,
+        ),
+        marked("Data are kept in {}", settings.data.absolute()),
+        Text(),
+        marked("From another shell: [bold]PUMASI_KAFKA={} pumasi topics[/]", bootstrap),
+        Text("Ctrl-C stops it."),
     ]
-    Console().print(Panel("\n".join(lines), title="Apache Kafka 4.3.1", expand=False))
+    Terminal().print(Panel(Text("\n").join(lines), title="Apache Kafka 4.3.1", expand=False))

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -14,6 +15,8 @@ from schemas.times import text_of
 from services.bus.deadletters import REMOVED
 from services.bus.letters import Box, Content, DeadLetter
 from services.bus.replay import Outcome, Result
+from services.cli.terminal import Terminal
+from services.visible import visible
 
 ADVICE = {
     Outcome.WITHHELD: "Part of the record is not in its letter: it may tell of a person. Ask its sender to send it again, put right.",
@@ -50,7 +53,7 @@ def print_list(shown: Sequence[DeadLetter], box: Box, matched: int) -> None:
 
 
 def _console() -> Console:
-    console = Console(highlight=False)
+    console = Terminal()
     if not console.is_terminal:
         console.width = _ROOM  # a pipe has all the room there is
     return console
@@ -65,7 +68,7 @@ def _lines(shown: Sequence[DeadLetter], box: Box) -> Table:
     for name in ("letter", "written (UTC)", "code", "fund", "why"):
         table.add_column(name, no_wrap=True)
     for letter in shown:
-        table.add_row(letter.id, _minute(letter), _coloured(letter), letter.fund or "–", _why(letter, box))
+        table.add_row(letter.id, _minute(letter), _coloured(letter), visible(letter.fund or "–"), _why(letter, box))
     return table
 
 
@@ -85,14 +88,14 @@ def _print_in_pairs_of_lines(console: Console, shown: Sequence[DeadLetter], box:
             "  ",
             (_minute(letter), "dim"),
             "  ",
-            (f"{_printable(letter.code):<{code}}", "yellow"),
+            (f"{visible(letter.code):<{code}}", "yellow"),
         )
-        console.print(Text.assemble(*head, f"  {letter.fund}" if letter.fund else ""))
+        console.print(Text.assemble(*head, f"  {visible(letter.fund)}" if letter.fund else ""))
         console.print(Padding(_why(letter, box), (0, 0, 0, 4)))
 
 
 def _why(letter: DeadLetter, box: Box) -> Text:
-    told = [Text(_printable(letter.message))]
+    told = [Text(visible(letter.message))]
     if letter.replay_of:
         told.append(Text(f"again, after {letter.replay_of}", "dim"))
     if mark := box.marks.get(letter.id):
@@ -111,7 +114,7 @@ def _second(at: int) -> str:
 
 
 def _coloured(letter: DeadLetter) -> Text:
-    return Text(_printable(letter.code), "yellow")
+    return Text(visible(letter.code), "yellow")
 
 
 # ---- one letter -------------------------------------------------------------------------------------------------------
@@ -121,9 +124,9 @@ def print_letter(letter: DeadLetter, kept: Content, box: Box) -> None:
     """Print a letter with its content."""
     console = _console()
     console.print(Text.assemble((letter.id, "bold cyan"), "  ", _coloured(letter)), soft_wrap=True)
-    _print_pairs(console, ((Text(word, "dim"), Text(told)) for word, told in _about(letter, kept, box)))
+    _print_pairs(console, ((Text(word, "dim"), Text(visible(told))) for word, told in _about(letter, kept, box)))
     console.print(Text("headers", "bold") if kept.headers else Text("no headers", "dim"))
-    _print_pairs(console, ((Text(_printable(name)), _told(value)) for name, value in kept.headers))
+    _print_pairs(console, ((Text(visible(name)), _told(value)) for name, value in kept.headers))
     console.print(Text("value", "bold"))
     console.print(_value(kept.value), soft_wrap=not console.is_terminal)
 
@@ -139,28 +142,23 @@ def _print_pairs(console: Console, pairs: Iterable[tuple[Text, Text]]) -> None:
 
 
 def _told(value: bytes | None) -> Text:
-    return Text("null", "dim") if value is None else Text(_printable(value.decode("utf-8", "replace")))
-
-
-def _printable(text: str) -> str:
-    """A text that can't steer a terminal: not every letter there was written by us."""
-    return "".join(one if one.isprintable() or one == "\n" else "�" for one in text)
+    return Text("null", "dim") if value is None else Text(visible(value.decode("utf-8", "replace")))
 
 
 def _about(letter: DeadLetter, kept: Content, box: Box) -> Iterator[tuple[str, str]]:
     mark, again = box.marks.get(letter.id), box.trail(letter)
-    yield "why", _printable(letter.message)
+    yield "why", letter.message
     yield "record", f"{letter.source.topic}, partition {letter.source.partition}, offset {letter.source.offset}"
     yield "letter", f"{letter.place}, written {_second(letter.at)}"
     yield "fund", letter.fund or "–"
-    yield "key", "null" if kept.key is None else _printable(kept.key.decode("utf-8", "replace"))
+    yield "key", "null" if kept.key is None else kept.key.decode("utf-8", "replace")
     yield "withheld", _withheld(letter, kept)
     if letter.replay_of:
         yield "comes from", f"{letter.replay_of}, which was put back"
     if mark:
         yield "put back", f"as {mark.to}, {_second(mark.at)}"
         if again:
-            yield "", f"where it could not be read again ({_printable(again.code)}: {_printable(again.message)})"
+            yield "", f"where it could not be read again ({again.code}: {again.message})"
     elif letter.refusal:
         yield "put back", "not yet, and can't be. " + ADVICE[Outcome(letter.refusal)]
     else:
@@ -201,18 +199,14 @@ def _removed(value: bytes | None) -> Iterator[str]:
 def _value(value: bytes | None) -> Text:
     if value is None:
         return Text("  null", "dim")
-    text = _printable(value.decode("utf-8", "replace"))
-    try:
-        text = (
-            _printable(json.dumps(json.loads(value), indent=2, ensure_ascii=False))
-            if len(value) <= _VALUE_SHOWN_MAX
-            else text
-        )
-    except (ValueError, RecursionError):
-        pass
+    text = value.decode("utf-8", "replace")
+    if len(value) <= _VALUE_SHOWN_MAX:
+        with suppress(ValueError, RecursionError):
+            text = json.dumps(json.loads(value), indent=2, ensure_ascii=False)
+    text = visible(text, lines=True)
     if len(text) > _VALUE_SHOWN_MAX:
         text = f"{text[:_VALUE_SHOWN_MAX]}\n… {len(value):,} bytes in all; --json has them"
-    return Text("\n".join("  " + line for line in text.splitlines()) or "  (empty)")
+    return Text("\n".join("  " + line for line in text.split("\n")) or "  (empty)")
 
 
 # ---- putting back -----------------------------------------------------------------------------------------------------

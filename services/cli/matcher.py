@@ -3,16 +3,16 @@
 import asyncio
 import gc
 import json
-import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from services import native
+from services import logs, native
 from services.cli import options
 from services.cli.memory import give_freed_memory_back, keep_freed_memory
 from services.cli.stopping import stop_on_signals
+from services.visible import visible
 
 if TYPE_CHECKING:
     from services.matcher.app import Matcher
@@ -45,10 +45,7 @@ def matcher(kafka: options.Kafka = None, data: options.Data = None, as_json: opt
 
         spare_the_collector(True)
     settings = load(kafka=kafka, data=data)
-    logging.basicConfig(
-        level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
-    )
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what matters of its troubles, the matcher says itself
+    logs.set_up(settings.log_level)
     try:
         import uvloop
     except ImportError:
@@ -166,8 +163,9 @@ class _Screen:
 
 
 def sentence(event: str, fields: dict[str, Any]) -> str | None:
-    """An event of a matcher in words; None for one that needs none."""
-    return _LINES[event](**fields) if event in _LINES else None
+    """An event of a matcher in words, fit for a terminal; None for one that needs none."""
+    shown = {name: visible(value) if isinstance(value, str) else value for name, value in fields.items()}
+    return _LINES[event](**shown) if event in _LINES else None
 
 
 def _plural(number: int, what: str) -> str:
@@ -198,7 +196,7 @@ _LINES = {
         f"{'' if pause_s is None else f' in {pause_s:.1f} s'}."
     ),
     "stopped": lambda partition, code, message, hint: (
-        f"PARTITION {partition} STOPPED ({code}): {message}\n  {hint or ''}"
+        f"PARTITION {partition} STOPPED ({code}): {message}" + (f"\n  {hint}" if hint else "")
     ),
     "ended": lambda alarms=0: (
         "Stopped cleanly; nothing was left half done."

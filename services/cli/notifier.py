@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from services import logs
 from services.cli import options
 from services.cli.stopping import stop_on_signals
+from services.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -58,11 +60,7 @@ def notifier(
     from services.settings import load
 
     settings = load(kafka=kafka, data=data, webhook_url=webhook_url)
-    logging.basicConfig(
-        level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
-    )
-    for noisy in ("aiokafka", "httpx", "httpcore"):  # what matters of their troubles is said by whoever called
-        logging.getLogger(noisy).setLevel(logging.CRITICAL)
+    logs.set_up(settings.log_level)
     if asyncio.run(_run(settings, quiet, as_json)):
         raise typer.Exit(1)
 
@@ -130,13 +128,12 @@ async def _webhook(settings: "Settings", stack: AsyncExitStack) -> "Webhook | No
 
 
 def _view(quiet: bool, as_json: bool) -> "View":
-    from rich.console import Console
-
+    from services.cli.terminal import Terminal
     from services.notifier import screen
 
     if quiet:
         return screen.quiet()
-    return screen.json_lines() if as_json else screen.pretty(Console(highlight=False))
+    return screen.json_lines() if as_json else screen.pretty(Terminal())
 
 
 async def _wait_for_kafka(settings: "Settings", stopping: "asyncio.Future[None]", screen: "_Screen") -> str | None:
@@ -172,7 +169,7 @@ class _Screen:
         line = _LINES[event](**fields) if event == "waiting" or (event in _LINES and not self._as_json) else None
         if line and line != self._said:
             self._said = line
-            print(line, file=sys.stderr, flush=True)
+            print(visible(line), file=sys.stderr, flush=True)
 
 
 _LINES = {

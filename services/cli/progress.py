@@ -5,7 +5,7 @@ import threading
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from rich.console import Console
+from services.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -30,7 +30,7 @@ class BrokerProgress:
     """
 
     def __init__(self, quiet: bool = False) -> None:
-        self.console = Console(stderr=True, quiet=quiet)
+        self.console = Terminal(stderr=True, quiet=quiet)
         self._quarter, self._lock = -1, threading.Lock()
         self._bars: Progress | None = None
         self._task = None

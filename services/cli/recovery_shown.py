@@ -14,11 +14,10 @@ _STAGES = {"fence": "fencing", "fetch": "fetching", "restore": "restoring", "tai
 
 def bench_recovery(entries: int, live: Sequence[int], runs: int, seed: int, as_json: bool) -> None:
     """Measure and show, a ledger for each number of entities alive; raises RuntimeError if what was measured wasn't right."""
-    from rich.console import Console
-
+    from services.cli.terminal import Terminal
     from services.lab.recovery_bench import Past, measure
 
-    errors = Console(stderr=True)
+    errors = Terminal(stderr=True)
 
     async def measured() -> "list[Row]":
         pasts = [Past(max(entries, alive + 1), alive, seed) for alive in live]
@@ -33,8 +32,9 @@ def bench_recovery(entries: int, live: Sequence[int], runs: int, seed: int, as_j
 
 def _print(rows: "list[Row]", runs: int) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
+
+    from services.cli.terminal import Terminal
 
     table = Table(
         title=f"From kill -9 until ready, seconds; medians of {runs}",
@@ -53,7 +53,7 @@ def _print(rows: "list[Row]", runs: int) -> None:
     line("  since the checkpoint", lambda row: f"{row.tail:,}")
     line("records of the checkpoint", lambda row: f"{row.records:,}, {row.megabytes:,.0f} MB")
     table.add_section()
-    line("[bold]ready after[/]", lambda row: f"[bold]{row.median:.1f}[/]")
+    line("ready after", lambda row: f"{row.median:.1f}")
     line("  Python's start, the group", lambda row: _median(row, lambda run: run.start))
     for stage, name in _STAGES.items():
         line(f"  {name}", lambda row, stage=stage: _median(row, lambda run: run.stages[stage]))
@@ -61,7 +61,7 @@ def _print(rows: "list[Row]", runs: int) -> None:
     line("memory, MiB", lambda row: f"{median(run.memory for run in row.runs):,.0f}")
     table.add_section()
     line("without a checkpoint", lambda row: f"{row.without.ready:.1f}" if row.without else "–")
-    Console().print(table)
+    Terminal().print(table)
 
 
 def _median(row: "Row", of: "Callable[[Recovery], float]") -> str:

@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperCommand
 
 from services.cli import simulate_options as o
+from services.visible import json_line, visible
 
 if TYPE_CHECKING:
     from services.lab.commandlog import CommandLog
@@ -170,13 +171,12 @@ def _seeds(season: "Season", seeds: int, asked: list[str], quiet: bool) -> None:
 
         spread = over_seeds(season, seeds, policies, command, together)
     if quiet:
-        print(json.dumps(spread.as_json(), ensure_ascii=False))
+        print(json_line(spread.as_json()))
         return
-    from rich.console import Console
-
+    from services.cli.terminal import Terminal
     from services.lab.report.spread import show
 
-    show(spread, Console(highlight=False))
+    show(spread, Terminal())
 
 
 def _policies(asked: list[str]) -> "list[Policy]":
@@ -282,7 +282,7 @@ def _save(path: Path, said: Any, quiet: bool) -> None:
 
     count = write_log(path, said)
     if not quiet:
-        print(f"{count:,} commands written to {path}.", file=sys.stderr)
+        print(visible(f"{count:,} commands written to {path}."), file=sys.stderr)
 
 
 # ---- what is done with it
@@ -299,26 +299,24 @@ def _compare(
     with _bars([policy.name for policy in policies], quiet) as progress:
         comparison = compare(source, policies, command, progress, shared)
     if quiet:
-        print(json.dumps(comparison.as_json(), ensure_ascii=False))
+        print(json_line(comparison.as_json()))
     else:
-        from rich.console import Console
-
+        from services.cli.terminal import Terminal
         from services.lab.report.terminal import show
 
-        show(comparison, Console(highlight=False))
+        show(comparison, Terminal())
     if html:
         _page(comparison, html, quiet)
 
 
 def _page(comparison: "Comparison", path: Path, quiet: bool) -> None:
-    from rich.console import Console
-
+    from services.cli.terminal import Terminal
     from services.lab.report.page import write_page
 
-    console = Console(stderr=True, quiet=quiet)
+    console = Terminal(stderr=True, quiet=quiet)
     with console.status("Drawing the report"):
         write_page(comparison, path)
-    console.print(f"Report written to {path}.", highlight=False, soft_wrap=True)
+    console.print(visible(f"Report written to {path}."), soft_wrap=True)
 
 
 def _writable(path: Path) -> None:
@@ -345,13 +343,12 @@ def _change(log: "CommandLog", text: str, since: str | None, last: float | None,
     with _bars(["as recorded", f"with {policy.name}"], quiet) as progress:
         told = dry_run(log, policy, _from_when(log, since, last), progress)
     if quiet:
-        print(json.dumps(told.as_json(), ensure_ascii=False))
+        print(json_line(told.as_json()))
         return
-    from rich.console import Console
-
+    from services.cli.terminal import Terminal
     from services.lab.report.change import show
 
-    show(told, Console(highlight=False))
+    show(told, Terminal())
 
 
 def _from_when(log: "CommandLog", since: str | None, last: float | None) -> int | None:
@@ -376,13 +373,12 @@ def _define(as_json: bool) -> None:
     if as_json:
         from services.lab.comparison import definitions_as_json
 
-        print(json.dumps(definitions_as_json(), ensure_ascii=False))
+        print(json_line(definitions_as_json()))
         return
-    from rich.console import Console
-
+    from services.cli.terminal import Terminal
     from services.lab.report.terminal import definitions
 
-    definitions(Console(highlight=False))
+    definitions(Terminal())
 
 
 @contextmanager
@@ -391,11 +387,12 @@ def _bars(names: list[str], quiet: bool) -> "Iterator[Progress]":
     if quiet or not sys.stderr.isatty():
         yield lambda _number, _done, _total: None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+    from services.cli.terminal import Terminal
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Terminal(stderr=True), transient=True) as bars:
         tasks = [bars.add_task(name, total=None) for name in names]
         yield lambda number, done, total: bars.update(tasks[number], completed=done, total=max(1, total))
 
@@ -405,7 +402,6 @@ def _bars(names: list[str], quiet: bool) -> "Iterator[Progress]":
 
 def _campaign(seasons: int, seed: int, as_json: bool) -> None:
     """Run random command logs through the engine and a naive oracle, and compare every fact; exit status 1 if one differs."""
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -415,11 +411,12 @@ def _campaign(seasons: int, seed: int, as_json: bool) -> None:
         TimeRemainingColumn,
     )
 
+    from services.cli.terminal import Terminal
     from services.lab.campaign import campaign as run
 
     began = time.perf_counter()
     columns = (TextColumn("seasons"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=as_json, transient=True) as bars:
+    with Progress(*columns, console=Terminal(stderr=True), disable=as_json, transient=True) as bars:
         task = bars.add_task("", total=seasons)
         failure = run(seed, seasons, lambda number: bars.advance(task, number))
     seconds = time.perf_counter() - began
@@ -431,7 +428,7 @@ def _campaign(seasons: int, seed: int, as_json: bool) -> None:
             f"{seasons:,} seasons from seed {seed}: engine and oracle tell the same, entry by entry ({seconds:.0f} s)."
         )
     else:
-        print(failure.report)
+        print(visible(failure.report, lines=True))
         print(f"\nReproduce it with: ./run simulate --campaign 1 --seed {failure.seed}")
     if failure:
         raise typer.Exit(1)

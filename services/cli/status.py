@@ -1,7 +1,6 @@
 """`pumasi status`: is everything there, has every command its answer, what do the funds stand at."""
 
 import asyncio
-import json
 from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from services.cli import options
+from services.visible import json_line, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -56,7 +56,7 @@ def status(
         found = asyncio.run(survey(bootstrap, settings.partitions, settings.replication, progress))
         dead = {} if public else asyncio.run(_dead_letters(bootstrap))
     if as_json:
-        print(json.dumps(_as_dict(found, dead, public), ensure_ascii=False))
+        print(json_line(_as_dict(found, dead, public)))
     else:
         _print(found, dead, public)
     if found.findings:
@@ -111,11 +111,10 @@ def _as_dict(found: "Survey", dead: dict[int, int], public: bool) -> dict[str, A
 
 
 def _print(found: "Survey", dead: dict[int, int], public: bool) -> None:
-    from rich.console import Console
-
+    from services.cli.terminal import Terminal, marked
     from services.console.figures import FEWEST, for_everyone, for_operators
 
-    console = Console()
+    console = Terminal()
     if not console.is_terminal:
         console.width = _ROOM  # a pipe has all the room there is
     if not public:
@@ -126,48 +125,58 @@ def _print(found: "Survey", dead: dict[int, int], public: bool) -> None:
     else:
         console.print("No fund is configured yet.")
     if public:
-        console.print(f"[dim]For anybody: figures about fewer than {FEWEST} people are withheld (–).[/]")
+        console.print(f"For anybody: figures about fewer than {FEWEST} people are withheld (–).", style="dim")
         return
     console.print(
-        f"[dim]For operators: figures about fewer than {FEWEST} people are shown; --public withholds them.[/]"
+        f"For operators: figures about fewer than {FEWEST} people are shown; --public withholds them.", style="dim"
     )
     for finding in found.findings:
-        console.print(f"[bold red]✗[/] {finding}", highlight=False)
+        console.print(marked("[bold red]✗[/] {}", finding))
     if dead:
         _print_dead_letters(console, dead)
     if not found.findings:
         rest = "" if dead else ", and no record lies in dead letters"
-        console.print(f"[bold green]✓[/] Every topic is there, the ledger holds, no command waits unseen{rest}.")
+        console.print(
+            marked("[bold green]✓[/] Every topic is there, the ledger holds, no command waits unseen{}.", rest)
+        )
 
 
 def _print_dead_letters(console: "Console", dead: dict[int, int]) -> None:
     from services.bus.topics import DEADLETTERS
+    from services.cli.terminal import marked
 
     number, places = sum(dead.values()), ", ".join(map(str, dead))
     told = "1 record could not be read and lies" if number == 1 else f"{number:,} records could not be read and lie"
     console.print(
-        f"[bold yellow]![/] [bold]Dead letters[/] {told} in {DEADLETTERS} (partition {places}). "
-        "`pumasi deadletters list` says which and why.",
-        highlight=False,
+        marked(
+            "[bold yellow]![/] [bold]Dead letters[/] {} in {} (partition {}). `pumasi deadletters list` says which and why.",
+            told,
+            DEADLETTERS,
+            places,
+        )
     )
 
 
 def _print_cluster(console: "Console", found: "Survey") -> None:
     from rich.table import Table
+    from rich.text import Text
+
+    from services.cli.terminal import marked
 
     well = sum(not report.is_finding for report in found.topics)
-    console.print(f"[bold]Kafka[/] answers at [green]{found.bootstrap}[/]", highlight=False)
-    console.print(f"[bold]Topics[/] {well} of {len(found.topics)} as they should be", highlight=False)
+    console.print(marked("[bold]Kafka[/] answers at [green]{}[/]", found.bootstrap))
+    console.print(marked("[bold]Topics[/] {} of {} as they should be", well, len(found.topics)))
     if found.partitions:
-        console.print(f"[bold]Matchers[/] {found.matchers or '[yellow]none[/]'} in the group\n", highlight=False)
+        matchers = "{}" if found.matchers else "[yellow]{}[/]"
+        console.print(marked(f"[bold]Matchers[/] {matchers} in the group\n", found.matchers or "none"))
         table = Table(box=None, pad_edge=False, header_style="bold")
         for name in ("partition", "commands", "watermark", "lag", "entries"):
             table.add_column(name, justify="right", no_wrap=True)
         table.add_column("last entry", overflow="fold")
         for row in found.partitions:
-            lag = f"[{'yellow' if row.lag else 'green'}]{row.lag:,}[/]"
+            lag = Text(f"{row.lag:,}", "yellow" if row.lag else "green")
             amiss = row.finding or (row.remark and "stands still, see below")
-            state = f"[red]{amiss}[/]" if amiss else (row.at or "[dim]none yet[/]")
+            state = Text(visible(amiss), "red") if amiss else Text(row.at or "none yet", "" if row.at else "dim")
             watermark = f"{row.watermark:,}" if row.watermark >= 0 else "–"
             table.add_row(str(row.partition), f"{row.commands:,}", watermark, lag, f"{row.seq:,}", state)
         console.print(table)
@@ -188,6 +197,8 @@ def _print_funds(console: "Console", funds: list[dict[str, Any]]) -> None:
 def _funds(funds: list[dict[str, Any]]) -> "Table":
     from rich.table import Table
 
+    from services.cli.terminal import marked
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("fund", no_wrap=True)
     for name in _CASES:
@@ -198,7 +209,7 @@ def _funds(funds: list[dict[str, Any]]) -> "Table":
     for fund in funds:
         money = [_amount(fund, name) for name in _MONEY]
         counts = [_count(fund[name]) for name in _CASES]
-        table.add_row(f"[bold]{fund['fund']}[/]", *counts, fund["currency"], *money)
+        table.add_row(marked("[bold]{}[/]", fund["fund"]), *counts, fund["currency"], *money)
     return table
 
 
@@ -207,7 +218,7 @@ def _block(fund: dict[str, Any]) -> "Table":
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, show_header=False, title_justify="left", title_style="bold")
-    table.title = Text(fund["fund"], overflow="fold")
+    table.title = Text(visible(fund["fund"]), overflow="fold")
     table.add_column(overflow="fold")
     table.add_column(justify="right", overflow="fold")
     for name in _CASES:

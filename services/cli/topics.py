@@ -70,19 +70,22 @@ def _print_json(reports: "list[Report]") -> None:
 
 
 def _print_table(reports: "list[Report]", bootstrap: str) -> None:
-    from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
+
+    from services.cli.terminal import Terminal, marked
+    from services.visible import visible
 
     table = Table("topic", "partitions", "kept", "state", box=None, pad_edge=False, header_style="bold")
     for report in reports:
         colour = "red" if report.is_finding else "green"
-        state = "\n".join([f"[{colour}]{report.state.value}[/]", *report.details])
+        state = Text("\n").join([Text(report.state.value, colour), *(Text(visible(one)) for one in report.details)])
         there = str(report.found.partitions) if report.found else "–"
         table.add_row(report.topic.name, there, _kept(report), state)
-    console = Console()
+    console = Terminal()
     console.print(table)
     if any(report.state.value == "missing" for report in reports):
-        console.print("\nMake what is missing with [bold]pumasi topics --apply[/].")
+        console.print(marked("\nMake what is missing with [bold]pumasi topics --apply[/]."))
     for report in reports:
         if report.advice and report.found:
             _print_advice(console, report, bootstrap)
@@ -97,7 +100,7 @@ def _print_advice(console: "Console", report: "Report", bootstrap: str) -> None:
     console.print(
         f"  kafka-configs.sh --bootstrap-server {bootstrap} --alter --entity-type topics \\\n"
         f"    --entity-name {report.topic.name} \\\n    --add-config {config}",
-        soft_wrap=True, highlight=False,
+        soft_wrap=True,
     )  # fmt: skip
 
 

@@ -5,13 +5,16 @@ import json
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from services.cli import options
+from services.visible import visible
 
 if TYPE_CHECKING:
+    from services.cli.log import Log
     from services.cli.system import System
     from services.settings import Settings
 
@@ -38,6 +41,9 @@ def up(
         int,
         typer.Option("--matchers", min=1, max=64, metavar="N", help="Matcher processes; they share the partitions."),
     ] = 1,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Print each notice, and not only how many there were in a minute.")
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
     """Run everything: Kafka, topics, intake, matcher, notifier, until Ctrl-C or SIGTERM.
@@ -48,16 +54,16 @@ def up(
     from services.settings import load
 
     settings = load(data=data, kafka_port=kafka_port, http_port=http_port, partitions=partitions)
-    asyncio.run(_run(settings, matchers, as_json))
+    asyncio.run(_run(settings, matchers, verbose, as_json))
 
 
-async def _run(settings: "Settings", matchers: int, as_json: bool) -> None:
+async def _run(settings: "Settings", matchers: int, verbose: bool, as_json: bool) -> None:
     from services.cli.processes import until_told_to_stop
     from services.cli.progress import BrokerProgress
 
     stopping = until_told_to_stop()
     progress = BrokerProgress(quiet=as_json)
-    running = asyncio.create_task(_keep_up(settings, matchers, progress, as_json))
+    running = asyncio.create_task(_keep_up(settings, matchers, progress, verbose, as_json))
     await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if not running.done() and not as_json:
         print("Stopping: first the doors, then the matcher and the notifier, Kafka last …", file=sys.stderr, flush=True)
@@ -69,35 +75,48 @@ async def _run(settings: "Settings", matchers: int, as_json: bool) -> None:
         print("All stopped; the data stay.", file=sys.stderr)
 
 
-async def _keep_up(settings: "Settings", matchers: int, progress: Any, as_json: bool) -> None:
+async def _keep_up(settings: "Settings", matchers: int, progress: Any, verbose: bool, as_json: bool) -> None:
     from services.cli.log import Log
     from services.cli.system import whole_system
 
     with ExitStack() as bars:
         bars.enter_context(progress)
-        log = Log(notices=False) if as_json else Log(progress.console)
+        log = Log(notices=False) if as_json else Log(progress.console, verbose=verbose)
         async with whole_system(settings, progress, log, matchers=matchers) as system:
             bars.close()
             _say_ready(system, settings, as_json)
-            await system.wait()
+            summing = asyncio.create_task(_sum_up_each_minute(log))
+            try:
+                await system.wait()
+            finally:
+                summing.cancel()
+                log.sum_up()
+
+
+async def _sum_up_each_minute(log: "Log") -> None:
+    while True:
+        await asyncio.sleep(60)
+        log.sum_up()
 
 
 def _say_ready(system: "System", settings: "Settings", as_json: bool) -> None:
     if as_json:
         print(json.dumps({"kafka": system.kafka, "http": system.http}), flush=True)
         return
-    from rich.console import Console
     from rich.panel import Panel
+    from rich.text import Text
 
-    where = "" if settings.data == Path(".pumasi") else f" --data {settings.data}"
+    from services.cli.terminal import Terminal, marked
+
+    where = "" if settings.data == Path(".pumasi") else f" --data {quote(str(settings.data))}"
     addresses = [
-        f"Kafka      [bold green]{system.kafka}[/]",
-        f"HTTP door  [bold green]{system.http}/v1/events[/]",
-        f"Data       {settings.data.absolute()}",
+        marked("Kafka      [bold green]{}[/]", system.kafka),
+        marked("HTTP door  [bold green]{}[/]", f"{system.http}/v1/events"),
+        marked("Data       {}", settings.data.absolute()),
     ]
-    console = Console(highlight=False)
-    console.print(Panel("\n".join(addresses), title="Pumasi is up", expand=False))
-    console.print(_TRY.format(http=system.http, where=where), soft_wrap=True, markup=False)
+    console = Terminal()
+    console.print(Panel(Text("\n").join(addresses), title="Pumasi is up", expand=False))
+    console.print(_TRY.format(http=visible(system.http), where=visible(where)), soft_wrap=True)
 
 
 _TRY = """From another shell: open a fund (cases and pledges go the same way), see it, prove it.

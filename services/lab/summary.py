@@ -115,7 +115,7 @@ def show_end(console: Console, ends: list[Outcome]) -> None:
     for end in ends:
         for fund in end.funds:
             sums = [money(fund.told[name], fund.currency).partition(" ")[2] for name in MONEY]
-            mark = "[green]yes[/]" if fund.ok else "[bold red]NO[/]"
+            mark = Text("yes", "green") if fund.ok else Text("NO", "bold red")
             table.add_row(end.story.name, f"{fund.fund} ({fund.currency})", *sums, str(fund.told["notices"]), mark)
     if fits(table, console):
         console.print(table)

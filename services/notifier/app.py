@@ -25,7 +25,7 @@ from services.bus.group import Rebalance
 from services.bus.reading import TopicReader
 from services.bus.tail import read_last
 from services.bus.topics import LEDGER, NOTICES
-from services.errors import LedgerTampered
+from services.errors import LedgerTampered, PumasiError
 from services.notifier.reading import Reading
 from services.notifier.telling import Teller
 from services.settings import Settings
@@ -207,8 +207,9 @@ class Notifier:
         """Forget the partition and have `record` brought again; what is told then begins at the group offset."""
         partition = record.partition
         self._readings.pop(partition, None)
-        log.warning("partition %d: %s (%s); to be read again", partition, error, type(error).__name__)
-        self.told("forgotten", partition=partition, why=str(error))
+        why = error.message if isinstance(error, PumasiError) else type(error).__name__
+        log.warning("partition %d: %s; to be read again", partition, why)
+        self.told("forgotten", partition=partition, why=why)
         try:
             self.subscriber.consumer.seek(self._place(partition), record.offset)
         except LookupError:

@@ -5,7 +5,6 @@ Pseudonyms are shortened on the pretty line: enough to follow one person, not to
 
 from __future__ import annotations
 
-import json
 import sys
 
 from rich.console import Console
@@ -14,6 +13,7 @@ from rich.text import Text
 from schemas.notices import Notice, Tidings
 from schemas.times import text_of_datetime
 from services.notifier.telling import View
+from services.visible import json_line, visible
 
 _SHOWN = 8
 _STYLES = {
@@ -36,7 +36,7 @@ def json_lines() -> View:
 
     def told(notice: Notice, text: str) -> None:
         data = notice.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-        sys.stdout.write(json.dumps({**data, "text": text}, ensure_ascii=False) + "\n")
+        sys.stdout.write(json_line({**data, "text": text}) + "\n")
         sys.stdout.flush()
 
     return View(_nothing, told, is_channel=True)
@@ -55,5 +55,8 @@ def _line(tidings: Tidings, text: str) -> Text:
     at = text_of_datetime(tidings.at)[:16].replace("T", " ")
     name = tidings.to if len(tidings.to) <= _SHOWN else tidings.to[:_SHOWN] + "…"
     return Text.assemble(
-        (at, "dim"), "  ", f"{tidings.role:<11}  {name:<{_SHOWN + 1}}  ", (text, _STYLES[tidings.kind])
+        (at, "dim"),
+        "  ",
+        visible(f"{tidings.role:<11}  {name:<{_SHOWN + 1}}  "),
+        (visible(text), _STYLES[tidings.kind]),
     )

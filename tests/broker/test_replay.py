@@ -288,6 +288,24 @@ async def told(client: Client, *arguments: str, status: int = 0) -> dict[str, An
     return json.loads(out or errors)
 
 
+async def test_a_filter_that_can_match_nothing_is_told_with_what_there_is_and_one_that_matches_nothing_today_is_none(
+    client: Client,
+) -> None:
+    await many_letters(client, 2)
+    assert (await told(client, "list", "--code", "unreadable"))["matched"] == 2
+    for today in (["--code", "id_conflict"], ["--fund", "nobody"], ["--partition", "3"], ["--source", "submissions"]):
+        assert (await told(client, "list", *today))["matched"] == 0
+    for never, hint in (
+        (["--code", "nope"], "There are: unreadable."),
+        (["--partition", "4"], "0 to 3 are there."),
+        (["--partition", "9", "--source", "commands"], "0 to 3 are there."),
+        (["--fund", "no fund"], "It is 1 to 64 of A-Z a-z 0-9 . _ ~ -"),
+    ):
+        for command in ("list", "replay"):
+            refused = await told(client, command, *never, status=2)
+            assert (refused["code"], refused["hint"]) == ("usage", hint)
+
+
 async def until_some_are_put_back(client: Client, partition: int = JILIN) -> None:
     async with AIOKafkaConsumer(bootstrap_servers=client.bootstrap, isolation_level="read_committed") as consumer:
         place = TopicPartition(COMMANDS, partition)

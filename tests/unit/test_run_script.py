@@ -1,5 +1,6 @@
-"""`./run` finds its checkout also through links, absolute and relative, a chain of them, from any directory."""
+"""`./run` finds its checkout also through links, absolute and relative, a chain of them, from any directory; and who waits for what."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -38,3 +39,20 @@ def test_called_through_links_it_is_the_same_command(checkout: Path, tmp_path: P
     assert straight == f"{checkout}/.venv/bin/python -P -m services.cli status --json\n"
     for link in (bin_dir / "absolute", bin_dir / "relative", tmp_path / "chain"):
         assert called(link, checkout) == straight
+
+
+@pytest.mark.parametrize(
+    ("command", "compiles"),
+    [("demo", "--beside"), ("up", "--beside"), ("status", "--beside"), ("bench", ""), ("soak", ""), ("test", "")],
+)
+def test_only_who_measures_the_hot_path_waits_until_it_is_compiled(checkout: Path, command: str, compiles: str) -> None:
+    shutil.copy(checkout / "requirements.lock", checkout / ".venv" / "requirements-dev.lock")
+    shutil.copy(checkout / "requirements.lock", checkout / "requirements-dev.lock")
+    (checkout / ".venv" / "native.stamp").unlink()
+    done = subprocess.run([checkout / "run", command], capture_output=True, text=True, check=True)
+    first, second = done.stdout.splitlines()
+    assert first == f"{checkout}/.venv/bin/python -P -m services.native.build {compiles}".rstrip()
+    assert second.endswith("-m pytest" if command == "test" else f"-m services.cli {command}")
+    environment = {**os.environ, "PUMASI_PURE": "1"}
+    done = subprocess.run([checkout / "run", command], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.splitlines() == [second]

@@ -1,12 +1,12 @@
-"""What `pumasi up` shows of its services: words for people, a line a notice, never raw fields; and when it is up."""
+"""What `pumasi up` shows of its services: words for people, notices as sums, never raw fields; and when it is up."""
 
 import io
+import re
 from typing import Any
-
-from rich.console import Console
 
 from services.cli.holdings import Holdings
 from services.cli.log import Log
+from services.cli.terminal import Terminal
 
 NOTICE = {
     "id": "n1", "to": "d-0123456789abcdef", "role": "donor", "kind": "matched", "fund": "room",
@@ -14,16 +14,30 @@ NOTICE = {
 }  # fmt: skip
 
 
-def shown(*events: tuple[str, dict[str, Any]], notices: bool = True) -> list[str]:
+def shown(*events: tuple[str, dict[str, Any]], sums: bool = False, **how: bool) -> list[str]:
+    """The lines, without their times."""
     out = io.StringIO()
-    log = Log(Console(file=out, width=40), notices=notices)
+    log = Log(Terminal(file=out, width=40), **how)
     for service, event in events:
         log.event(service, event)
-    return out.getvalue().splitlines()
+    if sums:
+        log.sum_up()
+        log.sum_up()  # nothing new, so nothing more
+    lines = out.getvalue().splitlines()
+    assert all(re.match(r"\d\d:\d\d:\d\d ", line) for line in lines)
+    return [line[9:] for line in lines]
 
 
-def test_a_notice_is_one_line_as_the_notifier_shows_it() -> None:
-    [line] = shown(("notifier", NOTICE))
+def test_notices_are_counted_and_told_as_a_sum() -> None:
+    settled = {**NOTICE, "kind": "settled"}
+    assert shown(("notifier", NOTICE), ("notifier", settled), ("notifier", NOTICE)) == []
+    [line] = shown(("notifier", NOTICE), ("notifier", settled), ("notifier", NOTICE), sums=True)
+    assert line == "notifier  │ 3 notices told: 2 matched, 1 settled"
+    assert shown(sums=True) == []
+
+
+def test_when_asked_for_a_notice_is_one_line_as_the_notifier_shows_it() -> None:
+    [line] = shown(("notifier", NOTICE), verbose=True, sums=True)
     assert line == "notifier  │ 2021-11-24 10:53  donor        d-012345…  Your pledge of CNY 200.00 is needed now."
 
 
@@ -36,12 +50,12 @@ def test_a_matchers_events_are_sentences_and_what_says_nothing_is_left_out() -> 
 
 
 def test_without_notices_the_rest_is_still_said() -> None:
-    lines = shown(("notifier", NOTICE), ("intake", {"ready": "intake", "http": "http://h:1"}), notices=False)
+    lines = shown(("notifier", NOTICE), ("intake", {"ready": "intake", "http": "http://h:1"}), notices=False, sums=True)
     assert lines == ["intake    │ ready: takes submissions at http://h:1/v1/events"]
 
 
 def test_the_matchers_are_up_when_together_they_hold_everything() -> None:
-    holdings = Holdings(Log(Console(file=io.StringIO())), 2)
+    holdings = Holdings(Log(Terminal(file=io.StringIO())), 2)
 
     def hear(service: str, event: str, **fields: Any) -> bool:
         holdings.event(service, {"event": event, **fields})

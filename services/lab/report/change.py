@@ -11,6 +11,7 @@ from services.console.money import figure
 from services.lab.change import FROZEN, CaseChange, DryRun
 from services.lab.course import Refusal
 from services.lab.report.figures import duration
+from services.visible import visible
 
 ROWS = 30
 """Cases and commands that are listed; `--json` has all."""
@@ -52,7 +53,7 @@ def show(told: DryRun, console: Console) -> None:
 
 def _say(console: Console, text: str, style: str = "") -> None:
     """A sentence: folded into a terminal's width, for anything else a line."""
-    console.print(Text(text, style), soft_wrap=not console.is_terminal)
+    console.print(Text(visible(text), style), soft_wrap=not console.is_terminal)
 
 
 def summary(told: DryRun) -> list[str]:

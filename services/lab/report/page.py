@@ -20,6 +20,7 @@ from services.lab.report.rows import classes_of, money_rows, sections
 from services.lab.report.terminal import head
 from services.lab.runs import SeasonSource
 from services.lab.season import parameters
+from services.visible import visible
 
 _UNITS = {"part": "part of one, shown in %", "index": "index, 0 to 1", "money-days": "money × days"}
 PLOTS = 13
@@ -46,11 +47,17 @@ def page(comparison: Comparison) -> str:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
+        finalize=_seen,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     return environment.get_template("page.html").render(_context(comparison))
+
+
+def _seen(value: Any) -> Any:
+    """What the template escapes for HTML, without letters that turn or hide what stands beside them."""
+    return visible(value) if type(value) is str else value
 
 
 def _context(comparison: Comparison) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from services.lab.measures import MEASURES
 from services.lab.report.figures import duration, money
 from services.lab.report.rows import Row, money_rows, sections
 from services.lab.runs import SeasonSource
+from services.visible import visible
 
 _LABEL = 15
 """Columns of a class's name with its indent and the number of its cases."""
@@ -43,7 +44,7 @@ def show(comparison: Comparison, console: Console) -> None:
 
 def say(console: Console, text: str, style: str = "") -> None:
     """A sentence: folded into a terminal's width, for anything else a line."""
-    console.print(Text(text, style), soft_wrap=not console.is_terminal)
+    console.print(Text(visible(text), style), soft_wrap=not console.is_terminal)
 
 
 def head(comparison: Comparison, shared: bool = False) -> list[str]:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from types import TracebackType
 from typing import Any, Self, TextIO
 
 from rich import box
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from services.cli.progress import BrokerProgress
+from services.cli.terminal import Terminal
 from services.lab.soak.figures import Result
+from services.visible import json_line
 
 LOG_EVERY_S = 15.0
 _FINDINGS_SHOWN = 12
@@ -25,7 +25,7 @@ class Screen:
     """Shows phases and beats on a stream; use as a context manager around the soak."""
 
     def __init__(self, stream: TextIO) -> None:
-        self.console = Console(file=stream, highlight=False)
+        self.console = Terminal(file=stream)
         self.watcher = BrokerProgress(quiet=True)
         self._live = Live(Text(), console=self.console, transient=True, auto_refresh=False) if stream.isatty() else None
         self._logged = time.monotonic()
@@ -62,12 +62,12 @@ def in_a_line(f: dict[str, Any]) -> str:
     )
 
 
-def show(result: Result, console: Console, as_json: bool) -> None:
+def show(result: Result, console: Terminal, as_json: bool) -> None:
     """The end: figures, findings, and how to do it again."""
     if as_json:
-        print(json.dumps(result.as_json(), ensure_ascii=False))
+        print(json_line(result.as_json()))
         return
-    out = Console(file=sys.stdout, highlight=False)
+    out = Terminal(file=sys.stdout)
     if result.faults:
         out.print(_faults(result))
     for line in sentences(result):
@@ -85,7 +85,7 @@ def show(result: Result, console: Console, as_json: bool) -> None:
     if result.faults:
         out.print(f"Again: {result.wanted.command}", soft_wrap=True)
     if result.ok:
-        out.print("[green]Nothing was found.[/]")
+        out.print("Nothing was found.", style="green")
 
 
 def _faults(result: Result) -> Table:

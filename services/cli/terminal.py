@@ -1,0 +1,54 @@
+"""The one way to a terminal: a console on which no text from outside is markup, an emoji's name or a control character.
+
+Colours of our own come with a `Text`, a `style`, or `marked`, which is to a line what parameters are to a query:
+
+    console.print(marked("[bold]Kafka[/] answers at [green]{}[/]", bootstrap))
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.text import Span, Text
+
+from services.visible import STEERS, visible
+
+
+class Terminal(Console):
+    """A console for text from anywhere. Line feeds pass, so what has to stay on its line goes through `visible` or `marked` first.
+
+    Rich takes the title of a `Panel` and the descriptions of a bar for markup whatever a console says: only words of ours go there.
+    """
+
+    def __init__(self, **how: Any) -> None:
+        super().__init__(**{"markup": False, "emoji": False, "highlight": False, **how})
+
+    def render_str(self, text: str, **how: Any) -> Text:
+        return super().render_str(visible(text, lines=True), **how)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        if isinstance(renderable, Text):
+            renderable = _replaced(renderable, STEERS, visible)
+        return super().render(renderable, options)
+
+
+def marked(line: str, *values: object) -> Text:
+    """A line of ours in Rich's markup; what stands for each `{}` in it is shown as it is, and stays on the line."""
+    given = iter(values)
+    return _replaced(Text.from_markup(line, emoji=False), re.compile(r"\{\}"), lambda _: visible(str(next(given))))
+
+
+def _replaced(text: Text, what: re.Pattern[str], by: Callable[[str], str]) -> Text:
+    """A text with other words at the places of a pattern, in the styles of those places."""
+    places = [place.span() for place in what.finditer(text.plain)]
+    if not places:
+        return text
+    whole = text.blank_copy()
+    for part in text.divide(offset for place in places for offset in place):
+        if what.fullmatch(part.plain):
+            words = by(part.plain)
+            part = Text(words, part.style, spans=[Span(0, len(words), span.style) for span in part.spans])
+        whole.append_text(part)
+    return whole
