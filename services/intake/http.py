@@ -1,4 +1,4 @@
-"""The HTTP door: `POST /v1/events`, `GET /v1/receipts/{receipt}`, `GET /healthz`.
+"""The HTTP door: `POST /v1/events`, `GET /v1/receipts/{receipt}`, `GET /livez`, `/readyz` (and `/healthz`, the same).
 
 A 202 says that every in-sync replica has the command; whatever is not known to be so is a problem, never a 202. The number of
 requests at work and the size of each are bounded, so a flood is told `429` or `413` instead of taking the memory; its bodies are read
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -52,6 +52,7 @@ class HttpDoor:
         progress: what became of a command.
         publisher: tells whether Kafka is in reach.
         requests_max: submissions at work at once.
+        amiss: a code and a sentence of why what is taken now would not be answered; None if it would.
     """
 
     def __init__(
@@ -62,13 +63,16 @@ class HttpDoor:
         progress: Progress,
         publisher: Publisher,
         requests_max: int = REQUESTS_MAX,
+        amiss: Callable[[], tuple[str, str] | None] = lambda: None,
     ) -> None:
         self._desk, self._sealer, self._receipts = desk, sealer, receipts
         self._progress, self._publisher = progress, publisher
-        self._requests_max, self._at_work = requests_max, 0
+        self._requests_max, self._at_work, self._amiss = requests_max, 0, amiss
         routes = [
             Route("/v1/events", self.events, methods=["POST"]),
             Route("/v1/receipts/{receipt}", self.receipt, methods=["GET"]),
+            Route("/livez", self.alive, methods=["GET"]),
+            Route("/readyz", self.health, methods=["GET"]),
             Route("/healthz", self.health, methods=["GET"]),
         ]
         handlers: dict[Any, Any] = {HTTPException: _http_problem, Exception: _internal_problem}
@@ -107,11 +111,17 @@ class HttpDoor:
             return problem(HTTPStatus.NOT_FOUND, "unknown_receipt", "no receipt of this service")
         return JSONResponse({"receipt": text, **self._progress.tell(place)}, headers={"cache-control": "no-store"})
 
+    async def alive(self, _request: Request) -> Response:
+        """200: the process serves."""
+        return JSONResponse({"status": "ok"})
+
     async def health(self, _request: Request) -> Response:
-        """200 while Kafka is in reach, else 503; for load balancers."""
-        if self._publisher.in_reach.is_set():
-            return JSONResponse({"status": "ok"})
-        return problem(HTTPStatus.SERVICE_UNAVAILABLE, "kafka_unreachable", "Kafka is out of reach")
+        """200 while what is taken would be answered, else 503 and why not; for load balancers."""
+        if not self._publisher.in_reach.is_set():
+            return problem(HTTPStatus.SERVICE_UNAVAILABLE, "kafka_unreachable", "Kafka is out of reach")
+        if (amiss := self._amiss()) is not None:
+            return problem(HTTPStatus.SERVICE_UNAVAILABLE, *amiss)
+        return JSONResponse({"status": "ok"})
 
     def _admit(self, events: Sequence[Event], is_batch: bool) -> list[Admitted]:
         admitted: list[Admitted] = []
