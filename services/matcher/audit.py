@@ -13,9 +13,10 @@ no money; it is a finding all the same. None at all, or one that only another ve
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count, islice
 
 import msgspec
@@ -133,6 +134,10 @@ class Audit:
                 + (f" and {more} more" if more else "")
             )
 
+    def unheld(self, entry: Record) -> None:
+        """Take in an entry whose command can't be read."""
+        self._fold(entry)
+
     def surplus(self, entry: Record) -> None:
         """Note an entry that no command explains."""
         self._fold(entry)
@@ -186,28 +191,41 @@ async def audit_partition(
         audit.result.find(f"the checkpoint can't be relied on: {amiss}")
     now_ms = int(time.time() * 1000) if matched else None
     async with TopicReader(bootstrap) as of_ledger, TopicReader(bootstrap) as of_commands:
-        ledger = _Entries(of_ledger, partition, audit)
-        await ledger.step()  # its end is fixed before that of the commands: whatever it holds has a command
-        checked = count(1)
-        try:
-            async for command in of_commands.records(COMMANDS, {partition}):
-                await _hold(audit, command, ledger)
-                if (done := next(checked)) % 500 == 0:
-                    progress(partition, done)
-        except TopicUnreadable as unreadable:
-            audit.result.find(unreadable.message)
-        while ledger.first is not None:
-            audit.surplus(ledger.first)
-            await ledger.step()
+        entries, commands = of_ledger.records(LEDGER, {partition}), of_commands.records(COMMANDS, {partition})
+        await hold(audit, commands, entries, partial(progress, partition))
     progress(partition, audit.result.commands)
     return audit.close(now_ms, patience_seconds)
+
+
+async def hold(
+    audit: Audit,
+    commands: AsyncIterator[Record],
+    entries: AsyncIterator[Record],
+    progress: Callable[[int], None] = lambda _done: None,
+) -> None:
+    """Hold a partition's entries against its commands; `progress` is called with the number of commands, now and then."""
+    ledger = _Entries(entries, audit)
+    await ledger.step()  # its end is fixed before that of the commands: whatever it holds has a command
+    take_in = audit.surplus
+    try:
+        checked = count(1)
+        async for command in commands:
+            await _hold_answer(audit, command, ledger)
+            if (done := next(checked)) % 500 == 0:
+                progress(done)
+    except TopicUnreadable as unreadable:
+        audit.result.find(unreadable.message)
+        take_in = audit.unheld
+    while ledger.first is not None:
+        take_in(ledger.first)
+        await ledger.step()
 
 
 class _Entries:
     """A partition's entries, one after the other."""
 
-    def __init__(self, reader: TopicReader, partition: int, audit: Audit) -> None:
-        self._records, self._audit = reader.records(LEDGER, {partition}), audit
+    def __init__(self, records: AsyncIterator[Record], audit: Audit) -> None:
+        self._records, self._audit = records, audit
         self.first: Record | None = None
         self.command = -1
         """The offset of the command that the first says it answers; -1 if it is no entry."""
@@ -226,7 +244,7 @@ class _Entries:
                 self.command = -1
 
 
-async def _hold(audit: Audit, command: Record, ledger: _Entries) -> None:
+async def _hold_answer(audit: Audit, command: Record, ledger: _Entries) -> None:
     """Hold a command's answer, if it has one, against what it must be."""
     while ledger.first is not None and ledger.command < command.offset:
         audit.surplus(ledger.first)
@@ -265,14 +283,14 @@ async def _checkpoint(bootstrap: str, partition: int) -> tuple[Restored | None, 
     amiss = None
     for _ in range(_READINGS):
         records: dict[bytes, bytes] = {}
-        async with TopicReader(bootstrap) as reader:
-            with suppress(TopicsMismatch):  # commands and ledger alone can be audited
-                async for record in reader.records(CHECKPOINTS, {partition}):
-                    newest(records, [(record.key, record.value)])
         try:
+            async with TopicReader(bootstrap) as reader:
+                with suppress(TopicsMismatch):  # commands and ledger alone can be audited
+                    async for record in reader.records(CHECKPOINTS, {partition}):
+                        newest(records, [(record.key, record.value)])
             return (restored(records), None) if HEAD in records else (None, None)
         except OfAnotherVersion:
             return None, None
-        except Unusable as unusable:
+        except (Unusable, TopicUnreadable) as unusable:
             amiss = str(unusable)
     return None, amiss
