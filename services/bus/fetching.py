@@ -31,9 +31,9 @@ from aiokafka.consumer.fetcher import (
     OffsetResetStrategy,
     PartitionRecords,
 )
-from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.util import create_task
 
+from services.bus.anynames import AnyNames
 from services.bus.codecs import plain
 
 log = logging.getLogger("pumasi.bus")
@@ -86,7 +86,7 @@ class AiokafkaRecords:
     def next_batch(self) -> Any:
         """The next batch."""
         begin, self._place = self._place, self._next_end()
-        return MemoryRecords(plain(self._buffer[begin : self._place])).next_batch()
+        return AnyNames(plain(self._buffer[begin : self._place]))
 
     def _next_end(self) -> int:
         """Where the next batch ends; 0 if there is none, or not all of it."""

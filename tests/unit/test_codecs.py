@@ -7,7 +7,7 @@ import resource
 import sys
 
 import pytest
-from aiokafka.codec import snappy_encode
+from aiokafka.codec import gzip_encode, lz4_encode, snappy_encode, zstd_encode
 from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.util import calc_crc32c
@@ -17,6 +17,7 @@ from services.bus.fetching import AiokafkaRecords, RawRecords
 
 CODECS = {0: "none", 1: "gzip", 2: "snappy", 3: "lz4", 4: "zstd"}
 VALUES = [b"x" * 100_000, os.urandom(300), b"", None]
+ENCODE = {1: gzip_encode, 2: snappy_encode, 3: lz4_encode, 4: zstd_encode}
 HEADERS, ATTRIBUTES, MAGIC = 61, 22, 16
 KINDS = sorted({AiokafkaRecords, RawRecords}, key=lambda kind: kind.__name__)
 
@@ -53,6 +54,26 @@ def test_every_codec_is_read(codec: int, kind: type) -> None:
             (place, 5, b"k", value, (("h", b"1"),)) for place, value in enumerate(VALUES)
         ]
     assert not records.has_next()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("codec", CODECS, ids=CODECS.get)
+def test_a_header_whose_name_is_not_utf8_makes_its_value_null_and_stops_nobody(codec: int, kind: type) -> None:
+    made = DefaultRecordBatchBuilder(
+        2, 0, is_transactional=0, producer_id=-1, producer_epoch=-1, base_sequence=-1, batch_size=1 << 20
+    )
+    for place in range(3):
+        made.append(place, timestamp=5 + place, key=b"k", value=b"v", headers=[("abc" if place == 1 else "def", b"1")])
+    bare = bytes(made.build()).replace(b"abc", b"a\xffc")
+    body = bare[HEADERS:] if not codec else ENCODE[codec](bare[HEADERS:])
+    length = (len(body) + HEADERS - 12).to_bytes(4, "big")
+    found = bytearray(bare[:8] + length + bare[12:HEADERS] + body)
+    found[ATTRIBUTES] |= codec
+    batch = kind(sealed(bytes(found))).next_batch()
+    assert batch.validate_crc()
+    assert [(r.offset, r.timestamp, r.key, r.value, list(r.headers)) for r in batch] == [
+        (0, 5, b"k", b"v", [("def", b"1")]), (1, 6, b"k", b"v", [("a\ufffdc", None)]), (2, 7, b"k", b"v", [("def", b"1")]),
+    ]  # fmt: skip
 
 
 def test_snappy_without_javas_frame_is_read() -> None:
