@@ -18,11 +18,13 @@
     ├── KafkaUnreachable  kafka_unreachable       no broker answers where one was expected
     ├── ClockOff          clock_off               the machine's clock is not Kafka's; nothing is stamped by it
     ├── TopicsMismatch    topics_mismatch         topics are missing, or not as the contract says
+    ├── TopicUnreadable   topic_unreadable        what lies on a topic can't be read from some place on
     ├── UnreadableRecord  unreadable              a record that can't be read; it goes to dead letters
     ├── InvalidSubmission invalid_submission      read, but against the contract; carries its findings
     ├── Conflict          id_conflict             the same id with other data
     ├── UnknownId         unknown_id              nothing of that id was found
     ├── LedgerTampered    ledger_tampered         a gap, a broken hash chain, an entry no command explains
+    ├── Unanswerable      unanswerable            a command brought up what it should not: a defect
     ├── ConservationBreach conservation_breach    money that would appear or vanish: never written
     └── Fenced            fenced                  another owner has taken the partition
         └── LedgerMoved   ledger_moved            something was written to the ledger besides
@@ -160,6 +162,20 @@ class TopicsMismatch(PumasiError):
     code = "topics_mismatch"
 
 
+class TopicUnreadable(PumasiError):
+    """What lies on a topic can't be read from some place on: damaged, or by a codec or in a format that nobody knows.
+
+    `partitions` tells of each partition concerned what is wrong, and where.
+    """
+
+    code = "topic_unreadable"
+
+    def __init__(self, partitions: dict[int, str]) -> None:
+        hint = "Nothing behind it is read, and nothing passed over. See who wrote it, and whether this is the newest version."
+        super().__init__("; ".join(partitions.values()), hint=hint)
+        self.partitions = partitions
+
+
 class UnreadableRecord(PumasiError):
     """A record that isn't a CloudEvent of the contract.
 
@@ -220,6 +236,12 @@ class ConservationBreach(PumasiError):
     """An entry would make money appear or vanish. It is never written; the partition stops. Always a bug or a tampered log."""
 
     code = "conservation_breach"
+
+
+class Unanswerable(PumasiError):
+    """A command brought up an error where each has its answer: a defect. The partition stands still at it, and is tried again."""
+
+    code = "unanswerable"
 
 
 class Fenced(PumasiError):

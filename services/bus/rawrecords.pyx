@@ -2,8 +2,8 @@
 """Records as they lie in the bytes of a fetch: found, not yet taken apart.
 
 aiokafka makes several objects of each header of each record. Most commands are read by the express lane from their bytes, and need none
-of them; whoever asks a record for its key, value or headers gets these as ever. Batches that are compressed, of an older format or
-of control records are left to aiokafka.
+of them; whoever asks a record for its key, value or headers gets these as ever. A batch that is compressed is read from what it stands
+for (`codecs`). Batches of an older format or of control records are left to aiokafka.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -11,6 +11,8 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import calc_crc32c
+
+from services.bus.codecs import plain
 
 cdef extern from *:
     """
@@ -137,10 +139,10 @@ cdef class Cursor:
 
 
 cdef class RawBatch:
-    """A batch of records, uncompressed and of the present format; the record batch of aiokafka's readers.
+    """A batch of records of the present format; the record batch of aiokafka's readers.
 
     Raises:
-        CorruptRecordException: while it is iterated, if its bytes are damaged.
+        CorruptRecordException, UnsupportedCodecError: while it is iterated, if its bytes are damaged, or of a codec that nobody knows.
     """
 
     cdef bytes buffer
@@ -155,10 +157,20 @@ cdef class RawBatch:
     cdef long long wanted  # … from this offset on
     cdef readonly bint is_transactional, is_control_batch
     cdef long long first_timestamp, max_timestamp
-    cdef bint log_append_time
+    cdef bint log_append_time, compressed
 
     def __iter__(self):
+        if self.compressed:  # not before: nobody need read what was aborted
+            self.lies(plain(self.buffer[self.begin : self.end]), 0, -1)
         return self
+
+    cdef lies(self, bytes buffer, Py_ssize_t begin, Py_ssize_t end):
+        """Say in which bytes the batch lies, and where."""
+        self.buffer, self.data = buffer, <const unsigned char *>PyBytes_AS_STRING(buffer)
+        self.begin, self.end = begin, PyBytes_GET_SIZE(buffer) if end < 0 else end
+        self.compressed = number(self.data + begin + 21, 2) & 0x07
+        self.at = Cursor.__new__(Cursor)
+        self.at.data, self.at.place, self.at.end = self.data, begin + HEADER, self.end
 
     def __next__(self):
         cdef RawRecord record
@@ -268,10 +280,10 @@ cdef class RawRecords:
             return None
         self.place = end
         attributes = <int>number(self.data + begin + 21, 2) if end - begin >= HEADER else 0
-        if end - begin < HEADER or self.data[begin + 16] != 2 or attributes & 0x27:  # compressed, or of control records
-            return MemoryRecords(self.buffer[begin:end]).next_batch()
+        if end - begin < HEADER or self.data[begin + 16] != 2 or attributes & 0x20:  # of control records
+            return MemoryRecords(plain(self.buffer[begin:end])).next_batch()
         batch = RawBatch.__new__(RawBatch)
-        batch.buffer, batch.data, batch.begin, batch.end = self.buffer, self.data, begin, end
+        batch.lies(self.buffer, begin, end)
         batch.topic, batch.partition = self.topic, self.partition
         batch.base_offset = number(self.data + begin, 8)
         batch.log_append_time, batch.is_transactional = attributes & 8, attributes & 16
@@ -279,6 +291,4 @@ cdef class RawRecords:
         batch.first_timestamp, batch.max_timestamp = number(self.data + begin + 27, 8), number(self.data + begin + 35, 8)
         batch.producer_id = number(self.data + begin + 43, 8)
         batch.left = <int>number(self.data + begin + 57, 4)
-        batch.at = Cursor.__new__(Cursor)
-        batch.at.data, batch.at.place, batch.at.end = self.data, begin + HEADER, end
         return batch

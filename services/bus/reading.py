@@ -16,7 +16,7 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError, GroupLoadInProgre
 
 from services.bus.consumer import Consumer
 from services.bus.envelope import Record
-from services.errors import KafkaUnreachable, TopicsMismatch
+from services.errors import KafkaUnreachable, TopicsMismatch, TopicUnreadable
 
 Progress = Callable[[int, int], None]
 """Called with the offsets passed so far and their number in all."""
@@ -113,6 +113,7 @@ class TopicReader:
 
         Raises:
             TopicsMismatch: if there is no such topic.
+            TopicUnreadable: once all that can be read has been given, if something can't be.
             KafkaUnreachable: if nothing moves for a minute.
         """
         extents = await self.extents(topic)
@@ -128,6 +129,7 @@ class TopicReader:
         """Every committed record with `begins[partition] <= offset < ends[partition]`.
 
         Raises:
+            TopicUnreadable: once all that can be read has been given, if something can't be.
             KafkaUnreachable: if nothing moves for a minute.
         """
         async with contextlib.aclosing(self.portions(topic, begins, ends, progress)) as portions:
@@ -146,6 +148,7 @@ class TopicReader:
         """The same as they are fetched, each portion of one partition.
 
         Raises:
+            TopicUnreadable: once all that can be read has been given, if something can't be.
             KafkaUnreachable: if nothing moves for `stall_seconds`.
         """
         consumer = self._held
@@ -154,7 +157,7 @@ class TopicReader:
         consumer.assign(list(unread))
         for place in unread:
             consumer.seek(place, begins[place.partition])
-        reached = dict.fromkeys(unread, 0)
+        reached, unreadable = dict.fromkeys(unread, 0), {}
         loop = asyncio.get_running_loop()
         stalled = loop.time() + stall_seconds
         while unread:
@@ -171,15 +174,24 @@ class TopicReader:
                 if position >= unread[place]:
                     del unread[place]
                     consumer.pause(place)
+            for stuck in consumer.stuck:
+                if unread.pop(TopicPartition(stuck.topic, stuck.partition), None) is not None:
+                    unreadable[stuck.partition] = str(stuck)
             if progress:
                 progress(sum(reached.values()), total)
             if loop.time() > stalled:
                 raise KafkaUnreachable(
                     f"{topic} has not moved for {stall_seconds:.0f} s", hint="Try again in a moment."
                 )
+        if unreadable:
+            raise TopicUnreadable(unreadable)
 
     async def any_from(self, topic: str, partition: int, begin: int, end: int) -> bool:
-        """Whether there is a committed record from `begin` on, below `end`: markers of transactions are none."""
+        """Whether there is a committed record from `begin` on, below `end`: markers of transactions are none.
+
+        Raises:
+            TopicUnreadable: if the next one can't be read.
+        """
         async with contextlib.aclosing(self.between(topic, {partition: begin}, {partition: end})) as records:
             async for _record in records:
                 return True
@@ -208,10 +220,12 @@ class Group:
 
     Attributes:
         members: how many consumers are in it; 0 if nobody ever was.
+        offsets: by partition, where it goes on; of those of which it has told.
         remarks: by partition, what its member remarked when it last told how far it is; nothing of those without a remark.
     """
 
     members: int
+    offsets: dict[int, int]
     remarks: dict[int, str]
 
 
@@ -231,9 +245,11 @@ async def group_of(bootstrap: str, group: str, topic: str) -> Group:
                 try:
                     (answer,) = await admin.describe_consumer_groups([group])
                     offsets = await admin.list_consumer_group_offsets(group)
-                    told = {place.partition: at.metadata for place, at in offsets.items() if place.topic == topic}
+                    told = {place.partition: at for place, at in offsets.items() if place.topic == topic}
                     return Group(
-                        len(answer.groups[0][5]), {number: remark for number, remark in told.items() if remark}
+                        len(answer.groups[0][5]),
+                        {number: at.offset for number, at in told.items()},
+                        {number: at.metadata for number, at in told.items() if at.metadata},
                     )
                 except (GroupCoordinatorNotAvailableError, GroupLoadInProgressError):
                     await asyncio.sleep(_RETRY_SECONDS)  # a new cluster makes its group topic when first asked

@@ -15,7 +15,8 @@ from aiokafka.errors import ConsumerStoppedError, KafkaError
 
 from services.bus.consumer import Consumer
 from services.bus.envelope import Record
-from services.errors import KafkaUnreachable
+from services.bus.fetching import Stuck
+from services.errors import KafkaUnreachable, TopicUnreadable
 
 log = logging.getLogger("pumasi.bus")
 
@@ -73,6 +74,11 @@ class Tail:
         self._reading: tuple[Consumer, Consumer] | None = None
         self._handled: dict[int, int] = {}
         self._polled = asyncio.Event()
+
+    @property
+    def stuck(self) -> list[Stuck]:
+        """The partitions that can't be read on; the others are followed."""
+        return self._reading[0].stuck if self._reading else []
 
     async def reach_end(self) -> None:
         """Wait until all that stands on the topic now is handled; while Kafka is away, that long. Needs `run` to run."""
@@ -143,7 +149,9 @@ async def read_last(bootstrap: str, topic: str, client_id: str, last: int, handl
 
     Raises:
         KafkaUnreachable: if Kafka does not answer.
+        TopicUnreadable: once all that can be read is handed on, if something can't be.
     """
+    unreadable: dict[int, str] = {}
     try:
         async with _started(bootstrap, client_id, topic) as consumer:
             places = sorted(consumer.assignment())
@@ -159,7 +167,11 @@ async def read_last(bootstrap: str, topic: str, client_id: str, last: int, handl
                 for place in list(unread):
                     if await consumer.position(place) >= ends[place]:
                         unread.discard(place)
+                unreadable |= {stuck.partition: str(stuck) for stuck in consumer.stuck}
+                unread = {place for place in unread if place.partition not in unreadable}
     except (KafkaError, OSError, TimeoutError) as error:
         raise KafkaUnreachable(
             f"Kafka does not answer ({type(error).__name__})", hint="Try again in a moment."
         ) from error
+    if unreadable:
+        raise TopicUnreadable(unreadable)

@@ -27,7 +27,8 @@ def audit(kafka: options.Kafka = None, data: options.Data = None, as_json: optio
     """Read commands and ledger from the start and check gaps, chain, conservation and, executing the commands again, every byte.
 
     A checkpoint, if there is one, is held against what the ledger's facts lead to. Exit status 1 if anything is found. Commands that
-    are not answered yet are told, and are no finding. Nothing is written.
+    wait for their answer are told; they are a finding if one has waited for more than a minute while a matcher runs, or while others
+    came after it. Nothing is written.
     """
     from services.settings import load
 
@@ -41,9 +42,13 @@ def audit(kafka: options.Kafka = None, data: options.Data = None, as_json: optio
 async def _audit(bootstrap: str, quiet: bool) -> "list[PartitionAudit]":
     from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+    from services.bus.reading import group_of
+    from services.bus.topics import COMMANDS
     from services.cli.terminal import Terminal
+    from services.matcher.app import GROUP
     from services.matcher.audit import audit_partition
 
+    matched = (await group_of(bootstrap, GROUP, COMMANDS)).members > 0
     partitions = await _partitions(bootstrap)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Terminal(stderr=True), disable=quiet, transient=True) as bars:
@@ -58,6 +63,7 @@ async def _audit(bootstrap: str, quiet: bool) -> "list[PartitionAudit]":
                     lambda number, done: bars.update(
                         task, description=f"partition {number}: {done} commands executed again"
                     ),
+                    matched=matched,
                 )
             )
             bars.advance(task)
@@ -105,6 +111,10 @@ def _print_table(results: "list[PartitionAudit]") -> None:
     for r in results:
         for finding in r.findings:
             console.print(marked("[red]partition {}[/]: {}", r.partition, finding))
+    for r in results:
+        if r.unanswered and not r.findings:
+            told = f"{r.unanswered:,} without an answer yet, from offset {r.unanswered_from} on, since {r.unanswered_since}"
+            console.print(marked("[yellow]partition {}[/]: {}", r.partition, told))
     total = sum(r.entries for r in results)
     if not any(r.findings for r in results):
         console.print(

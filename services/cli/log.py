@@ -73,7 +73,7 @@ def in_words(event: dict[str, Any]) -> Text | None:
     if name is None:
         return None
     told = sentence(name, {field: value for field, value in event.items() if field != "event"})
-    return Text(told, "bold red" if name == "stopped" else "") if told else None
+    return Text(told, "bold red" if name in ("stopped", "stands_still") else "") if told else None
 
 
 def _is_notice(event: dict[str, Any]) -> bool:

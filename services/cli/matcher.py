@@ -198,9 +198,12 @@ _LINES = {
     "stopped": lambda partition, code, message, hint: (
         f"PARTITION {partition} STOPPED ({code}): {message}" + (f"\n  {hint}" if hint else "")
     ),
+    "stands_still": lambda partition, offset, why: (
+        f"PARTITION {partition} STANDS STILL: {why}\n  Nothing from offset {offset} on is answered; it is tried again and again."
+    ),
     "ended": lambda alarms=0: (
         "Stopped cleanly; nothing was left half done."
         if not alarms
-        else f"Stopped; {_plural(alarms, 'partition')} had STOPPED with an alarm, see above."
+        else f"Stopped; {_plural(alarms, 'partition')} had an alarm, see above."
     ),
 }

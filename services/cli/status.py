@@ -43,8 +43,8 @@ def status(
 
     For operators: figures are shown however few people they are about. With --public, those about fewer than five are withheld.
     Dead letters, records that could not be read, are counted and change no exit status.
-    Exit status 1 if a topic is missing or differs, if commands wait and no matcher runs, if a partition has stopped or fails again
-    and again, or if the ledger does not hold.
+    Exit status 1 if a topic is missing or differs, or can't be read; if commands wait and no matcher runs, or one has waited for more
+    than a minute; if a partition has stopped or fails again and again, or if the ledger does not hold.
     """
     from services.cli.reading import shown_on
     from services.console.survey import survey
@@ -54,7 +54,7 @@ def status(
     with shown_on(as_json) as progress:
         bootstrap = options.bootstrap_of(settings)
         found = asyncio.run(survey(bootstrap, settings.partitions, settings.replication, progress))
-        dead = {} if public else asyncio.run(_dead_letters(bootstrap))
+        dead = {} if public else asyncio.run(_dead_letters(bootstrap, found.findings))
     if as_json:
         print(json_line(_as_dict(found, dead, public)))
     else:
@@ -63,28 +63,31 @@ def status(
         raise typer.Exit(1)
 
 
-async def _dead_letters(bootstrap: str) -> dict[int, int]:
-    """How many dead letters lie in each partition that has some; none if the topic is missing, which the survey tells.
+async def _dead_letters(bootstrap: str, findings: list[str]) -> dict[int, int]:
+    """How many dead letters lie in each partition that has some; none if the topic is missing, which the survey tells. What can't be
+    read is added to the findings.
 
     Offsets count the ends of transactions and the marks of letters put back as well; so letters are counted, unless very many.
     """
     from services.bus.letters import DeadLetter, read
     from services.bus.reading import TopicReader
     from services.bus.topics import DEADLETTERS
-    from services.errors import TopicsMismatch
+    from services.errors import TopicsMismatch, TopicUnreadable
 
+    found: Counter[int] = Counter()
     try:
         async with TopicReader(bootstrap) as reader:
             extents = await reader.extents(DEADLETTERS)
             spans = {number: extent.end - extent.begin for number, extent in extents.items()}
             if sum(spans.values()) > _COUNTED_ONE_BY_ONE:
                 return {number: span for number, span in spans.items() if span}
-            found: Counter[int] = Counter()
             async for record in reader.records(DEADLETTERS):
                 found[record.partition] += isinstance(read(record), DeadLetter)
-            return dict(sorted((+found).items()))
     except TopicsMismatch:
         return {}
+    except TopicUnreadable as unreadable:
+        findings.append(unreadable.message)
+    return dict(sorted((+found).items()))
 
 
 _COUNTED_ONE_BY_ONE = 100_000

@@ -17,7 +17,7 @@ from services.bus.partition import partition_of
 from services.bus.reading import Progress, TopicReader
 from services.bus.topics import LEDGER
 from services.console.model import ReadModel
-from services.errors import LedgerTampered
+from services.errors import LedgerTampered, TopicUnreadable
 
 
 @dataclass(slots=True)
@@ -27,6 +27,7 @@ class Chain:
     Attributes:
         seq: the last entry's number; 0 before the first.
         watermark: the offset of the last command answered; -1 before the first.
+        answered: how many commands have their answer.
         at: the last entry's time, RFC 3339.
         finding: what is wrong with it, if anything; nothing is read behind it.
     """
@@ -34,6 +35,7 @@ class Chain:
     partition: int
     seq: int = 0
     watermark: int = -1
+    answered: int = 0
     at: str | None = None
     finding: str | None = None
     hash: bytes = GENESIS
@@ -58,6 +60,7 @@ class Chain:
             return self._broken(f"answers the command at {offset} after the one at {self.watermark}")
         self.seq, self.watermark, self.at, self.hash = seq, offset, at, digest
         self.unfinished = entry.get("more", False)
+        self.answered += not self.unfinished
         return entry
 
     def _broken(self, what: str) -> None:
@@ -85,8 +88,12 @@ async def read_ledger(
     extents = await reader.extents(LEDGER)
     wanted = extents.keys() if fund is None else {partition_of(fund, len(extents))}
     chains = {partition: Chain(partition) for partition in sorted(wanted)}
-    async for record in reader.records(LEDGER, wanted, progress):
-        take(chains[record.partition], model, record)
+    try:
+        async for record in reader.records(LEDGER, wanted, progress):
+            take(chains[record.partition], model, record)
+    except TopicUnreadable as unreadable:
+        for partition, finding in unreadable.partitions.items():
+            chains[partition].finding = chains[partition].finding or finding
     return chains
 
 

@@ -1,17 +1,26 @@
-"""A survey of a cluster: is Kafka there, are the topics as they should be, has every command its entry, what do the funds stand at."""
+"""A survey of a cluster: is Kafka there, are the topics as they should be, has every command its entry, what do the funds stand at.
+
+Nothing is believed that can be looked up: what waits is read, since offsets count the ends of transactions as well, and since a record
+that nobody can read would look like any other that waits.
+"""
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 
 from services.bus import topics
 from services.bus.reading import Extent, Progress, TopicReader, group_of
+from services.bus.waiting import waiting
 from services.console.figures import Figures, figures_of
 from services.console.model import ReadModel, unbalanced
 from services.console.reading import Chain, read_ledger
+from services.errors import TopicUnreadable
 
 MATCHERS = "pumasi-matcher"
 """The matchers' consumer group."""
+INTAKES = "pumasi-intake"
+"""The consumer group of those that read submissions."""
 
 
 @dataclass(frozen=True)
@@ -19,12 +28,12 @@ class Partition:
     """One partition of commands beside its ledger.
 
     Attributes:
-        commands: one past the last command's offset.
+        commands: how many there are, answered or not.
         watermark: the offset of the last command answered; -1 before the first.
-        lag: commands not answered yet; 0 where behind the watermark nothing stands but markers of transactions.
+        lag: commands not answered yet (at most so many, where there are very many).
         seq: number of the last entry; 0 before the first.
         at: time of the last entry, RFC 3339.
-        finding: what is wrong with the ledger here.
+        finding: what is wrong with the ledger or the commands here.
         remark: what is amiss here, as the matcher says itself; None if nothing is.
     """
 
@@ -76,29 +85,46 @@ async def survey(bootstrap: str, partitions: int, replication: int, progress: Pr
     async with TopicReader(bootstrap) as reader:
         chains = await read_ledger(reader, model, progress=progress)
         extents = await reader.extents(topics.COMMANDS)
+        now_ms = int(time.time() * 1000) if group.members else None
         found = [
-            await _partition(reader, number, chains.get(number), extents[number], group.remarks.get(number))
+            await _partition(reader, number, chains.get(number), extents[number], group.remarks.get(number), now_ms)
             for number in sorted(extents)
         ]
+        if topics.SUBMISSIONS not in missing:
+            findings += await _unreadable_submissions(bootstrap, reader)
     funds = [model.funds[name] for name in sorted(model.funds)]
     findings += _findings(found, group.members) + unbalanced(funds)
     return Survey(bootstrap, reports, group.members, found, [figures_of(fund) for fund in funds], findings)
 
 
 async def _partition(
-    reader: TopicReader, number: int, chain: Chain | None, commands: Extent, remark: str | None
+    reader: TopicReader, number: int, chain: Chain | None, commands: Extent, remark: str | None, now_ms: int | None
 ) -> Partition:
     chain = chain or Chain(number, finding=f"ledger partition {number} is missing")
-    begin = max(chain.watermark + 1, commands.begin)
-    lag = commands.end - begin
-    if lag > 0 and not await reader.any_from(topics.COMMANDS, number, begin, commands.end):
-        lag = 0
-    finding = chain.finding
+    waits = await waiting(reader, topics.COMMANDS, number, chain.watermark + 1, commands)
+    finding = chain.finding or waits.unreadable
     if finding is None and chain.unfinished:
         finding = f"ledger partition {number} ends within an answer"
     if finding is None and chain.watermark >= commands.end:
         finding = f"ledger partition {number} answers a command at {chain.watermark}, and there are only {commands.end}"
-    return Partition(number, commands.end, chain.watermark, max(lag, 0), chain.seq, chain.at, finding, remark)
+    if finding is None and remark is None and waits.left(now_ms):
+        finding = f"partition {number}: {waits}"
+    total = chain.answered + waits.commands
+    return Partition(number, total, chain.watermark, waits.commands, chain.seq, chain.at, finding, remark)
+
+
+async def _unreadable_submissions(bootstrap: str, reader: TopicReader) -> list[str]:
+    """Where submissions can't be read on, one line each."""
+    group = await group_of(bootstrap, INTAKES, topics.SUBMISSIONS)
+    extents = await reader.extents(topics.SUBMISSIONS)
+    found = []
+    for number, extent in sorted(extents.items()):
+        begin = max(group.offsets.get(number, 0), extent.begin)
+        try:
+            await reader.any_from(topics.SUBMISSIONS, number, begin, extent.end)
+        except TopicUnreadable as unreadable:
+            found.append(unreadable.message)
+    return found
 
 
 def _findings(partitions: list[Partition], matchers: int) -> list[str]:

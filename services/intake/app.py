@@ -4,6 +4,7 @@
                               Desk ◄─ TopicDoor (FastStream)
     commands ─► Tail ─► Repeats ◄─ Desk
     ledger ───► Tail ─► Progress ◄─ receipts
+    both ─────────────► Lag ◄─ health
 
 Start: HTTP listens at once, so that a sender hears 503 instead of nothing; when Kafka is in reach, the first tick tells whether our
 clock is right; then the memory of repeats is warmed from the end of the commands topic, and only then does the topic door open. Stop:
@@ -26,11 +27,13 @@ from services.bus.fenced import hush_told_errors
 from services.bus.publisher import Publisher
 from services.bus.tail import Tail
 from services.bus.topics import COMMANDS, CONTACTS, DEADLETTERS, LEDGER, SUBMISSIONS
+from services.bus.waiting import PATIENCE_SECONDS
 from services.errors import KafkaUnreachable, SettingError
 from services.intake.clock import PROBE_SECONDS, Clock
 from services.intake.contacts import Sealer
 from services.intake.desk import Desk
 from services.intake.http import HttpDoor
+from services.intake.lag import Lag
 from services.intake.progress import Progress
 from services.intake.receipts import Receipts
 from services.intake.repeats import CAPACITY, Repeats
@@ -71,17 +74,14 @@ class Intake:
         self._bootstrap, self._settings = bootstrap, settings
         self._publisher = Publisher(bootstrap, (COMMANDS, CONTACTS, DEADLETTERS, LEDGER, SUBMISSIONS), NAME, told=told)
         self._repeats, self._progress = Repeats(), Progress()
+        self._lag = Lag(self._progress.answered_to)
         self._commands = Tail(bootstrap, COMMANDS, NAME, self._follow_command, last=CAPACITY)
         self._ledger = Tail(bootstrap, LEDGER, NAME, self._progress.fold)
         self._clock = Clock()
         reach_end, ticks, trusts = self._commands.reach_end, settings.tick_seconds, settings.trust_time
         self._desk = Desk(self._publisher, self._repeats, reach_end, ticks, trusts, self._clock)
-        self._topic_door = topic_door = TopicDoor(
-            bootstrap, self._desk, self._publisher, sealer, settings.session_timeout_ms
-        )
-        door = HttpDoor(
-            self._desk, sealer, Receipts(key), self._progress, self._publisher, is_stuck=lambda: topic_door.is_stuck
-        )
+        self._topic_door = TopicDoor(bootstrap, self._desk, self._publisher, sealer, settings.session_timeout_ms)
+        door = HttpDoor(self._desk, sealer, Receipts(key), self._progress, self._publisher, amiss=self.amiss)
         config = uvicorn.Config(
             door.app,
             log_config=None,
@@ -146,7 +146,21 @@ class Intake:
         await self._topic_door.start()
         await asyncio.Event().wait()  # an end of this task would be a failure
 
+    def amiss(self) -> tuple[str, str] | None:
+        """Why what is taken now would not be answered, as a code and a sentence; None if it would."""
+        if stuck := [*self._topic_door.unreadable, *self._commands.stuck, *self._ledger.stuck]:
+            return "topic_unreadable", "; ".join(map(str, stuck))
+        if self._topic_door.is_stuck:
+            return "stuck", "submissions on the topic don't get through; see the log"
+        if not self.ready.is_set():
+            return "warming_up", "what came before is still being read"
+        oldest = self._lag.oldest()
+        if oldest is not None and oldest[1] > PATIENCE_SECONDS:
+            return "not_answered", f"a command in partition {oldest[0]} has no answer for {oldest[1]:.0f} s"
+        return None
+
     def _follow_command(self, record: Record) -> None:
+        self._lag.came(record)
         self._repeats.follow(record, self._publisher.partitions(COMMANDS))
 
     async def _follow(self, tail: Tail) -> None:

@@ -1,4 +1,4 @@
-"""The HTTP door: `POST /v1/events`, `GET /v1/receipts/{receipt}`, `GET /healthz`.
+"""The HTTP door: `POST /v1/events`, `GET /v1/receipts/{receipt}`, `GET /livez`, `/readyz` (and `/healthz`, the same).
 
 A 202 says that every in-sync replica has the command; whatever is not known to be so is a problem, never a 202. The number of
 requests at work and the size of each are bounded, so a flood is told `429` or `413` instead of taking the memory; its bodies are read
@@ -57,7 +57,7 @@ class HttpDoor:
         progress: what became of a command.
         publisher: tells whether Kafka is in reach.
         requests_max: submissions at work at once.
-        is_stuck: whether submissions on the topic don't get through though Kafka is in reach.
+        amiss: a code and a sentence of why what is taken now would not be answered; None if it would.
     """
 
     def __init__(
@@ -68,15 +68,17 @@ class HttpDoor:
         progress: Progress,
         publisher: Publisher,
         requests_max: int = REQUESTS_MAX,
-        is_stuck: Callable[[], bool] = lambda: False,
+        amiss: Callable[[], tuple[str, str] | None] = lambda: None,
     ) -> None:
         self._desk, self._sealer, self._receipts = desk, sealer, receipts
-        self._progress, self._publisher, self._is_stuck = progress, publisher, is_stuck
+        self._progress, self._publisher, self._amiss = progress, publisher, amiss
         self._checking = asyncio.Lock()
         self._requests_max, self._at_work = requests_max, 0
         routes = [
             Route("/v1/events", self.events, methods=["POST"]),
             Route("/v1/receipts/{receipt}", self.receipt, methods=["GET"]),
+            Route("/livez", self.alive, methods=["GET"]),
+            Route("/readyz", self.health, methods=["GET"]),
             Route("/healthz", self.health, methods=["GET"]),
         ]
         handlers: dict[Any, Any] = {HTTPException: _http_problem}
@@ -114,14 +116,16 @@ class HttpDoor:
             return problem(HTTPStatus.NOT_FOUND, "unknown_receipt", "no receipt of this service")
         return JSONResponse({"receipt": text, **self._progress.tell(place)}, headers={"cache-control": "no-store"})
 
+    async def alive(self, _request: Request) -> Response:
+        """200: the process serves."""
+        return JSONResponse({"status": "ok"})
+
     async def health(self, _request: Request) -> Response:
-        """200 while Kafka is in reach, the clock is right and what comes gets through, else 503; for load balancers."""
+        """200 while what is taken would be answered, else 503 and why not; for load balancers."""
         if not self._publisher.in_reach.is_set():
             return problem(HTTPStatus.SERVICE_UNAVAILABLE, "kafka_unreachable", "Kafka is out of reach")
-        if self._is_stuck():
-            return problem(
-                HTTPStatus.SERVICE_UNAVAILABLE, "stuck", "submissions on the topic don't get through; see the log"
-            )
+        if (amiss := self._amiss()) is not None:
+            return problem(HTTPStatus.SERVICE_UNAVAILABLE, *amiss)
         try:
             self._desk.check_clock()
         except PumasiError as error:

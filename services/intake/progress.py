@@ -94,6 +94,11 @@ class Progress:
         self._subjects: list[CaseProgress | PledgeProgress] = []
         self._numbers: dict[tuple[str, str, str], int] = {}
 
+    def answered_to(self, partition: int) -> int:
+        """The offset of the last command of a partition that the fold has come to; -1 before the first."""
+        found = self._partitions.get(partition)
+        return len(found.states) - 1 if found else -1
+
     def tell(self, place: Place) -> dict[str, Any]:
         """`state`, and where there is one `code`, `detail`, `progress`, of the command at `place`."""
         partition = self._partitions.get(place.partition)

@@ -21,6 +21,7 @@ from faststream.kafka.message import KafkaAckableMessage, KafkaMessage
 from services.bus.batches import batches
 from services.bus.deadletters import UNKNOWN, Letter, dead_letter
 from services.bus.envelope import Record
+from services.bus.fetching import Stuck
 from services.bus.letterbox import Letterbox
 from services.bus.publisher import TROUBLE, Publisher
 from services.bus.topics import DEADLETTERS, SUBMISSIONS
@@ -85,6 +86,12 @@ class TopicDoor:
                 await self.stop()
             await asyncio.sleep(pause)
             pause = min(pause * 2, _BACKOFF_SECONDS[1])
+
+    @property
+    def unreadable(self) -> list[Stuck]:
+        """The partitions that can't be read on: nobody can answer what can't be read, so they stand still, loudly."""
+        consumer = self._subscriber.consumer if self._subscriber is not None else None
+        return consumer.stuck if consumer is not None else []
 
     async def stop(self) -> None:
         """Leave the group. A batch at hand that is not through yet comes again."""

@@ -3,7 +3,8 @@
 The group decides who has which partition; FastStream brings each one's batches of raw records. Neither is relied on for
 correctness: a record that comes twice, late or to the wrong process is told by its offset or by fencing. So while the group shares
 out anew nobody rests: who keeps a partition goes on with it, who loses it finds itself fenced. A partition that fails is taken anew
-with back-off, while its neighbours go on; one whose ledger does not hold stops with an alarm, and only that one.
+with back-off, while its neighbours go on, and with an alarm if it is the same again and again; one whose ledger does not hold stops
+with an alarm, and only that one.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class Matcher:
 
     Attributes:
         tenures: by partition, those that the group gave to this process.
-        alarms: what stopped partitions, in the order in which it was found.
+        alarms: what stopped partitions, or held them up, in the order in which it was found.
     """
 
     def __init__(self, bootstrap: str, settings: Settings, told: Callable[..., None] = lambda *_a, **_k: None) -> None:
@@ -104,6 +105,8 @@ class Matcher:
         """Hand an event on, and remember alarms."""
         if event == "stopped":
             self.alarms.append(f"partition {fields['partition']}: {fields['code']}: {fields['message']}")
+        elif event == "stands_still":
+            self.alarms.append(f"partition {fields['partition']}: {fields['why']}")
         self._told(event, **fields)
 
     def _assigned(self, ours: frozenset[int], partitions: int) -> None:

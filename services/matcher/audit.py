@@ -2,7 +2,8 @@
 
 Three things are checked, each by itself: the chain (numbers without a gap, hashes that follow), the fold (facts alone conserve money
 and fit together), and the decision (an engine of its own executes every command again, and must write the very same bytes).
-Commands after the watermark are not yet answered, which is no finding.
+Only what a command makes is its answer; whatever else stands on the ledger was written by somebody else, and answers nothing. Commands
+that wait for their answer are told, and are a finding only if they were left (`services.bus.waiting`).
 
 The checkpoint is held against the ledger besides: the engine it tells of must remember, one entity like the other, what the facts lead
 to at the entry that it names. A checkpoint never decides anything, so whatever is wrong with one costs time at the next recovery and
@@ -11,15 +12,20 @@ no money; it is a finding all the same. None at all, or one that only another ve
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count, islice
+
+import msgspec
 
 from services.bus.envelope import Record, entry_headers
 from services.bus.reading import TopicReader
 from services.bus.topics import CHECKPOINTS, COMMANDS, LEDGER
-from services.errors import LedgerTampered, TopicsMismatch
+from services.bus.waiting import PATIENCE_SECONDS, Waiting
+from services.errors import LedgerTampered, TopicsMismatch, TopicUnreadable
 from services.matcher import conservation
 from services.matcher.alike import differences
 from services.matcher.answer import Answer, answer
@@ -39,6 +45,8 @@ class PartitionAudit:
     """What was found in one partition.
 
     Attributes:
+        commands: those that were answered.
+        unanswered: those that were not; the first of them and when it came (RFC 3339).
         checkpoint: the entry whose checkpoint was held against the ledger; None if there was none to hold.
         last_hash: of the last entry, if the chain holds so far.
     """
@@ -47,6 +55,8 @@ class PartitionAudit:
     commands: int = 0
     entries: int = 0
     unanswered: int = 0
+    unanswered_from: int | None = None
+    unanswered_since: str | None = None
     last_hash: str | None = None
     checkpoint: int | None = None
     findings: list[str] = field(default_factory=list)
@@ -69,6 +79,7 @@ class Audit:
     def __init__(self, partition: int, partitions: int, checkpoint: Restored | None = None) -> None:
         self.result = PartitionAudit(partition)
         self.partitions = partitions
+        self.waiting = Waiting()
         self._checkpoint = checkpoint
         self._engine = Engine()
         self._replay: Replay | None = Replay(partition)
@@ -78,18 +89,21 @@ class Audit:
         """What a command must have brought about."""
         made = answer(self._engine, command, self.partitions, self._seq, self._hash)
         self._seq, self._hash = made.values[-1][0], made.hash
-        self.result.commands += 1
         return made
 
-    def compare(self, command: Record, time: str, value: bytes, entry: Record) -> None:
-        """Hold one entry against what it must be, byte by byte."""
+    def compare(self, command: Record, number: int, time: str, value: bytes, entry: Record) -> bool:
+        """Hold one entry against what it must be, byte by byte; whether it is that."""
         self._fold(entry)
         if entry.value != value:
-            self.result.find(
-                f"entry {self.result.entries}: not what the command at offset {command.offset} makes by the rule"
-            )
-        if list(entry.headers) != entry_headers(entry.partition, self.result.entries, time):
-            self.result.find(f"entry {self.result.entries}: its headers are not the contract's")
+            self.result.find(f"entry {number}: not what the command at offset {command.offset} makes by the rule")
+        if list(entry.headers) != entry_headers(entry.partition, number, time):
+            self.result.find(f"entry {number}: its headers are not the contract's")
+        return entry.value == value
+
+    def answered(self, command: Record) -> None:
+        """Note that a command has its answer."""
+        self.result.commands += 1
+        self.waiting.came(command)
 
     def _fold(self, entry: Record) -> None:
         self.result.entries += 1
@@ -120,13 +134,22 @@ class Audit:
                 + (f" and {more} more" if more else "")
             )
 
+    def unheld(self, entry: Record) -> None:
+        """Take in an entry whose command can't be read."""
+        self._fold(entry)
+
     def surplus(self, entry: Record) -> None:
         """Note an entry that no command explains."""
         self._fold(entry)
         self.result.find(f"entry at ledger offset {entry.offset}: no command explains it")
 
-    def close(self) -> PartitionAudit:
-        """Check all sums of the state that the facts lead to, and end the audit."""
+    def close(self, now_ms: int | None = None, patience_seconds: float = PATIENCE_SECONDS) -> PartitionAudit:
+        """Check all sums of the state that the facts lead to, and end the audit; for the arguments see `Waiting.left`."""
+        waiting = self.waiting
+        self.result.unanswered, self.result.unanswered_from = waiting.commands, waiting.offset
+        self.result.unanswered_since = waiting.since
+        if waiting.left(now_ms, patience_seconds):
+            self.result.find(str(waiting))
         if self._replay is not None:
             try:
                 self._replay.finish()
@@ -141,7 +164,13 @@ class Audit:
 
 
 async def audit_partition(
-    bootstrap: str, partition: int, partitions: int, progress: Callable[[int, int], None] = lambda *_: None
+    bootstrap: str,
+    partition: int,
+    partitions: int,
+    progress: Callable[[int, int], None] = lambda *_: None,
+    *,
+    matched: bool = False,
+    patience_seconds: float = PATIENCE_SECONDS,
 ) -> PartitionAudit:
     """Audit one partition of a live cluster as of now.
 
@@ -150,6 +179,8 @@ async def audit_partition(
         partition: which.
         partitions: how many there are.
         progress: called with the partition and the number of commands checked, now and then.
+        matched: whether a matcher runs.
+        patience_seconds: how long a command may wait for its answer.
 
     Raises:
         KafkaUnreachable: if Kafka can't be read.
@@ -158,31 +189,90 @@ async def audit_partition(
     audit = Audit(partition, partitions, checkpoint)
     if amiss:
         audit.result.find(f"the checkpoint can't be relied on: {amiss}")
+    now_ms = int(time.time() * 1000) if matched else None
     async with TopicReader(bootstrap) as of_ledger, TopicReader(bootstrap) as of_commands:
-        ledger = of_ledger.records(LEDGER, {partition})
-        first = await anext(
-            ledger, None
-        )  # its end is fixed before that of the commands: whatever it holds has a command
-        commands = of_commands.records(COMMANDS, {partition})
+        entries, commands = of_ledger.records(LEDGER, {partition}), of_commands.records(COMMANDS, {partition})
+        await hold(audit, commands, entries, partial(progress, partition))
+    progress(partition, audit.result.commands)
+    return audit.close(now_ms, patience_seconds)
+
+
+async def hold(
+    audit: Audit,
+    commands: AsyncIterator[Record],
+    entries: AsyncIterator[Record],
+    progress: Callable[[int], None] = lambda _done: None,
+) -> None:
+    """Hold a partition's entries against its commands; `progress` is called with the number of commands, now and then."""
+    ledger = _Entries(entries, audit)
+    await ledger.step()  # its end is fixed before that of the commands: whatever it holds has a command
+    take_in = audit.surplus
+    try:
         checked = count(1)
         async for command in commands:
-            if first is None:
-                audit.result.unanswered += 1
-                continue
-            made = audit.expected(command)
-            for _number, value in made.values:
-                if first is None:
-                    audit.result.find(f"the answer to the command at offset {command.offset} is not whole")
-                    break
-                audit.compare(command, made.time, value, first)
-                first = await anext(ledger, None)
+            await _hold_answer(audit, command, ledger)
             if (done := next(checked)) % 500 == 0:
-                progress(partition, done)
-        while first is not None:
-            audit.surplus(first)
-            first = await anext(ledger, None)
-    progress(partition, audit.result.commands)
-    return audit.close()
+                progress(done)
+    except TopicUnreadable as unreadable:
+        audit.result.find(unreadable.message)
+        take_in = audit.unheld
+    while ledger.first is not None:
+        take_in(ledger.first)
+        await ledger.step()
+
+
+class _Entries:
+    """A partition's entries, one after the other."""
+
+    def __init__(self, records: AsyncIterator[Record], audit: Audit) -> None:
+        self._records, self._audit = records, audit
+        self.first: Record | None = None
+        self.command = -1
+        """The offset of the command that the first says it answers; -1 if it is no entry."""
+
+    async def step(self) -> None:
+        """Go on to the next."""
+        try:
+            self.first = await anext(self._records, None)
+        except TopicUnreadable as unreadable:
+            self.first = None
+            self._audit.result.find(unreadable.message)
+        if self.first is not None:
+            try:
+                self.command = _CAUSE.decode(self.first.value or b"").cause.offset
+            except msgspec.DecodeError:
+                self.command = -1
+
+
+async def _hold_answer(audit: Audit, command: Record, ledger: _Entries) -> None:
+    """Hold a command's answer, if it has one, against what it must be."""
+    while ledger.first is not None and ledger.command < command.offset:
+        audit.surplus(ledger.first)
+        await ledger.step()
+    if ledger.first is None:
+        audit.waiting.add(command)
+        return
+    made, whole = audit.expected(command), True
+    for number, value in made.values:
+        if ledger.first is None or ledger.command != command.offset:
+            part = "is not whole" if number > made.values[0][0] else "is missing, and later ones have theirs"
+            audit.result.find(f"the answer to the command at offset {command.offset} {part}")
+            whole = False
+            break
+        whole &= audit.compare(command, number, made.time, value, ledger.first)
+        await ledger.step()
+    audit.answered(command) if whole else audit.waiting.add(command)
+
+
+class _Cause(msgspec.Struct):
+    offset: int
+
+
+class _Caused(msgspec.Struct):
+    cause: _Cause
+
+
+_CAUSE = msgspec.json.Decoder(_Caused)
 
 
 async def _checkpoint(bootstrap: str, partition: int) -> tuple[Restored | None, str | None]:
@@ -193,14 +283,14 @@ async def _checkpoint(bootstrap: str, partition: int) -> tuple[Restored | None, 
     amiss = None
     for _ in range(_READINGS):
         records: dict[bytes, bytes] = {}
-        async with TopicReader(bootstrap) as reader:
-            with suppress(TopicsMismatch):  # commands and ledger alone can be audited
-                async for record in reader.records(CHECKPOINTS, {partition}):
-                    newest(records, [(record.key, record.value)])
         try:
+            async with TopicReader(bootstrap) as reader:
+                with suppress(TopicsMismatch):  # commands and ledger alone can be audited
+                    async for record in reader.records(CHECKPOINTS, {partition}):
+                        newest(records, [(record.key, record.value)])
             return (restored(records), None) if HEAD in records else (None, None)
         except OfAnotherVersion:
             return None, None
-        except Unusable as unusable:
+        except (Unusable, TopicUnreadable) as unusable:
             amiss = str(unusable)
     return None, amiss

@@ -7,12 +7,15 @@ partitions of the process have their turn in between; the commit waits for all o
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from schemas.commands import Unreadable
 from services.bus.deadletters import dead_letter
 from services.bus.envelope import Record
 from services.bus.prepared import Row, laid_out, row
+from services.errors import Unanswerable
 from services.matcher.answer import answer
 from services.matcher.conservation import ConservationBreach
 from services.matcher.draft import Draft, Portion
@@ -44,7 +47,7 @@ class Batch:
     Attributes:
         done: how many are answered.
         dead: dead letters of those among them that could not be read.
-        breach: what the next would have brought about, if it must not be; then the batch is at its end.
+        fault: what the next would have brought about, if it must not be, or brought up; then the batch is at its end.
     """
 
     def __init__(
@@ -53,7 +56,7 @@ class Batch:
         self.draft = draft
         self.done = 0
         self.dead: list[Row] = []
-        self.breach: ConservationBreach | None = None
+        self.fault: ConservationBreach | Unanswerable | None = None
         self._records, self._lane = records, lane
         self._one_turn, self._seconds_max = one_turn, seconds_max
         self._end = min(len(records), BATCH_COMMANDS_MAX)
@@ -75,11 +78,11 @@ class Batch:
 
     def _turns(self) -> Iterator[Portion]:
         late = time.monotonic() + self._seconds_max
-        while self.done < self._end and self.breach is None and self.draft.bytes < BATCH_BYTES_MAX:
+        while self.done < self._end and self.fault is None and self.draft.bytes < BATCH_BYTES_MAX:
             try:
                 self._turn()
-            except ConservationBreach as found:
-                self.breach = found.with_traceback(None)  # which would hold this batch
+            except (ConservationBreach, Unanswerable) as found:
+                self.fault = found.with_traceback(None)  # which would hold this batch
                 self.done = sum(record.offset <= self.draft.watermark for record in self._records)
             yield self.draft.taken()
             if self._one_turn or time.monotonic() > late:
@@ -97,9 +100,22 @@ class Batch:
                 break
 
     def _answer(self, record: Record) -> None:
-        draft, lane = self.draft, self._lane
-        made = answer(lane.engine, record, lane.partitions, draft.seq, draft.hash)
+        draft, lane, fault = self.draft, self._lane, None
+        try:
+            made = answer(lane.engine, record, lane.partitions, draft.seq, draft.hash)
+        except ConservationBreach:
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever it is, what came before is answered, and the command named
+            fault = Unanswerable(_where(error))
+        if fault is not None:  # out here, where it holds nothing of the error, which would hold the memory
+            raise fault
         draft.take_in(made, record.offset)
         if isinstance(made.command, Unreadable):
             key, value, headers = dead_letter(record, "unreadable", made.command.detail)
             self.dead.append(row(key, value, laid_out(headers)))
+
+
+def _where(error: Exception) -> str:
+    """An error's kind and the line that raised it; its message may hold what the command holds."""
+    [frame] = traceback.extract_tb(error.__traceback__)[-1:] or [None]
+    return type(error).__name__ + (f" in {Path(frame.filename).name}, line {frame.lineno}" if frame else "")

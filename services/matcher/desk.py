@@ -16,8 +16,7 @@ from collections.abc import Iterator, Sequence
 
 from services.bus.envelope import Record
 from services.bus.prepared import Row, row
-from services.errors import ConservationBreach, Fenced, KafkaUnreachable
-from services.matcher import conservation
+from services.errors import ConservationBreach, Fenced, KafkaUnreachable, Unanswerable
 from services.matcher.batch import Batch
 from services.matcher.checkpoint import Head
 from services.matcher.draft import Draft
@@ -107,6 +106,7 @@ class Desk:
         Raises:
             Fenced, KafkaUnreachable: the memory is forgotten; take the partition anew.
             ConservationBreach: a defect; the partition must stop. What comes before the command at fault is answered.
+            Unanswerable: a defect; what comes before is answered, and it may be tried again.
         """
         async with self.lock:
             if not self.ready or not records:
@@ -171,7 +171,7 @@ class Desk:
 
         def checkpoint(ledger_offset: int) -> Iterator[list[Row]] | None:
             nonlocal due
-            due = work.breach is None and self._rhythm.due(draft.seq)
+            due = work.fault is None and self._rhythm.due(draft.seq)
             return self._checkpoint(draft, ledger_offset) if due else None
 
         try:
@@ -186,13 +186,18 @@ class Desk:
         replay.seq, replay.hash, replay.watermark = draft.seq, draft.hash, draft.watermark
         self._next = draft.watermark + 1
         self._untried = False
-        if work.breach is not None:
-            raise self._breach(records[work.done], work.breach)
+        if work.fault is not None:
+            raise self._fault(records[work.done], work.fault)
         return work.done
 
-    def _breach(self, record: Record, found: conservation.ConservationBreach) -> ConservationBreach:
+    def _fault(self, record: Record, found: Exception) -> ConservationBreach | Unanswerable:
+        what = f"partition {self.partition}, command at offset {record.offset}: {found}"
+        if isinstance(found, Unanswerable):
+            return Unanswerable(
+                what, hint="No answer to it was written, and none behind it is. Report it: it is a defect."
+            )
         return ConservationBreach(
-            f"partition {self.partition}, command at offset {record.offset}: {found}",
+            what,
             hint="No answer to it was written. The partition stops; see `pumasi audit`, and report it: it is a defect.",
         )
 

@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple, Protocol
 
-from services.errors import LedgerTampered
+from services.errors import LedgerTampered, TopicUnreadable
 from services.matcher.checkpoint import Head, Keeper
 from services.matcher.replay import Replay
 from services.matcher.restoring import Restored, Unusable, newest, restoring
@@ -63,16 +63,16 @@ async def recover(partition: int, written: Written) -> Recovered:
     stages = _Stages()
     with collector_at_rest():
         records: dict[bytes, bytes] = {}
-        async for portion in written.checkpoint():
-            newest(records, portion)
-        stages.end("fetch")
         try:
+            async for portion in written.checkpoint():
+                newest(records, portion)
+            stages.end("fetch")
             engine, head, keeper = await _in_steps(restoring(records))
             stages.end("restore")
             replay = Replay(partition, engine, head.seq, head.hash, head.watermark)
             await _resume(replay, written, head)
             without = None
-        except Unusable as unusable:
+        except (Unusable, TopicUnreadable) as unusable:  # of the ledger, the whole will say so again
             stages.end("restore")
             replay, head, keeper = Replay(partition), None, Keeper(records)
             async for values in written.read_back():

@@ -5,6 +5,8 @@
                  └──────────────────────────────┘
                                                 │ a breach, a tampered ledger: stopped, loudly, until it is given anew
 
+Where it fails at one place again and again, or a command can't be read, it stands still with an alarm, and goes on once it can.
+
 Each tenure has a desk and a subscription to its partition of its own. So a transaction that hangs, a recovery that takes long or a
 partition that fails for ever holds up nobody: while its handler doesn't return, FastStream polls no more for it, and aiokafka holds
 back what it has fetched (one fetch, 8 MiB).
@@ -35,7 +37,7 @@ BACKOFF_SECONDS = (0.1, 15.0)
 AWAY_SECONDS_MAX = 3.0
 """The longest pause while Kafka is out of reach: asking costs little then, and what has been away for long may be back any moment."""
 FAILURES_REMARKED = 5
-"""So many failures without an answer in between, and `pumasi status` says so."""
+"""So many failures without an answer in between, and it is an alarm; `pumasi status` says so."""
 _SETTLED_SECONDS_MAX = 30.0
 _QUIET_SECONDS = 1.0
 _LOOK_SECONDS = 5.0
@@ -73,6 +75,7 @@ class Tenure:
         self._over = asyncio.Event()
         self._retaking = asyncio.Lock()
         self._failures = 0
+        self._standing = ""
         self._pause = 0.0
         self._news = asyncio.Event()
         self._tasks = [asyncio.create_task(work) for work in (self._begin(), self._settle(), self._look_out())]
@@ -113,9 +116,9 @@ class Tenure:
 
     def _answered(self, commands: int) -> None:
         if commands:
-            self._failures = 0
+            self._failures, self._standing = 0, ""
             self._news.set()
-            self._progress(self.desk.next_offset, "")
+            self._tell_progress()
             self._told("answered", partition=self.partition, commands=commands, seq=self.desk.seq)
 
     async def _begin(self) -> None:
@@ -152,12 +155,40 @@ class Tenure:
             if not settled:
                 self._news.set()
 
+    def _tell_progress(self) -> None:
+        """Tell how far all is answered, past the markers that came behind; a remark stays until there is an answer."""
+        consumer, offset = self._subscription.consumer, self.desk.next_offset
+        for place in consumer.assignment() if consumer is not None else ():
+            offset = consumer.passed(place, offset)
+        self._progress(offset, "")
+
+    def _look_at_reading(self) -> None:
+        """See whether the next command can be read, and how far reading has come."""
+        consumer = self._subscription.consumer
+        if consumer is None or self.stopped is not None:
+            return
+        for stuck in consumer.stuck:
+            self._stands_still(str(stuck))
+            return
+        if self.desk.ready and not self._failures:
+            self._standing = ""
+            self._tell_progress()
+
+    def _stands_still(self, why: str) -> None:
+        """Raise the alarm, once; it ends with the next answer."""
+        self._progress(self.desk.next_offset, why)
+        if why != self._standing:
+            self._standing = why
+            log.critical("partition %d STANDS STILL: %s", self.partition, why)
+            self._told("stands_still", partition=self.partition, offset=self.desk.next_offset, why=why)
+
     async def _look_out(self) -> None:
         """Commands behind an open transaction are waited for; one that stays open too long is a leftover (`services.bus.hanging`)."""
         loop = asyncio.get_running_loop()
         at, since = None, loop.time()
         while not self._over.is_set():
             await asyncio.sleep(_LOOK_SECONDS)
+            self._look_at_reading()
             was, at = at, await self._held_up_at()
             if at is None or at != was:
                 since = loop.time()
@@ -244,7 +275,7 @@ class Tenure:
 
     def _log_failure(self, error: Exception) -> None:
         """Another's taking over is no trouble; Kafka's trouble is; anything else is a defect, told with its traceback."""
-        expected = isinstance(error, Fenced | KafkaUnreachable)
+        expected = isinstance(error, PumasiError)
         log.log(
             logging.INFO if isinstance(error, Fenced) else logging.WARNING,
             "partition %d: %s; forgotten, to be rebuilt in %.1f s",
@@ -252,7 +283,10 @@ class Tenure:
         )  # fmt: skip
         why = str(error) if expected else type(error).__name__
         if self._failures >= FAILURES_REMARKED:
-            self._progress(self.desk.next_offset, f"has failed {self._failures} times in a row: {why}")
+            if isinstance(error, Fenced | KafkaUnreachable):
+                self._progress(self.desk.next_offset, f"has failed {self._failures} times in a row: {why}")
+            else:
+                self._stands_still(why)
         self._told("forgotten", partition=self.partition, why=why, pause_s=round(self._pause, 2))
 
     def _tell_taken(self) -> None:
@@ -260,7 +294,7 @@ class Tenure:
         if without and desk.seq and without != NONE_YET:
             log.warning("partition %d: no checkpoint was of use: %s; all entries were read", desk.partition, without)
         if not self._failures:  # else the next answer will show
-            self._progress(desk.next_offset, "")
+            self._tell_progress()
         self._told(
             "taken",
             partition=desk.partition,

@@ -420,7 +420,7 @@ def test_a_breach_in_the_lane_leaves_what_was_before_it_and_nothing_else(monkeyp
         standing = (draft.seq, draft.hash, draft.watermark)
         batch = Batch(rest, draft, lane, False, math.inf)
         assert [rows for rows in batch.portions() if rows] == []
-        assert batch.breach is not None and batch.breach.__traceback__ is None
+        assert batch.fault is not None and batch.fault.__traceback__ is None
         assert (batch.done, batch.dead) == (0, [])
         assert (draft.seq, draft.hash, draft.watermark) == standing
         broken.claim = really

@@ -14,7 +14,7 @@ from aiokafka.errors import InvalidProducerEpoch, RequestTimedOutError
 
 from services import native
 from services.cli.matcher import _settle
-from services.errors import Fenced, KafkaUnreachable
+from services.errors import Fenced, KafkaUnreachable, Unanswerable
 from services.matcher import batch, desk, recovery
 from services.matcher.checkpoint import Keeper
 from services.matcher.desk import Desk
@@ -182,12 +182,14 @@ async def test_the_first_transaction_of_a_partition_is_one_turn(monkeypatch: pyt
     assert len(ledger) == 2, "the second takes all the rest"
 
 
-async def test_an_error_while_deciding_appends_nothing_and_forgets(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_error_while_deciding_is_named_what_comes_before_it_is_answered_and_the_rest_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     answer = batch.answer
 
     def defect(engine: Any, record: CommandRecord, *given: Any) -> Any:
         if record.offset == 300:
-            raise ZeroDivisionError
+            raise ZeroDivisionError(record.value)
         return answer(engine, record, *given)
 
     at_work, ledger = a_desk(monkeypatch, 60.0)
@@ -195,10 +197,10 @@ async def test_an_error_while_deciding_appends_nothing_and_forgets(monkeypatch: 
     monkeypatch.setattr(batch, "TURN_SECONDS", 0.0)
     monkeypatch.setattr(batch, "answer", defect)
     await at_work.take()
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(Unanswerable, match=r"command at offset 300: ZeroDivisionError in test_desk.py, line \d+$"):
         await at_work.answer(RECORDS)
     assert not at_work.ready
-    assert sum(ledger) < 300
+    assert sum(ledger) == [record.offset for record in RECORDS].index(300)
 
 
 @pytest.mark.skipif(not native.in_use(), reason="nothing is compiled here, so nothing is spared from the start")

@@ -80,7 +80,12 @@ class Ledger:
 class Bench:
     """A door, its publisher and a client."""
 
-    def __init__(self, trust_time: bool = False, requests_max: int = 64) -> None:
+    def __init__(
+        self,
+        trust_time: bool = False,
+        requests_max: int = 64,
+        amiss: Callable[[], tuple[str, str] | None] = lambda: None,
+    ) -> None:
         self.kafka, self.progress, self.now, self.off = Ledger(), Progress(), parse("2026-11-22T10:00:00Z"), 0
         self.receipts = Receipts(KEY)
         self.repeats, self.elsewhere = Repeats(), list[CommandRecord]()
@@ -89,8 +94,7 @@ class Bench:
         self.clock.heard(0, [0])
         desk = Desk(self.kafka, self.repeats, self.caught_up, 60, trust_time, self.clock)  # type: ignore[arg-type]
         sealer = Sealer(KEY, PrivateKey.generate().public_key)
-        self.stuck = False
-        door = HttpDoor(desk, sealer, self.receipts, self.progress, self.kafka, requests_max, lambda: self.stuck)  # type: ignore[arg-type]
+        door = HttpDoor(desk, sealer, self.receipts, self.progress, self.kafka, requests_max, amiss)  # type: ignore[arg-type]
         self.desk, self.app = desk, door.app
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(door.app), base_url="http://intake")
 
@@ -671,10 +675,16 @@ async def test_what_nobody_foresaw_in_an_event_is_a_400_and_in_our_own_code_a_50
     assert (await one.send(pledge(1))).status_code == 202
 
 
-async def test_health_is_503_while_submissions_on_the_topic_do_not_get_through(bench: Callable[..., Bench]) -> None:
-    one = bench()
-    assert (await one.client.get("/healthz")).json() == {"status": "ok"}
-    one.stuck = True
-    assert problem(await one.client.get("/healthz")) == (503, "stuck")
+async def test_ready_is_who_will_be_answered_and_alive_who_serves(bench: Callable[..., Bench]) -> None:
+    amiss: list[tuple[str, str]] = []
+    one = bench(amiss=lambda: amiss[0] if amiss else None)
+    for path in ("/livez", "/readyz", "/healthz"):
+        assert (await one.client.get(path)).json() == {"status": "ok"}
+    amiss.append(("not_answered", "a command in partition 2 has no answer for 61 s"))
+    for path in ("/readyz", "/healthz"):
+        response = await one.client.get(path)
+        assert problem(response) == (503, "not_answered")
+        assert response.json()["detail"] == amiss[0][1]
     one.kafka.in_reach.clear()
-    assert problem(await one.client.get("/healthz")) == (503, "kafka_unreachable")
+    assert problem(await one.client.get("/readyz")) == (503, "kafka_unreachable")
+    assert (await one.client.get("/livez")).status_code == 200

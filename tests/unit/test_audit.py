@@ -1,0 +1,146 @@
+"""The audit: what a command makes is its answer and nothing else is; what waits for one is told, and is a finding once it was left."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from schemas.ledger import entries as written
+from schemas.times import text_of
+from services.bus.envelope import command_headers, entry_headers
+from services.errors import TopicUnreadable
+from services.matcher.audit import Audit, PartitionAudit, hold
+from tests.ledgers import PARTITIONS, Told
+
+CAME_MS = 1_800_000_000_000
+
+
+def season() -> Told:
+    told = Told()
+    told.case("c-1", 100_000)
+    told.pledge("p-1", 60_000)
+    told.pledge("p-2", 60_000)
+    told.pay("p-1", 60_000)
+    return told
+
+
+def commands(told: Told, seconds_between: float = 0.0) -> list[Any]:
+    return [
+        SimpleNamespace(
+            topic="pumasi.commands.v1", partition=told.partition, offset=command.offset, key=told.fund.encode(), value=value,
+            headers=command_headers(command.type, command.id, "/tests", text_of(command.time)),
+            timestamp=CAME_MS + int(command.offset * seconds_between * 1000),
+        )
+        for command, value in told.commands
+    ]  # fmt: skip
+
+
+def entries(told: Told) -> list[Any]:
+    return [entry(told, *row) for row in told.entries]
+
+
+def entry(told: Told, seq: int, at: str, value: bytes | None) -> Any:
+    return SimpleNamespace(
+        partition=told.partition, offset=seq, value=value, headers=entry_headers(told.partition, seq, at)
+    )
+
+
+async def given(records: Sequence[Any], then: Exception | None = None) -> AsyncIterator[Any]:
+    for record in records:
+        yield record
+    if then is not None:
+        raise then
+
+
+async def audited(told: Told, there: Sequence[Any], ledger: Any, **closing: Any) -> PartitionAudit:
+    audit = Audit(told.partition, PARTITIONS)
+    await hold(audit, given(there) if isinstance(there, list) else there, given(ledger))
+    return audit.close(**closing)
+
+
+async def test_a_sound_ledger_holds() -> None:
+    told = season()
+    found = await audited(told, commands(told), entries(told))
+    assert (found.findings, found.commands, found.unanswered, found.unanswered_from) == ([], 5, 0, None)
+
+
+def forged(told: Told, offset: int) -> Any:
+    """An entry that somebody else has written, its number and its hash as they should be."""
+    before = bytes.fromhex(json.loads(told.entries[offset - 1][2])["hash"])
+    row = json.loads(told.entries[offset - 1][2])
+    cause = {"id": "x", "type": "y", "offset": offset}
+    [(_, value, _)] = written(offset + 1, before, told.fund, row["at"], cause, [])
+    return entry(told, offset + 1, row["at"], value)
+
+
+@pytest.mark.parametrize(
+    "what", ["another answer", "no entry", "an answer to what was answered", "an answer to nothing"]
+)
+async def test_what_somebody_else_wrote_is_no_answer(what: str) -> None:
+    told = season()
+    theirs = {
+        "another answer": forged(told, 3),
+        "no entry": entry(told, 4, told.entries[3][1], b"{}"),
+        "an answer to what was answered": entry(told, 4, told.entries[3][1], told.entries[2][2]),
+        "an answer to nothing": forged(told, 3),
+    }[what]
+    if what == "an answer to nothing":
+        theirs.value = theirs.value.replace(b'"offset":3', b'"offset":99')
+    found = await audited(told, commands(told), [*entries(told)[:3], theirs])
+    assert (found.commands, found.unanswered, found.unanswered_from) == (3, 2, 3)
+    assert found.findings
+
+
+async def test_an_answer_that_is_missing_is_named_and_those_behind_it_are_held() -> None:
+    told = season()
+    kept = entries(told)
+    kept[3].value = b"not an entry"
+    found = await audited(told, commands(told), kept)
+    assert (found.commands, found.unanswered, found.unanswered_from) == (4, 1, 3)
+    assert "the answer to the command at offset 3 is missing, and later ones have theirs" in found.findings
+    assert not [finding for finding in found.findings if "makes by the rule" in finding]
+
+
+@pytest.mark.parametrize(
+    ("between", "now", "left"),
+    [
+        (0.0, None, False),
+        (20.0, None, False),
+        (70.0, None, True),
+        (0.0, 30.0, False),
+        (0.0, 61.0, True),
+        (20.0, 61.0 + 60.0, True),
+    ],
+    ids=[
+        "stopped as a whole",
+        "others within a minute",
+        "others later",
+        "a matcher, just now",
+        "a matcher at rest",
+        "both",
+    ],
+)
+async def test_commands_may_wait_but_not_be_left(between: float, now: float | None, left: bool) -> None:
+    """`between` commands and `now` in seconds, from the first that waits; `now` if a matcher runs."""
+    told = season()
+    there = commands(told, between)
+    now_ms = None if now is None else there[3].timestamp + int(now * 1000)
+    found = await audited(told, there, entries(told)[:3], now_ms=now_ms)
+    assert (found.commands, found.unanswered, found.unanswered_from) == (3, 2, 3)
+    assert found.unanswered_since == text_of(there[3].timestamp * 1000)
+    told_of = f"2 commands have no answer, the first (offset 3) since {found.unanswered_since}"
+    assert found.findings == ([told_of] if left else [])
+
+
+async def test_commands_that_can_not_be_read_are_a_finding_and_explain_nothing_away() -> None:
+    told = season()
+    unreadable = TopicUnreadable(
+        {told.partition: "partition 0 of pumasi.commands.v1 can't be read at offset 3: unknown codec 5"}
+    )
+    found = await audited(told, given(commands(told)[:3], unreadable), entries(told))
+    assert found.findings == [unreadable.message]
+    assert (found.commands, found.entries) == (3, 5)

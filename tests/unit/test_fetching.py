@@ -1,0 +1,159 @@
+"""What can't be read stops its own partition, loudly: what came before it is given out, neighbours go on, nothing is passed over."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.consumer.subscription_state import SubscriptionState
+
+from services.bus import fetching
+from services.bus.fetching import TellingFetcher
+from tests.unit.test_codecs import DAMAGED, VALUES, batch
+
+TOPIC = "pumasi.commands.v1"
+BROKEN, SOUND = TopicPartition(TOPIC, 0), TopicPartition(TOPIC, 1)
+DEADLINE_SECONDS = 20
+
+
+def at(offset: int, found: bytes) -> bytes:
+    return offset.to_bytes(8, "big") + found[8:]
+
+
+class Broker:
+    """Answers fetches, as aiokafka's client does: of each partition its batches from an offset on, or an error's number."""
+
+    def __init__(self) -> None:
+        self._loop, self._metadata_max_age_ms = asyncio.get_running_loop(), 300_000
+        self.cluster = SimpleNamespace(leader_for_partition=lambda _place: 0)
+        self.logs: dict[int, list[tuple[int, bytes]] | int] = {0: [], 1: []}
+        self.asked = {0: 0, 1: 0}
+        self.raises: Exception | None = None
+
+    async def send(self, _node: int, request: Any) -> Any:
+        await asyncio.sleep(0.001)
+        if self.raises is not None:
+            raise self.raises
+        return SimpleNamespace(
+            API_VERSION=4,
+            topics=[(topic, [self._answer(*asked) for asked in places]) for topic, places in request.topics],
+        )
+
+    def _answer(self, number: int, offset: int, _size: int) -> tuple:
+        self.asked[number] += 1
+        log = self.logs[number]
+        if isinstance(log, int):
+            return number, log, -1, -1, None, b""
+        return number, 0, 1000, 1000, None, b"".join(found for begin, found in log if begin >= offset)
+
+
+@pytest.fixture
+async def broker() -> Broker:
+    return Broker()
+
+
+@pytest.fixture
+async def fetcher(broker: Broker) -> AsyncIterator[TellingFetcher]:
+    places = SubscriptionState(loop=asyncio.get_running_loop())
+    places.assign_from_user([BROKEN, SOUND])
+    made = TellingFetcher(broker, places, isolation_level="read_committed", fetcher_timeout=0.01)
+    for place in (BROKEN, SOUND):
+        made.seek_to(place, 0)
+    yield made
+    await made.close()
+
+
+async def polled(fetcher: TellingFetcher, enough: Any) -> dict[TopicPartition, list[int]]:
+    """The offsets that polls bring until `enough` of what they brought says so."""
+    found: dict[TopicPartition, list[int]] = {BROKEN: [], SOUND: []}
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while not enough(found):
+            for place, records in (await fetcher.fetched_records((), 0.02, max_records=500)).items():
+                found[place] += [record.offset for record in records]
+    return found
+
+
+@pytest.mark.parametrize("why", DAMAGED)
+async def test_a_batch_that_can_not_be_read_stops_its_partition_and_no_other(
+    fetcher: TellingFetcher, broker: Broker, why: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker.logs[0] = [(0, batch(0, VALUES)), (4, at(4, DAMAGED[why]))]
+    if len(DAMAGED[why]) < 61:  # the broker would say of how many bytes it is
+        broker.logs[0][1] = (4, at(4, DAMAGED[why][:8] + (28).to_bytes(4, "big") + DAMAGED[why][12:]))
+    broker.logs[1] = [(place, at(place, batch(place % 5, VALUES))) for place in range(0, 400, 4)]
+    with caplog.at_level(logging.ERROR, "pumasi.bus"):
+        found = await polled(fetcher, lambda found: len(found[SOUND]) >= 400 and fetcher.stuck)
+    assert found == {BROKEN: [0, 1, 2, 3], SOUND: list(range(400))}
+    [stuck] = fetcher.stuck
+    told = f"partition 0 of {TOPIC} can't be read at offset 4: {why}"
+    assert str(stuck) == told
+    assert [r.message for r in caplog.records if r.name == "pumasi.bus"] == [
+        told + "; it stands still, and is tried again"
+    ]
+
+
+async def test_neighbours_are_fetched_at_full_speed(fetcher: TellingFetcher, broker: Broker) -> None:
+    broker.logs[0] = [(0, DAMAGED["unknown codec 5"])]
+    await polled(fetcher, lambda _found: fetcher.stuck)
+    before, asked = broker.asked[1], broker.asked[0]
+    await polled(fetcher, lambda _found: broker.asked[1] >= before + 100)
+    assert broker.asked[0] - asked <= 2, "it rests, longer and longer"
+
+
+async def test_what_can_be_read_again_is_read_from_where_it_stood(fetcher: TellingFetcher, broker: Broker) -> None:
+    broker.logs[0] = [(0, batch(0, VALUES)), (4, at(4, DAMAGED["its checksum is wrong"]))]
+    await polled(fetcher, lambda _found: fetcher.stuck)
+    broker.logs[0] = [(0, batch(0, VALUES)), (4, at(4, batch(4, VALUES)))]
+    found = await polled(fetcher, lambda found: len(found[BROKEN]) >= 4)
+    assert found[BROKEN] == [4, 5, 6, 7]
+    assert fetcher.stuck == []
+
+
+async def test_what_was_damaged_once_is_no_alarm(fetcher: TellingFetcher, broker: Broker) -> None:
+    broker.logs[0] = [(0, DAMAGED["its checksum is wrong"])]
+    await polled(fetcher, lambda _found: broker.asked[0] == 1 and BROKEN in fetcher._failed)
+    broker.logs[0] = [(0, batch(4, VALUES))]
+    await polled(fetcher, lambda found: len(found[BROKEN]) == 4)
+    assert fetcher.stuck == []
+
+
+@pytest.mark.parametrize(
+    ("code", "why"), [(29, "TopicAuthorizationFailedError"), (56, "KafkaStorageError"), (-1, "UnknownError")]
+)
+async def test_an_error_that_the_broker_answers_is_told(
+    fetcher: TellingFetcher, broker: Broker, code: int, why: str
+) -> None:
+    broker.logs[0] = code
+    broker.logs[1] = [(0, batch(0, VALUES))]
+    found = await polled(fetcher, lambda found: found[SOUND] and fetcher.stuck)
+    assert found[SOUND] == [0, 1, 2, 3]
+    assert fetcher.stuck[0].why == why
+
+
+async def test_fetching_that_has_ended_begins_anew(fetcher: TellingFetcher, broker: Broker) -> None:
+    broker.raises = ZeroDivisionError()
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while not fetcher.error_future.done():
+            await asyncio.sleep(0.001)
+    broker.raises, broker.logs[0] = None, [(0, batch(0, VALUES))]
+    with pytest.raises(Exception, match="Unexpected error"):
+        fetcher.error_future.result()
+    fetcher.revive()
+    await polled(fetcher, lambda found: len(found[BROKEN]) == 4)
+
+
+def test_a_reason_holds_nothing_of_a_record() -> None:
+    from aiokafka.errors import CorruptRecordException
+
+    try:
+        try:
+            b"Kim\xff".decode()
+        except UnicodeDecodeError as error:
+            raise CorruptRecordException(f"Found invalid record structure: {error!r}") from error
+    except CorruptRecordException as error:
+        assert fetching._why(error) == "CorruptRecordException"
