@@ -41,6 +41,7 @@ class Admitted(NamedTuple):
         names: the ids it creates or concerns: `{"case": …}`, `{"pledge": …, "payment": …}`.
         contact: what goes to the contacts topic, if anything.
         digest: of type and value; equal for an honest repeat, and for nothing else.
+        submission: where it lies on the submissions topic, `<partition>-<offset>`, if it came from there.
     """
 
     id: str
@@ -52,6 +53,7 @@ class Admitted(NamedTuple):
     names: dict[str, str]
     contact: SealedContact | None
     digest: bytes
+    submission: str | None = None
 
     @property
     def key(self) -> tuple[str, str]:

@@ -3,7 +3,7 @@
     bootstrap ─► Publisher ─► Desk ◄─ HttpDoor (uvicorn)
                               Desk ◄─ TopicDoor (FastStream)
     commands ─► Tail ─► Repeats ◄─ Desk
-    ledger ───► Tail ─► Progress ◄─ receipts
+    ledger ───► Tail ─► Progress ◄─ receipts, Repeats
 
 Start: HTTP listens at once, so that a sender hears 503 instead of nothing; when Kafka is in reach, the memory of repeats is warmed
 from the end of the commands topic, and only then does the topic door open. Stop: no new request, those in flight finish, then the
@@ -66,7 +66,8 @@ class Intake:
         sealer = Sealer(key, keys.notifier_public_key(settings))
         self._bootstrap, self._settings = bootstrap, settings
         self._publisher = Publisher(bootstrap, (COMMANDS, CONTACTS, DEADLETTERS, LEDGER, SUBMISSIONS), NAME, told=told)
-        self._repeats, self._progress = Repeats(), Progress()
+        self._progress = Progress()
+        self._repeats = Repeats(self._progress)
         self._commands = Tail(bootstrap, COMMANDS, NAME, self._follow_command, last=CAPACITY)
         self._ledger = Tail(bootstrap, LEDGER, NAME, self._progress.fold)
         self._desk = Desk(
