@@ -55,15 +55,15 @@ class Rebalance(ConsumerRebalanceListener):
     """Hands a rebalance on.
 
     Args:
-        revoked: called with the partitions that are being taken away.
+        revoked: called with the partitions that are being taken away; a coroutine is awaited.
         assigned: called with all partitions that are ours from now on.
     """
 
-    def __init__(self, revoked: Callable[[Iterable[Any]], None], assigned: Callable[[Iterable[Any]], None]) -> None:
+    def __init__(self, revoked: Callable[[Iterable[Any]], Any], assigned: Callable[[Iterable[Any]], None]) -> None:
         self._revoked, self._assigned = revoked, assigned
 
-    def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
-        self._revoked(revoked)
+    def on_partitions_revoked(self, revoked: Iterable[Any]) -> Any:
+        return self._revoked(revoked)
 
     def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
         self._assigned(assigned)

@@ -40,17 +40,18 @@ class Extent:
 
 
 class TopicReader:
-    """Reads topics in no group, committed records only. Use as an async context manager.
+    """Reads topics in no group. Use as an async context manager.
 
     Args:
         bootstrap: Kafka's servers, `host:port,…`.
+        committed: read committed records only, and wait at an open transaction.
 
     Raises:
         KafkaUnreachable: on entering or from any method, if no broker answers.
     """
 
-    def __init__(self, bootstrap: str) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, bootstrap: str, committed: bool = True) -> None:
+        self._bootstrap, self._committed = bootstrap, committed
         self._consumer: Consumer | None = None
 
     async def __aenter__(self) -> TopicReader:
@@ -59,7 +60,7 @@ class TopicReader:
             client_id=_CLIENT,
             group_id=None,
             enable_auto_commit=False,
-            isolation_level="read_committed",
+            isolation_level="read_committed" if self._committed else "read_uncommitted",
             auto_offset_reset="earliest",
             fetch_max_wait_ms=_POLL_MS,
             max_partition_fetch_bytes=_PARTITION_FETCH_BYTES,
@@ -95,6 +96,13 @@ class TopicReader:
         places = [TopicPartition(topic, number) for number in sorted(numbers)]
         begins, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
         return {place.partition: Extent(begins[place], ends[place]) for place in places}
+
+    async def since(self, topic: str, time_ms: int) -> dict[int, Extent]:
+        """The same, but from the first record on whose timestamp is `time_ms`, milliseconds since 1970, or later."""
+        extents = await self.extents(topic)
+        found = await self._held.offsets_for_times({TopicPartition(topic, number): time_ms for number in extents})
+        first = {place.partition: at.offset for place, at in found.items() if at is not None}
+        return {number: Extent(first.get(number, one.end), one.end) for number, one in extents.items()}
 
     async def high_watermark(self, topic: str, partition: int) -> int:
         """Where a partition ends now, what is not committed yet included: an open transaction is to be waited for, not overlooked."""

@@ -42,6 +42,7 @@ class Admitted(NamedTuple):
         names: the ids it creates or concerns: `{"case": …}`, `{"pledge": …, "payment": …}`.
         contact: what goes to the contacts topic, if anything: a contact, or a text of thanks.
         digest: of type and value; equal for an honest repeat, and for nothing else.
+        submission: where it lies on the submissions topic, `<partition>-<offset>`, if it came from there.
     """
 
     id: str
@@ -54,6 +55,7 @@ class Admitted(NamedTuple):
     contact: SealedContact | SealedText | None
     digest: bytes
     sent_id: str = ""
+    submission: str | None = None
 
     @property
     def key(self) -> tuple[str, str]:

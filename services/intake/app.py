@@ -3,7 +3,7 @@
     bootstrap ─► Publisher ─► Desk ◄─ HttpDoor (uvicorn)
                               Desk ◄─ TopicDoor (FastStream)
     commands ─► Tail ─► Repeats ◄─ Desk
-    ledger ───► Tail ─► Progress ◄─ receipts
+    ledger ───► Tail ─► Progress ◄─ receipts, Repeats
     both ─────────────► Lag ◄─ health
 
 Start: HTTP listens at once, so that a sender hears 503 instead of nothing; when Kafka is in reach, the first tick tells whether our
@@ -73,8 +73,8 @@ class Intake:
         )
         self._bootstrap, self._settings = bootstrap, settings
         self._publisher = Publisher(bootstrap, (COMMANDS, CONTACTS, DEADLETTERS, LEDGER, SUBMISSIONS), NAME, told=told)
-        self._repeats, self._progress = Repeats(), Progress()
-        self._lag = Lag(self._progress.answered_to)
+        self._progress = Progress()
+        self._repeats, self._lag = Repeats(self._progress), Lag(self._progress.answered_to)
         self._commands = Tail(bootstrap, COMMANDS, NAME, self._follow_command, last=CAPACITY)
         self._ledger = Tail(bootstrap, LEDGER, NAME, self._progress.fold)
         self._clock = Clock()

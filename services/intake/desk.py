@@ -4,6 +4,10 @@ What is admitted passes the queue one after the other: is it a repeat, what time
 partition. Only the waiting for Kafka's confirmation happens outside, side by side. So no tick overtakes an event that
 came before it, and a batch keeps its order. An answer is given when every in-sync replica has the command, else KafkaUnreachable.
 
+What a known event that comes again is, only the ledger knows: a repeat, or, if it was refused, a new command. So while it is undecided
+its decision is waited for, outside the queue. A door that somebody stands at waits for PATIENCE_SECONDS; then it takes the event for
+the repeat that it most likely is, and says 202, which is true. At the other door nobody asks again, so it must not guess.
+
 Stamps are of the wall clock, and say so, for as long as it isn't off (`clock`). Ticks follow it, too; with trusted time they follow the
 events: before the first event that is `tick_seconds` later than the last tick, one tick of the event's time goes to each partition.
 """
@@ -11,6 +15,7 @@ events: before the first event that is `tick_seconds` later than the last tick, 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
@@ -25,9 +30,14 @@ from services.errors import Conflict, KafkaUnreachable
 from services.intake.admission import Admitted
 from services.intake.clock import Clock
 from services.intake.receipts import Place
-from services.intake.repeats import Repeats
+from services.intake.repeats import SUPERSEDES, Known, Repeats
+from services.intake.submissions import SUBMISSION
 
 SOURCE = "/pumasi/intake"
+PATIENCE_SECONDS = 2.0
+"""How long the decision of an event that comes again is waited for."""
+WAITING_MAX = 32
+"""Calls that wait so at once, half of what the HTTP door takes; one more does not wait, since it would keep out who need not."""
 
 
 class _Line(NamedTuple):
@@ -35,8 +45,12 @@ class _Line(NamedTuple):
 
     now: int
     records: list[Outgoing]
-    commands: list[tuple[int, Admitted, asyncio.Future[Place]]]
+    commands: list[tuple[int, Admitted, Known]]
     places: list[Place | asyncio.Future[Place]]
+
+
+class _Undecided(Exception):
+    """An event came in the meantime by another door, and is not decided yet."""
 
 
 class Desk:
@@ -62,31 +76,67 @@ class Desk:
     ) -> None:
         self._publisher, self._repeats, self._caught_up, self._clock = publisher, repeats, caught_up, clock
         self._tick, self._trust_time = int(tick_seconds * SECOND), trust_time
-        self._queue = asyncio.Lock()
+        self._queue, self._waiting = asyncio.Lock(), 0
         self._ticked_at: int | None = None
 
     async def take(self, admitted: Sequence[Admitted]) -> list[Place]:
         """Publish the commands of a batch, in order; where each lies.
 
         Raises:
-            Conflict: if an id came before with other data, here or at another intake; then none is published.
             ClockOff: if nothing may be stamped; then none is published.
+            Conflict: if an id came before with other data, here or at another intake, and is not known to be refused; then none is
+                published.
             KafkaUnreachable: if one is not known to be published; a repeat of the whole batch is safe.
         """
+        if self._waiting < WAITING_MAX:
+            self._waiting += 1
+            try:
+                await self._decided(admitted)
+            finally:
+                self._waiting -= 1
+        return await self._take(admitted)
+
+    async def take_decided(self, admitted: Sequence[Admitted]) -> int:
+        """Publish the commands of the first of a batch, up to an event that is not decided yet; how many events these were.
+
+        If the very first is undecided its decision is waited for; after PATIENCE_SECONDS none is taken: call again.
+
+        Raises:
+            Conflict, KafkaUnreachable: as `take`.
+        """
+        await self._decided(admitted[:1])
+        while ready := self._repeats.ready(admitted):
+            with contextlib.suppress(_Undecided):
+                await self._take(admitted[:ready], guess=False)
+                break
+        return ready
+
+    def successor(self, place: Place) -> Place | None:
+        """The command that took the place of the refused one at `place`, if any has."""
+        return self._repeats.successor(place)
+
+    async def _decided(self, admitted: Sequence[Admitted]) -> None:
+        """Wait until all are new or decided, or patience is at its end."""
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + PATIENCE_SECONDS
+        while (undecided := self._repeats.undecided(admitted)) and (left := deadline - clock()) > 0:
+            await asyncio.wait(undecided, timeout=left)
+
+    async def _take(self, admitted: Sequence[Admitted], guess: bool = True) -> list[Place]:
         try:
             async with asyncio.timeout(2 * self._publisher.deadline_seconds):
-                return await self._take(admitted)
+                return await self._publish(admitted, guess)
         except TimeoutError:
             raise KafkaUnreachable("Kafka did not confirm in time", hint="Try again: a repeat is safe.") from None
 
-    async def _take(self, admitted: Sequence[Admitted]) -> list[Place]:
+    async def _publish(self, admitted: Sequence[Admitted], guess: bool) -> list[Place]:
         try:
-            line, pending = await self._enqueue(admitted)
+            line, pending = await self._enqueue(admitted, guess)
         except Conflict:
             # It may be the true one, which another intake let pass, and what came here the other: the topic tells which was first.
             await self._repeats.landed(admitted)
             await self._caught_up()
-            line, pending = await self._enqueue(admitted)
+            line, pending = await self._enqueue(admitted, guess)
         try:
             offsets = await self._publisher.confirm(pending)
         except BaseException as error:
@@ -94,12 +144,14 @@ class Desk:
             raise
         if not self._trust_time:
             self._clock.heard(line.now, pending.appended)
-        for index, one, future in line.commands:
-            self._repeats.arrived(one, future, Place(line.records[index].partition, offsets[index]))
+        for index, one, expected in line.commands:
+            self._repeats.arrived(one, expected, Place(line.records[index].partition, offsets[index]))
         return [place if isinstance(place, Place) else await asyncio.shield(place) for place in line.places]
 
-    async def _enqueue(self, admitted: Sequence[Admitted]) -> tuple[_Line, Pending]:
+    async def _enqueue(self, admitted: Sequence[Admitted], guess: bool) -> tuple[_Line, Pending]:
         async with self._queue:
+            if not guess and self._repeats.undecided(admitted):
+                raise _Undecided
             self._repeats.check(admitted)
             ticked_at = self._ticked_at
             line = self._line_up(admitted)
@@ -147,20 +199,22 @@ class Desk:
                 self._ticked_at = at
             if one.contact is not None:
                 line.records.append(self._contact(one))
-            future = self._repeats.expect(one)
-            line.commands.append((len(line.records), one, future))
-            line.places.append(future)
-            line.records.append(self._command(one, at, wall))
+            expected = self._repeats.expect(one)
+            line.commands.append((len(line.records), one, expected))
+            line.places.append(expected.place)
+            line.records.append(self._command(one, at, wall, expected.supersedes))
         return line
 
     def _fail(self, line: _Line, error: BaseException) -> None:
         told = error if isinstance(error, KafkaUnreachable) else KafkaUnreachable("given up while publishing")
-        for _, one, future in line.commands:
-            self._repeats.failed(one, future, told)
+        for _, one, expected in line.commands:
+            self._repeats.failed(one, expected, told)
 
-    def _command(self, one: Admitted, at: int, wall: bool) -> Outgoing:
+    def _command(self, one: Admitted, at: int, wall: bool, supersedes: Place | None) -> Outgoing:
         partition = partition_of(one.fund, self._publisher.partitions(COMMANDS))
         headers = command_headers(one.type, one.id, one.source, text_of(at), wall=wall)
+        more = ((SUPERSEDES, supersedes), (SUBMISSION, one.submission))
+        headers += [(name, str(value).encode()) for name, value in more if value is not None]
         return Outgoing(COMMANDS, partition, one.fund.encode(), one.value, headers)
 
     def _contact(self, one: Admitted) -> Outgoing:

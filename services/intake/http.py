@@ -109,12 +109,15 @@ class HttpDoor:
         return JSONResponse({"accepted": answers}, HTTPStatus.ACCEPTED)
 
     async def receipt(self, request: Request) -> Response:
-        """What became of a submission."""
+        """What became of a submission: `accepted`, `applied` or `rejected`; a refused one that came again, its new receipt."""
         text = request.path_params["receipt"]
         place = self._receipts.read(text)
         if place is None:
             return problem(HTTPStatus.NOT_FOUND, "unknown_receipt", "no receipt of this service")
-        return JSONResponse({"receipt": text, **self._progress.tell(place)}, headers={"cache-control": "no-store"})
+        told = {"receipt": text, **self._progress.tell(place)}
+        if told["state"] == "rejected" and (successor := self._desk.successor(place)) is not None:
+            told["superseded_by"] = self._receipts.write(successor)
+        return JSONResponse(told, headers={"cache-control": "no-store"})
 
     async def alive(self, _request: Request) -> Response:
         """200: the process serves."""

@@ -1,12 +1,13 @@
 """What became of a command: a read model folded from the ledger, for receipts.
 
-Small on purpose: a byte and a number for each command, and figures for each case and pledge. Until the fold has come as far as a
-command, the answer is `accepted`. Money is in the fund's minor units. A pledge's `awarded` counts settled awards too, so
+Small on purpose: a byte and a number for each command, and figures for each case and pledge. Until the fold has come to the last of a
+command's entries, the answer is `accepted`. Money is in the fund's minor units. A pledge's `awarded` counts settled awards too, so
 amount = awarded + waiting + released; a case's `promised` counts what is settled, `settled` what is delivered.
 """
 
 from __future__ import annotations
 
+import asyncio
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -93,6 +94,19 @@ class Progress:
         self._rejections: dict[Place, tuple[str, str]] = {}
         self._subjects: list[CaseProgress | PledgeProgress] = []
         self._numbers: dict[tuple[str, str, str], int] = {}
+        self._awaited: dict[Place, asyncio.Future[None]] = {}
+
+    def is_refused(self, place: Place) -> bool:
+        """Whether the command at `place` was rejected."""
+        return self._state_of(place) == _REJECTED
+
+    def decision(self, place: Place) -> asyncio.Future[None] | None:
+        """Done as soon as the command at `place` is decided; None if it is already. For many to wait for: nobody may cancel it."""
+        if self._state_of(place) != _UNKNOWN:
+            return None
+        if place not in self._awaited:
+            self._awaited[place] = asyncio.get_running_loop().create_future()
+        return self._awaited[place]
 
     def answered_to(self, partition: int) -> int:
         """The offset of the last command of a partition that the fold has come to; -1 before the first."""
@@ -101,10 +115,7 @@ class Progress:
 
     def tell(self, place: Place) -> dict[str, Any]:
         """`state`, and where there is one `code`, `detail`, `progress`, of the command at `place`."""
-        partition = self._partitions.get(place.partition)
-        if partition is None or place.offset >= len(partition.states):
-            return {"state": "accepted"}
-        state, subject = partition.states[place.offset], partition.subjects[place.offset]
+        state = self._state_of(place)
         if state == _UNKNOWN:
             return {"state": "accepted"}
         if state == _REJECTED:
@@ -113,6 +124,7 @@ class Progress:
         told: dict[str, Any] = {"state": "applied"}
         if state == _DUPLICATE:
             told["code"] = "duplicate"
+        subject = self._partitions[place.partition].subjects[place.offset]
         if subject != _NOBODY:
             told["progress"] = self._subjects[subject].told()
         return told
@@ -136,7 +148,7 @@ class Progress:
         place = Place(record.partition, cause["offset"])
         partition = self._partitions.setdefault(record.partition, _Partition())
         partition.reach(place.offset)
-        state = partition.states[place.offset] or _APPLIED
+        state = _APPLIED
         for fact in entry["facts"]:
             name, owner = fact["fact"], fact.get("fund") or fund
             if name == "rejected":
@@ -147,7 +159,16 @@ class Progress:
                 _FOLDS[name](self, owner, fact)
             if _SUBJECT_OF.get(cause["type"]) == name:
                 partition.subjects[place.offset] = self._subject_of(owner, fact)
+        if entry.get("more"):
+            return  # what the command itself came to stands in the last of its entries
         partition.states[place.offset] = state
+        if (awaited := self._awaited.pop(place, None)) is not None:
+            awaited.set_result(None)
+
+    def _state_of(self, place: Place) -> int:
+        partition = self._partitions.get(place.partition)
+        known = partition is not None and place.offset < len(partition.states)
+        return partition.states[place.offset] if known else _UNKNOWN
 
     def _subject_of(self, fund: str, fact: FactDict) -> int:
         kind = "case" if "case" in fact else "pledge"

@@ -15,13 +15,23 @@ from typing import NamedTuple
 
 _MAC_BYTES = 8
 _TEXT = re.compile(r"^[A-Za-z0-9_-]{22}$")
+_PLACE = re.compile(r"([0-9]{1,9})-([0-9]{1,19})")
 
 
 class Place(NamedTuple):
-    """Where a command lies on the commands topic."""
+    """Where a command lies on the commands topic, or a record on another; as text `<partition>-<offset>`."""
 
     partition: int
     offset: int
+
+    def __str__(self) -> str:
+        return f"{self.partition}-{self.offset}"
+
+    @classmethod
+    def of(cls, text: str) -> Place | None:
+        """The place that a text tells, or None if it tells none."""
+        found = _PLACE.fullmatch(text)
+        return cls(int(found[1]), int(found[2])) if found else None
 
 
 class Receipts:

@@ -4,6 +4,12 @@ A bounded memory of recent events, by source and id. It is a courtesy, not the g
 `duplicate` or `id_conflict` by the matcher, which forgets nothing. It follows the commands topic, so that it knows what other intakes
 let pass; and as to the matcher, of two events of a fund under one id the one counts that comes first on the topic. (Of two funds'
 events neither is first: what two intakes let pass at the same moment, stands.)
+
+What was refused stands for nothing. The event sent again, corrected or not, is a new command, which names the refused one in a header
+and takes its place; so every intake knows what became of it, as far back as the memory reaches. Two intakes that are sent it at the
+same moment publish two such commands: the first on the topic takes the refused one's place, and the second is told `duplicate` by the
+matcher wherever the first was applied. Was the first refused and the second applied, because in between came what was missing, then
+the next repeat is told `duplicate`. Who publishes can't know better: no intake sees the end of a topic that others write to.
 """
 
 from __future__ import annotations
@@ -11,23 +17,47 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from schemas.commands import TICK, Unreadable
 from services.bus.envelope import Record, read_command, text_headers
 from services.errors import Conflict
 from services.intake.admission import Admitted, digest_of
+from services.intake.progress import Progress
 from services.intake.receipts import Place
 
 CAPACITY = 200_000
 """Events remembered; some 60 MB when full."""
+SUPERSEDES = "pumasi_supersedes"
+"""The header of a command that names the refused one whose place it takes."""
+
+
+class Known(NamedTuple):
+    """What an event became.
+
+    Attributes:
+        digest: as `Admitted` has it.
+        place: where its command lies; a future while it is on its way.
+        supersedes: the refused command whose place it takes, if any.
+    """
+
+    digest: bytes
+    place: Place | asyncio.Future[Place]
+    supersedes: Place | None = None
 
 
 class Repeats:
-    """Which events came, and where their commands lie. A place still on its way is a future."""
+    """Which events came, and where their commands lie.
 
-    def __init__(self, capacity: int = CAPACITY) -> None:
-        self._capacity = capacity
-        self._known: OrderedDict[tuple[str, str], tuple[bytes, Place | asyncio.Future[Place]]] = OrderedDict()
+    Args:
+        progress: knows which commands are decided, and which were refused.
+        capacity: events remembered.
+    """
+
+    def __init__(self, progress: Progress, capacity: int = CAPACITY) -> None:
+        self._progress, self._capacity = progress, capacity
+        self._known: OrderedDict[tuple[str, str], Known] = OrderedDict()
+        self._superseded: dict[Place, Place] = {}
 
     def __len__(self) -> int:
         return len(self._known)
@@ -36,12 +66,12 @@ class Repeats:
         """Look whether all may pass, before any does.
 
         Raises:
-            Conflict: if an id came before with other data, or comes twice in the batch with different data.
+            Conflict: if an id came before with other data and was not refused, or comes twice in the batch with different data.
         """
         here: dict[tuple[str, str], bytes] = {}
         for number, one in enumerate(admitted):
-            known = self._known.get(one.key)
-            digest = known[0] if known else here.setdefault(one.key, one.digest)
+            known = self._standing(one)
+            digest = known.digest if known else here.setdefault(one.key, one.digest)
             if digest != one.digest:
                 which = f"event {number}: " if len(admitted) > 1 else ""
                 raise Conflict(
@@ -49,42 +79,64 @@ class Repeats:
                     hint="An id stands for one event: give the changed event an id of its own.",
                 )
 
+    def undecided(self, admitted: Sequence[Admitted]) -> set[asyncio.Future]:
+        """What to wait for until something is known of all these events: that they land, or that they are decided."""
+        return {waits for one in admitted if (waits := self._awaited(one)) is not None}
+
+    def ready(self, admitted: Sequence[Admitted]) -> int:
+        """How many of the first are new or decided, and each an event of its own."""
+        keys: set[tuple[str, str]] = set()
+        for number, one in enumerate(admitted):
+            if one.key in keys or self._awaited(one) is not None:
+                return number
+            keys.add(one.key)
+        return len(admitted)
+
     async def landed(self, admitted: Sequence[Admitted]) -> None:
         """Wait until none of these ids is on its way any more."""
         for one in admitted:
             known = self._known.get(one.key)
-            if known is not None and isinstance(known[1], asyncio.Future):
-                await asyncio.wait([known[1]])
+            if known is not None and isinstance(known.place, asyncio.Future):
+                await asyncio.wait([known.place])
 
     def place_of(self, one: Admitted) -> Place | asyncio.Future[Place] | None:
-        """Where the command of this very event lies, or will lie, if it came before."""
-        known = self._known.get(one.key)
+        """Where the command of this very event lies, or will lie, if it came before and was not refused."""
+        known = self._standing(one)
         if known is None:
             return None
         self._known.move_to_end(one.key)
-        return known[1]
+        return known.place
 
-    def expect(self, one: Admitted) -> asyncio.Future[Place]:
-        """Remember that this event is on its way; settle the future by `arrived` or `failed`."""
+    def successor(self, place: Place) -> Place | None:
+        """The command that took the place of the refused one at `place`, if any has."""
+        return self._superseded.get(place)
+
+    def expect(self, one: Admitted) -> Known:
+        """Remember that this event, of which nothing stands, is on its way; settle it by `arrived` or `failed`."""
         future: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
         future.add_done_callback(lambda done: done.cancelled() or done.exception())  # there may be nobody waiting
-        self._remember(one.key, one.digest, future)
-        return future
+        refused = self._known.get(one.key)
+        expected = Known(one.digest, future, None if refused is None else refused.place)
+        self._remember(one.key, expected)
+        return expected
 
-    def arrived(self, one: Admitted, future: asyncio.Future[Place], place: Place) -> None:
+    def arrived(self, one: Admitted, expected: Known, place: Place) -> None:
         """The command of this event is published; another that was let pass under its id may lie before it."""
         known = self._known.get(one.key)
-        if known is None or known[1] is future or _is_before(place, known[1]):
-            self._remember(one.key, one.digest, place)
-        future.set_result(place)
+        if known is not None and known.place is expected.place:
+            del self._known[one.key]
+        self._found(one.key, expected._replace(place=place))
+        expected.place.set_result(place)
 
-    def failed(self, one: Admitted, future: asyncio.Future[Place], error: BaseException) -> None:
+    def failed(self, one: Admitted, expected: Known, error: BaseException) -> None:
         """It is not known to be published: forget it, so that a repeat is tried again."""
         known = self._known.get(one.key)
-        if known is not None and known[1] is future:
+        if known is not None and known.place is expected.place:
             del self._known[one.key]
-        if not future.done():
-            future.set_exception(error)
+            if expected.supersedes is not None:
+                self._remember(one.key, Known(b"", expected.supersedes))  # refused: its data don't matter any more
+        if not expected.place.done():
+            expected.place.set_exception(error)
 
     def follow(self, record: Record, partitions: int) -> None:
         """Remember a command as it lies on the topic; ticks are passed over, and what the matcher can't read: it stands for nothing.
@@ -96,18 +148,49 @@ class Repeats:
         command = read_command(record, partitions)
         if isinstance(command, Unreadable) or command.type == TICK:
             return
-        key, kind = (text_headers(record.headers)["ce_source"], command.id), command.type
-        digest, place = digest_of(kind, record.value), Place(record.partition, record.offset)
-        known = self._known.get(key)
-        # What is on its way from here is this very record, or comes behind it; or it is of another fund, and neither is first.
-        if known is None or isinstance(known[1], asyncio.Future) or _is_before(place, known[1]):
-            self._remember(key, digest, place)
+        headers = text_headers(record.headers)
+        place, supersedes = Place(record.partition, record.offset), Place.of(headers.get(SUPERSEDES, ""))
+        found = Known(digest_of(command.type, record.value), place, supersedes)
+        self._found((headers["ce_source"], command.id), found)
 
-    def _remember(self, key: tuple[str, str], digest: bytes, place: Place | asyncio.Future[Place]) -> None:
-        self._known[key] = (digest, place)
+    def _standing(self, one: Admitted) -> Known | None:
+        """What is known of an event, unless it was refused."""
+        known = self._known.get(one.key)
+        refused = known is not None and isinstance(known.place, Place) and self._progress.is_refused(known.place)
+        return None if refused else known
+
+    def _awaited(self, one: Admitted) -> asyncio.Future | None:
+        known = self._known.get(one.key)
+        if known is None or isinstance(known.place, asyncio.Future):
+            return None if known is None else known.place
+        return self._progress.decision(known.place)
+
+    def _found(self, key: tuple[str, str], found: Known) -> None:
+        """Take in a command that lies on the topic; it may be seen in any order with those of other partitions, and with our own."""
+        if found.supersedes is not None:
+            first = min(found.place, self._superseded.get(found.supersedes, found.place))
+            self._superseded[found.supersedes] = first
+            while len(self._superseded) > self._capacity:
+                del self._superseded[next(iter(self._superseded))]
+        known = self._known.get(key)
+        if found.place not in self._superseded and (known is None or _counts_rather(found, known)):
+            self._remember(key, found)
+
+    def _remember(self, key: tuple[str, str], known: Known) -> None:
+        self._known[key] = known
         self._known.move_to_end(key)
         while len(self._known) > self._capacity:
             self._known.popitem(last=False)
+
+
+def _counts_rather(found: Known, known: Known) -> bool:
+    """Whether a command of an event counts rather than what is known of it: the later of a chain, else the first on the topic."""
+    if found.place == known.supersedes or known.place == found.supersedes:
+        return known.place == found.supersedes
+    if (found.supersedes is None) != (known.supersedes is None):
+        return known.supersedes is None
+    # What is on its way from here is this very record, or comes behind it; or it is of another fund, and neither is first.
+    return isinstance(known.place, asyncio.Future) or _is_before(found.place, known.place)
 
 
 def _is_before(one: Place, other: Place) -> bool:

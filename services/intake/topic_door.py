@@ -3,13 +3,17 @@
 FastStream acknowledges first and loses what its parser can't read, unless told otherwise; so the parser here hands raw records on, and
 offsets are committed only when every command and every dead letter of the batch is acknowledged. Kafka's troubles and a clock that is
 off are waited out, never skipped, and so are our own, with an alarm: the handler does not return until the batch is through. A crash
-in between brings the batch again; ids are derived from the event, so the matcher tells it `duplicate`; a dead letter is written once,
-whoever comes by its record again.
+in between brings the batch again: what has its command already is only acknowledged (`submissions`), and a dead letter is written
+once, whoever comes by its record again.
+
+An event that came before and is undecided is waited for, as long as it takes, and so are the records behind it: Kafka's own order. When
+the group shares out anew, what is being published is finished first, the rest is left to whoever gets the partition.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -22,6 +26,7 @@ from services.bus.batches import batches
 from services.bus.deadletters import UNKNOWN, Letter, dead_letter
 from services.bus.envelope import Record
 from services.bus.fetching import Stuck
+from services.bus.group import Rebalance
 from services.bus.letterbox import Letterbox
 from services.bus.publisher import TROUBLE, Publisher
 from services.bus.topics import DEADLETTERS, SUBMISSIONS
@@ -31,6 +36,8 @@ from services.intake.contacts import Sealer
 from services.intake.desk import Desk
 from services.intake.findings import UNKNOWN_FIELD
 from services.intake.reading import read_record
+from services.intake.receipts import Place
+from services.intake.submissions import Submissions
 from services.intake.turns import Turns
 
 GROUP = "pumasi-intake"
@@ -43,6 +50,12 @@ _RECORDS_PER_POLL_MAX = 1000
 _BACKOFF_SECONDS = (0.2, 5.0)
 TRIES_MAX = 5
 """How often a batch may fail while Kafka is in reach before there is an alarm."""
+_SAID_AGAIN_SECONDS = 300.0
+_HAND_OVER_SECONDS_MAX = 10.0
+
+
+class _Leaving(Exception):
+    """The partitions are not ours any more, or soon won't be."""
 
 
 class TopicDoor:
@@ -69,6 +82,10 @@ class TopicDoor:
         self._broker: KafkaBroker | None = None
         self._subscriber: Any = None
         self._boxes: dict[int, Letterbox] = {}
+        self._submissions = Submissions(bootstrap)
+        self._leaving, self._idle = asyncio.Event(), asyncio.Event()
+        self._idle.set()
+        self._said_at: float | None = None
         self.is_stuck = False
         """Whether a batch fails again and again though Kafka is in reach."""
 
@@ -95,6 +112,7 @@ class TopicDoor:
 
     async def stop(self) -> None:
         """Leave the group. A batch at hand that is not through yet comes again."""
+        self._leaving.set()
         broker, self._broker = self._broker, None
         if broker is not None:
             await broker.stop()
@@ -112,8 +130,19 @@ class TopicDoor:
             records_max=_RECORDS_PER_POLL_MAX,
             stop_seconds=5.0,
             parse=self._raw,
+            listener=Rebalance(self._on_revoked, self._on_assigned),
         )
         return broker
+
+    async def _on_revoked(self, _partitions: Any) -> None:
+        """Let what is being published land, so that whoever has the partitions next sees it on the topic."""
+        self._leaving.set()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), _HAND_OVER_SECONDS_MAX)
+
+    def _on_assigned(self, _partitions: Any) -> None:
+        self._submissions.forget()
+        self._leaving.clear()
 
     async def _raw(self, records: tuple[Any, ...]) -> KafkaMessage:
         """The batch as it came, still to be acknowledged."""
@@ -121,7 +150,13 @@ class TopicDoor:
 
     async def _on_batch(self, message: Any) -> None:
         """Bring a batch through, then acknowledge it. FastStream swallows what is raised here, so nothing may be."""
-        await self._until_through(message.raw_message)
+        self._idle.clear()
+        try:
+            await self._until_through(message.raw_message)
+        except _Leaving:
+            return  # whoever gets the partition, and be it we, begins where was acknowledged
+        finally:
+            self._idle.set()
         try:
             await message.ack()
         except TROUBLE as error:  # another has the partition by now, and will see the batch again
@@ -131,17 +166,22 @@ class TopicDoor:
         """Try until all is written. Whatever fails, the batch is tried again; but never for ever without an alarm."""
         pause, tries = _BACKOFF_SECONDS[0], 0
         while True:
+            if self._leaving.is_set():
+                raise _Leaving
             await self._publisher.in_reach.wait()
             try:
                 await self._bring(records)
                 self.is_stuck = False
                 return
+            except _Leaving:
+                raise
             except ClockOff:
                 pass  # the clock tells its own alarm
             except Exception as error:  # noqa: BLE001  # no submission may be lost over a defect of ours
                 if self._publisher.in_reach.is_set():  # that Kafka is away is told elsewhere
                     tries += 1
                     self._complain(records[0], tries, error)
+            self._submissions.forget()  # what was not confirmed may have arrived
             await asyncio.sleep(pause)
             pause = min(pause * 2, _BACKOFF_SECONDS[1])
 
@@ -159,10 +199,11 @@ class TopicDoor:
         good: list[tuple[Record, Admitted]] = []
         letters: list[Refused] = []
         turns = Turns()
-        for record in records:
+        for record in await self._submissions.fresh(records):
             await turns.breathe()
             try:
-                good.append((record, admit(read_record(record), self._sealer, clear_contact=False)))
+                admitted = admit(read_record(record), self._sealer, clear_contact=False)
+                good.append((record, admitted._replace(submission=str(Place(record.partition, record.offset)))))
             except PumasiError as error:
                 letters.append(self._letter(record, error.code, told_on_topic(error)))
             except MemoryError:  # of ours, not of the record: the same record can be read another time
@@ -170,24 +211,43 @@ class TopicDoor:
             except Exception as error:  # noqa: BLE001  # a bug of ours must not stop the neighbours
                 log.error("a submission could not be checked (%s)", type(error).__name__)
                 letters.append(self._letter(record, "internal", f"could not be checked ({type(error).__name__})"))
-        try:
-            await self._desk.take([admitted for _, admitted in good])
-        except Conflict:
-            letters += await self._one_by_one(good)
+        await self._refuse(letters)
+        await self._refuse(await self._let_pass(good))
+
+    async def _let_pass(self, good: Sequence[tuple[Record, Admitted]]) -> list[Refused]:
+        """All but those in conflict. A conflict refuses a batch whole: from there on they go one by one, to find those at fault."""
+        letters, left, together = [], good, len(good)
+        while left:
+            if self._leaving.is_set():
+                raise _Leaving
+            try:
+                taken = await self._desk.take_decided([admitted for _, admitted in left[:together]])
+            except Conflict as error:
+                if together > 1:
+                    together = 1
+                    continue
+                letters.append(self._letter(left[0][0], error.code, error.message))
+                taken = 1
+            if not taken:
+                self._waits(left[0][0])
+            left = left[taken:]
+        return letters
+
+    def _waits(self, record: Record) -> None:
+        """Say, once and then rarely, that a record waits."""
+        now = asyncio.get_running_loop().time()
+        if self._said_at is None or now >= self._said_at + _SAID_AGAIN_SECONDS:
+            self._said_at = now
+            log.warning(
+                "submissions wait for the matcher: partition %d, offset %d came before and is not decided yet",
+                record.partition, record.offset,
+            )  # fmt: skip
+
+    async def _refuse(self, letters: Sequence[Refused]) -> None:
         if letters and await self._put(letters):
             codes = Counter(code for _, code, _ in letters)
             told = ", ".join(f"{number} {code}" for code, number in sorted(codes.items()))
-            log.warning("%d of %d submissions went to dead letters: %s", len(letters), len(records), told)
-
-    async def _one_by_one(self, good: Sequence[tuple[Record, Admitted]]) -> list[Refused]:
-        """A conflict refuses a batch whole: find the ones at fault, let the others pass."""
-        letters = []
-        for record, admitted in good:
-            try:
-                await self._desk.take([admitted])
-            except Conflict as error:
-                letters.append(self._letter(record, error.code, error.message))
-        return letters
+            log.warning("%d submissions went to dead letters: %s", len(letters), told)
 
     @staticmethod
     def _letter(record: Record, code: str, why: str) -> Refused:

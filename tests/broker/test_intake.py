@@ -27,15 +27,23 @@ from services.bus.envelope import entry_headers, read_command
 from services.bus.kafka import EmbeddedKafka
 from services.bus.partition import partition_of
 from services.cli.status import _dead_letters
+from services.intake import desk
 from services.intake.app import Intake
 from services.intake.topic_door import GROUP
 from services.matcher.engine import Engine
 from services.settings import Settings, load
+from tests.broker.test_matcher import running as matching
 
 DEADLINE_S = 60
 PARTITIONS = 4
 STRUCTURED = {"content-type": "application/cloudevents+json"}
 BATCH = {"content-type": "application/cloudevents-batch+json"}
+
+
+@pytest.fixture
+def nobody_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no matcher: who waits for a decision waits in vain."""
+    monkeypatch.setattr(desk, "PATIENCE_SECONDS", 0.01)
 
 
 @contextlib.asynccontextmanager
@@ -163,6 +171,7 @@ async def test_a_batch_of_500_is_quick_and_in_order(topics_reset: EmbeddedKafka,
     assert took < 5, "500 one after the other would take about as many round trips"
 
 
+@pytest.mark.usefixtures("nobody_decides")
 async def test_a_repeat_is_the_same_answer_and_another_datum_a_conflict_also_after_a_restart(
     topics_reset: EmbeddedKafka, tmp_path: Path
 ) -> None:
@@ -178,6 +187,7 @@ async def test_a_repeat_is_the_same_answer_and_another_datum_a_conflict_also_aft
     assert len(await commands(topics_reset.bootstrap)) == 1
 
 
+@pytest.mark.usefixtures("nobody_decides")
 async def test_two_intakes_agree_on_which_of_two_events_under_one_id_came_first(
     topics_reset: EmbeddedKafka, tmp_path: Path
 ) -> None:
@@ -353,13 +363,15 @@ async def test_poison_on_the_topic_goes_to_dead_letters_once_and_its_neighbours_
         record(19, value={**pledge(0)["data"], "expires_at": "20301231"}),
         record(20, ce_time=b"9999-12-31T23:59:59-09:00"),
     ]
+    async with running(topics_reset, tmp_path) as (_, client):
+        await post(client, event("fund.configured", 0, currency="CNY"))
     async with AIOKafkaProducer(bootstrap_servers=topics_reset.bootstrap, max_request_size=4 << 20) as producer:
         for one in (record(1), *poison, structured, record(1), record(99)):
             await producer.send_and_wait(topics.SUBMISSIONS, partition=3, **one)
-    async with running(topics_reset, tmp_path) as (_, _):
+    async with matching(topics_reset.bootstrap), running(topics_reset, tmp_path) as (_, _):
         letters = await read(topics_reset.bootstrap, topics.DEADLETTERS, least=len(poison))
-        found = await commands(topics_reset.bootstrap, least=3)
-    assert [dict(r.headers)["ce_id"] for r in found] == [b"t-1", b"e-90", b"t-99"]
+        found = await commands(topics_reset.bootstrap, least=4)
+    assert [dict(r.headers)["ce_id"] for r in found] == [b"e-0", b"t-1", b"e-90", b"t-99"]
     assert len(letters) == len(poison)
     told = [
         {name: value for name, value in letter.headers if name.startswith("__streams.errors.")} for letter in letters
@@ -400,7 +412,7 @@ async def test_poison_on_the_topic_goes_to_dead_letters_once_and_its_neighbours_
     async with running(topics_reset, tmp_path):  # all was acknowledged: a second start finds nothing to do
         async with AIOKafkaProducer(bootstrap_servers=topics_reset.bootstrap) as producer:
             await producer.send_and_wait(topics.SUBMISSIONS, partition=3, **record(100))
-        assert len(await commands(topics_reset.bootstrap, least=4)) == 4
+        assert len(await commands(topics_reset.bootstrap, least=5)) == 5
     assert len(await read(topics_reset.bootstrap, topics.DEADLETTERS)) == len(poison)
 
 
@@ -443,6 +455,7 @@ async def test_ticks_go_to_every_partition(topics_reset: EmbeddedKafka, tmp_path
         assert sorted(one.time for one in read_back) == [one.time for one in read_back]
 
 
+@pytest.mark.usefixtures("nobody_decides")
 async def test_while_the_broker_is_down_the_answer_is_503_and_every_202_is_kept(
     new_kafka: Callable[..., EmbeddedKafka], tmp_path: Path
 ) -> None:

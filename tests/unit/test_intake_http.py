@@ -16,17 +16,21 @@ from aiokafka import TopicPartition
 from aiokafka.structs import RecordMetadata
 from nacl.public import PrivateKey
 
+from schemas.ledger import GENESIS, entries
 from schemas.times import parse
 from services.bus.publisher import Outgoing, Pending
 from services.bus.topics import COMMANDS, CONTACTS
-from services.errors import ClockOff, KafkaUnreachable
+from services.errors import ClockOff, Conflict, KafkaUnreachable
+from services.intake import desk as desk_module
 from services.intake import http as door_module
+from services.intake.admission import Admitted, admit
 from services.intake.clock import Clock
 from services.intake.contacts import Sealer
 from services.intake.desk import Desk
 from services.intake.findings import FINDINGS_MAX
 from services.intake.http import BODY_BYTES_MAX, HttpDoor
 from services.intake.progress import Progress
+from services.intake.reading import read_http
 from services.intake.receipts import Place, Receipts
 from services.intake.repeats import Repeats
 from tests.records import CommandRecord
@@ -88,14 +92,14 @@ class Bench:
     ) -> None:
         self.kafka, self.progress, self.now, self.off = Ledger(), Progress(), parse("2026-11-22T10:00:00Z"), 0
         self.receipts = Receipts(KEY)
-        self.repeats, self.elsewhere = Repeats(), list[CommandRecord]()
+        self.repeats, self.elsewhere = Repeats(self.progress), list[CommandRecord]()
         self.kafka.clock = lambda: self.now
         self.clock = Clock(lambda: self.now + self.off)
         self.clock.heard(0, [0])
         desk = Desk(self.kafka, self.repeats, self.caught_up, 60, trust_time, self.clock)  # type: ignore[arg-type]
         sealer = Sealer(KEY, PrivateKey.generate().public_key)
         door = HttpDoor(desk, sealer, self.receipts, self.progress, self.kafka, requests_max, amiss)  # type: ignore[arg-type]
-        self.desk, self.app = desk, door.app
+        self.desk, self.app, self.sealer = desk, door.app, sealer
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(door.app), base_url="http://intake")
 
     async def caught_up(self) -> None:
@@ -109,6 +113,37 @@ class Bench:
         else:
             headers, body = {"content-type": "application/cloudevents-batch+json"}, json.dumps(events)
         return await self.client.post("/v1/events", content=body, headers=headers)
+
+    def decide(self, place: Place, fact: dict[str, Any]) -> None:
+        """Hear from the ledger what became of the command at `place`."""
+        cause = {"id": "e", "type": "pumasi.pledge.made", "offset": place.offset}
+        for _, value, _ in entries(1, GENESIS, "jilin", "2026-11-22T10:00:00Z", cause, [fact]):
+            self.progress.fold(CommandRecord("ledger", place.partition, 0, None, value, ()))
+
+    async def told(self, receipt: str) -> dict[str, Any]:
+        return (await self.client.get(f"/v1/receipts/{receipt}")).json()
+
+    async def sent(self, *events: dict[str, Any]) -> tuple[str, Place]:
+        """The receipt of the last of events that are taken, and the place it tells."""
+        response = await self.send(*events)
+        assert response.status_code == 202, response.text
+        receipt = response.json()["accepted"][-1]["receipt"]
+        return receipt, self.receipts.read(receipt)
+
+    def admitted(self, event: dict[str, Any]) -> Admitted:
+        """As the topic's door admits it."""
+        [[one], _] = read_http([("content-type", "application/cloudevents+json")], json.dumps(event).encode())
+        return admit(one, self.sealer, clear_contact=False)
+
+
+REFUSED = {"fact": "rejected", "code": "unknown_fund", "detail": "no fund jilin"}
+FACTS = [{"fact": "duplicate"}, {"fact": "pledge_accepted", "pledge": "p-1", "amount": 5}]
+
+
+@pytest.fixture(autouse=True)
+def _short_of_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no matcher here: who waits for a decision waits in vain, unless the test decides."""
+    monkeypatch.setattr(desk_module, "PATIENCE_SECONDS", 0.01)
 
 
 @pytest.fixture
@@ -259,6 +294,167 @@ async def test_the_same_id_with_other_data_is_a_conflict_and_refuses_its_batch_w
     assert problem(await one.send(pledge(7), pledge(1, amount=6))) == (409, "id_conflict")
     assert problem(await one.send(pledge(8), pledge(8, amount=6))) == (409, "id_conflict")
     assert len(one.kafka.commands()) == 1
+
+
+@pytest.mark.parametrize("amount", [5, 6])
+async def test_a_refused_event_that_comes_again_corrected_or_not_is_a_new_command_that_the_old_receipt_names(
+    bench: Callable[..., Bench], amount: int
+) -> None:
+    one = bench()
+    old, place = await one.sent(pledge(1))
+    one.decide(place, REFUSED)
+    assert "superseded_by" not in await one.told(old)
+    new, there = await one.sent(pledge(1, amount=amount))
+    assert [json.loads(command.value)["amount"] for command in one.kafka.commands()] == [5, amount]
+    assert [dict(command.headers).get("pumasi_supersedes") for command in one.kafka.commands()] == [
+        None, str(place).encode(),
+    ]  # fmt: skip
+    assert await one.told(old) == {
+        "receipt": old, "state": "rejected", "code": "unknown_fund", "detail": "no fund jilin", "superseded_by": new,
+    }  # fmt: skip
+    assert await one.told(new) == {"receipt": new, "state": "accepted"}
+    assert (await one.sent(pledge(1, amount=amount)))[0] == new, "undecided, it is a repeat"
+    one.decide(there, REFUSED)
+    last, _ = await one.sent(pledge(1, amount=5))
+    assert (await one.told(new))["superseded_by"] == last
+    assert len(one.kafka.commands()) == 3
+
+
+@pytest.mark.parametrize("fact", FACTS)
+async def test_what_was_applied_or_told_duplicate_stays_a_repeat_or_a_conflict(
+    bench: Callable[..., Bench], fact: dict[str, Any]
+) -> None:
+    one = bench()
+    receipt, place = await one.sent(pledge(1))
+    one.decide(place, fact)
+    assert await one.sent(pledge(1)) == (receipt, place)
+    assert problem(await one.send(pledge(1, amount=6))) == (409, "id_conflict")
+    assert len(one.kafka.commands()) == 1
+
+
+@pytest.mark.parametrize("amount", [5, 6])
+async def test_an_event_that_comes_again_undecided_waits_for_the_decision_and_holds_up_nobody(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch, amount: int
+) -> None:
+    monkeypatch.setattr(desk_module, "PATIENCE_SECONDS", 30.0)
+    one = bench()
+    old, place = await one.sent(pledge(1))
+    again = asyncio.create_task(one.sent(pledge(1, amount=amount), pledge(1, amount=amount)))
+    await one.sent(pledge(2))
+    assert not again.done()
+    one.decide(place, REFUSED)
+    new, _ = await again
+    assert (await one.told(old))["superseded_by"] == new
+    assert len(one.kafka.commands()) == 3, "twice in one batch it is one event"
+
+
+async def test_no_more_than_so_many_wait_for_decisions_at_once(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk_module, "PATIENCE_SECONDS", 30.0)
+    monkeypatch.setattr(desk_module, "WAITING_MAX", 2)
+    one = bench()
+    receipt, place = await one.sent(pledge(1))
+    waiting = [asyncio.create_task(one.sent(pledge(1))) for _ in range(2)]
+    while one.desk._waiting < 2:
+        await asyncio.sleep(0)
+    assert (await one.sent(pledge(1)))[0] == receipt
+    assert not any(task.done() for task in waiting)
+    one.decide(place, FACTS[1])
+    assert {(await task)[0] for task in waiting} == {receipt}
+
+
+async def test_a_new_command_that_may_not_have_arrived_is_tried_anew_in_the_refused_ones_place(
+    bench: Callable[..., Bench],
+) -> None:
+    one = bench()
+    old, place = await one.sent(pledge(1))
+    one.decide(place, REFUSED)
+    one.kafka.fails_at = "confirm"
+    assert problem(await one.send(pledge(1))) == (503, "kafka_unreachable")
+    one.kafka.fails_at = None
+    assert "superseded_by" not in await one.told(old)
+    new, _ = await one.sent(pledge(1))
+    assert (await one.told(old))["superseded_by"] == new
+    assert dict(one.kafka.commands()[-1].headers)["pumasi_supersedes"] == str(place).encode()
+
+
+def lying(command: Outgoing, offset: int) -> CommandRecord:
+    return CommandRecord(COMMANDS, command.partition, offset, command.key, command.value, tuple(command.headers))
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2), (0, 2, 1)])
+async def test_every_intake_learns_from_the_topic_what_took_a_refused_commands_place_in_whatever_order_it_reads(
+    bench: Callable[..., Bench], order: tuple[int, ...]
+) -> None:
+    there, here = bench(), bench()
+    receipts = []
+    for amount, fund in ((5, "jilin"), (6, "yanji"), (7, "jilin")):  # corrected into another fund, and back
+        receipt, place = await there.sent(pledge(1, amount=amount, fund=fund))
+        receipts.append(receipt)
+        for one in (there, here):
+            one.decide(place, REFUSED if amount < 7 else FACTS[1])
+    told = [lying(command, offset) for offset, command in enumerate(there.kafka.commands())]
+    assert told[0].partition != told[1].partition
+    for number in order:
+        here.repeats.follow(told[number], 4)
+    assert [(await here.told(receipt)).get("superseded_by") for receipt in receipts] == [*receipts[1:], None]
+    assert (await here.sent(pledge(1, amount=7)))[0] == receipts[-1]
+    assert here.kafka.commands() == []
+
+
+async def test_of_two_intakes_that_are_sent_a_refused_event_at_once_the_first_on_the_topic_takes_its_place(
+    bench: Callable[..., Bench],
+) -> None:
+    one, other = bench(), bench()
+    old, place = await one.sent(pledge(1))
+    other.repeats.follow(lying(one.kafka.commands()[0], place.offset), 4)
+    other.kafka.records = [*one.kafka.records, one.kafka.commands()[0]._replace(key=b"another")]
+    for intake in (one, other):
+        intake.decide(place, REFUSED)
+    first, _ = await one.sent(pledge(1))
+    second, _ = await other.sent(pledge(1))  # it lies behind the first, of which nothing is known here yet
+    assert first != second
+    other.repeats.follow(lying(one.kafka.commands()[1], 1), 4)
+    one.repeats.follow(lying(other.kafka.commands()[-1], 2), 4)
+    for intake in (one, other):
+        assert (await intake.told(old))["superseded_by"] == first
+        assert (await intake.sent(pledge(1)))[0] == first
+
+
+async def test_where_nobody_asks_again_only_what_is_decided_is_passed_over_and_what_is_behind_it_waits(
+    bench: Callable[..., Bench],
+) -> None:
+    one = bench()
+    batch = [one.admitted(event) for event in (pledge(1), pledge(2), pledge(1), pledge(3))]
+    assert await one.desk.take_decided(batch) == 2
+    assert await one.desk.take_decided(batch[2:]) == 0, "the second waits for the first one's decision"
+    place = Place(one.kafka.commands()[0].partition, 0)
+    one.decide(place, REFUSED)
+    assert await one.desk.take_decided(batch[2:]) == 2
+    assert [dict(command.headers)["ce_id"] for command in one.kafka.commands()] == [b"e-1", b"e-2", b"e-1", b"e-3"]
+    assert dict(one.kafka.commands()[2].headers)["pumasi_supersedes"] == str(place).encode()
+    one.decide(Place(place.partition, 2), FACTS[1])
+    assert await one.desk.take_decided([one.admitted(pledge(1))]) == 1
+    with pytest.raises(Conflict):
+        await one.desk.take_decided([one.admitted(pledge(1, amount=6))])
+    assert len(one.kafka.commands()) == 4
+
+
+async def test_where_nobody_asks_again_an_event_on_its_way_by_another_door_is_waited_for(
+    bench: Callable[..., Bench],
+) -> None:
+    one = bench()
+    one.kafka.confirming.clear()
+    sending = asyncio.create_task(one.sent(pledge(1)))
+    while not one.kafka.commands():
+        await asyncio.sleep(0)
+    assert await one.desk.take_decided([one.admitted(pledge(1, amount=6))]) == 0
+    one.kafka.confirming.set()
+    _, place = await sending
+    assert await one.desk.take_decided([one.admitted(pledge(1, amount=6))]) == 0
+    one.decide(place, REFUSED)
+    assert await one.desk.take_decided([one.admitted(pledge(1, amount=6))]) == 1
 
 
 async def test_what_another_intake_let_pass_before_is_the_true_one_and_its_repeat_is_not_refused(

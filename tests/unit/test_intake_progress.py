@@ -76,3 +76,22 @@ def test_a_rejection_is_told_with_its_code_and_a_duplicate_as_applied() -> None:
     assert progress.tell(Place(2, 1)) == {"state": "applied", "code": "duplicate"}
     assert progress.tell(Place(2, 2)) == {"state": "accepted"}
     assert progress.tell(Place(0, 0)) == {"state": "accepted"}
+    assert [progress.is_refused(Place(2, offset)) for offset in range(3)] == [True, False, False]
+
+
+async def test_a_decision_is_heard_of_with_the_last_entry_of_a_command() -> None:
+    progress, here = Progress(), Place(2, 7)
+    cause = {"id": "e", "type": "pumasi.pledge.made", "offset": here.offset}
+    waits = progress.decision(here)
+    assert waits is progress.decision(here)
+    timers = [{"fact": "pledge_expired", "pledge": "p" * 60} for _ in range(9000)]
+    refused = {"fact": "rejected", "code": "unknown_fund", "detail": "no fund x"}
+    told = [value for _, value, _ in entries(1, GENESIS, "x", "2026-11-22T10:00:00Z", cause, [*timers, refused])]
+    assert len(told) > 1
+    for value in told:
+        assert not waits.done()
+        assert progress.tell(here) == {"state": "accepted"}
+        progress.fold(Rec(value))
+    assert waits.done()
+    assert progress.decision(here) is None
+    assert progress.is_refused(here)
