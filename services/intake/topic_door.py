@@ -153,14 +153,13 @@ class TopicDoor:
         self._idle.clear()
         try:
             await self._until_through(message.raw_message)
-        except _Leaving:
-            return  # whoever gets the partition, and be it we, begins where was acknowledged
-        finally:
-            self._idle.set()
-        try:
             await message.ack()
+        except _Leaving:
+            pass  # whoever gets the partition, and be it we, begins where was acknowledged
         except TROUBLE as error:  # another has the partition by now, and will see the batch again
             log.warning("a batch of submissions could not be acknowledged (%s)", type(error).__name__)
+        finally:
+            self._idle.set()
 
     async def _until_through(self, records: Sequence[Record]) -> None:
         """Try until all is written. Whatever fails, the batch is tried again; but never for ever without an alarm."""
