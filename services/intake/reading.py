@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from schemas.times import parse_given
-from services.bus.attributes import EVENT_ID_MAX
 from services.bus.envelope import BadRecord, Record, text_headers
 from services.errors import PumasiError, UnreadableRecord
 from services.intake.findings import pointer_of
@@ -50,7 +49,7 @@ class Event(NamedTuple):
     """A CloudEvent as far as it is read, not yet checked.
 
     Attributes:
-        id, source, type: the attributes; the id has at most EVENT_ID_MAX characters.
+        id, source, type: the attributes.
         time: microseconds since 1970 if the sender gave a time, else None.
         data: JSON bytes, or None if there are no data.
     """
@@ -265,8 +264,6 @@ def _event(attributes: Mapping[str, Any], data: bytes | None, number: int | None
             raise Malformed("an attribute is not as CloudEvents 1.0 has it", pointer=pointer_of((name,)), event=number)
     if attributes["specversion"] != "1.0":
         raise Malformed("specversion: not 1.0", pointer="/specversion", event=number)
-    if len(attributes["id"]) > EVENT_ID_MAX:
-        raise Malformed(f"id: longer than {EVENT_ID_MAX} characters", pointer="/id", event=number)
     if media_type(attributes.get("datacontenttype", JSON)) != JSON:
         raise Malformed(f"datacontenttype: not {JSON}", pointer="/datacontenttype", event=number)
     at = _time(attributes["time"], number) if "time" in attributes else None

@@ -181,7 +181,8 @@ async def test_each_is_told_in_the_language_of_their_contact(topics_reset: Embed
             matched, _, settled = await process.notices(3)
             assert (matched["to"], matched["text"][:3]) == ("d-4", "약정하")
             assert (settled["to"], settled["text"][:20]) == ("d-1", "Your payment has arr")
-            assert await process.stop() == (0, "")
+            status, said = await process.stop()
+            assert (status, said.count("ERROR"), "can't be opened" in said) == (0, 1, True)  # d-2's box is an alarm
         assert not [record for record in await recorded(kafka, set(ledger.expected)) if b"example.org" in record.value]
 
 

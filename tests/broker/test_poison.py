@@ -37,8 +37,8 @@ async def client(topics_reset) -> AsyncIterator[Client]:
         yield client
 
 
-GOOD_ELSEWHERE = {"wrong key", "wrong partition"}
-"""No poison among submissions, which come under any key and in any partition."""
+GOOD_ELSEWHERE = {"wrong key", "wrong partition", "a number in its id"}
+"""No poison among submissions, which come under any key, in any partition and with any id."""
 
 
 class Stream:

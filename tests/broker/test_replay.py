@@ -382,7 +382,7 @@ async def test_a_command_that_the_matcher_has_learned_to_read_is_applied_once_an
 async def test_what_still_cannot_be_read_becomes_a_letter_of_its_own_that_names_the_first(client: Client) -> None:
     await client.fund("jilin")
     await client.flush()
-    await client.raw(JILIN, *POISON["unknown type"])
+    await client.raw(JILIN, b"jilin", b'{"fund":"jilin"}', headers("pumasi.pledge.made", "x"))
     async with running(client.bootstrap):
         await client.read(DEADLETTERS, JILIN, 1)
         [first] = await put_back(client)

@@ -95,7 +95,7 @@ class Bench:
         self.repeats, self.elsewhere = Repeats(self.progress), list[CommandRecord]()
         self.kafka.clock = lambda: self.now
         self.clock = Clock(lambda: self.now + self.off)
-        self.clock.heard(0, [0])
+        self.clock.heard(self.now, [self.now])
         desk = Desk(self.kafka, self.repeats, self.caught_up, 60, trust_time, self.clock)  # type: ignore[arg-type]
         sealer = Sealer(KEY, PrivateKey.generate().public_key)
         door = HttpDoor(desk, sealer, self.receipts, self.progress, self.kafka, requests_max, amiss)  # type: ignore[arg-type]
