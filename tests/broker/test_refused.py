@@ -187,10 +187,23 @@ async def test_what_was_published_and_not_acknowledged_is_through_though_it_was_
     assert places == [*(f"{PARTITION}-{n}" for n in range(30)), None, f"{PARTITION}-{again}"]
 
 
+NEVER_ACKNOWLEDGES = """
+import asyncio
+from faststream.kafka.message import KafkaAckableMessage
+from services.cli import main
+
+async def never(_message):
+    await asyncio.Event().wait()
+
+KafkaAckableMessage.ack = never
+main()
+"""
+
+
 async def spawned(kafka: EmbeddedKafka, data: Path) -> asyncio.subprocess.Process:
-    """An intake as a process of its own."""
+    """An intake as a process of its own, which comes as far as to what it would acknowledge next."""
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "services.cli", "intake", "--json", "--data", str(data), "--http-port", "0",
+        sys.executable, "-P", "-c", NEVER_ACKNOWLEDGES, "intake", "--json", "--data", str(data), "--http-port", "0",
         env={**os.environ, "PUMASI_KAFKA": kafka.bootstrap, "PUMASI_TICK_SECONDS": "86400"},
         stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
@@ -233,19 +246,17 @@ async def each_once(kafka: EmbeddedKafka, sent: int) -> None:
 async def test_kill_9_between_publishing_and_acknowledging_decides_no_refused_record_twice(
     topics_reset: EmbeddedKafka, tmp_path: Path
 ) -> None:
-    enough = asyncio.Event()
-    flow = asyncio.create_task(flowing(topics_reset, enough))
-    async with matching(topics_reset.bootstrap):
-        for _ in range(KILLS):
-            waiting = asyncio.create_task(until_more(topics_reset))
+    async with matching(topics_reset.bootstrap), submitting(topics_reset) as submit:
+        for number in range(KILLS):
+            await submit(**record(number))
             process = await spawned(topics_reset, tmp_path)
-            await waiting
+            await commands(topics_reset.bootstrap, least=number + 1)
             process.kill()
             await process.wait()
-        enough.set()
-        sent = await flow
-        async with running(topics_reset, tmp_path):
-            await each_once(topics_reset, sent)
+        async with running(topics_reset, tmp_path) as (_, client):
+            await each_once(topics_reset, KILLS)
+            receipt = await sent(client, pledge(1000))
+            assert (await decided(client, receipt))["code"] == "unknown_fund", "as the others were"
 
 
 async def test_two_intakes_that_hand_partitions_over_decide_no_record_twice(
