@@ -1,7 +1,7 @@
 """The kept corpus: per target, the few inputs that together reach what the fuzzer has reached; a line each, in base64.
 
-`python -m tests.fuzz.corpus TARGET` chooses them anew from what lies in FOUND: the shortest that takes a step in our code (from one line
-to another) that none before it took. Needs no Atheris.
+`python -m tests.fuzz.corpus TARGET` chooses them anew from what lies in FOUND: the shortest that takes a step in our code (from a line
+to a line) that none before it took. Needs no Atheris.
 """
 
 from __future__ import annotations
