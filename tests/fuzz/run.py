@@ -1,7 +1,7 @@
 """Fuzzing, guided by coverage: `python -m tests.fuzz.run TARGET [libFuzzer's options]`.
 
     PUMASI_PURE=1 python -m tests.fuzz.run submission -runs=200000
-    python -m tests.fuzz.run submission --keep DIR      put the inputs that matter of DIR into the kept corpus
+    PUMASI_PURE=1 python -m tests.fuzz.corpus submission     keep, of what was found, what matters
 
 Needs Atheris (requirements.lock beside this file, in an environment of its own or on PYTHONPATH beside the project's). What is found on
 the way lies in /tmp/pumasi-fuzz/TARGET, which the next run goes on with; an input that breaks a target lies there as crash-….
@@ -13,7 +13,6 @@ import json
 import re
 import sys
 from hashlib import sha256
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -21,10 +20,9 @@ import atheris
 
 with atheris.instrument_imports(include=["services", "schemas"]):
     from tests.fuzz import targets
-    from tests.fuzz.corpus import keep, kept
+    from tests.fuzz.corpus import FOUND, kept
     from tests.fuzz.seeds import ODD, of
 
-FOUND = Path("/tmp/pumasi-fuzz")
 WORDS = [
     "fund",
     "case",
@@ -179,20 +177,12 @@ def main() -> None:
     name, *options = sys.argv[1:]
     here = FOUND / name
     here.mkdir(parents=True, exist_ok=True)
-    if options[:1] == ["--keep"]:
-        keep(name, [path.read_bytes() for path in Path(options[1]).iterdir()])
-        return
-    if not any(option.startswith("-merge") for option in options):
-        for data in (*of(name), *kept(name)):
-            (here / sha256(data).hexdigest()[:20]).write_bytes(data)
+    for data in (*of(name), *kept(name)):
+        (here / sha256(data).hexdigest()[:20]).write_bytes(data)
     words = FOUND / "words"
     words.write_text("".join(f'"{word}"\n' for word in WORDS) + '"\\x1d"\n"\\x1e"\n"\\x1f"\n"\\x15"\n')
     fixed = [f"-artifact_prefix={here}-", f"-dict={words}", "-rss_limit_mb=3000", "-timeout=20", "-max_len=16384"]
-    atheris.Setup(
-        [sys.argv[0], *fixed, *options, *([] if any("merge" in one for one in options) else [str(here)])],
-        targets.TARGETS[name],
-        custom_mutator=mutated,
-    )
+    atheris.Setup([sys.argv[0], *fixed, *options, str(here)], targets.TARGETS[name], custom_mutator=mutated)
     atheris.Fuzz()
 
 
