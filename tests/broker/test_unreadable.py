@@ -61,6 +61,7 @@ async def test_a_topic_of_any_codec_is_read_by_everybody(
     ):
         await client.fund("jilin")
         await client.case("jilin", "c-1", 1000)
+        await client.flush()
         assert (await test_intake.post(http, test_intake.pledge(1, pledge="p-1"))).status_code == 202
         for number in (2, 3):
             await producer.send(SUBMISSIONS, partition=number, **test_intake.record(number))
