@@ -81,9 +81,12 @@ class Tail:
         return self._reading[0].stuck if self._reading else []
 
     async def reach_end(self) -> None:
-        """Wait until all that stands on the topic now is handled; while Kafka is away, that long. Needs `run` to run."""
+        """Wait until all that stands on the topic now is handled; while Kafka is away, that long. Needs `run` to run.
+
+        Nobody is kept waiting by a partition that can't be read on: `stuck` tells of it.
+        """
         ends: dict[int, int] | None = None
-        while ends is None or any(self._handled.get(number, 0) < end for number, end in ends.items()):
+        while ends is None or self._is_short_of(ends):
             polled = self._polled
             if ends is None and self._reading is not None:
                 consumer, asking = self._reading
@@ -92,6 +95,10 @@ class Tail:
                     ends = {place.partition: end for place, end in found.items()}
                     continue
             await polled.wait()
+
+    def _is_short_of(self, ends: dict[int, int]) -> bool:
+        stuck = {one.partition for one in self.stuck}
+        return any(self._handled.get(number, 0) < end for number, end in ends.items() if number not in stuck)
 
     async def run(self) -> None:
         """Follow until cancelled."""

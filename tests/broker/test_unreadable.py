@@ -61,6 +61,7 @@ async def test_a_topic_of_any_codec_is_read_by_everybody(
     ):
         await client.fund("jilin")
         await client.case("jilin", "c-1", 1000)
+        await client.flush()
         assert (await test_intake.post(http, test_intake.pledge(1, pledge="p-1"))).status_code == 202
         for number in (2, 3):
             await producer.send(SUBMISSIONS, partition=number, **test_intake.record(number))
@@ -132,6 +133,12 @@ async def test_a_batch_of_a_codec_that_nobody_knows_stops_its_partition_with_an_
                 while of_commands not in (told := (await http.get("/readyz")).json()).get("detail", ""):
                     await asyncio.sleep(0.1)
             assert told["code"] == "topic_unreadable"
+            await asyncio.wait_for(intake.ready.wait(), DEADLINE_S)
+            pledge = {**test_intake.pledge(0)["data"], "fund": "yanji"}
+            await client.producer.send_and_wait(SUBMISSIONS, partition=1, **test_intake.record(9, value=pledge))
+            async with asyncio.timeout(DEADLINE_S):  # the topic door is open for the others
+                while "t-9" not in {entry["cause"]["id"] for entry in await client.ledger("yanji", 1)}:
+                    pass
             assert (await http.get("/livez")).status_code == 200
         async with asyncio.timeout(DEADLINE_S):
             while not (found := await survey(bootstrap, PARTITIONS, 1)).partitions[JILIN].remark:
