@@ -14,11 +14,13 @@ import time
 from collections.abc import Callable, Collection
 
 from schemas.commands import AHEAD_MAX
-from schemas.times import SECOND
+from schemas.times import SECOND, parse
 from services.errors import ClockOff, KafkaUnreachable
 
 log = logging.getLogger("pumasi.intake")
 
+SAYABLE = parse("2000-01-01T00:00:00Z"), parse("2199-12-31T23:59:59Z")
+"""The first and the last time that is one on the bus. A clock without a battery says 1970."""
 PROBE_SECONDS = 5.0
 """How often a clock that is off is looked at again, at most."""
 

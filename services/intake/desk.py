@@ -28,7 +28,7 @@ from services.bus.publisher import Outgoing, Pending, Publisher
 from services.bus.topics import COMMANDS, CONTACTS
 from services.errors import Conflict, KafkaUnreachable
 from services.intake.admission import Admitted
-from services.intake.clock import Clock
+from services.intake.clock import SAYABLE, Clock
 from services.intake.receipts import Place
 from services.intake.repeats import SUPERSEDES, Known, Repeats
 from services.intake.submissions import SUBMISSION
@@ -170,7 +170,8 @@ class Desk:
         """
         async with self._queue:
             now = self._clock.now()
-            pending: Pending = await self._publisher.enqueue(self._ticks(now, wall=True))
+            said = min(max(now, SAYABLE[0]), SAYABLE[1])  # no tick is unreadable, however wrong the clock
+            pending: Pending = await self._publisher.enqueue(self._ticks(said, wall=True))
         await self._publisher.confirm(pending)
         self._clock.heard(now, pending.appended)
 

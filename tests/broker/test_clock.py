@@ -167,12 +167,12 @@ async def test_an_intake_ten_years_ahead_moves_nobodys_time_and_stamps_nothing_m
             assert {r.status_code for r in again} == {202}
         entries = await ledger(bootstrap)
         assert_no_time_passed(entries)
-        answers = {entry["cause"]["id"]: entry["facts"][-1] for entry in entries}
-        assert {answers[f"e-{300 + n}"]["fact"] for n in range(20)} == {"awarded"}
-        assert answers["e-400"]["fact"] == "awarded", "next year is not over"
+        answers = {entry["cause"]["id"]: entry["facts"][0]["fact"] for entry in entries if entry["fund"]}
+        assert {answers[f"e-{300 + n}"] for n in range(20)} == {"pledge_accepted"}
+        assert answers["e-400"] == "pledge_accepted", "next year is not over"
         assert refused(entries)["pumasi.clock.ticked"] > 4
-        assert refused(entries)["pumasi.pledge.made"] in (0, 1, 2), "those whose stamp told of the clock"
-        assert all(r.status_code == 503 or answers[f"e-{100 + n}"] for n, r in enumerate(told))
+        assert refused(entries)["pumasi.pledge.made"] <= 2, "those whose stamp told of the clock"
+        assert [r.status_code for r in told].count(202) == refused(entries)["pumasi.pledge.made"]
     await assert_audit_holds(bootstrap)
     async with matcher_in(bootstrap), intake_in(topics_reset, tmp_path) as (_, right):  # recovered from the ledger
         assert (await post(right, pledge(500, expires_at=NEXT_YEAR))).status_code == 202

@@ -752,6 +752,18 @@ async def test_an_intake_that_sees_its_clock_off_stamps_only_probes_and_takes_ag
     assert [r.levelname for r in caplog.records] == ["CRITICAL", "WARNING"]
 
 
+@pytest.mark.parametrize(("clock", "said"), [(0, b"2000-01-01T00:00:00Z"), (10**18, b"2199-12-31T23:59:59Z")])
+async def test_a_clock_as_wrong_as_one_can_be_still_sends_ticks_that_can_be_read(
+    bench: Callable[..., Bench], clock: int, said: bytes
+) -> None:
+    one = bench()
+    one.now = 30_000_000 * MINUTE  # 2027
+    one.off = clock - one.now
+    await one.desk.tick()
+    assert {dict(tick.headers)["ce_time"] for tick in one.kafka.ticks()} == {said}
+    assert problem(await one.send(pledge(1))) == (503, "clock_off")
+
+
 async def test_nothing_is_stamped_before_kafka_has_told_the_time(bench: Callable[..., Bench]) -> None:
     one = bench()
     one.clock.right.clear()
