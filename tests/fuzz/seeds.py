@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from services.bus.deadletters import Place, dead_letter, outsiders_letter
+from services.bus.deadletters import Place, dead_letter
 from services.bus.envelope import command_headers, read_command
 from services.bus.letters import Mark, mark_row
 from services.matcher.checkpoint import Keeper
@@ -110,7 +110,7 @@ def ledger() -> Iterator[bytes]:
 def letter() -> Iterator[bytes]:
     for number, one in enumerate(submission()):
         if number % 9 == 0:
-            made = outsiders_letter(record_of(one, "pumasi.submissions.v1"), "malformed", "why")
+            made = dead_letter(record_of(one, "pumasi.submissions.v1"), "malformed", "why")
             yield written(made.key, made.value, made.headers)
     for one in command():
         made = dead_letter(record_of(one, "pumasi.commands.v1"), "unreadable", "why")

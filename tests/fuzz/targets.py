@@ -20,8 +20,8 @@ from nacl.public import PrivateKey, SealedBox
 
 from schemas.commands import Unreadable
 from schemas.ledger import GENESIS, link
-from schemas.times import text_of
-from services.bus.deadletters import Letter, dead_letter, outsiders_letter
+from schemas.times import parse, text_of
+from services.bus.deadletters import Letter, dead_letter
 from services.bus.envelope import command_headers, read_command
 from services.bus.letters import DeadLetter, Mark, content, read
 from services.bus.partition import partition_of
@@ -52,6 +52,7 @@ from services.notifier.reading import Reading
 RECORD_END, PART_END, HEADER_VALUE, NULL = b"\x1d", b"\x1e", b"\x1f", b"\x15"
 PARTITIONS = 4
 KEY = PrivateKey(b"n" * 32)
+NOW = parse("2026-11-22T10:00:00Z")
 FUND, PARTITION = "jilin", partition_of("jilin", PARTITIONS)
 
 
@@ -99,12 +100,12 @@ def assert_letter(record: Rec, letter: Letter) -> None:
 
 def assert_command(one: Admitted) -> None:
     """The matcher reads what intake admits."""
-    headers = command_headers(one.type, one.id, one.source, text_of(one.time or 0))
+    headers = command_headers(one.type, one.id, one.source, text_of(one.time or NOW))
     partition = partition_of(one.fund, PARTITIONS)
     record = Rec(COMMANDS, partition, 0, 0, one.fund.encode(), one.value, tuple(headers))
     command = read_command(record, PARTITIONS)
     assert not isinstance(command, Unreadable), command
-    Repeats().follow(record, PARTITIONS)
+    Repeats(Progress()).follow(record, PARTITIONS)
 
 
 def submission(data: bytes) -> None:
@@ -115,7 +116,7 @@ def submission(data: bytes) -> None:
     except (UnreadableRecord, InvalidSubmission, Malformed) as error:
         why = told_on_topic(error)
         assert len(why) <= 2000
-        assert_letter(record, outsiders_letter(record, error.code, why))
+        assert_letter(record, dead_letter(record, error.code, why))
     else:
         assert_command(admitted)
 
@@ -131,11 +132,11 @@ def command(data: bytes) -> None:
         general += [value for _number, value in made.values]
         if isinstance(read_again, Unreadable):
             assert_letter(record, dead_letter(record, "unreadable", read_again.detail))
-        Repeats().follow(record, PARTITIONS)
+        Repeats(Progress()).follow(record, PARTITIONS)
     engine = Engine()
     batch = Batch(records, Draft(PARTITION, 0, GENESIS, -1), Express(engine, PARTITION, PARTITIONS), False, 10.0)
     rows = [row for portion in batch.portions() for row in portion]
-    assert batch.breach is None
+    assert batch.fault is None
     assert [value for value in general if not any(value in row for row in rows)] == []
     assert len(rows) == len(general)
 

@@ -58,12 +58,12 @@ class TestCommands:
     def test_what_nobody_foresaw_makes_a_command_unreadable_and_tells_nothing_of_it(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(envelope, "parse", lambda _text: [][1])
+        monkeypatch.setattr(envelope, "parse_given", lambda _text: [][1])
         found = read_command(told(), PARTITIONS)
         assert found == Unreadable("could not be read (IndexError)", "pumasi.pledge.made", 7)
 
     def test_a_lack_of_memory_says_nothing_of_the_record(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(envelope, "parse", no_memory)
+        monkeypatch.setattr(envelope, "parse_given", no_memory)
         with pytest.raises(MemoryError):
             read_command(told(), PARTITIONS)
 
@@ -222,12 +222,23 @@ class Desk:
     def __init__(self, error: Callable[[], Exception], failures: int) -> None:
         self.error, self.failures, self.taken = error, failures, 0
 
-    async def take(self, _admitted: Any) -> list[Any]:
+    async def take_decided(self, admitted: Any) -> int:
         """Fail, or take."""
         self.taken += 1
         if self.taken <= self.failures:
             raise self.error()
-        return []
+        return len(admitted)
+
+
+class AllFresh:
+    """A memory of submissions in which none has its command yet."""
+
+    async def fresh(self, records: Any) -> Any:
+        """All of them."""
+        return records
+
+    def forget(self) -> None:
+        """Nothing to forget."""
 
 
 class TestTopicDoor:
@@ -239,13 +250,14 @@ class TestTopicDoor:
         desk = Desk(error, TRIES_MAX)
         door = TopicDoor(lambda: "", desk, InReach(), Sealer(b"k" * 32, KEY.public_key), 10_000)  # type: ignore[arg-type]
         stuck: list[bool] = []
-        take = desk.take
+        take = desk.take_decided
 
-        async def watched(admitted: Any) -> list[Any]:
+        async def watched(admitted: Any) -> int:
             stuck.append(door.is_stuck)
             return await take(admitted)
 
-        monkeypatch.setattr(desk, "take", watched)
+        monkeypatch.setattr(desk, "take_decided", watched)
+        door._submissions = AllFresh()  # type: ignore[assignment]
         await door._until_through([told()])
         assert stuck == [False] * TRIES_MAX + [True]
         assert not door.is_stuck
@@ -262,6 +274,7 @@ class TestTopicDoor:
             return KafkaUnreachable("away")
 
         door = TopicDoor(lambda: "", Desk(away, 3 * TRIES_MAX), publisher, Sealer(b"k" * 32, KEY.public_key), 10_000)  # type: ignore[arg-type]
+        door._submissions = AllFresh()  # type: ignore[assignment]
         through = asyncio.create_task(door._until_through([told()]))
         while not through.done():
             assert not door.is_stuck
