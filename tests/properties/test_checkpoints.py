@@ -195,7 +195,7 @@ def test_what_has_ended_lies_in_bundles_and_what_comes_back_is_live_again() -> N
 def test_every_difference_is_told() -> None:
     """Each field of each row of a checkpoint: another value there, and the engine is not alike any more."""
     engine, topic = Engine(), {}
-    for command in log(4):
+    for command in log(14):
         engine.execute(command)
     written(topic, Keeper(), engine, head_at(9))
     tried_fields = 0
@@ -230,7 +230,7 @@ def resealed(topic: Topic) -> Topic:
 
 def test_restoring_gives_others_a_turn_every_few_records() -> None:
     engine, topic = Engine(), {}
-    for command in log(4):
+    for command in log(14):
         engine.execute(command)
     [fund, *_] = engine.funds.values()
     row = case_row(next(iter(fund.cases.values())))
@@ -282,7 +282,7 @@ class TestADamagedCheckpoint:
     def topic(self) -> Topic:
         topic: Topic = {}
         engine = Engine()
-        for command in log(4):
+        for command in log(14):
             engine.execute(command)
         written(topic, Keeper(), engine, head_at(9))
         assert len(topic) > 5
@@ -348,7 +348,7 @@ class TestADamagedCheckpoint:
     def test_the_next_whole_checkpoint_removes_what_is_stale(self, topic: Topic) -> None:
         topic[b"case/f-9/from-another-life"] = b"[1,[]]"
         engine = Engine()
-        for command in log(4):
+        for command in log(14):
             engine.execute(command)
         written(topic, Keeper(topic), engine, head_at(9))
         again = restored(topic).engine
@@ -365,7 +365,7 @@ def listed(pledge: Pledge) -> Changes:
 @pytest.mark.skipif(not native.in_use(), reason="nothing is compiled here: rows are made in Python alone")
 def test_a_pledges_record_is_made_in_c_as_it_is_in_python() -> None:
     made = left = 0
-    for seed in range(200):
+    for seed in range(250):
         engine = Engine()
         for command in log(seed):
             engine.execute(command)
