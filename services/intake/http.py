@@ -127,12 +127,12 @@ class HttpDoor:
         """200 while what is taken would be answered, else 503 and why not; for load balancers."""
         if not self._publisher.in_reach.is_set():
             return problem(HTTPStatus.SERVICE_UNAVAILABLE, "kafka_unreachable", "Kafka is out of reach")
-        if (amiss := self._amiss()) is not None:
-            return problem(HTTPStatus.SERVICE_UNAVAILABLE, *amiss)
         try:
             self._desk.check_clock()
         except PumasiError as error:
             return problem_of(error)
+        if (amiss := self._amiss()) is not None:
+            return problem(HTTPStatus.SERVICE_UNAVAILABLE, *amiss)
         return JSONResponse({"status": "ok"})
 
     async def _admit(self, headers: list[tuple[str, str]], body: bytes) -> list[Admitted]:

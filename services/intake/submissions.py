@@ -2,8 +2,9 @@
 
 A record is acknowledged after its command is published, so after a crash, a lost reply or a rebalance it comes again. Of an event that
 was applied the matcher would say `duplicate`; a refused one it would decide a second time. So a command names the record that it comes
-from, and what has its command already is not remembered but read: before the first record of a partition is brought, the commands
-topic is read from that record's append time on. After any doubt it is read again. While all goes well that is a few records, once.
+from, and what has its command already is not remembered but read: before the first record of a partition is brought, the partition of
+the commands topic that its command would lie in is read from that record's append time on. After any doubt it is read again. While all
+goes well that is a few records, once.
 """
 
 from __future__ import annotations
@@ -12,12 +13,17 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 
 from services.bus.letters import Stamped
+from services.bus.partition import partition_of
 from services.bus.reading import TopicReader
 from services.bus.topics import COMMANDS
+from services.intake.admission import Admitted
 from services.intake.receipts import Place
 
 SUBMISSION = "pumasi_submission"
 """The header of a command that names its record on the submissions topic, `<partition>-<offset>`."""
+Way = tuple[int, int]
+"""A partition of submissions, and one of commands that their commands lie in."""
+Coming = tuple[Stamped, Admitted]
 CLOCKS_APART_MS_MAX = 30_000
 """By how much two brokers' clocks may differ: the two topics are stamped by the leaders of their partitions."""
 
@@ -31,37 +37,49 @@ class Submissions:
 
     def __init__(self, bootstrap: Callable[[], str]) -> None:
         self._bootstrap = bootstrap
-        self._through: dict[int, set[int]] = {}
+        self._through: dict[Way, set[int]] = {}
 
     def forget(self) -> None:
         """What lies on the commands topic may be other than we know."""
         self._through.clear()
 
-    async def fresh(self, records: Sequence[Stamped]) -> list[Stamped]:
+    async def fresh(self, coming: Sequence[Coming], partitions: int) -> list[Coming]:
         """Those that have no command yet.
+
+        Only the partitions of commands that theirs would lie in are read: one that can't be read holds up nobody else.
+
+        Args:
+            coming: records and what they were admitted as, in order.
+            partitions: how many there are of the commands topic.
 
         Raises:
             KafkaUnreachable: if that can't be found out.
         """
-        first = {record.partition: record for record in reversed(records) if record.partition not in self._through}
+        ways = [(record.partition, partition_of(admitted.fund, partitions)) for record, admitted in coming]
+        first: dict[Way, Stamped] = {}
+        for way, (record, _) in zip(ways, coming, strict=True):
+            if way not in self._through:
+                first.setdefault(way, record)
         if first:
             self._through |= await self._look(first)
-        return [record for record in records if record.offset not in self._through[record.partition]]
+        return [one for way, one in zip(ways, coming, strict=True) if one[0].offset not in self._through[way]]
 
-    async def _look(self, first: Mapping[int, Stamped]) -> dict[int, set[int]]:
-        """By partition, which of its records have a command, from a first record on."""
-        through: dict[int, set[int]] = {partition: set() for partition in first}
+    async def _look(self, first: Mapping[Way, Stamped]) -> dict[Way, set[int]]:
+        """By way, which of its records have a command, from a first record on."""
+        through: dict[Way, set[int]] = {way: set() for way in first}
         since = min(record.timestamp for record in first.values()) - CLOCKS_APART_MS_MAX
         # Intake's commands are in no transaction: what a replay has left open beside them must not hide them.
         async with TopicReader(self._bootstrap(), committed=False) as reader:
             extents = await reader.since(COMMANDS, max(0, since))
-            begins = {number: extent.begin for number, extent in extents.items()}
-            ends = {number: extent.end for number, extent in extents.items()}
+            wanted = {number: extents[number] for _, number in first}
+            begins = {number: extent.begin for number, extent in wanted.items()}
+            ends = {number: extent.end for number, extent in wanted.items()}
             async with aclosing(reader.between(COMMANDS, begins, ends)) as commands:
                 async for command in commands:
                     place = _submission_of(command)
-                    if place is not None and place.partition in first and place.offset >= first[place.partition].offset:
-                        through[place.partition].add(place.offset)
+                    way = place and (place.partition, command.partition)
+                    if way in through and place.offset >= first[way].offset:
+                        through[way].add(place.offset)
         return through
 
 

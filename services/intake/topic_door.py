@@ -29,7 +29,7 @@ from services.bus.fetching import Stuck
 from services.bus.group import Rebalance
 from services.bus.letterbox import Letterbox
 from services.bus.publisher import TROUBLE, Publisher
-from services.bus.topics import DEADLETTERS, SUBMISSIONS
+from services.bus.topics import COMMANDS, DEADLETTERS, SUBMISSIONS
 from services.errors import ClockOff, Conflict, Finding, InvalidSubmission, KafkaUnreachable, PumasiError
 from services.intake.admission import Admitted, admit
 from services.intake.contacts import Sealer
@@ -198,7 +198,7 @@ class TopicDoor:
         good: list[tuple[Record, Admitted]] = []
         letters: list[Refused] = []
         turns = Turns()
-        for record in await self._submissions.fresh(records):
+        for record in records:
             await turns.breathe()
             try:
                 admitted = admit(read_record(record), self._sealer, clear_contact=False)
@@ -211,7 +211,9 @@ class TopicDoor:
                 log.error("a submission could not be checked (%s)", type(error).__name__)
                 letters.append(self._letter(record, "internal", f"could not be checked ({type(error).__name__})"))
         await self._refuse(letters)
-        await self._refuse(await self._let_pass(good))
+        if good:
+            fresh = await self._submissions.fresh(good, self._publisher.partitions(COMMANDS))
+            await self._refuse(await self._let_pass(fresh))
 
     async def _let_pass(self, good: Sequence[tuple[Record, Admitted]]) -> list[Refused]:
         """All but those in conflict. A conflict refuses a batch whole: from there on they go one by one, to find those at fault."""

@@ -233,9 +233,9 @@ class Desk:
 class AllFresh:
     """A memory of submissions in which none has its command yet."""
 
-    async def fresh(self, records: Any) -> Any:
+    async def fresh(self, coming: Any, _partitions: int) -> Any:
         """All of them."""
-        return records
+        return coming
 
     def forget(self) -> None:
         """Nothing to forget."""
