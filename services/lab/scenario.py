@@ -13,8 +13,8 @@
 
 Rows stand in the order of time. `when` counts from the start, as do times in values (`needed_by=+5d00:00`). Money is written as people
 write it (`KRW30,000`, `CNY12.50`) and becomes minor units; a payment must be in its pledge's currency. Every row is checked against the
-contract's model when it is read, so a story that parses is one that intake can read. Nothing here says who anybody is: people are
-pseudonyms, and no field could hold more.
+contract's model when it is read, so a story that parses is one that intake can read. A payment's reference gets a `~` before it.
+Nothing here says who anybody is: people are pseudonyms, and no field could hold more.
 """
 
 import json
@@ -331,5 +331,6 @@ _READ: Final[dict[str, Callable[[_Reader, str, str], Any]]] = {
     "recurrence": _Reader._recurrence,
     "designation": _Reader._designation,
     "access": _Reader._access,
+    "payment": lambda _reader, _fund, text: f"~{text}",  # so it stands on the bus as it is: a story's ledger hangs on no key
 }
 """How a value is read, by its field's name; any other is taken as it stands."""
