@@ -150,7 +150,7 @@ class Intake:
         """Why what is taken now would not be answered, as a code and a sentence; None if it would."""
         if stuck := [*self._topic_door.unreadable, *self._commands.stuck, *self._ledger.stuck]:
             return "topic_unreadable", "; ".join(map(str, stuck))
-        if self._topic_door.is_stuck:
+        if self._topic_door.stuck:
             return "stuck", "submissions on the topic don't get through; see the log"
         if not self.ready.is_set():
             return "warming_up", "what came before is still being read"

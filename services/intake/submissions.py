@@ -39,9 +39,9 @@ class Submissions:
         self._bootstrap = bootstrap
         self._through: dict[Way, set[int]] = {}
 
-    def forget(self) -> None:
-        """What lies on the commands topic may be other than we know."""
-        self._through.clear()
+    def forget(self, partition: int | None = None) -> None:
+        """What lies on the commands topic of a partition's records, of all if None, may be other than we know."""
+        self._through = {way: known for way, known in self._through.items() if partition not in (None, way[0])}
 
     async def fresh(self, coming: Sequence[Coming], partitions: int) -> list[Coming]:
         """Those that have no command yet.

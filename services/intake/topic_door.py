@@ -6,21 +6,22 @@ off are waited out, never skipped, and so are our own, with an alarm: the handle
 in between brings the batch again: what has its command already is only acknowledged (`submissions`), and a dead letter is written
 once, whoever comes by its record again.
 
-An event that came before and is undecided is waited for, as long as it takes, and so are the records behind it: Kafka's own order. When
-the group shares out anew, what is being published is finished first, the rest is left to whoever gets the partition.
+An event that came before and is undecided is waited for, as long as it takes, and so are the records behind it: Kafka's own order. Each
+partition waits by itself; one that takes longer than a moment is paused, and the others go on. When the group shares out anew, what is
+being published is finished first, the rest is left to whoever gets the partition.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from faststream.kafka import KafkaBroker
-from faststream.kafka.message import KafkaAckableMessage, KafkaMessage
 
 from services.bus.batches import batches
 from services.bus.deadletters import UNKNOWN, Letter, dead_letter
@@ -52,6 +53,8 @@ TRIES_MAX = 5
 """How often a batch may fail while Kafka is in reach before there is an alarm."""
 _SAID_AGAIN_SECONDS = 300.0
 _HAND_OVER_SECONDS_MAX = 10.0
+_STOP_SECONDS = 5.0
+_MOMENT_SECONDS = 0.5
 
 
 class _Leaving(Exception):
@@ -83,11 +86,11 @@ class TopicDoor:
         self._subscriber: Any = None
         self._boxes: dict[int, Letterbox] = {}
         self._submissions = Submissions(bootstrap)
-        self._leaving, self._idle = asyncio.Event(), asyncio.Event()
-        self._idle.set()
+        self._leaving = asyncio.Event()
+        self._at_work: dict[int, asyncio.Task[None]] = {}
         self._said_at: float | None = None
-        self.is_stuck = False
-        """Whether a batch fails again and again though Kafka is in reach."""
+        self.stuck: set[int] = set()
+        """Partitions whose records fail again and again though Kafka is in reach."""
 
     async def start(self) -> None:
         """Join the group, however often it takes; cancel to give up."""
@@ -112,7 +115,7 @@ class TopicDoor:
 
     async def stop(self) -> None:
         """Leave the group. A batch at hand that is not through yet comes again."""
-        self._leaving.set()
+        await self._leave(_STOP_SECONDS)
         broker, self._broker = self._broker, None
         if broker is not None:
             await broker.stop()
@@ -128,49 +131,65 @@ class TopicDoor:
             session_timeout_ms=self._session_timeout_ms,
             poll_ms=_POLL_MS,
             records_max=_RECORDS_PER_POLL_MAX,
-            stop_seconds=5.0,
-            parse=self._raw,
+            stop_seconds=_STOP_SECONDS,
             listener=Rebalance(self._on_revoked, self._on_assigned),
         )
         return broker
 
     async def _on_revoked(self, _partitions: Any) -> None:
         """Let what is being published land, so that whoever has the partitions next sees it on the topic."""
+        await self._leave(_HAND_OVER_SECONDS_MAX)
+
+    async def _leave(self, seconds: float) -> None:
         self._leaving.set()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), _HAND_OVER_SECONDS_MAX)
+        works = list(self._at_work.values())
+        if works:
+            await asyncio.wait(works, timeout=seconds)
+        for work in works:
+            work.cancel()
+        await asyncio.gather(*works, return_exceptions=True)
 
     def _on_assigned(self, _partitions: Any) -> None:
         self._submissions.forget()
+        self.stuck.clear()
         self._leaving.clear()
 
-    async def _raw(self, records: tuple[Any, ...]) -> KafkaMessage:
-        """The batch as it came, still to be acknowledged."""
-        return KafkaAckableMessage(body=b"", raw_message=records, consumer=self._subscriber.consumer)
+    async def _on_batch(self, records: Any) -> None:
+        """Bring the records of one poll through (`Any`: FastStream makes a model of what is annotated). Nothing may be raised here."""
+        parts = [list(part) for _, part in groupby(records, attrgetter("partition"))]
+        works = {part[0].partition: asyncio.create_task(self._through(part)) for part in parts}
+        self._at_work |= works
+        await asyncio.wait(works.values(), timeout=_MOMENT_SECONDS)
+        self._subscriber.consumer.pause(*self._places(*self._at_work))
 
-    async def _on_batch(self, message: Any) -> None:
-        """Bring a batch through, then acknowledge it. FastStream swallows what is raised here, so nothing may be."""
-        self._idle.clear()
+    async def _through(self, records: Sequence[Record]) -> None:
+        """Bring the records of a partition through, then acknowledge them."""
+        partition, consumer = records[0].partition, self._subscriber.consumer
         try:
-            await self._until_through(message.raw_message)
-            await message.ack()
+            await self._until_through(records)
+            await consumer.commit(dict.fromkeys(self._places(partition), records[-1].offset + 1))
         except _Leaving:
             pass  # whoever gets the partition, and be it we, begins where was acknowledged
-        except TROUBLE as error:  # another has the partition by now, and will see the batch again
-            log.warning("a batch of submissions could not be acknowledged (%s)", type(error).__name__)
+        except TROUBLE as error:  # another has the partition by now, and will see them again
+            log.warning("submissions could not be acknowledged (%s)", type(error).__name__)
         finally:
-            self._idle.set()
+            self._at_work.pop(partition, None)
+            consumer.resume(*self._places(partition))
+
+    def _places(self, *partitions: int) -> list[Any]:
+        """Those of our partitions that are still ours."""
+        return [place for place in self._subscriber.consumer.assignment() if place.partition in partitions]
 
     async def _until_through(self, records: Sequence[Record]) -> None:
         """Try until all is written. Whatever fails, the batch is tried again; but never for ever without an alarm."""
-        pause, tries = _BACKOFF_SECONDS[0], 0
+        pause, tries, partition = _BACKOFF_SECONDS[0], 0, records[0].partition
         while True:
             if self._leaving.is_set():
                 raise _Leaving
             await self._publisher.in_reach.wait()
             try:
                 await self._bring(records)
-                self.is_stuck = False
+                self.stuck.discard(partition)
                 return
             except _Leaving:
                 raise
@@ -180,15 +199,16 @@ class TopicDoor:
                 if self._publisher.in_reach.is_set():  # that Kafka is away is told elsewhere
                     tries += 1
                     self._complain(records[0], tries, error)
-            self._submissions.forget()  # what was not confirmed may have arrived
+            self._submissions.forget(partition)  # what was not confirmed may have arrived
             await asyncio.sleep(pause)
             pause = min(pause * 2, _BACKOFF_SECONDS[1])
 
     def _complain(self, first: Record, tries: int, error: Exception) -> None:
-        self.is_stuck = tries >= TRIES_MAX
+        if tries >= TRIES_MAX:
+            self.stuck.add(first.partition)
         kinds = " after ".join(type(one).__name__ for one in (error, error.__cause__) if one is not None)
         log.log(
-            logging.CRITICAL if self.is_stuck else logging.WARNING,
+            logging.CRITICAL if tries >= TRIES_MAX else logging.WARNING,
             "submissions from partition %d, offset %d on do not get through: %d tries (%s)",
             first.partition, first.offset, tries, kinds,
         )  # fmt: skip

@@ -393,7 +393,7 @@ async def test_poison_on_the_topic_goes_to_dead_letters_once_and_its_neighbours_
     assert json.loads(originals[16].value) == {"fund": "[removed]"}
     assert "note" not in dict(originals[1].headers)
     whole = [offset for offset, letter in originals.items() if dict(letter.headers)["pumasi.withheld"] == b"nothing"]
-    assert whole == [7, 8], "these could be put back as they came"
+    assert sorted(whole) == [7, 8, 12], "these could be put back as they came"
     assert originals[5].key == b"[removed]"
     assert json.loads(originals[7].value) == {"fund": "jilin"}
     assert b"Baek" not in repr((letters, found)).encode()
@@ -401,7 +401,7 @@ async def test_poison_on_the_topic_goes_to_dead_letters_once_and_its_neighbours_
     warned = [entry.getMessage() for entry in caplog.records if "went to dead letters" in entry.getMessage()]
     assert sum(int(line.split()[0]) for line in warned) == len(poison)
     assert any("invalid_submission" in line for line in warned)
-    assert await _dead_letters(topics_reset.bootstrap) == {3: len(poison)}
+    assert await _dead_letters(topics_reset.bootstrap, []) == {3: len(poison)}
     assert originals[5].value is None
     await seen_by_nobody(topics_reset.bootstrap, partition=3)
     async with running(
@@ -433,7 +433,7 @@ async def acknowledged(bootstrap: str, partition: int) -> None:
     ):
         group.assign([place])
         async with asyncio.timeout(DEADLINE_S):
-            while await group.committed(place) != (await plain.end_offsets([place]))[place]:
+            while (await group.committed(place) or 0) != (await plain.end_offsets([place]))[place]:
                 await asyncio.sleep(0.05)
 
 

@@ -105,7 +105,8 @@ async def test_a_batch_of_a_codec_that_nobody_knows_stops_its_partition_with_an_
         for name in ("p-1", "p-2", "p-3"):
             await (await client.command("pledge.made", fund="jilin", pledge=name, donor="d", amount=5, currency="CNY"))
         for number in range(3):
-            await client.producer.send_and_wait(SUBMISSIONS, partition=2, **test_intake.record(number))
+            of_yanji = {**test_intake.pledge(number)["data"], "fund": "yanji"}
+            await client.producer.send_and_wait(SUBMISSIONS, partition=2, **test_intake.record(number, value=of_yanji))
     await broker.stop()
     damage(data_dir, COMMANDS, JILIN, 1, 5)
     damage(data_dir, SUBMISSIONS, 2, 1, 6)

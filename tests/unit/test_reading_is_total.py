@@ -215,6 +215,10 @@ class InReach:
         self.in_reach = asyncio.Event()
         self.in_reach.set()
 
+    def partitions(self, _topic: str) -> int:
+        """How many there are."""
+        return PARTITIONS
+
 
 class Desk:
     """A desk that fails as often as it is told to."""
@@ -237,7 +241,7 @@ class AllFresh:
         """All of them."""
         return coming
 
-    def forget(self) -> None:
+    def forget(self, _partition: int | None = None) -> None:
         """Nothing to forget."""
 
 
@@ -253,14 +257,14 @@ class TestTopicDoor:
         take = desk.take_decided
 
         async def watched(admitted: Any) -> int:
-            stuck.append(door.is_stuck)
+            stuck.append(bool(door.stuck))
             return await take(admitted)
 
         monkeypatch.setattr(desk, "take_decided", watched)
         door._submissions = AllFresh()  # type: ignore[assignment]
         await door._until_through([told()])
         assert stuck == [False] * TRIES_MAX + [True]
-        assert not door.is_stuck
+        assert not door.stuck
         assert [record.levelno for record in caplog.records] == [logging.WARNING] * (TRIES_MAX - 1) + [logging.CRITICAL]
         assert SECRET not in caplog.text
 
@@ -277,5 +281,5 @@ class TestTopicDoor:
         door._submissions = AllFresh()  # type: ignore[assignment]
         through = asyncio.create_task(door._until_through([told()]))
         while not through.done():
-            assert not door.is_stuck
+            assert not door.stuck
             await asyncio.sleep(0)
