@@ -20,6 +20,7 @@ from functools import partial
 from itertools import islice
 from types import FunctionType
 from typing import Any
+from weakref import WeakSet
 
 from aiokafka import TopicPartition
 from aiokafka import errors as kafka
@@ -203,6 +204,7 @@ class TellingFetcher(Fetcher):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._failed: dict[TopicPartition, Stuck] = {}
         super().__init__(*args, **kwargs)
+        _at_work.add(self)
 
     @property
     def stuck(self) -> list[Stuck]:
@@ -290,6 +292,14 @@ class TellingFetcher(Fetcher):
             failed.tell_at = now + _TOLD_AGAIN_SECONDS
         least, most = _REST_SECONDS
         return min(most, least * 2 ** min(failed.failures - 1, 10))
+
+
+_at_work: WeakSet[TellingFetcher] = WeakSet()
+
+
+def stuck_in_this_process() -> list[Stuck]:
+    """All partitions that whoever reads in this process can't read on, for its metrics; a topic read twice may be there twice."""
+    return [stuck for one in list(_at_work) if not one._closed for stuck in one.stuck]
 
 
 def _why(error: Exception) -> str:

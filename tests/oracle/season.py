@@ -83,6 +83,15 @@ def gestures(seed: int) -> list[Gesture]:
     return _Season(Random(seed)).play()
 
 
+def by_wall_clocks(seed: int) -> list[Gesture]:
+    """The same, one in ten of them stamped by a wall clock that may be ahead."""
+    r = Random(f"clocks {seed}")
+    return [
+        one._replace(off=r.choice(OFF)) if one.type != UNREADABLE and r.random() < 0.1 else one
+        for one in gestures(seed)
+    ]
+
+
 class _Season:
     """One season's temper, and what it has said so far."""
 
@@ -104,7 +113,6 @@ class _Season:
         self.calm = r.choice([0.3, 0.7, 0.9])  # how often no time passes, or little
         self.years = r.random() < 0.3  # whether time may leap by many months at once
         self.need = r.choice([1, 3, 10])  # goals against pledges
-        self.wrong = r.choice([0, 0, 0.1])  # wall clocks
         self.said: list[Gesture] = []
         self.faces: dict[str, int] = {}
         self.made: dict[tuple[str, str], list[str]] = {}  # (fund, "case" or "pledge") → ids
@@ -163,8 +171,7 @@ class _Season:
         return (sort == "case" and not cases) or (sort in ("pledge", "payment") and not pledges)
 
     def say(self, jump: int, kind: str, data: dict[str, Any]) -> None:
-        off = self.r.choice(OFF) if kind != UNREADABLE and self.r.random() < self.wrong else None
-        self.said.append(Gesture(jump, kind, data, off))
+        self.said.append(Gesture(jump, kind, data))
 
     def again(self) -> None:
         """A repeat of something said, as it was or with one member changed."""

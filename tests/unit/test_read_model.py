@@ -11,13 +11,13 @@ from services.console.model import ReadModel, unbalanced
 from services.console.reading import Chain
 from services.matcher.engine import Engine
 from tests.ledgers import Told
-from tests.oracle.season import log
+from tests.oracle.season import by_wall_clocks, commands_of
 
 
 @pytest.mark.parametrize("seed", range(60))
 def test_it_stands_where_the_engine_stands(seed: int) -> None:
     engine, model = Engine(), ReadModel()
-    for offset, command in enumerate(log(seed)):
+    for offset, command in enumerate(commands_of(by_wall_clocks(seed))):
         decision = engine.execute(command)
         head = {"seq": offset + 1, "fund": decision.fund, "at": text_of(decision.at), "cause": {"offset": offset}}
         entry = {**head, "facts": decision.facts}
