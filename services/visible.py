@@ -2,7 +2,7 @@
 
 A header, an id, a name of a file or a setting may hold anything: escapes that clear a screen or write a link, a line feed that forges
 a line of a log, marks that turn the direction of what follows, letters of no width. All of these are shown as Python would write
-them: `\\x1b`, `\\n`, `\\u202e`. Where such text goes is decided in three places, and nowhere else: `services.cli.terminal` for all that
+them: `\\x1b`, `\\n`, `\\u202e`. Where such text goes is decided in three places, and nowhere else: `services.terminal` for all that
 is printed, `services.logs` for all that is logged, `json_line` for what programs read. A page is escaped by its template.
 """
 

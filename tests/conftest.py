@@ -17,7 +17,7 @@ import pytest
 import pytest_asyncio
 
 from services.bus import topics
-from services.bus.kafka import EmbeddedKafka
+from services.bus.embedded import EmbeddedKafka
 
 LONG_FROM_FILES = 30
 BROKER_FIXTURES = {"kafka", "topics_reset", "fresh_kafka", "new_kafka"}

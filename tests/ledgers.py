@@ -14,8 +14,8 @@ from services.bus.envelope import command_headers, entry_headers
 from services.bus.partition import partition_of
 from services.bus.topics import COMMANDS as COMMANDS_TOPIC
 from services.bus.topics import LEDGER, MAX_RECORD_BYTES
-from services.console.model import ReadModel, Watcher
-from services.matcher.engine import Engine
+from services.console.readmodel.model import ReadModel, Watcher
+from services.matcher.engine.engine import Engine
 
 PARTITIONS = 4
 

@@ -20,8 +20,8 @@ from schemas.commands import COMMANDS, TICK, Command, Unreadable
 from schemas.ledger import ENTRY_TYPE
 from schemas.times import parse_given
 from services.bus.attributes import is_id, is_source
+from services.bus.client.record_batch import HeaderForm
 from services.bus.partition import partition_of
-from services.bus.prepared import HeaderForm
 
 COMMAND_BYTES_MAX = 64 * 1024
 """The largest command, in bytes of its value. Any honest one stays under 2 KiB."""

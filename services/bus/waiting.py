@@ -11,8 +11,8 @@ import contextlib
 from dataclasses import dataclass
 
 from schemas.times import text_of
+from services.bus.consume.scan import Extent, TopicReader
 from services.bus.envelope import Record
-from services.bus.reading import Extent, TopicReader
 from services.errors import TopicUnreadable
 
 PATIENCE_SECONDS = 60.0

@@ -4,7 +4,7 @@ Exit status: 0 all well, 1 a finding or a failure, 2 a wrong option or setting. 
 else to standard error, so `--json` can be piped.
 
 **To add a command**: write `services/cli/<name>.py` with `register(app: typer.Typer) -> None`, and add its name to `COMMANDS`. Keep
-the module's own imports to the standard library, typer and `services.cli.options`; import the rest inside the command, so that
+the module's own imports to the standard library, typer and `services.cli.shared.options`; import the rest inside the command, so that
 `pumasi --help` stays quick.
 """
 
@@ -104,7 +104,7 @@ def _report(error: PumasiError) -> None:
         return
     from rich.text import Text
 
-    from services.cli.terminal import Terminal
+    from services.terminal import Terminal
 
     console = Terminal(stderr=True, soft_wrap=True)
     console.print(Text.assemble(("pumasi: ", "bold red"), (visible(error.message), "red")))

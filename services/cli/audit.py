@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from services.cli import options
+from services.cli.shared import options
 
 if TYPE_CHECKING:
     from services.matcher.audit import PartitionAudit
@@ -42,11 +42,11 @@ def audit(kafka: options.Kafka = None, data: options.Data = None, as_json: optio
 async def _audit(bootstrap: str, quiet: bool) -> "list[PartitionAudit]":
     from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    from services.bus.reading import group_of
+    from services.bus.consume.scan import group_of
     from services.bus.topics import COMMANDS
-    from services.cli.terminal import Terminal
     from services.matcher.app import GROUP
     from services.matcher.audit import audit_partition
+    from services.terminal import Terminal
 
     matched = (await group_of(bootstrap, GROUP, COMMANDS)).members > 0
     partitions = await _partitions(bootstrap)
@@ -94,8 +94,8 @@ def _print_json(results: "list[PartitionAudit]") -> None:
 def _print_table(results: "list[PartitionAudit]") -> None:
     from rich.table import Table
 
-    from services.cli.terminal import Terminal, marked
     from services.matcher.audit import FINDINGS_MAX
+    from services.terminal import Terminal, marked
 
     table = Table("partition", "commands", "entries", "unanswered", "checkpoint", "last hash", "verdict", box=None,
                   pad_edge=False, header_style="bold")  # fmt: skip

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from services.cli import options
+from services.cli.shared import options
 from services.visible import json_line, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from services.lab.demo import Result, Wanted
     from services.settings import Settings
+    from services.stories.demo import Result, Wanted
 
 PLAIN_WIDTH = 120
 """Columns where there is no terminal and COLUMNS doesn't say."""
@@ -61,7 +61,7 @@ def demo(
     events, so months pass in seconds. Exit status 1 if a figure is not the one the story's file expects, or the audit finds something;
     130 if Ctrl-C stopped it (143: SIGTERM): then too all is down, and what was kept with --data can be gone on with.
     """
-    from services.lab.demo import Wanted
+    from services.stories.demo import Wanted
 
     result = asyncio.run(
         _until_stopped(data.absolute() if data else None, Wanted(story or None, kill_matcher), quiet, as_json)
@@ -74,9 +74,9 @@ def demo(
 
 async def _until_stopped(kept: Path | None, wanted: "Wanted", quiet: bool, as_json: bool) -> "Result | int":
     """The result, or 128 + the signal that stopped it; either way nothing runs any more."""
-    from services.cli.processes import until_told_to_stop
-    from services.cli.terminal import Terminal
-    from services.lab.demo import run
+    from services.stories.demo import run
+    from services.system.supervisor import until_told_to_stop
+    from services.terminal import Terminal
 
     stopping = until_told_to_stop()
     stream = sys.stderr if as_json else sys.stdout
@@ -126,7 +126,7 @@ def _settings(home: Path) -> "Settings":
 
 
 def _show(result: "Result", console: "Console", kept: Path | None, as_json: bool) -> None:
-    from services.lab.demo import finish
+    from services.stories.demo import finish
 
     if as_json:
         print(json_line(result.as_json()))

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.cli import options
+from services.cli.shared import options
 from services.visible import json_line, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from services.console.telling import Told
+    from services.console.explain.telling import Told
 
 
 class Kind(StrEnum):
@@ -65,8 +65,8 @@ def explain(
     The answer comes from the ledger alone. Others appear in it as counts and sums only. Exit status 1 if the id is not known, if the
     ledger does not hold, or if it tells of money that the rule does not explain.
     """
-    from services.cli.reading import shown_on
-    from services.console.explain import explain as ask
+    from services.cli.shared.reading import shown_on
+    from services.console.explain.explain import explain as ask
     from services.settings import load
 
     settings = load(kafka=kafka, data=data, language=lang.value if lang else None)
@@ -75,7 +75,7 @@ def explain(
     if as_json:
         print(json_line(told.as_dict()))
     else:
-        from services.cli.terminal import Terminal
+        from services.terminal import Terminal
 
         show(told, Terminal(), exact)
     if told.findings:

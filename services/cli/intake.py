@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from services import logs
-from services.cli import options
+from services.cli.shared import options
 from services.visible import visible
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def _say_ready(http: str, settings: "Settings", as_json: bool) -> None:
     from rich.panel import Panel
     from rich.text import Text
 
-    from services.cli.terminal import Terminal, marked
+    from services.terminal import Terminal, marked
 
     moved = not http.endswith(f":{settings.http_port}") and settings.http_port != 0
     lines = [

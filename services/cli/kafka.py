@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from services.cli import options
-from services.cli.stopping import stop_on_signals
+from services.cli.shared import options
+from services.cli.shared.stopping import stop_on_signals
 from services.visible import visible
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ def kafka(
 
 async def _run(settings: "Settings", as_json: bool) -> None:
     from services.bus import topics
-    from services.bus.kafka import EmbeddedKafka, keep_up
-    from services.cli.progress import BrokerProgress
+    from services.bus.embedded import EmbeddedKafka, keep_up
+    from services.system.progress import BrokerProgress
 
     stopping = stop_on_signals()
     with BrokerProgress(quiet=as_json) as progress:
@@ -89,7 +89,7 @@ def _say_ready(bootstrap: str, settings: "Settings", as_json: bool) -> None:
     from rich.panel import Panel
     from rich.text import Text
 
-    from services.cli.terminal import Terminal, marked
+    from services.terminal import Terminal, marked
 
     moved = not bootstrap.endswith(f":{settings.kafka_port}") and settings.kafka_port != 0
     lines = [

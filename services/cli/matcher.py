@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from services import logs, native
-from services.cli import options
-from services.cli.memory import give_freed_memory_back, keep_freed_memory
-from services.cli.stopping import stop_on_signals
+from services.cli.shared import options
+from services.cli.shared.stopping import stop_on_signals
+from services.matcher.partition.process_memory import give_freed_memory_back, keep_freed_memory
 from services.visible import visible
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def matcher(kafka: options.Kafka = None, data: options.Data = None, as_json: opt
 
     gc.set_threshold(200_000, 20, 100)  # it is told when, see `_settle`
     if native.in_use():
-        from services.matcher.lane import spare_the_collector
+        from services.matcher.fast.lane import spare_the_collector
 
         spare_the_collector(True)
     settings = load(kafka=kafka, data=data)

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from services import logs
-from services.cli import options
-from services.cli.stopping import stop_on_signals
+from services.cli.shared import options
+from services.cli.shared.stopping import stop_on_signals
 from services.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from services.notifier.telling import View
-    from services.notifier.webhook import Webhook
+    from services.notifier.channels.webhook import Webhook
+    from services.notifier.teller import View
     from services.settings import Settings
 
 
@@ -67,11 +67,11 @@ def notifier(
 
 async def _run(settings: "Settings", quiet: bool, as_json: bool) -> bool:
     """True if a partition had to be stopped."""
-    from services.bus.publisher import Publisher
+    from services.bus.produce.publisher import Publisher
     from services.bus.topics import NOTICES
     from services.notifier.app import Notifier
     from services.notifier.languages import Languages, private_key
-    from services.notifier.telling import Teller
+    from services.notifier.teller import Teller
 
     stopping = stop_on_signals()
     screen = _Screen(as_json)
@@ -118,7 +118,7 @@ async def _unless(stopping: "asyncio.Future[None]", work: "Coroutine[Any, Any, N
 async def _webhook(settings: "Settings", stack: AsyncExitStack) -> "Webhook | None":
     if settings.webhook_url is None:
         return None
-    from services.notifier.webhook import Webhook
+    from services.notifier.channels.webhook import Webhook
 
     secret = settings.webhook_secret.get_secret_value() if settings.webhook_secret else None
     webhook = Webhook(settings.webhook_url, secret, allow_private=settings.webhook_allow_private)
@@ -128,8 +128,8 @@ async def _webhook(settings: "Settings", stack: AsyncExitStack) -> "Webhook | No
 
 
 def _view(quiet: bool, as_json: bool) -> "View":
-    from services.cli.terminal import Terminal
     from services.notifier import screen
+    from services.terminal import Terminal
 
     if quiet:
         return screen.quiet()

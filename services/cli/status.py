@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from services.cli import options
+from services.cli.shared import options
 from services.visible import json_line, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from services.console.survey import Survey
+    from services.console.readmodel.survey import Survey
 
 
 def register(app: typer.Typer) -> None:
@@ -46,8 +46,8 @@ def status(
     Exit status 1 if a topic is missing or differs, or can't be read; if commands wait and no matcher runs, or one has waited for more
     than a minute; if a partition has stopped or fails again and again, or if the ledger does not hold.
     """
-    from services.cli.reading import shown_on
-    from services.console.survey import survey
+    from services.cli.shared.reading import shown_on
+    from services.console.readmodel.survey import survey
     from services.settings import load
 
     settings = load(kafka=kafka, data=data, partitions=partitions, replication=replication)
@@ -69,8 +69,8 @@ async def _dead_letters(bootstrap: str, findings: list[str]) -> dict[int, int]:
 
     Offsets count the ends of transactions and the marks of letters put back as well; so letters are counted, unless very many.
     """
-    from services.bus.letters import DeadLetter, read
-    from services.bus.reading import TopicReader
+    from services.bus.consume.scan import TopicReader
+    from services.bus.deadletters.box import DeadLetter, read
     from services.bus.topics import DEADLETTERS
     from services.errors import TopicsMismatch, TopicUnreadable
 
@@ -95,7 +95,7 @@ _COUNTED_ONE_BY_ONE = 100_000
 
 
 def _as_dict(found: "Survey", dead: dict[int, int], public: bool) -> dict[str, Any]:
-    from services.console.figures import FEWEST, for_everyone, for_operators
+    from services.console.readmodel.figures import FEWEST, for_everyone, for_operators
 
     if public:
         funds = [for_everyone(figures) for figures in found.funds]
@@ -114,8 +114,8 @@ def _as_dict(found: "Survey", dead: dict[int, int], public: bool) -> dict[str, A
 
 
 def _print(found: "Survey", dead: dict[int, int], public: bool) -> None:
-    from services.cli.terminal import Terminal, marked
-    from services.console.figures import FEWEST, for_everyone, for_operators
+    from services.console.readmodel.figures import FEWEST, for_everyone, for_operators
+    from services.terminal import Terminal, marked
 
     console = Terminal()
     if not console.is_terminal:
@@ -146,7 +146,7 @@ def _print(found: "Survey", dead: dict[int, int], public: bool) -> None:
 
 def _print_dead_letters(console: "Console", dead: dict[int, int]) -> None:
     from services.bus.topics import DEADLETTERS
-    from services.cli.terminal import marked
+    from services.terminal import marked
 
     number, places = sum(dead.values()), ", ".join(map(str, dead))
     told = "1 record could not be read and lies" if number == 1 else f"{number:,} records could not be read and lie"
@@ -164,7 +164,7 @@ def _print_cluster(console: "Console", found: "Survey") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from services.cli.terminal import marked
+    from services.terminal import marked
 
     well = sum(not report.is_finding for report in found.topics)
     console.print(marked("[bold]Kafka[/] answers at [green]{}[/]", found.bootstrap))
@@ -200,7 +200,7 @@ def _print_funds(console: "Console", funds: list[dict[str, Any]]) -> None:
 def _funds(funds: list[dict[str, Any]]) -> "Table":
     from rich.table import Table
 
-    from services.cli.terminal import marked
+    from services.terminal import marked
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("fund", no_wrap=True)
@@ -246,7 +246,7 @@ _MONEY = {
 
 
 def _amount(fund: dict[str, Any], name: str) -> str:
-    from services.console.money import figure
+    from services.console.explain.money import figure
 
     return "–" if fund[name] is None else figure(fund[name], fund["currency"])
 

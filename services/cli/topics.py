@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.cli import options
+from services.cli.shared import options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -73,7 +73,7 @@ def _print_table(reports: "list[Report]", bootstrap: str) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from services.cli.terminal import Terminal, marked
+    from services.terminal import Terminal, marked
     from services.visible import visible
 
     table = Table("topic", "partitions", "kept", "state", box=None, pad_edge=False, header_style="bold")

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from services.cli import options
+from services.cli.shared import options
 from services.visible import visible
 
 if TYPE_CHECKING:
-    from services.cli.log import Log
-    from services.cli.system import System
+    from services.cli.shared.log import Log
     from services.settings import Settings
+    from services.system.whole import System
 
 
 def register(app: typer.Typer) -> None:
@@ -58,8 +58,8 @@ def up(
 
 
 async def _run(settings: "Settings", matchers: int, verbose: bool, as_json: bool) -> None:
-    from services.cli.processes import until_told_to_stop
-    from services.cli.progress import BrokerProgress
+    from services.system.progress import BrokerProgress
+    from services.system.supervisor import until_told_to_stop
 
     stopping = until_told_to_stop()
     progress = BrokerProgress(quiet=as_json)
@@ -76,8 +76,8 @@ async def _run(settings: "Settings", matchers: int, verbose: bool, as_json: bool
 
 
 async def _keep_up(settings: "Settings", matchers: int, progress: Any, verbose: bool, as_json: bool) -> None:
-    from services.cli.log import Log
-    from services.cli.system import whole_system
+    from services.cli.shared.log import Log
+    from services.system.whole import whole_system
 
     with ExitStack() as bars:
         bars.enter_context(progress)
@@ -106,7 +106,7 @@ def _say_ready(system: "System", settings: "Settings", as_json: bool) -> None:
     from rich.panel import Panel
     from rich.text import Text
 
-    from services.cli.terminal import Terminal, marked
+    from services.terminal import Terminal, marked
 
     where = "" if settings.data == Path(".pumasi") else f" --data {quote(str(settings.data))}"
     addresses = [

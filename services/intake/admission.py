@@ -19,11 +19,11 @@ from schemas.numbers import holds_number
 from schemas.submissions import OWN_ID, SUBMISSIONS, Contact, SealedContact, SealedText, ThanksSubmission, misnamed
 from schemas.values import PHRASES
 from services.bus.attributes import EVENT_ID_MAX, SOURCE_MAX, is_source
-from services.bus.deadletters import looks_like_contact
+from services.bus.deadletters.letter import looks_like_contact
 from services.errors import Finding, InvalidSubmission
+from services.intake.cloudevents import Event, decode
 from services.intake.contacts import ADDRESS_MAX, TEXT_MAX, NotSealed, Sealer, canonical_length
 from services.intake.findings import finding, findings_of
-from services.intake.reading import Event, decode
 
 _CONTACT_FIELDS = ("contact", "sealed_contact")
 Opened = Contact | str | None

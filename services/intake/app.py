@@ -22,22 +22,22 @@ from collections.abc import Callable, Iterator
 import uvicorn
 
 from services import keys
+from services.bus.consume.tail import Tail
 from services.bus.envelope import Record
-from services.bus.fenced import hush_told_errors
-from services.bus.publisher import Publisher
-from services.bus.tail import Tail
+from services.bus.produce.publisher import Publisher
+from services.bus.produce.transaction import hush_told_errors
 from services.bus.topics import COMMANDS, CONTACTS, DEADLETTERS, LEDGER, SUBMISSIONS
 from services.bus.waiting import PATIENCE_SECONDS
 from services.errors import KafkaUnreachable, SettingError
 from services.intake.clock import PROBE_SECONDS, Clock
 from services.intake.contacts import Sealer
-from services.intake.desk import Desk
+from services.intake.events import TopicDoor
 from services.intake.http import HttpDoor
 from services.intake.lag import Lag
 from services.intake.progress import Progress
 from services.intake.receipts import Receipts
 from services.intake.repeats import CAPACITY, Repeats
-from services.intake.topic_door import TopicDoor
+from services.intake.sequencer import Desk
 from services.settings import Settings
 
 log = logging.getLogger("pumasi.intake")

@@ -18,7 +18,7 @@ from schemas.provinces import PROVINCE_PATTERN
 from schemas.submissions import BOX_PATTERN, THANKS_SENT_PATTERN
 from schemas.times import PERIOD_PATTERN
 from schemas.values import ID_PATTERN, PHRASES, PLEDGE_PATTERN
-from services.bus.deadletters import looks_like_contact
+from services.bus.deadletters.letter import looks_like_contact
 from services.errors import Finding
 
 UNKNOWN_FIELD = "unknown_field"

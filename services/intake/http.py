@@ -23,16 +23,16 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from services.bus.publisher import Publisher
+from services.bus.produce.publisher import Publisher
 from services.errors import Finding, InvalidSubmission, PumasiError
 from services.intake.admission import Admitted, admit
+from services.intake.cloudevents import Event, Malformed, TooLarge, read_http
 from services.intake.contacts import Sealer
-from services.intake.desk import Desk
 from services.intake.findings import FINDINGS_MAX, bounded
 from services.intake.problems import problem, problem_of
 from services.intake.progress import Progress
-from services.intake.reading import Event, Malformed, TooLarge, read_http
 from services.intake.receipts import Receipts
+from services.intake.sequencer import Desk
 from services.intake.turns import Turns
 
 log = logging.getLogger("pumasi.intake")

@@ -22,7 +22,7 @@ from typing import Any
 from starlette.responses import JSONResponse
 
 from services.errors import ClockOff, Conflict, InvalidSubmission, KafkaUnreachable, PumasiError
-from services.intake.reading import Malformed, TooLarge, UnknownMedia
+from services.intake.cloudevents import Malformed, TooLarge, UnknownMedia
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 
-from services.bus.letters import Stamped
+from services.bus.consume.scan import TopicReader
+from services.bus.deadletters.box import Stamped
 from services.bus.partition import partition_of
-from services.bus.reading import TopicReader
 from services.bus.topics import COMMANDS
 from services.intake.admission import Admitted
 from services.intake.receipts import Place

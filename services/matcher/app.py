@@ -15,15 +15,15 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from services.bus.batches import connection, partition_batches
-from services.bus.group import Membership
-from services.bus.replay import release
+from services.bus.consume.membership import Membership
+from services.bus.consume.subscription import connection, partition_batches
+from services.bus.deadletters.put_back import release
 from services.bus.topics import COMMANDS
 from services.errors import PumasiError
-from services.matcher.batch import BATCH_COMMANDS_MAX
-from services.matcher.desk import Desk
-from services.matcher.journal import hush_told_errors
-from services.matcher.tenure import Tenure
+from services.matcher.ledger.journal import hush_told_errors
+from services.matcher.partition.batch import BATCH_COMMANDS_MAX
+from services.matcher.partition.processor import Desk
+from services.matcher.partition.tenure import Tenure
 from services.settings import Settings
 
 GROUP = "pumasi-matcher"

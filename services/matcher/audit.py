@@ -21,18 +21,18 @@ from itertools import count, islice
 
 import msgspec
 
+from services.bus.consume.scan import TopicReader
 from services.bus.envelope import Record, entry_headers
-from services.bus.reading import TopicReader
 from services.bus.topics import CHECKPOINTS, COMMANDS, LEDGER
 from services.bus.waiting import PATIENCE_SECONDS, Waiting
 from services.errors import LedgerTampered, TopicsMismatch, TopicUnreadable
-from services.matcher import conservation
-from services.matcher.alike import differences
-from services.matcher.answer import Answer, answer
-from services.matcher.checkpoint import HEAD
-from services.matcher.engine import Engine
-from services.matcher.replay import Replay
-from services.matcher.restoring import OfAnotherVersion, Restored, Unusable, newest, restored
+from services.matcher.checkpoint.differences import differences
+from services.matcher.checkpoint.restoring import OfAnotherVersion, Restored, Unusable, newest, restored
+from services.matcher.checkpoint.writing import HEAD
+from services.matcher.engine import conservation
+from services.matcher.engine.engine import Engine
+from services.matcher.ledger.answer import Answer, answer
+from services.matcher.ledger.replay import Replay
 
 FINDINGS_MAX = 20
 """Findings kept a partition; after the first broken link, more tell little."""

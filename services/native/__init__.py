@@ -20,11 +20,11 @@ from hashlib import blake2b
 from pathlib import Path
 
 COMPILED = (
-    "services.native.blake", "services.native.buffer", "services.native.chain", "services.matcher.rule", "services.matcher.fresh",
-    "services.matcher.entities", "services.matcher.changes", "services.matcher.state", "services.matcher.places",
-    "services.matcher.book", "services.matcher.plain", "services.matcher.swift", "services.matcher.draft", "services.matcher.rows",
-    "services.matcher.checkpoint", "services.bus.framing", "services.bus.prepared", "services.bus.rawrecords",
-    "services.matcher.rowtext", "services.matcher.lane",
+    "services.native.blake", "services.native.buffer", "services.native.chain", "services.matcher.rules.waterfill_arithmetic", "services.matcher.model.award_rows",
+    "services.matcher.model.entities", "services.matcher.model.changes", "services.matcher.engine.fund", "services.matcher.rules.key_heap",
+    "services.matcher.rules.waterfill", "services.matcher.fast.plain", "services.matcher.fast.swift", "services.matcher.ledger.draft", "services.matcher.checkpoint.rows",
+    "services.matcher.checkpoint.writing", "services.bus.client.framing", "services.bus.client.record_batch", "services.bus.client.raw_records",
+    "services.matcher.fast.rowtext", "services.matcher.fast.lane",
 )  # fmt: skip
 """The modules that are compiled."""
 ROOT = Path(__file__).parents[2]

@@ -19,15 +19,15 @@ from operator import attrgetter
 from typing import Any
 
 from schemas.notices import Tidings
-from services.bus.batches import batches
+from services.bus.consume.membership import Rebalance
+from services.bus.consume.scan import TopicReader
+from services.bus.consume.subscription import batches
+from services.bus.consume.tail import read_last
 from services.bus.envelope import Record
-from services.bus.group import Rebalance
-from services.bus.reading import TopicReader
-from services.bus.tail import read_last
 from services.bus.topics import LEDGER, NOTICES
 from services.errors import LedgerTampered, PumasiError
-from services.notifier.reading import Reading
-from services.notifier.telling import Teller
+from services.notifier.ledger import Reading
+from services.notifier.teller import Teller
 from services.settings import Settings
 
 GROUP = "pumasi-notifier"

@@ -22,8 +22,8 @@ from nacl.public import PrivateKey, SealedBox
 
 from schemas.submissions import Language
 from services import keys
+from services.bus.consume.tail import Tail
 from services.bus.envelope import Record
-from services.bus.tail import Tail
 from services.bus.topics import CONTACTS
 from services.errors import SettingError
 

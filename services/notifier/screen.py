@@ -12,7 +12,7 @@ from rich.text import Text
 
 from schemas.notices import Notice, Tidings
 from schemas.times import text_of_datetime
-from services.notifier.telling import View
+from services.notifier.teller import View
 from services.visible import json_line, visible
 
 _SHOWN = 8

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from services.bus.kafka import EmbeddedKafka
-from services.bus.reading import group_of
+from services.bus.consume.scan import group_of
+from services.bus.embedded import EmbeddedKafka
 from services.bus.topics import COMMANDS, LEDGER, SUBMISSIONS
-from services.console.survey import survey
-from services.intake.topic_door import GROUP as INTAKE
+from services.console.readmodel.survey import survey
+from services.intake.events import GROUP as INTAKE
 from services.matcher.app import GROUP as MATCHER
 from services.notifier.app import GROUP as NOTIFIER
 from tests.broker import test_intake, test_notifier
@@ -70,7 +70,7 @@ async def test_no_group_has_a_lag_once_all_is_done_and_a_restart_tells_nothing_a
     topics_reset: EmbeddedKafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bootstrap = topics_reset.bootstrap
-    monkeypatch.setattr("services.matcher.tenure._LOOK_SECONDS", 0.2)
+    monkeypatch.setattr("services.matcher.partition.tenure._LOOK_SECONDS", 0.2)
     need = {"beneficiary": "b-1", "need": "test", "route": "home", "goal": 1000, "priority": "stat"}
     pledge = {"donor": "d-1", "amount": 100, "currency": "CNY"}
     async with everybody(topics_reset, tmp_path) as process:

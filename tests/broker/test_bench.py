@@ -9,11 +9,11 @@ import pytest
 import pytest_asyncio
 
 from services.bus import topics
-from services.bus.kafka import EmbeddedKafka
-from services.lab.bench import latency, throughput
-from services.lab.bench.load import Load
-from services.lab.bench.peers import EXACTLY, PEERS, Place, environment
-from services.lab.bench.throughput import Found, Throughput
+from services.bus.embedded import EmbeddedKafka
+from tests.bench import latency, throughput
+from tests.bench.load import Load
+from tests.bench.peers import EXACTLY, PEERS, Place, environment
+from tests.bench.throughput import Found, Throughput
 
 LOAD = Load(50, 80_000)  # several transactions of the matcher
 """Several transactions of whoever uses the largest."""

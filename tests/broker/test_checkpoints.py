@@ -19,16 +19,16 @@ from aiokafka.errors import KafkaTimeoutError
 
 from services.bus import topics
 from services.errors import KafkaUnreachable
-from services.matcher import desk as desks
-from services.matcher import restoring
-from services.matcher.alike import differences
 from services.matcher.app import Matcher
 from services.matcher.audit import PartitionAudit, audit_partition
-from services.matcher.checkpoint import HEAD, mark_of
-from services.matcher.desk import Desk
-from services.matcher.journal import Journal
-from services.matcher.replay import Replay
-from services.matcher.restoring import Restored, restored
+from services.matcher.checkpoint import restoring
+from services.matcher.checkpoint.differences import differences
+from services.matcher.checkpoint.restoring import Restored, restored
+from services.matcher.checkpoint.writing import HEAD, mark_of
+from services.matcher.ledger.journal import Journal
+from services.matcher.ledger.replay import Replay
+from services.matcher.partition import processor as desks
+from services.matcher.partition.processor import Desk
 from services.settings import Settings
 from tests.broker.raw import COMMANDS, LEDGER, PARTITION, PARTITIONS, Client
 
@@ -455,7 +455,7 @@ async def test_an_older_versions_records_are_brought_up_to_date(client: Client, 
         return {**row, "version": 2} if key == HEAD else row
 
     monkeypatch.setattr(restoring, "VERSION", 2)
-    monkeypatch.setattr("services.matcher.checkpoint.VERSION", 2)
+    monkeypatch.setattr("services.matcher.checkpoint.writing.VERSION", 2)
     async with at_work(a_desk(client)) as desk:
         assert "version 1; this matcher knows 2" in desk.recovered.without
     monkeypatch.setitem(restoring.UPCASTS, 1, upcast)
@@ -475,7 +475,7 @@ async def test_an_older_versions_records_are_brought_up_to_date(client: Client, 
 
 async def test_a_whole_checkpoint_may_take_several_transactions(client: Client, monkeypatch) -> None:
     monkeypatch.setattr(desks, "RECORDS_AT_ONCE", 10)
-    monkeypatch.setattr("services.matcher.checkpoint.PORTION", 4)
+    monkeypatch.setattr("services.matcher.checkpoint.writing.PORTION", 4)
     count = await some_life(client, count=24)
     records = await commands(client, count)
     async with at_work(a_desk(client, entries=NEVER)) as desk:

@@ -23,13 +23,13 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from services.bus import topics
-from services.bus.kafka import EmbeddedKafka
-from services.bus.kafka.ports import free_port
-from services.lab.soak.clocks import Clock, library
+from services.bus.embedded import EmbeddedKafka
+from services.bus.embedded.ports import free_port
 from tests.broker.test_intake import event, pledge, post, read
 from tests.broker.test_intake import running as intake_in
 from tests.broker.test_matcher import assert_audit_holds
 from tests.broker.test_matcher import running as matcher_in
+from tests.soak.clocks import Clock, library
 
 TEN_YEARS_S = 3650 * 86_400
 DEADLINE_S = 60

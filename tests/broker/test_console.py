@@ -9,7 +9,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer
 
 from services.bus import topics
-from services.bus.kafka import EmbeddedKafka
+from services.bus.embedded import EmbeddedKafka
 from tests.ledgers import Told, publish
 
 

@@ -19,18 +19,18 @@ from typing import Any
 
 import pytest
 
-import services.matcher.batch
-import services.matcher.desk
-from services.bus import group as groups
+import services.matcher.partition.batch
+import services.matcher.partition.processor
+from services.bus.consume import membership as groups
+from services.bus.consume.membership import Membership
+from services.bus.consume.scan import group_of
 from services.bus.envelope import entry_headers
-from services.bus.group import Membership
-from services.bus.reading import group_of
-from services.console.survey import survey
+from services.console.readmodel.survey import survey
 from services.errors import KafkaUnreachable
 from services.matcher.app import GROUP, Matcher
-from services.matcher.conservation import ConservationBreach
-from services.matcher.express import Express
-from services.matcher.tenure import AWAY_SECONDS_MAX, BACKOFF_SECONDS
+from services.matcher.engine.conservation import ConservationBreach
+from services.matcher.fast.express import Express
+from services.matcher.partition.tenure import AWAY_SECONDS_MAX, BACKOFF_SECONDS
 from tests.broker.load import Load, Process, each_answered_once, several
 from tests.broker.raw import COMMANDS, LEDGER, PARTITIONS, Client
 from tests.broker.test_matcher import SETTINGS, all_ready, assert_audit_holds, until
@@ -85,7 +85,7 @@ async def test_a_partition_that_hangs_and_one_that_fails_hold_up_nobody_and_reco
         load = Load(client)
         await load.begin()
         await load.flows()
-        ends, append = asyncio.Event(), services.matcher.desk.Journal.append
+        ends, append = asyncio.Event(), services.matcher.partition.processor.Journal.append
 
         async def hangs_or_fails(journal: Any, *rows: Any) -> None:
             if journal.partition == JILIN and not ends.is_set():
@@ -94,7 +94,7 @@ async def test_a_partition_that_hangs_and_one_that_fails_hold_up_nobody_and_reco
                 raise KafkaUnreachable("its leader is away")
             await append(journal, *rows)
 
-        monkeypatch.setattr(services.matcher.desk.Journal, "append", hangs_or_fails)
+        monkeypatch.setattr(services.matcher.partition.processor.Journal, "append", hangs_or_fails)
         began = time.monotonic()
         await load.until(lambda: len(told.of("forgotten", LIAONING)) >= 5)
         for neighbour in (TIANJIN, YANJI):
@@ -126,14 +126,14 @@ class NoLane(Express):
 
 def decide_by(monkeypatch, answer: Any) -> None:
     """Who takes a partition from now on answers each of its commands by `answer`, and none in the express lane."""
-    monkeypatch.setattr(services.matcher.batch, "answer", answer)
-    monkeypatch.setattr(services.matcher.desk, "lane_of", NoLane)
+    monkeypatch.setattr(services.matcher.partition.batch, "answer", answer)
+    monkeypatch.setattr(services.matcher.partition.processor, "lane_of", NoLane)
 
 
 async def test_a_command_that_takes_longer_than_the_session_puts_nobody_out_of_the_group(
     client: Client, monkeypatch
 ) -> None:
-    answer = services.matcher.batch.answer
+    answer = services.matcher.partition.batch.answer
 
     def slow(engine: Any, record: Any, *rest: Any) -> Any:
         end = time.monotonic() + (SESSION_SECONDS + 1.5 if b"p-slow" in record.value else 0)
@@ -183,7 +183,7 @@ async def forge_an_entry(client: Client, partition: int) -> None:
 
 def break_conservation(monkeypatch, marked: bytes) -> None:
     """From now on a command that holds `marked` would make money appear."""
-    answer = services.matcher.batch.answer
+    answer = services.matcher.partition.batch.answer
 
     def breaking(engine: Any, record: Any, *rest: Any) -> Any:
         made = answer(engine, record, *rest)

@@ -16,8 +16,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from services.bus import topics
-from services.bus.kafka import EmbeddedKafka, keep_up, running_broker
-from services.bus.kafka.ports import Reservation
+from services.bus.embedded import EmbeddedKafka, keep_up, running_broker
+from services.bus.embedded.ports import Reservation
 from services.errors import BrokerFailed, DataDirForeign, DataDirLocked, PortTaken
 
 NewKafka = Callable[..., EmbeddedKafka]

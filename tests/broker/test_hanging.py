@@ -16,16 +16,16 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import InvalidTxnState
 
-from services.bus.fenced import FencedWriter
-from services.bus.hanging import Leftovers
-from services.bus.kafka import EmbeddedKafka
-from services.bus.prepared import row
-from services.bus.reading import TopicReader
+from services.bus.client.open_transactions import Leftovers
+from services.bus.client.record_batch import row
+from services.bus.consume.scan import TopicReader
+from services.bus.embedded import EmbeddedKafka
+from services.bus.produce.transaction import FencedWriter
 from services.bus.topics import CHECKPOINTS, COMMANDS, DEADLETTERS
 from services.errors import Fenced
-from services.matcher import tenure
 from services.matcher.app import Matcher
-from services.matcher.journal import Journal
+from services.matcher.ledger.journal import Journal
+from services.matcher.partition import tenure
 from services.settings import load
 from tests.broker.raw import LEDGER, PARTITION, Client
 

@@ -23,14 +23,14 @@ from schemas.ledger import GENESIS, entries
 from schemas.times import text_of
 from services import keys
 from services.bus import topics
+from services.bus.embedded import EmbeddedKafka
 from services.bus.envelope import entry_headers, read_command
-from services.bus.kafka import EmbeddedKafka
 from services.bus.partition import partition_of
 from services.cli.status import _dead_letters
-from services.intake import desk
+from services.intake import sequencer
 from services.intake.app import Intake
-from services.intake.topic_door import GROUP
-from services.matcher.engine import Engine
+from services.intake.events import GROUP
+from services.matcher.engine.engine import Engine
 from services.settings import Settings, load
 from tests.broker.test_matcher import running as matching
 
@@ -43,7 +43,7 @@ BATCH = {"content-type": "application/cloudevents-batch+json"}
 @pytest.fixture
 def nobody_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     """There is no matcher: who waits for a decision waits in vain."""
-    monkeypatch.setattr(desk, "PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(sequencer, "PATIENCE_SECONDS", 0.01)
 
 
 @contextlib.asynccontextmanager

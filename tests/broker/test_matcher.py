@@ -18,7 +18,7 @@ from services.bus.envelope import entry_headers
 from services.errors import Fenced, KafkaUnreachable
 from services.matcher.app import Matcher
 from services.matcher.audit import audit_partition
-from services.matcher.desk import Desk
+from services.matcher.partition.processor import Desk
 from services.settings import Settings
 from tests.broker.poison import POISON, TOLD_WITHOUT
 from tests.broker.raw import COMMANDS, DEADLETTERS, LEDGER, PARTITION, PARTITIONS, Client, headers, kinds

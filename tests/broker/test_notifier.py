@@ -21,14 +21,14 @@ from nacl.public import PrivateKey, SealedBox
 from schemas.notices import Notice, Tidings
 from services import keys
 from services.bus import topics
-from services.bus.kafka import EmbeddedKafka
+from services.bus.embedded import EmbeddedKafka
 from services.bus.partition import partition_of
-from services.bus.publisher import Publisher
+from services.bus.produce.publisher import Publisher
 from services.bus.topics import CONTACTS, LEDGER, NOTICES
 from services.errors import KafkaUnreachable
 from services.notifier import app, screen
 from services.notifier.languages import Languages
-from services.notifier.telling import Teller
+from services.notifier.teller import Teller
 from services.settings import Settings
 from tests.broker.told_ledger import PARTITIONS, Ledger, delivered, opening, paid, pledged
 

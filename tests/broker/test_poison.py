@@ -15,8 +15,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import MessageSizeTooLargeError
 
-from services.bus.deadletters import PREFIX, dead_letter
-from services.bus.letterbox import Letterbox
+from services.bus.deadletters.letter import PREFIX, dead_letter
+from services.bus.deadletters.letterbox import Letterbox
 from services.errors import KafkaUnreachable
 from tests.broker.poison import POISON
 from tests.broker.raw import COMMANDS, DEADLETTERS, LEDGER, PARTITION, Client, headers
@@ -214,7 +214,7 @@ async def test_of_two_that_write_letters_at_once_each_letter_stands_once(client:
 
 
 async def test_a_letterbox_forgets_what_it_can_look_up(client: Client, monkeypatch) -> None:
-    monkeypatch.setattr("services.bus.letterbox.REMEMBERED_MAX", 3)
+    monkeypatch.setattr("services.bus.deadletters.letterbox.REMEMBERED_MAX", 3)
     box = Letterbox(lambda: client.bootstrap, COMMANDS, JILIN, JILIN, "some-door")
     for start in (0, 5, 10):
         batch = {n: dead_letter(Rec(b"{", offset=n), "unreadable", "x") for n in range(start, start + 5)}

@@ -16,8 +16,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from services.bus import topics
-from services.bus.kafka import EmbeddedKafka
-from services.intake import app, desk
+from services.bus.embedded import EmbeddedKafka
+from services.intake import app, sequencer
 from tests.broker.test_intake import (
     DEADLINE_S,
     acknowledged,
@@ -129,7 +129,7 @@ async def test_what_comes_again_undecided_waits_for_a_matcher_that_starts_later(
 ) -> None:
     async with running(topics_reset, tmp_path) as (_, client), submitting(topics_reset) as submit:
         await sent(client, payment(1, "p-1"))
-        monkeypatch.setattr(desk, "PATIENCE_SECONDS", 0.05)
+        monkeypatch.setattr(sequencer, "PATIENCE_SECONDS", 0.05)
         old = await sent(client, payment(1, "p-1"))  # true: it is accepted
         assert (await post(client, payment(1, "p-2"))).status_code == 409
         for _ in range(2):  # both in one poll, or the second while the first waits
@@ -139,7 +139,7 @@ async def test_what_comes_again_undecided_waits_for_a_matcher_that_starts_later(
             while "submissions wait for the matcher" not in caplog.text:
                 await asyncio.sleep(0.02)
         assert [header(one, "ce_id") for one in await commands(topics_reset.bootstrap)] == ["e-1", "t-7"]
-        monkeypatch.setattr(desk, "PATIENCE_SECONDS", DEADLINE_S)
+        monkeypatch.setattr(sequencer, "PATIENCE_SECONDS", DEADLINE_S)
         again = asyncio.create_task(sent(client, payment(1, "p-2")))
         await sent(client, pledge(9))  # held up by nobody
         assert not again.done()

@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from services.bus import fenced
-from services.bus.deadletters import PREFIX, REPLAY_OF, WITHHELD, Place, dead_letter
-from services.bus.fenced import FencedWriter
-from services.bus.letters import Box, Mark, mark_row, read, read_box
-from services.bus.reading import TopicReader
-from services.bus.replay import Outcome, Result, replay
+from services.bus.consume.scan import TopicReader
+from services.bus.deadletters.box import Box, Mark, mark_row, read, read_box
+from services.bus.deadletters.letter import PREFIX, REPLAY_OF, WITHHELD, Place, dead_letter
+from services.bus.deadletters.put_back import Outcome, Result, replay
+from services.bus.produce import transaction
+from services.bus.produce.transaction import FencedWriter
 from tests.broker.poison import POISON, TOLD_WITHOUT
 from tests.broker.raw import COMMANDS, DEADLETTERS, LEDGER, PARTITION, Client, headers, kinds
 from tests.broker.test_matcher import assert_audit_holds, running
@@ -254,7 +254,7 @@ async def test_a_mark_behind_another_services_open_transaction_is_waited_for(cli
 @pytest.mark.parametrize("arrived", [True, False])
 async def test_a_lost_reply_to_the_commit_is_looked_up_in_the_log(client: Client, monkeypatch, arrived: bool) -> None:
     records = await many_letters(client, 250)
-    commit, calls = fenced._to_the_end, []
+    commit, calls = transaction._to_the_end, []
 
     async def lose_the_second_reply(producer: Any) -> None:
         calls.append(producer)
@@ -264,7 +264,7 @@ async def test_a_lost_reply_to_the_commit_is_looked_up_in_the_log(client: Client
         if len(calls) == 2:
             raise TimeoutError
 
-    monkeypatch.setattr(fenced, "_to_the_end", lose_the_second_reply)
+    monkeypatch.setattr(transaction, "_to_the_end", lose_the_second_reply)
     results = await put_back(client)
     assert outcomes(results) == {"replayed": 250}, "we did it, and found out"
     await assert_each_once(client, records)

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from services.bus import topics
-from services.bus.kafka import EmbeddedKafka
-from services.bus.reading import Extent, TopicReader
+from services.bus.consume.scan import Extent, TopicReader
+from services.bus.embedded import EmbeddedKafka
 from services.errors import TopicsMismatch, UnknownId
-from services.lab.recorded import recorded
+from services.policies.recorded import recorded
 from tests.broker.raw import PARTITION, Client
 
 DEADLINE_SECONDS = 120

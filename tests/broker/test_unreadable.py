@@ -17,12 +17,12 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.record.util import calc_crc32c
 
 from services.bus import topics
-from services.bus.kafka import EmbeddedKafka
+from services.bus.embedded import EmbeddedKafka
 from services.bus.topics import COMMANDS, SUBMISSIONS
-from services.console.survey import survey
-from services.matcher import batch
+from services.console.readmodel.survey import survey
 from services.matcher.app import Matcher
 from services.matcher.audit import audit_partition
+from services.matcher.partition import batch
 from tests.broker import test_intake, test_notifier
 from tests.broker.raw import PARTITION, PARTITIONS, Client
 from tests.broker.test_console import pumasi
@@ -97,7 +97,7 @@ def damage(data: Path, topic: str, partition: int, number: int, codec: int) -> N
 async def test_a_batch_of_a_codec_that_nobody_knows_stops_its_partition_with_an_alarm_and_no_other(
     new_kafka: Callable[..., EmbeddedKafka], data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.matcher.tenure._LOOK_SECONDS", 0.2)
+    monkeypatch.setattr("services.matcher.partition.tenure._LOOK_SECONDS", 0.2)
     broker = new_kafka()
     await broker.start()
     await topics.ensure(broker.bootstrap)
@@ -159,7 +159,7 @@ async def test_a_batch_of_a_codec_that_nobody_knows_stops_its_partition_with_an_
 async def test_a_command_that_brings_up_an_error_each_time_is_an_alarm_and_a_finding_and_is_answered_once_it_can_be(
     topics_reset: EmbeddedKafka, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("services.matcher.tenure.BACKOFF_SECONDS", (0.01, 0.1))
+    monkeypatch.setattr("services.matcher.partition.tenure.BACKOFF_SECONDS", (0.01, 0.1))
     answer, bootstrap = batch.answer, topics_reset.bootstrap
 
     def defect(engine: Any, record: Any, *given: Any) -> Any:
@@ -168,7 +168,7 @@ async def test_a_command_that_brings_up_an_error_each_time_is_an_alarm_and_a_fin
         return answer(engine, record, *given)
 
     monkeypatch.setattr(batch, "answer", defect)
-    monkeypatch.setattr("services.matcher.desk.lane_of", NoLane)
+    monkeypatch.setattr("services.matcher.partition.processor.lane_of", NoLane)
     heard = list[SimpleNamespace]()
     matcher = Matcher(bootstrap, SETTINGS, lambda event, **told: heard.append(SimpleNamespace(event=event, **told)))
     await matcher.start()

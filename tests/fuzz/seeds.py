@@ -7,11 +7,11 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from services.bus.deadletters import Place, dead_letter
+from services.bus.deadletters.box import Mark, mark_row
+from services.bus.deadletters.letter import Place, dead_letter
 from services.bus.envelope import command_headers, read_command
-from services.bus.letters import Mark, mark_row
-from services.matcher.checkpoint import Keeper
-from services.matcher.engine import Engine
+from services.matcher.checkpoint.writing import Keeper
+from services.matcher.engine.engine import Engine
 from tests.fuzz.targets import (
     FUND,
     MEDIA,

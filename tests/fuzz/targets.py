@@ -21,33 +21,33 @@ from nacl.public import PrivateKey, SealedBox
 from schemas.commands import Unreadable
 from schemas.ledger import GENESIS, link
 from schemas.times import parse, text_of
-from services.bus.deadletters import Letter, dead_letter
+from services.bus.deadletters.box import DeadLetter, Mark, content, read
+from services.bus.deadletters.letter import Letter, dead_letter
 from services.bus.envelope import command_headers, read_command
-from services.bus.letters import DeadLetter, Mark, content, read
 from services.bus.partition import partition_of
 from services.bus.topics import COMMANDS, CONTACTS, DEADLETTERS, LEDGER, NOTICES, SUBMISSIONS
-from services.console.model import ReadModel
-from services.console.reading import Chain, take
+from services.console.readmodel.model import ReadModel
+from services.console.readmodel.reading import Chain, take
 from services.errors import InvalidSubmission, LedgerTampered, PumasiError, UnreadableRecord
 from services.intake.admission import Admitted, admit
+from services.intake.cloudevents import Malformed, read_record
 from services.intake.contacts import Sealer
+from services.intake.events import told_on_topic
 from services.intake.http import HttpDoor
 from services.intake.progress import Progress
-from services.intake.reading import Malformed, read_record
 from services.intake.receipts import Place, Receipts
 from services.intake.repeats import Repeats
-from services.intake.topic_door import told_on_topic
-from services.matcher.answer import answer
-from services.matcher.batch import Batch
-from services.matcher.checkpoint import HEAD, mark_of
-from services.matcher.draft import Draft
-from services.matcher.engine import Engine
-from services.matcher.express import Express
-from services.matcher.replay import Replay
-from services.matcher.restoring import Unusable, restored
+from services.matcher.checkpoint.restoring import Unusable, restored
+from services.matcher.checkpoint.writing import HEAD, mark_of
+from services.matcher.engine.engine import Engine
+from services.matcher.fast.express import Express
+from services.matcher.ledger.answer import answer
+from services.matcher.ledger.draft import Draft
+from services.matcher.ledger.replay import Replay
+from services.matcher.partition.batch import Batch
 from services.notifier.app import _ids
 from services.notifier.languages import Languages
-from services.notifier.reading import Reading
+from services.notifier.ledger import Reading
 
 RECORD_END, PART_END, HEADER_VALUE, NULL = b"\x1d", b"\x1e", b"\x1f", b"\x15"
 PARTITIONS = 4

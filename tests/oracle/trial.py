@@ -13,8 +13,8 @@ from typing import Any
 
 from schemas.commands import TICK, Command, Unreadable
 from schemas.facts import FACTS
-from services.matcher.conservation import check_all
-from services.matcher.engine import Engine
+from services.matcher.engine.conservation import check_all
+from services.matcher.engine.engine import Engine
 from tests.oracle.oracle import Oracle
 from tests.oracle.season import Gesture, by_wall_clocks, commands_of, gestures
 

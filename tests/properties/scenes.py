@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import strategies as st
 
-from services.matcher.engine import Engine
+from services.matcher.engine.engine import Engine
 from tests.oracle.oracle import Oracle
 from tests.oracle.season import CLASSES, RULES, Gesture, commands_of
 

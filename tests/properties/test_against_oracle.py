@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from schemas.currencies import DIGITS
 from schemas.values import Rule
-from services.matcher.engine import Engine
+from services.matcher.engine.engine import Engine
 from tests.oracle.season import DAY, FOREIGN, RULES, Gesture, commands_of
 from tests.oracle.trial import report, trial, verdict
 from tests.properties.strategies import FUNDS, logs

@@ -12,17 +12,18 @@ from hypothesis import strategies as st
 
 from schemas.commands import TICK, Command
 from services import native
-from services.bus import prepared
-from services.matcher import checkpoint, schedule
-from services.matcher.alike import differences
-from services.matcher.changes import Changes
-from services.matcher.checkpoint import HEAD, Head, Keeper, mark_of
-from services.matcher.engine import Engine
-from services.matcher.entities import Award, Case, Pledge
-from services.matcher.recovery import collector_at_rest
-from services.matcher.restoring import Unusable, restored, restoring
-from services.matcher.rows import case_ended, case_row, pledge_ended, pledge_row
-from services.matcher.state import Fund
+from services.bus.client import record_batch
+from services.matcher.checkpoint import writing
+from services.matcher.checkpoint.differences import differences
+from services.matcher.checkpoint.recovery import collector_at_rest
+from services.matcher.checkpoint.restoring import Unusable, restored, restoring
+from services.matcher.checkpoint.rows import case_ended, case_row, pledge_ended, pledge_row
+from services.matcher.checkpoint.writing import HEAD, Head, Keeper, mark_of
+from services.matcher.engine import ageing
+from services.matcher.engine.engine import Engine
+from services.matcher.engine.fund import Fund
+from services.matcher.model.changes import Changes
+from services.matcher.model.entities import Award, Case, Pledge
 from tests.oracle.season import Gesture, commands_of, log
 from tests.properties.strategies import logs
 
@@ -35,7 +36,7 @@ def written(topic: Topic, keeper: Keeper, engine: Engine, head: Head, most: int 
     for portion in keeper.changes(engine):
         told += len(portion)
         for key, value in portion:
-            assert value is None or len(value) <= checkpoint.VALUE_BYTES_MAX
+            assert value is None or len(value) <= writing.VALUE_BYTES_MAX
             if value is None:
                 assert topic.pop(key, None) is not None, f"a tombstone for {key!r}, which is not there"
             else:
@@ -50,8 +51,8 @@ def written(topic: Topic, keeper: Keeper, engine: Engine, head: Head, most: int 
 @pytest.mark.parametrize("seed", range(40))
 def test_rows_are_the_records_laid_out(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where pledges are taken in C, beside parts and records of another life that only the general way knows."""
-    monkeypatch.setattr(checkpoint, "VALUE_BYTES_MAX", (200, 300, 1000, 1 << 19)[seed % 4])
-    monkeypatch.setattr(checkpoint, "PORTION", (1, 7, 500)[seed % 3])
+    monkeypatch.setattr(writing, "VALUE_BYTES_MAX", (200, 300, 1000, 1 << 19)[seed % 4])
+    monkeypatch.setattr(writing, "PORTION", (1, 7, 500)[seed % 3])
     stale = [b"case/f/none"] if seed % 5 == 0 else []
     one, other = (Engine(), Keeper(stale)), (Engine(), Keeper(stale))
     commands = log(seed)
@@ -61,7 +62,7 @@ def test_rows_are_the_records_laid_out(seed: int, monkeypatch: pytest.MonkeyPatc
         if number % 40 == 39 or number == len(commands) - 1:
             records = [record for portion in one[1].changes(one[0]) for record in portion]
             rows = [row for portion in other[1].rows(other[0]) for row in portion]
-            assert rows == [prepared.row(*record) for record in records]
+            assert rows == [record_batch.row(*record) for record in records]
             assert one[1].head(one[0], head_at(number)) == other[1].head(other[0], head_at(number))
 
 
@@ -95,7 +96,7 @@ def row_of(case: Case, fund: Fund, clock: int) -> list:
     row, now = case_row(case), max(fund.now, clock)
     at = row.index(case.next_escalation, 18) if case.next_escalation is not None else None
     if at is not None and case.next_escalation <= now:
-        row[at] = schedule.next_escalation(fund.policy, case, now)
+        row[at] = ageing.next_escalation(fund.policy, case, now)
     return row
 
 
@@ -159,7 +160,7 @@ def test_seasons_survive_restarts_at_any_place(every: int) -> None:
 def test_neither_size_nor_cuts_change_what_is_remembered(monkeypatch, small: dict[str, int], most: int | None) -> None:
     """Values in parts, bundles cut by rows and by bytes, whole checkpoints over several transactions and begun anew."""
     for name, value in small.items():
-        monkeypatch.setattr(checkpoint, name, value)
+        monkeypatch.setattr(writing, name, value)
     for seed in range(15):
         commands = list(log(seed))
         tried(commands, 7, set(range(5, len(commands), 17)), most)
@@ -240,7 +241,7 @@ def test_restoring_gives_others_a_turn_every_few_records() -> None:
         topic[b"case/%s/many-%d" % (fund.name.encode(), number)] = json.dumps(
             [1, [f"many-{number}", *row[1:]]]
         ).encode()
-    assert sum(1 for _ in restoring(resealed(topic))) > 3 * 20_000 // checkpoint.PORTION
+    assert sum(1 for _ in restoring(resealed(topic))) > 3 * 20_000 // writing.PORTION
 
 
 def test_a_forgotten_engine_is_let_go_of_without_the_garbage_collector() -> None:
@@ -372,13 +373,13 @@ def test_a_pledges_record_is_made_in_c_as_it_is_in_python() -> None:
         for fund in engine.funds.values():
             for pledge in fund.pledges.values():
                 changed, rows, was = listed(pledge), [], pledge.mark
-                taken = checkpoint.take_pledges(changed, b"pledge/f/", checkpoint.VERSION, 1, 1 << 20, rows)
-                key, value = f"pledge/f/{pledge.id}".encode(), checkpoint._encode(pledge_row(pledge))
+                taken = writing.take_pledges(changed, b"pledge/f/", writing.VERSION, 1, 1 << 20, rows)
+                key, value = f"pledge/f/{pledge.id}".encode(), writing._encode(pledge_row(pledge))
                 if rows:
-                    assert (len(changed), pledge.listed, rows) == (0, False, [prepared.row(key, value)])
+                    assert (len(changed), pledge.listed, rows) == (0, False, [record_batch.row(key, value)])
                     assert (pledge.mark, taken) == (mark_of(key, value), (1, 0, mark_of(key, value)))
-                    assert checkpoint.take_pledges(listed(pledge), b"pledge/f/", 1, 1, 1 << 20, rows) == (1, 1, 0)
-                    assert not checkpoint.take_pledges(listed(pledge), b"pledge/f/", 1, 1, len(value) - 1, rows)[0]
+                    assert writing.take_pledges(listed(pledge), b"pledge/f/", 1, 1, 1 << 20, rows) == (1, 1, 0)
+                    assert not writing.take_pledges(listed(pledge), b"pledge/f/", 1, 1, len(value) - 1, rows)[0]
                 else:
                     assert (changed.pop(), taken, pledge.mark) == (pledge, (0, 0, 0), was)
                 made, left = made + bool(rows), left + (not rows)

@@ -20,14 +20,14 @@ from schemas.ledger import GENESIS
 from schemas.times import parse, text_of
 from schemas.values import AMOUNT_MAX
 from services import native
+from services.bus.client.record_batch import Row
 from services.bus.envelope import command_headers, read_command
 from services.bus.partition import partition_of
-from services.bus.prepared import Row
-from services.matcher import express
-from services.matcher.batch import Batch
-from services.matcher.draft import Draft
-from services.matcher.engine import Engine
-from services.matcher.express import Express, lane_of
+from services.matcher.engine.engine import Engine
+from services.matcher.fast import express
+from services.matcher.fast.express import Express, lane_of
+from services.matcher.ledger.draft import Draft
+from services.matcher.partition.batch import Batch
 from tests.oracle.season import by_wall_clocks, commands_of, gestures
 from tests.properties.test_short_cut import state
 from tests.records import CommandRecord as Told
@@ -98,7 +98,7 @@ def assert_same(records: list[Told], *where: int) -> int:
 
 def raw(records: list[Told]) -> list[Any]:
     """The records as they are found in a fetch."""
-    from services.bus.rawrecords import RawRecords
+    from services.bus.client.raw_records import RawRecords
 
     found = []
     for record in records:

@@ -17,8 +17,8 @@ from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import calc_crc32c
 from aiokafka.structs import TopicPartition
 
-from services.bus import fetching
-from services.bus.fetching import AiokafkaRecords, RawRecords
+from services.bus.client import fetching
+from services.bus.client.fetching import AiokafkaRecords, RawRecords
 
 PLACE = TopicPartition("pumasi.commands.v1", 0)
 _CRC, _ATTRIBUTES, _LAST_DELTA, _CONTROL = 17, 21, 23, 0x20

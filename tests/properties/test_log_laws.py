@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.commands import TICK, Unreadable
-from services.matcher.engine import Engine
+from services.matcher.engine.engine import Engine
 from tests.oracle.oracle import Oracle
 from tests.oracle.season import DAY, UNREADABLE, Gesture, commands_of
 from tests.properties.strategies import logs

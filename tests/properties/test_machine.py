@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from schemas.commands import COMMANDS, TICK, Unreadable
-from services.matcher.conservation import check_all
-from services.matcher.engine import Engine
+from services.matcher.engine.conservation import check_all
+from services.matcher.engine.engine import Engine
 from tests.oracle.oracle import Oracle
 from tests.oracle.rules import CLASSES
 from tests.oracle.season import DAY, HOUR, NEEDS, UNREADABLE, Gesture, commands_of

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.matcher import places
+from services.matcher.rules import key_heap
 
 _PYTHON = importlib.util.spec_from_file_location(
-    "places_in_python", Path(__file__).parents[2] / "services/matcher/places.py"
+    "places_in_python", Path(__file__).parents[2] / "services/matcher/rules/key_heap.py"
 )
 in_python: Any = importlib.util.module_from_spec(_PYTHON)
 _PYTHON.loader.exec_module(in_python)
@@ -34,7 +34,7 @@ steps = st.lists(
 )
 
 
-@pytest.mark.parametrize("module", [places, in_python])
+@pytest.mark.parametrize("module", [key_heap, in_python])
 @given(steps)
 def test_the_top_is_always_the_least(module: Any, taken: list) -> None:
     line, heap = module.Places(), []
@@ -61,7 +61,7 @@ def test_the_top_is_always_the_least(module: Any, taken: list) -> None:
             assert not line.is_at(-1)
 
 
-@pytest.mark.parametrize("module", [places, in_python])
+@pytest.mark.parametrize("module", [key_heap, in_python])
 def test_nobody_is_taken_from_an_empty_line(module: Any) -> None:
     line = module.Places()
     with pytest.raises(IndexError):

@@ -6,9 +6,9 @@ from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.bus import prepared
+from services.bus.client import record_batch
+from services.bus.client.record_batch import PreparedBatch, laid_out, row
 from services.bus.envelope import entry_form, entry_headers
-from services.bus.prepared import PreparedBatch, laid_out, row
 
 NOW_MS = 1_764_300_000_000
 parts = st.one_of(
@@ -54,7 +54,7 @@ def test_a_full_batch_takes_no_more_but_its_first_record_may_be_as_large_as_it_l
 
 @given(st.lists(st.binary(max_size=300), max_size=400), st.integers(0, 40_000))
 def test_records_are_framed_in_c_as_in_python(rows: list[bytes], bytes_max: int) -> None:
-    ours, theirs, done = prepared.Frames(), prepared._Frames(), 0
+    ours, theirs, done = record_batch.Frames(), record_batch._Frames(), 0
     while True:
         begun, done = done, ours.extend(rows, done, bytes_max)
         assert theirs.extend(rows, begun, bytes_max) == done
@@ -64,7 +64,7 @@ def test_records_are_framed_in_c_as_in_python(rows: list[bytes], bytes_max: int)
         assert ours.sealed(header) == theirs.sealed(header)
         if done == len(rows):
             break
-        ours, theirs = prepared.Frames(), prepared._Frames()
+        ours, theirs = record_batch.Frames(), record_batch._Frames()
 
 
 @given(st.lists(parts, max_size=30), st.integers(100, 400))

@@ -65,7 +65,7 @@ def read(fetched) -> list:
 
 
 def raw(buffer: bytes):
-    from services.bus.rawrecords import RawRecords
+    from services.bus.client.raw_records import RawRecords
 
     fetched = RawRecords(buffer)
     fetched.lie_in("t", 0)

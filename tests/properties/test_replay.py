@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from schemas.commands import Command
 from schemas.ledger import GENESIS, entries
 from schemas.times import text_of
-from services.matcher.conservation import check_all
-from services.matcher.engine import Engine
-from services.matcher.replay import Replay
+from services.matcher.engine.conservation import check_all
+from services.matcher.engine.engine import Engine
+from services.matcher.ledger.replay import Replay
 from tests.oracle.season import DAY, UNREADABLE, Gesture, commands_of
 from tests.properties.strategies import logs
 

@@ -1,6 +1,6 @@
 """What the rules promise, whatever the claims: asked of engine and oracle alike, through their one door.
 
-Each promise is asked under every rule that keeps it (the table in `services.matcher.rules`). Under a rule that breaks it an example
+Each promise is asked under every rule that keeps it (the table in `services.matcher.rules.index`). Under a rule that breaks it an example
 shows the break, so that a rule that came to keep or break another promise would be noticed here.
 """
 
@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.matcher.engine import Engine
+from services.matcher.engine.engine import Engine
 from tests.oracle.season import CLASSES, DAY, RULES, Gesture
 from tests.properties.scenes import (
     FIRST_COME,

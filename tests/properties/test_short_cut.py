@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from hypothesis import given
 
-from services.matcher import engine as module
-from services.matcher.engine import Engine
+from services.matcher.engine import engine as module
+from services.matcher.engine.engine import Engine
 from tests.oracle.season import Gesture, commands_of, log
 from tests.properties.strategies import logs
 

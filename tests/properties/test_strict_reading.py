@@ -22,8 +22,8 @@ from schemas.times import parse
 from services.bus.envelope import command_headers, read_command
 from services.errors import InvalidSubmission
 from services.intake.admission import admit
+from services.intake.cloudevents import BATCH, JSON, Malformed, read_http
 from services.intake.contacts import Sealer
-from services.intake.reading import BATCH, JSON, Malformed, read_http
 from tests.properties.test_express import PLAIN, assert_same, opened, told
 from tests.records import CommandRecord
 

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from schemas.values import AMOUNT_MAX, CLASSES
 from services import native
-from services.matcher.entities import Case, Pledge, Policy
-from services.matcher.fresh import NONE, Fresh
-from services.matcher.plain import accept
-from services.matcher.state import Fund
+from services.matcher.engine.fund import Fund
+from services.matcher.fast.plain import accept
+from services.matcher.model.award_rows import NONE, Fresh
+from services.matcher.model.entities import Case, Pledge, Policy
 
 pytestmark = pytest.mark.skipif(
     not native.in_use(), reason="nothing is compiled here: there is only the book's own walk"
@@ -77,7 +77,7 @@ def awards(fund: Fund) -> list:
 def test_a_pledge_is_decided_in_c_as_the_book_decides_it(
     opened: list, share: int, weights: str, pledged: list[int]
 ) -> None:
-    from services.matcher.swift import accepted
+    from services.matcher.fast.swift import accepted
 
     swift, plain = a_fund(opened, share, weights), a_fund(opened, share, weights)
     for number, amount in enumerate(pledged):
@@ -92,7 +92,7 @@ def test_a_pledge_is_decided_in_c_as_the_book_decides_it(
 @pytest.mark.parametrize("parts", [1, 1100])
 def test_claims_too_large_for_a_word_are_the_books(parts: int) -> None:
     """1,100 times the largest goal is more than 2⁶³."""
-    from services.matcher.swift import accepted
+    from services.matcher.fast.swift import accepted
 
     opened = [("urgent", 0, AMOUNT_MAX)] * parts + [("urgent", 1, 90), ("routine", 2, 1000)]
     swift, plain = a_fund(opened, 7, "amount"), a_fund(opened, 7, "amount")
@@ -105,7 +105,7 @@ def test_claims_too_large_for_a_word_are_the_books(parts: int) -> None:
 
 def test_a_long_walk_is_gone_on_with_by_the_book() -> None:
     """More cases than a path has room for, over three classes, and more stairs than are climbed in C."""
-    from services.matcher.swift import accepted
+    from services.matcher.fast.swift import accepted
 
     opened = [(("stat", "asap", "urgent")[n % 3], n, 10 + n % 7) for n in range(360)]
     swift, plain = a_fund(opened, 4, "amount"), a_fund(opened, 4, "amount")
@@ -122,7 +122,7 @@ def test_a_long_walk_is_gone_on_with_by_the_book() -> None:
 
 
 def test_what_is_not_plain_is_left_alone() -> None:
-    from services.matcher.swift import accepted
+    from services.matcher.fast.swift import accepted
 
     fund = a_fund([("urgent", 0, 50)], 10, "amount")
     assert told(accepted(fund, "p", "d", 5, "CNY")) == [(10, "c-0", 5, 0, 50, 1)]

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.matcher import book as books
-from services.matcher import leap, rule
-from services.matcher.book import Book
-from services.matcher.entities import Case
+from services.matcher.model.entities import Case
+from services.matcher.rules import leap, waterfill_arithmetic
+from services.matcher.rules import waterfill as books
+from services.matcher.rules.waterfill import Book
 
 Told = list[tuple[int, str, int, int, int]]
 """Key, case, amount, before, claim of each share, in order."""
@@ -72,7 +72,7 @@ def impatient():
     """Leap after a step or two, and let few keys tell claims apart."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(books, "_STEPS_BEFORE_LEAP", -3)
-        for module in (books, leap, rule):
+        for module in (books, leap, waterfill_arithmetic):
             patch.setattr(module, "SCALE", 12)
         yield
 
@@ -97,7 +97,7 @@ def test_walk_and_leap_tell_what_every_stair_would(
 @pytest.mark.parametrize("patience", [256])
 def test_claims_whose_stairs_share_keys_take_no_time(patience: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(books, "_STEPS_BEFORE_LEAP", patience)
-    for module in (books, leap, rule):
+    for module in (books, leap, waterfill_arithmetic):
         monkeypatch.setattr(module, "SCALE", 10**12)
     cases = opened([[9 * 10**18], [9 * 10**18]])
     began = process_time()

@@ -14,10 +14,10 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import InvalidTxnState, KafkaConnectionError
 from aiokafka.protocol.transaction import EndTxnRequest
 
-from services.bus.prepared import row
+from services.bus.client.record_batch import row
 from services.errors import KafkaUnreachable
-from services.matcher import journal as journals
-from services.matcher.journal import Journal
+from services.matcher.ledger import journal as journals
+from services.matcher.ledger.journal import Journal
 from tests.broker.raw import LEDGER, PARTITION, Client
 
 COMMIT = 1

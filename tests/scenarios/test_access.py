@@ -1,10 +1,10 @@
 """The report of access never tells of fewer than five people, neither directly nor by subtraction."""
 
 from schemas.times import DAY
-from services.lab.access import access_report
-from services.lab.figures import CaseFigures
-from services.lab.rehearsal import rehearsed_figures
-from services.lab.scenario import load_stories
+from services.stories.access import access_report
+from services.stories.figures import CaseFigures
+from services.stories.rehearsal import rehearsed_figures
+from services.stories.scenario import load_stories
 
 
 def people(province: str, status: str, count: int, days: float | None = 3.0) -> list[CaseFigures]:

@@ -15,10 +15,10 @@ import psutil
 import pytest
 
 from services.errors import UsageError
-from services.lab.demo import refuse_what_is_over
-from services.lab.rehearsal import rehearse
-from services.lab.scenario import load_stories
-from services.lab.watch import Watch
+from services.stories.demo import refuse_what_is_over
+from services.stories.rehearsal import rehearse
+from services.stories.scenario import load_stories
+from services.stories.watch import Watch
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
 DEADLINE_S = 120

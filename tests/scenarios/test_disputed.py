@@ -19,12 +19,12 @@ from rich.console import Console
 
 from schemas.values import CLASSES, Rule
 from services.cli.explain import show
-from services.console.explain import answer
-from services.console.model import FIRST_COME, GUARANTEED_FLOOR, WATERFILL, ReadModel
-from services.console.story import Story as Question
-from services.console.telling import Told
-from services.lab.rehearsal import rehearse
-from services.lab.scenario import Story, load_stories
+from services.console.explain.explain import answer
+from services.console.explain.story import Story as Question
+from services.console.explain.telling import Told
+from services.console.readmodel.model import FIRST_COME, GUARANTEED_FLOOR, WATERFILL, ReadModel
+from services.stories.rehearsal import rehearse
+from services.stories.scenario import Story, load_stories
 
 CONFIGURED = "pumasi.fund.configured"
 README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")

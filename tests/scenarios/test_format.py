@@ -3,7 +3,7 @@
 import pytest
 
 from services.errors import ScenarioInvalid
-from services.lab.scenario import load_stories, parse_story
+from services.stories.scenario import load_stories, parse_story
 
 HEAD = """\
 story    small

@@ -7,8 +7,8 @@ import pytest
 
 from schemas.commands import COMMANDS, Command
 from services import settings
-from services.lab.figures import Figures
-from services.matcher.engine import Engine
+from services.matcher.engine.engine import Engine
+from services.stories.figures import Figures
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from services.lab.soak.plan import KINDS
+from tests.soak.plan import KINDS
 
 SEED = 4
 MINUTES = 0.75

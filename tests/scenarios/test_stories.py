@@ -9,11 +9,11 @@ import pytest
 
 from schemas.times import DAY, HOUR, parse
 from schemas.values import Access
-from services.bus.deadletters import looks_like_contact
-from services.lab import routes
-from services.lab.figures import CaseFigures, FundFigures
-from services.lab.rehearsal import Told, rehearse, rehearsed_figures
-from services.lab.scenario import STORIES, Story, load_stories, read_story
+from services.bus.deadletters.letter import looks_like_contact
+from services.stories import routes
+from services.stories.figures import CaseFigures, FundFigures
+from services.stories.rehearsal import Told, rehearse, rehearsed_figures
+from services.stories.scenario import STORIES, Story, load_stories, read_story
 
 ALL = load_stories()
 BY_NAME = {story.name: story for story in ALL}

@@ -19,9 +19,9 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 
 from services.bus import topics
-from services.bus.kafka import EmbeddedKafka, running_broker
-from services.cli.processes import Service, Supervisor
+from services.bus.embedded import EmbeddedKafka, running_broker
 from services.errors import ServiceFailed
+from services.system.supervisor import Service, Supervisor
 
 DEADLINE_S = 60
 PUMASI = (sys.executable, "-P", "-m", "services.cli")

@@ -6,13 +6,13 @@ import re
 import pytest
 from rich.console import Console
 
-from services.lab import routes, summary
-from services.lab.outcome import Outcome, outcome
-from services.lab.rehearsal import rehearsed_figures
-from services.lab.scenario import load_stories
-from services.lab.screen import Screen, bars
-from services.lab.watch import Watch
 from services.notifier.phrases import money
+from services.stories import routes, summary
+from services.stories.outcome import Outcome, outcome
+from services.stories.rehearsal import rehearsed_figures
+from services.stories.scenario import load_stories
+from services.stories.screen import Screen, bars
+from services.stories.watch import Watch
 
 WIDTHS = (80, 100, 110, 120, 160)
 

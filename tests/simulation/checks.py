@@ -19,11 +19,11 @@ from typing import NamedTuple
 from schemas.commands import Unreadable
 from schemas.ledger import GENESIS
 from services.bus.topics import CHECKPOINTS, COMMANDS, DEADLETTERS, LEDGER
-from services.matcher.alike import differences
-from services.matcher.answer import answer
-from services.matcher.checkpoint import HEAD
-from services.matcher.engine import Engine
-from services.matcher.recovery import Recovered, recover
+from services.matcher.checkpoint.differences import differences
+from services.matcher.checkpoint.recovery import Recovered, recover
+from services.matcher.checkpoint.writing import HEAD
+from services.matcher.engine.engine import Engine
+from services.matcher.ledger.answer import answer
 from tests.records import CommandRecord
 from tests.simulation.batches import Entry
 from tests.simulation.log import Log

@@ -22,17 +22,18 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata, TopicPartition
 
-from services.bus import reading
-from services.bus.consumer import Consumer
-from services.bus.hanging import Leftovers
+from services.bus.client.consumer import Consumer
+from services.bus.client.open_transactions import Leftovers
+from services.bus.consume import scan
 from services.bus.topics import CHECKPOINTS, COMMANDS, DEADLETTERS, LEDGER
 from services.errors import KafkaUnreachable
-from services.matcher import journal, recovery
-from services.matcher.checkpoint import Head, Keeper
-from services.matcher.desk import Desk
-from services.matcher.journal import Journal
-from services.matcher.replay import Replay
-from services.matcher.tenure import Tenure
+from services.matcher.checkpoint import recovery
+from services.matcher.checkpoint.writing import Head, Keeper
+from services.matcher.ledger import journal
+from services.matcher.ledger.journal import Journal
+from services.matcher.ledger.replay import Replay
+from services.matcher.partition.processor import Desk
+from services.matcher.partition.tenure import Tenure
 from tests.simulation.clock import process_of_this_step
 from tests.simulation.plan import BROKER_AWAY, FENCED_LATE, Fault, Plan, plan_of
 from tests.simulation.world import World
@@ -102,7 +103,7 @@ def _no_wait_for_epoch(_world: World) -> Changed:
 
 def _read_uncommitted(_world: World) -> Changed:
     return patch.object(
-        reading,
+        scan,
         "Consumer",
         lambda **options: Consumer(**options | {"isolation_level": "read_uncommitted"}),
     )
@@ -129,11 +130,11 @@ def _watermark_not_advanced(_world: World) -> Changed:
 
 
 def _no_lso_wait(_world: World) -> Changed:
-    async def stable(reader: reading.TopicReader, topic: str, partition: int) -> int:
+    async def stable(reader: scan.TopicReader, topic: str, partition: int) -> int:
         place = TopicPartition(topic, partition)
         return (await reader._held.end_offsets([place]))[place]
 
-    return patch.object(reading.TopicReader, "high_watermark", stable)
+    return patch.object(scan.TopicReader, "high_watermark", stable)
 
 
 # What Pumasi does: appending, and what it makes of a failure

@@ -27,13 +27,13 @@ import aiokafka.producer.message_accumulator
 import aiokafka.producer.producer
 
 import schemas.ledger
-import services.bus.group
+import services.bus.consume.membership
 import services.matcher.app
-import services.matcher.batch
-import services.matcher.checkpoint
-import services.matcher.desk
-import services.matcher.express
-import services.matcher.journal
+import services.matcher.checkpoint.writing
+import services.matcher.fast.express
+import services.matcher.ledger.journal
+import services.matcher.partition.batch
+import services.matcher.partition.processor
 from services.settings import Settings
 from tests.simulation.broker import Broker
 from tests.simulation.checks import Checks, Finding
@@ -246,15 +246,15 @@ def _settings(plan: Plan) -> Settings:
 
 def _sizes(sizes: Sizes) -> list[tuple[Any, str, Any]]:
     return [
-        (services.matcher.express, "SHARES_MAX", -1),  # for entries are cut where no honest one is
+        (services.matcher.fast.express, "SHARES_MAX", -1),  # for entries are cut where no honest one is
         (schemas.ledger, "_parts", lambda facts, _: _parts(facts, sizes.entry_facts)),
-        (services.matcher.batch, "BATCH_COMMANDS_MAX", sizes.batch_commands),
-        (services.matcher.journal, "BATCH_BYTES", sizes.batch_bytes),
-        (services.matcher.desk, "RECORDS_AT_ONCE", sizes.records_at_once),
-        (services.matcher.checkpoint, "PORTION", sizes.portion),
-        (services.matcher.checkpoint, "BUNDLE", sizes.bundle),
-        (services.matcher.checkpoint, "VALUE_BYTES_MAX", sizes.value_bytes),
-        (services.matcher.checkpoint, "CHANGED_MAX", sizes.changed),
+        (services.matcher.partition.batch, "BATCH_COMMANDS_MAX", sizes.batch_commands),
+        (services.matcher.ledger.journal, "BATCH_BYTES", sizes.batch_bytes),
+        (services.matcher.partition.processor, "RECORDS_AT_ONCE", sizes.records_at_once),
+        (services.matcher.checkpoint.writing, "PORTION", sizes.portion),
+        (services.matcher.checkpoint.writing, "BUNDLE", sizes.bundle),
+        (services.matcher.checkpoint.writing, "VALUE_BYTES_MAX", sizes.value_bytes),
+        (services.matcher.checkpoint.writing, "CHANGED_MAX", sizes.changed),
     ]
 
 
@@ -262,7 +262,7 @@ def _sizes(sizes: Sizes) -> list[tuple[Any, str, Any]]:
 def _turned(world: World) -> Iterator[None]:
     """Turn clocks, chance, connections and sizes to the simulated ones."""
     plan, loop = world.plan, world.loop
-    recover = services.matcher.desk.recover
+    recover = services.matcher.partition.processor.recover
     append = aiokafka.producer.message_accumulator.BatchBuilder.append
     collects = gc.isenabled()
     gc.disable()  # when it comes would depend on what ran before, and with it when async generators are closed
@@ -281,9 +281,9 @@ def _turned(world: World) -> Iterator[None]:
                 (aiokafka.consumer.consumer.AIOKafkaConsumer, "__del__", lambda _self: None),
                 (aiokafka.producer.producer.AIOKafkaProducer, "__del__", lambda _self: None),
                 (aiokafka.producer.message_accumulator.BatchBuilder, "append", _stamped(append)),
-                (services.matcher.desk, "recover", lambda *given: world.recover(recover, *given)),
+                (services.matcher.partition.processor, "recover", lambda *given: world.recover(recover, *given)),
                 (services.matcher.app, "_POLL_MS", _POLL_MS),
-                (services.bus.group, "HEARTBEATS_PER_SESSION", _HEARTBEATS_PER_SESSION),
+                (services.bus.consume.membership, "HEARTBEATS_PER_SESSION", _HEARTBEATS_PER_SESSION),
                 (services.matcher.app, "_MEMBERSHIP_APART", False),  # its own thread would tell real time
                 *_sizes(plan.sizes),
             ):

@@ -76,7 +76,7 @@ def test_only_bus_and_journal_speak_to_aiokafka_and_the_lab_that_measures_it() -
     found = {
         m
         for m in MODULES
-        if not within(m, "services.bus", "services.lab", "services.matcher.journal")
+        if not within(m, "services.bus", "services.lab", "services.matcher.ledger.journal")
         for name in imports(m)
         if within(name, "aiokafka") and not within(name, "aiokafka.errors")  # to catch an error isn't to speak
     }

@@ -12,11 +12,11 @@ from services.bus.envelope import read_command
 from services.bus.partition import partition_of
 from services.cli import build
 from services.errors import UsageError
-from services.lab.bench import check, latency, parts, plot
-from services.lab.bench.alone import Command
-from services.lab.bench.curve import Curve, window
-from services.lab.bench.load import Load, funds, record
-from services.lab.bench.stats import Spread, quantile, ratios
+from tests.bench import check, latency, parts, plot
+from tests.bench.alone import Command
+from tests.bench.curve import Curve, window
+from tests.bench.load import Load, funds, record
+from tests.bench.stats import Spread, quantile, ratios
 
 
 def test_the_load_is_commands_of_the_contract_whose_sums_are_known_at_every_place() -> None:

@@ -4,8 +4,8 @@ import pytest
 from typer.testing import CliRunner
 
 from services.cli import build
-from services.lab import campaign
-from services.matcher import rules
+from services.matcher.rules import index
+from tests.oracle import campaign
 
 
 def test_a_campaign_tries_each_season_once() -> None:
@@ -15,7 +15,7 @@ def test_a_campaign_tries_each_season_once() -> None:
 
 
 def test_a_broken_rule_is_found_and_told_in_a_few_gestures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(rules.BOOKS, "urgency-waterfill/1", rules.BOOKS["first-come/1"])  # first come takes all
+    monkeypatch.setitem(index.BOOKS, "urgency-waterfill/1", index.BOOKS["first-come/1"])  # first come takes all
     [failure] = campaign._try(1, 50)
     assert f"python -m tests.oracle.trial {failure.seed}" in failure.report
     assert "≠ engine" in failure.report

@@ -7,7 +7,7 @@ from hashlib import blake2b
 import pytest
 
 from services import native
-from services.matcher.draft import Draft
+from services.matcher.ledger.draft import Draft
 
 pytestmark = pytest.mark.skipif(
     not native.in_use(), reason="nothing is compiled here: hashes are made where they are needed"

@@ -12,8 +12,8 @@ from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.util import calc_crc32c
 
-from services.bus.codecs import INFLATED_BYTES_MAX, plain
-from services.bus.fetching import AiokafkaRecords, RawRecords
+from services.bus.client.codecs import INFLATED_BYTES_MAX, plain
+from services.bus.client.fetching import AiokafkaRecords, RawRecords
 
 CODECS = {0: "none", 1: "gzip", 2: "snappy", 3: "lz4", 4: "zstd"}
 VALUES = [b"x" * 100_000, os.urandom(300), b"", None]

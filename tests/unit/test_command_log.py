@@ -7,12 +7,12 @@ import pytest
 
 from schemas.times import text_of
 from services.errors import FileUnwritable, LogInvalid
-from services.lab.commandlog import CommandLog, read_log, write_log
-from services.lab.comparison import log_of_season
-from services.lab.policy import Policy, parse_policy
-from services.lab.replay import Replay, in_order
-from services.lab.runs import LogSource, SeasonSource, course_of
-from services.lab.season.parameters import Season
+from services.policies.commandlog import CommandLog, read_log, write_log
+from services.policies.comparison import log_of_season
+from services.policies.policy import Policy, parse_policy
+from services.policies.replay import Replay, in_order
+from services.policies.runs import LogSource, SeasonSource, course_of
+from services.policies.season.parameters import Season
 
 GOOD = {
     "type": "pumasi.pledge.made",

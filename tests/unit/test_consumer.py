@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.errors import NodeNotReadyError
 
-from services.bus.consumer import Consumer
+from services.bus.client.consumer import Consumer
 
 
 class _Client:

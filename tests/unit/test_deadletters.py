@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from nacl.public import PrivateKey
 
 from schemas.submissions import SUBMISSIONS
-from services.bus.deadletters import (
+from services.bus.deadletters.letter import (
     FRAME_BYTES_MAX,
     NOTHING,
     PREFIX,
@@ -28,9 +28,9 @@ from services.bus.topics import MAX_RECORD_BYTES
 from services.bus.topics import SUBMISSIONS as SUBMISSIONS_TOPIC
 from services.errors import PumasiError
 from services.intake.admission import admit
+from services.intake.cloudevents import read_record
 from services.intake.contacts import Sealer
-from services.intake.reading import read_record
-from services.intake.topic_door import told_on_topic
+from services.intake.events import told_on_topic
 
 SEALER = Sealer(b"k" * 32, PrivateKey.generate().public_key)
 TIME = "2026-11-22T10:00:00Z"
@@ -460,7 +460,7 @@ def test_a_reader_that_fails_withholds_all_and_leaves_the_reason(
     def fails(*_: Any) -> Any:
         raise error("Kim Yongsun")
 
-    monkeypatch.setattr(f"services.bus.deadletters.{part}", fails)
+    monkeypatch.setattr(f"services.bus.deadletters.letter.{part}", fails)
     one = record("rate.quoted", GOOD["rate.quoted"], key=b"jilin")
     letter = dead_letter(one, "malformed", "where it was wrong")
     assert (letter.key, json.loads(letter.value).keys()) == (REMOVED.encode(), {"withheld", "bytes"})

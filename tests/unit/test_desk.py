@@ -15,13 +15,14 @@ from aiokafka.errors import InvalidProducerEpoch, RequestTimedOutError
 from services import native
 from services.cli.matcher import _settle
 from services.errors import Fenced, KafkaUnreachable, Unanswerable
-from services.matcher import batch, desk, recovery
-from services.matcher.checkpoint import Keeper
-from services.matcher.desk import Desk
-from services.matcher.draft import Draft
-from services.matcher.journal import Journal
-from services.matcher.recovery import Recovered
-from services.matcher.replay import Replay
+from services.matcher.checkpoint import recovery
+from services.matcher.checkpoint.recovery import Recovered
+from services.matcher.checkpoint.writing import Keeper
+from services.matcher.ledger.draft import Draft
+from services.matcher.ledger.journal import Journal
+from services.matcher.ledger.replay import Replay
+from services.matcher.partition import batch, processor
+from services.matcher.partition.processor import Desk
 from tests.properties.test_express import NoLane, opened, pledge, raw
 from tests.records import CommandRecord
 
@@ -95,7 +96,7 @@ def a_desk(monkeypatch: pytest.MonkeyPatch, seconds: float, fails: str = "") -> 
             await asyncio.sleep(0)
             return Recovered(replay, Keeper(), None, None, {})
 
-    monkeypatch.setattr(desk, "recover", recovered)
+    monkeypatch.setattr(processor, "recover", recovered)
     return made, ledger
 
 
@@ -151,7 +152,7 @@ async def test_commands_that_take_long_together_are_answered_in_several_transact
         return answer(*given)
 
     at_work, ledger = a_desk(monkeypatch, 0.4)
-    monkeypatch.setattr(desk, "lane_of", NoLane)
+    monkeypatch.setattr(processor, "lane_of", NoLane)
     monkeypatch.setattr(batch, "answer", slow)
     assert await until_answered(at_work, ledger) == 0
     assert len(ledger) > 2
@@ -168,7 +169,7 @@ async def test_a_command_that_takes_longer_than_a_transaction_may_is_answered_al
         return answer(engine, record, *given)
 
     at_work, ledger = a_desk(monkeypatch, 0.4)
-    monkeypatch.setattr(desk, "lane_of", NoLane)
+    monkeypatch.setattr(processor, "lane_of", NoLane)
     monkeypatch.setattr(batch, "answer", slow)
     assert await until_answered(at_work, ledger) <= 1
 
@@ -193,7 +194,7 @@ async def test_an_error_while_deciding_is_named_what_comes_before_it_is_answered
         return answer(engine, record, *given)
 
     at_work, ledger = a_desk(monkeypatch, 60.0)
-    monkeypatch.setattr(desk, "lane_of", NoLane)
+    monkeypatch.setattr(processor, "lane_of", NoLane)
     monkeypatch.setattr(batch, "TURN_SECONDS", 0.0)
     monkeypatch.setattr(batch, "answer", defect)
     await at_work.take()
@@ -207,7 +208,7 @@ async def test_an_error_while_deciding_is_named_what_comes_before_it_is_answered
 async def test_what_is_spared_from_the_start_is_let_go_of_when_the_partition_goes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from services.matcher.lane import spare_the_collector
+    from services.matcher.fast.lane import spare_the_collector
 
     at_work, _ledger = a_desk(monkeypatch, 60.0)
     spare_the_collector(True)

@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 from services.cli import build
 from services.errors import UsageError
-from services.lab.engine_bench import _Fund, ceiling
+from tests.bench.engine import _Fund, ceiling
 
 
 def test_a_row_tells_rates_for_so_many_open_cases() -> None:

@@ -19,7 +19,7 @@ import pytest
 
 from schemas.commands import COMMANDS, Command, Unreadable
 from schemas.facts import FACTS
-from services.matcher.engine import Engine
+from services.matcher.engine.engine import Engine
 from tests.oracle.oracle import Oracle
 
 START = datetime(2027, 1, 1, tzinfo=UTC)

@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 
 from schemas.times import text_of
-from services.console.explain import answer
-from services.console.missed import Missed
-from services.console.model import ReadModel
-from services.console.standing import key_of, step_of
-from services.console.story import Story
-from services.console.telling import Told as Explained
-from services.console.wording import LANGUAGES, phrases
+from services.console.explain.explain import answer
+from services.console.explain.missed import Missed
+from services.console.explain.order import key_of, step_of
+from services.console.explain.story import Story
+from services.console.explain.telling import Told as Explained
+from services.console.explain.wording import LANGUAGES, phrases
+from services.console.readmodel.model import ReadModel
 from services.errors import UnknownId, UsageError
-from services.matcher.engine import Engine
-from services.matcher.rule import boundary_of
-from services.matcher.rule import key_of as matchers_key
+from services.matcher.engine.engine import Engine
+from services.matcher.rules.waterfill_arithmetic import boundary_of
+from services.matcher.rules.waterfill_arithmetic import key_of as matchers_key
 from tests.ledgers import Told
 from tests.oracle.season import log
 

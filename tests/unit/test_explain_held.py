@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from services.console.model import FIRST_COME, GUARANTEED_FLOOR, WATERFILL
-from services.console.wording import LANGUAGES, phrase
+from services.console.explain.wording import LANGUAGES, phrase
+from services.console.readmodel.model import FIRST_COME, GUARANTEED_FLOOR, WATERFILL
 from tests.ledgers import Told
 from tests.unit.test_explain import ask, sentences
 

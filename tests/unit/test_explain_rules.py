@@ -11,11 +11,11 @@ import pytest
 
 from schemas.times import text_of
 from schemas.values import CLASSES
-from services.console.missed import Missed
-from services.console.model import FIRST_COME, GUARANTEED_FLOOR, WATERFILL, Case, Fund, ReadModel
-from services.console.standing import ahead_of, standing_of
-from services.console.wording import LANGUAGES, phrase
-from services.matcher.engine import Engine
+from services.console.explain.missed import Missed
+from services.console.explain.order import ahead_of, standing_of
+from services.console.explain.wording import LANGUAGES, phrase
+from services.console.readmodel.model import FIRST_COME, GUARANTEED_FLOOR, WATERFILL, Case, Fund, ReadModel
+from services.matcher.engine.engine import Engine
 from tests.ledgers import Told
 from tests.oracle.rules import NEXT
 from tests.oracle.season import log

@@ -7,10 +7,10 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from services.cli.explain import show
-from services.console import telling
-from services.console.explain import answer
-from services.console.story import Story
-from services.console.wording import LANGUAGES
+from services.console.explain import telling
+from services.console.explain.explain import answer
+from services.console.explain.story import Story
+from services.console.explain.wording import LANGUAGES
 from tests.ledgers import Told
 
 

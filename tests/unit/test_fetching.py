@@ -12,8 +12,8 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.consumer.subscription_state import SubscriptionState
 
-from services.bus import fetching
-from services.bus.fetching import TellingFetcher
+from services.bus.client import fetching
+from services.bus.client.fetching import TellingFetcher
 from tests.unit.test_codecs import DAMAGED, VALUES, batch
 
 TOPIC = "pumasi.commands.v1"

@@ -17,9 +17,9 @@ from schemas.values import ID_PATTERN, PLEDGE_PATTERN
 from services.bus.attributes import TELLABLE
 from services.errors import InvalidSubmission
 from services.intake.admission import Admitted, admit
+from services.intake.cloudevents import Event, Malformed
 from services.intake.contacts import Sealer, normalised
 from services.intake.findings import PATTERNS
-from services.intake.reading import Event, Malformed
 
 NOTIFIER, INTAKE = PrivateKey.generate(), PrivateKey.generate()
 SEALER = Sealer(b"k" * 32, NOTIFIER.public_key, INTAKE)

@@ -18,21 +18,21 @@ from nacl.public import PrivateKey
 
 from schemas.ledger import GENESIS, entries
 from schemas.times import parse
-from services.bus.publisher import Outgoing, Pending
+from services.bus.produce.publisher import Outgoing, Pending
 from services.bus.topics import COMMANDS, CONTACTS
 from services.errors import ClockOff, Conflict, KafkaUnreachable
-from services.intake import desk as desk_module
 from services.intake import http as door_module
+from services.intake import sequencer as desk_module
 from services.intake.admission import Admitted, admit
 from services.intake.clock import Clock
+from services.intake.cloudevents import read_http
 from services.intake.contacts import Sealer
-from services.intake.desk import Desk
 from services.intake.findings import FINDINGS_MAX
 from services.intake.http import BODY_BYTES_MAX, HttpDoor
 from services.intake.progress import Progress
-from services.intake.reading import read_http
 from services.intake.receipts import Place, Receipts
 from services.intake.repeats import Repeats
+from services.intake.sequencer import Desk
 from tests.records import CommandRecord
 
 KEY = b"k" * 32

@@ -9,7 +9,7 @@ import pytest
 from nacl.public import PrivateKey
 
 from services import keys
-from services.bus.deadletters import REMOVED, dead_letter
+from services.bus.deadletters.letter import REMOVED, dead_letter
 from services.errors import SettingError
 from services.settings import load
 

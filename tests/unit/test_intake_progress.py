@@ -9,7 +9,7 @@ from schemas.ledger import GENESIS, entries
 from schemas.times import text_of
 from services.intake.progress import Progress
 from services.intake.receipts import Place
-from services.matcher.engine import Engine
+from services.matcher.engine.engine import Engine
 from tests.oracle.season import log
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from schemas.times import parse
 from services.errors import UnreadableRecord
-from services.intake import reading
-from services.intake.reading import (
+from services.intake import cloudevents
+from services.intake.cloudevents import (
     BATCH_MAX,
     COMMAS_MAX,
     EVENT_BYTES_MAX,
@@ -263,7 +263,7 @@ def test_what_nobody_foresaw_makes_a_record_unreadable_and_tells_nothing_of_it(m
     def overflow(_text: str) -> int:
         raise OverflowError("Kim Cholsu")
 
-    monkeypatch.setattr(reading, "_time", lambda text, _number: overflow(text))
+    monkeypatch.setattr(cloudevents, "_time", lambda text, _number: overflow(text))
     with pytest.raises(UnreadableRecord) as found:
         read_record(Rec(b"{}", [*GOOD, ("ce_time", TIME.encode())]))
     assert found.value.message == "could not be read (OverflowError)"
@@ -272,7 +272,7 @@ def test_what_nobody_foresaw_makes_a_record_unreadable_and_tells_nothing_of_it(m
     def no_memory(_text: str, _number: object) -> int:
         raise MemoryError
 
-    monkeypatch.setattr(reading, "_time", no_memory)
+    monkeypatch.setattr(cloudevents, "_time", no_memory)
     with pytest.raises(MemoryError):  # says nothing of the record, which is good
         read_record(Rec(b"{}", [*GOOD, ("ce_time", TIME.encode())]))
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from services.bus.kafka import keeping
+from services.bus.embedded import keeping
 from services.errors import BrokerFailed
 
 

@@ -11,11 +11,11 @@ import pytest
 import typer
 from rich.console import Console
 
-from services.bus.deadletters import PREFIX, REMOVED, REPLAY_OF, Place, dead_letter
-from services.bus.letters import Box, Content, DeadLetter, Filter, Mark, content, mark_row, read
-from services.bus.replay import Outcome, Result, _chunks
-from services.cli import letters_shown
-from services.cli.deadletters import as_dict, moment
+from services.bus.deadletters.box import Box, Content, DeadLetter, Filter, Mark, content, mark_row, read
+from services.bus.deadletters.letter import PREFIX, REMOVED, REPLAY_OF, Place, dead_letter
+from services.bus.deadletters.put_back import Outcome, Result, _chunks
+from services.cli.deadletters import screen
+from services.cli.deadletters.command import as_dict, moment
 from services.errors import UnknownId, UsageError
 from tests.broker.raw import headers
 
@@ -175,7 +175,7 @@ def test_what_is_no_time_is_a_usage_error_that_names_the_option(text: str) -> No
 def shown_at(width: int, monkeypatch: pytest.MonkeyPatch, show: Any, *arguments: Any) -> str:
     out = io.StringIO()
     console = Console(file=out, width=width, force_terminal=True, color_system=None, highlight=False)
-    monkeypatch.setattr(letters_shown, "_console", lambda: console)
+    monkeypatch.setattr(screen, "_console", lambda: console)
     show(*arguments)
     return out.getvalue()
 
@@ -191,7 +191,7 @@ LETTERS = [
 @pytest.mark.parametrize("width", [60, 80, 100, 200, 400])
 def test_no_id_is_ever_cut_and_no_line_is_too_long(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     box = box_of(*LETTERS, marks=(mark_of(LETTERS[0]),))
-    shown = shown_at(width, monkeypatch, letters_shown.print_list, LETTERS, box, 7)
+    shown = shown_at(width, monkeypatch, screen.print_list, LETTERS, box, 7)
     assert max(map(len, shown.splitlines())) <= width
     words = shown.split()
     for one in LETTERS:
@@ -210,7 +210,7 @@ def test_a_letter_is_shown_with_all_that_it_keeps_and_what_it_does_not(
         b'{"fund":"jilin","donor":"[removed]","a":["[removed]"],"[removed]":2}',
         [("ce_id", b"x"), ("trace", None)],
     )
-    told = shown_at(width, monkeypatch, letters_shown.print_letter, LETTERS[1], kept, box_of())
+    told = shown_at(width, monkeypatch, screen.print_letter, LETTERS[1], kept, box_of())
     words = " ".join(told.split())
     assert "part of value (/donor, /a/0, members that nobody knows at the top)" in words
     assert "send it again" in words
@@ -219,9 +219,7 @@ def test_a_letter_is_shown_with_all_that_it_keeps_and_what_it_does_not(
 
 
 def test_of_a_long_value_the_beginning_is_shown_and_its_length(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = shown_at(
-        80, monkeypatch, letters_shown.print_letter, LETTERS[0], Content(None, b"[" * 100_000, []), box_of()
-    )
+    told = shown_at(80, monkeypatch, screen.print_letter, LETTERS[0], Content(None, b"[" * 100_000, []), box_of())
     assert "100,000 bytes in all; --json has them" in told
     assert len(told) < 3000
     assert "`pumasi deadletters replay pumasi.commands.v1-2-41` does it" in " ".join(told.split())
@@ -231,9 +229,9 @@ def test_a_letter_that_another_wrote_cannot_steer_the_terminal(monkeypatch: pyte
     evil = "\x1b]0;x\x07\x1b[2J"
     one = letter(code=evil, message=evil)
     kept = Content(evil.encode(), json.dumps({"a": evil}).encode(), [(evil, evil.encode())])
-    told = shown_at(80, monkeypatch, letters_shown.print_letter, one, kept, box_of(one))
-    told += shown_at(60, monkeypatch, letters_shown.print_list, [one], box_of(one), 1)
-    told += shown_at(400, monkeypatch, letters_shown.print_list, [one], box_of(one), 1)
+    told = shown_at(80, monkeypatch, screen.print_letter, one, kept, box_of(one))
+    told += shown_at(60, monkeypatch, screen.print_list, [one], box_of(one), 1)
+    told += shown_at(400, monkeypatch, screen.print_list, [one], box_of(one), 1)
     assert "\x1b" not in told
     assert "\x07" not in told
 
@@ -243,11 +241,11 @@ def test_results_are_summed_up_with_what_to_do_about_refusals(monkeypatch: pytes
         Result(LETTERS[0], Outcome.REPLAYED, Place("pumasi.commands.v1", 2, 50)),
         Result(LETTERS[1], Outcome.WITHHELD),
     ]
-    told = shown_at(80, monkeypatch, letters_shown.print_results, results, 1)
+    told = shown_at(80, monkeypatch, screen.print_results, results, 1)
     assert "2 dead letters: 1 put back, 1 refused." in told
     assert "send it again" in " ".join(told.split())
     assert "--again" in told
-    assert all(outcome in letters_shown.ADVICE for outcome in Outcome if outcome.is_refusal)
+    assert all(outcome in screen.ADVICE for outcome in Outcome if outcome.is_refusal)
 
 
 def test_the_command_group_has_its_three_commands() -> None:

@@ -7,12 +7,12 @@ import pytest
 
 from schemas.commands import COMMANDS, TICK, Command
 from schemas.times import DAY, parse, text_of
-from services.lab.course import Course
-from services.lab.measures import BY_NAME, GROUPS, MEASURES, curves, measure, measure_sizes, size_limits
-from services.lab.policy import Policy, usual
-from services.lab.runs import SeasonSource, course_of
-from services.lab.season.parameters import Season
-from services.matcher.engine import Engine
+from services.matcher.engine.engine import Engine
+from services.policies.course import Course
+from services.policies.measures import BY_NAME, GROUPS, MEASURES, curves, measure, measure_sizes, size_limits
+from services.policies.policy import Policy, usual
+from services.policies.runs import SeasonSource, course_of
+from services.policies.season.parameters import Season
 
 START = parse("2027-01-01T00:00:00Z")
 

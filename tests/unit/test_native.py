@@ -15,8 +15,8 @@ ROOT = Path(__file__).parents[2]
 _LEDGERS = """
 from hashlib import blake2b
 from services import native
-from services.matcher.checkpoint import Head, Keeper
-from services.matcher.engine import Engine
+from services.matcher.checkpoint.writing import Head, Keeper
+from services.matcher.engine.engine import Engine
 from tests.oracle.season import log
 from tests.properties.test_express import Express, answered, lane_of, opened, pledge, raw, record_of
 from schemas.commands import Command

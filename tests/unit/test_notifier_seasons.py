@@ -13,7 +13,7 @@ from schemas.currencies import convert
 from schemas.ledger import encode
 from schemas.notices import Tidings
 from schemas.times import text_of
-from services.matcher.engine import Engine
+from services.matcher.engine.engine import Engine
 from services.notifier.audience import Audience
 from services.notifier.phrases import PHRASES, sentence
 from tests.oracle import season

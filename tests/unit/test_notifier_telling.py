@@ -12,9 +12,9 @@ from nacl.public import PrivateKey, SealedBox
 
 from schemas.notices import Tidings
 from services.notifier import screen
+from services.notifier.channels.webhook import Delivery
 from services.notifier.languages import Languages
-from services.notifier.telling import Teller
-from services.notifier.webhook import Delivery
+from services.notifier.teller import Teller
 
 
 class Publisher:

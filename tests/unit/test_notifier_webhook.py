@@ -17,9 +17,9 @@ from standardwebhooks import WebhookVerificationError
 
 from schemas.notices import Tidings
 from services.errors import SettingError
-from services.notifier import webhook
-from services.notifier.addresses import AddressRefused, is_public, resolve
-from services.notifier.webhook import Delivery, Patience, Webhook
+from services.notifier.channels import webhook
+from services.notifier.channels.egress import AddressRefused, is_public, resolve
+from services.notifier.channels.webhook import Delivery, Patience, Webhook
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 HASTY = Patience(attempts=3, timeout_s=2.0, pause_s=0.001, pause_max_s=0.01, down_s=60.0)

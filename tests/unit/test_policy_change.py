@@ -9,13 +9,13 @@ from rich.console import Console
 
 from schemas.times import DAY, parse, text_of
 from services.errors import PolicyInvalid, UsageError
-from services.lab.change import DryRun, dry_run
-from services.lab.commandlog import CommandLog, Said
-from services.lab.meaning import FIELDS, RULES, TOLD
-from services.lab.policy import Policy, parse_policy, usual
-from services.lab.report.change import show
-from services.lab.runs import SeasonSource, course_of
-from services.lab.season.parameters import Season
+from services.policies.change import DryRun, dry_run
+from services.policies.commandlog import CommandLog, Said
+from services.policies.meaning import FIELDS, RULES, TOLD
+from services.policies.policy import Policy, parse_policy, usual
+from services.policies.report.change import show
+from services.policies.runs import SeasonSource, course_of
+from services.policies.season.parameters import Season
 
 START = parse("2027-01-01T00:00:00Z")
 EQUAL = {"currency": "CNY", "share": 10_000, "ageing_days": 0, "deadline_hours": 0, "vouchers_required": 0}

@@ -6,10 +6,10 @@ import pytest
 
 from schemas.ledger import GENESIS, entries
 from schemas.times import text_of
-from services.console.figures import figures_of, for_everyone
-from services.console.model import ReadModel, unbalanced
-from services.console.reading import Chain
-from services.matcher.engine import Engine
+from services.console.readmodel.figures import figures_of, for_everyone
+from services.console.readmodel.model import ReadModel, unbalanced
+from services.console.readmodel.reading import Chain
+from services.matcher.engine.engine import Engine
 from tests.ledgers import Told
 from tests.oracle.season import by_wall_clocks, commands_of
 

@@ -15,22 +15,22 @@ import pytest
 from schemas.commands import Unreadable
 from schemas.ledger import GENESIS, link
 from services.bus import envelope
+from services.bus.deadletters.box import DeadLetter, read
 from services.bus.envelope import command_headers, read_command
-from services.bus.letters import DeadLetter, read
-from services.console.model import ReadModel
-from services.console.reading import Chain, take
+from services.console.readmodel.model import ReadModel
+from services.console.readmodel.reading import Chain, take
 from services.errors import KafkaUnreachable, LedgerTampered
-from services.intake import topic_door as door_module
+from services.intake import events as door_module
 from services.intake.contacts import Sealer
+from services.intake.events import TRIES_MAX, TopicDoor
 from services.intake.progress import Progress
 from services.intake.receipts import Place
-from services.intake.topic_door import TRIES_MAX, TopicDoor
-from services.matcher import restoring
-from services.matcher.checkpoint import HEAD, mark_of
-from services.matcher.replay import Replay
-from services.matcher.restoring import Unusable, restored
+from services.matcher.checkpoint import restoring
+from services.matcher.checkpoint.restoring import Unusable, restored
+from services.matcher.checkpoint.writing import HEAD, mark_of
+from services.matcher.ledger.replay import Replay
 from services.notifier.languages import Languages
-from services.notifier.reading import Reading
+from services.notifier.ledger import Reading
 from tests.fuzz.targets import FUND, KEY, PARTITION, PARTITIONS, Rec, story
 from tests.records import CommandRecord
 

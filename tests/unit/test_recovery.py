@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from services.errors import LedgerTampered
-from services.matcher import desk as desks
-from services.matcher.alike import differences
-from services.matcher.checkpoint import HEAD, Head, Keeper
-from services.matcher.desk import Rhythm
-from services.matcher.recovery import Recovered, recover
+from services.matcher.checkpoint.differences import differences
+from services.matcher.checkpoint.recovery import Recovered, recover
+from services.matcher.checkpoint.writing import HEAD, Head, Keeper
+from services.matcher.partition import processor as desks
+from services.matcher.partition.processor import Rhythm
 from tests.ledgers import Told
 from tests.properties.test_checkpoints import resealed
 

@@ -16,11 +16,11 @@ import pytest
 from schemas.commands import Unreadable
 from schemas.values import Rule
 from services.bus.envelope import command_headers, read_command
-from services.matcher import rules
-from services.matcher.conservation import ConservationBreach
-from services.matcher.engine import Engine
-from services.matcher.line import Line
-from services.matcher.scene import give
+from services.matcher.engine.conservation import ConservationBreach
+from services.matcher.engine.engine import Engine
+from services.matcher.rules import index
+from services.matcher.rules.example import give
+from services.matcher.rules.opening_order import Line
 from tests.oracle.oracle import Oracle
 from tests.oracle.rules import NEXT
 from tests.unit.test_engine_examples import Story, days, waits
@@ -33,7 +33,7 @@ def story(request: pytest.FixtureRequest) -> Story:
 
 
 def test_every_rule_of_the_contract_has_a_book_and_an_oracle() -> None:
-    assert list(rules.BOOKS) == list(NEXT) == list(get_args(Rule))
+    assert list(index.BOOKS) == list(NEXT) == list(get_args(Rule))
 
 
 @pytest.mark.parametrize("module", ["rule", "first_come", "guaranteed_floor", "scene"])
@@ -318,7 +318,7 @@ class _Case:
         self.open_order = number
 
 
-@pytest.mark.parametrize("rule", rules.BOOKS)
+@pytest.mark.parametrize("rule", index.BOOKS)
 def test_a_large_pledge_over_a_tiny_share_takes_no_time(rule: str) -> None:
     needs = [f"b-{n} asap {10**8 - n}" for n in range(50)]
     assert sum(give(rule, 10**9, *needs, share=1)) == 10**9

@@ -10,15 +10,15 @@ import pytest
 from schemas.commands import TICK, Command
 from schemas.times import DAY, HOUR, parse
 from schemas.values import CLASSES
-from services.lab.measures import measure
-from services.lab.policy import RULES, Policy, parse_policy
-from services.lab.report.page import assumptions
-from services.lab.runs import SeasonSource, course_of
-from services.lab.season import draws
-from services.lab.season.arrivals import after, daily, echoes, rhythm
-from services.lab.season.draws import stream
-from services.lab.season.parameters import Season
-from services.lab.season.plan import plan
+from services.policies.measures import measure
+from services.policies.policy import RULES, Policy, parse_policy
+from services.policies.report.page import assumptions
+from services.policies.runs import SeasonSource, course_of
+from services.policies.season import draws
+from services.policies.season.arrivals import after, daily, echoes, rhythm
+from services.policies.season.draws import stream
+from services.policies.season.parameters import Season
+from services.policies.season.plan import plan
 
 SHORT = Season(seed=3, days=30)
 PLANNED = ("pumasi.case.submitted", "pumasi.pledge.made", "pumasi.rate.quoted", TICK)

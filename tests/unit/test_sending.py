@@ -6,7 +6,7 @@ import weakref
 import pytest
 from aiokafka.protocol.produce import ProduceRequest
 
-from services.bus.sending import Unjoined, _Produce, encoded
+from services.bus.client.sending import Unjoined, _Produce, encoded
 
 TOPICS = [
     [("pumasi.ledger", [(0, b"a batch" * 1000)])],

@@ -8,7 +8,7 @@ from typing import Any
 from aiokafka import TopicPartition
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 
-from services.bus.group import sticky
+from services.bus.consume.membership import sticky
 
 TOPIC = "pumasi.commands.v1"
 

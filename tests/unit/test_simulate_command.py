@@ -12,17 +12,17 @@ from typer.testing import CliRunner, Result
 
 from services.cli import build
 from services.errors import PumasiError
-from services.lab.commandlog import read_log
-from services.lab.comparison import Comparison, compare
-from services.lab.meaning import RULES, TOLD
-from services.lab.measures import MEASURES
-from services.lab.policy import parse_policy
-from services.lab.report import change as change_shown
-from services.lab.report import terminal
-from services.lab.report.page import page
-from services.lab.report.rows import MONEY, SECTIONS, money_rows, sections
-from services.lab.runs import LogSource, SeasonSource, run_all
-from services.lab.season.parameters import Season
+from services.policies.commandlog import read_log
+from services.policies.comparison import Comparison, compare
+from services.policies.meaning import RULES, TOLD
+from services.policies.measures import MEASURES
+from services.policies.policy import parse_policy
+from services.policies.report import change as change_shown
+from services.policies.report import terminal
+from services.policies.report.page import page
+from services.policies.report.rows import MONEY, SECTIONS, money_rows, sections
+from services.policies.runs import LogSource, SeasonSource, run_all
+from services.policies.season.parameters import Season
 
 QUICK = ["--days", "8", "--cases", "3"]
 
@@ -95,7 +95,7 @@ def test_definitions_are_printed_for_every_measure() -> None:
 def test_a_file_that_could_not_be_written_is_told_before_anything_is_run(
     option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.lab.runs.course_of", lambda *_: pytest.fail("it was run"))
+    monkeypatch.setattr("services.policies.runs.course_of", lambda *_: pytest.fail("it was run"))
     error = refused(*QUICK, option, str(tmp_path / "nowhere" / "x"), "--json")
     assert (error.code, error.exit_status) == ("file_unwritable", 2)
     assert "there is no directory" in error.message
@@ -190,7 +190,7 @@ def test_a_change_on_a_file_is_told_in_json_and_in_words(tmp_path: Path) -> None
 
 
 def test_runs_in_processes_come_to_the_same_as_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    from services.lab import runs
+    from services.policies import runs
 
     source, policies = SeasonSource(Season(days=6)), [parse_policy(text) for text in ("share=1", "share=20000")]
     here = run_all(source, policies)
@@ -214,8 +214,8 @@ def test_the_table_keeps_to_the_terminals_width(comparison: Comparison, width: i
 
 
 def test_a_dry_run_keeps_to_the_terminals_width(tmp_path: Path) -> None:
-    from services.lab.change import dry_run
-    from services.lab.commandlog import read_log
+    from services.policies.change import dry_run
+    from services.policies.commandlog import read_log
 
     log = tmp_path / "log.jsonl"
     simulate(*QUICK, "--generosity", "0.3", "--save", str(log))

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from services.lab.soak import check
-from services.lab.soak.check.answers import Answers
-from services.lab.soak.check.findings import Findings
-from services.lab.soak.check.records import Raw
-from tests.soak_topics import Topics, edited, entries, honest, rechained, that_says
+from tests.soak import check
+from tests.soak.check.answers import Answers
+from tests.soak.check.findings import Findings
+from tests.soak.check.records import Raw
+from tests.soak.topics import Topics, edited, entries, honest, rechained, that_says
 
 SEED = 11
 Tamper = Callable[[Topics], Any]
@@ -52,7 +52,7 @@ def test_the_checker_shares_no_code_with_what_it_checks() -> None:
             names = [name.name for name in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             for name in names:
-                own = name.startswith("services.lab.soak.check")
+                own = name.startswith("tests.soak.check")
                 assert own or name == "aiokafka" or name.partition(".")[0] in sys.stdlib_module_names, (path.name, name)
 
 

@@ -16,14 +16,14 @@ import pytest
 
 from services.bus.partition import partition_of
 from services.errors import UsageError
-from services.lab.soak.adversary import _ACTS, Strike
-from services.lab.soak.clocks import Clock, library
-from services.lab.soak.doors import batches
-from services.lab.soak.load import Load
-from services.lab.soak.plan import KILLS, KINDS, Fault, disk_phase_s, plan
-from services.lab.soak.proxy import END_TXN, How, Link, Snare
-from services.lab.soak.watch import Stall, _Place, longest_by_kind
-from services.lab.soak.world import Crew
+from tests.soak.adversary import _ACTS, Strike
+from tests.soak.clocks import Clock, library
+from tests.soak.doors import batches
+from tests.soak.load import Load
+from tests.soak.plan import KILLS, KINDS, Fault, disk_phase_s, plan
+from tests.soak.proxy import END_TXN, How, Link, Snare
+from tests.soak.watch import Stall, _Place, longest_by_kind
+from tests.soak.world import Crew
 
 NAMES = Crew().names
 

@@ -9,15 +9,15 @@ from typer.testing import CliRunner
 
 from services.cli import build
 from services.errors import UsageError
-from services.lab.comparison import compare
-from services.lab.meaning import RULES
-from services.lab.measures import MEASURES, Measured
-from services.lab.policy import parse_policy
-from services.lab.report import spread as spread_shown
-from services.lab.report.figures import best
-from services.lab.runs import SeasonSource
-from services.lab.season.parameters import Season
-from services.lab.spread import LEADING, Spread, over_seeds
+from services.policies.comparison import compare
+from services.policies.meaning import RULES
+from services.policies.measures import MEASURES, Measured
+from services.policies.policy import parse_policy
+from services.policies.report import spread as spread_shown
+from services.policies.report.figures import best
+from services.policies.runs import SeasonSource
+from services.policies.season.parameters import Season
+from services.policies.spread import LEADING, Spread, over_seeds
 
 SEASON = Season(seed=5, days=8, cases_a_day=3)
 POLICIES = [parse_policy(rule) for rule in RULES]
@@ -89,6 +89,6 @@ def test_a_log_has_no_seeds() -> None:
 def test_a_season_that_would_not_fit_is_refused_and_a_long_one_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     error = CliRunner().invoke(build(), ["simulate", "--days", "3650", "--cases", "10000"]).exception
     assert isinstance(error, UsageError) and "36,500,000 cases" in error.message
-    monkeypatch.setattr("services.cli.simulate._LONG_FROM", 10)
+    monkeypatch.setattr("services.cli.simulate.command._LONG_FROM", 10)
     told = CliRunner().invoke(build(), ["simulate", "--days", "3", "--policy", RULES[0]])
     assert "About 12 cases, once" in told.stderr and told.exit_code == 0

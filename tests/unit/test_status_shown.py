@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from services.cli.status import _as_dict, _print, _print_funds
-from services.console.survey import Survey
+from services.console.readmodel.survey import Survey
 
 FUNDS = [
     {"fund": name, "currency": currency, "open": 1, "funded": 2, "closed": None, "asked": 10**14, "promised": 1_234_567,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from services.lab.inequality import gini, lorenz, mean_of_least
-from services.lab.survival import Wait, incidence, quantile
+from services.policies.inequality import gini, lorenz, mean_of_least
+from services.policies.survival import Wait, incidence, quantile
 
 
 def test_whoever_left_without_counts_as_never_and_whoever_still_waits_as_long_as_they_were_seen() -> None:

@@ -7,7 +7,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from services.bus import topics
-from services.bus.kafka import EmbeddedKafka
+from services.bus.embedded import EmbeddedKafka
 from services.bus.topics import Found, State, Topic, plan, wanted_topics
 from services.errors import KafkaUnreachable, TopicsMismatch
 

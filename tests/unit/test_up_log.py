@@ -4,9 +4,9 @@ import io
 import re
 from typing import Any
 
-from services.cli.holdings import Holdings
-from services.cli.log import Log
-from services.cli.terminal import Terminal
+from services.cli.shared.log import Log
+from services.system.holdings import Holdings
+from services.terminal import Terminal
 
 NOTICE = {
     "id": "n1", "to": "d-0123456789abcdef", "role": "donor", "kind": "matched", "fund": "room",

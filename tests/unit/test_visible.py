@@ -14,23 +14,24 @@ from rich.table import Table
 from rich.text import Text
 
 from services import cli
-from services.bus.deadletters import REMOVED, Place, place_of
-from services.bus.letters import Box, Content, DeadLetter
-from services.cli import audit, demo, explain, letters_shown, matcher, notifier, status, up
-from services.cli.log import Log
-from services.cli.terminal import Terminal, marked
-from services.console.survey import Partition, Survey
-from services.console.telling import Told
+from services.bus.deadletters.box import Box, Content, DeadLetter
+from services.bus.deadletters.letter import REMOVED, Place, place_of
+from services.cli import audit, demo, explain, matcher, notifier, status, up
+from services.cli.deadletters import screen
+from services.cli.shared.log import Log
+from services.console.explain.telling import Told
+from services.console.readmodel.survey import Partition, Survey
 from services.errors import PumasiError, SettingError
-from services.lab.commandlog import read_log
-from services.lab.comparison import compare
-from services.lab.policy import parse_policy
-from services.lab.report import terminal
-from services.lab.report.page import page
-from services.lab.runs import LogSource
-from services.lab.screen import Screen
 from services.matcher.audit import PartitionAudit
+from services.policies.commandlog import read_log
+from services.policies.comparison import compare
+from services.policies.policy import parse_policy
+from services.policies.report import terminal
+from services.policies.report.page import page
+from services.policies.runs import LogSource
 from services.settings import load
+from services.stories.screen import Screen
+from services.terminal import Terminal, marked
 from services.visible import STEERS, json_line, visible
 
 SERVICES = Path(__file__).parents[2] / "services"
@@ -129,14 +130,12 @@ def test_deadletters_list_and_show(on_a_terminal: Any, monkeypatch: pytest.Monke
     raw = HOSTILE.encode("utf-8", "surrogateescape")
     for columns in ("400", "60"):
         monkeypatch.setenv("COLUMNS", columns)
-        letters_shown.print_list([one], Box({one.id: one}), 1)
+        screen.print_list([one], Box({one.id: one}), 1)
         assert_harmless(on_a_terminal())
         kept = Content(raw, json.dumps({HOSTILE: REMOVED, "a": HOSTILE}).encode(), [(HOSTILE, raw), ("trace", None)])
-        letters_shown.print_letter(one, kept, Box({one.id: one}))
+        screen.print_letter(one, kept, Box({one.id: one}))
         assert_harmless(on_a_terminal())
-    letters_shown.print_letter(
-        one, Content(None, b"\x1b[2J [red]r[/] [link=http://x]l[/link] :warning:\n\x9b", []), Box()
-    )
+    screen.print_letter(one, Content(None, b"\x1b[2J [red]r[/] [link=http://x]l[/link] :warning:\n\x9b", []), Box())
     assert_harmless(on_a_terminal())
 
 

@@ -1,0 +1,105 @@
+"""aiokafka's consumer, with an end that is one, and offsets that are where reading has come to.
+
+When it stops, aiokafka (0.14) cancels its fetches and awaits them. A fetch that failed, since its broker has died, waits out a back-off
+for a moment, and there it lets the cancellation through: `stop` ends with a CancelledError though nobody has cancelled its caller, and
+leaves connections open. No `except Exception` hears of that. A task that only tidied up after itself ends in silence, and with it
+whatever it was there for: a partition's recovery, a place in the group.
+
+A transaction's end takes an offset of its own, which no record has. Who commits what is done with commits up to the last record, and a
+lag of one would stay behind it for ever, and raise alarms. So where all that was given out is done with, the position is committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from types import FunctionType
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.consumer import consumer as theirs
+from aiokafka.errors import IllegalStateError, KafkaError
+
+from services.bus.client.fetching import Stuck, TellingFetcher
+
+log = logging.getLogger("pumasi.bus")
+
+_MARKERS_SECONDS_MAX = 2.0
+
+
+class Consumer(AIOKafkaConsumer):
+    """The same; `stop` raises CancelledError only to who is cancelled, what can't be read is told by `stuck`, no marker is a lag."""
+
+    start = FunctionType(AIOKafkaConsumer.start.__code__, {**vars(theirs), "Fetcher": TellingFetcher})
+
+    def __init__(self, *topics: str, **options: Any) -> None:
+        super().__init__(*topics, **options)
+        self._given: dict[TopicPartition, int] = {}
+        self._done: dict[TopicPartition, int | None] = {}
+
+    @property
+    def stuck(self) -> list[Stuck]:
+        """The partitions that can't be read on from where they stand, and why."""
+        return self._fetcher.stuck if self._fetcher is not None else []
+
+    async def getmany(self, *places: TopicPartition, **how: Any) -> dict[TopicPartition, list[Any]]:
+        """Poll; see `AIOKafkaConsumer.getmany`."""
+        self._fetcher.revive()
+        if self._group_id is not None:
+            await self._pass_markers()
+        found = await super().getmany(*places, **how)
+        for place, records in found.items():
+            self._given[place] = records[-1].offset + 1
+        return found
+
+    def passed(self, place: TopicPartition, offset: int) -> int:
+        """Where to go on once all before `offset` is done with: if that is all that was given out, behind the markers read since."""
+        state = self._subscription.subscription.assignment.state_value(place)
+        if offset < self._given.get(place, 0) or state is None or not state.has_valid_position:
+            return offset
+        return max(offset, state.position)
+
+    async def commit(self, offsets: dict[TopicPartition, Any] | None = None) -> None:
+        """Commit; see `AIOKafkaConsumer.commit`."""
+        if offsets is None:
+            done = {place: at.offset for place, at in self._assigned().all_consumed_offsets().items()}
+            await super().commit()
+        else:
+            offsets = {place: self.passed(place, at) if isinstance(at, int) else at for place, at in offsets.items()}
+            done = {place: at if isinstance(at, int) else at[0] for place, at in offsets.items()}
+            await super().commit(offsets)
+        self._done |= done
+
+    async def stop(self) -> None:
+        """Let go of everything."""
+        try:
+            await super().stop()
+        except asyncio.CancelledError:
+            await self._client.close()
+            if asyncio.current_task().cancelling():
+                raise
+
+    def _assigned(self) -> Any:
+        return self._subscription.subscription.assignment
+
+    async def _pass_markers(self) -> None:
+        """Where reading has come past markers alone since the last commit, commit that; nothing that was given out is passed."""
+        assigned = self._assigned()
+        if assigned is None:
+            return
+        reading = {place: at.offset for place, at in assigned.all_consumed_offsets().items()}
+        reading = {place: at for place, at in reading.items() if not assigned.state_value(place).paused}
+        for gone in set(self._done) - set(assigned.tps):
+            del self._done[gone]
+            self._given.pop(gone, None)
+        try:
+            async with asyncio.timeout(_MARKERS_SECONDS_MAX):
+                for place in reading.keys() - self._done.keys():
+                    self._done[place] = await self.committed(place)
+                done = {place: at for place in reading if (at := self._done[place]) is not None}
+                passed = {place: reading[place] for place, at in done.items() if self._given.get(place, 0) <= at}
+                passed = {place: at for place, at in passed.items() if at > done[place]}
+                if passed and self._assigned() is assigned:
+                    await self.commit(passed)
+        except (KafkaError, IllegalStateError, TimeoutError) as error:  # a rebalance at this moment, a broker away
+            log.debug("markers not passed: %s", type(error).__name__)

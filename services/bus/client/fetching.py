@@ -1,0 +1,309 @@
+"""Fetches, taken apart so that what can't be read stops its own partition, and nothing stops in silence.
+
+aiokafka raises what one partition's bytes bring up out of the poll of all of them, time and again, and throws away what had come before
+them; what the broker answers besides it passes over. Whoever polls hears of it at best as of a broker that is away. Here a partition's
+records are given out up to the place that can't be read. There it rests, is tried again with back-off, and is told: in the log, and
+by `stuck`. Not a record is passed over. Its neighbours go on as if nothing had been.
+
+Where `rawrecords` is compiled, records are found where they lie; else aiokafka finds them. Both have what `envelope.Record` asks for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import struct
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from types import FunctionType
+from typing import Any
+from weakref import WeakSet
+
+from aiokafka import TopicPartition
+from aiokafka import errors as kafka
+from aiokafka.consumer import fetcher
+from aiokafka.consumer.fetcher import (
+    READ_COMMITTED,
+    Fetcher,
+    FetchResult,
+    OffsetResetStrategy,
+    PartitionRecords,
+)
+from aiokafka.util import create_task
+
+from services.bus.client.codecs import plain
+from services.bus.client.header_names import AnyNames
+
+log = logging.getLogger("pumasi.bus")
+
+FAILURES_TOLD = 3
+"""So often reading fails at one place before it is told: a reply may be damaged on its way, a leader may just be moving."""
+_REST_SECONDS = (0.2, 5.0)
+_TOLD_AGAIN_SECONDS = 600.0
+_LOG_OVERHEAD = 12  # offset and length of a batch
+
+
+@dataclass
+class Stuck:
+    """A partition that can't be read on from where it stands.
+
+    Attributes:
+        why: without anything of a record's content.
+        failures: how often it was tried.
+        tell_at: when it is to be told in the log again; monotonic seconds.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    why: str = ""
+    failures: int = 0
+    tell_at: float = 0.0
+
+    def __str__(self) -> str:
+        return f"partition {self.partition} of {self.topic} can't be read at offset {self.offset}: {self.why}"
+
+
+class AiokafkaRecords:
+    """The batches of a fetch as aiokafka reads them; of compressed ones, what they stand for.
+
+    Args:
+        buffer: as fetched; the last batch may be cut short.
+    """
+
+    def __init__(self, buffer: Any) -> None:
+        self._buffer, self._place = bytes(buffer), 0
+
+    def lie_in(self, topic: str, partition: int) -> None:
+        """Nothing here asks where the records come from."""
+
+    def has_next(self) -> bool:
+        """Whether there is another whole batch."""
+        return self._next_end() > 0
+
+    def next_batch(self) -> Any:
+        """The next batch."""
+        begin, self._place = self._place, self._next_end()
+        return AnyNames(plain(self._buffer[begin : self._place]))
+
+    def _next_end(self) -> int:
+        """Where the next batch ends; 0 if there is none, or not all of it."""
+        if len(self._buffer) - self._place < _LOG_OVERHEAD:
+            return 0
+        (length,) = struct.unpack_from(">i", self._buffer, self._place + 8)
+        end = self._place + _LOG_OVERHEAD + length
+        return end if length >= 0 and end <= len(self._buffer) else 0
+
+
+try:
+    from services.bus.client.raw_records import RawBatch, RawRecords
+except ImportError:  # not compiled
+    RawBatch, RawRecords = None, AiokafkaRecords
+
+
+class Records(PartitionRecords):
+    """A fetch of one partition, given out without a step of Python's for each record, up to what can't be read.
+
+    Args:
+        note: called with the offset that can't be read and why; how long the partition rests, seconds.
+        tp: the partition.
+        records: what was fetched; or what the broker answered instead.
+        rest: as aiokafka's.
+    """
+
+    def __init__(self, note: Callable[[int, Exception], float], tp: Any, records: Any, *rest: Any) -> None:
+        if not isinstance(records, Exception):
+            records.lie_in(tp.topic, tp.partition)
+        self._note, self._rests_until = note, 0.0
+        self._batch: RawBatch | None = None
+        super().__init__(tp, records, *rest)
+
+    @property
+    def rests(self) -> bool:
+        """Whether the partition isn't to be fetched from yet."""
+        return time.monotonic() < self._rests_until
+
+    @property
+    def next_fetch_offset(self) -> int:
+        """Where to go on; while a batch is being given out, behind its last record so far."""
+        return self._next if self._batch is None else self._batch.next_wanted()
+
+    @next_fetch_offset.setter
+    def next_fetch_offset(self, offset: int) -> None:
+        self._next, self._batch = offset, None
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._records_iterator
+
+    def _unpack_records(self) -> Iterator[Any]:
+        """aiokafka's own, but for batches whose records are raw, and for its end."""
+        try:
+            if isinstance(self._records, Exception):
+                raise self._records
+            if not self._records.has_next():
+                raise kafka.CorruptRecordException("a batch does not end where it says")
+            while self._records.has_next():
+                batch = self._records.next_batch()
+                if self._check_crcs and not batch.validate_crc():
+                    raise kafka.CorruptRecordException("its checksum is wrong")
+                if (self._isolation_level == READ_COMMITTED and self._is_aborted(batch)) or batch.is_control_batch:
+                    self.next_fetch_offset = batch.next_offset
+                    continue
+                if type(batch) is RawBatch:
+                    batch.next_wanted(self._next)
+                    self._batch = batch
+                    yield from batch
+                else:
+                    for record in batch:
+                        if record.offset >= self._next:
+                            self.next_fetch_offset = record.offset + 1
+                            yield self._consumer_record(self._tp, record)
+                self.next_fetch_offset = batch.next_offset  # the last records may be gone by compaction
+        except Exception as error:  # noqa: BLE001  # whatever bytes bring up, it is this partition's alone
+            self._rests_until = time.monotonic() + self._note(self.next_fetch_offset, error)
+
+    def _is_aborted(self, batch: Any) -> bool:
+        """Whether a batch is of a transaction that was aborted; batches are asked for in order."""
+        if batch.producer_id is None:
+            return False
+        self._consume_aborted_up_to(batch.base_offset)
+        if batch.is_control_batch and self._contains_abort_marker(batch):
+            self._aborted_producers.discard(batch.producer_id)
+        return batch.is_transactional and batch.producer_id in self._aborted_producers
+
+
+class Result(FetchResult):
+    """What was fetched of one partition; it stays where it is while the partition rests, and so nothing is fetched."""
+
+    def getall(self, max_records: int | None = None) -> list[Any]:
+        """aiokafka's own, without a step of Python's for each record."""
+        if not self.check_assignment(self._topic_partition) or not self.has_more():
+            return []
+        records = self._partition_records
+        found = list(islice(records, max_records))
+        self._update_position()
+        if len(found) != max_records and not records.rests:
+            self._partition_records = None
+        return found
+
+
+def _with_our_results(method: Any) -> Any:
+    """A method of aiokafka's fetcher that knows our results by their class, as it knows its own."""
+    return FunctionType(method.__code__, {**vars(fetcher), "FetchResult": Result}, None, method.__defaults__)
+
+
+class TellingFetcher(Fetcher):
+    """aiokafka's fetcher, one partition's trouble its own."""
+
+    fetched_records = _with_our_results(Fetcher.fetched_records)
+    next_record = _with_our_results(Fetcher.next_record)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._failed: dict[TopicPartition, Stuck] = {}
+        super().__init__(*args, **kwargs)
+        _at_work.add(self)
+
+    @property
+    def stuck(self) -> list[Stuck]:
+        """The partitions that can't be read on from where they stand."""
+        subscription = self._subscriptions.subscription
+        if subscription is None or subscription.assignment is None:
+            return []
+        found = []
+        for place, failed in self._failed.items():
+            state = subscription.assignment.state_value(place)
+            if state is not None and state._position == failed.offset and failed.failures >= FAILURES_TOLD:
+                found.append(failed)
+        return found
+
+    def revive(self) -> None:
+        """Begin anew if the fetching itself has ended, of which aiokafka tells nobody but the log."""
+        if self._fetch_task.done() and not self._closed:
+            self._pending_tasks.clear()
+            self._in_flight.clear()
+            self._fetch_task = create_task(self._fetch_requests_routine())
+
+    async def _proc_fetch_request(self, assignment: Any, node_id: int, request: Any) -> bool:
+        """Ask for records and put what came beside what waits to be polled; whether somebody may be waiting for it."""
+        try:
+            response = await self._client.send(node_id, request)
+        except kafka.KafkaError as error:
+            log.info("nothing could be fetched from broker %s: %s", node_id, type(error).__name__)
+            await asyncio.sleep(self._retry_backoff)
+            return False
+        except asyncio.CancelledError:  # closed, or the partitions went elsewhere
+            return False
+        if not assignment.active:
+            return False
+        asked = {TopicPartition(topic, n): offset for topic, found in request.topics for n, offset, _ in found}
+        answered = [
+            (TopicPartition(topic, number), code, rest)
+            for topic, found in response.topics
+            for number, code, *rest in found
+        ]
+        if code := getattr(response, "error_code", 0):  # of the whole request
+            answered = [(place, code, [-1]) for place in asked]
+        woken = False
+        for place, code, rest in answered:
+            state = assignment.state_value(place)
+            if state is not None and state.has_valid_position and state.position == asked.get(place):
+                woken |= self._take(assignment, place, state, kafka.for_code(code), response.API_VERSION, *rest)
+        return woken
+
+    def _take(
+        self, assignment: Any, place: TopicPartition, state: Any, error: type, version: int, highwater: int, *rest: Any
+    ) -> bool:
+        """Take in what was answered of one partition; whether there is anything to be polled."""
+        aborted, records = None, error("") if error is not kafka.NoError else RawRecords(rest[-1])
+        if error is kafka.NoError:
+            state.highwater, state.lso, state.timestamp = highwater, rest[0], int(time.time() * 1000)
+            aborted = rest[2] if version >= 11 else rest[-2]
+            if not rest[-1]:
+                self._failed.pop(place, None)
+                return False
+        elif error in (kafka.NotLeaderForPartitionError, kafka.UnknownTopicOrPartitionError):
+            self._client.force_metadata_update()
+            return False
+        elif error is kafka.OffsetOutOfRangeError and self._default_reset_strategy != OffsetResetStrategy.NONE:
+            log.warning("%s, partition %d: offset %d is gone", place.topic, place.partition, state.position)
+            state.await_reset(self._default_reset_strategy)
+            return False
+        given = Records(
+            partial(self._note, place), place, records, aborted, state.position, self._key_deserializer,
+            self._value_deserializer, self._check_crcs, self._isolation_level,
+        )  # fmt: skip
+        self._records[place] = Result(
+            place, assignment=assignment, partition_records=given, backoff=self._prefetch_backoff
+        )
+        return True
+
+    def _note(self, place: TopicPartition, offset: int, error: Exception) -> float:
+        """Remember that a partition can't be read on; how long it rests, seconds."""
+        failed = self._failed.get(place)
+        if failed is None or failed.offset != offset:
+            failed = self._failed[place] = Stuck(place.topic, place.partition, offset)
+        failed.why, failed.failures = _why(error), failed.failures + 1
+        now = time.monotonic()
+        if failed.failures >= FAILURES_TOLD and now >= failed.tell_at:
+            log.error("%s; it stands still, and is tried again", failed)
+            failed.tell_at = now + _TOLD_AGAIN_SECONDS
+        least, most = _REST_SECONDS
+        return min(most, least * 2 ** min(failed.failures - 1, 10))
+
+
+_at_work: WeakSet[TellingFetcher] = WeakSet()
+
+
+def stuck_in_this_process() -> list[Stuck]:
+    """All partitions that whoever reads in this process can't read on, for its metrics; a topic read twice may be there twice."""
+    return [stuck for one in list(_at_work) if not one._closed for stuck in one.stuck]
+
+
+def _why(error: Exception) -> str:
+    """What went wrong, without content: what has a cause may quote it."""
+    if isinstance(error, kafka.KafkaError) and error.__cause__ is None and error.args and error.args[0]:
+        return str(error.args[0])
+    return type(error).__name__

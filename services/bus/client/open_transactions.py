@@ -1,0 +1,249 @@
+"""Transactions that Kafka has left open: found when their writer fences, and ended as had been decided.
+
+A coordinator that finds a partition without a leader takes it for deleted, and counts a transaction as ended without its marker there
+(KAFKA-20734; seen with Kafka 4.3.1). So it goes whenever a single broker dies between the decision and the markers: once back, it
+is for a moment its own partitions' leader no more, and not yet again. Readers of committed records then wait for ever at a transaction
+of which the coordinator knows nothing, and fencing ends only what the coordinator knows of.
+
+Kafka tells such a transaction by its producer, and lets a marker be written for it (KIP-664, `kafka-transactions.sh abort`). Who has
+just fenced is its owner: nobody else can still be writing it, nothing of his own is under way, so whatever his producer has open is a
+leftover. What had been decided of it is known to the coordinator until the next InitProducerId; so it is asked just before. And a
+writer that has heard of no trouble looks when it has become quiet (`settle`): the end it was told of may not have come about. If nobody
+knows any more, the leading partition says, for which the others are there: if its part is still open, no reader has seen anything, and
+all is aborted; if it has ended, the rest is committed, since what comes twice is told from what came before, and what is lost is not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.client import ConnectionGroup, CoordinationType
+from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, RequestTimedOutError, for_code
+
+from services.bus.client.requests import DescribeProducers, DescribeTransactions, WriteTxnMarkers
+from services.errors import Fenced
+
+log = logging.getLogger("pumasi.bus")
+
+_TRIES, _TRIES_FOR_OTHERS = 50, 10
+_RETRY_SECONDS = 0.1
+_UNAUTHORIZED = (29, 31)  # of the topic, of the cluster
+_OVERTAKEN = (47, 74)  # another has fenced since: it is his now
+_UNKNOWN_ID = 105
+_TOO_OLD = (
+    IncompatibleBrokerVersion,
+    NotImplementedError,
+)  # so aiokafka says that a broker doesn't know a request, or our version of it
+_UNDER_WAY = ("Ongoing", "PrepareCommit", "PrepareAbort", "PrepareEpochFence")
+_DECIDED = {"PrepareCommit": True, "CompleteCommit": True, "PrepareAbort": False, "CompleteAbort": False}
+
+
+class Open(NamedTuple):
+    """A transaction open in a partition, as its leader tells of it."""
+
+    place: TopicPartition
+    epoch: int
+    coordinator_epoch: int
+    begin: int
+
+
+class Leftovers:
+    """What Kafka has left open under one transactional id; kept for as long as its writer lives.
+
+    Args:
+        transactional_id: whose.
+        leading: topic and partition whose part of a transaction counts, if nobody knows what was decided.
+        others: topics and partitions that its transactions may reach besides; None for all of a topic's partitions.
+    """
+
+    def __init__(self, transactional_id: str, leading: tuple[str, int], *others: tuple[str, int | None]) -> None:
+        self._id, self._leading, self._others = transactional_id, TopicPartition(*leading), others
+        self._decided: dict[tuple[int, int], bool] = {}
+
+    def listen(self, producer: AIOKafkaProducer) -> None:
+        """Ask what was decided last, just before `producer` fences; call before it is started."""
+        init = producer._sender._do_init_pid
+
+        async def ask_then_init(node: int) -> bool:
+            try:
+                await self._ask(producer, node)
+            except (KafkaError, *_TOO_OLD) as error:
+                if getattr(error, "retriable", False):  # else the answer would be lost by asking to be the writer
+                    await asyncio.sleep(_RETRY_SECONDS)
+                    return False
+                log.debug("%s: what was decided isn't known: %s", self._id, type(error).__name__)
+            return await init(node)
+
+        producer._sender._do_init_pid = ask_then_init
+
+    async def end(self, producer: AIOKafkaProducer) -> None:
+        """End whatever the producer has open; call once it is started, before it begins a transaction.
+
+        Where Kafka is too old to be asked, or doesn't allow it, nothing is done, and the latter is said. A partition beside the leading
+        one that has no leader is left as it is.
+
+        Raises:
+            KafkaError: if it can't be done at this moment.
+        """
+        await self._end(producer)
+        self._decided.clear()  # it is of transactions that have ended; others follow
+
+    async def settle(self, producer: AIOKafkaProducer) -> bool:
+        """See to it that the last transaction, which is said to be committed, has ended everywhere; call while there is no other.
+
+        Returns:
+            False if its end is still under way; look again.
+
+        Raises:
+            Fenced: if the epoch is over: another has fenced since, or Kafka has ended a transaction that took too long, such as one
+                that a request begins which comes late.
+            KafkaError: if it isn't known.
+        """
+        node = await producer._sender._find_coordinator(CoordinationType.TRANSACTION, self._id)
+        try:
+            state, epoch = await self._ask(producer, node)
+        except _TOO_OLD:
+            return True
+        if state in _UNDER_WAY:
+            return False
+        if (
+            epoch > producer._txn_manager.producer_epoch
+        ):  # whatever was left open is ended by who fences next, who reads back what is true
+            raise Fenced(f"the epoch of {self._id} is over")
+        # In this order: markers that were on their way have arrived.
+        if epoch == producer._txn_manager.producer_epoch:
+            await self._end(producer)
+        self._decided.clear()
+        return True
+
+    async def _end(self, producer: AIOKafkaProducer) -> None:
+        try:
+            if left := await self._open(producer):
+                await self._mark(producer, left)
+        except _TOO_OLD:
+            log.debug("%s: this Kafka is too old to be asked for transactions left open", self._id)
+
+    async def _ask(self, producer: AIOKafkaProducer, node: int) -> tuple[str, int]:
+        """The state of the last transaction, as the coordinator has it, and its epoch."""
+        try:
+            answer = await producer.client.send(
+                node, DescribeTransactions(self._id), group=ConnectionGroup.COORDINATION
+            )
+            [(code, _id, state, _timeout, _begin, writer, epoch, _topics, _tags)] = answer.transactions
+            if code == _UNKNOWN_ID:
+                return "Empty", -1
+            if code:
+                raise for_code(code)
+        except KafkaError:
+            producer._sender._coordinator_dead(CoordinationType.TRANSACTION)
+            raise
+        if state in _DECIDED:
+            self._decided[writer, epoch] = _DECIDED[state]
+        else:  # what is known of an epoch is known of its last transaction, and there is another now
+            self._decided.pop((writer, epoch), None)
+        return state, epoch
+
+    async def _open(self, producer: AIOKafkaProducer) -> list[Open]:
+        places = [self._leading]
+        for topic, partition in self._others:
+            numbers = sorted(await producer.partitions_for(topic)) if partition is None else [partition]
+            places += [TopicPartition(topic, number) for number in numbers]
+        found: list[Open] = []
+
+        async def ask(node: int, asked: list[TopicPartition]) -> list[TopicPartition]:
+            again: list[TopicPartition] = []
+            answer = await producer.client.send(node, DescribeProducers(asked))
+            for topic, partitions, _tags in answer.topics:
+                for number, code, _message, writers, _tags in partitions:
+                    place = TopicPartition(topic, number)
+                    if code in _UNAUTHORIZED:
+                        log.warning(
+                            "%s: Kafka does not tell us whether anything is left open in %s", self._id, _names([place])
+                        )
+                    elif code:
+                        again.append(place)
+                    found.extend(
+                        Open(place, epoch, max(coordinator, 0), begin)
+                        for writer, epoch, _sequence, _timestamp, coordinator, begin, _tags in writers or ()
+                        if writer == producer._txn_manager.producer_id and begin >= 0
+                    )
+            return again
+
+        await self._at_leaders(producer, dict.fromkeys(places), ask)
+        return found
+
+    async def _mark(self, producer: AIOKafkaProducer, left: list[Open]) -> None:
+        manager = producer._txn_manager
+        commits = self._commits(manager.producer_id, left)
+        refused: set[int] = set()
+
+        async def mark(node: int, asked: list[TopicPartition]) -> list[TopicPartition]:
+            marked = [(one.place, one.coordinator_epoch) for one in left if one.place in asked]
+            request = WriteTxnMarkers(manager.producer_id, manager.producer_epoch, commits, marked)
+            again: list[TopicPartition] = []
+            answer = await producer.client.send(node, request)
+            for _producer, topics, _tags in answer.markers:
+                for topic, partitions, _tags in topics:
+                    for number, code, _tags in partitions:
+                        if code in _OVERTAKEN or code in _UNAUTHORIZED:
+                            refused.add(code)
+                        elif code:
+                            again.append(TopicPartition(topic, number))
+            return again
+
+        await self._at_leaders(producer, dict.fromkeys(one.place for one in left), mark)
+        self._tell(left, commits, refused)
+
+    def _commits(self, producer: int, left: list[Open]) -> bool:
+        # Who is shut out in mid-transaction loses his epoch first; what was decided in that epoch was of a transaction before.
+        if any(self._decided.get((producer, one.epoch + 1)) is False for one in left):
+            return False
+        for one in left:
+            if (producer, one.epoch) in self._decided:
+                return self._decided[producer, one.epoch]
+        return all(one.place != self._leading for one in left)
+
+    async def _at_leaders(self, producer: AIOKafkaProducer, places: dict[TopicPartition, None], do: Any) -> None:
+        """Call `do` with each leader and its partitions, until it gives none back that are to be tried again."""
+        client = producer.client
+        for topic in {place.topic for place in places}:
+            await producer.partitions_for(topic)
+        for number in range(_TRIES):
+            by_leader: dict[int | None, list[TopicPartition]] = defaultdict(list)
+            for place in places:
+                by_leader[client.cluster.leader_for_partition(place)].append(place)
+            again: list[TopicPartition] = by_leader.pop(None, []) + by_leader.pop(-1, [])
+            for node, asked in by_leader.items():
+                again += await do(node, asked)
+            if not again:
+                return
+            places = dict.fromkeys(again)
+            if number >= _TRIES_FOR_OTHERS and self._leading not in places:
+                log.warning("%s: not known whether anything is left open in %s", self._id, _names(places))
+                return
+            await client.force_metadata_update()
+            await asyncio.sleep(_RETRY_SECONDS)
+        raise RequestTimedOutError(f"no answer for {_names(places)}")
+
+    def _tell(self, left: list[Open], commits: bool, refused: set[int]) -> None:
+        which = ", ".join(f"{one.place.topic} partition {one.place.partition} from offset {one.begin}" for one in left)
+        if refused & set(_UNAUTHORIZED):
+            log.error(
+                "Kafka has left a transaction of %s open (%s), and does not allow us to end it (%s): until somebody does, with "
+                "`kafka-transactions.sh abort`, nobody reads on there",
+                self._id, which, " ".join(for_code(code).__name__ for code in sorted(refused)),
+            )  # fmt: skip
+        elif not refused:
+            log.warning(
+                "Kafka had left a transaction of %s open (%s); it is ended now: %s",
+                self._id, which, "committed" if commits else "aborted",
+            )  # fmt: skip
+
+
+def _names(places: Iterable[TopicPartition]) -> str:
+    return ", ".join(f"{place.topic}/{place.partition}" for place in places)

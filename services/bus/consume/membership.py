@@ -1,0 +1,272 @@
+"""Consumer groups: who has which partition, and how a process hears of it.
+
+A group's rebalance is eager in aiokafka: every member gives up all it has, and reads nothing until all have joined anew. `Membership`
+is a place in a group *that reads nothing by it*. It only says which partitions are ours; their records are read by subscriptions of
+their own (`services.bus.consume.subscription.partition_batches`), so a rebalance interrupts nobody who keeps a partition. That is safe for those,
+and only those, who don't rely on the group for correctness: two processes may for a moment both believe a partition to be theirs, and
+fencing decides.
+
+A membership lives in a thread of its own. However long the process computes without a pause, its heartbeats go on, and nobody's
+rebalance waits for it: otherwise a command that takes longer than the session would put its matcher out of the group, the next matcher
+after it, and so on for ever. In return the thread looks whether the rest of the process is alive, and leaves the group if it isn't.
+
+Partitions stay with whom they are as far as balance allows: the assignor is aiokafka's sticky one, under the name of its default. The
+name is all that a group must agree on, and what a member says of its partitions is passed over by those who don't know it; so members
+with and without it can be in one group, as a rolling upgrade needs. (Offering both by name is no way: aiokafka 0.14 sends a JoinGroup
+for each, aio-libs/aiokafka#1168.)
+
+aiokafka swallows what a listener raises and goes on as if nothing had been; so the callables given here must deal with their own
+errors. They are plain functions that return at once: a rebalance waits for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from aiokafka.errors import IllegalStateError, KafkaError
+
+from services.bus.client.consumer import Consumer
+from services.bus.produce.transaction import hush_told_errors
+
+log = logging.getLogger("pumasi.bus")
+
+HEARTBEATS_PER_SESSION = 20
+"""How often in a session a membership asks whether the group is sharing out anew: so long a hand-over waits for it."""
+HOME_SILENT_SECONDS_MAX = 300.0
+"""A process whose loop is silent for so long is taken for dead and leaves its partitions to others (Kafka's max.poll.interval)."""
+_LOOK_MS = 1000
+_PROGRESS_SECONDS_MAX = 2.0
+_BACKOFF_SECONDS = (0.2, 5.0)
+_LEAVE_SECONDS_MAX = 5.0
+_NEVER_MS = (1 << 31) - 1
+
+
+class Rebalance(ConsumerRebalanceListener):
+    """Hands a rebalance on.
+
+    Args:
+        revoked: called with the partitions that are being taken away; a coroutine is awaited.
+        assigned: called with all partitions that are ours from now on.
+    """
+
+    def __init__(self, revoked: Callable[[Iterable[Any]], Any], assigned: Callable[[Iterable[Any]], None]) -> None:
+        self._revoked, self._assigned = revoked, assigned
+
+    def on_partitions_revoked(self, revoked: Iterable[Any]) -> Any:
+        return self._revoked(revoked)
+
+    def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
+        self._assigned(assigned)
+
+
+class Membership:
+    """A place in a consumer group that reads nothing by it. All callables are called in the loop that called `start`.
+
+    Args:
+        bootstrap: Kafka's servers, `host:port,…`.
+        topic: whose partitions are shared out.
+        group: the group; also the client's name.
+        session_timeout_ms: silence after which the group gives our partitions to another.
+        instance: a name of this member, or None. Who comes back under it after a crash has his place, and partitions, at once.
+        assigned: called with the numbers of all partitions that are ours from now on, and how many the topic has.
+        unsettled: called when the group begins to share out anew; `assigned` ends it.
+        waiting: called with the reason when Kafka is out of reach; it is tried again.
+        apart: whether to live in a thread of its own; False is for simulations, whose time is theirs to tell.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        topic: str,
+        group: str,
+        *,
+        session_timeout_ms: int,
+        instance: str | None = None,
+        assigned: Callable[[frozenset[int], int], None],
+        unsettled: Callable[[], None] = lambda: None,
+        waiting: Callable[[str], None] = lambda _why: None,
+        apart: bool = True,
+    ) -> None:
+        self.bootstrap, self.topic, self.group = bootstrap, topic, group
+        self.session_timeout_ms, self.instance = session_timeout_ms, instance
+        self._assigned, self._unsettled, self._waiting = assigned, unsettled, waiting
+        self._apart = apart
+        self._assignor = sticky()
+        self._progress: dict[int, tuple[int, str]] = {}
+        self._home: asyncio.AbstractEventLoop | None = None
+        self._heard = 0.0
+        self._away: asyncio.AbstractEventLoop | None = None
+        self._life: asyncio.Task[None] | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def heartbeat_seconds(self) -> float:
+        """Seconds between two heartbeats: by then a member that was put out of the group knows."""
+        return self.session_timeout_ms / HEARTBEATS_PER_SESSION / 1000
+
+    def start(self) -> None:
+        """Begin to be a member; for as long as Kafka is out of reach, keep trying."""
+        self._home, self._heard = asyncio.get_running_loop(), time.monotonic()
+        if not self._apart:
+            self._life = asyncio.create_task(self._live())
+            return
+        self._thread = threading.Thread(target=self._run, name=f"{self.group}-membership", daemon=True)
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """Leave the group, so that others have our partitions at once. Safe to repeat."""
+        thread, self._thread = self._thread, None
+        if not self._apart and self._life is not None:
+            self._life.cancel()
+            await asyncio.gather(self._life, return_exceptions=True)
+        if thread is None:
+            return
+        while thread.is_alive():
+            if self._away is not None and self._life is not None:
+                with contextlib.suppress(RuntimeError):  # its loop has just ended
+                    self._away.call_soon_threadsafe(self._life.cancel)
+            await asyncio.to_thread(thread.join, 2 * _LEAVE_SECONDS_MAX if self._life else 0.05)
+
+    def report(self, partition: int, offset: int, remark: str = "") -> None:
+        """Tell the group how far we are: for lag tools and `pumasi status`. Nothing depends on it; a failure is no failure.
+
+        Args:
+            partition: which.
+            offset: of the next record.
+            remark: what is to be known of the partition, short; replaces the one before.
+        """
+        self._progress[partition] = (offset, remark)
+
+    # What follows runs in the membership's own thread.
+
+    def _run(self) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            asyncio.run(self._live())
+
+    async def _live(self) -> None:
+        if self._apart:
+            self._away, self._life = asyncio.get_running_loop(), asyncio.current_task()
+            hush_told_errors(self._away)
+        least, most = _BACKOFF_SECONDS
+        pause = least
+        while True:
+            began = time.monotonic()
+            await self._until_home_answers()
+            consumer = self._consumer()
+            try:
+                await consumer.start()
+                await self._stay(consumer)
+            except Exception as error:  # noqa: BLE001  # whatever it is: join anew, with back-off
+                log.warning("the place in group %s is lost (%s); joining anew", self.group, type(error).__name__)
+                self._tell(self._waiting, f"{type(error).__name__} at {self.bootstrap}")
+            finally:
+                await _leave(consumer)
+            pause = least if time.monotonic() - began > most else min(most, pause * 2)
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # spreads retries, decides nothing
+
+    def _consumer(self) -> Consumer:
+        consumer = Consumer(
+            bootstrap_servers=self.bootstrap,
+            client_id=self.group,
+            group_id=self.group,
+            group_instance_id=self.instance,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            session_timeout_ms=self.session_timeout_ms,
+            heartbeat_interval_ms=round(self.heartbeat_seconds * 1000),
+            max_poll_interval_ms=_NEVER_MS,  # `_look_home` is our own
+            partition_assignment_strategy=(self._assignor,),
+        )
+        consumer.subscribe([self.topic], listener=Rebalance(self._on_revoked, lambda _all: self._on_assigned(consumer)))
+        return consumer
+
+    def _on_revoked(self, _all: Iterable[Any]) -> None:
+        self._tell(self._unsettled)
+
+    def _on_assigned(self, consumer: Consumer) -> None:
+        places = consumer.assignment()
+        consumer.pause(*places)
+        self._assignor.generation = (
+            consumer._coordinator.generation
+        )  # aiokafka forgets to; it tells old claims from new
+        numbers = frozenset(place.partition for place in places)
+        self._tell(self._assigned, numbers, len(consumer.partitions_for_topic(self.topic) or ()))
+
+    async def _stay(self, consumer: Consumer) -> None:
+        """Be a member, and alive; raises what ends it."""
+        written: dict[int, tuple[int, str]] = {}
+        try:
+            while True:
+                await consumer.getmany(
+                    timeout_ms=_LOOK_MS
+                )  # no records, all is paused; raises what the coordinator met
+                self._look_home()
+                await self._write_progress(consumer, written)
+        finally:
+            await self._write_progress(consumer, written)
+
+    async def _until_home_answers(self) -> None:
+        asked = time.monotonic()
+        while self._heard < asked:
+            self._tell(self._hear)
+            await asyncio.sleep(0.01)
+
+    def _look_home(self) -> None:
+        silent = time.monotonic() - self._heard
+        if silent > HOME_SILENT_SECONDS_MAX:
+            log.critical("the process has not answered for %.0f s: it leaves its partitions to others", silent)
+            raise TimeoutError
+        self._tell(self._hear)
+
+    def _hear(self) -> None:
+        self._heard = time.monotonic()
+
+    async def _write_progress(self, consumer: Consumer, written: dict[int, tuple[int, str]]) -> None:
+        ours = {place.partition for place in consumer.assignment()}
+        for gone in set(written) - ours:
+            del written[gone]  # another may have written meanwhile
+        news = {number: told for number, told in self._progress.copy().items() if number in ours}
+        news = {number: told for number, told in news.items() if written.get(number) != told}
+        if not news:
+            return
+        try:
+            async with asyncio.timeout(_PROGRESS_SECONDS_MAX):
+                await consumer.commit({TopicPartition(self.topic, number): told for number, told in news.items()})
+        except (KafkaError, IllegalStateError, TimeoutError) as error:  # a rebalance at this moment, a broker away
+            log.debug("group offsets not written: %s", type(error).__name__)
+        else:
+            written |= news
+
+    def _tell(self, what: Callable[..., None], *told: Any) -> None:
+        if not self._apart:
+            what(*told)
+            return
+        with contextlib.suppress(RuntimeError):  # the process is ending
+            self._home.call_soon_threadsafe(what, *told)
+
+
+def sticky() -> Any:
+    """An assignor that leaves partitions with whom they are; for one member, since aiokafka keeps its state in the class."""
+    return type("Sticky", (StickyPartitionAssignor,), {"name": RoundRobinPartitionAssignor.name})
+
+
+async def _leave(consumer: Consumer) -> None:
+    """Leave the group in good order.
+
+    aiokafka keeps a named member's place until its session ends, for it might be back in a moment. Ours has a name for the moment after
+    a crash; one that goes in good order is not waited for.
+    """
+    if consumer._coordinator is not None:
+        consumer._coordinator._group_instance_id = None
+    with contextlib.suppress(KafkaError, OSError, TimeoutError):
+        await asyncio.wait_for(consumer.stop(), _LEAVE_SECONDS_MAX)

@@ -1,0 +1,267 @@
+"""Reading a topic once, from its start to where it ends now, in bounded memory: for questions, not for services.
+
+Only what is committed is read; the end is the last stable offset, so a transaction that hangs open delays nobody who only asks. What
+is fetched and not yet handed on stays under some 16 MiB, however long the topic is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Collection
+from dataclasses import dataclass
+
+from aiokafka import TopicPartition
+from aiokafka.errors import GroupCoordinatorNotAvailableError, GroupLoadInProgressError, KafkaError
+
+from services.bus.client.consumer import Consumer
+from services.bus.envelope import Record
+from services.errors import KafkaUnreachable, TopicsMismatch, TopicUnreadable
+
+Progress = Callable[[int, int], None]
+"""Called with the offsets passed so far and their number in all."""
+
+_CLIENT = "pumasi-reader"
+_START_SECONDS = 15.0
+_STALL_SECONDS = 60.0
+_RETRY_SECONDS = 0.1
+_POLL_MS = 200
+_RECORDS_PER_POLL = 2000
+_PARTITION_FETCH_BYTES = 4 << 20
+_FETCH_BYTES = 16 << 20
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Where a partition begins and ends, as offsets; `end` is one past the last committed record."""
+
+    begin: int
+    end: int
+
+
+class TopicReader:
+    """Reads topics in no group. Use as an async context manager.
+
+    Args:
+        bootstrap: Kafka's servers, `host:port,…`.
+        committed: read committed records only, and wait at an open transaction.
+
+    Raises:
+        KafkaUnreachable: on entering or from any method, if no broker answers.
+    """
+
+    def __init__(self, bootstrap: str, committed: bool = True) -> None:
+        self._bootstrap, self._committed = bootstrap, committed
+        self._consumer: Consumer | None = None
+
+    async def __aenter__(self) -> TopicReader:
+        self._consumer = Consumer(
+            bootstrap_servers=self._bootstrap,
+            client_id=_CLIENT,
+            group_id=None,
+            enable_auto_commit=False,
+            isolation_level="read_committed" if self._committed else "read_uncommitted",
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=_POLL_MS,
+            max_partition_fetch_bytes=_PARTITION_FETCH_BYTES,
+            fetch_max_bytes=_FETCH_BYTES,
+        )
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                await self._consumer.start()
+                await asyncio.sleep(0)  # aiokafka's stop() raises CancelledError if its tasks never had a turn
+        except BaseException as error:
+            await self._close()
+            if isinstance(error, KafkaError | OSError | TimeoutError):
+                raise self._unreachable(error) from error
+            raise
+        return self
+
+    async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        await self._close()
+        if isinstance(error, KafkaError | OSError | TimeoutError):
+            raise self._unreachable(error) from error
+
+    async def extents(self, topic: str) -> dict[int, Extent]:
+        """Where each partition of `topic` begins and ends now.
+
+        Raises:
+            TopicsMismatch: if there is no such topic.
+        """
+        consumer = self._held
+        await consumer._client.add_topic(topic)  # a consumer without a subscription knows of no topic by itself
+        numbers = consumer.partitions_for_topic(topic)
+        if not numbers:
+            raise TopicsMismatch(f"the topic {topic} is missing", hint="Make it with `pumasi topics --apply`.")
+        places = [TopicPartition(topic, number) for number in sorted(numbers)]
+        begins, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
+        return {place.partition: Extent(begins[place], ends[place]) for place in places}
+
+    async def since(self, topic: str, time_ms: int) -> dict[int, Extent]:
+        """The same, but from the first record on whose timestamp is `time_ms`, milliseconds since 1970, or later."""
+        extents = await self.extents(topic)
+        found = await self._held.offsets_for_times({TopicPartition(topic, number): time_ms for number in extents})
+        first = {place.partition: at.offset for place, at in found.items() if at is not None}
+        return {number: Extent(first.get(number, one.end), one.end) for number, one in extents.items()}
+
+    async def high_watermark(self, topic: str, partition: int) -> int:
+        """Where a partition ends now, what is not committed yet included: an open transaction is to be waited for, not overlooked."""
+        place = TopicPartition(topic, partition)
+        plain = Consumer(bootstrap_servers=self._bootstrap, client_id=_CLIENT, isolation_level="read_uncommitted")
+        try:
+            await plain.start()
+            return (await plain.end_offsets([place]))[place]
+        finally:
+            await plain.stop()
+
+    async def records(
+        self, topic: str, partitions: Collection[int] | None = None, progress: Progress | None = None
+    ) -> AsyncIterator[Record]:
+        """Every committed record of `topic` (of `partitions` only, if given) up to its end as of now, each partition in order.
+
+        Raises:
+            TopicsMismatch: if there is no such topic.
+            TopicUnreadable: once all that can be read has been given, if something can't be.
+            KafkaUnreachable: if nothing moves for a minute.
+        """
+        extents = await self.extents(topic)
+        wanted = {number: extent for number, extent in extents.items() if partitions is None or number in partitions}
+        begins = {number: extent.begin for number, extent in wanted.items()}
+        ends = {number: extent.end for number, extent in wanted.items()}
+        async for record in self.between(topic, begins, ends, progress):
+            yield record
+
+    async def between(
+        self, topic: str, begins: dict[int, int], ends: dict[int, int], progress: Progress | None = None
+    ) -> AsyncIterator[Record]:
+        """Every committed record with `begins[partition] <= offset < ends[partition]`.
+
+        Raises:
+            TopicUnreadable: once all that can be read has been given, if something can't be.
+            KafkaUnreachable: if nothing moves for a minute.
+        """
+        async with contextlib.aclosing(self.portions(topic, begins, ends, progress)) as portions:
+            async for records in portions:
+                for record in records:
+                    yield record
+
+    async def portions(
+        self,
+        topic: str,
+        begins: dict[int, int],
+        ends: dict[int, int],
+        progress: Progress | None = None,
+        stall_seconds: float = _STALL_SECONDS,
+    ) -> AsyncIterator[list[Record]]:
+        """The same as they are fetched, each portion of one partition.
+
+        Raises:
+            TopicUnreadable: once all that can be read has been given, if something can't be.
+            KafkaUnreachable: if nothing moves for `stall_seconds`.
+        """
+        consumer = self._held
+        unread = {TopicPartition(topic, number): end for number, end in ends.items() if begins[number] < end}
+        total = sum(end - begins[place.partition] for place, end in unread.items())
+        consumer.assign(list(unread))
+        for place in unread:
+            consumer.seek(place, begins[place.partition])
+        reached, unreadable = dict.fromkeys(unread, 0), {}
+        loop = asyncio.get_running_loop()
+        stalled = loop.time() + stall_seconds
+        while unread:
+            for place, records in (await consumer.getmany(timeout_ms=_POLL_MS, max_records=_RECORDS_PER_POLL)).items():
+                if records[-1].offset < unread[place]:
+                    yield records
+                else:
+                    yield [record for record in records if record.offset < unread[place]]
+            for place in list(unread):
+                position = min(await consumer.position(place), unread[place])
+                if position - begins[place.partition] > reached[place]:
+                    reached[place] = position - begins[place.partition]
+                    stalled = loop.time() + stall_seconds
+                if position >= unread[place]:
+                    del unread[place]
+                    consumer.pause(place)
+            for stuck in consumer.stuck:
+                if unread.pop(TopicPartition(stuck.topic, stuck.partition), None) is not None:
+                    unreadable[stuck.partition] = str(stuck)
+            if progress:
+                progress(sum(reached.values()), total)
+            if loop.time() > stalled:
+                raise KafkaUnreachable(
+                    f"{topic} has not moved for {stall_seconds:.0f} s", hint="Try again in a moment."
+                )
+        if unreadable:
+            raise TopicUnreadable(unreadable)
+
+    async def any_from(self, topic: str, partition: int, begin: int, end: int) -> bool:
+        """Whether there is a committed record from `begin` on, below `end`: markers of transactions are none.
+
+        Raises:
+            TopicUnreadable: if the next one can't be read.
+        """
+        async with contextlib.aclosing(self.between(topic, {partition: begin}, {partition: end})) as records:
+            async for _record in records:
+                return True
+        return False
+
+    @property
+    def _held(self) -> Consumer:
+        assert self._consumer is not None, "entered"
+        return self._consumer
+
+    async def _close(self) -> None:
+        if self._consumer is not None:
+            with contextlib.suppress(KafkaError, OSError):
+                await self._consumer.stop()
+
+    def _unreachable(self, error: BaseException) -> KafkaUnreachable:
+        return KafkaUnreachable(
+            f"no Kafka broker answers at {self._bootstrap} ({type(error).__name__})",
+            hint="Check PUMASI_KAFKA, or unset it and start a broker here with `pumasi up` or `pumasi kafka`.",
+        )
+
+
+@dataclass(frozen=True)
+class Group:
+    """A consumer group as it is now.
+
+    Attributes:
+        members: how many consumers are in it; 0 if nobody ever was.
+        offsets: by partition, where it goes on; of those of which it has told.
+        remarks: by partition, what its member remarked when it last told how far it is; nothing of those without a remark.
+    """
+
+    members: int
+    offsets: dict[int, int]
+    remarks: dict[int, str]
+
+
+async def group_of(bootstrap: str, group: str, topic: str) -> Group:
+    """A consumer group of `topic`.
+
+    Raises:
+        KafkaUnreachable: if no broker answers.
+    """
+    from aiokafka.admin import AIOKafkaAdminClient
+
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id=_CLIENT)
+    try:
+        await admin.start()
+        async with asyncio.timeout(_START_SECONDS):
+            while True:
+                try:
+                    (answer,) = await admin.describe_consumer_groups([group])
+                    offsets = await admin.list_consumer_group_offsets(group)
+                    told = {place.partition: at for place, at in offsets.items() if place.topic == topic}
+                    return Group(
+                        len(answer.groups[0][5]),
+                        {number: at.offset for number, at in told.items()},
+                        {number: at.metadata for number, at in told.items() if at.metadata},
+                    )
+                except (GroupCoordinatorNotAvailableError, GroupLoadInProgressError):
+                    await asyncio.sleep(_RETRY_SECONDS)  # a new cluster makes its group topic when first asked
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise KafkaUnreachable(f"no Kafka broker answers at {bootstrap} ({type(error).__name__})") from error
+    finally:
+        await admin.close()

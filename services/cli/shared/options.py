@@ -1,0 +1,62 @@
+"""Options that several commands share, said once. Each stands for the setting of the same name (`services.settings`).
+
+A command passes what it got to `services.settings.load(...)`: None means "not given" there. Limits are checked there too.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from services.settings import Settings
+
+Json = Annotated[
+    bool, typer.Option("--json", help="Print results as JSON on standard output, errors as JSON on standard error.")
+]
+Kafka = Annotated[
+    str | None,
+    typer.Option("--kafka", envvar="PUMASI_KAFKA", metavar="HOST:PORT,…",
+                 help="Bootstrap servers of a cluster. Unset: the broker that runs on the data directory."),
+]  # fmt: skip
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", envvar="PUMASI_DATA", metavar="DIR", file_okay=True,
+                 help="Data directory of this machine; made if it isn't there.  [default: .pumasi]"),
+]  # fmt: skip
+KafkaPort = Annotated[
+    int | None,
+    typer.Option("--kafka-port", envvar="PUMASI_KAFKA_PORT", metavar="N",
+                 help="TCP port of the embedded broker on 127.0.0.1; 0: any.  [default: 9092, or a free one]"),
+]  # fmt: skip
+HttpPort = Annotated[
+    int | None,
+    typer.Option("--http-port", envvar="PUMASI_HTTP_PORT", metavar="N",
+                 help="TCP port of the HTTP service; 0: any.  [default: 8080, or a free one]"),
+]  # fmt: skip
+Partitions = Annotated[
+    int | None,
+    typer.Option("--partitions", envvar="PUMASI_PARTITIONS", metavar="N",
+                 help="Partitions of each topic: the most matchers at work at once.  [default: 4]"),
+]  # fmt: skip
+Replication = Annotated[
+    int | None,
+    typer.Option("--replication", envvar="PUMASI_REPLICATION", metavar="N",
+                 help="Replicas of each partition; 3 on a cluster of three brokers or more.  [default: 1]"),
+]  # fmt: skip
+
+
+def bootstrap_of(settings: "Settings") -> str:
+    """Where Kafka is: `kafka` if set, else the broker that runs on the data directory. Raises KafkaUnreachable if neither."""
+    if settings.kafka:
+        return settings.kafka
+    from services.bus.embedded.directory import running_broker
+    from services.errors import KafkaUnreachable
+
+    running = running_broker(settings.data)
+    if running is None:
+        raise KafkaUnreachable(
+            f"no Kafka: PUMASI_KAFKA is unset, and no broker runs on the data directory {settings.data.absolute()}",
+            hint="Start one with `pumasi up` or `pumasi kafka`, name its directory with --data DIR, or set PUMASI_KAFKA=host:9092.",
+        )
+    return running.bootstrap

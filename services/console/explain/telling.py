@@ -1,0 +1,264 @@
+"""From a story to sentences: a head, figures, what happened, and why. Each part as data too, for `--json`.
+
+Sentences are short enough for somebody who has never heard of the rule. *Promised*, *settled* and *delivered* are figures of their
+own and never added up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+from schemas.values import CLASSES
+from services.console.explain.missed import Missed
+from services.console.explain.money import shown
+from services.console.explain.runs import Found, waits_for
+from services.console.explain.story import Event
+from services.console.explain.voice import Voice
+from services.console.explain.why_not import lacks_of, time_text, why_not
+from services.console.explain.why_there import exact, findings, in_full, in_short
+from services.console.readmodel.model import Award, Case, Fund, Pledge
+
+_MANY = 6  # as many sums in a row are told one by one; more together
+_MONEY_IN = {"awarded": "awarded_many", "award_settled": "settled_many"}
+
+
+@dataclass
+class Told:
+    """An explanation.
+
+    Attributes:
+        data: the same for programs.
+        head: sentences before all.
+        figures: `(word, amount)`, each by itself.
+        parts: `(title, [(time or "", sentence)])`.
+        findings: what can't be explained by the rule.
+        exact: of an award, the arithmetic in minor units.
+    """
+
+    data: dict[str, Any]
+    head: list[str] = field(default_factory=list)
+    figures: list[tuple[str, str]] = field(default_factory=list)
+    parts: list[tuple[str, list[tuple[str, str]]]] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
+    exact: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Data and sentences, as JSON."""
+        text = [*self.head, *(sentence for _, rows in self.parts for _, sentence in rows)]
+        return {**self.data, "text": text, "findings": self.findings, "ok": not self.findings}
+
+
+class Teller:
+    """Tells of one fund in one language."""
+
+    def __init__(self, fund: Fund, language: str) -> None:
+        self.fund, self.voice = fund, Voice(language, fund.policy.currency)
+
+    def case(self, case: Case, events: list[Event], missed: Missed) -> Told:
+        """A case: its story, and why it has no more."""
+        sums = {"asked": case.claim, **_three(case), "lacks": lacks_of(case)}
+        told = self._told("case", case.id, sums, events)
+        told.data |= {"status": case.status, "class": CLASSES[case.rank], "need": case.need, "outcome": case.outcome}
+        told.data["needed_by"] = case.needed_by
+        told.head.insert(
+            0, self.say("case", id=case.id, need=self.voice.need(case.need), route=self.say(f"route_{case.route}"))
+        )
+        told.head.append(self._state(case))
+        if case.needed_by and case.status != "closed":
+            told.head.append(self.say("deadline", time=time_text(case.needed_by)))
+        told.parts.append((self.say("title_story"), self._story(events, "case")))
+        not_more = why_not(self.voice, self.fund, case, missed)
+        told.data |= not_more.data
+        told.findings += not_more.findings
+        told.parts.append((self.say("title_not"), [("", line) for line in not_more.lines]))
+        return told
+
+    def pledge(self, pledge: Pledge, events: list[Event], found: dict[str, Found]) -> Told:
+        """A pledge: its story, and why each award went where it went."""
+        standing = [award for award in pledge.awards if award.amount]
+        promised = {
+            "promised": sum(award.amount for award in standing),
+            "settled": sum(award.settled for award in standing),
+            "delivered": sum(award.delivered for award in standing),
+        }
+        rest = {"waiting": pledge.waiting, "released": pledge.released, "refunded": pledge.refunded}
+        told = self._told("pledge", pledge.id, promised | rest, events)
+        told.data |= {
+            "amount": pledge.amount,
+            "face": pledge.face,
+            "face_currency": pledge.currency,
+            "closed": pledge.closed,
+        }
+        told.data["awards"] = [_award_data(award) for award in pledge.awards]
+        told.head.insert(0, self.say("pledge", id=pledge.id, amount=shown(pledge.face, pledge.currency)))
+        if pledge.designation:
+            told.head.append(self._designation(pledge))
+        told.parts.append((self.say("title_story"), self._story(events, "pledge", pledge)))
+        why = [("", in_short(self.voice, award, self.fund.policy, found[award.id])) for award in pledge.awards]
+        told.findings = [wrong for award in pledge.awards for wrong in findings(self.voice, award, found[award.id])]
+        if pledge.waiting:
+            why.append(("", self._waiting(pledge, told)))
+        told.parts.append((self.say("title_why"), why))
+        return told
+
+    def _waiting(self, pledge: Pledge, told: Told) -> str:
+        amount, cases = self.voice.money(pledge.waiting), waits_for(self.fund, pledge)
+        if not cases:
+            return self.say("still_waiting", amount=amount)
+        told.findings.append(self.say("waits_wrongly", amount=amount, count=len(cases)))
+        return told.findings[-1]
+
+    def award(self, award: Award, events: list[Event], found: Found) -> Told:
+        """An award: its story, and the arithmetic that brought it there."""
+        told = self._told("award", award.id, {"given": award.given, **_three_of(award)}, events)
+        told.data |= _award_data(award)
+        told.head.insert(
+            0,
+            self.say(
+                "award", id=award.id, amount=self.voice.money(award.given), pledge=award.pledge.id, case=award.case.id,
+                need=self.voice.need(award.case.need),
+            ),
+        )  # fmt: skip
+        lines, told.findings = in_full(self.voice, award, self.fund.policy, found)
+        told.data["exact"] = told.exact = exact(self.voice, award)
+        told.data["served_before"] = list(found.served)
+        told.parts.append((self.say("title_why"), [("", line) for line in lines]))
+        told.parts.append((self.say("title_story"), self._story(events, "case")))
+        return told
+
+    # ---- words ---------------------------------------------------------------------------------------------------------
+
+    def say(self, name: str, **values: object) -> str:
+        return self.voice.say(name, **values)
+
+    def _told(self, kind: str, name: str, sums: dict[str, int], events: list[Event]) -> Told:
+        data = {
+            "kind": kind,
+            "id": name,
+            "fund": self.fund.name,
+            "currency": self.fund.policy.currency,
+            "rule": self.fund.policy.rule,
+            "figures": sums,
+            "story": [{"event": e.name, "at": e.moment.at, "entry": e.moment.entry, **e.data} for e in events],
+        }
+        figures = [(self.say(word), self.voice.money(amount)) for word, amount in sums.items()]
+        told = Told(data, [self.say("fund", fund=self.fund.name), self.voice.rule(self.fund.policy)], figures)
+        if last := self.fund.last:
+            data["as_of"] = {"entry": last.entry, "at": last.at}
+            told.head.append(self.say("as_of", entry=last.entry, time=time_text(last.at)))
+        return told
+
+    def _state(self, case: Case) -> str:
+        return self.say(
+            f"state_{case.status}",
+            vouchers=case.vouchers,
+            required=self.fund.policy.vouchers_required,
+            class_=self.voice.class_(case.rank),
+            outcome=self.say(f"outcome_{case.outcome}") if case.outcome else "",
+        )
+
+    def _designation(self, pledge: Pledge) -> str:
+        wish, fallback = pledge.designation or {}, self.say(f"fallback_{pledge.fallback}")
+        if "case" in wish:
+            return self.say("designated_case", case=wish["case"], fallback=fallback)
+        return self.say("designated_need", need=self.voice.need(wish["need"]), fallback=fallback)
+
+    # ---- the story -----------------------------------------------------------------------------------------------------
+
+    def _story(self, events: list[Event], of: str, pledge: Pledge | None = None) -> list[tuple[str, str]]:
+        rows: list[tuple[str, str]] = []
+        for money, group in groupby(events, lambda event: of == "case" and event.name in _MONEY_IN):
+            run = list(group)
+            if money and len(run) > _MANY:
+                rows += self._together(run)
+            else:
+                rows += [(time_text(event.moment.at), self._event(event, of, pledge)) for event in run]
+        return rows
+
+    def _together(self, run: list[Event]) -> list[tuple[str, str]]:
+        """Many small sums as one line each for what was promised and what was paid."""
+        rows = []
+        for name, word in _MONEY_IN.items():
+            if parts := [event for event in run if event.name == name]:
+                amount = self.voice.money(sum(event.data["amount"] for event in parts))
+                until = time_text(parts[-1].moment.at)
+                rows.append(
+                    (time_text(parts[0].moment.at), self.say(word, count=len(parts), amount=amount, until=until))
+                )
+        return sorted(rows)
+
+    def _event(self, event: Event, of: str, pledge: Pledge | None) -> str:
+        data = dict(event.data)
+        name = _PHRASE_OF.get((event.name, of), event.name)
+        if event.name in ("pledge_accepted", "pledge_instalment", "payment_received"):
+            return self._face(event, pledge)
+        if event.name == "pledge_raised" and data.get("rate"):
+            name = "pledge_raised_rate"
+        if event.name == "awarded" and of == "pledge":
+            case = self.fund.cases[data["case"]]
+            data |= {"need": self.voice.need(case.need), "class": data["why"]["class"]}
+        return self.say(name, **self._for_people(event.name, data))
+
+    def _face(self, event: Event, pledge: Pledge | None) -> str:
+        assert pledge is not None, "only a pledge's story has these"
+        data, name = event.data, event.name
+        values = {"face": shown(data["face"], pledge.currency), "of": data.get("of")}
+        if name == "pledge_accepted" and pledge.currency != self.fund.policy.currency:
+            name = "pledge_accepted_rate" if data["rate"] else "pledge_accepted_unrated"
+            values |= {"amount": self.voice.money(data["amount"] or 0), "rate": data["rate"]}
+        return self.say(name, **values)
+
+    def _for_people(self, event: str, data: dict[str, Any]) -> dict[str, Any]:
+        """The values of a phrase: amounts with their currency, words in the reader's language."""
+        told: dict[str, Any] = dict(data)
+        for name in ("amount", "claim", "goal", "settled"):
+            if isinstance(data.get(name), int):
+                told[name] = self.voice.money(data[name])
+        if "own_contribution" in data:
+            told["own"] = self.voice.money(data["own_contribution"])
+        if "priority" in data:
+            told["priority"] = self.voice.class_(data["priority"])
+        if "outcome" in data:
+            told["outcome"] = self.say(f"outcome_{data['outcome']}")
+        if event == "rule_changed":
+            told |= {"from_": self.voice.rule_name(data["from"]), "to": self.voice.rule_name(data["to"])}
+        elif event == "case_escalated":
+            told |= {
+                "from_": self.voice.class_(data["from"]),
+                "to": self.voice.class_(data["to"]),
+                "reason": self.say(f"why_{data['why']}"),
+            }
+        elif "reason" in data and event != "payment_failed":
+            told["reason"] = self.say(f"reason_{data['reason']}")
+        if "class" in data:
+            told["class_"] = self.voice.class_(data["class"])
+        for reserved in ("from", "class", "why"):
+            told.pop(reserved, None)
+        return told
+
+
+_PHRASE_OF = {
+    ("awarded", "case"): "awarded_case",
+    ("awarded", "pledge"): "awarded_pledge",
+    ("waiting", "pledge"): "waiting_event",
+    ("released", "pledge"): "released_event",
+    ("refunded", "pledge"): "refunded_event",
+}
+"""Events that have another phrase than their own name, by what is told of."""
+
+
+def _three(case: Case) -> dict[str, int]:
+    return {"promised": case.promised, "settled": case.settled, "delivered": case.delivered}
+
+
+def _three_of(award: Award) -> dict[str, int]:
+    return {"promised": award.amount, "settled": award.settled, "delivered": award.delivered}
+
+
+def _award_data(award: Award) -> dict[str, Any]:
+    return {
+        "award": award.id, "pledge": award.pledge.id, "case": award.case.id, "need": award.case.need, "given": award.given,
+        **_three_of(award), "at": award.made.at, "entry": award.made.entry, "why": award.why,
+    }  # fmt: skip

@@ -1,0 +1,230 @@
+"""The desk behind both doors: one queue, in which an event gets its time and its place in its fund's order.
+
+What is admitted passes the queue one after the other: is it a repeat, what time is it, is a tick due before it, into the line of its
+partition. Only the waiting for Kafka's confirmation happens outside, side by side. So no tick overtakes an event that
+came before it, and a batch keeps its order. An answer is given when every in-sync replica has the command, else KafkaUnreachable.
+
+What a known event that comes again is, only the ledger knows: a repeat, or, if it was refused, a new command. So while it is undecided
+its decision is waited for, outside the queue. A door that somebody stands at waits for PATIENCE_SECONDS; then it takes the event for
+the repeat that it most likely is, and says 202, which is true. At the other door nobody asks again, so it must not guess.
+
+Stamps are of the wall clock, and say so, for as long as it isn't off (`clock`). Ticks follow it, too; with trusted time they follow the
+events: before the first event that is `tick_seconds` later than the last tick, one tick of the event's time goes to each partition.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
+
+from schemas.commands import TICK
+from schemas.ledger import encode
+from schemas.times import SECOND, text_of
+from services.bus.envelope import command_headers
+from services.bus.partition import partition_of
+from services.bus.produce.publisher import Outgoing, Pending, Publisher
+from services.bus.topics import COMMANDS, CONTACTS
+from services.errors import Conflict, KafkaUnreachable
+from services.intake.admission import Admitted
+from services.intake.clock import SAYABLE, Clock
+from services.intake.receipts import Place
+from services.intake.repeats import SUPERSEDES, Known, Repeats
+from services.intake.submissions import SUBMISSION
+
+SOURCE = "/pumasi/intake"
+PATIENCE_SECONDS = 2.0
+"""How long the decision of an event that comes again is waited for."""
+WAITING_MAX = 32
+"""Calls that wait so at once, half of what the HTTP door takes; one more does not wait, since it would keep out who need not."""
+
+
+class _Line(NamedTuple):
+    """What one call puts in line at one time of the wall clock: records, and which of them carry whose command."""
+
+    now: int
+    records: list[Outgoing]
+    commands: list[tuple[int, Admitted, Known]]
+    places: list[Place | asyncio.Future[Place]]
+
+
+class _Undecided(Exception):
+    """An event came in the meantime by another door, and is not decided yet."""
+
+
+class Desk:
+    """Publishes what is admitted.
+
+    Args:
+        publisher: of commands and contacts.
+        repeats: the memory of recent events.
+        caught_up: returns once `repeats` has followed the commands topic to its end of now.
+        tick_seconds: seconds between ticks.
+        trust_time: take the events' own time, and let ticks follow it.
+        clock: stamps what has no time that is trusted.
+    """
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        repeats: Repeats,
+        caught_up: Callable[[], Awaitable[None]],
+        tick_seconds: float,
+        trust_time: bool,
+        clock: Clock,
+    ) -> None:
+        self._publisher, self._repeats, self._caught_up, self._clock = publisher, repeats, caught_up, clock
+        self._tick, self._trust_time = int(tick_seconds * SECOND), trust_time
+        self._queue, self._waiting = asyncio.Lock(), 0
+        self._ticked_at: int | None = None
+
+    async def take(self, admitted: Sequence[Admitted]) -> list[Place]:
+        """Publish the commands of a batch, in order; where each lies.
+
+        Raises:
+            ClockOff: if nothing may be stamped; then none is published.
+            Conflict: if an id came before with other data, here or at another intake, and is not known to be refused; then none is
+                published.
+            KafkaUnreachable: if one is not known to be published; a repeat of the whole batch is safe.
+        """
+        if self._waiting < WAITING_MAX:
+            self._waiting += 1
+            try:
+                await self._decided(admitted)
+            finally:
+                self._waiting -= 1
+        return await self._take(admitted)
+
+    async def take_decided(self, admitted: Sequence[Admitted]) -> int:
+        """Publish the commands of the first of a batch, up to an event that is not decided yet; how many events these were.
+
+        If the very first is undecided its decision is waited for; after PATIENCE_SECONDS none is taken: call again.
+
+        Raises:
+            Conflict, KafkaUnreachable: as `take`.
+        """
+        await self._decided(admitted[:1])
+        while ready := self._repeats.ready(admitted):
+            with contextlib.suppress(_Undecided):
+                await self._take(admitted[:ready], guess=False)
+                break
+        return ready
+
+    def successor(self, place: Place) -> Place | None:
+        """The command that took the place of the refused one at `place`, if any has."""
+        return self._repeats.successor(place)
+
+    async def _decided(self, admitted: Sequence[Admitted]) -> None:
+        """Wait until all are new or decided, or patience is at its end."""
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + PATIENCE_SECONDS
+        while (undecided := self._repeats.undecided(admitted)) and (left := deadline - clock()) > 0:
+            await asyncio.wait(undecided, timeout=left)
+
+    async def _take(self, admitted: Sequence[Admitted], guess: bool = True) -> list[Place]:
+        try:
+            async with asyncio.timeout(2 * self._publisher.deadline_seconds):
+                return await self._publish(admitted, guess)
+        except TimeoutError:
+            raise KafkaUnreachable("Kafka did not confirm in time", hint="Try again: a repeat is safe.") from None
+
+    async def _publish(self, admitted: Sequence[Admitted], guess: bool) -> list[Place]:
+        try:
+            line, pending = await self._enqueue(admitted, guess)
+        except Conflict:
+            # It may be the true one, which another intake let pass, and what came here the other: the topic tells which was first.
+            await self._repeats.landed(admitted)
+            await self._caught_up()
+            line, pending = await self._enqueue(admitted, guess)
+        try:
+            offsets = await self._publisher.confirm(pending)
+        except BaseException as error:
+            self._fail(line, error)
+            raise
+        if not self._trust_time:
+            self._clock.heard(line.now, pending.appended)
+        for index, one, expected in line.commands:
+            self._repeats.arrived(one, expected, Place(line.records[index].partition, offsets[index]))
+        return [place if isinstance(place, Place) else await asyncio.shield(place) for place in line.places]
+
+    async def _enqueue(self, admitted: Sequence[Admitted], guess: bool) -> tuple[_Line, Pending]:
+        async with self._queue:
+            if not guess and self._repeats.undecided(admitted):
+                raise _Undecided
+            self._repeats.check(admitted)
+            ticked_at = self._ticked_at
+            line = self._line_up(admitted)
+            try:
+                return line, await self._publisher.enqueue(line.records)
+            except BaseException as error:
+                self._ticked_at = ticked_at  # the tick may not have gone out: the next event brings it again
+                self._fail(line, error)
+                raise
+
+    async def tick(self) -> None:
+        """Send a tick of the wall clock to each partition, be it off or not: a tick that is ahead has no effect, and tells that it is.
+
+        Raises:
+            KafkaUnreachable: if one is not known to be published.
+        """
+        async with self._queue:
+            now = self._clock.now()
+            said = min(max(now, SAYABLE[0]), SAYABLE[1])  # no tick is unreadable, however wrong the clock
+            pending: Pending = await self._publisher.enqueue(self._ticks(said, wall=True))
+        await self._publisher.confirm(pending)
+        self._clock.heard(now, pending.appended)
+
+    def check_clock(self) -> None:
+        """Hold that what comes may be stamped; trusted time needs no clock.
+
+        Raises:
+            ClockOff, KafkaUnreachable: as `Clock.check`.
+        """
+        if not self._trust_time:
+            self._clock.check()
+
+    def _line_up(self, admitted: Sequence[Admitted]) -> _Line:
+        self._publisher.partitions(COMMANDS), self._publisher.partitions(CONTACTS)  # raises before anything is noted
+        self.check_clock()  # likewise
+        line = _Line(self._clock.now(), [], [], [])
+        for one in admitted:
+            known = self._repeats.place_of(one)
+            if known is not None:
+                line.places.append(known)
+                continue
+            wall = not self._trust_time or one.time is None
+            at = line.now if wall else one.time
+            if self._trust_time and (self._ticked_at is None or at >= self._ticked_at + self._tick):
+                line.records.extend(self._ticks(at, wall))
+                self._ticked_at = at
+            if one.contact is not None:
+                line.records.append(self._contact(one))
+            expected = self._repeats.expect(one)
+            line.commands.append((len(line.records), one, expected))
+            line.places.append(expected.place)
+            line.records.append(self._command(one, at, wall, expected.supersedes))
+        return line
+
+    def _fail(self, line: _Line, error: BaseException) -> None:
+        told = error if isinstance(error, KafkaUnreachable) else KafkaUnreachable("given up while publishing")
+        for _, one, expected in line.commands:
+            self._repeats.failed(one, expected, told)
+
+    def _command(self, one: Admitted, at: int, wall: bool, supersedes: Place | None) -> Outgoing:
+        partition = partition_of(one.fund, self._publisher.partitions(COMMANDS))
+        headers = command_headers(one.type, one.id, one.source, text_of(at), wall=wall)
+        more = ((SUPERSEDES, supersedes), (SUBMISSION, one.submission))
+        headers += [(name, str(value).encode()) for name, value in more if value is not None]
+        return Outgoing(COMMANDS, partition, one.fund.encode(), one.value, headers)
+
+    def _contact(self, one: Admitted) -> Outgoing:
+        assert one.contact is not None, "asked for only where there is one"
+        subject = one.contact.subject
+        partition = partition_of(subject, self._publisher.partitions(CONTACTS))
+        headers = command_headers("pumasi.contact.sealed", one.id, one.source, text_of(self._clock.now()))
+        return Outgoing(CONTACTS, partition, subject.encode(), encode(one.contact.model_dump()), headers)
+
+    def _ticks(self, at: int, wall: bool) -> list[Outgoing]:
+        headers = command_headers(TICK, f"tick-{at}", SOURCE, text_of(at), wall=wall)
+        return [Outgoing(COMMANDS, n, None, b"{}", headers) for n in range(self._publisher.partitions(COMMANDS))]

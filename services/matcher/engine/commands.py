@@ -1,0 +1,353 @@
+"""What each command does: one function a command, and the index that reads as the table of contents.
+
+A function checks identity first (a repeat is a repeat, whatever has happened since), then whether the command may be, then tells
+its facts. `Refused` carries the code and detail of a rejection; nothing has been told when it is raised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from schemas import commands as c
+from schemas.currencies import convert
+from schemas.times import micros_of, parse, text_of
+from schemas.values import CLASSES
+from services.matcher.engine.ageing import class_at
+from services.matcher.engine.fund import Fund
+from services.matcher.engine.transition import Turn
+from services.matcher.model.entities import RANK, Case, FactDict, Pledge, Policy, case_identity, pledge_identity
+
+
+class Refused(Exception):
+    """The command may not be: a `rejected` fact.
+
+    Args:
+        code: one of `schemas.facts.RejectionCode`.
+        detail: what was wrong, with ids only.
+    """
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code, self.detail = code, detail
+
+
+class Repeated(Exception):
+    """The command changes nothing, since it was said before: a `duplicate` fact."""
+
+
+def configure(turn: Turn, data: c.FundConfigured) -> None:
+    """Open a fund or restate its policy; classes are computed anew."""
+    fund = turn.fund
+    fact = {"fact": "fund_configured", **data.model_dump()}
+    if fund.policy is not None:
+        if fund.policy.currency != data.currency:
+            raise Refused("currency_fixed", f"fund {fund.name} is in {fund.policy.currency}, for good")
+        if fund.policy.same(Policy(fact)):
+            raise Repeated
+    turn.tell(fact)
+    for case in list(fund.open_cases()):
+        escalate(turn, case, class_at(fund.policy, case, turn.at), "policy")
+
+
+def escalate(turn: Turn, case: Case, rank: int, why: str) -> None:
+    """Tell of a change of class, if there is one."""
+    if rank != case.rank:
+        turn.tell(
+            {"fact": "case_escalated", "case": case.id, "from": CLASSES[case.rank], "to": CLASSES[rank], "why": why}
+        )
+
+
+def submit(turn: Turn, data: c.CaseSubmitted) -> None:
+    """Take in a case; it opens at once where no voucher is asked for."""
+    fund = turn.fund
+    fact: FactDict = {"fact": "case_submitted", **data.model_dump(exclude={"fund"}, exclude_none=True)}
+    known = fund.cases.get(data.case)
+    if known is not None:
+        _repeat_or_conflict(known.origin == case_identity(fact), f"case {data.case}")
+    if data.goal < data.own_contribution:
+        raise Refused(
+            "goal_below_own_contribution", f"case {data.case}: goal {data.goal} < own {data.own_contribution}"
+        )
+    turn.tell(fact)
+    if fund.policy.vouchers_required == 0:
+        _open(turn, fund.cases[data.case])
+
+
+def vouch(turn: Turn, data: c.CaseVouched) -> None:
+    """Count a voucher; the case opens with the last one it needs."""
+    case = _case(turn.fund, data.case)
+    if data.voucher in case.vouchers:
+        raise Repeated
+    _not_closed(case)
+    turn.tell({"fact": "case_vouched", "case": case.id, "voucher": data.voucher})
+    if case.status == "submitted" and len(case.vouchers) >= turn.fund.policy.vouchers_required:
+        _open(turn, case)
+
+
+def _open(turn: Turn, case: Case) -> None:
+    rank = class_at(turn.fund.policy, case, turn.at)
+    turn.tell({"fact": "case_opened", "case": case.id, "claim": case.claim, "class": CLASSES[rank]})
+    if case.residual:
+        turn.claim_opened(case)
+    else:
+        turn.funded(case)
+
+
+def amend(turn: Turn, data: c.CaseAmended) -> None:
+    """Restate goal, priority or time; a lower goal frees money, a higher one opens a claim."""
+    case = _case(turn.fund, data.case)
+    changes: dict[str, Any] = {}
+    if data.goal not in (None, case.goal):
+        changes["goal"] = data.goal
+    if data.priority is not None and RANK[data.priority] != case.priority:
+        changes["priority"] = data.priority
+    needed_by = None if data.needed_by is None else micros_of(data.needed_by)
+    if needed_by not in (None, case.needed_by):
+        changes["needed_by"] = text_of(needed_by)
+    if not changes:
+        raise Repeated
+    _not_closed(case)
+    goal = changes.get("goal", case.goal)
+    claim = case.claim + goal - case.goal
+    if goal < case.own_contribution:
+        raise Refused("goal_below_own_contribution", f"case {case.id}: goal {goal} < own {case.own_contribution}")
+    if claim < case.delivered:
+        raise Refused("goal_below_delivered", f"case {case.id}: claim {claim} < delivered {case.delivered}")
+    _tell_amended(turn, case, claim, changes)
+
+
+def _tell_amended(turn: Turn, case: Case, claim: int, changes: dict[str, Any]) -> None:
+    lacked = case.residual
+    priority = RANK[changes["priority"]] if "priority" in changes else None
+    needed_by = parse(changes["needed_by"]) if "needed_by" in changes else None
+    rank = class_at(turn.fund.policy, case, turn.at, priority, needed_by)
+    turn.tell({"fact": "case_amended", "case": case.id, "claim": claim, "class": CLASSES[rank], **changes})
+    turn.void_case(case, max(0, case.awarded - claim))
+    if lacked and not case.residual:
+        turn.funded(case)
+    turn.claim_opened(case)
+
+
+def deliver(turn: Turn, data: c.CaseDelivered) -> None:
+    """Note money handed over; it can only be money that is settled and not yet delivered."""
+    fund = turn.fund
+    case = _case(fund, data.case)
+    known = fund.deliveries.get(data.delivery)
+    if known is not None:
+        _repeat_or_conflict(known == (case.id, data.amount), f"delivery {data.delivery}")
+    _not_closed(case)
+    _opened(case)
+    if data.amount > case.settled - case.delivered:
+        raise Refused(
+            "exceeds_settled",
+            f"case {case.id}: {data.amount} > settled {case.settled} less delivered {case.delivered}",
+        )
+    turn.tell({"fact": "case_delivered", "case": case.id, "delivery": data.delivery, "amount": data.amount})
+
+
+def thank(turn: Turn, data: c.CaseThanked) -> None:
+    """Relay thanks; they may well come after the case is closed."""
+    case = _case(turn.fund, data.case)
+    if data.thanks in case.thanks:
+        raise Repeated
+    if case.status == "submitted":
+        raise Refused("case_not_open", f"case {case.id} was never open")
+    turn.tell({"fact": "case_thanked", "case": case.id, "thanks": data.thanks})
+
+
+def close(turn: Turn, data: c.CaseClosed) -> None:
+    """End a case; all that is not delivered goes back to its pledges and on to others."""
+    case = _case(turn.fund, data.case)
+    if case.status == "closed" and case.outcome == data.outcome:
+        raise Repeated
+    _not_closed(case)
+    turn.tell({"fact": "case_closed", "case": case.id, "outcome": data.outcome})
+    turn.void_case(case, case.awarded - case.delivered)
+
+
+def pledge(turn: Turn, data: c.PledgeMade) -> None:
+    """Accept a promise and place it; without a rate for its currency it waits.
+
+    What a later rate finds to be worth nothing is a pledge of 0: it is accepted already, and a payment may still raise it.
+    """
+    fund = turn.fund
+    fact = _acceptance(fund, data)
+    known = fund.pledges.get(data.pledge)
+    if known is not None:
+        _repeat_or_conflict(pledge_identity(known) == pledge_identity(Pledge(fact, 0, 0)), f"pledge {data.pledge}")
+    if data.expires_at is not None and micros_of(data.expires_at) <= turn.at:
+        raise Refused("already_expired", f"pledge {data.pledge} expired at {fact['expires_at']}")
+    if fact["amount"] == 0:
+        home = fund.policy.currency
+        raise Refused("worth_nothing", f"pledge {data.pledge}: less than one minor unit of {home} at {fact['rate']}")
+    turn.tell(fact)
+    turn.money_freed(fund.pledges[data.pledge], new=True)
+
+
+def _acceptance(fund: Fund, data: c.PledgeMade) -> FactDict:
+    amount, rate = valued(fund, data.amount, data.currency)
+    fact: FactDict = {
+        "fact": "pledge_accepted",
+        "pledge": data.pledge,
+        "donor": data.donor,
+        "amount": amount,
+        "face": data.amount,
+        "currency": data.currency,
+        "rate": rate,
+    }
+    if data.designation is not None:
+        fact["designation"] = data.designation.model_dump(exclude_none=True)
+    if data.fallback != "pool":
+        fact["fallback"] = data.fallback
+    if data.expires_at is not None:
+        fact["expires_at"] = text_of(micros_of(data.expires_at))
+    if data.recurrence is not None:
+        fact["recurrence"] = data.recurrence.model_dump(exclude_none=True)
+    return fact
+
+
+def valued(fund: Fund, face: int, currency: str) -> tuple[int | None, str | None]:
+    """What `face` is worth in the fund's currency at the latest rate, and the rate; None for both without one."""
+    home = fund.policy.currency
+    if currency == home:
+        return face, "1"
+    rate = fund.rates.get(currency)
+    return (None, None) if rate is None else (convert(face, rate, currency, home), rate)
+
+
+def withdraw(turn: Turn, data: c.PledgeWithdrawn) -> None:
+    """The donor takes back all that is unpaid."""
+    known = _pledge(turn.fund, data.pledge)
+    if known.closed == "withdrawn":
+        raise Repeated
+    _not_ended(known)
+    turn.tell({"fact": "pledge_withdrawn", "pledge": known.id})
+    turn.void_pledge(known)
+
+
+def receive(turn: Turn, data: c.PaymentReceived) -> None:
+    """Settle with money received; it is never refused, and what is beyond the pledge raises it."""
+    fund = turn.fund
+    known = _pledge(fund, data.pledge)
+    before = fund.payments.get(data.payment)
+    if before is not None:
+        _repeat_or_conflict(before == (known.id, data.amount), f"payment {data.payment}")
+    paid = None if known.rate is None else _worth(fund, known, known.face_paid + data.amount)
+    amount = None if paid is None else paid - _worth(fund, known, known.face_paid)
+    excess = max(0, (amount or 0) - known.unpaid)
+    turn.tell(
+        {"fact": "payment_received", "pledge": known.id, "payment": data.payment, "amount": amount, "face": data.amount}
+    )
+    if amount is None:
+        return
+    turn.settle(known, amount)
+    if excess:
+        turn.tell({"fact": "pledge_raised", "pledge": known.id, "amount": excess})
+        turn.money_freed(known)
+    _tell_settled(turn, known, paid)
+
+
+def _worth(fund: Fund, pledge: Pledge, face: int) -> int:
+    """The floor of `face` at the pledge's own rate: what all payments are worth together, never each by itself."""
+    return convert(face, pledge.rate, pledge.currency, fund.policy.currency)
+
+
+def _tell_settled(turn: Turn, pledge: Pledge, paid: int) -> None:
+    """Tell that nothing is unpaid any more; where all that was paid is worth nothing, it settled nothing."""
+    if paid and not pledge.unpaid:
+        turn.tell({"fact": "pledge_settled", "pledge": pledge.id})
+
+
+def fail(turn: Turn, data: c.PaymentFailed) -> None:
+    """End what is unpaid of a pledge whose payment failed."""
+    fund = turn.fund
+    known = _pledge(fund, data.pledge)
+    before = fund.failures.get(data.payment)
+    if before is not None:
+        _repeat_or_conflict(before == (known.id, data.reason), f"failed payment {data.payment}")
+    _not_ended(known)
+    turn.tell({"fact": "payment_failed", "pledge": known.id, "payment": data.payment, "reason": data.reason})
+    turn.void_pledge(known)
+
+
+def refund(turn: Turn, data: c.PaymentRefunded) -> None:
+    """Give back paid money that waits."""
+    fund = turn.fund
+    known = _pledge(fund, data.pledge)
+    before = fund.refunds.get(data.payment)
+    if before is not None:
+        _repeat_or_conflict(before == (known.id, data.amount), f"refund {data.payment}")
+    if data.amount > known.paid_waiting:
+        raise Refused("not_refundable", f"pledge {known.id}: {data.amount} > paid and waiting {known.paid_waiting}")
+    turn.tell({"fact": "refunded", "pledge": known.id, "payment": data.payment, "amount": data.amount})
+
+
+def quote(turn: Turn, data: c.RateQuoted) -> None:
+    """Note a rate, and value and match what waited for it."""
+    fund = turn.fund
+    if data.currency == fund.policy.currency:
+        raise Refused("currency_fixed", f"fund {fund.name} is in {data.currency} itself; it has no rate")
+    if Decimal(fund.rates.get(data.currency, 0)) == Decimal(data.rate):
+        raise Repeated
+    turn.tell({"fact": "rate_quoted", "currency": data.currency, "rate": data.rate})
+    for known in list(fund.unrated.get(data.currency, {}).values()):
+        paid = convert(known.face_paid, data.rate, known.currency, fund.policy.currency)
+        promised = 0 if known.cancelled else convert(known.face, data.rate, known.currency, fund.policy.currency)
+        turn.tell({"fact": "pledge_raised", "pledge": known.id, "amount": max(paid, promised), "rate": data.rate})
+        _tell_settled(turn, known, paid)
+        turn.money_freed(known, new=True)
+
+
+def _case(fund: Fund, case: str) -> Case:
+    known = fund.cases.get(case)
+    if known is None:
+        raise Refused("unknown_case", f"no case {case} in fund {fund.name}")
+    return known
+
+
+def _pledge(fund: Fund, pledge: str) -> Pledge:
+    known = fund.pledges.get(pledge)
+    if known is None:
+        raise Refused("unknown_pledge", f"no pledge {pledge} in fund {fund.name}")
+    return known
+
+
+def _repeat_or_conflict(same: bool, what: str) -> None:
+    if same:
+        raise Repeated
+    raise Refused("id_conflict", f"{what} is known with other data")
+
+
+def _not_closed(case: Case) -> None:
+    if case.status == "closed":
+        raise Refused("case_closed", f"case {case.id} is closed: {case.outcome}")
+
+
+def _opened(case: Case) -> None:
+    if case.status == "submitted":
+        raise Refused("case_not_open", f"case {case.id} is not open yet")
+
+
+def _not_ended(pledge: Pledge) -> None:
+    if pledge.closed:
+        raise Refused("pledge_closed", f"pledge {pledge.id} is {pledge.closed}")
+
+
+DECIDE: dict[str, Callable[[Turn, Any], None]] = {
+    "pumasi.fund.configured": configure,
+    "pumasi.case.submitted": submit,
+    "pumasi.case.vouched": vouch,
+    "pumasi.case.amended": amend,
+    "pumasi.case.delivered": deliver,
+    "pumasi.case.thanked": thank,
+    "pumasi.case.closed": close,
+    "pumasi.pledge.made": pledge,
+    "pumasi.pledge.withdrawn": withdraw,
+    "pumasi.payment.received": receive,
+    "pumasi.payment.failed": fail,
+    "pumasi.payment.refunded": refund,
+    "pumasi.rate.quoted": quote,
+}
+"""The index of commands: `ce_type` → what it does."""

@@ -1,0 +1,322 @@
+"""The fold: `apply(fund, fact)`, one function a fact, the same code live and in replay.
+
+Nothing here decides; every change of money is one fact and one function below. The index at the end is the state's whole vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from schemas.currencies import convert
+from schemas.times import parse
+from services.matcher.engine.ageing import schedule_case, schedule_instalment
+from services.matcher.engine.fund import Fund
+from services.matcher.model.entities import RANK, Award, Case, FactDict, Pledge, Policy, grown
+from services.matcher.model.timers import EXPIRY
+
+
+def apply(fund: Fund, fact: FactDict, at: int) -> None:
+    """Fold one fact into the state.
+
+    Args:
+        fund: whose fact it is.
+        fact: a fact of `schemas.facts`, as a plain dict.
+        at: the instant of the fact (live), or the time of its entry (replay); both lead to the same state once all facts of the
+            entry are applied.
+    """
+    APPLY[fact["fact"]](fund, fact, at)
+
+
+def _fund_configured(fund: Fund, fact: FactDict, at: int) -> None:
+    fund.policy = Policy(fact)
+    fund.pool = None
+    fund.needs.clear()
+    for case in fund.open_cases():
+        schedule_case(fund, case, at)
+
+
+def _case_submitted(fund: Fund, fact: FactDict, _at: int) -> None:
+    case = fund.cases[fact["case"]] = Case(fact)
+    fund.touched_cases[case] = None
+
+
+def _case_vouched(fund: Fund, fact: FactDict, _at: int) -> None:
+    case = fund.cases[fact["case"]]
+    case.vouchers = grown(case.vouchers, fact["voucher"])
+    fund.changed.add(case)
+
+
+def _case_opened(fund: Fund, fact: FactDict, at: int) -> None:
+    case = fund.cases[fact["case"]]
+    books = fund.books_of(case)  # built, if need be, before the case counts as open
+    case.status, case.rank = "open", RANK[fact["class"]]
+    case.opened_at = case.began = at
+    case.open_order = fund.cases_opened
+    fund.cases_opened += 1
+    for book in books:
+        book.add(case)
+    fund.touched_cases[case] = None
+    schedule_case(fund, case, at)
+
+
+def _case_escalated(fund: Fund, fact: FactDict, at: int) -> None:
+    case = fund.cases[fact["case"]]
+    fund.reclass(case, RANK[fact["to"]])
+    schedule_case(fund, case, at)
+
+
+def _case_amended(fund: Fund, fact: FactDict, at: int) -> None:
+    case = fund.cases[fact["case"]]
+    if "goal" in fact:
+        case.goal = fact["goal"]
+    if "priority" in fact:
+        case.priority = RANK[fact["priority"]]
+    if "needed_by" in fact:
+        case.needed_by = parse(fact["needed_by"])
+    rank = RANK[fact["class"]]
+    if case.status == "open":
+        if rank != case.rank:
+            fund.reclass(case, rank)
+        schedule_case(fund, case, at)
+    else:
+        case.rank = rank
+    fund.move(case, claim=fact["claim"] - case.claim)
+
+
+def _case_renewed(fund: Fund, fact: FactDict, _at: int) -> None:
+    case = fund.cases[fact["case"]]
+    case.period = fact["period"]
+    case.began = case.next_renewal
+    rank = RANK[fact["class"]]
+    if rank != case.rank:
+        fund.reclass(case, rank)
+    fund.move(case, claim=fact["claim"] - case.claim)
+    schedule_case(fund, case, case.began - 1)  # a deadline at the very instant of the renewal comes after it
+
+
+def _case_delivered(fund: Fund, fact: FactDict, _at: int) -> None:
+    case = fund.cases[fact["case"]]
+    fund.deliveries[fact["delivery"]] = (case.id, fact["amount"])
+    case.delivered += fact["amount"]
+    left = fact["amount"]
+    done = []
+    for award in case.awards:  # oldest first
+        part = min(left, award.settled - award.delivered)
+        if part:
+            _hand_over(fund, award, part)
+            left -= part
+            if award.delivered == award.amount:
+                done.append(award)
+            if not left:
+                break
+    for award in done:
+        _forget(award)
+    fund.touched_cases[case] = None
+
+
+def _hand_over(fund: Fund, award: Award, amount: int) -> None:
+    pledge = award.pledge
+    award.delivered += amount
+    pledge.settled -= amount
+    pledge.delivered += amount
+    fund.touched_pledges[pledge] = None
+
+
+def _forget(award: Award) -> None:
+    award.case.forget(award)  # before the pledge: a case whose awards are rows asks their pledges for them
+    award.pledge.forget(award)
+
+
+def _case_thanked(fund: Fund, fact: FactDict, _at: int) -> None:
+    case = fund.cases[fact["case"]]
+    case.thanks = grown(case.thanks, fact["thanks"])
+    fund.changed.add(case)
+
+
+def _case_closed(fund: Fund, fact: FactDict, _at: int) -> None:
+    case = fund.cases[fact["case"]]
+    if case.status == "open":
+        for book in fund.books_of(case):
+            book.remove(case)
+    case.status, case.outcome = "closed", fact["outcome"]
+    case.next_escalation = case.next_renewal = None
+    fund.touched_cases[case] = None
+
+
+def _pledge_accepted(fund: Fund, fact: FactDict, at: int) -> None:
+    _take_in(fund, Pledge(fact, fund.pledges_made, at))
+
+
+def _pledge_instalment(fund: Fund, fact: FactDict, at: int) -> None:
+    parent = fund.pledges[fact["of"]]
+    pledge = Pledge(fact, fund.pledges_made, parent.next_instalment)
+    pledge.designation, pledge.fallback, pledge.lane = parent.designation, parent.fallback, parent.lane
+    pledge.expires_at = parent.expires_at
+    parent.instalment += 1
+    _take_in(fund, pledge)
+    schedule_instalment(fund, parent)
+
+
+def _take_in(fund: Fund, pledge: Pledge) -> None:
+    fund.pledges[pledge.id] = pledge
+    fund.pledges_made += 1
+    if pledge.rate is None:
+        fund.unrated.setdefault(pledge.currency, {})[pledge.id] = pledge
+    if pledge.expires_at is not None:
+        fund.timers.set(pledge.expires_at, EXPIRY, pledge.id)
+    if pledge.recurrence:
+        schedule_instalment(fund, pledge)
+    fund.touched_pledges[pledge] = None
+
+
+def _pledge_raised(fund: Fund, fact: FactDict, _at: int) -> None:
+    pledge = fund.pledges[fact["pledge"]]
+    if "rate" in fact:
+        pledge.rate = fact["rate"]
+        unrated = fund.unrated[pledge.currency]
+        del unrated[pledge.id]
+        if not unrated:
+            del fund.unrated[pledge.currency]
+        pledge.paid_waiting = convert(pledge.face_paid, pledge.rate, pledge.currency, fund.policy.currency)
+    pledge.amount += fact["amount"]
+    pledge.waiting += fact["amount"]
+    fund.touched_pledges[pledge] = None
+
+
+def _pledge_withdrawn(fund: Fund, fact: FactDict, _at: int) -> None:
+    _close(fund, fact, "withdrawn")
+
+
+def _pledge_expired(fund: Fund, fact: FactDict, _at: int) -> None:
+    _close(fund, fact, "expired")
+
+
+def _close(fund: Fund, fact: FactDict, how: str) -> None:
+    pledge = fund.pledges[fact["pledge"]]
+    pledge.closed, pledge.cancelled = how, pledge.rate is None
+    pledge.next_instalment = None
+    fund.changed.add(pledge)
+
+
+def _awarded(fund: Fund, fact: FactDict, _at: int) -> None:
+    pledge, case, amount = fund.pledges[fact["pledge"]], fund.cases[fact["case"]], fact["amount"]
+    fund.move(case, awarded=amount)
+    commit(fund, pledge, case, int(fact["award"].rpartition("/")[2]), amount)
+
+
+def commit(fund: Fund, pledge: Pledge, case: Case, number: int, amount: int) -> None:
+    """Note an award whose money the case and its books already count: the rest of `awarded`, live and in replay."""
+    order = fund.awards_made
+    fund.awards_made = order + 1
+    award = Award(number, order, pledge, case, amount)
+    case.awards.append(award)
+    pledge.awards_made = number
+    if pledge.awards:
+        pledge.awards.append(award)
+    else:
+        pledge.awards = [award]
+    pledge.waiting -= amount
+    pledge.awarded += amount
+    fund.touched_pledges[pledge] = None
+    fund.touched_cases[case] = None
+
+
+def _award_settled(fund: Fund, fact: FactDict, _at: int) -> None:
+    award, amount = fund.award(fact["award"]), fact["amount"]
+    award.settled += amount
+    pledge, case = award.pledge, award.case
+    pledge.paid_waiting -= amount
+    pledge.awarded -= amount
+    pledge.settled += amount
+    case.settled += amount
+    fund.touched_pledges[pledge] = None
+    fund.touched_cases[case] = None
+
+
+def _award_voided(fund: Fund, fact: FactDict, _at: int) -> None:
+    award, amount, settled = fund.award(fact["award"]), fact["amount"], fact["settled"]
+    pledge, case = award.pledge, award.case
+    award.amount -= amount
+    award.settled -= settled
+    pledge.awarded -= amount - settled
+    pledge.settled -= settled
+    pledge.waiting += amount
+    pledge.paid_waiting += settled
+    case.settled -= settled
+    if award.amount == award.delivered:  # void as a whole, or but for what is handed over
+        _forget(award)
+    fund.touched_pledges[pledge] = None
+    fund.move(case, awarded=-amount)
+
+
+def _released(fund: Fund, fact: FactDict, _at: int) -> None:
+    pledge = fund.pledges[fact["pledge"]]
+    pledge.waiting -= fact["amount"]
+    pledge.released += fact["amount"]
+    fund.touched_pledges[pledge] = None
+
+
+def _refunded(fund: Fund, fact: FactDict, _at: int) -> None:
+    pledge = fund.pledges[fact["pledge"]]
+    fund.refunds[fact["payment"]] = (pledge.id, fact["amount"])
+    pledge.waiting -= fact["amount"]
+    pledge.paid_waiting -= fact["amount"]
+    pledge.released += fact["amount"]
+    fund.touched_pledges[pledge] = None
+
+
+def _payment_received(fund: Fund, fact: FactDict, _at: int) -> None:
+    pledge = fund.pledges[fact["pledge"]]
+    fund.payments[fact["payment"]] = (pledge.id, fact["face"])
+    pledge.face_paid += fact["face"]
+    pledge.paid_waiting += fact["amount"] or 0
+    fund.touched_pledges[pledge] = None
+
+
+def _payment_failed(fund: Fund, fact: FactDict, _at: int) -> None:
+    pledge = fund.pledges[fact["pledge"]]
+    fund.failures[fact["payment"]] = (pledge.id, fact["reason"])
+    if pledge.rate is None:
+        pledge.cancelled = True
+        fund.changed.add(pledge)
+
+
+def _rate_quoted(fund: Fund, fact: FactDict, _at: int) -> None:
+    fund.rates[fact["currency"]] = fact["rate"]
+
+
+def _nothing(_fund: Fund, _fact: FactDict, _at: int) -> None:
+    """A fact that tells and changes nothing."""
+
+
+APPLY: dict[str, Callable[[Fund, FactDict, int], None]] = {
+    "fund_configured": _fund_configured,
+    "case_submitted": _case_submitted,
+    "case_vouched": _case_vouched,
+    "case_opened": _case_opened,
+    "case_escalated": _case_escalated,
+    "case_amended": _case_amended,
+    "case_renewed": _case_renewed,
+    "case_delivered": _case_delivered,
+    "case_thanked": _case_thanked,
+    "case_closed": _case_closed,
+    "case_funded": _nothing,
+    "pledge_accepted": _pledge_accepted,
+    "pledge_instalment": _pledge_instalment,
+    "pledge_raised": _pledge_raised,
+    "pledge_withdrawn": _pledge_withdrawn,
+    "pledge_expired": _pledge_expired,
+    "pledge_settled": _nothing,
+    "awarded": _awarded,
+    "award_settled": _award_settled,
+    "award_voided": _award_voided,
+    "waiting": _nothing,
+    "released": _released,
+    "refunded": _refunded,
+    "payment_received": _payment_received,
+    "payment_failed": _payment_failed,
+    "rate_quoted": _rate_quoted,
+    "duplicate": _nothing,
+    "rejected": _nothing,
+}
+"""The index of facts: name → what it changes."""

@@ -1,0 +1,127 @@
+"""The state of a fund: its cases, pledges and awards, and what is derived from them to find quickly who and what is next.
+
+Derived are the books (which claim), the lanes (which waiting money) and the timers (when). They can be built anew from the rest at
+any time; nothing here decides.
+"""
+
+from __future__ import annotations
+
+from operator import attrgetter
+
+from services.matcher.model.award_rows import Fresh
+from services.matcher.model.changes import Changes
+from services.matcher.model.entities import Award, Case, Pledge, Policy
+from services.matcher.model.timers import Timers
+from services.matcher.model.waiting_money import Lanes
+from services.matcher.rules.index import book_of
+from services.matcher.rules.protocol import RuleBook, StagedShare
+from services.matcher.rules.waterfill import Share
+
+_BY_OPENING = attrgetter("open_order")
+
+
+class Fund:
+    """A community's pool of pledges and cases in one currency."""
+
+    def __init__(self, name: str, now: int) -> None:
+        self.name = name
+        self.now = now
+        self.policy: Policy | None = None
+        self.cases: dict[str, Case] = {}
+        self.pledges: dict[str, Pledge] = {}
+        self.pledges_made = 0
+        self.cases_opened = 0
+        self.rates: dict[str, str] = {}
+        self.unrated: dict[str, dict[str, Pledge]] = {}
+        self.deliveries: dict[str, tuple[str, int]] = {}
+        self.payments: dict[str, tuple[str, int]] = {}
+        self.failures: dict[str, tuple[str, str]] = {}
+        self.refunds: dict[str, tuple[str, int]] = {}
+        self.awards_made = 0
+        self.fresh = Fresh()
+        self.timers = Timers()
+        self.lanes = Lanes()
+        self.pool: RuleBook | None = None
+        self.needs: dict[str, RuleBook] = {}
+        self.changed = Changes()  # since the last checkpoint
+        # Sets that keep their order, for the order of changes.
+        self.touched_cases: dict[Case, None] = {}
+        self.touched_pledges: dict[Pledge, None] = {}
+
+    def award(self, award_id: str) -> Award:
+        """An award by its id.
+
+        Raises:
+            KeyError: if it was never made, is void as a whole, or delivered in whole.
+        """
+        pledge, _, number = award_id.rpartition("/")
+        return self.pledges[pledge].award(int(number))
+
+    def open_cases(self) -> list[Case]:
+        """The open cases in opening order."""
+        cases = [case for case in self.cases.values() if case.status == "open"]
+        cases.sort(key=_BY_OPENING)
+        return cases
+
+    def book_of_pool(self) -> RuleBook:
+        """Who is next among all claims."""
+        if self.pool is None:
+            self.pool = book_of(self.policy, self.open_cases())
+        return self.pool
+
+    def book_of_need(self, need: str) -> RuleBook:
+        """Who is next among the claims of one need; kept from the first designation on."""
+        book = self.needs.get(need)
+        if book is None:
+            cases = (case for case in self.open_cases() if case.need == need)
+            book = self.needs[need] = book_of(self.policy, cases)
+        return book
+
+    def books_of(self, case: Case) -> list[RuleBook]:
+        """The books that hold an open case."""
+        books = [self.book_of_pool()]
+        if case.need in self.needs:
+            books.append(self.needs[case.need])
+        return books
+
+    def move(self, case: Case, claim: int = 0, awarded: int = 0) -> None:
+        """Change a case's claim and awarded money by the given amounts, books included."""
+        books = self.books_of(case) if case.status == "open" else ()
+        was = case.residual
+        case.claim += claim
+        case.awarded += awarded
+        for book in books:
+            book.update(case, claim, awarded, was)
+        self.touched_cases[case] = None
+
+    def follow(self, shares: list[Share] | list[StagedShare], book: RuleBook) -> None:
+        """Tell the other books of money that `book` has just shared out."""
+        if book is not self.pool and self.pool is not None:  # one not built yet will be built from what is true then
+            for _, case, amount, *_ in shares:
+                self.pool.update(case, 0, amount, case.residual + amount)
+        if self.needs:
+            for _, case, amount, *_ in shares:
+                other = self.needs.get(case.need)
+                if other is not None and other is not book:
+                    other.update(case, 0, amount, case.residual + amount)
+
+    def settle_in(self) -> None:
+        """After a whole answer: let touched pledges with money wait in their lanes, and forget what was touched."""
+        for pledge in self.touched_pledges:
+            if pledge.waiting:
+                self.lanes.wait(pledge)
+            self.changed.add(pledge)
+        for case in self.touched_cases:
+            self.changed.add(case)
+        self.touched_pledges.clear()
+        self.touched_cases.clear()
+
+    def reclass(self, case: Case, rank: int) -> None:
+        """Put an open case into another class."""
+        books = self.books_of(case)
+        for book in books:
+            book.remove(case)
+        case.rank = rank
+        self.changed.add(case)
+        for book in books:
+            book.add(case)

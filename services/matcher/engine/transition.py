@@ -1,0 +1,196 @@
+"""A turn: what one command or one timer does to a fund, told fact by fact.
+
+`tell` applies a fact and notes it; everything else here is built from it: placing a pledge by the rule, matching all that waits,
+voiding awards, releasing money. A turn remembers which claims opened and which money came free, so that `match` looks at no
+more than that.
+"""
+
+from __future__ import annotations
+
+from heapq import heapify, heappop, heappush
+
+from schemas.values import CLASSES
+from services.matcher.engine.facts import APPLY, commit
+from services.matcher.engine.fund import Fund
+from services.matcher.model.entities import POOL, Award, Case, FactDict, Lane, Pledge
+from services.matcher.rules.protocol import RuleBook, StagedShare
+from services.matcher.rules.waterfill import Share
+
+
+class Turn:
+    """One command's or timer's turn.
+
+    Args:
+        fund: the fund whose turn it is.
+        at: the instant, microseconds since 1970.
+        facts: where facts are noted, in order.
+        named: True if each fact names its fund (a tick's entry).
+    """
+
+    __slots__ = ("_freed", "_opened", "at", "facts", "fund", "named")
+
+    def __init__(self, fund: Fund, at: int, facts: list[FactDict], named: bool = False) -> None:
+        self.fund, self.at, self.facts, self.named = fund, at, facts, named
+        self._opened: list[Case] = []
+        self._freed: dict[Pledge, bool] = {}  # with whether it is new
+
+    def tell(self, fact: FactDict) -> None:
+        """Apply a fact and note it."""
+        APPLY[fact["fact"]](self.fund, fact, self.at)
+        if self.named:
+            self.note(fact)
+        else:
+            self.facts.append(fact)
+
+    def note(self, fact: FactDict) -> None:
+        """Note a fact whose effect is there already."""
+        self.facts.append({"fact": fact["fact"], "fund": self.fund.name, **fact} if self.named else fact)
+
+    def claim_opened(self, case: Case) -> None:
+        """Remember that a case has, or has again, a claim that money may go to."""
+        self._opened.append(case)
+
+    def money_freed(self, pledge: Pledge, new: bool = False) -> None:
+        """Remember that a pledge has money to be matched; a new one is told of what must wait."""
+        self._freed[pledge] = new or self._freed.get(pledge, False)
+
+    def match(self) -> None:
+        """Match all waiting money that could find a claim since the turn began, in pledge order."""
+        if not self._opened and len(self._freed) == 1:  # a plain pledge: nobody else is concerned
+            self._place(*self._freed.popitem())
+            return
+        lanes: set[Lane] = set()
+        for case in self._opened:
+            if case.residual:
+                lanes |= {POOL, ("case", case.id), ("need", case.need)}
+        heap: list[tuple[int, int, Pledge, Lane | None]] = []
+        for lane in lanes:
+            self._push_head(heap, lane)
+        heap += [(pledge.order, 0, pledge, None) for pledge in self._freed]
+        heapify(heap)
+        while heap:
+            _, _, pledge, lane = heappop(heap)
+            self._place(pledge, self._freed.pop(pledge, False))
+            if lane is not None and self._lane_has_claims(lane):
+                self._push_head(heap, lane)
+        self._opened.clear()
+        self._freed.clear()
+
+    def void_pledge(self, pledge: Pledge) -> None:
+        """End a pledge's unsettled awards, newest first, and release all its unpaid money."""
+        for award in pledge.awards[::-1]:
+            unsettled = award.amount - award.settled
+            if unsettled:
+                self._void(award, unsettled, 0)
+                self.claim_opened(award.case)
+        self.release(pledge)
+
+    def void_case(self, case: Case, excess: int) -> None:
+        """Take money back from a case: newest unsettled awards first, then settled money not yet delivered.
+
+        Args:
+            case: the case, closed or with a lower claim.
+            excess: how much, minor units; at most what is not delivered.
+        """
+        newest = case.awards[::-1]
+        parts: dict[Award, list[int]] = {}
+        for settled in (0, 1):
+            for award in newest:
+                part = min(excess, award.settled - award.delivered if settled else award.amount - award.settled)
+                if part:
+                    parts.setdefault(award, [0, 0])[settled] += part
+                    excess -= part
+        for award, (unsettled, settled) in parts.items():
+            self._void(award, unsettled + settled, settled)
+            self.money_freed(award.pledge)
+
+    def release(self, pledge: Pledge) -> None:
+        """Release the unpaid money of a pledge that waits."""
+        unpaid = pledge.waiting - pledge.paid_waiting
+        if unpaid:
+            self.tell({"fact": "released", "pledge": pledge.id, "amount": unpaid})
+
+    def settle(self, pledge: Pledge, amount: int) -> None:
+        """Settle a pledge's awards, oldest first, with paid money that waits."""
+        for award in tuple(pledge.awards):
+            part = min(amount, award.amount - award.settled)
+            if part:
+                self.tell({"fact": "award_settled", "award": award.id, "amount": part})
+                amount -= part
+                if not amount:
+                    return
+
+    def funded(self, case: Case) -> None:
+        """Tell that an open case's awards have reached its claim."""
+        self.tell({"fact": "case_funded", "case": case.id, "claim": case.claim})
+
+    def _void(self, award: Award, amount: int, settled: int) -> None:
+        self.tell({"fact": "award_voided", "award": award.id, "amount": amount, "settled": settled})
+
+    def _push_head(self, heap: list[tuple[int, int, Pledge, Lane | None]], lane: Lane) -> None:
+        head = self.fund.lanes.head(lane)
+        if head is not None:
+            heappush(heap, (head.order, 1, head, lane))
+
+    def _lane_has_claims(self, lane: Lane) -> bool:
+        kind, name = lane
+        if kind == "case":
+            return self.fund.cases[name].residual > 0
+        book = self.fund.book_of_need(name) if kind == "need" else self.fund.book_of_pool()
+        return book.any_residual()
+
+    def _place(self, pledge: Pledge, new: bool) -> None:
+        """Run the rule for one pledge: its designation first, then its fallback."""
+        if pledge.waiting:
+            if pledge.designation is not None:
+                self._place_designated(pledge, *pledge.designation)
+            if pledge.lane is POOL and pledge.waiting:
+                self._share_out(pledge, self.fund.book_of_pool())
+            if pledge.fallback == "release" and pledge.designation is not None:
+                self.release(pledge)
+        if pledge.waiting:
+            if new:
+                self.tell({"fact": "waiting", "pledge": pledge.id, "amount": pledge.waiting})
+            self.fund.lanes.wait(pledge)
+
+    def _place_designated(self, pledge: Pledge, kind: str, name: str) -> None:
+        fund = self.fund
+        if kind == "need":
+            self._share_out(pledge, fund.book_of_need(name))
+        elif name in fund.cases:
+            share = fund.book_of_pool().share_of_one(fund.cases[name], pledge.waiting)
+            if share:
+                fund.move(share[1], awarded=share[2])
+                self._award(pledge, [share])
+
+    def _share_out(self, pledge: Pledge, book: RuleBook) -> None:
+        shares = book.share_out(pledge.waiting)
+        self.fund.follow(shares, book)
+        self._award(pledge, shares)
+
+    def _award(self, pledge: Pledge, shares: list[Share] | list[StagedShare]) -> None:
+        """Tell of the awards whose money the rule has just moved, and settle them with what is paid already."""
+        fund, paid = self.fund, pledge.paid_waiting
+        for key, case, amount, before, claim, rank, *stage in shares:
+            number = pledge.awards_made + 1
+            commit(fund, pledge, case, number, amount)
+            award_id = f"{pledge.id}/{number}"
+            why = {"class": CLASSES[rank], "key": key, "before": before, "after": before + amount, "claim": claim}
+            if stage:
+                why["stage"] = stage[0]
+            self.note(
+                {
+                    "fact": "awarded",
+                    "award": award_id,
+                    "pledge": pledge.id,
+                    "case": case.id,
+                    "amount": amount,
+                    "why": why,
+                }
+            )
+            if paid:
+                part = min(paid, amount)
+                self.tell({"fact": "award_settled", "award": award_id, "amount": part})
+                paid -= part
+            if case.awarded == case.claim:
+                self.funded(case)

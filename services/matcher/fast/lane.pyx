@@ -1,0 +1,471 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+"""The express lane in C: what `express` does, for records whose bytes are as intake writes them.
+
+`express.Express` is the definition, and takes whatever differs from that: other spacing, another order of members, many shares. Here the
+bytes are compared and copied as they lie; the decision itself is `swift.accept`. The properties in `tests/properties` hold both, and the
+general way, to the same bytes.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeASCII
+from libc.string cimport memcmp, memmove, strlen
+
+from services.bus.client.raw_records cimport RawRecord
+from services.native.buffer cimport Buffer, varint_size
+from services.native.chain cimport Links
+from services.matcher.ledger.draft cimport Draft
+from services.matcher.model.entities cimport Case, Pledge
+from services.matcher.engine.fund cimport Fund
+from services.matcher.fast.swift cimport Path, Step, accept
+
+cdef extern from "Python.h":
+    void PyObject_GC_UnTrack(void *thing) noexcept
+
+from schemas.commands import AHEAD_MAX
+from schemas.numbers import holds_number
+from schemas.times import text_of
+from schemas.values import AMOUNT_MAX, CLASSES
+from services.bus.attributes import is_source
+from services.bus.envelope import CLOCK, COMMAND_BYTES_MAX, WALL, entry_form, partition_of_fund
+from services.bus.client.record_batch import sized
+from services.matcher.fast import express
+
+cdef bytes _pair(str name, bytes value):
+    """A header as it stands in a record."""
+    return sized(name.encode()) + sized(value)
+
+
+# What stands in a record before, between and after its three values that vary: ce_id, ce_source, ce_time; before it the number of headers.
+cdef unsigned char SIX = 2 * 6, SEVEN = 2 * 7
+cdef bytes BEFORE_ID = _pair("ce_specversion", b"1.0") + sized(b"ce_id")
+cdef bytes BEFORE_SOURCE = sized(b"ce_source")
+cdef bytes BEFORE_TIME = _pair("ce_type", express.PLEDGE.encode()) + sized(b"ce_time")
+cdef bytes AFTER_TIME = _pair("content-type", b"application/json")
+cdef bytes BY_WALL_CLOCK = _pair(CLOCK, WALL.encode())
+
+cdef int ID_MAX = express.ID_MAX
+cdef int DIGITS_MANY = express.DIGITS_MANY
+cdef long long MOST = AMOUNT_MAX
+cdef long long AHEAD = AHEAD_MAX
+cdef int VALUE_MAX = COMMAND_BYTES_MAX
+cdef enum:
+    LENGTH_ROOM = 2  # bytes of a value's length, mostly
+
+cdef unsigned char IS_ID[256]
+for code in range(256):
+    IS_ID[code] = code in express.ID_BYTES
+
+
+cdef bint SPARING = False
+
+
+def spare_the_collector(bint spares):
+    """Keep from the garbage collector, from now on, what the lane makes to last: pledges and their awards.
+
+    For a process that lets it live for as long as the partition, and then unties it by hand (`Engine.untie`): it is what `gc.freeze` makes
+    of it anyway, but for the looking through. Anywhere else it would be a leak.
+    """
+    global SPARING
+    SPARING = spares
+
+
+cdef struct Said:
+    # A pledge's members, as they lie in its record.
+    const char *fund
+    const char *pledge
+    const char *donor
+    const char *currency
+    int fund_len, pledge_len, donor_len
+    long long amount
+
+
+cdef inline const char *literal(const char *at, const char *end, const char *text) noexcept:
+    """Past `text` if it stands there, else NULL."""
+    cdef Py_ssize_t length = <Py_ssize_t>strlen(text)  # the compiler knows
+    if at is NULL or end - at < length or memcmp(at, text, length) != 0:
+        return NULL
+    return at + length
+
+
+cdef inline const char *these(const char *at, const char *end, bytes text):
+    """Past the bytes `text` if they stand there, else NULL."""
+    cdef Py_ssize_t length = PyBytes_GET_SIZE(text)
+    if at is NULL or end - at < length or memcmp(at, PyBytes_AS_STRING(text), length) != 0:
+        return NULL
+    return at + length
+
+
+cdef inline const char *name(const char *at, const char *end, const char **begin, int *length) noexcept:
+    """Past an id and the quotation mark that ends it, else NULL."""
+    cdef const char *start = at
+    if at is NULL:
+        return NULL
+    while at < end and IS_ID[<unsigned char>at[0]]:
+        at += 1
+    begin[0] = start
+    length[0] = <int>(at - start)
+    if at == start or at - start > ID_MAX or at == end or at[0] != b'"':
+        return NULL
+    return at + 1
+
+
+cdef inline bint has_number(const char *at, int length) except -1:
+    """Whether an id holds somebody's number, which is looked for where many digits have no letter between."""
+    cdef int index, digits = 0
+    for index in range(length):
+        if 48 <= at[index] <= 57:
+            digits += 1
+            if digits == DIGITS_MANY:
+                return holds_number(PyUnicode_DecodeASCII(at, length, NULL))
+        elif at[index] >= 65 and at[index] not in (95, 126):  # neither _ nor ~: a letter
+            digits = 0
+    return False
+
+
+cdef bint read(const char *at, const char *end, Said *said) noexcept:
+    """Read a pledge in the one way in which intake writes a plain one; False if it is written in another."""
+    cdef int digits = 0
+    at = literal(at, end, b'{"fund":"')
+    at = name(at, end, &said.fund, &said.fund_len)
+    at = literal(at, end, b',"pledge":"')
+    at = name(at, end, &said.pledge, &said.pledge_len)
+    at = literal(at, end, b',"donor":"')
+    at = name(at, end, &said.donor, &said.donor_len)
+    at = literal(at, end, b',"amount":')
+    if at is NULL or at == end or at[0] < 49 or at[0] > 57:  # 1 to 9: there is no leading zero
+        return False
+    said.amount = 0
+    while at < end and 48 <= at[0] <= 57:
+        said.amount = said.amount * 10 + (at[0] - 48)
+        digits += 1
+        at += 1
+        if digits > 16:
+            return False
+    if said.amount > MOST:
+        return False
+    at = literal(at, end, b',"currency":"')
+    if at is NULL or end - at < 4 or at[3] != b'"':
+        return False
+    said.currency = at
+    for digits in range(3):
+        if at[digits] < 65 or at[digits] > 90:
+            return False
+    at += 4
+    if end - at > 1:
+        at = literal(at, end, b',"fallback":"pool"')
+    return at is not NULL and end - at == 1 and at[0] == b"}"
+
+
+cdef class Lane:
+    """The lane of one partition, as `express.Express`; that takes what this one leaves.
+
+    Args:
+        engine: the partition's.
+        partition: which.
+        partitions: how many there are.
+    """
+
+    cdef readonly object engine, partition, partitions
+    cdef object slow
+    cdef Buffer text
+    cdef Path path
+    cdef Fund fund
+    cdef bytes fund_bytes, source_bytes, time_bytes, now_bytes, headers_before, headers_between, headers_after
+    cdef str fund_name, currency
+    cdef object at, now, clock
+    cdef int shares_max
+    cdef tuple classes
+
+    def __init__(self, engine, partition, partitions):
+        self.engine, self.partition, self.partitions = engine, partition, partitions
+        self.slow = express.Express(engine, partition, partitions)
+        self.text, self.path = Buffer(), Path()
+        self.classes = CLASSES
+        self.headers_before, self.headers_between, self.headers_after = entry_form().parts
+
+    def run(self, list records, Py_ssize_t start, Py_ssize_t end, Draft draft):
+        """Answer records from `start` on for as long as they are plain pledges, `end` at most; see `Express.run`."""
+        cdef Py_ssize_t place = start
+        self.clock = self.engine.clock  # no pledge moves it
+        self.shares_max = express.SHARES_MAX
+        while place < end:
+            record = records[place]
+            if type(record) is RawRecord and self.answer(<RawRecord>record, draft):
+                place += 1
+            elif self.slow._answer(record, draft):
+                place += 1
+            else:
+                break
+        return place
+
+    cdef bint answer(self, RawRecord record, Draft draft) except -1:
+        """Answer one record, if it is a plain pledge and written in the one way; else do nothing."""
+        cdef Said said
+        cdef const char *event
+        cdef const char *source
+        cdef const char *time
+        cdef int event_len = 0, source_len = 0, time_len = 0, index
+        cdef const char *at = <const char *>record.data + record.headers_at
+        cdef const char *end = <const char *>record.data + record.end
+        cdef bint by_wall_clock = at != end and at[0] == SEVEN
+        if at == end or not (by_wall_clock or at[0] == SIX):
+            return False
+        at = these(at + 1, end, BEFORE_ID)
+        at = value_of(at, end, &event, &event_len)
+        at = these(at, end, BEFORE_SOURCE)
+        at = value_of(at, end, &source, &source_len)
+        at = these(at, end, BEFORE_TIME)
+        at = value_of(at, end, &time, &time_len)
+        at = these(at, end, AFTER_TIME)
+        if by_wall_clock:
+            at = these(at, end, BY_WALL_CLOCK)
+        if at is NULL or at != end or event_len > ID_MAX or not 0 < record.value_len <= VALUE_MAX:
+            return False
+        for index in range(event_len):
+            if not IS_ID[<unsigned char>event[index]]:
+                return False
+        if has_number(event, event_len) or not self.is_source(source, source_len):
+            return False
+        at = <const char *>record.data + record.value_at
+        if not read(at, at + record.value_len, &said):
+            return False
+        if has_number(said.pledge, said.pledge_len) or has_number(said.donor, said.donor_len):
+            return False
+        if record.key_len >= 0 and (
+            record.key_len != said.fund_len or memcmp(record.data + record.key_at, said.fund, said.fund_len) != 0
+        ):
+            return False
+        if not self.is_fund(said.fund, said.fund_len) or record.partition != self.partition:
+            return False
+        if not self.is_time(time, time_len):
+            return False
+        if by_wall_clock and <long long>self.at > record.timestamp * 1000 + AHEAD:
+            return False
+        cdef Fund fund = self.fund
+        now = self.at
+        if now < self.clock:
+            now = self.clock
+        if now is not fund.now and now < fund.now:
+            now = fund.now
+        heap = <list>fund.timers._heap
+        if heap and heap[0][0] <= now:
+            return False
+        currency = self.currency
+        if currency is None or memcmp(PyUnicode_AsUTF8AndSize(currency, NULL), said.currency, 3) != 0:
+            self.currency = currency = PyUnicode_DecodeASCII(said.currency, 3, NULL)
+        cdef Pledge pledge = Pledge.__new__(Pledge)
+        if not accept(
+            fund,
+            pledge,
+            PyUnicode_DecodeASCII(said.pledge, said.pledge_len, NULL),
+            PyUnicode_DecodeASCII(said.donor, said.donor_len, NULL),
+            said.amount,
+            currency,
+            self.path,
+        ):
+            return False
+        if SPARING:
+            PyObject_GC_UnTrack(<void *>pledge)
+        if self.now is not now or fund.now is not now:
+            fund.now = now
+            if self.engine.latest < now:
+                self.engine.latest = now
+            self.now, self.now_bytes = now, text_of(now).encode()
+        if self.path.shares is not None or self.path.count > self.shares_max:
+            shares = self.path.as_shares() if self.path.shares is None else self.path.shares
+            self.slow._tell(record, draft, self.fund_name, now, PyBytes_FromStringAndSize(event, event_len), pledge, shares)
+        else:
+            self.tell(record, draft, event, event_len, &said, pledge)
+        return True
+
+    cdef bint is_fund(self, const char *text, int length) except -1:
+        """Make `fund` the one of this name, if there is one and it lies in this partition."""
+        if (
+            self.fund is not None
+            and PyBytes_GET_SIZE(self.fund_bytes) == length
+            and memcmp(PyBytes_AS_STRING(self.fund_bytes), text, length) == 0
+        ):
+            return True
+        cdef str name = PyUnicode_DecodeASCII(text, length, NULL)
+        cdef Fund fund = self.engine.funds.get(name)
+        if fund is None or partition_of_fund(name, self.partitions) != self.partition:
+            return False
+        self.fund, self.fund_name, self.fund_bytes = fund, name, name.encode()
+        return True
+
+    cdef bint is_source(self, const char *text, int length) except -1:
+        """Whether this is a source; the last one is remembered."""
+        if (
+            self.source_bytes is not None
+            and PyBytes_GET_SIZE(self.source_bytes) == length
+            and memcmp(PyBytes_AS_STRING(self.source_bytes), text, length) == 0
+        ):
+            return True
+        cdef bytes source = PyBytes_FromStringAndSize(text, length)
+        if not source.isascii() or not is_source(source.decode()):
+            return False
+        self.source_bytes = source
+        return True
+
+    cdef bint is_time(self, const char *text, int length) except -1:
+        """Make `at` this time, if it is one."""
+        if (
+            self.time_bytes is not None
+            and PyBytes_GET_SIZE(self.time_bytes) == length
+            and memcmp(PyBytes_AS_STRING(self.time_bytes), text, length) == 0
+        ):
+            return True
+        cdef bytes time = PyBytes_FromStringAndSize(text, length)
+        at = self.slow.time_in(time)
+        if at is None:
+            return False
+        self.time_bytes, self.at = time, at
+        return True
+
+    cdef int tell(
+        self, RawRecord record, Draft draft, const char *event, int event_len, Said *said, Pledge pledge
+    ) except -1:
+        """Put an answer into the draft: the row of its entry, whose hash is filled in later."""
+        cdef Buffer text = self.text
+        cdef bytes now = self.now_bytes
+        cdef Py_ssize_t value_at, length, value_len
+        cdef int number
+        cdef Step *step
+        cdef Case case
+        seq = draft.seq + 1
+        text.size = 0
+        text.put_varint(PyBytes_GET_SIZE(self.fund_bytes))
+        text.put_bytes(self.fund_bytes)
+        value_at = text.size + LENGTH_ROOM  # its length isn't known yet
+        text.need(LENGTH_ROOM)
+        text.size = value_at
+        text.put_literal(b'{"seq":')
+        text.put_int(seq)
+        text.put_literal(b',"fund":"')
+        text.put_bytes(self.fund_bytes)
+        text.put_literal(b'","at":"')
+        text.put_bytes(now)
+        text.put_literal(b'","cause":{"id":"')
+        text.put(event, event_len)
+        text.put_literal(b'","type":"pumasi.pledge.made","offset":')
+        text.put_whole(record.offset)
+        text.put_literal(b'},"facts":[{"fact":"pledge_accepted","pledge":"')
+        text.put(said.pledge, said.pledge_len)
+        text.put_literal(b'","donor":"')
+        text.put(said.donor, said.donor_len)
+        text.put_literal(b'","amount":')
+        text.put_whole(said.amount)
+        text.put_literal(b',"face":')
+        text.put_whole(said.amount)
+        text.put_literal(b',"currency":"')
+        text.put(said.currency, 3)
+        text.put_literal(b'","rate":"1"}')
+        for number in range(self.path.count):
+            step = &self.path.steps[number]
+            case = <Case>step.case
+            text.put_literal(b',{"fact":"awarded","award":"')
+            text.put(said.pledge, said.pledge_len)
+            text.put_literal(b"/")
+            text.put_whole(number + 1)
+            text.put_literal(b'","pledge":"')
+            text.put(said.pledge, said.pledge_len)
+            text.put_literal(b'","case":"')
+            text.put_text(case.id)
+            text.put_literal(b'","amount":')
+            text.put_whole(step.amount)
+            text.put_literal(b',"why":{"class":"')
+            text.put_text(<str>self.classes[step.rank])
+            text.put_literal(b'","key":')
+            text.put_whole(step.key)
+            text.put_literal(b',"before":')
+            text.put_whole(step.before)
+            text.put_literal(b',"after":')
+            text.put_whole(step.before + step.amount)
+            text.put_literal(b',"claim":')
+            text.put_whole(step.claim)
+            text.put_literal(b"}}")
+            if case.awarded >= case.claim:
+                text.put_literal(b',{"fact":"case_funded","case":"')
+                text.put_text(case.id)
+                text.put_literal(b'","claim":')
+                text.put_int(case.claim)
+                text.put_literal(b"}")
+        if pledge.waiting:
+            text.put_literal(b',{"fact":"waiting","pledge":"')
+            text.put(said.pledge, said.pledge_len)
+            text.put_literal(b'","amount":')
+            text.put_int(pledge.waiting)
+            text.put_literal(b"}")
+        text.put_literal(b"]")
+        length = text.size - value_at
+        text.put_literal(b',"hash":"')
+        text.need(64)
+        text.size += 64
+        text.put_literal(b'"}')
+        value_len = text.size - value_at
+        value_at = self.set_length(text, value_at, value_len)
+        self.put_headers(text, seq)
+        cdef bytes row = text.taken()
+        draft._rows.append(row)
+        links_of(draft).add(row, value_at, length)
+        draft.seq, draft.watermark = seq, record.offset
+        draft.bytes += value_len
+        return 0
+
+    cdef Py_ssize_t set_length(self, Buffer text, Py_ssize_t value_at, Py_ssize_t value_len) except -1:
+        """Put the value's length before it; where the value is then."""
+        cdef Py_ssize_t moved_by = varint_size(value_len) - LENGTH_ROOM
+        if moved_by:
+            text.need(moved_by)
+            memmove(text.data + value_at + moved_by, text.data + value_at, value_len)
+        text.size = value_at - LENGTH_ROOM
+        text.put_varint(value_len)
+        text.size += value_len
+        return value_at + moved_by
+
+    cdef int put_headers(self, Buffer text, object seq) except -1:
+        cdef bytes now = self.now_bytes
+        cdef Py_ssize_t at
+        text.put_bytes(self.headers_before)
+        at = text.size
+        text.put_literal(b"?")  # the length of what follows: it is less than 64
+        text.put_whole(<int>self.partition)
+        text.put_literal(b"-")
+        text.put_int(seq)
+        text.data[at] = <char>(2 * (text.size - at - 1))
+        text.put_bytes(self.headers_between)
+        text.put_varint(PyBytes_GET_SIZE(now))
+        text.put_bytes(now)
+        return text.put_bytes(self.headers_after)
+
+
+cdef inline Links links_of(Draft draft):
+    """Those to which the draft's next entry is to be added."""
+    cdef Links links = draft._links
+    if links is None:
+        draft._links = links = Links(draft._hash)
+    elif links.handed_over or links.filled_in:
+        draft._links = links = Links(links)
+    return links
+
+
+cdef const char *value_of(const char *at, const char *end, const char **begin, int *length) noexcept:
+    """Past a header's value that is not empty, with its length before it; else NULL. It is shorter than 8 KiB."""
+    cdef unsigned int size
+    if at is NULL or at == end:
+        return NULL
+    size = <unsigned char>at[0]
+    at += 1
+    if size & 0x80:
+        if at == end or <unsigned char>at[0] & 0x80:
+            return NULL
+        size = size & 0x7F | <unsigned int><unsigned char>at[0] << 7
+        at += 1
+    if size & 1 or size == 0:  # null, or empty
+        return NULL
+    size >>= 1
+    if end - at < size:
+        return NULL
+    begin[0] = at
+    length[0] = <int>size
+    return at + size

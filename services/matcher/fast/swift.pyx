@@ -1,0 +1,233 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+"""A plain pledge decided in C: what `plain.accept` does, for numbers that fit a processor's word.
+
+The walk is `Book._walk`, which goes on itself with whatever is left after some hundred stairs, or where a number doesn't fit. It leaves
+steps in a `Path`, not objects.
+"""
+
+from cpython.dict cimport PyDict_GetItem, PyDict_SetDefault
+from cpython.object cimport PyObject
+
+from services.matcher.rules.waterfill cimport Book, Claimant
+from services.matcher.model.changes cimport Changes
+from services.matcher.model.entities cimport Case
+from services.matcher.model.award_rows cimport Fresh
+from services.matcher.rules.key_heap cimport Place, Places
+from services.matcher.fast.plain cimport accept as accept_the_long_way
+
+from services.matcher.engine.conservation import ConservationBreach
+
+cdef extern from "Python.h":
+    long long PyLong_AsLongLongAndOverflow(object number, int *overflow) except? -1
+
+cdef enum:
+    RANKS = 4
+    STAIRS_MAX = 250  # fewer than the book climbs before it leaps
+
+cdef long long NARROW = <long long>1 << 61  # sums of two, and one more stair, still fit
+
+
+cdef inline bint narrow(object number, long long *found) except -1:
+    """Whether a number that is not negative fits; then it is found."""
+    cdef int overflow = 0
+    found[0] = PyLong_AsLongLongAndOverflow(number, &overflow)
+    return overflow == 0 and 0 <= found[0] < NARROW
+
+
+cdef class Path:
+    """What a walk gave to whom, in order."""
+
+    cdef list as_shares(self):
+        """The steps as `Book.share_out` would have given them."""
+        cdef int index
+        cdef Step *step
+        found = []
+        for index in range(self.count):
+            step = &self.steps[index]
+            found.append((step.key, <object>step.case, step.amount, step.before, step.claim, step.rank))
+        return found
+
+
+cdef bint accept(Fund fund, Pledge pledge, str name, str donor, long long amount, str currency, Path path) except -1:
+    """Accept a pledge without terms, and match it; see `plain.accept`, also for what False means. What it gives to whom is in `path`."""
+    cdef Book pool
+    cdef Case case
+    cdef Fresh fresh
+    cdef Changes changed
+    cdef Step *step
+    cdef long long left, given = 0
+    cdef int index
+    path.count, path.ends_early = 0, False
+    if type(fund.pool) is not Book or (<Book>fund.pool).by_claim or fund.needs:
+        path.shares = accept_the_long_way(fund, pledge, name, donor, amount, currency)
+        return path.shares is not None
+    path.shares = None
+    pool = <Book>fund.pool
+    if currency != <str>fund.policy.currency:
+        return False
+    if fund.pledges.setdefault(name, pledge) is not pledge:
+        return False
+    whole = amount
+    pledge.begin(name, fund.pledges_made, donor, whole, currency, "1", whole)
+    fund.pledges_made += 1
+    changed = fund.changed
+    changed.add(pledge)
+    left = walk(pool, amount, path)
+    if path.ends_early:
+        path.shares = shares = path.as_shares()
+        left = pool.go_on(left, shares, path.first)
+    fresh = fund.fresh
+    if path.shares is None:
+        for index in range(path.count):
+            step = &path.steps[index]
+            case = <Case>step.case
+            case._last = fresh.add(pledge, case, step.amount, case._last)
+            case._fresh = fresh
+            if not case.listed:
+                changed.add(case)
+            given += step.amount
+        index = path.count
+    else:
+        for share in path.shares:
+            case = <Case>share[1]
+            case._last = fresh.add(pledge, case, share[2], case._last)
+            case._fresh = fresh
+            changed.add(case)
+            given += share[2]
+            if case.awarded > case.claim:
+                raise ConservationBreach(f"case {case.id}: awarded {case.awarded} > claim {case.claim}")
+        index = len(path.shares)
+    if given != amount - left or left < 0:
+        raise ConservationBreach(f"pledge {name}: {given} awarded and {left} left of {amount}")
+    if index:
+        pledge._fresh, pledge._first_row, pledge._rows = fresh, fresh.size - index, index
+        pledge._first_order = fund.awards_made
+        pledge.awards_made = index
+        pledge.awarded = whole if left == 0 else given
+        pledge.waiting = left
+        fund.awards_made += index
+    if left:
+        fund.lanes.wait(pledge)
+    return True
+
+
+cdef long long walk(Book book, long long amount, Path path) except -1:
+    """`Book.share_out`, as far as it goes in C; what is left."""
+    cdef long long left
+    cdef int rank, first
+    cdef list residual = book.residual
+    for rank in range(RANKS - 1, -1, -1):
+        if not residual[rank]:
+            continue
+        first = path.count
+        left = walk_class(book, rank, amount, path)
+        residual[rank] -= amount - left
+        amount = left
+        if path.ends_early:
+            if not residual[rank]:  # else the book would go on in another class
+                raise ConservationBreach(f"the walk stopped with {amount} where nobody lacks money")
+            path.first = first
+            return amount
+        if amount == 0:
+            return 0
+    return amount
+
+
+cdef Step *step_to(Path path, int first, PyObject *case) noexcept:
+    """The step to a case, from the `first` on; NULL if there is none."""
+    cdef int index
+    for index in range(first, path.count):
+        if path.steps[index].case == case:
+            return &path.steps[index]
+    return NULL
+
+
+cdef long long walk_class(Book book, int rank, long long amount, Path path) except -1:
+    """`Book._walk`, as far as it goes in C; what is left."""
+    cdef Places places = <Places>(<list>book._places)[rank]
+    cdef dict by_order = book._by_order
+    cdef PyObject *found
+    cdef Claimant claimant
+    cdef Case case
+    cdef Place top
+    cdef Step *given
+    cdef int first = path.count, stairs = 0
+    cdef long long share, key, before, after, claim, goal, awarded, lacking, step, next
+    while amount:
+        if places.wide is not None:
+            path.ends_early = True
+            return amount
+        if places.size == 0:
+            return amount
+        top = places.data[0]
+        found = PyDict_GetItem(by_order, top.order)
+        if found is NULL or (<Claimant>found).rank != rank or not places.is_at((<Claimant>found).key):
+            places.pop()
+            continue
+        claimant = <Claimant>found
+        case = <Case>claimant.waiting[0]
+        if (
+            path.count == STEPS_MAX
+            or stairs == STAIRS_MAX
+            or not narrow(book.share, &share)
+            or not narrow(claimant.key, &key)
+            or not narrow(claimant.awarded, &before)
+            or not narrow(claimant.claim, &claim)
+            or not narrow(case.claim, &goal)
+            or not narrow(case.awarded, &awarded)
+        ):
+            path.ends_early = True
+            return amount
+        step = key - before
+        lacking = goal - awarded
+        if lacking < step:
+            step = lacking
+        if amount < step:
+            step = amount
+        if step <= 0:  # a walk that stands still would never end
+            raise ConservationBreach(
+                f"case {case.id}: {step} of {amount} to give, where the book says it lacks money"
+            )
+        after = before + step
+        case.awarded = awarded + step
+        claimant.awarded = case.awarded if before == awarded else after
+        amount -= step
+        stairs += 1
+        given = NULL
+        if path.count > first and path.steps[first].key != key:  # only under a higher key a case may come again
+            given = step_to(path, first, <PyObject *>case)
+        if given is not NULL:
+            given.amount += step
+        else:
+            given = &path.steps[path.count]
+            path.count += 1
+            given.case = <PyObject *>case
+            given.key, given.amount, given.before, given.claim, given.rank = key, step, before, claim, rank
+        if step == lacking:
+            del claimant.waiting[0]
+            places.pop()
+            book._put(claimant)
+        elif after == key:  # a full step: on to the next boundary
+            next = (after // share + 1) * share
+            if next > claim:
+                next = claim
+            claimant.key = next
+            places.replace_top(<unsigned long long>next)
+    return 0
+
+
+def accept_all(Fund fund, list said):
+    """Accept plain pledges, told as dicts, one after the other; how many were."""
+    cdef Path path = Path()
+    cdef int done = 0
+    for one in said:
+        done += accept(fund, Pledge.__new__(Pledge), one["pledge"], one["donor"], one["amount"], one["currency"], path)
+    return done
+
+
+def accepted(Fund fund, str name, str donor, long long amount, str currency):
+    """`accept` for who isn't written in C: a pledge's shares, or None."""
+    cdef Path path = Path()
+    if not accept(fund, Pledge.__new__(Pledge), name, donor, amount, currency, path):
+        return None
+    return path.as_shares() if path.shares is None else path.shares

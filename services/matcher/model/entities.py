@@ -1,0 +1,362 @@
+"""What a fund is made of: its policy, cases, pledges and awards, with their sums.
+
+Plain mutable objects with slots; only `fold` changes them, one fact at a time. All money is in the fund's minor units unless named
+`face`; times are microseconds since 1970.
+
+Awards that nothing has happened to yet may be mere rows (`fresh`); whoever asks a pledge or a case for its `awards` gets objects, which
+pledge and case share, and which last.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Collection
+from operator import attrgetter, index
+from sys import intern
+from typing import Any
+
+from schemas.times import DAY, HOUR, parse
+from schemas.values import CLASSES
+from services.matcher.model.award_rows import NONE, Fresh
+
+RANK = {name: rank for rank, name in enumerate(CLASSES)}
+
+FactDict = dict[str, Any]
+Lane = tuple[str, str]
+"""Where waiting money waits: `("pool", "")`, `("case", id)` or `("need", need)`."""
+POOL: Lane = ("pool", "")
+Amounts = tuple[int, int, int]
+"""Of an award: all of it, what of that is settled, and what of that is delivered."""
+Recurrence = tuple[str, int | None]
+"""`every` and `times` of a recurrence."""
+
+
+class Policy:
+    """A fund's configuration, in the units of the engine."""
+
+    __slots__ = ("ageing", "currency", "deadline", "rule", "share", "vouchers_required", "weights")
+
+    def __init__(self, fact: FactDict) -> None:
+        self.currency: str = fact["currency"]
+        self.rule: str = fact["rule"]
+        self.share: int = fact["share"]
+        self.weights: str = fact["weights"]
+        self.ageing: int = index(fact["ageing_days"]) * DAY  # a text times a day would be all memory there is
+        self.deadline: int = index(fact["deadline_hours"]) * HOUR
+        self.vouchers_required: int = fact["vouchers_required"]
+
+    def same(self, other: Policy) -> bool:
+        """True if both say the same."""
+        return all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
+
+
+class Award:
+    """The part of a pledge matched to a case.
+
+    Attributes:
+        number: counts the pledge's awards from 1; with the pledge's id it makes the award's.
+        order: counts the fund's awards from 0.
+        amount: awarded money, settled or not.
+        settled: the part of it that is paid, delivered or not.
+        delivered: the part of it that was handed over. An award delivered in whole can't change any more and is let go of.
+    """
+
+    __slots__ = ("amount", "case", "delivered", "number", "order", "pledge", "settled")
+
+    def __init__(self, number: int, order: int, pledge: Pledge, case: Case, amount: int) -> None:
+        self.number, self.order, self.pledge, self.case = number, order, pledge, case
+        self.amount, self.settled, self.delivered = amount, 0, 0
+
+    @property
+    def id(self) -> str:
+        """`<pledge>/<number>`."""
+        return f"{self.pledge.id}/{self.number}"
+
+
+def amounts_of(award: Award) -> Amounts:
+    """An award's amounts."""
+    return award.amount, award.settled, award.delivered
+
+
+class Case:
+    """One need of one beneficiary.
+
+    Attributes:
+        awarded: counts settled awards too; `settled` counts what is delivered too.
+        awards: those with money not yet delivered, oldest first.
+        mark: its part of the last checkpoint's state hash; 0 if it has no record of its own there.
+        listed: whether it has changed since (`changes`).
+    """
+
+    __slots__ = (
+        "_awards", "_fresh", "_last",
+        "awarded", "began", "beneficiary", "claim", "delivered", "goal", "id", "listed", "mark", "need", "needed_by",
+        "next_escalation", "next_renewal", "open_order", "opened_at", "origin", "outcome", "own_contribution", "period",
+        "priority", "rank", "recurrence", "settled", "status", "thanks", "vouchers",
+    )  # fmt: skip
+
+    def __init__(self, fact: FactDict) -> None:
+        self.id: str = fact["case"]
+        self.beneficiary: str = fact["beneficiary"]
+        self.need: str = intern(fact["need"])
+        self.goal: int = fact["goal"]
+        self.own_contribution: int = fact["own_contribution"]
+        self.priority: int = RANK[fact["priority"]]
+        self.needed_by: int | None = _time_in(fact, "needed_by")
+        self.recurrence = recurrence_of(fact.get("recurrence"))
+        self.origin = case_identity(fact)
+        self.status = "submitted"
+        self.outcome: str | None = None
+        self.vouchers: Collection[str] = ()
+        self.thanks: Collection[str] = ()
+        self.claim = self.goal - self.own_contribution if self.own_contribution else self.goal
+        self.rank = self.priority
+        self.awarded = self.settled = self.delivered = 0
+        self.awards = []
+        self.open_order = 0
+        self.opened_at = self.began = 0
+        self.period = 1
+        self.next_escalation: int | None = None
+        self.next_renewal: int | None = None
+        self.mark, self.listed = 0, False
+
+    def recall(self, origin: tuple[Any, ...], vouchers: Collection[str], thanks: Collection[str]) -> None:
+        """Derive what a checkpoint does not say again from what was said when the case was submitted."""
+        self.origin, self.beneficiary, self.need = origin, origin[0], intern(origin[1])
+        self.own_contribution, self.recurrence = origin[4], origin[7]
+        self.vouchers, self.thanks = grown(vouchers), grown(thanks)
+        self.awards, self.mark, self.listed = [], 0, False
+
+    @property
+    def awards(self) -> list[Award]:
+        """See above; rows become objects."""
+        if self._last != NONE:
+            chain, self._last = self._fresh.chain(self._last), NONE
+            self._awards += [pledge.award_of_row(row) for pledge, row in chain]
+            self._awards.sort(key=_ORDER)  # they are in order but where they came from a checkpoint
+        return self._awards
+
+    @awards.setter
+    def awards(self, awards: list[Award]) -> None:
+        self._awards, self._fresh, self._last = awards, None, NONE
+
+    @property
+    def touched_awards(self) -> list[Award]:
+        """Those among them that are no rows."""
+        return self._awards
+
+    @property
+    def any_awards(self) -> bool:
+        """Whether it has any awards, rows included."""
+        return self._last != NONE or bool(self._awards)
+
+    def amounts(self) -> list[Amounts]:
+        """Of each of its awards; rows stay rows."""
+        rows = self._fresh.chain(self._last) if self._last != NONE else ()
+        return [amounts_of(award) for award in self._awards] + [pledge.amounts_of_row(row) for pledge, row in rows]
+
+    def take(self, fresh: Fresh, row: int) -> None:
+        """Be given a fresh award, whose row names the last one before it (`last_row`)."""
+        self._fresh, self._last = fresh, row
+
+    @property
+    def last_row(self) -> int:
+        """The row of its newest award, if that is fresh; else `NONE`."""
+        return self._last
+
+    @property
+    def residual(self) -> int:
+        """What the claim still lacks; only an open case has one."""
+        return max(0, self.claim - self.awarded) if self.status == "open" else 0
+
+    def forget(self, award: Award) -> None:
+        """Let go of an award that is void as a whole or delivered in whole."""
+        del self.awards[bisect_left(self.awards, award.order, key=_ORDER)]
+
+
+class Pledge:
+    """A donor's promise, or one instalment of it.
+
+    What few pledges have (a designation, an expiry, a recurrence) is kept beside the slots, so that the many plain ones stay small.
+
+    Attributes:
+        amount: the promise in the fund's currency, 0 while `rate` is None.
+        waiting: money matched to no case, paid or not.
+        paid_waiting: the part of `waiting` that is paid.
+        awarded: unsettled awards; `settled`: settled and not delivered; `delivered`: handed over.
+        released: given back to the donor, unpaid (released) or paid (refunded).
+        face_paid: payments so far in the pledge's own currency.
+        awards: those with money not yet delivered, oldest first.
+        cancelled: its unpaid part has ended before its rate was known.
+        closed: "withdrawn" or "expired", or None.
+        mark: its part of the last checkpoint's state hash; 0 if it has no record of its own there.
+        listed: whether it has changed since (`changes`).
+    """
+
+    __slots__ = (
+        "__dict__", "_awards", "_first_order", "_first_row", "_fresh", "_rows", "amount", "awarded", "awards_made", "closed",
+        "currency", "delivered", "donor", "face", "face_paid", "id", "listed", "mark", "order", "paid_waiting", "rate",
+        "released", "settled", "waiting",
+    )  # fmt: skip
+
+    designation: tuple[str, str] | None = None
+    fallback = "pool"
+    lane = POOL
+    expires_at: int | None = None
+    recurrence: Recurrence | None = None
+    accepted_at = 0  # of a recurring one
+    instalment = 1
+    next_instalment: int | None = None
+    of: str | None = None
+    cancelled = False
+
+    def __init__(self, fact: FactDict, order: int, at: int) -> None:
+        self.begin(
+            fact["pledge"], order, fact["donor"], fact["face"], fact["currency"], fact["rate"], fact["amount"] or 0
+        )
+        if len(fact) > _PLAIN_PLEDGE:
+            self._take_terms(fact, at)
+
+    def begin(self, name: str, order: int, donor: str, face: int, currency: str, rate: str | None, amount: int) -> None:
+        """Be a pledge without terms, of which all waits."""
+        self.id, self.order, self.donor, self.face, self.currency, self.rate = name, order, donor, face, currency, rate
+        self.amount = self.waiting = amount
+        self.closed: str | None = None
+        self.paid_waiting = self.awarded = self.settled = self.delivered = self.released = self.face_paid = 0
+        self.awards = ()
+        self.awards_made = self.mark = 0
+        self.listed = False
+
+    def _take_terms(self, fact: FactDict, at: int) -> None:
+        for name in fact.keys() & {"fallback", "of"}:
+            setattr(self, name, fact[name])
+        if "designation" in fact:
+            self.designation = designation_of(fact["designation"])
+            if self.fallback != "pool":
+                self.lane = self.designation
+        if "expires_at" in fact:
+            self.expires_at = parse(fact["expires_at"])
+        if "recurrence" in fact:
+            self.recurrence, self.accepted_at = recurrence_of(fact["recurrence"]), at
+
+    @property
+    def awards(self) -> list[Award] | tuple[()]:
+        """See above; rows become objects."""
+        if self._fresh is not None:
+            fresh, self._fresh = self._fresh, None
+            self._awards = [
+                Award(number + 1, self._first_order + number, self, *fresh.case_and_amount(self._first_row + number))
+                for number in range(self._rows)
+            ]
+        return self._awards
+
+    @awards.setter
+    def awards(self, awards: list[Award] | tuple[()]) -> None:
+        self._awards, self._fresh = awards, None
+
+    @property
+    def any_awards(self) -> bool:
+        """Whether it has any awards, rows included."""
+        return self._fresh is not None or bool(self._awards)
+
+    def amounts(self) -> list[Amounts]:
+        """Of each of its awards; rows stay rows."""
+        if self._fresh is None:
+            return [amounts_of(award) for award in self._awards]
+        return [self.amounts_of_row(row) for row in range(self._first_row, self._first_row + self._rows)]
+
+    def amounts_of_row(self, row: int) -> Amounts:
+        """The same of what the award of a row of its own has become."""
+        return (
+            amounts_of(self.award_of_row(row)) if self._fresh is None else (self._fresh.case_and_amount(row)[1], 0, 0)
+        )
+
+    def begin_fresh(self, fresh: Fresh, rows: int, first_order: int) -> None:
+        """Have the awards of the last rows of `fresh`: so many, from 1 on, and from `first_order` among the fund's."""
+        self._fresh, self._first_row, self._rows, self._first_order = fresh, len(fresh) - rows, rows, first_order
+        self.awards_made = rows
+
+    def award_of_row(self, row: int) -> Award:
+        """What the award of a row of its own has become. Raises KeyError as `award`."""
+        return self.award(row - self._first_row + 1)
+
+    @property
+    def unpaid(self) -> int:
+        """What is promised and not paid: waiting or awarded."""
+        return self.waiting - self.paid_waiting + self.awarded
+
+    def award(self, number: int) -> Award:
+        """An award by its number.
+
+        Raises:
+            KeyError: if it was never made, is void as a whole, or delivered in whole.
+        """
+        awards = self.awards
+        index = bisect_left(awards, number, key=_NUMBER)
+        if index == len(awards) or awards[index].number != number:
+            raise KeyError(number)
+        return awards[index]
+
+    def forget(self, award: Award) -> None:
+        """Let go of an award that is void as a whole or delivered in whole."""
+        del self.awards[bisect_left(self.awards, award.number, key=_NUMBER)]
+        if not self.awards:
+            self.awards = ()
+
+
+_PLAIN_PLEDGE = len(("fact", "pledge", "donor", "amount", "face", "currency", "rate"))
+_NUMBER = attrgetter("number")
+_ORDER = attrgetter("order")
+
+
+def grown(said: Collection[str], more: str | None = None) -> Collection[str]:
+    """What was said, and one more; most cases have a voucher or two, and a set would be the largest part of such a case."""
+    if more is not None:
+        if isinstance(said, set):
+            said.add(more)
+            return said
+        said = (*said, more)
+    return tuple(said) if len(said) <= _FEW else set(said)
+
+
+def tupled(value: Any) -> Any:
+    """A list out of JSON as the tuple it was; anything else as it is."""
+    return tuple(tupled(part) for part in value) if isinstance(value, list) else value
+
+
+_FEW = 8
+
+
+def _time_in(fact: FactDict, name: str) -> int | None:
+    text = fact.get(name)
+    return None if text is None else parse(text)
+
+
+def recurrence_of(value: FactDict | None) -> Recurrence | None:
+    """A recurrence as a tuple."""
+    return None if value is None else (value["every"], value.get("times"))
+
+
+def designation_of(value: FactDict | None) -> tuple[str, str] | None:
+    """A designation as `("case", id)` or `("need", need)`."""
+    if value is None:
+        return None
+    return ("case", value["case"]) if value.get("case") else ("need", value["need"])
+
+
+def case_identity(fact: FactDict) -> tuple[Any, ...]:
+    """All that was said of a case when it was submitted, to tell a repeat from a conflict."""
+    access = fact.get("access")
+    return (
+        fact["beneficiary"], fact["need"], fact["route"], fact["goal"], fact["own_contribution"], fact["priority"],
+        _time_in(fact, "needed_by"), recurrence_of(fact.get("recurrence")),
+        None if access is None else (access["province"], access["status"]),
+    )  # fmt: skip
+
+
+def pledge_identity(pledge: Pledge) -> tuple[Any, ...]:
+    """All that was said of a pledge when it was made, to tell a repeat from a conflict."""
+    return (
+        pledge.donor, pledge.face, pledge.currency, pledge.designation, pledge.fallback, pledge.expires_at,
+        pledge.recurrence,
+    )  # fmt: skip

@@ -1,0 +1,121 @@
+"""A batch: commands being answered, for one transaction.
+
+Commands are decided in turns. What a turn decided goes on its way to Kafka at once, while the next is being decided, and the other
+partitions of the process have their turn in between; the commit waits for all of it.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from schemas.commands import Unreadable
+from services.bus.client.record_batch import Row, laid_out, row
+from services.bus.deadletters.letter import dead_letter
+from services.bus.envelope import Record
+from services.errors import Unanswerable
+from services.matcher.engine.conservation import ConservationBreach
+from services.matcher.fast.express import Express
+from services.matcher.ledger.answer import answer
+from services.matcher.ledger.draft import Draft, Portion
+
+BATCH_COMMANDS_MAX = 30_000
+"""Commands answered in one transaction at most: bounds what a failure makes do again."""
+BATCH_BYTES_MAX = 32 << 20
+"""Once its entries are so large, a transaction takes no more commands."""
+TURN_SECONDS = 0.01
+"""How long a turn is at most, about; at least one command."""
+TURN_BYTES = (1 << 20) - (1 << 16)
+"""Once its entries are so large, a turn ends: they go to Kafka in one batch, and while they are on their way the next is being made.
+Kafka's client has one on its way at a time; a turn of several batches would wait for each but the last."""
+_LANE_COMMANDS = 64  # between two looks at the clock
+
+
+class Batch:
+    """Records being answered, for one transaction.
+
+    Args:
+        records: the next ones of the partition, at least one; as many of them are answered as go into one transaction.
+        draft: what the first is linked to.
+        lane: the partition's.
+        one_turn: one turn is all; it is decided before its transaction begins. So a command that takes longer than Kafka lets a
+            transaction be open is answered all the same.
+        seconds_max: no turn begins later than so; Kafka's own patience goes on while turns are decided.
+
+    Attributes:
+        done: how many are answered.
+        dead: dead letters of those among them that could not be read.
+        fault: what the next would have brought about, if it must not be, or brought up; then the batch is at its end.
+    """
+
+    def __init__(
+        self, records: Sequence[Record], draft: Draft, lane: Express, one_turn: bool, seconds_max: float
+    ) -> None:
+        self.draft = draft
+        self.done = 0
+        self.dead: list[Row] = []
+        self.fault: ConservationBreach | Unanswerable | None = None
+        self._records, self._lane = records, lane
+        self._one_turn, self._seconds_max = one_turn, seconds_max
+        self._end = min(len(records), BATCH_COMMANDS_MAX)
+
+    def portions(self) -> Iterator[list[Row]]:
+        """Decide turn by turn; the entries of each, which come once the next turn is decided: their hashes are filled in meanwhile."""
+        for portion in self._behind():
+            if rows := portion.rows():
+                yield rows
+
+    def _behind(self) -> Iterator[Portion]:
+        behind: Portion | None = None
+        for portion in self._turns():
+            if behind is not None:
+                yield behind
+            behind = portion
+        if behind is not None:
+            yield behind
+
+    def _turns(self) -> Iterator[Portion]:
+        late = time.monotonic() + self._seconds_max
+        while self.done < self._end and self.fault is None and self.draft.bytes < BATCH_BYTES_MAX:
+            try:
+                self._turn()
+            except (ConservationBreach, Unanswerable) as found:
+                self.fault = found.with_traceback(None)  # which would hold this batch
+                self.done = sum(record.offset <= self.draft.watermark for record in self._records)
+            yield self.draft.taken()
+            if self._one_turn or time.monotonic() > late:
+                break
+
+    def _turn(self) -> None:
+        over, full = time.monotonic() + TURN_SECONDS, self.draft.bytes + TURN_BYTES
+        while self.done < self._end and self.draft.bytes < full:
+            end = min(self._end, self.done + _LANE_COMMANDS)
+            self.done = self._lane.run(self._records, self.done, end, self.draft)
+            if self.done < end:
+                self._answer(self._records[self.done])
+                self.done += 1
+            if time.monotonic() > over:
+                break
+
+    def _answer(self, record: Record) -> None:
+        draft, lane, fault = self.draft, self._lane, None
+        try:
+            made = answer(lane.engine, record, lane.partitions, draft.seq, draft.hash)
+        except ConservationBreach:
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever it is, what came before is answered, and the command named
+            fault = Unanswerable(_where(error))
+        if fault is not None:  # out here, where it holds nothing of the error, which would hold the memory
+            raise fault
+        draft.take_in(made, record.offset)
+        if isinstance(made.command, Unreadable):
+            key, value, headers = dead_letter(record, "unreadable", made.command.detail)
+            self.dead.append(row(key, value, laid_out(headers)))
+
+
+def _where(error: Exception) -> str:
+    """An error's kind and the line that raised it; its message may hold what the command holds."""
+    [frame] = traceback.extract_tb(error.__traceback__)[-1:] or [None]
+    return type(error).__name__ + (f" in {Path(frame.filename).name}, line {frame.lineno}" if frame else "")

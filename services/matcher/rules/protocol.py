@@ -1,0 +1,52 @@
+"""The rule book: what every rule's book must be able to do.
+
+A book keeps a rule's answer ready for one scope of a fund, the pool or one need: whose the next money is. The engine tells it of every
+change and asks it to share out money; it knows nothing of how a rule decides. `rules` is the index of the books there are.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from services.matcher.model.entities import Case
+from services.matcher.rules.waterfill import Share
+
+StagedShare = tuple[int, Case, int, int, int, int, str]
+"""A share under a rule of several stages: as `Share`, and the stage that its first money came from."""
+
+
+class RuleBook(Protocol):
+    """A rule, ready for one scope. It is derived from the scope's open cases alone and can be built anew at any time.
+
+    Attributes:
+        stages: True if the rule has several stages and its shares are `StagedShare`.
+    """
+
+    stages: bool
+
+    def any_residual(self) -> bool:
+        """True while any claim of the scope is open."""
+
+    def add(self, case: Case) -> None:
+        """Take in an open case, in its present class."""
+
+    def remove(self, case: Case) -> None:
+        """Let go of a case, before its class or state changes."""
+
+    def update(self, case: Case, claim: int, awarded: int, was: int) -> None:
+        """Follow a change of a case's claim and awarded money, by the given amounts, after it happened; `was` is the residual before.
+
+        Between the facts of a lowered goal the awards may stand above the claim; no money is matched until they no longer do.
+        """
+
+    def share_out(self, amount: int) -> list[Share] | list[StagedShare]:
+        """Run the rule for `amount` minor units over the claims.
+
+        The money moves at once, in the cases and in this book; other books that hold the cases must be told by `update`.
+
+        Returns:
+            One share a case, in the order of the first money; their sum is the lesser of `amount` and all residuals.
+        """
+
+    def share_of_one(self, case: Case, amount: int) -> Share | StagedShare | None:
+        """What a pledge designated to a single case gives it, or None if the case has no residual; no money is moved here."""

@@ -1,0 +1,28 @@
+import cython
+
+from services.matcher.model.entities cimport Case
+from services.matcher.rules.key_heap cimport Places
+from services.matcher.rules.waterfill_arithmetic cimport boundary_of, key_of, level_of
+
+
+cdef class Claimant:
+    cdef public object awarded, beneficiary, claim, key, order
+    cdef public int cases, rank
+    cdef public list waiting
+
+cdef class Book:
+    cdef public object share
+    cdef public bint by_claim
+    cdef public list residual, _places, _claimants, _waiting
+    cdef public dict _by_order
+
+    cpdef list share_out(self, object amount)
+
+    @cython.locals(rank=int)
+    cpdef object go_on(self, object amount, list shares, int first)
+
+    @cython.locals(places=Places, by_order=dict, claimant=Claimant, case=Case, at=dict, steps=int, leapt=int)
+    cpdef _walk(self, int rank, object amount, list shares, int first)
+
+    @cython.locals(rank=int, places=Places)
+    cpdef _put(self, Claimant claimant)

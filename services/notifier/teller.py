@@ -1,0 +1,111 @@
+"""Telling: through a channel, then on the notices topic, in that order, so that what is recorded has been tried.
+
+The webhook is the channel if there is one, else the terminal; without either a notice is recorded as suppressed. What is shown on the
+screen besides is a view for whoever runs the notifier: words of thanks that came sealed are not for it, and go by webhook alone.
+
+One person's tidings go out one after the other, in the ledger's order: the next once the one before is taken or given up. Those of
+different people go out side by side.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from schemas.notices import Notice, Tidings, notice_headers
+from schemas.submissions import Language
+from schemas.times import text_of_datetime
+from schemas.values import PHRASES
+from services.bus.partition import partition_of
+from services.bus.produce.publisher import Outgoing, Publisher
+from services.bus.topics import NOTICES
+from services.notifier.channels.webhook import Delivery, Webhook
+from services.notifier.languages import Languages
+from services.notifier.phrases import sentence
+
+
+class View(NamedTuple):
+    """Who looks on.
+
+    Attributes:
+        coming: called with tidings and their words before they are told.
+        told: called with the notice and its words, before it is recorded.
+        is_channel: whether what is shown counts as told, where there is no webhook.
+    """
+
+    coming: Callable[[Tidings, str], None]
+    told: Callable[[Notice, str], None]
+    is_channel: bool
+
+
+class Teller:
+    """Tells people, each in their language, and records what came of it."""
+
+    def __init__(self, publisher: Publisher, webhook: Webhook | None, view: View, languages: Languages) -> None:
+        self._publisher, self._webhook, self._view, self._languages = publisher, webhook, view, languages
+
+    async def tell(self, tidings: Sequence[Tidings]) -> None:
+        """Tell all, and return once every notice is recorded by every in-sync replica. While nothing can be recorded, nobody is told.
+
+        Raises:
+            KafkaUnreachable: if they could not be recorded; some people may have been told.
+        """
+        await self._publisher.in_reach.wait()
+        await self._languages.prepare(
+            [*(one.to for one in tidings), *(one.thanks for one in tidings if one.thanks and one.thanks not in PHRASES)]
+        )
+        languages = [self._languages.of(one.to) for one in tidings]
+        texts = list(map(sentence, tidings, languages))
+        for one, text in zip(tidings, texts, strict=True):
+            self._view.coming(one, text)
+        deliveries = await self._deliver_all(tidings, texts, languages)
+        notices = [self._notice(one, delivery) for one, delivery in zip(tidings, deliveries, strict=True)]
+        for notice, text in zip(notices, texts, strict=True):
+            self._view.told(notice, text)
+        partitions = self._publisher.partitions(NOTICES)
+        await self._publisher.publish([_record(notice, partitions) for notice in notices])
+
+    async def _deliver_all(
+        self, tidings: Sequence[Tidings], texts: Sequence[str], languages: Sequence[Language]
+    ) -> list[Delivery]:
+        of_person: defaultdict[str, list[int]] = defaultdict(list)
+        for index, one in enumerate(tidings):
+            of_person[one.to].append(index)
+        deliveries: dict[int, Delivery] = {}
+
+        async def in_order(indexes: list[int]) -> None:
+            for index in indexes:
+                deliveries[index] = await self._deliver(tidings[index], texts[index], languages[index])
+
+        await asyncio.gather(*map(in_order, of_person.values()))
+        return [deliveries[index] for index in range(len(tidings))]
+
+    async def _deliver(self, tidings: Tidings, text: str, language: Language) -> Delivery:
+        if self._webhook is not None:
+            words = self._languages.text(tidings.thanks) if tidings.thanks else None
+            return await self._webhook.send(tidings, sentence(tidings, language, words) if words else text, language)
+        return Delivery("delivered", 1) if self._view.is_channel else Delivery("suppressed", 0)
+
+    def _notice(self, tidings: Tidings, delivery: Delivery) -> Notice:
+        shown = "terminal" if self._view.is_channel else "none"
+        return Notice(
+            **{name: getattr(tidings, name) for name in Tidings.model_fields},
+            told_at=datetime.now(UTC),
+            channel="webhook" if self._webhook is not None else shown,
+            outcome=delivery.outcome,
+            attempts=delivery.attempts,
+        )
+
+
+def _record(notice: Notice, partitions: int) -> Outgoing:
+    headers = notice_headers(notice, text_of_datetime(notice.told_at))
+    return Outgoing(
+        NOTICES,
+        partition_of(notice.to, partitions),
+        notice.to.encode(),
+        notice.wire(),
+        [(name, value.encode()) for name, value in headers.items()],
+    )

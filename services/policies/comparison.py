@@ -1,0 +1,156 @@
+"""A comparison: one season or log under several policies, with every figure, as data for the screen, the page and `--json`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+from schemas.times import DAY, text_of
+from services.policies.commandlog import Said, said_of
+from services.policies.course import Course
+from services.policies.meaning import TOLD, RuleTold
+from services.policies.measures import MEASURES, Measured, curves, measure, measure_sizes, size_limits
+from services.policies.policy import Policy
+from services.policies.runs import LogSource, Progress, SeasonSource, run_all
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+Source = SeasonSource | LogSource
+FEEDBACK = (
+    "Deliveries and payments react to what each policy brings about; who asks, who gives, whose payment fails and on which day a "
+    "person would die is the same under each."
+)
+NEGLECT = (
+    "A stat or asap case is taken to die {neglect:g} times as likely while it lacks money: an assumption, which rewards policies "
+    "that serve such cases soon."
+)
+NO_NEGLECT = "Nobody's day of death depends on money here (see --neglect); a death is counted if the case is still open on that day."
+ONE_DRAW = "One season is one draw. What is best in it may not be in another: --seeds 10 says how sure a difference is."
+FROZEN = (
+    "People do under each policy what they did in fact: whoever paid pays, and nobody hands over sooner since money was there "
+    "sooner. What could not have been is refused, and counted. So what is delivered, in hand, failed or lost favours the policy "
+    "that was recorded: nothing is marked best there."
+)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All that came of it: a course a policy. `command`: what runs it again; `shared`: the same without folders and servers."""
+
+    source: Source
+    policies: tuple[Policy, ...]
+    courses: tuple[Course, ...]
+    command: str
+    shared: str
+
+    @cached_property
+    def measured(self) -> list[Measured]:
+        """Every measure, a policy each."""
+        return [measure(course) for course in self.courses]
+
+    @cached_property
+    def size_limits(self) -> tuple[int, int]:
+        """The claims up to which a case is small, and up to which it is medium; the same for every policy."""
+        return size_limits(self.courses[0])
+
+    @cached_property
+    def sizes(self) -> list[Measured]:
+        """What is told by size of claim, a policy each."""
+        return [measure_sizes(course, self.size_limits) for course in self.courses]
+
+    @cached_property
+    def curves(self) -> list[dict[str, dict[str, list[tuple[float, float]]]]]:
+        """What is plotted, a policy each."""
+        return [curves(course) for course in self.courses]
+
+    @property
+    def letters(self) -> list[str]:
+        """What the policies are called where there is no room for their names: A, B, … Z, A2, …"""
+        count = len(LETTERS)
+        return [LETTERS[n % count] + (str(n // count + 1) if n >= count else "") for n in range(len(self.policies))]
+
+    @property
+    def currency(self) -> str:
+        """The funds' currency."""
+        return next(iter(self.courses[0].currencies.values()), "CNY")
+
+    @property
+    def recorded(self) -> bool:
+        """Whether it is a recorded log."""
+        return isinstance(self.source, LogSource)
+
+    @property
+    def days(self) -> float:
+        """How long the season or the log is."""
+        start, end = self.source.span
+        return (end - start) / DAY
+
+    def rules(self) -> list[tuple[str, RuleTold]]:
+        """The rules that a policy names, each once, with what they do."""
+        named = dict.fromkeys(dict(policy.changes).get("rule") for policy in self.policies)
+        return [(rule, TOLD[rule]) for rule in named if rule]
+
+    def caveats(self) -> list[str]:
+        """What a reader must know before they draw conclusions."""
+        if isinstance(self.source, LogSource):
+            left_out = self.source.log.unreadable
+            said = f"Records of the log that are no commands: {left_out:,}. They change nothing." if left_out else ""
+            return [FROZEN, *([said] if said else [])]
+        neglect = self.source.season.neglect
+        return [ONE_DRAW, FEEDBACK, NO_NEGLECT if neglect == 1 else NEGLECT.format(neglect=neglect)]
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, for `--json`. Money in minor units, parts of one, days of 24 h."""
+        return {
+            "command": self.command,
+            "source": self._source(),
+            "currency": self.currency,
+            "size_limits": self.size_limits,
+            "caveats": self.caveats(),
+            "definitions": definitions_as_json(),
+            "policies": [
+                {
+                    "policy": policy.name,
+                    "changes": dict(policy.changes),
+                    "measures": told,
+                    "sizes": sizes,
+                    "curves": drawn,
+                }
+                for policy, told, sizes, drawn in zip(
+                    self.policies, self.measured, self.sizes, self.curves, strict=True
+                )
+            ],
+        }
+
+    def _source(self) -> dict[str, Any]:
+        start, end = self.source.span
+        span = {"start": text_of(start), "end": text_of(end), "funds": sorted(self.courses[0].currencies)}
+        if isinstance(self.source, SeasonSource):
+            return {"kind": "season", **span, "parameters": asdict(self.source.season)}
+        log = self.source.log
+        return {"kind": "log", **span, "where": log.where, "commands": len(log.said), "unreadable": log.unreadable}
+
+
+def compare(
+    source: Source,
+    policies: list[Policy],
+    command: str,
+    progress: Progress = lambda *_: None,
+    shared: str | None = None,
+) -> Comparison:
+    """Run it under each policy. Raises what `runs.run_all` raises."""
+    return Comparison(source, tuple(policies), tuple(run_all(source, policies, progress)), command, shared or command)
+
+
+def definitions_as_json() -> dict[str, dict[str, Any]]:
+    """What each measure means, by its name."""
+    return {
+        one.name: {"title": one.title, "unit": one.unit, "better": one.better, "definition": one.definition}
+        for one in MEASURES
+    }
+
+
+def log_of_season(source: SeasonSource, policy: Policy) -> Iterator[Said]:
+    """The commands of a season as they go under a policy, to be recorded."""
+    return (said_of(command, 0) for command, _decision in source.play(policy))

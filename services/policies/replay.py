@@ -1,0 +1,73 @@
+"""Replaying a recorded log to engines, under a policy: from its first command on, or from an instant on.
+
+The commands stay what they were: whoever paid then pays, whoever died then dies, and nobody hands over sooner since money was there
+sooner. What people would have done under another policy no log can tell; a generated season (`season.driver`) can, by assumption. A
+recorded command that could not have been under the policy is refused by the engine, and told.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from schemas.commands import Command
+from services.matcher.engine.engine import Decision, Engine
+from services.policies.commandlog import CommandLog, Said
+from services.policies.policy import Policy
+
+CONFIGURED = "pumasi.fund.configured"
+CHANGE_ID = "policy-change"
+CHANGE_OFFSET = -1
+"""Offset of a change of policy that was not in the log."""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A log under a policy.
+
+    Attributes:
+        since: microseconds since 1970; the policy holds from the first command that isn't earlier. None: all along.
+    """
+
+    log: CommandLog
+    policy: Policy
+    since: int | None = None
+
+    def play(self) -> Iterator[tuple[Command, Decision]]:
+        """Every command with the answer to it, in an order that keeps that of each partition and follows the time."""
+        engines: dict[int, Engine] = {}
+        offsets: dict[int, int] = {}
+        configured: dict[str, tuple[int, Said]] = {}
+        changed = self.since is None
+        for reached, said in in_order(self.log):
+            if not changed and reached >= self.since:
+                changed = True
+                for partition, earlier in configured.values():
+                    command = self._under_policy(earlier, CHANGE_OFFSET)._replace(
+                        id=CHANGE_ID, time=self.since, appended=None
+                    )
+                    yield command, engines[partition].execute(command)
+            offset = offsets[said.partition] = offsets.get(said.partition, -1) + 1
+            command = said.command(offset)
+            if said.type == CONFIGURED and changed:
+                command = self._under_policy(said, offset)
+            engine = engines.setdefault(said.partition, Engine())
+            decision = engine.execute(command)
+            if any(fact["fact"] == "fund_configured" for fact in decision.facts):  # a refused one configures nothing
+                configured[command.data.fund] = (said.partition, said)
+            yield command, decision
+
+    def _under_policy(self, said: Said, offset: int) -> Command:
+        data = json.dumps(self.policy.over(json.loads(said.data)))
+        return said._replace(data=data.encode()).command(offset)
+
+
+def in_order(log: CommandLog) -> list[tuple[int, Said]]:
+    """The commands with the largest time their partition has reached, by that time; each partition keeps its order."""
+    reached: dict[int, int] = {}
+    timed = []
+    for said in log.said:
+        time = reached[said.partition] = max(said.counts, reached.get(said.partition, said.counts))
+        timed.append((time, said))
+    return sorted(timed, key=lambda one: one[0])

@@ -1,0 +1,66 @@
+"""Figures in words, short enough for a column: parts in percent, times in the unit that suits them, money without its currency."""
+
+from __future__ import annotations
+
+from schemas.currencies import DIGITS
+from schemas.times import DAY, HOUR
+from services.policies.measures import BY_NAME, Figure, Measured
+
+NONE = "–"
+_GLUE = "\u00a0"
+"""Between a number and its unit: no line breaks there."""
+_HOURS = DAY / HOUR
+_DIGITS_SHOWN = {"part": 3, "index": 3}
+_MINUTES = _HOURS * 60
+
+
+def shown(name: str, figure: Figure, currency: str) -> str:
+    """A measure's figure, without its unit where the unit is the row's."""
+    if figure is None:
+        return NONE
+    unit = BY_NAME[name].unit
+    if unit == "part":
+        return f"{100 * figure:.1f}"
+    if unit == "days":
+        return duration(figure)
+    if unit in ("money", "money-days"):
+        return money(figure, currency)
+    return f"{figure:.3f}" if unit == "index" else f"{figure:,}"
+
+
+def duration(days: float) -> str:
+    """A span of time with its unit.
+
+    >>> [duration(days).replace(_GLUE, " ") for days in (0.01, 0.5, 3.25, 40.2, 0)]
+    ['14 min', '12.0 h', '3.2 d', '40 d', '0 min']
+    """
+    if days * _MINUTES < 59.5:
+        return f"{days * _MINUTES:.0f}{_GLUE}min"
+    if days * _HOURS < 23.95:
+        return f"{days * _HOURS:.1f}{_GLUE}h"
+    return f"{days:.1f}{_GLUE}d" if days < 9.95 else f"{days:.0f}{_GLUE}d"
+
+
+def money(amount: float, currency: str) -> str:
+    """Minor units as whole major ones.
+
+    >>> money(123456, "CNY"), money(123456, "KRW"), money(-50, "CNY")
+    ('1,235', '123,456', '0')
+    """
+    return f"{round(amount / 10 ** DIGITS[currency]):,}"
+
+
+def best(name: str, figures: list[Figure]) -> set[int]:
+    """Which policies are best by a measure: none where it has no better way, or all are alike as far as they are shown."""
+    better, digits = BY_NAME[name].better, _DIGITS_SHOWN.get(BY_NAME[name].unit, 9)
+    figures = [None if figure is None else round(figure, digits) for figure in figures]
+    there = [figure for figure in figures if figure is not None]
+    if better is None or not there or len({NONE if f is None else round(f, 9) for f in figures}) == 1:
+        return set()
+    top = max(there) if better == "more" else min(there)
+    return {number for number, figure in enumerate(figures) if figure is not None and abs(figure - top) < 1e-9}
+
+
+def row(name: str, group: str, measured: list[Measured]) -> list[Figure]:
+    """One figure a policy."""
+    return [told[name][group] for told in measured]

@@ -1,0 +1,109 @@
+"""A comparison as one HTML file: nothing is fetched, no script runs, light and dark as the reader's system is.
+
+The figures are those of the terminal's table and of `--json`; the plots beside them are drawn from the same runs.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import inspect
+from pathlib import Path
+from typing import Any
+
+from schemas.times import text_of
+from services.errors import FileUnwritable
+from services.policies.comparison import Comparison
+from services.policies.measures import MEASURES
+from services.policies.report import plots
+from services.policies.report.rows import classes_of, money_rows, sections
+from services.policies.report.terminal import head
+from services.policies.runs import SeasonSource
+from services.policies.season import parameters
+from services.visible import visible
+
+_UNITS = {"part": "part of one, shown in %", "index": "index, 0 to 1", "money-days": "money × days"}
+PLOTS = 13
+"""Drawings a page may have; for progress."""
+
+
+def write_page(comparison: Comparison, path: Path) -> None:
+    """Write the page. Raises FileUnwritable if it can't be written; the file is whole or not there."""
+    text = page(comparison)
+    beside = path.with_name(path.name + ".part")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise FileUnwritable(f"{path}: can't be written ({error.strerror})") from None
+
+
+def page(comparison: Comparison) -> str:
+    """The page's text."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        finalize=_seen,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html").render(_context(comparison))
+
+
+def _seen(value: Any) -> Any:
+    """What the template escapes for HTML, without letters that turn or hide what stands beside them."""
+    return visible(value) if type(value) is str else value
+
+
+def _context(comparison: Comparison) -> dict[str, Any]:
+    start, end = (text_of(at) for at in comparison.source.span)
+    groups = classes_of(comparison)
+    return {
+        "title": "A season under several policies"
+        if not comparison.recorded
+        else "A recorded log under several policies",
+        "lead": head(comparison, shared=True),
+        "start": start,
+        "end": end,
+        "command": comparison.shared,
+        "recorded": comparison.recorded,
+        "caveats": comparison.caveats(),
+        "rules": comparison.rules(),
+        "policies": [
+            {
+                "letter": letter,
+                "name": policy.name,
+                "number": n % plots.COLOURS + 1,
+                "dashes": plots.DASHES[n % len(plots.DASHES)],
+            }
+            for n, (letter, policy) in enumerate(zip(comparison.letters, comparison.policies, strict=True))
+        ],
+        "sections": list(sections(comparison)),
+        "money": money_rows(comparison),
+        "funded": plots.funded_over_time(comparison, groups),
+        "times": plots.time_to_funding(comparison, groups),
+        "fill": [plots.lorenz_curves(comparison), plots.fill_bars(comparison)],
+        "idle": [
+            plots.money_over_time(comparison, "idle", "Money idle"),
+            plots.money_over_time(comparison, "in_hand", "Money in hand"),
+        ],
+        "definitions": [(one.title, one.name, _UNITS.get(one.unit, one.unit), one.definition) for one in MEASURES],
+        "parameters": assumptions(comparison.source.season) if isinstance(comparison.source, SeasonSource) else [],
+    }
+
+
+def assumptions(season: parameters.Season) -> list[tuple[str, str, str]]:
+    """Each parameter of a season: its name, its value here, and what it is fitted to (its docstring)."""
+    body = ast.parse(inspect.getsource(parameters.Season)).body[0]
+    assert isinstance(body, ast.ClassDef)
+    told = []
+    for field, after in zip(body.body, body.body[1:], strict=False):
+        if isinstance(field, ast.AnnAssign) and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+            name = field.target.id if isinstance(field.target, ast.Name) else ""
+            told.append((name, str(getattr(season, name)), " ".join(str(after.value.value).split())))
+    return told

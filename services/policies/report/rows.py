@@ -1,0 +1,88 @@
+"""Which figures are shown, in which order: the same rows on the screen and on the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from services.policies.comparison import Comparison
+from services.policies.measures import BY_NAME, BY_SIZE, GROUPS, SIZES, Measured
+from services.policies.report.figures import best, money, row, shown
+
+SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("Fully funded, % of the cases opened", ("funded",)),
+    ("Wholly delivered, % of the cases opened", ("whole",)),
+    ("Time to full funding, estimated: half of all / nine in ten", ("funding_days_median", "funding_days_p90")),
+    ("Waiting for the first money, estimated: half / nine in ten", ("waiting_days_median", "waiting_days_p90")),
+    ("Funded before the deadline, % of those come due", ("in_time",)),
+    ("Promised / delivered, % of what is asked", ("promised", "delivered")),
+    ("Fill: the least / the least-filled tenth, %", ("least_fill", "least_tenth_fill")),
+    ("Gini of fill (0: all alike)", ("gini",)),
+    ("Promises that fell through, {currency}", ("lost",)),
+    ("Deaths before full funding / all deaths", ("deaths_unfunded", "deaths")),
+)
+"""By class."""
+MONEY = (
+    "pledged", "paid", "idle_days", "idle", "idle_here", "idle_elsewhere", "in_hand", "failed", "withdrawn", "expired",
+    "unplaced", "refunded", "refused",
+)  # fmt: skip
+"""Of all."""
+FROZEN = frozenset({"whole", "delivered", "in_hand", "failed", "expired", "refused", "lost"})
+"""What people did, more than what the rule did: in a recorded log they go on as under the policy it was recorded under, which these
+figures therefore favour. There nothing is marked as best."""
+
+
+class Row(NamedTuple):
+    """One line: what it is of, how many cases that is (if it is a class), a text a policy, and which policies are best."""
+
+    label: str
+    note: str
+    cells: list[str]
+    best: set[int]
+
+
+def classes_of(comparison: Comparison) -> list[str]:
+    """The groups that have a case under any policy."""
+    return [group for group in GROUPS if any(row("opened", group, comparison.measured)) or group == "all"]
+
+
+def sections(comparison: Comparison) -> Iterator[tuple[str, list[Row]]]:
+    """Headings with their rows, a class each."""
+    for title, names in SECTIONS:
+        rows = [_row(comparison, group, names, group) for group in classes_of(comparison)]
+        if any(cell.strip("– /") for one in rows for cell in one.cells):
+            yield title.format(currency=comparison.currency), rows
+        if names[0] in BY_SIZE:
+            yield _by_size(comparison, names[0])
+
+
+def _by_size(comparison: Comparison, name: str) -> tuple[str, list[Row]]:
+    low, high = (money(limit, comparison.currency) for limit in comparison.size_limits)
+    rows = [_row(comparison, size, (name,), size, comparison.sizes) for size in SIZES]
+    title = f"{BY_NAME[name].title}, %, by claim: small to {low}, large above {high}"
+    return title, [one for one in rows if one.note != "0"]
+
+
+def money_rows(comparison: Comparison) -> list[Row]:
+    """The rows of all; those that are nothing under every policy are left out."""
+    rows = []
+    for name in MONEY:
+        if any(row(name, "all", comparison.measured)) or name in ("pledged", "idle_days"):
+            unit = {"money": f", {comparison.currency}", "money-days": f", {comparison.currency} × days"}
+            label = BY_NAME[name].title + unit.get(BY_NAME[name].unit, "")
+            rows.append(_row(comparison, label, (name,), "all"))
+    return rows
+
+
+def _row(
+    comparison: Comparison, label: str, names: tuple[str, ...], group: str, measured: list[Measured] | None = None
+) -> Row:
+    measured = measured or comparison.measured
+    figures = [row(name, group, measured) for name in names]
+    cells = [
+        " / ".join(shown(name, found[number], comparison.currency) for name, found in zip(names, figures, strict=True))
+        for number in range(len(comparison.policies))
+    ]
+    marked = set() if comparison.recorded and names[0] in FROZEN else best(names[0], figures[0])
+    counts = set(row("opened", group, measured))
+    return Row(label, f"{max(counts):,}" if label == group else "", cells, marked)

@@ -1,0 +1,116 @@
+"""A comparison on a terminal: a table that fits its width, policies as columns; more policies than fit come in tables below."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from services.policies.comparison import Comparison
+from services.policies.measures import MEASURES
+from services.policies.report.figures import duration, money
+from services.policies.report.rows import Row, money_rows, sections
+from services.policies.runs import SeasonSource
+from services.visible import visible
+
+_LABEL = 15
+"""Columns of a class's name with its indent and the number of its cases."""
+_GAP = 2
+_NARROWEST = 60
+
+
+def show(comparison: Comparison, console: Console) -> None:
+    """Print what was run, the policies, and every row."""
+    width = max(_NARROWEST, console.width)
+    for line in head(comparison):
+        say(console, line)
+    console.print()
+    for letter, policy in zip(comparison.letters, comparison.policies, strict=True):
+        console.print(Text.assemble((f"  {letter}  ", "bold"), policy.name), soft_wrap=True)
+    for rule, told in comparison.rules():
+        say(console, f"{rule}: {told.sentence}", "dim")
+    by_class, of_all = list(sections(comparison)), money_rows(comparison)
+    every = [row for _, rows in by_class for row in rows] + of_all
+    cell = max(len(text) for row in every for text in row.cells) + _GAP
+    room = max(1, (width - _LABEL) // cell)
+    for first in range(0, len(comparison.policies), room):
+        _table(console, comparison, range(first, min(first + room, len(comparison.policies))), cell, by_class, of_all)
+    console.print()
+    mark = "Bold" if is_bold(console) else "*"
+    say(console, f"{mark}: the best of a row, where better can be said. --definitions says what each figure means.")
+    for caveat in comparison.caveats():
+        say(console, caveat, "dim")
+
+
+def say(console: Console, text: str, style: str = "") -> None:
+    """A sentence: folded into a terminal's width, for anything else a line."""
+    console.print(Text(visible(text), style), soft_wrap=not console.is_terminal)
+
+
+def head(comparison: Comparison, shared: bool = False) -> list[str]:
+    """What was run, in a sentence or two; `shared`: for others, without folders and servers of this machine."""
+    told = comparison.measured[0]
+    currency = comparison.currency
+    asked, pledged = (f"{currency}\u00a0{money(told[name]['all'], currency)}" for name in ("asked", "pledged"))
+    sums = f"{_number(told['opened']['all'], 'case')} opened and asked {asked}; donors pledged {pledged}."
+    if isinstance(comparison.source, SeasonSource):
+        season = comparison.source.season
+        funds = f"{season.funds} funds" if season.funds > 1 else "one fund"
+        return [f"A generated season of {_number(season.days, 'day')}, seed {season.seed}, {funds}. {sums}"]
+    log = comparison.source.log
+    funds = sorted(comparison.courses[0].currencies)
+    named = f"fund {funds[0]}" if len(funds) == 1 else f"{len(funds)} funds"
+    over = _number(round(comparison.days), "day") if comparison.days >= 1 else duration(comparison.days)
+    return [
+        f"{_number(len(log.said), 'command')} over {over}, {named}, from {log.name if shared else log.where}. {sums}"
+    ]
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def _table(
+    console: Console,
+    comparison: Comparison,
+    shown: range,
+    cell: int,
+    by_class: list[tuple[str, list[Row]]],
+    of_all: list[Row],
+) -> None:
+    console.print()
+    letters = comparison.letters
+    console.print(
+        Text.assemble(
+            (f"{'cases':>{_LABEL}}", "dim"), *((f"{letters[number]:>{cell}}", "bold cyan") for number in shown)
+        )
+    )
+    for title, rows in by_class:
+        console.print(Text(title, "bold"))
+        for row in rows:
+            console.print(_line(f"  {row.label:<7} {row.note:>5}", row, shown, cell, is_bold(console)))
+    console.print(Text("Money, of all", "bold"))
+    for row in of_all:
+        console.print(Text(f"  {row.label}"))
+        console.print(_line(" " * _LABEL, row, shown, cell, is_bold(console)))
+
+
+def is_bold(console: Console) -> bool:
+    """Whether bold can be seen; elsewhere a star marks what is best."""
+    return console.is_terminal and console.color_system is not None
+
+
+def _line(label: str, row: Row, shown: range, cell: int, bold: bool) -> Text:
+    cells = []
+    for number in shown:
+        best, text = number in row.best, row.cells[number]
+        text = f"*{text}" if best and not bold else text
+        cells += [" " * (cell - len(text)), (text, "bold green" if best else "")]
+    return Text.assemble(label, *cells)
+
+
+def definitions(console: Console) -> None:
+    """Print what each measure means."""
+    for one in MEASURES:
+        console.print(Text.assemble((one.title, "bold"), f"  [{one.name}, {one.unit}]"))
+        console.print(Padding(Text(one.definition), (0, 0, 0, 2)))

@@ -1,0 +1,166 @@
+"""Runs: one season or one log, played whole to an engine of its own under each of several policies, on every core.
+
+Each run makes its source anew from the same description, so nothing passes from one policy to another. Small ones run in this process;
+else in processes of their own, which stop at the next command but a few when the first is interrupted.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from multiprocessing.context import SpawnContext
+from typing import Any, Protocol
+
+from schemas.commands import Command
+from services.errors import UsageError
+from services.matcher.engine.engine import Decision, Engine
+from services.policies.commandlog import CommandLog
+from services.policies.course import Course
+from services.policies.policy import Policy
+from services.policies.replay import Replay
+from services.policies.season.driver import Driver
+from services.policies.season.parameters import Season
+from services.policies.season.plan import plan
+
+Progress = Callable[[int, int, int], None]
+"""Called with the number of the policy, the microseconds of the log played so far, and all of them."""
+SMALL = 60_000
+"""Commands in all, below which processes take longer to start than they save: a second or two."""
+_TOLD_EVERY = 500
+
+
+class Source(Protocol):
+    """What is played: a span of time in microseconds since 1970, and how many commands it has, about."""
+
+    @property
+    def span(self) -> tuple[int, int]: ...
+
+    @property
+    def size(self) -> int: ...
+
+    def play(self, policy: Policy) -> Iterator[tuple[Command, Decision]]: ...
+
+
+class SeasonSource:
+    """A generated season; what people do about money follows from the policy."""
+
+    def __init__(self, season: Season) -> None:
+        self.season = season
+        self.plan = plan(season)
+        self.span = (self.plan.start, self.plan.end)
+        self.size = 2 * len(self.plan.steps())
+
+    def play(self, policy: Policy) -> Iterator[tuple[Command, Decision]]:
+        return Driver(self.plan, Engine().execute, policy.over).play()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return SeasonSource, (self.season,)
+
+
+@dataclass(frozen=True)
+class LogSource:
+    """A recorded log; what people did stays what they did."""
+
+    log: CommandLog
+
+    @property
+    def span(self) -> tuple[int, int]:
+        return self.log.span
+
+    @property
+    def size(self) -> int:
+        return len(self.log.said)
+
+    def play(self, policy: Policy) -> Iterator[tuple[Command, Decision]]:
+        return Replay(self.log, policy).play()
+
+
+def course_of(
+    played: Iterator[tuple[Command, Decision]],
+    span: tuple[int, int],
+    told: Callable[[int, int], None] = lambda _done, _all: None,
+) -> Course:
+    """The course of a run, played to its end.
+
+    Args:
+        played: commands and answers.
+        span: when it begins and ends, microseconds since 1970.
+        told: called now and then with the microseconds played, and all of them.
+
+    Raises:
+        ConservationBreach: if the engine would lose or double money: a defect.
+        UsageError: if the funds have several currencies: their sums can't be added up.
+    """
+    start, end = span
+    course = Course(start, end)
+    for number, (command, (fund, at, facts)) in enumerate(played):
+        course.take(command, fund, at, facts)
+        if number % _TOLD_EVERY == 0:
+            told(min(at, end) - start, end - start)
+    if len(currencies := sorted(set(course.currencies.values()))) > 1:
+        raise UsageError(
+            f"the funds are in {' and '.join(currencies)}, and sums in several currencies can't be compared",
+            hint="Compare one of them: --fund F.",
+        )
+    told(end - start, end - start)
+    return course.finish()
+
+
+def run_all(source: Source, policies: Sequence[Policy], progress: Progress = lambda *_: None) -> list[Course]:
+    """The course under each policy, in their order. Raises what `course_of` raises."""
+    if source.size * len(policies) < SMALL or len(policies) == 1 or os.cpu_count() == 1:
+        return [
+            course_of(
+                source.play(policy), source.span, lambda done, total, number=number: progress(number, done, total)
+            )
+            for number, policy in enumerate(policies)
+        ]
+    return _in_processes(source, policies, progress)
+
+
+def _in_processes(source: Source, policies: Sequence[Policy], progress: Progress) -> list[Course]:
+    context: SpawnContext = multiprocessing.get_context("spawn")
+    reports, stopping = context.SimpleQueue(), context.Event()
+    workers = min(len(policies), os.cpu_count() or 1)
+    pool = ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(source, reports, stopping))
+    try:
+        futures = [pool.submit(_run, number, policy) for number, policy in enumerate(policies)]
+        while wait(futures, timeout=0.1).not_done:
+            if any(future.done() and future.exception() for future in futures):
+                break
+            while not reports.empty():
+                progress(*reports.get())
+        return [future.result() for future in futures]
+    finally:
+        stopping.set()
+        pool.shutdown(cancel_futures=True)
+
+
+class _Stopped(Exception):
+    """The run was interrupted from outside."""
+
+
+_held: dict[str, Any] = {}
+"""What a process of the pool was given when it began."""
+
+
+def _begin(source: Source, reports: Any, stopping: Any) -> None:
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches the whole group; the first process says what is to be done
+    _held.update(source=source, reports=reports, stopping=stopping)
+
+
+def _run(number: int, policy: Policy) -> Course:
+    source, reports, stopping = _held["source"], _held["reports"], _held["stopping"]
+
+    def told(done: int, total: int) -> None:
+        if stopping.is_set():
+            raise _Stopped
+        reports.put((number, done, total))
+
+    return course_of(source.play(policy), source.span, told)

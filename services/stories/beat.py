@@ -1,0 +1,163 @@
+"""A beat: what happened between two moments of a story, in a few sentences that a newcomer follows.
+
+Facts are gathered from entries and told in the order of a story: who asks, who gives, what is paid, what is handed over, what ends. Few
+things are told one by one, many are counted. Nothing is told that a fact doesn't say.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from schemas.times import DAY, HOUR, parse
+from services.notifier.phrases import money
+from services.stories.figures import CaseFigures, FundFigures
+
+FactDict = dict[str, Any]
+ONE_BY_ONE = 3
+
+_OUTCOMES = {
+    "completed": "is closed: completed",
+    "withdrawn": "is closed: withdrawn",
+    "deceased": "is closed: the person has died",
+    "duplicate": "is closed: it was there twice",
+}
+
+
+class Beat:
+    """Facts of one fund since the last telling; `fund` is how it stands now (it is read when sentences are made)."""
+
+    def __init__(self, fund: FundFigures) -> None:
+        self.fund = fund
+        self.facts: defaultdict[str, list[FactDict]] = defaultdict(list)
+
+    def take(self, facts: list[FactDict], at: str) -> None:
+        """Gather an entry's facts; `at` is the entry's time."""
+        for fact in facts:
+            self.facts[fact["fact"]].append({**fact, "at": at})
+
+    def sentences(self) -> list[str]:
+        """What happened, a sentence each; then the beat begins anew."""
+        told = [sentence for tell in _TELL for sentence in tell(self)]
+        self.facts.clear()
+        return told
+
+    def money(self, amount: int) -> str:
+        return money(amount, self.fund.currency)
+
+    def sum(self, name: str, of: str = "amount") -> int:
+        return sum(fact[of] or 0 for fact in self.facts[name])
+
+    def case(self, fact: FactDict) -> CaseFigures:
+        return self.fund.cases[fact["case"]]
+
+
+def span(micros: int, longest: int = 0) -> str:
+    """A length of story time, as people say it: `1 d 12 h`; in the same units as the `longest` that stands beside it."""
+    days, rest = divmod(micros, DAY)
+    return (
+        f"{days} d {rest // HOUR} h" if days or longest >= DAY else f"{rest // HOUR} h {rest % HOUR // 60_000_000} min"
+    )
+
+
+def count(number: int, what: str) -> str:
+    """`1 pledge`, `2 pledges`."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _few(items: list[str]) -> str:
+    items = list(dict.fromkeys(items))
+    return ", ".join(items[:ONE_BY_ONE]) + (f" and {len(items) - ONE_BY_ONE} more" if len(items) > ONE_BY_ONE else "")
+
+
+def _asked(beat: Beat) -> Iterator[str]:
+    opened = beat.facts["case_opened"]
+    if len(opened) > ONE_BY_ONE:
+        yield f"{count(len(opened), 'case')} open; {beat.money(beat.sum('case_opened', 'claim'))} asked in all."
+        return
+    for fact in opened:
+        case = beat.case(fact)
+        own = f", beside {beat.money(case.own)} of their own" if case.own else ""
+        yield f"{case.case} opens: {case.need}, {fact['class']}; {beat.money(fact['claim'])} asked{own}."
+
+
+def _changed(beat: Beat) -> Iterator[str]:
+    for fact in beat.facts["case_amended"]:
+        yield f"{fact['case']} is amended: its claim is now {beat.money(fact['claim'])}."
+    for fact in beat.facts["case_renewed"]:
+        yield f"{fact['case']} renews for period {fact['period']}: its claim is now {beat.money(fact['claim'])}."
+    rises = [f"{fact['case']} to {fact['to']} ({fact['why']})" for fact in beat.facts["case_escalated"]]
+    if rises:
+        yield f"Rises in class by itself: {_few(rises)}."
+
+
+def _promised(beat: Beat) -> Iterator[str]:
+    pledges, instalments = beat.facts["pledge_accepted"], beat.facts["pledge_instalment"]
+    if pledges:
+        foreign = Counter(fact["currency"] for fact in pledges if fact["currency"] != beat.fund.currency)
+        abroad = f" ({', '.join(f'{number} in {code}' for code, number in sorted(foreign.items()))})" if foreign else ""
+        yield f"{count(len(pledges), 'pledge')}{abroad}: {beat.money(beat.sum('pledge_accepted'))} promised."
+    if instalments:
+        yield f"{count(len(instalments), 'instalment')} of recurring pledges: {beat.money(beat.sum('pledge_instalment'))} promised."
+    if waiting := beat.facts["waiting"]:
+        yield f"{beat.money(beat.sum('waiting'))} of {count(len(waiting), 'pledge')} find no claim and wait."
+
+
+def _ended(beat: Beat) -> Iterator[str]:
+    for fact in beat.facts["case_closed"]:
+        if fact["outcome"] != "completed":
+            yield f"{fact['case']} {_OUTCOMES[fact['outcome']]}."
+    for name, words in (
+        ("pledge_withdrawn", "taken back"),
+        ("pledge_expired", "expired"),
+        ("payment_failed", "not paid"),
+    ):
+        if found := beat.facts[name]:
+            yield f"{count(len(found), 'pledge')} {words}."
+    if voided := beat.sum("award_voided"):
+        settled = beat.sum("award_voided", "settled")
+        paid = f", {beat.money(settled)} of it paid" if settled else ""
+        yield f"{beat.money(voided)} lose their case{paid}; what is not released is matched again at once."
+    for name, words in (
+        ("released", "released to donors, never paid"),
+        ("refunded", "given back to a donor, had been paid"),
+    ):
+        if amount := beat.sum(name):
+            yield f"{beat.money(amount)} {words}."
+
+
+def _funded(beat: Beat) -> Iterator[str]:
+    facts = beat.facts["case_funded"]
+    took = [parse(fact["at"]) - (beat.case(fact).opened_at or 0) for fact in facts]
+    longest = max((time for time, fact in zip(took, facts, strict=True) if fact["claim"]), default=0)
+    found = [
+        f"{fact['case']} ({span(time, longest)} after it opened)" if fact["claim"] else f"{fact['case']} (asks nothing)"
+        for time, fact in zip(took, facts, strict=True)
+    ]
+    if found:
+        yield f"All that is asked is promised for {_few(found)}."
+
+
+def _paid(beat: Beat) -> Iterator[str]:
+    if payments := beat.facts["payment_received"]:
+        yield f"{count(len(payments), 'payment')}: {beat.money(beat.sum('payment_received'))} paid."
+
+
+def _delivered(beat: Beat) -> Iterator[str]:
+    if found := beat.facts["case_delivered"]:
+        cases = list(dict.fromkeys(fact["case"] for fact in found))
+        yield f"{beat.money(beat.sum('case_delivered'))} handed over for {_few(cases)}."
+    for fact in beat.facts["case_thanked"][:ONE_BY_ONE]:
+        yield f"{fact['case']} says thanks; every donor with money in it hears."
+    completed = [fact["case"] for fact in beat.facts["case_closed"] if fact["outcome"] == "completed"]
+    if completed:
+        yield f"Closed, completed: {_few(completed)}."
+
+
+def _refused(beat: Beat) -> Iterator[str]:
+    for fact in beat.facts["rejected"]:
+        yield f"Rejected ({fact['code']}): {fact['detail']}."
+
+
+_TELL: tuple[Callable[[Beat], Iterator[str]], ...] = (
+    _asked, _changed, _promised, _ended, _funded, _paid, _delivered, _refused,
+)  # fmt: skip

@@ -1,0 +1,257 @@
+"""The demo: a whole Pumasi brought up, five stories played through its doors, told, added up, audited, and taken down again.
+
+What is said at the end is read from the ledger (read_committed) and the notices topic, and held against what the story's file
+expects. A run on a kept directory repeats every event under its id, so its figures are those of the first run; so are those of a
+run in which the matcher is killed half-way.
+"""
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from schemas.times import text_of
+from services.errors import UsageError
+from services.settings import Settings
+from services.stories import routes, summary
+from services.stories.outcome import Outcome, outcome
+from services.stories.player import Player
+from services.stories.scenario import Story, load_stories
+from services.stories.screen import MARGIN, Screen
+from services.stories.watch import Watch
+from services.system.progress import BrokerProgress
+from services.system.whole import System, whole_system
+
+TICK_SECONDS = 86_400
+"""Of story time: timers that no event of their own fund wakes fire at most a day of story late."""
+NOTICES_WITHIN_S = 30.0
+PLOT = Path("two-routes.svg")
+"""Where in the data directory the plot of the story of this name goes."""
+SESSION_S = 6
+ENVIRONMENT = {
+    "PUMASI_TRUST_TIME": "1",
+    "PUMASI_TICK_SECONDS": str(TICK_SECONDS),
+    "PUMASI_SESSION_TIMEOUT_MS": str(SESSION_S * 1000),  # a killed matcher's partitions come back the sooner
+    "PUMASI_LOG_LEVEL": "WARNING",
+    "PUMASI_HTTP_HOST": "127.0.0.1",
+    "PUMASI_WEBHOOK_URL": "",  # the stories' notices must not leave this machine
+}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to do: which stories (None: all), and whether to kill the matcher half-way."""
+
+    stories: list[str] | None
+    kill_matcher: bool
+
+
+@dataclass
+class Result:
+    """What came of it."""
+
+    outcomes: list[Outcome]
+    audit: dict[str, Any]
+    seconds: float
+    killed: int
+    repeated: bool
+    new_entries: int
+
+    @property
+    def ok(self) -> bool:
+        return all(one.ok for one in self.outcomes) and bool(self.audit.get("ok"))
+
+    def as_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "ok": self.ok,
+            "stories": [one.as_json() for one in self.outcomes],
+            "audit": self.audit,
+            "matcher_killed": bool(self.killed),
+            "repeated": self.repeated,
+            "new_entries": self.new_entries,
+            "seconds": round(self.seconds, 1),
+        }
+
+
+async def run(settings: Settings, wanted: Wanted, console: Console, quiet: bool) -> Result:
+    """Bring everything up, play, add up, audit, take everything down.
+
+    Raises ScenarioInvalid, UsageError, BrokerError, ServiceFailed; nothing is left running then either.
+    """
+    stories = load_stories(wanted.stories)
+    screen = Screen(console, quiet)
+    began = time.monotonic()
+    try:
+        async with AsyncExitStack() as stack:
+            with BrokerProgress(quiet) as bars:
+                whole = whole_system(settings, bars, screen, environment=ENVIRONMENT)
+                system = await stack.enter_async_context(whole)
+            screen.say(f"Kafka answers at {system.kafka}, intake at {system.http}; matcher and notifier are ready.")
+            result = await _play_while_it_lives(system, _play(system, settings, stories, wanted, screen))
+            screen.say("All is played; taking everything down …", "bright_black")
+    except asyncio.CancelledError:  # told to stop: nothing is wrong, so nothing is explained
+        screen.stop()
+        raise
+    except BaseException:
+        screen.stop()
+        for line in screen.log[-5:]:
+            screen.say(line, "bright_black")
+        raise
+    result.seconds = time.monotonic() - began
+    return result
+
+
+async def _play_while_it_lives(system: System, playing: Coroutine[Any, Any, Result]) -> Result:
+    """The result; or what ended the system, if it ends first."""
+    play, lives = asyncio.create_task(playing), asyncio.create_task(system.wait())
+    try:
+        await asyncio.wait({play, lives}, return_when=asyncio.FIRST_COMPLETED)
+        if not play.done():
+            await lives
+        return await play
+    finally:
+        play.cancel()
+        lives.cancel()
+        await asyncio.gather(play, lives, return_exceptions=True)
+
+
+async def _play(system: System, settings: Settings, stories: list[Story], wanted: Wanted, screen: Screen) -> Result:
+    watch = Watch(system.kafka, screen.entry)
+    killer = _Killer(system, screen, sum(len(story.rows) for story in stories) // 2) if wanted.kill_matcher else None
+    outcomes = []
+    try:
+        await watch.start()
+        refuse_what_is_over(stories, watch)
+        _say_what_is_repeated(stories, watch, screen)
+        async with Player(system.http, system.kafka, watch, screen) as player:
+            for number, story in enumerate(stories, 1):
+                screen.open(story, number, len(stories), watch.figures)
+                await player.play(story, killer.look if killer else lambda _: None)
+                if killer:
+                    killer.before += len(story.rows)
+                await _until_told(story, watch)
+                screen.close()
+                outcomes.append(outcome(story, watch))
+                summary.show_story(screen, outcomes[-1])
+                if story.name == PLOT.stem:
+                    (settings.data / PLOT).write_text(routes.svg(outcomes[-1].figures))
+        audit = await _audit(system.kafka, settings)
+        outcomes = [outcome(story, watch) for story in stories]  # with what came in since
+    finally:
+        await watch.stop()
+    old = watch.old_entries
+    return Result(outcomes, audit, 0.0, killer.pid if killer else 0, old > 0, watch.figures.entries - old)
+
+
+def refuse_what_is_over(stories: list[Story], watch: Watch) -> None:
+    """A fund's time never goes back: a story that is new to a ledger can't begin before the latest there. Raises UsageError."""
+    for story in stories:
+        new = not story.currencies.keys() & watch.figures.funds.keys()
+        if new and story.starts < watch.figures.latest:
+            raise UsageError(
+                f"the ledger on this directory is at {text_of(watch.figures.latest)} already; the story {story.name} begins "
+                f"at {text_of(story.starts)}",
+                hint="Play it on a directory of its own: --data DIR.",
+            )
+
+
+def _say_what_is_repeated(stories: list[Story], watch: Watch, screen: Screen) -> None:
+    rows = [row.id for story in stories for row in story.rows]
+    known = sum(row in watch.causes for row in rows)
+    if known == len(rows):
+        screen.say(
+            "All of this was played on this directory before. It is played again, every event under its id; each is known for a repeat "
+            "and changes nothing, so the ledger has nothing to tell on the way, and the figures are those of before.",
+            "bold yellow",
+        )
+    elif known:
+        screen.say(
+            f"{known} of {len(rows)} events were played on this directory before: those are known for repeats and change nothing; the "
+            "rest is new.",
+            "bold yellow",
+        )
+
+
+async def _until_told(story: Story, watch: Watch) -> None:
+    """Wait for the last notice that the story expects. If it doesn't come, the figures will say so."""
+    expected = {fund: figures["notices"] for fund, figures in story.expected.items()}
+    deadline = time.monotonic() + NOTICES_WITHIN_S
+
+    def all_told() -> bool:
+        return (
+            all(len(watch.notices[fund]) >= number for fund, number in expected.items()) or time.monotonic() > deadline
+        )
+
+    await watch.until(all_told, "all notices are told")
+
+
+class _Killer:
+    """kill -9 of the matcher, once, when half of all rows are sent and their commands lie there undone."""
+
+    def __init__(self, system: System, screen: Screen, at_row: int) -> None:
+        self.system, self.screen, self.at_row = system, screen, at_row
+        self.before = 0
+        self.pid = 0
+
+    def look(self, sent: int) -> None:
+        if self.pid or self.before + sent < self.at_row:
+            return
+        self.pid = self.system.supervisor.keeper("matcher").kill()
+        if self.pid:
+            self.screen.say(
+                f"kill -9 of the matcher (process {self.pid}), on purpose, in the middle of its work. Some seconds of silence follow: "
+                f"Kafka gives its partitions to the next matcher only when its group's session has run out, after {SESSION_S} s.",
+                "red",
+                MARGIN,
+            )
+
+
+async def _audit(kafka: str, settings: Settings) -> dict[str, Any]:
+    """`pumasi audit --json` as anybody would run it; what it said, or its failure as `{"ok": false, …}`."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-P", "-m", "services.cli", "audit", "--json",
+        env={**os.environ, "PUMASI_KAFKA": kafka, "PUMASI_DATA": str(settings.data.absolute())},
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        said, complaint = await process.communicate()
+    except BaseException:
+        process.kill()
+        await process.wait()
+        raise
+    try:
+        told = json.loads(said)
+    except ValueError:
+        told = {"message": complaint.decode(errors="replace").strip()[-500:]}
+    return {**told, "ok": process.returncode == 0 and bool(told.get("ok"))}
+
+
+def finish(result: Result, console: Console, data: Path | None, show: Callable[[str], None]) -> None:
+    """The end: all figures in one table, the audit's word, and what was left where. `show` prints a line."""
+    summary.show_end(console, result.outcomes)
+    parts = result.audit.get("partitions", ())
+    sums = ", ".join(f"{sum(part[name] for part in parts)} {name}" for name in ("commands", "entries"))
+    found = f"finds nothing: {sums}" if result.audit.get("ok") else f"FINDS SOMETHING: {json.dumps(result.audit)}"
+    show(f"The audit reads everything again, decides every command anew, and {found}.")
+    if result.killed:
+        show(f"The matcher was killed half-way (process {result.killed}); not one figure is different for it.")
+    if result.repeated and not result.new_entries:
+        show(
+            "This directory had seen the stories: every event was a repeat, known by its id, and the ledger did not grow."
+        )
+    elif result.repeated:
+        show(
+            f"This directory had seen a part of it; repeats changed nothing, and {result.new_entries} entries are new."
+        )
+    show(f"{result.seconds:.0f} s. Nothing is left running." + (f" The data stay in {data}." if data else ""))
+    if data and (data / PLOT).exists():
+        show(f"The plot of the two routes is {data / PLOT}.")

@@ -1,0 +1,62 @@
+"""A story played against the engine in this process: no broker, no services, milliseconds.
+
+It answers what the rule makes of a story, and who would hear of it; that the services around the rule come to the same is the
+demo's part.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from schemas.commands import COMMANDS, TICK, ClockTicked, Command
+from schemas.notices import Tidings
+from schemas.times import text_of
+from services.matcher.engine.engine import Engine
+from services.notifier.audience import Audience
+from services.stories.figures import FactDict, Figures
+from services.stories.scenario import Row, Story
+
+
+@dataclass(frozen=True)
+class Told:
+    """What came of one row, or of a tick (`row` is None): the entry's value without its hash, and who hears what of it."""
+
+    row: Row | None
+    entry: FactDict
+    tidings: tuple[Tidings, ...]
+
+    @property
+    def facts(self) -> list[FactDict]:
+        return self.entry["facts"]
+
+
+def rehearse(story: Story, ticks: bool = False) -> Iterator[Told]:
+    """Play a story, row by row; with `ticks`, one comes before each row, as if the clock never stood still.
+
+    Raises ConservationBreach if money would appear or vanish.
+    """
+    engine, audience, seq = Engine(), Audience(0), 0
+    for row in story.rows:
+        commands = [(row, Command(row.type, row.id, row.at, _data(row), seq))]
+        if ticks:
+            commands.insert(0, (None, Command(TICK, "tick", row.at, ClockTicked(), seq)))
+        for of, command in commands:
+            seq += 1
+            fund, at, facts = engine.execute(command)
+            cause = {"id": command.id, "type": command.type, "offset": seq - 1}
+            entry = {"seq": seq, "fund": fund, "at": text_of(at), "cause": cause, "facts": facts}
+            yield Told(of, entry, tuple(audience.hear(entry)))
+
+
+def _data(row: Row):
+    return COMMANDS[row.type].model_validate_json(json.dumps(row.data))
+
+
+def rehearsed_figures(story: Story, ticks: bool = False) -> tuple[Figures, Counter[str]]:
+    """The figures at a story's end, and the notices for each fund."""
+    figures, notices = Figures(), Counter()
+    for told in rehearse(story, ticks):
+        figures.take(told.entry)
+        notices.update(tidings.fund for tidings in told.tidings)
+    return figures, notices

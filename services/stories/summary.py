@@ -1,0 +1,130 @@
+"""The figures at the end of a story and of the demo, for a screen."""
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from services.notifier.phrases import money
+from services.stories import routes
+from services.stories.access import AccessReport, Group, access_report
+from services.stories.outcome import FundOutcome, Outcome
+from services.stories.scenario import FIGURES
+from services.stories.screen import Screen
+
+MONEY = FIGURES[:-1]
+ACCESS = "Access, by province and papers"
+LEDGER = "What the ledger says"
+IN_DAYS_FROM_HOURS = 48
+
+
+def show_story(screen: Screen, end: Outcome) -> None:
+    """A story's figures, and the report or plot that is its own."""
+    for fund in end.funds:
+        sums = [f"{name} {money(fund.told[name], fund.currency)}" for name in MONEY]
+        pieces = [f"{fund.fund}: {sums[0]}", *sums[1:], f"{fund.told['notices']} notices."]
+        for line in packed(pieces, screen.console.width, 4):
+            screen.say(line, "bold")
+        screen.say(_how_long(fund), margin=" " * 4)
+        for name in FIGURES:
+            if fund.told[name] != fund.expected[name]:
+                screen.say(f"{'':4}{name} is {fund.told[name]}, and {fund.expected[name]} was expected", "bold red")
+    if end.story.name == "two-routes":
+        for line in routes.bars(end.figures, screen.console.width):
+            screen.say(line)
+    if end.story.name == "provinces":
+        _show_access(
+            screen, access_report(case for fund in end.figures for case in fund.cases.values()), end.funds[0].currency
+        )
+
+
+def _how_long(fund: FundOutcome) -> str:
+    if fund.cases == fund.funded == 1:
+        return f"All that was asked was promised {_days(fund.first_funded_hours)} after the case opened."
+    text = f"{fund.funded} of {fund.cases} cases that ask for money are promised all of it"
+    if fund.median_funded_hours is not None:
+        in_days = fund.median_funded_hours >= IN_DAYS_FROM_HOURS
+        median, first = _days(fund.median_funded_hours, in_days), _days(fund.first_funded_hours, in_days)
+        text += f", the median {median} after opening, the first {first}"
+    return text + "."
+
+
+def _days(hours: float | None, in_days: bool | None = None) -> str:
+    """A length of time; `in_days` where another that stands beside it is told in days."""
+    assert hours is not None, "asked only where one was funded"
+    if hours >= IN_DAYS_FROM_HOURS or (in_days and hours >= 1):
+        return f"{hours / 24:.1f} days"
+    return f"{hours:.0f} h" if hours >= 1 else "at once"
+
+
+def packed(pieces: Sequence[str], width: int, indent: int) -> list[str]:
+    """Pieces with commas between them in lines up to `width`, further lines indented; no piece is ever cut or broken."""
+    lines = [""]
+    for number, piece in enumerate(pieces):
+        text = piece if number == len(pieces) - 1 else f"{piece},"
+        if lines[-1].strip() and len(lines[-1]) + 1 + len(text) > width:
+            lines.append(" " * indent + text)
+        else:
+            lines[-1] = f"{lines[-1]} {text}" if lines[-1] else text
+    return lines
+
+
+def fits(table: Table, console: Console) -> bool:
+    """Whether a table shows whole in the console's width."""
+    return table.__rich_measure__(console, console.options.update(max_width=10_000)).maximum <= console.width
+
+
+def _show_access(screen: Screen, report: AccessReport, currency: str) -> None:
+    if screen.quiet:
+        return
+    table = Table("province", "papers", box=box.SIMPLE, title=ACCESS, title_justify="left")
+    for name in ("people", "asked", "paid themselves", "promised to them", "days waited (median)"):
+        table.add_column(name, justify="right", no_wrap=True)
+    groups = (*report.groups, *([report.rest] if report.rest else []))
+    for group in groups:
+        table.add_row(*_cells(group, currency, group is report.rest))
+    if fits(table, screen.console):
+        screen.console.print(table)
+    else:
+        screen.say(ACCESS, "italic")
+        for group in groups:
+            place, papers, people, asked, own, funded, days = _cells(group, currency, group is report.rest)
+            sums = [f"asked {asked}", f"paid themselves {own}", f"promised to them {funded}", f"days waited {days}"]
+            for line in packed([f"  {place} {papers}: {people} people", *sums], screen.console.width, 6):
+                screen.say(line)
+    if any(group.days is None for group in groups):
+        screen.say(
+            "– where fewer than five were promised all they asked: a median would tell of single people.", "italic"
+        )
+    screen.say(f"{report.hidden} groups of fewer than five people are not shown by themselves.", "italic")
+
+
+def _cells(group: Group, currency: str, together: bool) -> list[str]:
+    place = ["smaller groups", "together"] if together else [group.province, group.status]
+    sums = [money(amount, currency) for amount in (group.asked, group.own, group.funded)]
+    return [*place, str(group.people), *sums, "–" if group.days is None else f"{group.days:.1f}"]
+
+
+def show_end(console: Console, ends: list[Outcome]) -> None:
+    """One line a fund: all figures beside one another, and whether they are the expected ones."""
+    table = Table("story", "fund", box=box.SIMPLE, title=LEDGER, title_justify="left")
+    for name in (*MONEY, "notices", "as expected"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for end in ends:
+        for fund in end.funds:
+            sums = [money(fund.told[name], fund.currency).partition(" ")[2] for name in MONEY]
+            mark = Text("yes", "green") if fund.ok else Text("NO", "bold red")
+            table.add_row(end.story.name, f"{fund.fund} ({fund.currency})", *sums, str(fund.told["notices"]), mark)
+    if fits(table, console):
+        console.print(table)
+        return
+    console.print(Text(f"\n{LEDGER}", "italic"))
+    for end in ends:
+        for fund in end.funds:
+            head = "as expected" if fund.ok else "NOT AS EXPECTED"
+            console.print(Text(f"{end.story.name}, {fund.fund}: {head}", "bold green" if fund.ok else "bold red"))
+            sums = [f"{name} {money(fund.told[name], fund.currency)}" for name in MONEY]
+            for line in packed(["  " + sums[0], *sums[1:], f"{fund.told['notices']} notices"], console.width, 2):
+                console.print(Text(line))

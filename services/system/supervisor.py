@@ -1,0 +1,240 @@
+"""The supervisor: services as child processes, started, watched, restarted when they die, stopped in order, and never left behind.
+
+    pumasi up ──lifeline pipe──► guard ──child──► pumasi intake --json
+        ▲                          │ prints the child's process id, then ends with its status
+        └── its output, by lines ──┘
+
+The guard is the broker's (`services.bus.embedded.guard`): whatever becomes of the supervisor, kill -9 included, the pipe closes and the
+guard ends its child; and if the guard is killed, the kernel ends the child. Guard and child have a session of their own, so Ctrl-C
+in a terminal reaches the supervisor alone and the order of stopping is its to choose.
+
+A service is ready when it prints a line of JSON with `ready`, never after some length of time. One that dies is started
+again after a pause that doubles up to 10 s, and is forgiven once it has run for a minute. One that refuses its options (exit status
+2), or ends again and again before it was ever ready, won't be mended by starting it: `failed` then holds a ServiceFailed.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from services.bus.embedded.broker import GUARD
+from services.errors import ServiceFailed
+
+READY_TIMEOUT_S: Final = 600.0
+"""A matcher is ready once it has replayed its ledger, which may be long; one that dies meanwhile is told at once."""
+GRACE_S: Final = 15.0
+"""Seconds between SIGTERM and SIGKILL."""
+PAUSE_S: Final = (0.1, 10.0)
+FORGIVEN_AFTER_S: Final = 60.0
+STARTS_IN_VAIN: Final = 5
+LINE_BYTES_MAX: Final = 1 << 20
+USAGE: Final = 2
+
+
+class Listener(Protocol):
+    """Is told what happens to services and what they say."""
+
+    def said(self, service: str, line: str) -> None:
+        """A line of log."""
+
+    def event(self, service: str, event: dict[str, Any]) -> None:
+        """A line of JSON, as services print with --json."""
+
+    def ended(self, service: str, status: int, pause_s: float) -> None:
+        """A service ended without being asked to; it is started again after a pause, in seconds."""
+
+
+@dataclass
+class Service:
+    """One process to keep running.
+
+    `arguments` gives those of `pumasi` for the next start, from the last ready line (None before the first): so a service that chose a
+    port keeps it. `environment` is laid over this process's own.
+    """
+
+    name: str
+    arguments: Callable[[dict[str, Any] | None], Sequence[str]]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+class Keeper:
+    """Keeps one service running until it is stopped."""
+
+    def __init__(self, service: Service, listener: Listener) -> None:
+        self.service, self.listener = service, listener
+        self.pid = 0
+        self.starts = 0
+        self.ready = asyncio.Event()
+        self.told_ready: dict[str, Any] | None = None
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.failed.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._guard: asyncio.subprocess.Process | None = None
+        self._lifeline = -1
+        self._stopping = False
+        self._last_words: list[str] = []
+        self._life = asyncio.create_task(self._live())
+
+    async def until_ready(self) -> dict[str, Any]:
+        """The service's ready line. Raises ServiceFailed."""
+        waiting = asyncio.ensure_future(self.ready.wait())
+        try:
+            await asyncio.wait({waiting, self.failed}, timeout=READY_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+            if self.failed.done():
+                await self.failed
+            if not self.ready.is_set():
+                raise self._failure(f"was not ready within {READY_TIMEOUT_S:.0f} s")
+        finally:
+            waiting.cancel()
+        assert self.told_ready is not None, "ready means that it said so"
+        return self.told_ready
+
+    def kill(self) -> int:
+        """kill -9 of the service's process, as a crash; gives its id. 0 if it doesn't run at this moment."""
+        pid = self.pid
+        if pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return pid
+
+    async def stop(self) -> None:
+        """End the service: SIGTERM, after 15 s SIGKILL. Safe to repeat."""
+        self._stopping = True
+        self._close_lifeline()
+        if self._guard is None:  # in a pause between two starts
+            self._life.cancel()
+        await asyncio.wait({self._life})
+
+    # ---- one life after the other
+
+    async def _live(self) -> None:
+        in_vain, pause = 0, PAUSE_S[0]
+        while not self._stopping:
+            began = time.monotonic()
+            self.ready.clear()
+            try:
+                status = await self._run_once()
+            except (OSError, ValueError) as error:  # no process to be had, or not a line was readable
+                self.failed.set_exception(self._failure(f"could not be kept ({type(error).__name__}: {error})"))
+                return
+            if self._stopping:
+                return
+            in_vain = 0 if self.ready.is_set() else in_vain + 1
+            if status == USAGE or in_vain == STARTS_IN_VAIN:
+                self.failed.set_exception(self._failure(f"ended with status {status} whenever it was started"))
+                return
+            pause = PAUSE_S[0] if time.monotonic() - began > FORGIVEN_AFTER_S else pause
+            self.listener.ended(self.service.name, status, pause)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, PAUSE_S[1])
+
+    async def _run_once(self) -> int:
+        """Start, hear to the end, and give the exit status (128 + signal if one ended it)."""
+        self._last_words.clear()
+        guard = await self._start()
+        try:
+            assert guard.stdout is not None and guard.stderr is not None, "both are pipes"
+            self.pid = int(await guard.stdout.readline() or 0)
+            while line := await guard.stderr.readline():
+                self._hear(line.decode(errors="replace").rstrip())
+            return await guard.wait()
+        finally:
+            self.pid, self._guard = 0, None
+            self._close_lifeline()
+
+    async def _start(self) -> asyncio.subprocess.Process:
+        self.starts += 1
+        command = [sys.executable, "-P", "-m", "services.cli", *self.service.arguments(self.told_ready)]
+        theirs, self._lifeline = os.pipe()
+        try:
+            self._guard = await asyncio.create_subprocess_exec(
+                sys.executable, "-I", "-S", str(GUARD), str(theirs), str(GRACE_S), *command,
+                stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **self.service.environment}, pass_fds=(theirs,),
+                start_new_session=True, limit=LINE_BYTES_MAX,
+            )  # fmt: skip
+        finally:
+            os.close(theirs)
+        if self._stopping:  # told so while it was being started
+            self._close_lifeline()
+        return self._guard
+
+    def _hear(self, line: str) -> None:
+        event = _event_in(line)
+        if event is None:
+            self._last_words = [*self._last_words[-2:], line]
+            self.listener.said(self.service.name, line)
+            return
+        if "ready" in event:
+            self.told_ready = event
+            self.ready.set()
+        self.listener.event(self.service.name, event)
+
+    def _failure(self, what: str) -> ServiceFailed:
+        words = " | ".join(self._last_words)
+        return ServiceFailed(f"the {self.service.name} {what}{': ' + words if words else ''}")
+
+    def _close_lifeline(self) -> None:
+        if self._lifeline >= 0:
+            os.close(self._lifeline)
+            self._lifeline = -1
+
+
+def _event_in(line: str) -> dict[str, Any] | None:
+    if not line.startswith("{"):
+        return None
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) else None
+
+
+class Supervisor:
+    """Several services; stopped in the opposite order of their start."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self.keepers: list[Keeper] = []
+
+    async def start(self, services: Sequence[Service]) -> list[dict[str, Any]]:
+        """Start services side by side; their ready lines, once all are ready. Raises ServiceFailed; those started then still run."""
+        new = [Keeper(service, self._listener) for service in services]
+        self.keepers += new
+        return list(await asyncio.gather(*(keeper.until_ready() for keeper in new)))
+
+    async def wait(self) -> None:
+        """Return never; raise ServiceFailed when a service can't be kept running."""
+        done, _ = await asyncio.wait({keeper.failed for keeper in self.keepers}, return_when=asyncio.FIRST_COMPLETED)
+        for failed in done:
+            await failed
+
+    def keeper(self, name: str) -> Keeper:
+        """The keeper of a service by its name."""
+        return next(keeper for keeper in self.keepers if keeper.service.name == name)
+
+    async def stop(self) -> None:
+        """Stop all, the last started first, one after the other. Safe to repeat."""
+        while self.keepers:
+            await self.keepers[-1].stop()
+            self.keepers.pop()
+
+
+def until_told_to_stop() -> "asyncio.Future[signal.Signals]":
+    """Done with the signal when SIGINT, SIGTERM or SIGHUP comes. A second one changes nothing: the stop is under way."""
+    loop = asyncio.get_running_loop()
+    stopping: asyncio.Future[signal.Signals] = loop.create_future()
+
+    def told(number: signal.Signals) -> None:
+        if not stopping.done():
+            stopping.set_result(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, told, number)
+    return stopping

@@ -1,0 +1,164 @@
+"""The whole of Pumasi on this machine: a broker (unless there is one), the topics, and every service under a supervisor.
+
+`pumasi up` and `pumasi demo` run the same system; they differ in who listens and for how long. Services are stopped before the broker,
+and those at the front first: the doors close, what came in is matched and told, then Kafka stops.
+
+The broker is kept like the services, from the moment it first answers: if it dies it is started again at its address, also while the
+services are still being started, and they ride it out. If it can't be had back, everything ends: no service outlives its own broker,
+so none can join the next that answers at that address.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from services.bus import topics
+from services.bus.embedded import EmbeddedKafka, Watcher, keep_up
+from services.bus.embedded.ports import refuse_if_taken
+from services.errors import KafkaUnreachable
+from services.settings import Settings
+from services.system.holdings import Holdings
+from services.system.supervisor import Listener, Service, Supervisor
+
+T = TypeVar("T")
+TOPICS_PATIENCE_S: Final = 120.0
+TOPICS_PAUSE_S: Final = 0.2
+HELD_WITHIN_S: Final = 30.0
+
+
+@dataclass(frozen=True)
+class System:
+    """What runs: where Kafka and the HTTP door answer, and who keeps the services and the broker.
+
+    `broker` and `keeping` are None on a cluster of one's own.
+    """
+
+    kafka: str
+    http: str
+    supervisor: Supervisor
+    broker: EmbeddedKafka | None
+    keeping: "asyncio.Task[None] | None"
+
+    async def wait(self) -> None:
+        """Return never; raise BrokerError or ServiceFailed when something can't be kept running."""
+        await _while_kept(self.keeping, self.supervisor.wait())
+
+
+async def _while_kept(keeping: "asyncio.Task[None] | None", work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`; or, if the broker can't be kept running meanwhile, what `keeping` raises."""
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.wait({task, keeping} if keeping else {task}, return_when=asyncio.FIRST_COMPLETED)
+        if keeping is not None and keeping.done():
+            await keeping
+        return await task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@asynccontextmanager
+async def whole_system(
+    settings: Settings,
+    watcher: Watcher,
+    listener: Listener,
+    *,
+    matchers: int = 1,
+    environment: Mapping[str, str] | None = None,
+) -> AsyncIterator[System]:
+    """Bring everything up; inside, all is ready. On the way out everything is stopped, however it is left.
+
+    Args:
+        settings: `kafka` unset starts the embedded broker on `data`.
+        watcher: sees the broker start.
+        listener: hears the services.
+        matchers: matcher processes; more than partitions are idle.
+        environment: settings for the services, over this process's own environment.
+
+    Raises:
+        BrokerError, KafkaUnreachable, TopicsMismatch, ServiceFailed: what could not be had; nothing runs then. PortTaken
+            also if `http_port` was asked for and has a listener: nothing was made then.
+    """
+    if settings.http_port_asked:  # before anything is made or started for nothing
+        refuse_if_taken(settings.http_port_asked, "--http-port", settings.http_host)
+    broker, keeping = None, None
+    if settings.kafka is None:
+        broker = EmbeddedKafka(settings.data, settings.kafka_port_asked, heap_mb=settings.heap_mb, watcher=watcher)
+    holdings = Holdings(listener, settings.partitions)
+    supervisor = Supervisor(holdings)
+    try:
+        kafka = settings.kafka or await broker.start()
+        if broker is not None:
+            keeping = asyncio.create_task(keep_up(broker, lambda line: listener.said("kafka", line)))
+        watcher.stage("topics")
+        await _while_kept(keeping, _ensure_topics(kafka, settings, TOPICS_PATIENCE_S if broker else 0.0))
+        watcher.stage("services")
+        ready = await _while_kept(keeping, supervisor.start(_services(settings, kafka, matchers, environment or {})))
+        if broker is not None:  # on a cluster of one's own, matchers elsewhere may hold their share
+            watcher.stage("partitions")
+            await _while_kept(keeping, _until_all_held(holdings, supervisor))
+        yield System(kafka, ready[-1]["http"], supervisor, broker, keeping)
+    finally:
+        await supervisor.stop()
+        if keeping is not None:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+        if broker is not None:
+            await broker.stop()
+
+
+async def _ensure_topics(kafka: str, settings: Settings, patience_s: float) -> None:
+    """`topics.ensure`; again, for so many seconds, if no broker answers: one that died just then is being started again."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            await topics.ensure(kafka, settings.partitions, settings.replication)
+            return
+        except KafkaUnreachable:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(TOPICS_PAUSE_S)
+
+
+async def _until_all_held(holdings: Holdings, supervisor: Supervisor) -> None:
+    """Return once every partition has a matcher that has rebuilt it, or after 30 s: a matcher that isn't ours may have joined the
+    group. Raises ServiceFailed."""
+    held, lost = asyncio.create_task(holdings.complete.wait()), asyncio.create_task(supervisor.wait())
+    try:
+        await asyncio.wait({held, lost}, timeout=HELD_WITHIN_S, return_when=asyncio.FIRST_COMPLETED)
+        if lost.done():
+            await lost
+    finally:
+        held.cancel()
+        lost.cancel()
+        await asyncio.gather(held, lost, return_exceptions=True)
+
+
+def _services(settings: Settings, kafka: str, matchers: int, environment: Mapping[str, str]) -> list[Service]:
+    """In the order of their start; the door comes last, and goes first."""
+    given = {
+        "PUMASI_KAFKA": kafka,
+        "PUMASI_DATA": str(settings.data.absolute()),
+        "PUMASI_PARTITIONS": str(settings.partitions),
+        **environment,
+    }
+    names = ["matcher"] if matchers == 1 else [f"matcher-{number}" for number in range(1, matchers + 1)]
+    life = secrets.token_hex(4)  # a matcher that dies is back under its name at once; another `up` may never share it
+    return [
+        Service("notifier", lambda _: ("notifier", "--json"), given),
+        *(
+            Service(name, lambda _: ("matcher", "--json"), {"PUMASI_INSTANCE": f"{name}-{life}", **given})
+            for name in names
+        ),
+        Service("intake", lambda ready: _intake(settings, ready), given),
+    ]
+
+
+def _intake(settings: Settings, ready: dict[str, Any] | None) -> list[str]:
+    """A port that was chosen once is kept: senders know it by now."""
+    port = ready["http"].rpartition(":")[2] if ready else settings.http_port_asked
+    return ["intake", "--json", *(() if port is None else ("--http-port", str(port)))]
