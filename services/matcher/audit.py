@@ -155,7 +155,7 @@ class Audit:
                 self._replay.finish()
                 for fund in self._replay.engine.funds.values():
                     conservation.check_all(fund)
-            except (LedgerTampered, conservation.ConservationBreach) as error:
+            except (LedgerTampered, ConservationBreach) as error:
                 self.result.find(str(error))
             self.result.last_hash = self._replay.hash.hex()
         if self._checkpoint is not None:

@@ -24,7 +24,7 @@ COMPILED = (
     "services.matcher.model.entities", "services.matcher.model.changes", "services.matcher.engine.fund", "services.matcher.rules.key_heap",
     "services.matcher.rules.waterfill", "services.matcher.fast.plain", "services.matcher.fast.swift", "services.matcher.ledger.draft", "services.matcher.checkpoint.rows",
     "services.matcher.checkpoint.writing", "services.bus.client.framing", "services.bus.client.record_batch", "services.bus.client.raw_records",
-    "services.matcher.fast.rowtext", "services.matcher.fast.lane",
+    "services.matcher.checkpoint.rowtext", "services.matcher.fast.lane",
 )  # fmt: skip
 """The modules that are compiled."""
 ROOT = Path(__file__).parents[2]

@@ -28,7 +28,7 @@ from services.bus.envelope import entry_headers
 from services.console.readmodel.survey import survey
 from services.errors import KafkaUnreachable
 from services.matcher.app import GROUP, Matcher
-from services.matcher.engine.conservation import ConservationBreach
+from services.matcher.model.breach import ConservationBreach
 from services.matcher.fast.express import Express
 from services.matcher.partition.tenure import AWAY_SECONDS_MAX, BACKOFF_SECONDS
 from tests.broker.load import Load, Process, each_answered_once, several

@@ -16,7 +16,7 @@ import pytest
 from schemas.commands import Unreadable
 from schemas.values import Rule
 from services.bus.envelope import command_headers, read_command
-from services.matcher.engine.conservation import ConservationBreach
+from services.matcher.model.breach import ConservationBreach
 from services.matcher.engine.engine import Engine
 from services.matcher.rules import index
 from services.matcher.rules.example import give

@@ -42,7 +42,7 @@ from services.matcher.engine.fund import Fund
 from services.matcher.model.entities import Case, Pledge
 
 try:
-    from services.matcher.fast.rowtext import take_pledges
+    from services.matcher.checkpoint.rowtext import take_pledges
 except ImportError:  # not compiled
 
     def take_pledges(*_of: Any) -> tuple[int, int, int]:

@@ -11,15 +11,11 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from services.matcher.model.breach import ConservationBreach
+
 if TYPE_CHECKING:
     from services.matcher.engine.fund import Fund
     from services.matcher.model.entities import Case, Pledge
-
-
-class ConservationBreach(Exception):
-    """Money would be lost, doubled or over-allocated: a defect in the engine, never to be written."""
-
-    code = "conservation_breach"
 
 
 def check(pledges: Iterable[Pledge], cases: Iterable[Case]) -> None:

@@ -22,12 +22,9 @@ from services.matcher.engine.conservation import check
 from services.matcher.engine.facts import apply
 from services.matcher.engine.fund import Fund
 from services.matcher.engine.transition import Turn
-from services.matcher.fast.plain import accept_plain
 from services.matcher.model import timers
 from services.matcher.model.entities import FactDict
 
-_PLEDGE = "pumasi.pledge.made"
-_made = tuple.__new__  # a named tuple without its own constructor's detour
 _BEFORE_ALL_TIME = -(1 << 62)
 
 
@@ -48,9 +45,6 @@ class Decision(NamedTuple):
 class Engine:
     """All funds of one partition.
 
-    Args:
-        short_cut: False to decide plain pledges like all others, for comparison.
-
     Attributes:
         funds: the configured funds.
         clock: the largest time of the partition's ticks, microseconds since 1970; before all time until the first.
@@ -58,8 +52,7 @@ class Engine:
         unconfigured: the times of funds that commands spoke of before they were configured.
     """
 
-    def __init__(self, short_cut: bool = True) -> None:
-        self._short_cut = short_cut
+    def __init__(self) -> None:
         self.funds: dict[str, Fund] = {}
         self.clock = self.latest = _BEFORE_ALL_TIME
         self.unconfigured: dict[str, int] = {}
@@ -99,8 +92,6 @@ class Engine:
                 self.latest = now
         while fund.timers.any_due(now) and (timer := ageing.next_due(fund, now)):
             self._fire(fund, timer, facts, named=False)
-        if kind == _PLEDGE and not facts and self._short_cut and (plain := accept_plain(fund, command.data)):
-            return _made(Decision, (name, now, plain))
         self._decide(Turn(fund, now, facts), command)
         self._close(fund)
         return Decision(name, now, facts)

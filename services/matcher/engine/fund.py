@@ -14,8 +14,7 @@ from services.matcher.model.entities import Award, Case, Pledge, Policy
 from services.matcher.model.timers import Timers
 from services.matcher.model.waiting_money import Lanes
 from services.matcher.rules.index import book_of
-from services.matcher.rules.protocol import RuleBook, StagedShare
-from services.matcher.rules.waterfill import Share
+from services.matcher.rules.protocol import RuleBook, Share, StagedShare
 
 _BY_OPENING = attrgetter("open_order")
 

@@ -13,8 +13,7 @@ from schemas.values import CLASSES
 from services.matcher.engine.facts import APPLY, commit
 from services.matcher.engine.fund import Fund
 from services.matcher.model.entities import POOL, Award, Case, FactDict, Lane, Pledge
-from services.matcher.rules.protocol import RuleBook, StagedShare
-from services.matcher.rules.waterfill import Share
+from services.matcher.rules.protocol import RuleBook, Share, StagedShare
 
 
 class Turn:

@@ -28,7 +28,7 @@ from services.matcher.fast.plain import accept, facts_of, text_of_facts
 from services.matcher.ledger.answer import entered
 from services.matcher.ledger.draft import Draft
 from services.matcher.model.entities import Pledge
-from services.matcher.rules.waterfill import Share
+from services.matcher.rules.protocol import Share
 
 SHARES_MAX = 100
 """Shares of a pledge that certainly fit one entry; of more, its facts are put into entries by the general way."""

@@ -8,34 +8,11 @@ without this short cut, and in the express lane) and by the oracle.
 
 from __future__ import annotations
 
-from schemas.commands import PledgeMade
 from schemas.values import CLASSES
-from services.matcher.engine.conservation import ConservationBreach
+from services.matcher.model.breach import ConservationBreach
 from services.matcher.engine.fund import Fund
 from services.matcher.model.entities import FactDict, Pledge
-from services.matcher.rules.waterfill import Share
-
-
-def accept_plain(fund: Fund, data: PledgeMade) -> list[FactDict] | None:
-    """Accept and match a plain pledge.
-
-    Returns:
-        All its facts; None, with nothing done, if the pledge is not plain, or `accept` won't take it.
-
-    Raises:
-        ConservationBreach: if money would be over-allocated; the engine must then be thrown away.
-    """
-    said = data.__dict__  # the model's own: read by name, an attribute takes twice as long
-    if (
-        said["designation"] is not None
-        or said["expires_at"] is not None
-        or said["recurrence"] is not None
-        or said["fallback"] != "pool"
-    ):
-        return None
-    pledge = Pledge.__new__(Pledge)
-    shares = accept(fund, pledge, said["pledge"], said["donor"], said["amount"], said["currency"])
-    return None if shares is None else facts_of(pledge, shares)
+from services.matcher.rules.protocol import Share
 
 
 def accept(fund: Fund, pledge: Pledge, name: str, donor: str, amount: int, currency: str) -> list[Share] | None:

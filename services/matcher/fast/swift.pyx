@@ -15,7 +15,7 @@ from services.matcher.model.award_rows cimport Fresh
 from services.matcher.rules.key_heap cimport Place, Places
 from services.matcher.fast.plain cimport accept as accept_the_long_way
 
-from services.matcher.engine.conservation import ConservationBreach
+from services.matcher.model.breach import ConservationBreach
 
 cdef extern from "Python.h":
     long long PyLong_AsLongLongAndOverflow(object number, int *overflow) except? -1

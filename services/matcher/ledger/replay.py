@@ -14,7 +14,7 @@ from schemas.commands import TICK
 from schemas.ledger import GENESIS, check_link
 from schemas.times import parse
 from services.errors import LedgerTampered
-from services.matcher.engine.conservation import ConservationBreach
+from services.matcher.model.breach import ConservationBreach
 from services.matcher.engine.engine import Engine
 
 

@@ -37,10 +37,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from services.matcher.engine.conservation import ConservationBreach
+from services.matcher.model.breach import ConservationBreach
 from services.matcher.model.entities import Case
 from services.matcher.rules.opening_order import Line
-from services.matcher.rules.waterfill import Share
+from services.matcher.rules.protocol import Share
 
 
 class FirstCome:

@@ -32,7 +32,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from services.matcher.engine.conservation import ConservationBreach
+from services.matcher.model.breach import ConservationBreach
 from services.matcher.model.entities import Case
 from services.matcher.rules.first_come import share_of
 from services.matcher.rules.opening_order import Line

@@ -9,8 +9,13 @@ from __future__ import annotations
 from typing import Protocol
 
 from services.matcher.model.entities import Case
-from services.matcher.rules.waterfill import Share
 
+Share = tuple[int, Case, int, int, int, int]
+"""What one run of the rule gives to one case, and why: `(key, case, amount, before, claim, class)`.
+
+`key` is the claimant's at the first money for this case; `amount` is above zero; `before` is the claimant's awarded money before this
+case's first money, `claim` its claim (minor units); `class` is an index into `CLASSES`.
+"""
 StagedShare = tuple[int, Case, int, int, int, int, str]
 """A share under a rule of several stages: as `Share`, and the stage that its first money came from."""
 

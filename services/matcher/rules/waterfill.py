@@ -17,9 +17,10 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable
 from operator import attrgetter
 
-from services.matcher.engine.conservation import ConservationBreach
+from services.matcher.model.breach import ConservationBreach
 from services.matcher.model.entities import Case
 from services.matcher.rules.key_heap import NOWHERE, ORDER_BITS, Places
+from services.matcher.rules.protocol import Share
 from services.matcher.rules.leap import highest_key_paid_in_full
 from services.matcher.rules.waterfill_arithmetic import SCALE, boundary_of, key_of, level_of
 
@@ -28,12 +29,6 @@ _BY_OPENING = attrgetter("open_order")
 _URGENT_FIRST = (3, 2, 1, 0)
 _ORDER_MAX = (1 << ORDER_BITS) - 1
 
-Share = tuple[int, Case, int, int, int, int]
-"""What one run of the rule gives to one case, and why: `(key, case, amount, before, claim, class)`.
-
-`key` is the claimant's at the first money for this case; `amount` is above zero; `before` is the claimant's awarded money before this
-case's first money, `claim` its claim (minor units); `class` is an index into `CLASSES`.
-"""
 
 
 class Claimant:
