@@ -12,6 +12,7 @@ import importlib
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -20,21 +21,22 @@ from services import logs
 from services.errors import PumasiError
 from services.visible import json_line, visible
 
-COMMANDS = (  # in the order of `pumasi --help`
-    "up",
-    "demo",
-    "kafka",
-    "topics",
-    "intake",
-    "matcher",
-    "audit",
-    "notifier",
-    "status",
-    "explain",
-    "deadletters",
-    "simulate",
-    "bench",
-    "soak",
+COMMANDS = tuple(
+    f"services.cli.{name}"
+    for name in (  # in the order of `pumasi --help`
+        "up",
+        "demo",
+        "kafka",
+        "topics",
+        "intake",
+        "matcher",
+        "audit",
+        "notifier",
+        "status",
+        "explain",
+        "deadletters",
+        "simulate",
+    )
 )
 
 _ABOUT = """Pumasi (품앗이): matches pledges of money to people's needs, over Apache Kafka.
@@ -49,8 +51,8 @@ _EXAMPLES = """**Examples**
 """
 
 
-def build() -> typer.Typer:
-    """The application with every command of `COMMANDS`."""
+def build(modules: Sequence[str] = COMMANDS) -> typer.Typer:
+    """The application with the commands of some modules, by default all of `COMMANDS`."""
     app = typer.Typer(
         name="pumasi",
         help=_ABOUT,
@@ -62,8 +64,8 @@ def build() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
-    for name in COMMANDS:
-        importlib.import_module(f"services.cli.{name}").register(app)
+    for name in modules:
+        importlib.import_module(name).register(app)
     return app
 
 
@@ -83,11 +85,11 @@ def _root(
     pass
 
 
-def main() -> None:
+def main(modules: Sequence[str] = COMMANDS) -> None:
     """Entry of the console script: runs the command in `sys.argv` and exits."""
     logs.set_up("WARNING")  # a service does it again, by its settings
     try:
-        build()(prog_name="pumasi")
+        build(modules)(prog_name="pumasi")
     except PumasiError as error:
         _report(error)
         sys.exit(error.exit_status)

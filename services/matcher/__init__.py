@@ -1,16 +1,14 @@
 """The matcher: commands in, ledger out, exactly once.
 
-rule, book, leap, lanes      who is next, and how much          (pure)
-decide, turn, plain, engine  what a command does, fact by fact  (pure)
-entities, state, fold        what facts make of a fund          (pure)
-timers, schedule             what time brings about             (pure)
-conservation                 the sums that must hold            (pure)
-answer, replay               from command to entry's bytes, and back
-express, lane                the same for plain pledges, quickly
-draft, batch                 decided, and not on the ledger yet
-journal, desk, app, audit    the ledger on Kafka
+    model ← rules ← engine ← ledger ← {fast, checkpoint} ← partition ← app, audit
+
+Imports go to the left and never form a circle. `model`, `rules` and `engine` are pure: they know `schemas` and the standard library.
+
+model/       cases, pledges, awards, timers, waiting money
+rules/       whose the next money is; `index` lists the rules
+engine/      what each command does, fact by fact, and what facts make of a fund
+ledger/      from a command's bytes to its entries' bytes, and back; the journal that appends them
+checkpoint/  what an engine remembers as records, and recovery from them
+fast/        the short way for plain pledges; all of it can be deleted
+partition/   one partition at work: batches, transactions, tenure
 """
-
-from services import native
-
-__path__[:0] = native.paths(__name__)

@@ -33,6 +33,7 @@ from services.matcher.engine import conservation
 from services.matcher.engine.engine import Engine
 from services.matcher.ledger.answer import Answer, answer
 from services.matcher.ledger.replay import Replay
+from services.matcher.model.breach import ConservationBreach
 
 FINDINGS_MAX = 20
 """Findings kept a partition; after the first broken link, more tell little."""

@@ -1,10 +1,8 @@
 """The hot path, compiled where there is a C compiler: the same source, or the same contract, several times faster.
 
-Some modules are compiled as they are, with their classes' fields laid out for C in a `.pxd` beside them; others are written in Cython:
-who is next in line (`matcher/places`), records found in the bytes of a fetch (`bus/rawrecords`), the express lane over them
-(`matcher/lane`, `matcher/swift`), awards that lie untouched (`matcher/fresh`), a checkpoint's records of pledges (`matcher/rowtext`),
-records framed for a batch (`bus/framing`), and what these write with (`buffer`, `blake`, `chain`). All of it can be done without:
-where nothing is compiled, or with `PUMASI_PURE=1`, the Python modules do the same, byte for byte.
+Some modules are compiled as they are, with their classes' fields laid out for C in a `.pxd` beside them. Others are written in Cython,
+beside the Python that defines what they do. All of it can be done without: where nothing is compiled, or with `PUMASI_PURE=1`, the
+Python modules do the same, byte for byte.
 
 A build lies in the environment (`sys.prefix`), under a digest of all it was made of. So it can't be older than the source: whoever
 changes a line runs that line, in Python, until the next `./run`.
@@ -17,14 +15,19 @@ import sys
 import sysconfig
 from functools import cache
 from hashlib import blake2b
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import spec_from_file_location
 from pathlib import Path
 
 COMPILED = (
-    "services.native.blake", "services.native.buffer", "services.native.chain", "services.matcher.rules.waterfill_arithmetic", "services.matcher.model.award_rows",
-    "services.matcher.model.entities", "services.matcher.model.changes", "services.matcher.engine.fund", "services.matcher.rules.key_heap",
-    "services.matcher.rules.waterfill", "services.matcher.fast.plain", "services.matcher.fast.swift", "services.matcher.ledger.draft", "services.matcher.checkpoint.rows",
-    "services.matcher.checkpoint.writing", "services.bus.client.framing", "services.bus.client.record_batch", "services.bus.client.raw_records",
-    "services.matcher.checkpoint.rowtext", "services.matcher.fast.lane",
+    "services.native.blake", "services.native.buffer", "services.native.chain",
+    "services.bus.client.framing", "services.bus.client.record_batch", "services.bus.client.raw_records",
+    "services.matcher.model.award_rows", "services.matcher.model.entities", "services.matcher.model.changes",
+    "services.matcher.rules.waterfill_arithmetic", "services.matcher.rules.key_heap", "services.matcher.rules.waterfill",
+    "services.matcher.engine.fund", "services.matcher.ledger.draft",
+    "services.matcher.checkpoint.rows", "services.matcher.checkpoint.writing", "services.matcher.checkpoint.rowtext",
+    "services.matcher.fast.plain", "services.matcher.fast.swift", "services.matcher.fast.lane",
 )  # fmt: skip
 """The modules that are compiled."""
 ROOT = Path(__file__).parents[2]
@@ -61,9 +64,14 @@ def in_use() -> bool:
     return os.environ.get("PUMASI_PURE", "0") in ("", "0") and home().is_dir()
 
 
-def paths(package: str) -> list[str]:
-    """Where else to look for a package's modules, before its own folder."""
-    return [str(home().joinpath(*package.split(".")))] if in_use() else []
+class _Finder(MetaPathFinder):
+    """Finds a compiled module before its source."""
+
+    def find_spec(self, name: str, _path: object = None, _target: object = None) -> ModuleSpec | None:
+        if name not in COMPILED or not in_use():
+            return None
+        library = home().joinpath(*name.split(".")).with_suffix(sysconfig.get_config_var("EXT_SUFFIX"))
+        return spec_from_file_location(name, library)
 
 
-__path__[:0] = paths(__name__)
+sys.meta_path.insert(0, _Finder())

@@ -1,4 +1,4 @@
-"""`pumasi bench`: how fast is Pumasi on this machine, beside others who do less?"""
+"""`./run bench`: how fast is Pumasi on this machine, beside others who do less?"""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,21 +15,21 @@ def register(app: typer.Typer) -> None:
 
 _EXAMPLES = """**Examples**
 
-- `pumasi bench`: the matcher and eight peers, three rounds; about ten minutes
-- `pumasi bench --peers streams,quix --rounds 5`: only these two, to be surer
-- `pumasi bench --quick`: one round, a fifth of the pledges; too short for the JVM's warm-up, so good for a look only
-- `pumasi bench --quick --peers aiokafka --json`: for a program
-- `pumasi bench --latency`: how soon an award is readable at 100, 1,000 and 5,000 pledges a second; six minutes
-- `pumasi bench --latency --rates 1000 --seconds 30 --peers aiokafka`: at one rate, beside one peer
-- `pumasi bench --check`: has anything become slower? Ratios against those recorded in the repository; three minutes
-- `pumasi bench --check --record`: record them anew, once a change is meant
-- `pumasi bench --memory`: of a matcher with 100,000 live cases and as many pledges; a minute
-- `pumasi bench --scaling --pledges 100000`: from one partition and process to four of each; some minutes
-- `pumasi bench --intake`, `pumasi bench --notifier`: what comes before the matcher, and after it; half a minute each
-- `pumasi bench --engine`: the engine alone, from 100 to 1,000,000 open cases; some minutes and 3 GB of memory
-- `pumasi bench --engine --sizes 100,10000 --no-ceilings`: two sizes only; half a minute
-- `pumasi bench --recovery`: a million entries, the matcher killed; ten minutes or more, most of it to make the ledgers
-- `pumasi bench --recovery --entries 50000 --live 5000`: the same in small
+- `./run bench`: the matcher and eight peers, three rounds; about ten minutes
+- `./run bench --peers streams,quix --rounds 5`: only these two, to be surer
+- `./run bench --quick`: one round, a fifth of the pledges; too short for the JVM's warm-up, so good for a look only
+- `./run bench --quick --peers aiokafka --json`: for a program
+- `./run bench --latency`: how soon an award is readable at 100, 1,000 and 5,000 pledges a second; six minutes
+- `./run bench --latency --rates 1000 --seconds 30 --peers aiokafka`: at one rate, beside one peer
+- `./run bench --check`: has anything become slower? Ratios against those recorded in the repository; three minutes
+- `./run bench --check --record`: record them anew, once a change is meant
+- `./run bench --memory`: of a matcher with 100,000 live cases and as many pledges; a minute
+- `./run bench --scaling --pledges 100000`: from one partition and process to four of each; some minutes
+- `./run bench --intake`, `./run bench --notifier`: what comes before the matcher, and after it; half a minute each
+- `./run bench --engine`: the engine alone, from 100 to 1,000,000 open cases; some minutes and 3 GB of memory
+- `./run bench --engine --sizes 100,10000 --no-ceilings`: two sizes only; half a minute
+- `./run bench --recovery`: a million entries, the matcher killed; ten minutes or more, most of it to make the ledgers
+- `./run bench --recovery --entries 50000 --live 5000`: the same in small
 
 **Peers**: `streams` (Kafka Streams, exactly_once_v2, tuned), `streams-defaults`, `aiokafka-bytes` (doesn't even parse: the ceiling),
 `aiokafka`, `quix`, `faststream-batch`, `faust`, `faststream`. Each copies the very records that the matcher decides. What isn't

@@ -25,7 +25,7 @@ from services.bus.client.record_batch import PreparedBatch
 from services.errors import UsageError
 from services.matcher.checkpoint.writing import Head, Keeper
 from services.matcher.engine.engine import Engine
-from services.matcher.fast.express import lane_of
+from services.matcher.fast import lane_of
 from services.matcher.ledger.answer import answer
 from services.matcher.ledger.draft import Draft
 from services.matcher.ledger.journal import BATCH_BYTES

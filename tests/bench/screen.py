@@ -1,4 +1,4 @@
-"""What `pumasi bench` shows while it measures: a bar on a terminal, lines in a log; on standard error."""
+"""What `./run bench` shows while it measures: a bar on a terminal, lines in a log; on standard error."""
 
 import sys
 import time

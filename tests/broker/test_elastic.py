@@ -28,8 +28,8 @@ from services.bus.envelope import entry_headers
 from services.console.readmodel.survey import survey
 from services.errors import KafkaUnreachable
 from services.matcher.app import GROUP, Matcher
-from services.matcher.model.breach import ConservationBreach
 from services.matcher.fast.express import Express
+from services.matcher.model.breach import ConservationBreach
 from services.matcher.partition.tenure import AWAY_SECONDS_MAX, BACKOFF_SECONDS
 from tests.broker.load import Load, Process, each_answered_once, several
 from tests.broker.raw import COMMANDS, LEDGER, PARTITIONS, Client

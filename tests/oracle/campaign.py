@@ -1,8 +1,7 @@
 """The campaign: seasons by the hundred thousand through the engine and the naive oracle, on every core.
 
 A season is a random command log that its seed tells in full (`tests.oracle.season`). Each runs through engine and oracle entry by
-entry, through a replay from facts half-way, and under every sum of conservation. The oracle lives with the tests, so a campaign
-needs a checkout; it is not part of an installed package.
+entry, through a replay from facts half-way, and under every sum of conservation.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 
-from services.errors import UsageError
+from tests.oracle.trial import report
 
 _BUNCH = 200
 """Seasons handed to a process at once: some two seconds of work."""
@@ -41,11 +40,7 @@ def campaign(first: int, count: int, advanced: Callable[[int], None]) -> Failure
 
     Returns:
         The failure with the least seed among those found when the first came up, or None.
-
-    Raises:
-        UsageError: outside a checkout, where there is no oracle.
     """
-    _oracle()
     failures: list[Failure] = []
     with ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:
         bunches = _bunches(first, count)
@@ -67,20 +62,8 @@ def _bunches(first: int, count: int) -> Iterator[tuple[int, int]]:
 
 
 def _try(first: int, count: int) -> list[Failure]:
-    report = _oracle()
     for seed in range(first, first + count):
         told = report(seed)
         if told:
             return [Failure(seed, told)]
     return []
-
-
-def _oracle() -> Callable[[int], str | None]:
-    try:
-        from tests.oracle.trial import report
-    except ImportError:
-        raise UsageError(
-            "the naive oracle is not here",
-            hint="A campaign runs in a checkout: git clone, then ./run simulate --campaign N.",
-        ) from None
-    return report

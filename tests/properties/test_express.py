@@ -24,8 +24,8 @@ from services.bus.client.record_batch import Row
 from services.bus.envelope import command_headers, read_command
 from services.bus.partition import partition_of
 from services.matcher.engine.engine import Engine
-from services.matcher.fast import express
-from services.matcher.fast.express import Express, lane_of
+from services.matcher.fast import express, lane_of
+from services.matcher.fast.express import Express
 from services.matcher.ledger.draft import Draft
 from services.matcher.partition.batch import Batch
 from tests.oracle.season import by_wall_clocks, commands_of, gestures

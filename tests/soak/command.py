@@ -1,4 +1,4 @@
-"""`pumasi soak`: a whole Pumasi under load and under fire, then an independent check of everything."""
+"""`./run soak`: a whole Pumasi under load and under fire, then an independent check of everything."""
 
 import asyncio
 import json
@@ -22,11 +22,11 @@ def register(app: typer.Typer) -> None:
 
 _EXAMPLES = """**Examples**
 
-- `pumasi soak`: five minutes, about a fault every six seconds
-- `pumasi soak --minutes 30 --seed 7`: half an hour; more than 100,000 pledges, more than 100 kills
-- `pumasi soak --minutes 30 --seed 7 --plan`: what would be done to whom and when; nothing is started
-- `pumasi soak --minutes 1 --without disk-full --without clock --keep /tmp/soak --json`: for a program, and everything is kept
-- `pumasi soak --check /tmp/soak`: check kept evidence once more
+- `./run soak`: five minutes, about a fault every six seconds
+- `./run soak --minutes 30 --seed 7`: half an hour; more than 100,000 pledges, more than 100 kills
+- `./run soak --minutes 30 --seed 7 --plan`: what would be done to whom and when; nothing is started
+- `./run soak --minutes 1 --without disk-full --without clock --keep /tmp/soak --json`: for a program, and everything is kept
+- `./run soak --check /tmp/soak`: check kept evidence once more
 
 **Findings** are what must never be: a submission acknowledged and lost or applied twice, a command without an answer, an entry
 missing, doubled or altered, money lost or over-allocated, a poison record without its one dead letter, a notice untold or told

@@ -79,7 +79,7 @@ def show(result: Result, console: Terminal, as_json: bool) -> None:
                   + ", ".join(f"{count} {code}" for code, count in sorted(result.finding_counts.items())), soft_wrap=True)  # fmt: skip
     if result.evidence:
         out.print(
-            f"Everything is kept in {result.evidence}; `pumasi soak --check {result.evidence}` checks it again.",
+            f"Everything is kept in {result.evidence}; `./run soak --check {result.evidence}` checks it again.",
             soft_wrap=True,
         )
     if result.faults:

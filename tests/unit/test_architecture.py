@@ -1,6 +1,7 @@
-"""The code map's invariants: who must never know whom. Imports inside functions count as well."""
+"""The code map's invariants: who must never know whom. Imports inside functions count as well, and so do Cython's."""
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,76 +9,146 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-MODULES = {
-    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+FILES = [
+    path
     for folder in ("services", "schemas")
-    for path in sorted((ROOT / folder).rglob("*.py"))
-}
-PURE = [f"services.matcher.{name}" for name in
-        ("rule", "first_come", "guaranteed_floor", "rulebook", "rules", "scene", "book", "leap", "places", "line", "lanes", "decide",
-         "turn", "plain", "engine", "entities", "fresh", "changes", "state", "fold", "timers", "schedule", "conservation")]  # fmt: skip
+    for path in sorted((ROOT / folder).rglob("*.py*"))
+    if path.suffix != ".pyc"
+]
 SERVICES = ("intake", "matcher", "notifier", "console")
+LAYERS = ("model", "rules", "engine", "ledger", ("fast", "checkpoint"), "partition", ("app", "audit"))
+"""The matcher's, from the ground up."""
+_CYTHON = re.compile(r"^\s*from ([\w.]+) c?import ([^#\n(]+)", re.MULTILINE)
 
 
-def imports(module: str) -> Iterator[str]:
-    for node in ast.walk(ast.parse(MODULES[module].read_text())):
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {name_of(path) for path in FILES}
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The names that a file imports; of `from a import b` both `a` and `a.b`."""
+    text = path.read_text()
+    if path.suffix != ".py":
+        for module, names in _CYTHON.findall(text):
+            yield module
+            yield from (f"{module}.{name.strip()}" for name in names.split(","))
+        return
+    for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{module}: relative import"
+            assert node.level == 0, f"{path}: relative import"
             yield node.module or ""
             yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+IMPORTS = {path: list(imported(path)) for path in FILES}
 
 
 def within(name: str, *packages: str) -> bool:
     return any(name == package or name.startswith(package + ".") for package in packages)
 
 
-@pytest.mark.parametrize("module", PURE)
-def test_the_engine_knows_nothing_but_schemas_and_the_standard_library(module: str) -> None:
+def found(*packages: str) -> Iterator[tuple[Path, str]]:
+    """What the files of some packages import, file by file."""
+    return ((path, name) for path in FILES if within(name_of(path), *packages) for name in IMPORTS[path])
+
+
+def level(name: str) -> int | None:
+    """How high a module of the matcher lies; None for others."""
+    part = name.split(".")[2] if within(name, "services.matcher") and name.count(".") > 1 else None
+    return next(
+        (at for at, layer in enumerate(LAYERS) if part in (layer if isinstance(layer, tuple) else (layer,))), None
+    )
+
+
+def test_every_part_of_the_matcher_has_its_level_and_no_import_goes_up() -> None:
+    files = [path for path in FILES if within(name_of(path), "services.matcher") and path.parent.name != "services"]
+    assert not [path for path in files if level(name_of(path)) is None and name_of(path) != "services.matcher"]
+    up = [
+        (name_of(path), name) for path in files for name in IMPORTS[path]
+        if (level(name) or 0) > (level(name_of(path)) or 0)
+    ]  # fmt: skip
+    assert not up
+    siblings = [(m, n) for m, n in found("services.matcher.fast") if within(n, "services.matcher.checkpoint")]
+    siblings += [(m, n) for m, n in found("services.matcher.checkpoint") if within(n, "services.matcher.fast")]
+    assert not siblings
+
+
+def test_no_import_goes_in_a_circle() -> None:
+    edges: dict[str, set[str]] = {}
+    for path in FILES:
+        # a package whose contents are imported is not imported for its own sake
+        wanted = {
+            name
+            for name in IMPORTS[path]
+            if name in MODULES and not any(within(o, name) and o != name for o in IMPORTS[path])
+        }
+        edges.setdefault(name_of(path), set()).update(wanted - {name_of(path)})
+    done: set[str] = set()
+
+    def walk(module: str, way: tuple[str, ...]) -> None:
+        assert module not in way, " → ".join((*way[way.index(module) :], module))
+        if module not in done:
+            for other in sorted(edges.get(module, ())):
+                walk(other, (*way, module))
+            done.add(module)
+
+    for module in sorted(edges):
+        walk(module, ())
+
+
+def test_the_engine_knows_nothing_but_schemas_and_the_standard_library() -> None:
+    pure = ("services.matcher.model", "services.matcher.rules", "services.matcher.engine")
+    known = ("schemas", *pure, "libc", "cpython", "cython")
     foreign = [
-        name
-        for name in imports(module)
-        if not within(name, "schemas", "services.matcher") and name.partition(".")[0] not in sys.stdlib_module_names
-    ]
+        (name_of(path), name) for path, name in found(*pure)
+        if not within(name, *known) and name.partition(".")[0] not in sys.stdlib_module_names
+    ]  # fmt: skip
     assert not foreign
-    own = {name for name in imports(module) if name in MODULES and within(name, "services.matcher")}
-    assert own <= {*PURE, "services.matcher"}
 
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_services_never_import_one_another(service: str) -> None:
     others = [f"services.{other}" for other in SERVICES if other != service]
-    found = [
-        (m, name) for m in MODULES if within(m, f"services.{service}") for name in imports(m) if within(name, *others)
+    assert not [(path, name) for path, name in found(f"services.{service}") if within(name, *others)]
+
+
+def test_services_know_neither_the_command_line_nor_who_studies_them() -> None:
+    outer = ("services.cli", "services.system", "services.stories", "services.policies", "tests")
+    inner = ("services.bus", *(f"services.{name}" for name in SERVICES), "schemas")
+    assert not [(path, name) for path, name in found(*inner) if within(name, *outer)]
+    assert not [(path, name) for path, name in found("services", "schemas") if within(name, "tests")]
+    others = [
+        (path, n)
+        for path, n in found("services")
+        if within(n, "services.cli") and not within(name_of(path), "services.cli")
     ]
-    assert not found
-
-
-def test_services_know_neither_the_command_line_nor_the_lab() -> None:
-    inner = [m for m in MODULES if not within(m, "services.cli", "services.lab")]
-    assert not [(m, name) for m in inner for name in imports(m) if within(name, "services.cli", "services.lab")]
-
-
-def test_only_the_labs_own_commands_import_the_lab() -> None:
-    found = {m for m in MODULES if not within(m, "services.lab") for name in imports(m) if within(name, "services.lab")}
-    shown = ("throughput_shown", "latency_shown", "bench_shown", "check_shown", "engine_shown", "recovery_shown")
-    own = ("demo", "bench", *shown, "simulate", "soak")
-    assert found <= {f"services.cli.{name}" for name in own}
+    assert not others
 
 
 def test_the_bus_knows_no_service_and_schemas_know_nothing_of_services() -> None:
     services = [f"services.{name}" for name in SERVICES]
-    assert not [(m, n) for m in MODULES if within(m, "services.bus") for n in imports(m) if within(n, *services)]
-    assert not [(m, n) for m in MODULES if within(m, "schemas") for n in imports(m) if within(n, "services")]
+    assert not [(path, name) for path, name in found("services.bus") if within(name, *services)]
+    assert not [(path, name) for path, name in found("schemas") if within(name, "services")]
 
 
-def test_only_bus_and_journal_speak_to_aiokafka_and_the_lab_that_measures_it() -> None:
-    found = {
-        m
-        for m in MODULES
-        if not within(m, "services.bus", "services.lab", "services.matcher.ledger.journal")
-        for name in imports(m)
+def test_only_the_bus_and_the_journal_speak_to_aiokafka() -> None:
+    foreign = [
+        (path, name) for path, name in found("services")
         if within(name, "aiokafka") and not within(name, "aiokafka.errors")  # to catch an error isn't to speak
-    }
-    assert not found
+        and not within(name_of(path), "services.bus", "services.matcher.ledger.journal")
+    ]  # fmt: skip
+    assert not foreign
+
+
+def test_no_file_name_serves_two_services() -> None:
+    owners: dict[str, set[str]] = {}
+    for path in FILES:
+        parts = name_of(path).split(".")
+        if len(parts) > 2 and parts[0] == "services" and parts[1] in SERVICES and path.name != "__init__.py":
+            owners.setdefault(parts[-1], set()).add(parts[1])
+    assert {name for name, services in owners.items() if len(services) > 1} <= {"app", "ledger"}

@@ -16,8 +16,8 @@ import pytest
 from schemas.commands import Unreadable
 from schemas.values import Rule
 from services.bus.envelope import command_headers, read_command
-from services.matcher.model.breach import ConservationBreach
 from services.matcher.engine.engine import Engine
+from services.matcher.model.breach import ConservationBreach
 from services.matcher.rules import index
 from services.matcher.rules.example import give
 from services.matcher.rules.opening_order import Line

@@ -49,7 +49,7 @@ def comparison() -> Comparison:
 @pytest.mark.parametrize(
     ("args", "what"),
     [
-        (["--campaign", "3", "--days", "4"], "--days does not go with --campaign"),
+        (["--seeds", "3", "--log", "x"], "--log does not go with --seeds"),
         (["--log", "x", "--seed", "4"], "--seed does not go with a recorded log"),
         (["--change", "share=1", "--policy", "share=2"], "--policy does not go with --change"),
         (["--since", "2026-11-22"], "--since does not go with a generated season"),

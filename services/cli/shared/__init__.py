@@ -1,0 +1,1 @@
+"""What several commands share: options, progress, how a command is stopped, how services' lines look. No command lives here."""

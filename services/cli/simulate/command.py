@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,8 +46,6 @@ _EPILOG = """**Examples**
 - `pumasi simulate --generosity 0.4 --policy urgency-waterfill/1 --policy first-come/1 --html report.html`: a lean one, with plots
 - `pumasi simulate --fund jilin`: what fund jilin's own commands come to under each rule
 - `pumasi simulate --fund jilin --change weights=claim --last 30`: what if its policy had been changed thirty days ago?
-- `pumasi simulate --campaign 20000`: twenty thousand random seasons, engine against oracle; some minutes
-- `pumasi simulate --campaign 1 --seed 4711`: one season again, the one that failed
 
 **The rules**
 
@@ -92,7 +89,6 @@ def simulate(
     save: o.Save = None,
     as_json: o.Json = False,
     definitions: o.Definitions = False,
-    campaign: o.Campaign = None,
 ) -> None:
     """Show what policies do with the same needs and the same money: who is funded, when, how alike, and what lies idle.
 
@@ -100,17 +96,13 @@ def simulate(
     a file. Each policy is a whole run of the real engine. In a season people react: donors pay when they are matched, go-betweens hand
     over what is paid. In a recorded log they do what they did. Nothing is ever written to Kafka.
 
-    --change asks of a recorded log what a change of policy would have altered, case by case. --campaign is the proof of the engine:
-    random logs through it and a naive oracle written from the contract alone, every fact compared; exit status 1 if one differs.
+    --change asks of a recorded log what a change of policy would have altered, case by case.
     """
     from services.policies.season.parameters import Season
 
     mode = o.mode_of(_given(context))
     for path in filter(None, (html, save)):
         _writable(path)
-    if mode == "--campaign":
-        _campaign(campaign or 1, seed, as_json)
-        return
     if mode == "--definitions":
         _define(as_json)
         return
@@ -395,40 +387,3 @@ def _bars(names: list[str], quiet: bool) -> "Iterator[Progress]":
     with Progress(*columns, console=Terminal(stderr=True), transient=True) as bars:
         tasks = [bars.add_task(name, total=None) for name in names]
         yield lambda number, done, total: bars.update(tasks[number], completed=done, total=max(1, total))
-
-
-# ---- the campaign
-
-
-def _campaign(seasons: int, seed: int, as_json: bool) -> None:
-    """Run random command logs through the engine and a naive oracle, and compare every fact; exit status 1 if one differs."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    from services.terminal import Terminal
-    from tests.oracle.campaign import campaign as run
-
-    began = time.perf_counter()
-    columns = (TextColumn("seasons"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Terminal(stderr=True), disable=as_json, transient=True) as bars:
-        task = bars.add_task("", total=seasons)
-        failure = run(seed, seasons, lambda number: bars.advance(task, number))
-    seconds = time.perf_counter() - began
-    if as_json:
-        told = {"ok": failure is None, "seed": seed, "seasons": seasons, "seconds": round(seconds, 1)}
-        print(json.dumps(told | ({} if failure is None else {"failed": failure.seed, "report": failure.report})))
-    elif failure is None:
-        print(
-            f"{seasons:,} seasons from seed {seed}: engine and oracle tell the same, entry by entry ({seconds:.0f} s)."
-        )
-    else:
-        print(visible(failure.report, lines=True))
-        print(f"\nReproduce it with: ./run simulate --campaign 1 --seed {failure.seed}")
-    if failure:
-        raise typer.Exit(1)

@@ -12,7 +12,6 @@ _LOG = "A recorded log instead"
 _POLICIES = "Under which policies"
 _CHANGE = "What if a policy had been changed?"
 _OUTPUT = "What comes of it"
-_PROOF = "Is the engine right?"
 
 
 def _option(*names: str, panel: str, **more: Any) -> Any:
@@ -20,7 +19,7 @@ def _option(*names: str, panel: str, **more: Any) -> Any:
 
 
 Seed = Annotated[
-    int, _option("--seed", panel=_SEASON, min=0, metavar="S", help="All chance follows from it. With --campaign: the first season's.")
+    int, _option("--seed", panel=_SEASON, min=0, metavar="S", help="All chance follows from it.")
 ]  # fmt: skip
 Seeds = Annotated[
     int | None,
@@ -96,16 +95,9 @@ Json = Annotated[
     bool, _option("--json", panel=_OUTPUT, help="Print everything as JSON on standard output, errors as JSON on standard error.")
 ]  # fmt: skip
 Definitions = Annotated[bool, _option("--definitions", panel=_OUTPUT, help="Say what each figure means, and end.")]
-Campaign = Annotated[
-    int | None,
-    _option("--campaign", panel=_PROOF, min=1, metavar="N",
-            help="Try N seasons of nonsense on the engine and on a naive oracle, and compare every fact."),
-]  # fmt: skip
-
 _SEASONS = {"days", "funds", "cases", "generosity", "defaults", "neglect"}
 _LOGS = {"log", "fund", "kafka", "data"}
 _MODES: dict[str, set[str]] = {
-    "--campaign": {"campaign", "seed", "as_json"},
     "--definitions": {"definitions", "as_json"},
     "--seeds": {"seeds", "policy", "seed", *_SEASONS, "as_json"},
     "--change": {"change", "since", "last", *_LOGS, "save", "as_json"},
@@ -120,9 +112,7 @@ def mode_of(given: set[str]) -> str:
     Raises:
         UsageError: if options are given that do not go together.
     """
-    if "campaign" in given:
-        mode = "--campaign"
-    elif "definitions" in given:
+    if "definitions" in given:
         mode = "--definitions"
     elif "seeds" in given:
         mode = "--seeds"

@@ -16,8 +16,8 @@ import msgspec
 from services.matcher.checkpoint.rows import SAID, fund_of, put_in_order, take_in_case, take_in_ended, take_in_pledge
 from services.matcher.checkpoint.writing import HEAD, PORTION, VERSION, Head, Keeper, KeptFund, Told, mark_of, part_key
 from services.matcher.engine.conservation import checking
-from services.matcher.model.breach import ConservationBreach
 from services.matcher.engine.engine import Engine
+from services.matcher.model.breach import ConservationBreach
 from services.matcher.model.entities import Case, Pledge
 
 NONE_YET = "there is none yet"

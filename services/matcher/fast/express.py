@@ -61,7 +61,7 @@ _MEMBERS = len(PledgeSaid.__struct_fields__)
 
 
 class Express:
-    """The lane of one partition; see also `lane_of`.
+    """The lane of one partition; see also `services.matcher.fast.lane_of`.
 
     Args:
         engine: the partition's.
@@ -179,12 +179,3 @@ class Express:
             self._times.clear()
         self._times[text] = at
         return at
-
-
-def lane_of(engine: Engine, partition: int, partitions: int) -> Express:
-    """The lane of a partition: the compiled one, where there is one."""
-    try:
-        from services.matcher.fast.lane import Lane
-    except ImportError:  # not compiled
-        return Express(engine, partition, partitions)
-    return Lane(engine, partition, partitions)

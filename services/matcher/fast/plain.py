@@ -9,8 +9,8 @@ without this short cut, and in the express lane) and by the oracle.
 from __future__ import annotations
 
 from schemas.values import CLASSES
-from services.matcher.model.breach import ConservationBreach
 from services.matcher.engine.fund import Fund
+from services.matcher.model.breach import ConservationBreach
 from services.matcher.model.entities import FactDict, Pledge
 from services.matcher.rules.protocol import Share
 

@@ -14,8 +14,8 @@ from schemas.commands import TICK
 from schemas.ledger import GENESIS, check_link
 from schemas.times import parse
 from services.errors import LedgerTampered
-from services.matcher.model.breach import ConservationBreach
 from services.matcher.engine.engine import Engine
+from services.matcher.model.breach import ConservationBreach
 
 
 class Replay:

@@ -20,6 +20,7 @@ from services.matcher.model.breach import ConservationBreach
 from services.matcher.fast.express import Express
 from services.matcher.ledger.answer import answer
 from services.matcher.ledger.draft import Draft, Portion
+from services.matcher.model.breach import ConservationBreach
 
 BATCH_COMMANDS_MAX = 30_000
 """Commands answered in one transaction at most: bounds what a failure makes do again."""

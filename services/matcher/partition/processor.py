@@ -19,7 +19,8 @@ from services.bus.envelope import Record
 from services.errors import ConservationBreach, Fenced, KafkaUnreachable, Unanswerable
 from services.matcher.checkpoint.recovery import Recovered, recover
 from services.matcher.checkpoint.writing import Head
-from services.matcher.fast.express import Express, lane_of
+from services.matcher.fast import lane_of
+from services.matcher.fast.express import Express
 from services.matcher.ledger.draft import Draft
 from services.matcher.ledger.journal import Journal, first_at_or_after
 from services.matcher.ledger.replay import Replay

@@ -20,15 +20,14 @@ from operator import attrgetter
 from services.matcher.model.breach import ConservationBreach
 from services.matcher.model.entities import Case
 from services.matcher.rules.key_heap import NOWHERE, ORDER_BITS, Places
-from services.matcher.rules.protocol import Share
 from services.matcher.rules.leap import highest_key_paid_in_full
+from services.matcher.rules.protocol import Share
 from services.matcher.rules.waterfill_arithmetic import SCALE, boundary_of, key_of, level_of
 
 _STEPS_BEFORE_LEAP = 256
 _BY_OPENING = attrgetter("open_order")
 _URGENT_FIRST = (3, 2, 1, 0)
 _ORDER_MAX = (1 << ORDER_BITS) - 1
-
 
 
 class Claimant:

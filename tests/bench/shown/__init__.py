@@ -1,0 +1,1 @@
+"""How each measurement of the bench is told on a screen. Nothing is measured here."""

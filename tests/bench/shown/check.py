@@ -1,4 +1,4 @@
-"""`pumasi bench --check` and `--record`: ratios measured, and held against those in the repository."""
+"""`./run bench --check` and `--record`: ratios measured, and held against those in the repository."""
 
 import json
 from collections.abc import Sequence
@@ -59,7 +59,7 @@ def _figure(value: float | None) -> str:
 def _verdict(judged: "Sequence[Judged]") -> str:
     fell = sum(each.fell for each in judged)
     if fell:
-        return f"{fell} fell further than tolerated. If that is meant, record it: pumasi bench --check --record"
+        return f"{fell} fell further than tolerated. If that is meant, record it: ./run bench --check --record"
     if any(each.rose for each in judged):
-        return "Nothing fell, and some are better: worth recording (pumasi bench --check --record)."
+        return "Nothing fell, and some are better: worth recording (./run bench --check --record)."
     return "Nothing fell."

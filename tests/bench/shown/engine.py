@@ -1,4 +1,4 @@
-"""How `pumasi bench --engine` is told: each row as it comes, then what the columns mean."""
+"""How `./run bench --engine` is told: each row as it comes, then what the columns mean."""
 
 import json
 

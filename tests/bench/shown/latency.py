@@ -1,4 +1,4 @@
-"""`pumasi bench --latency`: how soon an answer is readable, at fixed rates, measured and shown."""
+"""`./run bench --latency`: how soon an answer is readable, at fixed rates, measured and shown."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""`pumasi bench --memory`, `--parts` and `--scaling`, measured and shown."""
+"""`./run bench --memory`, `--parts` and `--scaling`, measured and shown."""
 
 import asyncio
 import json

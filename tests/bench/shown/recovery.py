@@ -1,4 +1,4 @@
-"""`pumasi bench --recovery`: ledgers made, matchers killed, and what was measured as a table."""
+"""`./run bench --recovery`: ledgers made, matchers killed, and what was measured as a table."""
 
 import asyncio
 import json

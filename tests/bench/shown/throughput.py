@@ -1,4 +1,4 @@
-"""`pumasi bench`: the matcher beside its peers, measured and shown."""
+"""`./run bench`: the matcher beside its peers, measured and shown."""
 
 import asyncio
 import json
