@@ -29,7 +29,6 @@ from services.matcher.fast.express import Express
 from services.matcher.ledger.draft import Draft
 from services.matcher.partition.batch import Batch
 from tests.oracle.season import by_wall_clocks, commands_of, gestures
-from tests.properties.test_short_cut import state
 from tests.records import CommandRecord as Told
 
 FUND = "jilin"
@@ -439,3 +438,19 @@ def test_a_breach_in_the_lane_leaves_what_was_before_it_and_nothing_else(monkeyp
 )
 def test_whatever_is_written_is_answered_the_same(made: list[Told]) -> None:
     assert_same([*opened(), *made])
+
+
+def state(engine: Engine) -> list[object]:
+    """All that a later command could see of an engine's cases, pledges and awards."""
+    return [
+        (
+            fund.name, fund.now, fund.pledges_made, fund.awards_made,
+            [
+                (p.id, p.order, p.amount, p.waiting, p.awarded, p.paid_waiting, p.awards_made, p.accepted_at, p.lane,
+                 [(a.id, a.order, a.amount, a.case.id) for a in p.awards])
+                for p in fund.pledges.values()
+            ],
+            [(c.id, c.awarded, c.claim, c.rank, [a.order for a in c.awards]) for c in fund.cases.values()],
+        )
+        for fund in engine.funds.values()
+    ]  # fmt: skip

@@ -134,5 +134,5 @@ def test_a_drawing_is_a_file_by_itself(document: plot.Document, kind: str, tmp_p
     ids=" ".join,
 )
 def test_what_cannot_be_measured_is_refused_before_anything_is_started(given: list[str]) -> None:
-    result = CliRunner().invoke(build(), ["bench", *given])
+    result = CliRunner().invoke(build(["tests.bench.command"]), ["bench", *given])
     assert isinstance(result.exception, UsageError)

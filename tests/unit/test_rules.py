@@ -36,9 +36,9 @@ def test_every_rule_of_the_contract_has_a_book_and_an_oracle() -> None:
     assert list(index.BOOKS) == list(NEXT) == list(get_args(Rule))
 
 
-@pytest.mark.parametrize("module", ["rule", "first_come", "guaranteed_floor", "scene"])
+@pytest.mark.parametrize("module", ["waterfill_arithmetic", "first_come", "guaranteed_floor", "example"])
 def test_what_a_rules_module_shows_is_so(module: str) -> None:
-    found = doctest.testmod(import_module(f"services.matcher.{module}"))
+    found = doctest.testmod(import_module(f"services.matcher.rules.{module}"))
     assert found.attempted
     assert not found.failed
 
