@@ -1,6 +1,6 @@
 """The notifier: reads the ledger, finds out who is to hear what, and tells them.
 
-ledger (entries, chain checked) ─► audience (who hears what; pure) ─► phrases, languages (in which words) ─► teller ─► channels/, notices
+ledger (entries, chain checked) ─► audience (who hears what; pure) ─► phrases, languages (words) ─► teller ─► channels/, notices
 
 It decides nothing about money, and writes no topic but that of notices.
 """

@@ -1,6 +1,6 @@
 """What a policy means, in a sentence a rule and a line a field: for `--help`, the terminal, the page and errors.
 
-The sentences retell the table of `services.matcher.rules.index`, where each promise a rule keeps or breaks stands with its example. Fields,
+The sentences retell the table in `matcher.rules.index`, where each promise a rule keeps or breaks stands with its example. Fields,
 limits and defaults are read off the contract's model, so they can't go out of date.
 """
 

@@ -1,6 +1,6 @@
 """What the rules promise, whatever the claims: asked of engine and oracle alike, through their one door.
 
-Each promise is asked under every rule that keeps it (the table in `services.matcher.rules.index`). Under a rule that breaks it an example
+Each promise is asked under every rule that keeps it (the table in `matcher.rules.index`). Under a rule that breaks it an example
 shows the break, so that a rule that came to keep or break another promise would be noticed here.
 """
 

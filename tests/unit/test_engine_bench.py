@@ -10,7 +10,9 @@ from tests.bench.engine import _Fund, ceiling
 
 
 def test_a_row_tells_rates_for_so_many_open_cases() -> None:
-    result = CliRunner().invoke(build(["tests.bench.command"]), ["bench", "--engine", "--sizes", "50", "--no-ceilings", "--json"])
+    result = CliRunner().invoke(
+        build(["tests.bench.command"]), ["bench", "--engine", "--sizes", "50", "--no-ceilings", "--json"]
+    )
     assert result.exit_code == 0, result.output
     [row] = json.loads(result.stdout)["rows"]
     assert row["cases"] == 50

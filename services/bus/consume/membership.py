@@ -2,7 +2,7 @@
 
 A group's rebalance is eager in aiokafka: every member gives up all it has, and reads nothing until all have joined anew. `Membership`
 is a place in a group *that reads nothing by it*. It only says which partitions are ours; their records are read by subscriptions of
-their own (`services.bus.consume.subscription.partition_batches`), so a rebalance interrupts nobody who keeps a partition. That is safe for those,
+their own (`partition_batches` in `subscription`), so a rebalance interrupts nobody who keeps a partition. That is safe for those,
 and only those, who don't rely on the group for correctness: two processes may for a moment both believe a partition to be theirs, and
 fencing decides.
 

@@ -9,7 +9,7 @@ number, never by their name; other headers are left out. No rule tells a pseudon
 What is withheld whole leaves its length; not its hash, by which a short name could be guessed. The original lies at the topic,
 partition and offset named in the headers for as long as it is kept. The headers are Kafka Streams' (KIP-1034), so that tools made
 for those read ours. One more, `pumasi.withheld`, says what differs from the record as it came: `key`, `value`, `headers`, or
-`nothing`; only a letter from which nothing is withheld can be put back (`services.bus.deadletters.put_back`), and that to the last byte.
+`nothing`; only a letter from which nothing is withheld can be put back (`put_back`), and that to the last byte.
 
 A letter always fits its topic, whatever came: beyond VALUE_BYTES_MAX the value is withheld, beyond FRAME_BYTES_MAX of key and headers
 all that is long. And there is a letter whatever came: where a record can't be gone through, all of it is withheld. A letter that

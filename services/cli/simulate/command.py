@@ -1,7 +1,6 @@
 """`pumasi simulate`: what does a policy do, before anyone chooses it; and does the engine do what the rule says?"""
 
 import asyncio
-import json
 import os
 import sys
 from collections.abc import Iterator

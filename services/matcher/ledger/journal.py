@@ -232,7 +232,7 @@ class Journal:
         """Look whether entries came to lie right behind the last ones: else somebody else writes here, and reading back will tell who.
 
         Nothing is committed then. An offset of -1 says that the broker had the entries already, and not where. If they lie one place
-        too early, Kafka has forgotten the last transaction's marker (`services.bus.client.open_transactions`), and this one's will be for both.
+        too early, Kafka has forgotten the last transaction's marker (`open_transactions`), and this one's will be for both.
         """
         if self._next_offset is not None and offset not in (self._next_offset, self._next_offset - _MARKER, -1):
             raise LedgerMoved(f"its entries came to offset {offset} of the ledger, not to {self._next_offset}")

@@ -16,7 +16,6 @@ from services.bus.client.record_batch import Row, laid_out, row
 from services.bus.deadletters.letter import dead_letter
 from services.bus.envelope import Record
 from services.errors import Unanswerable
-from services.matcher.model.breach import ConservationBreach
 from services.matcher.fast.express import Express
 from services.matcher.ledger.answer import answer
 from services.matcher.ledger.draft import Draft, Portion

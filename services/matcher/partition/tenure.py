@@ -183,7 +183,7 @@ class Tenure:
             self._told("stands_still", partition=self.partition, offset=self.desk.next_offset, why=why)
 
     async def _look_out(self) -> None:
-        """Commands behind an open transaction are waited for; one that stays open too long is a leftover (`services.bus.client.open_transactions`)."""
+        """Commands behind an open transaction are waited for; one that stays open too long is a leftover (`open_transactions`)."""
         loop = asyncio.get_running_loop()
         at, since = None, loop.time()
         while not self._over.is_set():
