@@ -142,7 +142,7 @@ def test_a_source_that_changes_meanwhile_is_not_taken_for_what_was_compiled(ther
     command = [there.home / "bin" / "python", "-P", "-m", "services.native.build"]
     building = subprocess.Popen(command, cwd=copy, env=there.environ, stderr=subprocess.PIPE, text=True)
     until(lambda: there.begun, "it compiles")
-    changed = copy / "services" / "matcher" / "book.py"
+    changed = copy / "services" / "matcher" / "rules" / "waterfill.py"
     changed.write_text(changed.read_text() + "\n")
     there.open()
     _, said = building.communicate(timeout=DEADLINE_S)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 RUN = Path(__file__).parents[2] / "run"
+RUNS = {"bench": "tests.bench", "soak": "tests.soak"}
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def test_only_who_measures_the_hot_path_waits_until_it_is_compiled(checkout: Pat
     done = subprocess.run([checkout / "run", command], capture_output=True, text=True, check=True)
     first, second = done.stdout.splitlines()
     assert first == f"{checkout}/.venv/bin/python -P -m services.native.build {compiles}".rstrip()
-    assert second.endswith("-m pytest" if command == "test" else f"-m services.cli {command}")
+    assert second.endswith("-m pytest" if command == "test" else f"-m {RUNS.get(command, 'services.cli')} {command}")
     environment = {**os.environ, "PUMASI_PURE": "1"}
     done = subprocess.run([checkout / "run", command], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.splitlines() == [second]
