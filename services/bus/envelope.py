@@ -27,6 +27,10 @@ COMMAND_BYTES_MAX = 64 * 1024
 """The largest command, in bytes of its value. Any honest one stays under 2 KiB."""
 JSON = b"application/json"
 SOURCE = "/pumasi"
+SUBMISSION = "pumasi_submission"
+"""The header of a command that names its record on the submissions topic, `<partition>-<offset>`."""
+SUPERSEDES = "pumasi_supersedes"
+"""The header of a command that takes the place of a refused one: that one's place on the commands topic, `<partition>-<offset>`."""
 CLOCK, WALL = "pumasi_clock", "wall"
 """The header, and its value, of what intake stamped by its wall clock: such a time is held against the record's append time."""
 _OURS = ("ce_", "pumasi", "content-type")  # how the names begin of headers that are read

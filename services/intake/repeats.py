@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from schemas.commands import TICK, Unreadable
-from services.bus.envelope import Record, read_command, text_headers
+from services.bus.envelope import SUPERSEDES, Record, read_command, text_headers
 from services.errors import Conflict
 from services.intake.admission import Admitted, digest_of
 from services.intake.progress import Progress
@@ -28,8 +28,6 @@ from services.intake.receipts import Place
 
 CAPACITY = 200_000
 """Events remembered; some 60 MB when full."""
-SUPERSEDES = "pumasi_supersedes"
-"""The header of a command that names the refused one whose place it takes."""
 
 
 class Known(NamedTuple):

@@ -22,7 +22,7 @@ from typing import NamedTuple
 from schemas.commands import TICK
 from schemas.ledger import encode
 from schemas.times import SECOND, text_of
-from services.bus.envelope import command_headers
+from services.bus.envelope import SUBMISSION, SUPERSEDES, command_headers
 from services.bus.partition import partition_of
 from services.bus.produce.publisher import Outgoing, Pending, Publisher
 from services.bus.topics import COMMANDS, CONTACTS
@@ -30,8 +30,7 @@ from services.errors import Conflict, KafkaUnreachable
 from services.intake.admission import Admitted
 from services.intake.clock import SAYABLE, Clock
 from services.intake.receipts import Place
-from services.intake.repeats import SUPERSEDES, Known, Repeats
-from services.intake.submissions import SUBMISSION
+from services.intake.repeats import Known, Repeats
 
 SOURCE = "/pumasi/intake"
 PATIENCE_SECONDS = 2.0

@@ -14,13 +14,12 @@ from contextlib import aclosing
 
 from services.bus.consume.scan import TopicReader
 from services.bus.deadletters.box import Stamped
+from services.bus.envelope import SUBMISSION
 from services.bus.partition import partition_of
 from services.bus.topics import COMMANDS
 from services.intake.admission import Admitted
 from services.intake.receipts import Place
 
-SUBMISSION = "pumasi_submission"
-"""The header of a command that names its record on the submissions topic, `<partition>-<offset>`."""
 Way = tuple[int, int]
 """A partition of submissions, and one of commands that their commands lie in."""
 Coming = tuple[Stamped, Admitted]

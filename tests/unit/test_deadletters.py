@@ -491,3 +491,13 @@ def test_no_content_keeps_a_letter_from_being_written(topic: str, kind: str, val
         letter = dead_letter(one, "unreadable", "\ud800")
         assert dict(letter.headers)[PREFIX + "exception"] == b"unreadable"
         assert letter.value is None or json.loads(letter.value) is not None
+
+
+def test_a_command_keeps_the_headers_that_intake_gave_it() -> None:
+    value = json.dumps(GOOD["pledge.made"]).encode()
+    given = [("ce_type", "pumasi.pledge.made"), *HEADERS.items(), ("pumasi_clock", "wall"), ("pumasi_submission", "3-41"),
+             ("pumasi_supersedes", "1-40")]  # fmt: skip
+    whole = Rec(value, [(name, text.encode()) for name, text in given], b"jilin", COMMANDS_TOPIC)
+    assert (WITHHELD, NOTHING.encode()) in dead_letter(whole, "unreadable", "why").headers
+    odd = [("pumasi_clock", b"Kim"), ("pumasi_submission", b"Kim"), ("pumasi_elsewhere", b"Kim")]
+    assert "Kim" not in repr(dead_letter(replace(whole, headers=odd), "unreadable", "why"))

@@ -30,7 +30,7 @@ from schemas.numbers import holds_number
 from schemas.submissions import SUBMISSIONS, is_hashed
 from schemas.values import THANKS_PATTERN, Model
 from services.bus.attributes import KNOWN, TELLABLE, is_media
-from services.bus.envelope import Record
+from services.bus.envelope import CLOCK, SUBMISSION, SUPERSEDES, WALL, Record
 from services.bus.topics import COMMANDS as COMMANDS_TOPIC
 
 PREFIX = "__streams.errors."
@@ -56,6 +56,7 @@ _STRICTER: dict[str, Callable[[str], object]] = {
 """Members that are taken in a form in which they may not be told on."""
 _TEXTS = re.compile(r"[\w.+-]@[\w-]|\b(mailtos?|tel|sms|tgram|whatsapp|wechat|kakao|signal):", re.IGNORECASE)
 _PLACE = re.compile(r"(pumasi\.[a-z]{1,32}\.v[0-9]{1,4})-([0-9]{1,9})-([0-9]{1,18})")
+_RECORD = re.compile(r"[0-9]{1,9}-[0-9]{1,18}")
 _HEADER_OVERHEAD_BYTES = 16
 _LONG_BYTES = 1024
 _HEADERS_MAX = 64
@@ -87,6 +88,16 @@ class Letter(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: list[Header]
+
+
+_HEADERS: dict[str, Callable[[str], object]] = {
+    "content-type": is_media,
+    REPLAY_OF: place_of,
+    CLOCK: WALL.__eq__,
+    SUBMISSION: _RECORD.fullmatch,
+    SUPERSEDES: _RECORD.fullmatch,
+}
+"""The headers beside a CloudEvent's attributes that a letter may keep, each with the rule its value must pass."""
 
 
 def dead_letter(record: Record, code: str, why: str) -> Letter:
@@ -176,10 +187,8 @@ def _reasons(record: Record, code: str, why: str) -> list[Header]:
 
 def _known_headers(record: Record) -> Iterator[tuple[str, bytes]]:
     for name, value in record.headers:
-        if name == "content-type":
-            rule: Any = is_media
-        elif name == REPLAY_OF:
-            rule = place_of
+        if name in _HEADERS:
+            rule: Any = _HEADERS[name]
         elif name.startswith("ce_") and name[3:] in KNOWN:
             rule = TELLABLE.get(name[3:])
         else:
