@@ -6,6 +6,7 @@ never be told on: a person's name and number in free text.
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -15,6 +16,9 @@ from services.bus.envelope import command_headers
 MARKER = "leak-marker 김영선 +86 138 0000 1111"
 _TIME = "2031-01-01T00:00:00Z"
 _LARGE_BYTES = 2_000_000
+_READABLE_BOX = base64.b64encode(
+    "김영선 010-1234-5678, at home in the evening; she speaks Korean".encode("euc-kr")
+).decode()
 
 Headers = list[tuple[str, bytes | None]]
 Parts = tuple[bytes | None, bytes | None, Headers]
@@ -40,7 +44,46 @@ def _withdrawn(value: Callable[[str], bytes | None], key: Callable[[str], bytes 
     return Poison(lambda fund, event: (key(fund), value(fund), _headers("pumasi.pledge.withdrawn", event)))
 
 
+def _made(kind: str, *headers: tuple[str, bytes], time: str = _TIME, **data: Any) -> Poison:
+    """A command that would be good but for what `data`, `headers` or `time` add to it."""
+
+    def make(fund: str, event: str) -> Parts:
+        told = [*command_headers(f"pumasi.{kind}", event, "/soak/poison", time), *headers]
+        return fund.encode(), json.dumps({"fund": fund, **GOOD[kind], **data}, ensure_ascii=False).encode(), told
+
+    return Poison(make)
+
+
+GOOD: dict[str, dict[str, Any]] = {
+    "pledge.made": {"pledge": "p-nobody", "donor": "d-nobody", "amount": 1, "currency": "CNY"},
+    "case.submitted": {
+        "case": "c-nobody",
+        "beneficiary": "b-nobody",
+        "need": "test",
+        "route": "home",
+        "goal": 1,
+        "priority": "stat",
+    },
+}
+NUMBERS = ("13800138000", "wx-138-0013-8000", "tel.010.1234.5678", "~008613800138000", "8613800138000")
+BOTH: dict[str, Poison] = {
+    "a time before the calendar": _made("pledge.made", expires_at="0001-01-01T00:00:00+09:00"),
+    "a time behind the calendar": _made("case.submitted", needed_by="9999-12-31T23:59:59-09:00"),
+    "a time of no year of ours": _made("pledge.made", time="1999-12-31T23:59:59Z"),
+    "a time in digits": _made("case.submitted", needed_by="20311231"),
+    "a date alone": _made("pledge.made", expires_at="2031-12-31"),
+    "a number as text": _made("pledge.made", amount="1"),
+    "true as a number": _made("pledge.made", amount=True),
+    "a fraction": _made("pledge.made", amount=1.0),
+    "a province of no list": _made("case.submitted", access={"province": "XX-1", "status": "unknown"}),
+    "an id twice": _made("pledge.made", ("ce_id", b"x-other")),
+    **{f"a person's number, {text}": _made("pledge.made", pledge=text) for text in NUMBERS},
+    "a person's number as who gives": _made("pledge.made", donor="138.0013.8000"),
+}
+"""What neither topic's reader can take, whatever else is said."""
+
 COMMANDS_POISON: dict[str, Poison] = {
+    **BOTH,
     "not JSON": _withdrawn(lambda _: b"{"),
     "null header": Poison(
         lambda f, e: (f.encode(), _withdrawal(f), [*_headers("pumasi.pledge.withdrawn", e), ("trace", None)])
@@ -62,6 +105,8 @@ COMMANDS_POISON: dict[str, Poison] = {
 """What nobody can read on the commands topic."""
 
 SUBMISSIONS_POISON: dict[str, Poison] = {
+    **BOTH,
+    "a readable box": _made("pledge.made", donor=None, sealed_contact=_READABLE_BOX),
     "not JSON": _withdrawn(lambda _: b"{"),
     "null header": Poison(
         lambda f, e: (f.encode(), _withdrawal(f), [*_headers("pumasi.pledge.withdrawn", e), ("trace", None)])
