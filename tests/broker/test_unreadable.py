@@ -12,8 +12,6 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.record.util import calc_crc32c
 
 from services.bus import topics
@@ -28,22 +26,11 @@ from tests.broker.raw import PARTITION, PARTITIONS, Client
 from tests.broker.test_console import pumasi
 from tests.broker.test_elastic import NoLane
 from tests.broker.test_matcher import SETTINGS, all_ready, assert_audit_holds, running, until
+from tests.soak.codecs import compress
 
 DEADLINE_S = 60
 JILIN, YANJI = PARTITION["jilin"], PARTITION["yanji"]
 MAGIC, ATTRIBUTES = 16, 22
-
-
-async def compressed_by(bootstrap: str, codec: str) -> None:
-    """Let the broker compress whatever comes to any topic."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    await admin.start()
-    try:
-        for topic in topics.wanted_topics():
-            config = {**topic.config, **topic.tuning, "compression.type": codec}
-            await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic.name, configs=config)])
-    finally:
-        await admin.close()
 
 
 @pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
@@ -51,7 +38,7 @@ async def test_a_topic_of_any_codec_is_read_by_everybody(
     topics_reset: EmbeddedKafka, tmp_path: Path, codec: str
 ) -> None:
     bootstrap = topics_reset.bootstrap
-    await compressed_by(bootstrap, codec)
+    await compress(bootstrap, PARTITIONS, codec)
     async with (
         Client(bootstrap) as client,
         running(bootstrap),

@@ -25,6 +25,7 @@ from services.bus.embedded.ports import free_port
 from services.system.supervisor import Keeper, Service, Supervisor
 from tests.soak.check.sentfile import PSEUDONYM_KEY
 from tests.soak.clocks import Clock, library
+from tests.soak.codecs import CODECS, compress
 from tests.soak.plan import KAFKA
 from tests.soak.proxy import Link
 from tests.soak.sink import Sink
@@ -195,6 +196,7 @@ async def world(
             )
             watcher.stage("topics")
             await topics.ensure(made.kafka, partitions)
+            await compress(made.kafka, partitions, *CODECS)
             watcher.stage("services")
             preloaded = await asyncio.to_thread(library, data.parent)
             await made.supervisor.start(_services(made, tick_seconds, preloaded))
