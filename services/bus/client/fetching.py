@@ -203,6 +203,7 @@ class TellingFetcher(Fetcher):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._failed: dict[TopicPartition, Stuck] = {}
+        self._silent = False  # the broker does not answer, and that is told
         super().__init__(*args, **kwargs)
         _at_work.add(self)
 
@@ -231,11 +232,14 @@ class TellingFetcher(Fetcher):
         try:
             response = await self._client.send(node_id, request)
         except kafka.KafkaError as error:
-            log.info("nothing could be fetched from broker %s: %s", node_id, type(error).__name__)
+            if not self._silent:  # told once, and not ten times a second for as long as the broker is away
+                log.info("nothing can be fetched from broker %s: %s; it is asked again", node_id, type(error).__name__)
+            self._silent = True
             await asyncio.sleep(self._retry_backoff)
             return False
         except asyncio.CancelledError:  # closed, or the partitions went elsewhere
             return False
+        self._silent = False
         if not assignment.active:
             return False
         asked = {TopicPartition(topic, n): offset for topic, found in request.topics for n, offset, _ in found}
