@@ -6,16 +6,20 @@ Without its separators a number is
     1, 3 to 9, nine digits           a mobile of mainland China; also after 86
     01, one of 016789, 7 or 8 more   a Korean mobile; also after 82, with or without its 0
 
+    0 or 17951 and such a number     as it is dialled within the country
+
 It is looked for in *runs*. A text falls into groups of digits; groups with nothing but separators between them are neighbours, and a
-letter ends the run. A number is a join of neighbouring whole groups that is one in full. So `1-138.0013.8000` holds one, and a counter
-of thirteen digits, a date with a time, or a hash in base32 or hex hold none but by a rare chance.
+letter ends the run. A number is one whole group, or a join of neighbouring whole groups of few digits each, as people write it. So
+`1-138.0013.8000` holds one; a counter of thirteen digits, or Unix seconds with a counter behind, hold none. UUIDs and days of the
+calendar are taken out before: what machines make ids of would else be refused now and then, for no reason that anybody sees.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from itertools import accumulate
+from collections.abc import Iterator
+from itertools import accumulate, takewhile
 
 _FEW = 8  # digits: fewer are nobody's
 _GROUPS_MAX = 17  # 00 and 15 digits, one in each group
@@ -23,8 +27,14 @@ _ENOUGH = re.compile(rf"(?:\d[\W_]*){{{_FEW}}}", re.ASCII)
 _LETTERS = re.compile(r"[^\W\d_]+")
 _OPENING = re.compile(r"\+[\W_]+")
 _GROUP = re.compile(r"\+?[0-9]+")
+_JOINED_MAX = 8  # digits of a group that is a part of a number
 _NUMBER = re.compile(
-    r"\+[0-9]{8,15}|00[1-9][0-9]{7,14}|(?:86)?1[3-9][0-9]{9}|(?:82)?01[016789][0-9]{7,8}|821[016789][0-9]{7,8}"
+    r"\+[0-9]{8,15}|00[1-9][0-9]{7,14}|(?:0|86|17951)?1[3-9][0-9]{9}|(?:82)?01[016789][0-9]{7,8}|821[016789][0-9]{7,8}"
+)
+_MADE_BY_MACHINES = re.compile(
+    r"(?<![0-9a-f])(?=[0-9-]{0,35}[a-f])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![0-9a-f])"  # a UUID
+    r"|(?<![0-9])(?:19|20|21)[0-9]{2}([-._]?)(?:0[1-9]|1[0-2])\1(?:0[1-9]|[12][0-9]|3[01])(?![0-9])",  # a day
+    re.IGNORECASE,
 )
 
 
@@ -38,13 +48,21 @@ def holds_number(text: str) -> bool:
         text = "".join(map(_plain, unicodedata.normalize("NFKC", text)))
     if not _ENOUGH.search(text):
         return False
-    for run in _LETTERS.split(text):
+    for run in _LETTERS.split(_MADE_BY_MACHINES.sub("x", text)):
         groups = _GROUP.findall(_OPENING.sub("+", run))
         for start in range(len(groups)):
-            joins = accumulate(groups[start : start + _GROUPS_MAX], _joined)
-            if any(map(_NUMBER.fullmatch, joins)):
+            if _NUMBER.fullmatch(groups[start]) or any(
+                map(_NUMBER.fullmatch, _joins(groups[start : start + _GROUPS_MAX]))
+            ):
                 return True
     return False
+
+
+def _joins(groups: list[str]) -> Iterator[str]:
+    """The first group and its neighbours: of any country's number whatever comes, else as long as each is short."""
+    if not groups[0].startswith(("+", "00")):
+        groups = list(takewhile(lambda group: len(group.removeprefix("+")) <= _JOINED_MAX, groups))
+    return accumulate(groups, _joined)
 
 
 def _joined(before: str, group: str) -> str:

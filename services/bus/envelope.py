@@ -25,6 +25,8 @@ from services.bus.partition import partition_of
 
 COMMAND_BYTES_MAX = 64 * 1024
 """The largest command, in bytes of its value. Any honest one stays under 2 KiB."""
+COMMAS_MAX = 1000
+"""Commas in a command's or an event's data: more members and elements than any of ours has, and than anybody goes through."""
 JSON = b"application/json"
 SOURCE = "/pumasi"
 SUBMISSION = "pumasi_submission"
@@ -117,7 +119,7 @@ def _command(record: Record, headers: dict[str, str], partitions: int) -> Comman
         raise BadRecord("ce_time: not an RFC 3339 time of the years 2000 to 2199") from None
     if record.value is None:
         raise BadRecord("value: none")
-    if len(record.value) > COMMAND_BYTES_MAX:
+    if len(record.value) > COMMAND_BYTES_MAX or record.value.count(b",") > COMMAS_MAX:
         raise BadRecord("value: too large")
     try:
         data = model.model_validate_json(record.value)

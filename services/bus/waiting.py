@@ -27,10 +27,10 @@ class Waiting:
     """Commands of one partition without an answer.
 
     Attributes:
-        commands: how many; at most so many, where there are very many.
+        commands: how many; at most so many, where there are very many, or something can't be read.
         offset: of the first.
         since_ms, newest_ms: when the first came, and when the last of all commands did, milliseconds since 1970.
-        unreadable: what can't be read, and where; nothing behind it is counted.
+        unreadable: what can't be read, and where.
     """
 
     commands: int = 0
@@ -86,4 +86,5 @@ async def waiting(reader: TopicReader, topic: str, partition: int, begin: int, e
                 found.came(command)
     except TopicUnreadable as unreadable:
         found.unreadable = unreadable.message
+        found.commands = end - begin  # nobody can count them
     return found

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from schemas.times import parse_given
-from services.bus.envelope import BadRecord, Record, text_headers
+from services.bus.envelope import COMMAS_MAX, BadRecord, Record, text_headers
 from services.errors import PumasiError, UnreadableRecord
 from services.intake.findings import pointer_of
 
@@ -32,8 +32,6 @@ EVENT_JSON_MAX = 2 * EVENT_BYTES_MAX
 """The largest event in its JSON form, in characters: room for base64 and attributes."""
 BATCH_MAX = 1000
 """The most events in one batch."""
-COMMAS_MAX = 1000
-"""The most commas in an event's JSON: a bound on its members and elements, of which an honest one has some dozens."""
 
 _NEEDED = ("specversion", "id", "source", "type")
 _TEXTS = frozenset({*_NEEDED, "time", "datacontenttype", "dataschema", "subject"})

@@ -140,7 +140,10 @@ class Sealer:
             return self._opening.decrypt(base64.b64decode(box, validate=True))
         except (ValueError, TypeError, CryptoError):
             self.unopened += 1
-            log.error(
-                "a sealed box can't be opened (%d by now): somebody may be sending what all can read", self.unopened
-            )
+            if (
+                self.unopened & (self.unopened - 1) == 0
+            ):  # the 1st, 2nd, 4th, 8th, …: an alarm must not drown the others
+                log.error(
+                    "a sealed box can't be opened (%d by now): somebody may be sending what all can read", self.unopened
+                )
             raise NotSealed("not sealed for intake") from None

@@ -1,6 +1,7 @@
 """Dead letters: a name planted anywhere is nowhere, what is whole is so to the last byte, and each fits its topic."""
 
 import json
+import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -407,10 +408,14 @@ def test_what_is_long_goes_and_what_is_short_stays() -> None:
     assert withheld(letter) == "headers"
 
 
-def test_three_megabytes_that_may_be_told_are_kept_whole() -> None:
-    one = record("rate.quoted", json.dumps(GOOD["rate.quoted"]).encode() + b" " * 3_000_000)
+def test_what_no_door_reads_nobody_goes_through_for_its_letter() -> None:
+    one = record("rate.quoted", json.dumps(GOOD["rate.quoted"]).encode() + b" " * 100_000)
     letter = dead_letter(one, "unreadable", "value: too large")
     assert (letter.value, withheld(letter)) == (one.value, NOTHING)
+    many = record("rate.quoted", b"{" + b",".join(b'"k%d":1' % n for n in range(300_000)) + b"}")
+    began = time.process_time()
+    assert json.loads(dead_letter(many, "x", "y").value) == {"withheld": "too large", "bytes": len(many.value)}
+    assert time.process_time() - began < 0.5, "some milliseconds; it was seven seconds"
     longer = record("rate.quoted", one.value + b" " * 200_000)
     assert json.loads(dead_letter(longer, "x", "y").value) == {"withheld": "too large", "bytes": len(longer.value)}
 

@@ -209,7 +209,8 @@ def test_a_box_that_intake_cant_open_is_refused_and_an_alarm(box: str, caplog: p
     wrong_in_more = {**thanks, "fund": "x y"}
     assert ("/data/thanks", "not_sealed") in findings("case.thanked", wrong_in_more)
     assert SEALER.unopened == before + 4
-    assert [line.levelno for line in caplog.records] == [logging.ERROR] * 4
+    told = [number for number in range(before + 1, before + 5) if number & (number - 1) == 0]
+    assert [(line.levelno, line.args) for line in caplog.records] == [(logging.ERROR, (number,)) for number in told]
     assert box[:20] not in caplog.text
 
 

@@ -1,10 +1,11 @@
 """Somebody's number, however it is written; and what only looks like one."""
 
+import re
 import time
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from schemas.numbers import holds_number
@@ -16,13 +17,15 @@ HELD = [
     "+12345678", "+123456789012345", "0012345678", "１３８００１３８０００", "＋８６１３８００１３８０００",
     "①③⑧⓪⓪①③⑧⓪⓪⓪", "٠١٠١٢٣٤٥٦٧٨",
     "1\u200b380\u20600138000", "138+0013+8000", "+ - + 1 650 253 0000", "/forms/13800138000", "c-2026-13800138000",
-    "전화010.1234.5678님",
+    "전화010.1234.5678님", "0138-0013-8000", "013800138000", "1795113800138000", "2026-11-30-13800138000", "20261130 010 1234 5678",
     "1\ufe0f\u20e33\ufe0f\u20e38\ufe0f\u20e30\ufe0f\u20e30\ufe0f\u20e31\ufe0f\u20e33\ufe0f\u20e38\ufe0f\u20e30\ufe0f\u20e30\ufe0f\u20e30\ufe0f\u20e3",
 ]  # fmt: skip
 NONE_HELD = [
     "", "c-1", "p-1732960800123", "c-20261130-101500", "2026-11-30", "2026-11-22T10:00:00Z", "1732960800", "12800138000",
     "138001380001", "1380013800", "0000013800138", "00000012345678", "0121234567", "010123456", "+1234567", "+1234567890123456",
     "550e8400-e29b-41d4-a716-446655440000", "urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6", "~abcdefghijklmnopqrstuvwxy7",
+    "1764500000-1", "case-2026-01-15-103000", "case-2026-01-15-10-30-00", "2026-01-15-000123", "2026-11-13_134500-123",
+    "case-13800138-0013-4800-8000-a13800138000",
     "138a0013b8000", "wx138oo138ooo", "partition:1/offset:24", "tick-1795341600000000", "e-7n13800",
 ]  # fmt: skip
 
@@ -57,6 +60,10 @@ def test_no_separator_hides_a_number_wherever_it_stands(
     number: str, data: st.DataObject, around: str, wide: bool
 ) -> None:
     written = "".join(character + data.draw(SEPARATORS) for character in number)
+    groups = [len(group) for group in re.findall("[0-9]+", written)]
+    assume(
+        number.startswith(("+", "00")) or len(groups) == 1 or max(groups) <= 8
+    )  # nobody writes a long group and a rest
     if wide:
         written = written.translate({ord(c): ord(c) + 0xFEE0 for c in "+0123456789"})
     assert holds_number(f"{around}{written}{around}")

@@ -30,7 +30,7 @@ from schemas.numbers import holds_number
 from schemas.submissions import SUBMISSIONS, is_hashed
 from schemas.values import THANKS_PATTERN, Model
 from services.bus.attributes import KNOWN, TELLABLE, is_media
-from services.bus.envelope import CLOCK, SUBMISSION, SUPERSEDES, WALL, Record
+from services.bus.envelope import CLOCK, COMMAND_BYTES_MAX, COMMAS_MAX, SUBMISSION, SUPERSEDES, WALL, Record
 from services.bus.topics import COMMANDS as COMMANDS_TOPIC
 
 PREFIX = "__streams.errors."
@@ -39,8 +39,8 @@ WITHHELD = "pumasi.withheld"
 NOTHING = "nothing"
 REPLAY_OF = "pumasi.replay_of"
 """The header of a record that was put back: the id of the dead letter that it comes from."""
-VALUE_BYTES_MAX = 3 << 20
-"""The longest value that a letter keeps, in bytes; with FRAME_BYTES_MAX it stays well under MAX_RECORD_BYTES."""
+VALUE_BYTES_MAX = 2 * COMMAND_BYTES_MAX
+"""The longest value that a letter keeps, in bytes: what no door reads, nobody goes through for a letter either."""
 FRAME_BYTES_MAX = 512 * 1024
 """The most bytes of key and headers that a letter keeps as they are."""
 REMOVED = "[removed]"
@@ -136,8 +136,6 @@ def _letter(
     if len(key or b"") + sum(map(_size, headers)) > FRAME_BYTES_MAX:
         key = REMOVED.encode() if len(key or b"") > _LONG_BYTES else key
         headers = [header for header in headers if _size(header) <= _LONG_BYTES][:_HEADERS_MAX]
-    if len(value or b"") > VALUE_BYTES_MAX:
-        value = _withheld(record.value or b"", "too large")
     kept = {
         "key": key == record.key,
         "value": value == record.value,
@@ -206,6 +204,10 @@ def _tellable_value(value: bytes | None, headers: dict[str, str], models: Models
     """What of a value may be told, the very same bytes if that is all of it; and its fund if that may be."""
     if value is None:
         return None, None
+    if (
+        len(value) > VALUE_BYTES_MAX or value.count(b",") > COMMAS_MAX
+    ):  # nobody reads it, so nobody goes through it here
+        return _withheld(value, "too large"), None
     try:
         parsed, *inexact = _read(value)
         if not isinstance(parsed, dict):
