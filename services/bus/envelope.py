@@ -20,6 +20,7 @@ from schemas.commands import COMMANDS, TICK, Command, Unreadable
 from schemas.ledger import ENTRY_TYPE
 from schemas.times import parse_given
 from services.bus.attributes import is_id, is_source
+from services.bus.client.codecs import TOO_LARGE
 from services.bus.client.record_batch import HeaderForm
 from services.bus.partition import partition_of
 
@@ -69,7 +70,7 @@ def text_headers(headers: Headers) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, value in headers:
         if value is None:
-            raise BadRecord("a header is null")
+            raise BadRecord("its batch is too large" if name == TOO_LARGE else "a header is null")
         if name in found and name.startswith(_OURS):
             raise BadRecord("a header comes twice")
         try:

@@ -2,7 +2,8 @@
 
 Four megabytes of zstd may stand for a hundred gigabytes of zeros, and the broker takes them: it looks at one record after the other.
 So what a batch may grow to is bounded here, which aiokafka's own decompression is not. What comes of it is an ordinary batch, whose
-records are found like any other's; only this module knows of codecs.
+records are found like any other's; only this module knows of codecs. Of a batch that grows too large each record is given out
+without anything in it, under a header (`TOO_LARGE`) that no reader can read: so each gets its answer, and none stops its partition.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from aiokafka.record.util import calc_crc32c
 
 INFLATED_BYTES_MAX = 64 << 20
 """Bytes that the records of one batch may take: sixteen times the largest batch that a topic of ours takes."""
-_LENGTH, _MAGIC, _CRC, _ATTRIBUTES, _LAST_DELTA, _RECORDS = 8, 16, 17, 21, 23, 61
+TOO_LARGE = "pumasi_too_large"
+"""The header, null, of a record whose batch grows too large; it is all that is known of it."""
+_UNKNOWN_MAX = 100_000  # such records of one batch
+_LENGTH, _MAGIC, _CRC, _ATTRIBUTES, _LAST_DELTA, _COUNT, _RECORDS = 8, 16, 17, 21, 23, 57, 61
 _CODEC = 0x07
 _FULL = "whole buffer"  # cramjam's own words
 _XERIAL, _XERIAL_HEADER = b"\x82SNAPPY\x00", 16  # how Java frames snappy; others send one block without a frame
@@ -43,10 +47,40 @@ def plain(batch: bytes) -> bytes:
         return batch
     if calc_crc32c(batch[_ATTRIBUTES:]).to_bytes(4, "big") != batch[_CRC:_ATTRIBUTES]:
         raise CorruptRecordException("its checksum is wrong")
-    records = _inflated(codec, memoryview(batch)[_RECORDS:])
+    try:
+        records = _inflated(codec, memoryview(batch)[_RECORDS:])
+    except _Grows as grows:
+        records = _unknown(int.from_bytes(batch[_COUNT:_RECORDS], "big"), grows)
     body = (attributes & ~_CODEC).to_bytes(2, "big") + batch[_LAST_DELTA:_RECORDS] + records
     length = struct.pack(">i", _ATTRIBUTES - _LENGTH - 4 + len(body))
     return batch[:_LENGTH] + length + batch[12:_CRC] + calc_crc32c(body).to_bytes(4, "big") + body
+
+
+class _Grows(CorruptRecordException):
+    """Records take more room than one batch may."""
+
+
+def _unknown(count: int, grows: _Grows) -> bytes:
+    """So many records of which nothing is known.
+
+    Raises:
+        CorruptRecordException: if they are too many.
+    """
+    if not 0 < count <= _UNKNOWN_MAX:
+        raise CorruptRecordException(*grows.args)
+    name = TOO_LARGE.encode()
+    rest = b"\x01\x01\x02" + _varint(len(name)) + name + b"\x01"  # neither key nor value; one header, null
+    records = (b"\0\0" + _varint(number) + rest for number in range(count))
+    return b"".join(_varint(len(record)) + record for record in records)
+
+
+def _varint(number: int) -> bytes:
+    """Kafka's: zigzag, seven bits a byte, the least first."""
+    rest, found = number << 1, bytearray()
+    while rest > 0x7F:
+        found.append(rest & 0x7F | 0x80)
+        rest >>= 7
+    return bytes([*found, rest])
 
 
 def _inflated(codec: int, data: memoryview) -> bytes:
@@ -58,9 +92,9 @@ def _inflated(codec: int, data: memoryview) -> bytes:
         return room[: decompress(data, memoryview(room))]
     except (cramjam.DecompressionError, struct.error, ValueError) as error:
         grows = _FULL in str(error)
-    raise CorruptRecordException(
-        f"its {name} grows beyond {INFLATED_BYTES_MAX >> 20} MiB" if grows else f"its {name} is damaged"
-    )
+    if grows:
+        raise _Grows(f"its {name} grows beyond {INFLATED_BYTES_MAX >> 20} MiB")
+    raise CorruptRecordException(f"its {name} is damaged")
 
 
 def _snappy(data: memoryview, room: memoryview) -> int:
