@@ -18,12 +18,13 @@ from typing import Any
 from unittest.mock import patch
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata, TopicPartition
 
 from services.bus.client.consumer import Consumer
 from services.bus.client.open_transactions import Leftovers
+from services.bus.client.producer import TransactionalProducer
 from services.bus.consume import scan
 from services.bus.topics import CHECKPOINTS, COMMANDS, DEADLETTERS, LEDGER
 from services.errors import KafkaUnreachable
@@ -71,11 +72,11 @@ class Variant:
 
 
 def _no_fence(_world: World) -> Changed:
-    def producer(**options: Any) -> AIOKafkaProducer:
+    def producer(**options: Any) -> TransactionalProducer:
         options["transactional_id"] += f"-{process_of_this_step().name}"
-        return AIOKafkaProducer(**options)
+        return TransactionalProducer(**options)
 
-    return patch.object(journal, "AIOKafkaProducer", producer)
+    return patch.object(journal, "TransactionalProducer", producer)
 
 
 def _no_look(_world: World) -> Changed:
@@ -98,7 +99,7 @@ def _read_back_before_fence(_world: World) -> Changed:
 
 
 def _no_wait_for_epoch(_world: World) -> Changed:
-    return patch.object(journal, "_identified", lambda _producer: asyncio.sleep(0))
+    return patch.object(TransactionalProducer, "identified", lambda _producer, _seconds: asyncio.sleep(0))
 
 
 def _read_uncommitted(_world: World) -> Changed:
@@ -179,7 +180,7 @@ def _leftovers_aborted(_world: World) -> Changed:
 
 
 def _same_epoch_after_silence(_world: World) -> Changed:
-    return patch.object(journal, "_watch_ends", lambda _producer, _unanswered: None)
+    return patch.object(TransactionalProducer, "_watch_ends", lambda _producer: None)
 
 
 def _send_not_awaited(_world: World) -> Changed:

@@ -35,7 +35,7 @@ RECORDS = [
 class Producer:
     """Takes batches; a transaction that is open for longer than `patience` seconds has been aborted when it is to end."""
 
-    client = None
+    client, end_unanswered = None, False
 
     def __init__(self, ledger: list[int], patience: float, fails: str) -> None:
         self.ledger, self.patience, self.fails = ledger, patience, fails

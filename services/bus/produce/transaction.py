@@ -16,7 +16,6 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
     InvalidProducerEpoch,
     KafkaConnectionError,
@@ -24,10 +23,10 @@ from aiokafka.errors import (
     OutOfOrderSequenceNumber,
     ProducerFenced,
 )
-from aiokafka.producer.message_accumulator import BatchBuilder
 
 from services.bus.client.open_transactions import Leftovers
-from services.bus.produce.publisher import TROUBLE, Headers
+from services.bus.client.producer import TROUBLE, TransactionalProducer
+from services.bus.produce.publisher import Headers
 from services.bus.topics import MAX_RECORD_BYTES
 from services.errors import Fenced, KafkaUnreachable
 
@@ -48,7 +47,7 @@ _FENCED = (ProducerFenced, InvalidProducerEpoch, OutOfOrderSequenceNumber)
 class Transaction:
     """An open transaction; the records of `append` are seen once it is committed."""
 
-    def __init__(self, producer: AIOKafkaProducer) -> None:
+    def __init__(self, producer: TransactionalProducer) -> None:
         self._producer = producer
 
     async def append(self, topic: str, partition: int, rows: Sequence[Row]) -> list[int]:
@@ -65,9 +64,9 @@ class Transaction:
             offsets += range(first, first + count)
         return offsets
 
-    def _batches(self, rows: Sequence[Row]) -> list[BatchBuilder]:
+    def _batches(self, rows: Sequence[Row]) -> list[Any]:
         """Batches rather than single sends: aiokafka sends no record that has neither key nor value."""
-        batches: list[BatchBuilder] = []
+        batches: list[Any] = []
         for key, value, headers in rows:
             given = {"timestamp": None, "key": key, "value": value, "headers": list(headers)}
             if not batches or batches[-1].append(**given) is None:
@@ -89,7 +88,7 @@ class FencedWriter:
 
     def __init__(self, bootstrap: str, transactional_id: str, leftovers: Leftovers | None = None) -> None:
         self.bootstrap, self.transactional_id, self._leftovers = bootstrap, transactional_id, leftovers
-        self._producer: AIOKafkaProducer | None = None
+        self._producer: TransactionalProducer | None = None
 
     @property
     def held(self) -> bool:
@@ -103,7 +102,7 @@ class FencedWriter:
             KafkaUnreachable: if no broker answers.
         """
         await self.close()
-        producer = AIOKafkaProducer(
+        producer = TransactionalProducer(
             bootstrap_servers=self.bootstrap,
             client_id=self.transactional_id,
             transactional_id=self.transactional_id,
@@ -118,7 +117,7 @@ class FencedWriter:
         try:
             async with asyncio.timeout(_FENCE_SECONDS_MAX):
                 await producer.start()
-                await producer._txn_manager.wait_for_pid()  # nobody is fenced before InitProducerId is answered
+                await producer.identified(_FENCE_SECONDS_MAX)
                 if self._leftovers is not None:
                     await self._leftovers.end(producer)
         except TROUBLE as error:
@@ -173,7 +172,7 @@ class FencedWriter:
         producer, self._producer = self._producer, None
         if producer is None:
             return
-        if abort and producer._txn_manager.is_in_transaction():
+        if abort and producer.in_transaction:
             with contextlib.suppress(*TROUBLE, AssertionError):  # at once, so that no reader waits for the timeout
                 await asyncio.wait_for(producer.abort_transaction(), _STOP_SECONDS)
         await _stop(producer)
@@ -196,7 +195,7 @@ def hush_told_errors(loop: asyncio.AbstractEventLoop) -> None:
     loop.set_exception_handler(complain)
 
 
-async def _to_the_end(producer: AIOKafkaProducer) -> None:
+async def _to_the_end(producer: TransactionalProducer) -> None:
     """Commit, and hear what came of it even if we are cancelled meanwhile: an unknown outcome is worse than a moment."""
     commit = asyncio.ensure_future(asyncio.wait_for(producer.commit_transaction(), TRANSACTION_TIMEOUT_MS / 1000))
     try:
@@ -206,6 +205,6 @@ async def _to_the_end(producer: AIOKafkaProducer) -> None:
         raise
 
 
-async def _stop(producer: AIOKafkaProducer) -> None:
+async def _stop(producer: TransactionalProducer) -> None:
     with contextlib.suppress(*TROUBLE, asyncio.CancelledError):
         await asyncio.wait_for(producer.stop(), _STOP_SECONDS)

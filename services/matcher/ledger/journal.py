@@ -4,8 +4,6 @@ Kafka is asked for just two things that it does without fail: that `InitProducer
 before and ends their open transaction, and that a transaction's records become visible all or none. The offset of the last
 command answered stands in the ledger itself; so input, output and progress can't part. Consumer group offsets and KIP-447 are
 not relied on (design contract, 7). `tests/protocol` holds all this as a model that SPIN checks exhaustively.
-
-This is the only module beside `services.bus` that knows aiokafka.
 """
 
 from __future__ import annotations
@@ -15,7 +13,6 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
     InvalidProducerEpoch,
     KafkaError,
@@ -23,12 +20,10 @@ from aiokafka.errors import (
     ProducerFenced,
     RequestTimedOutError,
 )
-from aiokafka.producer import sender
-from aiokafka.protocol.transaction import EndTxnRequest
 
 from services.bus.client.open_transactions import Leftovers
+from services.bus.client.producer import TransactionalProducer
 from services.bus.client.record_batch import PreparedBatch, Row
-from services.bus.client.sending import send_unjoined
 from services.bus.consume.scan import TopicReader
 from services.bus.envelope import Record
 from services.bus.topics import CHECKPOINTS, COMMANDS, DEADLETTERS, LEDGER, MAX_RECORD_BYTES
@@ -39,11 +34,6 @@ BATCH_BYTES = 1 << 20
 _RETRY_BACKOFF_MS = (
     5  # the broker answers NOT_ENOUGH_REPLICAS to transactions back to back; the default would idle 100 ms
 )
-sender.BACKOFF_OVERRIDE = 0.002
-"""Seconds until a transaction that comes too soon after the last is begun again: the broker still writes that one's markers, for a
-millisecond or two. aiokafka would idle for 20 ms, which is most of the time that a pledge waits for its award. A constant of aiokafka's
-module is the only place to say so; it concerns transactional producers alone, and in this process these are the journals."""
-
 _MARKER = 1  # the offset that the end of a transaction takes
 _FENCE_SECONDS_MAX = 60.0
 _SETTLE_SECONDS_MAX = 5.0  # nothing is appended meanwhile
@@ -67,10 +57,9 @@ class Journal:
     def __init__(self, bootstrap: str, partition: int, transaction_timeout_ms: int = 60_000) -> None:
         self.bootstrap, self.partition = bootstrap, partition
         self.transaction_timeout_ms = transaction_timeout_ms
-        self._producer: AIOKafkaProducer | None = None
+        self._producer: TransactionalProducer | None = None
         self._id = f"pumasi-matcher-{partition}"
         self._leftovers = Leftovers(self._id, (LEDGER, partition), (CHECKPOINTS, partition), (DEADLETTERS, partition))
-        self._end_unanswered = asyncio.Event()
         self._next_offset: int | None = None
 
     async def fence(self) -> None:
@@ -80,7 +69,7 @@ class Journal:
             KafkaUnreachable: if no broker answers.
         """
         await self.close()
-        producer = AIOKafkaProducer(
+        producer = TransactionalProducer(
             bootstrap_servers=self.bootstrap,
             client_id=self._id,
             transactional_id=self._id,
@@ -90,10 +79,9 @@ class Journal:
             retry_backoff_ms=_RETRY_BACKOFF_MS,
         )
         self._leftovers.listen(producer)
-        send_unjoined(producer)
         try:
             await producer.start()
-            await _identified(producer)
+            await producer.identified(_FENCE_SECONDS_MAX)
             await self._leftovers.end(producer)
         except (KafkaError, OSError, TimeoutError) as error:
             await _stop(producer)
@@ -101,8 +89,7 @@ class Journal:
         except BaseException:  # cancelled: the partition went elsewhere meanwhile
             await _stop(producer)
             raise
-        self._producer, self._end_unanswered, self._next_offset = producer, asyncio.Event(), None
-        _watch_ends(producer, self._end_unanswered.set)
+        self._producer, self._next_offset = producer, None
 
     async def checkpoint(self) -> AsyncIterator[list[tuple[bytes, bytes | None]]]:
         """Key and value of all committed records of the checkpoints' partition, in order, in portions; call after `fence`.
@@ -176,7 +163,7 @@ class Journal:
 
     async def _transact(
         self,
-        producer: AIOKafkaProducer,
+        producer: TransactionalProducer,
         entries: Iterable[Sequence[Row]],
         dead_letters: Sequence[Row],
         checkpoint: Checkpoint | None,
@@ -201,7 +188,7 @@ class Journal:
             await asyncio.gather(*await self._send(producer, CHECKPOINTS, portions))
         await producer.commit_transaction()
         self._next_offset = offsets[0] + rows + _MARKER if offsets[0] >= 0 else None
-        if self._end_unanswered.is_set():  # committed, but by a repetition: this epoch is not to be used again
+        if producer.end_unanswered:  # committed, but by a repetition: this epoch is not to be used again
             raise RequestTimedOutError("the end of a transaction went unanswered")
 
     async def settle(self) -> bool:
@@ -238,7 +225,7 @@ class Journal:
             raise LedgerMoved(f"its entries came to offset {offset} of the ledger, not to {self._next_offset}")
 
     async def _send(
-        self, producer: AIOKafkaProducer, topic: str, portions: Iterable[Sequence[Row]]
+        self, producer: TransactionalProducer, topic: str, portions: Iterable[Sequence[Row]]
     ) -> list[asyncio.Future]:
         """Send portions in batches, each on its way as soon as it is full; the promises of their places."""
         sent: list[asyncio.Future] = []
@@ -283,39 +270,7 @@ async def first_at_or_after(bootstrap: str, partition: int, offset: int) -> int 
     return None
 
 
-async def _identified(producer: AIOKafkaProducer) -> None:
-    """Wait for InitProducerId, which `start` leaves to a task of its own; nobody is fenced before it is answered."""
-    sending = producer._sender.sender_task
-    pid = asyncio.ensure_future(producer._txn_manager.wait_for_pid())
-    try:
-        await asyncio.wait({pid, sending}, timeout=_FENCE_SECONDS_MAX, return_when=asyncio.FIRST_COMPLETED)
-        if sending.done():
-            sending.result()
-        if not pid.done():
-            raise TimeoutError
-    finally:
-        pid.cancel()
-
-
-def _watch_ends(producer: AIOKafkaProducer, unanswered: Callable[[], None]) -> None:
-    """Call `unanswered` when an EndTxn gets no reply: aiokafka repeats it in silence, and the first may still come.
-
-    One epoch serves many transactions (aiokafka speaks Kafka's transactions v1), so it would end the next one half-way.
-    """
-    send = producer.client.send
-
-    async def watched(node: int, request: Any, **options: Any) -> Any:
-        try:
-            return await send(node, request, **options)
-        except BaseException:
-            if isinstance(request, EndTxnRequest):
-                unanswered()
-            raise
-
-    producer.client.send = watched
-
-
-async def _stop(producer: AIOKafkaProducer) -> None:
+async def _stop(producer: TransactionalProducer) -> None:
     with contextlib.suppress(KafkaError, OSError, TimeoutError, asyncio.CancelledError):
         await asyncio.wait_for(producer.stop(), 5)
 
