@@ -240,7 +240,7 @@ def _no_retake(_world: World) -> Changed:
     really = Tenure._taken
 
     async def taken(tenure: Tenure) -> bool:
-        if tenure._failures:
+        if tenure._backoff.failures:
             await tenure._over.wait()
         return await really(tenure)
 

@@ -21,7 +21,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -30,6 +29,7 @@ from typing import Any
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
+from services.backoff import Backoff
 from services.bus.client.assignor import sticky
 from services.bus.client.consumer import Consumer
 from services.bus.produce.transaction import hush_told_errors
@@ -153,8 +153,7 @@ class Membership:
         if self._apart:
             self._away, self._life = asyncio.get_running_loop(), asyncio.current_task()
             hush_told_errors(self._away)
-        least, most = _BACKOFF_SECONDS
-        pause = least
+        backoff = Backoff(*_BACKOFF_SECONDS, spread=(0.5, 1.0))
         while True:
             began = time.monotonic()
             await self._until_home_answers()
@@ -167,8 +166,9 @@ class Membership:
                 self._tell(self._waiting, f"{type(error).__name__} at {self.bootstrap}")
             finally:
                 await _leave(consumer)
-            pause = least if time.monotonic() - began > most else min(most, pause * 2)
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # spreads retries, decides nothing
+            if time.monotonic() - began > backoff.most:
+                backoff.succeeded()
+            await asyncio.sleep(backoff.failed())
 
     def _consumer(self) -> Consumer:
         consumer = Consumer(

@@ -16,7 +16,6 @@ can't be read, it becomes a dead letter of its own, which keeps that header.
 from __future__ import annotations
 
 import asyncio
-import random
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +23,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
 
+from services.backoff import Backoff
 from services.bus.client.open_transactions import Leftovers
 from services.bus.consume.scan import TopicReader
 from services.bus.deadletters.box import Content, DeadLetter, Mark, contents, mark_row, read
@@ -142,7 +142,7 @@ class _Replayer:
 
     async def run(self) -> None:
         """Try until nothing is left."""
-        pause, most = _BACKOFF_SECONDS
+        backoff = Backoff(*_BACKOFF_SECONDS, spread=(0.5, 1.5))  # two operators must not keep step
         try:
             for number in range(_TRIES):
                 try:
@@ -155,8 +155,7 @@ class _Replayer:
                             f"{len(self._left)} letters of partition {self._partition} are not put back: {error.message}",
                             hint="Call it again: what is put back is marked, and is not put back twice.",
                         ) from error
-                await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  # two operators must not keep step
-                pause = min(most, pause * 2)
+                await asyncio.sleep(backoff.failed())
         finally:
             await self._writer.close()
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from aiokafka.errors import KafkaConnectionError
 
+from services.backoff import Backoff
 from services.bus import topics
 from services.bus.client.producer import TROUBLE, Producer
 from services.bus.topics import MAX_RECORD_BYTES
@@ -175,7 +176,7 @@ class Publisher:
         return KafkaUnreachable("Kafka is out of reach", hint="Try again in a moment: a repeat is safe.")
 
     async def _keep(self) -> None:
-        pause = _BACKOFF_SECONDS[0]
+        backoff = Backoff(*_BACKOFF_SECONDS)
         while True:
             await self._wanted.wait()
             try:
@@ -188,10 +189,9 @@ class Publisher:
                 log.exception("connecting to Kafka failed")
                 self._say_not(f"connecting to Kafka failed ({type(error).__name__})")
             else:
-                pause = _BACKOFF_SECONDS[0]
+                backoff.succeeded()
                 continue
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, _BACKOFF_SECONDS[1])
+            await asyncio.sleep(backoff.failed())
 
     async def _connect(self) -> None:
         bootstrap = self._bootstrap()
