@@ -19,18 +19,18 @@ from unittest.mock import patch
 
 import msgspec
 from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata, TopicPartition
 
 from services.bus.client.consumer import Consumer
 from services.bus.client.open_transactions import Leftovers
 from services.bus.client.producer import TransactionalProducer
 from services.bus.consume import scan
-from services.bus.topics import CHECKPOINTS, COMMANDS, DEADLETTERS, LEDGER
+from services.bus.produce import transaction
+from services.bus.produce.transaction import Sent, Transaction
+from services.bus.topics import CHECKPOINTS, COMMANDS, DEADLETTERS
 from services.errors import KafkaUnreachable
 from services.matcher.checkpoint import recovery
 from services.matcher.checkpoint.writing import Head, Keeper
-from services.matcher.ledger import journal
 from services.matcher.ledger.journal import Journal
 from services.matcher.ledger.replay import Replay
 from services.matcher.partition.processor import Desk
@@ -76,7 +76,7 @@ def _no_fence(_world: World) -> Changed:
         options["transactional_id"] += f"-{process_of_this_step().name}"
         return TransactionalProducer(**options)
 
-    return patch.object(journal, "TransactionalProducer", producer)
+    return patch.object(transaction, "TransactionalProducer", producer)
 
 
 def _no_look(_world: World) -> Changed:
@@ -184,16 +184,17 @@ def _same_epoch_after_silence(_world: World) -> Changed:
 
 
 def _send_not_awaited(_world: World) -> Changed:
-    really = Journal._send
+    really = Transaction.send
 
-    async def send(self: Journal, *rows: Any) -> list[asyncio.Future]:
-        for future in await really(self, *rows):
+    async def send(self: Transaction, topic: str, partition: int, portions: Any) -> list[Sent]:
+        for future, _count in await really(self, topic, partition, portions):
             future.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._sent.clear()
         done = asyncio.get_running_loop().create_future()
-        done.set_result(RecordMetadata(LEDGER, self.partition, None, -1, -1, 0, None))
-        return [done]
+        done.set_result(RecordMetadata(topic, partition, None, -1, -1, 0, None))
+        return [Sent(done, 0)]
 
-    return patch.object(Journal, "_send", send)
+    return patch.object(Transaction, "send", send)
 
 
 def _transaction_per_entry(_world: World) -> Changed:
@@ -214,10 +215,8 @@ def _letters_apart(_world: World) -> Changed:
     async def append(self: Journal, entries: Any, dead_letters: Any, checkpoint: Any = None) -> None:
         await really(self, entries, [], checkpoint)
         if dead_letters:
-            producer = self._producer
-            await producer.begin_transaction()
-            await asyncio.gather(*await self._send(producer, DEADLETTERS, [dead_letters]))
-            await producer.commit_transaction()
+            async with self._writer.transaction() as apart:
+                await apart.send(DEADLETTERS, self.partition, [dead_letters])
 
     return patch.object(Journal, "append", append)
 
@@ -226,7 +225,7 @@ def _memory_kept(_world: World) -> Changed:
     really = Desk._forget
 
     def forget(desk: Desk) -> None:
-        if desk.journal._producer is None:
+        if not desk.journal._writer.held:
             really(desk)
 
     return patch.object(Desk, "_forget", forget)
@@ -255,14 +254,10 @@ def _checkpoint_first(_world: World) -> Changed:
     really = Journal.append
 
     async def append(self: Journal, entries: Any, dead_letters: Any, checkpoint: Any = None) -> None:
-        producer, portions = self._producer, list(entries)
-        if producer is not None and (told := checkpoint(0)) is not None:
-            try:
-                await producer.begin_transaction()
-                await asyncio.gather(*await self._send(producer, CHECKPOINTS, told))
-                await producer.commit_transaction()
-            except KafkaError as error:
-                raise KafkaUnreachable(type(error).__name__ + " in a checkpoint") from error
+        portions = list(entries)
+        if self._writer.held and (told := checkpoint(0)) is not None:
+            async with self._writer.transaction() as apart:
+                await apart.send(CHECKPOINTS, self.partition, told)
         await really(self, portions, dead_letters, None)
 
     return patch.object(Journal, "append", append)

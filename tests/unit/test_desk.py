@@ -76,7 +76,7 @@ class Stub(Journal):
 
     async def fence(self) -> None:
         await self.close()
-        self._producer = Producer(self.ledger, self.transaction_timeout_ms / 1000, self.fails)
+        self._writer._producer = Producer(self.ledger, self.transaction_timeout_ms / 1000, self.fails)
 
 
 def a_desk(monkeypatch: pytest.MonkeyPatch, seconds: float, fails: str = "") -> tuple[Desk, list[int]]:

@@ -28,7 +28,7 @@ from services.bus.client.open_transactions import Leftovers
 from services.bus.consume.scan import TopicReader
 from services.bus.deadletters.box import Content, DeadLetter, Mark, contents, mark_row, read
 from services.bus.deadletters.letter import REPLAY_OF, Place
-from services.bus.produce.transaction import FencedWriter, Row, Transaction
+from services.bus.produce.transaction import FencedWriter, Parts, Transaction
 from services.bus.topics import COMMANDS, DEADLETTERS, SUBMISSIONS
 from services.errors import Fenced, KafkaUnreachable
 
@@ -147,7 +147,7 @@ class _Replayer:
             for number in range(_TRIES):
                 try:
                     await self._try()
-                    await self._writer.settle()
+                    await self._writer.settle_soon()
                     return
                 except (Fenced, KafkaUnreachable) as error:
                     if number + 1 == _TRIES:
@@ -217,7 +217,7 @@ async def _append(
     return places
 
 
-def _row(letter: DeadLetter, kept: Content) -> Row:
+def _row(letter: DeadLetter, kept: Content) -> Parts:
     """The record as it came; the header that names its letter takes the place of an earlier one."""
     headers = [(name, value) for name, value in kept.headers if name != REPLAY_OF]
     return kept.key, kept.value, [*headers, (REPLAY_OF, letter.id.encode())]
