@@ -40,3 +40,28 @@ def convert(face: int, rate: str, currency: str, into: str) -> int:
     numerator = face * int(whole + fraction)
     shift = DIGITS[into] - DIGITS[currency] - len(fraction)
     return numerator * 10**shift if shift >= 0 else numerator // 10**-shift
+
+
+def format_money(amount: int, currency: str) -> str:
+    """`amount` minor units of `currency` as people read it.
+
+    >>> format_money(1_000_000, "CNY"), format_money(1_500_000, "KRW"), format_money(-5, "BHD")
+    ('CNY 10,000.00', 'KRW 1,500,000', 'BHD -0.005')
+    """
+    return f"{currency} {format_amount(amount, currency)}"
+
+
+def format_amount(amount: int, currency: str) -> str:
+    """The same without the currency, for where it is named beside."""
+    digits = DIGITS[currency]
+    whole, part = divmod(abs(amount), 10**digits)
+    return f"{'-' if amount < 0 else ''}{whole:,}" + (f".{part:0{digits}}" if digits else "")
+
+
+def format_whole(amount: float, currency: str) -> str:
+    """The same in whole major units, rounded, for columns and axes.
+
+    >>> format_whole(123456, "CNY"), format_whole(123456, "KRW"), format_whole(-50, "CNY")
+    ('1,235', '123,456', '0')
+    """
+    return f"{round(amount / 10 ** DIGITS[currency]):,}"

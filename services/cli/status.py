@@ -246,9 +246,9 @@ _MONEY = {
 
 
 def _amount(fund: dict[str, Any], name: str) -> str:
-    from services.console.explain.money import figure
+    from schemas.currencies import format_amount
 
-    return "–" if fund[name] is None else figure(fund[name], fund["currency"])
+    return "–" if fund[name] is None else format_amount(fund[name], fund["currency"])
 
 
 def _count(value: int | None) -> str:

@@ -23,6 +23,7 @@ from typing import Any
 
 from faststream.kafka import KafkaBroker
 
+from services.backoff import Backoff
 from services.bus.client.fetching import Stuck
 from services.bus.consume.membership import Rebalance
 from services.bus.consume.subscription import batches
@@ -94,7 +95,7 @@ class TopicDoor:
 
     async def start(self) -> None:
         """Join the group, however often it takes; cancel to give up."""
-        pause = _BACKOFF_SECONDS[0]
+        backoff = Backoff(*_BACKOFF_SECONDS)
         while True:
             try:
                 await self._publisher.in_reach.wait()
@@ -104,8 +105,7 @@ class TopicDoor:
             except (KafkaUnreachable, *TROUBLE) as error:
                 log.warning("the topic door can't open yet (%s); trying again", type(error).__name__)
                 await self.stop()
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, _BACKOFF_SECONDS[1])
+            await asyncio.sleep(backoff.failed())
 
     @property
     def unreadable(self) -> list[Stuck]:
@@ -182,7 +182,7 @@ class TopicDoor:
 
     async def _until_through(self, records: Sequence[Record]) -> None:
         """Try until all is written. Whatever fails, the batch is tried again; but never for ever without an alarm."""
-        pause, tries, partition = _BACKOFF_SECONDS[0], 0, records[0].partition
+        backoff, tries, partition = Backoff(*_BACKOFF_SECONDS), 0, records[0].partition
         while True:
             if self._leaving.is_set():
                 raise _Leaving
@@ -200,8 +200,7 @@ class TopicDoor:
                     tries += 1
                     self._complain(records[0], tries, error)
             self._submissions.forget(partition)  # what was not confirmed may have arrived
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, _BACKOFF_SECONDS[1])
+            await asyncio.sleep(backoff.failed())
 
     def _complain(self, first: Record, tries: int, error: Exception) -> None:
         if tries >= TRIES_MAX:

@@ -18,9 +18,9 @@ from typing import Any
 from services.bus.consume.membership import Membership
 from services.bus.consume.subscription import connection, partition_batches
 from services.bus.deadletters.put_back import release
+from services.bus.produce.transaction import hush_told_errors
 from services.bus.topics import COMMANDS
 from services.errors import PumasiError
-from services.matcher.ledger.journal import hush_told_errors
 from services.matcher.partition.batch import BATCH_COMMANDS_MAX
 from services.matcher.partition.processor import Desk
 from services.matcher.partition.tenure import Tenure

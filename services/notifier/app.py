@@ -143,7 +143,7 @@ class Notifier:
     async def _reading(self, partition: int, record: Record) -> tuple[Reading, list[Record]]:
         """The reading that `record` follows or is part of, and the records before it that are still to be told."""
         reading = self._readings.pop(partition, None)  # put back once all is told
-        if reading is not None and (record.offset < reading.next_offset or reading.precedes(record)):
+        if reading is not None and (record.offset < reading.next_offset or reading.precedes(record.value)):
             return reading, []
         reading, missed = Reading(partition), []
         committed = await self.subscriber.consumer.committed(self._place(partition))

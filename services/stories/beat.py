@@ -8,8 +8,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from schemas.currencies import format_money
 from schemas.times import DAY, HOUR, parse
-from services.notifier.phrases import money
 from services.stories.figures import CaseFigures, FundFigures
 
 FactDict = dict[str, Any]
@@ -42,7 +42,7 @@ class Beat:
         return told
 
     def money(self, amount: int) -> str:
-        return money(amount, self.fund.currency)
+        return format_money(amount, self.fund.currency)
 
     def sum(self, name: str, of: str = "amount") -> int:
         return sum(fact[of] or 0 for fact in self.facts[name])

@@ -7,7 +7,7 @@ reads off the bars what the one word in the configuration does.
 from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
-from services.notifier.phrases import money
+from schemas.currencies import format_money
 from services.stories.figures import CaseFigures, FundFigures
 
 BAR = (12, 30)
@@ -39,11 +39,11 @@ def bars(funds: Sequence[FundFigures], width: int = 120) -> list[str]:
 
 def _told(fund: FundFigures, case: CaseFigures) -> str:
     percent = 100 * case.placed // case.claim if case.claim else 100
-    return f"{money(case.placed, fund.currency)} of {money(case.claim, fund.currency)} ({percent} %)"
+    return f"{format_money(case.placed, fund.currency)} of {format_money(case.claim, fund.currency)} ({percent} %)"
 
 
 def _own(fund: FundFigures, case: CaseFigures) -> str:
-    return f", beside {money(case.own, fund.currency)} of their own" if case.own else ""
+    return f", beside {format_money(case.own, fund.currency)} of their own" if case.own else ""
 
 
 def svg(funds: Sequence[FundFigures]) -> str:
@@ -68,8 +68,8 @@ def _panel(fund: FundFigures, number: int, most: int, highest: int) -> str:
     parts.append(
         f'<path d="M{left},{_MARGIN} v{inner_h} h{inner_w}" fill="none" stroke="#888"/>'
         f'<text x="{left}" y="{_H - 22}">0</text>'
-        f'<text x="{left + inner_w}" y="{_H - 22}" text-anchor="end">{escape(money(most, fund.currency))} promised</text>'
-        f'<text x="{left + 4}" y="{_MARGIN - 4}">{escape(money(highest, fund.currency))}</text>'
+        f'<text x="{left + inner_w}" y="{_H - 22}" text-anchor="end">{escape(format_money(most, fund.currency))} promised</text>'
+        f'<text x="{left + 4}" y="{_MARGIN - 4}">{escape(format_money(highest, fund.currency))}</text>'
     )
     for place, case in enumerate(fund.cases):
         colour = _COLOURS[place % len(_COLOURS)]

@@ -13,8 +13,8 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from schemas.currencies import format_amount, format_money
 from schemas.times import datetime_of
-from services.notifier.phrases import money
 from services.stories.beat import Beat, count
 from services.stories.figures import CaseFigures, Figures, FundFigures
 from services.stories.scenario import Story
@@ -205,5 +205,5 @@ def _bar(fund: FundFigures, case: CaseFigures, length: int, gap: str) -> Text:
 def _told(fund: FundFigures, case: CaseFigures) -> str:
     closed = "" if case.status == "open" else f", {case.outcome or case.status}"
     sums = (case.delivered, case.settled, case.placed)
-    told = " / ".join(money(amount, fund.currency).partition(" ")[2] for amount in sums)
-    return f"{told} of {money(case.claim, fund.currency)} ({case.class_}{closed})"
+    told = " / ".join(format_amount(amount, fund.currency) for amount in sums)
+    return f"{told} of {format_money(case.claim, fund.currency)} ({case.class_}{closed})"

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from services.notifier.phrases import money
+from schemas.currencies import format_amount, format_money
 from services.stories import routes
 from services.stories.access import AccessReport, Group, access_report
 from services.stories.outcome import FundOutcome, Outcome
@@ -23,7 +23,7 @@ IN_DAYS_FROM_HOURS = 48
 def show_story(screen: Screen, end: Outcome) -> None:
     """A story's figures, and the report or plot that is its own."""
     for fund in end.funds:
-        sums = [f"{name} {money(fund.told[name], fund.currency)}" for name in MONEY]
+        sums = [f"{name} {format_money(fund.told[name], fund.currency)}" for name in MONEY]
         pieces = [f"{fund.fund}: {sums[0]}", *sums[1:], f"{fund.told['notices']} notices."]
         for line in packed(pieces, screen.console.width, 4):
             screen.say(line, "bold")
@@ -103,7 +103,7 @@ def _show_access(screen: Screen, report: AccessReport, currency: str) -> None:
 
 def _cells(group: Group, currency: str, together: bool) -> list[str]:
     place = ["smaller groups", "together"] if together else [group.province, group.status]
-    sums = [money(amount, currency) for amount in (group.asked, group.own, group.funded)]
+    sums = [format_money(amount, currency) for amount in (group.asked, group.own, group.funded)]
     return [*place, str(group.people), *sums, "–" if group.days is None else f"{group.days:.1f}"]
 
 
@@ -114,7 +114,7 @@ def show_end(console: Console, ends: list[Outcome]) -> None:
         table.add_column(name, justify="right", no_wrap=True)
     for end in ends:
         for fund in end.funds:
-            sums = [money(fund.told[name], fund.currency).partition(" ")[2] for name in MONEY]
+            sums = [format_amount(fund.told[name], fund.currency) for name in MONEY]
             mark = Text("yes", "green") if fund.ok else Text("NO", "bold red")
             table.add_row(end.story.name, f"{fund.fund} ({fund.currency})", *sums, str(fund.told["notices"]), mark)
     if fits(table, console):
@@ -125,6 +125,6 @@ def show_end(console: Console, ends: list[Outcome]) -> None:
         for fund in end.funds:
             head = "as expected" if fund.ok else "NOT AS EXPECTED"
             console.print(Text(f"{end.story.name}, {fund.fund}: {head}", "bold green" if fund.ok else "bold red"))
-            sums = [f"{name} {money(fund.told[name], fund.currency)}" for name in MONEY]
+            sums = [f"{name} {format_money(fund.told[name], fund.currency)}" for name in MONEY]
             for line in packed(["  " + sums[0], *sums[1:], f"{fund.told['notices']} notices"], console.width, 2):
                 console.print(Text(line))

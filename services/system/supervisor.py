@@ -24,6 +24,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
+from services.backoff import Backoff
 from services.bus.embedded.broker import GUARD
 from services.errors import ServiceFailed
 
@@ -114,7 +115,7 @@ class Keeper:
     # ---- one life after the other
 
     async def _live(self) -> None:
-        in_vain, pause = 0, PAUSE_S[0]
+        in_vain, backoff = 0, Backoff(*PAUSE_S)
         while not self._stopping:
             began = time.monotonic()
             self.ready.clear()
@@ -129,10 +130,11 @@ class Keeper:
             if status == USAGE or in_vain == STARTS_IN_VAIN:
                 self.failed.set_exception(self._failure(f"ended with status {status} whenever it was started"))
                 return
-            pause = PAUSE_S[0] if time.monotonic() - began > FORGIVEN_AFTER_S else pause
+            if time.monotonic() - began > FORGIVEN_AFTER_S:
+                backoff.succeeded()
+            pause = backoff.failed()
             self.listener.ended(self.service.name, status, pause)
             await asyncio.sleep(pause)
-            pause = min(2 * pause, PAUSE_S[1])
 
     async def _run_once(self) -> int:
         """Start, hear to the end, and give the exit status (128 + signal if one ended it)."""

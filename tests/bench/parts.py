@@ -22,13 +22,13 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from schemas.ledger import GENESIS
 from services import native
 from services.bus.client.record_batch import PreparedBatch
+from services.bus.produce.transaction import BATCH_BYTES
 from services.errors import UsageError
 from services.matcher.checkpoint.writing import Head, Keeper
 from services.matcher.engine.engine import Engine
 from services.matcher.fast import lane_of
 from services.matcher.ledger.answer import answer
 from services.matcher.ledger.draft import Draft
-from services.matcher.ledger.journal import BATCH_BYTES
 from services.matcher.partition.batch import BATCH_COMMANDS_MAX
 from tests.bench.alone import commands
 from tests.bench.load import Load

@@ -18,6 +18,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaTimeoutError
 
 from services.bus import topics
+from services.bus.produce.transaction import Sent, Transaction
 from services.errors import KafkaUnreachable
 from services.matcher.app import Matcher
 from services.matcher.audit import PartitionAudit, audit_partition
@@ -508,14 +509,14 @@ async def test_a_checkpoint_that_takes_too_long_does_not_keep_entries_from_being
     async with at_work(a_desk(client, entries=10, timeout_ms=5000)) as desk:
         await desk.answer(records[:20])
         assert seq_of(await current(client)) == 20
-        send = Journal._send
+        send = Transaction.send
 
-        async def stalls(journal: Journal, producer: AIOKafkaProducer, topic: str, portions: Any) -> list:
+        async def stalls(self: Transaction, topic: str, partition: int, portions: Any) -> list[Sent]:
             if topic == CHECKPOINTS:
                 await asyncio.sleep(60)
-            return await send(journal, producer, topic, portions)
+            return await send(self, topic, partition, portions)
 
-        monkeypatch.setattr(Journal, "_send", stalls)
+        monkeypatch.setattr(Transaction, "send", stalls)
         with pytest.raises(KafkaUnreachable):
             await desk.answer(records[20:31])
         await desk.take()

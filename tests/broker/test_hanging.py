@@ -101,7 +101,7 @@ async def an_older_version_fences(client: Client) -> None:
 async def test_what_was_to_be_committed_is_committed_by_who_fences_next(client: Client) -> None:
     dead = await journal_after_a_commit(client)
     for topic in (LEDGER, CHECKPOINTS, DEADLETTERS):
-        await leave_open(dead._producer, topic, b"2")
+        await leave_open(dead._writer._producer, topic, b"2")
         assert await is_stuck(client, topic)
     heir = Journal(client.bootstrap, PLACE)
     await heir.fence()
@@ -118,14 +118,16 @@ async def test_what_was_to_be_committed_is_committed_by_who_fences_next(client: 
 async def test_what_was_under_way_when_its_writer_was_shut_out_is_aborted(client: Client) -> None:
     """Though the transaction before it, of the same epoch, was committed."""
     dead = await journal_after_a_commit(client)
-    producer = dead._producer
+    producer = dead._writer._producer
     await producer.begin_transaction()
     await producer.send_and_wait(CHECKPOINTS, b"1", key=b"k", partition=PLACE)
     manager = producer._txn_manager
     manager._txn_partitions.add(TopicPartition(LEDGER, PLACE))  # which the coordinator is not told of
     await producer.send_and_wait(LEDGER, b"half", partition=PLACE)
     heir = Journal(client.bootstrap, PLACE)
-    heir._leftovers._decided[manager.producer_id, manager.producer_epoch] = True  # as it heard of the one before
+    heir._writer._leftovers._decided[manager.producer_id, manager.producer_epoch] = (
+        True  # as it heard of the one before
+    )
     await heir.fence()
     assert await committed(heir) == [b"1"]
     assert not any([await is_stuck(client, topic) for topic in (LEDGER, CHECKPOINTS)])
@@ -135,7 +137,7 @@ async def test_what_was_under_way_when_its_writer_was_shut_out_is_aborted(client
 
 async def test_what_nobody_remembers_is_aborted_so_that_it_is_answered_anew(client: Client) -> None:
     dead = await journal_after_a_commit(client)
-    await leave_open(dead._producer, LEDGER, b"2")
+    await leave_open(dead._writer._producer, LEDGER, b"2")
     await an_older_version_fences(client)
     assert await is_stuck(client)
     heir = Journal(client.bootstrap, PLACE)
@@ -148,7 +150,7 @@ async def test_what_nobody_remembers_is_aborted_so_that_it_is_answered_anew(clie
 
 async def test_what_nobody_remembers_is_committed_where_its_ledger_has_ended(client: Client) -> None:
     dead = await journal_after_a_commit(client)
-    await leave_open(dead._producer, DEADLETTERS, b"a letter")
+    await leave_open(dead._writer._producer, DEADLETTERS, b"a letter")
     await an_older_version_fences(client)
     heir = Journal(client.bootstrap, PLACE)
     await heir.fence()
@@ -159,7 +161,7 @@ async def test_what_nobody_remembers_is_committed_where_its_ledger_has_ended(cli
 
 async def test_a_journal_at_rest_sees_to_it_that_what_it_appended_can_be_read(client: Client) -> None:
     journal = await journal_after_a_commit(client)
-    await leave_open(journal._producer, LEDGER, b"2")
+    await leave_open(journal._writer._producer, LEDGER, b"2")
     assert await is_stuck(client)
     assert await journal.settle()
     assert await committed(journal) == [b"1", b"2"]

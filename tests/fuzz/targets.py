@@ -27,7 +27,7 @@ from services.bus.envelope import command_headers, read_command
 from services.bus.partition import partition_of
 from services.bus.topics import COMMANDS, CONTACTS, DEADLETTERS, LEDGER, NOTICES, SUBMISSIONS
 from services.console.readmodel.model import ReadModel
-from services.console.readmodel.reading import Chain, take
+from services.console.readmodel.reading import PartitionRead
 from services.errors import InvalidSubmission, LedgerTampered, PumasiError, UnreadableRecord
 from services.intake.admission import Admitted, admit
 from services.intake.cloudevents import Malformed, read_record
@@ -144,7 +144,7 @@ def command(data: bytes) -> None:
 def ledger(data: bytes) -> None:
     """Entries behind those of a story, rightly hashed if they come without a hash, to all that read the ledger."""
     replay, reading = Replay(PARTITION), Reading(PARTITION)
-    progress, chain, model = Progress(), Chain(PARTITION), ReadModel()
+    progress, chain, model = Progress(), PartitionRead(PARTITION), ReadModel()
     last = GENESIS
     for offset, text in enumerate([*story(), *data.split(RECORD_END)]):
         value: bytes | None = None if text == NULL else text
@@ -156,9 +156,9 @@ def ledger(data: bytes) -> None:
         record = Rec(LEDGER, PARTITION, offset, 0, None, value, ())
         with suppress(ValueError):
             progress.fold(record)
-        take(chain, model, record)
+        chain.take(model, value)
         replay.is_last(value)
-        reading.precedes(record)
+        reading.precedes(value)
         if replay is not None:
             with suppress(LedgerTampered):
                 replay.feed(value)

@@ -6,9 +6,9 @@
    all that will ever have been committed before its own first commit; and what it decides on that state can be committed
    only if nobody fenced it out since. Whatever goes wrong or stays unanswered, it forgets, fences and reads anew.
 
-   Modelled step for step, each with the function's name beside it: services/matcher/journal.py (fence, read_back, append), desk.py
-   (take, answer), app.py (_assigned, _revoked, _take, _answer); of aiokafka, that it repeats requests in silence; of Kafka, in
-   kafka.pml, the transaction coordinator and the partition's leader.
+   Modelled step for step, each with the function's name beside it: services/bus/produce/transaction.py (fence, transaction),
+   services/matcher/ledger/journal.py (read_back, append), desk.py (take, answer), app.py (_assigned, _revoked, _take, _answer); of
+   aiokafka, that it repeats requests in silence; of Kafka, in kafka.pml, the transaction coordinator and the partition's leader.
 
    Faults, FAULTS of them at any moments: a request lost or late (it may come after anything else, also after fencing), a reply lost,
    a broker killed and back (what was under way is gone; log and transaction log stay), a matcher killed, a transaction ended
@@ -127,8 +127,8 @@ inline exchange(what) {
   od
 }
 
-/* journal._transact: an EndTxn that went unanswered may still come, and would end this producer's next transaction half-way; so the
-   producer is not used again. (Late, its AddPartitions opens a transaction without rows, and its Produce is told by its number.) */
+/* FencedWriter.transaction: an EndTxn that went unanswered may still come, and would end this producer's next transaction half-way; so
+   the producer is not used again. (Late, its AddPartitions opens a transaction without rows, and its Produce is told by its number.) */
 inline end_transaction() {
   exchange(EndTxn);
 #ifndef SAME_EPOCH_AFTER_SILENCE
@@ -270,7 +270,7 @@ end_running:
   :: atomic { faults > 0 -> faults--; goto killed }
   fi;
 
-  /* desk._answer, journal.append, journal._transact */
+  /* desk._answer, journal.append, FencedWriter.transaction */
   exchange(AddPartitions);
   do
   :: at == to -> break

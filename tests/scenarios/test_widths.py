@@ -6,7 +6,7 @@ import re
 import pytest
 from rich.console import Console
 
-from services.notifier.phrases import money
+from schemas.currencies import format_amount, format_money
 from services.stories import routes, summary
 from services.stories.outcome import Outcome, outcome
 from services.stories.rehearsal import rehearsed_figures
@@ -41,7 +41,7 @@ def test_the_last_table_has_every_figure_whole(ends: list[Outcome], width: int) 
     assert max(map(len, shown.splitlines())) <= width
     for fund in (fund for end in ends for fund in end.funds):
         for name in summary.MONEY:
-            assert money(fund.told[name], fund.currency).partition(" ")[2] in shown
+            assert format_amount(fund.told[name], fund.currency) in shown
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -62,7 +62,7 @@ def test_bars_keep_to_the_width(ends: list[Outcome], width: int) -> None:
     for end in ends:
         cases = [(fund, case) for fund in end.figures for case in fund.cases.values()]
         for (fund, case), text in zip(cases, map(str, bars(cases, width)), strict=True):
-            assert money(case.claim, fund.currency) in text
+            assert format_money(case.claim, fund.currency) in text
             assert max(map(len, text.splitlines())) <= width
     [two_routes] = [end for end in ends if end.story.name == "two-routes"]
     assert max(map(len, routes.bars(two_routes.figures, width))) <= width

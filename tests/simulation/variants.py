@@ -18,18 +18,19 @@ from typing import Any
 from unittest.mock import patch
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import RecordMetadata, TopicPartition
 
 from services.bus.client.consumer import Consumer
 from services.bus.client.open_transactions import Leftovers
+from services.bus.client.producer import TransactionalProducer
 from services.bus.consume import scan
-from services.bus.topics import CHECKPOINTS, COMMANDS, DEADLETTERS, LEDGER
+from services.bus.produce import transaction
+from services.bus.produce.transaction import Sent, Transaction
+from services.bus.topics import CHECKPOINTS, COMMANDS, DEADLETTERS
 from services.errors import KafkaUnreachable
 from services.matcher.checkpoint import recovery
 from services.matcher.checkpoint.writing import Head, Keeper
-from services.matcher.ledger import journal
 from services.matcher.ledger.journal import Journal
 from services.matcher.ledger.replay import Replay
 from services.matcher.partition.processor import Desk
@@ -71,11 +72,11 @@ class Variant:
 
 
 def _no_fence(_world: World) -> Changed:
-    def producer(**options: Any) -> AIOKafkaProducer:
+    def producer(**options: Any) -> TransactionalProducer:
         options["transactional_id"] += f"-{process_of_this_step().name}"
-        return AIOKafkaProducer(**options)
+        return TransactionalProducer(**options)
 
-    return patch.object(journal, "AIOKafkaProducer", producer)
+    return patch.object(transaction, "TransactionalProducer", producer)
 
 
 def _no_look(_world: World) -> Changed:
@@ -98,7 +99,7 @@ def _read_back_before_fence(_world: World) -> Changed:
 
 
 def _no_wait_for_epoch(_world: World) -> Changed:
-    return patch.object(journal, "_identified", lambda _producer: asyncio.sleep(0))
+    return patch.object(TransactionalProducer, "identified", lambda _producer, _seconds: asyncio.sleep(0))
 
 
 def _read_uncommitted(_world: World) -> Changed:
@@ -179,20 +180,21 @@ def _leftovers_aborted(_world: World) -> Changed:
 
 
 def _same_epoch_after_silence(_world: World) -> Changed:
-    return patch.object(journal, "_watch_ends", lambda _producer, _unanswered: None)
+    return patch.object(TransactionalProducer, "_watch_ends", lambda _producer: None)
 
 
 def _send_not_awaited(_world: World) -> Changed:
-    really = Journal._send
+    really = Transaction.send
 
-    async def send(self: Journal, *rows: Any) -> list[asyncio.Future]:
-        for future in await really(self, *rows):
+    async def send(self: Transaction, topic: str, partition: int, portions: Any) -> list[Sent]:
+        for future, _count in await really(self, topic, partition, portions):
             future.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._sent.clear()
         done = asyncio.get_running_loop().create_future()
-        done.set_result(RecordMetadata(LEDGER, self.partition, None, -1, -1, 0, None))
-        return [done]
+        done.set_result(RecordMetadata(topic, partition, None, -1, -1, 0, None))
+        return [Sent(done, 0)]
 
-    return patch.object(Journal, "_send", send)
+    return patch.object(Transaction, "send", send)
 
 
 def _transaction_per_entry(_world: World) -> Changed:
@@ -213,10 +215,8 @@ def _letters_apart(_world: World) -> Changed:
     async def append(self: Journal, entries: Any, dead_letters: Any, checkpoint: Any = None) -> None:
         await really(self, entries, [], checkpoint)
         if dead_letters:
-            producer = self._producer
-            await producer.begin_transaction()
-            await asyncio.gather(*await self._send(producer, DEADLETTERS, [dead_letters]))
-            await producer.commit_transaction()
+            async with self._writer.transaction() as apart:
+                await apart.send(DEADLETTERS, self.partition, [dead_letters])
 
     return patch.object(Journal, "append", append)
 
@@ -225,7 +225,7 @@ def _memory_kept(_world: World) -> Changed:
     really = Desk._forget
 
     def forget(desk: Desk) -> None:
-        if desk.journal._producer is None:
+        if not desk.journal._writer.held:
             really(desk)
 
     return patch.object(Desk, "_forget", forget)
@@ -239,7 +239,7 @@ def _no_retake(_world: World) -> Changed:
     really = Tenure._taken
 
     async def taken(tenure: Tenure) -> bool:
-        if tenure._failures:
+        if tenure._backoff.failures:
             await tenure._over.wait()
         return await really(tenure)
 
@@ -254,14 +254,10 @@ def _checkpoint_first(_world: World) -> Changed:
     really = Journal.append
 
     async def append(self: Journal, entries: Any, dead_letters: Any, checkpoint: Any = None) -> None:
-        producer, portions = self._producer, list(entries)
-        if producer is not None and (told := checkpoint(0)) is not None:
-            try:
-                await producer.begin_transaction()
-                await asyncio.gather(*await self._send(producer, CHECKPOINTS, told))
-                await producer.commit_transaction()
-            except KafkaError as error:
-                raise KafkaUnreachable(type(error).__name__ + " in a checkpoint") from error
+        portions = list(entries)
+        if self._writer.held and (told := checkpoint(0)) is not None:
+            async with self._writer.transaction() as apart:
+                await apart.send(CHECKPOINTS, self.partition, told)
         await really(self, portions, dead_letters, None)
 
     return patch.object(Journal, "append", append)

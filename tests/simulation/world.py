@@ -28,10 +28,10 @@ import aiokafka.producer.producer
 
 import schemas.ledger
 import services.bus.consume.membership
+import services.bus.produce.transaction
 import services.matcher.app
 import services.matcher.checkpoint.writing
 import services.matcher.fast.express
-import services.matcher.ledger.journal
 import services.matcher.partition.batch
 import services.matcher.partition.processor
 from services.settings import Settings
@@ -203,7 +203,7 @@ class World:
         """The real recovery, watched."""
         process = process_of_this_step()
         name, transactions = f"pumasi-matcher-{partition}", self.broker.coordinator.transactions
-        writer = given[0]._producer  # its own epoch: it may have been shut out since it fenced
+        writer = given[0]._writer._producer  # its own epoch: it may have been shut out since it fenced
         epoch = writer._txn_manager.producer_epoch if writer else None
         self.cluster.recovering.add(process)
         try:
@@ -249,7 +249,7 @@ def _sizes(sizes: Sizes) -> list[tuple[Any, str, Any]]:
         (services.matcher.fast.express, "SHARES_MAX", -1),  # for entries are cut where no honest one is
         (schemas.ledger, "_parts", lambda facts, _: _parts(facts, sizes.entry_facts)),
         (services.matcher.partition.batch, "BATCH_COMMANDS_MAX", sizes.batch_commands),
-        (services.matcher.ledger.journal, "BATCH_BYTES", sizes.batch_bytes),
+        (services.bus.produce.transaction, "BATCH_BYTES", sizes.batch_bytes),
         (services.matcher.partition.processor, "RECORDS_AT_ONCE", sizes.records_at_once),
         (services.matcher.checkpoint.writing, "PORTION", sizes.portion),
         (services.matcher.checkpoint.writing, "BUNDLE", sizes.bundle),

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import aiokafka
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -18,6 +19,8 @@ FILES = [
 SERVICES = ("intake", "matcher", "notifier", "console")
 LAYERS = ("model", "rules", "engine", "ledger", ("fast", "checkpoint"), "partition", ("app", "audit"))
 """The matcher's, from the ground up."""
+_PRIVATE = re.compile(r"\b(_[a-z]\w*)")
+_TOUCHED = re.compile(r"([\w\])]+)\.(_[a-z]\w*)")
 _CYTHON = re.compile(r"^\s*from ([\w.]+) c?import ([^#\n(]+)", re.MULTILINE)
 
 
@@ -136,13 +139,30 @@ def test_the_bus_knows_no_service_and_schemas_know_nothing_of_services() -> None
     assert not [(path, name) for path, name in found("schemas") if within(name, "services")]
 
 
-def test_only_the_bus_and_the_journal_speak_to_aiokafka() -> None:
+def test_only_the_bus_speaks_to_aiokafka() -> None:
     foreign = [
         (path, name) for path, name in found("services")
         if within(name, "aiokafka") and not within(name, "aiokafka.errors")  # to catch an error isn't to speak
-        and not within(name_of(path), "services.bus", "services.matcher.ledger.journal")
+        and not within(name_of(path), "services.bus")
     ]  # fmt: skip
     assert not foreign
+
+
+def test_private_names_of_aiokafka_appear_in_the_client_alone() -> None:
+    public = ("aiokafka.errors", "aiokafka.admin", *(f"aiokafka.{name}" for name in aiokafka.__all__))
+    outside = [path for path in FILES if not within(name_of(path), "services.bus.client")]
+    internals = [
+        (name_of(path), name) for path in outside for name in IMPORTS[path]
+        if within(name, "aiokafka") and name != "aiokafka" and not within(name, *public)
+    ]  # fmt: skip
+    assert not internals
+    sources = [p for p in Path(aiokafka.__file__).parent.rglob("*.py*") if p.suffix in (".py", ".pyx")]
+    theirs = {name for path in sources for name in _PRIVATE.findall(path.read_text())}
+    touched = [
+        (name_of(path), f"{owner}.{name}") for path in outside for owner, name in _TOUCHED.findall(path.read_text())
+        if name in theirs and owner not in ("self", "cls") and f"def {name}(" not in path.read_text()
+    ]  # fmt: skip
+    assert not touched
 
 
 def test_no_file_name_serves_two_services() -> None:

@@ -35,7 +35,7 @@ RECORDS = [
 class Producer:
     """Takes batches; a transaction that is open for longer than `patience` seconds has been aborted when it is to end."""
 
-    client = None
+    client, end_unanswered = None, False
 
     def __init__(self, ledger: list[int], patience: float, fails: str) -> None:
         self.ledger, self.patience, self.fails = ledger, patience, fails
@@ -76,7 +76,7 @@ class Stub(Journal):
 
     async def fence(self) -> None:
         await self.close()
-        self._producer = Producer(self.ledger, self.transaction_timeout_ms / 1000, self.fails)
+        self._writer._producer = Producer(self.ledger, self.transaction_timeout_ms / 1000, self.fails)
 
 
 def a_desk(monkeypatch: pytest.MonkeyPatch, seconds: float, fails: str = "") -> tuple[Desk, list[int]]:

@@ -8,7 +8,7 @@ from schemas.ledger import GENESIS, entries
 from schemas.times import text_of
 from services.console.readmodel.figures import figures_of, for_everyone
 from services.console.readmodel.model import ReadModel, unbalanced
-from services.console.readmodel.reading import Chain
+from services.console.readmodel.reading import PartitionRead
 from services.matcher.engine.engine import Engine
 from tests.ledgers import Told
 from tests.oracle.season import by_wall_clocks, commands_of
@@ -61,21 +61,21 @@ def test_a_figure_that_does_not_add_up_is_said() -> None:
 
 @pytest.mark.parametrize(
     ("spoil", "finding"),
-    [(lambda rows: [*rows[:2], *rows[3:]], "entry 3 has number 4"),
-     (lambda rows: [*rows[:2], b"{}", *rows[3:]], "entry 3 is no entry"),
-     (lambda rows: [*rows[:2], b"\xff", *rows[3:]], "entry 3 is no entry"),
-     (lambda rows: [*rows[:2], None, *rows[3:]], "entry 3 is no entry"),
-     (lambda rows: [*rows[:2], rows[2].replace(b"c-2", b"c-3"), *rows[3:]], "entry 3 has a hash"),
-     (lambda rows: [*rows[:3], _again(rows)], "entry 4 answers the command at 2 after the one at 2")],
+    [(lambda rows: [*rows[:2], *rows[3:]], "3: it has number 4"),
+     (lambda rows: [*rows[:2], b"{}", *rows[3:]], "3: it is not an entry"),
+     (lambda rows: [*rows[:2], b"\xff", *rows[3:]], "3: it is not an entry"),
+     (lambda rows: [*rows[:2], None, *rows[3:]], "3: it is not an entry"),
+     (lambda rows: [*rows[:2], rows[2].replace(b"c-2", b"c-3"), *rows[3:]], "3: its hash does not follow"),
+     (lambda rows: [*rows[:3], _again(rows)], "4: its command's offset 2 does not follow 2")],
 )  # fmt: skip
 def test_a_chain_that_breaks_says_where(spoil, finding: str) -> None:
     told = Told()
     for number in range(1, 5):
         told.case(f"c-{number}")
-    chain = Chain(told.partition)
+    chain, model = PartitionRead(told.partition), ReadModel()
     for value in spoil([value for _, _, value in told.entries]):
-        chain.feed(value)
-    assert chain.finding.startswith(f"ledger partition {told.partition}: {finding}")
+        chain.take(model, value)
+    assert chain.finding.startswith(f"ledger partition {told.partition}, entry {finding}")
 
 
 def _again(rows: list[bytes]) -> bytes:
@@ -86,14 +86,16 @@ def _again(rows: list[bytes]) -> bytes:
 
 
 def test_an_answer_in_several_entries_is_one() -> None:
-    chain, previous, seq = Chain(0), GENESIS, 1
+    chain, previous, seq = PartitionRead(0), GENESIS, 1
     facts = [{"fact": "rejected", "code": "unreadable", "detail": "x" * 400}] * 3000
     cause = {"id": None, "type": None, "offset": 7}
     for seq, value, _digest in entries(1, previous, None, "2026-11-22T10:00:00Z", cause, facts):
-        assert chain.feed(value), chain.finding
-        assert chain.unfinished is (seq == 1 or json.loads(value).get("more", False))
+        chain.take(ReadModel(), value)
+        assert chain.finding is None
+        assert (chain.unfinished is not None) is (seq == 1 or json.loads(value).get("more", False))
     assert seq > 1
-    assert not chain.unfinished
+    assert chain.unfinished is None
+    assert chain.answered == 1
 
 
 def test_public_figures_say_nothing_about_fewer_than_five() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from aiokafka import TopicPartition
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 
-from services.bus.consume.membership import sticky
+from services.bus.client.assignor import sticky
 
 TOPIC = "pumasi.commands.v1"
 

@@ -70,6 +70,22 @@ class Consumer(AIOKafkaConsumer):
             await super().commit(offsets)
         self._done |= done
 
+    async def numbers_of(self, topic: str) -> set[int]:
+        """A topic's partitions; none if it is not there. A consumer without a subscription knows of no topic by itself."""
+        await self._client.add_topic(topic)
+        return self.partitions_for_topic(topic) or set()
+
+    @property
+    def generation(self) -> int:
+        """The number of the group's last sharing out; it tells old claims from new."""
+        return self._coordinator.generation
+
+    async def leave(self) -> None:
+        """Stop, for good: aiokafka keeps a named member's place until its session ends, for it might be back in a moment."""
+        if self._coordinator is not None:
+            self._coordinator._group_instance_id = None
+        await self.stop()
+
     async def stop(self) -> None:
         """Let go of everything."""
         try:

@@ -34,6 +34,7 @@ from aiokafka.consumer.fetcher import (
 )
 from aiokafka.util import create_task
 
+from services.backoff import Backoff
 from services.bus.client.codecs import plain
 from services.bus.client.header_names import AnyNames
 
@@ -294,8 +295,7 @@ class TellingFetcher(Fetcher):
         if failed.failures >= FAILURES_TOLD and now >= failed.tell_at:
             log.error("%s; it stands still, and is tried again", failed)
             failed.tell_at = now + _TOLD_AGAIN_SECONDS
-        least, most = _REST_SECONDS
-        return min(most, least * 2 ** min(failed.failures - 1, 10))
+        return Backoff(*_REST_SECONDS, failures=failed.failures - 1).failed()
 
 
 _at_work: WeakSet[TellingFetcher] = WeakSet()

@@ -10,10 +10,7 @@ A membership lives in a thread of its own. However long the process computes wit
 rebalance waits for it: otherwise a command that takes longer than the session would put its matcher out of the group, the next matcher
 after it, and so on for ever. In return the thread looks whether the rest of the process is alive, and leaves the group if it isn't.
 
-Partitions stay with whom they are as far as balance allows: the assignor is aiokafka's sticky one, under the name of its default. The
-name is all that a group must agree on, and what a member says of its partitions is passed over by those who don't know it; so members
-with and without it can be in one group, as a rolling upgrade needs. (Offering both by name is no way: aiokafka 0.14 sends a JoinGroup
-for each, aio-libs/aiokafka#1168.)
+Partitions stay with whom they are as far as balance allows (`services.bus.client.assignor`).
 
 aiokafka swallows what a listener raises and goes on as if nothing had been; so the callables given here must deal with their own
 errors. They are plain functions that return at once: a rebalance waits for them.
@@ -24,17 +21,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
-from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
-from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import IllegalStateError, KafkaError
 
+from services.backoff import Backoff
+from services.bus.client.assignor import sticky
 from services.bus.client.consumer import Consumer
 from services.bus.produce.transaction import hush_told_errors
 
@@ -157,8 +153,7 @@ class Membership:
         if self._apart:
             self._away, self._life = asyncio.get_running_loop(), asyncio.current_task()
             hush_told_errors(self._away)
-        least, most = _BACKOFF_SECONDS
-        pause = least
+        backoff = Backoff(*_BACKOFF_SECONDS, spread=(0.5, 1.0))
         while True:
             began = time.monotonic()
             await self._until_home_answers()
@@ -171,8 +166,9 @@ class Membership:
                 self._tell(self._waiting, f"{type(error).__name__} at {self.bootstrap}")
             finally:
                 await _leave(consumer)
-            pause = least if time.monotonic() - began > most else min(most, pause * 2)
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # spreads retries, decides nothing
+            if time.monotonic() - began > backoff.most:
+                backoff.succeeded()
+            await asyncio.sleep(backoff.failed())
 
     def _consumer(self) -> Consumer:
         consumer = Consumer(
@@ -196,9 +192,7 @@ class Membership:
     def _on_assigned(self, consumer: Consumer) -> None:
         places = consumer.assignment()
         consumer.pause(*places)
-        self._assignor.generation = (
-            consumer._coordinator.generation
-        )  # aiokafka forgets to; it tells old claims from new
+        self._assignor.generation = consumer.generation  # aiokafka forgets to
         numbers = frozenset(place.partition for place in places)
         self._tell(self._assigned, numbers, len(consumer.partitions_for_topic(self.topic) or ()))
 
@@ -255,18 +249,7 @@ class Membership:
             self._home.call_soon_threadsafe(what, *told)
 
 
-def sticky() -> Any:
-    """An assignor that leaves partitions with whom they are; for one member, since aiokafka keeps its state in the class."""
-    return type("Sticky", (StickyPartitionAssignor,), {"name": RoundRobinPartitionAssignor.name})
-
-
 async def _leave(consumer: Consumer) -> None:
-    """Leave the group in good order.
-
-    aiokafka keeps a named member's place until its session ends, for it might be back in a moment. Ours has a name for the moment after
-    a crash; one that goes in good order is not waited for.
-    """
-    if consumer._coordinator is not None:
-        consumer._coordinator._group_instance_id = None
+    """Leave the group in good order: a member's name is for the moment after a crash; one that goes is not waited for."""
     with contextlib.suppress(KafkaError, OSError, TimeoutError):
-        await asyncio.wait_for(consumer.stop(), _LEAVE_SECONDS_MAX)
+        await asyncio.wait_for(consumer.leave(), _LEAVE_SECONDS_MAX)

@@ -89,8 +89,7 @@ class TopicReader:
             TopicsMismatch: if there is no such topic.
         """
         consumer = self._held
-        await consumer._client.add_topic(topic)  # a consumer without a subscription knows of no topic by itself
-        numbers = consumer.partitions_for_topic(topic)
+        numbers = await consumer.numbers_of(topic)
         if not numbers:
             raise TopicsMismatch(f"the topic {topic} is missing", hint="Make it with `pumasi topics --apply`.")
         places = [TopicPartition(topic, number) for number in sorted(numbers)]

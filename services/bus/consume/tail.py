@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, suppress
 
 from aiokafka.errors import ConsumerStoppedError, KafkaError
 
+from services.backoff import Backoff
 from services.bus.client.consumer import Consumer
 from services.bus.client.fetching import Stuck
 from services.bus.envelope import Record
@@ -102,7 +103,7 @@ class Tail:
 
     async def run(self) -> None:
         """Follow until cancelled."""
-        pause = _BACKOFF_SECONDS[0]
+        backoff = Backoff(*_BACKOFF_SECONDS)
         while True:
             try:
                 bootstrap = self._bootstrap()
@@ -115,13 +116,12 @@ class Tail:
                     self._reading = consumer, asking
                     while True:
                         await self._poll(consumer)
-                        pause = _BACKOFF_SECONDS[0]
+                        backoff.succeeded()
             except (KafkaError, KafkaUnreachable, OSError, TimeoutError) as error:
                 log.warning("following %s: %s; trying again", self._topic, type(error).__name__)
             finally:
                 self._reading = None
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, _BACKOFF_SECONDS[1])
+            await asyncio.sleep(backoff.failed())
 
     async def _begin(self, consumer: Consumer) -> None:
         """Seek to where each partition is to be gone on with."""

@@ -19,7 +19,7 @@ from services.bus.attributes import is_id
 from services.bus.consume.scan import Progress, TopicReader
 from services.bus.deadletters.letter import NOTHING, PREFIX, REPLAY_OF, WITHHELD, Header, Place, place_of
 from services.bus.envelope import COMMAND_BYTES_MAX, Record, command_headers
-from services.bus.produce.transaction import Row
+from services.bus.produce.transaction import Parts
 from services.bus.topics import COMMANDS, DEADLETTERS, SUBMISSIONS
 from services.errors import UnknownId
 
@@ -185,7 +185,7 @@ def content(record: Record) -> Content:
     return Content(record.key, record.value, headers)
 
 
-def mark_row(mark: Mark) -> Row:
+def mark_row(mark: Mark) -> Parts:
     """A mark as it is written."""
     value = {"letter": mark.letter, **mark.to._asdict(), "run": mark.run}
     headers = command_headers(REPLAYED, mark.letter, _SOURCE, text_of(mark.at))

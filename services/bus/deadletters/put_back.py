@@ -16,7 +16,6 @@ can't be read, it becomes a dead letter of its own, which keeps that header.
 from __future__ import annotations
 
 import asyncio
-import random
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,11 +23,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
 
+from services.backoff import Backoff
 from services.bus.client.open_transactions import Leftovers
 from services.bus.consume.scan import TopicReader
 from services.bus.deadletters.box import Content, DeadLetter, Mark, contents, mark_row, read
 from services.bus.deadletters.letter import REPLAY_OF, Place
-from services.bus.produce.transaction import FencedWriter, Row, Transaction
+from services.bus.produce.transaction import FencedWriter, Parts, Transaction
 from services.bus.topics import COMMANDS, DEADLETTERS, SUBMISSIONS
 from services.errors import Fenced, KafkaUnreachable
 
@@ -142,12 +142,12 @@ class _Replayer:
 
     async def run(self) -> None:
         """Try until nothing is left."""
-        pause, most = _BACKOFF_SECONDS
+        backoff = Backoff(*_BACKOFF_SECONDS, spread=(0.5, 1.5))  # two operators must not keep step
         try:
             for number in range(_TRIES):
                 try:
                     await self._try()
-                    await self._writer.settle()
+                    await self._writer.settle_soon()
                     return
                 except (Fenced, KafkaUnreachable) as error:
                     if number + 1 == _TRIES:
@@ -155,8 +155,7 @@ class _Replayer:
                             f"{len(self._left)} letters of partition {self._partition} are not put back: {error.message}",
                             hint="Call it again: what is put back is marked, and is not put back twice.",
                         ) from error
-                await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  # two operators must not keep step
-                pause = min(most, pause * 2)
+                await asyncio.sleep(backoff.failed())
         finally:
             await self._writer.close()
 
@@ -218,7 +217,7 @@ async def _append(
     return places
 
 
-def _row(letter: DeadLetter, kept: Content) -> Row:
+def _row(letter: DeadLetter, kept: Content) -> Parts:
     """The record as it came; the header that names its letter takes the place of an earlier one."""
     headers = [(name, value) for name, value in kept.headers if name != REPLAY_OF]
     return kept.key, kept.value, [*headers, (REPLAY_OF, letter.id.encode())]

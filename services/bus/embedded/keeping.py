@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from services.backoff import Backoff
 from services.bus.embedded.broker import EmbeddedKafka
 from services.errors import BrokerFailed, PortTaken
 
@@ -26,7 +27,7 @@ async def keep_up(
     Raises:
         BrokerFailed, PortTaken: after several failures without a return.
     """
-    failures, pause, began = 0, PAUSE_S[0], time.monotonic()
+    failures, backoff, began = 0, Backoff(*PAUSE_S), time.monotonic()
     while True:
         try:
             if broker.running:
@@ -37,11 +38,11 @@ async def keep_up(
             continue
         except (BrokerFailed, PortTaken) as error:
             if time.monotonic() - began > FORGIVEN_AFTER_S:
-                pause = PAUSE_S[0]
+                backoff.succeeded()
             failures += 1
             if failures >= failures_in_a_row:
                 message = f"{error.message} ({failures} times in a row; given up)"
                 raise type(error)(message, hint=error.hint) from error
+            pause = backoff.failed()
             told(f"{error.message}; it is started again in {pause:g} s.")
         await asyncio.sleep(pause)
-        pause = min(2 * pause, PAUSE_S[1])

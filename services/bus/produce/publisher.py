@@ -13,17 +13,15 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.errors import KafkaConnectionError
 
+from services.backoff import Backoff
 from services.bus import topics
+from services.bus.client.producer import TROUBLE, Producer
 from services.bus.topics import MAX_RECORD_BYTES
 from services.errors import KafkaUnreachable, TopicsMismatch
 
 log = logging.getLogger("pumasi.bus")
-
-TROUBLE = (KafkaError, OSError, TimeoutError)
-"""What clients of Kafka raise when it can't be reached or refuses; for those who must not know aiokafka."""
 
 Headers = Sequence[tuple[str, bytes | None]]
 _BACKOFF_SECONDS = (0.2, 2.0)
@@ -44,7 +42,7 @@ class Outgoing(NamedTuple):
 class Pending(NamedTuple):
     """Records in line, each with the promise of its place; `producer` holds them."""
 
-    producer: AIOKafkaProducer | None
+    producer: Producer | None
     futures: list[asyncio.Future]
 
     @property
@@ -75,7 +73,7 @@ class Publisher:
     ) -> None:
         self._bootstrap, self._needed, self._client_id = bootstrap, needed, client_id
         self.deadline_seconds, self._told = deadline_seconds, told
-        self._producer: AIOKafkaProducer | None = None
+        self._producer: Producer | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._counts: dict[str, int] = {}
         self._said = ""
@@ -162,7 +160,7 @@ class Publisher:
 
     # ---- keeping a producer -------------------------------------------------------------------------------------------
 
-    def _lose(self, producer: AIOKafkaProducer | None, error: BaseException) -> KafkaUnreachable:
+    def _lose(self, producer: Producer | None, error: BaseException) -> KafkaUnreachable:
         """Throw `producer` away, if it is still the one in use, and have another made."""
         if producer is not None and producer is self._producer:
             self._producer = None
@@ -178,7 +176,7 @@ class Publisher:
         return KafkaUnreachable("Kafka is out of reach", hint="Try again in a moment: a repeat is safe.")
 
     async def _keep(self) -> None:
-        pause = _BACKOFF_SECONDS[0]
+        backoff = Backoff(*_BACKOFF_SECONDS)
         while True:
             await self._wanted.wait()
             try:
@@ -191,15 +189,14 @@ class Publisher:
                 log.exception("connecting to Kafka failed")
                 self._say_not(f"connecting to Kafka failed ({type(error).__name__})")
             else:
-                pause = _BACKOFF_SECONDS[0]
+                backoff.succeeded()
                 continue
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, _BACKOFF_SECONDS[1])
+            await asyncio.sleep(backoff.failed())
 
     async def _connect(self) -> None:
         bootstrap = self._bootstrap()
         topics.require(await topics.check(bootstrap), self._needed, bootstrap)
-        producer = AIOKafkaProducer(
+        producer = Producer(
             bootstrap_servers=bootstrap,
             client_id=self._client_id,
             enable_idempotence=True,
@@ -237,29 +234,12 @@ def _forget(futures: Sequence[asyncio.Future] | set[asyncio.Future]) -> None:
         future.add_done_callback(lambda done: done.cancelled() or done.exception())
 
 
-async def _close(producer: AIOKafkaProducer, *, finish: bool) -> None:
-    """Close a producer; what it still holds is finished within seconds, or without `finish` given up at once.
-
-    aiokafka's own stop waits for ever for a broker that is away, and its own way to fail batches trips over those that were tried
-    more than once. So the sender is ended, the promises it left are broken, the connections closed: by aiokafka 0.14's private
-    parts, since no public ones do it.
-    """
+async def _close(producer: Producer, *, finish: bool) -> None:
+    """Close a producer; what it still holds is finished within seconds, or without `finish` given up at once."""
     if finish:
         try:
             async with asyncio.timeout(_STOP_SECONDS):
                 return await producer.stop()
         except TROUBLE:
             pass
-    producer._closed = True
-    try:
-        async with asyncio.timeout(_STOP_SECONDS):
-            await producer._sender.close()
-    except TROUBLE:
-        pass
-    accumulator = producer._message_accumulator
-    accumulator._exception = KafkaConnectionError("given up")  # for whoever is about to add
-    for batch in [*(one for line in accumulator._batches.values() for one in line), *accumulator._pending_batches]:
-        for future, _ in batch._msg_futures:
-            if not future.done():
-                future.set_exception(KafkaConnectionError("given up"))
-    return await producer.client.close()
+    return await producer.give_up()

@@ -1,81 +1,115 @@
 """A fenced writer: one transactional id, one writer; what it appends becomes visible all at once or not at all.
 
-The same two things are asked of Kafka as in the matcher's journal: `InitProducerId` shuts out whoever had the id before and ends their
-open transaction, and a transaction is atomic. So who has fenced, and has read to the end what the former writer committed, knows
-what is written, and nobody else can add to it unseen. After any error the writer must fence again: the outcome of the
-transaction at hand is then whatever the log says.
+Kafka is asked for just two things that it does without fail: that `InitProducerId` for a transactional id shuts out whoever had it
+before and ends their open transaction, and that a transaction's records become visible all or none. So who has fenced, and has read to
+the end what the former writer committed, knows what is written, and nobody else can add to it unseen. After any error the writer must
+fence again: the outcome of the transaction at hand is then whatever the log says. `tests/protocol` holds all this as a model that SPIN
+checks exhaustively.
 
-Transactions are kept short and time out soon: until a writer that died in the middle is fenced or timed out by the broker, readers of
-committed records wait at its open transaction, and one of these readers is the matcher.
+Until a writer that died in the middle is fenced or timed out by the broker, readers of committed records wait at its open transaction.
+So transactions are kept short, and who does not fence again at once ends what has failed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Any, NamedTuple
 
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
     InvalidProducerEpoch,
     KafkaConnectionError,
     KafkaError,
     OutOfOrderSequenceNumber,
     ProducerFenced,
+    RequestTimedOutError,
 )
-from aiokafka.producer.message_accumulator import BatchBuilder
 
 from services.bus.client.open_transactions import Leftovers
-from services.bus.produce.publisher import TROUBLE, Headers
+from services.bus.client.producer import TROUBLE, TransactionalProducer
+from services.bus.client.record_batch import PreparedBatch, Row, laid_out, row
+from services.bus.produce.publisher import Headers
 from services.bus.topics import MAX_RECORD_BYTES
 from services.errors import Fenced, KafkaUnreachable
 
 TRANSACTION_TIMEOUT_MS = 10_000
 """After which the broker aborts the transaction of a writer that fell silent (it looks every 10 s)."""
+BATCH_BYTES = 1 << 20
+"""Size of a produce batch, bytes."""
 
-Row = tuple[bytes | None, bytes | None, Headers]
+Parts = tuple[bytes | None, bytes | None, Headers]
 """Key, value and headers of a record."""
 
-_BATCH_BYTES = 1 << 20
-_RETRY_BACKOFF_MS = 5  # transactions back to back are told to try again; the default would idle 100 ms
-_FENCE_SECONDS_MAX = 30.0
-_STOP_SECONDS = 5.0
+_RETRY_BACKOFF_MS = (
+    5  # the broker answers NOT_ENOUGH_REPLICAS to transactions back to back; the default would idle 100 ms
+)
+_FENCE_SECONDS_MAX = 60.0
+_STOP_SECONDS_MAX = 5.0
+_SETTLE_SECONDS_MAX = 5.0  # nothing is appended meanwhile
 _SETTLE_EVERY_SECONDS = 0.02
 _FENCED = (ProducerFenced, InvalidProducerEpoch, OutOfOrderSequenceNumber)
 
 
+class Sent(NamedTuple):
+    """A batch on its way: the promise of the place of its first record, as aiokafka gives it, and how many records it has."""
+
+    place: asyncio.Future[Any]
+    count: int
+
+
 class Transaction:
-    """An open transaction; the records of `append` are seen once it is committed."""
+    """An open transaction; what it sends is seen once it is committed.
 
-    def __init__(self, producer: AIOKafkaProducer) -> None:
-        self._producer = producer
+    Args:
+        producer: whose.
+        limit: ends the transaction.
+        seconds: how long Kafka may take.
+    """
 
-    async def append(self, topic: str, partition: int, rows: Sequence[Row]) -> list[int]:
+    def __init__(self, producer: TransactionalProducer, limit: asyncio.Timeout, seconds: float) -> None:
+        self._producer, self._limit, self._seconds = producer, limit, seconds
+        self._sent: list[Sent] = []
+
+    def begin_anew(self) -> None:
+        """Give Kafka its whole time from now on: it is not Kafka that was waited for until now."""
+        self._limit.reschedule(asyncio.get_running_loop().time() + self._seconds)
+
+    async def send(self, topic: str, partition: int, portions: Iterable[Sequence[Row]]) -> list[Sent]:
+        """Send portions in batches, each on its way as soon as it is full; others get a turn between two portions."""
+        sent: list[Sent] = []
+
+        async def send(batch: PreparedBatch) -> None:
+            place = await self._producer.send_batch(batch, topic, partition=partition)
+            sent.append(Sent(place, batch.record_count()))
+
+        batch = PreparedBatch(BATCH_BYTES)
+        for number, portion in enumerate(portions):
+            if number:
+                await asyncio.sleep(0)
+            done = 0
+            while (done := batch.extend(portion, done)) < len(portion):
+                await send(batch)
+                batch = PreparedBatch(BATCH_BYTES)
+        if batch.record_count():
+            await send(batch)
+        self._sent += sent
+        return sent
+
+    async def append(self, topic: str, partition: int, records: Sequence[Parts]) -> list[int]:
         """Append records in order; their offsets, once the broker has them."""
-        sent = [
-            (await self._producer.send_batch(batch, topic, partition=partition), batch.record_count())
-            for batch in self._batches(rows)
-        ]
+        rows = [row(key, value, laid_out(headers)) for key, value, headers in records]
         offsets: list[int] = []
-        for future, count in sent:  # aiokafka commits even if a send failed that nobody awaited
-            first = (await future).offset
+        for place, count in await self.send(topic, partition, [rows]):
+            first = (await place).offset
             if first < 0:  # the broker had it already and has forgotten where
                 raise KafkaConnectionError("no offset")
             offsets += range(first, first + count)
         return offsets
 
-    def _batches(self, rows: Sequence[Row]) -> list[BatchBuilder]:
-        """Batches rather than single sends: aiokafka sends no record that has neither key nor value."""
-        batches: list[BatchBuilder] = []
-        for key, value, headers in rows:
-            given = {"timestamp": None, "key": key, "value": value, "headers": list(headers)}
-            if not batches or batches[-1].append(**given) is None:
-                batches.append(self._producer.create_batch())
-                batches[-1].append(**given)  # the first record of a batch may be as large as it likes
-        for batch in batches:
-            batch.close()
-        return batches
+    async def arrived(self) -> None:
+        """Wait until the broker has all that was sent."""
+        await asyncio.gather(*(one.place for one in self._sent))
 
 
 class FencedWriter:
@@ -85,15 +119,27 @@ class FencedWriter:
         bootstrap: Kafka's servers, `host:port,…`.
         transactional_id: also the client's name.
         leftovers: what Kafka may have left open under that id.
+        timeout_ms: after which Kafka aborts a transaction of a writer that fell silent; also how long one may take.
+        fences_again: whether its user fences again at once after a failure, which ends what is open. Else that is ended before anybody
+            hears of the failure, so that no reader waits for the timeout.
     """
 
-    def __init__(self, bootstrap: str, transactional_id: str, leftovers: Leftovers | None = None) -> None:
+    def __init__(
+        self,
+        bootstrap: str,
+        transactional_id: str,
+        leftovers: Leftovers | None = None,
+        *,
+        timeout_ms: int = TRANSACTION_TIMEOUT_MS,
+        fences_again: bool = False,
+    ) -> None:
         self.bootstrap, self.transactional_id, self._leftovers = bootstrap, transactional_id, leftovers
-        self._producer: AIOKafkaProducer | None = None
+        self._timeout_ms, self._fences_again = timeout_ms, fences_again
+        self._producer: TransactionalProducer | None = None
 
     @property
     def held(self) -> bool:
-        """True between `fence` and the first error."""
+        """True from `fence` on until it is let go of."""
         return self._producer is not None
 
     async def fence(self) -> None:
@@ -103,14 +149,13 @@ class FencedWriter:
             KafkaUnreachable: if no broker answers.
         """
         await self.close()
-        producer = AIOKafkaProducer(
+        producer = TransactionalProducer(
             bootstrap_servers=self.bootstrap,
             client_id=self.transactional_id,
             transactional_id=self.transactional_id,
-            transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
-            max_batch_size=_BATCH_BYTES,
-            max_request_size=MAX_RECORD_BYTES + _BATCH_BYTES,
-            request_timeout_ms=TRANSACTION_TIMEOUT_MS,
+            transaction_timeout_ms=self._timeout_ms,
+            max_batch_size=BATCH_BYTES,
+            max_request_size=MAX_RECORD_BYTES + BATCH_BYTES,
             retry_backoff_ms=_RETRY_BACKOFF_MS,
         )
         if self._leftovers is not None:
@@ -118,68 +163,104 @@ class FencedWriter:
         try:
             async with asyncio.timeout(_FENCE_SECONDS_MAX):
                 await producer.start()
-                await producer._txn_manager.wait_for_pid()  # nobody is fenced before InitProducerId is answered
+                await producer.identified(_FENCE_SECONDS_MAX)
                 if self._leftovers is not None:
                     await self._leftovers.end(producer)
         except TROUBLE as error:
             await _stop(producer)
             raise self._unreachable(error) from error
-        except BaseException:
+        except BaseException:  # cancelled: it is somebody else's meanwhile
             await _stop(producer)
             raise
         self._producer = producer
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
-        """A transaction: committed at the end of the block, aborted if the block fails or is cancelled.
+        """A transaction: committed at the end of the block; not if the block fails or is cancelled.
 
         Raises:
             Fenced: if another has taken the id; nothing was appended.
             KafkaUnreachable: if the outcome is unknown: it may or may not have been appended. Fence and read.
         """
-        producer = self._producer
+        producer, seconds = self._producer, self._timeout_ms / 1000
         if producer is None:
             raise Fenced(f"{self.transactional_id} is not held")
         try:
-            async with asyncio.timeout(TRANSACTION_TIMEOUT_MS / 1000):
+            async with asyncio.timeout(seconds) as limit:
                 await producer.begin_transaction()
-                yield Transaction(producer)
-            await _to_the_end(producer)
+                transaction = Transaction(producer, limit, seconds)
+                yield transaction
+                await transaction.arrived()  # aiokafka commits even if a send failed that nobody awaited
+                await self._commit(producer)
+            if producer.end_unanswered:  # committed, but by a repetition: this epoch is not to be used again
+                raise RequestTimedOutError("the end of a transaction went unanswered")
+        # A future of aiokafka's holds its error, whose traceback would hold these frames and with them the user's whole memory: a
+        # ring that the garbage collector, told to spare what lives long, might never look at again.
         except _FENCED as error:
-            await self._give_up(abort=False)
-            raise Fenced(f"another process writes as {self.transactional_id}") from error
+            await self._failed(abort=False)
+            raise Fenced(f"another process writes as {self.transactional_id}") from error.with_traceback(None)
         except TROUBLE as error:
-            await self._give_up(abort=True)
-            raise self._unreachable(error) from error
+            await self._failed(abort=True)
+            raise self._unreachable(error) from error.with_traceback(None)
         except BaseException:
-            await self._give_up(abort=True)
+            await self._failed(abort=True)
             raise
 
-    async def settle(self) -> None:
-        """See to it that what was committed can be read, if that can be done within seconds: Kafka may have forgotten a marker."""
-        producer, left = self._producer, self._leftovers
-        if producer is None or left is None:
-            return
-        with contextlib.suppress(*TROUBLE, Fenced):  # whoever fences next ends it
-            async with asyncio.timeout(_STOP_SECONDS):
-                while not await left.settle(producer):
+    async def settle(self) -> bool:
+        """See to it that what was appended can be read: Kafka may have forgotten a marker. Call while nothing is being appended.
+
+        Returns:
+            False if the last transaction's end is still under way; look again.
+
+        Raises:
+            Fenced: if what is appended next would not be.
+            KafkaUnreachable: if it isn't known.
+        """
+        if self._producer is None or self._leftovers is None:
+            return True
+        try:
+            async with asyncio.timeout(_SETTLE_SECONDS_MAX):
+                return await self._leftovers.settle(self._producer)
+        except TROUBLE as error:
+            raise self._unreachable(error) from error.with_traceback(None)
+
+    async def settle_soon(self) -> None:
+        """The same, looking again, if it can be done within seconds; else whoever fences next does it."""
+        with contextlib.suppress(Fenced, KafkaUnreachable, TimeoutError):
+            async with asyncio.timeout(_SETTLE_SECONDS_MAX):
+                while not await self.settle():
                     await asyncio.sleep(_SETTLE_EVERY_SECONDS)
 
     async def close(self) -> None:
         """Let go; whatever is open is aborted by whoever fences next, or by its timeout."""
-        await self._give_up(abort=False)
-
-    async def _give_up(self, *, abort: bool) -> None:
         producer, self._producer = self._producer, None
-        if producer is None:
+        if producer is not None:
+            await _stop(producer)
+
+    async def _commit(self, producer: TransactionalProducer) -> None:
+        """Commit. Who doesn't fence again hears what came of it even if cancelled meanwhile, and leaves nothing half ended."""
+        if self._fences_again:
+            await producer.commit_transaction()
             return
-        if abort and producer._txn_manager.is_in_transaction():
-            with contextlib.suppress(*TROUBLE, AssertionError):  # at once, so that no reader waits for the timeout
-                await asyncio.wait_for(producer.abort_transaction(), _STOP_SECONDS)
-        await _stop(producer)
+        commit = asyncio.ensure_future(asyncio.wait_for(producer.commit_transaction(), self._timeout_ms / 1000))
+        try:
+            await asyncio.shield(commit)
+        except asyncio.CancelledError:
+            await asyncio.wait({commit})
+            raise
+
+    async def _failed(self, *, abort: bool) -> None:
+        producer = self._producer
+        if self._fences_again or producer is None:
+            return
+        if abort and producer.in_transaction:
+            with contextlib.suppress(*TROUBLE, AssertionError):
+                await asyncio.wait_for(producer.abort_transaction(), _STOP_SECONDS_MAX)
+        await self.close()
 
     def _unreachable(self, error: BaseException) -> KafkaUnreachable:
-        return KafkaUnreachable(f"Kafka at {self.bootstrap}: {type(error).__name__}", hint="Try again in a moment.")
+        why = f"Kafka at {self.bootstrap}: {type(error).__name__}"
+        return KafkaUnreachable(why, hint="Nothing is lost: it can be tried again.")
 
 
 def hush_told_errors(loop: asyncio.AbstractEventLoop) -> None:
@@ -196,16 +277,6 @@ def hush_told_errors(loop: asyncio.AbstractEventLoop) -> None:
     loop.set_exception_handler(complain)
 
 
-async def _to_the_end(producer: AIOKafkaProducer) -> None:
-    """Commit, and hear what came of it even if we are cancelled meanwhile: an unknown outcome is worse than a moment."""
-    commit = asyncio.ensure_future(asyncio.wait_for(producer.commit_transaction(), TRANSACTION_TIMEOUT_MS / 1000))
-    try:
-        await asyncio.shield(commit)
-    except asyncio.CancelledError:
-        await asyncio.wait({commit})
-        raise
-
-
-async def _stop(producer: AIOKafkaProducer) -> None:
+async def _stop(producer: TransactionalProducer) -> None:
     with contextlib.suppress(*TROUBLE, asyncio.CancelledError):
-        await asyncio.wait_for(producer.stop(), _STOP_SECONDS)
+        await asyncio.wait_for(producer.stop(), _STOP_SECONDS_MAX)

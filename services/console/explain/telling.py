@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
+from schemas.currencies import format_money
 from schemas.values import CLASSES
 from services.console.explain.missed import Missed
-from services.console.explain.money import shown
 from services.console.explain.runs import Found, waits_for
 from services.console.explain.story import Event
 from services.console.explain.voice import Voice
@@ -92,7 +92,7 @@ class Teller:
             "closed": pledge.closed,
         }
         told.data["awards"] = [_award_data(award) for award in pledge.awards]
-        told.head.insert(0, self.say("pledge", id=pledge.id, amount=shown(pledge.face, pledge.currency)))
+        told.head.insert(0, self.say("pledge", id=pledge.id, amount=format_money(pledge.face, pledge.currency)))
         if pledge.designation:
             told.head.append(self._designation(pledge))
         told.parts.append((self.say("title_story"), self._story(events, "pledge", pledge)))
@@ -204,7 +204,7 @@ class Teller:
     def _face(self, event: Event, pledge: Pledge | None) -> str:
         assert pledge is not None, "only a pledge's story has these"
         data, name = event.data, event.name
-        values = {"face": shown(data["face"], pledge.currency), "of": data.get("of")}
+        values = {"face": format_money(data["face"], pledge.currency), "of": data.get("of")}
         if name == "pledge_accepted" and pledge.currency != self.fund.policy.currency:
             name = "pledge_accepted_rate" if data["rate"] else "pledge_accepted_unrated"
             values |= {"amount": self.voice.money(data["amount"] or 0), "rate": data["rate"]}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from schemas.currencies import format_money
 from schemas.values import CLASSES
-from services.console.explain.money import shown
 from services.console.explain.wording import phrase
 from services.console.readmodel.model import FIRST_COME, GUARANTEED_FLOOR, WATERFILL, Policy
 
@@ -29,7 +29,7 @@ class Voice:
 
     def money(self, amount: int) -> str:
         """Minor units of the fund's currency, for people."""
-        return shown(amount, self.currency)
+        return format_money(amount, self.currency)
 
     def part(self, amount: int, whole: int) -> str:
         """What part of `whole` an amount is, in per cent with one decimal, rounded down.

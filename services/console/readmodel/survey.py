@@ -14,7 +14,7 @@ from services.bus.consume.scan import Extent, Progress, TopicReader, group_of
 from services.bus.waiting import waiting
 from services.console.readmodel.figures import Figures, figures_of
 from services.console.readmodel.model import ReadModel, unbalanced
-from services.console.readmodel.reading import Chain, read_ledger
+from services.console.readmodel.reading import PartitionRead, read_ledger
 from services.errors import TopicUnreadable
 
 MATCHERS = "pumasi-matcher"
@@ -98,12 +98,17 @@ async def survey(bootstrap: str, partitions: int, replication: int, progress: Pr
 
 
 async def _partition(
-    reader: TopicReader, number: int, chain: Chain | None, commands: Extent, remark: str | None, now_ms: int | None
+    reader: TopicReader,
+    number: int,
+    chain: PartitionRead | None,
+    commands: Extent,
+    remark: str | None,
+    now_ms: int | None,
 ) -> Partition:
-    chain = chain or Chain(number, finding=f"ledger partition {number} is missing")
+    chain = chain or PartitionRead(number, finding=f"ledger partition {number} is missing")
     waits = await waiting(reader, topics.COMMANDS, number, chain.watermark + 1, commands)
     finding = chain.finding or waits.unreadable
-    if finding is None and chain.unfinished:
+    if finding is None and chain.unfinished is not None:
         finding = f"ledger partition {number} ends within an answer"
     if finding is None and chain.watermark >= commands.end:
         finding = f"ledger partition {number} answers a command at {chain.watermark}, and there are only {commands.end}"

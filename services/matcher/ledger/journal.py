@@ -1,11 +1,7 @@
 """The journal: one partition of the ledger, fenced, read back, appended to in transactions.
 
-Kafka is asked for just two things that it does without fail: that `InitProducerId` for a transactional id shuts out whoever had it
-before and ends their open transaction, and that a transaction's records become visible all or none. The offset of the last
-command answered stands in the ledger itself; so input, output and progress can't part. Consumer group offsets and KIP-447 are
-not relied on (design contract, 7). `tests/protocol` holds all this as a model that SPIN checks exhaustively.
-
-This is the only module beside `services.bus` that knows aiokafka.
+The offset of the last command answered stands in the ledger itself; so input, output and progress can't part. What it takes of Kafka is
+the fenced writer's (`services.bus.produce.transaction`). Consumer group offsets and KIP-447 are not relied on (design contract, 7).
 """
 
 from __future__ import annotations
@@ -13,40 +9,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from typing import Any
-
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import (
-    InvalidProducerEpoch,
-    KafkaError,
-    OutOfOrderSequenceNumber,
-    ProducerFenced,
-    RequestTimedOutError,
-)
-from aiokafka.producer import sender
-from aiokafka.protocol.transaction import EndTxnRequest
 
 from services.bus.client.open_transactions import Leftovers
-from services.bus.client.record_batch import PreparedBatch, Row
-from services.bus.client.sending import send_unjoined
+from services.bus.client.record_batch import Row
 from services.bus.consume.scan import TopicReader
 from services.bus.envelope import Record
-from services.bus.topics import CHECKPOINTS, COMMANDS, DEADLETTERS, LEDGER, MAX_RECORD_BYTES
-from services.errors import Fenced, KafkaUnreachable, LedgerMoved
-
-BATCH_BYTES = 1 << 20
-"""Size of a produce batch, bytes."""
-_RETRY_BACKOFF_MS = (
-    5  # the broker answers NOT_ENOUGH_REPLICAS to transactions back to back; the default would idle 100 ms
-)
-sender.BACKOFF_OVERRIDE = 0.002
-"""Seconds until a transaction that comes too soon after the last is begun again: the broker still writes that one's markers, for a
-millisecond or two. aiokafka would idle for 20 ms, which is most of the time that a pledge waits for its award. A constant of aiokafka's
-module is the only place to say so; it concerns transactional producers alone, and in this process these are the journals."""
+from services.bus.produce.transaction import FencedWriter, Transaction
+from services.bus.topics import CHECKPOINTS, COMMANDS, DEADLETTERS, LEDGER
+from services.errors import LedgerMoved
 
 _MARKER = 1  # the offset that the end of a transaction takes
-_FENCE_SECONDS_MAX = 60.0
-_SETTLE_SECONDS_MAX = 5.0  # nothing is appended meanwhile
 _READ_BACK_STALL_SECONDS = (
     10.0  # whoever fenced us meanwhile may have died with a transaction open; fencing anew ends it
 )
@@ -67,42 +39,19 @@ class Journal:
     def __init__(self, bootstrap: str, partition: int, transaction_timeout_ms: int = 60_000) -> None:
         self.bootstrap, self.partition = bootstrap, partition
         self.transaction_timeout_ms = transaction_timeout_ms
-        self._producer: AIOKafkaProducer | None = None
-        self._id = f"pumasi-matcher-{partition}"
-        self._leftovers = Leftovers(self._id, (LEDGER, partition), (CHECKPOINTS, partition), (DEADLETTERS, partition))
-        self._end_unanswered = asyncio.Event()
+        name = f"pumasi-matcher-{partition}"
+        left = Leftovers(name, (LEDGER, partition), (CHECKPOINTS, partition), (DEADLETTERS, partition))
+        self._writer = FencedWriter(bootstrap, name, left, timeout_ms=transaction_timeout_ms, fences_again=True)
         self._next_offset: int | None = None
 
     async def fence(self) -> None:
-        """Become the writer: the former one is shut out, its open transaction ended, also one that Kafka had forgotten to end.
+        """Become the writer; see `FencedWriter.fence`.
 
         Raises:
             KafkaUnreachable: if no broker answers.
         """
-        await self.close()
-        producer = AIOKafkaProducer(
-            bootstrap_servers=self.bootstrap,
-            client_id=self._id,
-            transactional_id=self._id,
-            transaction_timeout_ms=self.transaction_timeout_ms,
-            max_batch_size=BATCH_BYTES,
-            max_request_size=MAX_RECORD_BYTES + BATCH_BYTES,
-            retry_backoff_ms=_RETRY_BACKOFF_MS,
-        )
-        self._leftovers.listen(producer)
-        send_unjoined(producer)
-        try:
-            await producer.start()
-            await _identified(producer)
-            await self._leftovers.end(producer)
-        except (KafkaError, OSError, TimeoutError) as error:
-            await _stop(producer)
-            raise _unreachable(self.bootstrap, error) from error
-        except BaseException:  # cancelled: the partition went elsewhere meanwhile
-            await _stop(producer)
-            raise
-        self._producer, self._end_unanswered, self._next_offset = producer, asyncio.Event(), None
-        _watch_ends(producer, self._end_unanswered.set)
+        await self._writer.fence()
+        self._next_offset = None
 
     async def checkpoint(self) -> AsyncIterator[list[tuple[bytes, bytes | None]]]:
         """Key and value of all committed records of the checkpoints' partition, in order, in portions; call after `fence`.
@@ -148,64 +97,23 @@ class Journal:
             Fenced: if another writer has taken the partition, or writes to it without having taken it; nothing was appended.
             KafkaUnreachable: if the outcome is unknown: it may or may not have been appended. Fence and read back.
         """
-        producer = self._producer
-        if producer is None:
-            raise Fenced(f"partition {self.partition} is not held")
         portions = iter(entries)
         first = next(portions, None)
         if not first:
             return
-        try:
-            async with asyncio.timeout(self.transaction_timeout_ms / 1000) as limit:
-                await self._transact(producer, self._unhurried(limit, first, portions), dead_letters, checkpoint)
-        # A future of aiokafka's holds its error, whose traceback would hold these frames and with them the partition's whole memory: a
-        # ring that the garbage collector, told to spare what lives long, might never look at again.
-        except (ProducerFenced, InvalidProducerEpoch, OutOfOrderSequenceNumber) as error:
-            raise Fenced("another matcher has taken it") from error.with_traceback(None)
-        except (KafkaError, OSError, TimeoutError) as error:
-            raise _unreachable(self.bootstrap, error) from error.with_traceback(None)
-
-    def _unhurried(
-        self, limit: asyncio.Timeout, first: Sequence[Row], others: Iterator[Sequence[Row]]
-    ) -> Iterator[Sequence[Row]]:
-        """Portions whose making doesn't count: only Kafka is given a limited time."""
-        yield first
-        for portion in others:
-            limit.reschedule(asyncio.get_running_loop().time() + self.transaction_timeout_ms / 1000)
-            yield portion
-
-    async def _transact(
-        self,
-        producer: AIOKafkaProducer,
-        entries: Iterable[Sequence[Row]],
-        dead_letters: Sequence[Row],
-        checkpoint: Checkpoint | None,
-    ) -> None:
-        await producer.begin_transaction()
-        rows = 0
-
-        def counted() -> Iterator[Sequence[Row]]:
-            nonlocal rows
-            for portion in entries:
-                rows += len(portion)
-                yield portion
-
-        sent = await self._send(producer, LEDGER, counted())
-        sent += await self._send(producer, DEADLETTERS, [dead_letters])
-        # aiokafka commits even if a send failed that nobody awaited
-        placed = await asyncio.gather(*sent)
-        offsets = [place.offset for place in placed if place.topic == LEDGER]
-        self._follows_on(offsets[0])
-        last = max(offsets)
-        if checkpoint is not None and (portions := checkpoint(last)) is not None:
-            await asyncio.gather(*await self._send(producer, CHECKPOINTS, portions))
-        await producer.commit_transaction()
+        async with self._writer.transaction() as transaction:
+            sent = await transaction.send(LEDGER, self.partition, _unhurried(transaction, first, portions))
+            await transaction.send(DEADLETTERS, self.partition, [dead_letters])
+            await transaction.arrived()
+            offsets = [one.place.result().offset for one in sent]
+            self._follows_on(offsets[0])
+            if checkpoint is not None and (told := checkpoint(max(offsets))) is not None:
+                await transaction.send(CHECKPOINTS, self.partition, told)
+        rows = sum(one.count for one in sent)
         self._next_offset = offsets[0] + rows + _MARKER if offsets[0] >= 0 else None
-        if self._end_unanswered.is_set():  # committed, but by a repetition: this epoch is not to be used again
-            raise RequestTimedOutError("the end of a transaction went unanswered")
 
     async def settle(self) -> bool:
-        """See to it that what was appended can be read: Kafka may have forgotten a marker. Call while nothing is being appended.
+        """See to it that what was appended can be read; see `FencedWriter.settle`.
 
         Returns:
             False if the last transaction's end is still under way; look again.
@@ -214,19 +122,11 @@ class Journal:
             Fenced: if what is appended next would not be.
             KafkaUnreachable: if it isn't known.
         """
-        if self._producer is None:
-            return True
-        try:
-            async with asyncio.timeout(_SETTLE_SECONDS_MAX):
-                return await self._leftovers.settle(self._producer)
-        except (KafkaError, OSError, TimeoutError) as error:
-            raise _unreachable(self.bootstrap, error) from error.with_traceback(None)
+        return await self._writer.settle()
 
     async def close(self) -> None:
         """Let go of the partition; an open transaction is aborted by whoever takes it next, or by its timeout."""
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            await _stop(producer)
+        await self._writer.close()
 
     def _follows_on(self, offset: int) -> None:
         """Look whether entries came to lie right behind the last ones: else somebody else writes here, and reading back will tell who.
@@ -237,36 +137,15 @@ class Journal:
         if self._next_offset is not None and offset not in (self._next_offset, self._next_offset - _MARKER, -1):
             raise LedgerMoved(f"its entries came to offset {offset} of the ledger, not to {self._next_offset}")
 
-    async def _send(
-        self, producer: AIOKafkaProducer, topic: str, portions: Iterable[Sequence[Row]]
-    ) -> list[asyncio.Future]:
-        """Send portions in batches, each on its way as soon as it is full; the promises of their places."""
-        sent: list[asyncio.Future] = []
-        batch = PreparedBatch(BATCH_BYTES)
-        for number, portion in enumerate(portions):
-            if number:
-                await asyncio.sleep(0)
-            done = 0
-            while (done := batch.extend(portion, done)) < len(portion):
-                sent.append(await producer.send_batch(batch, topic, partition=self.partition))
-                batch = PreparedBatch(BATCH_BYTES)
-        if batch.record_count():
-            sent.append(await producer.send_batch(batch, topic, partition=self.partition))
-        return sent
 
-
-def hush_told_errors(loop: asyncio.AbstractEventLoop) -> None:
-    """Keep asyncio from complaining of Kafka errors that nobody retrieved.
-
-    A producer that is fenced leaves several futures failed that aiokafka itself never looks at; the journal has told of the failure by
-    then. Everything else is complained of as ever.
-    """
-
-    def complain(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        if not isinstance(context.get("exception"), KafkaError):
-            loop.default_exception_handler(context)
-
-    loop.set_exception_handler(complain)
+def _unhurried(
+    transaction: Transaction, first: Sequence[Row], others: Iterator[Sequence[Row]]
+) -> Iterator[Sequence[Row]]:
+    """Portions whose making doesn't count: only Kafka is given a limited time."""
+    yield first
+    for portion in others:
+        transaction.begin_anew()
+        yield portion
 
 
 async def first_at_or_after(bootstrap: str, partition: int, offset: int) -> int | None:
@@ -281,44 +160,3 @@ async def first_at_or_after(bootstrap: str, partition: int, offset: int) -> int 
             async for record in records:
                 return record.offset
     return None
-
-
-async def _identified(producer: AIOKafkaProducer) -> None:
-    """Wait for InitProducerId, which `start` leaves to a task of its own; nobody is fenced before it is answered."""
-    sending = producer._sender.sender_task
-    pid = asyncio.ensure_future(producer._txn_manager.wait_for_pid())
-    try:
-        await asyncio.wait({pid, sending}, timeout=_FENCE_SECONDS_MAX, return_when=asyncio.FIRST_COMPLETED)
-        if sending.done():
-            sending.result()
-        if not pid.done():
-            raise TimeoutError
-    finally:
-        pid.cancel()
-
-
-def _watch_ends(producer: AIOKafkaProducer, unanswered: Callable[[], None]) -> None:
-    """Call `unanswered` when an EndTxn gets no reply: aiokafka repeats it in silence, and the first may still come.
-
-    One epoch serves many transactions (aiokafka speaks Kafka's transactions v1), so it would end the next one half-way.
-    """
-    send = producer.client.send
-
-    async def watched(node: int, request: Any, **options: Any) -> Any:
-        try:
-            return await send(node, request, **options)
-        except BaseException:
-            if isinstance(request, EndTxnRequest):
-                unanswered()
-            raise
-
-    producer.client.send = watched
-
-
-async def _stop(producer: AIOKafkaProducer) -> None:
-    with contextlib.suppress(KafkaError, OSError, TimeoutError, asyncio.CancelledError):
-        await asyncio.wait_for(producer.stop(), 5)
-
-
-def _unreachable(bootstrap: str, error: BaseException) -> KafkaUnreachable:
-    return KafkaUnreachable(f"Kafka at {bootstrap}: {type(error).__name__}", hint="It is tried again; nothing is lost.")

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from schemas.commands import TICK
-from schemas.ledger import GENESIS, check_link
+from schemas.ledger import GENESIS
 from schemas.times import parse
+from services.bus.consume.chain import Chain
 from services.errors import LedgerTampered
 from services.matcher.engine.engine import Engine
 from services.matcher.model.breach import ConservationBreach
 
 
-class Replay:
+class Replay(Chain):
     """An engine brought up from a ledger, entry by entry; from the first, or on from where a checkpoint stands.
 
     Args:
@@ -27,20 +26,19 @@ class Replay:
 
     Attributes:
         engine: the engine as of the last whole answer.
-        seq: the last entry's number; 0 before the first.
-        hash: the last entry's 32 hash bytes.
-        watermark: the offset of the last command answered; -1 before the first.
         tail: the facts of an answer whose last entry has not come yet.
     """
+
+    HINT = (
+        "The partition stops so that nothing is written on top. See `pumasi audit`, and who may write the ledger topic."
+    )
 
     def __init__(
         self, partition: int, engine: Engine | None = None, seq: int = 0, last: bytes = GENESIS, watermark: int = -1
     ) -> None:
-        self.partition = partition
+        super().__init__(partition, seq, last, watermark)
         self.engine = engine or Engine()
-        self.seq, self.hash, self.watermark = seq, last, watermark
         self.tail: list[dict[str, Any]] = []
-        self._unfinished: int | None = None
 
     def feed(self, value: bytes | None) -> dict[str, Any]:
         """Take in the next entry's value and return it decoded.
@@ -48,64 +46,17 @@ class Replay:
         Raises:
             LedgerTampered: if it isn't an entry, leaves a gap, breaks the chain, or does not conserve money.
         """
+        entry = self.follow(value)
         try:
-            return self._take_in(value)
+            self.tail += entry["facts"]
+            if self.unfinished is None:
+                self._fold(entry)
         except ConservationBreach as breach:
-            raise self._tampered(f"it does not conserve money: {breach}") from breach
+            raise self.unfit(f"it does not conserve money: {breach}") from breach
         except (LedgerTampered, MemoryError):
             raise
-        except (
-            Exception
-        ) as error:  # whatever it is, it would come again with the same entry: that needs an alarm, no repeating
-            raise self._tampered(f"its facts do not fit what came before ({type(error).__name__})") from error
-
-    def _take_in(self, value: bytes | None) -> dict[str, Any]:
-        entry = self._decoded(value)
-        digest = check_link(self.hash, value)
-        if digest is None:
-            raise self._tampered("its hash does not follow from the entry before")
-        offset = entry["cause"]["offset"]
-        if offset <= self.watermark or self._unfinished not in (None, offset):
-            raise self._tampered(f"its command's offset {offset} does not follow {self.watermark}")
-        self.tail += entry["facts"]
-        if entry.get("more"):
-            self._unfinished = offset
-        else:
-            self._fold(entry)
-            self.watermark, self._unfinished = offset, None
-        self.seq, self.hash = entry["seq"], digest
-        return entry
-
-    def is_last(self, value: bytes | None) -> bool:
-        """Whether a value is, by number, hash and command, the last entry taken in."""
-        try:
-            entry = msgspec.json.decode(value or b"")
-            there = (entry["seq"], entry["hash"], entry["cause"]["offset"])
-        except MemoryError:
-            raise
-        except Exception:  # noqa: BLE001  # whatever it is, it is not that entry
-            return False
-        return there == (self.seq, self.hash.hex(), self.watermark)
-
-    def finish(self) -> None:
-        """Hold that the ledger does not end within an answer.
-
-        Raises:
-            LedgerTampered: if it does.
-        """
-        if self._unfinished is not None:
-            raise self._tampered("the answer before it is not whole")
-
-    def _decoded(self, value: bytes | None) -> dict[str, Any]:
-        try:
-            entry = msgspec.json.decode(value or b"")
-            seq, _offset, _facts = entry["seq"], entry["cause"]["offset"], entry["facts"]
-        except MemoryError:
-            raise
-        except Exception:  # noqa: BLE001  # broken text, nesting without end, whatever else
-            raise self._tampered("it is not an entry") from None
-        if seq != self.seq + 1:
-            raise self._tampered(f"it has number {seq}")
+        except Exception as error:
+            raise self.unfit(error) from error
         return entry
 
     def _fold(self, entry: dict[str, Any]) -> None:
@@ -113,9 +64,3 @@ class Replay:
         cause = entry["cause"]
         tick = cause["type"] == TICK and cause["id"] is not None  # a tick that could not be read moved no clock
         self.engine.absorb(entry["fund"], parse(entry["at"]), facts, tick)
-
-    def _tampered(self, what: str) -> LedgerTampered:
-        return LedgerTampered(
-            f"ledger partition {self.partition}, entry {self.seq + 1}: {what}",
-            hint="The partition stops so that nothing is written on top. See `pumasi audit`, and who may write the ledger topic.",
-        )

@@ -20,12 +20,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiokafka.errors import KafkaError
 
+from services.backoff import Backoff
 from services.errors import ConservationBreach, Fenced, KafkaUnreachable, LedgerTampered, PumasiError
 from services.matcher.checkpoint.restoring import NONE_YET
 from services.matcher.partition.processor import Desk
@@ -33,7 +33,7 @@ from services.matcher.partition.processor import Desk
 log = logging.getLogger("pumasi.matcher")
 
 BACKOFF_SECONDS = (0.1, 15.0)
-"""The first pause and the longest; each is lengthened by up to a half, by chance, so that many don't come back at once."""
+"""The first pause and the longest; each is lengthened by up to a half."""
 AWAY_SECONDS_MAX = 3.0
 """The longest pause while Kafka is out of reach: asking costs little then, and what has been away for long may be back any moment."""
 FAILURES_REMARKED = 5
@@ -74,7 +74,7 @@ class Tenure:
         self._release, self._told, self._progress = release, told, progress
         self._over = asyncio.Event()
         self._retaking = asyncio.Lock()
-        self._failures = 0
+        self._backoff = Backoff(*BACKOFF_SECONDS, spread=(1.0, 1.5))
         self._standing = ""
         self._pause = 0.0
         self._news = asyncio.Event()
@@ -116,7 +116,8 @@ class Tenure:
 
     def _answered(self, commands: int) -> None:
         if commands:
-            self._failures, self._standing = 0, ""
+            self._backoff.succeeded()
+            self._standing = ""
             self._news.set()
             self._tell_progress()
             self._told("answered", partition=self.partition, commands=commands, seq=self.desk.seq)
@@ -170,7 +171,7 @@ class Tenure:
         for stuck in consumer.stuck:
             self._stands_still(str(stuck))
             return
-        if self.desk.ready and not self._failures:
+        if self.desk.ready and not self._backoff.failures:
             self._standing = ""
             self._tell_progress()
 
@@ -257,14 +258,9 @@ class Tenure:
             self._log_failure(error)
 
     def _next_pause(self, error: Exception) -> float:
-        least, most = BACKOFF_SECONDS
-        if isinstance(error, KafkaUnreachable):
-            most = min(most, AWAY_SECONDS_MAX)
-        pause = min(most, least * 2 ** min(self._failures, 30))
-        self._failures += 1
         if isinstance(error, Fenced):
-            pause = max(pause, self._fenced_pause)
-        return pause * random.uniform(1.0, 1.5)  # noqa: S311  # spreads retries, decides nothing
+            return self._backoff.failed(at_least=self._fenced_pause)
+        return self._backoff.failed(most=AWAY_SECONDS_MAX if isinstance(error, KafkaUnreachable) else None)
 
     def _alarm(self, error: PumasiError) -> None:
         """Stop, loudly. The partition stays here and at rest; whoever is given it next will find the same, and say so."""
@@ -282,9 +278,9 @@ class Tenure:
             self.partition, error, self._pause, exc_info=None if expected else error,
         )  # fmt: skip
         why = str(error) if expected else type(error).__name__
-        if self._failures >= FAILURES_REMARKED:
+        if self._backoff.failures >= FAILURES_REMARKED:
             if isinstance(error, Fenced | KafkaUnreachable):
-                self._progress(self.desk.next_offset, f"has failed {self._failures} times in a row: {why}")
+                self._progress(self.desk.next_offset, f"has failed {self._backoff.failures} times in a row: {why}")
             else:
                 self._stands_still(why)
         self._told("forgotten", partition=self.partition, why=why, pause_s=round(self._pause, 2))
@@ -293,7 +289,7 @@ class Tenure:
         desk, head, without = self.desk, self.desk.recovered.head, self.desk.recovered.without
         if without and desk.seq and without != NONE_YET:
             log.warning("partition %d: no checkpoint was of use: %s; all entries were read", desk.partition, without)
-        if not self._failures:  # else the next answer will show
+        if not self._backoff.failures:  # else the next answer will show
             self._tell_progress()
         self._told(
             "taken",

@@ -13,7 +13,6 @@ import asyncio
 import base64
 import binascii
 import json
-import random
 import re
 import ssl
 import time
@@ -25,10 +24,10 @@ import httpx
 from standardwebhooks import Webhook as Signer
 
 from schemas.notices import NOTICE_TYPE, NoticeOutcome, Tidings
+from services.backoff import Backoff
 from services.errors import SettingError
 from services.notifier.channels.egress import AddressRefused, resolve
 
-_RANDOM = random.SystemRandom()
 _SECRET_BYTES = range(24, 65)
 _PORTS = {"http": 80, "https": 443}
 _TROUBLE = (httpx.TransportError, OSError, TimeoutError, UnicodeError)  # UnicodeError: a name that no resolver takes
@@ -132,8 +131,7 @@ class Webhook:
 
     def _pause(self, attempts: int, asked: float) -> float:
         most = self._patience.pause_max_s
-        pause = min(most, self._patience.pause_s * 2 ** (attempts - 1))
-        return max(min(asked, most), _RANDOM.uniform(pause / 2, pause))
+        return max(min(asked, most), Backoff(self._patience.pause_s, most, (0.5, 1.0), attempts - 1).failed())
 
     async def _addresses(self) -> list[str]:
         return await resolve(self._host, self._url.port or _PORTS[self._url.scheme], self._allow_private)

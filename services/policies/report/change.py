@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from schemas.currencies import format_amount
 from schemas.times import DAY, parse, text_of
-from services.console.explain.money import figure
 from services.policies.change import FROZEN, CaseChange, DryRun
 from services.policies.course import Refusal
 from services.policies.report.figures import duration
@@ -145,7 +145,7 @@ def _when(at: int) -> str:
 
 
 def _amount(amount: int, told: DryRun, sign: bool = False) -> str:
-    return ("+" if sign and amount > 0 else "") + figure(amount, told.currency)
+    return ("+" if sign and amount > 0 else "") + format_amount(amount, told.currency)
 
 
 def _money(amount: int, told: DryRun) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas.currencies import DIGITS
+from schemas.currencies import format_whole
 from schemas.times import DAY, HOUR
 from services.policies.measures import BY_NAME, Figure, Measured
 
@@ -24,7 +24,7 @@ def shown(name: str, figure: Figure, currency: str) -> str:
     if unit == "days":
         return duration(figure)
     if unit in ("money", "money-days"):
-        return money(figure, currency)
+        return format_whole(figure, currency)
     return f"{figure:.3f}" if unit == "index" else f"{figure:,}"
 
 
@@ -39,15 +39,6 @@ def duration(days: float) -> str:
     if days * _HOURS < 23.95:
         return f"{days * _HOURS:.1f}{_GLUE}h"
     return f"{days:.1f}{_GLUE}d" if days < 9.95 else f"{days:.0f}{_GLUE}d"
-
-
-def money(amount: float, currency: str) -> str:
-    """Minor units as whole major ones.
-
-    >>> money(123456, "CNY"), money(123456, "KRW"), money(-50, "CNY")
-    ('1,235', '123,456', '0')
-    """
-    return f"{round(amount / 10 ** DIGITS[currency]):,}"
 
 
 def best(name: str, figures: list[Figure]) -> set[int]:

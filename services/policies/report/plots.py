@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from schemas.currencies import format_whole
 from services.policies.comparison import Comparison
 from services.policies.inequality import lorenz
 from services.policies.measures import GROUPS
-from services.policies.report.figures import money
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -102,7 +102,7 @@ def money_over_time(comparison: Comparison, kind: str, title: str) -> Plot:
     def frame(axes: Axes) -> None:
         _axes(axes, "days since the start", (0, comparison.days))
         axes.set_ylim(bottom=0)
-        axes.yaxis.set_major_formatter(lambda amount, _place: money(amount, comparison.currency))
+        axes.yaxis.set_major_formatter(lambda amount, _place: format_whole(amount, comparison.currency))
         axes.set_ylabel(comparison.currency)
 
     return _plot(kind, title, [(drawn["money"][kind], False) for drawn in comparison.curves], frame)

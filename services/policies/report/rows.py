@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from schemas.currencies import format_whole
 from services.policies.comparison import Comparison
 from services.policies.measures import BY_NAME, BY_SIZE, GROUPS, SIZES, Measured
-from services.policies.report.figures import best, money, row, shown
+from services.policies.report.figures import best, row, shown
 
 SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Fully funded, % of the cases opened", ("funded",)),
@@ -57,7 +58,7 @@ def sections(comparison: Comparison) -> Iterator[tuple[str, list[Row]]]:
 
 
 def _by_size(comparison: Comparison, name: str) -> tuple[str, list[Row]]:
-    low, high = (money(limit, comparison.currency) for limit in comparison.size_limits)
+    low, high = (format_whole(limit, comparison.currency) for limit in comparison.size_limits)
     rows = [_row(comparison, size, (name,), size, comparison.sizes) for size in SIZES]
     title = f"{BY_NAME[name].title}, %, by claim: small to {low}, large above {high}"
     return title, [one for one in rows if one.note != "0"]

@@ -6,9 +6,10 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from schemas.currencies import format_whole
 from services.policies.comparison import Comparison
 from services.policies.measures import MEASURES
-from services.policies.report.figures import duration, money
+from services.policies.report.figures import duration
 from services.policies.report.rows import Row, money_rows, sections
 from services.policies.runs import SeasonSource
 from services.visible import visible
@@ -51,7 +52,7 @@ def head(comparison: Comparison, shared: bool = False) -> list[str]:
     """What was run, in a sentence or two; `shared`: for others, without folders and servers of this machine."""
     told = comparison.measured[0]
     currency = comparison.currency
-    asked, pledged = (f"{currency}\u00a0{money(told[name]['all'], currency)}" for name in ("asked", "pledged"))
+    asked, pledged = (f"{currency}\u00a0{format_whole(told[name]['all'], currency)}" for name in ("asked", "pledged"))
     sums = f"{_number(told['opened']['all'], 'case')} opened and asked {asked}; donors pledged {pledged}."
     if isinstance(comparison.source, SeasonSource):
         season = comparison.source.season

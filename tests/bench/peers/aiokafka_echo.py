@@ -17,7 +17,7 @@ import msgspec
 import uvloop
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from services.matcher.ledger.journal import BATCH_BYTES
+from services.bus.produce.transaction import BATCH_BYTES
 
 BATCH_RECORDS_MAX = 5_000
 """Records of a transaction at most; fewer cost more ends of transactions, more wait longer for their first."""
