@@ -20,6 +20,7 @@ class PartitionRead(Chain):
         answered: how many commands have their answer.
         at: the last entry's time, RFC 3339.
         finding: what is wrong with it, if anything; nothing is read behind it.
+        ahead_ms: when the last command was answered whose clock was ahead, milliseconds since 1970; None if none was.
     """
 
     def __init__(self, partition: int, finding: str | None = None) -> None:
@@ -27,15 +28,18 @@ class PartitionRead(Chain):
         self.finding = finding
         self.answered = 0
         self.at: str | None = None
+        self.ahead_ms: int | None = None
 
-    def take(self, model: ReadModel, value: bytes | None) -> None:
-        """Fold the next entry into `model`, if it stands in its chain."""
+    def take(self, model: ReadModel, value: bytes | None, written_ms: int = 0) -> None:
+        """Fold the next entry into `model`, if it stands in its chain; `written_ms` is when Kafka appended it."""
         if self.finding:
             return
         try:
             entry = self.follow(value)
             self.at = entry["at"]
             self.answered += self.unfinished is None
+            if any(fact.get("code") == "clock_ahead" for fact in entry["facts"]):
+                self.ahead_ms = written_ms
             model.feed(self.partition, entry)
         except LedgerTampered as tampered:
             self.finding = tampered.message
@@ -66,7 +70,7 @@ async def read_ledger(
     chains = {partition: PartitionRead(partition) for partition in sorted(wanted)}
     try:
         async for record in reader.records(LEDGER, wanted, progress):
-            chains[record.partition].take(model, record.value)
+            chains[record.partition].take(model, record.value, record.timestamp)
     except TopicUnreadable as unreadable:
         for partition, finding in unreadable.partitions.items():
             chains[partition].finding = chains[partition].finding or finding

@@ -7,6 +7,7 @@ that nobody can read would look like any other that waits.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from services.bus import topics
@@ -17,6 +18,8 @@ from services.console.readmodel.model import ReadModel, unbalanced
 from services.console.readmodel.reading import PartitionRead, read_ledger
 from services.errors import TopicUnreadable
 
+CLOCK_AHEAD_TOLD_SECONDS = 600
+"""How long a refusal for a clock that was ahead is a finding."""
 MATCHERS = "pumasi-matcher"
 """The matchers' consumer group."""
 INTAKES = "pumasi-intake"
@@ -92,6 +95,7 @@ async def survey(bootstrap: str, partitions: int, replication: int, progress: Pr
         ]
         if topics.SUBMISSIONS not in missing:
             findings += await _unreadable_submissions(bootstrap, reader)
+    findings += _clocks_ahead(chains.values(), time.time() * 1000)
     funds = [model.funds[name] for name in sorted(model.funds)]
     findings += _findings(found, group.members) + unbalanced(funds)
     return Survey(bootstrap, reports, group.members, found, [figures_of(fund) for fund in funds], findings)
@@ -130,6 +134,16 @@ async def _unreadable_submissions(bootstrap: str, reader: TopicReader) -> list[s
         except TopicUnreadable as unreadable:
             found.append(unreadable.message)
     return found
+
+
+def _clocks_ahead(chains: Iterable[PartitionRead], now_ms: float) -> list[str]:
+    """Whether something came of late that was stamped by a clock ahead of Kafka's: whoever stamps so gets nothing through."""
+    seconds = min((now_ms - chain.ahead_ms for chain in chains if chain.ahead_ms is not None), default=1e12) / 1000
+    if seconds > CLOCK_AHEAD_TOLD_SECONDS:
+        return []
+    return [
+        f"an intake's clock is ahead: {seconds:.0f} s ago what it had stamped was refused (clock_ahead); set its clock right"
+    ]
 
 
 def _findings(partitions: list[Partition], matchers: int) -> list[str]:
