@@ -138,8 +138,8 @@ def replay_letters(
     """Put records back where they came from, byte for byte, each exactly once, however often this is run.
 
     A command goes to the end of its partition and gets an entry of its own: `duplicate` if it was applied in the meantime. What still
-    can't be read becomes a new dead letter. Filters skip those, so that poison does not go round, and what was put back before. A letter
-    that withholds part of its record can't be put back: its sender has to send it again. Exit status 1 if any was refused.
+    can't be read becomes a new dead letter. Filters skip those, so that poison does not go round, and what was put back before. A
+    letter that withholds part of its record can't be put back: its sender has to send it again. Exit status 1 if any was refused.
     """
     from services.cli.deadletters import screen
 

@@ -42,7 +42,7 @@ class _Taught(TyperCommand):
 _EPILOG = """**Examples**
 
 - `pumasi simulate`: a season of 90 days, under each rule
-- `pumasi simulate --generosity 0.4 --policy urgency-waterfill/1 --policy first-come/1 --html r.html`: a season short of money, with plots
+- `pumasi simulate --generosity 0.4 --policy urgency-waterfill/1 --policy first-come/1 --html r.html`: a lean season, with plots
 - `pumasi simulate --fund jilin`: fund jilin's own commands, under each rule
 - `pumasi simulate --fund jilin --change weights=claim --last 30`: what if its policy had been changed thirty days ago?
 
