@@ -1,8 +1,8 @@
 """Every setting once: its name, type, limits, default, and what it means in which unit.
 
 A setting comes from a command's option if one is given, else from the environment variable `PUMASI_<NAME>`, else from the
-default here. There is no settings file: a container, a unit file and a shell all know how to set a variable. The README's table
-is made from this class (`as_rows`), so it can't tell another story.
+default here. There is no settings file: a container, a unit file and a shell all know how to set a variable. The table in
+`deploy/SETTINGS.md` is made from this class (`as_rows`), and a test holds it.
 """
 
 import re
@@ -167,7 +167,7 @@ def _explain(error: ValidationError, given: dict[str, Any]) -> Iterator[str]:
 
 
 class Row(NamedTuple):
-    """One setting for the README: environment variable, default as written there, meaning."""
+    """One setting for the table: environment variable, default as written there, meaning."""
 
     name: str
     default: str
@@ -183,7 +183,7 @@ def as_rows() -> list[Row]:
 
 
 def as_markdown() -> str:
-    """The README's table of settings."""
+    """The table of `deploy/SETTINGS.md`."""
     lines = ["| setting | default | meaning |", "|---|---|---|"]
     lines += [f"| `{row.name}` | {f'`{row.default}`' if row.default else '–'} | {row.meaning} |" for row in as_rows()]
     return "\n".join(lines) + "\n"

@@ -41,13 +41,13 @@ COMMANDS = tuple(
 
 _ABOUT = """Pumasi (품앗이): matches pledges of money to people's needs, over Apache Kafka.
 
-Every setting is an option here and a PUMASI_* variable there; the option wins. Exit status: 0 all well, 1 a finding or a
-failure, 2 a wrong option or setting. Amounts are integers in the currency's minor unit: 1000000 is CNY 10,000.00."""
+Settings are PUMASI_* variables; options override them. Exit status: 0 all well, 1 a finding or a failure, 2 a wrong
+option or setting. Amounts are integers in the currency's minor unit: 1000000 is CNY 10,000.00."""
 
 _EXAMPLES = """**Examples**
 
-- `pumasi kafka --data /tmp/pumasi`: a real broker, here, now
-- `PUMASI_KAFKA=k1:9092 pumasi topics`: are the topics of that cluster as they should be?
+- `pumasi kafka --data /tmp/pumasi`: run a real broker on that directory
+- `PUMASI_KAFKA=k1:9092 pumasi topics`: check the topics of that cluster
 """
 
 

@@ -18,17 +18,17 @@ def register(app: typer.Typer) -> None:
 
 _EXAMPLES = """**Examples**
 
-- `pumasi audit`: of the broker that runs on `.pumasi`
+- `pumasi audit`: of the broker running on `.pumasi`
 - `PUMASI_KAFKA=k1:9092 pumasi audit --json`: `{"ok": true, "partitions": [{"partition": 0, "commands": 812, …}]}`
 """
 
 
 def audit(kafka: options.Kafka = None, data: options.Data = None, as_json: options.Json = False) -> None:
-    """Read commands and ledger from the start and check gaps, chain, conservation and, executing the commands again, every byte.
+    """Read commands and ledger from the start and check everything: gaps, hash chain, conservation, and every byte.
 
-    A checkpoint, if there is one, is held against what the ledger's facts lead to. Exit status 1 if anything is found. Commands that
-    wait for their answer are told; they are a finding if one has waited for more than a minute while a matcher runs, or while others
-    came after it. Nothing is written.
+    The commands are decided again, and each entry is compared with the result. A checkpoint, if there is one, is compared too. Exit
+    status 1 if anything is wrong. Commands without an answer yet are listed; they are a finding only if one has waited for more than a
+    minute while a matcher runs, or while others came after it. Nothing is written.
     """
     from services.settings import load
 

@@ -29,10 +29,10 @@ def register(app: typer.Typer) -> None:
 
 _EXAMPLES = """**Examples**
 
-- `pumasi demo`: all five stories, in a directory that is gone afterwards
+- `pumasi demo`: all five stories, in a directory that is removed afterwards
 - `pumasi demo --story chat-room --story provinces`: two of them
-- `pumasi demo --data /tmp/p`: kept; a second run repeats every event and comes to the same figures
-- `pumasi demo --kill-matcher --quiet --json`: with a crash half-way; one JSON object
+- `pumasi demo --data /tmp/p`: keep everything; a second run repeats every event and changes nothing
+- `pumasi demo --kill-matcher --quiet --json`: crash the matcher half-way; print one JSON object
 """
 
 
@@ -42,7 +42,7 @@ def demo(
         typer.Option(
             "--data",
             metavar="DIR",
-            help="Keep everything in DIR, made if it isn't there.  [default: a fresh one, removed]",
+            help="Keep everything in DIR, created if missing.  [default: a fresh one, removed]",
         ),
     ] = None,
     story: Annotated[
@@ -52,14 +52,14 @@ def demo(
     kill_matcher: Annotated[
         bool, typer.Option("--kill-matcher", help="kill -9 the matcher half-way; the figures must not change.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Tell nothing on the way, only the end.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the result.")] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Play five stories through the public doors of a whole Pumasi on this machine, then audit what came of it.
+    """Play five real stories through a whole Pumasi on this machine, then audit the result.
 
-    Kafka, intake, matcher and notifier are started for it on free ports and stopped with it, also on Ctrl-C. Story time comes with the
-    events, so months pass in seconds. Exit status 1 if a figure is not the one the story's file expects, or the audit finds something;
-    130 if Ctrl-C stopped it (143: SIGTERM): then too all is down, and what was kept with --data can be gone on with.
+    Starts Kafka, intake, matcher and notifier on free ports and stops them at the end, also on Ctrl-C. Time comes with the events, so
+    months pass in seconds. Exit status 1 if a figure differs from the story's file, or if the audit finds something; 130 if Ctrl-C
+    stopped it (143: SIGTERM). A directory kept with --data can be used again, also after it was stopped.
     """
     from services.stories.demo import Wanted
 

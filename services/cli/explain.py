@@ -62,8 +62,8 @@ def explain(
 ) -> None:
     """Explain a case, pledge or award: what was promised, settled and delivered, when, and why there and not elsewhere.
 
-    The answer comes from the ledger alone. Others appear in it as counts and sums only. Exit status 1 if the id is not known, if the
-    ledger does not hold, or if it tells of money that the rule does not explain.
+    The answer comes from the ledger alone. Others appear in it as counts and sums only. Exit status 1 if the id is unknown, if the
+    ledger is wrong, or if money went where the rule doesn't send it.
     """
     from services.cli.shared.reading import shown_on
     from services.console.explain.explain import explain as ask

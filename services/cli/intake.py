@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 _EXAMPLES = """**Examples**
 
-- `pumasi intake`: for the broker that runs on `.pumasi`, HTTP on port 8080 or a free one
+- `pumasi intake`: for the broker running on `.pumasi`, with HTTP on port 8080 or a free one
 - `PUMASI_KAFKA=k1:9092 pumasi intake --http-port 8081`: one of several, for that cluster
 - `PUMASI_TRUST_TIME=1 pumasi intake --json`: for a simulation; prints `{"ready": "intake", "http": "…"}`
 """
@@ -36,8 +36,8 @@ def intake(
 ) -> None:
     """Take submissions over HTTP (`POST /v1/events`) and from `pumasi.submissions.v1`, and publish commands, until Ctrl-C or SIGTERM.
 
-    While Kafka is out of reach HTTP answers 503 and intake keeps trying. As many processes as you like may run; on several machines
-    give all the same PUMASI_PSEUDONYM_KEY and PUMASI_NOTIFIER_PUBLIC_KEY.
+    While Kafka is out of reach, HTTP answers 503 and intake keeps trying. Run as many processes as you like. On several machines, give
+    all of them the same PUMASI_PSEUDONYM_KEY and PUMASI_NOTIFIER_PUBLIC_KEY, and the same intake.key and intake.pub.
     """
     from services.settings import load
 

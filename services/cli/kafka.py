@@ -22,8 +22,8 @@ def register(app: typer.Typer) -> None:
 _EXAMPLES = """**Examples**
 
 - `pumasi kafka`: on `.pumasi`, port 9092 or a free one
-- `pumasi kafka --data /tmp/p --kafka-port 19092`: there, on that port or not at all
-- `pumasi kafka --json`: prints `{"kafka": "127.0.0.1:9092"}` once it answers
+- `pumasi kafka --data /tmp/p --kafka-port 19092`: on that directory and exactly that port
+- `pumasi kafka --json`: prints `{"kafka": "127.0.0.1:9092"}` once it is ready
 """
 
 
@@ -35,9 +35,9 @@ def kafka(
 ) -> None:
     """Run a real Apache Kafka 4.3.1 broker on this machine, with Pumasi's topics, until Ctrl-C or SIGTERM.
 
-    The first start downloads Kafka (44 MB) and formats the data directory; later ones find everything as it was, on any port.
-    A broker that dies is started again on its port. Other commands given the same --data find it by themselves; so may any Kafka
-    client that is given its address.
+    The first start downloads Kafka (44 MB) and formats the data directory. Later starts find everything as it was, on any port. A
+    broker that dies is started again on its port. Other commands find it by the same --data, other Kafka clients by its address. There
+    is no password: every process on this machine can use it.
     """
     from services.settings import load
 

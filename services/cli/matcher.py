@@ -25,17 +25,17 @@ def register(app: typer.Typer) -> None:
 
 _EXAMPLES = """**Examples**
 
-- `pumasi matcher`: on the broker that runs on `.pumasi`
-- `PUMASI_KAFKA=k1:9092,k2:9092 pumasi matcher`: on a cluster; start as many as you like, up to one a partition does work
+- `pumasi matcher`: on the broker running on `.pumasi`
+- `PUMASI_KAFKA=k1:9092,k2:9092 pumasi matcher`: on a cluster; as many processes as there are partitions can share the work
 - `pumasi matcher --json`: prints `{"ready": "matcher", …}` once its partitions are recovered, then a line for each event
 """
 
 
 def matcher(kafka: options.Kafka = None, data: options.Data = None, as_json: options.Json = False) -> None:
-    """Match pledges to cases: read commands, write the ledger, exactly once, until Ctrl-C or SIGTERM.
+    """Match pledges to cases: read commands and write the ledger, exactly once, until Ctrl-C or SIGTERM.
 
-    A partition that comes to this process is fenced against its former owner, rebuilt from the ledger, then worked on. A partition
-    whose ledger does not hold stops with an alarm, and the others go on; the exit status then is 1.
+    For each partition it takes over, a matcher fences the former owner, rebuilds its memory from the ledger, then goes on. If a
+    partition's ledger turns out to be wrong, that partition stops with an alarm, the others go on, and the exit status is 1.
     """
     from services.settings import load
 

@@ -28,9 +28,9 @@ def register(app: typer.Typer) -> None:
 
 _EXAMPLES = """**Examples**
 
-- `pumasi notifier`: on the broker that runs on `.pumasi`; a line a notice
+- `pumasi notifier`: on the broker running on `.pumasi`; prints one line for each notice
 - `pumasi notifier --json`: prints `{"ready": "notifier"}`, then each notice as a line of JSON, once it is told
-- `PUMASI_WEBHOOK_SECRET=whsec_… pumasi notifier --quiet --webhook-url https://hooks.example.org/pumasi`: a signed webhook, nothing else
+- `PUMASI_WEBHOOK_SECRET=whsec_… pumasi notifier --quiet --webhook-url https://hooks.example.org/pumasi`: only a signed webhook
 """
 
 
@@ -47,15 +47,16 @@ def notifier(
         ),
     ] = None,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Show no notices; without a webhook nobody is told.")
+        bool, typer.Option("--quiet", "-q", help="Print no notices. Without a webhook nobody is told then.")
     ] = False,
     as_json: options.Json = False,
 ) -> None:
     """Tell donors and go-betweens what becomes of pledges and cases, until Ctrl-C or SIGTERM.
 
     Reads the ledger as the group pumasi-notifier and records each notice on pumasi.notices.v1. The first start tells everything
-    from the ledger's beginning; later ones go on where telling ended. After a crash some notices come again, under the same
-    ids. Waits for Kafka if it isn't there. A partition whose ledger does not hold is stopped; the exit status then is 1.
+    from the ledger's beginning; later ones continue where the last one stopped. After a crash some notices come again, under the same
+    ids. Waits for Kafka if it isn't there. If a partition's ledger turns out to be wrong, that partition stops and the exit
+    status is 1.
     """
     from services.settings import load
 

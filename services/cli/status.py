@@ -25,13 +25,13 @@ _EXAMPLES = """**Examples**
 
 - `pumasi status`: of what runs on `.pumasi`
 - `PUMASI_KAFKA=k1:9092 pumasi status --json`: of a cluster, for a program
-- `pumasi status --public`: the funds' figures as they may be shown to anybody
+- `pumasi status --public`: the funds' figures, fit to be published
 """
 
 
 def status(
     public: Annotated[
-        bool, typer.Option("--public", help="Funds' figures only, those about fewer than five people withheld.")
+        bool, typer.Option("--public", help="Only the funds' figures, without those about fewer than five people.")
     ] = False,
     kafka: options.Kafka = None,
     data: options.Data = None,
@@ -39,12 +39,12 @@ def status(
     replication: options.Replication = None,
     as_json: options.Json = False,
 ) -> None:
-    """Show Kafka, topics, how far the matcher is, and each fund's figures: asked, promised, settled, delivered, each by itself.
+    """Show Kafka, the topics, how far the matcher is, and each fund's figures: asked, promised, settled, delivered.
 
-    For operators: figures are shown however few people they are about. With --public, those about fewer than five are withheld.
-    Dead letters, records that could not be read, are counted and change no exit status.
-    Exit status 1 if a topic is missing or differs, or can't be read; if commands wait and no matcher runs, or one has waited for more
-    than a minute; if a partition has stopped or fails again and again, or if the ledger does not hold.
+    For operators: figures are shown however few people they are about. With --public, those about fewer than five are withheld. Dead
+    letters (records that could not be read) are counted, but don't change the exit status. Exit status 1 if a topic is missing, differs
+    or can't be read; if commands wait and no matcher runs, or one has waited for more than a minute; if a partition has stopped or
+    fails again and again; or if the ledger is wrong.
     """
     from services.cli.shared.reading import shown_on
     from services.console.readmodel.survey import survey

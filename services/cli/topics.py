@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
 
 _EXAMPLES = """**Examples**
 
-- `pumasi topics`: check those of the broker that runs on `.pumasi`
+- `pumasi topics`: check the topics of the broker running on `.pumasi`
 - `PUMASI_KAFKA=k1:9092 pumasi topics --apply`: make what is missing on a cluster
 - `pumasi topics --apply --replication 3 --partitions 12`: on three brokers, for up to twelve matchers
 """
@@ -36,11 +36,11 @@ def topics(
     replication: options.Replication = None,
     as_json: options.Json = False,
 ) -> None:
-    """Show Pumasi's topics and check them: partitions, what is kept for how long, how large a record may be.
+    """Show and check Pumasi's topics: partitions, retention, largest record.
 
-    Exit status 1 if one is missing or differs; what would only make one quicker to read is told, and is no finding. A topic that
-    exists is never altered: with another number of partitions its funds lie elsewhere, and what a shorter retention has removed is
-    gone.
+    Exit status 1 if one is missing or differs. What would only make a topic quicker to read is mentioned, but is no finding. A topic
+    that exists is never altered: with another number of partitions its funds would lie elsewhere, and a shorter retention would have
+    removed records already.
     """
     from services.bus import topics as bus
     from services.settings import load

@@ -26,8 +26,8 @@ def register(app: typer.Typer) -> None:
 _EXAMPLES = """**Examples**
 
 - `pumasi up`: on `.pumasi`, ports 9092 and 8080 or free ones
-- `pumasi up --data /tmp/p --matchers 2`: there, with two matchers that share the partitions
-- `PUMASI_KAFKA=k1:9092 pumasi up`: the services alone, on a cluster of your own
+- `pumasi up --data /tmp/p --matchers 2`: on that directory, with two matchers that share the partitions
+- `PUMASI_KAFKA=k1:9092 pumasi up`: only the services, on your own cluster
 - `pumasi up --json`: prints `{"kafka": "127.0.0.1:9092", "http": "http://127.0.0.1:8080"}` once all is ready
 """
 
@@ -48,8 +48,8 @@ def up(
 ) -> None:
     """Run everything: Kafka, topics, intake, matcher, notifier, until Ctrl-C or SIGTERM.
 
-    A service or broker that dies is started again and goes on where it stood. With PUMASI_KAFKA set no broker is started. Nothing is
-    left running at the end, even after a kill -9.
+    A service or broker that dies is started again and continues where it stopped. With PUMASI_KAFKA set, no broker is started.
+    Nothing is left running at the end, even after a kill -9.
     """
     from services.settings import load
 

@@ -1,4 +1,4 @@
-"""The README tells what is: its settings, its worked example, its code map."""
+"""The documents say what is: settings, worked example, code map, links, commands."""
 
 import re
 from pathlib import Path
@@ -12,11 +12,14 @@ from services.stories.figures import Figures
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+SETTINGS = ROOT / "deploy/SETTINGS.md"
+DOCUMENTS = [ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "CHANGELOG", "SECURITY")]
+DOCUMENTS += [path for folder in ("deploy", "schemas", "services", "tests") for path in (ROOT / folder).rglob("*.md")]
 
 
 def test_the_settings_are_the_current_ones() -> None:
     """Renew with: python -P tests/scenarios/test_readme.py"""
-    told = README.partition("<!-- settings -->\n")[2].partition("<!-- /settings -->")[0]
+    told = SETTINGS.read_text().partition("<!-- settings -->\n")[2].partition("<!-- /settings -->")[0]
     assert told == settings.as_markdown()
 
 
@@ -57,28 +60,33 @@ def minor(text: str) -> int:
     return int(text.removeprefix("CNY ").replace(",", "")) * 100
 
 
-def test_the_code_map_names_every_package_and_every_link_leads_somewhere() -> None:
+def test_the_code_map_names_every_package() -> None:
     code_map = README.partition("## Code map")[2].partition("**Invariants**")[0]
     packages = [path.parent for path in (ROOT / "services").glob("*/__init__.py")]
     assert not [path.name for path in packages if f"{path.name}/" not in code_map]
-    for link in re.findall(r"\]\(([^)#]+)\)", README):
-        assert (ROOT / link).exists(), link
 
 
-def test_every_command_it_names_is_there() -> None:
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 200
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_and_command_of_a_document_is_there(document: Path) -> None:
     from services.cli import build
 
+    text = document.read_text()
+    for link in re.findall(r"\]\((?!https?:|mailto:)([^)#]+)", text):
+        assert (document.parent / link).exists(), link
     app = build()
     known = {command.name for command in (*app.registered_commands, *app.registered_groups)}
-    named = set(re.findall(r"`?\./run ([a-z]+)", README)) - {"test", "commands"}
-    assert named <= known
+    assert set(re.findall(r"\./run ([a-z]+)", text)) <= known | {"test", "commands", "bench", "soak"}
 
 
 if __name__ == "__main__":
-    (ROOT / "README.md").write_text(
+    SETTINGS.write_text(
         re.sub(
             r"(?s)(<!-- settings -->\n).*?(<!-- /settings -->)",
             lambda match: match[1] + settings.as_markdown() + match[2],
-            README,
+            SETTINGS.read_text(),
         )
     )

@@ -1,4 +1,4 @@
-"""Settings: where they come from, what is refused, and that the README can be made from them."""
+"""Settings: where they come from, what is refused, and that their table can be made from them."""
 
 import pytest
 

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 _ABOUT = """Records that could not be read: list them, show one, put them back.
 
-A record that a service can't read goes to `pumasi.deadletters.v1` as it came, less what could tell of a person, and the service goes
+When a service can't read a record, it writes it to pumasi.deadletters.v1, without whatever could identify a person, and goes
 on. A dead letter's id is the place of its record: `pumasi.commands.v1-0-41` is partition 0, offset 41 of that topic."""
 
 _LIST_EXAMPLES = """**Examples**
 
-- `pumasi deadletters list --not-replayed`: what nobody has dealt with yet
+- `pumasi deadletters list --not-replayed`: those not put back yet
 - `pumasi deadletters list --source commands --since 2d`: what the matcher could not read in the last two days
-- `pumasi deadletters list --code invalid_submission --limit 0 --json`: all of a kind, for a program
+- `pumasi deadletters list --code invalid_submission --limit 0 --json`: all of one kind, for a program
 """
 _SHOW_EXAMPLES = """**Examples**
 
@@ -33,7 +33,7 @@ _SHOW_EXAMPLES = """**Examples**
 _REPLAY_EXAMPLES = """**Examples**
 
 - `pumasi deadletters replay pumasi.commands.v1-0-41`: this one
-- `pumasi deadletters replay --source commands --code unreadable --dry-run`: what a matcher that has learned to read them would get
+- `pumasi deadletters replay --source commands --code unreadable --dry-run`: see what would be put back
 - `pumasi deadletters replay --source commands --code unreadable`: put them back
 """
 
@@ -58,7 +58,7 @@ Since = Annotated[
     ),
 ]
 Until = Annotated[str | None, typer.Option(metavar="TIME", help="Letters written before; as --since.")]
-Fund = Annotated[str | None, typer.Option(metavar="F", help="Records of this fund, where they say so readably.")]
+Fund = Annotated[str | None, typer.Option(metavar="F", help="Records of this fund, where that can be read.")]
 
 
 def list_letters(
@@ -76,8 +76,8 @@ def list_letters(
 ) -> None:
     """List dead letters, oldest first: which record, since when, why, of which fund, and whether it was put back.
 
-    "part withheld" stands by a letter that does not keep its record whole; such a one can't be put back. Exit status 0, whatever is
-    found: a dead letter has been dealt with by the service that wrote it. A filter that can't match anything is a wrong option (2).
+    "part withheld" marks a letter that lacks part of its record; it can't be put back. Exit status 0 whatever is found: the service
+    that wrote a dead letter has dealt with it. A filter that can't match anything is a wrong option (2).
     """
     from services.cli.deadletters import screen
 
@@ -117,17 +117,17 @@ def show_letter(
 
 
 def replay_letters(
-    names: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Which; or say it by filters.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Which letters; or use filters.")] = None,
     source: Source = None,
     partition: Partition = None,
     code: Code = None,
     since: Since = None,
     until: Until = None,
     fund: Fund = None,
-    every: Annotated[bool, typer.Option("--all", help="All that were not put back yet.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="All that were not put back before.")] = False,
     again: Annotated[
         bool,
-        typer.Option("--again", help="With filters: those that were put back once, and could not be read again, too."),
+        typer.Option("--again", help="With filters: include those put back before that could not be read then either."),
     ] = False,
     limit: Annotated[int, typer.Option(min=0, metavar="N", help="With filters: the oldest N; 0: all.")] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
@@ -135,11 +135,11 @@ def replay_letters(
     data: options.Data = None,
     as_json: options.Json = False,
 ) -> None:
-    """Put records back where they came from, byte by byte, each exactly once, however often and by however many this is called.
+    """Put records back where they came from, byte for byte, each exactly once, however often this is run.
 
-    A command goes to the end of its partition, and gets an entry of its own: `duplicate` if it was applied in the meantime. What
-    still can't be read becomes a dead letter anew, which filters pass over, so that poison does not go round; so they do what was put
-    back before. What a letter withholds can't be put back: its sender has to send it again. Exit status 1 if any was refused.
+    A command goes to the end of its partition and gets an entry of its own: `duplicate` if it was applied in the meantime. What still
+    can't be read becomes a new dead letter. Filters skip those, so that poison does not go round, and what was put back before. A
+    letter that withholds part of its record can't be put back: its sender has to send it again. Exit status 1 if any was refused.
     """
     from services.cli.deadletters import screen
 

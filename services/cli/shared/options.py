@@ -17,12 +17,12 @@ Json = Annotated[
 Kafka = Annotated[
     str | None,
     typer.Option("--kafka", envvar="PUMASI_KAFKA", metavar="HOST:PORT,…",
-                 help="Bootstrap servers of a cluster. Unset: the broker that runs on the data directory."),
+                 help="Bootstrap servers of a cluster. Unset: the broker running on the data directory."),
 ]  # fmt: skip
 Data = Annotated[
     Path | None,
     typer.Option("--data", envvar="PUMASI_DATA", metavar="DIR", file_okay=True,
-                 help="Data directory of this machine; made if it isn't there.  [default: .pumasi]"),
+                 help="Data directory on this machine; created if missing.  [default: .pumasi]"),
 ]  # fmt: skip
 KafkaPort = Annotated[
     int | None,
@@ -37,12 +37,12 @@ HttpPort = Annotated[
 Partitions = Annotated[
     int | None,
     typer.Option("--partitions", envvar="PUMASI_PARTITIONS", metavar="N",
-                 help="Partitions of each topic: the most matchers at work at once.  [default: 4]"),
+                 help="Partitions of each topic, and the most matchers that can work at once.  [default: 4]"),
 ]  # fmt: skip
 Replication = Annotated[
     int | None,
     typer.Option("--replication", envvar="PUMASI_REPLICATION", metavar="N",
-                 help="Replicas of each partition; 3 on a cluster of three brokers or more.  [default: 1]"),
+                 help="Replicas of each partition; use 3 on a cluster of three brokers or more.  [default: 1]"),
 ]  # fmt: skip
 
 

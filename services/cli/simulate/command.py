@@ -42,15 +42,15 @@ class _Taught(TyperCommand):
 _EPILOG = """**Examples**
 
 - `pumasi simulate`: a season of 90 days, under each rule
-- `pumasi simulate --generosity 0.4 --policy urgency-waterfill/1 --policy first-come/1 --html report.html`: a lean one, with plots
-- `pumasi simulate --fund jilin`: what fund jilin's own commands come to under each rule
+- `pumasi simulate --generosity 0.4 --policy urgency-waterfill/1 --policy first-come/1 --html r.html`: a lean season, with plots
+- `pumasi simulate --fund jilin`: fund jilin's own commands, under each rule
 - `pumasi simulate --fund jilin --change weights=claim --last 30`: what if its policy had been changed thirty days ago?
 
 **The rules**
 
 {rules}
 
-All three keep: how pledges are cut changes nothing, more money takes from nobody, what is promised is never taken away for another.
+All three keep this: splitting a pledge changes nothing, more money takes from nobody, a promise is never taken away for someone else.
 
 **A policy's fields**
 
@@ -61,8 +61,8 @@ All three keep: how pledges are cut changes nothing, more money takes from nobod
 `{"type": "pumasi.payment.received", "time": "2026-11-22T10:00:00Z", "id": "e-7", "partition": 0,
 "data": {"fund": "jilin", "pledge": "p-1", "payment": "m-1", "amount": 10000}}`
 
-`type`, `time` and `data` must be there; `partition` (0 if left out) says whose clock a tick is. `--save` writes such a file. It is as
-confidential as the commands topic.
+`type`, `time` and `data` are required. `partition` (default 0) says which partition's clock a tick moves. `--save` writes such a file.
+Keep it as confidential as the commands topic.
 """
 
 
@@ -89,13 +89,13 @@ def simulate(
     as_json: o.Json = False,
     definitions: o.Definitions = False,
 ) -> None:
-    """Show what policies do with the same needs and the same money: who is funded, when, how alike, and what lies idle.
+    """Compare policies on the same needs and the same money: who is funded, when, how evenly, and what lies idle.
 
-    What is played is a generated season (seeded; fitted to the five stories of the demo), or a recorded log of commands, from Kafka or
-    a file. Each policy is a whole run of the real engine. In a season people react: donors pay when they are matched, go-betweens hand
-    over what is paid. In a recorded log they do what they did. Nothing is ever written to Kafka.
+    Plays a generated season (seeded; fitted to the demo's five stories), or a recorded log of commands from Kafka or a file. Each
+    policy is a whole run of the real engine. In a season people react: donors pay when they are matched, go-betweens hand over what is
+    paid. In a recorded log they do what they did. Nothing is ever written to Kafka.
 
-    --change asks of a recorded log what a change of policy would have altered, case by case.
+    --change shows, case by case, what a change of policy would have altered in a recorded log.
     """
     from services.policies.season.parameters import Season
 

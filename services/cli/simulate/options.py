@@ -19,7 +19,7 @@ def _option(*names: str, panel: str, **more: Any) -> Any:
 
 
 Seed = Annotated[
-    int, _option("--seed", panel=_SEASON, min=0, metavar="S", help="All chance follows from it.")
+    int, _option("--seed", panel=_SEASON, min=0, metavar="S", help="Everything random follows from it.")
 ]  # fmt: skip
 Seeds = Annotated[
     int | None,
@@ -46,7 +46,7 @@ Neglect = Annotated[
             help="How many times as likely a stat or asap case dies while it lacks money. At 1 no policy gains by an assumption."),
 ]  # fmt: skip
 Log = Annotated[
-    Path | None, _option("--log", panel=_LOG, metavar="FILE", help="A file of JSON lines; its format stands below.")
+    Path | None, _option("--log", panel=_LOG, metavar="FILE", help="A file of JSON lines; its format is below.")
 ]
 Fund = Annotated[
     list[str] | None,
@@ -56,12 +56,12 @@ Fund = Annotated[
 Kafka = Annotated[
     str | None,
     _option("--kafka", panel=_LOG, envvar="PUMASI_KAFKA", metavar="HOST:PORT,…",
-            help="Read the log from this cluster. In the environment it only says where --fund F is to be found."),
+            help="Read the log from this cluster. The variable alone reads nothing: it says where --fund F is."),
 ]  # fmt: skip
 Data = Annotated[
     Path | None,
     _option("--data", panel=_LOG, envvar="PUMASI_DATA", metavar="DIR", file_okay=True,
-            help="Read it from the broker that runs on this directory.  [default: .pumasi]"),
+            help="Read it from the broker running on this directory.  [default: .pumasi]"),
 ]  # fmt: skip
 Policies = Annotated[
     list[str] | None,
@@ -72,7 +72,7 @@ Policies = Annotated[
 Change = Annotated[
     str | None,
     _option("--change", panel=_CHANGE, metavar="POLICY",
-            help="Replay a recorded log as it was, and with this changed; tell what would have been different."),
+            help="Replay a recorded log as it was, and with this changed; show what would have been different."),
 ]  # fmt: skip
 Since = Annotated[
     str | None,
@@ -94,7 +94,7 @@ Save = Annotated[
 Json = Annotated[
     bool, _option("--json", panel=_OUTPUT, help="Print everything as JSON on standard output, errors as JSON on standard error.")
 ]  # fmt: skip
-Definitions = Annotated[bool, _option("--definitions", panel=_OUTPUT, help="Say what each figure means, and end.")]
+Definitions = Annotated[bool, _option("--definitions", panel=_OUTPUT, help="Explain what each figure means, and exit.")]
 _SEASONS = {"days", "funds", "cases", "generosity", "defaults", "neglect"}
 _LOGS = {"log", "fund", "kafka", "data"}
 _MODES: dict[str, set[str]] = {

@@ -1,6 +1,6 @@
 """The parameters of a season, each with the story or fact it is fitted to; what no source gives is called an assumption.
 
-The five stories (`services/lab/stories`, from news reports on North Korean refugees in China) give sums, delays and shares; they are
+The five stories (`services/stories/files`, from news reports on North Korean refugees in China) give sums, delays and shares; they are
 few and coarse, so a season is plausible, not a forecast. What may well be otherwise elsewhere is an option of `pumasi simulate`.
 Money is in minor units of the funds' currency (CNY), durations are in the unit their name says.
 """
