@@ -47,7 +47,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):  # the controller's options are its workers' too
         config.option.long |= config.args_source is pytest.Config.ArgsSource.ARGS
-        if config.getoption("dist") != "no":
+        if config.getoption("dist") != "no" and config.get_verbosity() < 1:
             config.pluginmanager.register(Files(config))
 
 
@@ -66,8 +66,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out = {item for item in items if any(part in item.name for part in LONG.get(item.path.name, ()))}
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
-    slow = {item.path for item in items if item.get_closest_marker("broker")}
-    items.sort(key=lambda item: item.path not in slow)  # whole files, the waiting ones first: none is left alone at the end
+    items.sort(key=lambda item: item.path.parent.name == "unit")  # small files last, so that all processes end together
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
@@ -93,12 +92,10 @@ class Files:
         self._left = Counter(file_of(one) for one in ids)
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_report_teststatus(self, report: pytest.TestReport, config: pytest.Config) -> Iterator[None]:
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> Iterator[None]:
         category, letter, word = yield
-        if config.get_verbosity() > 0:
-            return category, letter, word
         self._letters[file_of(report.nodeid)] += letter
-        return category, "", ""
+        return category, "", word
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
