@@ -31,7 +31,7 @@ from schemas.currencies import DIGITS
 from schemas.times import DAY, SECOND, parse_given, text_of
 from services.errors import ScenarioInvalid
 
-STORIES: Final = Path(__file__).with_name("stories")
+STORIES: Final = Path(__file__).with_name("files")
 COLUMNS: Final = ("when", "door", "fund", "event", "what")
 DOORS: Final = ("http", "topic")
 FIGURES: Final = ("asked", "promised", "placed", "settled", "delivered", "released", "waiting", "notices")
