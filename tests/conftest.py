@@ -10,6 +10,7 @@ Any test that uses one of them is marked `broker`. All tests run in one event lo
 
 import os
 import tempfile
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -19,9 +20,7 @@ import pytest_asyncio
 from services.bus import topics
 from services.bus.embedded import EmbeddedKafka
 
-LONG_FROM_FILES = 30
 BROKER_FIXTURES = {"kafka", "topics_reset", "fresh_kafka", "new_kafka"}
-
 
 LONG = {
     "test_bench.py": ("foreign_libraries",),
@@ -31,49 +30,98 @@ LONG = {
         "named_matcher",
     ),
     "test_elastic.py": ("longer_than_the_session", "stands_still", "join_die_sleep", "two_versions"),
+    "test_native.py": ("every_promise",),
     "test_replay.py": (
         "crash_in_the_middle", "behind_another", "killed_or_stopped", "two_operators", "was_asleep", "has_learned", "go_round",
     ),
+    "test_simulation.py": ("two_thousand",),
     "test_soak.py": ("no_fault", "ctrl_c"),
 }  # fmt: skip
 """Tests that take long and vary what shorter ones show, by file and part of their names: run by `--long`, or when named by a path."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--long", action="store_true", help="also the tests that take long: twice the time in all")
+    parser.addoption("--long", action="store_true", help="also the tests that take long, as before anything lands")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # the controller's options are its workers' too
+        config.option.long |= config.args_source is pytest.Config.ArgsSource.ARGS
+        if config.getoption("dist") != "no" and config.get_verbosity() < 1:
+            config.pluginmanager.register(Files(config))
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """All tests are run by several processes, each with a broker; one more than cores, as most tests wait. A path is run by one."""
+    named = config.args_source is pytest.Config.ArgsSource.ARGS
+    return 0 if named else len(os.sched_getaffinity(0)) + 1
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if BROKER_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("broker")
-    if not config.getoption("--long") and config.args_source is not pytest.Config.ArgsSource.ARGS:
-        left_out = [item for item in items if any(part in item.name for part in LONG.get(item.path.name, ()))]
+    if not config.option.long:
+        left_out = {item for item in items if any(part in item.name for part in LONG.get(item.path.name, ()))}
         config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in set(left_out)]
+        items[:] = [item for item in items if item not in left_out]
+    items.sort(key=lambda item: item.path.parent.name == "unit")  # small files last, so that all processes end together
 
 
-def pytest_report_collectionfinish(items: list[pytest.Item]) -> list[str]:
+def pytest_report_header(config: pytest.Config) -> str | None:
     """Say how far a long wait goes, before it begins."""
-    files = len({item.path for item in items})
-    broker = sum(item.get_closest_marker("broker") is not None for item in items)
-    lines = [
-        f"{files} files, a line each with the time its tests took; {broker} tests ask a real broker and take seconds each"
-    ]
-    if files >= LONG_FROM_FILES:
-        lines.append(
-            "all of them take some ten minutes on two cores; -k WORD or a path runs a part, -v shows each test's name, --long runs "
-            "those too that take long"
-        )
-    return lines
+    if config.getoption("dist") == "no":
+        return None
+    return (
+        "a line a file, with the time its tests took; all of them take some eight minutes on two cores; -k WORD or a path runs a "
+        "part, -v shows each test's name, --long runs those too that take long (tests/README.md)"
+    )
+
+
+class Files:
+    """What several processes do at a time, told as one would: a line a file, once all its tests have run."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._left: Counter[str] = Counter()
+        self._seconds: Counter[str] = Counter()
+        self._letters: defaultdict[str, str] = defaultdict(str)
+
+    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+        self._left = Counter(file_of(one) for one in ids)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> Iterator[None]:
+        category, letter, word = yield
+        self._letters[file_of(report.nodeid)] += letter
+        return category, "", word
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        file = file_of(report.nodeid)
+        self._seconds[file] += report.duration
+        self._left[file] -= report.when == "teardown"
+        if not self._left[file] and report.when == "teardown":
+            self._config.get_terminal_writer().line(f"{file} {self._letters[file]} {self._seconds[file]:.1f}s")
+
+
+def file_of(nodeid: str) -> str:
+    return nodeid.partition("::")[0]
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_from_outside() -> Iterator[None]:
-    """The developer's own PUMASI_* variables must not steer a test."""
-    kept = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("PUMASI_")}
-    yield
-    os.environ.update(kept)
+    """The developer's own PUMASI_* variables must not steer a test; and brokers that live for seconds are not worth optimizing.
+
+    Measured: a broker started, killed and started anew takes 8 s of processor time so, 12 otherwise.
+    """
+    with pytest.MonkeyPatch.context() as environment:
+        for name in list(os.environ):
+            if name.startswith("PUMASI_"):
+                environment.delenv(name)
+        environment.setenv("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
+        yield
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from time import perf_counter
+from time import process_time
 
 import pytest
 from hypothesis import given
@@ -260,6 +260,6 @@ def test_large_pledges_are_batch_invariant_too(rule: str, scene: Scene, parts: l
 def test_a_pledge_of_ten_million_yuan_over_a_share_of_one_takes_no_time(weights: str, rule: str) -> None:
     side = Side(Engine, rule)
     log = side.open(Scene(1, weights, [Need(f"b-{n}", "asap", 10**8 - n) for n in range(50)], []))
-    started = perf_counter()
+    started = process_time()
     assert side.totals([*log, pledge("p", 10**9)]).total() == 10**9
-    assert perf_counter() - started < 2, "seconds; walking it step by step would take an hour"
+    assert process_time() - started < 2, "seconds; walking it step by step would take an hour"
