@@ -18,7 +18,7 @@ from tests.soak.check.findings import Findings
 from tests.soak.check.records import Raw
 from tests.soak.topics import Topics, edited, entries, honest, rechained, that_says
 
-SEED = 11
+SEED = 18
 Tamper = Callable[[Topics], Any]
 Ledger = list[dict[str, Any]]
 
