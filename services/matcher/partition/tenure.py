@@ -8,8 +8,8 @@
 If it fails at one place again and again, or a command can't be read, it waits there with an alarm and goes on once it can.
 
 Each tenure has its own desk and its own subscription to the partition. So a transaction that hangs, a long recovery or a partition
-that fails for ever delays no other: while the handler doesn't return, FastStream polls no more for it, and aiokafka keeps what it has
-fetched (one fetch, 8 MiB).
+that fails for ever delays no other. While the handler doesn't return, FastStream polls no more for it, and aiokafka keeps what it
+has fetched (one fetch, 8 MiB).
 
 Records come in order, and again only where this tenure seeks: to where the ledger says, whenever the desk has recovered. Should a record
 come twice or be missing nevertheless, the desk notices by the offset.
