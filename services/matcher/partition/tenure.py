@@ -11,8 +11,8 @@ Each tenure has its own desk and its own subscription to the partition. So a tra
 that fails for ever delays no other. While the handler doesn't return, FastStream polls no more for it, and aiokafka keeps what it
 has fetched (one fetch, 8 MiB).
 
-Records come in order, and again only where this tenure seeks: to where the ledger says, whenever the desk has recovered. Should a record
-come twice or be missing nevertheless, the desk notices by the offset.
+Records come in order, and again only where this tenure seeks: to where the ledger says, whenever the desk has recovered. If a
+record comes twice or is missing nevertheless, the desk notices by the offset.
 """
 
 from __future__ import annotations
