@@ -6,10 +6,10 @@
     keys/notifier.key    the notifier's private key: opens contacts and texts; intake never reads it
     keys/notifier.pub    its public half, for intake
 
-Each file is base64 of 32 bytes and a newline, mode 0600, made on first use by whoever comes first. On several machines the
+Each file is base64 of 32 bytes and a newline, mode 0600. The first process that needs a key makes it. On several machines the
 pseudonym key and the notifier's public key come from settings (PUMASI_PSEUDONYM_KEY, PUMASI_NOTIFIER_PUBLIC_KEY), the notifier's
-private key stays with it, and every intake has a copy of intake's. Who loses the pseudonym key loses the link between a person's past
-and future submissions; who loses the notifier's private key loses every contact.
+private key stays with it, and every intake has a copy of intake's. Without the pseudonym key a person's past
+and future submissions can't be linked any more; without the notifier's private key every contact is lost.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What a process logs, set up here and nowhere else: what happened, where in the code, and never of whom.
 
-Our own lines speak of places, codes and counts; whoever writes one keeps it so. An error in one is named by its class, and in words
-only if it is a `PumasiError`, which promises to hold nothing of a person. What a library says may quote whatever it was given (a
-record, a header, an object with all that it refers to), at any level and in any error. So, whatever `PUMASI_LOG_LEVEL` says, only its
+Our own lines hold places, codes and counts, and must stay so. An error in one is named by its class; its words appear only if it is a
+`PumasiError`, which promises to hold nothing about a person. A library may quote whatever it was given (a record, a header, an
+object with all that it refers to), at any level and in any error. So, whatever `PUMASI_LOG_LEVEL` says, only its
 warnings and worse are kept, and of these the words that its authors wrote, never what they filled in; of an error its class and the
 places in the code that it came through. The same goes for what ends a thread or a process, and for Python's own warnings.
 

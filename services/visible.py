@@ -1,4 +1,4 @@
-"""Text from outside, as it may be shown: every letter of it is seen, and none steers whatever shows it.
+"""Makes text from outside fit to be shown: every character is visible, and none controls the screen or file that shows it.
 
 A header, an id, a name of a file or a setting may hold anything: escapes that clear a screen or write a link, a line feed that forges
 a line of a log, marks that turn the direction of what follows, letters of no width. All of these are shown as Python would write

@@ -1,10 +1,10 @@
-"""The matcher service: tenures, shared out by the consumer group, each of a partition of its own.
+"""The matcher service: one tenure for each partition that the consumer group gives this process.
 
-The group decides who has which partition; FastStream brings each one's batches of raw records. Neither is relied on for
-correctness: a record that comes twice, late or to the wrong process is told by its offset or by fencing. So while the group shares
-out anew nobody rests: who keeps a partition goes on with it, who loses it finds itself fenced. A partition that fails is taken anew
-with back-off, while its neighbours go on, and with an alarm if it is the same again and again; one whose ledger does not hold stops
-with an alarm, and only that one.
+The group decides who has which partition, and FastStream brings its batches of raw records. Correctness relies on neither: a
+record that comes twice, late or to the wrong process is recognised by its offset or by fencing. So nobody pauses during a rebalance:
+an owner who keeps a partition goes on, and one who loses it finds itself fenced. If a partition fails, it is taken again with
+back-off, with an alarm if the same failure repeats, and the others go on. If its ledger is wrong, that partition alone stops, with an
+alarm.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""The audit: commands and ledger read from the start, and every byte of the ledger explained by the commands.
+"""The audit: reads commands and ledger from the start and explains every byte of the ledger by the commands.
 
-Three things are checked, each by itself: the chain (numbers without a gap, hashes that follow), the fold (facts alone conserve money
-and fit together), and the decision (an engine of its own executes every command again, and must write the very same bytes).
-Only what a command makes is its answer; whatever else stands on the ledger was written by somebody else, and answers nothing. Commands
-that wait for their answer are told, and are a finding only if they were left (`services.bus.waiting`).
+It checks three things separately: the chain (no gap in the numbers, each hash follows), the fold (facts alone conserve money and
+fit together), and the decision (a second engine executes every command again and must write the very same bytes). Only what a
+command leads to is its answer; anything else on the ledger was written by somebody else. Commands without an answer yet are
+listed, and are a finding only if they were left behind (`services.bus.waiting`).
 
-The checkpoint is held against the ledger besides: the engine it tells of must remember, one entity like the other, what the facts lead
-to at the entry that it names. A checkpoint never decides anything, so whatever is wrong with one costs time at the next recovery and
-no money; it is a finding all the same. None at all, or one that only another version can read, is not.
+A checkpoint is compared with the ledger as well: the engine it describes must remember the same entities as the facts up to the entry
+that it names. A checkpoint decides nothing, so a wrong one costs time at the next recovery and no money; it is a finding all the same.
+A missing checkpoint, or one that only another version can read, is none.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Who looks on: follows the ledger (read_committed) and the notices, and knows what has come of what was sent.
+"""The watcher: follows the ledger (read_committed) and the notices, and knows what became of what was sent.
 
-The player waits here for what the ledger says and never for a length of time; figures are folded from entries alone. Entries that were
-there before watching began are folded too, but not told: a second run on the same directory has nothing new to tell.
+The player waits here for what the ledger says, never for a length of time. Figures are folded from entries alone. Entries that were
+there before watching began are folded too, but not shown: a second run on the same directory has nothing new to show.
 """
 
 import asyncio

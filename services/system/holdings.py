@@ -1,7 +1,7 @@
-"""Which partitions the matchers hold between them, heard from their events: Pumasi is up only when none is left out.
+"""Which partitions the matchers hold together, learnt from their events: Pumasi is up only when none is missing.
 
-With several matchers the first to come gets all partitions and hands some on when the next joins; each says that it is ready when
-its own are rebuilt, which says nothing of those that are just changing hands.
+With several matchers, the first gets all partitions and hands some on when the next joins. Each says that it is ready once its own are
+rebuilt, and that says nothing about partitions that are just changing hands.
 """
 
 import asyncio

@@ -3,9 +3,9 @@
 `pumasi up` and `pumasi demo` run the same system; they differ in who listens and for how long. Services are stopped before the broker,
 and those at the front first: the doors close, what came in is matched and told, then Kafka stops.
 
-The broker is kept like the services, from the moment it first answers: if it dies it is started again at its address, also while the
-services are still being started, and they ride it out. If it can't be had back, everything ends: no service outlives its own broker,
-so none can join the next that answers at that address.
+From the moment it first answers, the broker is watched like the services. If it dies, it is started again at its address, even while
+the services are still starting, and they wait for it. If it can't be started again, everything ends: no service outlives its
+broker, so none can join another one that answers at that address later.
 """
 
 import asyncio

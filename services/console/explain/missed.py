@@ -1,6 +1,6 @@
 """Why not me: the money that came while a case lacked some, and was promised elsewhere.
 
-Each run of the rule (one pledge's awards in one go) that left the case lacking is held against where the case stands when it is over,
+Each run of the rule (all awards of one pledge at once) that left the case lacking is compared with where the case stands at its end,
 whether the case got a part of it or nothing. Money moves along a path from place to place, and the run ended before the case's next
 place came; so every part of it has one reason, and the ledger's own `why` names it: a more urgent class, a lesser key, an earlier
 opening, a floor that was lacking, an older need of the same person, or the donor's choice. Anything else would be a defect of the

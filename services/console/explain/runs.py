@@ -1,8 +1,8 @@
-"""Runs of the rule, held against the state they found: what each award's own `why` can't show, that nobody was passed by.
+"""Runs of the rule, compared with the state they found, to see what an award's own `why` can't show: that nobody was passed by.
 
-Money moves along a path of places, the least first. So a run kept the rule if, when it is over, nobody who still lacks money stands at
-a place before one that it served; if it kept the donor's choice; and if class, claim and standing in `why` are those of the facts. A
-ledger can have right keys and yet wrong awards, and this is where it shows.
+Money moves along a path of places, the least first. So a run kept the rule if three things hold at its end: nobody who still lacks
+money stands at a place before one that it served; it kept the donor's choice; and class, claim and standing in `why` are those of
+the facts. A ledger can have right keys and wrong awards, and this is where it shows.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The story of one case, pledge or award: what the ledger tells of it, in order, each event with why it came.
+"""The story of one case, pledge or award: what the ledger says about it, in order, each event with its reason.
 
-A story is gathered while the ledger is folded; it looks at each fact a moment before it takes effect. Why money was voided or released
-stands nowhere as a field: it is the fact of the same answer that ended the pledge, closed the case or lowered the claim.
+A story is gathered while the ledger is folded; it sees each fact just before it takes effect. No field says why money was voided or
+released: the reason is the fact of the same entry that ended the pledge, closed the case or lowered the claim.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Why there: what the rule in force compared when it made an award, in sentences, and whether the award follows from it.
 
-Nothing is taken on trust: the key is worked out again, the standing in `why` is held against the facts before it, and so is that
-nobody was passed by. Where one of these does not hold, the reason is not said, and the finding is.
+Nothing is taken on trust: the key is computed again, the standing in `why` is compared with the facts before it, and nobody may have
+been passed by. If one of these fails, the finding is reported instead of the reason.
 """
 
 from __future__ import annotations

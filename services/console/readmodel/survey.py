@@ -1,7 +1,7 @@
-"""A survey of a cluster: is Kafka there, are the topics as they should be, has every command its entry, what do the funds stand at.
+"""A survey of a cluster: is Kafka there, are the topics right, has every command its entry, what are the funds' figures.
 
-Nothing is believed that can be looked up: what waits is read, since offsets count the ends of transactions as well, and since a record
-that nobody can read would look like any other that waits.
+Whatever can be looked up is looked up. Waiting commands are read, and not computed from offsets: offsets also count the ends of
+transactions, and a record that nobody can read would look like any other that waits.
 """
 
 from __future__ import annotations

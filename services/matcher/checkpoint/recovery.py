@@ -1,11 +1,11 @@
 """Recovery: from what a partition has written back to the memory that wrote it.
 
-The newest checkpoint, then the entries since; or, where there is no checkpoint that can be relied on, all entries from the first. A
-checkpoint is relied on only if its state hash is right, the ledger holds the very entry that it names (its number, its hash), and the
-entries since fit on it. The ledger alone decides what is true; a checkpoint only saves reading it.
+It reads the newest checkpoint and the entries since, or all entries if there is no checkpoint to trust. A checkpoint is trusted only if
+its state hash is right, the ledger holds the very entry that it names (number and hash), and the entries since follow from it. The
+ledger alone is true; a checkpoint only saves reading it.
 
-Other partitions of the process go on meanwhile: everything is done in steps of some milliseconds. The garbage collector rests, since
-what is made here lives on, and looking through it again and again would take longer than making it.
+Other partitions of the process go on meanwhile, since everything is done in steps of some milliseconds. The garbage collector is
+off: what is made here lives on, and scanning it again and again would take longer than making it.
 """
 
 from __future__ import annotations

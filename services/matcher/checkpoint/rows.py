@@ -1,11 +1,11 @@
 """Rows: what an engine remembers, entity by entity, as lists of JSON values, and back.
 
-A row says what can't be worked out again, and nothing twice. Awards stand with their pledges, from oldest to newest; the order over
-all pledges is in each (`order`), so that a case gets its own back in the order they were made. Timers, lanes, books and pledges
-without a rate are derived: they are wound up when a row is taken in.
+A row holds only what can't be computed again, and holds it once. Awards stand with their pledges, oldest first; each has its place in
+the order over all pledges (`order`), so that a case gets its own back in the order they were made. Timers, lanes, books and the list
+of pledges without a rate are derived: they are rebuilt when a row is taken in.
 
-An entity has *ended* if nothing will happen to it by itself or by others. It is remembered all the same: a repeat must be told from a
-conflict, a late payment may bring a pledge back, thanks may come to a closed case.
+An entity has *ended* if nothing will happen to it by itself or through others. It is remembered all the same: a repeat must be told
+from a conflict, a late payment may bring a pledge back, and thanks may come to a closed case.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The engine: commands in, facts out; a pure function of the command log of one partition.
 
-`Engine.execute` advances the fund's time, fires the timers due, then decides the command. To decide is to *tell*: each fact is
-applied the moment it is told (`fold.APPLY`), and the next decision sees its effect. Replaying the told facts with
+`Engine.execute` advances the fund's time, fires the timers due, then decides the command. A decision *tells* facts: each is
+applied at once (`facts.APPLY`), so the next decision sees its effect. Replaying the told facts with
 `Engine.absorb` leads to the same state without deciding anything. No clock, no random source, no IO, no framework.
 
 Order within an entry: timers in due order, then the command; whatever opens a claim or frees money is followed at once by matching

@@ -1,11 +1,11 @@
-"""Fresh awards: those that nothing has happened to yet, as rows of columns.
+"""Fresh awards, to which nothing has happened yet, as rows of columns.
 
-Most awards lie untouched from the day they are made until the money comes, and there are more of them than of anything else. An object
-with its numbers and its places in two lists takes five times as much memory as a row here, and much of the time that a plain pledge
-takes to be decided. `entities` makes objects of them as soon as anybody asks a pledge or a case for its awards; the row then stays
-behind and means nothing any more, for as long as the fund is in memory.
+There are more awards than anything else, and most stay untouched from the day they are made until the money comes. As an object with
+its numbers and its places in two lists, an award takes five times as much memory as a row here, and making it is much of the work of a
+plain pledge. `entities` makes objects of them as soon as anybody asks a pledge or a case for its awards. The row then stays behind
+without a meaning, for as long as the fund is in memory.
 
-The rows of a pledge lie side by side; those of a case are a chain, each row naming the one that was added before. `fresh.pyx` is the
+The rows of a pledge are adjacent; those of a case are a chain, each row naming the one that was added before. `award_rows.pyx` is the
 same in C.
 """
 

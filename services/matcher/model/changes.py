@@ -1,7 +1,7 @@
-"""Changes: which entities are not as the last checkpoint has them, each once, in the order in which they first changed.
+"""Changes: which entities differ from the last checkpoint, each once, in the order in which they first changed.
 
-An entity knows itself whether it is listed here: to ask it costs less than to look it up, and most of what happens happens to cases
-that are listed already. The order matters: the same commands give the same checkpoint, record by record.
+An entity knows itself whether it is listed here. That is cheaper than looking it up, and most changes concern cases that are
+listed already. The order matters: the same commands give the same checkpoint, record by record.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """What a fund is made of: its policy, cases, pledges and awards, with their sums.
 
-Plain mutable objects with slots; only `fold` changes them, one fact at a time. All money is in the fund's minor units unless named
-`face`; times are microseconds since 1970.
+Plain mutable objects with slots; only `engine.facts` changes them, one fact at a time. All money is in the fund's minor units
+unless named `face`; times are microseconds since 1970.
 
-Awards that nothing has happened to yet may be mere rows (`fresh`); whoever asks a pledge or a case for its `awards` gets objects, which
-pledge and case share, and which last.
+Awards to which nothing has happened yet may be mere rows (`award_rows`). A pledge or a case that is asked for its `awards` gives
+objects; the two share them, and they last.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Memory that is freed and soon wanted again.
+"""Keeps freed memory that is wanted again soon.
 
-A batch of megabytes is made, sent and let go of many times a second. The C library gives such pieces back to the system each time,
-which clears every page anew when it is asked again; on a virtual machine, whose host takes part in that, a page takes microseconds.
+A batch of megabytes is made, sent and freed many times a second. By default the C library returns such pieces to the system, which
+clears every page when it is wanted again; on a virtual machine, where the host takes part, that takes microseconds a page.
 """
 
 import contextlib

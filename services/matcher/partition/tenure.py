@@ -1,18 +1,18 @@
-"""A tenure: one partition in the hands of this process, from the day it is given to the day it goes.
+"""A tenure: one partition in the hands of this process, from when the group gives it until the group takes it.
 
     given ──► taken (fenced, recovered) ──► answering ──► …
-                 ▲                              │ any failure: forgotten, and taken anew after a pause that doubles
+                 ▲                              │ any failure: forget, and take it again after a pause that doubles
                  └──────────────────────────────┘
-                                                │ a breach, a tampered ledger: stopped, loudly, until it is given anew
+                                                │ a breach, a tampered ledger: stop with an alarm, until it is given again
 
-Where it fails at one place again and again, or a command can't be read, it stands still with an alarm, and goes on once it can.
+If it fails at one place again and again, or a command can't be read, it waits there with an alarm and goes on once it can.
 
-Each tenure has a desk and a subscription to its partition of its own. So a transaction that hangs, a recovery that takes long or a
-partition that fails for ever holds up nobody: while its handler doesn't return, FastStream polls no more for it, and aiokafka holds
-back what it has fetched (one fetch, 8 MiB).
+Each tenure has its own desk and its own subscription to the partition. So a transaction that hangs, a long recovery or a partition
+that fails for ever delays no other. While the handler doesn't return, FastStream polls no more for it, and aiokafka keeps what it
+has fetched (one fetch, 8 MiB).
 
-Records come in order, and again only where this tenure seeks: to where the ledger says, whenever the desk was taken anew. Whatever
-comes twice or leaves a gap nevertheless, the desk tells by its offset.
+Records come in order, and again only where this tenure seeks: to where the ledger says, whenever the desk has recovered. If a
+record comes twice or is missing nevertheless, the desk notices by the offset.
 """
 
 from __future__ import annotations

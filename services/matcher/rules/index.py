@@ -1,8 +1,8 @@
 """The index of rules: the name a fund is configured with → the book that keeps the rule ready.
 
-What each promises and what it does not stands in its own module, with the smallest example of each promise it breaks:
+Each rule's module says what it promises, and shows the smallest example of each promise it breaks:
 
-| | `urgency-waterfill/1` (`rule`) | `first-come/1` (`first_come`) | `guaranteed-floor/1` (`guaranteed_floor`) |
+| | `urgency-waterfill/1` (`waterfill_arithmetic`) | `first-come/1` (`first_come`) | `guaranteed-floor/1` (`guaranteed_floor`) |
 |---|---|---|---|
 | a pledge split in two gives every case the same (batch-invariance) | yes | yes | yes |
 | a larger pledge takes from no case (house-monotonicity) | yes | yes | yes |

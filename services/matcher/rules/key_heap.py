@@ -1,7 +1,7 @@
 """Places in line: who is next, by the key of the rule and then by who came first.
 
-A heap that is only ever asked for its top. `places.pyx` is the same in C: a comparison there is of two numbers side by side, here of
-two objects wherever they lie, and with ten thousand claimants that was a third of the time that a pledge takes to be shared out.
+A heap that is only ever asked for its top. `key_heap.pyx` is the same in C. It compares two adjacent numbers, where Python compares two
+objects anywhere in memory; with ten thousand claimants that was a third of the time of sharing out a pledge.
 """
 
 from __future__ import annotations

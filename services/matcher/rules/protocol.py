@@ -1,7 +1,7 @@
 """The rule book: what every rule's book must be able to do.
 
-A book keeps a rule's answer ready for one scope of a fund, the pool or one need: whose the next money is. The engine tells it of every
-change and asks it to share out money; it knows nothing of how a rule decides. `rules` is the index of the books there are.
+A book always knows whose the next money is, for one scope of a fund: the pool, or one need. The engine reports every change to it and
+asks it to share out money, but knows nothing of how a rule decides. `index` lists the books.
 """
 
 from __future__ import annotations
