@@ -48,13 +48,18 @@ def status(
     """
     from services.cli.shared.reading import shown_on
     from services.console.readmodel.survey import survey
+    from services.errors import TopicUnreadable
     from services.settings import load
 
     settings = load(kafka=kafka, data=data, partitions=partitions, replication=replication)
     with shown_on(as_json) as progress:
         bootstrap = options.bootstrap_of(settings)
         found = asyncio.run(survey(bootstrap, settings.partitions, settings.replication, progress))
-        dead = {} if public else asyncio.run(_dead_letters(bootstrap, found.findings))
+        try:
+            dead = {} if public else asyncio.run(_dead_letters(bootstrap))
+        except TopicUnreadable as unreadable:
+            dead = {}
+            found.findings.append(unreadable.message)
     if as_json:
         print(json_line(_as_dict(found, dead, public)))
     else:
@@ -63,31 +68,28 @@ def status(
         raise typer.Exit(1)
 
 
-async def _dead_letters(bootstrap: str, findings: list[str]) -> dict[int, int]:
-    """How many dead letters lie in each partition that has some; none if the topic is missing, which the survey tells. What can't be
-    read is added to the findings.
+async def _dead_letters(bootstrap: str) -> dict[int, int]:
+    """How many dead letters lie in each partition that has some; none if the topic is missing, which the survey tells.
 
     Offsets count the ends of transactions and the marks of letters put back as well; so letters are counted, unless very many.
     """
     from services.bus.consume.scan import TopicReader
     from services.bus.deadletters.box import DeadLetter, read
     from services.bus.topics import DEADLETTERS
-    from services.errors import TopicsMismatch, TopicUnreadable
+    from services.errors import TopicsMismatch
 
-    found: Counter[int] = Counter()
     try:
         async with TopicReader(bootstrap) as reader:
             extents = await reader.extents(DEADLETTERS)
             spans = {number: extent.end - extent.begin for number, extent in extents.items()}
             if sum(spans.values()) > _COUNTED_ONE_BY_ONE:
                 return {number: span for number, span in spans.items() if span}
+            found: Counter[int] = Counter()
             async for record in reader.records(DEADLETTERS):
                 found[record.partition] += isinstance(read(record), DeadLetter)
+            return dict(sorted((+found).items()))
     except TopicsMismatch:
         return {}
-    except TopicUnreadable as unreadable:
-        findings.append(unreadable.message)
-    return dict(sorted((+found).items()))
 
 
 _COUNTED_ONE_BY_ONE = 100_000

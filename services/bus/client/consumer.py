@@ -52,6 +52,11 @@ class Consumer(AIOKafkaConsumer):
             self._given[place] = records[-1].offset + 1
         return found
 
+    def seek(self, place: TopicPartition, offset: int) -> None:
+        """Go on from elsewhere; see `AIOKafkaConsumer.seek`. What lies before it counts as given out, and not as done with."""
+        super().seek(place, offset)
+        self._given[place] = offset
+
     def passed(self, place: TopicPartition, offset: int) -> int:
         """Where to go on once all before `offset` is done with: if that is all that was given out, behind the markers read since."""
         state = self._subscription.subscription.assignment.state_value(place)
