@@ -331,8 +331,6 @@ _READ: Final[dict[str, Callable[[_Reader, str, str], Any]]] = {
     "recurrence": _Reader._recurrence,
     "designation": _Reader._designation,
     "access": _Reader._access,
-    "payment": lambda _reader, _fund, text: (
-        f"~{text}"
-    ),  # so it stands on the bus as it is: a story's ledger hangs on no key
+    "payment": lambda _reader, _fund, text: f"~{text}",  # so it stands on the bus, and the ledger hangs on no key
 }
 """How a value is read, by its field's name; any other is taken as it stands."""

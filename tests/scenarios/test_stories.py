@@ -1,15 +1,20 @@
 """The five stories against the engine in this process: each shows what it is there to show, and ends with the figures it names."""
 
+import json
 import re
 from collections import Counter
 from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
+from nacl.public import PrivateKey
 
 from schemas.times import DAY, HOUR, parse
 from schemas.values import Access
 from services.bus.deadletters.letter import looks_like_contact
+from services.intake.admission import admit
+from services.intake.cloudevents import Event
+from services.intake.contacts import Sealer
 from services.stories import routes
 from services.stories.figures import CaseFigures, FundFigures
 from services.stories.rehearsal import Told, rehearse, rehearsed_figures
@@ -54,6 +59,16 @@ def test_nothing_is_refused_and_every_row_does_something(story: Story) -> None:
     assert not facts_of(told, "rejected")
     assert not facts_of(told, "duplicate")
     assert {row.door for row in story.rows} == {"http", "topic"}
+
+
+@pytest.mark.parametrize("story", ALL, ids=lambda story: story.name)
+def test_a_story_becomes_the_same_commands_under_whatever_key(story: Story) -> None:
+    public_key = PrivateKey.generate().public_key
+    for row in story.rows:
+        event = Event(row.id, story.source, row.type, row.at, json.dumps(row.data).encode())
+        one, other = (admit(event, Sealer(key * 32, public_key), clear_contact=True) for key in (b"a", b"b"))
+        assert (one.id, one.value) == (other.id, other.value)
+        assert one.id == row.id
 
 
 @pytest.mark.parametrize("story", ALL, ids=lambda story: story.name)
