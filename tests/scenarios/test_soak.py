@@ -19,7 +19,7 @@ COMMAND = (
     sys.executable,
     "-P",
     "-m",
-    "services.cli",
+    "tests.soak",
     "soak",
     "--seed",
     str(SEED),
