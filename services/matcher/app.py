@@ -97,11 +97,7 @@ class Matcher:
         )
 
     async def start(self) -> None:
-        """Join the group.
-
-        Raises:
-            KafkaError: if no broker answers.
-        """
+        """Join the group; for as long as Kafka is out of reach, keep trying."""
         hush_told_errors(asyncio.get_running_loop())
         await self._broker.start()
         self._membership.start()
