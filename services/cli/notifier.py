@@ -26,6 +26,7 @@ _EXAMPLES = """**Examples**
 - `pumasi notifier`: on the broker that runs on `.pumasi`; a line a notice
 - `pumasi notifier --json`: prints `{"ready": "notifier"}`, then each notice as a line of JSON, once it is told
 - `PUMASI_WEBHOOK_SECRET=whsec_… pumasi notifier --quiet --webhook-url https://hooks.example.org/pumasi`: a signed webhook, nothing else
+- `uvicorn services.notifier.app:get_application --factory`: the same, with `/livez` and `/readyz`; settings are PUMASI_* variables
 """
 
 

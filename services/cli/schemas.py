@@ -45,4 +45,4 @@ def schemas(
 
 
 def _print(made: dict[str, object]) -> None:
-    print(json.dumps(made, indent=2, ensure_ascii=False))
+    print(json.dumps(made, indent=2))
