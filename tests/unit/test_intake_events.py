@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
+from faststream import BaseMiddleware
 from faststream.kafka import TestKafkaBroker
 
 from services.bus.app import ByPartition, broker_factory
@@ -113,11 +114,11 @@ class World:
         self.door._box = lambda _partition: self.letters  # type: ignore[assignment,method-assign,return-value]
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[Any]:
+    async def running(self, *middlewares: Any) -> AsyncIterator[Any]:
         """Give it to FastStream; what this yields is called with the records of a poll."""
         brought = self.door.partitions
         router = router_factory(10_000, brought.listener, [ByPartition(brought.bring_through)])
-        broker = broker_factory(lambda: "", GROUP, router, context={"door": self.door})
+        broker = broker_factory(lambda: "", GROUP, router, context={"door": self.door}, middlewares=middlewares)
         [subscriber] = broker.subscribers
         async with TestKafkaBroker(broker):
             subscriber.consumer = self.consumer
@@ -202,3 +203,21 @@ async def test_a_partition_that_waits_is_paused_and_holds_up_no_other_and_a_hand
         await poll(record(1))
         await world.door.partitions.leave(0.01)
     assert (world.consumer.committed, world.consumer.paused) == ({0: 2}, set())
+
+
+async def test_a_middleware_that_measures_sees_a_poll_and_its_bytes() -> None:
+    seen: list[int] = []
+
+    class Measures(BaseMiddleware):
+        """As FastStream's own for metrics and traces do."""
+
+        async def consume_scope(self, call_next: Any, msg: Any) -> Any:
+            """Add the bytes up."""
+            seen.append(len(bytearray().join(msg.body)))
+            return await call_next(msg)
+
+    world = World(Desk())
+    async with world.running(Measures) as poll:
+        await poll(record(0), record(1, None), record(5, b"{", partition=1))
+    assert seen == [len(PLEDGE) + 1]
+    assert world.consumer.committed == {0: 2, 1: 6}
