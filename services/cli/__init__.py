@@ -36,6 +36,7 @@ COMMANDS = tuple(
         "explain",
         "deadletters",
         "simulate",
+        "schemas",
     )
 )
 

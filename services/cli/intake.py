@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ import typer
 
 from services import logs
 from services.cli.shared import options
+from services.cli.shared.stopping import stop_on_signals
 from services.visible import visible
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ _EXAMPLES = """**Examples**
 - `pumasi intake`: for the broker running on `.pumasi`, with HTTP on port 8080 or a free one
 - `PUMASI_KAFKA=k1:9092 pumasi intake --http-port 8081`: one of several, for that cluster
 - `PUMASI_TRUST_TIME=1 pumasi intake --json`: for a simulation; prints `{"ready": "intake", "http": "…"}`
+- `uvicorn services.intake.app:get_application --factory`: the same, by an ASGI server of your own; settings are PUMASI_* variables
 """
 
 
@@ -49,8 +50,7 @@ def intake(
 async def _run(settings: "Settings", as_json: bool) -> None:
     from services.intake.app import Intake
 
-    stopping = asyncio.ensure_future(_signalled())
-    await asyncio.sleep(0)  # let it install its handlers
+    stopping = stop_on_signals()
     app = Intake(lambda: options.bootstrap_of(settings), settings, told=_tell)
     try:
         await app.start()
@@ -64,14 +64,6 @@ async def _run(settings: "Settings", as_json: bool) -> None:
             await ended
     finally:
         await app.stop()
-
-
-async def _signalled() -> None:
-    """Return when SIGINT or SIGTERM comes; a second one changes nothing, since the stop is under way."""
-    told = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, told.set)
-    await told.wait()
 
 
 def _tell(line: str) -> None:

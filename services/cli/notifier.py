@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-import logging
 import sys
-from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,9 +13,6 @@ from services.cli.shared.stopping import stop_on_signals
 from services.visible import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
-
-    from services.notifier.channels.webhook import Webhook
     from services.notifier.teller import View
     from services.settings import Settings
 
@@ -30,7 +25,8 @@ _EXAMPLES = """**Examples**
 
 - `pumasi notifier`: on the broker running on `.pumasi`; prints one line for each notice
 - `pumasi notifier --json`: prints `{"ready": "notifier"}`, then each notice as a line of JSON, once it is told
-- `PUMASI_WEBHOOK_SECRET=whsec_… pumasi notifier --quiet --webhook-url https://hooks.example.org/pumasi`: only a signed webhook
+- `PUMASI_WEBHOOK_SECRET=whsec_… pumasi notifier --quiet --webhook-url https://hooks.example.org/pumasi`: a signed webhook, nothing else
+- `uvicorn services.notifier.app:get_application --factory`: the same, with `/livez` and `/readyz`; settings are PUMASI_* variables
 """
 
 
@@ -68,64 +64,18 @@ def notifier(
 
 async def _run(settings: "Settings", quiet: bool, as_json: bool) -> bool:
     """True if a partition had to be stopped."""
-    from services.bus.produce.publisher import Publisher
-    from services.bus.topics import NOTICES
-    from services.notifier.app import Notifier
-    from services.notifier.languages import Languages, private_key
-    from services.notifier.teller import Teller
+    from services.notifier.app import application_factory
 
     stopping = stop_on_signals()
     screen = _Screen(as_json)
-    async with AsyncExitStack() as stack:
-        webhook = await _webhook(settings, stack)
-        bootstrap = await _wait_for_kafka(settings, stopping, screen)
-        if bootstrap is None:
-            return False
-        publisher = Publisher(
-            lambda: bootstrap, [NOTICES], "pumasi-notifier", told=logging.getLogger("pumasi.notifier").debug
-        )
-        publisher.start()
-        stack.push_async_callback(publisher.stop)
-        languages = Languages(settings.language, private_key(settings), screen.tell)
-        await stack.enter_async_context(languages.following(bootstrap))
-        if not await _unless(stopping, languages.read_all()):
-            screen.tell("ended")
-            return False
-        service = Notifier(
-            bootstrap, settings, Teller(publisher, webhook, _view(quiet, as_json), languages), screen.tell
-        )
-        await service.start()
-        try:
-            await asyncio.wait({stopping, service.failed}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            await service.stop()
-        if service.failed.done():
-            await service.failed
+    application = application_factory(settings, _view(quiet, as_json), screen.tell)
+    notifier = application.context.get("notifier")
+    async with application.start_lifespan_context():
+        await asyncio.wait({stopping, asyncio.create_task(notifier.over.wait())}, return_when=asyncio.FIRST_COMPLETED)
+    if notifier.failed is not None:
+        raise notifier.failed
     screen.tell("ended")
-    return bool(service.stopped)
-
-
-async def _unless(stopping: "asyncio.Future[None]", work: "Coroutine[Any, Any, None]") -> bool:
-    """Do the work; False if told to stop before it was done."""
-    task = asyncio.create_task(work)
-    await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    if not task.done():
-        task.cancel()
-        return False
-    await task
-    return True
-
-
-async def _webhook(settings: "Settings", stack: AsyncExitStack) -> "Webhook | None":
-    if settings.webhook_url is None:
-        return None
-    from services.notifier.channels.webhook import Webhook
-
-    secret = settings.webhook_secret.get_secret_value() if settings.webhook_secret else None
-    webhook = Webhook(settings.webhook_url, secret, allow_private=settings.webhook_allow_private)
-    await stack.enter_async_context(webhook)
-    await webhook.check()
-    return webhook
+    return bool(notifier.stopped)
 
 
 def _view(quiet: bool, as_json: bool) -> "View":
@@ -135,22 +85,6 @@ def _view(quiet: bool, as_json: bool) -> "View":
     if quiet:
         return screen.quiet()
     return screen.json_lines() if as_json else screen.pretty(Terminal())
-
-
-async def _wait_for_kafka(settings: "Settings", stopping: "asyncio.Future[None]", screen: "_Screen") -> str | None:
-    """Where Kafka answers and has the topics; None if told to stop before."""
-    from services.bus import topics
-    from services.errors import KafkaUnreachable, TopicsMismatch
-
-    while not stopping.done():
-        try:
-            bootstrap = options.bootstrap_of(settings)
-            topics.require(await topics.check(bootstrap), (topics.LEDGER, topics.CONTACTS, topics.NOTICES), bootstrap)
-            return bootstrap
-        except (KafkaUnreachable, TopicsMismatch) as error:
-            screen.tell("waiting", why=f"{error.message}. {error.hint or ''}".strip())
-            await asyncio.wait({stopping}, timeout=1.0)
-    return None
 
 
 class _Screen:

@@ -1,13 +1,13 @@
 """Intake: the doors. What comes from outside is read, checked, completed, stamped and put in its fund's order; contacts are sealed.
 
-http, topic_door    the two doors
-reading             a CloudEvent as it came → `Event`
+http, events        the two doors; partitions: each partition of submissions is brought through by itself
+cloudevents         a CloudEvent as it came → `Event`
 findings            what is wrong, in words
 admission           `Event` → `Admitted`: the command, complete; or findings for every field
 contacts            pseudonyms and sealed contacts
 clock               the wall clock, held against Kafka's
-desk                one queue for both doors: repeats, time, ticks, publishing
+sequencer           one queue for both doors: repeats, time, ticks, publishing
 repeats, receipts   the same answer for the same event; what a sender may ask afterwards
 progress            what became of it, folded from the ledger
-app                 the composition root
+app                 the composition root: `get_application`
 """

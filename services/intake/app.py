@@ -1,14 +1,16 @@
 """Intake put together: who knows whom, in which order they start and stop. Nothing is decided here.
 
-    bootstrap ─► Publisher ─► Desk ◄─ HttpDoor (uvicorn)
+    bootstrap ─► Publisher ─► Desk ◄─ HttpDoor (Starlette)
                               Desk ◄─ TopicDoor (FastStream)
     commands ─► Tail ─► Repeats ◄─ Desk
     ledger ───► Tail ─► Progress ◄─ receipts, Repeats
     both ─────────────► Lag ◄─ health
 
-Start: HTTP listens at once, so that a sender hears 503 instead of nothing; when Kafka is in reach, the first tick tells whether our
-clock is right; then the memory of repeats is warmed from the end of the commands topic, and only then does the topic door open. Stop:
-no new request, those in flight finish, then the producer closes.
+Starlette is outside, and everything else lives in its lifespan. HTTP listens at once, so that a sender hears 503 instead of nothing;
+when Kafka is in reach, the first tick tells whether our clock is right; then the memory of repeats is warmed from the end of the
+commands topic, and only then does the broker start. Stop: no new request, those in flight finish, then the producer closes.
+
+`uvicorn services.intake.app:get_application --factory` and `pumasi intake` (`Intake`) serve the same application.
 """
 
 from __future__ import annotations
@@ -16,12 +18,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 
 import uvicorn
+from faststream.kafka import KafkaBroker
+from starlette.applications import Starlette
 
-from services import keys
+from services import keys, logs
+from services.bus.app import ByPartition, broker_factory, unreadable
+from services.bus.bootstrap import bootstrap_of
 from services.bus.consume.tail import Tail
 from services.bus.envelope import Record
 from services.bus.produce.publisher import Publisher
@@ -31,36 +39,49 @@ from services.bus.waiting import PATIENCE_SECONDS
 from services.errors import KafkaUnreachable, SettingError
 from services.intake.clock import PROBE_SECONDS, Clock
 from services.intake.contacts import Sealer
-from services.intake.events import TopicDoor
+from services.intake.events import GROUP, TopicDoor, router_factory
 from services.intake.http import HttpDoor
 from services.intake.lag import Lag
 from services.intake.progress import Progress
 from services.intake.receipts import Receipts
 from services.intake.repeats import CAPACITY, Repeats
 from services.intake.sequencer import Desk
-from services.settings import Settings
+from services.settings import Settings, load
 
 log = logging.getLogger("pumasi.intake")
 
 NAME = "pumasi-intake"
 _STOP_SECONDS = 10
+_HAND_OVER_SECONDS = 5.0
 
 
-class _Server(uvicorn.Server):
-    """uvicorn, but signals are the command line's business."""
+def get_application() -> Starlette:
+    """The application by the settings of the environment, for an ASGI server of one's own."""
+    settings = load()
+    logs.set_up(settings.log_level)
+    logging.getLogger("uvicorn.access").disabled = True  # a path may hold a receipt, which is a secret
+    service = Service(partial(bootstrap_of, settings), settings)
+    service.ended = lambda: signal.raise_signal(signal.SIGTERM)
+    return service.application
 
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
+
+def describe() -> KafkaBroker:
+    """The broker with all that intake reads and writes, for AsyncAPI."""
+    return broker_factory(lambda: "", GROUP, router_factory(Settings.model_construct().session_timeout_ms))
 
 
-class Intake:
-    """One intake process.
+class Service:
+    """All of intake but the server that serves `application`.
 
     Args:
         bootstrap: says where Kafka is, asked at every attempt; may raise KafkaUnreachable.
         settings: as `services.settings`.
         told: called with a line for people when Kafka comes into reach, or why it isn't.
+
+    Attributes:
+        application: the HTTP door; the rest lives in its lifespan.
+        ready: set once Kafka was reached, has told its time, and the memory of repeats is warm.
+        ended: called when a part that should run for ever has ended; `wait` raises why.
     """
 
     def __init__(
@@ -80,77 +101,66 @@ class Intake:
         self._clock = Clock()
         reach_end, ticks, trusts = self._commands.reach_end, settings.tick_seconds, settings.trust_time
         self._desk = Desk(self._publisher, self._repeats, reach_end, ticks, trusts, self._clock)
-        self._topic_door = TopicDoor(bootstrap, self._desk, self._publisher, sealer, settings.session_timeout_ms)
-        door = HttpDoor(self._desk, sealer, Receipts(key), self._progress, self._publisher, amiss=self.amiss)
-        config = uvicorn.Config(
-            door.app,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            lifespan="off",
-            timeout_graceful_shutdown=_STOP_SECONDS,
+        self._topic_door = TopicDoor(bootstrap, self._desk, self._publisher, sealer)
+        partitions = self._topic_door.partitions
+        router = router_factory(
+            settings.session_timeout_ms, partitions.listener, [ByPartition(partitions.bring_through)]
         )
-        self._server = _Server(config)
+        self._broker = broker_factory(
+            bootstrap,
+            GROUP,
+            router,
+            opening=self._publisher.in_reach.wait,
+            context={"door": self._topic_door},
+            stop_seconds=_HAND_OVER_SECONDS,
+        )
+        door = HttpDoor(self._desk, sealer, Receipts(key), self._progress, self._publisher, amiss=self.amiss)
+        self.application = door.application(self._lifespan)
         self._tasks: list[asyncio.Task[None]] = []
-        self._serving: asyncio.Task[None] | None = None
-        self.http = ""
-        """Where HTTP listens, such as `http://127.0.0.1:8080`; known once `start` has returned."""
+        self._serving: list[asyncio.Task[None]] = []
         self.ready = asyncio.Event()
-        """Set once Kafka was reached, has told its time, and the memory of repeats is warm."""
+        self.ended: Callable[[], object] = lambda: None
 
-    async def start(self) -> None:
-        """Listen, and begin to connect; `ready` tells when submissions are taken.
-
-        Raises:
-            SettingError: if the HTTP port that was asked for can't be had.
-        """
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, _application: Starlette) -> AsyncIterator[None]:
         hush_told_errors(asyncio.get_running_loop())
-        listener = _listener(self._settings)
-        # Inherited by each connection. asyncio sets it only on sockets whose protocol is said; without it, an answer's headers and
-        # body, written apart, wait 40 ms for each other.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        host, port = listener.getsockname()[:2]
-        self.http = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        self._serving = asyncio.create_task(self._server.serve([listener]))
-        while not self._server.started and not self._serving.done():
-            await asyncio.sleep(0.01)
         self._publisher.start()
         works = (self._open(), self._follow(self._commands), self._follow(self._ledger), self._tick())
         self._tasks = [asyncio.create_task(work) for work in works]
-
-    async def stop(self) -> None:
-        """Finish what is in flight, then close everything."""
-        self._server.should_exit = True
-        if self._serving is not None:
-            await asyncio.gather(self._serving, return_exceptions=True)
         for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._topic_door.stop()
-        await self._publisher.stop()
+            task.add_done_callback(lambda task: task.cancelled() or self.ended())
+        try:
+            yield
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._topic_door.partitions.leave(_HAND_OVER_SECONDS)
+            await self._broker.stop()
+            await self._topic_door.close()
+            await self._publisher.stop()
 
     async def wait(self) -> None:
         """Return, or raise, when a part that should run for ever has ended."""
-        assert self._serving is not None, "started"
-        done, _ = await asyncio.wait({self._serving, *self._tasks}, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait([*self._tasks, *self._serving], return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
 
     async def _open(self) -> None:
-        """Warm the memory, then open the topic door. HTTP works meanwhile: what it does not remember the matcher does."""
+        """Warm the memory, then start the broker. HTTP works meanwhile: what it does not remember the matcher does."""
         await self._publisher.in_reach.wait()
         if not self._settings.trust_time:
             await self._clock.right.wait()
         await self._commands.reach_end()
         self.ready.set()
-        await self._topic_door.start()
+        await self._broker.start()
         await asyncio.Event().wait()  # an end of this task would be a failure
 
     def amiss(self) -> tuple[str, str] | None:
         """Why what is taken now would not be answered, as a code and a sentence; None if it would."""
-        if stuck := [*self._topic_door.unreadable, *self._commands.stuck, *self._ledger.stuck]:
+        if stuck := [*unreadable(self._broker), *self._commands.stuck, *self._ledger.stuck]:
             return "topic_unreadable", "; ".join(map(str, stuck))
-        if self._topic_door.stuck:
+        if self._topic_door.partitions.stuck:
             return "stuck", "submissions on the topic don't get through; see the log"
         if not self.ready.is_set():
             return "warming_up", "what came before is still being read"
@@ -181,6 +191,45 @@ class Intake:
             if not self._clock.right.is_set():
                 pause = min(pause, PROBE_SECONDS)
             await asyncio.sleep(pause)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, but signals are the command line's business."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Intake(Service):
+    """One intake process: the service and its server. Arguments as `Service` has them."""
+
+    http = ""
+    """Where HTTP listens, such as `http://127.0.0.1:8080`; known once `start` has returned."""
+
+    async def start(self) -> None:
+        """Listen, and begin to connect; `ready` tells when submissions are taken.
+
+        Raises:
+            SettingError: if the HTTP port that was asked for can't be had.
+        """
+        listener = _listener(self._settings)
+        # Inherited by each connection. asyncio sets it only on sockets whose protocol is said; without it, an answer's headers and
+        # body, written apart, wait 40 ms for each other.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        host, port = listener.getsockname()[:2]
+        self.http = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        options = {"log_config": None, "access_log": False, "server_header": False, "lifespan": "on"}
+        self._server = _Server(uvicorn.Config(self.application, timeout_graceful_shutdown=_STOP_SECONDS, **options))
+        self._serving = [asyncio.create_task(self._server.serve([listener]))]
+        while not self._server.started and not self._serving[0].done():
+            await asyncio.sleep(0.01)
+
+    async def stop(self) -> None:
+        """Finish what is in flight, then close everything."""
+        if self._serving:
+            self._server.should_exit = True
+        await asyncio.gather(*self._serving, return_exceptions=True)
 
 
 def _listener(settings: Settings) -> socket.socket:

@@ -48,7 +48,7 @@ REQUESTS_MAX = 64
 
 
 class HttpDoor:
-    """The application behind the HTTP port.
+    """What answers behind the HTTP port.
 
     Args:
         desk: publishes.
@@ -74,6 +74,9 @@ class HttpDoor:
         self._progress, self._publisher, self._amiss = progress, publisher, amiss
         self._checking = asyncio.Lock()
         self._requests_max, self._at_work = requests_max, 0
+
+    def application(self, lifespan: Callable[[Starlette], Any] | None = None) -> Starlette:
+        """The application; what else there is to intake lives in its lifespan."""
         routes = [
             Route("/v1/events", self.events, methods=["POST"]),
             Route("/v1/receipts/{receipt}", self.receipt, methods=["GET"]),
@@ -82,7 +85,8 @@ class HttpDoor:
             Route("/healthz", self.health, methods=["GET"]),
         ]
         handlers: dict[Any, Any] = {HTTPException: _http_problem}
-        self.app = Starlette(routes=routes, exception_handlers=handlers, middleware=[Middleware(_Discreet)])
+        discreet = [Middleware(_Discreet)]
+        return Starlette(routes=routes, exception_handlers=handlers, middleware=discreet, lifespan=lifespan)
 
     async def events(self, request: Request) -> Response:
         """Take a submission, or a batch of them: all or none."""

@@ -13,13 +13,16 @@ import asyncio
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
+from faststream.kafka import KafkaBroker, KafkaRouter
+
+from services.bus.app import Each, broker_factory
 from services.bus.consume.membership import Membership
-from services.bus.consume.subscription import connection, partition_batches
+from services.bus.consume.subscription import partition_batches
 from services.bus.deadletters.put_back import release
 from services.bus.produce.transaction import hush_told_errors
-from services.bus.topics import COMMANDS
+from services.bus.topics import CHECKPOINTS, COMMANDS, DEADLETTERS, LEDGER
 from services.errors import PumasiError
 from services.matcher.partition.batch import BATCH_COMMANDS_MAX
 from services.matcher.partition.processor import Desk
@@ -32,6 +35,31 @@ log = logging.getLogger("pumasi.matcher")
 _POLL_MS = 20
 _STOP_SECONDS = 5.0
 _MEMBERSHIP_APART = True
+
+
+def describe() -> KafkaBroker:
+    """A broker, never to be started, with what the matcher's own loops read and write: for AsyncAPI."""
+    router = KafkaRouter()
+    router.subscriber(COMMANDS, title=f"{COMMANDS}:Matcher", group_id=GROUP)(commands)
+    for topic, what, schema in (
+        (
+            LEDGER,
+            "One entry for each command, in the same partition, in transactions; key: the fund",
+            Annotated[Any, Each("ledger")],
+        ),
+        (CHECKPOINTS, "Rows of the state, in the same transactions, compacted; key: the entity", bytes),
+        (
+            DEADLETTERS,
+            "A command that could not be read, as it came, in the same transactions; why: in its headers",
+            bytes,
+        ),
+    ):
+        router.publisher(topic, title=f"{topic}:Matcher", description=what, schema=schema)
+    return broker_factory(lambda: "", GROUP, router)
+
+
+async def commands(command: Annotated[Any, Each("commands")]) -> None:
+    """Commands: each is answered by one entry of the ledger, exactly once."""
 
 
 class Matcher:
@@ -55,7 +83,7 @@ class Matcher:
         self._settled = asyncio.Event()
         self._endings: set[asyncio.Task[None]] = set()
         self._stopping = False
-        self._broker = connection(bootstrap, GROUP, _STOP_SECONDS, _polling_log())
+        self._broker = broker_factory(lambda: bootstrap, GROUP, stop_seconds=_STOP_SECONDS, logger=_polling_log())
         self._membership = Membership(
             bootstrap,
             COMMANDS,
@@ -69,11 +97,7 @@ class Matcher:
         )
 
     async def start(self) -> None:
-        """Join the group.
-
-        Raises:
-            KafkaError: if no broker answers.
-        """
+        """Join the group; for as long as Kafka is out of reach, keep trying."""
         hush_told_errors(asyncio.get_running_loop())
         await self._broker.start()
         self._membership.start()

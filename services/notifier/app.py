@@ -1,9 +1,11 @@
-"""The notifier service: reads the ledger as a group, tells, and only then says how far it has come.
+"""The notifier service, a FastStream application: reads the ledger as a group, tells, and only then says how far it has come.
 
 What was told is told at least once, always under one id. A partition's group offset is the place up to which all has been told and
 recorded. On taking a partition the audience's memory is rebuilt by reading the ledger from its start: silently up to the group
 offset, aloud from there. Where the consumer happens to stand is not trusted: a record that is not the very next entry makes the
 memory be rebuilt, one that this process has told already is passed over, and a gap stops the partition.
+
+The handler raises what is amiss; `Notifier.decide` forgets, goes back or stops the partition, and its neighbours go on.
 
 A new group starts at the ledger's beginning: nothing stays untold. Where a group has no offset (Kafka forgets those of a group that
 was away for a week), what stands on the notices topic already is not told again.
@@ -13,22 +15,34 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
-from itertools import chain, groupby
-from operator import attrgetter
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from itertools import chain
+from typing import Annotated, Any
+
+from faststream import Context
+from faststream.asgi import AsgiFastStream, AsgiResponse, get
+from faststream.kafka import KafkaBroker, KafkaRouter
+from faststream.kafka.annotations import Consumer
 
 from schemas.notices import Tidings
+from services import logs
+from services.bus.app import ByPartition, Each, Part, broker_factory, group_member, raw_batches, unreadable
+from services.bus.bootstrap import bootstrap_of
 from services.bus.consume.membership import Rebalance
 from services.bus.consume.scan import TopicReader
-from services.bus.consume.subscription import batches
 from services.bus.consume.tail import read_last
 from services.bus.envelope import Record
-from services.bus.topics import LEDGER, NOTICES
+from services.bus.produce.publisher import Publisher
+from services.bus.topics import CONTACTS, LEDGER, NOTICES
 from services.errors import LedgerTampered, PumasiError
+from services.notifier import screen
+from services.notifier.channels.webhook import Webhook
+from services.notifier.languages import Languages, private_key
 from services.notifier.ledger import Reading
-from services.notifier.teller import Teller
-from services.settings import Settings
+from services.notifier.teller import Teller, View
+from services.settings import Settings, load
 
 GROUP = "pumasi-notifier"
 log = logging.getLogger("pumasi.notifier")
@@ -43,6 +57,113 @@ _BREATHE_EVERY = 200
 _ALL = 1 << 62
 
 
+def get_application() -> AsgiFastStream:
+    """The application by the settings of the environment, for an ASGI server of one's own; it tells by webhook alone."""
+    settings = load()
+    logs.set_up(settings.log_level)
+    return application_factory(settings, screen.quiet())
+
+
+def application_factory(
+    settings: Settings, view: View, told: Callable[..., None] = lambda *_a, **_k: None
+) -> AsgiFastStream:
+    """The notifier, with `/livez` and `/readyz`. Its context knows the `Notifier` as `notifier`.
+
+    Args:
+        settings: as `services.settings`.
+        view: who looks on.
+        told: called with a short event name and its fields, for the screen.
+
+    Raises:
+        SettingError: if a webhook can't be made of them; of one that must not be reached, when it starts.
+    """
+    bootstrap, webhook = partial(bootstrap_of, settings), _webhook(settings)
+    publisher = Publisher(bootstrap, [LEDGER, CONTACTS, NOTICES], GROUP, told=lambda why: wait_for(why))
+    languages = Languages(settings.language, private_key(settings), told)
+    notifier = Notifier(bootstrap, Teller(publisher, webhook, view, languages), told)
+    held = AsyncExitStack()
+
+    def wait_for(why: str) -> None:
+        if not publisher.in_reach.is_set() and not notifier.assigned.is_set():
+            told("waiting", why=why)
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        async with held:
+            if webhook is not None:
+                await held.enter_async_context(webhook)
+                await webhook.check()
+            publisher.start()
+            held.push_async_callback(publisher.stop)
+            yield
+
+    async def opening() -> None:
+        await publisher.in_reach.wait()
+        if not languages.followed:
+            await held.enter_async_context(languages.following(bootstrap()))
+        await languages.read_all()
+
+    broker = notifier.broker(settings.session_timeout_ms, opening)
+
+    @get
+    async def alive(_scope: Any) -> AsgiResponse:
+        return AsgiResponse(b"", 204)
+
+    @get
+    async def ready(_scope: Any) -> AsgiResponse:
+        amiss = [*notifier.stopped.values(), *unreadable(broker)]
+        well = publisher.in_reach.is_set() and notifier.assigned.is_set() and not amiss
+        return AsgiResponse(b"", 204 if well else 503)
+
+    return AsgiFastStream(
+        broker,
+        context=broker.context,
+        logger=None,
+        lifespan=lifespan,
+        on_shutdown=[notifier.finish],
+        asgi_routes=[("/livez", alive), ("/readyz", ready)],
+    )
+
+
+def describe() -> KafkaBroker:
+    """The broker with all that the notifier reads and writes, for AsyncAPI."""
+    return broker_factory(lambda: "", GROUP, router_factory(Settings.model_construct().session_timeout_ms))
+
+
+def router_factory(
+    session_timeout_ms: int, listener: Rebalance | None = None, middlewares: Sequence[ByPartition] = ()
+) -> KafkaRouter:
+    """What the notifier reads and writes.
+
+    Args:
+        session_timeout_ms: silence after which the group gives our partitions to another.
+        listener: hears which are ours.
+        middlewares: decide what becomes of what the handler raises.
+    """
+    router = KafkaRouter(middlewares=middlewares)
+    what = "What was told to whom, when, with what outcome; key: the subject"
+    router.publisher(NOTICES, title=f"{NOTICES}:Notifier", description=what, schema=Annotated[Any, Each("notices")])
+    options = raw_batches(_POLL_MS, _RECORDS_PER_POLL_MAX)
+    options |= group_member(GROUP, session_timeout_ms, _POLL_INTERVAL_MAX_MS)
+    options["rebalance_timeout_ms"] = session_timeout_ms * 3
+    router.subscriber(LEDGER, title=f"{LEDGER}:Notifier", listener=listener, **options)(entries)
+    return router
+
+
+async def entries(
+    records: Annotated[Sequence[Record], Each("ledger")], notifier: Annotated[Any, Context()], consumer: Consumer
+) -> None:
+    """Entries of the ledger, in order; who is concerned is told."""
+    await notifier.hear(records, consumer)
+
+
+def _webhook(settings: Settings) -> Webhook | None:
+    if settings.webhook_url is None:
+        return None
+    secret = settings.webhook_secret.get_secret_value() if settings.webhook_secret else None
+    return Webhook(settings.webhook_url, secret, allow_private=settings.webhook_allow_private)
+
+
 class Stopping(Exception):
     """Told to stop while telling; what isn't recorded is told again after the next start."""
 
@@ -51,49 +172,36 @@ class Notifier:
     """All partitions of one process.
 
     Args:
-        bootstrap: Kafka's servers.
-        settings: timeouts.
+        bootstrap: says where Kafka is.
         teller: who is called to tell.
         told: called with a short event name and its fields, for the screen.
+
+    Attributes:
+        stopped: partitions whose ledger does not hold, and why.
+        assigned: set once the group has given this process its share, be it nothing.
+        over: set once the service can't go on at all; `failed` says why.
     """
 
     def __init__(
-        self, bootstrap: str, settings: Settings, teller: Teller, told: Callable[..., None] = lambda *_a, **_k: None
+        self, bootstrap: Callable[[], str], teller: Teller, told: Callable[..., None] = lambda *_a, **_k: None
     ) -> None:
-        self.bootstrap, self.teller, self.told = bootstrap, teller, told
+        self._bootstrap, self.teller, self.told = bootstrap, teller, told
         self.stopped: dict[int, LedgerTampered] = {}
-        self.assigned = asyncio.Event()
-        """Set once the group has given this process its share, be it nothing."""
-        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Failed if the service can't go on at all."""
+        self.assigned, self.over = asyncio.Event(), asyncio.Event()
+        self.failed: BrokenPipeError | None = None
         self._readings: dict[int, Reading] = {}
         self._told_before: set[str] | None = None
         self._stopping = asyncio.Event()
-        self.broker, self.subscriber = batches(
-            bootstrap,
-            LEDGER,
-            GROUP,
-            self.on_entries,
-            session_timeout_ms=settings.session_timeout_ms,
-            poll_ms=_POLL_MS,
-            records_max=_RECORDS_PER_POLL_MAX,
-            poll_interval_max_ms=_POLL_INTERVAL_MAX_MS,
-            rebalance_timeout_ms=settings.session_timeout_ms * 3,
-            listener=Rebalance(lambda _revoked: None, self._assigned),
-        )
 
-    async def start(self) -> None:
-        """Join the group.
+    def broker(self, session_timeout_ms: int, opening: Callable[[], Any]) -> KafkaBroker:
+        """What brings it entries; arguments as `router_factory` and `broker_factory` have them."""
+        listener = Rebalance(lambda _revoked: None, self._assigned)
+        router = router_factory(session_timeout_ms, listener, [ByPartition(self.decide)])
+        return broker_factory(self._bootstrap, GROUP, router, opening=opening, context={"notifier": self})
 
-        Raises:
-            KafkaError: if no broker answers.
-        """
-        await self.broker.start()
-
-    async def stop(self) -> None:
-        """Finish telling what is at hand, within seconds, and leave the group."""
+    def finish(self) -> None:
+        """What is at hand may be told to its end, within seconds; nothing new is begun."""
         self._stopping.set()
-        await self.broker.stop()
 
     def _assigned(self, assigned: Iterable[Any]) -> None:
         """aiokafka swallows what is raised here, so nothing may be."""
@@ -103,30 +211,35 @@ class Notifier:
         self.assigned.set()
         self.told("assigned", partitions=ours)
 
-    async def on_entries(self, records: Any) -> None:
-        """Tell what one poll brought (a sequence of records), partition by partition.
-
-        Raises nothing, since FastStream would go on regardless. `Any`: FastStream makes a model of what is annotated.
-        """
-        for partition, part in groupby(records, attrgetter("partition")):
-            of_partition = list(part)
-            if partition in self.stopped or self._stopping.is_set():
+    async def decide(self, parts: Sequence[Part], consumer: Any) -> None:
+        """Have each partition's entries told, one partition after the other, and decide what becomes of what that raises."""
+        for part in parts:
+            if part.partition in self.stopped or self._stopping.is_set():
                 continue
             try:
-                await self._hear(partition, of_partition)
+                await part.handle()
             except LedgerTampered as error:
-                self._alarm(partition, error)
+                self._alarm(part.partition, error)
             except Stopping:
-                self._readings.pop(partition, None)
+                self._readings.pop(part.partition, None)
             except BrokenPipeError as error:  # nobody reads our screen any more
-                self._readings.pop(partition, None)
-                if not self.failed.done():
-                    self.failed.set_exception(error)
+                self._readings.pop(part.partition, None)
+                self.failed = self.failed or error
+                self.over.set()
             except Exception as error:  # noqa: BLE001  # whatever it is: forget, read again, go on
-                await self._go_back(of_partition[0], error)
+                await self._go_back(part.records[0], error, consumer)
 
-    async def _hear(self, partition: int, records: list[Record]) -> None:
-        reading, missed = await self._reading(partition, records[0])
+    async def hear(self, records: Sequence[Record], consumer: Any) -> None:
+        """Tell what entries of one partition say, and commit.
+
+        Raises:
+            LedgerTampered: if they don't follow from what came before.
+            Stopping: if the service stops meanwhile.
+            LookupError: if the partition is no longer ours.
+            KafkaError, KafkaUnreachable: if they could not be read, told or acknowledged.
+        """
+        partition = records[0].partition
+        reading, missed = await self._reading(records[0], consumer)
         tidings: list[Tidings] = []
         for record in chain(missed, records):
             if record.offset < reading.next_offset:
@@ -134,23 +247,25 @@ class Notifier:
             tidings += self._untold(reading.take(record))
             if len(tidings) >= _TOLD_TOGETHER_MAX:
                 await self._tell(tidings)
-                await self._commit(partition, reading.next_offset)
+                await consumer.commit({_place(consumer, partition): reading.next_offset})
                 tidings = []
         await self._tell(tidings)
-        await self._commit(partition, reading.next_offset)
+        # If this fails the same notices go out again, under the same ids.
+        await consumer.commit({_place(consumer, partition): reading.next_offset})
         self._readings[partition] = reading
 
-    async def _reading(self, partition: int, record: Record) -> tuple[Reading, list[Record]]:
+    async def _reading(self, record: Record, consumer: Any) -> tuple[Reading, list[Record]]:
         """The reading that `record` follows or is part of, and the records before it that are still to be told."""
+        partition = record.partition
         reading = self._readings.pop(partition, None)  # put back once all is told
         if reading is not None and (record.offset < reading.next_offset or reading.precedes(record.value)):
             return reading, []
         reading, missed = Reading(partition), []
-        committed = await self.subscriber.consumer.committed(self._place(partition))
+        committed = await consumer.committed(_place(consumer, partition))
         if committed is None:
             await self._look_up_told()
         if record.offset:
-            async with TopicReader(self.bootstrap) as reader:
+            async with TopicReader(self._bootstrap()) as reader:
                 async for former in reader.between(LEDGER, {partition: 0}, {partition: record.offset}):
                     if former.offset >= (committed or 0):
                         missed.append(former)
@@ -164,7 +279,7 @@ class Notifier:
     async def _look_up_told(self) -> None:
         if self._told_before is None:
             found: set[str] = set()
-            await read_last(self.bootstrap, NOTICES, GROUP, _ALL, lambda record: found.update(_ids(record)))
+            await read_last(self._bootstrap(), NOTICES, GROUP, _ALL, lambda record: found.update(_ids(record)))
             self._told_before = found
 
     def _untold(self, tidings: list[Tidings]) -> list[Tidings]:
@@ -186,24 +301,7 @@ class Notifier:
                 stopping.cancel()
                 telling.cancel()
 
-    def _place(self, partition: int) -> Any:
-        """Raises LookupError if the group has given the partition to somebody else."""
-        consumer = self.subscriber.consumer
-        for place in consumer.assignment() if consumer else ():
-            if place.partition == partition:
-                return place
-        raise LookupError(f"partition {partition} is no longer ours")
-
-    async def _commit(self, partition: int, offset: int) -> None:
-        """Say how far all has been told. If that fails the same notices go out again, under the same ids.
-
-        Raises:
-            LookupError: if the partition is no longer ours.
-            KafkaError: if the group would not have it.
-        """
-        await self.subscriber.consumer.commit({self._place(partition): offset})
-
-    async def _go_back(self, record: Record, error: Exception) -> None:
+    async def _go_back(self, record: Record, error: Exception, consumer: Any) -> None:
         """Forget the partition and have `record` brought again; what is told then begins at the group offset."""
         partition = record.partition
         self._readings.pop(partition, None)
@@ -211,7 +309,7 @@ class Notifier:
         log.warning("partition %d: %s; to be read again", partition, why)
         self.told("forgotten", partition=partition, why=why)
         try:
-            self.subscriber.consumer.seek(self._place(partition), record.offset)
+            consumer.seek(_place(consumer, partition), record.offset)
         except LookupError:
             return  # its new owner begins at the group offset
         try:
@@ -225,6 +323,14 @@ class Notifier:
         self._readings.pop(partition, None)
         log.critical("partition %d STOPPED: %s", partition, error.message)
         self.told("stopped", partition=partition, code=error.code, message=error.message, hint=error.hint)
+
+
+def _place(consumer: Any, partition: int) -> Any:
+    """Raises LookupError if the group has given the partition to somebody else."""
+    for place in consumer.assignment() if consumer else ():
+        if place.partition == partition:
+            return place
+    raise LookupError(f"partition {partition} is no longer ours")
 
 
 def _ids(record: Record) -> list[str]:

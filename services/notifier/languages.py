@@ -107,6 +107,11 @@ class Languages:
             raise ValueError("no language of ours")
         self._of[subject] = language  # type: ignore[assignment]
 
+    @property
+    def followed(self) -> bool:
+        """Whether the contacts topic is being followed."""
+        return self._tail is not None
+
     @asynccontextmanager
     async def following(self, bootstrap: str) -> AsyncIterator[None]:
         """Follow the contacts topic while inside. Without a key there is nothing to follow."""

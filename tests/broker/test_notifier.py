@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from faststream.kafka import KafkaBroker
 from nacl.public import PrivateKey, SealedBox
 
 from schemas.notices import Notice, Tidings
@@ -380,16 +381,18 @@ class Flaky(Teller):
 
 
 @contextlib.asynccontextmanager
-async def service(bootstrap: str, fails: Sequence[int] = ()) -> AsyncIterator[tuple[app.Notifier, Flaky]]:
+async def service(bootstrap: str, fails: Sequence[int] = ()) -> AsyncIterator[tuple[KafkaBroker, Flaky]]:
     publisher = Publisher(lambda: bootstrap, [NOTICES], "test")
     publisher.start()
     teller = Flaky(publisher, None, screen.quiet(), Languages("ko"), fails=list(fails))
-    notifier = app.Notifier(bootstrap, Settings(), teller)
-    await notifier.start()
+    notifier = app.Notifier(lambda: bootstrap, teller)
+    broker = notifier.broker(Settings().session_timeout_ms, publisher.in_reach.wait)
+    await broker.start()
     try:
-        yield notifier, teller
+        yield broker, teller
     finally:
-        await notifier.stop()
+        notifier.finish()
+        await broker.stop()
         await publisher.stop()
 
 
@@ -433,9 +436,9 @@ async def test_a_consumer_that_stands_too_far_on_skips_nothing(topics_reset: Emb
     kafka = topics_reset.bootstrap
     async with Ledger(kafka, "jilin") as ledger:
         await ledger.write(opening("jilin", 10_000))
-        async with service(kafka) as (notifier, teller):
+        async with service(kafka) as (broker, teller):
             await until_told(teller, set(ledger.expected))
-            consumer, place = notifier.subscriber.consumer, TopicPartition(LEDGER, ledger.partition)
+            consumer, place = broker.subscribers[0].consumer, TopicPartition(LEDGER, ledger.partition)
             consumer.pause(place)
             await ledger.write(pledged(1), pledged(2))
             ends = await consumer.end_offsets([place])

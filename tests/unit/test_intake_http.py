@@ -99,8 +99,8 @@ class Bench:
         desk = Desk(self.kafka, self.repeats, self.caught_up, 60, trust_time, self.clock)  # type: ignore[arg-type]
         sealer = Sealer(KEY, PrivateKey.generate().public_key)
         door = HttpDoor(desk, sealer, self.receipts, self.progress, self.kafka, requests_max, amiss)  # type: ignore[arg-type]
-        self.desk, self.app, self.sealer = desk, door.app, sealer
-        self.client = httpx.AsyncClient(transport=httpx.ASGITransport(door.app), base_url="http://intake")
+        self.desk, self.app, self.sealer = desk, door.application(), sealer
+        self.client = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://intake")
 
     async def caught_up(self) -> None:
         """Hear now what other intakes published before."""

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import logging
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -19,10 +16,7 @@ from services.bus.deadletters.box import DeadLetter, read
 from services.bus.envelope import command_headers, read_command
 from services.console.readmodel.model import ReadModel
 from services.console.readmodel.reading import PartitionRead
-from services.errors import KafkaUnreachable, LedgerTampered
-from services.intake import events as door_module
-from services.intake.contacts import Sealer
-from services.intake.events import TRIES_MAX, TopicDoor
+from services.errors import LedgerTampered
 from services.intake.progress import Progress
 from services.intake.receipts import Place
 from services.matcher.checkpoint import restoring
@@ -205,80 +199,3 @@ def test_a_letter_whose_timestamp_no_calendar_has_is_read() -> None:
 
 def test_a_contact_that_is_nested_without_end_is_one_that_cannot_be_opened() -> None:
     Languages("en", KEY).take(Rec("pumasi.contacts.v1", 0, 0, 0, b"s", b"[" * 200_000, ()))
-
-
-class InReach:
-    """A publisher as far as the door looks at it."""
-
-    def __init__(self) -> None:
-        self.in_reach = asyncio.Event()
-        self.in_reach.set()
-
-    def partitions(self, _topic: str) -> int:
-        """How many there are."""
-        return PARTITIONS
-
-
-class Desk:
-    """A desk that fails as often as it is told to."""
-
-    def __init__(self, error: Callable[[], Exception], failures: int) -> None:
-        self.error, self.failures, self.taken = error, failures, 0
-
-    async def take_decided(self, admitted: Any) -> int:
-        """Fail, or take."""
-        self.taken += 1
-        if self.taken <= self.failures:
-            raise self.error()
-        return len(admitted)
-
-
-class AllFresh:
-    """A memory of submissions in which none has its command yet."""
-
-    async def fresh(self, coming: Any, _partitions: int) -> Any:
-        """All of them."""
-        return coming
-
-    def forget(self, _partition: int | None = None) -> None:
-        """Nothing to forget."""
-
-
-class TestTopicDoor:
-    @pytest.mark.parametrize("error", [lambda: RuntimeError(SECRET), lambda: KafkaUnreachable("a record is refused")])
-    async def test_a_batch_that_fails_again_and_again_is_an_alarm_and_gets_through_once_it_can(
-        self, error: Callable[[], Exception], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        monkeypatch.setattr(door_module, "_BACKOFF_SECONDS", (0.0, 0.0))
-        desk = Desk(error, TRIES_MAX)
-        door = TopicDoor(lambda: "", desk, InReach(), Sealer(b"k" * 32, KEY.public_key), 10_000)  # type: ignore[arg-type]
-        stuck: list[bool] = []
-        take = desk.take_decided
-
-        async def watched(admitted: Any) -> int:
-            stuck.append(bool(door.stuck))
-            return await take(admitted)
-
-        monkeypatch.setattr(desk, "take_decided", watched)
-        door._submissions = AllFresh()  # type: ignore[assignment]
-        await door._until_through([told()])
-        assert stuck == [False] * TRIES_MAX + [True]
-        assert not door.stuck
-        assert [record.levelno for record in caplog.records] == [logging.WARNING] * (TRIES_MAX - 1) + [logging.CRITICAL]
-        assert SECRET not in caplog.text
-
-    async def test_while_kafka_is_away_no_try_counts(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(door_module, "_BACKOFF_SECONDS", (0.0, 0.0))
-        publisher = InReach()
-
-        def away() -> Exception:
-            publisher.in_reach.clear()
-            asyncio.get_running_loop().call_soon(publisher.in_reach.set)
-            return KafkaUnreachable("away")
-
-        door = TopicDoor(lambda: "", Desk(away, 3 * TRIES_MAX), publisher, Sealer(b"k" * 32, KEY.public_key), 10_000)  # type: ignore[arg-type]
-        door._submissions = AllFresh()  # type: ignore[assignment]
-        through = asyncio.create_task(door._until_through([told()]))
-        while not through.done():
-            assert not door.stuck
-            await asyncio.sleep(0)

@@ -4,12 +4,13 @@ A command passes what it got to `services.settings.load(...)`: None means "not g
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from services.settings import Settings
+from services.bus.bootstrap import bootstrap_of
+
+__all__ = ["Data", "HttpPort", "Json", "Kafka", "KafkaPort", "Partitions", "Replication", "bootstrap_of"]
 
 Json = Annotated[
     bool, typer.Option("--json", help="Print results as JSON on standard output, errors as JSON on standard error.")
@@ -44,19 +45,3 @@ Replication = Annotated[
     typer.Option("--replication", envvar="PUMASI_REPLICATION", metavar="N",
                  help="Replicas of each partition; use 3 on a cluster of three brokers or more.  [default: 1]"),
 ]  # fmt: skip
-
-
-def bootstrap_of(settings: "Settings") -> str:
-    """Where Kafka is: `kafka` if set, else the broker that runs on the data directory. Raises KafkaUnreachable if neither."""
-    if settings.kafka:
-        return settings.kafka
-    from services.bus.embedded.directory import running_broker
-    from services.errors import KafkaUnreachable
-
-    running = running_broker(settings.data)
-    if running is None:
-        raise KafkaUnreachable(
-            f"no Kafka: PUMASI_KAFKA is unset, and no broker runs on the data directory {settings.data.absolute()}",
-            hint="Start one with `pumasi up` or `pumasi kafka`, name its directory with --data DIR, or set PUMASI_KAFKA=host:9092.",
-        )
-    return running.bootstrap

@@ -1,0 +1,212 @@
+"""The FastStream broker of a service, and how its subscribers take records: said once.
+
+FastStream acknowledges first, creates topics that are missing, parses headers in a way that loses records, makes models of what a
+handler is annotated with, and swallows what it raises, unless told not to. Here it is told not to: a handler gets the records of one
+partition as they came (`Each` says what one should hold, for AsyncAPI alone), and may raise. `ByPartition` calls it, and hands what
+comes of it to the service, which decides: acknowledge, try again, go back or stop.
+
+FastStream's broker has no producer here: what a service writes goes through `services.bus.produce`, whose guarantees it lacks. Its
+publishers are declared so that AsyncAPI tells of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from copy import copy
+from functools import partial
+from itertools import groupby
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+from faststream import AckPolicy, BaseMiddleware, ContextRepo
+from faststream.kafka import KafkaBroker, KafkaRouter
+from faststream.kafka.message import KafkaMessage
+from faststream.security import BaseSecurity
+from pydantic_core import core_schema
+
+from services.backoff import Backoff
+from services.bus.client.consumer import Consumer
+from services.bus.client.fetching import Stuck
+from services.bus.envelope import Record
+from services.bus.produce.publisher import TROUBLE
+from services.errors import KafkaUnreachable
+
+log = logging.getLogger("pumasi.bus")
+
+SHAPES = "x-shapes"
+"""Stands in AsyncAPI for the shapes of a group, until they are filled in."""
+_HEARTBEATS_PER_SESSION = 5
+_BACKOFF_SECONDS = (0.2, 5.0)
+
+
+async def _at_once() -> None:
+    pass
+
+
+def broker_factory(
+    bootstrap: Callable[[], str],
+    client_id: str,
+    *routers: KafkaRouter,
+    opening: Callable[[], Awaitable[Any]] = _at_once,
+    context: Mapping[str, Any] | None = None,
+    middlewares: Sequence[Any] = (),
+    security: BaseSecurity | None = None,
+    stop_seconds: float = 15.0,
+    logger: logging.Logger | None = None,
+) -> KafkaBroker:
+    """A service's broker, not started yet.
+
+    Args:
+        bootstrap: says where Kafka is, asked at every start; may raise KafkaUnreachable.
+        client_id: the client's name.
+        routers: subscribers and publishers.
+        opening: awaited by each start before the consumers join; what is out of reach is tried again.
+        context: what handlers may ask for with `Context()`, by name.
+        middlewares: around every handler, such as metrics and traces.
+        security: how the broker is to be convinced of who we are.
+        stop_seconds: how long a stop waits for handlers (FastStream would not wait at all if told None).
+        logger: hears of what goes wrong between polls.
+    """
+    return _Broker(
+        bootstrap,
+        opening,
+        client_id=client_id,
+        routers=routers,
+        context=ContextRepo(dict(context or {})),
+        middlewares=middlewares,
+        security=security,
+        graceful_timeout=stop_seconds,
+        logger=logger,
+        log_level=logging.DEBUG,
+        consumer_only=True,
+        allow_auto_create_topics=False,
+        specification_url="kafka:9092",
+    )
+
+
+class _Broker(KafkaBroker):
+    """FastStream's, whose consumers are ours, and which keeps trying to start, asking each time where Kafka is."""
+
+    def __init__(self, bootstrap: Callable[[], str], opening: Callable[[], Awaitable[Any]], **options: Any) -> None:
+        super().__init__(**options)
+        self._where, self._opening = bootstrap, opening
+
+    async def start(self) -> None:
+        """Join the groups, however often it takes; cancel to give up."""
+        backoff = Backoff(*_BACKOFF_SECONDS)
+        while True:
+            try:
+                await self._opening()
+                return await super().start()
+            except (KafkaUnreachable, *TROUBLE) as error:
+                log.warning("%s can't read yet (%s); trying again", self.config.client_id, type(error).__name__)
+                await self.stop()
+            await asyncio.sleep(backoff.failed())
+
+    async def _connect(self) -> Callable[..., Consumer]:
+        self._connection_kwargs["bootstrap_servers"] = self._where()
+        theirs = await super()._connect()
+        self.config.broker_config.builder = partial(Consumer, **theirs.keywords)
+        return self.config.broker_config.builder
+
+
+def unreadable(broker: KafkaBroker) -> list[Stuck]:
+    """The partitions that can't be read on: nobody can answer what can't be read, so they stand still, loudly."""
+    consumers = [subscriber.consumer for subscriber in broker.subscribers]
+    return [stuck for consumer in consumers if consumer is not None for stuck in consumer.stuck]
+
+
+def raw_batches(poll_ms: int, records_max: int) -> dict[str, Any]:
+    """Options of a subscriber that takes batches of committed records as they came, and acknowledges by itself.
+
+    Args:
+        poll_ms: how long a poll waits; FastStream sleeps as long again after an empty one.
+        records_max: records of one poll at most.
+    """
+    return {
+        "batch": True,
+        "batch_timeout_ms": poll_ms,
+        "max_records": records_max,
+        "auto_offset_reset": "earliest",
+        "isolation_level": "read_committed",
+        "ack_policy": AckPolicy.MANUAL,
+        "parser": _as_they_came,
+        "decoder": _raw,
+    }
+
+
+def group_member(group: str, session_timeout_ms: int, poll_interval_max_ms: int = 600_000) -> dict[str, Any]:
+    """Options of a subscriber that shares a topic's partitions with others.
+
+    Args:
+        group: the consumer group.
+        session_timeout_ms: silence after which the group gives our partitions to another.
+        poll_interval_max_ms: how long a handler may take before it does.
+    """
+    return {
+        "group_id": group,
+        "session_timeout_ms": session_timeout_ms,
+        "heartbeat_interval_ms": session_timeout_ms // _HEARTBEATS_PER_SESSION,
+        "max_poll_interval_ms": poll_interval_max_ms,
+    }
+
+
+async def _as_they_came(records: Sequence[Record]) -> KafkaMessage:
+    # FastStream's middlewares for metrics and traces measure the body
+    return KafkaMessage(body=[r.value or b"" for r in records], raw_message=tuple(records), consumer=None)
+
+
+async def _raw(message: KafkaMessage) -> Any:
+    return message.raw_message
+
+
+class Each:
+    """In an annotation, `Annotated[Sequence[Record], Each(group)]`: what each record holds, one of the shapes of a group.
+
+    It documents, and validates nothing. Groups are those of `schemas.generate`; `services.bus.asyncapi` fills in their shapes.
+    """
+
+    def __init__(self, group: str) -> None:
+        self.group = group
+
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: Any) -> core_schema.CoreSchema:
+        return core_schema.any_schema(metadata={"pydantic_js_functions": [lambda *_: {SHAPES: self.group}]})
+
+
+class Part(NamedTuple):
+    """What a poll brought of one partition; `handle` calls the handler with it, and raises what that raises."""
+
+    partition: int
+    records: Sequence[Record]
+    handle: Callable[[], Awaitable[None]]
+
+
+class ByPartition:
+    """A middleware that has the handler called for each partition by itself, and may raise nothing.
+
+    Args:
+        decide: given the parts of a poll and the consumer; calls their handlers, and decides what then.
+    """
+
+    def __init__(self, decide: Callable[[list[Part], Any], Awaitable[None]]) -> None:
+        self._decide = decide
+
+    def __call__(self, message: Any, /, *, context: ContextRepo) -> BaseMiddleware:
+        """FastStream's way to make one for a message."""
+        return _ByPartition(self._decide, message, context=context)
+
+
+class _ByPartition(BaseMiddleware):
+    def __init__(self, decide: Callable[[list[Part], Any], Awaitable[None]], *message: Any, **how: Any) -> None:
+        super().__init__(*message, **how)
+        self._decide = decide
+
+    async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> None:
+        parts = []
+        for partition, records in groupby(msg.raw_message, attrgetter("partition")):
+            one = copy(msg)
+            one.raw_message = tuple(records)
+            parts.append(Part(partition, one.raw_message, partial(call_next, one)))
+        await self._decide(parts, self.context.get("handler_").consumer)

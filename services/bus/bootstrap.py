@@ -1,0 +1,25 @@
+"""Where Kafka is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from services.errors import KafkaUnreachable
+
+if TYPE_CHECKING:
+    from services.settings import Settings
+
+
+def bootstrap_of(settings: Settings) -> str:
+    """Where Kafka is: `kafka` if set, else the broker that runs on the data directory. Raises KafkaUnreachable if neither."""
+    if settings.kafka:
+        return settings.kafka
+    from services.bus.embedded.directory import running_broker
+
+    running = running_broker(settings.data)
+    if running is None:
+        raise KafkaUnreachable(
+            f"no Kafka: PUMASI_KAFKA is unset, and no broker runs on the data directory {settings.data.absolute()}",
+            hint="Start one with `pumasi up` or `pumasi kafka`, name its directory with --data DIR, or set PUMASI_KAFKA=host:9092.",
+        )
+    return running.bootstrap
