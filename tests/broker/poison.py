@@ -61,7 +61,7 @@ TOLD_WITHOUT: dict[str, bytes | str] = {
     "not JSON": "not JSON, or too deep",
     "NaN": b'{"fund":"jilin","pledge":"p","donor":"d","amount":"[removed]","currency":"CNY"}',
     "deep nesting": "not JSON, or too deep",
-    "two megabytes": b'{"fund":"[removed]"}',
+    "two megabytes": "too large",
     "tombstone": b"",
     "unknown type": "of no known type",
     "wrong key": b'{"fund":"jilin","pledge":"p-1"}',
@@ -72,5 +72,11 @@ TOLD_WITHOUT: dict[str, bytes | str] = {
     "a number in its id": b'{"fund":"jilin","pledge":"p-1"}',
     "null key and headers that lie": "not JSON, or too deep",
     "no headers": "of no known type",
+    "time before the calendar": b'{"fund":"jilin","pledge":"p","donor":"d","amount":1,"currency":"CNY","expires_at":"[removed]"}',
+    "time after the calendar": b'{"fund":"jilin","case":"c","needed_by":"[removed]"}',
+    "time in digits": b'{"fund":"jilin","case":"c","needed_by":"[removed]"}',
+    "said out of the calendar": b'{"fund":"jilin","pledge":"p","donor":"d","amount":1,"currency":"CNY"}',
+    "no province": b'{"fund":"jilin","case":"c","beneficiary":"b","need":"test","route":"home","goal":1,"priority":"stat",'
+    b'"access":{"province":"[removed]","status":"unknown"}}',
 }
 """What the letters of most leave out of their key, value or headers: the value that they tell, or why they tell none."""

@@ -20,7 +20,6 @@ from services.bus.consume.scan import TopicReader
 from services.bus.deadletters.box import Box, Mark, mark_row, read, read_box
 from services.bus.deadletters.letter import PREFIX, REPLAY_OF, WITHHELD, Place, dead_letter
 from services.bus.deadletters.put_back import Outcome, Result, replay
-from services.bus.produce import transaction
 from services.bus.produce.transaction import FencedWriter
 from tests.broker.poison import POISON, TOLD_WITHOUT
 from tests.broker.raw import COMMANDS, DEADLETTERS, LEDGER, PARTITION, Client, headers, kinds
@@ -254,17 +253,17 @@ async def test_a_mark_behind_another_services_open_transaction_is_waited_for(cli
 @pytest.mark.parametrize("arrived", [True, False])
 async def test_a_lost_reply_to_the_commit_is_looked_up_in_the_log(client: Client, monkeypatch, arrived: bool) -> None:
     records = await many_letters(client, 250)
-    commit, calls = transaction._to_the_end, []
+    commit, calls = FencedWriter._commit, []
 
-    async def lose_the_second_reply(producer: Any) -> None:
+    async def lose_the_second_reply(writer: FencedWriter, producer: Any) -> None:
         calls.append(producer)
         if len(calls) == 2 and not arrived:
             raise TimeoutError
-        await commit(producer)
+        await commit(writer, producer)
         if len(calls) == 2:
             raise TimeoutError
 
-    monkeypatch.setattr(transaction, "_to_the_end", lose_the_second_reply)
+    monkeypatch.setattr(FencedWriter, "_commit", lose_the_second_reply)
     results = await put_back(client)
     assert outcomes(results) == {"replayed": 250}, "we did it, and found out"
     await assert_each_once(client, records)

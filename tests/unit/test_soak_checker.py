@@ -18,7 +18,7 @@ from tests.soak.check.findings import Findings
 from tests.soak.check.records import Raw
 from tests.soak.topics import Topics, edited, entries, honest, rechained, that_says
 
-SEED = 18
+SEED = 63
 Tamper = Callable[[Topics], Any]
 Ledger = list[dict[str, Any]]
 
@@ -160,7 +160,8 @@ def name_another_cause(t: Topics) -> None:
 
 def on_fact(fact: str, change: Callable[[dict[str, Any], dict[str, Any]], Any], nth: int = 1) -> Tamper:
     def tamper(t: Topics) -> None:
-        edited(t, lambda ledger: change(*that_says(ledger, fact, nth)))
+        says = [p for p in t.ledger if sum(f["fact"] == fact for e in entries(t.ledger[p]) for f in e["facts"]) > nth]
+        edited(t, lambda ledger: change(*that_says(ledger, fact, nth)), says[0])
 
     return tamper
 
