@@ -298,7 +298,7 @@ DESK = Desk()
 @cache
 def door() -> tuple[Any, asyncio.AbstractEventLoop]:
     made: Any = HttpDoor(DESK, sealer(), Receipts(b"k" * 32), Progress(), InReach())  # type: ignore[arg-type]
-    return made.app, asyncio.new_event_loop()
+    return made.application(), asyncio.new_event_loop()
 
 
 def asked(headers: list[tuple[bytes, bytes]], body: bytes) -> tuple[int, bytes]:
