@@ -204,7 +204,7 @@ class TellingFetcher(Fetcher):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._failed: dict[TopicPartition, Stuck] = {}
-        self._silent = False  # the broker does not answer, and that is told
+        self._silent: set[int] = set()  # brokers that do not answer, of which that is told
         super().__init__(*args, **kwargs)
         _at_work.add(self)
 
@@ -233,14 +233,14 @@ class TellingFetcher(Fetcher):
         try:
             response = await self._client.send(node_id, request)
         except kafka.KafkaError as error:
-            if not self._silent:  # told once, and not ten times a second for as long as the broker is away
+            if node_id not in self._silent:  # told once, and not ten times a second for as long as the broker is away
                 log.info("nothing can be fetched from broker %s: %s; it is asked again", node_id, type(error).__name__)
-            self._silent = True
+            self._silent.add(node_id)
             await asyncio.sleep(self._retry_backoff)
             return False
         except asyncio.CancelledError:  # closed, or the partitions went elsewhere
             return False
-        self._silent = False
+        self._silent.discard(node_id)
         if not assignment.active:
             return False
         asked = {TopicPartition(topic, n): offset for topic, found in request.topics for n, offset, _ in found}
