@@ -50,14 +50,13 @@ async def client(topics_reset: EmbeddedKafka) -> AsyncIterator[Client]:
     await admin.close()
 
 
-async def leave_open(producer: AIOKafkaProducer, topic: str, value: bytes) -> None:
-    """Write into a partition what the coordinator does not know of, and nobody ends."""
+async def write_unasked(producer: AIOKafkaProducer, topic: str, value: bytes) -> None:
+    """Write, in the transaction that has begun, into a partition of which the coordinator is told nothing."""
     manager, place = producer._txn_manager, TopicPartition(topic, PLACE)
     state, sequence = manager.state, manager.sequence_number(place)
+    manager._txn_partitions.add(place)
     async with asyncio.timeout(30):
         while True:
-            await producer.begin_transaction()
-            manager._txn_partitions.add(place)
             batch = producer.create_batch()
             batch.append(timestamp=None, key=b"k", value=value)
             batch.close()
@@ -65,11 +64,19 @@ async def leave_open(producer: AIOKafkaProducer, topic: str, value: bytes) -> No
                 await (await producer.send_batch(batch, topic, partition=PLACE))
                 return
             except InvalidTxnState:  # the leader has not heard yet that it need not ask
+                manager.state = state
                 manager._sequence_numbers[place] = sequence
                 await asyncio.sleep(0.05)
-            finally:
-                manager._txn_partitions.clear()
-                manager.state = state
+
+
+async def leave_open(producer: AIOKafkaProducer, topic: str, value: bytes) -> None:
+    """Write into a partition what the coordinator does not know of, and nobody ends."""
+    manager = producer._txn_manager
+    state = manager.state
+    await producer.begin_transaction()
+    await write_unasked(producer, topic, value)
+    manager._txn_partitions.clear()
+    manager.state = state
 
 
 async def is_stuck(client: Client, topic: str = LEDGER) -> bool:
@@ -122,8 +129,7 @@ async def test_what_was_under_way_when_its_writer_was_shut_out_is_aborted(client
     await producer.begin_transaction()
     await producer.send_and_wait(CHECKPOINTS, b"1", key=b"k", partition=PLACE)
     manager = producer._txn_manager
-    manager._txn_partitions.add(TopicPartition(LEDGER, PLACE))  # which the coordinator is not told of
-    await producer.send_and_wait(LEDGER, b"half", partition=PLACE)
+    await write_unasked(producer, LEDGER, b"half")
     heir = Journal(client.bootstrap, PLACE)
     heir._writer._leftovers._decided[manager.producer_id, manager.producer_epoch] = (
         True  # as it heard of the one before
