@@ -6,8 +6,9 @@ answer, in facts. All ids are given here; what a sender may leave out is filled 
 
 from __future__ import annotations
 
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any
 
+from msgspec import Struct
 from pydantic import Field
 
 from schemas.values import (
@@ -193,14 +194,14 @@ def is_ahead(time: int, appended: int | None) -> bool:
     return appended is not None and time > appended + AHEAD_MAX
 
 
-class Command(NamedTuple):
+class Command(Struct, frozen=True):
     """A command as the matcher reads it.
 
     Attributes:
         type: the `ce_type`.
         id: the `ce_id`.
         time: the `ce_time`, microseconds since 1970.
-        data: the model of `COMMANDS[type]`.
+        data: what `COMMANDS[type]` says, as a struct (`schemas.structs`).
         offset: the record's offset in its partition.
         appended: when the broker appended it, microseconds since 1970, if its writer stamped it by a wall clock; else None.
     """
@@ -208,7 +209,7 @@ class Command(NamedTuple):
     type: str
     id: str
     time: int
-    data: Model
+    data: Any
     offset: int
     appended: int | None = None
 
@@ -218,7 +219,7 @@ class Command(NamedTuple):
         return is_ahead(self.time, self.appended)
 
 
-class Unreadable(NamedTuple):
+class Unreadable(Struct, frozen=True):
     """A record on the commands topic that is no command.
 
     Attributes:

@@ -36,6 +36,8 @@ def convert(face: int, rate: str, currency: str, into: str) -> int:
     >>> convert(1_500_000, "0.0052", "KRW", "CNY")  # KRW 1,500,000 at 0.0052 is CNY 7,800.00
     780000
     """
+    if currency == into and rate == "1":
+        return face
     whole, _, fraction = rate.partition(".")
     numerator = face * int(whole + fraction)
     shift = DIGITS[into] - DIGITS[currency] - len(fraction)

@@ -22,6 +22,7 @@ ENTRY_BYTES_MAX = 512 * 1024
 """The largest entry, in bytes; a longer answer goes on in further entries."""
 GENESIS = bytes(32)
 """What stands before the first entry's bytes in its hash."""
+_FACTS_MANY = 256  # fewer make one entry: a fact stays well under 2 KiB
 _TAIL = len(b',"hash":""}') + 64
 _MORE = b',"more":true'
 
@@ -79,35 +80,44 @@ def check_link(previous: bytes, value: bytes) -> bytes | None:
 def entries(
     seq: int, previous: bytes, fund: str | None, at: str, cause: dict[str, Any], facts: Sequence[dict[str, Any]]
 ) -> Iterator[tuple[int, bytes, bytes]]:
-    """The entries that one command's facts make: `(seq, value, hash bytes)`, one, or more where one would pass 512 KiB.
+    """The entries that one command's facts make: `(seq, value, hash bytes)`.
 
     Args:
-        seq: the number of the first entry.
+        seq, fund, at, cause, facts: see `bodies`.
         previous: the 32 hash bytes of the entry before.
-        fund: the fund, None for a tick or an unreadable record.
-        at: RFC 3339.
-        cause: `{"id", "type", "offset"}`.
-        facts: plain JSON-able facts, in order.
 
     >>> cause = {"id": "e-1", "type": "pumasi.clock.ticked", "offset": 0}
     >>> [(_, value, _)] = entries(1, GENESIS, None, "2026-11-22T10:00:00Z", cause, [])
     >>> value[:68]
     b'{"seq":1,"fund":null,"at":"2026-11-22T10:00:00Z","cause":{"id":"e-1"'
     """
-    for part, more in _parts(facts, 512 + len(encode(cause))):
-        head = {"seq": seq, "fund": fund, "at": at, "cause": cause, "facts": part}
-        if more:
-            head["more"] = True
-        value, previous = link(previous, encode(head))
+    for body in bodies(seq, fund, at, cause, facts):
+        value, previous = link(previous, body)
         yield seq, value, previous
         seq += 1
 
 
+def bodies(seq: int, fund: str | None, at: str, cause: dict[str, Any], facts: Sequence[dict[str, Any]]) -> list[bytes]:
+    """The values of the entries that one command's facts make, but for their hashes: one, or more where one would pass 512 KiB.
+
+    Args:
+        seq: the number of the first entry.
+        fund: the fund, None for a tick or an unreadable record.
+        at: RFC 3339.
+        cause: `{"id", "type", "offset"}`.
+        facts: plain JSON-able facts, in order.
+    """
+    if len(facts) < _FACTS_MANY:
+        return [encode({"seq": seq, "fund": fund, "at": at, "cause": cause, "facts": facts})]
+    made = []
+    for part, more in _parts(facts, 512 + len(encode(cause))):
+        head = {"seq": seq + len(made), "fund": fund, "at": at, "cause": cause, "facts": part}
+        made.append(encode(head | {"more": True} if more else head))
+    return made
+
+
 def _parts(facts: Sequence[dict[str, Any]], envelope: int) -> Iterator[tuple[Sequence[dict[str, Any]], bool]]:
     """Cut facts into parts whose entries stay under the limit; `envelope` is a bound on all other bytes."""
-    if len(facts) < 256:  # a fact stays well under 2 KiB
-        yield facts, False
-        return
     room, start, size = ENTRY_BYTES_MAX - envelope - _TAIL - len(_MORE), 0, 0
     for index, fact in enumerate(facts):
         length = len(encode(fact)) + 1

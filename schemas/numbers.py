@@ -21,12 +21,17 @@ import unicodedata
 from collections.abc import Iterator
 from itertools import accumulate, takewhile
 
-_FEW = 8  # digits: fewer are nobody's
+DIGITS_MANY = 10
+"""Digits of the shortest number without a plus before it; fewer with no letter between are nobody's."""
+_FEW = 8  # digits behind a plus
 _GROUPS_MAX = 17  # 00 and 15 digits, one in each group
-_ENOUGH = re.compile(rf"(?:\d[\W_]*){{{_FEW}}}", re.ASCII)
 _LETTERS = re.compile(r"[^\W\d_]+")
 _OPENING = re.compile(r"\+[\W_]+")
 _GROUP = re.compile(r"\+?[0-9]+")
+_SEPARATORS = bytes(code for code in range(256) if code > 127 or not chr(code).isalnum())
+_KINDS = bytes(ord("0" if chr(code).isdigit() else "a") for code in range(128)) + b"a" * 128
+_MAYBE = re.compile(rb"1[3-9][0-9]{9}|00[1-9][0-9]{7}|01[016789][0-9]{7}|821[016789][0-9]{7}")  # in whatever holds one
+_MANY, _SOME = b"0" * DIGITS_MANY, b"0" * _FEW
 _JOINED_MAX = 8  # digits of a group that is a part of a number
 _NUMBER = re.compile(
     r"\+[0-9]{8,15}|00[1-9][0-9]{7,14}|(?:0|86|17951)?1[3-9][0-9]{9}|(?:82)?01[016789][0-9]{7,8}|821[016789][0-9]{7,8}"
@@ -46,7 +51,10 @@ def holds_number(text: str) -> bool:
     """
     if not text.isascii():
         text = "".join(map(_plain, unicodedata.normalize("NFKC", text)))
-    if not _ENOUGH.search(text):
+    kinds = text.encode().translate(_KINDS, _SEPARATORS)
+    if _MANY not in kinds and ("+" not in text or _SOME not in kinds):
+        return False
+    if "+" not in text and not _MAYBE.search(text.encode().translate(None, _SEPARATORS)):
         return False
     for run in _LETTERS.split(_MADE_BY_MACHINES.sub("x", text)):
         groups = _GROUP.findall(_OPENING.sub("+", run))

@@ -8,16 +8,15 @@ ours, and members of the data, that come twice: another reader might understand 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Protocol
 
-import msgspec
 from pydantic import ValidationError
 
 from schemas.commands import COMMANDS, TICK, Command, Unreadable
 from schemas.ledger import ENTRY_TYPE
+from schemas.structs import Reader, Unfit, says_twice
 from schemas.times import parse_given
 from services.bus.attributes import is_id, is_source
 from services.bus.client.codecs import TOO_LARGE
@@ -36,6 +35,10 @@ SUPERSEDES = "pumasi_supersedes"
 """The header of a command that takes the place of a refused one: that one's place on the commands topic, `<partition>-<offset>`."""
 CLOCK, WALL = "pumasi_clock", "wall"
 """The header, and its value, of what intake stamped by its wall clock: such a time is held against the record's append time."""
+_WALL = WALL.encode()
+READERS = {kind: Reader(model) for kind, model in COMMANDS.items()}
+"""`ce_type` → what reads its data."""
+_READERS = {kind.encode(): (kind, reader) for kind, reader in READERS.items()}
 _OURS = ("ce_", "pumasi", "content-type")  # how the names begin of headers that are read
 
 Headers = Sequence[tuple[str, bytes | None]]
@@ -87,6 +90,53 @@ def read_command(record: Record, partitions: int) -> Command | Unreadable:
         record: as consumed.
         partitions: how many partitions the topic has, to tell a command that is in the wrong one.
     """
+    try:
+        return _read(record, partitions)
+    except Unfit:
+        return _explained(record, partitions)
+    except MemoryError:  # of ours, not of the record: the same record can be read another time
+        raise
+    except Exception:  # noqa: BLE001  # whatever it is, it is explained, or the partition would stand still
+        return _explained(record, partitions)
+
+
+def _read(record: Record, partitions: int) -> Command:
+    """Read what is as it should be; of anything else only that it is not (`Unfit`)."""
+    headers, value = record.headers, record.value
+    said: dict[str, bytes] = {}
+    for name, one in headers:
+        if one is None or not one.isascii():
+            raise Unfit
+        said[name] = one
+    if len(said) != len(headers) or value is None:
+        raise Unfit
+    if said.get("ce_specversion") != b"1.0" or said.get("content-type", JSON) != JSON:
+        raise Unfit
+    kind, reader = _READERS[said["ce_type"]]
+    event = said["ce_id"].decode()
+    at = parse_given(said["ce_time"].decode())
+    if not _is_source(said["ce_source"]):
+        raise Unfit
+    if len(value) > COMMAND_BYTES_MAX or value.count(b",") > COMMAS_MAX:
+        raise Unfit
+    data = reader.read(value, event)
+    if kind != TICK:
+        fund = data.fund
+        if partition_of_fund(fund, partitions) != record.partition:
+            raise Unfit
+        if record.key is not None and record.key != fund.encode():
+            raise Unfit
+    appended = record.timestamp * 1000 if said.get(CLOCK) == _WALL else None
+    return Command(kind, event, at, data, record.offset, appended)
+
+
+@lru_cache(maxsize=1024)
+def _is_source(source: bytes) -> bool:
+    return bool(source) and is_source(source.decode())
+
+
+def _explained(record: Record, partitions: int) -> Command | Unreadable:
+    """Read a record step by step, to say what is wrong with it; if nothing is, it is the command."""
     kind: str | None = None
     try:
         headers = text_headers(record.headers)
@@ -95,7 +145,7 @@ def read_command(record: Record, partitions: int) -> Command | Unreadable:
         return _command(record, headers, partitions)
     except BadRecord as bad:
         return Unreadable(str(bad), kind, record.offset)
-    except MemoryError:  # of ours, not of the record: the same record can be read another time
+    except MemoryError:  # see above
         raise
     except Exception as error:  # noqa: BLE001  # a partition must not stand still before a record that we did not foresee
         return Unreadable(f"could not be read ({type(error).__name__})", kind, record.offset)
@@ -131,27 +181,7 @@ def _command(record: Record, headers: dict[str, str], partitions: int) -> Comman
     if kind != TICK:
         _check_place(record, data.fund, partitions)
     appended = record.timestamp * 1000 if headers.get(CLOCK) == WALL else None
-    return Command(kind, event, at, data, record.offset, appended)
-
-
-def says_twice(value: bytes) -> bool:
-    """Whether JSON has a member twice in one object.
-
-    Raises:
-        ValueError: if it is no JSON.
-    """
-    if (
-        msgspec.json.encode(msgspec.json.decode(value)) == value
-    ):  # as intake writes it, by far the commonest: nothing is lost
-        return False
-    twice = False
-
-    def look(members: list[tuple[str, Any]]) -> None:
-        nonlocal twice
-        twice = twice or len({name for name, _ in members}) < len(members)
-
-    json.loads(value, object_pairs_hook=look)
-    return twice
+    return Command(kind, event, at, READERS[kind].struct_of(data), record.offset, appended)
 
 
 def _attribute(headers: dict[str, str], name: str) -> str:

@@ -13,7 +13,7 @@ A missing checkpoint, or one that only another version can read, is none.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -31,7 +31,7 @@ from services.matcher.checkpoint.restoring import OfAnotherVersion, Restored, Un
 from services.matcher.checkpoint.writing import HEAD
 from services.matcher.engine import conservation
 from services.matcher.engine.engine import Engine
-from services.matcher.ledger.answer import Answer, answer
+from services.matcher.ledger.answer import answer, linked
 from services.matcher.ledger.replay import Replay
 from services.matcher.model.breach import ConservationBreach
 
@@ -86,11 +86,12 @@ class Audit:
         self._replay: Replay | None = Replay(partition)
         self._seq, self._hash = 0, self._replay.hash
 
-    def expected(self, command: Record) -> Answer:
-        """What a command must have brought about."""
-        made = answer(self._engine, command, self.partitions, self._seq, self._hash)
-        self._seq, self._hash = made.values[-1][0], made.hash
-        return made
+    def expected(self, command: Record) -> Iterator[tuple[int, str, bytes]]:
+        """The entries that a command must have brought about: number, time and value of each."""
+        made = answer(self._engine, command, self.partitions, self._seq)
+        values, self._hash = linked(made, self._hash)
+        first, self._seq = self._seq + 1, self._seq + len(values)
+        return ((number, made.time, value) for number, value in enumerate(values, first))
 
     def compare(self, command: Record, number: int, time: str, value: bytes, entry: Record) -> bool:
         """Hold one entry against what it must be, byte by byte; whether it is that."""
@@ -253,14 +254,14 @@ async def _hold_answer(audit: Audit, command: Record, ledger: _Entries) -> None:
     if ledger.first is None:
         audit.waiting.add(command)
         return
-    made, whole = audit.expected(command), True
-    for number, value in made.values:
+    whole = True
+    for held, (number, at, value) in enumerate(audit.expected(command)):
         if ledger.first is None or ledger.command != command.offset:
-            part = "is not whole" if number > made.values[0][0] else "is missing, and later ones have theirs"
+            part = "is not whole" if held else "is missing, and later ones have theirs"
             audit.result.find(f"the answer to the command at offset {command.offset} {part}")
             whole = False
             break
-        whole &= audit.compare(command, number, made.time, value, ledger.first)
+        whole &= audit.compare(command, number, at, value, ledger.first)
         await ledger.step()
     audit.answered(command) if whole else audit.waiting.add(command)
 

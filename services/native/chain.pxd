@@ -26,4 +26,4 @@ cdef class Links:
     cdef list rows
     cdef bint handed_over, filled_in
 
-    cdef int add(self, bytes row, Py_ssize_t at, Py_ssize_t length) except -1
+    cpdef int add(self, bytes row, Py_ssize_t at, Py_ssize_t length) except -1

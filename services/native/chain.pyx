@@ -36,7 +36,7 @@ cdef class Links:
     def __len__(self):
         return self.job.count
 
-    cdef int add(self, bytes row, Py_ssize_t at, Py_ssize_t length) except -1:
+    cpdef int add(self, bytes row, Py_ssize_t at, Py_ssize_t length) except -1:
         """Add an entry that lies in `row` from `at` on; `length` bytes of it come before its hash."""
         cdef pumasi_link *moved
         if self.job.count == self.room:

@@ -130,6 +130,12 @@ def bench(
     live: Annotated[
         str, typer.Option(metavar="N,N,…", help="With --recovery: how many pledges and cases are alive.")
     ] = "100000,1000000",
+    loads: Annotated[
+        str,
+        typer.Option(
+            "--load", metavar="NAME,…", help="What is answered: community, pledges, slowest; one after the other."
+        ),
+    ] = "community,pledges",
     as_json: options.Json = False,
 ) -> None:
     """Measure commands → committed ledger, beside peers who only copy the same records on the same broker.
@@ -200,7 +206,8 @@ def bench(
         pledges = pledges or (_PLEDGES // _QUICK_PART if quick else _PLEDGES)
         bench_throughput(
             cases=cases or _CASES,
-            pledges=pledges,
+            count=pledges,
+            loads=[name.strip() for name in loads.split(",")],
             rounds=rounds,
             seed=seed,
             names=names,

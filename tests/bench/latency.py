@@ -138,7 +138,7 @@ async def measure(
     await topics.ensure(place.bootstrap, 1)
     await ground.clear(place.bootstrap, [topic.name for topic in topics.wanted_topics(1)])
     await fill(place.bootstrap, load)
-    sent, pledged = load.commands, load.sums[-1]
+    sent, pledged = load.commands, load.pledged()
     target = {FLOOR: topics.COMMANDS, MATCHER: topics.LEDGER}.get(found.name, place.target)
     if target == place.target:
         await ground.make(place.bootstrap, target)

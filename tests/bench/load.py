@@ -30,8 +30,8 @@ _AT = "2026-11-22T10:00:00Z"
 _BATCH_BYTES = 1 << 20
 _PRIORITIES = ("routine", "urgent", "asap", "stat")
 
-Row = tuple[str, str, dict[str, Any]]
-"""`ce_type`, `ce_id` and data of a command."""
+Row = tuple[str, str, dict[str, Any], str]
+"""`ce_type`, `ce_id`, data and `ce_time` of a command."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,16 @@ class Load:
     cases: int
     pledges: int
     seed: int = 1
+
+    @property
+    def title(self) -> str:
+        """What it is, in words."""
+        return f"{self.pledges:,} plain pledges over {self.cases:,} open cases"
+
+    @property
+    def measured(self) -> int:
+        """The commands that are measured."""
+        return self.pledges
 
     @property
     def before(self) -> int:
@@ -55,30 +65,38 @@ class Load:
     def rows(self, partition: int = 0) -> Iterator[Row]:
         """Each command of a partition in order, without its fund."""
         draw = random.Random(f"{self.seed}/{partition}")  # a load, not a secret
-        yield "pumasi.fund.configured", _event(draw), {"currency": "CNY", "share": SHARE, "vouchers_required": 0}
+        yield "pumasi.fund.configured", event_id(draw), {"currency": "CNY", "share": SHARE, "vouchers_required": 0}, _AT
         scale = max(300_000, 8_000 * self.pledges // self.cases)
         for _ in range(self.cases):
             goal = int(min(draw.paretovariate(1.3), 1000) * scale)
-            case = {"case": _id(draw, "c"), "beneficiary": _id(draw, "b"), "need": "treatment", "route": "clinic"}
-            yield "pumasi.case.submitted", _event(draw), case | {"goal": goal, "priority": draw.choice(_PRIORITIES)}
+            case = {"case": own_id(draw, "c"), "beneficiary": own_id(draw, "b"), "need": "treatment", "route": "clinic"}
+            yield (
+                "pumasi.case.submitted",
+                event_id(draw),
+                case | {"goal": goal, "priority": draw.choice(_PRIORITIES)},
+                _AT,
+            )
         yield from pledges(draw, self.pledges)
 
     @cached_property
     def sums(self) -> list[int]:
-        """`sums[n]`: minor units of the first n pledges of partition 0."""
+        """`sums[n]`: of the amounts in the first n commands of partition 0."""
         return self.sums_of(0)
 
     def sums_of(self, partition: int) -> list[int]:
         """The same of any partition."""
-        pledged = (data["amount"] for kind, _event, data in self.rows(partition) if kind == "pumasi.pledge.made")
-        return [0, *accumulate(pledged)]
+        return [0, *accumulate(data.get("amount", 0) for _kind, _event, data, _at in self.rows(partition))]
+
+    def pledged(self, partition: int = 0) -> int | None:
+        """What was pledged in all, minor units."""
+        return self.sums_of(partition)[-1]
 
 
 def pledges(draw: random.Random, count: int) -> Iterator[Row]:
     """So many pledges, each by a donor of its own."""
     for _ in range(count):
-        pledge = {"pledge": _id(draw, "p"), "donor": _id(draw, "d"), "amount": amount(draw), "currency": "CNY"}
-        yield "pumasi.pledge.made", _event(draw), pledge
+        pledge = {"pledge": own_id(draw, "p"), "donor": own_id(draw, "d"), "amount": amount(draw), "currency": "CNY"}
+        yield "pumasi.pledge.made", event_id(draw), pledge, _AT
 
 
 def amount(draw: random.Random) -> int:
@@ -99,9 +117,9 @@ def funds(partitions: int) -> list[str]:
 
 def record(fund: str, row: Row) -> dict[str, Any]:
     """A command as a record to produce: key, value, headers."""
-    kind, event, data = row
+    kind, event, data, at = row
     value = msgspec.json.encode({"fund": fund, **data})
-    return {"key": fund.encode(), "value": value, "headers": command_headers(kind, event, "/forms/bench", _AT)}
+    return {"key": fund.encode(), "value": value, "headers": command_headers(kind, event, "/forms/bench", at)}
 
 
 async def fill(bootstrap: str, load: Load, partitions: int = 1, *, begin: int = 0, until: int | None = None) -> None:
@@ -129,9 +147,9 @@ async def fill(bootstrap: str, load: Load, partitions: int = 1, *, begin: int = 
         await producer.stop()
 
 
-def _id(draw: random.Random, kind: str) -> str:
+def own_id(draw: random.Random, kind: str) -> str:
     return f"{kind}-{base64.b32encode(draw.randbytes(15)).decode().lower()}"
 
 
-def _event(draw: random.Random) -> str:
+def event_id(draw: random.Random) -> str:
     return next(filter(is_id, (f"{draw.getrandbits(128):032x}" for _ in count())))  # what holds a number, intake hashes

@@ -94,7 +94,7 @@ async def memory(load: Load, more: int, watcher: Watcher) -> Memory:
                 await _answered(broker.bootstrap, whole.commands, heir, watcher)
                 answered = taken(heir.process.pid)
             watcher.doing("holding the ledger against the load")
-            await verify.ledger(broker.bootstrap, whole.commands, whole.sums[-1])
+            await verify.ledger(broker.bootstrap, whole.commands, whole.pledged())
     return Memory(load.cases, load.pledges, more, recovered, answered, before)
 
 

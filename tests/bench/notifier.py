@@ -75,7 +75,7 @@ async def notifier(load: Load, watcher: Watcher) -> Notifier:
             await fill(broker.bootstrap, load)
             async with running(matcher_command(broker.bootstrap), directory / "matcher.log") as matcher:
                 await _moved(broker.bootstrap, topics.LEDGER, load.commands, matcher, watcher)
-            ledger = await verify.ledger(broker.bootstrap, load.commands, load.sums[-1])
+            ledger = await verify.ledger(broker.bootstrap, load.commands, load.pledged())
             command = [
                 *(sys.executable, "-P", "-m", "services.cli", "notifier", "--quiet"),
                 *("--kafka", broker.bootstrap, "--data", str(directory / "data")),

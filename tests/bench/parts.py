@@ -73,7 +73,7 @@ def _measured(load: Load, checkpoint_entries: int) -> dict[str, float]:
     other = Engine()
     for row in rows[: load.before]:
         answer(other, row, 1, 0, GENESIS)
-    pledges = [data for _, _, data in islice(load.rows(), load.before, None)]
+    pledges = [data for _, _, data, _ in islice(load.rows(), load.before, None)]
     gc.collect()
     gc.freeze()
     gc.disable()  # what is made here is looked through above

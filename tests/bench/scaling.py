@@ -99,7 +99,7 @@ async def _measured(bootstrap: str, load: Load, partitions: int, processes: int,
         )  # fmt: skip
     watcher.doing("holding the ledgers against the load")
     outputs = [
-        await verify.ledger(bootstrap, load.commands, load.sums_of(number)[-1], number) for number in range(partitions)
+        await verify.ledger(bootstrap, load.commands, load.pledged(number), number) for number in range(partitions)
     ]
     counts = curve.counts({number: output.offsets for number, output in enumerate(outputs)})
     before, pledges = load.before * partitions, load.pledges * partitions

@@ -95,7 +95,7 @@ class Throughput:
     def as_json(self) -> dict[str, Any]:
         return {
             "cases": self.load.cases,
-            "pledges": self.load.pledges,
+            "measured": self.load.measured,
             "seed": self.load.seed,
             "rounds": self.rounds,
             "measured_from": WARM,
@@ -181,7 +181,7 @@ async def _run(
         watcher.say(f"round {number + 1}/{rounds}  {found.peer.title:30} failed: {error}")
         return
     found.rates[number] = rate
-    watcher.say(f"round {number + 1}/{rounds}  {found.peer.title:30} {rate:9,.0f} pledges/s")
+    watcher.say(f"round {number + 1}/{rounds}  {found.peer.title:30} {rate:9,.0f} commands/s")
 
 
 async def _measured(found: Found, load: Load, place: Place, start: Start, watcher: Watcher) -> float:
@@ -201,7 +201,7 @@ async def _measured(found: Found, load: Load, place: Place, start: Start, watche
             )  # fmt: skip
             said = process.last_words()
         if ours:
-            output = await verify.ledger(place.bootstrap, load.commands, load.sums[-1])
+            output = await verify.ledger(place.bootstrap, load.commands, load.pledged())
         else:
             output = await verify.copy(place.bootstrap, topic, load)
         if found.peer.guarantee == EXACTLY and output.offsets and not output.transactions:
@@ -210,11 +210,11 @@ async def _measured(found: Found, load: Load, place: Place, start: Start, watche
         if counts[-1] < load.commands and curve.times[-1] - curve.times[0] < seconds_max / 3:
             raise Ended(f"stood still after {counts[-1]:,} records: {said}")
         moved = next(at for at, count in zip(curve.times, counts, strict=True) if count)
-        warm, warm_by = load.before + int(WARM * load.pledges), _NOT_YET if ours else moved + seconds_max / 3
+        warm, warm_by = load.before + int(WARM * load.measured), _NOT_YET if ours else moved + seconds_max / 3
         rate = window(curve.times, counts, load.before, warm, warm_by, load.commands).rate
         found.part = min(found.part, counts[-1] / load.commands)
         if ours:
-            found.awards = output.awards / load.pledges
+            found.awards = output.awards / load.measured
         return rate
     finally:
         if not ours:

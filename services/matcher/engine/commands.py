@@ -10,8 +10,11 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from msgspec import to_builtins
+
 from schemas import commands as c
 from schemas.currencies import convert
+from schemas.structs import said
 from schemas.times import micros_of, parse, text_of
 from schemas.values import CLASSES
 from services.matcher.engine.ageing import class_at
@@ -40,7 +43,7 @@ class Repeated(Exception):
 def configure(turn: Turn, data: c.FundConfigured) -> None:
     """Open a fund or restate its policy; classes are computed anew."""
     fund = turn.fund
-    fact = {"fact": "fund_configured", **data.model_dump()}
+    fact = {"fact": "fund_configured", **said(data)}
     if fund.policy is not None:
         if fund.policy.currency != data.currency:
             raise Refused("currency_fixed", f"fund {fund.name} is in {fund.policy.currency}, for good")
@@ -62,7 +65,8 @@ def escalate(turn: Turn, case: Case, rank: int, why: str) -> None:
 def submit(turn: Turn, data: c.CaseSubmitted) -> None:
     """Take in a case; it opens at once where no voucher is asked for."""
     fund = turn.fund
-    fact: FactDict = {"fact": "case_submitted", **data.model_dump(exclude={"fund"}, exclude_none=True)}
+    fact: FactDict = {"fact": "case_submitted", **said(data)}
+    del fact["fund"]
     known = fund.cases.get(data.case)
     if known is not None:
         _repeat_or_conflict(known.origin == case_identity(fact), f"case {data.case}")
@@ -198,13 +202,13 @@ def _acceptance(fund: Fund, data: c.PledgeMade) -> FactDict:
         "rate": rate,
     }
     if data.designation is not None:
-        fact["designation"] = data.designation.model_dump(exclude_none=True)
+        fact["designation"] = to_builtins(data.designation)
     if data.fallback != "pool":
         fact["fallback"] = data.fallback
     if data.expires_at is not None:
         fact["expires_at"] = text_of(micros_of(data.expires_at))
     if data.recurrence is not None:
-        fact["recurrence"] = data.recurrence.model_dump(exclude_none=True)
+        fact["recurrence"] = to_builtins(data.recurrence)
     return fact
 
 

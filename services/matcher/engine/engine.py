@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from heapq import heappop, heappush
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from schemas.commands import TICK, Command, Unreadable
 from schemas.values import CLASSES
@@ -28,7 +29,7 @@ from services.matcher.model.entities import FactDict
 _BEFORE_ALL_TIME = -(1 << 62)
 
 
-class Decision(NamedTuple):
+class Decision(Struct, frozen=True):
     """The engine's answer to one command: what an entry says beside its cause and number.
 
     Attributes:
@@ -68,7 +69,7 @@ class Engine:
         if isinstance(command, Unreadable):
             at = 0 if self.latest == _BEFORE_ALL_TIME else self.latest
             return Decision(None, at, [_rejected("unreadable", command.detail)])
-        if command.ahead:
+        if command.appended is not None and command.ahead:
             return self._ahead(command)
         kind = command.type
         if kind == TICK:

@@ -36,7 +36,8 @@ def _fund_configured(fund: Fund, fact: FactDict, at: int) -> None:
 
 
 def _case_submitted(fund: Fund, fact: FactDict, _at: int) -> None:
-    case = fund.cases[fact["case"]] = Case(fact)
+    case = Case(fact)
+    fund.cases[case.id] = case
     fund.touched_cases[case] = None
 
 
@@ -80,7 +81,7 @@ def _case_amended(fund: Fund, fact: FactDict, at: int) -> None:
         schedule_case(fund, case, at)
     else:
         case.rank = rank
-    fund.move(case, claim=fact["claim"] - case.claim)
+    fund.move(case, fact["claim"] - case.claim, 0)
 
 
 def _case_renewed(fund: Fund, fact: FactDict, _at: int) -> None:
@@ -90,7 +91,7 @@ def _case_renewed(fund: Fund, fact: FactDict, _at: int) -> None:
     rank = RANK[fact["class"]]
     if rank != case.rank:
         fund.reclass(case, rank)
-    fund.move(case, claim=fact["claim"] - case.claim)
+    fund.move(case, fact["claim"] - case.claim, 0)
     schedule_case(fund, case, case.began - 1)  # a deadline at the very instant of the renewal comes after it
 
 
@@ -199,8 +200,10 @@ def _close(fund: Fund, fact: FactDict, how: str) -> None:
 
 
 def _awarded(fund: Fund, fact: FactDict, _at: int) -> None:
-    pledge, case, amount = fund.pledges[fact["pledge"]], fund.cases[fact["case"]], fact["amount"]
-    fund.move(case, awarded=amount)
+    pledge = fund.pledges[fact["pledge"]]
+    case = fund.cases[fact["case"]]
+    amount = fact["amount"]
+    fund.move(case, 0, amount)
     commit(fund, pledge, case, int(fact["award"].rpartition("/")[2]), amount)
 
 
@@ -246,7 +249,7 @@ def _award_voided(fund: Fund, fact: FactDict, _at: int) -> None:
     if award.amount == award.delivered:  # void as a whole, or but for what is handed over
         _forget(award)
     fund.touched_pledges[pledge] = None
-    fund.move(case, awarded=-amount)
+    fund.move(case, 0, -amount)
 
 
 def _released(fund: Fund, fact: FactDict, _at: int) -> None:

@@ -1,11 +1,31 @@
-from services.matcher.model.changes cimport Changes
+import cython
+
 from services.matcher.model.award_rows cimport Fresh
+from services.matcher.model.changes cimport Changes
+from services.matcher.model.entities cimport Award, Case, Pledge
+from services.matcher.model.timers cimport Timers
+from services.matcher.model.waiting_money cimport Lanes
 
 
 cdef class Fund:
     cdef public str name
-    cdef public object now, policy, timers, lanes, pool
+    cdef public object now, policy, pool
     cdef public dict cases, pledges, rates, unrated, deliveries, payments, failures, refunds, needs, touched_cases, touched_pledges
     cdef public long long pledges_made, cases_opened, awards_made
     cdef public Fresh fresh
+    cdef public Timers timers
+    cdef public Lanes lanes
     cdef public Changes changed
+
+    @cython.locals(known=Pledge)
+    cpdef Award award(self, str award_id)
+
+    cpdef list books_of(self, Case case)
+    cpdef book_of_pool(self)
+    cpdef move(self, Case case, claim, awarded)
+
+    @cython.locals(case=Case)
+    cpdef follow(self, list shares, book)
+
+    @cython.locals(pledge=Pledge, case=Case)
+    cpdef settle_in(self)

@@ -54,7 +54,8 @@ class Fund:
             KeyError: if it was never made, is void as a whole, or delivered in whole.
         """
         pledge, _, number = award_id.rpartition("/")
-        return self.pledges[pledge].award(int(number))
+        known = self.pledges[pledge]
+        return known.award(int(number))
 
     def open_cases(self) -> list[Case]:
         """The open cases in opening order."""
@@ -83,9 +84,9 @@ class Fund:
             books.append(self.needs[case.need])
         return books
 
-    def move(self, case: Case, claim: int = 0, awarded: int = 0) -> None:
+    def move(self, case: Case, claim: int, awarded: int) -> None:
         """Change a case's claim and awarded money by the given amounts, books included."""
-        books = self.books_of(case) if case.status == "open" else ()
+        books = self.books_of(case) if case.status == "open" else []
         was = case.residual
         case.claim += claim
         case.awarded += awarded

@@ -159,7 +159,7 @@ class Turn:
         elif name in fund.cases:
             share = fund.book_of_pool().share_of_one(fund.cases[name], pledge.waiting)
             if share:
-                fund.move(share[1], awarded=share[2])
+                fund.move(share[1], 0, share[2])
                 self._award(pledge, [share])
 
     def _share_out(self, pledge: Pledge, book: RuleBook) -> None:
@@ -170,13 +170,14 @@ class Turn:
     def _award(self, pledge: Pledge, shares: list[Share] | list[StagedShare]) -> None:
         """Tell of the awards whose money the rule has just moved, and settle them with what is paid already."""
         fund, paid = self.fund, pledge.paid_waiting
-        for key, case, amount, before, claim, rank, *stage in shares:
+        for share in shares:
+            key, case, amount, before, claim, rank = share[:6]
             number = pledge.awards_made + 1
             commit(fund, pledge, case, number, amount)
             award_id = f"{pledge.id}/{number}"
             why = {"class": CLASSES[rank], "key": key, "before": before, "after": before + amount, "claim": claim}
-            if stage:
-                why["stage"] = stage[0]
+            if len(share) > 6:
+                why["stage"] = share[6]
             self.note(
                 {
                     "fact": "awarded",

@@ -12,20 +12,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from hashlib import blake2b
 
 import msgspec
 
 from schemas.commands import AHEAD_MAX
-from schemas.ledger import ENTRY_BYTES_MAX
+from schemas.ledger import ENTRY_BYTES_MAX, bodies
 from schemas.numbers import holds_number
 from schemas.times import parse_given, text_of
 from schemas.values import AMOUNT_MAX
 from services.bus.attributes import is_source
 from services.bus.envelope import CLOCK, COMMAND_BYTES_MAX, WALL, Record, partition_of_fund
-from services.matcher.engine.engine import Decision, Engine
+from services.matcher.engine.engine import Engine
 from services.matcher.fast.plain import accept, facts_of, text_of_facts
-from services.matcher.ledger.answer import entered
 from services.matcher.ledger.draft import Draft
 from services.matcher.model.entities import Pledge
 from services.matcher.rules.protocol import Share
@@ -153,21 +151,16 @@ class Express:
         self, record: Record, draft: Draft, fund: str, now: int, event: bytes, pledge: Pledge, shares: list[Share]
     ) -> None:
         """Put an answer into the draft."""
-        at, offset = text_of(now), record.offset
+        at, seq, offset = text_of(now), draft.seq + 1, record.offset
         if len(shares) > SHARES_MAX:
-            decision = Decision(fund, now, facts_of(pledge, shares))
-            draft.take_in(entered(decision, event.decode(), PLEDGE, offset, draft.seq, draft.hash), offset)
+            cause = {"id": event.decode(), "type": PLEDGE, "offset": offset}
+            draft.add(fund, at, bodies(seq, fund, at, cause, facts_of(pledge, shares)), offset)
             return
-        seq = draft.seq + 1
         body = (
             f'{{"seq":{seq},"fund":"{fund}","at":"{at}","cause":{{"id":"{event.decode()}","type":"pumasi.pledge.made",'
-            f'"offset":{offset}}},"facts":[{text_of_facts(pledge, shares)}]'
+            f'"offset":{offset}}},"facts":[{text_of_facts(pledge, shares)}]}}'
         ).encode()
-        digest = blake2b(draft.hash, digest_size=32)
-        digest.update(body)
-        digest.update(b"}")
-        value = b'%b,"hash":"%b"}' % (body, digest.hexdigest().encode())
-        draft.add(seq, value, digest.digest(), fund, at, offset)
+        draft.add(fund, at, [body], offset)
 
     def time_in(self, text: bytes) -> int | None:
         """A `ce_time` as microseconds, or None if the general way has to say what is wrong; the last ones are remembered."""

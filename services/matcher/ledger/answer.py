@@ -1,38 +1,37 @@
 """An answer: what one record of the commands topic brings about, from its bytes to the bytes of its entries.
 
-The desk writes what is made here, and the audit makes it again; so there is one way from command to ledger, and no other.
+The draft writes what is made here, and the audit makes it again; so there is one way from command to ledger, and no other. What stands
+in the chain is made first without its hash: that may be filled in while the next command is being decided.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from msgspec import Struct
 
 from schemas.commands import Command, Unreadable
-from schemas.ledger import entries
+from schemas.ledger import bodies, link
 from schemas.times import text_of
 from services.bus.envelope import Record, read_command
-from services.matcher.engine.engine import Decision, Engine
+from services.matcher.engine.engine import Engine
 
 
-class Answer(NamedTuple):
-    """One command's entries.
+class Answer(Struct, frozen=True):
+    """One command's entries, but for their hashes.
 
     Attributes:
-        command: as read, if it was; an `Unreadable` goes to dead letters as well.
+        command: as read; an `Unreadable` goes to dead letters as well.
         fund: the entries' key, or None.
         time: the entries' `at`, RFC 3339.
-        values: number and value of each entry, in order.
-        hash: the 32 hash bytes of the last.
+        bodies: the value of each entry without its `hash`, in order.
     """
 
-    command: Command | Unreadable | None
+    command: Command | Unreadable
     fund: str | None
     time: str
-    values: list[tuple[int, bytes]]
-    hash: bytes
+    bodies: list[bytes]
 
 
-def answer(engine: Engine, record: Record, partitions: int, seq: int, previous: bytes) -> Answer:
+def answer(engine: Engine, record: Record, partitions: int, seq: int) -> Answer:
     """Decide a record and put the decision into entries.
 
     Args:
@@ -40,30 +39,22 @@ def answer(engine: Engine, record: Record, partitions: int, seq: int, previous: 
         record: the next record of the partition.
         partitions: how many partitions the topic has.
         seq: the number of the last entry so far.
-        previous: its 32 hash bytes.
 
     Raises:
         ConservationBreach: a defect in the engine, which must then be thrown away.
     """
     command = read_command(record, partitions)
+    decision = engine.execute(command)
     event = None if isinstance(command, Unreadable) else command.id
-    made = entered(engine.execute(command), event, command.type, record.offset, seq, previous)
-    return made._replace(command=command)
+    cause = {"id": event, "type": command.type, "offset": record.offset}
+    fund, time = decision.fund, text_of(decision.at)
+    return Answer(command, fund, time, bodies(seq + 1, fund, time, cause, decision.facts))
 
 
-def entered(decision: Decision, event: str | None, kind: str | None, offset: int, seq: int, previous: bytes) -> Answer:
-    """Put a decision into entries.
-
-    Args:
-        decision: the engine's.
-        event, kind, offset: its command's `ce_id` and `ce_type`, None if unknown, and offset.
-        seq, previous: number and 32 hash bytes of the last entry so far.
-    """
-    fund, at, facts = decision
-    cause = {"id": event, "type": kind, "offset": offset}
-    time = text_of(at)
+def linked(made: Answer, previous: bytes) -> tuple[list[bytes], bytes]:
+    """The values of an answer's entries with their hashes, and the last one's 32 hash bytes; `previous` are those before the first."""
     values = []
-    for number, value, digest in entries(seq + 1, previous, fund, time, cause, facts):
-        values.append((number, value))
-        previous = digest
-    return Answer(None, fund, time, values, previous)
+    for body in made.bodies:
+        value, previous = link(previous, body)
+        values.append(value)
+    return values, previous

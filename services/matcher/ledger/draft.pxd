@@ -1,8 +1,9 @@
 cdef class Draft:
-    cdef public object seq, watermark
-    cdef public bytes _hash
+    cdef public object seq, watermark, _links
+    cdef public bytes _hash, _prefix
     cdef public list _rows
-    cdef public object _links
     cdef public Py_ssize_t bytes
-    cdef public object _form
-    cdef public object _prefix
+    cdef object _form
+
+    cpdef add(self, fund, str time, list bodies, offset)
+    cpdef bytes _linked(self, fund, bytes body, bytes name, bytes time)

@@ -3,20 +3,25 @@
 It holds what the next entry is linked to. Once its entries are appended, what it says of number, hash and watermark is true of the
 ledger; until then it is thrown away with the memory whose decisions it holds.
 
-Where it is compiled, the entries of plain pledges come without their hashes: these are filled in behind (`services.native.chain`), by a
-thread, while the next answers are decided. Nobody sees an entry before its hash is there, and whoever asks for `hash` waits for it.
+Where that is compiled, entries come without their hashes: these are filled in behind (`services.native.chain`), by a thread, while the
+next answers are decided. Nobody sees an entry before its hash is there, and whoever asks for `hash` waits for it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import lru_cache
 
-from services.bus.client.record_batch import Row, row
+from schemas.ledger import link
+from services.bus.client.record_batch import Row, row, sized, varint
 from services.bus.envelope import entry_form
-from services.matcher.ledger.answer import Answer
 
-if TYPE_CHECKING:
+try:
     from services.native.chain import Links
+except ImportError:  # not compiled
+    Links = None
+
+_HASH = b',"hash":"' + b"0" * 64 + b'"}'
+"""What closes an entry, its digits to be filled in."""
 
 
 class Portion:
@@ -59,30 +64,46 @@ class Draft:
             self._hash = links.hash()
         return self._hash
 
-    def add(self, seq: int, value: bytes, digest: bytes, fund: str | None, at: str, offset: int) -> None:
-        """Take in an answer of one entry.
+    def add(self, fund: str | None, time: str, bodies: list[bytes], offset: int) -> None:
+        """Take in an answer.
 
         Args:
-            seq, value, digest: the entry's number, bytes and 32 hash bytes.
-            fund: its key, or None.
-            at: RFC 3339.
-            offset: of its command.
+            fund: the entries' key, or None.
+            time: their `at`, RFC 3339.
+            bodies: the value of each without its `hash`, in order.
+            offset: of the command.
         """
-        if self._links is not None:
-            raise AssertionError("an entry is linked to the hash before it: ask for that first")
-        headers = self._form.filled(self._prefix + b"%d" % seq, at.encode())
-        self._rows.append(row(None if fund is None else fund.encode(), value, headers))
-        self.seq, self._hash, self.watermark = seq, digest, offset
-        self.bytes += len(value)
-
-    def take_in(self, made: Answer, offset: int) -> None:
-        """Take in an answer, of as many entries as it has, to the command at `offset`."""
-        for seq, value in made.values:
-            self.add(seq, value, made.hash, made.fund, made.time, offset)
+        at = time.encode()
+        for body in bodies:
+            self.seq += 1
+            self._rows.append(self._linked(fund, body, self._prefix + b"%d" % self.seq, at))
+            self.bytes += len(body) + len(_HASH) - 1
+        self.watermark = offset
 
     def taken(self) -> Portion:
         """The rows so far, as records of the ledger; they are the taker's from now on."""
         rows, self._rows = self._rows, []
-        if self._links is not None:
-            self._links.hand_over()
-        return Portion(rows, self._links)
+        links = self._links
+        if links is not None:
+            links.hand_over()
+            if rows:
+                self._links = Links(links)
+        return Portion(rows, links)
+
+    def _linked(self, fund: str | None, body: bytes, name: bytes, time: bytes) -> Row:
+        """An entry's row, its hash filled in or left to be; `name` is its `ce_id`."""
+        if Links is None:
+            value, self._hash = link(self._hash, body)
+            return row(None if fund is None else fund.encode(), value, self._form.filled(name, time))
+        if self._links is None:
+            self._links = Links(self._hash)
+        key, length = _key(fund), varint(len(body) + len(_HASH) - 1)
+        first, between, last = self._form.parts
+        made = b"".join((key, length, body[:-1], _HASH, first, sized(name), between, sized(time), last))
+        self._links.add(made, len(key) + len(length), len(body) - 1)
+        return made
+
+
+@lru_cache(maxsize=65536)
+def _key(fund: str | None) -> bytes:
+    return sized(None if fund is None else fund.encode())

@@ -14,10 +14,11 @@ cdef class Case:
     cdef public Fresh _fresh
     cdef public Py_ssize_t _last
     cdef public bint listed
-    cdef public object awarded, began, beneficiary, claim, delivered, goal, mark, need, needed_by, next_escalation
-    cdef public object next_renewal, open_order, opened_at, origin, outcome, own_contribution, period, priority, rank
-    cdef public object recurrence, settled, status, thanks, vouchers
-    cdef public str id
+    cdef public object awarded, began, claim, delivered, goal, mark, needed_by, next_escalation, next_renewal, open_order
+    cdef public object opened_at, origin, outcome, own_contribution, period, priority, rank, recurrence, settled, thanks, vouchers
+    cdef public str beneficiary, id, need, status
+
+    cpdef forget(self, Award award)
 
 cdef class Pledge:
     cdef dict __dict__
@@ -30,4 +31,7 @@ cdef class Pledge:
     cdef public object amount, awarded, closed, delivered, face, face_paid, mark
     cdef public object paid_waiting, rate, released, settled, waiting
     cdef public str currency, donor, id
+
     cpdef begin(self, str name, long long order, str donor, object face, str currency, object rate, object amount)
+    cpdef Award award(self, int number)
+    cpdef forget(self, Award award)

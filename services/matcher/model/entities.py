@@ -292,10 +292,13 @@ class Pledge:
             KeyError: if it was never made, is void as a whole, or delivered in whole.
         """
         awards = self.awards
-        index = bisect_left(awards, number, key=_NUMBER)
-        if index == len(awards) or awards[index].number != number:
-            raise KeyError(number)
-        return awards[index]
+        if awards:
+            index = number - awards[0].number  # most pledges have let go of none in the middle
+            if not 0 <= index < len(awards) or awards[index].number != number:
+                index = bisect_left(awards, number, key=_NUMBER)
+            if index < len(awards) and awards[index].number == number:
+                return awards[index]
+        raise KeyError(number)
 
     def forget(self, award: Award) -> None:
         """Let go of an award that is void as a whole or delivered in whole."""

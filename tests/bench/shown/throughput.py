@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from services.errors import UsageError
 
 if TYPE_CHECKING:
+    from tests.bench.load import Load
     from tests.bench.peers import Peer
+    from tests.bench.season import Season
     from tests.bench.stats import Spread
     from tests.bench.throughput import Found, Throughput
 
@@ -19,7 +21,8 @@ _THROUGH = 0.999
 def bench_throughput(
     *,
     cases: int,
-    pledges: int,
+    count: int,
+    loads: Sequence[str],
     rounds: int,
     seed: int,
     names: Sequence[str] | None,
@@ -28,30 +31,46 @@ def bench_throughput(
     as_json: bool,
 ) -> None:
     """Measure and show; raises what makes the matcher's figure worthless."""
-    from tests.bench.load import Load
     from tests.bench.machine import this_machine
     from tests.bench.screen import BenchScreen, described
     from tests.bench.throughput import throughput
 
-    peers = peers_of(names)
+    peers, measured = peers_of(names), [_load(name, cases, count, seed) for name in loads]
     if plot:
         from tests.bench.plot import check_kind
 
         check_kind(plot)  # before it takes minutes
     machine = this_machine()
-    with BenchScreen() as screen:
-        result = asyncio.run(throughput(Load(cases, pledges, seed), peers, rounds, audited, screen))
+    results = []
+    for load in measured:
+        with BenchScreen() as screen:
+            results.append(asyncio.run(throughput(load, peers, rounds, audited, screen)))
+        if not as_json:
+            _print(results[-1])
     machine.versions.update(_foreign(names))
-    document = {"machine": machine.as_json(), **result.as_json()}
+    document = {
+        "machine": machine.as_json(),
+        "loads": {name: one.as_json() for name, one in zip(loads, results, strict=True)},
+    }
     if plot:
         from tests.bench.plot import draw
 
         draw(document, plot)
     if as_json:
         print(json.dumps(document))
-        return
-    _print(result)
-    print(described(machine))
+    else:
+        print(described(machine))
+
+
+def _load(name: str, cases: int, count: int, seed: int) -> "Load | Season":
+    from tests.bench.load import Load
+    from tests.bench.season import MIXTURES, Season
+
+    if name == "pledges":
+        return Load(cases, count, seed)
+    if name in MIXTURES:
+        return Season(min(cases, 1_000), count * 2 // 5, name, seed)
+    raise UsageError(f"--load: {name} is none", hint=f"There are pledges, {', '.join(MIXTURES)}.")
 
 
 def _foreign(names: Sequence[str] | None) -> dict[str, str]:
@@ -83,14 +102,13 @@ def _print(result: "Throughput") -> None:
 
     load = result.load
     table = Table(
-        title=f"Pledges a second; {load.pledges:,} pledges over {load.cases:,} open cases, one partition, "
-        f"medians of {result.rounds}",
+        title=f"Commands a second; {load.title}, one partition, medians of {result.rounds}",
         title_justify="left",
         box=box.SIMPLE,
         pad_edge=False,
     )
     table.add_column("", no_wrap=True)
-    for name in ("pledges/s", "min–max", "matcher is", "min–max"):
+    for name in ("commands/s", "min–max", "matcher is", "min–max"):
         table.add_column(name, justify="right", no_wrap=True)
     for name in ("does", "guarantee"):
         table.add_column(name, no_wrap=True)
@@ -103,7 +121,7 @@ def _print(result: "Throughput") -> None:
         for note in _notes(found):
             console.print(note, highlight=False)
     console.print(
-        "Measured over the last 60 % of the pledges; of a peer that was cut short, over what came after a third of its time. Every\n"
+        "Measured over the last 60 % of the commands; of a peer that was cut short, over what came after a third of its time. Every\n"
         "output was read back and verified. “matcher is”: its rate as a multiple of the peer's, pair by pair within a round.",
         highlight=False,
     )
@@ -130,5 +148,5 @@ def _notes(found: "Found") -> list[str]:
     elif found.part < _THROUGH:
         notes.append(f"{found.peer.title} was cut short when it had copied {found.part:.1%} of the records.")
     if found.awards is not None:
-        notes.append(f"{found.peer.title}: {found.awards:.1f} awards a pledge.")
+        notes.append(f"{found.peer.title}: {found.awards:.1f} awards a command.")
     return notes

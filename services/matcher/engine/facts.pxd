@@ -1,0 +1,51 @@
+import cython
+
+from services.matcher.engine.fund cimport Fund
+from services.matcher.model.entities cimport Award, Case, Pledge
+
+
+@cython.locals(case=Case)
+cpdef _case_vouched(Fund fund, dict fact, _at)
+
+@cython.locals(case=Case)
+cpdef _case_opened(Fund fund, dict fact, at)
+
+@cython.locals(case=Case, award=Award)
+cpdef _case_delivered(Fund fund, dict fact, _at)
+
+@cython.locals(pledge=Pledge)
+cpdef _hand_over(Fund fund, Award award, amount)
+
+cpdef _forget(Award award)
+
+@cython.locals(case=Case)
+cpdef _case_closed(Fund fund, dict fact, _at)
+
+cpdef _take_in(Fund fund, Pledge pledge)
+
+@cython.locals(pledge=Pledge)
+cpdef _pledge_raised(Fund fund, dict fact, _at)
+
+@cython.locals(pledge=Pledge)
+cpdef _close(Fund fund, dict fact, how)
+
+@cython.locals(pledge=Pledge, case=Case)
+cpdef _awarded(Fund fund, dict fact, _at)
+
+@cython.locals(award=Award)
+cpdef commit(Fund fund, Pledge pledge, Case case, int number, amount)
+
+@cython.locals(award=Award, pledge=Pledge, case=Case)
+cpdef _award_settled(Fund fund, dict fact, _at)
+
+@cython.locals(award=Award, pledge=Pledge, case=Case)
+cpdef _award_voided(Fund fund, dict fact, _at)
+
+@cython.locals(pledge=Pledge)
+cpdef _released(Fund fund, dict fact, _at)
+
+@cython.locals(pledge=Pledge)
+cpdef _payment_received(Fund fund, dict fact, _at)
+
+@cython.locals(pledge=Pledge)
+cpdef _payment_failed(Fund fund, dict fact, _at)

@@ -1,0 +1,47 @@
+import cython
+
+from services.matcher.engine.facts cimport commit
+from services.matcher.engine.fund cimport Fund
+from services.matcher.model.entities cimport Award, Case, Pledge
+
+
+cdef class Turn:
+    cdef public Fund fund
+    cdef public object at
+    cdef public list facts
+    cdef public bint named
+    cdef list _opened
+    cdef dict _freed
+
+    cpdef tell(self, dict fact)
+    cpdef note(self, dict fact)
+    cpdef claim_opened(self, Case case)
+    cpdef money_freed(self, Pledge pledge, bint new=*)
+
+    @cython.locals(case=Case, pledge=Pledge)
+    cpdef match(self)
+
+    @cython.locals(award=Award)
+    cpdef void_pledge(self, Pledge pledge)
+
+    @cython.locals(award=Award)
+    cpdef void_case(self, Case case, excess)
+
+    cpdef release(self, Pledge pledge)
+
+    @cython.locals(award=Award)
+    cpdef settle(self, Pledge pledge, amount)
+
+    cpdef funded(self, Case case)
+    cpdef _void(self, Award award, amount, settled)
+
+    @cython.locals(head=Pledge)
+    cpdef _push_head(self, list heap, tuple lane)
+
+    cpdef bint _lane_has_claims(self, tuple lane) except -1
+    cpdef _place(self, Pledge pledge, bint new)
+    cpdef _place_designated(self, Pledge pledge, str kind, str name)
+    cpdef _share_out(self, Pledge pledge, book)
+
+    @cython.locals(case=Case, number=int)
+    cpdef _award(self, Pledge pledge, list shares)
