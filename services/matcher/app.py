@@ -27,6 +27,7 @@ from services.errors import PumasiError
 from services.matcher.partition.batch import BATCH_COMMANDS_MAX
 from services.matcher.partition.processor import Desk
 from services.matcher.partition.tenure import Tenure
+from services.news import Assigned, MatcherNews, StandsStill, Stopped, Waiting
 from services.settings import Settings
 
 GROUP = "pumasi-matcher"
@@ -68,14 +69,16 @@ class Matcher:
     Args:
         bootstrap: Kafka's servers.
         settings: timeouts.
-        told: called with a short event name and its fields, for the screen.
+        told: hears the news, for the screen.
 
     Attributes:
         tenures: by partition, those that the group gave to this process.
         alarms: what stopped partitions, or held them up, in the order in which it was found.
     """
 
-    def __init__(self, bootstrap: str, settings: Settings, told: Callable[..., None] = lambda *_a, **_k: None) -> None:
+    def __init__(
+        self, bootstrap: str, settings: Settings, told: Callable[[MatcherNews], None] = lambda _news: None
+    ) -> None:
         self.bootstrap, self.settings = bootstrap, settings
         self.tenures: dict[int, Tenure] = {}
         self.alarms: list[str] = []
@@ -92,7 +95,7 @@ class Matcher:
             instance=settings.instance,
             assigned=self._assigned,
             unsettled=self._settled.clear,
-            waiting=lambda why: self.told("waiting", why=why),
+            waiting=lambda why: self.told(Waiting(why)),
             apart=_MEMBERSHIP_APART,
         )
 
@@ -125,13 +128,14 @@ class Matcher:
         await self._membership.stop()
         await self._broker.stop()
 
-    def told(self, event: str, **fields: Any) -> None:
-        """Hand an event on, and remember alarms."""
-        if event == "stopped":
-            self.alarms.append(f"partition {fields['partition']}: {fields['code']}: {fields['message']}")
-        elif event == "stands_still":
-            self.alarms.append(f"partition {fields['partition']}: {fields['why']}")
-        self._told(event, **fields)
+    def told(self, news: MatcherNews) -> None:
+        """Hand news on, and remember alarms."""
+        match news:
+            case Stopped(partition, code, message):
+                self.alarms.append(f"partition {partition}: {code}: {message}")
+            case StandsStill(partition, why=why):
+                self.alarms.append(f"partition {partition}: {why}")
+        self._told(news)
 
     def _assigned(self, ours: frozenset[int], partitions: int) -> None:
         """Begin what is new, end what is gone, and let be what stays."""
@@ -144,7 +148,7 @@ class Matcher:
             ending.add_done_callback(self._endings.discard)
         for number in sorted(ours - self.held):
             self.tenures[number] = self._tenure(number, partitions)
-        self.told("assigned", partitions=sorted(ours))
+        self.told(Assigned(sorted(ours)))
 
     def _tenure(self, partition: int, partitions: int) -> Tenure:
         settings = self.settings

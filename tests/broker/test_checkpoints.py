@@ -30,6 +30,7 @@ from services.matcher.ledger.journal import Journal
 from services.matcher.ledger.replay import Replay
 from services.matcher.partition import processor as desks
 from services.matcher.partition.processor import Desk
+from services.news import MatcherNews, Taken
 from services.settings import Settings
 from tests.broker.raw import COMMANDS, LEDGER, PARTITION, PARTITIONS, Client
 
@@ -319,8 +320,8 @@ async def test_a_damaged_checkpoint_is_told_and_written_anew(client: Client, dam
     with caplog.at_level(logging.WARNING, "pumasi.matcher"):
         async with running(client.bootstrap, 1) as (_matcher, told):
             await client.ledger("jilin", count)
-    [taken] = [fields for event, fields in told if event == "taken" and fields["partition"] == PLACE]
-    assert (taken["checkpoint"], taken["seq"]) == (None, 41)
+    [taken] = [news for news in told if isinstance(news, Taken) and news.partition == PLACE]
+    assert (taken.checkpoint, taken.seq) == (None, 41)
     [line] = [record.message for record in caplog.records if "checkpoint" in record.message]
     assert DAMAGE[damage] in line
     assert f"partition {PLACE}: no checkpoint was of use" in line
@@ -337,16 +338,14 @@ async def test_a_checkpoint_that_fits_and_lies_is_found_by_the_audit(client: Cli
 
 
 @contextlib.asynccontextmanager
-async def running(bootstrap: str, entries: int) -> AsyncIterator[tuple[Matcher, list[tuple[str, dict[str, Any]]]]]:
+async def running(bootstrap: str, entries: int) -> AsyncIterator[tuple[Matcher, list[MatcherNews]]]:
     """A matcher in this process, with all its partitions recovered, and what it tells."""
-    told: list[tuple[str, dict[str, Any]]] = []
-    matcher = Matcher(
-        bootstrap, Settings(checkpoint_entries=entries), lambda event, **fields: told.append((event, fields))
-    )
+    told: list[MatcherNews] = []
+    matcher = Matcher(bootstrap, Settings(checkpoint_entries=entries), told.append)
     await matcher.start()
     try:
         async with asyncio.timeout(60):
-            while len([event for event, _ in told if event == "taken"]) < PARTITIONS:
+            while sum(isinstance(news, Taken) for news in told) < PARTITIONS:
                 await asyncio.sleep(0.02)
         yield matcher, told
     finally:

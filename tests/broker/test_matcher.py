@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
-from types import SimpleNamespace
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -19,6 +18,7 @@ from services.errors import Fenced, KafkaUnreachable
 from services.matcher.app import Matcher
 from services.matcher.audit import audit_partition
 from services.matcher.partition.processor import Desk
+from services.news import MatcherNews, Stopped
 from services.settings import Settings
 from tests.broker.poison import POISON, TOLD_WITHOUT
 from tests.broker.raw import COMMANDS, DEADLETTERS, LEDGER, PARTITION, PARTITIONS, Client, headers, kinds
@@ -338,17 +338,15 @@ async def test_a_tampered_ledger_stops_its_partition_and_no_other(client: Client
     await client.fund("jilin")
     await client.fund("yanji")
     await client.flush()
-    told: list[SimpleNamespace] = []
-    matcher = Matcher(
-        client.bootstrap, SETTINGS, lambda event, **fields: told.append(SimpleNamespace(event=event, **fields))
-    )
+    told: list[MatcherNews] = []
+    matcher = Matcher(client.bootstrap, SETTINGS, told.append)
     await matcher.start()
     try:
         await until(lambda: all_ready(matcher))
         await client.ledger("yanji", 1)
     finally:
         await matcher.stop()
-    [alarm] = [t for t in told if t.event == "stopped"]
+    [alarm] = [news for news in told if isinstance(news, Stopped)]
     assert (alarm.partition, alarm.code) == (broken, "ledger_tampered")
     assert len(await client.read(LEDGER, broken, 1)) == 1
     assert (await audit_partition(client.bootstrap, broken, PARTITIONS)).findings

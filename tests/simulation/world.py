@@ -34,6 +34,7 @@ import services.matcher.checkpoint.writing
 import services.matcher.fast.express
 import services.matcher.partition.batch
 import services.matcher.partition.processor
+from services.news import Forgotten, MatcherNews, Stopped, document
 from services.settings import Settings
 from tests.simulation.broker import Broker
 from tests.simulation.checks import Checks, Finding
@@ -182,14 +183,15 @@ class World:
         with self._finding():
             self.checks.shown(log)
 
-    def _heard(self, event: str, fields: dict[str, Any]) -> None:
+    def _heard(self, news: MatcherNews) -> None:
         if self._closed:
             return
-        self.outcome.figures[event] += 1
-        if event == "stopped":
-            self.found("stopped", f"partition {fields['partition']}: {fields['code']}: {fields['message']}")
-        elif event == "forgotten" and " " not in fields["why"]:  # an exception's name: nobody expected it
-            self.found("unexpected", f"partition {fields['partition']}: {fields['why']}")
+        self.outcome.figures[document(news)["event"]] += 1
+        match news:
+            case Stopped(partition, code, message):
+                self.found("stopped", f"partition {partition}: {code}: {message}")
+            case Forgotten(partition, why) if " " not in why:  # an exception's name: nobody expected it
+                self.found("unexpected", f"partition {partition}: {why}")
 
     def _look_at_complaints(self) -> None:
         for complaint in self.loop.complaints:

@@ -29,6 +29,7 @@ from services.backoff import Backoff
 from services.errors import ConservationBreach, Fenced, KafkaUnreachable, LedgerTampered, PumasiError
 from services.matcher.checkpoint.restoring import NONE_YET
 from services.matcher.partition.processor import Desk
+from services.news import Answered, Forgotten, MatcherNews, StandsStill, Stopped, Taken
 
 log = logging.getLogger("pumasi.matcher")
 
@@ -53,7 +54,7 @@ class Tenure:
         settled: set unless the group is sharing out partitions at this moment; nobody is fenced meanwhile.
         fenced_pause: seconds to wait at least after another has fenced us; by then the group has told whose the partition is.
         release: ends transactions that were left open among the commands.
-        told: called with a short event name and its fields.
+        told: hears the news.
         progress: called with the next command's offset and a remark (empty, or what is amiss).
     """
 
@@ -64,7 +65,7 @@ class Tenure:
         settled: asyncio.Event,
         fenced_pause: float,
         release: Callable[[], Awaitable[None]],
-        told: Callable[..., None],
+        told: Callable[[MatcherNews], None],
         progress: Callable[[int, str], None],
     ) -> None:
         self.desk, self.partition = desk, desk.partition
@@ -120,7 +121,7 @@ class Tenure:
             self._standing = ""
             self._news.set()
             self._tell_progress()
-            self._told("answered", partition=self.partition, commands=commands, seq=self.desk.seq)
+            self._told(Answered(self.partition, commands, self.desk.seq))
 
     async def _begin(self) -> None:
         """Take the partition, then let its commands come."""
@@ -181,7 +182,7 @@ class Tenure:
         if why != self._standing:
             self._standing = why
             log.critical("partition %d STANDS STILL: %s", self.partition, why)
-            self._told("stands_still", partition=self.partition, offset=self.desk.next_offset, why=why)
+            self._told(StandsStill(self.partition, self.desk.next_offset, why))
 
     async def _look_out(self) -> None:
         """Commands behind an open transaction are waited for; one that stays open too long is a leftover (`open_transactions`)."""
@@ -267,7 +268,7 @@ class Tenure:
         self.stopped = error.with_traceback(None)  # which would hold the memory that is let go of
         log.critical("partition %d STOPPED: %s: %s", self.partition, error.code, error.message)
         self._progress(self.desk.next_offset, f"STOPPED, {error.code}: {error.message}")
-        self._told("stopped", partition=self.partition, code=error.code, message=error.message, hint=error.hint)
+        self._told(Stopped(self.partition, error.code, error.message, error.hint))
 
     def _log_failure(self, error: Exception) -> None:
         """Another's taking over is no trouble; Kafka's trouble is; anything else is a defect, told with its traceback."""
@@ -283,7 +284,7 @@ class Tenure:
                 self._progress(self.desk.next_offset, f"has failed {self._backoff.failures} times in a row: {why}")
             else:
                 self._stands_still(why)
-        self._told("forgotten", partition=self.partition, why=why, pause_s=round(self._pause, 2))
+        self._told(Forgotten(self.partition, why, round(self._pause, 2)))
 
     def _tell_taken(self) -> None:
         desk, head, without = self.desk, self.desk.recovered.head, self.desk.recovered.without
@@ -291,11 +292,5 @@ class Tenure:
             log.warning("partition %d: no checkpoint was of use: %s; all entries were read", desk.partition, without)
         if not self._backoff.failures:  # else the next answer will show
             self._tell_progress()
-        self._told(
-            "taken",
-            partition=desk.partition,
-            seq=desk.seq,
-            watermark=desk.next_offset - 1,
-            checkpoint=head.seq if head else None,
-            seconds=desk.recovered.seconds,
-        )
+        checkpoint = head.seq if head else None
+        self._told(Taken(desk.partition, desk.seq, desk.next_offset - 1, checkpoint, desk.recovered.seconds))
