@@ -157,7 +157,7 @@ class _Screen:
 
     def _look_whether_ready(self, service: "Matcher") -> None:
         """Whether each partition is at work, or has stopped with an alarm: that one is nothing to wait for."""
-        if all(tenure.desk.ready or tenure.stopped for tenure in service.tenures.values()):
+        if all(tenure.processor.ready or tenure.stopped for tenure in service.tenures.values()):
             self._ready = True
             partitions = sorted(service.held - set(service.stopped))
             line = f"Ready. Matching on {_plural(len(partitions), 'partition')}; Ctrl-C stops."

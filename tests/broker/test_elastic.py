@@ -84,16 +84,18 @@ async def test_a_partition_that_hangs_and_one_that_fails_hold_up_nobody_and_reco
         load = Load(client)
         await load.begin()
         await load.flows()
-        ends, append = asyncio.Event(), services.matcher.partition.processor.Journal.append
+        ends, transaction = asyncio.Event(), services.matcher.partition.processor.Journal.transaction
 
-        async def hangs_or_fails(journal: Any, *rows: Any) -> None:
+        @contextlib.asynccontextmanager
+        async def hangs_or_fails(journal: Any) -> AsyncIterator[Any]:
             if journal.partition == JILIN and not ends.is_set():
                 await ends.wait()
             if journal.partition == LIAONING and not ends.is_set():
                 raise KafkaUnreachable("its leader is away")
-            await append(journal, *rows)
+            async with transaction(journal) as begun:
+                yield begun
 
-        monkeypatch.setattr(services.matcher.partition.processor.Journal, "append", hangs_or_fails)
+        monkeypatch.setattr(services.matcher.partition.processor.Journal, "transaction", hangs_or_fails)
         began = time.monotonic()
         await load.until(lambda: len(told.of(Forgotten, LIAONING)) >= 5)
         for neighbour in (TIANJIN, YANJI):

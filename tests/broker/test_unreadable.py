@@ -83,9 +83,8 @@ def damage(data: Path, topic: str, partition: int, number: int, codec: int) -> N
 
 
 async def test_a_batch_of_a_codec_that_nobody_knows_stops_its_partition_with_an_alarm_and_no_other(
-    new_kafka: Callable[..., EmbeddedKafka], data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    new_kafka: Callable[..., EmbeddedKafka], data_dir: Path, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("services.matcher.partition.tenure._LOOK_SECONDS", 0.2)
     broker = new_kafka()
     await broker.start()
     await topics.ensure(broker.bootstrap)

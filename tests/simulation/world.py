@@ -51,7 +51,6 @@ CALM_SECONDS = 400.0
 _FAULTS_SECONDS = 600.0
 _QUIET_SECONDS = 2.0
 _REVIEW_SECONDS = 0.25
-_POLL_MS = 400
 _HEARTBEATS_PER_SESSION = 5
 _FETCHER_MS = 2000
 _EPOCH = 1_800_000_000.0
@@ -284,7 +283,6 @@ def _turned(world: World) -> Iterator[None]:
                 (aiokafka.producer.producer.AIOKafkaProducer, "__del__", lambda _self: None),
                 (aiokafka.producer.message_accumulator.BatchBuilder, "append", _stamped(append)),
                 (services.matcher.partition.processor, "recover", lambda *given: world.recover(recover, *given)),
-                (services.matcher.app, "_POLL_MS", _POLL_MS),
                 (services.bus.consume.membership, "HEARTBEATS_PER_SESSION", _HEARTBEATS_PER_SESSION),
                 (services.matcher.app, "_MEMBERSHIP_APART", False),  # its own thread would tell real time
                 *_sizes(plan.sizes),
