@@ -214,7 +214,6 @@ async def test_a_fenced_writer_ends_what_was_left_open_in_any_partition_that_it_
 async def test_commands_that_a_forgotten_replay_holds_up_are_answered_all_the_same(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tenure, "_LOOK_SECONDS", 0.2)
     monkeypatch.setattr(tenure, "_HELD_UP_SECONDS", 1.0)
     dead = FencedWriter(client.bootstrap, "pumasi-replay-1")
     await dead.fence()

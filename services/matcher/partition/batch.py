@@ -60,19 +60,20 @@ class Batch:
         self._records, self._lane = records, lane
         self._one_turn, self._late = one_turn, time.monotonic() + seconds_max
         self._end = min(len(records), BATCH_COMMANDS_MAX)
-        self._full = False
+        self._over = False
 
     def decide(self) -> Portion | None:
         """Decide the next turn; None if this transaction takes no more."""
-        if self._full or self.fault is not None:
+        if self._over:
             return None
         try:
             self._turn()
         except (ConservationBreach, Unanswerable) as found:
             self.fault = found.with_traceback(None)  # which would hold this batch
             self.done = sum(record.offset <= self.draft.watermark for record in self._records)
-        self._full = (
+        self._over = (
             self._one_turn
+            or self.fault is not None
             or self.done >= self._end
             or self.draft.bytes >= BATCH_BYTES_MAX
             or time.monotonic() > self._late
