@@ -58,7 +58,7 @@ class Told:
 
     def of(self, kind: type[Any], partition: int | None = None) -> list[Any]:
         ours = [news for news in self.news if isinstance(news, kind)]
-        return [news for news in ours if partition in (None, news.partition)]
+        return [news for news in ours if partition is None or news.partition == partition]
 
 
 @contextlib.asynccontextmanager

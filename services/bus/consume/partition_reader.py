@@ -16,7 +16,7 @@ from services.bus.client.producer import TROUBLE
 from services.bus.envelope import Record
 from services.errors import KafkaUnreachable
 
-_FETCH_BYTES = 8 << 20  # as much is given out at once at most; the next is fetched meanwhile
+_FETCH_BYTES = 8 << 20  # as much is given out at once, at most; the next is fetched meanwhile
 
 
 class PartitionReader:
@@ -46,19 +46,19 @@ class PartitionReader:
 
     async def fetch(self, records_max: int, seconds: float) -> Sequence[Record]:
         """The next records, as soon as there are any; none if none come for so long."""
-        found = await self._consumer.getmany(timeout_ms=round(seconds * 1000), max_records=records_max)
+        found = await self._held.getmany(timeout_ms=round(seconds * 1000), max_records=records_max)
         return found.get(self._place, ())
 
     @property
     def stuck(self) -> Stuck | None:
         """Why the next record can't be read, if so."""
-        return next(iter(self._consumer.stuck), None)
+        return next(iter(self._held.stuck), None)
 
     async def held_up_at(self) -> int | None:
         """The offset of the first record that is there and not committed yet, if all before it are given out."""
-        stable, end = self._consumer.last_stable_offset(self._place), self._consumer.highwater(self._place)
-        there = stable is not None and stable < end
-        return stable if there and await self._consumer.position(self._place) >= stable else None
+        stable, end = self._held.last_stable_offset(self._place), self._held.highwater(self._place)
+        there = stable is not None and end is not None and stable < end
+        return stable if there and await self._held.position(self._place) >= stable else None
 
     def passed(self, offset: int) -> int:
         """Where to go on once all before `offset` is done with; see `Consumer.passed`."""
@@ -68,6 +68,11 @@ class PartitionReader:
         """Let go. Safe to repeat."""
         if self._consumer is not None:
             await self._consumer.stop()
+
+    @property
+    def _held(self) -> Consumer:
+        assert self._consumer is not None, "told where to begin"
+        return self._consumer
 
     async def _started(self) -> Consumer:
         consumer = Consumer(

@@ -136,13 +136,14 @@ class Appending:
         self.end: int | None = None
 
     async def append(self, topic: str, portions: Iterable[Sequence[Row]]) -> None:
-        """Put rows on their way; others get a turn between two portions, and at the end."""
-        if topic == LEDGER:
-            self._transaction.begin_anew()  # deciding takes what time it takes: only Kafka is given a limited one
-        sent = await self._transaction.send(topic, self._partition, portions)
-        if topic == LEDGER:
-            self._entries += sent
-        await asyncio.sleep(0)
+        """Put rows on their way; others get a turn between two portions."""
+        if topic != LEDGER:
+            await self._transaction.send(topic, self._partition, portions)
+            return
+        self._transaction.begin_anew()  # deciding takes what time it takes: only Kafka is given a limited one
+        if self._entries:
+            await asyncio.sleep(0)
+        self._entries += await self._transaction.send(topic, self._partition, portions)
 
     async def arrived(self) -> int:
         """Wait until the broker has all that was appended; an offset of the ledger at or before the last entry.

@@ -143,17 +143,18 @@ class Processor:
         careful = self._untried or self.next_offset <= self._careful_until
         batch = Batch(records, draft, self._lane, careful, self._patience)
         portion, due = batch.decide(), False  # before the transaction begins, and Kafka's patience with it
+        if portion is None:
+            raise self._fault(records, batch)
         try:
-            if portion is not None:
-                async with self.journal.transaction() as transaction:
-                    while portion is not None:
-                        following = batch.decide()  # while this one's hashes are filled in
-                        await transaction.append(LEDGER, [portion.rows()])
-                        portion = following
-                    await transaction.append(DEADLETTERS, [batch.dead])
-                    due = batch.fault is None and self._rhythm.due(draft.seq)
-                    if due:
-                        await transaction.append(CHECKPOINTS, self._checkpoint(draft, await transaction.arrived()))
+            async with self.journal.transaction() as transaction:
+                while portion is not None:
+                    following = batch.decide()  # while a thread links this one, and those before are on their way
+                    await transaction.append(LEDGER, [portion.rows()])
+                    portion = following
+                await transaction.append(DEADLETTERS, [batch.dead])
+                due = batch.fault is None and self._rhythm.due(draft.seq)
+                if due:
+                    await transaction.append(CHECKPOINTS, self._checkpoint(draft, await transaction.arrived()))
         except (Fenced, KafkaUnreachable) as error:
             self._careful_until = draft.watermark  # it may be one command that takes too long for an open transaction
             if due and isinstance(error, KafkaUnreachable):
@@ -164,12 +165,12 @@ class Processor:
         replay.seq, replay.hash, replay.watermark = draft.seq, draft.hash, draft.watermark
         self.next_offset, self._untried = draft.watermark + 1, False
         if batch.fault is not None:
-            raise self._fault(records[batch.done], batch.fault)
+            raise self._fault(records, batch)
         return batch.done
 
-    def _fault(self, record: Record, found: Exception) -> ConservationBreach | Unanswerable:
-        what = f"partition {self.partition}, command at offset {record.offset}: {found}"
-        if isinstance(found, Unanswerable):
+    def _fault(self, records: Sequence[Record], batch: Batch) -> ConservationBreach | Unanswerable:
+        what = f"partition {self.partition}, command at offset {records[batch.done].offset}: {batch.fault}"
+        if isinstance(batch.fault, Unanswerable):
             return Unanswerable(
                 what, hint="No answer to it was written, and none behind it is. Report it: it is a defect."
             )

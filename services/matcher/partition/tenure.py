@@ -1,17 +1,16 @@
 """A tenure: one partition in the hands of this process, from when the group gives it until the group takes it.
 
-          ┌──────────────────────────────────────── forget, and pause; longer each time ◄─┐
-          ▼                                                                               │ any failure
-    ──► take (fence, recover), seek ──► fetch ──► decide → link → append → commit ──► report
-                                        ▲ │ nothing came for a second                     │
-                                        │ └─► look around (settle, what can't be read) ─┐ │
-                                        └───────────────────────────────────────────────┴─┘
+    ┌─► take (fence, recover) ─► seek ─► fetch ─► decide → link → append → commit ─► report ─┐
+    │                                    ▲  └── nothing for a second: look around ───────────┤
+    │                                    └───────────────────────────────────────────────────┘
+    └── forget, pause ◄── any failure; the pause doubles
+
     a breach of conservation, a tampered ledger: stop with an alarm, until the group gives it anew
 
 One task does all of it, over a reader of its own. So a transaction that hangs, a long recovery or a partition that fails for ever
-delays no other. While one is at work, its next commands are fetched (8 MiB at most).
+delays no other.
 
-Fetched records come in order, and again only from where this tenure seeks: where the ledger says, whenever the memory was recovered. If
+Records come in order, and again only from where this tenure seeks: where the ledger says, whenever the memory was recovered. If
 a record comes twice or is missing nevertheless, the offset tells.
 
 If it fails at one place again and again, or a command can't be read, it waits there with an alarm and goes on once it can.
