@@ -12,6 +12,18 @@ from services import logs, native
 from services.cli.shared import options
 from services.cli.shared.stopping import stop_on_signals
 from services.matcher.partition.process_memory import give_freed_memory_back, keep_freed_memory
+from services.news import (
+    Answered,
+    Assigned,
+    Ended,
+    Forgotten,
+    MatcherNews,
+    StandsStill,
+    Stopped,
+    Taken,
+    Waiting,
+    document,
+)
 from services.visible import visible
 
 if TYPE_CHECKING:
@@ -65,14 +77,15 @@ async def _run(settings: "Settings", as_json: bool) -> bool:
     if not await _wait_for_topics(bootstrap, stopping, screen):
         return False
 
-    def told(event: str, **fields: Any) -> None:
-        if event == "taken":
-            _settle()
-            give_freed_memory_back()
-            keep_freed_memory()
-        elif event == "answered":
-            _settle(_YOUNG_OBJECTS)
-        screen.tell(event, **fields)
+    def told(news: MatcherNews) -> None:
+        match news:
+            case Taken():
+                _settle()
+                give_freed_memory_back()
+                keep_freed_memory()
+            case Answered():
+                _settle(_YOUNG_OBJECTS)
+        screen.tell(news)
 
     service = Matcher(bootstrap, settings, told)
     screen.service = service
@@ -81,7 +94,7 @@ async def _run(settings: "Settings", as_json: bool) -> bool:
         await stopping
     finally:
         await service.stop()
-    screen.tell("ended", alarms=len(service.alarms))
+    screen.tell(Ended(len(service.alarms)))
     return bool(service.alarms)
 
 
@@ -112,7 +125,7 @@ async def _wait_for_topics(bootstrap: str, stopping: "asyncio.Future[None]", scr
         try:
             topics.require(await topics.check(bootstrap), needed, bootstrap)
         except KafkaUnreachable as error:
-            screen.tell("waiting", why=error.message)
+            screen.tell(Waiting(error.message))
             await asyncio.wait({stopping}, timeout=1.0)
             continue
         return True
@@ -131,41 +144,57 @@ class _Screen:
         self._ready = False
         self._waiting = False
 
-    def tell(self, event: str, **fields: Any) -> None:
-        """Show an event; repeated complaints once."""
-        if event == "waiting":
+    def tell(self, news: MatcherNews) -> None:
+        """Show news; repeated complaints once."""
+        if isinstance(news, Waiting):
             if self._waiting:
                 return
             self._waiting = True
-        if self.as_json:
-            self._json(event, fields)
-        else:
-            self._text(event, fields)
-        if event in ("assigned", "taken", "stopped") and not self._ready and self._all_taken():
-            self._ready = True
-            partitions = sorted(self.service.held - set(self.service.stopped))
-            self._json("ready", {"ready": "matcher", "partitions": partitions}) if self.as_json else self._text(
-                "ready", {"partitions": partitions}
-            )
+        if line := sentence(news):
+            self._show(document(news), line)
+        if isinstance(news, Assigned | Taken | Stopped) and not self._ready and self.service is not None:
+            self._look_whether_ready(self.service)
 
-    def _all_taken(self) -> bool:
+    def _look_whether_ready(self, service: "Matcher") -> None:
         """Whether each partition is at work, or has stopped with an alarm: that one is nothing to wait for."""
-        tenures = self.service.tenures.values() if self.service is not None else ()
-        return self.service is not None and all(tenure.desk.ready or tenure.stopped for tenure in tenures)
+        if all(tenure.processor.ready or tenure.stopped for tenure in service.tenures.values()):
+            self._ready = True
+            partitions = sorted(service.held - set(service.stopped))
+            line = f"Ready. Matching on {_plural(len(partitions), 'partition')}; Ctrl-C stops."
+            self._show({"ready": "matcher", "partitions": partitions}, line)
 
-    def _json(self, event: str, fields: dict[str, Any]) -> None:
-        if event != "answered":
-            print(json.dumps(fields if event == "ready" else {"event": event, **fields}), flush=True)
-
-    def _text(self, event: str, fields: dict[str, Any]) -> None:
-        if line := sentence(event, fields):
+    def _show(self, document: dict[str, Any], line: str) -> None:
+        if self.as_json:
+            print(json.dumps(document), flush=True)
+        else:
             print(line, file=sys.stderr, flush=True)
 
 
-def sentence(event: str, fields: dict[str, Any]) -> str | None:
-    """An event of a matcher in words, fit for a terminal; None for one that needs none."""
-    shown = {name: visible(value) if isinstance(value, str) else value for name, value in fields.items()}
-    return _LINES[event](**shown) if event in _LINES else None
+def sentence(news: MatcherNews) -> str | None:
+    """A matcher's news in words, fit for a terminal; None for what comes too often to be said."""
+    match news:
+        case Waiting(why):
+            return f"Waiting for Kafka: {visible(why)}"
+        case Assigned(partitions):
+            return f"The group gave this matcher {_plural(len(partitions), 'partition')}: {partitions}"
+        case Taken(partition, seq, watermark, checkpoint, seconds):
+            rebuilt = f"rebuilt from {_rebuilt_from(seq, checkpoint)}{_within(seconds)}"
+            return f"Partition {partition}: fenced and {rebuilt}, next command at offset {watermark + 1}"
+        case Answered():
+            return None
+        case Forgotten(partition, why, pause_s):
+            forgotten = f"Its memory is forgotten, to be rebuilt from the ledger in {pause_s:.1f} s."
+            return f"Partition {partition}: {visible(why)}. {forgotten}"
+        case StandsStill(partition, offset, why):
+            still = f"Nothing from offset {offset} on is answered; it is tried again and again."
+            return f"PARTITION {partition} STANDS STILL: {visible(why)}\n  {still}"
+        case Stopped(partition, code, message, hint):
+            stopped = f"PARTITION {partition} STOPPED ({visible(code)}): {visible(message)}"
+            return f"{stopped}\n  {visible(hint)}" if hint else stopped
+        case Ended(0):
+            return "Stopped cleanly; nothing was left half done."
+        case Ended(alarms):
+            return f"Stopped; {_plural(alarms, 'partition')} had an alarm, see above."
 
 
 def _plural(number: int, what: str) -> str:
@@ -181,29 +210,3 @@ def _rebuilt_from(seq: int, checkpoint: int | None) -> str:
 def _within(seconds: dict[str, float] | None) -> str:
     taken = sum(seconds.values()) if seconds else 0.0
     return f" in {taken:.1f} s" if taken >= _WORTH_TELLING_SECONDS else ""
-
-
-_LINES = {
-    "waiting": lambda why: f"Waiting for Kafka: {why}",
-    "assigned": lambda partitions: f"The group gave this matcher {_plural(len(partitions), 'partition')}: {partitions}",
-    "taken": lambda partition, seq, watermark, checkpoint=None, seconds=None: (
-        f"Partition {partition}: fenced and rebuilt from {_rebuilt_from(seq, checkpoint)}{_within(seconds)}, "
-        f"next command at offset {watermark + 1}"
-    ),
-    "ready": lambda partitions: f"Ready. Matching on {_plural(len(partitions), 'partition')}; Ctrl-C stops.",
-    "forgotten": lambda partition, why, pause_s=None: (
-        f"Partition {partition}: {why}. Its memory is forgotten, to be rebuilt from the ledger"
-        f"{'' if pause_s is None else f' in {pause_s:.1f} s'}."
-    ),
-    "stopped": lambda partition, code, message, hint: (
-        f"PARTITION {partition} STOPPED ({code}): {message}" + (f"\n  {hint}" if hint else "")
-    ),
-    "stands_still": lambda partition, offset, why: (
-        f"PARTITION {partition} STANDS STILL: {why}\n  Nothing from offset {offset} on is answered; it is tried again and again."
-    ),
-    "ended": lambda alarms=0: (
-        "Stopped cleanly; nothing was left half done."
-        if not alarms
-        else f"Stopped; {_plural(alarms, 'partition')} had an alarm, see above."
-    ),
-}

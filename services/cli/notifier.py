@@ -3,13 +3,14 @@
 import asyncio
 import json
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from services import logs
 from services.cli.shared import options
 from services.cli.shared.stopping import stop_on_signals
+from services.news import Assigned, Ended, NotifierNews, Resumed, Unopened, Waiting
 from services.visible import visible
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ async def _run(settings: "Settings", quiet: bool, as_json: bool) -> bool:
         await asyncio.wait({stopping, asyncio.create_task(notifier.over.wait())}, return_when=asyncio.FIRST_COMPLETED)
     if notifier.failed is not None:
         raise notifier.failed
-    screen.tell("ended")
+    screen.tell(Ended())
     return bool(notifier.stopped)
 
 
@@ -95,24 +96,28 @@ class _Screen:
         self._said: str | None = None
         self._ready = False
 
-    def tell(self, event: str, **fields: Any) -> None:
-        """Say an event; what was said last is not said again."""
-        if event == "assigned" and not self._ready:
+    def tell(self, news: NotifierNews) -> None:
+        """Say news; what was said last is not said again."""
+        if isinstance(news, Assigned) and not self._ready:
             self._ready = True
             if self._as_json:
                 print(json.dumps({"ready": "notifier"}), flush=True)
-        line = _LINES[event](**fields) if event == "waiting" or (event in _LINES and not self._as_json) else None
+        line = sentence(news) if isinstance(news, Waiting) or not self._as_json else None
         if line and line != self._said:
             self._said = line
             print(visible(line), file=sys.stderr, flush=True)
 
 
-_LINES = {
-    "waiting": lambda why: f"Waiting for Kafka: {why}",
-    "assigned": lambda partitions: f"Ready. Telling what happens in partitions {partitions}; Ctrl-C stops.",
-    "taken": lambda partition, seq: f"Partition {partition}: entries up to {seq} were told before." if seq else None,
-    "unopened": lambda partition, offset: (
-        f"A box on the contacts topic can't be opened: partition {partition}, offset {offset}."
-    ),
-    "ended": lambda: "Stopped cleanly.",
-}
+def sentence(news: NotifierNews) -> str | None:
+    """A notifier's news in words; None for what needs none."""
+    match news:
+        case Waiting(why):
+            return f"Waiting for Kafka: {why}"
+        case Assigned(partitions):
+            return f"Ready. Telling what happens in partitions {partitions}; Ctrl-C stops."
+        case Resumed(partition, seq):
+            return f"Partition {partition}: entries up to {seq} were told before." if seq else None
+        case Unopened(partition, offset):
+            return f"A box on the contacts topic can't be opened: partition {partition}, offset {offset}."
+        case Ended():
+            return "Stopped cleanly."

@@ -1,16 +1,14 @@
 """The matcher service: one tenure for each partition that the consumer group gives this process.
 
-The group decides who has which partition, and FastStream brings its batches of raw records. Correctness relies on neither: a
-record that comes twice, late or to the wrong process is recognised by its offset or by fencing. So nobody pauses during a rebalance:
-an owner who keeps a partition goes on, and one who loses it finds itself fenced. If a partition fails, it is taken again with
-back-off, with an alarm if the same failure repeats, and the others go on. If its ledger is wrong, that partition alone stops, with an
-alarm.
+The group decides who has which partition. Correctness doesn't rely on it: a record that comes twice, late or to the wrong process is
+recognised by its offset or by fencing. So nobody pauses during a rebalance: an owner who keeps a partition goes on, and one who loses
+it finds itself fenced. If a partition fails, it is taken again with back-off, with an alarm if the same failure repeats, and the others
+go on. If its ledger is wrong, that partition alone stops, with an alarm.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any
@@ -19,21 +17,16 @@ from faststream.kafka import KafkaBroker, KafkaRouter
 
 from services.bus.app import Each, broker_factory
 from services.bus.consume.membership import Membership
-from services.bus.consume.subscription import partition_batches
 from services.bus.deadletters.put_back import release
 from services.bus.produce.transaction import hush_told_errors
 from services.bus.topics import CHECKPOINTS, COMMANDS, DEADLETTERS, LEDGER
 from services.errors import PumasiError
-from services.matcher.partition.batch import BATCH_COMMANDS_MAX
-from services.matcher.partition.processor import Desk
+from services.matcher.partition.processor import Processor
 from services.matcher.partition.tenure import Tenure
+from services.news import Assigned, MatcherNews, StandsStill, Stopped, Waiting
 from services.settings import Settings
 
 GROUP = "pumasi-matcher"
-log = logging.getLogger("pumasi.matcher")
-
-_POLL_MS = 20
-_STOP_SECONDS = 5.0
 _MEMBERSHIP_APART = True
 
 
@@ -68,14 +61,16 @@ class Matcher:
     Args:
         bootstrap: Kafka's servers.
         settings: timeouts.
-        told: called with a short event name and its fields, for the screen.
+        told: hears the news, for the screen.
 
     Attributes:
         tenures: by partition, those that the group gave to this process.
         alarms: what stopped partitions, or held them up, in the order in which it was found.
     """
 
-    def __init__(self, bootstrap: str, settings: Settings, told: Callable[..., None] = lambda *_a, **_k: None) -> None:
+    def __init__(
+        self, bootstrap: str, settings: Settings, told: Callable[[MatcherNews], None] = lambda _news: None
+    ) -> None:
         self.bootstrap, self.settings = bootstrap, settings
         self.tenures: dict[int, Tenure] = {}
         self.alarms: list[str] = []
@@ -83,7 +78,6 @@ class Matcher:
         self._settled = asyncio.Event()
         self._endings: set[asyncio.Task[None]] = set()
         self._stopping = False
-        self._broker = broker_factory(lambda: bootstrap, GROUP, stop_seconds=_STOP_SECONDS, logger=_polling_log())
         self._membership = Membership(
             bootstrap,
             COMMANDS,
@@ -92,14 +86,13 @@ class Matcher:
             instance=settings.instance,
             assigned=self._assigned,
             unsettled=self._settled.clear,
-            waiting=lambda why: self.told("waiting", why=why),
+            waiting=lambda why: self.told(Waiting(why)),
             apart=_MEMBERSHIP_APART,
         )
 
     async def start(self) -> None:
         """Join the group; for as long as Kafka is out of reach, keep trying."""
         hush_told_errors(asyncio.get_running_loop())
-        await self._broker.start()
         self._membership.start()
 
     @property
@@ -112,26 +105,21 @@ class Matcher:
         """Those of them that stopped with an alarm, and why."""
         return {number: tenure.stopped for number, tenure in self.tenures.items() if tenure.stopped}
 
-    @property
-    def desks(self) -> dict[int, Desk]:
-        """Their desks."""
-        return {number: tenure.desk for number, tenure in self.tenures.items()}
-
     async def stop(self) -> None:
         """Finish the transactions at hand, let go of all partitions, leave the group."""
         self._stopping = True
         self._settled.set()  # nobody need wait for the group any more
         await asyncio.gather(*(tenure.end() for tenure in self.tenures.values()), *self._endings)
         await self._membership.stop()
-        await self._broker.stop()
 
-    def told(self, event: str, **fields: Any) -> None:
-        """Hand an event on, and remember alarms."""
-        if event == "stopped":
-            self.alarms.append(f"partition {fields['partition']}: {fields['code']}: {fields['message']}")
-        elif event == "stands_still":
-            self.alarms.append(f"partition {fields['partition']}: {fields['why']}")
-        self._told(event, **fields)
+    def told(self, news: MatcherNews) -> None:
+        """Hand news on, and remember alarms."""
+        match news:
+            case Stopped(partition, code, message):
+                self.alarms.append(f"partition {partition}: {code}: {message}")
+            case StandsStill(partition, why=why):
+                self.alarms.append(f"partition {partition}: {why}")
+        self._told(news)
 
     def _assigned(self, ours: frozenset[int], partitions: int) -> None:
         """Begin what is new, end what is gone, and let be what stays."""
@@ -144,11 +132,11 @@ class Matcher:
             ending.add_done_callback(self._endings.discard)
         for number in sorted(ours - self.held):
             self.tenures[number] = self._tenure(number, partitions)
-        self.told("assigned", partitions=sorted(ours))
+        self.told(Assigned(sorted(ours)))
 
     def _tenure(self, partition: int, partitions: int) -> Tenure:
         settings = self.settings
-        desk = Desk(
+        processor = Processor(
             self.bootstrap,
             partition,
             partitions,
@@ -157,20 +145,10 @@ class Matcher:
             settings.checkpoint_seconds,
         )
         return Tenure(
-            desk,
-            lambda handle: partition_batches(
-                self._broker, COMMANDS, partition, handle, poll_ms=_POLL_MS, records_max=BATCH_COMMANDS_MAX
-            ),
+            processor,
             self._settled,
             self._membership.heartbeat_seconds,
             partial(release, self.bootstrap, partitions),
             self.told,
             partial(self._membership.report, partition),
         )
-
-
-def _polling_log() -> logging.Logger:
-    """Hears FastStream only when a poll fails: it then waits 5 s and polls again."""
-    polling = log.getChild("polling")
-    polling.setLevel(logging.ERROR)
-    return polling

@@ -37,6 +37,7 @@ from services.bus.envelope import Record
 from services.bus.produce.publisher import Publisher
 from services.bus.topics import CONTACTS, LEDGER, NOTICES
 from services.errors import LedgerTampered, PumasiError
+from services.news import Assigned, NotifierNews, Resumed, Waiting
 from services.notifier import screen
 from services.notifier.channels.webhook import Webhook
 from services.notifier.languages import Languages, private_key
@@ -65,14 +66,14 @@ def get_application() -> AsgiFastStream:
 
 
 def application_factory(
-    settings: Settings, view: View, told: Callable[..., None] = lambda *_a, **_k: None
+    settings: Settings, view: View, told: Callable[[NotifierNews], None] = lambda _news: None
 ) -> AsgiFastStream:
     """The notifier, with `/livez` and `/readyz`. Its context knows the `Notifier` as `notifier`.
 
     Args:
         settings: as `services.settings`.
         view: who looks on.
-        told: called with a short event name and its fields, for the screen.
+        told: hears the news, for the screen.
 
     Raises:
         SettingError: if a webhook can't be made of them; of one that must not be reached, when it starts.
@@ -85,7 +86,7 @@ def application_factory(
 
     def wait_for(why: str) -> None:
         if not publisher.in_reach.is_set() and not notifier.assigned.is_set():
-            told("waiting", why=why)
+            told(Waiting(why))
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
@@ -174,7 +175,7 @@ class Notifier:
     Args:
         bootstrap: says where Kafka is.
         teller: who is called to tell.
-        told: called with a short event name and its fields, for the screen.
+        told: hears the news, for the screen.
 
     Attributes:
         stopped: partitions whose ledger does not hold, and why.
@@ -183,7 +184,7 @@ class Notifier:
     """
 
     def __init__(
-        self, bootstrap: Callable[[], str], teller: Teller, told: Callable[..., None] = lambda *_a, **_k: None
+        self, bootstrap: Callable[[], str], teller: Teller, told: Callable[[NotifierNews], None] = lambda _news: None
     ) -> None:
         self._bootstrap, self.teller, self.told = bootstrap, teller, told
         self.stopped: dict[int, LedgerTampered] = {}
@@ -209,7 +210,7 @@ class Notifier:
         for partition in set(self._readings) - set(ours):
             del self._readings[partition]
         self.assigned.set()
-        self.told("assigned", partitions=ours)
+        self.told(Assigned(ours))
 
     async def decide(self, parts: Sequence[Part], consumer: Any) -> None:
         """Have each partition's entries told, one partition after the other, and decide what becomes of what that raises."""
@@ -273,7 +274,7 @@ class Notifier:
                     reading.take(former, silent=True)
                     if reading.seq % _BREATHE_EVERY == 0:
                         await asyncio.sleep(0)
-        self.told("taken", partition=partition, seq=reading.seq)
+        self.told(Resumed(partition, reading.seq))
         return reading, missed
 
     async def _look_up_told(self) -> None:
@@ -307,7 +308,6 @@ class Notifier:
         self._readings.pop(partition, None)
         why = error.message if isinstance(error, PumasiError) else type(error).__name__
         log.warning("partition %d: %s; to be read again", partition, why)
-        self.told("forgotten", partition=partition, why=why)
         try:
             consumer.seek(_place(consumer, partition), record.offset)
         except LookupError:
@@ -322,7 +322,6 @@ class Notifier:
         self.stopped[partition] = error
         self._readings.pop(partition, None)
         log.critical("partition %d STOPPED: %s", partition, error.message)
-        self.told("stopped", partition=partition, code=error.code, message=error.message, hint=error.hint)
 
 
 def _place(consumer: Any, partition: int) -> Any:

@@ -26,6 +26,7 @@ from services.bus.consume.tail import Tail
 from services.bus.envelope import Record
 from services.bus.topics import CONTACTS
 from services.errors import SettingError
+from services.news import Unopened
 
 if TYPE_CHECKING:
     from services.settings import Settings
@@ -54,14 +55,14 @@ class Languages:
     Args:
         otherwise: spoken to whom no other language is known.
         key: what opens boxes; None: nothing does.
-        told: called with `unopened` and the record's `partition` and `offset` where a box can't be opened.
+        told: hears where a box can't be opened.
     """
 
     def __init__(
         self,
         otherwise: Language,
         key: PrivateKey | None = None,
-        told: Callable[..., None] = lambda *_a, **_k: None,
+        told: Callable[[Unopened], None] = lambda _news: None,
     ) -> None:
         self._otherwise, self._told = otherwise, told
         self._box = SealedBox(key) if key is not None else None
@@ -90,9 +91,9 @@ class Languages:
         except MemoryError:
             raise
         except Exception:  # noqa: BLE001  # whatever stands there, it can't be opened
-            place = {"partition": record.partition, "offset": record.offset}
-            log.error("a box on the contacts topic can't be opened (partition %(partition)d, offset %(offset)d)", place)
-            self._told("unopened", **place)
+            place = record.partition, record.offset
+            log.error("a box on the contacts topic can't be opened (partition %d, offset %d)", *place)
+            self._told(Unopened(*place))
 
     def _keep(self, subject: str, value: _Value, box: SealedBox) -> None:
         """Raises one of many errors if a box can't be opened, or holds something else."""

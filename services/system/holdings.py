@@ -7,6 +7,7 @@ rebuilt, and that says nothing about partitions that are just changing hands.
 import asyncio
 from typing import Any
 
+from services.news import Assigned, Forgotten, Stopped, Taken, read
 from services.system.supervisor import Listener
 
 
@@ -28,14 +29,14 @@ class Holdings:
     def event(self, service: str, event: dict[str, Any]) -> None:
         self._listener.event(service, event)
         rebuilt = self._rebuilt.setdefault(service, set())
-        match event.get("event"):
-            case "assigned":
-                self._given[service] = set(event["partitions"])
+        match read(event):
+            case Assigned(partitions):
+                self._given[service] = set(partitions)
                 rebuilt &= self._given[service]
-            case "taken" | "stopped":
-                rebuilt.add(event["partition"])
-            case "forgotten":
-                rebuilt.discard(event["partition"])
+            case Taken(partition) | Stopped(partition):
+                rebuilt.add(partition)
+            case Forgotten(partition):
+                rebuilt.discard(partition)
         if self._wanted <= {p for name, ours in self._rebuilt.items() for p in ours & self._given.get(name, set())}:
             self.complete.set()
 

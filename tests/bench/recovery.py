@@ -113,7 +113,7 @@ class Recovery:
     Attributes:
         ready: in all.
         start: until the group gave it its partition: Python, imports, joining.
-        stages: of the desk, by its own word.
+        stages: of the matcher, by its own word.
         processor: processor time that the process had used when it was ready.
         memory: resident then, MiB.
         checkpoint: the entry of the checkpoint used; None if the whole ledger was read.

@@ -8,7 +8,6 @@ import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from services.bus.consume.scan import group_of
@@ -67,10 +66,9 @@ def command(kind: str, **data: object) -> dict:
 
 
 async def test_no_group_has_a_lag_once_all_is_done_and_a_restart_tells_nothing_again(
-    topics_reset: EmbeddedKafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    topics_reset: EmbeddedKafka, tmp_path: Path
 ) -> None:
     bootstrap = topics_reset.bootstrap
-    monkeypatch.setattr("services.matcher.partition.tenure._LOOK_SECONDS", 0.2)
     need = {"beneficiary": "b-1", "need": "test", "route": "home", "goal": 1000, "priority": "stat"}
     pledge = {"donor": "d-1", "amount": 100, "currency": "CNY"}
     async with everybody(topics_reset, tmp_path) as process:

@@ -28,8 +28,9 @@ from services.matcher.checkpoint.restoring import Restored, restored
 from services.matcher.checkpoint.writing import HEAD, mark_of
 from services.matcher.ledger.journal import Journal
 from services.matcher.ledger.replay import Replay
-from services.matcher.partition import processor as desks
-from services.matcher.partition.processor import Desk
+from services.matcher.partition import processor as processors
+from services.matcher.partition.processor import Processor
+from services.news import MatcherNews, Taken
 from services.settings import Settings
 from tests.broker.raw import COMMANDS, LEDGER, PARTITION, PARTITIONS, Client
 
@@ -92,8 +93,8 @@ async def put(client: Client, *rows: tuple[bytes, bytes | None]) -> None:
         await client.producer.send_and_wait(CHECKPOINTS, value, key, partition=PLACE)
 
 
-def a_desk(client: Client, entries: int = 1, seconds: float = NEVER, timeout_ms: int = 60_000) -> Desk:
-    return Desk(client.bootstrap, PLACE, PARTITIONS, timeout_ms, entries, seconds)
+def a_processor(client: Client, entries: int = 1, seconds: float = NEVER, timeout_ms: int = 60_000) -> Processor:
+    return Processor(client.bootstrap, PLACE, PARTITIONS, timeout_ms, entries, seconds)
 
 
 async def commands(client: Client, count: int) -> list:
@@ -103,13 +104,13 @@ async def commands(client: Client, count: int) -> list:
 
 
 @contextlib.asynccontextmanager
-async def at_work(desk: Desk) -> AsyncIterator[Desk]:
-    """A desk that has taken its partition."""
-    await desk.take()
+async def at_work(processor: Processor) -> AsyncIterator[Processor]:
+    """A processor that has taken its partition."""
+    await processor.take()
     try:
-        yield desk
+        yield processor
     finally:
-        await desk.close()
+        await processor.close()
 
 
 async def from_the_ledger(client: Client) -> Replay:
@@ -139,11 +140,11 @@ async def assert_audit_holds(client: Client, checkpoint: int | None = None) -> P
 
 async def test_what_was_written_with_an_entry_is_there_with_it(client: Client) -> None:
     count = await some_life(client)
-    async with at_work(a_desk(client, entries=5)) as desk:
+    async with at_work(a_processor(client, entries=5)) as processor:
         for record in await commands(client, count):
-            await desk.answer([record])
+            await processor.answer([record])
             records = await current(client)
-            if seq := desk.seq // 5 * 5:
+            if seq := processor.seq // 5 * 5:
                 assert seq_of(records) == seq
                 assert restored(records).head.watermark == seq - 1
             else:
@@ -155,8 +156,8 @@ async def test_what_was_written_with_an_entry_is_there_with_it(client: Client) -
 async def test_entries_that_are_not_committed_bring_no_checkpoint(client: Client, monkeypatch) -> None:
     count = await some_life(client)
     records = await commands(client, count)
-    async with at_work(a_desk(client)) as desk:
-        await desk.answer(records[:20])
+    async with at_work(a_processor(client)) as processor:
+        await processor.answer(records[:20])
         before = await current(client)
 
         async def broken(_producer: AIOKafkaProducer) -> None:
@@ -164,13 +165,13 @@ async def test_entries_that_are_not_committed_bring_no_checkpoint(client: Client
 
         monkeypatch.setattr(AIOKafkaProducer, "commit_transaction", broken)
         with pytest.raises(KafkaUnreachable):
-            await desk.answer(records[20:])
+            await processor.answer(records[20:])
         monkeypatch.undo()
-        await desk.take()
-        assert (desk.seq, desk.recovered.head.seq) == (20, 20)
+        await processor.take()
+        assert (processor.seq, processor.recovered.head.seq) == (20, 20)
         assert await current(client) == before
-        desk._rhythm.written(20)  # as after a while
-        await desk.answer(records[20:])
+        processor._rhythm.written(20)  # as after a while
+        await processor.answer(records[20:])
     await assert_whole_and_right(client)
     await assert_audit_holds(client, count)
 
@@ -178,14 +179,14 @@ async def test_entries_that_are_not_committed_bring_no_checkpoint(client: Client
 async def test_the_half_of_a_zombies_checkpoint_is_never_read(client: Client) -> None:
     count = await some_life(client)
     records = await commands(client, count)
-    async with at_work(a_desk(client)) as desk:
-        await desk.answer(records[:20])
+    async with at_work(a_processor(client)) as processor:
+        await processor.answer(records[:20])
     dying = AIOKafkaProducer(bootstrap_servers=client.bootstrap, transactional_id=f"pumasi-matcher-{PLACE}")
     await dying.start()
     await dying.begin_transaction()
     for key, value in (await current(client)).items():
         await dying.send_and_wait(CHECKPOINTS, None if key == HEAD else value[:-1] + b" ]", key, partition=PLACE)
-    async with at_work(a_desk(client)) as heir:
+    async with at_work(a_processor(client)) as heir:
         assert (heir.recovered.head.seq, heir.seq) == (20, 20)
         await heir.answer(records[20:])
     with contextlib.suppress(Exception):  # it was fenced, which is the point
@@ -201,12 +202,12 @@ async def test_a_restart_goes_on_from_the_checkpoint_and_the_entries_since(clien
     records = await commands(client, count)
     checkpoints = set()
     for number in range(0, count, 3):
-        async with at_work(a_desk(client, entries=at)) as desk:
-            head = desk.recovered.head
+        async with at_work(a_processor(client, entries=at)) as processor:
+            head = processor.recovered.head
             checkpoints.add(head and head.seq)
-            assert desk.seq == number
+            assert processor.seq == number
             assert not head or 0 <= number - head.seq < at + 3
-            await desk.answer(records[number : number + 3])
+            await processor.answer(records[number : number + 3])
     assert len(checkpoints) > count // (at + 3)
     await assert_audit_holds(client)
 
@@ -219,25 +220,25 @@ async def test_a_restart_amid_an_answer_in_several_entries(client: Client) -> No
     await client.pledge("jilin", "p-2", 5)
     await client.flush()
     records = await commands(client, 4003)
-    async with at_work(a_desk(client, entries=4001)) as desk:
-        await desk.answer(records[:4001])
-        assert desk.seq == 4001
-        await desk.answer(records[4001:4002])
-        assert desk.seq >= 4003, "the answer is in several entries"
-    async with at_work(a_desk(client)) as desk:  # a checkpoint before it
-        assert desk.recovered.head.seq == 4001
-        await desk.answer(records[4002:])
-    async with at_work(a_desk(client)) as desk:  # and one after it
-        assert desk.recovered.head.seq == desk.seq
-        last = desk.seq
+    async with at_work(a_processor(client, entries=4001)) as processor:
+        await processor.answer(records[:4001])
+        assert processor.seq == 4001
+        await processor.answer(records[4001:4002])
+        assert processor.seq >= 4003, "the answer is in several entries"
+    async with at_work(a_processor(client)) as processor:  # a checkpoint before it
+        assert processor.recovered.head.seq == 4001
+        await processor.answer(records[4002:])
+    async with at_work(a_processor(client)) as processor:  # and one after it
+        assert processor.recovered.head.seq == processor.seq
+        last = processor.seq
     head = json.loads((await current(client))[HEAD])
     within = (await client.read(LEDGER, PLACE, last))[4001]
     assert json.loads(within.value)["more"]
     forged = {"seq": 4002, "hash": json.loads(within.value)["hash"], "watermark": 4001, "ledger_offset": 0}
     await put(client, (HEAD, json.dumps(head | forged).encode()))
-    async with at_work(a_desk(client)) as desk:  # one that claims to be of a part of it
-        assert "do not fit" in desk.recovered.without
-        assert desk.seq == last
+    async with at_work(a_processor(client)) as processor:  # one that claims to be of a part of it
+        assert "do not fit" in processor.recovered.without
+        assert processor.seq == last
     await assert_audit_holds_but_for(client, "of another ledger")
 
 
@@ -310,17 +311,17 @@ DAMAGE = {
 async def test_a_damaged_checkpoint_is_told_and_written_anew(client: Client, damage, caplog) -> None:
     count = await some_life(client)
     records = await commands(client, count)
-    async with at_work(a_desk(client)) as desk:
-        await desk.answer(records[:40])
-        await desk.answer(records[40:41])
+    async with at_work(a_processor(client)) as processor:
+        await processor.answer(records[:40])
+        await processor.answer(records[40:41])
     await put(client, *damage(await current(client)))
     result = await audit_partition(client.bootstrap, PLACE, PARTITIONS)
     assert bool(result.findings) == (damage is not of_a_newer_version), "another version's is no finding"
     with caplog.at_level(logging.WARNING, "pumasi.matcher"):
         async with running(client.bootstrap, 1) as (_matcher, told):
             await client.ledger("jilin", count)
-    [taken] = [fields for event, fields in told if event == "taken" and fields["partition"] == PLACE]
-    assert (taken["checkpoint"], taken["seq"]) == (None, 41)
+    [taken] = [news for news in told if isinstance(news, Taken) and news.partition == PLACE]
+    assert (taken.checkpoint, taken.seq) == (None, 41)
     [line] = [record.message for record in caplog.records if "checkpoint" in record.message]
     assert DAMAGE[damage] in line
     assert f"partition {PLACE}: no checkpoint was of use" in line
@@ -330,23 +331,21 @@ async def test_a_damaged_checkpoint_is_told_and_written_anew(client: Client, dam
 
 async def test_a_checkpoint_that_fits_and_lies_is_found_by_the_audit(client: Client) -> None:
     count = await some_life(client)
-    async with at_work(a_desk(client)) as desk:
-        await desk.answer(await commands(client, count))
+    async with at_work(a_processor(client)) as processor:
+        await processor.answer(await commands(client, count))
     await put(client, *of_another_donor(await current(client)))
     await assert_audit_holds_but_for(client, "tells something else than the ledger of pledge jilin/waits-")
 
 
 @contextlib.asynccontextmanager
-async def running(bootstrap: str, entries: int) -> AsyncIterator[tuple[Matcher, list[tuple[str, dict[str, Any]]]]]:
+async def running(bootstrap: str, entries: int) -> AsyncIterator[tuple[Matcher, list[MatcherNews]]]:
     """A matcher in this process, with all its partitions recovered, and what it tells."""
-    told: list[tuple[str, dict[str, Any]]] = []
-    matcher = Matcher(
-        bootstrap, Settings(checkpoint_entries=entries), lambda event, **fields: told.append((event, fields))
-    )
+    told: list[MatcherNews] = []
+    matcher = Matcher(bootstrap, Settings(checkpoint_entries=entries), told.append)
     await matcher.start()
     try:
         async with asyncio.timeout(60):
-            while len([event for event, _ in told if event == "taken"]) < PARTITIONS:
+            while sum(isinstance(news, Taken) for news in told) < PARTITIONS:
                 await asyncio.sleep(0.02)
         yield matcher, told
     finally:
@@ -356,8 +355,8 @@ async def running(bootstrap: str, entries: int) -> AsyncIterator[tuple[Matcher, 
 async def test_another_lifes_checkpoint_is_left_alone_until_there_is_an_own_one(client: Client) -> None:
     """Ledger and commands are made anew; the checkpoints' topic stays, as after an installation was begun again by hand."""
     count = await some_life(client)
-    async with at_work(a_desk(client)) as desk:
-        await desk.answer(await commands(client, count))
+    async with at_work(a_processor(client)) as processor:
+        await processor.answer(await commands(client, count))
     before = await current(client)
     admin = AIOKafkaAdminClient(bootstrap_servers=client.bootstrap)
     await admin.start()
@@ -369,20 +368,20 @@ async def test_another_lifes_checkpoint_is_left_alone_until_there_is_an_own_one(
         await admin.close()
     await topics.ensure(client.bootstrap)
     async with Client(client.bootstrap) as anew:
-        async with at_work(a_desk(anew)) as desk:  # an empty ledger
-            assert (desk.seq, desk.recovered.head) == (0, None)
-            assert "does not hold entry" in desk.recovered.without
+        async with at_work(a_processor(anew)) as processor:  # an empty ledger
+            assert (processor.seq, processor.recovered.head) == (0, None)
+            assert "does not hold entry" in processor.recovered.without
             assert await current(anew) == before
         await anew.fund("jilin", share=77)
         await anew.case("jilin", "c-of-this-life", 500)
         await anew.flush()
-        async with at_work(a_desk(anew, entries=NEVER)) as desk:
-            await desk.answer(await commands(anew, 2))
-        async with at_work(a_desk(anew)) as desk:  # a shorter one
-            assert (desk.seq, desk.recovered.head) == (2, None)
+        async with at_work(a_processor(anew, entries=NEVER)) as processor:
+            await processor.answer(await commands(anew, 2))
+        async with at_work(a_processor(anew)) as processor:  # a shorter one
+            assert (processor.seq, processor.recovered.head) == (2, None)
             await anew.pledge("jilin", "p-of-this-life", 50)
             await anew.flush()
-            await desk.answer(await commands(anew, 3))
+            await processor.answer(await commands(anew, 3))
         found = await assert_whole_and_right(anew)
         assert set(found.engine.funds["jilin"].pledges) == {"p-of-this-life"}
         await assert_audit_holds(anew, 3)
@@ -392,9 +391,9 @@ async def test_a_ledger_made_again_from_the_same_commands_fits_its_checkpoint(cl
     """It is a function of the commands, so it is the same ledger; only its offsets may be others."""
     count = await some_life(client)
     records = await commands(client, count)
-    async with at_work(a_desk(client)) as desk:
+    async with at_work(a_processor(client)) as processor:
         for record in records:  # transactions of one entry each: offsets spread wide
-            await desk.answer([record])
+            await processor.answer([record])
     admin = AIOKafkaAdminClient(bootstrap_servers=client.bootstrap)
     await admin.start()
     try:
@@ -404,11 +403,11 @@ async def test_a_ledger_made_again_from_the_same_commands_fits_its_checkpoint(cl
     finally:
         await admin.close()
     await topics.ensure(client.bootstrap)
-    async with at_work(a_desk(client, entries=NEVER)) as desk:
-        assert desk.seq == 0
-        await desk.answer(records)
-    async with at_work(a_desk(client)) as desk:
-        assert desk.seq == count
+    async with at_work(a_processor(client, entries=NEVER)) as processor:
+        assert processor.seq == 0
+        await processor.answer(records)
+    async with at_work(a_processor(client)) as processor:
+        assert processor.seq == count
     await assert_audit_holds(client, count)
 
 
@@ -426,20 +425,20 @@ async def test_a_version_that_knows_no_checkpoints_may_take_turns_with_this_one(
         if number % 2:
             with monkeypatch.context() as patch:
                 patch.setattr(Journal, "checkpoint", knows_none)
-                old = a_desk(client, entries=NEVER)
+                old = a_processor(client, entries=NEVER)
                 await old.take()
             assert old.recovered.head is None
             await old.answer(records[:end])
             await old.close()
         else:
-            async with at_work(a_desk(client)) as desk:
-                head = desk.recovered.head
+            async with at_work(a_processor(client)) as processor:
+                head = processor.recovered.head
                 assert (head.seq if head else 0) == of_the_new
-                await desk.answer(records[:end])
-                of_the_new = desk.seq
-    async with at_work(a_desk(client)) as desk:
-        assert desk.recovered.head.seq == of_the_new
-        assert desk.seq == count
+                await processor.answer(records[:end])
+                of_the_new = processor.seq
+    async with at_work(a_processor(client)) as processor:
+        assert processor.recovered.head.seq == of_the_new
+        assert processor.seq == count
     await assert_audit_holds(client, of_the_new)
 
 
@@ -447,8 +446,8 @@ async def test_an_older_versions_records_are_brought_up_to_date(client: Client, 
     """As the next version will do it: rows of the old one are read through `UPCASTS`, and stay until they change."""
     count = await some_life(client)
     records = await commands(client, count)
-    async with at_work(a_desk(client)) as desk:
-        await desk.answer(records[:30])
+    async with at_work(a_processor(client)) as processor:
+        await processor.answer(records[:30])
     seen = []
 
     def upcast(key: bytes, row: Any) -> Any:
@@ -457,41 +456,41 @@ async def test_an_older_versions_records_are_brought_up_to_date(client: Client, 
 
     monkeypatch.setattr(restoring, "VERSION", 2)
     monkeypatch.setattr("services.matcher.checkpoint.writing.VERSION", 2)
-    async with at_work(a_desk(client)) as desk:
-        assert "version 1; this matcher knows 2" in desk.recovered.without
+    async with at_work(a_processor(client)) as processor:
+        assert "version 1; this matcher knows 2" in processor.recovered.without
     monkeypatch.setitem(restoring.UPCASTS, 1, upcast)
-    async with at_work(a_desk(client)) as desk:
-        assert (desk.recovered.head.seq, desk.seq) == (30, 30)
+    async with at_work(a_processor(client)) as processor:
+        assert (processor.recovered.head.seq, processor.seq) == (30, 30)
         assert set(seen) == set(await current(client))
-        await desk.answer(records[30:])
+        await processor.answer(records[30:])
     newer = await current(client)
     versions = {json.loads(value)[0] for key, value in newer.items() if key != HEAD}
     assert versions == {1, 2}
     await assert_whole_and_right(client)
     monkeypatch.undo()
-    async with at_work(a_desk(client)) as desk:  # and back to the older version
-        assert "version 2; this matcher knows 1" in desk.recovered.without
-        assert desk.seq == count
+    async with at_work(a_processor(client)) as processor:  # and back to the older version
+        assert "version 2; this matcher knows 1" in processor.recovered.without
+        assert processor.seq == count
 
 
 async def test_a_whole_checkpoint_may_take_several_transactions(client: Client, monkeypatch) -> None:
-    monkeypatch.setattr(desks, "RECORDS_AT_ONCE", 10)
+    monkeypatch.setattr(processors, "RECORDS_AT_ONCE", 10)
     monkeypatch.setattr("services.matcher.checkpoint.writing.PORTION", 4)
     count = await some_life(client, count=24)
     records = await commands(client, count)
-    async with at_work(a_desk(client, entries=NEVER)) as desk:
-        await desk.answer(records[:60])
-    async with at_work(a_desk(client)) as desk:
-        await desk.answer(records[60:61])
+    async with at_work(a_processor(client, entries=NEVER)) as processor:
+        await processor.answer(records[:60])
+    async with at_work(a_processor(client)) as processor:
+        await processor.answer(records[60:61])
         part = await current(client)
         assert part and HEAD not in part, "begun"
     async with at_work(
-        a_desk(client)
-    ) as desk:  # who dies in between leaves no checkpoint, and what lies there is in nobody's way
-        assert desk.recovered.head is None
+        a_processor(client)
+    ) as processor:  # who dies in between leaves no checkpoint, and what lies there is in nobody's way
+        assert processor.recovered.head is None
         heads = []
         for record in records[61:]:
-            await desk.answer([record])
+            await processor.answer([record])
             heads.append(HEAD in await current(client))
         assert heads[0] is False
         assert heads[-1] is True
@@ -506,8 +505,8 @@ async def test_a_checkpoint_that_takes_too_long_does_not_keep_entries_from_being
     count = await some_life(client)
     records = await commands(client, count)
 
-    async with at_work(a_desk(client, entries=10, timeout_ms=5000)) as desk:
-        await desk.answer(records[:20])
+    async with at_work(a_processor(client, entries=10, timeout_ms=5000)) as processor:
+        await processor.answer(records[:20])
         assert seq_of(await current(client)) == 20
         send = Transaction.send
 
@@ -518,15 +517,15 @@ async def test_a_checkpoint_that_takes_too_long_does_not_keep_entries_from_being
 
         monkeypatch.setattr(Transaction, "send", stalls)
         with pytest.raises(KafkaUnreachable):
-            await desk.answer(records[20:31])
-        await desk.take()
-        assert desk.seq == 20
-        await desk.answer(records[20:31])  # this time without
-        assert (desk.seq, seq_of(await current(client))) == (31, 20)
+            await processor.answer(records[20:31])
+        await processor.take()
+        assert processor.seq == 20
+        await processor.answer(records[20:31])  # this time without
+        assert (processor.seq, seq_of(await current(client))) == (31, 20)
         monkeypatch.undo()
-        await desk.answer(records[31:35])
+        await processor.answer(records[31:35])
         assert seq_of(await current(client)) == 20, "not yet"
-        await desk.answer(records[35:])
+        await processor.answer(records[35:])
         assert seq_of(await current(client)) == count
     await assert_audit_holds(client, count)
 
@@ -608,9 +607,9 @@ async def test_a_partition_compacted_by_the_broker_still_restores(client: Client
     await client.flush()
     count = 51 + 3000 + 1500 + 1000
     records = await commands(client, count)
-    async with at_work(a_desk(client)) as desk:
+    async with at_work(a_processor(client)) as processor:
         for start in range(0, count - 1, 200):
-            await desk.answer(records[start : min(start + 200, count - 1)])
+            await processor.answer(records[start : min(start + 200, count - 1)])
         written = await every(client)
         before = await current(client)
         async with asyncio.timeout(100):  # the cleaner looks every 15 s
@@ -619,7 +618,7 @@ async def test_a_partition_compacted_by_the_broker_still_restores(client: Client
                     client, (b"late", b""), (b"late", None)
                 )  # a segment is closed by the first record after its time
     assert await current(client) == before
-    async with at_work(a_desk(client)) as heir:
+    async with at_work(a_processor(client)) as heir:
         assert heir.recovered.head.seq == heir.seq == count - 1
         await heir.answer(records[-1:])
     await assert_whole_and_right(client)

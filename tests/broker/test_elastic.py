@@ -31,6 +31,7 @@ from services.matcher.app import GROUP, Matcher
 from services.matcher.fast.express import Express
 from services.matcher.model.breach import ConservationBreach
 from services.matcher.partition.tenure import AWAY_SECONDS_MAX, BACKOFF_SECONDS
+from services.news import Assigned, Forgotten, MatcherNews, Stopped
 from tests.broker.load import Load, Process, each_answered_once, several
 from tests.broker.raw import COMMANDS, LEDGER, PARTITIONS, Client
 from tests.broker.test_matcher import SETTINGS, all_ready, assert_audit_holds, until
@@ -53,20 +54,18 @@ class Told:
     """What a matcher in this process tells."""
 
     def __init__(self) -> None:
-        self.events: list[tuple[str, dict[str, Any]]] = []
+        self.news: list[MatcherNews] = []
 
-    def __call__(self, event: str, **fields: Any) -> None:
-        self.events.append((event, fields))
-
-    def of(self, event: str, partition: int | None = None) -> list[dict[str, Any]]:
-        return [f for name, f in self.events if name == event and partition in (None, f.get("partition"))]
+    def of(self, kind: type[Any], partition: int | None = None) -> list[Any]:
+        ours = [news for news in self.news if isinstance(news, kind)]
+        return [news for news in ours if partition is None or news.partition == partition]
 
 
 @contextlib.asynccontextmanager
 async def matcher_in(bootstrap: str) -> AsyncIterator[tuple[Matcher, Told]]:
     """A matcher in this process, started; with what it tells."""
     told = Told()
-    matcher = Matcher(bootstrap, SETTINGS, told)
+    matcher = Matcher(bootstrap, SETTINGS, told.news.append)
     await matcher.start()
     try:
         yield matcher, told
@@ -85,26 +84,28 @@ async def test_a_partition_that_hangs_and_one_that_fails_hold_up_nobody_and_reco
         load = Load(client)
         await load.begin()
         await load.flows()
-        ends, append = asyncio.Event(), services.matcher.partition.processor.Journal.append
+        ends, transaction = asyncio.Event(), services.matcher.partition.processor.Journal.transaction
 
-        async def hangs_or_fails(journal: Any, *rows: Any) -> None:
+        @contextlib.asynccontextmanager
+        async def hangs_or_fails(journal: Any) -> AsyncIterator[Any]:
             if journal.partition == JILIN and not ends.is_set():
                 await ends.wait()
             if journal.partition == LIAONING and not ends.is_set():
                 raise KafkaUnreachable("its leader is away")
-            await append(journal, *rows)
+            async with transaction(journal) as begun:
+                yield begun
 
-        monkeypatch.setattr(services.matcher.partition.processor.Journal, "append", hangs_or_fails)
+        monkeypatch.setattr(services.matcher.partition.processor.Journal, "transaction", hangs_or_fails)
         began = time.monotonic()
-        await load.until(lambda: len(told.of("forgotten", LIAONING)) >= 5)
+        await load.until(lambda: len(told.of(Forgotten, LIAONING)) >= 5)
         for neighbour in (TIANJIN, YANJI):
             assert load.longest(neighbour, began) < ALONE_SECONDS
         for concerned in (JILIN, LIAONING):
             assert load.longest(concerned, began) > sum(BACKOFF_SECONDS[0] * 2**n for n in range(4)) - 0.5
         ends.set()
         await load.end()
-    assert not told.of("forgotten", JILIN), "it hung, and came to no harm"
-    assert_pauses_grow([failure["pause_s"] for failure in told.of("forgotten", LIAONING)])
+    assert not told.of(Forgotten, JILIN), "it hung, and came to no harm"
+    assert_pauses_grow([failure.pause_s for failure in told.of(Forgotten, LIAONING)])
     await each_answered_once(client, load)
     await assert_audit_holds(client.bootstrap)
 
@@ -148,8 +149,8 @@ async def test_a_command_that_takes_longer_than_the_session_puts_nobody_out_of_t
         await client.pledge("jilin", "p-slow", 5)
         await client.flush()
         await client.ledger("jilin", 2)
-        assert len(told.of("assigned")) == 1
-        assert not told.of("forgotten")
+        assert len(told.of(Assigned)) == 1
+        assert not told.of(Forgotten)
         assert (await group_of(client.bootstrap, GROUP, COMMANDS)).members == 1
 
 
@@ -211,32 +212,32 @@ async def test_partitions_that_cannot_go_on_stop_alone_wherever_the_group_moves_
             await until(lambda: len(first.held) == len(second.held) == 2)
             await until(lambda: set(first.stopped) | set(second.stopped) == {JILIN, LIAONING})
             await load.flows(TIANJIN, YANJI)
-            moved = {alarm["partition"] for alarm in heard_too.of("stopped")}
+            moved = {alarm.partition for alarm in heard_too.of(Stopped)}
             assert moved == {JILIN, LIAONING} & second.held
-            assert len(heard.of("stopped")) == 2, "who keeps it at rest doesn't try again"
+            assert len(heard.of(Stopped)) == 2, "who keeps it at rest doesn't try again"
             await first.stop()
             await until(lambda: set(second.stopped) == {JILIN, LIAONING})
             await load.flows(TIANJIN, YANJI)
-            assert len(heard_too.of("stopped")) == 2, "each once: nobody goes round in circles"
-            assert not heard.of("forgotten") and not heard_too.of("forgotten", JILIN)
+            assert len(heard_too.of(Stopped)) == 2, "each once: nobody goes round in circles"
+            assert not heard.of(Forgotten) and not heard_too.of(Forgotten, JILIN)
             assert_told_by_status(await told_by_status(client))
             await load.end(JILIN, LIAONING)
     assert len(await client.read(LEDGER, JILIN, 1)) == 1
-    [refused] = heard_too.of("stopped", LIAONING)
+    [refused] = heard_too.of(Stopped, LIAONING)
     entries = await client.ledger("liaoning", 1)
-    assert f"offset {entries[-1]['cause']['offset'] + 1}:" in refused["message"], "all before the command at fault"
+    assert f"offset {entries[-1]['cause']['offset'] + 1}:" in refused.message, "all before the command at fault"
 
 
 def assert_alarms_are_exact(heard: Told, log: str) -> None:
-    [tampered], [breach] = heard.of("stopped", JILIN), heard.of("stopped", LIAONING)
-    assert tampered["code"] == "ledger_tampered"
-    assert tampered["message"] == "ledger partition 0, entry 1: its hash does not follow from the entry before"
-    assert breach["code"] == "conservation_breach"
-    assert breach["message"].startswith("partition 1, command at offset ")
-    assert breach["message"].endswith(": pledge p-bad: 6 is not 5")
+    [tampered], [breach] = heard.of(Stopped, JILIN), heard.of(Stopped, LIAONING)
+    assert tampered.code == "ledger_tampered"
+    assert tampered.message == "ledger partition 0, entry 1: its hash does not follow from the entry before"
+    assert breach.code == "conservation_breach"
+    assert breach.message.startswith("partition 1, command at offset ")
+    assert breach.message.endswith(": pledge p-bad: 6 is not 5")
     for alarm in (tampered, breach):
-        assert "pumasi audit" in alarm["hint"]
-        assert f"partition {alarm['partition']} STOPPED: {alarm['code']}: {alarm['message']}" in log
+        assert "pumasi audit" in alarm.hint
+        assert f"partition {alarm.partition} STOPPED: {alarm.code}: {alarm.message}" in log
 
 
 async def told_by_status(client: Client) -> list[str]:

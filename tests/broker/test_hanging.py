@@ -89,11 +89,17 @@ async def committed(journal: Journal) -> list[bytes | None]:
     return [value async for values in journal.read_back() for value in values]
 
 
+async def append(journal: Journal, value: bytes) -> None:
+    """Append one entry in a transaction of its own."""
+    async with journal.transaction() as transaction:
+        await transaction.append(LEDGER, [[row(None, value)]])
+
+
 async def journal_after_a_commit(client: Client) -> Journal:
     """A journal that has appended one entry, and whose transaction has ended everywhere."""
     journal = Journal(client.bootstrap, PLACE)
     await journal.fence()
-    await journal.append([[row(None, b"1")]], [])
+    await append(journal, b"1")
     while not await journal.settle():  # the markers are on their way, and would end what comes now
         await asyncio.sleep(0.01)
     return journal
@@ -115,8 +121,8 @@ async def test_what_was_to_be_committed_is_committed_by_who_fences_next(client: 
     assert await committed(heir) == [b"1", b"2"]
     assert not any([await is_stuck(client, topic) for topic in (LEDGER, CHECKPOINTS, DEADLETTERS)])
     with pytest.raises(Fenced):
-        await dead.append([[row(None, b"never")]], [])
-    await heir.append([[row(None, b"3")]], [])
+        await append(dead, b"never")
+    await append(heir, b"3")
     assert await committed(heir) == [b"1", b"2", b"3"]
     await heir.close()
     await dead.close()
@@ -171,7 +177,7 @@ async def test_a_journal_at_rest_sees_to_it_that_what_it_appended_can_be_read(cl
     assert await is_stuck(client)
     assert await journal.settle()
     assert await committed(journal) == [b"1", b"2"]
-    await journal.append([[row(None, b"3")]], [])
+    await append(journal, b"3")
     assert await committed(journal) == [b"1", b"2", b"3"]
     await journal.close()
 
@@ -208,7 +214,6 @@ async def test_a_fenced_writer_ends_what_was_left_open_in_any_partition_that_it_
 async def test_commands_that_a_forgotten_replay_holds_up_are_answered_all_the_same(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tenure, "_LOOK_SECONDS", 0.2)
     monkeypatch.setattr(tenure, "_HELD_UP_SECONDS", 1.0)
     dead = FencedWriter(client.bootstrap, "pumasi-replay-1")
     await dead.fence()

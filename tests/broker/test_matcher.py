@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
-from types import SimpleNamespace
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -18,7 +17,9 @@ from services.bus.envelope import entry_headers
 from services.errors import Fenced, KafkaUnreachable
 from services.matcher.app import Matcher
 from services.matcher.audit import audit_partition
-from services.matcher.partition.processor import Desk
+from services.matcher.ledger.journal import Appending
+from services.matcher.partition.processor import Processor
+from services.news import MatcherNews, Stopped
 from services.settings import Settings
 from tests.broker.poison import POISON, TOLD_WITHOUT
 from tests.broker.raw import COMMANDS, DEADLETTERS, LEDGER, PARTITION, PARTITIONS, Client, headers, kinds
@@ -48,7 +49,7 @@ async def running(bootstrap: str) -> AsyncIterator[Matcher]:
 def all_ready(*matchers: Matcher) -> bool:
     held = [partition for matcher in matchers for partition in matcher.held]
     return sorted(held) == list(range(PARTITIONS)) and all(
-        partition in matcher.stopped or (partition in matcher.desks and matcher.desks[partition].ready)
+        partition in matcher.stopped or matcher.tenures[partition].processor.ready
         for matcher in matchers
         for partition in matcher.held
     )
@@ -156,13 +157,13 @@ async def test_an_answer_beyond_the_limit_goes_on_in_further_entries(client: Cli
     assert [entry.get("more", False) for entry in answer] == [True] * (len(answer) - 1) + [False]
     assert sum(f["amount"] for entry in answer for f in entry["facts"] if f["fact"] == "awarded") == 40_000
     async with running(client.bootstrap) as again:  # and is recovered as one
-        assert again.desks[PARTITION["jilin"]].seq == len(entries)
+        assert again.tenures[PARTITION["jilin"]].processor.seq == len(entries)
     await assert_audit_holds(client.bootstrap)
 
 
 async def test_who_takes_a_partition_shuts_out_the_former_owner(client: Client) -> None:
     partition = PARTITION["jilin"]
-    first, second = (Desk(client.bootstrap, partition, PARTITIONS, 60_000) for _ in range(2))
+    first, second = (Processor(client.bootstrap, partition, PARTITIONS, 60_000) for _ in range(2))
     await client.fund("jilin")
     await client.case("jilin", "c-1", 20_000)
     await client.flush()
@@ -203,43 +204,45 @@ async def test_a_transaction_left_open_is_never_seen_and_its_commands_are_answer
 
 async def test_a_lost_reply_to_a_commit_costs_a_recovery_and_no_entry(client: Client, monkeypatch) -> None:
     partition = PARTITION["jilin"]
-    desk = Desk(client.bootstrap, partition, PARTITIONS, 60_000)
+    processor = Processor(client.bootstrap, partition, PARTITIONS, 60_000)
     await client.fund("jilin")
     await client.case("jilin", "c-1", 20_000)
     await client.flush()
     commands = await client.read(COMMANDS, partition, 2)
-    await desk.take()
-    append = desk.journal.append
+    await processor.take()
+    transaction = processor.journal.transaction
 
-    async def lose_the_reply(*rows: object) -> None:
-        await append(*rows)
+    @contextlib.asynccontextmanager
+    async def lose_the_reply() -> AsyncIterator[Appending]:
+        async with transaction() as begun:
+            yield begun
         raise KafkaUnreachable("the reply was lost")
 
-    monkeypatch.setattr(desk.journal, "append", lose_the_reply)
+    monkeypatch.setattr(processor.journal, "transaction", lose_the_reply)
     with pytest.raises(KafkaUnreachable):
-        await desk.answer(commands)
-    assert not desk.ready
+        await processor.answer(commands)
+    assert not processor.ready
     monkeypatch.undo()
-    await desk.take()
-    assert desk.next_offset == 2
-    await desk.answer(commands)
+    await processor.take()
+    assert processor.next_offset == 2
+    await processor.answer(commands)
     assert len(await client.ledger("jilin", 2)) == 2
-    await desk.close()
+    await processor.close()
 
 
 async def test_records_that_do_not_follow_on_the_watermark_are_not_answered(client: Client) -> None:
     partition = PARTITION["jilin"]
-    desk = Desk(client.bootstrap, partition, PARTITIONS, 60_000)
+    processor = Processor(client.bootstrap, partition, PARTITIONS, 60_000)
     await client.fund("jilin")
     await client.case("jilin", "c-1", 20_000)
     await client.flush()
     commands = await client.read(COMMANDS, partition, 2)
-    await desk.take()
-    assert not await desk.answer(commands[1:])
-    assert desk.next_offset == 0
-    assert await desk.answer(commands)
-    assert desk.next_offset == 2
-    await desk.close()
+    await processor.take()
+    assert not await processor.answer(commands[1:])
+    assert processor.next_offset == 0
+    assert await processor.answer(commands)
+    assert processor.next_offset == 2
+    await processor.close()
 
 
 async def test_commands_written_in_transactions_leave_gaps_that_are_followed(client: Client) -> None:
@@ -338,17 +341,15 @@ async def test_a_tampered_ledger_stops_its_partition_and_no_other(client: Client
     await client.fund("jilin")
     await client.fund("yanji")
     await client.flush()
-    told: list[SimpleNamespace] = []
-    matcher = Matcher(
-        client.bootstrap, SETTINGS, lambda event, **fields: told.append(SimpleNamespace(event=event, **fields))
-    )
+    told: list[MatcherNews] = []
+    matcher = Matcher(client.bootstrap, SETTINGS, told.append)
     await matcher.start()
     try:
         await until(lambda: all_ready(matcher))
         await client.ledger("yanji", 1)
     finally:
         await matcher.stop()
-    [alarm] = [t for t in told if t.event == "stopped"]
+    [alarm] = [news for news in told if isinstance(news, Stopped)]
     assert (alarm.partition, alarm.code) == (broken, "ledger_tampered")
     assert len(await client.read(LEDGER, broken, 1)) == 1
     assert (await audit_partition(client.bootstrap, broken, PARTITIONS)).findings

@@ -21,6 +21,7 @@ from services.console.readmodel.survey import survey
 from services.matcher.app import Matcher
 from services.matcher.audit import audit_partition
 from services.matcher.partition import batch
+from services.news import MatcherNews, StandsStill
 from tests.broker import test_intake, test_notifier
 from tests.broker.raw import PARTITION, PARTITIONS, Client
 from tests.broker.test_console import pumasi
@@ -82,9 +83,8 @@ def damage(data: Path, topic: str, partition: int, number: int, codec: int) -> N
 
 
 async def test_a_batch_of_a_codec_that_nobody_knows_stops_its_partition_with_an_alarm_and_no_other(
-    new_kafka: Callable[..., EmbeddedKafka], data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    new_kafka: Callable[..., EmbeddedKafka], data_dir: Path, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("services.matcher.partition.tenure._LOOK_SECONDS", 0.2)
     broker = new_kafka()
     await broker.start()
     await topics.ensure(broker.bootstrap)
@@ -99,16 +99,16 @@ async def test_a_batch_of_a_codec_that_nobody_knows_stops_its_partition_with_an_
     damage(data_dir, SUBMISSIONS, 2, 1, 6)
     broker = new_kafka()
     await broker.start()
-    bootstrap, heard = broker.bootstrap, list[SimpleNamespace]()
-    matcher = Matcher(bootstrap, SETTINGS, lambda event, **told: heard.append(SimpleNamespace(event=event, **told)))
+    bootstrap, heard = broker.bootstrap, list[MatcherNews]()
+    matcher = Matcher(bootstrap, SETTINGS, heard.append)
     of_commands = f"partition {JILIN} of {COMMANDS} can't be read at offset 1: unknown codec 5"
     of_submissions = f"partition 2 of {SUBMISSIONS} can't be read at offset 1: unknown codec 6"
     intake = test_intake.Intake(lambda: bootstrap, test_intake.settings(tmp_path))
     await matcher.start()
     await intake.start()
     try:
-        await until(lambda: any(told.event == "stands_still" for told in heard))
-        [alarm] = [told for told in heard if told.event == "stands_still"]
+        await until(lambda: any(isinstance(news, StandsStill) for news in heard))
+        [alarm] = [news for news in heard if isinstance(news, StandsStill)]
         assert (alarm.partition, alarm.offset, alarm.why) == (JILIN, 1, of_commands)
         async with Client(bootstrap) as client, test_intake.httpx.AsyncClient(base_url=intake.http) as http:
             await client.fund("yanji")
@@ -156,8 +156,8 @@ async def test_a_command_that_brings_up_an_error_each_time_is_an_alarm_and_a_fin
 
     monkeypatch.setattr(batch, "answer", defect)
     monkeypatch.setattr("services.matcher.partition.processor.lane_of", NoLane)
-    heard = list[SimpleNamespace]()
-    matcher = Matcher(bootstrap, SETTINGS, lambda event, **told: heard.append(SimpleNamespace(event=event, **told)))
+    heard = list[MatcherNews]()
+    matcher = Matcher(bootstrap, SETTINGS, heard.append)
     await matcher.start()
     try:
         async with Client(bootstrap) as client:
@@ -165,9 +165,9 @@ async def test_a_command_that_brings_up_an_error_each_time_is_an_alarm_and_a_fin
             await client.pledge("jilin", "p-bad", 5)
             await client.fund("yanji")
             await client.flush()
-            await until(lambda: any(told.event == "stands_still" for told in heard))
+            await until(lambda: any(isinstance(news, StandsStill) for news in heard))
             await client.ledger("yanji", 1)
-            [alarm] = [told for told in heard if told.event == "stands_still"]
+            [alarm] = [news for news in heard if isinstance(news, StandsStill)]
             assert (alarm.partition, alarm.offset) == (JILIN, 1)
             assert alarm.why.startswith(f"partition {JILIN}, command at offset 1: OverflowError in test_unreadable.py")
             assert [r.levelname for r in caplog.records if "STANDS STILL" in r.message] == ["CRITICAL"]

@@ -58,6 +58,11 @@ def told(
     return Told("pumasi.commands.v1", 0, offset, fund.encode(), value, tuple(headers), wall or 0)
 
 
+def decided(batch: Batch) -> list[Row]:
+    """Rows of the ledger, turn by turn."""
+    return [row for portion in iter(batch.decide, None) for row in portion.rows()]
+
+
 def answered(
     records: Sequence[Any], lane: Callable[..., Express], partition: int = 0, partitions: int = 1
 ) -> tuple[list[Row], list[Row], object, int]:
@@ -75,8 +80,7 @@ def answered(
             answer_slowly(record)
 
         batch._answer = counted
-        for portion in batch.portions():
-            rows += portion
+        rows += decided(batch)
         dead += batch.dead
         rest = rest[batch.done :]
     standing = (state(engine), engine.latest, engine.clock, draft.hash, draft.seq, draft.watermark, draft.bytes)
@@ -413,13 +417,13 @@ def test_a_breach_in_the_lane_leaves_what_was_before_it_and_nothing_else(monkeyp
         start, rest = (raw(first), raw(more)) if given_raw else (first, more)
         draft, lane = Draft(0, 0, GENESIS, -1), way(engine, 0, 1)
         before = Batch(start, draft, lane, False, math.inf)
-        assert len([row for rows in before.portions() for row in rows]) == len(start)
+        assert len(decided(before)) == len(start)
         broken = engine.funds[FUND].cases["c-1"]
         really = broken.claim
         broken.claim = broken.awarded - 1
         standing = (draft.seq, draft.hash, draft.watermark)
         batch = Batch(rest, draft, lane, False, math.inf)
-        assert [rows for rows in batch.portions() if rows] == []
+        assert decided(batch) == []
         assert batch.fault is not None and batch.fault.__traceback__ is None
         assert (batch.done, batch.dead) == (0, [])
         assert (draft.seq, draft.hash, draft.watermark) == standing

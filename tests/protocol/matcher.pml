@@ -7,8 +7,9 @@
    only if nobody fenced it out since. Whatever goes wrong or stays unanswered, it forgets, fences and reads anew.
 
    Modelled step for step, each with the function's name beside it: services/bus/produce/transaction.py (fence, transaction),
-   services/matcher/ledger/journal.py (read_back, append), desk.py (take, answer), app.py (_assigned, _revoked, _take, _answer); of
-   aiokafka, that it repeats requests in silence; of Kafka, in kafka.pml, the transaction coordinator and the partition's leader.
+   services/matcher/ledger/journal.py (read_back, transaction), services/matcher/partition/processor.py (take, answer) and tenure.py
+   (_live, _work), services/matcher/app.py (_assigned); of aiokafka, that it repeats requests in silence; of Kafka, in kafka.pml, the
+   transaction coordinator and the partition's leader.
 
    Faults, FAULTS of them at any moments: a request lost or late (it may come after anything else, also after fencing), a reply lost,
    a broker killed and back (what was under way is gone; log and transaction log stay), a matcher killed, a transaction ended
@@ -40,7 +41,7 @@
 #ifndef LATE
 #define LATE 1 /* requests under way that their sender has given up, 1 or 2; a further one displaces another, which is lost */
 #endif
-#define BATCH 2 /* desk.BATCH_COMMANDS_MAX: commands answered in one transaction at most */
+#define BATCH 2 /* batch.BATCH_COMMANDS_MAX: commands answered in one transaction at most */
 #define SPLIT 1 /* the command whose answer is cut into two entries, the first marked `more` */
 #define LAST_PART(c) ((c) == SPLIT)
 #define BITS(c) ((1 << (c)) - 1) /* commands 0 ... c - 1, a bit each */
@@ -49,17 +50,17 @@
 /* ---- What the group and the matchers believe ---- */
 
 bit holder;    /* to whom the group gave the partition */
-bit owns[2];   /* app.Matcher._places: who believes it */
-bit ready[2];  /* desk.ready: memory and ledger are believed to agree */
+bit owns[2];   /* app.Matcher.tenures: who believes it */
+bit ready[2];  /* Processor.ready: memory and ledger are believed to agree */
 byte epoch[2]; /* of the producer at hand; 0: none */
-byte upto[2];  /* journal.read_back: the end to read to */
+byte upto[2];  /* Journal.read_back: the end to read to */
 #ifdef OFFSETS_FROM_GROUP
 byte group_offset; /* nothing of the protocol reads it, so it is kept here only */
 #endif
 
 #include "kafka.pml"
 
-/* ---- A matcher: one partition's desk and journal in each of two processes ---- */
+/* ---- A matcher: one partition's tenure in each of two processes ---- */
 
 #define me (_pid - 1) /* the broker is process 0 */
 #define NAME ('A' + me)
@@ -99,8 +100,8 @@ inline let_go() {
 
 inline forget() { next = 0; seq = 0; basis = 0; let_go() }
 
-/* One request of a transaction, as aiokafka's sender makes it: repeated in silence for as long as nothing is heard, unless append's own
-   time is over first. */
+/* One request of a transaction, as aiokafka's sender makes it: repeated in silence for as long as nothing is heard, unless the
+   transaction's own time is over first. */
 #ifdef SEND_NOT_AWAITED
 #define OVERLOOKED(what) (what == Produce)
 #else
@@ -139,7 +140,7 @@ inline end_transaction() {
 #endif
 }
 
-/* desk.take, journal.fence: InitProducerId, until it is answered. A partition that is revoked meanwhile cancels it. */
+/* Processor.take, Journal.fence: InitProducerId, until it is answered. A tenure that ends meanwhile cancels it. */
 inline await_epoch() {
   if
   :: d_step {
@@ -153,7 +154,7 @@ inline await_epoch() {
   fi
 }
 
-/* desk.take, journal.read_back, replay.Replay: to the high watermark as of now, which an open transaction keeps a reader of
+/* Processor.take, Journal.read_back, replay.Replay: to the high watermark as of now, which an open transaction keeps a reader of
    committed entries from reaching. */
 #ifdef NO_LSO_WAIT
 #define END_NOW stable
@@ -201,14 +202,14 @@ active [2] proctype Matcher() {
   bit kept;
 #endif
 
-resting: /* app.Matcher: no place, or a _take about to begin */
+resting: /* no tenure, or Tenure._rest: one that is about to take the partition */
 end_resting:
   if
-  :: owns[me] && ready[me] -> goto running /* app._take: the memory was kept, and is not read back */
+  :: owns[me] && ready[me] -> goto running /* the memory was kept, and is not read back */
   :: owns[me] && !ready[me]
   fi;
 
-  /* app._take, desk.take */
+  /* Tenure._work, Processor.take */
 #ifdef READ_BACK_BEFORE_FENCE
   read_back();
 #endif
@@ -235,7 +236,7 @@ taken:
 #endif
   ready[me] = 1;
 
-running: /* app.on_commands, app._answer, desk.answer */
+running: /* Tenure._work: fetch; Processor.answer */
 end_running:
   if
   :: atomic {
@@ -256,7 +257,7 @@ end_running:
 #endif
       goto running
     }
-  :: atomic { /* app._revoked, app._let_go: memory goes unless the partition comes back at once */
+  :: atomic { /* Tenure.end: memory goes; that it may be kept, too, does no harm */
       !owns[me] ->
       if
       :: d_step { forget() }
@@ -265,12 +266,12 @@ end_running:
       goto resting
     }
 #ifdef OFFSETS_FROM_GROUP
-  :: atomic { group_offset != next -> group_offset = next; goto running } /* app._commit_for_lag_tools: now and then */
+  :: atomic { group_offset != next -> group_offset = next; goto running } /* Membership._write_progress: now and then */
 #endif
   :: atomic { faults > 0 -> faults--; goto killed }
   fi;
 
-  /* desk._answer, journal.append, FencedWriter.transaction */
+  /* Processor._answer, Journal.transaction, FencedWriter.transaction */
   exchange(AddPartitions);
   do
   :: at == to -> break
@@ -296,7 +297,7 @@ end_running:
   };
   goto running;
 
-failed: /* app._answer: forgotten, to be taken anew */
+failed: /* Tenure._live: forgotten, to be taken anew */
   atomic {
 #ifdef GOES_ON_AS_IF_APPENDED
     seq = seq + (to - next) + (next <= SPLIT && SPLIT < to); next = to; basis = BITS(to);
@@ -320,7 +321,7 @@ killed: /* kill -9, and started again; the group finds out in its own time */
   goto resting
 }
 
-/* ---- The consumer group (app._assigned, app._revoked): it tells members in its own time ---- */
+/* ---- The consumer group (Matcher._assigned): it tells members in its own time ---- */
 
 active proctype Group() {
 end:

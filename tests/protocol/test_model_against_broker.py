@@ -14,11 +14,11 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import InvalidTxnState, KafkaConnectionError
 from aiokafka.protocol.transaction import EndTxnRequest
 
-from services.bus.client.record_batch import row
 from services.errors import KafkaUnreachable
 from services.matcher.ledger import journal as journals
 from services.matcher.ledger.journal import Journal
 from tests.broker.raw import LEDGER, PARTITION, Client
+from tests.broker.test_hanging import append
 
 COMMIT = 1
 PLACE = PARTITION["jilin"]
@@ -130,11 +130,11 @@ async def test_the_journal_takes_a_new_epoch_after_an_end_without_a_reply(
     journal = Journal(client.bootstrap, PLACE)
     await journal.fence()
     with pytest.raises(KafkaUnreachable):
-        await journal.append([[row(None, b"entry 1")]], [])
+        await append(journal, b"entry 1")
     assert [values async for values in journal.read_back()] == [[b"entry 1"]]
     await journal.fence()
     assert await late(given_up[0]) == INVALID_PRODUCER_EPOCH
-    await journal.append([[row(None, b"entry 2")]], [])
+    await append(journal, b"entry 2")
     assert await values(client, 2) == [b"entry 1", b"entry 2"]
     await journal.close()
 
@@ -152,7 +152,7 @@ async def test_reading_back_does_not_wait_for_a_zombie_that_left_a_transaction_o
         assert [value async for values in heir.read_back() for value in values] == []
     await heir.fence()
     assert [value async for values in heir.read_back() for value in values] == []
-    await heir.append([[row(None, b"seen")]], [])
+    await append(heir, b"seen")
     assert await values(client, 1) == [b"seen"]
     await heir.close()
     await zombie.stop()

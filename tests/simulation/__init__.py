@@ -1,9 +1,8 @@
 """Deterministic simulation: the matcher as it is, in a world that is not.
 
-Everything of Pumasi's runs here as it runs in service, down to the socket: app, desk, recovery, journal, engine, and below them
-FastStream and aiokafka. What is simulated lies beyond: the connections, the broker behind them, the clock, and whoever kills, pauses,
-cuts and delays. All of it follows from one number, the seed; so whatever goes wrong goes wrong again (FoundationDB's way, and
-TigerBeetle's).
+Everything of Pumasi's runs here as it runs in service, down to the socket: app, tenure, recovery, journal, engine, and below them
+aiokafka. What is simulated lies beyond: the connections, the broker behind them, the clock, and whoever kills, pauses, cuts and
+delays. All of it follows from one number, the seed; so whatever goes wrong goes wrong again (FoundationDB's way, and TigerBeetle's).
 
     clock      one event loop with virtual time, whose processes can be killed or paused between any two steps
     network    connections: every request and reply takes its own time, is lost, late, or swallowed

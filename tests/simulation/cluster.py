@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from services.matcher.app import Matcher
+from services.news import MatcherNews
 from services.settings import Settings
 from tests.simulation.broker import BOOTSTRAP
 from tests.simulation.clock import Process, VirtualLoop
@@ -40,7 +40,7 @@ class Cluster:
         settings: of every matcher.
         named: whether each has a name of its own.
         told: for stories.
-        heard: called with each event that a matcher tells, and its fields.
+        heard: called with all news of matchers.
 
     Attributes:
         recovering: how many recoveries are under way; what a compacted topic forgets after a day is not forgotten meanwhile.
@@ -53,7 +53,7 @@ class Cluster:
         settings: Settings,
         named: bool,
         told: Callable[[str], None],
-        heard: Callable[[str, dict[str, Any]], None],
+        heard: Callable[[MatcherNews], None],
     ) -> None:
         self._loop, self._network, self._told, self._heard = loop, network, told, heard
         self._settings, self._named = settings, named
@@ -117,6 +117,6 @@ class Cluster:
         self._told(f"{process.name}: stopped")
         self.kill(process)
 
-    def _tell(self, process: Process, event: str, **fields: Any) -> None:
-        self._told(f"{process.name}: {event} {fields}")
-        self._heard(event, fields)
+    def _tell(self, process: Process, news: MatcherNews) -> None:
+        self._told(f"{process.name}: {news}")
+        self._heard(news)

@@ -52,8 +52,8 @@ class Sizes:
     """What is made small, so that much happens to little: each a constant or a setting of the real code.
 
     Attributes:
-        batch_commands, batch_bytes: `desk.BATCH_COMMANDS_MAX` and `journal.BATCH_BYTES`.
-        records_at_once: `desk.RECORDS_AT_ONCE`, of a checkpoint that is not whole yet.
+        batch_commands, batch_bytes: `batch.BATCH_COMMANDS_MAX` and `transaction.BATCH_BYTES`.
+        records_at_once: `processor.RECORDS_AT_ONCE`, of a checkpoint that is not whole yet.
         entry_facts: facts in an entry, instead of the ledger's 512 KiB, so that answers are split.
         portion, bundle, value_bytes, changed: `checkpoint.PORTION`, `BUNDLE`, `VALUE_BYTES_MAX`, `CHANGED_MAX`.
         checkpoint_entries, checkpoint_seconds: the settings of these names.

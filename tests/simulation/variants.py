@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -24,16 +25,17 @@ from aiokafka.structs import RecordMetadata, TopicPartition
 from services.bus.client.consumer import Consumer
 from services.bus.client.open_transactions import Leftovers
 from services.bus.client.producer import TransactionalProducer
+from services.bus.client.record_batch import Row
 from services.bus.consume import scan
 from services.bus.produce import transaction
 from services.bus.produce.transaction import Sent, Transaction
-from services.bus.topics import CHECKPOINTS, COMMANDS, DEADLETTERS
+from services.bus.topics import CHECKPOINTS, COMMANDS, DEADLETTERS, LEDGER
 from services.errors import KafkaUnreachable
 from services.matcher.checkpoint import recovery
 from services.matcher.checkpoint.writing import Head, Keeper
 from services.matcher.ledger.journal import Journal
 from services.matcher.ledger.replay import Replay
-from services.matcher.partition.processor import Desk
+from services.matcher.partition.processor import Processor
 from services.matcher.partition.tenure import Tenure
 from tests.simulation.clock import process_of_this_step
 from tests.simulation.plan import BROKER_AWAY, FENCED_LATE, Fault, Plan, plan_of
@@ -84,18 +86,18 @@ def _no_look(_world: World) -> Changed:
 
 
 def _read_back_before_fence(_world: World) -> Changed:
-    really = Desk.take
+    really = Processor.take
 
-    async def take(desk: Desk) -> None:
-        fence = desk.journal.fence
-        desk.journal.fence = partial(asyncio.sleep, 0)
+    async def take(processor: Processor) -> None:
+        fence = processor.journal.fence
+        processor.journal.fence = partial(asyncio.sleep, 0)
         try:
-            await really(desk)
+            await really(processor)
         finally:
-            del desk.journal.fence
+            del processor.journal.fence
         await fence()
 
-    return patch.object(Desk, "take", take)
+    return patch.object(Processor, "take", take)
 
 
 def _no_wait_for_epoch(_world: World) -> Changed:
@@ -111,23 +113,23 @@ def _read_uncommitted(_world: World) -> Changed:
 
 
 def _offsets_from_group(world: World) -> Changed:
-    really = Desk.take
+    really = Processor.take
 
-    async def take(desk: Desk) -> None:
-        await really(desk)
-        desk._next = max(0, world.broker.group.offsets.get((COMMANDS, desk.partition), 0))
+    async def take(processor: Processor) -> None:
+        await really(processor)
+        processor.next_offset = max(0, world.broker.group.offsets.get((COMMANDS, processor.partition), 0))
 
-    return patch.object(Desk, "take", take)
+    return patch.object(Processor, "take", take)
 
 
 def _watermark_not_advanced(_world: World) -> Changed:
-    really = Desk.take
+    really = Processor.take
 
-    async def take(desk: Desk) -> None:
-        await really(desk)
-        desk._next = max(0, desk._replay.watermark)
+    async def take(processor: Processor) -> None:
+        await really(processor)
+        processor.next_offset = max(0, processor.recovered.replay.watermark)
 
-    return patch.object(Desk, "take", take)
+    return patch.object(Processor, "take", take)
 
 
 def _no_lso_wait(_world: World) -> Changed:
@@ -141,30 +143,69 @@ def _no_lso_wait(_world: World) -> Changed:
 # What Pumasi does: appending, and what it makes of a failure
 
 
+class _Told:
+    """What a transaction is to append, and doesn't yet."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, list[list[Row]]] = defaultdict(list)
+
+    async def append(self, topic: str, portions: Iterable[list[Row]]) -> None:
+        """As `Appending.append`."""
+        self.rows[topic] += [list(portion) for portion in portions]
+
+    async def arrived(self) -> int:
+        """As `Appending.arrived`: at or before the last entry."""
+        return 0
+
+
+Begin = Callable[[Journal], AbstractAsyncContextManager[Any]]
+
+
+def _appending(really_append: Callable[[Journal, Begin, _Told], Awaitable[None]]) -> Changed:
+    """Have what a transaction appends appended so, once it is all known."""
+    really = Journal.transaction
+
+    @contextlib.asynccontextmanager
+    async def transaction(journal: Journal) -> AsyncIterator[_Told]:
+        told = _Told()
+        yield told
+        await really_append(journal, really, told)
+
+    return patch.object(Journal, "transaction", transaction)
+
+
+async def _append(journal: Journal, begin: Begin, told: _Told, *topics: str) -> None:
+    async with begin(journal) as begun:
+        for topic in topics:
+            await begun.append(topic, told.rows[topic])
+
+
+_ALL = (LEDGER, DEADLETTERS, CHECKPOINTS)
+
+
 def _as_if_appended(_world: World) -> Changed:
-    really = Journal.append
+    really = Journal.transaction
 
-    async def append(self: Journal, *rows: Any) -> None:
+    @contextlib.asynccontextmanager
+    async def transaction(journal: Journal) -> AsyncIterator[Any]:
         try:
-            await really(self, *rows)
+            async with really(journal) as begun:
+                yield begun
         except KafkaUnreachable:
-            await self.fence()
+            await journal.fence()
 
-    return patch.object(Journal, "append", append)
+    return patch.object(Journal, "transaction", transaction)
 
 
 def _as_if_not_appended(_world: World) -> Changed:
-    really = Journal.append
-
-    async def append(self: Journal, entries: Any, dead_letters: Any, checkpoint: Any = None) -> None:
-        portions = list(entries)
+    async def append(journal: Journal, begin: Begin, told: _Told) -> None:
         try:
-            await really(self, portions, dead_letters, checkpoint)
+            await _append(journal, begin, told, *_ALL)
         except KafkaUnreachable:
-            await self.fence()
-            await really(self, portions, dead_letters, None)
+            await journal.fence()
+            await _append(journal, begin, told, LEDGER, DEADLETTERS)
 
-    return patch.object(Journal, "append", append)
+    return _appending(append)
 
 
 def _no_leftovers(_world: World) -> Changed:
@@ -198,37 +239,39 @@ def _send_not_awaited(_world: World) -> Changed:
 
 
 def _transaction_per_entry(_world: World) -> Changed:
-    really = Journal.append
-
-    async def append(self: Journal, entries: Any, dead_letters: Any, checkpoint: Any = None) -> None:
-        *first, last = [entry for portion in entries for entry in portion]
+    async def append(journal: Journal, begin: Begin, told: _Told) -> None:
+        *first, last = [entry for portion in told.rows[LEDGER] for entry in portion]
         for entry in first:
-            await really(self, [[entry]], [], None)
-        await really(self, [[last]], dead_letters, checkpoint)
+            async with begin(journal) as apart:
+                await apart.append(LEDGER, [[entry]])
+        told.rows[LEDGER] = [[last]]
+        await _append(journal, begin, told, *_ALL)
 
-    return patch.object(Journal, "append", append)
+    return _appending(append)
 
 
 def _letters_apart(_world: World) -> Changed:
-    really = Journal.append
+    async def append(journal: Journal, begin: Begin, told: _Told) -> None:
+        await _append(journal, begin, told, LEDGER, CHECKPOINTS)
+        if any(told.rows[DEADLETTERS]):
+            async with journal._writer.transaction() as apart:
+                await apart.send(DEADLETTERS, journal.partition, told.rows[DEADLETTERS])
 
-    async def append(self: Journal, entries: Any, dead_letters: Any, checkpoint: Any = None) -> None:
-        await really(self, entries, [], checkpoint)
-        if dead_letters:
-            async with self._writer.transaction() as apart:
-                await apart.send(DEADLETTERS, self.partition, [dead_letters])
-
-    return patch.object(Journal, "append", append)
+    return _appending(append)
 
 
 def _memory_kept(_world: World) -> Changed:
-    really = Desk._forget
+    forget, really = Processor.forget, Processor.take
 
-    def forget(desk: Desk) -> None:
-        if not desk.journal._writer.held:
-            really(desk)
+    def kept(processor: Processor) -> None:
+        if not processor.journal._writer.held:
+            forget(processor)
 
-    return patch.object(Desk, "_forget", forget)
+    async def take(processor: Processor) -> None:
+        if not processor.ready:
+            await really(processor)
+
+    return patch.multiple(Processor, forget=kept, take=take)
 
 
 def _ends_as_aiokafka(_world: World) -> Changed:
@@ -236,14 +279,14 @@ def _ends_as_aiokafka(_world: World) -> Changed:
 
 
 def _no_retake(_world: World) -> Changed:
-    really = Tenure._taken
+    really = Tenure._rest
 
-    async def taken(tenure: Tenure) -> bool:
+    async def rest(tenure: Tenure) -> None:
         if tenure._backoff.failures:
-            await tenure._over.wait()
-        return await really(tenure)
+            await asyncio.Event().wait()
+        await really(tenure)
 
-    return patch.object(Tenure, "_taken", taken)
+    return patch.object(Tenure, "_rest", rest)
 
 
 # What Pumasi does: checkpoints
@@ -251,16 +294,14 @@ def _no_retake(_world: World) -> Changed:
 
 def _checkpoint_first(_world: World) -> Changed:
     """The checkpoint in a transaction of its own, before the entries that it stands for."""
-    really = Journal.append
 
-    async def append(self: Journal, entries: Any, dead_letters: Any, checkpoint: Any = None) -> None:
-        portions = list(entries)
-        if self._writer.held and (told := checkpoint(0)) is not None:
-            async with self._writer.transaction() as apart:
-                await apart.send(CHECKPOINTS, self.partition, told)
-        await really(self, portions, dead_letters, None)
+    async def append(journal: Journal, begin: Begin, told: _Told) -> None:
+        if told.rows[CHECKPOINTS]:
+            async with journal._writer.transaction() as apart:
+                await apart.send(CHECKPOINTS, journal.partition, told.rows[CHECKPOINTS])
+        await _append(journal, begin, told, LEDGER, DEADLETTERS)
 
-    return patch.object(Journal, "append", append)
+    return _appending(append)
 
 
 def _no_anchor(_world: World) -> Changed:
@@ -285,14 +326,14 @@ def _both(world: World, *changes: Callable[[World], Changed]) -> Iterator[None]:
 
 def _keeper_kept(_world: World) -> Changed:
     """After a failure the keeper goes on with what it believes to have written."""
-    really = Desk.take
+    really = Processor.take
 
-    async def take(desk: Desk) -> None:
-        await really(desk)
-        kept = desk.__dict__.setdefault("_keeper", desk.recovered.keeper)
-        desk.recovered = desk.recovered._replace(keeper=kept)
+    async def take(processor: Processor) -> None:
+        await really(processor)
+        kept = processor.__dict__.setdefault("_keeper", processor.recovered.keeper)
+        processor.recovered = processor.recovered._replace(keeper=kept)
 
-    return patch.object(Desk, "take", take)
+    return patch.object(Processor, "take", take)
 
 
 def _tail_unread(_world: World) -> Changed:
@@ -342,7 +383,7 @@ VARIANTS = (
     Variant("transaction_per_entry", "A split answer spans transactions.", _transaction_per_entry, frozenset({"torn"})),
     Variant("letters_apart", "A dead letter has a transaction of its own.", _letters_apart, frozenset({"dead letters"}),
             (Fault("EndTxn", 2, "killed after", 0.1, 1),) * 2),
-    Variant("memory_kept", "After a failure the desk goes on with the memory that it has.", _memory_kept, WRONG | {"stands still"}),
+    Variant("memory_kept", "After a failure it goes on with the memory that it has.", _memory_kept, WRONG | {"stands still"}),
     Variant("no_leftovers", "Nobody looks for transactions that Kafka has left open.", _no_leftovers, frozenset({"stands still"})),
     Variant("no_settling", "Nobody looks whether what is said to be committed can be read.", _no_settling, frozenset({"stands still"})),
     Variant("leftovers_aborted", "What was left open is aborted, whatever had been decided.", _leftovers_aborted,

@@ -34,6 +34,7 @@ import services.matcher.checkpoint.writing
 import services.matcher.fast.express
 import services.matcher.partition.batch
 import services.matcher.partition.processor
+from services.news import Forgotten, MatcherNews, Stopped, document
 from services.settings import Settings
 from tests.simulation.broker import Broker
 from tests.simulation.checks import Checks, Finding
@@ -50,7 +51,6 @@ CALM_SECONDS = 400.0
 _FAULTS_SECONDS = 600.0
 _QUIET_SECONDS = 2.0
 _REVIEW_SECONDS = 0.25
-_POLL_MS = 400
 _HEARTBEATS_PER_SESSION = 5
 _FETCHER_MS = 2000
 _EPOCH = 1_800_000_000.0
@@ -182,14 +182,15 @@ class World:
         with self._finding():
             self.checks.shown(log)
 
-    def _heard(self, event: str, fields: dict[str, Any]) -> None:
+    def _heard(self, news: MatcherNews) -> None:
         if self._closed:
             return
-        self.outcome.figures[event] += 1
-        if event == "stopped":
-            self.found("stopped", f"partition {fields['partition']}: {fields['code']}: {fields['message']}")
-        elif event == "forgotten" and " " not in fields["why"]:  # an exception's name: nobody expected it
-            self.found("unexpected", f"partition {fields['partition']}: {fields['why']}")
+        self.outcome.figures[document(news)["event"]] += 1
+        match news:
+            case Stopped(partition, code, message):
+                self.found("stopped", f"partition {partition}: {code}: {message}")
+            case Forgotten(partition, why) if " " not in why:  # an exception's name: nobody expected it
+                self.found("unexpected", f"partition {partition}: {why}")
 
     def _look_at_complaints(self) -> None:
         for complaint in self.loop.complaints:
@@ -282,7 +283,6 @@ def _turned(world: World) -> Iterator[None]:
                 (aiokafka.producer.producer.AIOKafkaProducer, "__del__", lambda _self: None),
                 (aiokafka.producer.message_accumulator.BatchBuilder, "append", _stamped(append)),
                 (services.matcher.partition.processor, "recover", lambda *given: world.recover(recover, *given)),
-                (services.matcher.app, "_POLL_MS", _POLL_MS),
                 (services.bus.consume.membership, "HEARTBEATS_PER_SESSION", _HEARTBEATS_PER_SESSION),
                 (services.matcher.app, "_MEMBERSHIP_APART", False),  # its own thread would tell real time
                 *_sizes(plan.sizes),

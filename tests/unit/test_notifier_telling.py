@@ -11,6 +11,7 @@ import pytest
 from nacl.public import PrivateKey, SealedBox
 
 from schemas.notices import Tidings
+from services.news import Unopened
 from services.notifier import screen
 from services.notifier.channels.webhook import Delivery
 from services.notifier.languages import Languages
@@ -107,7 +108,7 @@ def test_a_contact_that_is_gone_or_cant_be_read_leaves_the_settings_language(
     value: bytes | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     told: list[Any] = []
-    languages = Languages("ko", KEY, lambda event, **fields: told.append((event, fields)))
+    languages = Languages("ko", KEY, told.append)
     languages.take(given("d-1", contact(ZH)))
     assert languages.of("d-1") == "zh"
     caplog.clear()
@@ -115,7 +116,7 @@ def test_a_contact_that_is_gone_or_cant_be_read_leaves_the_settings_language(
     assert languages.of("d-1") == "ko"
     alarmed = value is not None  # what should be there and can't be opened is an alarm; nothing of it is told
     assert [line.levelname for line in caplog.records] == ["ERROR"] * alarmed
-    assert told == [("unopened", {"partition": 1, "offset": 7})] * alarmed
+    assert told == [Unopened(1, 7)] * alarmed
 
 
 def test_no_address_is_kept() -> None:

@@ -13,7 +13,7 @@ from services.errors import LedgerTampered
 from services.matcher.checkpoint.differences import differences
 from services.matcher.checkpoint.recovery import Recovered, recover
 from services.matcher.checkpoint.writing import HEAD, Head, Keeper
-from services.matcher.partition import processor as desks
+from services.matcher.partition import processor
 from services.matcher.partition.processor import Rhythm
 from tests.ledgers import Told
 from tests.properties.test_checkpoints import resealed
@@ -211,7 +211,7 @@ class TestRhythm:
     @pytest.fixture
     def now(self, monkeypatch: pytest.MonkeyPatch) -> list[float]:
         now = [100.0]
-        monkeypatch.setattr(desks.time, "monotonic", lambda: now[0])
+        monkeypatch.setattr(processor.time, "monotonic", lambda: now[0])
         return now
 
     def test_after_so_many_entries_or_seconds(self, now: list[float]) -> None:

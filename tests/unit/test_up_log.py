@@ -1,10 +1,12 @@
 """What `pumasi up` shows of its services: words for people, notices as sums, never raw fields; and when it is up."""
 
 import io
+import json
 import re
-from typing import Any
+from typing import Any, get_args
 
 from services.cli.shared.log import Log
+from services.news import _NAMES, Ended, MatcherNews, StandsStill, Taken, document, read
 from services.system.holdings import Holdings
 from services.terminal import Terminal
 
@@ -66,3 +68,17 @@ def test_the_matchers_are_up_when_together_they_hold_everything() -> None:
     assert not hear("a", "assigned", partitions=[0])  # handed on to b, who has not rebuilt it yet
     assert not hear("b", "assigned", partitions=[1])
     assert hear("b", "taken", partition=1, seq=0, watermark=-1)
+
+
+def test_a_matchers_news_comes_out_of_its_line_as_it_went_in() -> None:
+    news = Taken(3, 7, 6, 5, {"tail": 0.5})
+    line = document(news)
+    assert list(line.items())[:2] == [("event", "taken"), ("partition", 3)]
+    for one in (news, StandsStill(1, 2, "why"), Ended(1)):
+        assert read(json.loads(json.dumps(document(one)))) == one
+    assert {kind.__name__ for kind in get_args(MatcherNews)} == {kind.__name__ for kind in _NAMES}
+
+
+def test_what_is_no_news_is_taken_for_none() -> None:
+    for line in ({"ready": "matcher"}, {"event": "later"}, {"event": "taken"}, {**document(Ended(0)), "more": 1}):
+        assert read(line) is None

@@ -23,6 +23,7 @@ from services.console.explain.telling import Told
 from services.console.readmodel.survey import Partition, Survey
 from services.errors import PumasiError, SettingError
 from services.matcher.audit import PartitionAudit
+from services.news import Waiting
 from services.policies.commandlog import read_log
 from services.policies.comparison import compare
 from services.policies.policy import parse_policy
@@ -221,9 +222,9 @@ class _System:
 
 
 def test_a_services_own_lines(on_a_terminal: Any) -> None:
-    matcher._Screen(False).tell("waiting", why=HOSTILE)
+    matcher._Screen(False).tell(Waiting(HOSTILE))
     assert_harmless(on_a_terminal())
-    notifier._Screen(False).tell("waiting", why=HOSTILE)
+    notifier._Screen(False).tell(Waiting(HOSTILE))
     assert_harmless(on_a_terminal())
 
 

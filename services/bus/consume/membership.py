@@ -1,10 +1,9 @@
 """Consumer groups: who has which partition, and how a process hears of it.
 
 A group's rebalance is eager in aiokafka: every member gives up all it has, and reads nothing until all have joined anew. `Membership`
-is a place in a group *that reads nothing by it*. It only says which partitions are ours; their records are read by subscriptions of
-their own (`partition_batches` in `subscription`), so a rebalance interrupts nobody who keeps a partition. That is safe for those,
-and only those, who don't rely on the group for correctness: two processes may for a moment both believe a partition to be theirs, and
-fencing decides.
+is a place in a group *that reads nothing by it*. It only says which partitions are ours; their records are read without the group
+(`partition_reader`), so a rebalance interrupts nobody who keeps a partition. That is safe for those, and only those, who don't rely on
+the group for correctness: two processes may for a moment both believe a partition to be theirs, and fencing decides.
 
 A membership lives in a thread of its own. However long the process computes without a pause, its heartbeats go on, and nobody's
 rebalance waits for it: otherwise a command that takes longer than the session would put its matcher out of the group, the next matcher

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from services.cli.matcher import sentence
+from services.news import StandsStill, Stopped, read
 from services.terminal import Terminal
 from services.visible import visible
 
@@ -69,11 +70,9 @@ def in_words(event: dict[str, Any]) -> Text | None:
         return Text(visible("ready" + _where(event)), "green")
     if _is_notice(event):
         return _notice(event)
-    name = event.get("event")
-    if name is None:
-        return None
-    told = sentence(name, {field: value for field, value in event.items() if field != "event"})
-    return Text(told, "bold red" if name in ("stopped", "stands_still") else "") if told else None
+    news = read(event)
+    told = sentence(news) if news else None
+    return Text(told, "bold red" if isinstance(news, Stopped | StandsStill) else "") if told else None
 
 
 def _is_notice(event: dict[str, Any]) -> bool:

@@ -32,6 +32,9 @@ class Portion:
     def __init__(self, rows: list[Row], links: Links | None) -> None:
         self._rows, self._links = rows, links
 
+    def __len__(self) -> int:
+        return len(self._rows)
+
     def rows(self) -> list[Row]:
         """The rows, once all hashes are there."""
         if self._links is not None:

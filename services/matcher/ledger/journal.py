@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
 from services.bus.client.open_transactions import Leftovers
 from services.bus.client.record_batch import Row
 from services.bus.consume.scan import TopicReader
 from services.bus.envelope import Record
-from services.bus.produce.transaction import FencedWriter, Transaction
+from services.bus.produce.transaction import FencedWriter, Sent, Transaction
 from services.bus.topics import CHECKPOINTS, COMMANDS, DEADLETTERS, LEDGER
 from services.errors import LedgerMoved
 
@@ -22,9 +22,6 @@ _MARKER = 1  # the offset that the end of a transaction takes
 _READ_BACK_STALL_SECONDS = (
     10.0  # whoever fenced us meanwhile may have died with a transaction open; fencing anew ends it
 )
-
-Checkpoint = Callable[[int], Iterable[Sequence[Row]] | None]
-"""Given an offset of the ledger at or before the last entry, the records of a checkpoint, in portions; None if none is due."""
 
 
 class Journal:
@@ -81,36 +78,19 @@ class Journal:
                 yield records
                 await asyncio.sleep(0)  # what is fetched already comes without a pause, and others wait for their turn
 
-    async def append(
-        self, entries: Iterable[Sequence[Row]], dead_letters: Sequence[Row], checkpoint: Checkpoint | None = None
-    ) -> None:
-        """Append entries, dead letters and a checkpoint in one transaction; returns once it is committed.
-
-        Args:
-            entries: to the ledger, in portions. The first is asked for before the transaction begins, the others while what came
-                before is on its way; others get a turn between two.
-            dead_letters: to dead letters; looked at once all entries are known.
-            checkpoint: called, once all entries are known, with an offset of the ledger at or before the last of them; gives portions
-                of records, or None. No more is asked for than can be sent.
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Appending]:
+        """A transaction that appends an entry at least: committed at the end of the block; not if the block fails.
 
         Raises:
             Fenced: if another writer has taken the partition, or writes to it without having taken it; nothing was appended.
             KafkaUnreachable: if the outcome is unknown: it may or may not have been appended. Fence and read back.
         """
-        portions = iter(entries)
-        first = next(portions, None)
-        if not first:
-            return
         async with self._writer.transaction() as transaction:
-            sent = await transaction.send(LEDGER, self.partition, _unhurried(transaction, first, portions))
-            await transaction.send(DEADLETTERS, self.partition, [dead_letters])
-            await transaction.arrived()
-            offsets = [one.place.result().offset for one in sent]
-            self._follows_on(offsets[0])
-            if checkpoint is not None and (told := checkpoint(max(offsets))) is not None:
-                await transaction.send(CHECKPOINTS, self.partition, told)
-        rows = sum(one.count for one in sent)
-        self._next_offset = offsets[0] + rows + _MARKER if offsets[0] >= 0 else None
+            appending = Appending(transaction, self.partition, self._follows_on)
+            yield appending
+            await appending.arrived()
+        self._next_offset = appending.end
 
     async def settle(self) -> bool:
         """See to it that what was appended can be read; see `FencedWriter.settle`.
@@ -138,14 +118,45 @@ class Journal:
             raise LedgerMoved(f"its entries came to offset {offset} of the ledger, not to {self._next_offset}")
 
 
-def _unhurried(
-    transaction: Transaction, first: Sequence[Row], others: Iterator[Sequence[Row]]
-) -> Iterator[Sequence[Row]]:
-    """Portions whose making doesn't count: only Kafka is given a limited time."""
-    yield first
-    for portion in others:
-        transaction.begin_anew()
-        yield portion
+class Appending:
+    """A journal's open transaction.
+
+    Args:
+        transaction: its writer's.
+        partition: where all of it goes.
+        follows_on: told where the entries came to lie; raises if that is not right behind the last ones.
+
+    Attributes:
+        end: the ledger's next offset, once this is committed; None if unknown.
+    """
+
+    def __init__(self, transaction: Transaction, partition: int, follows_on: Callable[[int], None]) -> None:
+        self._transaction, self._partition, self._follows_on = transaction, partition, follows_on
+        self._entries: list[Sent] = []
+        self.end: int | None = None
+
+    async def append(self, topic: str, portions: Iterable[Sequence[Row]]) -> None:
+        """Put rows on their way; others get a turn between two portions."""
+        if topic != LEDGER:
+            await self._transaction.send(topic, self._partition, portions)
+            return
+        self._transaction.begin_anew()  # deciding takes what time it takes: only Kafka is given a limited one
+        if self._entries:
+            await asyncio.sleep(0)
+        self._entries += await self._transaction.send(topic, self._partition, portions)
+
+    async def arrived(self) -> int:
+        """Wait until the broker has all that was appended; an offset of the ledger at or before the last entry.
+
+        Raises:
+            LedgerMoved: if somebody else writes there.
+        """
+        await self._transaction.arrived()
+        offsets = [one.place.result().offset for one in self._entries]
+        self._follows_on(offsets[0])
+        rows = sum(one.count for one in self._entries)
+        self.end = offsets[0] + rows + _MARKER if offsets[0] >= 0 else None
+        return max(offsets)
 
 
 async def first_at_or_after(bootstrap: str, partition: int, offset: int) -> int | None:

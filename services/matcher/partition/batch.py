@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from schemas.commands import Unreadable
@@ -58,35 +58,27 @@ class Batch:
         self.dead: list[Row] = []
         self.fault: ConservationBreach | Unanswerable | None = None
         self._records, self._lane = records, lane
-        self._one_turn, self._seconds_max = one_turn, seconds_max
+        self._one_turn, self._late = one_turn, time.monotonic() + seconds_max
         self._end = min(len(records), BATCH_COMMANDS_MAX)
+        self._over = False
 
-    def portions(self) -> Iterator[list[Row]]:
-        """Decide turn by turn; the entries of each, which come once the next turn is decided: their hashes are filled in meanwhile."""
-        for portion in self._behind():
-            if rows := portion.rows():
-                yield rows
-
-    def _behind(self) -> Iterator[Portion]:
-        behind: Portion | None = None
-        for portion in self._turns():
-            if behind is not None:
-                yield behind
-            behind = portion
-        if behind is not None:
-            yield behind
-
-    def _turns(self) -> Iterator[Portion]:
-        late = time.monotonic() + self._seconds_max
-        while self.done < self._end and self.fault is None and self.draft.bytes < BATCH_BYTES_MAX:
-            try:
-                self._turn()
-            except (ConservationBreach, Unanswerable) as found:
-                self.fault = found.with_traceback(None)  # which would hold this batch
-                self.done = sum(record.offset <= self.draft.watermark for record in self._records)
-            yield self.draft.taken()
-            if self._one_turn or time.monotonic() > late:
-                break
+    def decide(self) -> Portion | None:
+        """Decide the next turn; None if this transaction takes no more."""
+        if self._over:
+            return None
+        try:
+            self._turn()
+        except (ConservationBreach, Unanswerable) as found:
+            self.fault = found.with_traceback(None)  # which would hold this batch
+            self.done = sum(record.offset <= self.draft.watermark for record in self._records)
+        self._over = (
+            self._one_turn
+            or self.fault is not None
+            or self.done >= self._end
+            or self.draft.bytes >= BATCH_BYTES_MAX
+            or time.monotonic() > self._late
+        )
+        return self.draft.taken() or None
 
     def _turn(self) -> None:
         over, full = time.monotonic() + TURN_SECONDS, self.draft.bytes + TURN_BYTES

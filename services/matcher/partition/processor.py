@@ -1,21 +1,21 @@
-"""A desk: one partition at work. It reads commands in order, decides them in memory, and appends the answers in one transaction.
+"""One partition at work: commands are decided in memory, and their answers appended in transactions.
 
-    taken ──► recovered ──► answering ──► answering …
-                 ▲              │ fenced, unknown outcome, any error
-                 └── forgotten ◄┘
+A transaction reads from top to bottom in `_answer`: decide → link → append → commit. What comes before a turn of commands is on its way
+to Kafka while they are decided.
 
-Memory may run ahead of the ledger only within `answer`; whatever goes wrong there, the memory is forgotten and rebuilt from the
-ledger, which alone is true. So a lost reply to a commit costs a recovery and never an entry.
+Memory may run ahead of the ledger only within `answer`; whatever goes wrong there, it is forgotten, to be rebuilt from the ledger,
+which alone is true. So a lost reply to a commit costs a recovery and never an entry. When to take the partition, and when again, is
+for `tenure` to say.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Iterator, Sequence
 
 from services.bus.client.record_batch import Row, row
 from services.bus.envelope import Record
+from services.bus.topics import CHECKPOINTS, DEADLETTERS, LEDGER
 from services.errors import ConservationBreach, Fenced, KafkaUnreachable, Unanswerable
 from services.matcher.checkpoint.recovery import Recovered, recover
 from services.matcher.checkpoint.writing import Head
@@ -23,7 +23,6 @@ from services.matcher.fast import lane_of
 from services.matcher.fast.express import Express
 from services.matcher.ledger.draft import Draft
 from services.matcher.ledger.journal import Journal, first_at_or_after
-from services.matcher.ledger.replay import Replay
 from services.matcher.partition.batch import Batch
 
 RECORDS_AT_ONCE = 50_000
@@ -32,8 +31,8 @@ _PART_OF_TIMEOUT = 0.25
 _DOUBLINGS_MAX = 6
 
 
-class Desk:
-    """One partition's engine and journal.
+class Processor:
+    """One partition's memory and journal. One call at a time; after a failure, `take` comes first.
 
     Args:
         bootstrap: Kafka's servers.
@@ -42,6 +41,10 @@ class Desk:
         transaction_timeout_ms: see `Journal`.
         checkpoint_entries: a checkpoint is due after so many entries …
         checkpoint_seconds: … or so many seconds, if there were any.
+
+    Attributes:
+        recovered: the memory; None unless it agrees with the ledger, and the partition is believed to be ours.
+        next_offset: of the first command that may not be answered yet: watermark + 1.
     """
 
     def __init__(
@@ -55,29 +58,23 @@ class Desk:
     ) -> None:
         self.bootstrap, self.partition, self.partitions = bootstrap, partition, partitions
         self.journal = Journal(bootstrap, partition, transaction_timeout_ms)
-        self.lock = asyncio.Lock()
         self.recovered: Recovered | None = None
+        self.next_offset = 0
+        self._patience = transaction_timeout_ms / 1000 * _PART_OF_TIMEOUT
         self._rhythm = Rhythm(checkpoint_entries, checkpoint_seconds)
-        self._replay: Replay | None = None
         self._lane: Express | None = None
         self._untried = True  # nothing was appended since the partition was taken
         self._careful_until = -1  # the offset of the last command in a transaction that failed
-        self._next = 0
 
     @property
     def ready(self) -> bool:
-        """True while memory and ledger agree and the partition is believed to be ours."""
-        return self._replay is not None
-
-    @property
-    def next_offset(self) -> int:
-        """The offset of the first command that may not be answered yet: watermark + 1, or beyond offsets that hold none."""
-        return self._next
+        """Whether there is a memory."""
+        return self.recovered is not None
 
     @property
     def seq(self) -> int:
         """The number of the last entry; 0 before the first."""
-        return self._replay.seq if self._replay else 0
+        return self.recovered.replay.seq if self.recovered else 0
 
     async def take(self) -> None:
         """Fence the former owner, then rebuild state and watermark from checkpoint and ledger.
@@ -86,17 +83,16 @@ class Desk:
             KafkaUnreachable: try again later.
             LedgerTampered: the partition must stop.
         """
-        async with self.lock:
-            self._forget()
-            began = time.perf_counter()
-            await self.journal.fence()
-            fenced = time.perf_counter() - began
-            found = await recover(self.partition, self.journal)
-            self.recovered = found._replace(seconds={"fence": round(fenced, 3), **found.seconds})
-            self._rhythm.begin(found.head.seq if found.head else 0)
-            self._replay, self._next = found.replay, found.replay.watermark + 1
-            self._lane = lane_of(found.replay.engine, self.partition, self.partitions)
-            self._untried = True
+        self.forget()
+        began = time.perf_counter()
+        await self.journal.fence()
+        fenced = time.perf_counter() - began
+        found = await recover(self.partition, self.journal)
+        self.recovered = found._replace(seconds={"fence": round(fenced, 3), **found.seconds})
+        self.next_offset = found.replay.watermark + 1
+        self._rhythm.begin(found.head.seq if found.head else 0)
+        self._lane = lane_of(found.replay.engine, self.partition, self.partitions)
+        self._untried = True
 
     async def answer(self, records: Sequence[Record]) -> bool:
         """Answer the commands that are not answered yet, in order, in transactions of bounded size.
@@ -109,50 +105,28 @@ class Desk:
             ConservationBreach: a defect; the partition must stop. What comes before the command at fault is answered.
             Unanswerable: a defect; what comes before is answered, and it may be tried again.
         """
-        async with self.lock:
-            if not self.ready or not records:
-                return self.ready
-            fresh = list(records)
-            if records[0].offset < self._next:
-                fresh = [record for record in records if record.offset >= self._next]
-                if not fresh:
-                    return True
-            if fresh[0].offset > self._next and not await self._follows(fresh[0].offset):
-                return False
-            start = 0
-            try:
-                while start < len(fresh):
-                    start += await self._answer(fresh[start:] if start else fresh)
-            except BaseException:
-                self._forget()
-                raise
-            return True
-
-    async def settle(self) -> bool:
-        """See to it that what was answered can be read; False if that is to be looked at again.
-
-        Raises:
-            Fenced: the memory is forgotten; take the partition anew.
-            KafkaUnreachable: if it isn't known.
-        """
-        async with self.lock:
-            try:
-                return not self.ready or await self.journal.settle()
-            except Fenced:
-                self._forget()
-                raise
+        if records and records[0].offset < self.next_offset:
+            records = [record for record in records if record.offset >= self.next_offset]
+        if records and records[0].offset > self.next_offset and not await self._follows(records[0].offset):
+            return False
+        try:
+            while records:
+                records = records[await self._answer(records) :]
+        except BaseException:
+            self.forget()
+            raise
+        return True
 
     async def close(self) -> None:
-        """Let go of the partition after the transaction at hand."""
-        async with self.lock:
-            self._forget()
-            await self.journal.close()
+        """Let go of the partition."""
+        self.forget()
+        await self.journal.close()
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
         """Let go of the memory; it is untied by hand, since the collector leaves recovered memory alone."""
-        replay, self._replay, self._lane, self.recovered = self._replay, None, None, None
-        if replay is not None:
-            replay.engine.untie()
+        found, self.recovered, self._lane = self.recovered, None, None
+        if found is not None:
+            found.replay.engine.untie()
 
     async def _follows(self, offset: int) -> bool:
         """Whether there is no committed command between what was answered and `offset`.
@@ -160,40 +134,43 @@ class Desk:
         Offsets skip where a transaction of commands ended. They also seem to skip where records come from a position that a
         seek has left since; only the log can tell.
         """
-        return await first_at_or_after(self.bootstrap, self.partition, self._next) == offset
+        return await first_at_or_after(self.bootstrap, self.partition, self.next_offset) == offset
 
     async def _answer(self, records: Sequence[Record]) -> int:
         """Answer as many of the records as go into one transaction, at least one; returns how many."""
-        replay = self._replay
+        replay, keeper = self.recovered.replay, self.recovered.keeper
         draft = Draft(self.partition, replay.seq, replay.hash, replay.watermark)
-        careful = self._untried or self._next <= self._careful_until
-        work = Batch(records, draft, self._lane, careful, self.journal.transaction_timeout_ms / 1000 * _PART_OF_TIMEOUT)
-        due = False
-
-        def checkpoint(ledger_offset: int) -> Iterator[list[Row]] | None:
-            nonlocal due
-            due = work.fault is None and self._rhythm.due(draft.seq)
-            return self._checkpoint(draft, ledger_offset) if due else None
-
+        careful = self._untried or self.next_offset <= self._careful_until
+        batch = Batch(records, draft, self._lane, careful, self._patience)
+        portion, due = batch.decide(), False  # before the transaction begins, and Kafka's patience with it
+        if portion is None:
+            raise self._fault(records, batch)
         try:
-            await self.journal.append(work.portions(), work.dead, checkpoint)
+            async with self.journal.transaction() as transaction:
+                while portion is not None:
+                    following = batch.decide()  # while a thread links this one, and those before are on their way
+                    await transaction.append(LEDGER, [portion.rows()])
+                    portion = following
+                await transaction.append(DEADLETTERS, [batch.dead])
+                due = batch.fault is None and self._rhythm.due(draft.seq)
+                if due:
+                    await transaction.append(CHECKPOINTS, self._checkpoint(draft, await transaction.arrived()))
         except (Fenced, KafkaUnreachable) as error:
             self._careful_until = draft.watermark  # it may be one command that takes too long for an open transaction
             if due and isinstance(error, KafkaUnreachable):
                 self._rhythm.failed(draft.seq)
             raise
-        if due and self.recovered.keeper.whole:
+        if due and keeper.whole:
             self._rhythm.written(draft.seq)
         replay.seq, replay.hash, replay.watermark = draft.seq, draft.hash, draft.watermark
-        self._next = draft.watermark + 1
-        self._untried = False
-        if work.fault is not None:
-            raise self._fault(records[work.done], work.fault)
-        return work.done
+        self.next_offset, self._untried = draft.watermark + 1, False
+        if batch.fault is not None:
+            raise self._fault(records, batch)
+        return batch.done
 
-    def _fault(self, record: Record, found: Exception) -> ConservationBreach | Unanswerable:
-        what = f"partition {self.partition}, command at offset {record.offset}: {found}"
-        if isinstance(found, Unanswerable):
+    def _fault(self, records: Sequence[Record], batch: Batch) -> ConservationBreach | Unanswerable:
+        what = f"partition {self.partition}, command at offset {records[batch.done].offset}: {batch.fault}"
+        if isinstance(batch.fault, Unanswerable):
             return Unanswerable(
                 what, hint="No answer to it was written, and none behind it is. Report it: it is a defect."
             )
@@ -204,8 +181,8 @@ class Desk:
 
     def _checkpoint(self, draft: Draft, ledger_offset: int) -> Iterator[list[Row]]:
         """What has changed since the last checkpoint, and the head that makes it one; of a whole one, as much as goes at once."""
-        engine, keeper = self._replay.engine, self.recovered.keeper
-        told, late = 0, time.monotonic() + self.journal.transaction_timeout_ms / 1000 * _PART_OF_TIMEOUT
+        engine, keeper = self.recovered.replay.engine, self.recovered.keeper
+        told, late = 0, time.monotonic() + self._patience
         for portion in keeper.rows(engine):
             yield portion
             told += len(portion)

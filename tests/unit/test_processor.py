@@ -1,4 +1,4 @@
-"""A desk whose transactions fail: it lets go of its memory, and it always gets on, however long commands take. Kafka is a stand-in."""
+"""Transactions that fail: memory is let go of, and the partition always gets on, however long commands take. Kafka is a stand-in."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from services.matcher.ledger.draft import Draft
 from services.matcher.ledger.journal import Journal
 from services.matcher.ledger.replay import Replay
 from services.matcher.partition import batch, processor
-from services.matcher.partition.processor import Desk
+from services.matcher.partition.processor import Processor
 from tests.properties.test_express import NoLane, opened, pledge, raw
 from tests.records import CommandRecord
 
@@ -79,9 +79,9 @@ class Stub(Journal):
         self._writer._producer = Producer(self.ledger, self.transaction_timeout_ms / 1000, self.fails)
 
 
-def a_desk(monkeypatch: pytest.MonkeyPatch, seconds: float, fails: str = "") -> tuple[Desk, list[int]]:
-    """A desk over a stand-in; and how many entries each of its transactions has appended."""
-    made = Desk("nowhere", 0, 1, int(seconds * 1000))
+def a_processor(monkeypatch: pytest.MonkeyPatch, seconds: float, fails: str = "") -> tuple[Processor, list[int]]:
+    """A processor over a stand-in; and how many entries each of its transactions has appended."""
+    made = Processor("nowhere", 0, 1, int(seconds * 1000))
     made.journal = Stub("nowhere", 0, int(seconds * 1000))
     ledger = made.journal.ledger = []
     made.journal.fails = fails
@@ -104,13 +104,13 @@ def a_desk(monkeypatch: pytest.MonkeyPatch, seconds: float, fails: str = "") -> 
 async def test_what_a_failed_transaction_remembered_is_let_go_of_though_the_collector_spares_what_is_new(
     monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
-    at_work, _ledger = a_desk(monkeypatch, 60.0, fails)
+    at_work, _ledger = a_processor(monkeypatch, 60.0, fails)
     engines: list[weakref.ref] = []
 
     async def taken() -> None:
         await at_work.take()
         _settle()
-        engines.append(weakref.ref(at_work._replay.engine))
+        engines.append(weakref.ref(at_work.recovered.replay.engine))
 
     try:
         await taken()
@@ -129,7 +129,7 @@ async def test_what_a_failed_transaction_remembered_is_let_go_of_though_the_coll
         gc.unfreeze()
 
 
-async def until_answered(at_work: Desk, ledger: list[int]) -> int:
+async def until_answered(at_work: Processor, ledger: list[int]) -> int:
     """Answer everything, taking the partition anew after each failure; how many there were."""
     failures = 0
     while sum(ledger) < len(RECORDS):
@@ -151,7 +151,7 @@ async def test_commands_that_take_long_together_are_answered_in_several_transact
         time.sleep(0.002)
         return answer(*given)
 
-    at_work, ledger = a_desk(monkeypatch, 0.4)
+    at_work, ledger = a_processor(monkeypatch, 0.4)
     monkeypatch.setattr(processor, "lane_of", NoLane)
     monkeypatch.setattr(batch, "answer", slow)
     assert await until_answered(at_work, ledger) == 0
@@ -168,14 +168,14 @@ async def test_a_command_that_takes_longer_than_a_transaction_may_is_answered_al
             time.sleep(0.5)
         return answer(engine, record, *given)
 
-    at_work, ledger = a_desk(monkeypatch, 0.4)
+    at_work, ledger = a_processor(monkeypatch, 0.4)
     monkeypatch.setattr(processor, "lane_of", NoLane)
     monkeypatch.setattr(batch, "answer", slow)
     assert await until_answered(at_work, ledger) <= 1
 
 
 async def test_the_first_transaction_of_a_partition_is_one_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    at_work, ledger = a_desk(monkeypatch, 60.0)
+    at_work, ledger = a_processor(monkeypatch, 60.0)
     monkeypatch.setattr(batch, "TURN_SECONDS", 0.0)
     await at_work.take()
     await at_work.answer(RECORDS)
@@ -193,12 +193,12 @@ async def test_an_error_while_deciding_is_named_what_comes_before_it_is_answered
             raise ZeroDivisionError(record.value)
         return answer(engine, record, *given)
 
-    at_work, ledger = a_desk(monkeypatch, 60.0)
+    at_work, ledger = a_processor(monkeypatch, 60.0)
     monkeypatch.setattr(processor, "lane_of", NoLane)
     monkeypatch.setattr(batch, "TURN_SECONDS", 0.0)
     monkeypatch.setattr(batch, "answer", defect)
     await at_work.take()
-    with pytest.raises(Unanswerable, match=r"command at offset 300: ZeroDivisionError in test_desk.py, line \d+$"):
+    with pytest.raises(Unanswerable, match=r"command at offset 300: ZeroDivisionError in test_processor.py, line \d+$"):
         await at_work.answer(RECORDS)
     assert not at_work.ready
     assert sum(ledger) == [record.offset for record in RECORDS].index(300)
@@ -210,7 +210,7 @@ async def test_what_is_spared_from_the_start_is_let_go_of_when_the_partition_goe
 ) -> None:
     from services.matcher.fast.lane import spare_the_collector
 
-    at_work, _ledger = a_desk(monkeypatch, 60.0)
+    at_work, _ledger = a_processor(monkeypatch, 60.0)
     spare_the_collector(True)
     gc.collect()
     gc.freeze()
@@ -219,7 +219,10 @@ async def test_what_is_spared_from_the_start_is_let_go_of_when_the_partition_goe
         await at_work.take()
         await at_work.answer(raw(RECORDS))
         pledges = [
-            one for fund in at_work._replay.engine.funds.values() for one in fund.pledges.values() if one.any_awards
+            one
+            for fund in at_work.recovered.replay.engine.funds.values()
+            for one in fund.pledges.values()
+            if one.any_awards
         ]
         spared = [one for one in pledges if not gc.is_tracked(one)]
         assert len(spared) > 50
