@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from msgspec import Struct
 from pydantic import Field
 
+from schemas.structs import Reader, Unfit
 from schemas.values import (
     AMOUNT_MAX,
     Access,
@@ -187,6 +188,22 @@ COMMANDS: dict[str, type[Model]] = {
     TICK: ClockTicked,
 }
 """The index of commands: `ce_type` → model of the data."""
+
+
+READERS = {kind: Reader(model) for kind, model in COMMANDS.items()}
+"""`ce_type` → what reads the data."""
+
+
+def read_data(kind: str, value: bytes) -> Any:
+    """A command's data, from JSON.
+
+    Raises:
+        pydantic.ValidationError: saying what is wrong with it.
+    """
+    try:
+        return READERS[kind].read(value)
+    except Unfit:
+        return READERS[kind].struct_of(COMMANDS[kind].model_validate_json(value))
 
 
 def is_ahead(time: int, appended: int | None) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
-from schemas.commands import COMMANDS, TICK, Command
+from schemas.commands import TICK, Command, read_data
 from schemas.ledger import GENESIS, entries
 from schemas.times import parse, text_of
 from services.bus.envelope import command_headers, entry_headers
@@ -44,7 +44,7 @@ class Told:
         name = f"pumasi.{kind}"
         value = json.dumps({} if name == TICK else {"fund": self.fund, **data}).encode()
         offset = len(self.commands)
-        command = Command(name, f"e-{offset}", self.now, COMMANDS[name].model_validate_json(value), offset)
+        command = Command(name, f"e-{offset}", self.now, read_data(name, value), offset)
         self.commands.append((command, value))
         decision = self.engine.execute(command)
         cause = {"id": command.id, "type": command.type, "offset": offset}

@@ -14,9 +14,9 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from schemas.commands import COMMANDS, TICK, Command, Unreadable
+from schemas.commands import COMMANDS, READERS, TICK, Command, Unreadable
 from schemas.ledger import ENTRY_TYPE
-from schemas.structs import Reader, Unfit, says_twice
+from schemas.structs import Unfit, says_twice
 from schemas.times import parse_given
 from services.bus.attributes import is_id, is_source
 from services.bus.client.codecs import TOO_LARGE
@@ -36,8 +36,6 @@ SUPERSEDES = "pumasi_supersedes"
 CLOCK, WALL = "pumasi_clock", "wall"
 """The header, and its value, of what intake stamped by its wall clock: such a time is held against the record's append time."""
 _WALL = WALL.encode()
-READERS = {kind: Reader(model) for kind, model in COMMANDS.items()}
-"""`ce_type` → what reads its data."""
 _READERS = {kind.encode(): (kind, reader) for kind, reader in READERS.items()}
 _OURS = ("ce_", "pumasi", "content-type")  # how the names begin of headers that are read
 

@@ -22,7 +22,9 @@ from typing import IO, Any, NamedTuple
 
 from pydantic import ValidationError
 
-from schemas.commands import COMMANDS, TICK, ClockTicked, Command, is_ahead
+from schemas.commands import COMMANDS, TICK, Command, is_ahead, read_data
+from schemas.ledger import encode
+from schemas.structs import said
 from schemas.times import parse_given, text_of
 from services.bus.envelope import SOURCE, explain
 from services.errors import FileUnwritable, LogInvalid
@@ -30,7 +32,6 @@ from services.errors import FileUnwritable, LogInvalid
 _MEMBERS = frozenset(
     {"specversion", "id", "source", "type", "time", "datacontenttype", "partition", "appended", "data"}
 )
-_TICKED = ClockTicked()
 
 
 class Said(NamedTuple):
@@ -51,7 +52,7 @@ class Said(NamedTuple):
 
     def command(self, offset: int) -> Command:
         """The command, at an offset."""
-        data = _TICKED if self.type == TICK else COMMANDS[self.type].model_validate_json(self.data)
+        data = read_data(self.type, self.data)
         return Command(self.type, self.id, self.time, data, offset, self.appended)
 
     @property
@@ -94,7 +95,7 @@ class CommandLog:
 
 def said_of(command: Command, partition: int) -> Said:
     """A command as it is recorded."""
-    data = b"{}" if command.type == TICK else command.data.model_dump_json(exclude_none=True).encode()
+    data = b"{}" if command.type == TICK else encode(said(command.data))
     return Said(partition, command.type, command.id, command.time, data, command.appended)
 
 

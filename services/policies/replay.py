@@ -11,6 +11,8 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from schemas.commands import Command
 from services.matcher.engine.engine import Decision, Engine
 from services.policies.commandlog import CommandLog, Said
@@ -44,8 +46,8 @@ class Replay:
             if not changed and reached >= self.since:
                 changed = True
                 for partition, earlier in configured.values():
-                    command = self._under_policy(earlier, CHANGE_OFFSET)._replace(
-                        id=CHANGE_ID, time=self.since, appended=None
+                    command = replace(
+                        self._under_policy(earlier, CHANGE_OFFSET), id=CHANGE_ID, time=self.since, appended=None
                     )
                     yield command, engines[partition].execute(command)
             offset = offsets[said.partition] = offsets.get(said.partition, -1) + 1

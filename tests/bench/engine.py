@@ -18,8 +18,10 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import psutil
+from msgspec.json import encode
+from msgspec.structs import replace
 
-from schemas.commands import CaseClosed, CaseSubmitted, CaseVouched, Command, FundConfigured, PledgeMade
+from schemas.commands import CaseClosed, CaseSubmitted, CaseVouched, Command, FundConfigured, PledgeMade, read_data
 from schemas.values import Model
 from services.matcher.engine.engine import Engine
 
@@ -92,7 +94,7 @@ class _Fund:
         self.say("fund.configured", FundConfigured, currency="CNY", share=share, weights=weights)
 
     def command(self, kind: str, model: type[Model], **data: Any) -> Command:
-        return Command(f"pumasi.{kind}", "e", 1, model.model_validate({"fund": "f", **data}), 0)
+        return Command(f"pumasi.{kind}", "e", 1, read_data(f"pumasi.{kind}", encode({"fund": "f", **data})), 0)
 
     def say(self, kind: str, model: type[Model], **data: Any) -> None:
         self.engine.execute(self.command(kind, model, **data))
@@ -179,7 +181,7 @@ def _with_timers(timers: int, seed: int) -> float:
         fund.open(10_000)
     # In a currency without a rate, so that they only wait for their end.
     for pledge in timed.pledges(timers, timed.small, expires_at=lambda: _FAR):
-        timed.engine.execute(pledge._replace(data=pledge.data.model_copy(update={"currency": "USD"})))
+        timed.engine.execute(replace(pledge, data=replace(pledge.data, currency="USD")))
     return _ratio(timed, plain)
 
 

@@ -65,14 +65,15 @@ def _measured(load: Load, checkpoint_entries: int) -> dict[str, float]:
     fetches = [_fetch(part) for part in _parts_of(rows[load.before :], _FETCH_RECORDS)]
     engine, begun = Engine(), Draft(0, 0, GENESIS, -1)
     for row in rows[: load.before]:
-        begun.take_in(answer(engine, row, 1, begun.seq, begun.hash), row.offset)
+        made = answer(engine, row, 1, begun.seq)
+        begun.add(made.fund, made.time, made.bodies, row.offset)
     gc.collect()
     gc.freeze()
     clock = _Clock(load.pledges)
     _served(engine, begun, fetches, checkpoint_entries, clock)
     other = Engine()
     for row in rows[: load.before]:
-        answer(other, row, 1, 0, GENESIS)
+        answer(other, row, 1, 0)
     pledges = [data for _, _, data, _ in islice(load.rows(), load.before, None)]
     gc.collect()
     gc.freeze()

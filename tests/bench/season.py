@@ -1,9 +1,8 @@
 """Seasons: all kinds of commands, mixed as communities send them; from one seed.
 
-`COMMUNITY` has the weights of the five stories: for each case its voucher, some nine pledges, most of them paid, now and then a payment that
-fails, a delivery, a closing. `SLOWEST` is made of what costs most: designations, recurrences, foreign currency, and closings that free
-much. What can be delivered or paid depends on who got what, so a season is made beside an engine that decides it; commands are
-applied, but for a few that come too late, as in life.
+`COMMUNITY` has the weights of the five stories: to each case a voucher and some nine pledges, most of which are paid; now and then a
+payment that fails, a delivery, a closing. `SLOWEST` is made of what costs most: designations, recurrences, foreign currency, and
+closings that free much. What can be paid or delivered depends on who got what, so a season is made beside an engine that decides it.
 """
 
 from __future__ import annotations
@@ -17,9 +16,8 @@ from typing import Any
 
 import msgspec
 
-from schemas.commands import Command
+from schemas.commands import Command, read_data
 from schemas.times import SECOND, parse, text_of
-from services.bus.envelope import READERS
 from services.matcher.engine.engine import Engine
 from services.matcher.model.entities import Case
 from tests.bench.load import SHARE, Row, amount, event_id, own_id
@@ -108,7 +106,7 @@ class _Making:
     def _say(self, kind: str, **data: Any) -> Row:
         kind = f"pumasi.{kind}"
         self._at += _EVERY
-        read = READERS[kind].read(msgspec.json.encode({"fund": _FUND, **data}))
+        read = read_data(kind, msgspec.json.encode({"fund": _FUND, **data}))
         self._engine.execute(Command(kind, "e", self._at, read, 0))
         return kind, event_id(self.draw), data, text_of(self._at)
 

@@ -41,7 +41,7 @@ from services.matcher.checkpoint.restoring import Unusable, restored
 from services.matcher.checkpoint.writing import HEAD, mark_of
 from services.matcher.engine.engine import Engine
 from services.matcher.fast.express import Express
-from services.matcher.ledger.answer import answer
+from services.matcher.ledger.answer import answer, linked
 from services.matcher.ledger.draft import Draft
 from services.matcher.ledger.replay import Replay
 from services.matcher.partition.batch import Batch
@@ -127,9 +127,9 @@ def command(data: bytes) -> None:
     engine, seq, last, general = Engine(), 0, GENESIS, []
     for record in records:
         read_again = read_command(record, PARTITIONS)
-        made = answer(engine, record, PARTITIONS, seq, last)
-        seq, last = made.values[-1][0], made.hash
-        general += [value for _number, value in made.values]
+        made, last = linked(answer(engine, record, PARTITIONS, seq), last)
+        seq += len(made)
+        general += made
         if isinstance(read_again, Unreadable):
             assert_letter(record, dead_letter(record, "unreadable", read_again.detail))
         Repeats(Progress()).follow(record, PARTITIONS)
@@ -268,9 +268,9 @@ def story() -> tuple[bytes, ...]:
     """The entries of `opening`."""
     engine, seq, last, values = Engine(), 0, GENESIS, []
     for record in opening():
-        made = answer(engine, record, PARTITIONS, seq, last)
-        seq, last = made.values[-1][0], made.hash
-        values += [value for _number, value in made.values]
+        made, last = linked(answer(engine, record, PARTITIONS, seq), last)
+        seq += len(made)
+        values += made
     return tuple(values)
 
 

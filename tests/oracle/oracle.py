@@ -16,6 +16,9 @@ from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import asdict
+
 from schemas.commands import Command, Unreadable
 from tests.oracle.rules import CLASSES, NEXT
 
@@ -194,8 +197,8 @@ def given(data: Any, *names: str) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return text_of(value)
-    if hasattr(value, "model_dump"):
-        return {k: v for k, v in value.model_dump().items() if v is not None}
+    if isinstance(value, Struct):
+        return {k: v for k, v in asdict(value).items() if v is not None}
     return value
 
 
@@ -360,7 +363,7 @@ class Oracle:
     def seen(self, fund: Fund, data: Any, *business_id: str) -> None:
         """§5 Identity: the same business id again."""
         if business_id in fund.known:
-            raise _Duplicate if fund.known[business_id].model_dump() == data.model_dump() else _Rejection("id_conflict")
+            raise _Duplicate if fund.known[business_id] == data else _Rejection("id_conflict")
 
     def case_of(self, fund: Fund, data: Any) -> Case:
         for case in fund.cases:
@@ -376,14 +379,14 @@ class Oracle:
 
     def fund_configured(self, fund: Fund | None, data: Any) -> None:
         if fund is not None:
-            if fund.policy.model_dump() == data.model_dump():
+            if fund.policy == data:
                 raise _Duplicate
             if fund.policy.currency != data.currency:
                 raise _Rejection("currency_fixed")
         else:
             fund = self.funds[data.fund] = Fund(data.fund, data)
         fund.policy = data
-        self.tell(fund, "fund_configured", **data.model_dump())
+        self.tell(fund, "fund_configured", **asdict(data))
         # §5 Configuring: classes are computed again, up or down, and what changes shows.
         for case in fund.open_cases():
             before, case.shown = case.shown, self.class_now(fund, case)

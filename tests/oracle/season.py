@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, NamedTuple
 
-from schemas.commands import COMMANDS, TICK, Command, Unreadable
+from schemas.commands import TICK, Command, Unreadable, read_data
 
 HOUR = 3600 * 10**6
 DAY = 24 * HOUR
@@ -58,7 +58,7 @@ def commands_of(gestures: list[Gesture]) -> list[Command | Unreadable]:
             name: _text(time + value * HOUR) if name in ("needed_by", "expires_at") else value
             for name, value in data.items()
         }
-        model = COMMANDS[f"pumasi.{kind}"].model_validate_json(json.dumps(told))
+        model = read_data(f"pumasi.{kind}", json.dumps(told).encode())
         at, appended = (time, None) if off is None else (time // 1000 * 1000 + off, time // 1000 * 1000)
         commands.append(Command(f"pumasi.{kind}", f"e-{offset}", at, model, offset, appended))
     return commands

@@ -13,6 +13,7 @@ from typing import Any
 
 from schemas.commands import TICK, Command, Unreadable
 from schemas.facts import FACTS
+from schemas.structs import said
 from services.matcher.engine.conservation import check_all
 from services.matcher.engine.engine import Engine
 from tests.oracle.oracle import Oracle
@@ -74,7 +75,7 @@ def misshapen(fact: dict[str, Any]) -> str | None:
 def _brief(command: Command | Unreadable) -> str:
     if isinstance(command, Unreadable):
         return f"unreadable ({command.type})"
-    return f"{command.type} {command.data.model_dump_json(exclude_defaults=True)} at {command.time}"
+    return f"{command.type} {json.dumps(said(command.data))} at {command.time}"
 
 
 def _difference(facts: list[dict[str, Any]], expected: list[dict[str, Any]]) -> str:

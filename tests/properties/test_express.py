@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from schemas.commands import Command
 from schemas.ledger import GENESIS
+from schemas.structs import said
 from schemas.times import parse, text_of
 from schemas.values import AMOUNT_MAX
 from services import native
@@ -116,7 +117,7 @@ def raw(records: list[Told]) -> list[Any]:
 
 
 def record_of(command: Command, offset: int) -> Told:
-    data = command.data.model_dump(mode="json", by_alias=True, exclude_none=True)
+    data = said(command.data)
     kind, wall = command.type.removeprefix("pumasi."), None if command.appended is None else command.appended // 1000
     return told(offset, kind, data, time=text_of(command.time), fund=data.get("fund", ""), wall=wall)
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from schemas.commands import TICK, Unreadable
 from services.matcher.engine.engine import Engine
@@ -101,7 +102,7 @@ def test_what_a_clock_that_is_ahead_stamps_changes_nothing(make: Maker, log: lis
     silent, spoken = make(), make()
     for command in commands_of([g._replace(off=None) for g in log]):
         if not isinstance(command, Unreadable):
-            ahead = command._replace(time=command.time + 3650 * DAY, appended=command.time)
+            ahead = replace(command, time=command.time + 3650 * DAY, appended=command.time)
             [refused] = spoken.execute(ahead)[2]
             assert refused["code"] == "clock_ahead"
         assert spoken.execute(command) == silent.execute(command)

@@ -1,11 +1,12 @@
 """The documents say what is: settings, worked example, code map, links, commands."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
-from schemas.commands import COMMANDS, Command
+from schemas.commands import Command, read_data
 from services import settings
 from services.matcher.engine.engine import Engine
 from services.stories.figures import Figures
@@ -35,7 +36,9 @@ def test_the_worked_example_is_what_the_engine_does(weights: str, column: int) -
     engine, figures = Engine(), Figures()
 
     def tell(kind: str, **data: object) -> None:
-        command = Command(f"pumasi.{kind}", "e", 0, COMMANDS[f"pumasi.{kind}"].model_validate({"fund": "f", **data}), 0)
+        command = Command(
+            f"pumasi.{kind}", "e", 0, read_data(f"pumasi.{kind}", json.dumps({"fund": "f", **data}).encode()), 0
+        )
         _, at, facts = engine.execute(command)
         figures.take_facts("f", at, facts)
 

@@ -23,7 +23,7 @@ from services.matcher.checkpoint.differences import differences
 from services.matcher.checkpoint.recovery import Recovered, recover
 from services.matcher.checkpoint.writing import HEAD
 from services.matcher.engine.engine import Engine
-from services.matcher.ledger.answer import answer
+from services.matcher.ledger.answer import answer, linked
 from tests.records import CommandRecord
 from tests.simulation.batches import Entry
 from tests.simulation.log import Log
@@ -75,12 +75,11 @@ class Partition:
     def _decide(self, entry: Entry) -> None:
         record = CommandRecord(COMMANDS, self.number, *entry)
         seq = len(self.entries)
-        made = answer(self.engine, record, self._partitions, seq, self._hash)
-        self._hash = made.hash
+        made = answer(self.engine, record, self._partitions, seq)
+        values, self._hash = linked(made, self._hash)
         if isinstance(made.command, Unreadable):
             self.unreadable.append(entry.offset)
-        last = made.values[-1][0]
-        self.entries += [Expected(value, entry.offset, number == last) for number, value in made.values]
+        self.entries += [Expected(value, entry.offset, value is values[-1]) for value in values]
 
     def look(self) -> None:
         """Hold what has become visible of the ledger against the expectation.

@@ -29,7 +29,7 @@ from services.intake.cloudevents import read_record
 from services.intake.contacts import Sealer
 from services.matcher.checkpoint.writing import Head, Keeper
 from services.matcher.engine.engine import Engine
-from services.matcher.ledger.answer import answer
+from services.matcher.ledger.answer import answer, linked
 from services.notifier.audience import Audience
 from tests.soak.check.checker import Check
 from tests.soak.check.findings import Findings
@@ -174,9 +174,10 @@ class _Honest:
         engine, keeper, seq, digest = Engine(), Keeper(), 0, GENESIS
         for raw in self.topics.commands[number]:
             record = OnTopic(COMMANDS, *raw)
-            made = answer(engine, record, PARTITIONS, seq, digest)
-            digest = made.hash
-            for seq, value in made.values:
+            made = answer(engine, record, PARTITIONS, seq)
+            values, digest = linked(made, digest)
+            for value in values:
+                seq += 1
                 key = made.fund.encode() if made.fund else None
                 headers = entry_headers(number, seq, made.time)
                 self.topics.ledger[number].append(Raw(number, seq - 1, key, value, headers))

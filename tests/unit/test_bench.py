@@ -26,7 +26,7 @@ def test_the_load_is_commands_of_the_contract_whose_sums_are_known_at_every_plac
     read = [read_command(Command("t", 0, n, **record("bench", row)), partitions=1) for n, row in enumerate(rows)]
     assert not [command for command in read if isinstance(command, Unreadable)]
     pledged = [command.data.amount for command in read[load.before :]]
-    assert load.sums[7] == sum(pledged[:7]) and load.sums[-1] == sum(pledged)
+    assert load.sums[load.before + 7] == sum(pledged[:7]) and load.sums[-1] == load.pledged() == sum(pledged)
     assert len({command.id for command in read}) == load.commands
     assert list(islice(load.rows(), 30)) == rows[:30], "the same from the same seed"
     assert list(load.rows(1)) != rows, "each partition has its own"

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from schemas.commands import COMMANDS, Command, Unreadable
+from schemas.commands import Command, Unreadable, read_data
 from schemas.facts import FACTS
 from services.matcher.engine.engine import Engine
 from tests.oracle.oracle import Oracle
@@ -111,13 +111,13 @@ class Story:
         self.clock += after
         told = dict(USUAL.get(kind, {})) | ({} if kind == "clock.ticked" else {"fund": "f"}) | data
         told = {name: text(value) if isinstance(value, datetime) else value for name, value in told.items()}
-        model = COMMANDS[f"pumasi.{kind}"].model_validate_json(json.dumps(told))
+        model = read_data(f"pumasi.{kind}", json.dumps(told).encode())
         return self.hear(Command(f"pumasi.{kind}", f"e-{self.offset}", micros(self.clock), model, self.offset))
 
     def ahead(self, kind: str, **data: Any) -> list[str]:
         """Say one command as another writer does whose wall clock is ten years ahead."""
         told = data | ({} if kind == "clock.ticked" else {"fund": "f"})
-        model, at = COMMANDS[f"pumasi.{kind}"].model_validate_json(json.dumps(told)), micros(self.clock)
+        model, at = read_data(f"pumasi.{kind}", json.dumps(told).encode()), micros(self.clock)
         return self.hear(Command(f"pumasi.{kind}", "e-ahead", at + 3650 * 86_400 * 10**6, model, self.offset, at))
 
     def hear(self, command: Command | Unreadable) -> list[str]:
@@ -617,7 +617,7 @@ class TestTime:
         assert untold.at == micros(START)
 
     def test_two_minutes_ahead_are_not_ahead_and_a_microsecond_more_is(self, untold: Story) -> None:
-        configured = COMMANDS["pumasi.fund.configured"].model_validate_json('{"fund": "f", "currency": "CNY"}')
+        configured = read_data("pumasi.fund.configured", b'{"fund": "f", "currency": "CNY"}')
         at = micros(START)
         for more, told in ((1, ["rejected clock_ahead"]), (0, ["fund_configured"])):
             command = Command("pumasi.fund.configured", "e", at + 120 * 10**6 + more, configured, 0, at)

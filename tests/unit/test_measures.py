@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from schemas.commands import COMMANDS, TICK, Command
+from schemas.commands import TICK, Command, read_data
 from schemas.times import DAY, parse, text_of
 from services.matcher.engine.engine import Engine
 from services.policies.course import Course
@@ -29,7 +29,7 @@ class Log:
 
     def say(self, at: float, kind: str, **data: Any) -> None:
         offset = len(self.commands)
-        model = COMMANDS[f"pumasi.{kind}"].model_validate_json(json.dumps(data))
+        model = read_data(f"pumasi.{kind}", json.dumps(data).encode())
         self.commands.append(Command(f"pumasi.{kind}", f"e-{offset}", day(at), model, offset))
 
     def fund(self, name: str, **policy: Any) -> None:

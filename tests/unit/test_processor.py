@@ -91,7 +91,8 @@ def a_processor(monkeypatch: pytest.MonkeyPatch, seconds: float, fails: str = ""
         with recovery.collector_at_rest():
             replay, draft = Replay(0), Draft(0, 0, bytes(32), -1)
             for record in RECORDS[: sum(ledger)]:
-                draft.take_in(answer(replay.engine, record, 1, draft.seq, draft.hash), record.offset)
+                made = answer(replay.engine, record, 1, draft.seq)
+                draft.add(made.fund, made.time, made.bodies, record.offset)
             replay.seq, replay.hash, replay.watermark = draft.seq, draft.hash, draft.watermark
             await asyncio.sleep(0)
             return Recovered(replay, Keeper(), None, None, {})

@@ -10,8 +10,6 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from msgspec import to_builtins
-
 from schemas import commands as c
 from schemas.currencies import convert
 from schemas.structs import said
@@ -202,13 +200,13 @@ def _acceptance(fund: Fund, data: c.PledgeMade) -> FactDict:
         "rate": rate,
     }
     if data.designation is not None:
-        fact["designation"] = to_builtins(data.designation)
+        fact["designation"] = said(data.designation)
     if data.fallback != "pool":
         fact["fallback"] = data.fallback
     if data.expires_at is not None:
         fact["expires_at"] = text_of(micros_of(data.expires_at))
     if data.recurrence is not None:
-        fact["recurrence"] = to_builtins(data.recurrence)
+        fact["recurrence"] = said(data.recurrence)
     return fact
 
 

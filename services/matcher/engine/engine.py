@@ -12,8 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from heapq import heappop, heappush
-
-from msgspec import Struct
+from typing import NamedTuple
 
 from schemas.commands import TICK, Command, Unreadable
 from schemas.values import CLASSES
@@ -29,7 +28,7 @@ from services.matcher.model.entities import FactDict
 _BEFORE_ALL_TIME = -(1 << 62)
 
 
-class Decision(Struct, frozen=True):
+class Decision(NamedTuple):
     """The engine's answer to one command: what an entry says beside its cause and number.
 
     Attributes:

@@ -94,14 +94,14 @@ class Batch:
     def _answer(self, record: Record) -> None:
         draft, lane, fault = self.draft, self._lane, None
         try:
-            made = answer(lane.engine, record, lane.partitions, draft.seq, draft.hash)
+            made = answer(lane.engine, record, lane.partitions, draft.seq)
         except ConservationBreach:
             raise
         except Exception as error:  # noqa: BLE001  # whatever it is, what came before is answered, and the command named
             fault = Unanswerable(_where(error))
         if fault is not None:  # out here, where it holds nothing of the error, which would hold the memory
             raise fault
-        draft.take_in(made, record.offset)
+        draft.add(made.fund, made.time, made.bodies, record.offset)
         if isinstance(made.command, Unreadable):
             key, value, headers = dead_letter(record, "unreadable", made.command.detail)
             self.dead.append(row(key, value, laid_out(headers)))

@@ -16,7 +16,7 @@ from functools import partial
 from heapq import heapify, heappop, heappush
 from typing import Any
 
-from schemas.commands import COMMANDS, TICK, Command
+from schemas.commands import Command, read_data
 from schemas.times import DAY
 from services.matcher.engine.engine import Decision
 from services.policies.season.draws import lognormal, stream
@@ -77,7 +77,7 @@ class Driver:
 
     def _command(self, step: Step, at: int) -> Command:
         data = self._configure(step.data) if step.type == "pumasi.fund.configured" else step.data
-        model = _TICKED if step.type == TICK else COMMANDS[step.type].model_validate_json(json.dumps(data))
+        model = read_data(step.type, json.dumps(data).encode())
         command = Command(step.type, f"e-{self._said}", at, model, self._said)
         self._said += 1
         return command
@@ -197,6 +197,3 @@ class Driver:
         lived = (at - case.fate_since) / DAY * self._chance(case, planned, lacked)
         case.fate, case.fate_since = max(0.0, case.fate - lived), at
         self._await_death(fund, case, planned, at)
-
-
-_TICKED = COMMANDS[TICK]()
