@@ -54,7 +54,6 @@ def broker_factory(
     middlewares: Sequence[Any] = (),
     security: BaseSecurity | None = None,
     stop_seconds: float = 15.0,
-    logger: logging.Logger | None = None,
 ) -> KafkaBroker:
     """A service's broker, not started yet.
 
@@ -67,7 +66,6 @@ def broker_factory(
         middlewares: around every handler, such as metrics and traces.
         security: how the broker is to be convinced of who we are.
         stop_seconds: how long a stop waits for handlers (FastStream would not wait at all if told None).
-        logger: hears of what goes wrong between polls.
     """
     return _Broker(
         bootstrap,
@@ -78,7 +76,7 @@ def broker_factory(
         middlewares=middlewares,
         security=security,
         graceful_timeout=stop_seconds,
-        logger=logger,
+        logger=None,
         log_level=logging.DEBUG,
         consumer_only=True,
         allow_auto_create_topics=False,
