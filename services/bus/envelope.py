@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import msgspec
 from pydantic import ValidationError
 
-from schemas.commands import COMMANDS, TICK, Command, Unreadable
+from schemas.commands import COMMANDS, Command, CommandData, Unreadable
 from schemas.ledger import ENTRY_TYPE
 from schemas.times import parse_given
 from services.bus.attributes import is_id, is_source
@@ -128,7 +128,7 @@ def _command(record: Record, headers: dict[str, str], partitions: int) -> Comman
         raise BadRecord(explain(error)) from None
     if says_twice(record.value):
         raise BadRecord("value: a member comes twice in one object")
-    if kind != TICK:
+    if isinstance(data, CommandData):
         _check_place(record, data.fund, partitions)
     appended = record.timestamp * 1000 if headers.get(CLOCK) == WALL else None
     return Command(kind, event, at, data, record.offset, appended)

@@ -95,7 +95,7 @@ class Languages:
             log.error("a box on the contacts topic can't be opened (partition %d, offset %d)", *place)
             self._told(Unopened(*place))
 
-    def _keep(self, subject: str, value: _Value, box: SealedBox) -> None:
+    def _keep(self, subject: str, value: _Value, box: SealedBox[PrivateKey]) -> None:
         """Raises one of many errors if a box can't be opened, or holds something else."""
         if value.sealed_text is not None:
             sealed = base64.b64decode(value.sealed_text, validate=True)

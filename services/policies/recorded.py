@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from schemas.commands import TICK, Unreadable
+from schemas.commands import CommandData, Unreadable
 from services.bus.consume.scan import Progress, TopicReader
 from services.bus.envelope import read_command
 from services.bus.partition import partition_of
@@ -35,7 +35,7 @@ async def recorded(bootstrap: str, funds: Collection[str], progress: Progress | 
             command = read_command(record, partitions)
             if isinstance(command, Unreadable):
                 unreadable += 1
-            elif not funds or command.type == TICK or command.data.fund in funds:
+            elif not funds or not isinstance(command.data, CommandData) or command.data.fund in funds:
                 said.append(said_of(command, record.partition))
     log = CommandLog(tuple(said), unreadable, f"{COMMANDS} at {bootstrap}", COMMANDS)
     known = log.funds()

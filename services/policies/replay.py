@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from schemas.commands import Command
+from schemas.commands import Command, FundConfigured
 from services.matcher.engine.engine import Decision, Engine
 from services.policies.commandlog import CommandLog, Said
 from services.policies.policy import Policy
@@ -39,13 +39,13 @@ class Replay:
         engines: dict[int, Engine] = {}
         offsets: dict[int, int] = {}
         configured: dict[str, tuple[int, Said]] = {}
-        changed = self.since is None
+        since, changed = self.since, self.since is None
         for reached, said in in_order(self.log):
-            if not changed and reached >= self.since:
+            if since is not None and not changed and reached >= since:
                 changed = True
                 for partition, earlier in configured.values():
                     command = self._under_policy(earlier, CHANGE_OFFSET)._replace(
-                        id=CHANGE_ID, time=self.since, appended=None
+                        id=CHANGE_ID, time=since, appended=None
                     )
                     yield command, engines[partition].execute(command)
             offset = offsets[said.partition] = offsets.get(said.partition, -1) + 1
@@ -54,7 +54,8 @@ class Replay:
                 command = self._under_policy(said, offset)
             engine = engines.setdefault(said.partition, Engine())
             decision = engine.execute(command)
-            if any(fact["fact"] == "fund_configured" for fact in decision.facts):  # a refused one configures nothing
+            accepted = any(fact["fact"] == "fund_configured" for fact in decision.facts)
+            if accepted and isinstance(command.data, FundConfigured):  # a refused one configures nothing
                 configured[command.data.fund] = (said.partition, said)
             yield command, decision
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from faststream.kafka import KafkaBroker, TopicPartition
-from faststream.kafka.message import KafkaMessage
+from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
 
 from services.bus.app import raw_batches
 from services.bus.envelope import Record
@@ -50,4 +50,4 @@ def partition_batches(
 
 async def _unread(records: Sequence[Record]) -> KafkaMessage:
     """A value is made when it is asked for: here the engine asks, and nobody else."""
-    return KafkaMessage(body=b"", raw_message=records, consumer=None)
+    return KafkaMessage(body=b"", raw_message=records, consumer=FAKE_CONSUMER)
