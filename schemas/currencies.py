@@ -41,7 +41,8 @@ def convert(face: int, rate: str, currency: str, into: str) -> int:
     whole, _, fraction = rate.partition(".")
     numerator = face * int(whole + fraction)
     shift = DIGITS[into] - DIGITS[currency] - len(fraction)
-    return numerator * 10**shift if shift >= 0 else numerator // 10**-shift
+    scale: int = 10 ** abs(shift)
+    return numerator * scale if shift >= 0 else numerator // scale
 
 
 def format_money(amount: int, currency: str) -> str:

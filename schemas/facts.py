@@ -6,7 +6,7 @@ State is a fold over facts, so a fact carries all that the fold needs. Amounts a
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Union
+from typing import TYPE_CHECKING, Annotated, Literal, Union, get_args
 
 from pydantic import Field
 
@@ -345,10 +345,12 @@ class Rejected(Fact):
 
 
 FACTS: dict[str, type[Fact]] = {
-    model.model_fields["fact"].annotation.__args__[0]: model  # type: ignore[union-attr]  # a Literal has __args__
-    for model in Fact.__subclasses__()
+    get_args(model.model_fields["fact"].annotation)[0]: model for model in Fact.__subclasses__()
 }
 """The index of facts: name → model."""
 
-AnyFact = Annotated[Union[tuple(FACTS.values())], Field(discriminator="fact")]  # noqa: UP007 - made from the index
-"""Any of them, told apart by `fact`."""
+if TYPE_CHECKING:
+    AnyFact = Fact
+else:
+    AnyFact = Annotated[Union[tuple(FACTS.values())], Field(discriminator="fact")]  # noqa: UP007 - made from the index
+    """Any of them, told apart by `fact`."""

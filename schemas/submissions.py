@@ -114,28 +114,28 @@ class CaseSubmission(_NamesPerson, commands.CaseSubmitted):
 
     person: ClassVar[str] = "beneficiary"
     case: Id | None = None  # type: ignore[assignment]  # a submission asks for less than its command
-    beneficiary: Pseudonym | None = None  # type: ignore[assignment]
+    beneficiary: Pseudonym | None = None  # type: ignore[assignment]  # likewise
 
 
 class VouchSubmission(_NamesPerson, commands.CaseVouched):
     """`pumasi.case.vouched`."""
 
     person: ClassVar[str] = "voucher"
-    voucher: Pseudonym | None = None  # type: ignore[assignment]
+    voucher: Pseudonym | None = None  # type: ignore[assignment]  # likewise
 
 
 class DeliverySubmission(commands.CaseDelivered):
     """`pumasi.case.delivered`; `delivery` may be left out."""
 
-    delivery: Id | None = None  # type: ignore[assignment]
+    delivery: Id | None = None  # type: ignore[assignment]  # likewise
 
 
 class PledgeSubmission(_NamesPerson, commands.PledgeMade):
     """`pumasi.pledge.made`; `pledge` may be left out."""
 
     person: ClassVar[str] = "donor"
-    pledge: Id | None = None  # type: ignore[assignment]
-    donor: Pseudonym | None = None  # type: ignore[assignment]
+    pledge: Id | None = None  # type: ignore[assignment]  # likewise
+    donor: Pseudonym | None = None  # type: ignore[assignment]  # likewise
 
 
 class ThanksSubmission(commands.CaseThanked):
@@ -153,19 +153,19 @@ class ThanksSubmission(commands.CaseThanked):
 class PaymentSubmission(commands.PaymentReceived):
     """`pumasi.payment.received`; `payment` may be left out."""
 
-    payment: Reference | None = None  # type: ignore[assignment]
+    payment: Reference | None = None  # type: ignore[assignment]  # likewise
 
 
 class PaymentFailureSubmission(commands.PaymentFailed):
     """`pumasi.payment.failed`; `payment` may be left out."""
 
-    payment: Reference | None = None  # type: ignore[assignment]
+    payment: Reference | None = None  # type: ignore[assignment]  # likewise
 
 
 class RefundSubmission(commands.PaymentRefunded):
     """`pumasi.payment.refunded`; `payment` may be left out."""
 
-    payment: Reference | None = None  # type: ignore[assignment]
+    payment: Reference | None = None  # type: ignore[assignment]  # likewise
 
 
 SUBMISSIONS: dict[str, type[commands.CommandData]] = {

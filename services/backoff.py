@@ -31,7 +31,7 @@ class Backoff:
             at_least: a lower bound for this once.
         """
         bound = self.most if most is None else min(self.most, most)
-        pause = max(at_least, min(bound, self.least * 2 ** min(self.failures, _DOUBLINGS_MAX)))
+        pause: float = max(at_least, min(bound, self.least * 2 ** min(self.failures, _DOUBLINGS_MAX)))
         self.failures += 1
         return pause * random.uniform(*self.spread) if self.spread else pause  # noqa: S311  # it decides nothing
 

@@ -17,7 +17,7 @@ import sys
 import threading
 import traceback
 import warnings
-from typing import Any
+from typing import Any, TextIO
 
 from services.errors import PumasiError
 from services.visible import visible
@@ -46,8 +46,15 @@ def _unforeseen(what: str, error: BaseException | None) -> None:
     logging.getLogger(OURS).critical("%s ended with an error that nobody foresaw", what, exc_info=error)
 
 
-def _warned(_message: object, category: type[Warning], file: str, line: int, *_: object) -> None:
-    logging.getLogger(OURS).warning("%s at %s:%d", category.__name__, file, line)
+def _warned(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    logging.getLogger(OURS).warning("%s at %s:%d", category.__name__, filename, lineno)
 
 
 def _is_ours(record: logging.LogRecord) -> bool:

@@ -22,15 +22,16 @@ from typing import Any, NamedTuple
 
 from faststream import AckPolicy, BaseMiddleware, ContextRepo
 from faststream.kafka import KafkaBroker, KafkaRouter
-from faststream.kafka.message import KafkaMessage
+from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
+from faststream.kafka.subscriber.usecase import LogicSubscriber
 from faststream.security import BaseSecurity
 from pydantic_core import core_schema
 
 from services.backoff import Backoff
 from services.bus.client.consumer import Consumer
 from services.bus.client.fetching import Stuck
+from services.bus.client.producer import TROUBLE
 from services.bus.envelope import Record
-from services.bus.produce.publisher import TROUBLE
 from services.errors import KafkaUnreachable
 
 log = logging.getLogger("pumasi.bus")
@@ -106,14 +107,15 @@ class _Broker(KafkaBroker):
     async def _connect(self) -> Callable[..., Consumer]:
         self._connection_kwargs["bootstrap_servers"] = self._where()
         theirs = await super()._connect()
+        assert isinstance(theirs, partial), "what makes a consumer, with how it connects"
         self.config.broker_config.builder = partial(Consumer, **theirs.keywords)
         return self.config.broker_config.builder
 
 
 def unreadable(broker: KafkaBroker) -> list[Stuck]:
     """The partitions that can't be read on: nobody can answer what can't be read, so they stand still, loudly."""
-    consumers = [subscriber.consumer for subscriber in broker.subscribers]
-    return [stuck for consumer in consumers if consumer is not None for stuck in consumer.stuck]
+    consumers = [one.consumer for one in broker.subscribers if isinstance(one, LogicSubscriber)]
+    return [stuck for consumer in consumers if isinstance(consumer, Consumer) for stuck in consumer.stuck]
 
 
 def raw_batches(poll_ms: int, records_max: int) -> dict[str, Any]:
@@ -153,7 +155,7 @@ def group_member(group: str, session_timeout_ms: int, poll_interval_max_ms: int 
 
 async def _as_they_came(records: Sequence[Record]) -> KafkaMessage:
     # FastStream's middlewares for metrics and traces measure the body
-    return KafkaMessage(body=[r.value or b"" for r in records], raw_message=tuple(records), consumer=None)
+    return KafkaMessage(body=[r.value or b"" for r in records], raw_message=tuple(records), consumer=FAKE_CONSUMER)
 
 
 async def _raw(message: KafkaMessage) -> Any:

@@ -36,7 +36,8 @@ def document(*brokers: KafkaBroker) -> dict[str, Any]:
     for payload in components.values():
         if group := payload.pop(SHAPES, None):
             payload["oneOf"] = named[group]
-    return json.loads(json.dumps(made, sort_keys=True))
+    ordered: dict[str, Any] = json.loads(json.dumps(made, sort_keys=True))
+    return ordered
 
 
 def _named(made: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from schemas.commands import COMMANDS, READERS, TICK, Command, Unreadable
+from schemas.commands import COMMANDS, READERS, TICK, Command, CommandData, Unreadable
 from schemas.ledger import ENTRY_TYPE
 from schemas.structs import Unfit, says_twice
 from schemas.times import parse_given
@@ -176,7 +176,7 @@ def _command(record: Record, headers: dict[str, str], partitions: int) -> Comman
         raise BadRecord(explain(error)) from None
     if says_twice(record.value):
         raise BadRecord("value: a member comes twice in one object")
-    if kind != TICK:
+    if isinstance(data, CommandData):
         _check_place(record, data.fund, partitions)
     appended = record.timestamp * 1000 if headers.get(CLOCK) == WALL else None
     return Command(kind, event, at, READERS[kind].struct_of(data), record.offset, appended)

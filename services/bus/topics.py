@@ -13,7 +13,7 @@ import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from services.errors import KafkaUnreachable, TopicsMismatch
 
@@ -252,7 +252,7 @@ async def _look(admin: "AIOKafkaAdminClient", wanted: tuple[Topic, ...]) -> dict
     told = {t["topic"]: t for t in await admin.describe_topics() if t["topic"] in names and not t["error_code"]}
     if not told:
         return {}
-    answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in told])
+    answers: list[Any] = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in told])
     configs = {
         resource[3]: {entry[0]: entry[1] or "" for entry in resource[4]}
         for answer in answers
@@ -265,7 +265,7 @@ async def _look(admin: "AIOKafkaAdminClient", wanted: tuple[Topic, ...]) -> dict
 async def _create(admin: "AIOKafkaAdminClient", topics: list[Topic], replication: int) -> None:
     from aiokafka.admin import NewTopic
 
-    answer = await admin.create_topics(
+    answer: Any = await admin.create_topics(
         [NewTopic(t.name, t.partitions, replication, topic_configs={**t.config, **t.tuning}) for t in topics]
     )
     refused = [f"{name}: {why or code}" for name, code, why in answer.topic_errors if code not in (0, _TOPIC_EXISTS)]

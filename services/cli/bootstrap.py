@@ -19,6 +19,7 @@ import sys
 import time
 import venv
 from pathlib import Path
+from typing import IO
 
 LOCKS = {
     "runtime": ["requirements.lock"],
@@ -38,7 +39,7 @@ def main(checkout: Path, kind: str) -> int:
         return set_up(checkout, kind, lock.fileno())
 
 
-def wait_for(lock) -> None:
+def wait_for(lock: IO[str]) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -88,11 +89,11 @@ def install(python: Path, lock: Path, held: int) -> bool:
     """
     total = len(re.findall(r"^[A-Za-z0-9._-]+==", lock.read_text(), re.MULTILINE))
     say(f"Installing {total} packages from {lock.name}, each checked against its hash …")
-    command = [python, "-m", "pip", "install", *PIP_OPTIONS, "-r", lock]
+    command: list[str | Path] = [python, "-m", "pip", "install", *PIP_OPTIONS, "-r", lock]
     pip = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", pass_fds=[held]
     )
-    seen, kept = 0, []
+    seen, kept = 0, list[str]()
     assert pip.stdout is not None
     for line in pip.stdout:
         kept = [*kept[1 - LINES_KEPT :], line]

@@ -87,7 +87,8 @@ async def _until_stopped(kept: Path | None, wanted: "Wanted", quiet: bool, as_js
             stack.enter_context(tempfile.TemporaryDirectory(prefix="pumasi-demo-", ignore_cleanup_errors=True))
         )
         playing = asyncio.create_task(run(_settings(home), wanted, console, quiet))
-        await asyncio.wait({playing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        either: set[asyncio.Future[Any]] = {playing, stopping}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if not playing.done():
             console.print("\nStopping …")
             playing.cancel()

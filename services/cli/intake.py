@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -56,7 +56,8 @@ async def _run(settings: "Settings", as_json: bool) -> None:
         await app.start()
         ready = asyncio.create_task(app.ready.wait())
         ended = asyncio.create_task(app.wait())
-        await asyncio.wait({ready, ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        any_of: set[asyncio.Future[Any]] = {ready, ended, stopping}
+        await asyncio.wait(any_of, return_when=asyncio.FIRST_COMPLETED)
         if ready.done():
             _say_ready(app.http, settings, as_json)
             await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)

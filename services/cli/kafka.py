@@ -12,6 +12,9 @@ from services.cli.shared.stopping import stop_on_signals
 from services.visible import visible
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from services.bus.embedded import EmbeddedKafka
     from services.settings import Settings
 
 
@@ -73,7 +76,9 @@ async def _run(settings: "Settings", as_json: bool) -> None:
         progress.console.print("Kafka has stopped; its data stay.")
 
 
-async def _start(broker, settings: "Settings", ensure_topics) -> None:
+async def _start(
+    broker: "EmbeddedKafka", settings: "Settings", ensure_topics: "Callable[[str, int], Awaitable[object]]"
+) -> None:
     bootstrap = await broker.start()
     try:
         await ensure_topics(bootstrap, settings.partitions)

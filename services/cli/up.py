@@ -64,7 +64,8 @@ async def _run(settings: "Settings", matchers: int, verbose: bool, as_json: bool
     stopping = until_told_to_stop()
     progress = BrokerProgress(quiet=as_json)
     running = asyncio.create_task(_keep_up(settings, matchers, progress, verbose, as_json))
-    await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    either: set[asyncio.Future[Any]] = {running, stopping}
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
     if not running.done() and not as_json:
         print("Stopping: first the doors, then the matcher and the notifier, Kafka last …", file=sys.stderr, flush=True)
     running.cancel()

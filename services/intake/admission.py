@@ -7,7 +7,7 @@ event in its JSON form, whatever mode it came in, and never repeat a value that 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -152,7 +152,8 @@ def _person_findings(model: type[CommandData], raw: dict[str, Any], clear_contac
 
 def _open(model: type[CommandData], raw: dict[str, Any], sealer: Sealer) -> tuple[Opened, list[Finding]]:
     """What the sender's box holds, if there is one; and what is wrong with it, whatever else is wrong."""
-    field, what, opened = "sealed_contact", "a contact, {address, language} as JSON", sealer.opened_contact
+    field, what = "sealed_contact", "a contact, {address, language} as JSON"
+    opened: Callable[[str], Opened] = sealer.opened_contact
     if model is ThanksSubmission:
         field, what, opened = "thanks", f"a text of 1–{TEXT_MAX} characters in UTF-8", sealer.opened_text
     box = raw.get(field)
@@ -181,6 +182,7 @@ def _completed(event: Event, submission: CommandData, opened: Opened, sealer: Se
         subject = given["thanks"] = sealer.ids.thanks(given["fund"], given["case"], opened)
         record = SealedText(subject=subject, sealed_text=sealer.seal_text(opened))
     command = COMMANDS[event.type].model_validate_json(msgspec.json.encode(given))  # the matcher reads it so
+    assert isinstance(command, CommandData), "nobody submits a tick"
     value = msgspec.json.encode(command.model_dump(mode="json", by_alias=True, exclude_none=True))
     return Admitted(
         sealer.ids.event(event.id), event.source, event.type, event.time, command.fund, value, names_in(given), record,

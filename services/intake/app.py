@@ -219,8 +219,15 @@ class Intake(Service):
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         host, port = listener.getsockname()[:2]
         self.http = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        options = {"log_config": None, "access_log": False, "server_header": False, "lifespan": "on"}
-        self._server = _Server(uvicorn.Config(self.application, timeout_graceful_shutdown=_STOP_SECONDS, **options))
+        config = uvicorn.Config(
+            self.application,
+            timeout_graceful_shutdown=_STOP_SECONDS,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="on",
+        )
+        self._server = _Server(config)
         self._serving = [asyncio.create_task(self._server.serve([listener]))]
         while not self._server.started and not self._serving[0].done():
             await asyncio.sleep(0.01)

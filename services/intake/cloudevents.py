@@ -183,17 +183,23 @@ def _from_batch(text: str) -> Iterator[Event]:
             raise TooLarge(f"a batch has at most {BATCH_MAX} events")
         raw, at = _next(text, at, number)
         yield _from_json(raw, number)
-        at = _BLANKS.match(text, at).end()
+        at = _past_blanks(text, at)
         if text[at : at + 1] == "]":
             _past(text, at, "]", _NO_JSON, last=True)
             return
         at = _past(text, at, ",", _NO_JSON)
 
 
+def _past_blanks(text: str, at: int) -> int:
+    blanks = _BLANKS.match(text, at)
+    assert blanks is not None, "none are enough"
+    return blanks.end()
+
+
 def _past(text: str, at: int, mark: str, complaint: str, last: bool = False) -> int:
     """Past `mark` and the blanks around it; to the very end if it is the last."""
-    at = _BLANKS.match(text, at).end()
-    end = _BLANKS.match(text, at + 1).end()
+    at = _past_blanks(text, at)
+    end = _past_blanks(text, at + 1)
     if text[at : at + 1] != mark or (last and end < len(text)):
         raise Malformed(complaint)
     return end

@@ -107,7 +107,7 @@ def _message(kind: str, name: str, bounds: Mapping[str, Any]) -> str | None:
         pattern = bounds["pattern"]
         return f"must be {PATTERNS[pattern]}" if pattern in PATTERNS else f"must match {pattern}"
     if kind == "literal_error":
-        return "must be one of: " + bounds["expected"].replace("'", "").replace(" or ", ", ")
+        return "must be one of: " + str(bounds["expected"]).replace("'", "").replace(" or ", ", ")
     if kind == "int_type" and name in _COUNTS:
         return "must be an integer, without quotes or fraction"
     template = _MESSAGES.get(kind)

@@ -186,7 +186,7 @@ async def _body(request: Request) -> bytes:
     if _declared(request) > BODY_BYTES_MAX:
         await _drain(request)
         raise too_large
-    parts, size, stream = [], 0, request.stream()
+    parts, size, stream = list[bytes](), 0, request.stream()
     async for part in stream:
         size += len(part)
         if size > BODY_BYTES_MAX:

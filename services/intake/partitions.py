@@ -15,9 +15,9 @@ from typing import Any
 
 from services.backoff import Backoff
 from services.bus.app import Part
+from services.bus.client.producer import TROUBLE
 from services.bus.consume.membership import Rebalance
 from services.bus.envelope import Record
-from services.bus.produce.publisher import TROUBLE
 from services.errors import ClockOff
 
 log = logging.getLogger("pumasi.intake")

@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from schemas.commands import TICK, Unreadable
 from services.bus.envelope import SUPERSEDES, Record, read_command, text_headers
@@ -35,13 +35,21 @@ class Known(NamedTuple):
 
     Attributes:
         digest: as `Admitted` has it.
-        place: where its command lies; a future while it is on its way.
+        place: where its command lies.
         supersedes: the refused command whose place it takes, if any.
     """
 
     digest: bytes
-    place: Place | asyncio.Future[Place]
+    place: Place
     supersedes: Place | None = None
+
+
+class Expected(NamedTuple):
+    """The same of an event whose command is on its way; `place` will say where it lies."""
+
+    digest: bytes
+    place: asyncio.Future[Place]
+    supersedes: Place | None
 
 
 class Repeats:
@@ -54,7 +62,7 @@ class Repeats:
 
     def __init__(self, progress: Progress, capacity: int = CAPACITY) -> None:
         self._progress, self._capacity = progress, capacity
-        self._known: OrderedDict[tuple[str, str], Known] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str], Known | Expected] = OrderedDict()
         self._superseded: dict[Place, Place] = {}
 
     def __len__(self) -> int:
@@ -77,7 +85,7 @@ class Repeats:
                     hint="An id stands for one event: give the changed event an id of its own.",
                 )
 
-    def undecided(self, admitted: Sequence[Admitted]) -> set[asyncio.Future]:
+    def undecided(self, admitted: Sequence[Admitted]) -> set[asyncio.Future[Any]]:
         """What to wait for until something is known of all these events: that they land, or that they are decided."""
         return {waits for one in admitted if (waits := self._awaited(one)) is not None}
 
@@ -94,7 +102,7 @@ class Repeats:
         """Wait until none of these ids is on its way any more."""
         for one in admitted:
             known = self._known.get(one.key)
-            if known is not None and isinstance(known.place, asyncio.Future):
+            if isinstance(known, Expected):
                 await asyncio.wait([known.place])
 
     def place_of(self, one: Admitted) -> Place | asyncio.Future[Place] | None:
@@ -109,24 +117,24 @@ class Repeats:
         """The command that took the place of the refused one at `place`, if any has."""
         return self._superseded.get(place)
 
-    def expect(self, one: Admitted) -> Known:
+    def expect(self, one: Admitted) -> Expected:
         """Remember that this event, of which nothing stands, is on its way; settle it by `arrived` or `failed`."""
         future: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
         future.add_done_callback(lambda done: done.cancelled() or done.exception())  # there may be nobody waiting
         refused = self._known.get(one.key)
-        expected = Known(one.digest, future, None if refused is None else refused.place)
+        expected = Expected(one.digest, future, refused.place if isinstance(refused, Known) else None)
         self._remember(one.key, expected)
         return expected
 
-    def arrived(self, one: Admitted, expected: Known, place: Place) -> None:
+    def arrived(self, one: Admitted, expected: Expected, place: Place) -> None:
         """The command of this event is published; another that was let pass under its id may lie before it."""
         known = self._known.get(one.key)
         if known is not None and known.place is expected.place:
             del self._known[one.key]
-        self._found(one.key, expected._replace(place=place))
+        self._found(one.key, Known(expected.digest, place, expected.supersedes))
         expected.place.set_result(place)
 
-    def failed(self, one: Admitted, expected: Known, error: BaseException) -> None:
+    def failed(self, one: Admitted, expected: Expected, error: BaseException) -> None:
         """It is not known to be published: forget it, so that a repeat is tried again."""
         known = self._known.get(one.key)
         if known is not None and known.place is expected.place:
@@ -148,20 +156,21 @@ class Repeats:
             return
         headers = text_headers(record.headers)
         place, supersedes = Place(record.partition, record.offset), Place.of(headers.get(SUPERSEDES, ""))
+        assert record.value is not None, "a command has one"
         found = Known(digest_of(command.type, record.value), place, supersedes)
         self._found((headers["ce_source"], command.id), found)
 
-    def _standing(self, one: Admitted) -> Known | None:
+    def _standing(self, one: Admitted) -> Known | Expected | None:
         """What is known of an event, unless it was refused."""
         known = self._known.get(one.key)
-        refused = known is not None and isinstance(known.place, Place) and self._progress.is_refused(known.place)
+        refused = isinstance(known, Known) and self._progress.is_refused(known.place)
         return None if refused else known
 
-    def _awaited(self, one: Admitted) -> asyncio.Future | None:
+    def _awaited(self, one: Admitted) -> asyncio.Future[Any] | None:
         known = self._known.get(one.key)
-        if known is None or isinstance(known.place, asyncio.Future):
-            return None if known is None else known.place
-        return self._progress.decision(known.place)
+        if isinstance(known, Known):
+            return self._progress.decision(known.place)
+        return known.place if known else None
 
     def _found(self, key: tuple[str, str], found: Known) -> None:
         """Take in a command that lies on the topic; it may be seen in any order with those of other partitions, and with our own."""
@@ -174,21 +183,21 @@ class Repeats:
         if found.place not in self._superseded and (known is None or _counts_rather(found, known)):
             self._remember(key, found)
 
-    def _remember(self, key: tuple[str, str], known: Known) -> None:
+    def _remember(self, key: tuple[str, str], known: Known | Expected) -> None:
         self._known[key] = known
         self._known.move_to_end(key)
         while len(self._known) > self._capacity:
             self._known.popitem(last=False)
 
 
-def _counts_rather(found: Known, known: Known) -> bool:
+def _counts_rather(found: Known, known: Known | Expected) -> bool:
     """Whether a command of an event counts rather than what is known of it: the later of a chain, else the first on the topic."""
     if found.place == known.supersedes or known.place == found.supersedes:
         return known.place == found.supersedes
     if (found.supersedes is None) != (known.supersedes is None):
         return known.supersedes is None
     # What is on its way from here is this very record, or comes behind it; or it is of another fund, and neither is first.
-    return isinstance(known.place, asyncio.Future) or _is_before(found.place, known.place)
+    return isinstance(known, Expected) or _is_before(found.place, known.place)
 
 
 def _is_before(one: Place, other: Place) -> bool:

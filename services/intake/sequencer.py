@@ -30,7 +30,7 @@ from services.errors import Conflict, KafkaUnreachable
 from services.intake.admission import Admitted
 from services.intake.clock import SAYABLE, Clock
 from services.intake.receipts import Place
-from services.intake.repeats import Known, Repeats
+from services.intake.repeats import Expected, Repeats
 
 SOURCE = "/pumasi/intake"
 PATIENCE_SECONDS = 2.0
@@ -44,7 +44,7 @@ class _Line(NamedTuple):
 
     now: int
     records: list[Outgoing]
-    commands: list[tuple[int, Admitted, Known]]
+    commands: list[tuple[int, Admitted, Expected]]
     places: list[Place | asyncio.Future[Place]]
 
 
@@ -192,8 +192,8 @@ class Desk:
             if known is not None:
                 line.places.append(known)
                 continue
-            wall = not self._trust_time or one.time is None
-            at = line.now if wall else one.time
+            sent_at = one.time if self._trust_time else None
+            at, wall = (line.now, True) if sent_at is None else (sent_at, False)
             if self._trust_time and (self._ticked_at is None or at >= self._ticked_at + self._tick):
                 line.records.extend(self._ticks(at, wall))
                 self._ticked_at = at

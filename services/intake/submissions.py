@@ -76,7 +76,9 @@ class Submissions:
             async with aclosing(reader.between(COMMANDS, begins, ends)) as commands:
                 async for command in commands:
                     place = _submission_of(command)
-                    way = place and (place.partition, command.partition)
+                    if place is None:
+                        continue
+                    way = (place.partition, command.partition)
                     if way in through and place.offset >= first[way].offset:
                         through[way].add(place.offset)
         return through

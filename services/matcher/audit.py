@@ -289,7 +289,7 @@ async def _checkpoint(bootstrap: str, partition: int) -> tuple[Restored | None, 
             async with TopicReader(bootstrap) as reader:
                 with suppress(TopicsMismatch):  # commands and ledger alone can be audited
                     async for record in reader.records(CHECKPOINTS, {partition}):
-                        newest(records, [(record.key, record.value)])
+                        newest(records, [(record.key or b"", record.value)])
             return (restored(records), None) if HEAD in records else (None, None)
         except OfAnotherVersion:
             return None, None

@@ -81,7 +81,7 @@ class Audience:
 
 
 def _made_out(fund: Standing, entry: str, at: datetime, word: _Word) -> Tidings:
-    subject = {"pledge": word.about} if word.role == "donor" else {"case": word.about}
+    subject: dict[str, Any] = {"pledge": word.about} if word.role == "donor" else {"case": word.about}
     return Tidings(
         id=notice_id(entry, fund.name, word.to, word.role, word.kind, word.about),
         kind=word.kind,
@@ -163,7 +163,7 @@ def _matches(awards: list[tuple[Award, str, str]]) -> tuple[Match, ...]:
         total[0] += 1
         total[1] += award.amount
     return tuple(
-        Match(need=need, class_=rank, why=why, cases=cases, amount=amount)
+        Match.model_validate({"need": need, "class_": rank, "why": why, "cases": cases, "amount": amount})
         for (need, rank, why), (cases, amount) in sums.items()
     )
 

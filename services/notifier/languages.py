@@ -15,7 +15,7 @@ import base64
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Final, get_args
+from typing import TYPE_CHECKING
 
 import msgspec
 from nacl.public import PrivateKey, SealedBox
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pumasi.notifier")
 
-_LANGUAGES: Final = frozenset(get_args(Language))
 _WAIT_SECONDS = 5.0
 """How long tidings wait at most for contacts that can't be read: in another language is better than not at all."""
 
@@ -41,7 +40,7 @@ _WAIT_SECONDS = 5.0
 class _Content(msgspec.Struct):
     """What is read of an opened contact; the decoder passes the address by."""
 
-    language: str
+    language: Language
 
 
 class _Value(msgspec.Struct):
@@ -95,7 +94,7 @@ class Languages:
             log.error("a box on the contacts topic can't be opened (partition %d, offset %d)", *place)
             self._told(Unopened(*place))
 
-    def _keep(self, subject: str, value: _Value, box: SealedBox) -> None:
+    def _keep(self, subject: str, value: _Value, box: SealedBox[PrivateKey]) -> None:
         """Raises one of many errors if a box can't be opened, or holds something else."""
         if value.sealed_text is not None:
             sealed = base64.b64decode(value.sealed_text, validate=True)
@@ -103,10 +102,7 @@ class Languages:
             self._texts[subject] = sealed
             return
         content = box.decrypt(base64.b64decode(value.sealed_contact or "", validate=True))
-        language = msgspec.json.decode(content, type=_Content).language
-        if language not in _LANGUAGES:
-            raise ValueError("no language of ours")
-        self._of[subject] = language  # type: ignore[assignment]
+        self._of[subject] = msgspec.json.decode(content, type=_Content).language
 
     @property
     def followed(self) -> bool:

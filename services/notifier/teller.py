@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from schemas.notices import Notice, Tidings, notice_headers
+from schemas.notices import Channel, Notice, Tidings, notice_headers
 from schemas.submissions import Language
 from schemas.times import text_of_datetime
 from schemas.values import PHRASES
@@ -90,7 +90,7 @@ class Teller:
         return Delivery("delivered", 1) if self._view.is_channel else Delivery("suppressed", 0)
 
     def _notice(self, tidings: Tidings, delivery: Delivery) -> Notice:
-        shown = "terminal" if self._view.is_channel else "none"
+        shown: Channel = "terminal" if self._view.is_channel else "none"
         return Notice(
             **{name: getattr(tidings, name) for name in Tidings.model_fields},
             told_at=datetime.now(UTC),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from schemas.times import text_of
@@ -123,8 +124,7 @@ def dry_run(
         )
     replays = (Replay(log, Policy()), Replay(log, policy, since))
     recorded, changed = (
-        course_of(replay.play(), log.span, lambda done, total, number=number: progress(number, done, total))
-        for number, replay in enumerate(replays)
+        course_of(replay.play(), log.span, partial(progress, number)) for number, replay in enumerate(replays)
     )
     return _compare(log, policy, since, recorded, changed)
 

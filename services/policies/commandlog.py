@@ -58,7 +58,7 @@ class Said(NamedTuple):
     @property
     def counts(self) -> int:
         """The time that it stands for: one stamped by a clock that was ahead moves none, and happened when it was appended."""
-        return self.appended if is_ahead(self.time, self.appended) else self.time
+        return self.appended if self.appended is not None and is_ahead(self.time, self.appended) else self.time
 
 
 @dataclass(frozen=True)

@@ -41,13 +41,13 @@ class Replay:
         engines: dict[int, Engine] = {}
         offsets: dict[int, int] = {}
         configured: dict[str, tuple[int, Said]] = {}
-        changed = self.since is None
+        since, changed = self.since, self.since is None
         for reached, said in in_order(self.log):
-            if not changed and reached >= self.since:
+            if since is not None and not changed and reached >= since:
                 changed = True
                 for partition, earlier in configured.values():
                     command = replace(
-                        self._under_policy(earlier, CHANGE_OFFSET), id=CHANGE_ID, time=self.since, appended=None
+                        self._under_policy(earlier, CHANGE_OFFSET), id=CHANGE_ID, time=since, appended=None
                     )
                     yield command, engines[partition].execute(command)
             offset = offsets[said.partition] = offsets.get(said.partition, -1) + 1
@@ -56,7 +56,8 @@ class Replay:
                 command = self._under_policy(said, offset)
             engine = engines.setdefault(said.partition, Engine())
             decision = engine.execute(command)
-            if any(fact["fact"] == "fund_configured" for fact in decision.facts):  # a refused one configures nothing
+            accepted = any(fact["fact"] == "fund_configured" for fact in decision.facts)
+            if accepted:  # a refused one configures nothing
                 configured[command.data.fund] = (said.partition, said)
             yield command, decision
 

@@ -12,8 +12,9 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.context import SpawnContext
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from schemas.commands import Command
 from services.errors import UsageError
@@ -33,8 +34,11 @@ SMALL = 60_000
 _TOLD_EVERY = 500
 
 
-class Source(Protocol):
-    """What is played: a span of time in microseconds since 1970, and how many commands it has, about."""
+Under = TypeVar("Under", contravariant=True)
+
+
+class Source(Protocol[Under]):
+    """What is played: a span of time in microseconds since 1970, and how many commands it has, about; under one policy or another."""
 
     @property
     def span(self) -> tuple[int, int]: ...
@@ -42,7 +46,7 @@ class Source(Protocol):
     @property
     def size(self) -> int: ...
 
-    def play(self, policy: Policy) -> Iterator[tuple[Command, Decision]]: ...
+    def play(self, policy: Under, /) -> Iterator[tuple[Command, Decision]]: ...
 
 
 class SeasonSource:
@@ -110,19 +114,17 @@ def course_of(
     return course.finish()
 
 
-def run_all(source: Source, policies: Sequence[Policy], progress: Progress = lambda *_: None) -> list[Course]:
+def run_all(source: Source[Under], policies: Sequence[Under], progress: Progress = lambda *_: None) -> list[Course]:
     """The course under each policy, in their order. Raises what `course_of` raises."""
     if source.size * len(policies) < SMALL or len(policies) == 1 or os.cpu_count() == 1:
         return [
-            course_of(
-                source.play(policy), source.span, lambda done, total, number=number: progress(number, done, total)
-            )
+            course_of(source.play(policy), source.span, partial(progress, number))
             for number, policy in enumerate(policies)
         ]
     return _in_processes(source, policies, progress)
 
 
-def _in_processes(source: Source, policies: Sequence[Policy], progress: Progress) -> list[Course]:
+def _in_processes(source: Source[Under], policies: Sequence[Under], progress: Progress) -> list[Course]:
     context: SpawnContext = multiprocessing.get_context("spawn")
     reports, stopping = context.SimpleQueue(), context.Event()
     workers = min(len(policies), os.cpu_count() or 1)
@@ -148,14 +150,14 @@ _held: dict[str, Any] = {}
 """What a process of the pool was given when it began."""
 
 
-def _begin(source: Source, reports: Any, stopping: Any) -> None:
+def _begin(source: Source[Any], reports: Any, stopping: Any) -> None:
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C reaches the whole group; the first process says what is to be done
     _held.update(source=source, reports=reports, stopping=stopping)
 
 
-def _run(number: int, policy: Policy) -> Course:
+def _run(number: int, policy: Any) -> Course:
     source, reports, stopping = _held["source"], _held["reports"], _held["stopping"]
 
     def told(done: int, total: int) -> None:

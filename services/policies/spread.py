@@ -105,8 +105,10 @@ class Spread:
 def _of(figures: Sequence[Figure], best_in: int) -> Over:
     """None, a time that was never reached, is longer than every other."""
     ordered = sorted((float("inf") if figure is None else figure) for figure in figures)
-    told = [None if value == float("inf") else value for value in (median(ordered), ordered[0], ordered[-1])]
-    return Over(tuple(figures), *told, best_in)
+    middle, least, most = (
+        None if value == float("inf") else value for value in (median(ordered), ordered[0], ordered[-1])
+    )
+    return Over(tuple(figures), middle, least, most, best_in)
 
 
 def over_seeds(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from schemas.commands import COMMANDS, TICK, ClockTicked, Command
 from schemas.notices import Tidings
 from schemas.times import text_of
+from schemas.values import Model
 from services.matcher.engine.engine import Engine
 from services.notifier.audience import Audience
 from services.stories.figures import FactDict, Figures
@@ -28,7 +29,8 @@ class Told:
 
     @property
     def facts(self) -> list[FactDict]:
-        return self.entry["facts"]
+        facts: list[FactDict] = self.entry["facts"]
+        return facts
 
 
 def rehearse(story: Story, ticks: bool = False) -> Iterator[Told]:
@@ -38,7 +40,7 @@ def rehearse(story: Story, ticks: bool = False) -> Iterator[Told]:
     """
     engine, audience, seq = Engine(), Audience(0), 0
     for row in story.rows:
-        commands = [(row, Command(row.type, row.id, row.at, _data(row), seq))]
+        commands: list[tuple[Row | None, Command]] = [(row, Command(row.type, row.id, row.at, _data(row), seq))]
         if ticks:
             commands.insert(0, (None, Command(TICK, "tick", row.at, ClockTicked(), seq)))
         for of, command in commands:
@@ -49,13 +51,13 @@ def rehearse(story: Story, ticks: bool = False) -> Iterator[Told]:
             yield Told(of, entry, tuple(audience.hear(entry)))
 
 
-def _data(row: Row):
+def _data(row: Row) -> Model:
     return COMMANDS[row.type].model_validate_json(json.dumps(row.data))
 
 
 def rehearsed_figures(story: Story, ticks: bool = False) -> tuple[Figures, Counter[str]]:
     """The figures at a story's end, and the notices for each fund."""
-    figures, notices = Figures(), Counter()
+    figures, notices = Figures(), Counter[str]()
     for told in rehearse(story, ticks):
         figures.take(told.entry)
         notices.update(tidings.fund for tidings in told.tidings)

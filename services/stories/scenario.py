@@ -63,7 +63,7 @@ class Row:
 
     @property
     def fund(self) -> str:
-        return self.data["fund"]
+        return str(self.data["fund"])
 
 
 @dataclass(frozen=True)

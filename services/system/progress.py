@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 from services.terminal import Terminal
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from rich.progress import Progress, TaskID
 
 _STAGES = {
     "download": "Looking for Apache Kafka 4.3.1",
@@ -33,7 +33,7 @@ class BrokerProgress:
         self.console = Terminal(stderr=True, quiet=quiet)
         self._quarter, self._lock = -1, threading.Lock()
         self._bars: Progress | None = None
-        self._task = None
+        self._task: TaskID
 
     def __enter__(self) -> Self:
         if sys.stderr.isatty() and not self.console.quiet:

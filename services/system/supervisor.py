@@ -85,8 +85,9 @@ class Keeper:
     async def until_ready(self) -> dict[str, Any]:
         """The service's ready line. Raises ServiceFailed."""
         waiting = asyncio.ensure_future(self.ready.wait())
+        either: set[asyncio.Future[Any]] = {waiting, self.failed}
         try:
-            await asyncio.wait({waiting, self.failed}, timeout=READY_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(either, timeout=READY_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
             if self.failed.done():
                 await self.failed
             if not self.ready.is_set():

@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from services.bus import topics
@@ -86,14 +87,15 @@ async def whole_system(
     if settings.http_port_asked:  # before anything is made or started for nothing
         refuse_if_taken(settings.http_port_asked, "--http-port", settings.http_host)
     broker, keeping = None, None
-    if settings.kafka is None:
-        broker = EmbeddedKafka(settings.data, settings.kafka_port_asked, heap_mb=settings.heap_mb, watcher=watcher)
     holdings = Holdings(listener, settings.partitions)
     supervisor = Supervisor(holdings)
     try:
-        kafka = settings.kafka or await broker.start()
-        if broker is not None:
-            keeping = asyncio.create_task(keep_up(broker, lambda line: listener.said("kafka", line)))
+        if settings.kafka is not None:
+            kafka = settings.kafka
+        else:
+            broker = EmbeddedKafka(settings.data, settings.kafka_port_asked, heap_mb=settings.heap_mb, watcher=watcher)
+            kafka = await broker.start()
+            keeping = asyncio.create_task(keep_up(broker, partial(listener.said, "kafka")))
         watcher.stage("topics")
         await _while_kept(keeping, _ensure_topics(kafka, settings, TOPICS_PATIENCE_S if broker else 0.0))
         watcher.stage("services")

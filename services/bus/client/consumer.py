@@ -44,6 +44,7 @@ class Consumer(AIOKafkaConsumer):
 
     async def getmany(self, *places: TopicPartition, **how: Any) -> dict[TopicPartition, list[Any]]:
         """Poll; see `AIOKafkaConsumer.getmany`."""
+        assert self._fetcher is not None, "it is started"
         self._fetcher.revive()
         if self._group_id is not None:
             await self._pass_markers()
@@ -62,7 +63,7 @@ class Consumer(AIOKafkaConsumer):
         state = self._subscription.subscription.assignment.state_value(place)
         if offset < self._given.get(place, 0) or state is None or not state.has_valid_position:
             return offset
-        return max(offset, state.position)
+        return max(offset, int(state.position))
 
     async def commit(self, offsets: dict[TopicPartition, Any] | None = None) -> None:
         """Commit; see `AIOKafkaConsumer.commit`."""
@@ -83,7 +84,8 @@ class Consumer(AIOKafkaConsumer):
     @property
     def generation(self) -> int:
         """The number of the group's last sharing out; it tells old claims from new."""
-        return self._coordinator.generation
+        assert self._coordinator is not None, "it is started"
+        return int(self._coordinator.generation)
 
     async def leave(self) -> None:
         """Stop, for good: aiokafka keeps a named member's place until its session ends, for it might be back in a moment."""
@@ -97,7 +99,8 @@ class Consumer(AIOKafkaConsumer):
             await super().stop()
         except asyncio.CancelledError:
             await self._client.close()
-            if asyncio.current_task().cancelling():
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
                 raise
 
     def _assigned(self) -> Any:

@@ -137,7 +137,7 @@ class Records(PartitionRecords):
         self._next, self._batch = offset, None
 
     def __iter__(self) -> Iterator[Any]:
-        return self._records_iterator
+        return iter(self._records_iterator)
 
     def _unpack_records(self) -> Iterator[Any]:
         """aiokafka's own, but for batches whose records are raw, and for its end."""

@@ -7,7 +7,7 @@ it unreadable. All others are aiokafka's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import decode_varint
 
 _COUNT, _RECORDS = 57, 61
+_varint: Callable[[bytes, int], tuple[int, int]] = decode_varint  # type: ignore[assignment]  # aiokafka says bytearray; it reads any
 
 
 class Found(NamedTuple):
@@ -38,7 +39,8 @@ class AnyNames:
     """
 
     def __init__(self, data: bytes) -> None:
-        self._data, self._batch = data, MemoryRecords(data).next_batch()
+        self._data = data
+        self._batch: Any = MemoryRecords(data).next_batch()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._batch, name)
@@ -74,13 +76,13 @@ def _records(data: bytes, batch: Any) -> Iterator[Found]:
 
 
 def _record(data: bytes, place: int, batch: Any) -> tuple[Found, int]:
-    length, place = decode_varint(data, place)
+    length, place = _varint(data, place)
     end = place + length
-    later, place = decode_varint(data, place + 1)  # attributes: none are defined
-    delta, place = decode_varint(data, place)
+    later, place = _varint(data, place + 1)  # attributes: none are defined
+    delta, place = _varint(data, place)
     key, place = _part(data, place, end)
     value, place = _part(data, place, end)
-    count, place = decode_varint(data, place)
+    count, place = _varint(data, place)
     headers: list[tuple[str, bytes | None]] = []
     for _ in range(count):
         name, place = _part(data, place, end)
@@ -98,7 +100,7 @@ def _record(data: bytes, place: int, batch: Any) -> tuple[Found, int]:
 
 
 def _part(data: bytes, place: int, end: int) -> tuple[bytes | None, int]:
-    length, place = decode_varint(data, place)
+    length, place = _varint(data, place)
     if length < 0:
         return None, place
     if length > end - place:

@@ -77,9 +77,9 @@ class Leftovers:
                     await asyncio.sleep(_RETRY_SECONDS)
                     return False
                 log.debug("%s: what was decided isn't known: %s", self._id, type(error).__name__)
-            return await init(node)
+            return bool(await init(node))
 
-        producer._sender._do_init_pid = ask_then_init
+        producer._sender._do_init_pid = ask_then_init  # type: ignore[method-assign]  # nowhere else is the moment before it
 
     async def end(self, producer: AIOKafkaProducer) -> None:
         """End whatever the producer has open; call once it is started, before it begins a transaction.

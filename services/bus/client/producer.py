@@ -13,11 +13,14 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.producer import sender
 from aiokafka.protocol.transaction import EndTxnRequest
+from aiokafka.structs import RecordMetadata
 
 from services.bus.client.sending import send_unjoined
 
 TROUBLE = (KafkaError, OSError, TimeoutError)
 """What clients of Kafka raise when it can't be reached or refuses; for those who must not know aiokafka."""
+Promise = asyncio.Future[RecordMetadata]
+"""Of a record's place."""
 
 _CLOSE_SECONDS_MAX = 5.0
 
@@ -68,7 +71,7 @@ class TransactionalProducer(Producer):
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction is open, and nobody has begun to end it."""
-        return self._txn_manager.is_in_transaction()
+        return bool(self._txn_manager.is_in_transaction())
 
     async def identified(self, seconds_max: float) -> None:
         """Wait for InitProducerId, which `start` leaves to a task of its own; nobody is fenced before it is answered.
@@ -99,4 +102,4 @@ class TransactionalProducer(Producer):
                     self.end_unanswered = True
                 raise
 
-        self.client.send = watched
+        self.client.send = watched  # type: ignore[method-assign,assignment]  # nowhere else are requests seen

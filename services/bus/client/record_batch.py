@@ -104,7 +104,8 @@ class HeaderForm:
                 parts.append(b"")
             else:
                 parts[-1] += sized(value)
-        self.parts: tuple[bytes, bytes, bytes] = tuple(parts)
+        before, between, after = parts
+        self.parts = (before, between, after)
 
     def filled(self, first: bytes, second: bytes) -> bytes:
         """The headers with these two values, each shorter than `_PREPARED` bytes."""
@@ -168,7 +169,7 @@ class PreparedBatch:
     def __init__(self, bytes_max: int, timestamp_ms: int | None = None) -> None:
         self._bytes_max = bytes_max - _HEADER.size
         self._timestamp = int(time.time() * 1000) if timestamp_ms is None else timestamp_ms
-        self._frames = Frames()
+        self._frames: _Frames = Frames()
         self._producer = (-1, -1, -1)
         self._closed = False
         self._built: bytes | None = None

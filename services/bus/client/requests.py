@@ -181,7 +181,7 @@ class WriteTxnMarkers(Request[_WriteTxnMarkersRequest]):
         by_epoch: dict[int, list[TopicPartition]] = defaultdict(list)
         for place, epoch in ended:
             by_epoch[epoch].append(place)
-        self._markers = [
+        self._markers: list[tuple[object, ...]] = [
             (producer_id, producer_epoch, commits, _by_topic(places), epoch, {}) for epoch, places in by_epoch.items()
         ]
 
@@ -189,7 +189,7 @@ class WriteTxnMarkers(Request[_WriteTxnMarkersRequest]):
         return request_struct_class(self._markers, {})
 
 
-def _by_topic(places: Iterable[TopicPartition]) -> list[tuple[str, list[int], dict]]:
+def _by_topic(places: Iterable[TopicPartition]) -> list[tuple[str, list[int], dict[int, bytes]]]:
     topics: dict[str, list[int]] = defaultdict(list)
     for place in places:
         topics[place.topic].append(place.partition)

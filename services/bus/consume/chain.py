@@ -102,7 +102,7 @@ class Chain:
             raise self._tampered("it is not an entry")
         if seq != self.seq + 1:
             raise self._tampered(f"it has number {seq}")
-        digest = check_link(self.hash, value)
+        digest = check_link(self.hash, value or b"")
         if digest is None:
             raise self._tampered("its hash does not follow from the entry before")
         if offset <= self.watermark or self.unfinished not in (None, offset):

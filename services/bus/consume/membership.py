@@ -245,6 +245,7 @@ class Membership:
             what(*told)
             return
         with contextlib.suppress(RuntimeError):  # the process is ending
+            assert self._home is not None, "it is started"
             self._home.call_soon_threadsafe(what, *told)
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncGenerator, Callable, Collection
 from dataclasses import dataclass
+from typing import Any
 
 from aiokafka import TopicPartition
 from aiokafka.errors import GroupCoordinatorNotAvailableError, GroupLoadInProgressError, KafkaError
@@ -109,13 +110,13 @@ class TopicReader:
         plain = Consumer(bootstrap_servers=self._bootstrap, client_id=_CLIENT, isolation_level="read_uncommitted")
         try:
             await plain.start()
-            return (await plain.end_offsets([place]))[place]
+            return int((await plain.end_offsets([place]))[place])
         finally:
             await plain.stop()
 
     async def records(
         self, topic: str, partitions: Collection[int] | None = None, progress: Progress | None = None
-    ) -> AsyncIterator[Record]:
+    ) -> AsyncGenerator[Record, None]:
         """Every committed record of `topic` (of `partitions` only, if given) up to its end as of now, each partition in order.
 
         Raises:
@@ -132,7 +133,7 @@ class TopicReader:
 
     async def between(
         self, topic: str, begins: dict[int, int], ends: dict[int, int], progress: Progress | None = None
-    ) -> AsyncIterator[Record]:
+    ) -> AsyncGenerator[Record, None]:
         """Every committed record with `begins[partition] <= offset < ends[partition]`.
 
         Raises:
@@ -151,7 +152,7 @@ class TopicReader:
         ends: dict[int, int],
         progress: Progress | None = None,
         stall_seconds: float = _STALL_SECONDS,
-    ) -> AsyncIterator[list[Record]]:
+    ) -> AsyncGenerator[list[Record], None]:
         """The same as they are fetched, each portion of one partition.
 
         Raises:
@@ -250,6 +251,7 @@ async def group_of(bootstrap: str, group: str, topic: str) -> Group:
         async with asyncio.timeout(_START_SECONDS):
             while True:
                 try:
+                    answer: Any
                     (answer,) = await admin.describe_consumer_groups([group])
                     offsets = await admin.list_consumer_group_offsets(group)
                     told = {place.partition: at for place, at in offsets.items() if place.topic == topic}

@@ -213,7 +213,7 @@ def _tellable_value(value: bytes | None, headers: dict[str, str], models: Models
         if not isinstance(parsed, dict):
             return _withheld(value, "no JSON object"), None
         if "cloudevents" in headers.get("content-type", "").lower():
-            told = _event(parsed, models)
+            told: Any = _event(parsed, models)
             data = told.get("data")
         else:
             told = data = _data(parsed, models.get(headers.get("ce_type", "")))
@@ -257,7 +257,7 @@ def _data(given: Any, model: type[Model] | None) -> Any:
 def _members(
     model: type[BaseModel], given: dict[str, Any], place: tuple[str, ...], wrong: set[tuple[str | int, ...]]
 ) -> dict[str, Any]:
-    kept = {}
+    kept: dict[str, Any] = {}
     for name in given.keys() & model.model_fields.keys():
         value, here = given[name], (*place, name)
         inner = _model_of(model, name)

@@ -50,10 +50,10 @@ class Letterbox:
         if not letters:
             return 0
         try:
-            await self._open(min(letters))
+            writer = await self._open(min(letters))
             fresh = {offset: letter for offset, letter in sorted(letters.items()) if offset not in self._written}
             if fresh:
-                async with self._writer.transaction() as transaction:
+                async with writer.transaction() as transaction:
                     await transaction.append(DEADLETTERS, self._place, list(fresh.values()))
         except Fenced as error:
             await self.close()
@@ -73,12 +73,12 @@ class Letterbox:
         if writer is not None:
             await writer.close()
 
-    async def _open(self, least: int) -> None:
+    async def _open(self, least: int) -> FencedWriter:
         """Be the only writer, and know of all offsets from `least` on whether they have their letter."""
         if self._writer is not None and self._writer.held and least >= self._floor:
             if len(self._written) > REMEMBERED_MAX:
                 self._floor, self._written = least, {offset for offset in self._written if offset >= least}
-            return
+            return self._writer
         await self.close()
         writer = FencedWriter(self._bootstrap(), self._name, self._leftovers)
         await writer.fence()
@@ -88,6 +88,7 @@ class Letterbox:
             await writer.close()
             raise
         self._writer = writer
+        return writer
 
     async def _read(self, bootstrap: str, least: int) -> set[int]:
         found = set()

@@ -13,11 +13,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, Self
 
-from services.bus.embedded.config import HOST, Door, jvm_options, log4j2_properties, server_properties
+from services.bus.embedded.config import Door, jvm_options, log4j2_properties, server_properties
 from services.bus.embedded.directory import DirectoryLock, claim, write_atomically
 from services.bus.embedded.jars import ensure_jars
 from services.bus.embedded.java import find_java
-from services.bus.embedded.ports import Reservation, free_port, is_free, is_reserved, port_taken, refuse_if_taken
+from services.bus.embedded.ports import HOST, Reservation, free_port, is_free, is_reserved, port_taken, refuse_if_taken
 from services.errors import BrokerFailed, DataDirForeign, PortTaken
 
 DEFAULT_PORT = 9092

@@ -17,6 +17,7 @@ import select
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -52,7 +53,7 @@ def end(jvm: "subprocess.Popen[bytes]", grace_s: float) -> None:
         jvm.wait()
 
 
-def die_with_guard(guard: int):
+def die_with_guard(guard: int) -> Callable[[], None]:
     """What the child does before it becomes Java. On systems without prctl it does nothing: the pipe still covers them."""
     libc = None
     if sys.platform == "linux":

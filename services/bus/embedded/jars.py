@@ -48,7 +48,7 @@ def ensure_jars(progress: Progress | None = None, lock: Path = LOCK) -> list[Pat
     return [_path(jar) for jar in jars]
 
 
-def _locked_jars(context: MavenContext, lock: Path) -> dict[Artifact, str]:
+def _locked_jars(context: MavenContext, lock: Path) -> dict[Artifact, str | None]:
     """Each jar with the SHA-256 it must have."""
     return {
         context.project(dep.groupId, dep.artifactId)
@@ -58,7 +58,7 @@ def _locked_jars(context: MavenContext, lock: Path) -> dict[Artifact, str]:
     }
 
 
-def _unfit(jars: dict[Artifact, str]) -> dict[Artifact, str]:
+def _unfit(jars: dict[Artifact, str | None]) -> dict[Artifact, str | None]:
     return {jar: sha256 for jar, sha256 in jars.items() if _sha256(_path(jar)) != sha256}
 
 
@@ -75,7 +75,7 @@ def _path(jar: Artifact) -> Path:
     return jar.cached_path
 
 
-def _download(jars: dict[Artifact, str]) -> None:
+def _download(jars: dict[Artifact, str | None]) -> None:
     logging.getLogger("jgo").setLevel(logging.ERROR)  # what it would warn of, a wrong checksum, is refused here
     for jar in jars:
         _path(jar).unlink(missing_ok=True)  # half a download, or not the locked jar
@@ -89,7 +89,7 @@ def _download(jars: dict[Artifact, str]) -> None:
         ) from error
 
 
-def _refuse(unfit: dict[Artifact, str]) -> None:
+def _refuse(unfit: dict[Artifact, str | None]) -> None:
     if unfit:
         first = next(iter(unfit))
         raise JarsUnavailable(

@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaConnectionError
 
 from services.backoff import Backoff
 from services.bus import topics
-from services.bus.client.producer import TROUBLE, Producer
+from services.bus.client.producer import TROUBLE, Producer, Promise
 from services.bus.topics import MAX_RECORD_BYTES
 from services.errors import KafkaUnreachable, TopicsMismatch
 
@@ -43,13 +43,14 @@ class Pending(NamedTuple):
     """Records in line, each with the promise of its place; `producer` holds them."""
 
     producer: Producer | None
-    futures: list[asyncio.Future]
+    futures: list[Promise]
 
     @property
     def appended(self) -> list[int]:
         """When the broker appended each, once all are confirmed, in microseconds since 1970; without those that it didn't stamp."""
         told = (future.result() for future in self.futures)
-        return [one.timestamp * 1000 for one in told if one.timestamp_type == _LOG_APPEND_TIME]
+        stamps = (one.timestamp for one in told if one.timestamp_type == _LOG_APPEND_TIME)
+        return [stamp * 1000 for stamp in stamps if stamp is not None]
 
 
 class Publisher:
@@ -117,7 +118,7 @@ class Publisher:
         producer = self._producer
         if producer is None:
             raise self._unreachable()
-        futures: list[asyncio.Future] = []
+        futures: list[Promise] = []
         try:
             async with asyncio.timeout(self.deadline_seconds):
                 for r in records:
@@ -228,7 +229,7 @@ class Publisher:
             self._told(line)
 
 
-def _forget(futures: Sequence[asyncio.Future] | set[asyncio.Future]) -> None:
+def _forget(futures: Sequence[Promise] | set[Promise]) -> None:
     """Nobody awaits these any more; their outcome is no unhandled error."""
     for future in futures:
         future.add_done_callback(lambda done: done.cancelled() or done.exception())
@@ -239,7 +240,8 @@ async def _close(producer: Producer, *, finish: bool) -> None:
     if finish:
         try:
             async with asyncio.timeout(_STOP_SECONDS):
-                return await producer.stop()
+                await producer.stop()
+                return
         except TROUBLE:
             pass
-    return await producer.give_up()
+    await producer.give_up()

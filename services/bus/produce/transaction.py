@@ -55,7 +55,7 @@ class Sent(NamedTuple):
     """A batch on its way: the promise of the place of its first record, as aiokafka gives it, and how many records it has."""
 
     place: asyncio.Future[Any]
-    count: int
+    count: int  # type: ignore[assignment]  # hides tuple.count, which nobody asks for
 
 
 class Transaction:

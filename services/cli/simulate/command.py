@@ -30,7 +30,7 @@ def register(app: typer.Typer) -> None:
 class _Taught(TyperCommand):
     """Reads rules and fields off the contract only when help is asked for: its models take a moment to load."""
 
-    def format_help(self, ctx: typer.Context, formatter: Any) -> None:
+    def format_help(self, ctx: Any, formatter: Any) -> None:
         from services.policies.meaning import FIELDS, TOLD, field_line
 
         rules = "\n".join(f"- `{rule}`: {told.sentence}" for rule, told in TOLD.items())

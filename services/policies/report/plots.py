@@ -20,6 +20,7 @@ from services.policies.measures import GROUPS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.typing import RcKeyType
 
 Points = Sequence[tuple[float, float]]
 SIZE_IN = (4.3, 2.9)
@@ -169,7 +170,7 @@ def _plot(
     return Plot(name, title, _for_page(written.getvalue(), name))
 
 
-def _style(name: str) -> dict[str, Any]:
+def _style(name: str) -> dict[RcKeyType, Any]:
     return {
         "svg.fonttype": "none",
         "svg.hashsalt": name,

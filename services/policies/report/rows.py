@@ -85,5 +85,5 @@ def _row(
         for number in range(len(comparison.policies))
     ]
     marked = set() if comparison.recorded and names[0] in FROZEN else best(names[0], figures[0])
-    counts = set(row("opened", group, measured))
+    counts = [count for count in row("opened", group, measured) if count is not None]
     return Row(label, f"{max(counts):,}" if label == group else "", cells, marked)

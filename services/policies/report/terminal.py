@@ -50,24 +50,24 @@ def say(console: Console, text: str, style: str = "") -> None:
 
 def head(comparison: Comparison, shared: bool = False) -> list[str]:
     """What was run, in a sentence or two; `shared`: for others, without folders and servers of this machine."""
-    told = comparison.measured[0]
     currency = comparison.currency
-    asked, pledged = (f"{currency}\u00a0{format_whole(told[name]['all'], currency)}" for name in ("asked", "pledged"))
-    sums = f"{_number(told['opened']['all'], 'case')} opened and asked {asked}; donors pledged {pledged}."
+    opened, *money = (comparison.measured[0][name]["all"] or 0 for name in ("opened", "asked", "pledged"))
+    asked, pledged = (f"{currency}\u00a0{format_whole(amount, currency)}" for amount in money)
+    sums = f"{_number(opened, 'case')} opened and asked {asked}; donors pledged {pledged}."
     if isinstance(comparison.source, SeasonSource):
         season = comparison.source.season
         funds = f"{season.funds} funds" if season.funds > 1 else "one fund"
         return [f"A generated season of {_number(season.days, 'day')}, seed {season.seed}, {funds}. {sums}"]
     log = comparison.source.log
-    funds = sorted(comparison.courses[0].currencies)
-    named = f"fund {funds[0]}" if len(funds) == 1 else f"{len(funds)} funds"
+    names = sorted(comparison.courses[0].currencies)
+    named = f"fund {names[0]}" if len(names) == 1 else f"{len(names)} funds"
     over = _number(round(comparison.days), "day") if comparison.days >= 1 else duration(comparison.days)
     return [
         f"{_number(len(log.said), 'command')} over {over}, {named}, from {log.name if shared else log.where}. {sums}"
     ]
 
 
-def _number(count: int, what: str) -> str:
+def _number(count: float, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
@@ -102,7 +102,7 @@ def is_bold(console: Console) -> bool:
 
 
 def _line(label: str, row: Row, shown: range, cell: int, bold: bool) -> Text:
-    cells = []
+    cells: list[str | tuple[str, str]] = []
     for number in shown:
         best, text = number in row.best, row.cells[number]
         text = f"*{text}" if best and not bold else text

@@ -63,5 +63,5 @@ def spoken(amount: float, least: int) -> int:
     """
     if amount <= least:
         return least
-    power = 10 ** (len(str(int(amount))) - 1)
+    power: int = 10 ** (len(str(int(amount))) - 1)
     return round(min(_STEPS, key=lambda step: abs(log(amount / (step * power)))) * power)

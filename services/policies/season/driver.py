@@ -14,6 +14,7 @@ import json
 from collections.abc import Callable, Iterator
 from functools import partial
 from heapq import heapify, heappop, heappush
+from random import Random
 from typing import Any
 
 from schemas.commands import Command, read_data
@@ -48,16 +49,16 @@ class Driver:
     def play(self) -> Iterator[tuple[Command, Decision]]:
         """Every command of the season with the engine's answer, in order."""
         for step in self.plan.steps():
-            self._later(step.at, lambda _at, step=step: None if self._over(step) else step)
+            self._later(step.at, partial(self._unless_over, step))
         heapify(self._heap)
         while self._heap:
             at, _, due = heappop(self._heap)
             if at > self.plan.end:
                 return
-            step = due(at)
-            if step is None:
+            said = due(at)
+            if said is None:
                 continue
-            command = self._command(step, at)
+            command = self._command(said, at)
             decision = self._execute(command)
             yield command, decision
             for fact in decision.facts:
@@ -66,6 +67,9 @@ class Driver:
     def _later(self, at: int, due: Callable[[int], Step | None]) -> None:
         self._pushed += 1
         heappush(self._heap, (at, self._pushed, due))
+
+    def _unless_over(self, step: Step, _at: int) -> Step | None:
+        return None if self._over(step) else step
 
     def _over(self, step: Step) -> bool:
         """Whether what was planned has no object any more: its case is closed, or its pledge has ended."""
@@ -92,18 +96,20 @@ class Driver:
         lacked = was.lacks if was else False
         fund.take(fact)
         kind, case = fact["fact"], fund.case_of(fact)
+        if kind == "awarded":
+            self._ask_to_pay(fund, fact["pledge"], at)
+        if case is None:
+            return
         if kind == "case_submitted":
             self._watch_over(fund, case, at)
-        elif kind == "awarded":
-            self._ask_to_pay(fund, fact["pledge"], at)
         elif kind == "award_settled":
             self._ready(fund, case, at)
         elif kind == "case_delivered" and case.whole:
             self._close(fund, case, at)
-        if case and self.season.neglect != 1 and case.lacks != lacked:
+        if self.season.neglect != 1 and case.lacks != lacked:
             self._neglect_changed(fund, case, at, lacked)
 
-    def _stream(self, *name: object):
+    def _stream(self, *name: object) -> Random:
         return stream(self.season.seed, *name)
 
     def _ask_to_pay(self, fund: FundStanding, pledge: str, at: int) -> None:

@@ -34,7 +34,7 @@ class PlannedPledge:
 
     @property
     def id(self) -> str:
-        return self.data["pledge"]
+        return str(self.data["pledge"])
 
 
 def pledges_of(season: Season, fund: str, cases: list[PlannedCase]) -> list[PlannedPledge]:

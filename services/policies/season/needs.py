@@ -48,12 +48,12 @@ class PlannedCase:
 
     @property
     def id(self) -> str:
-        return self.data["case"]
+        return str(self.data["case"])
 
     @property
     def claim(self) -> int:
         """What it asks for at first, minor units."""
-        return self.data["goal"] - self.data.get("own_contribution", 0)
+        return int(self.data["goal"] - self.data.get("own_contribution", 0))
 
 
 @dataclass
@@ -142,7 +142,7 @@ def _needed_by(season: Season, r: Random, at: int, kind: NeedKind, small: bool) 
 def _vouchers(season: Season, r: Random, fund: str, at: int) -> tuple[tuple[int, str], ...]:
     if r.random() < season.never_vouched:
         return ()
-    found, time = [], at
+    found, time = list[tuple[int, str]](), at
     while True:
         time += int(lognormal(r, season.voucher_hours, season.voucher_sigma) * HOUR)
         found.append((time, f"v-{fund}-{len(found) + 1}-{r.randint(1, 40)}"))
