@@ -2,7 +2,6 @@
 
 import json
 import re
-import string
 from typing import Any
 
 import pytest
@@ -13,12 +12,12 @@ from services.console.explain.missed import Missed
 from services.console.explain.order import key_of, step_of
 from services.console.explain.story import Story
 from services.console.explain.telling import Told as Explained
-from services.console.explain.wording import LANGUAGES, phrases
 from services.console.readmodel.model import ReadModel
 from services.errors import UnknownId, UsageError
 from services.matcher.engine.engine import Engine
 from services.matcher.rules.waterfill_arithmetic import boundary_of
 from services.matcher.rules.waterfill_arithmetic import key_of as matchers_key
+from services.words import LANGUAGES
 from tests.ledgers import Told
 from tests.oracle.season import log
 
@@ -265,16 +264,6 @@ def test_an_unknown_id_is_said_and_an_ambiguous_one_asks_for_the_fund(told: Told
             model.feed(telling.partition, json.loads(value))
     with pytest.raises(UsageError, match="several funds: jilin, yanbian"):
         answer(model, story, "en")
-
-
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_every_phrase_is_in_every_language_with_the_same_names(language: str) -> None:
-    def names(text: str) -> set[str]:
-        return {name for _, name, _, _ in string.Formatter().parse(text) if name}
-
-    assert {name: names(text) for name, text in phrases(language).items()} == {
-        name: names(text) for name, text in phrases("en").items()
-    }
 
 
 @pytest.mark.parametrize("seed", range(24))
