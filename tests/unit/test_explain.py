@@ -2,13 +2,15 @@
 
 import json
 import re
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from schemas.times import text_of
+from schemas.values import Class, Fallback, Need, Outcome, Route, Rule, Weights
+from services.console.explain import wording
 from services.console.explain.explain import answer
-from services.console.explain.missed import Missed
+from services.console.explain.missed import REASONS, Missed
 from services.console.explain.order import key_of, step_of
 from services.console.explain.story import Story
 from services.console.explain.telling import Told as Explained
@@ -264,6 +266,17 @@ def test_an_unknown_id_is_said_and_an_ambiguous_one_asks_for_the_fund(told: Told
             model.feed(telling.partition, json.loads(value))
     with pytest.raises(UsageError, match="several funds: jilin, yanbian"):
         answer(model, story, "en")
+
+
+def test_every_value_of_the_contract_that_is_told_has_its_word() -> None:
+    tables = {
+        Class: wording.CLASS_WORDS, Need: wording.NEEDS, Route: wording.ROUTES, Outcome: wording.OUTCOMES,
+        Fallback: wording.FALLBACKS, Rule: wording.RULES, Weights: wording.GOES_FIRST,
+    }  # fmt: skip
+    assert {value: set(get_args(value)) for value in tables} == {value: set(words) for value, words in tables.items()}
+    assert wording.RULES.keys() == wording.RULE_NAMES.keys()
+    assert wording.GOES_FIRST.keys() == wording.STEPS.keys() == wording.KEYS.keys()
+    assert wording.MISSED.keys() == set(REASONS)
 
 
 @pytest.mark.parametrize("seed", range(24))
