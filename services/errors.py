@@ -25,6 +25,7 @@
     ├── UnknownId         unknown_id              nothing of that id was found
     ├── LedgerTampered    ledger_tampered         a gap, a broken hash chain, an entry no command explains
     ├── Unanswerable      unanswerable            a command brought up what it should not: a defect
+    ├── WordsMissing      words_missing           a language's catalogue lacks what was to be said in it: a defect
     ├── ConservationBreach conservation_breach    money that would appear or vanish: never written
     └── Fenced            fenced                  another owner has taken the partition
         └── LedgerMoved   ledger_moved            something was written to the ledger besides
@@ -242,6 +243,12 @@ class Unanswerable(PumasiError):
     """A command brought up an error where each has its answer: a defect. The partition stands still at it, and is tried again."""
 
     code = "unanswerable"
+
+
+class WordsMissing(PumasiError):
+    """A language's catalogue lacks what was to be said in it: a defect. No other language steps in."""
+
+    code = "words_missing"
 
 
 class Fenced(PumasiError):

@@ -133,9 +133,9 @@ def test_services_know_neither_the_command_line_nor_who_studies_them() -> None:
     assert not others
 
 
-def test_the_bus_knows_no_service_and_schemas_know_nothing_of_services() -> None:
+def test_the_bus_and_the_words_know_no_service_and_schemas_know_nothing_of_services() -> None:
     services = [f"services.{name}" for name in SERVICES]
-    assert not [(path, name) for path, name in found("services.bus") if within(name, *services)]
+    assert not [(path, name) for path, name in found("services.bus", "services.words") if within(name, *services)]
     assert not [(path, name) for path, name in found("schemas") if within(name, "services")]
 
 

@@ -2,23 +2,24 @@
 
 import json
 import re
-import string
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from schemas.times import text_of
+from schemas.values import Class, Fallback, Need, Outcome, Route, Rule, Weights
+from services.console.explain import wording
 from services.console.explain.explain import answer
-from services.console.explain.missed import Missed
+from services.console.explain.missed import REASONS, Missed
 from services.console.explain.order import key_of, step_of
 from services.console.explain.story import Story
 from services.console.explain.telling import Told as Explained
-from services.console.explain.wording import LANGUAGES, phrases
 from services.console.readmodel.model import ReadModel
 from services.errors import UnknownId, UsageError
 from services.matcher.engine.engine import Engine
 from services.matcher.rules.waterfill_arithmetic import boundary_of
 from services.matcher.rules.waterfill_arithmetic import key_of as matchers_key
+from services.words import LANGUAGES
 from tests.ledgers import Told
 from tests.oracle.season import log
 
@@ -267,14 +268,15 @@ def test_an_unknown_id_is_said_and_an_ambiguous_one_asks_for_the_fund(told: Told
         answer(model, story, "en")
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_every_phrase_is_in_every_language_with_the_same_names(language: str) -> None:
-    def names(text: str) -> set[str]:
-        return {name for _, name, _, _ in string.Formatter().parse(text) if name}
-
-    assert {name: names(text) for name, text in phrases(language).items()} == {
-        name: names(text) for name, text in phrases("en").items()
-    }
+def test_every_value_of_the_contract_that_is_told_has_its_word() -> None:
+    tables = {
+        Class: wording.CLASS_WORDS, Need: wording.NEEDS, Route: wording.ROUTES, Outcome: wording.OUTCOMES,
+        Fallback: wording.FALLBACKS, Rule: wording.RULES, Weights: wording.GOES_FIRST,
+    }  # fmt: skip
+    assert {value: set(get_args(value)) for value in tables} == {value: set(words) for value, words in tables.items()}
+    assert wording.RULES.keys() == wording.RULE_NAMES.keys()
+    assert wording.GOES_FIRST.keys() == wording.STEPS.keys() == wording.KEYS.keys()
+    assert wording.MISSED.keys() == set(REASONS)
 
 
 @pytest.mark.parametrize("seed", range(24))

@@ -8,10 +8,18 @@ from typing import Any
 
 import pytest
 
-from services.console.explain.wording import LANGUAGES, phrase
 from services.console.readmodel.model import FIRST_COME, GUARANTEED_FLOOR, WATERFILL
+from services.words import LANGUAGES, Words
 from tests.ledgers import Told
 from tests.unit.test_explain import ask, sentences
+
+PASSED_BY = (
+    "Claims that come before it by the rule, and were passed by: {count}, lacking {amount} together. Audit the ledger."
+)
+STANDING_WRONG = (
+    "What the ledger says of its class, its claim or what it had is not what the facts before say: audit the ledger."
+)
+CHOICE_BROKEN = "The money was for what its donor chose, and went elsewhere: audit the ledger."
 
 
 def doctored(told: Told, change: Callable[[list[dict[str, Any]]], None]) -> Told:
@@ -50,9 +58,9 @@ def test_money_that_passed_others_by_is_a_finding_though_its_own_figures_are_rig
     told = doctored(three(rule), given_to("c-3", key=key, **{"class": "routine"}))
     for kind, name in (("pledge", "p-1"), ("award", "p-1/1")):
         found = ask(told, kind, name, language)
-        assert found.findings == [phrase(language, "passed_by", count=2, amount=_lacks(rule))]
+        assert found.findings == [Words(language).say(PASSED_BY, count=2, amount=_lacks(rule))]
         assert found.findings[0] in sentences(found)
-        assert phrase(language, "served_none") not in sentences(found)
+        assert Words(language).say("Nobody was served before it in this matching.") not in sentences(found)
 
 
 def _lacks(rule: str) -> str:
@@ -77,7 +85,7 @@ def test_more_than_a_step_is_a_finding_while_another_stands_lower() -> None:
 @pytest.mark.parametrize("why", [{"class": "urgent"}, {"claim": 290}, {"before": 10}, {"after": 31}])
 def test_a_standing_that_the_facts_before_do_not_give_is_a_finding(why: dict[str, Any]) -> None:
     told = doctored(three(WATERFILL), given_to("c-1", **why))
-    assert phrase("en", "standing_wrong") in ask(told, "award", "p-1/1").findings
+    assert STANDING_WRONG in ask(told, "award", "p-1/1").findings
 
 
 @pytest.mark.parametrize("fallback", ["pool", "hold"])
@@ -87,7 +95,7 @@ def test_money_that_left_its_donors_choice_is_a_finding(fallback: str) -> None:
     told.case("c-2", 300)
     told.pledge("p-1", 30, designation={"need": "vaccine"}, fallback=fallback)
     doctored(told, given_to("c-2"))
-    assert phrase("en", "choice_broken") in ask(told, "pledge", "p-1").findings
+    assert CHOICE_BROKEN in ask(told, "pledge", "p-1").findings
 
 
 def test_money_that_waits_beside_a_claim_is_a_finding() -> None:
@@ -125,7 +133,10 @@ def test_by_claim_the_least_part_goes_first_and_is_said_in_per_cent(language: st
     told.case("c-1", 1_000)
     told.pledge("p-1", 100)
     assert "27.5 %" in sentences(ask(told, "award", "p-1/1", language))
-    assert phrase(language, "first_claim") in sentences(ask(told, "pledge", "p-1", language)).splitlines()[-1]
+    assert (
+        Words(language).say("the least part of what is asked")
+        in sentences(ask(told, "pledge", "p-1", language)).splitlines()[-1]
+    )
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -9,13 +9,16 @@ import pytest
 from schemas.times import text_of
 from services.console.explain.missed import Missed
 from services.console.explain.order import order_of, standing_of
-from services.console.explain.wording import LANGUAGES, phrase
+from services.console.explain.wording import ORDER_BY_OPENING
 from services.console.readmodel.model import FIRST_COME, GUARANTEED_FLOOR, WATERFILL, Case, Fund, ReadModel
 from services.matcher.engine.engine import Engine
+from services.words import LANGUAGES, Words
 from tests.ledgers import Told
 from tests.oracle.season import log
 from tests.unit.test_explain import ask, sentences, went
 from tests.unit.test_explain_held import doctored
+
+HELD = "The fund holds {amount} more that it can't have: the donors chose another case, and want it kept for that."
 
 
 def five(**policy: object) -> Told:
@@ -75,8 +78,8 @@ def test_where_the_order_of_opening_decides_it_is_that(rule: str, language: str)
         "before": [{"key": 0, "claimants": 1}],
         "after": 1,
     }
-    assert phrase(language, "order_now_opening", place=2, of=3, after=1) in sentences(found)
-    assert phrase(language, "order_then_opening", place=2, of=3, after=1) in sentences(found)
+    assert Words(language).say(ORDER_BY_OPENING["now"], place=2, of=3, after=1) in sentences(found)
+    assert Words(language).say(ORDER_BY_OPENING["then"], place=2, of=3, after=1) in sentences(found)
 
 
 def test_a_case_that_merely_waits_hears_so_and_since_when() -> None:
@@ -97,7 +100,7 @@ def test_waiting_money_that_it_cant_have_is_told_with_the_reason_and_without_a_n
     told.pledge("p-2", 300, designation={"case": "c-3"}, fallback="hold")
     found = ask(told, "case", "c-1", language)
     assert found.data["held"] == [{"need": "vaccine", "amount": 70}, {"need": None, "amount": 200}]
-    assert phrase(language, "held_case", amount="CNY 2.00") in sentences(found)
+    assert Words(language).say(HELD, amount="CNY 2.00") in sentences(found)
     assert not {"p-1", "p-2", "c-3"} & set(json.dumps(found.as_dict()).replace('"', " ").split())
     assert found.findings == []
 

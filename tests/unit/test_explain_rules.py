@@ -13,9 +13,9 @@ from schemas.times import text_of
 from schemas.values import CLASSES
 from services.console.explain.missed import Missed
 from services.console.explain.order import ahead_of, standing_of
-from services.console.explain.wording import LANGUAGES, phrase
 from services.console.readmodel.model import FIRST_COME, GUARANTEED_FLOOR, WATERFILL, Case, Fund, ReadModel
 from services.matcher.engine.engine import Engine
+from services.words import LANGUAGES, Words
 from tests.ledgers import Told
 from tests.oracle.rules import NEXT
 from tests.oracle.season import log
@@ -174,7 +174,8 @@ def test_a_change_of_the_rule_is_told_and_each_award_is_explained_by_the_rule_it
     assert events(case)[-1] == "rule_changed"
     assert events(case).count("rule_changed") == 1
     assert set(went(case)) == {"urgent"}
-    then = phrase(language, "rule_then", rule=phrase(language, "rule_name_first_come"))
+    words = Words(language)
+    then = words.say("The fund's rule was another then: “{rule}”.", rule=words.say("first come, first served"))
     for award, under_another in (("p-1/1", True), ("p-2/1", False)):
         found = ask(told, "award", award, language)
         assert found.findings == []

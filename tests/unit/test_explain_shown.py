@@ -10,7 +10,7 @@ from services.cli.explain import show
 from services.console.explain import telling
 from services.console.explain.explain import answer
 from services.console.explain.story import Story
-from services.console.explain.wording import LANGUAGES
+from services.words import LANGUAGES
 from tests.ledgers import Told
 
 

@@ -24,7 +24,7 @@ async def explain(
         kind: one of `KINDS`.
         name: its id.
         fund: its fund; None: looked for in all.
-        language: "en", "ko" or "zh".
+        language: one of `services.words.LANGUAGES`.
         progress: told how far the reading is.
 
     Raises:

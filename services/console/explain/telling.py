@@ -12,6 +12,7 @@ from typing import Any
 
 from schemas.currencies import format_money
 from schemas.values import CLASSES
+from services.console.explain import wording
 from services.console.explain.missed import Missed
 from services.console.explain.runs import Found, waits_for
 from services.console.explain.story import Event
@@ -21,7 +22,7 @@ from services.console.explain.why_there import exact, findings, in_full, in_shor
 from services.console.readmodel.model import Award, Case, Fund, Pledge
 
 _MANY = 6  # as many sums in a row are told one by one; more together
-_MONEY_IN = {"awarded": "awarded_many", "award_settled": "settled_many"}
+_MONEY_IN = ("awarded", "award_settled")
 
 
 @dataclass
@@ -62,17 +63,16 @@ class Teller:
         told = self._told("case", case.id, sums, events)
         told.data |= {"status": case.status, "class": CLASSES[case.rank], "need": case.need, "outcome": case.outcome}
         told.data["needed_by"] = case.needed_by
-        told.head.insert(
-            0, self.say("case", id=case.id, need=self.voice.need(case.need), route=self.say(f"route_{case.route}"))
-        )
+        need, route = self.voice.need(case.need), self.say(wording.ROUTES[case.route])
+        told.head.insert(0, self.say("Case {id}: {need}, by way of {route}", id=case.id, need=need, route=route))
         told.head.append(self._state(case))
         if case.needed_by and case.status != "closed":
-            told.head.append(self.say("deadline", time=time_text(case.needed_by)))
-        told.parts.append((self.say("title_story"), self._story(events, "case")))
+            told.head.append(self.say("It is needed by {time} UTC.", time=time_text(case.needed_by)))
+        told.parts.append((self.say("What happened"), self._story(events, "case")))
         not_more = why_not(self.voice, self.fund, case, missed)
         told.data |= not_more.data
         told.findings += not_more.findings
-        told.parts.append((self.say("title_not"), [("", line) for line in not_more.lines]))
+        told.parts.append((self.say("Why not more"), [("", line) for line in not_more.lines]))
         return told
 
     def pledge(self, pledge: Pledge, events: list[Event], found: dict[str, Found]) -> Told:
@@ -92,22 +92,29 @@ class Teller:
             "closed": pledge.closed,
         }
         told.data["awards"] = [_award_data(award) for award in pledge.awards]
-        told.head.insert(0, self.say("pledge", id=pledge.id, amount=format_money(pledge.face, pledge.currency)))
+        face = format_money(pledge.face, pledge.currency)
+        told.head.insert(0, self.say("Pledge {id}: {amount}", id=pledge.id, amount=face))
         if pledge.designation:
             told.head.append(self._designation(pledge))
-        told.parts.append((self.say("title_story"), self._story(events, "pledge", pledge)))
+        told.parts.append((self.say("What happened"), self._story(events, "pledge", pledge)))
         why = [("", in_short(self.voice, award, self.fund.policy, found[award.id])) for award in pledge.awards]
         told.findings = [wrong for award in pledge.awards for wrong in findings(self.voice, award, found[award.id])]
         if pledge.waiting:
             why.append(("", self._waiting(pledge, told)))
-        told.parts.append((self.say("title_why"), why))
+        told.parts.append((self.say("Why there"), why))
         return told
 
     def _waiting(self, pledge: Pledge, told: Told) -> str:
         amount, cases = self.voice.money(pledge.waiting), waits_for(self.fund, pledge)
         if not cases:
-            return self.say("still_waiting", amount=amount)
-        told.findings.append(self.say("waits_wrongly", amount=amount, count=len(cases)))
+            return self.say("{amount} waits: no claim that it may go to lacks money now.", amount=amount)
+        told.findings.append(
+            self.say(
+                "{amount} waits, though it could go to cases that lack money: {count}. Audit the ledger.",
+                amount=amount,
+                count=len(cases),
+            )
+        )
         return told.findings[-1]
 
     def award(self, award: Award, events: list[Event], found: Found) -> Told:
@@ -117,21 +124,21 @@ class Teller:
         told.head.insert(
             0,
             self.say(
-                "award", id=award.id, amount=self.voice.money(award.given), pledge=award.pledge.id, case=award.case.id,
-                need=self.voice.need(award.case.need),
+                "Award {id}: {amount} of pledge {pledge} to case {case} ({need})", id=award.id, case=award.case.id,
+                amount=self.voice.money(award.given), pledge=award.pledge.id, need=self.voice.need(award.case.need),
             ),
         )  # fmt: skip
         lines, told.findings = in_full(self.voice, award, self.fund.policy, found)
         told.data["exact"] = told.exact = exact(self.voice, award)
         told.data["served_before"] = list(found.served)
-        told.parts.append((self.say("title_why"), [("", line) for line in lines]))
-        told.parts.append((self.say("title_story"), self._story(events, "case")))
+        told.parts.append((self.say("Why there"), [("", line) for line in lines]))
+        told.parts.append((self.say("What happened"), self._story(events, "case")))
         return told
 
     # ---- words ---------------------------------------------------------------------------------------------------------
 
-    def say(self, name: str, **values: object) -> str:
-        return self.voice.say(name, **values)
+    def say(self, text: str, /, **names: object) -> str:
+        return self.voice.say(text, **names)
 
     def _told(self, kind: str, name: str, sums: dict[str, int], events: list[Event]) -> Told:
         data = {
@@ -143,27 +150,30 @@ class Teller:
             "figures": sums,
             "story": [{"event": e.name, "at": e.moment.at, "entry": e.moment.entry, **e.data} for e in events],
         }
-        figures = [(self.say(word), self.voice.money(amount)) for word, amount in sums.items()]
-        told = Told(data, [self.say("fund", fund=self.fund.name), self.voice.rule(self.fund.policy)], figures)
+        figures = [(self.say(wording.FIGURES[word]), self.voice.money(amount)) for word, amount in sums.items()]
+        fund = self.say("In fund {fund}.", fund=self.fund.name)
+        told = Told(data, [fund, self.voice.rule(self.fund.policy)], figures)
         if last := self.fund.last:
             data["as_of"] = {"entry": last.entry, "at": last.at}
-            told.head.append(self.say("as_of", entry=last.entry, time=time_text(last.at)))
+            at = time_text(last.at)
+            told.head.append(self.say("As the ledger stands at entry {entry}, {time} UTC.", entry=last.entry, time=at))
         return told
 
     def _state(self, case: Case) -> str:
         return self.say(
-            f"state_{case.status}",
+            wording.STATES[case.status],
             vouchers=case.vouchers,
             required=self.fund.policy.vouchers_required,
             class_=self.voice.class_(case.rank),
-            outcome=self.say(f"outcome_{case.outcome}") if case.outcome else "",
+            outcome=self.say(wording.OUTCOMES[case.outcome]) if case.outcome else "",
         )
 
     def _designation(self, pledge: Pledge) -> str:
-        wish, fallback = pledge.designation or {}, self.say(f"fallback_{pledge.fallback}")
+        wish, fallback = pledge.designation or {}, self.say(wording.FALLBACKS[pledge.fallback])
         if "case" in wish:
-            return self.say("designated_case", case=wish["case"], fallback=fallback)
-        return self.say("designated_need", need=self.voice.need(wish["need"]), fallback=fallback)
+            return self.say("The donor chose case {case}; {fallback}.", case=wish["case"], fallback=fallback)
+        need = self.voice.need(wish["need"])
+        return self.say("The donor chose the need {need}; {fallback}.", need=need, fallback=fallback)
 
     # ---- the story -----------------------------------------------------------------------------------------------------
 
@@ -180,26 +190,37 @@ class Teller:
     def _together(self, run: list[Event]) -> list[tuple[str, str]]:
         """Many small sums as one line each for what was promised and what was paid."""
         rows = []
-        for name, word in _MONEY_IN.items():
+        for name in _MONEY_IN:
             if parts := [event for event in run if event.name == name]:
                 amount = self.voice.money(sum(event.data["amount"] for event in parts))
-                until = time_text(parts[-1].moment.at)
-                rows.append(
-                    (time_text(parts[0].moment.at), self.say(word, count=len(parts), amount=amount, until=until))
-                )
+                rows.append((time_text(parts[0].moment.at), self._sum(name, len(parts), amount, parts[-1].moment.at)))
         return sorted(rows)
+
+    def _sum(self, name: str, count: int, amount: str, last: str) -> str:
+        if name == "awarded":
+            return self.voice.say_many(
+                "{count} award promised {amount}, until {until}.",
+                "{count} awards promised {amount} together, until {until}.",
+                count, amount=amount, until=time_text(last),
+            )  # fmt: skip
+        return self.voice.say_many(
+            "{count} payment settled {amount}, until {until}.",
+            "{count} payments settled {amount} together, until {until}.",
+            count, amount=amount, until=time_text(last),
+        )  # fmt: skip
 
     def _event(self, event: Event, of: str, pledge: Pledge | None) -> str:
         data = dict(event.data)
-        name = _PHRASE_OF.get((event.name, of), event.name)
-        if event.name in ("pledge_accepted", "pledge_instalment", "payment_received"):
+        name = event.name
+        if name in ("pledge_accepted", "pledge_instalment", "payment_received"):
             return self._face(event, pledge)
-        if event.name == "pledge_raised" and data.get("rate"):
+        if name == "pledge_raised" and data.get("rate"):
             name = "pledge_raised_rate"
-        if event.name == "awarded" and of == "pledge":
+        if name == "awarded" and of == "pledge":
+            name = "awarded_of_pledge"
             case = self.fund.cases[data["case"]]
             data |= {"need": self.voice.need(case.need), "class": data["why"]["class"]}
-        return self.say(name, **self._for_people(event.name, data))
+        return self.say(wording.EVENTS[name], **self._for_people(event.name, data))
 
     def _face(self, event: Event, pledge: Pledge | None) -> str:
         assert pledge is not None, "only a pledge's story has these"
@@ -208,7 +229,7 @@ class Teller:
         if name == "pledge_accepted" and pledge.currency != self.fund.policy.currency:
             name = "pledge_accepted_rate" if data["rate"] else "pledge_accepted_unrated"
             values |= {"amount": self.voice.money(data["amount"] or 0), "rate": data["rate"]}
-        return self.say(name, **values)
+        return self.say(wording.EVENTS[name], **values)
 
     def _for_people(self, event: str, data: dict[str, Any]) -> dict[str, Any]:
         """The values of a phrase: amounts with their currency, words in the reader's language."""
@@ -221,32 +242,22 @@ class Teller:
         if "priority" in data:
             told["priority"] = self.voice.class_(data["priority"])
         if "outcome" in data:
-            told["outcome"] = self.say(f"outcome_{data['outcome']}")
+            told["outcome"] = self.say(wording.OUTCOMES[data["outcome"]])
         if event == "rule_changed":
             told |= {"from_": self.voice.rule_name(data["from"]), "to": self.voice.rule_name(data["to"])}
         elif event == "case_escalated":
             told |= {
                 "from_": self.voice.class_(data["from"]),
                 "to": self.voice.class_(data["to"]),
-                "reason": self.say(f"why_{data['why']}"),
+                "reason": self.say(wording.ESCALATIONS[data["why"]]),
             }
         elif "reason" in data and event != "payment_failed":
-            told["reason"] = self.say(f"reason_{data['reason']}")
+            told["reason"] = self.say(wording.REASONS[data["reason"]])
         if "class" in data:
             told["class_"] = self.voice.class_(data["class"])
         for reserved in ("from", "class", "why"):
             told.pop(reserved, None)
         return told
-
-
-_PHRASE_OF = {
-    ("awarded", "case"): "awarded_case",
-    ("awarded", "pledge"): "awarded_pledge",
-    ("waiting", "pledge"): "waiting_event",
-    ("released", "pledge"): "released_event",
-    ("refunded", "pledge"): "refunded_event",
-}
-"""Events that have another phrase than their own name, by what is told of."""
 
 
 def _three(case: Case) -> dict[str, int]:

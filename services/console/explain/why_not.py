@@ -13,6 +13,7 @@ from services.console.explain.missed import KEYED, REASONS, Missed, Run
 from services.console.explain.order import SCALE, Ahead, Order, ahead_of, floor_of, order_of, standing_of
 from services.console.explain.runs import may_go
 from services.console.explain.voice import Voice
+from services.console.explain.wording import LAST_MISSED, MISSED, ORDER, ORDER_BY_OPENING
 from services.console.readmodel.model import FIRST_COME, Case, Fund, Policy
 
 _STEPS = 4  # as many different next steps are told one by one; more as a range
@@ -22,9 +23,14 @@ _STEPS = 4  # as many different next steps are told one by one; more as a range
 class WhyNot:
     """An answer: sentences, the same for programs, and what the rule does not explain."""
 
+    voice: Voice
     lines: list[str] = field(default_factory=list)
     data: dict[str, Any] = field(default_factory=dict)
     findings: list[str] = field(default_factory=list)
+
+    def say(self, text: str, /, **names: object) -> None:
+        """Add a sentence."""
+        self.lines.append(self.voice.say(text, **names))
 
 
 def why_not(voice: Voice, fund: Fund, case: Case, missed: Missed) -> WhyNot:
@@ -36,23 +42,28 @@ def why_not(voice: Voice, fund: Fund, case: Case, missed: Missed) -> WhyNot:
         case: the case.
         missed: the runs that passed it by.
     """
-    told = WhyNot()
+    told = WhyNot(voice)
     if case.status == "submitted":
         missing = max(1, fund.policy.vouchers_required - case.vouchers)  # a lower bar opens it with the next
-        told.lines.append(voice.say("not_open_yet", missing=missing, amount=voice.money(lacks_of(case))))
+        told.say(
+            "It isn't open yet, and money goes to open cases only. Vouchers it still needs: {missing}. "
+            "Money it still lacks: {amount}.",
+            missing=missing,
+            amount=voice.money(lacks_of(case)),
+        )
     elif case.status != "open":
         if case.promised >= case.claim and "unexplained" not in missed.shares:
             return told
-        told.lines.append(voice.say("not_open"))
+        told.say("Money goes to open cases only.")
     elif not case.lacks:
-        told.lines.append(voice.say("lacks_nothing"))
+        told.say("It lacks nothing: all it asks for is promised.")
     else:
-        _tell_ahead(voice, fund, case, told)
-        _tell_waiting(voice, fund, case, missed, told)
+        _tell_ahead(fund, case, told)
+        _tell_waiting(fund, case, missed, told)
     if missed.shares:
-        _tell_missed(voice, fund, missed, told)
+        _tell_missed(fund, missed, told)
     elif case.status == "open":
-        told.lines.append(voice.say("no_run_missed"))
+        told.say("No money was promised elsewhere while it lacked some.")
     return told
 
 
@@ -64,36 +75,58 @@ def lacks_of(case: Case) -> int:
 # ---- now --------------------------------------------------------------------------------------------------------------
 
 
-def _tell_ahead(voice: Voice, fund: Fund, case: Case, told: WhyNot) -> None:
+def _tell_ahead(fund: Fund, case: Case, told: WhyNot) -> None:
     ahead, mine = ahead_of(fund, case), standing_of(fund, case)
     assert ahead is not None, "it lacks money"
     assert mine is not None, "it lacks money"
     told.data["ahead"] = asdict(ahead)
-    told.lines += [voice.say("ahead_none")] if ahead.nobody else _ahead(voice, ahead)
-    order = order_of(fund.of_beneficiary.values(), fund.policy, mine)
+    if ahead.nobody:
+        told.say("Nobody comes before it now: the next money that may go anywhere is its own.")
+    else:
+        _tell_who(ahead, told)
+    order, money = order_of(fund.of_beneficiary.values(), fund.policy, mine), told.voice.money
     told.data["order"] = _order_data(order, mine.rank)
-    told.lines.append(_order(voice, "now", order, mine.rank, fund.policy))
+    told.lines.append(_order(told.voice, "now", order, mine.rank, fund.policy))
     floor = floor_of(case, fund.policy)
     if floor > case.promised:
-        told.lines.append(voice.say("lacks_floor", floor=voice.money(floor), amount=voice.money(floor - case.promised)))
+        lacks = money(floor - case.promised)
+        told.say("It lacks {amount} of its own floor of {floor}.", floor=money(floor), amount=lacks)
 
 
-def _ahead(voice: Voice, ahead: Ahead) -> list[str]:
-    lines = []
+def _tell_who(ahead: Ahead, told: WhyNot) -> None:
+    money = told.voice.money
     if ahead.older:
-        lines.append(voice.say("ahead_older", older=ahead.older, older_lacks=voice.money(ahead.older_lacks)))
+        told.say(
+            "Cases that opened before it and lack money now: {older}, lacking {older_lacks} together. "
+            "They come first, whatever their class.",
+            older=ahead.older,
+            older_lacks=money(ahead.older_lacks),
+        )
     if ahead.floors:
-        lines.append(voice.say("ahead_floors", floors=ahead.floors, floors_lacks=voice.money(ahead.floors_lacks)))
+        told.say(
+            "Cases that come first now, since they lack their floor: {floors}, lacking {floors_lacks} of it together.",
+            floors=ahead.floors,
+            floors_lacks=money(ahead.floors_lacks),
+        )
     if ahead.urgent:
-        lines.append(voice.say("ahead_urgent", urgent=ahead.urgent, urgent_lacks=voice.money(ahead.urgent_lacks)))
+        told.say(
+            "Claims in more urgent classes, which come before it now: {urgent}, lacking {urgent_lacks} together.",
+            urgent=ahead.urgent,
+            urgent_lacks=money(ahead.urgent_lacks),
+        )
     if ahead.lesser:
-        lines.append(voice.say("ahead_lesser", lesser=ahead.lesser, lesser_lacks=voice.money(ahead.lesser_lacks)))
-    return [*lines, voice.say("ahead_own")] if ahead.own else lines
+        told.say(
+            "Claims in its own class that come before it now: {lesser}, lacking {lesser_lacks} together.",
+            lesser=ahead.lesser,
+            lesser_lacks=money(ahead.lesser_lacks),
+        )
+    if ahead.own:
+        told.say("An older need of the same person comes before it.")
 
 
-def _tell_waiting(voice: Voice, fund: Fund, case: Case, missed: Missed, told: WhyNot) -> None:
+def _tell_waiting(fund: Fund, case: Case, missed: Missed, told: WhyNot) -> None:
     """What of the fund's money waits: none that the case may have, or the ledger does not follow from the rule."""
-    waiting = [pledge for pledge in fund.pledges.values() if pledge.waiting]
+    waiting, voice = [pledge for pledge in fund.pledges.values() if pledge.waiting], told.voice
     held, beside = Counter[str | None](), 0
     for pledge in waiting:
         if may_go(pledge, case):
@@ -101,16 +134,30 @@ def _tell_waiting(voice: Voice, fund: Fund, case: Case, missed: Missed, told: Wh
         else:
             held[(pledge.designation or {}).get("need")] += pledge.waiting
     if beside:
-        told.findings.append(voice.say("waits_beside", amount=voice.money(beside)))
-        told.lines += told.findings[-1:]
+        told.say("{amount} waits in the fund that this case may have: audit the ledger.", amount=voice.money(beside))
+        told.findings += told.lines[-1:]
     else:
         since = max(moment.at for moment in (missed.matched, case.opened) if moment)
         told.data["idle_since"] = since
-        told.lines.append(voice.say("idle", time=time_text(since)))
+        told.say(
+            "It waits, since all money of the fund that it may have is placed; none has been matched since {time} UTC.",
+            time=time_text(since),
+        )
     told.data["held"] = [{"need": need, "amount": amount} for need, amount in held.items()]
     for need, amount in held.items():
-        name = "held_need" if need else "held_case"
-        told.lines.append(voice.say(name, amount=voice.money(amount), need=voice.need(need) if need else ""))
+        if need:
+            told.say(
+                "The fund holds {amount} more that it can't have: the donors chose another need ({need}), "
+                "and want it kept for that.",
+                amount=voice.money(amount),
+                need=voice.need(need),
+            )
+        else:
+            told.say(
+                "The fund holds {amount} more that it can't have: the donors chose another case, "
+                "and want it kept for that.",
+                amount=voice.money(amount),
+            )
 
 
 # ---- the order of claimants -------------------------------------------------------------------------------------------
@@ -127,46 +174,58 @@ def _order_data(order: Order, rank: int) -> dict[str, Any]:
 def _order(voice: Voice, when: str, order: Order, rank: int, policy: Policy) -> str:
     """Its place, and how high those before it stand: ranks without names."""
     if order.by_opening:
-        return voice.say(f"order_{when}_opening", place=order.place, of=order.of, after=order.after)
+        return voice.say(ORDER_BY_OPENING[when], place=order.place, of=order.of, after=order.after)
     if not order.before:
-        before = voice.say("order_nobody")
+        before = voice.say("nobody")
     elif len(order.before) <= _STEPS:
-        steps = (voice.say("order_step", count=n, step=_step(voice, key, policy)) for key, n in order.before)
-        before = voice.list_of(steps)
+        steps = ((count, _step(voice, key, policy)) for key, count in order.before)
+        before = voice.list_of(voice.say("{count} with next step {step}", count=n, step=step) for n, step in steps)
     else:
         least, most = (_step(voice, order.before[end][0], policy) for end in (0, -1))
-        before = voice.say("order_steps", count=order.place - 1, least=least, most=most)
+        count = order.place - 1
+        before = voice.say("{count} with next steps from {least} to {most}", count=count, least=least, most=most)
     return voice.say(
-        f"order_{when}", place=order.place, of=order.of, class_=voice.class_(rank), after=order.after,
+        ORDER[when], place=order.place, of=order.of, class_=voice.class_(rank), after=order.after,
         step=_step(voice, order.key, policy), before=before,
     )  # fmt: skip
 
 
 def _step(voice: Voice, key: int, policy: Policy) -> str:
     """Where a next step ends, from its key: a sum, or with weights by claim a part of what is asked."""
-    return voice.say("step_part", part=voice.part(key, SCALE)) if policy.weights == "claim" else voice.money(key)
+    if policy.weights == "claim":
+        return voice.say("{part} of what is asked", part=voice.part(key, SCALE))
+    return voice.money(key)
 
 
 # ---- what was promised elsewhere --------------------------------------------------------------------------------------
 
 
-def _tell_missed(voice: Voice, fund: Fund, missed: Missed, told: WhyNot) -> None:
-    told.lines.append(voice.say("missed", runs=missed.runs, reached=missed.reached))
+def _tell_missed(fund: Fund, missed: Missed, told: WhyNot) -> None:
+    told.say(
+        "Matchings that came while it lacked money: {runs} gave it nothing, {reached} gave it a part and others the rest. "
+        "What others were promised of them:",
+        runs=missed.runs,
+        reached=missed.reached,
+    )
     shares = {name: asdict(share) for name, share in missed.shares.items()}
-    voided = missed.voided()
+    voided, money = missed.voided(), told.voice.money
     told.data["missed"] = {"runs": missed.runs, "reached": missed.reached, "voided": voided, **shares}
     for name in REASONS:
         if share := missed.shares.get(name):
-            line = voice.say(f"missed_{name}", amount=voice.money(share.amount))
+            line = told.voice.say(MISSED[name], amount=money(share.amount))
             told.lines.append("· " + line)
             if name == "unexplained":
                 told.findings.append(line)
     if voided:
-        told.lines.append(voice.say("missed_voided", amount=voice.money(voided)))
+        told.say(
+            "Of all this {amount} ended since and no longer stands: a donor withdrew, a pledge expired, "
+            "a case was closed or asked for less.",
+            amount=money(voided),
+        )
     assert missed.last is not None, "there was a run"
     order = missed.last.order(fund)
     told.data["last_missed"] = _last_data(missed.last, order)
-    told.lines += _last(voice, missed.last, order)
+    _tell_last(missed.last, order, told)
 
 
 def _last_data(last: Run, order: Order) -> dict[str, Any]:
@@ -180,36 +239,49 @@ def _last_data(last: Run, order: Order) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _last(voice: Voice, last: Run, order: Order) -> list[str]:
+def _tell_last(last: Run, order: Order, told: WhyNot) -> None:
     """The last run that passed it by: where it stood then, and what those had who were served."""
-    before = last.before
+    before, voice = last.before, told.voice
     by_opening = last.policy.rule == FIRST_COME or before.stage == "floor"
-    name = "last_missed_opening" if by_opening else "last_missed"
-    lines = [
-        voice.say(
-            name, time=time_text(last.moment.at), entry=last.moment.entry, class_=voice.class_(before.rank),
-            promised=voice.money(before.promised), claim=voice.money(before.claim), key_n=f"{before.key:,}",
-        ),
-        _order(voice, "then", order, before.rank, last.policy),
-    ]  # fmt: skip
+    told.say(
+        LAST_MISSED[by_opening], time=time_text(last.moment.at), entry=last.moment.entry, class_=voice.class_(before.rank),
+        promised=voice.money(before.promised), claim=voice.money(before.claim), key_n=voice.number(before.key),
+    )  # fmt: skip
+    told.lines.append(_order(voice, "then", order, before.rank, last.policy))
     if before.stage == "floor":
-        lines.append(voice.say("last_lacked_floor", amount=voice.money(before.lacks)))
+        told.say("It lacked {amount} of its floor.", amount=voice.money(before.lacks))
     if last.urgent and not by_opening:
-        lines.append(voice.say("last_urgent", urgent=last.urgent, urgent_lacks=voice.money(last.urgent_lacks)))
+        told.say(
+            "Open cases in more urgent classes then: {urgent}, lacking {urgent_lacks} together.",
+            urgent=last.urgent,
+            urgent_lacks=voice.money(last.urgent_lacks),
+        )
     same = [last.shares[reason] for reason in KEYED if reason in last.shares]
     if same:
-        lines.append(_served(voice, last.policy, by_opening, same))
-    return lines
+        _tell_served(last.policy, by_opening, same, told)
 
 
-def _served(voice: Voice, policy: Policy, by_opening: bool, same: list[Any]) -> str:
+def _tell_served(policy: Policy, by_opening: bool, same: list[Any], told: WhyNot) -> None:
     """How high those stood, or how early they had opened, who were served and are compared with it."""
     least, most = min(share.key_least for share in same), max(share.key_most for share in same)
-    one = least == most
-    if by_opening:
-        return voice.say("last_opening" if one else "last_openings", least_n=f"{least:,}", most_n=f"{most:,}")
-    low, high = _step(voice, least, policy), _step(voice, most, policy)
-    return voice.say("last_step" if one else "last_steps", least=low, most=high)
+    low, high = (told.voice.number(key) if by_opening else _step(told.voice, key, policy) for key in (least, most))
+    match by_opening, least == most:
+        case True, True:
+            told.say("Before the one that was served then, {least_n} had opened.", least_n=low)
+        case True, False:
+            told.say(
+                "Before those that were served then, from {least_n} to {most_n} cases had opened.",
+                least_n=low,
+                most_n=high,
+            )
+        case False, True:
+            told.say("Those of its class that were served then had a next step that ended at {least}.", least=low)
+        case _:
+            told.say(
+                "Those of its class that were served then had next steps that ended at {least} to {most}.",
+                least=low,
+                most=high,
+            )
 
 
 def time_text(at: str) -> str:

@@ -6,9 +6,12 @@ been passed by. If one of these fails, the finding is reported instead of the re
 
 from __future__ import annotations
 
+from functools import partial
+
 from services.console.explain.order import key_of, step_of
 from services.console.explain.runs import Found
 from services.console.explain.voice import Voice
+from services.console.explain.wording import IN_FULL, IN_SHORT, KEYS, STEPS
 from services.console.readmodel.model import FIRST_COME, GUARANTEED_FLOOR, Award, Policy
 
 _ONE_BY_ONE = 4  # as many sums served before are told one by one; more together
@@ -26,99 +29,146 @@ def in_short(voice: Voice, award: Award, now: Policy, found: Found) -> str:
     """A few sentences; `now` is the fund's policy of today, `found` what its run shows of it."""
     how, wrong = chosen(award), findings(voice, award, found)
     if wrong:
-        return voice.text_of([voice.say("why_short_wrong", award=award.id), *wrong])
+        return voice.text_of([voice.say("Award {award} does not follow from the rule.", award=award.id), *wrong])
     if how == "case":
-        return voice.say("why_short_chosen", award=award.id)
-    words = _words(voice, award)
-    sentences = [voice.say(f"why_short{_basis(award)}{'_need' if how else ''}", award=award.id, **words)]
-    if award.why.get("stage") == "class":
-        sentences.append(voice.say("floors_given"))
-    sentences.append(_served(voice, found))
+        return voice.say("Award {award}: the donor chose it.", award=award.id)
+    first = voice.say(IN_SHORT[_basis(award)][how == "need"], award=award.id, **_words(voice, award))
+    sentences = [first, *_floors_given(voice, award), _served(voice, found)]
     return voice.text_of([*sentences, *_above_floor(voice, award), *_then(voice, award, now)])
 
 
 def in_full(voice: Voice, award: Award, now: Policy, found: Found) -> tuple[list[str], list[str]]:
     """All that was compared, a sentence a line, and what does not follow from the rule; `now` is the fund's policy of today."""
-    how, words, wrong = chosen(award), _words(voice, award), findings(voice, award, found)
-    by_opening = _basis(award)  # "" where the water-fill decided
+    say, basis = partial(voice.say, **_words(voice, award)), _basis(award)
+    how, wrong = chosen(award), findings(voice, award, found)
+    brought = say("This run gave it {amount} and brought it to {after}.")
+    alone = say("It asked for {claim} and had {before} promised.")
     if wrong:
-        return [*_then(voice, award, now), *wrong, voice.say("brought_to", **words)], wrong
+        return [*_then(voice, award, now), *wrong, brought], wrong
     if how == "case":
-        lines = [voice.say("chosen_case"), voice.say("claimant_alone", **words)]
-    elif by_opening:
-        first = voice.say(f"first{by_opening}{'_need' if how else ''}", **words)
-        lines = [first, voice.say("claimant_alone", **words), voice.say("key_opening", **words)]
+        lines = [say("The donor chose this very case, so no other claim was looked at."), alone]
+    elif basis != "waterfill":
+        lines = [say(IN_FULL[basis][how == "need"]), alone, _opened_before(voice, award)]
     else:
-        lines = [voice.say("floors_given")] if award.why.get("stage") == "class" else []
-        lines += [voice.say("class_first_need" if how else "class_first", **words), voice.say("claimant", **words)]
-        lines += [voice.say(f"step_{award.policy.weights}", **words), voice.say("least_step", **words)]
+        lines = [
+            *_floors_given(voice, award),
+            say(IN_FULL[basis][how == "need"]),
+            say(
+                "Within a class all open needs of one person count as one: "
+                "together they asked for {claim} and had {before} promised."
+            ),
+            say(STEPS[award.policy.weights]),
+            say(
+                "Within the class {first} goes first, and among equals who opened first. "
+                "Nobody stood before it when its turn came."
+            ),
+        ]
     if how != "case":
         lines.append(_served(voice, found))
-    lines.append(voice.say("brought_to", **words))
-    return [*_then(voice, award, now), *lines, *_ended(voice, found), *_above_floor(voice, award)], []
+    return [*_then(voice, award, now), *lines, brought, *_ended(voice, found), *_above_floor(voice, award)], []
 
 
 def exact(voice: Voice, award: Award) -> list[str]:
     """The arithmetic of the key, in minor units, as an auditor repeats it."""
-    words = _words(voice, award)
-    if _basis(award) == "_floor":
-        return [voice.say("exact_floor", **words), voice.say("key_opening", **words)]
-    if _basis(award):
-        return [voice.say("key_opening", **words)]
-    return [voice.say("boundary", **words), voice.say(f"key_{award.policy.weights}", **words)]
+    say, basis = partial(voice.say, **_words(voice, award)), _basis(award)
+    if basis == "waterfill":
+        boundary = say(
+            "Exactly, in the smallest unit of money: its next step is min(claim, (before // share + 1) × share) = "
+            "min({claim_n}, ({before_n} // {share_n} + 1) × {share_n}) = {boundary_n}."
+        )
+        return [boundary, say(KEYS[award.policy.weights])]
+    if basis == "first come":
+        return [_opened_before(voice, award)]
+    floor = say(
+        "Exactly, in the smallest unit of money: its floor is min(claim, share) = min({claim_n}, {share_n}) = {floor_n}."
+    )
+    return [floor, _opened_before(voice, award)]
 
 
 def findings(voice: Voice, award: Award, found: Found) -> list[str]:
     """What of an award does not follow from its rule: one sentence each."""
     wrong, why, staged = [], award.why, award.policy.rule == GUARANTEED_FLOOR
     if expected_key(award) != why["key"]:
-        wrong.append(voice.say("key_wrong", key_n=f"{why['key']:,}", expected_n=f"{expected_key(award):,}"))
+        wrong.append(
+            voice.say(
+                "The ledger has key {key_n}, but by the rule it is {expected_n}: audit the ledger.",
+                key_n=voice.number(why["key"]), expected_n=voice.number(expected_key(award)),
+            )
+        )  # fmt: skip
     stage = why.get("stage")
     if (stage is not None) != staged or (stage == "floor" and why["before"] >= _floor(award)):
-        wrong.append(voice.say("stage_wrong", stage=stage or "–"))
+        wrong.append(
+            voice.say(
+                "The ledger says it came at the stage “{stage}”, and by the rule it did not: audit the ledger.",
+                stage=stage or "–",
+            )
+        )
     if any(why[name] != value for name, value in found.state.items()) or why["after"] != why["before"] + award.given:
-        wrong.append(voice.say("standing_wrong"))
+        wrong.append(
+            voice.say(
+                "What the ledger says of its class, its claim or what it had is not what the facts before say: "
+                "audit the ledger."
+            )
+        )
     if found.passed:
-        wrong.append(voice.say("passed_by", count=found.passed, amount=voice.money(found.passed_lacks)))
+        wrong.append(
+            voice.say(
+                "Claims that come before it by the rule, and were passed by: {count}, lacking {amount} together. "
+                "Audit the ledger.",
+                count=found.passed, amount=voice.money(found.passed_lacks),
+            )
+        )  # fmt: skip
     if not found.kept_choice:
-        wrong.append(voice.say("choice_broken"))
+        wrong.append(voice.say("The money was for what its donor chose, and went elsewhere: audit the ledger."))
     return wrong
 
 
 def expected_key(award: Award) -> int:
     """The key that follows from the rule and from what `why` says of the claimant."""
-    if _basis(award):
+    if _basis(award) != "waterfill":
         return award.case.open_order
     return key_of(award.why["before"], award.why["claim"], award.policy)
 
 
 def _then(voice: Voice, award: Award, now: Policy) -> list[str]:
-    same = award.policy.rule == now.rule
-    return [] if same else [voice.say("rule_then", rule=voice.rule_name(award.policy.rule))]
+    if award.policy.rule == now.rule:
+        return []
+    return [voice.say("The fund's rule was another then: “{rule}”.", rule=voice.rule_name(award.policy.rule))]
 
 
 def _basis(award: Award) -> str:
-    """What decided, as the tail of a phrase's name: the order of opening, the floor, or "" for the water-fill."""
+    """What decided: the order of opening, the floor, or the water-fill."""
     if award.policy.rule == FIRST_COME:
-        return "_come"
-    return "_floor" if award.why.get("stage") == "floor" else ""
+        return "first come"
+    return "floor" if award.why.get("stage") == "floor" else "waterfill"
+
+
+def _floors_given(voice: Voice, award: Award) -> list[str]:
+    if award.why.get("stage") != "class":
+        return []
+    return [voice.say("Every open case that the money could go to had its floor.")]
+
+
+def _opened_before(voice: Voice, award: Award) -> str:
+    return voice.say("Cases that had opened in the fund before it: {key_n}.", key_n=voice.number(expected_key(award)))
 
 
 def _served(voice: Voice, found: Found) -> str:
     """Who was served before it by the same money."""
     count, total = len(found.served), voice.money(sum(found.served))
     if not count:
-        return voice.say("served_none")
+        return voice.say("Nobody was served before it in this matching.")
     if count > _ONE_BY_ONE:
-        return voice.say("served_many", count=count, amount=total)
-    return voice.say("served_before", count=count, amounts=voice.list_of(map(voice.money, found.served)))
+        return voice.say("Served before it in this matching: {count} ({amount} together).", count=count, amount=total)
+    amounts = voice.list_of(map(voice.money, found.served))
+    return voice.say("Served before it in this matching: {count} ({amounts}).", count=count, amounts=amounts)
 
 
 def _ended(voice: Voice, found: Found) -> list[str]:
     """Why it got no more than it did."""
     if found.filled:
-        return [voice.say("ended_full")]
-    return [voice.say("ended_money")] if found.exhausted else []
+        return [voice.say("With that it has all it asks for.")]
+    return [voice.say("It got no more, since the pledge had no more.")] if found.exhausted else []
 
 
 def _floor(award: Award) -> int:
@@ -130,7 +180,14 @@ def _above_floor(voice: Voice, award: Award) -> list[str]:
     part = _floor(award) - award.why["before"]
     if award.why.get("stage") != "floor" or award.given <= part or chosen(award) == "case":
         return []
-    return [voice.say("above_floor", part=voice.money(part), rest=voice.money(award.given - part))]
+    return [
+        voice.say(
+            "{part} of it filled the floor. The other {rest} came when all had theirs: "
+            "by class, and within the class step by step.",
+            part=voice.money(part),
+            rest=voice.money(award.given - part),
+        )
+    ]
 
 
 def _words(voice: Voice, award: Award) -> dict[str, str]:
@@ -142,6 +199,6 @@ def _words(voice: Voice, award: Award) -> dict[str, str]:
         "before": voice.money(why["before"]), "claim": voice.money(why["claim"]), "after": voice.money(why["after"]),
         "amount": voice.money(award.given), "floor": voice.money(floor), "first": voice.first(policy),
         "step": voice.money(step), "part": voice.part(step, why["claim"]),
-        "before_n": f"{why['before']:,}", "claim_n": f"{why['claim']:,}", "share_n": f"{policy.share:,}",
-        "boundary_n": f"{step:,}", "floor_n": f"{floor:,}", "key_n": f"{expected_key(award):,}",
+        "before_n": voice.number(why["before"]), "claim_n": voice.number(why["claim"]), "share_n": voice.number(policy.share),
+        "boundary_n": voice.number(step), "floor_n": voice.number(floor), "key_n": voice.number(expected_key(award)),
     }  # fmt: skip
