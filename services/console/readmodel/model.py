@@ -209,12 +209,8 @@ def _pledge_raised(fund: Fund, fact: FactDict, _moment: Moment) -> None:
         pledge.received = convert(pledge.face_paid, rate, pledge.currency, fund.currency)
 
 
-def _pledge_withdrawn(fund: Fund, fact: FactDict, _moment: Moment) -> None:
-    fund.pledges[fact["pledge"]].closed = "withdrawn"
-
-
-def _pledge_expired(fund: Fund, fact: FactDict, _moment: Moment) -> None:
-    fund.pledges[fact["pledge"]].closed = "expired"
+def _pledge_ended(fund: Fund, fact: FactDict, _moment: Moment) -> None:
+    fund.pledges[fact["pledge"]].closed = fact["fact"].removeprefix("pledge_")
 
 
 def _payment_received(fund: Fund, fact: FactDict, _moment: Moment) -> None:
@@ -232,8 +228,8 @@ NOTE: dict[str, Callable[[Fund, FactDict, Moment], None]] = {
     "case_opened": _case_opened,
     "case_amended": _case_amended,
     "pledge_raised": _pledge_raised,
-    "pledge_withdrawn": _pledge_withdrawn,
-    "pledge_expired": _pledge_expired,
+    "pledge_withdrawn": _pledge_ended,
+    "pledge_expired": _pledge_ended,
     "payment_received": _payment_received,
     "awarded": _awarded,
 }
