@@ -61,7 +61,14 @@ def test_both_folds_come_to_the_same_books(seasons: dict[int, Season]) -> None:
             assert standing.currency == fund.policy.currency, seed
             for case in fund.cases.values():
                 known = standing.cases[case.id]
-                mine = (known.claim, known.promised, known.settled, known.delivered, known.status == "open", set(known.vouchers))
+                mine = (
+                    known.claim,
+                    known.promised,
+                    known.settled,
+                    known.delivered,
+                    known.status == "open",
+                    set(known.vouchers),
+                )
                 theirs = (
                     case.claim,
                     case.awarded,
