@@ -7,7 +7,6 @@ so that a person hears one sum and not each step. Amounts are in the fund's mino
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
 from sys import intern
 from typing import Any
 
@@ -115,6 +114,40 @@ class Happened:
         self.refunded: defaultdict[Pledge, int] = defaultdict(int)
         self.moved: dict[Case, None] = {}
 
+    def note(self, fund: Standing, fact: FactDict, about: Any) -> None:
+        """Note what somebody may hear of, once the fact took effect."""
+        match fact["fact"]:
+            case "awarded":
+                why = fact["why"]
+                basis = "floor" if why.get("stage") == "floor" else _BASES[fund.rule]
+                self.matched.append((about, why["class"], basis))
+                self.moved[about.case] = None
+            case "award_settled":
+                self.settled[about.pledge] += fact["amount"]
+            case "award_voided":
+                self.settled[about.pledge] -= fact[
+                    "settled"
+                ]  # moved to another case in this entry, it is no second payment
+                self.voided.add(about.pledge)
+            case "released":
+                self.released[about] += fact["amount"]
+            case "refunded":
+                self.refunded[about] += fact["amount"]
+            case "case_vouched":
+                fund.cases[fact["case"]].vouchers[fact["voucher"]] = None
+            case "case_opened":
+                self.opened.append((about, fact["class"]))
+                self.moved[about] = None
+            case "case_amended" | "case_renewed":
+                self.moved[about] = None
+            case "case_delivered":
+                self.delivered[fund.cases[fact["case"]]] += fact["amount"]
+                for award, part in about:
+                    self.paid_out[award.pledge] += part
+                    self.needs_met[award.pledge].add(award.case.need)
+            case "case_thanked":
+                self.thanked.append((fund.cases[fact["case"]], fact["thanks"]))
+
 
 class Standings(awards.Fold[Standing]):
     """All funds; `happened` to each since it was last emptied."""
@@ -125,72 +158,7 @@ class Standings(awards.Fold[Standing]):
 
     def change(self, fund: Standing, fact: FactDict) -> Any:
         about = super().change(fund, fact)
-        if note := NOTE.get(fact["fact"]):
-            if fund not in self.happened:
-                self.happened[fund] = Happened()
-            note(self.happened[fund], fund, fact, about)
+        if fund not in self.happened:
+            self.happened[fund] = Happened()
+        self.happened[fund].note(fund, fact, about)
         return about
-
-
-def _case_vouched(_: Happened, fund: Standing, fact: FactDict, _about: None) -> None:
-    fund.cases[fact["case"]].vouchers[fact["voucher"]] = None
-
-
-def _case_opened(happened: Happened, _fund: Standing, fact: FactDict, case: Case) -> None:
-    happened.opened.append((case, fact["class"]))
-    happened.moved[case] = None
-
-
-def _case_restated(happened: Happened, _fund: Standing, _fact: FactDict, case: Case) -> None:
-    happened.moved[case] = None
-
-
-def _case_delivered(happened: Happened, fund: Standing, fact: FactDict, shares: list[tuple[Part, int]]) -> None:
-    happened.delivered[fund.cases[fact["case"]]] += fact["amount"]
-    for award, part in shares:
-        happened.paid_out[award.pledge] += part
-        happened.needs_met[award.pledge].add(award.case.need)
-
-
-def _case_thanked(happened: Happened, fund: Standing, fact: FactDict, _about: None) -> None:
-    happened.thanked.append((fund.cases[fact["case"]], fact["thanks"]))
-
-
-def _awarded(happened: Happened, fund: Standing, fact: FactDict, award: Part) -> None:
-    why = fact["why"]
-    basis = "floor" if why.get("stage") == "floor" else _BASES[fund.rule]
-    happened.matched.append((award, why["class"], basis))
-    happened.moved[award.case] = None
-
-
-def _award_settled(happened: Happened, _fund: Standing, fact: FactDict, award: Part) -> None:
-    happened.settled[award.pledge] += fact["amount"]
-
-
-def _award_voided(happened: Happened, _fund: Standing, fact: FactDict, award: Part) -> None:
-    happened.settled[award.pledge] -= fact["settled"]  # moved to another case in this entry, it is no second payment
-    happened.voided.add(award.pledge)
-
-
-def _released(happened: Happened, _fund: Standing, fact: FactDict, pledge: Pledge) -> None:
-    happened.released[pledge] += fact["amount"]
-
-
-def _refunded(happened: Happened, _fund: Standing, fact: FactDict, pledge: Pledge) -> None:
-    happened.refunded[pledge] += fact["amount"]
-
-
-NOTE: dict[str, Callable[[Happened, Standing, FactDict, Any], None]] = {
-    "case_vouched": _case_vouched,
-    "case_opened": _case_opened,
-    "case_amended": _case_restated,
-    "case_renewed": _case_restated,
-    "case_delivered": _case_delivered,
-    "case_thanked": _case_thanked,
-    "awarded": _awarded,
-    "award_settled": _award_settled,
-    "award_voided": _award_voided,
-    "released": _released,
-    "refunded": _refunded,
-}
-"""The index of facts that somebody may hear of: name → what is noted, once the fact took effect."""

@@ -11,7 +11,6 @@ so a time is late by at most the gap between ticks.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
@@ -214,8 +213,7 @@ class Course(Fold[FundCourse]):
         case = fund.case_of(fact)
         lacked, asked, promised, in_hand = case.sums if case else (0, 0, 0, 0)
         about = super().change(fund, fact)
-        if note := _NOTE.get(fact["fact"]):
-            note(self, fund, fact, about)
+        self._note(fund, fact, about)
         if case is not None:
             now = case.sums
             fund.lacking += now[0] - lacked
@@ -224,76 +222,44 @@ class Course(Fold[FundCourse]):
             fund.in_hand += now[3] - in_hand
         return about
 
-    # ---- one fact each, once it took effect
-
-    def _configured(self, fund: FundCourse, fact: FactDict, _about: FundCourse) -> None:
-        self.currencies[fund.name] = fund.currency
-        self.configured.append((self._at, fact))
-
-    def _submitted(self, fund: FundCourse, _fact: FactDict, case: CaseCourse) -> None:
-        case.fund = fund.name
-        self.cases[fund.name, case.id] = case
-
-    def _opened(self, _fund: FundCourse, _fact: FactDict, case: CaseCourse) -> None:
-        case.opened_at = self._at
-
-    def _amended(self, _fund: FundCourse, fact: FactDict, case: CaseCourse) -> None:
-        case.needed_by = _time(fact) or case.needed_by
-
-    def _funded(self, fund: FundCourse, fact: FactDict, _about: None) -> None:
-        case = fund.cases[fact["case"]]
-        case.funded_at = self._at if case.funded_at is None else case.funded_at
-
-    def _closed(self, _fund: FundCourse, _fact: FactDict, case: CaseCourse) -> None:
-        case.closed_at = self._at
-
-    def _pledged(self, fund: FundCourse, fact: FactDict, _about: Pledge) -> None:
-        self.money.pledged += fact["amount"] or 0
-        fund.waiting += fact["amount"] or 0
-
-    def _given_back(self, fund: FundCourse, fact: FactDict, _about: Pledge) -> None:
-        why = "refunded" if fact["fact"] == "refunded" else self._ended.get((fund.name, fact["pledge"]), "unplaced")
-        self.money.given_back[why] += fact["amount"]
-        fund.waiting -= fact["amount"]
-
-    def _pledge_ended(self, fund: FundCourse, fact: FactDict, _about: None) -> None:
-        self._ended[fund.name, fact["pledge"]] = _ENDS[fact["fact"]]
-        self.money.failures += fact["fact"] == "payment_failed"
-
-    def _paid(self, _fund: FundCourse, fact: FactDict, _about: Pledge) -> None:
-        self.money.paid += fact["amount"] or 0
-
-    def _awarded(self, fund: FundCourse, fact: FactDict, case: CaseCourse) -> None:
-        case.first_money_at = self._at if case.first_money_at is None else case.first_money_at
-        fund.waiting -= fact["amount"]
-
-    def _voided(self, fund: FundCourse, fact: FactDict, case: CaseCourse) -> None:
-        fund.waiting += fact["amount"]
-        if (fund.name, fact["award"].rpartition("/")[0]) in self._ended:
-            case.lost += fact["amount"]
+    def _note(self, fund: FundCourse, fact: FactDict, about: Any) -> None:
+        """What changes in the course beside the books, once the fact took effect."""
+        match fact["fact"]:
+            case "fund_configured":
+                self.currencies[fund.name] = fund.currency
+                self.configured.append((self._at, fact))
+            case "case_submitted":
+                about.fund = fund.name
+                self.cases[fund.name, about.id] = about
+            case "case_opened":
+                about.opened_at = self._at
+            case "case_amended":
+                about.needed_by = _time(fact) or about.needed_by
+            case "case_funded":
+                funded = fund.cases[fact["case"]]
+                funded.funded_at = self._at if funded.funded_at is None else funded.funded_at
+            case "case_closed":
+                about.closed_at = self._at
+            case "pledge_accepted" | "pledge_instalment" | "pledge_raised":
+                self.money.pledged += fact["amount"] or 0
+                fund.waiting += fact["amount"] or 0
+            case "pledge_withdrawn" | "pledge_expired" | "payment_failed" as end:
+                self._ended[fund.name, fact["pledge"]] = _ENDS[end]
+                self.money.failures += end == "payment_failed"
+            case "payment_received":
+                self.money.paid += fact["amount"] or 0
+            case "released" | "refunded" as back:
+                why = back if back == "refunded" else self._ended.get((fund.name, about.id), "unplaced")
+                self.money.given_back[why] += fact["amount"]
+                fund.waiting -= fact["amount"]
+            case "awarded":
+                about.first_money_at = self._at if about.first_money_at is None else about.first_money_at
+                fund.waiting -= fact["amount"]
+            case "award_voided":
+                fund.waiting += fact["amount"]
+                if (fund.name, fact["award"].rpartition("/")[0]) in self._ended:
+                    about.lost += fact["amount"]
 
 
 def _time(fact: FactDict) -> int | None:
     return parse(fact["needed_by"]) if fact.get("needed_by") else None
-
-
-_NOTE: dict[str, Callable[[Course, FundCourse, FactDict, Any], None]] = {
-    "fund_configured": Course._configured,
-    "case_submitted": Course._submitted,
-    "case_opened": Course._opened,
-    "case_amended": Course._amended,
-    "case_funded": Course._funded,
-    "case_closed": Course._closed,
-    "pledge_accepted": Course._pledged,
-    "pledge_instalment": Course._pledged,
-    "pledge_raised": Course._pledged,
-    "released": Course._given_back,
-    "refunded": Course._given_back,
-    "pledge_withdrawn": Course._pledge_ended,
-    "pledge_expired": Course._pledge_ended,
-    "payment_failed": Course._pledge_ended,
-    "payment_received": Course._paid,
-    "awarded": Course._awarded,
-    "award_voided": Course._voided,
-}
-"""Fact → what it changes in the course beside the books; the rest changes nothing more."""

@@ -177,63 +177,31 @@ class ReadModel(awards.Fold[Fund]):
         case = fund.case_of(fact)
         fund.count(case, -1)
         about = super().change(fund, fact)
-        if note := NOTE.get(fact["fact"]):
-            note(fund, fact, self._moment)
+        self._note(fund, fact, about)
         fund.count(case, 1)
         return about
 
-
-def _case_submitted(fund: Fund, fact: FactDict, _moment: Moment) -> None:
-    case = fund.cases[fact["case"]]
-    fund.of_beneficiary.setdefault(case.beneficiary, []).append(case)
-
-
-def _case_vouched(fund: Fund, fact: FactDict, _moment: Moment) -> None:
-    fund.cases[fact["case"]].vouchers += 1
-
-
-def _case_opened(fund: Fund, fact: FactDict, moment: Moment) -> None:
-    case = fund.cases[fact["case"]]
-    case.opened, case.open_order = moment, fund.opened
-    fund.opened += 1
-
-
-def _case_amended(fund: Fund, fact: FactDict, _moment: Moment) -> None:
-    case = fund.cases[fact["case"]]
-    case.needed_by = fact.get("needed_by", case.needed_by)
-
-
-def _pledge_raised(fund: Fund, fact: FactDict, _moment: Moment) -> None:
-    pledge = fund.pledges[fact["pledge"]]
-    if rate := fact.get("rate"):
-        pledge.received = convert(pledge.face_paid, rate, pledge.currency, fund.currency)
-
-
-def _pledge_ended(fund: Fund, fact: FactDict, _moment: Moment) -> None:
-    fund.pledges[fact["pledge"]].closed = fact["fact"].removeprefix("pledge_")
-
-
-def _payment_received(fund: Fund, fact: FactDict, _moment: Moment) -> None:
-    fund.pledges[fact["pledge"]].received += fact["amount"] or 0
-
-
-def _awarded(fund: Fund, fact: FactDict, moment: Moment) -> None:
-    award = fund.awards[fact["award"]] = fund.award(fact["award"])
-    award.made, award.policy = moment, fund.policy
-
-
-NOTE: dict[str, Callable[[Fund, FactDict, Moment], None]] = {
-    "case_submitted": _case_submitted,
-    "case_vouched": _case_vouched,
-    "case_opened": _case_opened,
-    "case_amended": _case_amended,
-    "pledge_raised": _pledge_raised,
-    "pledge_withdrawn": _pledge_ended,
-    "pledge_expired": _pledge_ended,
-    "payment_received": _payment_received,
-    "awarded": _awarded,
-}
-"""What is kept here besides the books, once the fact took effect; all other facts change nothing more, or only tell."""
+    def _note(self, fund: Fund, fact: FactDict, about: Any) -> None:
+        """Keep what people ask about besides the books, once the fact took effect."""
+        match fact["fact"]:
+            case "case_submitted":
+                fund.of_beneficiary.setdefault(about.beneficiary, []).append(about)
+            case "case_vouched":
+                fund.cases[fact["case"]].vouchers += 1
+            case "case_opened":
+                about.opened, about.open_order = self._moment, fund.opened
+                fund.opened += 1
+            case "case_amended":
+                about.needed_by = fact.get("needed_by", about.needed_by)
+            case "pledge_withdrawn" | "pledge_expired":
+                fund.pledges[fact["pledge"]].closed = fact["fact"].removeprefix("pledge_")
+            case "pledge_raised" if fact.get("rate"):
+                about.received = convert(about.face_paid, about.rate, about.currency, fund.currency)
+            case "payment_received":
+                about.received += fact["amount"] or 0
+            case "awarded":
+                fund.awards[about.id] = about
+                about.made, about.policy = self._moment, fund.policy
 
 
 def unbalanced(funds: Iterable[Fund]) -> list[str]:
