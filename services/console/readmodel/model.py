@@ -14,10 +14,7 @@ from typing import Any, get_args
 from schemas.currencies import convert
 from schemas.values import CLASSES, Rule
 from services.readmodel import awards
-from services.readmodel.awards import shares_of_delivery
 from services.readmodel.books import FactDict, Promise
-
-__all__ = ["FactDict", "shares_of_delivery"]
 
 WATERFILL, FIRST_COME, GUARANTEED_FLOOR = get_args(Rule)
 
