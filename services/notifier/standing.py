@@ -38,6 +38,9 @@ class Case(awards.Case):
         """Note that a threshold of the present claim is known."""
         self.told = self.told_of[self.claim] = level
 
+    def vouch(self, voucher: str) -> None:
+        self.vouchers[voucher] = None
+
     def restate(self, claim: int) -> None:
         """Change the claim. A higher one makes its thresholds news again, but for those it has reached, or had when it stood before."""
         raised = claim > self.claim
@@ -125,16 +128,13 @@ class Happened:
             case "award_settled":
                 self.settled[about.pledge] += fact["amount"]
             case "award_voided":
-                self.settled[about.pledge] -= fact[
-                    "settled"
-                ]  # moved to another case in this entry, it is no second payment
+                # Moved to another case in this entry, it is no second payment.
+                self.settled[about.pledge] -= fact["settled"]
                 self.voided.add(about.pledge)
             case "released":
                 self.released[about] += fact["amount"]
             case "refunded":
                 self.refunded[about] += fact["amount"]
-            case "case_vouched":
-                fund.cases[fact["case"]].vouchers[fact["voucher"]] = None
             case "case_opened":
                 self.opened.append((about, fact["class"]))
                 self.moved[about] = None

@@ -37,6 +37,9 @@ class Case:
         """What the claim still lacks; only an open case lacks anything."""
         return max(0, self.claim - self.promised) if self.status == "open" else 0
 
+    def vouch(self, voucher: str) -> None:
+        """Somebody vouched for it. No sum says who."""
+
     def restate(self, claim: int) -> None:
         """Change the claim."""
         self.claim = claim

@@ -29,6 +29,12 @@ def _case_submitted(fund: AnyFund, fact: FactDict) -> Case:
     return case
 
 
+def _case_vouched(fund: AnyFund, fact: FactDict) -> Case:
+    case = fund.cases[fact["case"]]
+    case.vouch(fact["voucher"])
+    return case
+
+
 def _case_opened(fund: AnyFund, fact: FactDict) -> Case:
     case = _case_restated(fund, fact)
     case.status = "open"
@@ -122,7 +128,7 @@ def _refunded(fund: AnyFund, fact: FactDict) -> Pledge:
 FOLD: dict[str, Callable[[AnyFund, FactDict], Any] | None] = {
     "fund_configured": _fund_configured,
     "case_submitted": _case_submitted,
-    "case_vouched": None,
+    "case_vouched": _case_vouched,
     "case_opened": _case_opened,
     "case_escalated": _case_escalated,
     "case_amended": _case_restated,

@@ -59,6 +59,9 @@ class Case(awards.Case):
         self.vouchers, self.open_order = 0, -1
         self.opened: Moment | None = None
 
+    def vouch(self, voucher: str) -> None:
+        self.vouchers += 1
+
 
 class Pledge(Promise):
     """A donor's promise or one instalment of it.
@@ -183,8 +186,6 @@ class ReadModel(awards.Fold[Fund]):
         match fact["fact"]:
             case "case_submitted":
                 fund.of_beneficiary.setdefault(about.beneficiary, []).append(about)
-            case "case_vouched":
-                fund.cases[fact["case"]].vouchers += 1
             case "case_opened":
                 about.opened, about.open_order = self._moment, fund.opened
                 fund.opened += 1
