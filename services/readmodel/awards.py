@@ -97,15 +97,15 @@ def _case_delivered(fund: Fund[C, P, A], fact: FactDict) -> list[tuple[A, int]]:
 
 
 def _award_settled(fund: Fund[C, P, A], fact: FactDict) -> A:
-    fold.award_settled(fund, fact)
     award = fund.award(fact["award"])
+    fold.settle(award.pledge, award.case, fact)
     award.settled += fact["amount"]
     return award
 
 
 def _award_voided(fund: Fund[C, P, A], fact: FactDict) -> A:
-    fold.award_voided(fund, fact)
     award = fund.award(fact["award"])
+    fold.void(award.pledge, award.case, fact)
     award.amount -= fact["amount"]
     award.settled -= fact["settled"]
     if not award.amount:

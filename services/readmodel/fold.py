@@ -95,15 +95,15 @@ def _awarded(fund: AnyFund, fact: FactDict) -> Any:
     return award
 
 
-def award_settled(fund: AnyFund, fact: FactDict) -> Case:
-    pledge, case = fund.ends_of(fact["award"])
+def settle(pledge: Pledge, case: Case, fact: FactDict) -> Case:
+    """A part of an award of this pledge for this case was paid."""
     pledge.paid += fact["amount"]
     case.settled += fact["amount"]
     return case
 
 
-def award_voided(fund: AnyFund, fact: FactDict) -> Case:
-    pledge, case = fund.ends_of(fact["award"])
+def void(pledge: Pledge, case: Case, fact: FactDict) -> Case:
+    """A part of an award of this pledge for this case is no more."""
     pledge.waiting += fact["amount"]
     pledge.paid -= fact["settled"]
     case.promised -= fact["amount"]
@@ -144,8 +144,8 @@ FOLD: dict[str, Callable[[AnyFund, FactDict], Any] | None] = {
     "pledge_expired": None,
     "pledge_settled": None,
     "awarded": _awarded,
-    "award_settled": award_settled,
-    "award_voided": award_voided,
+    "award_settled": lambda fund, fact: settle(*fund.ends_of(fact["award"]), fact),
+    "award_voided": lambda fund, fact: void(*fund.ends_of(fact["award"]), fact),
     "waiting": None,
     "released": _released,
     "payment_received": _payment_received,
