@@ -24,6 +24,8 @@
     ├── Conflict          id_conflict             the same id with other data
     ├── UnknownId         unknown_id              nothing of that id was found
     ├── LedgerTampered    ledger_tampered         a gap, a broken hash chain, an entry no command explains
+    │   └── UnknownFact   unknown_fact            a fact in it that this version doesn't know
+    │       └── UnknownRule unknown_rule        a fund's rule that it doesn't know
     ├── Unanswerable      unanswerable            a command brought up what it should not: a defect
     ├── WordsMissing      words_missing           a language's catalogue lacks what was to be said in it: a defect
     ├── ConservationBreach conservation_breach    money that would appear or vanish: never written
@@ -34,7 +36,8 @@ A `code` is stable: other software may switch on it. A message says what was wro
 ever holds a name, an address or free text of a person: errors reach logs and responses.
 """
 
-from typing import Any, ClassVar, NotRequired, TypedDict
+import re
+from typing import Any, ClassVar, NotRequired, Self, TypedDict
 
 
 class PumasiError(Exception):
@@ -231,6 +234,30 @@ class LedgerTampered(PumasiError):
     """The ledger isn't what the commands make it: the partition stops, nothing is written on top."""
 
     code = "ledger_tampered"
+
+
+class UnknownFact(LedgerTampered):
+    """A fact that this version doesn't know: somebody else wrote it, or the ledger is newer. It is read no further than that."""
+
+    code = "unknown_fact"
+    what: ClassVar[str] = "fact"
+
+    @classmethod
+    def named(cls, name: object) -> Self:
+        """The error for what has this name in the ledger; a name that is none is not told."""
+        told = f" {name}" if re.fullmatch(r"[a-z][a-z0-9_/-]{0,40}", str(name)) else ""
+        return cls(f"the {cls.what}{told} is unknown: this version is older than the ledger; upgrade")
+
+    def at(self, place: str) -> Self:
+        """The same, with where it stands."""
+        return type(self)(f"{place}: {self.message}")
+
+
+class UnknownRule(UnknownFact):
+    """A fund's rule that this version doesn't know, read by who has words for each rule."""
+
+    code = "unknown_rule"
+    what = "rule"
 
 
 class ConservationBreach(PumasiError):

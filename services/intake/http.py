@@ -24,7 +24,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.bus.produce.publisher import Publisher
-from services.errors import Finding, InvalidSubmission, PumasiError
+from services.errors import Finding, InvalidSubmission, PumasiError, UnknownFact
 from services.intake.admission import Admitted, admit
 from services.intake.cloudevents import Event, Malformed, TooLarge, read_http
 from services.intake.contacts import Sealer
@@ -118,7 +118,10 @@ class HttpDoor:
         place = self._receipts.read(text)
         if place is None:
             return problem(HTTPStatus.NOT_FOUND, "unknown_receipt", "no receipt of this service")
-        told = {"receipt": text, **self._progress.tell(place)}
+        try:
+            told = {"receipt": text, **self._progress.tell(place)}
+        except UnknownFact as unknown:
+            return problem_of(unknown)
         if told["state"] == "rejected" and (successor := self._desk.successor(place)) is not None:
             told["superseded_by"] = self._receipts.write(successor)
         return JSONResponse(told, headers={"cache-control": "no-store"})

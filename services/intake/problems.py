@@ -11,6 +11,7 @@
 500 internal             a bug; nothing of it is told
 503 kafka_unreachable    with Retry-After; a repeat is safe
 503 clock_off            likewise: this intake's clock is off, another's may be right
+503 unknown_fact         of receipts alone: the ledger is newer than this intake, and what it would tell may be false
 503 stuck                of /healthz alone: submissions on the topic don't get through
 """
 
@@ -21,7 +22,7 @@ from typing import Any
 
 from starlette.responses import JSONResponse
 
-from services.errors import ClockOff, Conflict, InvalidSubmission, KafkaUnreachable, PumasiError
+from services.errors import ClockOff, Conflict, InvalidSubmission, KafkaUnreachable, PumasiError, UnknownFact
 from services.intake.cloudevents import Malformed, TooLarge, UnknownMedia
 
 MEDIA_TYPE = "application/problem+json"
@@ -35,6 +36,7 @@ _STATUS: dict[type[PumasiError], HTTPStatus] = {
     InvalidSubmission: HTTPStatus.UNPROCESSABLE_ENTITY,
     KafkaUnreachable: HTTPStatus.SERVICE_UNAVAILABLE,
     ClockOff: HTTPStatus.SERVICE_UNAVAILABLE,
+    UnknownFact: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 _TITLES = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Content Too Large",

@@ -11,13 +11,13 @@ nothing already told is told again.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from schemas.notices import Kind, Match, Role, Tidings, notice_id
 from schemas.times import datetime_of, parse
-from services.notifier.standing import Award, Case, FactDict, Happened, Pledge, Standing
+from services.notifier.standing import Case, Happened, Part, Pledge, Standing, Standings
 
 
 class _Word(NamedTuple):
@@ -35,8 +35,7 @@ class Audience:
 
     def __init__(self, partition: int) -> None:
         self._partition = partition
-        self._funds: dict[str, Standing] = {}
-        self._parts: list[FactDict] = []
+        self._standings = Standings()
 
     def hear(self, entry: dict[str, Any], silent: bool = False) -> list[Tidings]:
         """Take in the next entry; who is to be told what.
@@ -49,35 +48,21 @@ class Audience:
             Tidings, in a fixed order. Those of a command with several entries come with its last.
 
         Raises:
-            KeyError: if a fact speaks of what no fact before it made.
+            UnknownFact: if this version doesn't know a fact, or a fund's rule.
+            LookupError, ValueError: if its facts don't fit what came before.
         """
-        self._parts += entry["facts"]
+        self._standings.feed(self._partition, entry)
         if entry.get("more"):
             return []
-        facts, self._parts = self._parts, []
+        happened, self._standings.happened = self._standings.happened, {}
         told: list[Tidings] = []
-        for fund, happened in self._take_in(entry["fund"], facts):
-            words = list(_words(fund, happened))
+        for fund, so_far in happened.items():
+            words = list(_words(fund, so_far))
             if words and not silent:
                 at = datetime_of(parse(entry["at"]))
                 name = f"{self._partition}-{entry['seq']}"
                 told += (_made_out(fund, name, at, word) for word in words)
         return told
-
-    def _take_in(self, fund_of_entry: str | None, facts: Iterable[FactDict]) -> list[tuple[Standing, Happened]]:
-        happened: dict[str, tuple[Standing, Happened]] = {}
-        for fact in facts:
-            name = fact.get("fund") or fund_of_entry
-            if name is None:
-                continue  # an unreadable command: nobody's
-            if name not in happened:
-                fund = self._funds.get(name)
-                if fund is None:
-                    fund = self._funds[name] = Standing(name)
-                happened[name] = fund, Happened()
-            fund, so_far = happened[name]
-            fund.apply(fact, so_far)
-        return list(happened.values())
 
 
 def _made_out(fund: Standing, entry: str, at: datetime, word: _Word) -> Tidings:
@@ -117,16 +102,16 @@ def _to_go_betweens(case: Case, kind: Kind, **fields: Any) -> Iterator[_Word]:
 
 
 def _opened(happened: Happened) -> Iterator[_Word]:
-    for case in happened.opened:
-        yield from _to_go_betweens(case, "opened", class_=case.class_)
+    for case, rank in happened.opened:
+        yield from _to_go_betweens(case, "opened", class_=rank)
 
 
 def _progress(happened: Happened) -> Iterator[_Word]:
     for case in happened.moved:
         level = case.level()
-        if case.open and level > case.told:
+        if case.status == "open" and level > case.told:
             case.tell(level)
-            sums = {"promised": case.awarded, "settled": case.settled, "delivered": case.delivered}
+            sums = {"promised": case.promised, "settled": case.settled, "delivered": case.delivered}
             yield from _to_go_betweens(case, "progress", percent=level, **sums)
 
 
@@ -138,8 +123,8 @@ def _to_donor(pledge: Pledge, kind: Kind, **fields: Any) -> _Word:
 
 
 def _matched(fund: Standing, happened: Happened) -> Iterator[_Word]:
-    of_pledge: defaultdict[Pledge, list[tuple[Award, str, str]]] = defaultdict(list)
-    for award, rank, basis in happened.matched.values():
+    of_pledge: defaultdict[Pledge, list[tuple[Part, str, str]]] = defaultdict(list)
+    for award, rank, basis in happened.matched:
         if award.amount:  # not voided again within the entry
             of_pledge[award.pledge].append((award, rank, basis))
     for pledge, awards in of_pledge.items():
@@ -156,7 +141,7 @@ def _matched(fund: Standing, happened: Happened) -> Iterator[_Word]:
             yield _to_donor(pledge, "payment-due", promised=pledge.amount, **face, **due)
 
 
-def _matches(awards: list[tuple[Award, str, str]]) -> tuple[Match, ...]:
+def _matches(awards: list[tuple[Part, str, str]]) -> tuple[Match, ...]:
     sums: dict[tuple[str, str, str], list[int]] = {}
     for award, rank, basis in awards:
         total = sums.setdefault((award.case.need, rank, _why(award, basis)), [0, 0])
@@ -168,8 +153,8 @@ def _matches(awards: list[tuple[Award, str, str]]) -> tuple[Match, ...]:
     )
 
 
-def _why(award: Award, basis: str) -> str:
-    wish = award.pledge.designation
+def _why(award: Part, basis: str) -> str:
+    wish = award.pledge.designation or {}
     if wish.get("case") == award.case.id:
         return "chosen"
     return f"{basis}-of-need" if wish.get("need") == award.case.need else basis
@@ -206,7 +191,7 @@ def _thanks(happened: Happened) -> Iterator[_Word]:
     """
     for case, thanks in happened.thanked:
         oldest: dict[str, Pledge] = {}
-        for award in case.awards.values():
+        for award in case.awards:
             if award.settled:
                 oldest.setdefault(award.pledge.donor, award.pledge)
         for pledge in oldest.values():

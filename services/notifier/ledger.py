@@ -9,6 +9,7 @@ from __future__ import annotations
 from schemas.notices import Tidings
 from services.bus.consume.chain import Chain
 from services.bus.envelope import Record
+from services.errors import UnknownFact
 from services.notifier.audience import Audience
 
 
@@ -30,12 +31,12 @@ class Reading(Chain):
         """Take in the next entry; who is to be told what (nobody if `silent`).
 
         Raises:
-            LedgerTampered: if it isn't the next entry, or its facts don't fit what came before.
+            LedgerTampered: if it isn't the next entry, its facts don't fit what came before, or one is unknown (UnknownFact).
         """
         entry = self.follow(record.value)
         try:
             told = self._audience.hear(entry, silent)
-        except MemoryError:  # of ours, not of the entry: it can be read another time
+        except (MemoryError, UnknownFact):  # memory is ours, not the entry's: it can be read another time
             raise
         except Exception as error:
             raise self.unfit(error) from error

@@ -175,7 +175,7 @@ def _sums(case: CaseCourse) -> dict[str, Any]:
 def _case(was: CaseCourse, would: CaseCourse) -> CaseChange:
     return CaseChange(
         fund=was.fund,
-        case=was.case,
+        case=was.id,
         priority=was.priority,
         claim=was.claim,
         recorded=_sums(was),

@@ -10,48 +10,46 @@ so a time is late by at most the gap between ticks.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 from schemas.commands import Command
 from schemas.times import parse
-from schemas.values import CLASSES
+from schemas.values import CLASSES, Rule
+from services.readmodel.books import Case, FactDict, Fund, Pledge
+from services.readmodel.fold import Fold
 
 SAMPLES = 240
 """Instants at which curves are sampled, evenly spread over the log."""
-FactDict = dict[str, Any]
 _ENDS = {"pledge_withdrawn": "withdrawn", "pledge_expired": "expired", "payment_failed": "failed"}
 
 
-@dataclass(slots=True)
-class CaseCourse:
+class CaseCourse(Case):
     """One case; None where something has not happened.
 
     Attributes:
         priority: as submitted: ageing and policies change a case's class, never this.
-        claim: as it stood last.
         promised: awarded, settled or not, delivered or not, and not voided since. What goes back when a case closes is no longer its
             own: else it would count twice, here and where it is matched again.
         lost: promised, and taken back since its pledge was withdrawn, expired or failed.
     """
 
-    fund: str
-    case: str
-    need: str
-    priority: str
-    claim: int
-    needed_by: int | None = None
-    opened_at: int | None = None
-    first_money_at: int | None = None
-    funded_at: int | None = None
-    closed_at: int | None = None
-    outcome: str | None = None
-    promised: int = 0
-    settled: int = 0
-    delivered: int = 0
-    lost: int = 0
+    __slots__ = (
+        "closed_at", "first_money_at", "fund", "funded_at", "lost", "need", "needed_by", "opened_at", "priority",
+    )  # fmt: skip
+
+    def __init__(self, fact: FactDict) -> None:
+        super().__init__(fact)
+        self.fund = ""
+        self.need: str = fact["need"]
+        self.priority: str = fact["priority"]
+        self.needed_by = _time(fact)
+        self.opened_at: int | None = None
+        self.first_money_at: int | None = None
+        self.funded_at: int | None = None
+        self.closed_at: int | None = None
+        self.lost = 0
 
     @property
     def counts(self) -> bool:
@@ -59,10 +57,11 @@ class CaseCourse:
         return self.opened_at is not None and self.claim > 0 and self.outcome != "duplicate"
 
     @property
-    def lacks(self) -> int:
-        """What its claim still lacks while it is open."""
-        open_ = self.opened_at is not None and self.closed_at is None
-        return max(0, self.claim - self.promised) if open_ else 0
+    def sums(self) -> tuple[int, int, int, int]:
+        """What it lacks, asks and has in the curves, and what is in hand for it; a duplicate leaves the curves when it closes."""
+        in_hand, duplicate = self.settled - self.delivered, self.outcome == "duplicate"
+        asked = 0 if duplicate or self.opened_at is None else self.claim
+        return self.lacks, asked, 0 if duplicate else self.promised, in_hand
 
 
 @dataclass(frozen=True)
@@ -119,14 +118,17 @@ class Sample:
     in_hand: int
 
 
-@dataclass
-class _Fund:
-    waiting: int = 0
-    lacking: int = 0
-    in_hand: int = 0
+class FundCourse(Fund[CaseCourse, Pledge]):
+    """A fund, and what waits, is lacked and is in hand in it now."""
+
+    RULES = get_args(Rule)
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, CaseCourse, Pledge)
+        self.waiting = self.lacking = self.in_hand = 0
 
 
-class Course:
+class Course(Fold[FundCourse]):
     """The course of one run. Feed it with `take`, then `finish`; `cases`, `money`, `samples`, `refusals` are the result.
 
     `configured` has each configuration that was accepted, with its time.
@@ -136,6 +138,7 @@ class Course:
     """
 
     def __init__(self, start: int, end: int) -> None:
+        super().__init__(FundCourse)
         self.start, self.end = start, end
         self.cases: dict[tuple[str, str], CaseCourse] = {}
         self.money = MoneyCourse()
@@ -144,9 +147,7 @@ class Course:
         self.currencies: dict[str, str] = {}
         self.configured: list[tuple[int, FactDict]] = []
         self.commands = 0
-        self._now = start
-        self._funds: defaultdict[str, _Fund] = defaultdict(_Fund)
-        self._awards: dict[tuple[str, str], CaseCourse] = {}
+        self._now = self._at = start
         self._ended: dict[tuple[str, str], str] = {}
         self._asked: Counter[str] = Counter()
         self._promised: Counter[str] = Counter()
@@ -155,20 +156,19 @@ class Course:
         """Take in what the engine answered to a command: its fund, its time, its facts."""
         self._pass_until(at)
         self.commands += 1
+        self._at = at
         self._ended.clear()
+        self.feed_facts(fund, facts)
         for fact in facts:
-            name = fact.get("fund") or fund
             if fact["fact"] == "rejected":
                 self.refusals.append(self._refusal(command, fund, at, fact["code"]))
-            elif name is not None and (fold := _FOLD.get(fact["fact"])):
-                fold(self, name, fact, at)
 
     def finish(self) -> Course:
         """Let time pass to the end, and forget what only the folding needed."""
         self._pass_until(self.end)
         while len(self.samples) <= SAMPLES:
             self._sample()
-        self._awards.clear()
+        self.funds.clear()
         return self
 
     @property
@@ -191,8 +191,8 @@ class Course:
             self._sample()
         span = min(at, self.end) - self._now
         if span > 0:
-            lacking = any(fund.lacking for fund in self._funds.values())
-            for fund in self._funds.values():
+            lacking = any(fund.lacking for fund in self.funds.values())
+            for fund in self.funds.values():
                 self.money.in_hand_time += fund.in_hand * span
                 self.money.idle_time += fund.waiting * span
                 if fund.lacking:
@@ -205,120 +205,61 @@ class Course:
         return self.start + (self.end - self.start) * len(self.samples) // SAMPLES
 
     def _sample(self) -> None:
-        idle, in_hand = (sum(getattr(f, name) for f in self._funds.values()) for name in ("waiting", "in_hand"))
+        idle, in_hand = (sum(getattr(f, name) for f in self.funds.values()) for name in ("waiting", "in_hand"))
         asked, promised = ({name: sums[name] for name in CLASSES} for sums in (self._asked, self._promised))
         self.samples.append(Sample(self._next_sample(), asked, promised, idle, in_hand))
 
-    def move(self, case: CaseCourse, claim: int = 0, promised: int = 0) -> None:
-        """Change what a case asks for or has."""
-        lacked = case.lacks
-        case.claim += claim
-        case.promised += promised
-        self._funds[case.fund].lacking += case.lacks - lacked
-        self._asked[case.priority] += claim
-        if case.outcome != "duplicate":  # what it had left the sums when it closed
-            self._promised[case.priority] += promised
+    def change(self, fund: FundCourse, fact: FactDict) -> Any:
+        case = fund.case_of(fact)
+        lacked, asked, promised, in_hand = case.sums if case else (0, 0, 0, 0)
+        about = super().change(fund, fact)
+        self._note(fund, fact, about)
+        if case is not None:
+            now = case.sums
+            fund.lacking += now[0] - lacked
+            self._asked[case.priority] += now[1] - asked
+            self._promised[case.priority] += now[2] - promised
+            fund.in_hand += now[3] - in_hand
+        return about
 
-    # ---- one fact each
-
-    def _configured(self, fund: str, fact: FactDict, at: int) -> None:
-        self.currencies[fund] = fact["currency"]
-        self.configured.append((at, fact))
-
-    def _submitted(self, fund: str, fact: FactDict, _at: int) -> None:
-        claim = fact["goal"] - fact["own_contribution"]
-        case = CaseCourse(fund, fact["case"], fact["need"], fact["priority"], claim, _time(fact))
-        self.cases[fund, fact["case"]] = case
-
-    def _opened(self, fund: str, fact: FactDict, at: int) -> None:
-        case = self.cases[fund, fact["case"]]
-        case.claim, case.opened_at = 0, at
-        self.move(case, claim=fact["claim"])
-
-    def _claim(self, fund: str, fact: FactDict, _at: int) -> None:
-        case = self.cases[fund, fact["case"]]
-        case.needed_by = _time(fact) or case.needed_by
-        if case.opened_at is None:
-            case.claim = fact["claim"]
-        else:
-            self.move(case, claim=fact["claim"] - case.claim)
-
-    def _funded(self, fund: str, fact: FactDict, at: int) -> None:
-        case = self.cases[fund, fact["case"]]
-        case.funded_at = at if case.funded_at is None else case.funded_at
-
-    def _delivered(self, fund: str, fact: FactDict, _at: int) -> None:
-        self.cases[fund, fact["case"]].delivered += fact["amount"]
-        self._funds[fund].in_hand -= fact["amount"]
-
-    def _closed(self, fund: str, fact: FactDict, at: int) -> None:
-        case = self.cases[fund, fact["case"]]
-        self._funds[fund].lacking -= case.lacks
-        case.closed_at, case.outcome = at, fact["outcome"]
-        if case.outcome == "duplicate":
-            self._asked[case.priority] -= case.claim if case.opened_at is not None else 0
-            self._promised[case.priority] -= case.promised
-
-    def _pledged(self, fund: str, fact: FactDict, _at: int) -> None:
-        self.money.pledged += fact["amount"] or 0
-        self._funds[fund].waiting += fact["amount"] or 0
-
-    def _given_back(self, fund: str, fact: FactDict, _at: int) -> None:
-        why = "refunded" if fact["fact"] == "refunded" else self._ended.get((fund, fact["pledge"]), "unplaced")
-        self.money.given_back[why] += fact["amount"]
-        self._funds[fund].waiting -= fact["amount"]
-
-    def _pledge_ended(self, fund: str, fact: FactDict, _at: int) -> None:
-        self._ended[fund, fact["pledge"]] = _ENDS[fact["fact"]]
-        self.money.failures += fact["fact"] == "payment_failed"
-
-    def _paid(self, _fund: str, fact: FactDict, _at: int) -> None:
-        self.money.paid += fact["amount"] or 0
-
-    def _awarded(self, fund: str, fact: FactDict, at: int) -> None:
-        case = self._awards[fund, fact["award"]] = self.cases[fund, fact["case"]]
-        case.first_money_at = at if case.first_money_at is None else case.first_money_at
-        self._funds[fund].waiting -= fact["amount"]
-        self.move(case, promised=fact["amount"])
-
-    def _settled(self, fund: str, fact: FactDict, _at: int) -> None:
-        self._awards[fund, fact["award"]].settled += fact["amount"]
-        self._funds[fund].in_hand += fact["amount"]
-
-    def _voided(self, fund: str, fact: FactDict, _at: int) -> None:
-        case = self._awards[fund, fact["award"]]
-        self._funds[fund].waiting += fact["amount"]
-        self._funds[fund].in_hand -= fact["settled"]
-        if (fund, fact["award"].rpartition("/")[0]) in self._ended:
-            case.lost += fact["amount"]
-        case.settled -= fact["settled"]
-        self.move(case, promised=-fact["amount"])
+    def _note(self, fund: FundCourse, fact: FactDict, about: Any) -> None:
+        """What changes in the course beside the books, once the fact took effect."""
+        match fact["fact"]:
+            case "fund_configured":
+                self.currencies[fund.name] = fund.currency
+                self.configured.append((self._at, fact))
+            case "case_submitted":
+                about.fund = fund.name
+                self.cases[fund.name, about.id] = about
+            case "case_opened":
+                about.opened_at = self._at
+            case "case_amended":
+                about.needed_by = _time(fact) or about.needed_by
+            case "case_funded":
+                funded = fund.cases[fact["case"]]
+                funded.funded_at = self._at if funded.funded_at is None else funded.funded_at
+            case "case_closed":
+                about.closed_at = self._at
+            case "pledge_accepted" | "pledge_instalment" | "pledge_raised":
+                self.money.pledged += fact["amount"] or 0
+                fund.waiting += fact["amount"] or 0
+            case "pledge_withdrawn" | "pledge_expired" | "payment_failed" as end:
+                self._ended[fund.name, fact["pledge"]] = _ENDS[end]
+                self.money.failures += end == "payment_failed"
+            case "payment_received":
+                self.money.paid += fact["amount"] or 0
+            case "released" | "refunded" as back:
+                why = back if back == "refunded" else self._ended.get((fund.name, about.id), "unplaced")
+                self.money.given_back[why] += fact["amount"]
+                fund.waiting -= fact["amount"]
+            case "awarded":
+                about.first_money_at = self._at if about.first_money_at is None else about.first_money_at
+                fund.waiting -= fact["amount"]
+            case "award_voided":
+                fund.waiting += fact["amount"]
+                if (fund.name, fact["award"].rpartition("/")[0]) in self._ended:
+                    about.lost += fact["amount"]
 
 
 def _time(fact: FactDict) -> int | None:
     return parse(fact["needed_by"]) if fact.get("needed_by") else None
-
-
-_FOLD: dict[str, Callable[[Course, str, FactDict, int], None]] = {
-    "fund_configured": Course._configured,
-    "case_submitted": Course._submitted,
-    "case_opened": Course._opened,
-    "case_amended": Course._claim,
-    "case_renewed": Course._claim,
-    "case_funded": Course._funded,
-    "case_delivered": Course._delivered,
-    "case_closed": Course._closed,
-    "pledge_accepted": Course._pledged,
-    "pledge_instalment": Course._pledged,
-    "pledge_raised": Course._pledged,
-    "released": Course._given_back,
-    "refunded": Course._given_back,
-    "pledge_withdrawn": Course._pledge_ended,
-    "pledge_expired": Course._pledge_ended,
-    "payment_failed": Course._pledge_ended,
-    "payment_received": Course._paid,
-    "awarded": Course._awarded,
-    "award_settled": Course._settled,
-    "award_voided": Course._voided,
-}
-"""Fact → what it changes in the course; the rest changes nothing."""

@@ -72,6 +72,6 @@ def _group(province: str, status: str, cases: list[CaseFigures]) -> Group:
         len({case.beneficiary for case in cases}),
         sum(case.claim for case in cases),
         sum(case.own for case in cases),
-        sum(case.placed for case in cases),
+        sum(case.promised for case in cases),
         round(median(waited), 1) if len(waited) >= FEWEST else None,
     )

@@ -77,7 +77,7 @@ def _asked(beat: Beat) -> Iterator[str]:
     for fact in opened:
         case = beat.case(fact)
         own = f", beside {beat.money(case.own)} of their own" if case.own else ""
-        yield f"{case.case} opens: {case.need}, {fact['class']}; {beat.money(fact['claim'])} asked{own}."
+        yield f"{case.id} opens: {case.need}, {fact['class']}; {beat.money(fact['claim'])} asked{own}."
 
 
 def _changed(beat: Beat) -> Iterator[str]:

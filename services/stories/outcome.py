@@ -61,7 +61,7 @@ class Outcome:
 def outcome(story: Story, watch: Watch) -> Outcome:
     """The end of a story as the ledger and the notices have it now."""
     figures = tuple(watch.figures.funds.get(name) or FundFigures(name) for name in story.currencies)
-    funds = tuple(_fund(story, fund, len(watch.notices[fund.fund])) for fund in figures)
+    funds = tuple(_fund(story, fund, len(watch.notices[fund.name])) for fund in figures)
     return Outcome(story, funds, figures)
 
 
@@ -73,10 +73,10 @@ def _fund(story: Story, fund: FundFigures, notices: int) -> FundOutcome:
         if case.funded_at is not None and case.opened_at is not None
     ]
     return FundOutcome(
-        fund.fund,
+        fund.name,
         fund.currency,
         {**fund.totals(), "notices": notices},
-        story.expected[fund.fund],
+        story.expected[fund.name],
         len(asking),
         len(hours),
         round(min(hours), 1) if hours else None,

@@ -15,7 +15,8 @@ from schemas.times import text_of
 from schemas.values import Model
 from services.matcher.engine.engine import Engine
 from services.notifier.audience import Audience
-from services.stories.figures import FactDict, Figures
+from services.readmodel.books import FactDict
+from services.stories.figures import Figures
 from services.stories.scenario import Row, Story
 
 

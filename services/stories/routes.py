@@ -27,19 +27,19 @@ def bars(funds: Sequence[FundFigures], width: int = 120) -> list[str]:
     length = min(BAR[1], max(BAR[0], room))
     lines = []
     for fund in funds:
-        lines.append(f"{fund.fund}")
+        lines.append(f"{fund.name}")
         for case in fund.cases.values():
-            whole, filled = (round(length * amount / widest) for amount in (case.claim, case.placed))
+            whole, filled = (round(length * amount / widest) for amount in (case.claim, case.promised))
             drawn = "█" * filled + "░" * (whole - filled)
             own = _own(fund, case)
             own = below + own.removeprefix(", ") if own and below else own
-            lines.append(f"  {case.case:<8} {drawn:<{length}} {_told(fund, case)}{own}")
+            lines.append(f"  {case.id:<8} {drawn:<{length}} {_told(fund, case)}{own}")
     return [part for line in lines for part in line.split("\n")]
 
 
 def _told(fund: FundFigures, case: CaseFigures) -> str:
-    percent = 100 * case.placed // case.claim if case.claim else 100
-    return f"{format_money(case.placed, fund.currency)} of {format_money(case.claim, fund.currency)} ({percent} %)"
+    percent = 100 * case.promised // case.claim if case.claim else 100
+    return f"{format_money(case.promised, fund.currency)} of {format_money(case.claim, fund.currency)} ({percent} %)"
 
 
 def _own(fund: FundFigures, case: CaseFigures) -> str:
@@ -64,7 +64,7 @@ def _panel(fund: FundFigures, number: int, most: int, highest: int) -> str:
     def point(total: int, placed: int) -> str:
         return f"{left + inner_w * total / most:.1f},{_MARGIN + inner_h * (1 - placed / highest):.1f}"
 
-    parts = [f'<text x="{left}" y="20" font-weight="bold">{escape(fund.fund)}</text>']
+    parts = [f'<text x="{left}" y="20" font-weight="bold">{escape(fund.name)}</text>']
     parts.append(
         f'<path d="M{left},{_MARGIN} v{inner_h} h{inner_w}" fill="none" stroke="#888"/>'
         f'<text x="{left}" y="{_H - 22}">0</text>'

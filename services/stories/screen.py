@@ -167,7 +167,7 @@ class Screen:
                 found.sort(key=lambda item: item[1].delivered / item[1].claim)
             shown = found[:BARS_AT_THE_END]
         else:
-            latest = sorted(found, key=lambda item: -self._touched.get((item[0].fund, item[1].case), 0))[:BARS]
+            latest = sorted(found, key=lambda item: -self._touched.get((item[0].name, item[1].id), 0))[:BARS]
             shown = [item for item in found if item in latest]  # each keeps its place, so that the eye can follow
             found = shown + [item for item in found if item not in latest]
         lines = bars(shown, self.console.width)
@@ -193,9 +193,9 @@ def bars(cases: Sequence[tuple[FundFigures, CaseFigures]], width: int) -> list[T
 def _bar(fund: FundFigures, case: CaseFigures, length: int, gap: str) -> Text:
     ends = [
         length * amount // case.claim if case.claim else length
-        for amount in (case.delivered, case.settled, case.placed, case.claim)
+        for amount in (case.delivered, case.settled, case.promised, case.claim)
     ]
-    text, begin = Text(f"  {case.case:<{NAME}}"), 0
+    text, begin = Text(f"  {case.id:<{NAME}}"), 0
     for end, (mark, colour) in zip(ends, _PARTS, strict=True):
         text.append(mark * (end - begin), colour)
         begin = end
@@ -204,6 +204,6 @@ def _bar(fund: FundFigures, case: CaseFigures, length: int, gap: str) -> Text:
 
 def _told(fund: FundFigures, case: CaseFigures) -> str:
     closed = "" if case.status == "open" else f", {case.outcome or case.status}"
-    sums = (case.delivered, case.settled, case.placed)
+    sums = (case.delivered, case.settled, case.promised)
     told = " / ".join(format_amount(amount, fund.currency) for amount in sums)
     return f"{told} of {format_money(case.claim, fund.currency)} ({case.class_}{closed})"

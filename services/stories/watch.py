@@ -95,7 +95,7 @@ class Watch:
 
     def _entry(self, record: Record) -> None:
         entry = json.loads(record.value or b"")
-        self.figures.take(entry)
+        self.figures.take(entry, record.partition)
         self._read[record.partition] = record.offset
         if not entry.get("more") and entry["cause"]["id"]:
             self.causes.add(entry["cause"]["id"])

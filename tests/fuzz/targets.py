@@ -28,7 +28,7 @@ from services.bus.partition import partition_of
 from services.bus.topics import COMMANDS, CONTACTS, DEADLETTERS, LEDGER, NOTICES, SUBMISSIONS
 from services.console.readmodel.model import ReadModel
 from services.console.readmodel.reading import PartitionRead
-from services.errors import InvalidSubmission, LedgerTampered, PumasiError, UnreadableRecord
+from services.errors import InvalidSubmission, LedgerTampered, PumasiError, UnknownFact, UnreadableRecord
 from services.intake.admission import Admitted, admit
 from services.intake.cloudevents import Malformed, read_record
 from services.intake.contacts import Sealer
@@ -165,7 +165,8 @@ def ledger(data: bytes) -> None:
         with suppress(LedgerTampered):
             reading.take(record)
     for number in range(12):
-        json.dumps(progress.tell(Place(PARTITION, number)))
+        with suppress(UnknownFact):
+            json.dumps(progress.tell(Place(PARTITION, number)))
 
 
 def letter(data: bytes) -> None:

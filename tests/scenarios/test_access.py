@@ -8,14 +8,15 @@ from services.stories.scenario import load_stories
 
 
 def people(province: str, status: str, count: int, days: float | None = 3.0) -> list[CaseFigures]:
-    return [
-        CaseFigures(
-            f"{province}-{status}-{n}", f"person-{province}-{status}-{n}", "test", {"province": province, "status": status},
-            goal=100, own=20, claim=80, submitted_at=0, class_="routine", opened_at=0,
-            funded_at=None if days is None else int(days * DAY), placed=80 if days else 0,
-        )
-        for n in range(count)
-    ]  # fmt: skip
+    return [person(f"{province}-{status}-{n}", {"province": province, "status": status}, days) for n in range(count)]
+
+
+def person(name: str, access: dict[str, str], days: float | None) -> CaseFigures:
+    fact = {"case": name, "beneficiary": f"person-{name}", "need": "test", "goal": 100, "own_contribution": 20}
+    case = CaseFigures({**fact, "priority": "routine", "access": access})
+    case.opened_at, case.funded_at = 0, None if days is None else int(days * DAY)
+    case.promised = 80 if days else 0
+    return case
 
 
 def test_a_group_of_five_is_shown_with_its_sums() -> None:

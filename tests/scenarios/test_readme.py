@@ -54,7 +54,7 @@ def test_the_worked_example_is_what_the_engine_does(weights: str, column: int) -
             priority="urgent",
         )
     tell("pledge.made", pledge="p", donor="d", amount=50_000, currency="CNY")
-    assert {case.case: case.placed for case in figures.funds["f"].cases.values()} == {
+    assert {case.id: case.promised for case in figures.funds["f"].cases.values()} == {
         row[0]: minor(row[column]) for row in rows
     }
 

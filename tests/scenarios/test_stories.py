@@ -158,7 +158,7 @@ def test_tuberculosis_who_waited_long_goes_before_a_fresh_need() -> None:
 
 def test_two_routes_equal_steps_or_equal_parts() -> None:
     placed = {
-        fund: [case.placed for case in fund_of("two-routes", fund).cases.values()]
+        fund: [case.promised for case in fund_of("two-routes", fund).cases.values()]
         for fund in ("routes-equal", "routes-claim")
     }
     assert placed == {"routes-equal": [200_000] * 3, "routes-claim": [100_000, 400_000, 100_000]}

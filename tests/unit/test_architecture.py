@@ -122,7 +122,7 @@ def test_services_never_import_one_another(service: str) -> None:
 
 def test_services_know_neither_the_command_line_nor_who_studies_them() -> None:
     outer = ("services.cli", "services.system", "services.stories", "services.policies", "tests")
-    inner = ("services.bus", *(f"services.{name}" for name in SERVICES), "schemas")
+    inner = ("services.bus", "services.readmodel", *(f"services.{name}" for name in SERVICES), "schemas")
     assert not [(path, name) for path, name in found(*inner) if within(name, *outer)]
     assert not [(path, name) for path, name in found("services", "schemas") if within(name, "tests")]
     others = [
@@ -137,6 +137,16 @@ def test_the_bus_and_the_words_know_no_service_and_schemas_know_nothing_of_servi
     services = [f"services.{name}" for name in SERVICES]
     assert not [(path, name) for path, name in found("services.bus", "services.words") if within(name, *services)]
     assert not [(path, name) for path, name in found("schemas") if within(name, "services")]
+
+
+def test_the_fold_that_all_readers_share_knows_the_contract_and_errors_alone() -> None:
+    known = ("schemas", "services.errors", "services.readmodel")
+    foreign = [
+        (name_of(path), name) for path, name in found("services.readmodel")
+        if not within(name, *known) and name != "services" and name.partition(".")[0] not in sys.stdlib_module_names
+    ]  # fmt: skip
+    assert not foreign
+    assert not [(path, name) for path, name in found("services.matcher") if within(name, "services.readmodel")]
 
 
 def test_only_the_bus_speaks_to_aiokafka() -> None:

@@ -188,6 +188,15 @@ async def test_an_accepted_event_is_told_its_ids_and_a_receipt(bench: Callable[.
     assert receipt.json() == {"receipt": accepted["receipt"], "state": "accepted"}
 
 
+async def test_a_receipt_says_nothing_where_the_ledger_is_newer_than_this_intake(bench: Callable[..., Bench]) -> None:
+    one = bench()
+    receipt, place = await one.sent(pledge(1))
+    one.decide(place, {"fact": "covered", "pledge": "p-1", "amount": 5})
+    told = await one.client.get(f"/v1/receipts/{receipt}")
+    assert problem(told) == (503, "unknown_fact")
+    assert "the fact covered is unknown" in told.json()["detail"]
+
+
 NUMBER = "wx-138.0013.8000"
 
 

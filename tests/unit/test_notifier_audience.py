@@ -403,7 +403,7 @@ def test_a_tick_keeps_funds_apart_though_their_ids_are_the_same(ledger: Ledger) 
     assert len({one.id for one in told}) == 2
 
 
-@pytest.mark.parametrize("name", ["duplicate", "rejected", "some_fact_of_a_later_contract"])
+@pytest.mark.parametrize("name", ["duplicate", "rejected"])
 def test_facts_that_concern_nobody_are_passed_by(ledger: Ledger, name: str) -> None:
     assert ledger.told(fact(name)) == []
     assert ledger.told(fact(name), fund=None) == []

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from schemas.times import DAY, parse, text_of
 from services.errors import PolicyInvalid, UsageError
-from services.policies.change import DryRun, dry_run
+from services.policies.change import DryRun, _fate, dry_run
 from services.policies.commandlog import CommandLog, Said
 from services.policies.meaning import FIELDS, RULES, TOLD
 from services.policies.policy import Policy, parse_policy, usual
@@ -78,7 +78,10 @@ def test_every_rule_is_told_and_a_field_is_said_to_have_no_effect_only_if_it_has
     for rule, told in TOLD.items():
         for field, value in (("share", 100), ("weights", "claim")):
             plain, other = (
-                course_of(SeasonSource(season).play(policy), SeasonSource(season).span).cases
+                [
+                    _fate(c)
+                    for c in course_of(SeasonSource(season).play(policy), SeasonSource(season).span).cases.values()
+                ]
                 for policy in (Policy((("rule", rule),)), Policy((("rule", rule), (field, value))))
             )
             assert (plain == other) == (field in told.idle), (rule, field)

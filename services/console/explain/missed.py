@@ -166,8 +166,7 @@ class Missed:
 
     def _keep(self, fund: Fund, fact: FactDict) -> None:
         """Keep a case as it was, before the fact changes it, for the runs whose order of claimants may be asked for."""
-        award = fund.awards.get(fact.get("award", ""))
-        case = award.case if award else fund.cases.get(fact.get("case", ""))
+        case = fund.case_of(fact)
         for run in (self._run, self.last):
             if case is not None and run is not None and case.id not in run.then:
                 run.then[case.id] = copy(case)

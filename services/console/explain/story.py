@@ -11,7 +11,9 @@ from typing import Any
 
 from services.console.explain.missed import Missed
 from services.console.explain.runs import Runs
-from services.console.readmodel.model import FactDict, Fund, Moment, shares_of_delivery
+from services.console.readmodel.model import Fund, Moment
+from services.readmodel.awards import shares_of_delivery
+from services.readmodel.books import FactDict
 
 _ENDS = {
     "pledge_withdrawn": ("pledge", "withdrawn"),

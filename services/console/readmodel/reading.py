@@ -10,7 +10,7 @@ from services.bus.consume.scan import Progress, TopicReader
 from services.bus.partition import partition_of
 from services.bus.topics import LEDGER
 from services.console.readmodel.model import ReadModel
-from services.errors import LedgerTampered, TopicUnreadable
+from services.errors import LedgerTampered, TopicUnreadable, UnknownFact
 
 
 class PartitionRead(Chain):
@@ -19,13 +19,14 @@ class PartitionRead(Chain):
     Attributes:
         answered: how many commands have their answer.
         at: the last entry's time, RFC 3339.
-        finding: what is wrong with it, if anything; nothing is read behind it.
+        finding: what is wrong with it, if anything; nothing is read behind it. `unknown`: the same, if it is a fact or rule.
         ahead_ms: when the last command was answered whose clock was ahead, milliseconds since 1970; None if none was.
     """
 
     def __init__(self, partition: int, finding: str | None = None) -> None:
         super().__init__(partition)
         self.finding = finding
+        self.unknown: UnknownFact | None = None
         self.answered = 0
         self.at: str | None = None
         self.ahead_ms: int | None = None
@@ -43,6 +44,7 @@ class PartitionRead(Chain):
             model.feed(self.partition, entry)
         except LedgerTampered as tampered:
             self.finding = tampered.message
+            self.unknown = tampered if isinstance(tampered, UnknownFact) else None
         except Exception as error:  # noqa: BLE001  # whatever it is, no answer is given from such a ledger
             self.finding = self.unfit(error).message
 
@@ -81,9 +83,11 @@ def hold(chains: dict[int, PartitionRead]) -> None:
     """Insist that every chain holds.
 
     Raises:
-        LedgerTampered: naming the first that does not.
+        LedgerTampered: naming the first that does not; UnknownFact if a newer version might read it.
     """
     for chain in chains.values():
+        if chain.unknown:
+            raise chain.unknown
         if chain.finding:
             others = " With --fund, only that fund's partition is read." if len(chains) > 1 else ""
             raise LedgerTampered(

@@ -23,7 +23,9 @@ from services.matcher.engine.engine import Decision
 from services.policies.season.draws import lognormal, stream
 from services.policies.season.needs import PlannedCase
 from services.policies.season.plan import Plan, Step
-from services.policies.season.standing import CaseStanding, FundStanding
+from services.policies.season.standing import CaseStanding, FundStanding, PledgeStanding
+from services.readmodel.books import FactDict
+from services.readmodel.fold import Fold
 
 Execute = Callable[[Command], Decision]
 _say = partial(Step, 0)
@@ -33,18 +35,18 @@ _CLASSES = ("routine", "urgent", "asap", "stat")
 _IN_PARTS_FROM = 500_00
 
 
-class Driver:
+class Driver(Fold[FundStanding]):
     """One run of a season. `configure` may change the data of `fund.configured` (a policy)."""
 
     def __init__(
         self, plan: Plan, execute: Execute, configure: Callable[[dict[str, Any]], dict[str, Any]] = lambda data: data
     ) -> None:
+        super().__init__(FundStanding)
         self.plan, self.season = plan, plan.season
         self._execute, self._configure = execute, configure
-        self._funds = {fund.fund: FundStanding(fund.fund) for fund in plan.funds}
         self._planned = {(fund.fund, case.id): case for fund in plan.funds for case in fund.cases}
         self._heap: list[tuple[int, int, Callable[[int], Step | None]]] = []
-        self._pushed = self._said = 0
+        self._pushed = self._said = self._at = 0
 
     def play(self) -> Iterator[tuple[Command, Decision]]:
         """Every command of the season with the engine's answer, in order."""
@@ -61,8 +63,8 @@ class Driver:
             command = self._command(said, at)
             decision = self._execute(command)
             yield command, decision
-            for fact in decision.facts:
-                self._hear(fact.get("fund") or decision.fund, fact, decision.at)
+            self._at = decision.at
+            self.feed_facts(decision.fund, decision.facts)
 
     def _later(self, at: int, due: Callable[[int], Step | None]) -> None:
         self._pushed += 1
@@ -73,11 +75,11 @@ class Driver:
 
     def _over(self, step: Step) -> bool:
         """Whether what was planned has no object any more: its case is closed, or its pledge has ended."""
-        fund = self._funds.get(step.data.get("fund", ""))
+        fund = self.funds.get(step.data.get("fund", ""))
         if fund is None or step.type == "pumasi.case.submitted":
             return False
-        case = fund.cases.get(step.data.get("case", ""))
-        return (case is not None and case.closed) or step.data.get("pledge") in fund.ended
+        case, pledge = fund.cases.get(step.data.get("case", "")), fund.pledges.get(step.data.get("pledge", ""))
+        return (case is not None and case.closed) or (pledge is not None and pledge.ended)
 
     def _command(self, step: Step, at: int) -> Command:
         data = self._configure(step.data) if step.type == "pumasi.fund.configured" else step.data
@@ -88,36 +90,34 @@ class Driver:
 
     # ---- what people hear of, and what they do about it
 
-    def _hear(self, name: str | None, fact: dict[str, Any], at: int) -> None:
-        fund = self._funds.get(name or "")
-        if fund is None:
-            return
-        was = fund.case_of(fact)
-        lacked = was.lacks if was else False
-        fund.take(fact)
-        kind, case = fact["fact"], fund.case_of(fact)
-        if kind == "awarded":
-            self._ask_to_pay(fund, fact["pledge"], at)
-        if case is None:
-            return
+    def change(self, fund: FundStanding, fact: FactDict) -> Any:
+        was, kind, at = fund.case_of(fact), fact["fact"], self._at
+        neglected = was.neglected if was else False
+        about = super().change(fund, fact)
+        case = fund.case_of(fact)
         if kind == "case_submitted":
-            self._watch_over(fund, case, at)
+            self._watch_over(fund, about, at)
+        elif kind == "awarded":
+            self._ask_to_pay(fund, fund.pledges[fact["pledge"]], at)
         elif kind == "award_settled":
-            self._ready(fund, case, at)
-        elif kind == "case_delivered" and case.whole:
-            self._close(fund, case, at)
-        if self.season.neglect != 1 and case.lacks != lacked:
-            self._neglect_changed(fund, case, at, lacked)
+            self._ready(fund, about, at)
+        elif kind == "case_delivered" and about.whole:
+            self._close(fund, about, at)
+        elif kind in ("pledge_withdrawn", "pledge_expired"):
+            fund.pledges[fact["pledge"]].ended = True
+        if case and self.season.neglect != 1 and case.neglected != neglected:
+            self._neglect_changed(fund, case, at, neglected)
+        return about
 
     def _stream(self, *name: object) -> Random:
         return stream(self.season.seed, *name)
 
-    def _ask_to_pay(self, fund: FundStanding, pledge: str, at: int) -> None:
+    def _ask_to_pay(self, fund: FundStanding, pledge: PledgeStanding, at: int) -> None:
         """The first match of a pledge: its donor is asked to pay, and does after a while, or fails to."""
-        if pledge in fund.asked:
+        if pledge.asked:
             return
-        fund.asked.add(pledge)
-        r, face = self._stream(fund.name, "payment", pledge), fund.faces[pledge]
+        pledge.asked = True
+        r, face = self._stream(fund.name, "payment", pledge.id), pledge.face
         due = at + int(lognormal(r, self.season.pays_days, self.season.pays_sigma) * DAY)
         if r.random() < self.season.fails:
             self._later(due, lambda _at: self._payment(fund, pledge, 1, "failed", reason="no-funds"))
@@ -128,13 +128,13 @@ class Driver:
             later = due + int(lognormal(r, self.season.pays_days, self.season.pays_sigma) * DAY)
             self._later(later, lambda _at: self._payment(fund, pledge, 2, "received", amount=face - first))
 
-    def _payment(self, fund: FundStanding, pledge: str, number: int, how: str, **more: Any) -> Step | None:
-        if pledge in fund.ended:
+    def _payment(self, fund: FundStanding, pledge: PledgeStanding, number: int, how: str, **more: Any) -> Step | None:
+        if pledge.ended:
             return None  # withdrawn or expired meanwhile
-        if "amount" in more and not (more := {"amount": fund.still_due(pledge, more["amount"])})["amount"]:
+        if "amount" in more and not (more := {"amount": pledge.still_due(more["amount"])})["amount"]:
             return None  # released meanwhile: its designation had no room
-        payment = f"m-{pledge.replace('#', '.')}-{number}"
-        data = {"fund": fund.name, "pledge": pledge, "payment": payment, **more}
+        payment = f"m-{pledge.id.replace('#', '.')}-{number}"
+        data = {"fund": fund.name, "pledge": pledge.id, "payment": payment, **more}
         return _say(f"pumasi.payment.{how}", data)
 
     def _ready(self, fund: FundStanding, case: CaseStanding, at: int) -> None:
@@ -179,7 +179,7 @@ class Driver:
     def _watch_over(self, fund: FundStanding, case: CaseStanding, at: int) -> None:
         planned = self._planned[fund.name, case.id]
         if planned.late_at is not None:
-            self._later(planned.late_at, lambda _at: self._closing(fund, case, "withdrawn") if case.lacks else None)
+            self._later(planned.late_at, lambda _at: self._closing(fund, case, "withdrawn") if case.neglected else None)
         case.fate, case.fate_since = planned.fate, at
         self._await_death(fund, case, planned, at)
 
@@ -191,15 +191,15 @@ class Driver:
 
     def _await_death(self, fund: FundStanding, case: CaseStanding, planned: PlannedCase, at: int) -> None:
         case.fate_version += 1
-        version, chance = case.fate_version, self._chance(case, planned, case.lacks)
+        version, chance = case.fate_version, self._chance(case, planned, case.neglected)
         if chance > 0:
             due = at + int(case.fate / chance * DAY)
             self._later(
                 due, lambda _at: self._closing(fund, case, "deceased") if case.fate_version == version else None
             )
 
-    def _neglect_changed(self, fund: FundStanding, case: CaseStanding, at: int, lacked: bool) -> None:
+    def _neglect_changed(self, fund: FundStanding, case: CaseStanding, at: int, neglected: bool) -> None:
         planned = self._planned[fund.name, case.id]
-        lived = (at - case.fate_since) / DAY * self._chance(case, planned, lacked)
+        lived = (at - case.fate_since) / DAY * self._chance(case, planned, neglected)
         case.fate, case.fate_since = max(0.0, case.fate - lived), at
         self._await_death(fund, case, planned, at)
