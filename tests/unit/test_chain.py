@@ -7,7 +7,6 @@ from hashlib import blake2b
 import pytest
 
 from services import native
-from services.matcher.ledger.draft import Draft
 
 pytestmark = pytest.mark.skipif(
     not native.in_use(), reason="nothing is compiled here: hashes are made where they are needed"
@@ -35,14 +34,3 @@ def test_links_without_entries_hand_on_the_hash_before_them_through_forks_too() 
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert third.hash() == second.hash() == first.hash() == before
     assert Links(third).hash() == before
-
-
-def test_an_entry_is_not_taken_in_before_the_hash_that_it_is_linked_to_is_known() -> None:
-    from services.native.chain import Links
-
-    draft = Draft(0, 0, bytes(32), -1)
-    draft._links = Links(bytes(32))
-    with pytest.raises(AssertionError, match="ask for that first"):
-        draft.add(1, b"{}", bytes(32), "f", "2027-01-01T00:00:00Z", 0)
-    assert draft.hash == bytes(32)
-    draft.add(1, b"{}", bytes(32), "f", "2027-01-01T00:00:00Z", 0)

@@ -79,7 +79,8 @@ def test_the_python_keeps_every_promise_too() -> None:
 def test_a_build_is_of_this_very_source(monkeypatch, tmp_path: Path) -> None:
     """A changed line is run as it is written, in Python, until it is compiled."""
     was = native.digest()
-    shutil.copytree(ROOT / "services", tmp_path / "services", ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in ("services", "schemas"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(native, "ROOT", tmp_path)
     native.digest.cache_clear()
     try:

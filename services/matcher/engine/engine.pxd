@@ -6,6 +6,7 @@ from services.matcher.engine.transition cimport Turn
 
 
 cdef class Engine:
+    cdef object __weakref__
     cdef public dict funds, unconfigured
     cdef public object clock, latest
     cdef list _timers
