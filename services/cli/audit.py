@@ -33,41 +33,40 @@ def audit(kafka: options.Kafka = None, data: options.Data = None, as_json: optio
     from services.settings import load
 
     bootstrap = options.bootstrap_of(load(kafka=kafka, data=data))
-    results = asyncio.run(_audit(bootstrap, quiet=as_json))
+    results = _audit(bootstrap, quiet=as_json)
     (_print_json if as_json else _print_table)(results)
     if any(result.findings for result in results):
         raise typer.Exit(1)
 
 
-async def _audit(bootstrap: str, quiet: bool) -> "list[PartitionAudit]":
-    from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+def _audit(bootstrap: str, quiet: bool) -> "list[PartitionAudit]":
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from services.matcher.audit import audit_all
+    from services.terminal import Terminal
+
+    partitions, matched = asyncio.run(_looked_up(bootstrap))
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Terminal(stderr=True), disable=quiet, transient=True) as bars:
+        task = bars.add_task("commands executed again", total=None)
+        far: dict[int, tuple[int, int]] = {}
+
+        def progress(partition: int, done: int, total: int) -> None:
+            far[partition] = done, total
+            whole = sum(total for _, total in far.values()) if len(far) == partitions else None
+            bars.update(task, completed=sum(done for done, _ in far.values()), total=whole)
+
+        return audit_all(bootstrap, partitions, progress, matched=matched)
+
+
+async def _looked_up(bootstrap: str) -> tuple[int, bool]:
+    """How many partitions there are, and whether a matcher runs."""
     from services.bus.consume.scan import group_of
     from services.bus.topics import COMMANDS
     from services.matcher.app import GROUP
-    from services.matcher.audit import audit_partition
-    from services.terminal import Terminal
 
     matched = (await group_of(bootstrap, GROUP, COMMANDS)).members > 0
-    partitions = await _partitions(bootstrap)
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Terminal(stderr=True), disable=quiet, transient=True) as bars:
-        task = bars.add_task("partitions audited", total=partitions)
-        results = []
-        for partition in range(partitions):
-            results.append(
-                await audit_partition(
-                    bootstrap,
-                    partition,
-                    partitions,
-                    lambda number, done: bars.update(
-                        task, description=f"partition {number}: {done} commands executed again"
-                    ),
-                    matched=matched,
-                )
-            )
-            bars.advance(task)
-    return results
+    return await _partitions(bootstrap), matched
 
 
 async def _partitions(bootstrap: str) -> int:

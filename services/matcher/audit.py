@@ -12,11 +12,12 @@ A missing checkpoint, or one that only another version can read, is none.
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import count, islice
 
 import msgspec
@@ -34,6 +35,7 @@ from services.matcher.engine.engine import Engine
 from services.matcher.ledger.answer import answer, linked
 from services.matcher.ledger.replay import Replay
 from services.matcher.model.breach import ConservationBreach
+from services.processes import side_by_side
 
 FINDINGS_MAX = 20
 """Findings kept a partition; after the first broken link, more tell little."""
@@ -165,6 +167,29 @@ class Audit:
         return self.result
 
 
+def audit_all(
+    bootstrap: str, partitions: int, progress: Callable[[int, int, int], None], *, matched: bool
+) -> list[PartitionAudit]:
+    """Audit every partition of a live cluster as of now, side by side.
+
+    Args:
+        bootstrap: Kafka's servers.
+        partitions: how many there are.
+        progress: called with the partition, the commands checked, and those there are, about.
+        matched: whether a matcher runs.
+
+    Raises:
+        KafkaUnreachable: if Kafka can't be read.
+    """
+    return side_by_side(_audit_one, (bootstrap, partitions, matched), range(partitions), progress)
+
+
+def _audit_one(given: tuple[str, int, bool], partition: int, told: Callable[[int, int], None]) -> PartitionAudit:
+    gc.set_threshold(200_000, 20, 100)  # what an audit makes lives on
+    bootstrap, partitions, matched = given
+    return asyncio.run(audit_partition(bootstrap, partition, partitions, told, matched=matched))
+
+
 async def audit_partition(
     bootstrap: str,
     partition: int,
@@ -180,7 +205,7 @@ async def audit_partition(
         bootstrap: Kafka's servers.
         partition: which.
         partitions: how many there are.
-        progress: called with the partition and the number of commands checked, now and then.
+        progress: called with the number of commands checked, and how many there are, about; now and then.
         matched: whether a matcher runs.
         patience_seconds: how long a command may wait for its answer.
 
@@ -193,9 +218,11 @@ async def audit_partition(
         audit.result.find(f"the checkpoint can't be relied on: {amiss}")
     now_ms = int(time.time() * 1000) if matched else None
     async with TopicReader(bootstrap) as of_ledger, TopicReader(bootstrap) as of_commands:
+        extent = (await of_commands.extents(COMMANDS))[partition]
+        total = extent.end - extent.begin
         entries, commands = of_ledger.records(LEDGER, {partition}), of_commands.records(COMMANDS, {partition})
-        await hold(audit, commands, entries, partial(progress, partition))
-    progress(partition, audit.result.commands)
+        await hold(audit, commands, entries, lambda done: progress(done, total))
+    progress(audit.result.commands, total)
     return audit.close(now_ms, patience_seconds)
 
 

@@ -1,19 +1,14 @@
 """Runs: one season or one log, played whole to an engine of its own under each of several policies, on every core.
 
-Each run makes its source anew from the same description, so nothing passes from one policy to another. Small ones run in this process;
-else in processes of their own, which stop at the next command but a few when the first is interrupted.
+Each run makes its source anew from the same description, so nothing passes from one policy to another. Small ones run in this process.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing.context import SpawnContext
 from typing import Any, Protocol, TypeVar
 
 from schemas.commands import Command
@@ -26,6 +21,7 @@ from services.policies.replay import Replay
 from services.policies.season.driver import Driver
 from services.policies.season.parameters import Season
 from services.policies.season.plan import plan
+from services.processes import side_by_side
 
 Progress = Callable[[int, int, int], None]
 """Called with the number of the policy, the microseconds of the log played so far, and all of them."""
@@ -121,48 +117,8 @@ def run_all(source: Source[Under], policies: Sequence[Under], progress: Progress
             course_of(source.play(policy), source.span, partial(progress, number))
             for number, policy in enumerate(policies)
         ]
-    return _in_processes(source, policies, progress)
+    return side_by_side(_run, source, policies, progress)
 
 
-def _in_processes(source: Source[Under], policies: Sequence[Under], progress: Progress) -> list[Course]:
-    context: SpawnContext = multiprocessing.get_context("spawn")
-    reports, stopping = context.SimpleQueue(), context.Event()
-    workers = min(len(policies), os.cpu_count() or 1)
-    pool = ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(source, reports, stopping))
-    try:
-        futures = [pool.submit(_run, number, policy) for number, policy in enumerate(policies)]
-        while wait(futures, timeout=0.1).not_done:
-            if any(future.done() and future.exception() for future in futures):
-                break
-            while not reports.empty():
-                progress(*reports.get())
-        return [future.result() for future in futures]
-    finally:
-        stopping.set()
-        pool.shutdown(cancel_futures=True)
-
-
-class _Stopped(Exception):
-    """The run was interrupted from outside."""
-
-
-_held: dict[str, Any] = {}
-"""What a process of the pool was given when it began."""
-
-
-def _begin(source: Source[Any], reports: Any, stopping: Any) -> None:
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches the whole group; the first process says what is to be done
-    _held.update(source=source, reports=reports, stopping=stopping)
-
-
-def _run(number: int, policy: Any) -> Course:
-    source, reports, stopping = _held["source"], _held["reports"], _held["stopping"]
-
-    def told(done: int, total: int) -> None:
-        if stopping.is_set():
-            raise _Stopped
-        reports.put((number, done, total))
-
+def _run(source: Source[Any], policy: Any, told: Callable[[int, int], None]) -> Course:
     return course_of(source.play(policy), source.span, told)

@@ -9,10 +9,9 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from schemas.commands import COMMANDS, TICK, ClockTicked, Command
+from schemas.commands import TICK, Command, read_data
 from schemas.notices import Tidings
 from schemas.times import text_of
-from schemas.values import Model
 from services.matcher.engine.engine import Engine
 from services.notifier.audience import Audience
 from services.readmodel.books import FactDict
@@ -41,19 +40,17 @@ def rehearse(story: Story, ticks: bool = False) -> Iterator[Told]:
     """
     engine, audience, seq = Engine(), Audience(0), 0
     for row in story.rows:
-        commands: list[tuple[Row | None, Command]] = [(row, Command(row.type, row.id, row.at, _data(row), seq))]
+        commands: list[tuple[Row | None, Command]] = [
+            (row, Command(row.type, row.id, row.at, read_data(row.type, json.dumps(row.data).encode()), seq))
+        ]
         if ticks:
-            commands.insert(0, (None, Command(TICK, "tick", row.at, ClockTicked(), seq)))
+            commands.insert(0, (None, Command(TICK, "tick", row.at, read_data(TICK, b"{}"), seq)))
         for of, command in commands:
             seq += 1
             fund, at, facts = engine.execute(command)
             cause = {"id": command.id, "type": command.type, "offset": seq - 1}
             entry = {"seq": seq, "fund": fund, "at": text_of(at), "cause": cause, "facts": facts}
             yield Told(of, entry, tuple(audience.hear(entry)))
-
-
-def _data(row: Row) -> Model:
-    return COMMANDS[row.type].model_validate_json(json.dumps(row.data))
 
 
 def rehearsed_figures(story: Story, ticks: bool = False) -> tuple[Figures, Counter[str]]:

@@ -129,7 +129,7 @@ async def _http(bootstrap: str, door: str, rows: Sequence[Row], together: int, w
 def _request(rows: Sequence[Row], batch: bool) -> bytes:
     told = [
         {"specversion": "1.0", "id": event, "source": "/forms/bench", "type": kind, "data": {"fund": FUND, **data}}
-        for kind, event, data in rows
+        for kind, event, data, _at in rows
     ]
     body = msgspec.json.encode(told if batch else told[0])
     kind = "cloudevents-batch" if batch else "cloudevents"
@@ -142,7 +142,7 @@ async def _submit(bootstrap: str, rows: Sequence[Row]) -> None:
     await _clear(bootstrap)
     async with AIOKafkaProducer(bootstrap_servers=bootstrap, linger_ms=20, max_batch_size=1 << 20) as producer:
         sent = []
-        for kind, event, data in rows:
+        for kind, event, data, _at in rows:
             headers = [
                 h for h in command_headers(kind, event, "/partner/bench", "2026-11-22T10:00:00Z") if h[0] != "ce_time"
             ]
@@ -173,7 +173,7 @@ async def _hold(bootstrap: str, rows: Sequence[Row]) -> None:
             if record.key is not None:
                 count += 1
                 total += msgspec.json.decode(record.value)["amount"]
-    wanted = sum(data["amount"] for _kind, _event, data in rows)
+    wanted = sum(data["amount"] for _kind, _event, data, _at in rows)
     if (count, total) != (len(rows), wanted):
         raise Wrong(f"{len(rows)} pledges of {wanted} were sent; {count} of {total} are commands")
 

@@ -53,13 +53,13 @@ def check_kind(file: Path) -> None:
 
 
 def _throughput(document: Document) -> Figure:
-    peers = [peer for peer in document["peers"].values() if "pledges_per_second" in peer]
+    peers = [peer for peer in document["peers"].values() if "commands_per_second" in peer]
     ours = peers[0]
-    peers.sort(key=lambda peer: peer["pledges_per_second"]["median"])
+    peers.sort(key=lambda peer: peer["commands_per_second"]["median"])
 
     def drawn(axes: Axes) -> None:
         for place, peer in enumerate(peers):
-            rate = peer["pledges_per_second"]
+            rate = peer["commands_per_second"]
             same = peer["guarantee"] == ours["guarantee"]
             axes.barh(place, rate["median"], color=_OURS if peer is ours else _PEER if same else _LESS, height=0.62)
             axes.plot([rate["min"], rate["max"]], [place, place], color=_INK, linewidth=1.2)
@@ -71,13 +71,13 @@ def _throughput(document: Document) -> Figure:
         for label, peer in zip(axes.get_yticklabels(), peers, strict=True):
             label.set_fontsize(8.5)
             label.set_fontweight("bold" if peer is ours else "normal")
-        axes.set_xlim(0, 1.15 * max(peer["pledges_per_second"]["max"] for peer in peers))
+        axes.set_xlim(0, 1.15 * max(peer["commands_per_second"]["max"] for peer in peers))
         axes.xaxis.set_major_formatter(lambda value, _place: f"{value:,.0f}")
         axes.grid(axis="x", color="#e3e6e9", linewidth=0.8)
 
     rounds = document["rounds"]
     of = f"bar: median of {rounds} rounds, line: least to most" if rounds > 1 else "one round"
-    title = f"Pledges a second, {document['cases']:,} open cases, one partition ({of})"
+    title = f"Commands a second, {document['load']}, one partition ({of})"
     return _figure(title, _WIDTH_IN, 1.4 + _BAR_IN * 1.25 * len(peers), 1, lambda _place, axes: drawn(axes))
 
 

@@ -48,7 +48,7 @@ async def send(bootstrap: str, seed: str, rate: float, count: int) -> None:
     await asyncio.gather(*acknowledged)
     await producer.stop()
     late.sort()
-    total = sum(data["amount"] for _kind, _event, data in rows)
+    total = sum(data["amount"] for _kind, _event, data, _at in rows)
     print(json.dumps({"sum": total, "late_ms_p99": round(quantile(late, 0.99) * 1000, 2)}), flush=True)
 
 

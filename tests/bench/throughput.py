@@ -94,6 +94,7 @@ class Throughput:
 
     def as_json(self) -> dict[str, Any]:
         return {
+            "load": self.load.title,
             "cases": self.load.cases,
             "measured": self.load.measured,
             "seed": self.load.seed,
@@ -107,11 +108,11 @@ class Throughput:
             "title": found.peer.title, "does": found.peer.does, "guarantee": found.peer.guarantee, "part": round(found.part, 3),
         }  # fmt: skip
         if found.spread:
-            told["pledges_per_second"] = found.spread.as_json()
+            told["commands_per_second"] = found.spread.as_json()
         if found is not self.matcher and (ratio := self.ratio(found)):
             told["matcher_ratio"] = ratio.as_json(3)
         if found.awards is not None:
-            told["awards_per_pledge"] = round(found.awards, 2)
+            told["awards_per_command"] = round(found.awards, 2)
         if found.failed:
             told["failed"] = found.failed
         return told

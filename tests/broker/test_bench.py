@@ -49,10 +49,10 @@ async def test_the_matcher_is_measured_beside_peers_and_who_copies_wrongly_gets_
     await throughput.measure(result, starts, place, True, Quiet())
     told = result.as_json()["peers"]
     for name in ("matcher", "aiokafka", "faststream-batch"):
-        assert told[name]["pledges_per_second"]["median"] > 100 and told[name]["part"] == 1.0, told[name]
+        assert told[name]["commands_per_second"]["median"] > 100 and told[name]["part"] == 1.0, told[name]
     assert told["aiokafka"]["matcher_ratio"]["median"] > 0
-    assert told["matcher"]["awards_per_pledge"] > 1.5
-    assert "pledges_per_second" not in told["careless"] and "no transactions" in told["careless"]["failed"]
+    assert told["matcher"]["awards_per_command"] > 1.5
+    assert "commands_per_second" not in told["careless"] and "no transactions" in told["careless"]["failed"]
 
 
 async def test_latency_is_told_for_the_floor_and_for_the_matcher(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,9 +96,14 @@ def test_ratios_are_recorded_for_the_measures_that_there_are(tmp_path: Path) -> 
 
 MACHINE = {"cores": 2, "processor": "a <fast> one", "memory_gib": 8, "versions": {"python": "3.13"}}
 RATE = {"median": 20, "min": 10, "max": 30}
-PEER = {"title": "Peer", "does": "copies", "guarantee": "exactly once", "pledges_per_second": RATE}
+PEER = {"title": "Peer", "does": "copies", "guarantee": "exactly once", "commands_per_second": RATE}
 FAILED = {"title": "Broken", "does": "copies", "guarantee": "at least once", "failed": "no network"}
-THROUGHPUT = {"machine": MACHINE, "cases": 10, "rounds": 3, "peers": {"matcher": PEER, "peer": PEER, "broken": FAILED}}
+THROUGHPUT = {
+    "machine": MACHINE,
+    "load": "10 plain pledges",
+    "rounds": 3,
+    "peers": {"matcher": PEER, "peer": PEER, "broken": FAILED},
+}
 ROW = {"rate": 100.0, "ms": {"p50": 1.0, "p99": 20.0, "max": 300.0}}
 LATENCY = {"machine": MACHINE, "cases": 10, "latency": {"floor": {"title": "Floor", "rows": [ROW]},
            "matcher": {"title": "Matcher", "rows": [ROW]}, "peer": {"title": "Peer", "rows": []}}}  # fmt: skip

@@ -55,7 +55,7 @@ def bench_throughput(
     if plot:
         from tests.bench.plot import draw
 
-        draw(document, plot)
+        draw({**document, **results[0].as_json()}, plot)
     if as_json:
         print(json.dumps(document))
     else:
