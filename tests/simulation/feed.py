@@ -11,6 +11,8 @@ from itertools import islice
 from random import Random
 
 from schemas.commands import TICK, Command, Unreadable
+from schemas.ledger import encode
+from schemas.structs import said
 from schemas.times import text_of
 from services.bus.envelope import command_headers
 from services.bus.partition import partition_of
@@ -128,7 +130,7 @@ class Feed:
                 (b"nobody", b"\xff\xfe", [("ce_id", b"\xff")]),
             ])  # fmt: skip
         headers = command_headers(command.type, command.id, "/simulation", text_of(command.time))
-        value = command.data.model_dump_json(exclude_unset=True).encode()
+        value = encode(said(command.data))
         if command.type == TICK:
             return self._r.randrange(partitions), (None, value, headers)
         fund = command.data.fund
