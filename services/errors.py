@@ -3,6 +3,9 @@
     PumasiError                    abstract
     ├── UsageError        usage                   a wrong option, argument or combination of them    (exit 2)
     │   ├── SettingError  invalid_setting         a setting that can't be used                       (exit 2)
+    │   │   ├── KeyMissing  key_missing             a key isn't where it should be                     (exit 2)
+    │   │   ├── KeyUnsafe   key_unsafe              others could read it, or it may be somebody else's (exit 2)
+    │   │   └── KeyOther    key_other               not the key that is in use here                    (exit 2)
     │   ├── ScenarioInvalid invalid_scenario      a story's file that can't be read, or isn't there  (exit 2)
     │   ├── LogInvalid      invalid_log           a recorded command log that can't be read          (exit 2)
     │   ├── FileUnwritable  file_unwritable       a file can't be written where it was asked for     (exit 2)
@@ -74,6 +77,24 @@ class SettingError(UsageError):
     """A `PUMASI_*` setting, or the option that stands for it, can't be used."""
 
     code = "invalid_setting"
+
+
+class KeyMissing(SettingError):
+    """A key or a password isn't where it should be."""
+
+    code = "key_missing"
+
+
+class KeyUnsafe(SettingError):
+    """A key lies open to others, or may have been put there by somebody else."""
+
+    code = "key_unsafe"
+
+
+class KeyOther(SettingError):
+    """A key isn't the one with which what lies on the bus was made."""
+
+    code = "key_other"
 
 
 class ScenarioInvalid(UsageError):

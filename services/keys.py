@@ -1,57 +1,165 @@
-"""Keys of this installation: what makes pseudonyms, and the pairs that contacts are sealed for.
+"""Keys of this installation: what makes pseudonyms, the pairs that contacts are sealed for, and Kafka's passwords.
 
-    keys/pseudonym.key   32 bytes; the same contact gives the same pseudonym only under the same key
-    keys/intake.key      intake's private key: opens what senders seal, to look at it and seal it anew for the notifier
-    keys/intake.pub      its public half, for senders
-    keys/notifier.key    the notifier's private key: opens contacts and texts; intake never reads it
-    keys/notifier.pub    its public half, for intake
+    pseudonym.key        the same contact gives the same pseudonym only under the same key
+    intake.key, .pub     opens what senders seal, to look at it and seal it anew for the notifier; what they seal it with
+    notifier.key, .pub   opens contacts and texts; intake never reads it; what intake seals them with
+    <user>.password      of a Kafka user, one for each service
 
-Each file is base64 of 32 bytes and a newline, mode 0600. The first process that needs a key makes it. On several machines the
-pseudonym key and the notifier's public key come from settings (PUMASI_PSEUDONYM_KEY, PUMASI_NOTIFIER_PUBLIC_KEY), the notifier's
-private key stays with it, and every intake has a copy of intake's. Without the pseudonym key a person's past
-and future submissions can't be linked any more; without the notifier's private key every contact is lost.
+They lie in PUMASI_KEYS, or beside the data in `<data>-keys`: never in it, so that no copy of the one opens the other. A key is base64
+of 32 bytes and a newline. Its file is ours alone (mode 0600, no link), or it is refused: what others can read is no secret, and what
+others could put there may be theirs.
+
+Who needs a key reads its file, and makes none: a new key beside old data opens nothing, and gives everybody another pseudonym. `up`
+and `demo` make them when they first start, and `pumasi keys make` does; `services.bus.fingerprints` tells whether they are those in
+use. On several machines each has the files that its services read; the pseudonym key and the notifier's public key may come from
+settings.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import errno
 import os
 import secrets
+import stat
 import tempfile
+from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING
+from shlex import quote
+from typing import TYPE_CHECKING, Final
 
 from nacl.public import PrivateKey, PublicKey
 
-from services.errors import SettingError
+from services.errors import KeyMissing, KeyUnsafe, SettingError
 
 if TYPE_CHECKING:
     from services.settings import Settings
 
-KEY_BYTES = 32
-_DIRECTORY = "keys"
+KEY_BYTES: Final = 32
+PSEUDONYM: Final = "pseudonym.key"
+PAIRS: Final = ("intake", "notifier")
+MADE: Final = (PSEUDONYM, *(f"{whose}.{half}" for whose in PAIRS for half in ("key", "pub")))
+"""The files that `make` makes; passwords apart."""
+
+
+# ---- where they lie
+
+
+def directory(settings: Settings) -> Path:
+    """Where keys lie; it need not be there yet.
+
+    Raises:
+        SettingError: if that is in the data directory.
+    """
+    data = settings.data.resolve()
+    kept = settings.keys.resolve() if settings.keys else data.with_name(f"{data.name}-keys")
+    if kept.is_relative_to(data):
+        raise SettingError(
+            f"PUMASI_KEYS={kept} lies in the data directory: a copy of the data would open them",
+            hint=f"Name another directory, such as {data}-keys.",
+        )
+    return kept
+
+
+def missing(settings: Settings) -> list[str]:
+    """The files of keys, passwords apart, that aren't there."""
+    given = [PSEUDONYM] if settings.pseudonym_key else []
+    given += ["notifier.key", "notifier.pub"] if settings.notifier_public_key else []
+    return [name for name in MADE if name not in given and not os.path.lexists(directory(settings) / name)]
+
+
+# ---- making
+
+
+def make(settings: Settings, *, lost: bool = False) -> list[str]:
+    """Make the keys that are missing; the names of their files. Several may do so at once: one of them makes each.
+
+    Args:
+        settings: as everywhere.
+        lost: a private key that isn't there beside its public half is lost, and the pair is made anew.
+    """
+    made = []
+    if settings.pseudonym_key is None:
+        made += _put(directory(settings) / PSEUDONYM, secrets.token_bytes(KEY_BYTES))
+    for whose in PAIRS:
+        private, public = (directory(settings) / f"{whose}.{half}" for half in ("key", "pub"))
+        if whose == "notifier" and settings.notifier_public_key is not None:
+            continue
+        if lost and not os.path.lexists(private):
+            public.unlink(missing_ok=True)
+        if not os.path.lexists(public):  # beside a public half alone, a new private one would open nothing
+            made += _put(private, bytes(PrivateKey.generate()))
+            made += _put(public, bytes(PrivateKey(_read(private)).public_key))
+    return made
+
+
+def make_passwords(settings: Settings, users: Iterable[str]) -> list[str]:
+    """Make the passwords of Kafka users that are missing; the names of their files."""
+    return [name for user in users for name in _put(_password_file(settings, user), secrets.token_bytes(KEY_BYTES))]
+
+
+def passwords(settings: Settings, users: Iterable[str]) -> dict[str, str]:
+    """The passwords of Kafka users, for a broker that is told them."""
+    return {user: _text(_password_file(settings, user)) for user in users}
+
+
+def _password_file(settings: Settings, user: str) -> Path:
+    return directory(settings) / f"{user}.password"
+
+
+def write(path: Path, text: str) -> None:
+    """Write a secret that isn't a key, for nobody else to read, in place of what was there."""
+    _own(path.parent)
+    path.unlink(missing_ok=True)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w") as file:
+        file.write(text)
+
+
+def _own(kept: Path) -> None:
+    kept.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _refuse_if_open(kept, kept.stat())
+
+
+def _put(path: Path, fresh: bytes) -> list[str]:
+    """Put a key where there is none; its file's name, unless another process was quicker."""
+    if os.path.lexists(path):
+        return []
+    _own(path.parent)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".")  # mode 0600
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(base64.b64encode(fresh) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(name, path)  # whole or not at all, and never over another's
+    except FileExistsError:
+        return []
+    finally:
+        Path(name).unlink()
+    return [path.name]
+
+
+# ---- reading, each process its own
 
 
 def pseudonym_key(settings: Settings) -> bytes:
-    """The 32 bytes that pseudonyms are keyed with; made if this installation has none.
+    """The 32 bytes that pseudonyms are keyed with.
 
     Raises:
-        SettingError: if the setting or the file is not a key.
+        SettingError: if the setting or the file is not a key; KeyMissing, KeyUnsafe. So do all that follow.
     """
     if settings.pseudonym_key is not None:
         return _decoded(settings.pseudonym_key.get_secret_value(), "PUMASI_PSEUDONYM_KEY")
-    return _kept(settings.data / _DIRECTORY / "pseudonym.key", secrets.token_bytes(KEY_BYTES))
+    return _read(directory(settings) / PSEUDONYM)
 
 
 def id_key(settings: Settings) -> bytes:
     """The 32 bytes that ids are hashed with (`services.intake.ids`).
 
     For now derived from the pseudonym key; later a key of its own, made once and never renewed: an id must stay what it is.
-
-    Raises:
-        SettingError: as `pseudonym_key`.
     """
     return id_key_of(pseudonym_key(settings))
 
@@ -62,75 +170,90 @@ def id_key_of(pseudonym_key: bytes) -> bytes:
 
 
 def notifier_public_key(settings: Settings) -> PublicKey:
-    """Whom contacts and texts are sealed for on the bus; a key pair is made if this installation has none.
-
-    Raises:
-        SettingError: if the setting or the file is not a key.
-    """
+    """Whom contacts and texts are sealed for on the bus."""
     if settings.notifier_public_key is not None:
         return PublicKey(_decoded(settings.notifier_public_key, "PUMASI_NOTIFIER_PUBLIC_KEY"))
-    return _public_key(settings, "notifier")
+    return PublicKey(_read(directory(settings) / "notifier.pub"))
 
 
 def notifier_private_key(settings: Settings) -> PrivateKey:
-    """What opens contacts and texts; made if this installation has none.
-
-    Raises:
-        SettingError: if the file is not a key.
-    """
-    return _private_key(settings, "notifier")
+    """What opens contacts and texts."""
+    return PrivateKey(_read(directory(settings) / "notifier.key"))
 
 
 def intake_public_key(settings: Settings) -> PublicKey:
-    """Whom senders seal contacts and texts for; a key pair is made if this installation has none.
-
-    Raises:
-        SettingError: if the file is not a key.
-    """
-    return _public_key(settings, "intake")
+    """Whom senders seal contacts and texts for."""
+    return PublicKey(_read(directory(settings) / "intake.pub"))
 
 
 def intake_private_key(settings: Settings) -> PrivateKey:
-    """What opens them; made if this installation has none.
+    """What opens them."""
+    return PrivateKey(_read(directory(settings) / "intake.key"))
 
-    Raises:
-        SettingError: if the file is not a key.
+
+def kafka_password(settings: Settings, user: str) -> str:
+    """A Kafka user's password."""
+    return _text(settings.kafka_password_file or _password_file(settings, settings.kafka_user or user))
+
+
+def fingerprints(settings: Settings, *names: str) -> dict[str, str]:
+    """What may be told of keys, to tell them from others.
+
+    Args:
+        settings: as everywhere.
+        names: `pseudonym`, `intake`, `notifier`, or none for all; of a pair it is told of the public half.
     """
-    return _private_key(settings, "intake")
+    said: dict[str, Callable[[Settings], bytes]] = {
+        "pseudonym": pseudonym_key,
+        "intake": lambda settings: bytes(intake_public_key(settings)),
+        "notifier": lambda settings: bytes(notifier_public_key(settings)),
+    }
+    return {name: fingerprint(said[name](settings)) for name in names or said}
 
 
-def _public_key(settings: Settings, whose: str) -> PublicKey:
-    path = settings.data / _DIRECTORY / f"{whose}.pub"
-    if not path.exists():
-        _kept(path, bytes(_private_key(settings, whose).public_key))
-    return PublicKey(_kept(path, b""))
+def fingerprint(key: bytes) -> str:
+    """Of one key."""
+    return blake2b(key, digest_size=8, person=b"pumasi-finger").hexdigest()
 
 
-def _private_key(settings: Settings, whose: str) -> PrivateKey:
-    return PrivateKey(_kept(settings.data / _DIRECTORY / f"{whose}.key", bytes(PrivateKey.generate())))
+def _read(path: Path) -> bytes:
+    return _decoded(_text(path), str(path))
 
 
-def _kept(path: Path, fresh: bytes) -> bytes:
-    """The key in `path`; if there is none, `fresh` is put there, unless another process was quicker."""
+def _text(path: Path) -> str:
     try:
-        return _decoded(path.read_text(), str(path))
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
-        pass
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingError(f"the key {path} can't be read ({type(error).__name__})") from None
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent)  # mode 0600
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(base64.b64encode(fresh) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(name, path)  # whole or not at all, and never over another's
-    except FileExistsError:
-        pass
-    finally:
-        Path(name).unlink()
-    return _decoded(path.read_text(), str(path))
+        raise KeyMissing(
+            f"there is no {path}",
+            hint="Put it back from your backup. An installation that never had one gets it by `pumasi up`, or `pumasi keys make`.",
+        ) from None
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise KeyUnsafe(
+                f"{path} is a link, and none is followed", hint=f"Put the file itself there: mv TARGET {path}"
+            ) from None
+        raise KeyUnsafe(
+            f"{path} can't be read ({type(error).__name__})", hint=f"sudo chown $USER {quote(str(path))}"
+        ) from None
+    with os.fdopen(handle, "rb") as file:
+        _refuse_if_open(path, os.fstat(handle))
+        try:
+            return file.read(4096).decode().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingError(f"{path} is not a key ({type(error).__name__})") from None
+
+
+def _refuse_if_open(path: Path, found: os.stat_result) -> None:
+    place = quote(str(path))
+    if found.st_uid != os.geteuid():
+        raise KeyUnsafe(
+            f"{path} belongs to another user of this machine (uid {found.st_uid})",
+            hint=f"If it is yours: sudo chown $USER {place}",
+        )
+    if stat.S_IMODE(found.st_mode) & 0o077:
+        mode = "700" if stat.S_ISDIR(found.st_mode) else "600"
+        raise KeyUnsafe(f"others can read {path} (mode {stat.S_IMODE(found.st_mode):o})", hint=f"chmod {mode} {place}")
 
 
 def _decoded(text: str, place: str) -> bytes:

@@ -8,7 +8,7 @@ default here. There is no settings file: a container, a unit file and a shell al
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -39,6 +39,10 @@ Servers = Annotated[str | None, BeforeValidator(_servers)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
+OPEN = "PUMASI_OPEN=1: nobody is asked who they are, and everybody on this machine may read and change all."
+"""What is said at every start of an installation that is open."""
+
+
 class Settings(BaseSettings):
     """What a process of Pumasi may be told from outside. Frozen: read once, at the start."""
 
@@ -48,8 +52,41 @@ class Settings(BaseSettings):
         None,
         description="Kafka's bootstrap servers, `host:9092,…`. Unset: the embedded broker, or the one running on `data`.",
     )
+    kafka_security: Annotated[Literal["plain", "tls", "scram", "mtls"] | None, BeforeValidator(_none_if_blank)] = Field(
+        None,
+        description="How clients connect to Kafka: `scram` (user and password, within TLS unless Kafka is on this machine), `tls`, "
+        "`mtls`, or `plain`. Unset: `scram`, and `plain` where `open` is set.",
+    )
+    kafka_ca_file: Annotated[Path | None, BeforeValidator(_none_if_blank)] = Field(
+        None, description="PEM file of whom to trust for Kafka's certificate. Unset: whom this machine trusts."
+    )
+    kafka_user: Annotated[str | None, BeforeValidator(_none_if_blank)] = Field(
+        None,
+        pattern=r"^[A-Za-z0-9._-]{1,64}$",
+        description="Kafka user, for `scram`. Unset: each service's own, such as `pumasi-intake`.",
+    )
+    kafka_password_file: Annotated[Path | None, BeforeValidator(_none_if_blank)] = Field(
+        None, description="File with that user's password, mode 0600. Unset: `<user>.password` in `keys`."
+    )
+    kafka_certificate_file: Annotated[Path | None, BeforeValidator(_none_if_blank)] = Field(
+        None, description="PEM file with the certificate that we show, for `mtls`."
+    )
+    kafka_key_file: Annotated[Path | None, BeforeValidator(_none_if_blank)] = Field(
+        None, description="PEM file with that certificate's private key, for `mtls`."
+    )
     data: Path = Field(
-        Path(".pumasi"), description="Directory for everything kept on this machine: the embedded broker's log, keys."
+        Path(".pumasi"),
+        description="Directory for everything kept on this machine but keys: the embedded broker's log.",
+    )
+    keys: Annotated[Path | None, BeforeValidator(_none_if_blank)] = Field(
+        None,
+        description="Directory of keys and passwords, one file each, mode 0600. Never in `data`, so that no copy of the one holds the "
+        "other. Unset: beside it, `<data>-keys`.",
+    )
+    open: bool = Field(
+        False,
+        description="Ask nobody who they are: the embedded broker without passwords and rights, and clients that show none. For "
+        "experiments on made-up people.",
     )
     kafka_port: Port = Field(
         9092,
@@ -80,11 +117,11 @@ class Settings(BaseSettings):
     )
     pseudonym_key: Annotated[SecretStr | None, BeforeValidator(_none_if_blank)] = Field(
         None,
-        description="base64 of 32 bytes: the key that turns contacts into pseudonyms. Unset: `keys/` in `data`, made on first use.",
+        description="base64 of 32 bytes: the key that turns contacts into pseudonyms. Unset: `pseudonym.key` in `keys`.",
     )
     notifier_public_key: Annotated[str | None, BeforeValidator(_none_if_blank)] = Field(
         None,
-        description="base64 of 32 bytes: whom contacts are sealed for. Unset: `keys/` in `data`, made on first use.",
+        description="base64 of 32 bytes: whom contacts are sealed for. Unset: `notifier.pub` in `keys`.",
     )
     webhook_url: Annotated[str | None, BeforeValidator(_none_if_blank)] = Field(
         None,
@@ -132,6 +169,11 @@ class Settings(BaseSettings):
     heap_mb: int = Field(384, ge=128, le=512, description="MiB of Java heap the embedded broker may use at most.")
 
     @property
+    def way_in(self) -> Literal["plain", "tls", "scram", "mtls"]:
+        """How clients connect to Kafka."""
+        return self.kafka_security or ("plain" if self.open else "scram")
+
+    @property
     def kafka_port_asked(self) -> int | None:
         """The broker's port if someone asked for it; None if any free port will do."""
         return self.kafka_port if "kafka_port" in self.model_fields_set else None
@@ -140,6 +182,12 @@ class Settings(BaseSettings):
     def http_port_asked(self) -> int | None:
         """The HTTP port if someone asked for it; None if any free port will do."""
         return self.http_port if "http_port" in self.model_fields_set else None
+
+
+SECRET = frozenset(
+    PREFIX + name.upper() for name, field in Settings.model_fields.items() if SecretStr in get_args(field.annotation)
+)
+"""The variables of settings that are secrets themselves."""
 
 
 def load(**options: Any) -> Settings:

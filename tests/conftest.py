@@ -17,8 +17,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from services import keys
 from services.bus import topics
 from services.bus.embedded import EmbeddedKafka
+from services.settings import load
 
 BROKER_FIXTURES = {"kafka", "topics_reset", "fresh_kafka", "new_kafka"}
 
@@ -114,6 +116,8 @@ def file_of(nodeid: str) -> str:
 def _no_settings_from_outside() -> Iterator[None]:
     """The developer's own PUMASI_* variables must not steer a test; and brokers that live for seconds are not worth optimizing.
 
+    Unless a test is about it, Kafka is open, and one set of keys serves all tests.
+
     Measured: a broker started, killed and started anew takes 8 s of processor time so, 12 otherwise.
     """
     with pytest.MonkeyPatch.context() as environment:
@@ -121,7 +125,11 @@ def _no_settings_from_outside() -> Iterator[None]:
             if name.startswith("PUMASI_"):
                 environment.delenv(name)
         environment.setenv("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
-        yield
+        environment.setenv("PUMASI_OPEN", "1")
+        with tempfile.TemporaryDirectory(prefix="pumasi-test-keys-") as kept:
+            environment.setenv("PUMASI_KEYS", kept)
+            keys.make(load())
+            yield
 
 
 @pytest.fixture

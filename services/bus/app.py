@@ -24,7 +24,6 @@ from faststream import AckPolicy, BaseMiddleware, ContextRepo
 from faststream.kafka import KafkaBroker, KafkaRouter
 from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
 from faststream.kafka.subscriber.usecase import LogicSubscriber
-from faststream.security import BaseSecurity
 from pydantic_core import core_schema
 
 from services.backoff import Backoff
@@ -32,6 +31,7 @@ from services.bus.client.consumer import Consumer
 from services.bus.client.fetching import Stuck
 from services.bus.client.producer import TROUBLE
 from services.bus.envelope import Record
+from services.bus.security import connection
 from services.errors import KafkaUnreachable
 
 log = logging.getLogger("pumasi.bus")
@@ -53,19 +53,17 @@ def broker_factory(
     opening: Callable[[], Awaitable[Any]] = _at_once,
     context: Mapping[str, Any] | None = None,
     middlewares: Sequence[Any] = (),
-    security: BaseSecurity | None = None,
     stop_seconds: float = 15.0,
 ) -> KafkaBroker:
     """A service's broker, not started yet.
 
     Args:
-        bootstrap: says where Kafka is, asked at every start; may raise KafkaUnreachable.
+        bootstrap: says where Kafka is and how to connect to it, asked at every start; may raise KafkaUnreachable.
         client_id: the client's name.
         routers: subscribers and publishers.
         opening: awaited by each start before the consumers join; what is out of reach is tried again.
         context: what handlers may ask for with `Context()`, by name.
         middlewares: around every handler, such as metrics and traces.
-        security: how the broker is to be convinced of who we are.
         stop_seconds: how long a stop waits for handlers (FastStream would not wait at all if told None).
     """
     return _Broker(
@@ -75,7 +73,6 @@ def broker_factory(
         routers=routers,
         context=ContextRepo(dict(context or {})),
         middlewares=middlewares,
-        security=security,
         graceful_timeout=stop_seconds,
         logger=None,
         log_level=logging.DEBUG,
@@ -105,7 +102,7 @@ class _Broker(KafkaBroker):
             await asyncio.sleep(backoff.failed())
 
     async def _connect(self) -> Callable[..., Consumer]:
-        self._connection_kwargs["bootstrap_servers"] = self._where()
+        self._connection_kwargs |= connection(self._where())
         theirs = await super()._connect()
         assert isinstance(theirs, partial), "what makes a consumer, with how it connects"
         self.config.broker_config.builder = partial(Consumer, **theirs.keywords)

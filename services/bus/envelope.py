@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from schemas.commands import COMMANDS, READERS, TICK, Command, CommandData, Unreadable
 from schemas.ledger import ENTRY_TYPE
+from schemas.services import SERVICE_TYPE
 from schemas.structs import Unfit, says_twice
 from schemas.times import parse_given
 from services.bus.attributes import is_id, is_source
@@ -210,6 +211,11 @@ def command_headers(kind: str, event: str, source: str, time: str, *, wall: bool
     """The headers of a command: `ce_type`, `ce_id`, `ce_source` and `ce_time` (RFC 3339); `wall`: that is our wall clock's."""
     headers = _headers(kind, event, source, time)
     return [*headers, (CLOCK, WALL.encode())] if wall else headers
+
+
+def service_headers(process: str, at: str) -> list[tuple[str, bytes]]:
+    """The headers of what a process tells of itself at a time."""
+    return _headers(SERVICE_TYPE, f"{process}-{at}", SOURCE, at)
 
 
 def entry_headers(partition: int, seq: int, at: str) -> list[tuple[str, bytes]]:

@@ -27,6 +27,9 @@ CHECKPOINTS: Final = "pumasi.checkpoints.v1"
 CONTACTS: Final = "pumasi.contacts.v1"
 NOTICES: Final = "pumasi.notices.v1"
 DEADLETTERS: Final = "pumasi.deadletters.v1"
+SERVICES: Final = "pumasi.services.v1"
+PREFIX: Final = "pumasi."
+"""So the names of all our topics begin."""
 
 MAX_RECORD_BYTES: Final = 4 << 20
 """Room for an entry of 512 KiB and for a 2 MiB record that is poison, as it came and again in the dead letters."""
@@ -80,6 +83,7 @@ def wanted_topics(partitions: int = 4, replication: int = 1) -> tuple[Topic, ...
         Topic(CONTACTS, partitions, compacted, STAMPED_BY_BROKER),
         Topic(NOTICES, partitions, kept, STAMPED_BY_BROKER),  # tells a restarted notifier what it has told already
         Topic(DEADLETTERS, partitions, for_days[90], STAMPED_BY_BROKER),
+        Topic(SERVICES, 1, compacted, {**COMPACTED_SOON, **STAMPED_BY_BROKER}),  # one order for all that is said there
     )
 
 
@@ -223,7 +227,9 @@ class _Admin:
         from aiokafka.admin import AIOKafkaAdminClient
         from aiokafka.errors import KafkaError
 
-        self._admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap, client_id="pumasi-topics")
+        from services.bus.security import connection
+
+        self._admin = AIOKafkaAdminClient(**connection(self._bootstrap), client_id="pumasi-topics")
         try:
             await self._admin.start()
         except (KafkaError, OSError) as error:

@@ -37,6 +37,7 @@ COMMANDS = tuple(
         "deadletters",
         "simulate",
         "schemas",
+        "keys",
     )
 )
 
@@ -88,6 +89,7 @@ def _root(
 
 def main(modules: Sequence[str] = COMMANDS) -> None:
     """Entry of the console script: runs the command in `sys.argv` and exits."""
+    os.umask(0o077)  # whatever we write is for nobody else
     logs.set_up("WARNING")  # a service does it again, by its settings
     try:
         build(modules)(prog_name="pumasi")

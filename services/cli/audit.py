@@ -30,9 +30,10 @@ def audit(kafka: options.Kafka = None, data: options.Data = None, as_json: optio
     status 1 if anything is wrong. Commands without an answer yet are listed; they are a finding only if one has waited for more than a
     minute while a matcher runs, or while others came after it. Nothing is written.
     """
+    from services.bus import access
     from services.settings import load
 
-    bootstrap = options.bootstrap_of(load(kafka=kafka, data=data))
+    bootstrap = options.bootstrap_of(load(kafka=kafka, data=data), access.OPERATOR)
     results = _audit(bootstrap, quiet=as_json)
     (_print_json if as_json else _print_table)(results)
     if any(result.findings for result in results):

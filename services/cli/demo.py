@@ -83,8 +83,9 @@ async def _until_stopped(kept: Path | None, wanted: "Wanted", quiet: bool, as_js
     console = Terminal(file=stream, width=_width(stream))
     stopped_by = None
     with ExitStack() as stack:
-        home = kept or Path(
-            stack.enter_context(tempfile.TemporaryDirectory(prefix="pumasi-demo-", ignore_cleanup_errors=True))
+        home = kept or (
+            Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pumasi-demo-", ignore_cleanup_errors=True)))
+            / "data"  # keys come beside it
         )
         playing = asyncio.create_task(run(_settings(home), wanted, console, quiet))
         either: set[asyncio.Future[Any]] = {playing, stopping}
@@ -123,7 +124,8 @@ def _settings(home: Path) -> "Settings":
     """A broker of the demo's own, on free ports: what PUMASI_KAFKA names is never played on."""
     from services.settings import load
 
-    return load(data=home, kafka_port=0, http_port=0).model_copy(update={"kafka": None})
+    theirs = ("kafka", "keys", "kafka_security", "kafka_user", "kafka_password_file", "kafka_ca_file")
+    return load(data=home, kafka_port=0, http_port=0).model_copy(update=dict.fromkeys(theirs))
 
 
 def _show(result: "Result", console: "Console", kept: Path | None, as_json: bool) -> None:

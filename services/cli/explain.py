@@ -65,13 +65,16 @@ def explain(
     The answer comes from the ledger alone. Others appear in it as counts and sums only. Exit status 1 if the id is unknown, if the
     ledger is wrong, or if money went where the rule doesn't send it.
     """
+    from services.bus import access
     from services.cli.shared.reading import shown_on
     from services.console.explain.explain import explain as ask
     from services.settings import load
 
     settings = load(kafka=kafka, data=data, language=lang.value if lang else None)
     with shown_on(as_json) as progress:
-        told = asyncio.run(ask(options.bootstrap_of(settings), kind.value, name, fund, settings.language, progress))
+        told = asyncio.run(
+            ask(options.bootstrap_of(settings, access.OPERATOR), kind.value, name, fund, settings.language, progress)
+        )
     if as_json:
         print(json_line(told.as_dict()))
     else:

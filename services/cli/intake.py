@@ -37,8 +37,8 @@ def intake(
 ) -> None:
     """Take submissions over HTTP (`POST /v1/events`) and from `pumasi.submissions.v1`, and publish commands, until Ctrl-C or SIGTERM.
 
-    While Kafka is out of reach, HTTP answers 503 and intake keeps trying. Run as many processes as you like. On several machines, give
-    all of them the same PUMASI_PSEUDONYM_KEY and PUMASI_NOTIFIER_PUBLIC_KEY, and the same intake.key and intake.pub.
+    While Kafka is out of reach, HTTP answers 503 and intake keeps trying. Run as many processes as you like. On several machines, all
+    of them need the same pseudonym.key, intake.key, intake.pub and notifier.pub in PUMASI_KEYS.
     """
     from services.settings import load
 
@@ -48,10 +48,11 @@ def intake(
 
 
 async def _run(settings: "Settings", as_json: bool) -> None:
+    from services.bus import access
     from services.intake.app import Intake
 
     stopping = stop_on_signals()
-    app = Intake(lambda: options.bootstrap_of(settings), settings, told=_tell)
+    app = Intake(lambda: options.bootstrap_of(settings, access.INTAKE), settings, told=_tell)
     try:
         await app.start()
         ready = asyncio.create_task(app.ready.wait())
@@ -78,6 +79,7 @@ def _say_ready(http: str, settings: "Settings", as_json: bool) -> None:
     from rich.panel import Panel
     from rich.text import Text
 
+    from services import keys
     from services.terminal import Terminal, marked
 
     moved = not http.endswith(f":{settings.http_port}") and settings.http_port != 0
@@ -87,7 +89,7 @@ def _say_ready(http: str, settings: "Settings", as_json: bool) -> None:
             f"{http}/v1/events",
         ),
         Text("and from the topic pumasi.submissions.v1."),
-        marked("Keys are kept in {}: back them up.", (settings.data / "keys").absolute()),
+        marked("Keys are kept in {}.", keys.directory(settings)),
         Text("Ctrl-C stops it; what is in flight finishes."),
     ]
     if settings.trust_time:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,7 @@ from services.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from pathlib import Path
 
     from services.bus.embedded import EmbeddedKafka
     from services.settings import Settings
@@ -26,7 +27,8 @@ _EXAMPLES = """**Examples**
 
 - `pumasi kafka`: on `.pumasi`, port 9092 or a free one
 - `pumasi kafka --data /tmp/p --kafka-port 19092`: on that directory and exactly that port
-- `pumasi kafka --json`: prints `{"kafka": "127.0.0.1:9092"}` once it is ready
+- `pumasi kafka --json`: prints `{"kafka": "127.0.0.1:9092", "kafka_config": "…/client.properties"}` once it is ready
+- `pumasi kafka --client-config > client.properties`: how Kafka's own tools read from the Kafka that runs
 """
 
 
@@ -34,27 +36,39 @@ def kafka(
     data: options.Data = None,
     kafka_port: options.KafkaPort = None,
     partitions: options.Partitions = None,
+    client_config: Annotated[
+        bool,
+        typer.Option("--client-config", help="Print a client.properties for the Kafka that runs, and start nothing."),
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
     """Run a real Apache Kafka 4.3.1 broker on this machine, with Pumasi's topics, until Ctrl-C or SIGTERM.
 
     The first start downloads Kafka (44 MB) and formats the data directory. Later starts find everything as it was, on any port. A
-    broker that dies is started again on its port. Other commands find it by the same --data, other Kafka clients by its address. There
-    is no password: every process on this machine can use it.
+    broker that dies is started again on its port. Other commands find it by the same --data. It asks everybody for a password:
+    `--client-config` prints what Kafka's own tools need to read from it, and to do nothing else.
     """
     from services.settings import load
 
-    asyncio.run(_run(load(data=data, kafka_port=kafka_port, partitions=partitions), as_json))
+    settings = load(data=data, kafka_port=kafka_port, partitions=partitions)
+    if client_config:
+        from services.bus import access
+        from services.bus.security import client_properties
+
+        print(client_properties(options.bootstrap_of(settings, access.OPERATOR)), end="")
+        return
+    asyncio.run(_run(settings, as_json))
 
 
 async def _run(settings: "Settings", as_json: bool) -> None:
     from services.bus import topics
-    from services.bus.embedded import EmbeddedKafka, keep_up
+    from services.bus.embedded import keep_up
     from services.system.progress import BrokerProgress
+    from services.system.whole import broker_of, write_client_config
 
     stopping = stop_on_signals()
     with BrokerProgress(quiet=as_json) as progress:
-        broker = EmbeddedKafka(settings.data, settings.kafka_port_asked, heap_mb=settings.heap_mb, watcher=progress)
+        broker = broker_of(settings, progress)
         started = asyncio.create_task(_start(broker, settings, topics.ensure))
         await asyncio.wait({started, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if not started.done():  # told to stop while it starts
@@ -63,7 +77,7 @@ async def _run(settings: "Settings", as_json: bool) -> None:
             return
     try:
         await started
-        _say_ready(broker.bootstrap, settings, as_json)
+        _say_ready(broker.bootstrap, write_client_config(settings, broker.bootstrap), settings, as_json)
         ended = asyncio.create_task(keep_up(broker, lambda line: print(visible(line), file=sys.stderr, flush=True)))
         done, _ = await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if ended in done:
@@ -79,21 +93,25 @@ async def _run(settings: "Settings", as_json: bool) -> None:
 async def _start(
     broker: "EmbeddedKafka", settings: "Settings", ensure_topics: "Callable[[str, int], Awaitable[object]]"
 ) -> None:
+    from services.bus import access
+    from services.bus.security import servers
+
     bootstrap = await broker.start()
     try:
-        await ensure_topics(bootstrap, settings.partitions)
+        await ensure_topics(servers(settings, bootstrap, access.ADMIN), settings.partitions)
     except BaseException:
         await broker.stop()
         raise
 
 
-def _say_ready(bootstrap: str, settings: "Settings", as_json: bool) -> None:
+def _say_ready(bootstrap: str, config: "Path", settings: "Settings", as_json: bool) -> None:
     if as_json:
-        print(json.dumps({"kafka": bootstrap}), flush=True)
+        print(json.dumps({"kafka": bootstrap, "kafka_config": str(config)}), flush=True)
         return
     from rich.panel import Panel
     from rich.text import Text
 
+    from services.settings import OPEN
     from services.terminal import Terminal, marked
 
     moved = not bootstrap.endswith(f":{settings.kafka_port}") and settings.kafka_port != 0
@@ -103,8 +121,10 @@ def _say_ready(bootstrap: str, settings: "Settings", as_json: bool) -> None:
             bootstrap,
         ),
         marked("Data are kept in {}", settings.data.absolute()),
+        *([marked("[bold yellow]{}[/]", OPEN)] if settings.open else []),
+        marked("Kafka's own tools read with {}", config),
         Text(),
-        marked("From another shell: [bold]PUMASI_KAFKA={} pumasi topics[/]", bootstrap),
+        marked("From another shell: [bold]pumasi topics --data {}[/]", settings.data.absolute()),
         Text("Ctrl-C stops it."),
     ]
     Terminal().print(Panel(Text("\n").join(lines), title="Apache Kafka 4.3.1", expand=False))

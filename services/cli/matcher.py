@@ -69,11 +69,12 @@ def matcher(kafka: options.Kafka = None, data: options.Data = None, as_json: opt
 
 
 async def _run(settings: "Settings", as_json: bool) -> bool:
+    from services.bus import access
     from services.matcher.app import Matcher
 
     screen = _Screen(as_json)
     stopping = stop_on_signals()
-    bootstrap = options.bootstrap_of(settings)
+    bootstrap = options.bootstrap_of(settings, access.MATCHER)
     if not await _wait_for_topics(bootstrap, stopping, screen):
         return False
 

@@ -46,6 +46,7 @@ def status(
     or can't be read; if commands wait and no matcher runs, or one has waited for more than a minute; if a partition has stopped or
     fails again and again; or if the ledger is wrong.
     """
+    from services.bus import access
     from services.cli.shared.reading import shown_on
     from services.console.readmodel.survey import survey
     from services.errors import TopicUnreadable
@@ -53,7 +54,7 @@ def status(
 
     settings = load(kafka=kafka, data=data, partitions=partitions, replication=replication)
     with shown_on(as_json) as progress:
-        bootstrap = options.bootstrap_of(settings)
+        bootstrap = options.bootstrap_of(settings, access.OPERATOR)
         found = asyncio.run(survey(bootstrap, settings.partitions, settings.replication, progress))
         try:
             dead = {} if public else asyncio.run(_dead_letters(bootstrap))

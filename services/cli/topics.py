@@ -42,13 +42,14 @@ def topics(
     that exists is never altered: with another number of partitions its funds would lie elsewhere, and a shorter retention would have
     removed records already.
     """
+    from services.bus import access
     from services.bus import topics as bus
     from services.settings import load
 
     settings = load(kafka=kafka, data=data, partitions=partitions, replication=replication)
     look = bus.apply if apply else bus.check
-    reports = asyncio.run(look(options.bootstrap_of(settings), settings.partitions, settings.replication))
-    _print_json(reports) if as_json else _print_table(reports, options.bootstrap_of(settings))
+    reports = asyncio.run(look(options.bootstrap_of(settings, access.ADMIN), settings.partitions, settings.replication))
+    _print_json(reports) if as_json else _print_table(reports, options.bootstrap_of(settings, access.ADMIN))
     if any(report.is_finding for report in reports):
         raise typer.Exit(1)
 

@@ -28,7 +28,7 @@ _EXAMPLES = """**Examples**
 - `pumasi up`: on `.pumasi`, ports 9092 and 8080 or free ones
 - `pumasi up --data /tmp/p --matchers 2`: on that directory, with two matchers that share the partitions
 - `PUMASI_KAFKA=k1:9092 pumasi up`: only the services, on your own cluster
-- `pumasi up --json`: prints `{"kafka": "127.0.0.1:9092", "http": "http://127.0.0.1:8080"}` once all is ready
+- `pumasi up --json`: prints `{"kafka": "127.0.0.1:9092", "http": "http://127.0.0.1:8080", "kafka_config": …}` once all is ready
 """
 
 
@@ -102,11 +102,13 @@ async def _sum_up_each_minute(log: "Log") -> None:
 
 def _say_ready(system: "System", settings: "Settings", as_json: bool) -> None:
     if as_json:
-        print(json.dumps({"kafka": system.kafka, "http": system.http}), flush=True)
+        told = {"kafka": system.kafka, "http": system.http, "kafka_config": str(system.client_config)}
+        print(json.dumps(told), flush=True)
         return
     from rich.panel import Panel
     from rich.text import Text
 
+    from services.settings import OPEN
     from services.terminal import Terminal, marked
 
     where = "" if settings.data == Path(".pumasi") else f" --data {quote(str(settings.data))}"
@@ -114,6 +116,8 @@ def _say_ready(system: "System", settings: "Settings", as_json: bool) -> None:
         marked("Kafka      [bold green]{}[/]", system.kafka),
         marked("HTTP door  [bold green]{}[/]", f"{system.http}/v1/events"),
         marked("Data       {}", settings.data.absolute()),
+        marked("Keys       {}  (keep a copy where no copy of the data is)", system.client_config.parent),
+        *([marked("[bold yellow]{}[/]", OPEN)] if settings.open else []),
     ]
     console = Terminal()
     console.print(Panel(Text("\n").join(addresses), title="Pumasi is up", expand=False))

@@ -28,13 +28,14 @@ from faststream.kafka import KafkaBroker
 from starlette.applications import Starlette
 
 from services import keys, logs
+from services.bus import access, fingerprints
 from services.bus.app import ByPartition, broker_factory, unreadable
 from services.bus.bootstrap import bootstrap_of
 from services.bus.consume.tail import Tail
 from services.bus.envelope import Record
 from services.bus.produce.publisher import Publisher
 from services.bus.produce.transaction import hush_told_errors
-from services.bus.topics import COMMANDS, CONTACTS, DEADLETTERS, LEDGER, SUBMISSIONS
+from services.bus.topics import COMMANDS, CONTACTS, DEADLETTERS, LEDGER, SERVICES, SUBMISSIONS
 from services.bus.waiting import PATIENCE_SECONDS
 from services.errors import KafkaUnreachable, SettingError
 from services.intake.clock import PROBE_SECONDS, Clock
@@ -60,7 +61,7 @@ def get_application() -> Starlette:
     settings = load()
     logs.set_up(settings.log_level)
     logging.getLogger("uvicorn.access").disabled = True  # a path may hold a receipt, which is a secret
-    service = Service(partial(bootstrap_of, settings), settings)
+    service = Service(partial(bootstrap_of, settings, user=access.INTAKE), settings)
     service.ended = lambda: signal.raise_signal(signal.SIGTERM)
     return service.application
 
@@ -88,12 +89,13 @@ class Service:
         self, bootstrap: Callable[[], str], settings: Settings, told: Callable[[str], None] = log.info
     ) -> None:
         key = keys.pseudonym_key(settings)
-        keys.intake_public_key(settings)  # for senders to find
         sealer = Sealer(
             key, keys.notifier_public_key(settings), keys.intake_private_key(settings), keys.id_key(settings)
         )
         self._bootstrap, self._settings = bootstrap, settings
-        self._publisher = Publisher(bootstrap, (COMMANDS, CONTACTS, DEADLETTERS, LEDGER, SUBMISSIONS), NAME, told=told)
+        self._publisher = Publisher(
+            bootstrap, (COMMANDS, CONTACTS, DEADLETTERS, LEDGER, SERVICES, SUBMISSIONS), NAME, told=told
+        )
         self._progress = Progress()
         self._repeats, self._lag = Repeats(self._progress), Lag(self._progress.answered_to)
         self._commands = Tail(bootstrap, COMMANDS, NAME, self._follow_command, last=CAPACITY)
@@ -149,6 +151,7 @@ class Service:
     async def _open(self) -> None:
         """Warm the memory, then start the broker. HTTP works meanwhile: what it does not remember the matcher does."""
         await self._publisher.in_reach.wait()
+        await fingerprints.until_held(self._bootstrap, "intake", keys.fingerprints(self._settings))
         if not self._settings.trust_time:
             await self._clock.right.wait()
         await self._commands.reach_end()

@@ -18,6 +18,7 @@ from typing import Annotated, Any
 from faststream import Context
 from faststream.kafka import KafkaRouter
 
+from schemas.services import ServiceTold
 from schemas.submissions import SealedContact, SealedText
 from services.bus.app import ByPartition, Each, group_member, raw_batches
 from services.bus.consume.membership import Rebalance
@@ -25,7 +26,7 @@ from services.bus.deadletters.letter import UNKNOWN, Letter, dead_letter
 from services.bus.deadletters.letterbox import Letterbox
 from services.bus.envelope import Record
 from services.bus.produce.publisher import Publisher
-from services.bus.topics import COMMANDS, CONTACTS, DEADLETTERS, SUBMISSIONS
+from services.bus.topics import COMMANDS, CONTACTS, DEADLETTERS, SERVICES, SUBMISSIONS
 from services.errors import Conflict, Finding, InvalidSubmission, PumasiError
 from services.intake.admission import Admitted, admit
 from services.intake.cloudevents import read_record
@@ -59,6 +60,7 @@ def router_factory(
     """
     router = KafkaRouter(middlewares=middlewares)
     for topic, what, schema in (
+        (SERVICES, "What a process tells of itself, such as which keys it uses; key: the process", ServiceTold),
         (COMMANDS, "Commands, in the order of their fund; key: the fund", Annotated[Any, Each("commands")]),
         (CONTACTS, "Contacts and texts, sealed for the notifier; key: the subject", SealedContact | SealedText),
         (DEADLETTERS, "A submission that could not be read, as it came, without contacts; why: in its headers", bytes),

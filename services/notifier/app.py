@@ -27,7 +27,8 @@ from faststream.kafka import KafkaBroker, KafkaRouter
 from faststream.kafka.annotations import Consumer
 
 from schemas.notices import Tidings
-from services import logs
+from services import keys, logs
+from services.bus import access, fingerprints
 from services.bus.app import ByPartition, Each, Part, broker_factory, group_member, raw_batches, unreadable
 from services.bus.bootstrap import bootstrap_of
 from services.bus.consume.membership import Rebalance
@@ -35,7 +36,7 @@ from services.bus.consume.scan import TopicReader
 from services.bus.consume.tail import read_last
 from services.bus.envelope import Record
 from services.bus.produce.publisher import Publisher
-from services.bus.topics import CONTACTS, LEDGER, NOTICES
+from services.bus.topics import CONTACTS, LEDGER, NOTICES, SERVICES
 from services.errors import LedgerTampered, PumasiError
 from services.news import Assigned, NotifierNews, Resumed, Waiting
 from services.notifier import screen
@@ -78,9 +79,10 @@ def application_factory(
     Raises:
         SettingError: if a webhook can't be made of them; of one that must not be reached, when it starts.
     """
-    bootstrap, webhook = partial(bootstrap_of, settings), _webhook(settings)
-    publisher = Publisher(bootstrap, [LEDGER, CONTACTS, NOTICES], GROUP, told=lambda why: wait_for(why))
-    languages = Languages(settings.language, private_key(settings), told)
+    bootstrap, webhook = partial(bootstrap_of, settings, user=access.NOTIFIER), _webhook(settings)
+    publisher = Publisher(bootstrap, [LEDGER, CONTACTS, NOTICES, SERVICES], GROUP, told=lambda why: wait_for(why))
+    key = private_key(settings)
+    languages = Languages(settings.language, key, told)
     notifier = Notifier(bootstrap, Teller(publisher, webhook, view, languages), told)
     held = AsyncExitStack()
 
@@ -100,6 +102,8 @@ def application_factory(
 
     async def opening() -> None:
         await publisher.in_reach.wait()
+        if key is not None:
+            await fingerprints.hold(bootstrap(), "notifier", {"notifier": keys.fingerprint(bytes(key.public_key))})
         if not languages.followed:
             await held.enter_async_context(languages.following(bootstrap()))
         await languages.read_all()

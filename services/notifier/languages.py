@@ -25,7 +25,7 @@ from services import keys
 from services.bus.consume.tail import Tail
 from services.bus.envelope import Record
 from services.bus.topics import CONTACTS
-from services.errors import SettingError
+from services.errors import KeyMissing
 from services.news import Unopened
 
 if TYPE_CHECKING:
@@ -138,16 +138,15 @@ class Languages:
 
 
 def private_key(settings: Settings) -> PrivateKey | None:
-    """What opens contacts here, None if that is not on this machine.
+    """What opens contacts here; None if the settings say that contacts are sealed for a key that is not on this machine.
 
-    A key is made only on an installation that has none of the pair: beside a public key from elsewhere a new one would open nothing.
+    Raises:
+        SettingError: if they don't, and it isn't there.
     """
-    kept = settings.data / "keys"
-    foreign = settings.notifier_public_key is not None or (kept / "notifier.pub").exists()
-    if foreign and not (kept / "notifier.key").exists():
-        return None
-    try:
+    if settings.notifier_public_key is None:
         return keys.notifier_private_key(settings)
-    except (SettingError, OSError) as error:
-        log.warning("contacts stay closed, so notices are in %s: %s", settings.language, type(error).__name__)
-        return None
+    with suppress(KeyMissing):
+        if (key := keys.notifier_private_key(settings)).public_key == keys.notifier_public_key(settings):
+            return key
+    log.warning("contacts stay closed, so notices are in %s", settings.language)
+    return None

@@ -19,6 +19,8 @@ from typing import Any
 from rich.console import Console
 
 from schemas.times import text_of
+from services.bus import access
+from services.bus.security import servers
 from services.errors import UsageError
 from services.settings import Settings
 from services.stories import routes, summary
@@ -28,7 +30,7 @@ from services.stories.scenario import Story, load_stories
 from services.stories.screen import MARGIN, Screen
 from services.stories.watch import Watch
 from services.system.progress import BrokerProgress
-from services.system.whole import System, whole_system
+from services.system.whole import System, where_of, whole_system
 
 TICK_SECONDS = 86_400
 """Of story time: timers that no event of their own fund wakes fire at most a day of story late."""
@@ -42,6 +44,9 @@ ENVIRONMENT = {
     "PUMASI_SESSION_TIMEOUT_MS": str(SESSION_S * 1000),  # a killed matcher's partitions come back the sooner
     "PUMASI_LOG_LEVEL": "WARNING",
     "PUMASI_HTTP_HOST": "127.0.0.1",
+    **dict.fromkeys(
+        ("PUMASI_KAFKA_SECURITY", "PUMASI_KAFKA_USER", "PUMASI_KAFKA_PASSWORD_FILE", "PUMASI_KAFKA_CA_FILE"), ""
+    ),
     "PUMASI_WEBHOOK_URL": "",  # the stories' notices must not leave this machine
 }
 
@@ -125,14 +130,14 @@ async def _play_while_it_lives(system: System, playing: Coroutine[Any, Any, Resu
 
 
 async def _play(system: System, settings: Settings, stories: list[Story], wanted: Wanted, screen: Screen) -> Result:
-    watch = Watch(system.kafka, screen.entry)
+    watch = Watch(servers(settings, system.kafka, access.OPERATOR), screen.entry)
     killer = _Killer(system, screen, sum(len(story.rows) for story in stories) // 2) if wanted.kill_matcher else None
     outcomes = []
     try:
         await watch.start()
         refuse_what_is_over(stories, watch)
         _say_what_is_repeated(stories, watch, screen)
-        async with Player(system.http, system.kafka, watch, screen) as player:
+        async with Player(system.http, servers(settings, system.kafka, access.SENDER), watch, screen) as player:
             for number, story in enumerate(stories, 1):
                 screen.open(story, number, len(stories), watch.figures)
                 await player.play(story, killer.look if killer else lambda _: None)
@@ -219,7 +224,7 @@ async def _audit(kafka: str, settings: Settings) -> dict[str, Any]:
     """`pumasi audit --json` as anybody would run it; what it said, or its failure as `{"ok": false, …}`."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-P", "-m", "services.cli", "audit", "--json",
-        env={**os.environ, "PUMASI_KAFKA": kafka, "PUMASI_DATA": str(settings.data.absolute())},
+        env={**os.environ, **ENVIRONMENT, **where_of(settings, kafka)},
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:

@@ -27,6 +27,7 @@ from typing import Any, Final, Protocol
 from services.backoff import Backoff
 from services.bus.embedded.broker import GUARD
 from services.errors import ServiceFailed
+from services.settings import SECRET
 
 READY_TIMEOUT_S: Final = 600.0
 """A matcher is ready once it has replayed its ledger, which may be long; one that dies meanwhile is told at once."""
@@ -57,12 +58,13 @@ class Service:
     """One process to keep running.
 
     `arguments` gives those of `pumasi` for the next start, from the last ready line (None before the first): so a service that chose a
-    port keeps it. `environment` is laid over this process's own.
+    port keeps it. `environment` is laid over this process's own, of whose secret settings it sees those in `secrets` alone.
     """
 
     name: str
     arguments: Callable[[dict[str, Any] | None], Sequence[str]]
     environment: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
 
 
 class Keeper:
@@ -159,7 +161,7 @@ class Keeper:
             self._guard = await asyncio.create_subprocess_exec(
                 sys.executable, "-I", "-S", str(GUARD), str(theirs), str(GRACE_S), *command,
                 stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", **self.service.environment}, pass_fds=(theirs,),
+                env=self._environment(), pass_fds=(theirs,),
                 start_new_session=True, limit=LINE_BYTES_MAX,
             )  # fmt: skip
         finally:
@@ -167,6 +169,10 @@ class Keeper:
         if self._stopping:  # told so while it was being started
             self._close_lifeline()
         return self._guard
+
+    def _environment(self) -> dict[str, str]:
+        ours = {name: value for name, value in os.environ.items() if name not in SECRET or name in self.service.secrets}
+        return {**ours, "PYTHONUNBUFFERED": "1", **self.service.environment}
 
     def _hear(self, line: str) -> None:
         event = _event_in(line)

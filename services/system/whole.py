@@ -11,17 +11,20 @@ broker, so none can join another one that answers at that address later.
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from services.bus import topics
+from services import keys
+from services.bus import access, fingerprints, topics
 from services.bus.embedded import EmbeddedKafka, Watcher, keep_up
 from services.bus.embedded.ports import refuse_if_taken
+from services.bus.security import client_properties, servers
 from services.errors import KafkaUnreachable
-from services.settings import Settings
+from services.settings import OPEN, Settings
 from services.system.holdings import Holdings
 from services.system.supervisor import Listener, Service, Supervisor
 
@@ -35,11 +38,12 @@ HELD_WITHIN_S: Final = 30.0
 class System:
     """What runs: where Kafka and the HTTP door answer, and who keeps the services and the broker.
 
-    `broker` and `keeping` are None on a cluster of one's own.
+    `client_config` is a file for an operator's own tools. `broker` and `keeping` are None on a cluster of one's own.
     """
 
     kafka: str
     http: str
+    client_config: Path
     supervisor: Supervisor
     broker: EmbeddedKafka | None
     keeping: "asyncio.Task[None] | None"
@@ -86,6 +90,8 @@ async def whole_system(
     """
     if settings.http_port_asked:  # before anything is made or started for nothing
         refuse_if_taken(settings.http_port_asked, "--http-port", settings.http_host)
+    if settings.open:
+        listener.said("up", OPEN)
     broker, keeping = None, None
     holdings = Holdings(listener, settings.partitions)
     supervisor = Supervisor(holdings)
@@ -93,17 +99,19 @@ async def whole_system(
         if settings.kafka is not None:
             kafka = settings.kafka
         else:
-            broker = EmbeddedKafka(settings.data, settings.kafka_port_asked, heap_mb=settings.heap_mb, watcher=watcher)
+            broker = broker_of(settings, watcher)
             kafka = await broker.start()
             keeping = asyncio.create_task(keep_up(broker, partial(listener.said, "kafka")))
         watcher.stage("topics")
         await _while_kept(keeping, _ensure_topics(kafka, settings, TOPICS_PATIENCE_S if broker else 0.0))
+        await _while_kept(keeping, _ensure_keys(kafka, settings, partial(listener.said, "keys")))
+        client_config = write_client_config(settings, kafka)
         watcher.stage("services")
         ready = await _while_kept(keeping, supervisor.start(_services(settings, kafka, matchers, environment or {})))
         if broker is not None:  # on a cluster of one's own, matchers elsewhere may hold their share
             watcher.stage("partitions")
             await _while_kept(keeping, _until_all_held(holdings, supervisor))
-        yield System(kafka, ready[-1]["http"], supervisor, broker, keeping)
+        yield System(kafka, ready[-1]["http"], client_config, supervisor, broker, keeping)
     finally:
         await supervisor.stop()
         if keeping is not None:
@@ -118,12 +126,42 @@ async def _ensure_topics(kafka: str, settings: Settings, patience_s: float) -> N
     deadline = time.monotonic() + patience_s
     while True:
         try:
-            await topics.ensure(kafka, settings.partitions, settings.replication)
+            await topics.ensure(servers(settings, kafka, access.ADMIN), settings.partitions, settings.replication)
             return
         except KafkaUnreachable:
             if time.monotonic() > deadline:
                 raise
             await asyncio.sleep(TOPICS_PAUSE_S)
+
+
+async def _ensure_keys(kafka: str, settings: Settings, said: Callable[[str], None]) -> None:
+    """See that the keys here are those in use, and make them where none are. Raises KeyMissing, KeyOther."""
+    bootstrap = servers(settings, kafka, access.KEYS)
+    if missing := keys.missing(settings):
+        fingerprints.refuse_if_lost(kafka, await fingerprints.known(bootstrap), missing)
+        made = keys.make(settings)
+        said(f"made in {keys.directory(settings)}: {', '.join(made)}. Keep a copy where no copy of the data is")
+    await fingerprints.hold(bootstrap, "keys", keys.fingerprints(settings))
+
+
+def broker_of(settings: Settings, watcher: Watcher) -> EmbeddedKafka:
+    """The embedded broker by the settings, not started yet; the passwords that its users lack are made."""
+    if not settings.open:
+        keys.make_passwords(settings, access.USERS)
+    return EmbeddedKafka(
+        settings.data,
+        settings.kafka_port_asked,
+        heap_mb=settings.heap_mb,
+        watcher=watcher,
+        passwords=None if settings.open else keys.passwords(settings, access.USERS),
+    )
+
+
+def write_client_config(settings: Settings, kafka: str) -> Path:
+    """Write `client.properties` beside the keys, for an operator's own tools; where it is."""
+    path = keys.directory(settings) / "client.properties"
+    keys.write(path, client_properties(servers(settings, kafka, access.OPERATOR)))
+    return path
 
 
 async def _until_all_held(holdings: Holdings, supervisor: Supervisor) -> None:
@@ -140,23 +178,28 @@ async def _until_all_held(holdings: Holdings, supervisor: Supervisor) -> None:
         await asyncio.gather(held, lost, return_exceptions=True)
 
 
-def _services(settings: Settings, kafka: str, matchers: int, environment: Mapping[str, str]) -> list[Service]:
-    """In the order of their start; the door comes last, and goes first."""
-    given = {
+def where_of(settings: Settings, kafka: str) -> dict[str, str]:
+    """What another process is told of where all this is."""
+    return {
         "PUMASI_KAFKA": kafka,
         "PUMASI_DATA": str(settings.data.absolute()),
-        "PUMASI_PARTITIONS": str(settings.partitions),
-        **environment,
+        "PUMASI_KEYS": str(keys.directory(settings)),
+        "PUMASI_OPEN": str(int(settings.open)),
     }
+
+
+def _services(settings: Settings, kafka: str, matchers: int, environment: Mapping[str, str]) -> list[Service]:
+    """In the order of their start; the door comes last, and goes first."""
+    given = {**where_of(settings, kafka), "PUMASI_PARTITIONS": str(settings.partitions), **environment}
     names = ["matcher"] if matchers == 1 else [f"matcher-{number}" for number in range(1, matchers + 1)]
     life = secrets.token_hex(4)  # a matcher that dies is back under its name at once; another `up` may never share it
     return [
-        Service("notifier", lambda _: ("notifier", "--json"), given),
+        Service("notifier", lambda _: ("notifier", "--json"), given, ("PUMASI_WEBHOOK_SECRET",)),
         *(
             Service(name, lambda _: ("matcher", "--json"), {"PUMASI_INSTANCE": f"{name}-{life}", **given})
             for name in names
         ),
-        Service("intake", lambda ready: _intake(settings, ready), given),
+        Service("intake", lambda ready: _intake(settings, ready), given, ("PUMASI_PSEUDONYM_KEY",)),
     ]
 
 

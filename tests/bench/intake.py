@@ -21,10 +21,12 @@ from urllib.parse import urlsplit
 import msgspec
 from aiokafka import AIOKafkaProducer
 
+from services import keys
 from services.bus import topics
 from services.bus.consume.scan import TopicReader
 from services.bus.embedded import EmbeddedKafka
 from services.bus.envelope import command_headers
+from services.settings import load
 from tests.bench import ground
 from tests.bench.curve import watch, window
 from tests.bench.load import FUND, Row, pledges
@@ -79,6 +81,7 @@ async def intake(events: int, seed: int, watcher: Watcher) -> Intake:
         watcher.doing("starting a broker")
         async with EmbeddedKafka(directory / "kafka", 0) as broker:
             await topics.ensure(broker.bootstrap, 1)
+            keys.make(load(data=directory / "data"))
             command = [
                 *(sys.executable, "-P", "-m", "services.cli", "intake", "--json", "--http-port", "0"),
                 *("--kafka", broker.bootstrap, "--data", str(directory / "data")),

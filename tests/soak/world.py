@@ -19,9 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from services import keys
 from services.bus import topics
 from services.bus.embedded import Door, EmbeddedKafka, Watcher, keep_up
 from services.bus.embedded.ports import free_port
+from services.settings import load
 from services.system.supervisor import Keeper, Service, Supervisor
 from tests.soak.check.sentfile import PSEUDONYM_KEY
 from tests.soak.clocks import Clock, library
@@ -217,8 +219,10 @@ async def _link(made: World, name: str) -> Door:
 
 
 def _services(made: World, tick_seconds: int, preloaded: Path | None) -> list[Service]:
+    keys.make(load(data=made.data).model_copy(update={"keys": None}))
     given = {name: "" for name in os.environ if name.startswith("PUMASI_")} | {
         "PUMASI_DATA": str(made.data.absolute()),
+        "PUMASI_OPEN": "1",
         "PUMASI_TRUST_TIME": "1",
         "PUMASI_PSEUDONYM_KEY": base64.b64encode(PSEUDONYM_KEY).decode(),
         "PUMASI_TICK_SECONDS": str(tick_seconds),

@@ -1,4 +1,4 @@
-"""Requests that aiokafka doesn't know: what is asked, and done, about transactions that were left open (KIP-664).
+"""Requests that aiokafka doesn't know: about transactions that were left open (KIP-664), and about passwords (KIP-554).
 
 As Kafka's own message definitions have them (`clients/src/main/resources/common/message`), each in one version.
 """
@@ -6,11 +6,22 @@ As Kafka's own message definitions have them (`clients/src/main/resources/common
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from aiokafka import TopicPartition
 from aiokafka.protocol.api import Request, RequestStruct, Response
-from aiokafka.protocol.types import Boolean, CompactArray, CompactString, Int16, Int32, Int64, Schema, TaggedFields
+from aiokafka.protocol.types import (
+    Boolean,
+    CompactArray,
+    CompactBytes,
+    CompactString,
+    Int8,
+    Int16,
+    Int32,
+    Int64,
+    Schema,
+    TaggedFields,
+)
 
 _TEXT = CompactString("utf-8")
 _TAGS = ("tags", TaggedFields)
@@ -187,6 +198,57 @@ class WriteTxnMarkers(Request[_WriteTxnMarkersRequest]):
 
     def build(self, request_struct_class: type[_WriteTxnMarkersRequest]) -> _WriteTxnMarkersRequest:
         return request_struct_class(self._markers, {})
+
+
+class _AlterScramResponse(Response):
+    API_KEY = 51
+    API_VERSION = 0
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        ("results", CompactArray(("user", _TEXT), ("error_code", Int16), ("error_message", _TEXT), _TAGS)),
+        _TAGS,
+    )
+
+
+class _AlterScramRequest(RequestStruct):
+    API_KEY = 51
+    API_VERSION = 0
+    FLEXIBLE_VERSION = True
+    RESPONSE_TYPE = _AlterScramResponse
+    SCHEMA = Schema(
+        ("deletions", CompactArray(("name", _TEXT), ("mechanism", Int8), _TAGS)),
+        (
+            "upsertions",
+            CompactArray(
+                ("name", _TEXT),
+                ("mechanism", Int8),
+                ("iterations", Int32),
+                ("salt", CompactBytes),
+                ("salted_password", CompactBytes),
+                _TAGS,
+            ),
+        ),
+        _TAGS,
+    )
+
+
+class AlterScram(Request[_AlterScramRequest]):
+    """Sets users' passwords for SCRAM-SHA-512.
+
+    Args:
+        salted: by user, the salt and the salted password.
+        iterations: with which it was salted.
+    """
+
+    API_KEY = 51
+
+    def __init__(self, salted: Mapping[str, tuple[bytes, bytes]], iterations: int) -> None:
+        self._upsertions: list[tuple[object, ...]] = [
+            (user, 2, iterations, salt, password, {}) for user, (salt, password) in salted.items()
+        ]
+
+    def build(self, request_struct_class: type[_AlterScramRequest]) -> _AlterScramRequest:
+        return request_struct_class([], self._upsertions, {})
 
 
 def _by_topic(places: Iterable[TopicPartition]) -> list[tuple[str, list[int], dict[int, bytes]]]:

@@ -32,6 +32,7 @@ from services.backoff import Backoff
 from services.bus.client.assignor import sticky
 from services.bus.client.consumer import Consumer
 from services.bus.produce.transaction import hush_told_errors
+from services.bus.security import connection
 
 log = logging.getLogger("pumasi.bus")
 
@@ -171,7 +172,7 @@ class Membership:
 
     def _consumer(self) -> Consumer:
         consumer = Consumer(
-            bootstrap_servers=self.bootstrap,
+            **connection(self.bootstrap),
             client_id=self.group,
             group_id=self.group,
             group_instance_id=self.instance,

@@ -14,6 +14,7 @@ from services.bus.client.consumer import Consumer
 from services.bus.client.fetching import Stuck
 from services.bus.client.producer import TROUBLE
 from services.bus.envelope import Record
+from services.bus.security import connection
 from services.errors import KafkaUnreachable
 
 _FETCH_BYTES = 8 << 20  # as much is given out at once, at most; the next is fetched meanwhile
@@ -76,7 +77,7 @@ class PartitionReader:
 
     async def _started(self) -> Consumer:
         consumer = Consumer(
-            bootstrap_servers=self._bootstrap,
+            **connection(self._bootstrap),
             client_id=self._client_id,
             enable_auto_commit=False,
             isolation_level="read_committed",

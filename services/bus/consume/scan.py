@@ -17,6 +17,7 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError, GroupLoadInProgre
 
 from services.bus.client.consumer import Consumer
 from services.bus.envelope import Record
+from services.bus.security import connection
 from services.errors import KafkaUnreachable, TopicsMismatch, TopicUnreadable
 
 Progress = Callable[[int, int], None]
@@ -57,7 +58,7 @@ class TopicReader:
 
     async def __aenter__(self) -> TopicReader:
         self._consumer = Consumer(
-            bootstrap_servers=self._bootstrap,
+            **connection(self._bootstrap),
             client_id=_CLIENT,
             group_id=None,
             enable_auto_commit=False,
@@ -107,7 +108,7 @@ class TopicReader:
     async def high_watermark(self, topic: str, partition: int) -> int:
         """Where a partition ends now, what is not committed yet included: an open transaction is to be waited for, not overlooked."""
         place = TopicPartition(topic, partition)
-        plain = Consumer(bootstrap_servers=self._bootstrap, client_id=_CLIENT, isolation_level="read_uncommitted")
+        plain = Consumer(**connection(self._bootstrap), client_id=_CLIENT, isolation_level="read_uncommitted")
         try:
             await plain.start()
             return int((await plain.end_offsets([place]))[place])
@@ -245,7 +246,7 @@ async def group_of(bootstrap: str, group: str, topic: str) -> Group:
     """
     from aiokafka.admin import AIOKafkaAdminClient
 
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id=_CLIENT)
+    admin = AIOKafkaAdminClient(**connection(bootstrap), client_id=_CLIENT)
     try:
         await admin.start()
         async with asyncio.timeout(_START_SECONDS):

@@ -17,6 +17,7 @@ from services.backoff import Backoff
 from services.bus.client.consumer import Consumer
 from services.bus.client.fetching import Stuck
 from services.bus.envelope import Record
+from services.bus.security import connection
 from services.errors import KafkaUnreachable, TopicUnreadable
 
 log = logging.getLogger("pumasi.bus")
@@ -32,7 +33,7 @@ async def _started(bootstrap: str, client_id: str, *topics: str) -> AsyncIterato
     """A consumer of all partitions of `topics`; of none, to ask."""
     consumer = Consumer(
         *topics,
-        bootstrap_servers=bootstrap,
+        **connection(bootstrap),
         client_id=client_id,
         group_id=None,
         enable_auto_commit=False,

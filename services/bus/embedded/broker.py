@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import re
+import secrets
 import shutil
 import signal
 import subprocess
@@ -13,11 +14,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, Self
 
-from services.bus.embedded.config import Door, jvm_options, log4j2_properties, server_properties
+from services.bus.access import BROKER
+from services.bus.client.users import let_in
+from services.bus.embedded.config import Door, Guarded, jvm_options, log4j2_properties, server_properties
 from services.bus.embedded.directory import DirectoryLock, claim, write_atomically
 from services.bus.embedded.jars import ensure_jars
 from services.bus.embedded.java import find_java
 from services.bus.embedded.ports import HOST, Reservation, free_port, is_free, is_reserved, port_taken, refuse_if_taken
+from services.bus.security import Security, Servers, connection
 from services.errors import BrokerFailed, DataDirForeign, PortTaken
 
 DEFAULT_PORT = 9092
@@ -53,7 +57,8 @@ class EmbeddedKafka:
 
     `port` is a TCP port on 127.0.0.1: None takes 9092, or a free one if that is taken; 0 takes a free one; any other must be
     free, or start() raises PortTaken. `heap_mb` is the JVM's largest heap in MiB. `doors` are further listeners, for proxies;
-    `more` further settings of the broker.
+    `more` further settings of the broker. `passwords` are those of its users: it then asks everybody for one, and gives each the rights
+    that `services.bus.access` says. Without them it lets everybody in, and to everything.
 
         async with EmbeddedKafka(Path(".pumasi")) as kafka:
             kafka.bootstrap  # "127.0.0.1:9092"
@@ -70,12 +75,16 @@ class EmbeddedKafka:
         watcher: Watcher | None = None,
         doors: Sequence[Door] = (),
         more: Mapping[str, object] | None = None,
+        passwords: Mapping[str, str] | None = None,
     ) -> None:
         self.data = data.absolute()
         self.home = self.data / "kafka"
         self.port_asked, self.heap_mb, self.watcher = port, heap_mb, watcher or _Nobody()
         self.doors, self.more = tuple(doors), dict(more or {})
+        self.passwords = passwords
         self.bootstrap = ""
+        self.itself: str = ""
+        """Where the broker is asked by whoever started it: as itself, if it asks for passwords."""
         self.pid = 0
         self.cluster = ""
         self._classpath = ""
@@ -239,8 +248,10 @@ class EmbeddedKafka:
                 return
 
     def _spawn(self, port: int) -> None:
+        guarded = Guarded(free_port(), secrets.token_urlsafe(32)) if self.passwords is not None else None
         properties = self.home / "server.properties"
-        properties.write_text(server_properties(self.home / "log", port, free_port(), self.doors, self.more))
+        properties.touch(0o600)
+        properties.write_text(server_properties(self.home / "log", port, free_port(), self.doors, self.more, guarded))
         command = self._java("kafka.Kafka", str(properties))
         kafka_log = self.home / "kafka.log"
         self._logs_from = {kafka_log: kafka_log.stat().st_size if kafka_log.exists() else 0}
@@ -257,7 +268,10 @@ class EmbeddedKafka:
         assert self._guard.stdout is not None
         with self._guard.stdout as said:
             self.pid = int(said.readline() or 0)
-        self.bootstrap = f"{HOST}:{port}"
+        self.bootstrap = self.itself = f"{HOST}:{port}"
+        if guarded is not None:
+            alone = Security("SASL_PLAINTEXT", BROKER, guarded.password, "PLAIN")
+            self.itself = Servers(f"{HOST}:{guarded.port}", alone)
 
     def _say_where(self) -> None:
         write_atomically(
@@ -270,7 +284,7 @@ class EmbeddedKafka:
     async def _until_it_answers(self) -> None:
         logged, began = 0, time.monotonic()
         moved = began
-        while (answered := await _cluster_at(self.bootstrap)) is None:
+        while (answered := await _cluster_at(self.itself)) is None:
             if not self.running:
                 if "Address already in use" in self._logged():
                     raise port_taken(self.port)
@@ -286,6 +300,8 @@ class EmbeddedKafka:
             await asyncio.sleep(POLL_S)
         if answered != self.cluster:  # somebody else's broker: no client of ours may be sent there
             raise port_taken(self.port)
+        if self.passwords is not None:
+            await let_in(self.itself, self.passwords)
 
     def _failed(self, what: str) -> BrokerFailed:
         lines = self._logged().splitlines()
@@ -340,7 +356,7 @@ async def _cluster_at(bootstrap: str) -> str | None:
     try:
         _, writer = await asyncio.open_connection(host, int(port))
         writer.close()
-        client = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=5_000)
+        client = AIOKafkaAdminClient(**connection(bootstrap), request_timeout_ms=5_000)
     except OSError:
         return None
     try:
@@ -354,7 +370,9 @@ async def _cluster_at(bootstrap: str) -> str | None:
 
 
 def _environment(classpath: str) -> dict[str, str]:
-    return {**os.environ, "CLASSPATH": classpath}
+    """Without our settings: what is secret in them is none of the JVM's business."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("PUMASI_")}
+    return {**ours, "CLASSPATH": classpath}
 
 
 def _choose_port(asked: int | None) -> int:

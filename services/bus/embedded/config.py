@@ -3,15 +3,31 @@
 The values that differ from Kafka's defaults are here, each with its reason; the limits on records come from `services.bus.topics`.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from services.bus.access import BROKER
 from services.bus.embedded.ports import HOST
+from services.bus.security import SCRAM, as_properties
 from services.bus.topics import MAX_RECORD_BYTES
 
 FETCH_HEADROOM_BYTES = 1 << 20
+
+
+class Guarded(NamedTuple):
+    """What makes a broker one that asks who comes. Without it everybody is let in.
+
+    The broker speaks to itself and to its controller as a user of its own, whose password lives as long as the process: nothing of it
+    is kept, and there is nothing to be renewed.
+
+    Attributes:
+        port: of a listener on 127.0.0.1 for that user alone.
+        password: of that user.
+    """
+
+    port: int
+    password: str
 
 
 class Door(NamedTuple):
@@ -29,23 +45,32 @@ class Door(NamedTuple):
 
 
 def server_properties(
-    log: Path, port: int, controller_port: int, doors: Sequence[Door] = (), more: Mapping[str, object] | None = None
+    log: Path,
+    port: int,
+    controller_port: int,
+    doors: Sequence[Door] = (),
+    more: Mapping[str, object] | None = None,
+    guarded: Guarded | None = None,
 ) -> str:
     """The text of `server.properties`. The ports may differ from start to start; the directory may not. `more` goes before all else."""
-    listeners = [f"PLAINTEXT://{HOST}:{port}", f"CONTROLLER://{HOST}:{controller_port}"]
-    advertised = [f"PLAINTEXT://{HOST}:{port}", *(f"{door.name}://{HOST}:{door.advertised}" for door in doors)]
+    ports = {"CLIENTS": port, **{door.name: door.port for door in doors}}
+    advertised = {"CLIENTS": port, **{door.name: door.advertised for door in doors}}
+    if guarded:
+        ports["BROKER"] = advertised["BROKER"] = guarded.port
+    ports["CONTROLLER"] = controller_port
     values: dict[str, object] = {
         "process.roles": "broker,controller",
         "node.id": 1,
         # A static quorum: its addresses stand in no log, so a restart may use other ports.
         "controller.quorum.voters": f"1@{HOST}:{controller_port}",
         "controller.listener.names": "CONTROLLER",
-        "listeners": ",".join([*listeners, *(f"{door.name}://{HOST}:{door.port}" for door in doors)]),
-        "advertised.listeners": ",".join(advertised),
+        "listeners": _addresses(ports),
+        "advertised.listeners": _addresses(advertised),
         "listener.security.protocol.map": ",".join(
-            f"{name}:PLAINTEXT" for name in ("PLAINTEXT", "CONTROLLER", *(door.name for door in doors))
+            f"{name}:{'SASL_PLAINTEXT' if guarded else 'PLAINTEXT'}" for name in ports
         ),
-        "inter.broker.listener.name": "PLAINTEXT",
+        "inter.broker.listener.name": "BROKER" if guarded else "CLIENTS",
+        **(_asked_for(guarded, ports) if guarded else {}),
         "log.dirs": log,
         # Topics are made by `pumasi topics`, never by a typing error.
         "auto.create.topics.enable": "false",
@@ -83,7 +108,38 @@ def server_properties(
         "replica.fetch.max.bytes": MAX_RECORD_BYTES + FETCH_HEADROOM_BYTES,
         **(more or {}),
     }
-    return "".join(f"{key}={_escaped(value)}\n" for key, value in values.items())
+    return as_properties(values)
+
+
+def _addresses(ports: Mapping[str, int]) -> str:
+    return ",".join(f"{name}://{HOST}:{port}" for name, port in ports.items())
+
+
+def _asked_for(guarded: Guarded, ports: Mapping[str, int]) -> dict[str, object]:
+    """A password on every listener, and a right for everything (`services.bus.access`).
+
+    Users prove their password by SCRAM. KRaft's controller can't look users up yet while it starts, so it takes PLAIN, from the broker
+    alone; and so does the listener at which the broker speaks to itself.
+    """
+    plain = (
+        f'org.apache.kafka.common.security.plain.PlainLoginModule required username="{BROKER}" '
+        f'password="{guarded.password}" user_{BROKER}="{guarded.password}";'
+    )
+    scram = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+    told: dict[str, object] = {
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "allow.everyone.if.no.acl.found": "false",
+        "super.users": f"User:{BROKER}",
+        "sasl.mechanism.inter.broker.protocol": "PLAIN",
+        "sasl.mechanism.controller.protocol": "PLAIN",
+    }
+    for name in ports:
+        inside = name in ("BROKER", "CONTROLLER")
+        mechanism, module = ("PLAIN", plain) if inside else (SCRAM, scram)
+        prefix = f"listener.name.{name.lower()}"
+        told[f"{prefix}.sasl.enabled.mechanisms"] = mechanism
+        told[f"{prefix}.{mechanism.lower()}.sasl.jaas.config"] = module
+    return told
 
 
 def log4j2_properties(file: Path) -> str:
@@ -111,7 +167,7 @@ def log4j2_properties(file: Path) -> str:
         "logger.log.name": "kafka.log.LogManager",
         "logger.log.level": "info",
     }
-    return "".join(f"{key}={_escaped(value)}\n" for key, value in values.items())
+    return as_properties(values)
 
 
 def jvm_options(home: Path, heap_mb: int) -> list[str]:
@@ -131,10 +187,3 @@ def jvm_options(home: Path, heap_mb: int) -> list[str]:
         f"-Dlog4j2.configurationFile={(home / 'log4j2.properties').as_uri()}",
         f"-Dkafka.logs.dir={home}",
     ]
-
-
-def _escaped(value: object) -> str:
-    r"""A value as `java.util.Properties` reads it: `\` doubled, everything outside ASCII as `\uXXXX`."""
-    text = str(value).replace("\\", "\\\\").encode("utf-16-be", "surrogatepass")
-    units = (int.from_bytes(text[i : i + 2], "big") for i in range(0, len(text), 2))
-    return re.sub("^ ", r"\\ ", "".join(chr(u) if 32 <= u < 127 else f"\\u{u:04x}" for u in units))

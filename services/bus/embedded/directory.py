@@ -6,7 +6,8 @@
     DATA/kafka/log/               Kafka's own directory, formatted once
     DATA/kafka/{server,log4j2}.properties, kafka.log, console.log, tmp/
 
-Nothing is written outside. A directory that holds other people's files is refused, not adopted.
+Nothing is written outside, and nobody else may look in: the directories are ours alone (0700). A directory that holds other people's
+files is refused, not adopted.
 """
 
 import base64
@@ -34,7 +35,7 @@ def claim(data: Path) -> str:
     """
     mark = data / MARK
     try:
-        data.mkdir(parents=True, exist_ok=True)
+        make_private(data)
         if not mark.exists():
             _refuse_strangers(data)
             write_atomically(mark, {"pumasi": 1, "cluster": _new_id()}, exclusive=True)
@@ -44,6 +45,14 @@ def claim(data: Path) -> str:
             f"{data} can't be used as a data directory ({type(error).__name__}: {error})",
             hint="Name another with --data DIR (or PUMASI_DATA), or repair its permissions.",
         ) from error
+
+
+def make_private(directory: Path) -> None:
+    """Make a directory for nobody else, or close one of ours that lies open. A mounted volume's root may be another's; it stays."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = directory.stat()
+    if found.st_uid == os.geteuid() and found.st_mode & 0o077:
+        directory.chmod(0o700)
 
 
 def _refuse_strangers(data: Path) -> None:
@@ -111,8 +120,8 @@ class DirectoryLock:
 
         Raises DataDirLocked, with the process id of the other.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        make_private(self.path.parent)
+        self.fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         began = time.monotonic()
         while not self._try():
             owner = self._owner()

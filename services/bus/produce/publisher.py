@@ -18,6 +18,7 @@ from aiokafka.errors import KafkaConnectionError
 from services.backoff import Backoff
 from services.bus import topics
 from services.bus.client.producer import TROUBLE, Producer, Promise
+from services.bus.security import connection
 from services.bus.topics import MAX_RECORD_BYTES
 from services.errors import KafkaUnreachable, TopicsMismatch
 
@@ -198,7 +199,7 @@ class Publisher:
         bootstrap = self._bootstrap()
         topics.require(await topics.check(bootstrap), self._needed, bootstrap)
         producer = Producer(
-            bootstrap_servers=bootstrap,
+            **connection(bootstrap),
             client_id=self._client_id,
             enable_idempotence=True,
             acks="all",

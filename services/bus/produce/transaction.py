@@ -30,6 +30,7 @@ from services.bus.client.open_transactions import Leftovers
 from services.bus.client.producer import TROUBLE, TransactionalProducer
 from services.bus.client.record_batch import PreparedBatch, Row, laid_out, row
 from services.bus.produce.publisher import Headers
+from services.bus.security import connection
 from services.bus.topics import MAX_RECORD_BYTES
 from services.errors import Fenced, KafkaUnreachable
 
@@ -150,7 +151,7 @@ class FencedWriter:
         """
         await self.close()
         producer = TransactionalProducer(
-            bootstrap_servers=self.bootstrap,
+            **connection(self.bootstrap),
             client_id=self.transactional_id,
             transactional_id=self.transactional_id,
             transaction_timeout_ms=self._timeout_ms,

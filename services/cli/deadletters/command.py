@@ -146,7 +146,7 @@ def replay_letters(
     filters = (source, partition, code, since, until, fund)
     _one_way_to_say_which(names, any(one is not None for one in filters), every)
     sources, wanted = [_place(name).partition for name in names] if names else None, _filter(*filters)
-    bootstrap, box = _read(kafka, data, wanted, sources, quiet=as_json)
+    bootstrap, box = _read(kafka, data, wanted, sources, quiet=as_json, replays=not dry_run)
     if not box.letters and not names:
         asyncio.run(_refuse_what_nothing_can_match(bootstrap, wanted))
     chosen, passed_over = _chosen(box, names, again)
@@ -191,15 +191,23 @@ def as_dict(letter: "DeadLetter", box: "Box") -> dict[str, Any]:
 
 
 def _read(
-    kafka: str | None, data: Any, wanted: "Filter | None" = None, sources: list[int] | None = None, *, quiet: bool
+    kafka: str | None,
+    data: Any,
+    wanted: "Filter | None" = None,
+    sources: list[int] | None = None,
+    *,
+    quiet: bool,
+    replays: bool = False,
 ) -> "tuple[str, Box]":
     """Where Kafka is, and what is asked of the topic."""
+    from services.bus import access
     from services.bus.consume.scan import TopicReader
     from services.bus.deadletters.box import read_box
     from services.cli.shared.reading import shown_on
     from services.settings import load
 
-    bootstrap = options.bootstrap_of(load(kafka=kafka, data=data))
+    user = access.REPLAY if replays else access.OPERATOR
+    bootstrap = options.bootstrap_of(load(kafka=kafka, data=data), user)
 
     async def ask(progress: Callable[[int, int], None]) -> "Box":
         async with TopicReader(bootstrap) as reader:

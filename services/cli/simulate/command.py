@@ -246,12 +246,13 @@ def _log(file: Path | None, funds: tuple[str, ...], kafka: str | None, data: Pat
 
 
 def _from_kafka(funds: tuple[str, ...], kafka: str | None, data: Path | None, quiet: bool) -> "CommandLog":
+    from services.bus import access
     from services.cli.shared.options import bootstrap_of
     from services.cli.shared.reading import shown_on
     from services.policies.recorded import recorded
     from services.settings import load
 
-    bootstrap = bootstrap_of(load(kafka=kafka, data=data))
+    bootstrap = bootstrap_of(load(kafka=kafka, data=data), access.OPERATOR)
     with shown_on(quiet, "the commands") as progress:
         return asyncio.run(recorded(bootstrap, funds, progress))
 

@@ -1,0 +1,100 @@
+"""Kafka's users and their rights, made what they should be: at every start of the embedded broker, by the broker's own user.
+
+So a first start, a password made anew, and a table of rights that another version has changed are all the same to it. Rights of users
+that aren't ours stay; of ours, those go that the table doesn't have.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import secrets
+from collections.abc import Mapping
+from typing import Any, Final
+
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError, for_code
+from aiokafka.protocol.admin import CreateAclsRequest, DeleteAclsRequest, DescribeAclsRequest
+
+from services.bus.access import BROKER, GRANTS, USERS, Grant, Kind, Right
+from services.bus.client.requests import AlterScram
+from services.bus.security import connection
+
+# aiokafka warns of every PLAIN; here the only one is the embedded broker's with itself, on this machine.
+logging.getLogger("aiokafka.conn").addFilter(lambda record: "in the clear" not in str(record.msg))
+
+_ITERATIONS: Final = 4096  # the least that Kafka takes; more would slow down who guesses, but these are 32 random bytes
+_PRINCIPAL: Final = "User:"
+_ANY, _LITERAL, _PREFIXED, _ALLOW = 1, 3, 4, 3
+_ANYWHERE: Final = "*"
+_LOOK_EVERY_S: Final = 0.02
+
+
+async def let_in(bootstrap: str, passwords: Mapping[str, str]) -> None:
+    """Give users their passwords, and all of ours their rights; return once the broker knows.
+
+    Args:
+        bootstrap: the broker, as somebody who may do so.
+        passwords: by user.
+
+    Raises:
+        KafkaError: if it is refused.
+    """
+    client = AIOKafkaClient(**connection(bootstrap), client_id="pumasi-users")
+    try:
+        await client.bootstrap()
+        node = client.get_random_node()
+        salted = await asyncio.to_thread(lambda: {user: _salted(password) for user, password in passwords.items()})
+        answer = await client.send(node, AlterScram(salted, _ITERATIONS))
+        _hold(code for _user, code, *_ in answer.results)
+        # A broker learns in the order in which the controller wrote: once it has heard of the mark, it knows all before.
+        mark = Grant(BROKER, Right.DESCRIBE, Kind.GROUP, secrets.token_hex(16))
+        found = await rights_of(client, node)
+        await asyncio.gather(*(_create(client, node, grant) for grant in GRANTS - found))
+        await asyncio.gather(*(_delete(client, node, grant) for grant in found - GRANTS))
+        await _create(client, node, mark)
+        while mark not in await rights_of(client, node):
+            await asyncio.sleep(_LOOK_EVERY_S)
+        await _delete(client, node, mark)
+    finally:
+        await client.close()
+
+
+async def rights_of(client: AIOKafkaClient, node: int) -> frozenset[Grant]:
+    """The rights that our users have now, and the marks of starts that were cut short."""
+    answer: Any = await client.send(node, DescribeAclsRequest(_ANY, None, _ANY, None, None, _ANY, _ANY))  # type: ignore[arg-type]
+    _hold([answer.error_code])
+    return frozenset(
+        Grant(principal.removeprefix(_PRINCIPAL), Right(right), Kind(kind), name, pattern == _PREFIXED)
+        for kind, name, pattern, rights in answer.resources
+        for principal, _host, right, _permission in rights
+        if principal.removeprefix(_PRINCIPAL) in (*USERS, BROKER)
+    )
+
+
+async def _create(client: AIOKafkaClient, node: int, grant: Grant) -> None:
+    answer: Any = await client.send(node, CreateAclsRequest(*_as_kafka_has_it(grant)))
+    _hold(code for code, _message in answer.creation_responses)
+
+
+async def _delete(client: AIOKafkaClient, node: int, grant: Grant) -> None:
+    answer: Any = await client.send(node, DeleteAclsRequest(*_as_kafka_has_it(grant)))
+    _hold(code for code, _message, _matching in answer.filter_responses)
+
+
+def _as_kafka_has_it(grant: Grant) -> tuple[int, str, int, str, str, int, int]:
+    pattern = _PREFIXED if grant.prefixed else _LITERAL
+    return grant.kind, grant.name, pattern, _PRINCIPAL + grant.user, _ANYWHERE, grant.right, _ALLOW
+
+
+def _salted(password: str) -> tuple[bytes, bytes]:
+    salt = secrets.token_bytes(32)
+    return salt, hashlib.pbkdf2_hmac("sha512", password.encode(), salt, _ITERATIONS)
+
+
+def _hold(codes: Any) -> None:
+    for code in codes:
+        if code:
+            error: KafkaError = for_code(code)()
+            raise error

@@ -1,0 +1,158 @@
+"""How a client convinces Kafka of who it is, and Kafka the client: said once, and carried by the address.
+
+    settings ─► Security ─► Servers: an address that knows it ─► connection(servers) ─► what aiokafka and FastStream are told
+
+An address goes through many hands before somebody connects. So it carries how, and whoever has the address can connect as whoever it
+was made for, and as nobody else. A plain string is an open one.
+
+    plain   no password and no encryption; for an open broker on this machine, and experiments
+    tls     Kafka shows a certificate; anybody may connect
+    scram   a user and a password, which is never sent (SCRAM-SHA-512), within TLS except towards this machine
+    mtls    TLS, and we show a certificate too
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from services import keys
+from services.errors import SettingError
+
+if TYPE_CHECKING:
+    from services.settings import Settings
+
+SCRAM: Final = "SCRAM-SHA-512"
+
+
+@dataclass(frozen=True)
+class Security:
+    """As Kafka's clients know it: protocol `PLAINTEXT`, `SSL`, `SASL_PLAINTEXT` or `SASL_SSL`; files are PEM."""
+
+    protocol: str = "PLAINTEXT"
+    user: str = ""
+    password: str = field(default="", repr=False)
+    mechanism: str = SCRAM
+    ca_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+
+    def options(self) -> dict[str, Any]:
+        """For aiokafka.
+
+        Raises:
+            SettingError: if a file can't be used.
+        """
+        told: dict[str, Any] = {"security_protocol": self.protocol}
+        if self.protocol.endswith("SSL"):
+            told["ssl_context"] = self._context()
+        if self.protocol.startswith("SASL"):
+            told |= {
+                "sasl_mechanism": self.mechanism,
+                "sasl_plain_username": self.user,
+                "sasl_plain_password": self.password,
+            }
+        return told
+
+    def _context(self) -> ssl.SSLContext:
+        try:
+            context = ssl.create_default_context(cafile=self.ca_file)
+            if self.certificate_file is not None:
+                context.load_cert_chain(self.certificate_file, self.key_file)
+        except OSError as error:  # ssl's own errors are such
+            raise SettingError(f"a certificate of Kafka's can't be used ({type(error).__name__})") from None
+        return context
+
+    def properties(self) -> dict[str, str]:
+        """For Kafka's own tools."""
+        told = {"security.protocol": self.protocol}
+        if self.protocol.startswith("SASL"):
+            module = "org.apache.kafka.common.security.scram.ScramLoginModule"
+            told["sasl.mechanism"] = self.mechanism
+            told["sasl.jaas.config"] = f'{module} required username="{self.user}" password="{self.password}";'
+        if self.ca_file is not None:
+            told |= {"ssl.truststore.type": "PEM", "ssl.truststore.location": str(self.ca_file.absolute())}
+        if self.certificate_file is not None and self.key_file is not None:
+            told["ssl.keystore.type"] = "PEM"
+            told["ssl.keystore.certificate.chain"] = self.certificate_file.read_text()
+            told["ssl.keystore.key"] = self.key_file.read_text()
+        return told
+
+
+class Servers(str):
+    """Bootstrap servers, `host:port,…`, with how to connect to them."""
+
+    security: Security
+
+    def __new__(cls, servers: str, security: Security = Security()) -> Self:
+        made = super().__new__(cls, servers)
+        made.security = security
+        return made
+
+
+def connection(bootstrap: str) -> dict[str, Any]:
+    """What every client of Kafka is told of where and how to connect."""
+    security = bootstrap.security if isinstance(bootstrap, Servers) else Security()
+    return {"bootstrap_servers": str(bootstrap), **security.options()}
+
+
+def servers(settings: Settings, bootstrap: str, user: str) -> Servers:
+    """An address as one user of `services.bus.access` connects to it, by the settings.
+
+    Raises:
+        SettingError: if a password or certificate that they name isn't there, or lies open.
+    """
+    match settings.way_in:
+        case "plain":
+            return Servers(bootstrap)
+        case "tls":
+            return Servers(bootstrap, Security("SSL", ca_file=settings.kafka_ca_file))
+        case "mtls":
+            certificate, key = settings.kafka_certificate_file, settings.kafka_key_file
+            if certificate is None or key is None:
+                raise SettingError(
+                    "PUMASI_KAFKA_SECURITY=mtls needs PUMASI_KAFKA_CERTIFICATE_FILE and PUMASI_KAFKA_KEY_FILE"
+                )
+            return Servers(
+                bootstrap, Security("SSL", ca_file=settings.kafka_ca_file, certificate_file=certificate, key_file=key)
+            )
+    open_wire = settings.kafka_ca_file is None and all(_is_here(one) for one in bootstrap.split(","))
+    return Servers(
+        bootstrap,
+        Security(
+            "SASL_PLAINTEXT" if open_wire else "SASL_SSL",
+            settings.kafka_user or user,
+            keys.kafka_password(settings, user),
+            ca_file=settings.kafka_ca_file,
+        ),
+    )
+
+
+def client_properties(bootstrap: Servers) -> str:
+    """The text of a `client.properties` for Kafka's own tools."""
+    return as_properties({"bootstrap.servers": str(bootstrap), **bootstrap.security.properties()})
+
+
+def as_properties(values: Mapping[str, object]) -> str:
+    """Lines as `java.util.Properties` reads them."""
+    return "".join(f"{key}={_escaped(value)}\n" for key, value in values.items())
+
+
+def _escaped(value: object) -> str:
+    r"""A value as `java.util.Properties` reads it: `\` doubled, everything outside ASCII as `\uXXXX`."""
+    text = str(value).replace("\\", "\\\\").encode("utf-16-be", "surrogatepass")
+    units = (int.from_bytes(text[i : i + 2], "big") for i in range(0, len(text), 2))
+    escaped = "".join(chr(u) if 32 <= u < 127 else f"\\u{u:04x}" for u in units)
+    return "\\" + escaped if escaped.startswith(" ") else escaped
+
+
+def _is_here(server: str) -> bool:
+    host = server.rpartition(":")[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

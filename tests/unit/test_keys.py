@@ -1,0 +1,146 @@
+"""Keys lie beside the data for nobody else to read, are made once, and are never made in place of others."""
+
+import base64
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from nacl.public import PrivateKey
+
+from services import keys
+from services.bus import access, fingerprints
+from services.errors import KeyMissing, KeyUnsafe, SettingError
+from services.notifier.languages import private_key
+from services.settings import Settings, load
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.delenv("PUMASI_KEYS")
+    monkeypatch.delenv("PUMASI_OPEN")
+    return load(data=tmp_path / "data")
+
+
+def modes(directory: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mode & 0o777 for path in directory.iterdir()}
+
+
+def test_keys_are_made_once_also_by_several_at_once_for_nobody_else(settings: Settings) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        made = [name for names in pool.map(lambda _: keys.make(settings), range(32)) for name in names]
+    assert sorted(made) == sorted(keys.MADE)
+    assert keys.notifier_public_key(settings) == keys.notifier_private_key(settings).public_key
+    assert keys.intake_public_key(settings) == keys.intake_private_key(settings).public_key
+    kept = settings.data.with_name("data-keys")
+    assert modes(kept) == dict.fromkeys(keys.MADE, 0o600)
+    assert kept.stat().st_mode & 0o777 == 0o700
+    before = keys.fingerprints(settings)
+    assert keys.make(settings) == []
+    assert keys.fingerprints(settings) == before
+
+
+def test_who_needs_a_key_makes_none(settings: Settings) -> None:
+    for read in (
+        keys.pseudonym_key,
+        keys.notifier_public_key,
+        keys.notifier_private_key,
+        keys.intake_private_key,
+        private_key,
+    ):
+        with pytest.raises(KeyMissing, match="there is no"):
+            read(settings)
+    assert not keys.directory(settings).exists()
+
+
+def test_keys_never_lie_in_the_data(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="a copy of the data would open them"):
+        keys.directory(load(data=tmp_path, keys=tmp_path / "keys"))
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.symlink_to(tmp_path / "data", target_is_directory=True)
+    with pytest.raises(SettingError):
+        keys.directory(load(data=tmp_path / "data", keys=elsewhere))
+
+
+def test_keys_may_come_from_settings_and_then_nothing_is_kept(settings: Settings) -> None:
+    pair = PrivateKey.generate()
+    given = settings.model_copy(
+        update={
+            "pseudonym_key": load(pseudonym_key=base64.b64encode(b"k" * 32).decode()).pseudonym_key,
+            "notifier_public_key": base64.b64encode(bytes(pair.public_key)).decode(),
+        }
+    )
+    assert keys.pseudonym_key(given) == b"k" * 32
+    assert keys.notifier_public_key(given) == pair.public_key
+    assert len(keys.id_key(given)) == 32
+    assert keys.id_key(given) == keys.id_key_of(b"k" * 32) != b"k" * 32
+    assert private_key(given) is None
+    assert keys.missing(given) == ["intake.key", "intake.pub"]
+
+
+@pytest.mark.parametrize("content", ["", "short", base64.b64encode(b"k" * 31).decode(), "ключ"])
+def test_a_file_that_is_no_key_is_refused_and_kept(settings: Settings, content: str) -> None:
+    keys.make(settings)
+    path = keys.directory(settings) / "pseudonym.key"
+    path.write_text(content)
+    with pytest.raises(SettingError, match="is not a key"):
+        keys.pseudonym_key(settings)
+    assert keys.make(settings) == []
+    assert path.read_text() == content
+
+
+def test_a_key_that_others_can_read_is_refused_with_the_command_that_mends_it(settings: Settings) -> None:
+    keys.make(settings)
+    path = keys.directory(settings) / "notifier.key"
+    path.chmod(0o640)
+    with pytest.raises(KeyUnsafe, match="others can read") as refused:
+        keys.notifier_private_key(settings)
+    assert refused.value.hint == f"chmod 600 {path}"
+    path.chmod(0o600)
+    assert keys.notifier_private_key(settings)
+
+
+def test_no_link_is_followed(settings: Settings) -> None:
+    keys.make(settings)
+    path = keys.directory(settings) / "intake.key"
+    path.rename(path.with_name("elsewhere"))
+    path.symlink_to("elsewhere")
+    with pytest.raises(KeyUnsafe, match="is a link"):
+        keys.intake_private_key(settings)
+
+
+def test_another_users_key_is_refused(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys.make(settings)
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    with pytest.raises(KeyUnsafe, match="belongs to another user"):
+        keys.pseudonym_key(settings)
+
+
+def test_nothing_is_put_into_a_directory_that_is_open(settings: Settings) -> None:
+    keys.directory(settings).mkdir(mode=0o755)
+    keys.directory(settings).chmod(0o755)
+    with pytest.raises(KeyUnsafe) as refused:
+        keys.make(settings)
+    assert refused.value.hint == f"chmod 700 {keys.directory(settings)}"
+
+
+def test_a_lost_half_is_made_anew_only_when_told(settings: Settings) -> None:
+    keys.make(settings)
+    before = keys.fingerprints(settings)
+    (keys.directory(settings) / "notifier.key").unlink()
+    assert keys.make(settings) == []
+    with pytest.raises(KeyMissing, match=r"notifier\.key"):
+        fingerprints.refuse_if_lost("here", before, keys.missing(settings))
+    assert keys.make(settings, lost=True) == ["notifier.key", "notifier.pub"]
+    assert keys.fingerprints(settings)["notifier"] != before["notifier"]
+    assert keys.fingerprints(settings, "pseudonym")["pseudonym"] == before["pseudonym"]
+
+
+def test_each_kafka_user_has_a_password_of_its_own(settings: Settings) -> None:
+    assert len(keys.make_passwords(settings, access.USERS)) == len(access.USERS)
+    assert keys.make_passwords(settings, access.USERS) == []
+    passwords = keys.passwords(settings, access.USERS)
+    assert len(set(passwords.values())) == len(access.USERS)
+    assert min(map(len, passwords.values())) >= 43  # 32 random bytes
+    assert keys.kafka_password(settings, access.MATCHER) == passwords[access.MATCHER]
+    assert set(modes(keys.directory(settings)).values()) == {0o600}
