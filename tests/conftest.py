@@ -4,6 +4,7 @@
     topics_reset   the same broker, with Pumasi's topics deleted and made anew: 4 partitions, empty
     fresh_kafka    a broker of the test's own (3 s), to stop or kill at will; it has no topics yet
     new_kafka      the class behind it, for tests that start several on one directory
+    guarded_kafka  lets whatever the test starts ask for passwords; the others are open
 
 Any test that uses one of them is marked `broker`. All tests run in one event loop, so clients may outlive a test.
 """
@@ -22,7 +23,7 @@ from services.bus import topics
 from services.bus.embedded import EmbeddedKafka
 from services.settings import load
 
-BROKER_FIXTURES = {"kafka", "topics_reset", "fresh_kafka", "new_kafka"}
+BROKER_FIXTURES = {"kafka", "topics_reset", "fresh_kafka", "new_kafka", "guarded_kafka"}
 
 LONG = {
     "test_bench.py": ("foreign_libraries",),
@@ -136,7 +137,16 @@ def _no_settings_from_outside() -> Iterator[None]:
 def data_dir() -> Iterator[Path]:
     """An empty directory for a broker; removed at once, since a broker's files are many."""
     with tempfile.TemporaryDirectory(prefix="pumasi-test-", ignore_cleanup_errors=True) as name:
-        yield Path(name)
+        data = Path(name) / "data"  # keys may come beside it
+        data.mkdir()
+        yield data
+
+
+@pytest.fixture
+def guarded_kafka(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For whatever is started here, Kafka asks for passwords, and keys lie beside the data, as they do unless told otherwise."""
+    monkeypatch.delenv("PUMASI_OPEN")
+    monkeypatch.delenv("PUMASI_KEYS")
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

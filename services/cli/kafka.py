@@ -63,9 +63,12 @@ def kafka(
 async def _run(settings: "Settings", as_json: bool) -> None:
     from services.bus import topics
     from services.bus.embedded import keep_up
+    from services.settings import OPEN
     from services.system.progress import BrokerProgress
     from services.system.whole import broker_of, write_client_config
 
+    if settings.open:
+        print(OPEN, file=sys.stderr, flush=True)
     stopping = stop_on_signals()
     with BrokerProgress(quiet=as_json) as progress:
         broker = broker_of(settings, progress)
@@ -111,7 +114,6 @@ def _say_ready(bootstrap: str, config: "Path", settings: "Settings", as_json: bo
     from rich.panel import Panel
     from rich.text import Text
 
-    from services.settings import OPEN
     from services.terminal import Terminal, marked
 
     moved = not bootstrap.endswith(f":{settings.kafka_port}") and settings.kafka_port != 0
@@ -121,7 +123,6 @@ def _say_ready(bootstrap: str, config: "Path", settings: "Settings", as_json: bo
             bootstrap,
         ),
         marked("Data are kept in {}", settings.data.absolute()),
-        *([marked("[bold yellow]{}[/]", OPEN)] if settings.open else []),
         marked("Kafka's own tools read with {}", config),
         Text(),
         marked("From another shell: [bold]pumasi topics --data {}[/]", settings.data.absolute()),

@@ -19,6 +19,7 @@ from services.bus import topics
 from services.bus.embedded import EmbeddedKafka, keep_up, running_broker
 from services.bus.embedded.ports import Reservation
 from services.errors import BrokerFailed, DataDirForeign, DataDirLocked, PortTaken
+from services.settings import OPEN
 
 NewKafka = Callable[..., EmbeddedKafka]
 DEADLINE_S = 60
@@ -210,11 +211,11 @@ async def test_kill_9_of_the_guard_leaves_no_jvm(fresh_kafka: EmbeddedKafka) -> 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_stops_the_command_cleanly(data_dir: Path, number: signal.Signals) -> None:
     async with command("--data", str(data_dir)) as (process, line):
-        assert list(line) == ["kafka"]
+        assert list(line) == ["kafka", "kafka_config"]
         jvm = running_broker(data_dir).pid
         process.send_signal(number)
         output, errors = await asyncio.wait_for(process.communicate(), DEADLINE_S)
-        assert (process.returncode, output, errors) == (0, b"", b"")
+        assert (process.returncode, output, errors) == (0, b"", f"{OPEN}\n".encode())
         assert is_gone(jvm)
 
 

@@ -18,9 +18,11 @@ import psutil
 import pytest
 from aiokafka import AIOKafkaConsumer
 
-from services.bus import topics
+from services.bus import access, topics
 from services.bus.embedded import EmbeddedKafka, running_broker
+from services.bus.security import connection, servers
 from services.errors import ServiceFailed
+from services.settings import load
 from services.system.supervisor import Service, Supervisor
 
 DEADLINE_S = 60
@@ -134,10 +136,14 @@ async def up(data: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, dict
         yield process, json.loads(line)
 
 
-@pytest.mark.broker
+@pytest.mark.usefixtures("guarded_kafka")
 async def test_up_takes_submissions_keeps_its_door_and_stops_at_once(data_dir: Path) -> None:
     async with up(data_dir) as (process, line):
-        assert list(line) == ["kafka", "http"]
+        assert list(line) == ["kafka", "http", "kafka_config"]
+        config = Path(line["kafka_config"])
+        assert config.stat().st_mode & 0o077 == 0
+        assert f"bootstrap.servers={line['kafka']}" in config.read_text()
+        assert 'username="pumasi-operator"' in config.read_text()
         async with httpx.AsyncClient(base_url=line["http"], trust_env=False) as client:
             assert (await client.get("/healthz")).status_code == 200
             intake = next(
@@ -183,7 +189,7 @@ def event(fund: str) -> dict[str, Any]:
 async def applied(bootstrap: str, funds: set[str]) -> None:
     """Return once the ledger (read_committed) has an entry of each fund."""
     consumer = AIOKafkaConsumer(
-        topics.LEDGER, bootstrap_servers=bootstrap, isolation_level="read_committed", auto_offset_reset="earliest"
+        topics.LEDGER, **connection(bootstrap), isolation_level="read_committed", auto_offset_reset="earliest"
     )
     await consumer.start()
     try:
@@ -194,7 +200,7 @@ async def applied(bootstrap: str, funds: set[str]) -> None:
         await consumer.stop()
 
 
-@pytest.mark.broker
+@pytest.mark.usefixtures("guarded_kafka")
 async def test_up_survives_kill_9_of_its_broker_and_goes_on_at_the_same_addresses(data_dir: Path) -> None:
     headers = {"content-type": "application/cloudevents+json"}
     async with up(data_dir) as (_, line), httpx.AsyncClient(base_url=line["http"], trust_env=False) as client:
@@ -206,10 +212,10 @@ async def test_up_survives_kill_9_of_its_broker_and_goes_on_at_the_same_addresse
         while (await client.post("/v1/events", json=event("after"), headers=headers)).status_code != 202:
             assert time.monotonic() < deadline, "intake takes submissions again"
             await asyncio.sleep(0.1)
-        await applied(line["kafka"], {"before", "after"})
+        await applied(servers(load(data=data_dir), line["kafka"], access.OPERATOR), {"before", "after"})
 
 
-@pytest.mark.broker
+@pytest.mark.usefixtures("guarded_kafka")
 async def test_a_broker_killed_while_the_services_start_comes_back_and_up_is_ready(data_dir: Path) -> None:
     async with starting(data_dir) as process:
         await until(lambda: running_broker(data_dir) is not None, "the broker answers")
@@ -235,7 +241,7 @@ async def test_an_http_port_that_is_taken_is_told_before_anything_is_made(data_d
     assert not list(data_dir.iterdir())
 
 
-@pytest.mark.broker
+@pytest.mark.usefixtures("guarded_kafka")
 async def test_kill_9_of_up_leaves_nothing(data_dir: Path) -> None:
     async with up(data_dir) as (process, _):
         family = family_of(process.pid)
