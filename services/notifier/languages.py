@@ -148,5 +148,4 @@ def private_key(settings: Settings) -> PrivateKey | None:
     with suppress(KeyMissing):
         if (key := keys.notifier_private_key(settings)).public_key == keys.notifier_public_key(settings):
             return key
-    log.warning("contacts stay closed, so notices are in %s", settings.language)
     return None

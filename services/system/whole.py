@@ -104,7 +104,7 @@ async def whole_system(
             keeping = asyncio.create_task(keep_up(broker, partial(listener.said, "kafka")))
         watcher.stage("topics")
         await _while_kept(keeping, _ensure_topics(kafka, settings, TOPICS_PATIENCE_S if broker else 0.0))
-        await _while_kept(keeping, _ensure_keys(kafka, settings, partial(listener.said, "keys")))
+        await _while_kept(keeping, ensure_keys(kafka, settings, partial(listener.said, "keys")))
         client_config = write_client_config(settings, kafka)
         watcher.stage("services")
         ready = await _while_kept(keeping, supervisor.start(_services(settings, kafka, matchers, environment or {})))
@@ -134,7 +134,7 @@ async def _ensure_topics(kafka: str, settings: Settings, patience_s: float) -> N
             await asyncio.sleep(TOPICS_PAUSE_S)
 
 
-async def _ensure_keys(kafka: str, settings: Settings, said: Callable[[str], None]) -> None:
+async def ensure_keys(kafka: str, settings: Settings, said: Callable[[str], None]) -> None:
     """See that the keys here are those in use, and make them where none are. Raises KeyMissing, KeyOther."""
     bootstrap = servers(settings, kafka, access.KEYS)
     if missing := keys.missing(settings):

@@ -1,7 +1,9 @@
 """Who may do what, asked of the real broker: each user tries each thing, and may what the table says and nothing else."""
 
 import asyncio
+import json
 import os
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,14 +31,15 @@ from aiokafka.protocol.types import Array, Schema
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from services import keys
-from services.bus import access, topics
+from services.bus import access, fingerprints, topics
 from services.bus.access import GRANTS, USERS, Kind, Right
 from services.bus.client.requests import AlterScram, DescribeProducers, DescribeTransactions, WriteTxnMarkers
 from services.bus.consume.scan import TopicReader
 from services.bus.embedded import EmbeddedKafka
 from services.bus.security import Security, Servers, connection, servers
-from services.errors import KafkaUnreachable
+from services.errors import KafkaUnreachable, KeyMissing, KeyOther
 from services.settings import Settings, load
+from services.system.whole import ensure_keys, where_of
 
 pytestmark = pytest.mark.broker
 
@@ -246,3 +249,57 @@ async def test_clients_ride_out_a_broker_that_dies(guarded: tuple[EmbeddedKafka,
     await broker.restart()
     async with TopicReader(servers(settings, broker.bootstrap, access.OPERATOR)) as reader:
         assert await reader.extents(topics.LEDGER)
+
+
+async def test_keys_are_held_against_those_in_use(guarded: tuple[EmbeddedKafka, Settings]) -> None:
+    """None is made in place of one that is in use, and whoever has another doesn't start."""
+    broker, settings = guarded
+    bootstrap = servers(settings, broker.bootstrap, access.KEYS)
+    said: list[str] = []
+    await ensure_keys(broker.bootstrap, settings, said.append)
+    assert await fingerprints.known(bootstrap) == keys.fingerprints(settings)
+    assert [line.count("notifier.key") for line in said] == [1]
+    await ensure_keys(broker.bootstrap, settings, said.append)
+    assert len(said) == 1
+    lost = (keys.directory(settings) / "notifier.key").rename(settings.data / "kept-elsewhere")
+    with pytest.raises(KeyMissing, match=r"in use .* aren't here: notifier\.key") as missing:
+        await ensure_keys(broker.bootstrap, settings, said.append)
+    assert "pumasi keys make --lost" in missing.value.hint
+    pseudonym = keys.directory(settings) / "pseudonym.key"
+    pseudonym.unlink()
+    with pytest.raises(KeyMissing, match=r"pseudonym\.key"):
+        await ensure_keys(broker.bootstrap, settings, said.append)
+    keys.make(settings)
+    lost.rename(keys.directory(settings) / "notifier.key")
+    with pytest.raises(KeyOther, match="pseudonym is"):
+        await fingerprints.hold(bootstrap, "intake", keys.fingerprints(settings))
+    # Told by word of hand that the former is lost for good, all go on with the new one.
+    await fingerprints.tell(bootstrap, "keys", keys.fingerprints(settings))
+    await fingerprints.hold(servers(settings, broker.bootstrap, access.INTAKE), "intake", keys.fingerprints(settings))
+
+
+async def test_keys_make_asks_kafka_first(
+    guarded: tuple[EmbeddedKafka, Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker, settings = guarded
+    for name, value in where_of(settings, broker.bootstrap).items():
+        monkeypatch.setenv(name, value)
+    await ensure_keys(broker.bootstrap, settings, lambda _line: None)
+    former = keys.fingerprints(settings)
+    (keys.directory(settings) / "intake.key").unlink()
+
+    async def make(*options: str) -> tuple[int, dict[str, Any]]:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-P", "-m", "services.cli", "keys", "make", "--json", *options,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        said, complaint = await process.communicate()
+        return process.returncode or 0, json.loads(said or complaint)
+
+    status, told = await make()
+    assert (status, told["code"]) == (2, "key_missing")
+    status, told = await make("--lost")
+    assert (status, told["made"]) == (0, ["intake.key", "intake.pub"])
+    now = await fingerprints.known(servers(settings, broker.bootstrap, access.KEYS))
+    assert now == keys.fingerprints(settings) != former
+    assert await make() == (0, {"keys": str(keys.directory(settings)), "made": []})
