@@ -4,8 +4,8 @@ Each service is a Kafka user of its own and has what it does, and nothing else: 
 ledger and checkpoints; only intake, and `deadletters replay`, write commands. `WRITE` and `READ` bring the right to ask where a topic
 begins and ends, and every service may ask how its topics are configured, since it looks before it starts.
 
-`ender` alone ends transactions that Kafka has forgotten. Kafka asks `ClusterAction` for that, the right of a broker over everything, so
-nobody who reads what others send has it.
+`ender` alone ends transactions that Kafka has forgotten (`services.bus.client.ending`). Kafka asks `ClusterAction` for that, the right
+of a broker over everything, so nobody who reads what others send has it.
 """
 
 from __future__ import annotations

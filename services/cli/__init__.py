@@ -32,6 +32,7 @@ COMMANDS = tuple(
         "matcher",
         "audit",
         "notifier",
+        "ender",
         "status",
         "explain",
         "deadletters",

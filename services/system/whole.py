@@ -193,7 +193,9 @@ def _services(settings: Settings, kafka: str, matchers: int, environment: Mappin
     given = {**where_of(settings, kafka), "PUMASI_PARTITIONS": str(settings.partitions), **environment}
     names = ["matcher"] if matchers == 1 else [f"matcher-{number}" for number in range(1, matchers + 1)]
     life = secrets.token_hex(4)  # a matcher that dies is back under its name at once; another `up` may never share it
+    ender = [] if settings.way_in == "plain" else [Service("ender", lambda _: ("ender", "--json"), given)]
     return [
+        *ender,
         Service("notifier", lambda _: ("notifier", "--json"), given, ("PUMASI_WEBHOOK_SECRET",)),
         *(
             Service(name, lambda _: ("matcher", "--json"), {"PUMASI_INSTANCE": f"{name}-{life}", **given})

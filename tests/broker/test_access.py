@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.admin import (
@@ -33,13 +35,18 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from services import keys
 from services.bus import access, fingerprints, topics
 from services.bus.access import GRANTS, USERS, Kind, Right
+from services.bus.client.ending import Asked, Left, end
+from services.bus.client.record_batch import row
 from services.bus.client.requests import AlterScram, DescribeProducers, DescribeTransactions, WriteTxnMarkers
 from services.bus.consume.scan import TopicReader
 from services.bus.embedded import EmbeddedKafka
+from services.bus.produce.transaction import FencedWriter
 from services.bus.security import Security, Servers, connection, servers
 from services.errors import KafkaUnreachable, KeyMissing, KeyOther
+from services.matcher.ledger.journal import Journal
 from services.settings import Settings, load
 from services.system.whole import ensure_keys, where_of
+from tests.broker.test_hanging import PLACE, leave_open
 
 pytestmark = pytest.mark.broker
 
@@ -303,3 +310,64 @@ async def test_keys_make_asks_kafka_first(
     now = await fingerprints.known(servers(settings, broker.bootstrap, access.KEYS))
     assert now == keys.fingerprints(settings) != former
     assert await make() == (0, {"keys": str(keys.directory(settings)), "made": []})
+
+
+@pytest.mark.parametrize("commits", [True, False])
+async def test_what_kafka_left_open_is_ended_by_the_ender_for_who_may_not(
+    guarded: tuple[EmbeddedKafka, Settings], commits: bool
+) -> None:
+    broker, settings = guarded
+    admin = AIOKafkaAdminClient(**connection(broker.itself))
+    await admin.start()
+    unasked = {"transaction.partition.verification.enable": "false"}
+    await admin.alter_configs([ConfigResource(ConfigResourceType.BROKER, "1", unasked)])
+    await admin.close()
+    matcher = servers(settings, broker.bootstrap, access.MATCHER)
+    dead, heir = Journal(matcher, PLACE), Journal(matcher, PLACE)
+    await dead.fence()
+    for value in (b"1", b"2"):
+        async with dead.transaction() as transaction:
+            await transaction.append(topics.LEDGER, [[row(None, value)]])
+    while not await dead.settle():
+        await asyncio.sleep(0.01)
+    before = [value async for values in dead.read_back() for value in values]
+    await leave_open(dead._writer._producer, topics.LEDGER, b"3")
+    manager = dead._writer._producer._txn_manager
+    if not commits:  # as if Kafka had shut the dead one out in the middle
+        heir._writer._leftovers._decided[manager.producer_id, manager.producer_epoch + 1] = False
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-P", "-m", "services.cli", "ender", "--json",
+        env={**os.environ, **where_of(settings, broker.bootstrap)}, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert json.loads(await process.stdout.readline()) == {"ready": "ender"}
+        await heir.fence()
+        async with TopicReader(matcher) as reader:
+            assert (await reader.extents(topics.LEDGER))[PLACE].end == await reader.high_watermark(topics.LEDGER, PLACE)
+        assert [value async for values in heir.read_back() for value in values] == [*before, *[b"3"] * commits]
+    finally:
+        process.terminate()
+        _, said = await process.communicate()
+        await heir.close()
+        await dead.close()
+    assert ("committed" if commits else "aborted") in said.decode()
+    assert process.returncode == 0
+
+
+async def test_the_ender_believes_nobody(guarded: tuple[EmbeddedKafka, Settings]) -> None:
+    """What is under way, or was written by somebody else, is not ended whoever asks."""
+    broker, settings = guarded
+    ender = servers(settings, broker.bootstrap, access.ENDER)
+    writer = FencedWriter(servers(settings, broker.bootstrap, access.REPLAY), "pumasi-replay-0")
+    await writer.fence()
+    async with writer.transaction() as transaction:
+        [begin] = await transaction.append(topics.COMMANDS, 0, [(b"k", b"v", [])])
+        manager = writer._producer._txn_manager
+        left = (Left(topics.COMMANDS, 0, 0, begin),)
+        for epoch in (manager.producer_epoch, manager.producer_epoch + 1):
+            for name in ("pumasi-replay-0", "pumasi-matcher-0"):
+                assert await end(ender, Asked(name, manager.producer_id, epoch, False, left)) == []
+    async with TopicReader(servers(settings, broker.bootstrap, access.OPERATOR)) as reader:
+        values = [record.value async for record in reader.records(topics.COMMANDS, {0})]
+    assert values[-1] == b"v"
+    await writer.close()

@@ -25,6 +25,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.client import ConnectionGroup, CoordinationType
 from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, RequestTimedOutError, for_code
 
+from services.bus.client.ending import UNDER_WAY, Asked, Left, ask
 from services.bus.client.requests import DescribeProducers, DescribeTransactions, WriteTxnMarkers
 from services.errors import Fenced
 
@@ -32,6 +33,7 @@ log = logging.getLogger("pumasi.bus")
 
 _TRIES, _TRIES_FOR_OTHERS = 50, 10
 _RETRY_SECONDS = 0.1
+_LOOKS = 30
 _UNAUTHORIZED = (29, 31)  # of the topic, of the cluster
 _OVERTAKEN = (47, 74)  # another has fenced since: it is his now
 _UNKNOWN_ID = 105
@@ -39,7 +41,6 @@ _TOO_OLD = (
     IncompatibleBrokerVersion,
     NotImplementedError,
 )  # so aiokafka says that a broker doesn't know a request, or our version of it
-_UNDER_WAY = ("Ongoing", "PrepareCommit", "PrepareAbort", "PrepareEpochFence")
 _DECIDED = {"PrepareCommit": True, "CompleteCommit": True, "PrepareAbort": False, "CompleteAbort": False}
 
 
@@ -64,9 +65,13 @@ class Leftovers:
     def __init__(self, transactional_id: str, leading: tuple[str, int], *others: tuple[str, int | None]) -> None:
         self._id, self._leading, self._others = transactional_id, TopicPartition(*leading), others
         self._decided: dict[tuple[int, int], bool] = {}
+        self._bootstrap = ""
+        self.asked = False
+        """Whether the ender was asked in this epoch, and nobody saw that it was done: it may still come."""
 
-    def listen(self, producer: AIOKafkaProducer) -> None:
+    def listen(self, producer: AIOKafkaProducer, bootstrap: str) -> None:
         """Ask what was decided last, just before `producer` fences; call before it is started."""
+        self._bootstrap, self.asked = bootstrap, False
         init = producer._sender._do_init_pid
 
         async def ask_then_init(node: int) -> bool:
@@ -109,7 +114,7 @@ class Leftovers:
             state, epoch = await self._ask(producer, node)
         except _TOO_OLD:
             return True
-        if state in _UNDER_WAY:
+        if state in UNDER_WAY:
             return False
         if (
             epoch > producer._txn_manager.producer_epoch
@@ -197,7 +202,28 @@ class Leftovers:
             return again
 
         await self._at_leaders(producer, dict.fromkeys(one.place for one in left), mark)
+        if refused & set(_UNAUTHORIZED):
+            await self._let_it_be_ended(producer, left, commits)
+            refused.clear()
         self._tell(left, commits, refused)
+
+    async def _let_it_be_ended(self, producer: AIOKafkaProducer, left: list[Open], commits: bool) -> None:
+        """Have the ender do what Kafka does not allow us; return once it is done."""
+        manager = producer._txn_manager
+        told = tuple(Left(*one.place, one.coordinator_epoch, one.begin) for one in left)
+        self.asked = True
+        await ask(self._bootstrap, Asked(self._id, manager.producer_id, manager.producer_epoch, commits, told))
+        for _ in range(_LOOKS):
+            if not await self._open(producer):
+                self.asked = False
+                return
+            await asyncio.sleep(_RETRY_SECONDS)
+        log.error(
+            "Kafka has left a transaction of %s open (%s), and no ender ends it: until `pumasi ender` runs, or somebody does it with "
+            "`kafka-transactions.sh abort`, nobody reads on there",
+            self._id, _names(one.place for one in left),
+        )  # fmt: skip
+        raise RequestTimedOutError("no ender has ended what was left open")
 
     def _commits(self, producer: int, left: list[Open]) -> bool:
         # Who is shut out in mid-transaction loses his epoch first; what was decided in that epoch was of a transaction before.
@@ -232,13 +258,7 @@ class Leftovers:
 
     def _tell(self, left: list[Open], commits: bool, refused: set[int]) -> None:
         which = ", ".join(f"{one.place.topic} partition {one.place.partition} from offset {one.begin}" for one in left)
-        if refused & set(_UNAUTHORIZED):
-            log.error(
-                "Kafka has left a transaction of %s open (%s), and does not allow us to end it (%s): until somebody does, with "
-                "`kafka-transactions.sh abort`, nobody reads on there",
-                self._id, which, " ".join(for_code(code).__name__ for code in sorted(refused)),
-            )  # fmt: skip
-        elif not refused:
+        if not refused:
             log.warning(
                 "Kafka had left a transaction of %s open (%s); it is ended now: %s",
                 self._id, which, "committed" if commits else "aborted",

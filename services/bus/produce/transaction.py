@@ -160,7 +160,7 @@ class FencedWriter:
             retry_backoff_ms=_RETRY_BACKOFF_MS,
         )
         if self._leftovers is not None:
-            self._leftovers.listen(producer)
+            self._leftovers.listen(producer, self.bootstrap)
         try:
             async with asyncio.timeout(_FENCE_SECONDS_MAX):
                 await producer.start()
@@ -223,6 +223,8 @@ class FencedWriter:
             async with asyncio.timeout(_SETTLE_SECONDS_MAX):
                 return await self._leftovers.settle(self._producer)
         except TROUBLE as error:
+            if self._leftovers.asked:  # what comes late would end the next transaction, if it were of this epoch
+                raise Fenced(f"what {self.transactional_id} left open may yet be ended") from error.with_traceback(None)
             raise self._unreachable(error) from error.with_traceback(None)
 
     async def settle_soon(self) -> None:

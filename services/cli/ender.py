@@ -1,0 +1,71 @@
+"""`pumasi ender`: ends transactions that Kafka has forgotten, for writers that ask."""
+
+import asyncio
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import typer
+
+from services import logs
+from services.cli.shared import options
+from services.cli.shared.stopping import stop_on_signals
+from services.visible import visible
+
+if TYPE_CHECKING:
+    from services.settings import Settings
+
+
+def register(app: typer.Typer) -> None:
+    app.command("ender", epilog=_EXAMPLES)(ender)
+
+
+_EXAMPLES = """**Examples**
+
+- `PUMASI_KAFKA=k1:9092 pumasi ender`: one for the whole cluster; a second one does no harm
+"""
+
+
+def ender(kafka: options.Kafka = None, data: options.Data = None, as_json: options.Json = False) -> None:
+    """End transactions that Kafka has left open after a broker died, when their writers ask, until Ctrl-C or SIGTERM.
+
+    Kafka asks for the right ClusterAction, which goes over everything: so this is a process and a user of its own, and no service that
+    takes what others send has that right. Where none runs, such a partition stands still until one does.
+    """
+    from services.settings import load
+
+    settings = load(kafka=kafka, data=data)
+    logs.set_up(settings.log_level)
+    asyncio.run(_run(settings, as_json))
+
+
+async def _run(settings: "Settings", as_json: bool) -> None:
+    from services.bus import access
+    from services.bus.client.ending import Asked, read, serve
+    from services.bus.consume.tail import Tail
+    from services.bus.topics import SERVICES
+
+    def bootstrap() -> str:
+        return options.bootstrap_of(settings, access.ENDER)
+
+    bootstrap()  # a password that isn't there is told at once
+    stopping = stop_on_signals()
+    asked: asyncio.Queue[Asked] = asyncio.Queue()
+    tail = Tail(
+        bootstrap, SERVICES, access.ENDER, lambda record: asked.put_nowait(one) if (one := read(record)) else None
+    )
+    works = [asyncio.create_task(tail.run()), asyncio.create_task(serve(bootstrap, asked, _tell))]
+    try:
+        ready = asyncio.create_task(tail.reach_end())
+        await asyncio.wait({ready, stopping, *works}, return_when=asyncio.FIRST_COMPLETED)
+        if ready.done():
+            print(json.dumps({"ready": "ender"}) if as_json else "The ender is ready.", flush=True)
+            await asyncio.wait({stopping, *works}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for work in (ready, *works):
+            work.cancel()
+        await asyncio.gather(ready, *works, return_exceptions=True)
+
+
+def _tell(line: str) -> None:
+    print(visible(line), file=sys.stderr, flush=True)
