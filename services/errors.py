@@ -25,6 +25,10 @@
     ├── UnreadableRecord  unreadable              a record that can't be read; it goes to dead letters
     ├── InvalidSubmission invalid_submission      read, but against the contract; carries its findings
     ├── Conflict          id_conflict             the same id with other data
+    ├── Unauthenticated   unauthenticated         nobody knows who sends: no key, or a wrong one
+    │   └── Unsigned        unsigned                the same on the topic: no signature, or a wrong one
+    ├── Forbidden         forbidden               a sender may not send this, or not there
+    ├── TooMany           too_many                a sender, or an address, sends more than it may in a second
     ├── UnknownId         unknown_id              nothing of that id was found
     ├── LedgerTampered    ledger_tampered         a gap, a broken hash chain, an entry no command explains
     │   └── UnknownFact   unknown_fact            a fact in it that this version doesn't know
@@ -243,6 +247,40 @@ class Conflict(PumasiError):
     """The same id came before, with other data."""
 
     code = "id_conflict"
+
+
+class Unauthenticated(PumasiError):
+    """Nobody knows who sends: no bearer key came, or one that counts no more, or never did."""
+
+    code = "unauthenticated"
+
+
+class Unsigned(Unauthenticated):
+    """The same on the topic: no signature came, or a wrong one."""
+
+    code = "unsigned"
+
+
+class Forbidden(PumasiError):
+    """A sender may not send this.
+
+    Attributes:
+        scope: the one that is missing, if it is that.
+        fund: the fund where the sender may send nothing, if it is that.
+        event: its place in a batch.
+    """
+
+    code = "forbidden"
+
+    def __init__(self, message: str, *, scope: str | None = None, fund: str | None = None, event: int | None = None):
+        super().__init__(message if event is None else f"event {event}: {message}")
+        self.scope, self.fund, self.event = scope, fund, event
+
+
+class TooMany(PumasiError):
+    """A sender, or an address, sends more than it may in a second."""
+
+    code = "too_many"
 
 
 class UnknownId(PumasiError):

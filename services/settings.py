@@ -85,8 +85,8 @@ class Settings(BaseSettings):
     )
     open: bool = Field(
         False,
-        description="Ask nobody who they are: the embedded broker without passwords and rights, and clients that show none. For "
-        "experiments on made-up people.",
+        description="Ask nobody who they are: the embedded broker without passwords and rights, the doors without keys and signatures. "
+        "For experiments on made-up people.",
     )
     kafka_port: Port = Field(
         9092,
@@ -114,6 +114,14 @@ class Settings(BaseSettings):
     trust_time: bool = Field(
         False,
         description="Take a submission's own `time`, and let ticks follow it (demo, simulation, import). Never in service.",
+    )
+    sender_rate: int = Field(
+        5_000,
+        ge=0,
+        description="Events a second that one sender may send over HTTP; beyond that it hears 429. 0: any number.",
+    )
+    address_rate: int = Field(
+        1_000, ge=0, description="Requests a second that one address may send, with a key or without. 0: any number."
     )
     pseudonym_key: Annotated[SecretStr | None, BeforeValidator(_none_if_blank)] = Field(
         None,

@@ -22,6 +22,7 @@ from services.bus.topics import (
     LEDGER,
     NOTICES,
     PREFIX,
+    SENDERS,
     SERVICES,
     SUBMISSIONS,
 )
@@ -38,7 +39,7 @@ SENDER: Final = "pumasi-sender"
 ADMIN: Final = "pumasi-admin"
 """Makes topics."""
 KEYS: Final = "pumasi-keys"
-"""`pumasi keys`, and `up` on its behalf: says which keys are in use."""
+"""`pumasi keys`, and `up` on its behalf: says which keys are in use, and who may send."""
 ENDER: Final = "pumasi-ender"
 BROKER: Final = "pumasi-broker"
 """The embedded broker itself: it may everything, and stands in no table. Nobody else knows its password."""
@@ -80,12 +81,12 @@ class Grant(NamedTuple):
 
 _CLUSTER: Final = "kafka-cluster"
 _READS: Final = {
-    INTAKE: (SUBMISSIONS, COMMANDS, LEDGER, DEADLETTERS, SERVICES),
+    INTAKE: (SUBMISSIONS, COMMANDS, LEDGER, DEADLETTERS, SENDERS, SERVICES),
     MATCHER: (COMMANDS, LEDGER, CHECKPOINTS, DEADLETTERS, SERVICES),
     NOTIFIER: (LEDGER, CONTACTS, NOTICES, SERVICES),
     REPLAY: (SUBMISSIONS, COMMANDS, DEADLETTERS),
-    OPERATOR: (SUBMISSIONS, COMMANDS, LEDGER, CHECKPOINTS, NOTICES, DEADLETTERS, SERVICES),
-    KEYS: (SERVICES,),
+    OPERATOR: (SUBMISSIONS, COMMANDS, LEDGER, CHECKPOINTS, NOTICES, DEADLETTERS, SENDERS, SERVICES),
+    KEYS: (SENDERS, SERVICES),
     ENDER: (SUBMISSIONS, COMMANDS, LEDGER, CHECKPOINTS, DEADLETTERS, SERVICES),
 }
 _WRITES: Final = {
@@ -94,7 +95,7 @@ _WRITES: Final = {
     NOTIFIER: (NOTICES, SERVICES),
     REPLAY: (SUBMISSIONS, COMMANDS, DEADLETTERS, SERVICES),
     SENDER: (SUBMISSIONS,),
-    KEYS: (SERVICES,),
+    KEYS: (SENDERS, SERVICES),
 }
 _GROUPS: Final = {INTAKE: "pumasi-intake", MATCHER: "pumasi-matcher", NOTIFIER: "pumasi-notifier"}
 _WRITERS: Final = {

@@ -34,6 +34,8 @@ SUBMISSION = "pumasi_submission"
 """The header of a command that names its record on the submissions topic, `<partition>-<offset>`."""
 SUPERSEDES = "pumasi_supersedes"
 """The header of a command that takes the place of a refused one: that one's place on the commands topic, `<partition>-<offset>`."""
+SENDER, MAC = "pumasi_sender", "pumasi_mac"
+"""The headers of a command that say who sent it, and, as a keyed hash, what was sent."""
 CLOCK, WALL = "pumasi_clock", "wall"
 """The header, and its value, of what intake stamped by its wall clock: such a time is held against the record's append time."""
 _WALL = WALL.encode()

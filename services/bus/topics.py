@@ -27,6 +27,7 @@ CHECKPOINTS: Final = "pumasi.checkpoints.v1"
 CONTACTS: Final = "pumasi.contacts.v1"
 NOTICES: Final = "pumasi.notices.v1"
 DEADLETTERS: Final = "pumasi.deadletters.v1"
+SENDERS: Final = "pumasi.senders.v1"
 SERVICES: Final = "pumasi.services.v1"
 PREFIX: Final = "pumasi."
 """So the names of all our topics begin."""
@@ -84,6 +85,7 @@ def wanted_topics(partitions: int = 4, replication: int = 1) -> tuple[Topic, ...
         Topic(NOTICES, partitions, kept, STAMPED_BY_BROKER),  # tells a restarted notifier what it has told already
         Topic(DEADLETTERS, partitions, for_days[90], STAMPED_BY_BROKER),
         Topic(SERVICES, 1, compacted, {**COMPACTED_SOON, **STAMPED_BY_BROKER}),  # one order for all that is said there
+        Topic(SENDERS, 1, compacted, {**COMPACTED_SOON, **STAMPED_BY_BROKER}),  # small, and read whole at each start
     )
 
 

@@ -35,6 +35,7 @@ COMMANDS = tuple(
         "ender",
         "status",
         "explain",
+        "keys",
         "deadletters",
         "simulate",
         "schemas",

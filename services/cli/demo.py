@@ -121,11 +121,12 @@ def _say_stopped(console: "Console", kept: Path | None) -> None:
 
 
 def _settings(home: Path) -> "Settings":
-    """A broker of the demo's own, on free ports: what PUMASI_KAFKA names is never played on."""
+    """A broker of the demo's own, on free ports, and keys: what PUMASI_KAFKA names is never played on."""
     from services.settings import load
 
     theirs = ("kafka", "keys", "kafka_security", "kafka_user", "kafka_password_file", "kafka_ca_file")
-    return load(data=home, kafka_port=0, http_port=0).model_copy(update=dict.fromkeys(theirs))
+    own = {**dict.fromkeys(theirs), "open": False}
+    return load(data=home, kafka_port=0, http_port=0).model_copy(update=own)
 
 
 def _show(result: "Result", console: "Console", kept: Path | None, as_json: bool) -> None:

@@ -1,28 +1,44 @@
-"""`pumasi keys`: the keys of this installation."""
+"""`pumasi keys`: the keys of this installation, and who may send what."""
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
 from services.cli.shared import options
 
 if TYPE_CHECKING:
+    from schemas.senders import Sender
+    from services.senders import Issued
     from services.settings import Settings
 
-
-def register(app: typer.Typer) -> None:
-    keys = typer.Typer(no_args_is_help=True, help="Keys and passwords: one file each in PUMASI_KEYS, or `<data>-keys`.")
-    keys.command("make", epilog=_EXAMPLES)(make)
-    app.add_typer(keys, name="keys")
-
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The sender: 1 to 32 of a-z, 0-9 and -.")]
 
 _EXAMPLES = """**Examples**
 
 - `pumasi keys make`: in `.pumasi-keys`, what isn't there yet
 - `PUMASI_KAFKA=k1:9092 PUMASI_KEYS=/etc/pumasi/keys pumasi keys make`: for a cluster, if it knows of none
+- `pumasi keys add clinic-yanji --scope cases --scope deliveries --fund jilin`: cases and deliveries of that fund
+- `pumasi keys add bank --scope payments --all-funds`: payments, wherever they belong
+- `pumasi keys rotate bank`: a new key; the one before goes on counting until `pumasi keys revoke bank --old`
+- `pumasi keys revoke clinic-yanji`: within a second it may send nothing more
 """
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command group."""
+    group = typer.Typer(
+        help="The keys of this installation, one file each in PUMASI_KEYS or `<data>-keys`; and senders: who may send what, over "
+        "HTTP and on the topic.",
+        epilog=_EXAMPLES,
+        no_args_is_help=True,
+        rich_markup_mode="markdown",
+    )
+    for name, command in (("make", make), ("add", add), ("list", show), ("rotate", rotate), ("revoke", revoke)):
+        group.command(name)(command)
+    app.add_typer(group, name="keys")
 
 
 def make(
@@ -52,7 +68,158 @@ def make(
 
         print(json.dumps({"keys": str(keys.directory(settings)), "made": made}))
         return
-    _show(settings, made)
+    _show_made(settings, made)
+
+
+def add(
+    name: Name,
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--scope",
+            metavar="SCOPE",
+            help="What it may send: funds, cases, vouch, pledges, payments, deliveries, or read (nothing). May be given again.",
+        ),
+    ] = None,
+    fund: Annotated[list[str] | None, typer.Option("--fund", metavar="FUND", help="Where. May be given again.")] = None,
+    all_funds: Annotated[bool, typer.Option("--all-funds", help="In every fund, future ones too.")] = False,
+    kafka: options.Kafka = None,
+    data: options.Data = None,
+    as_json: options.Json = False,
+) -> None:
+    """Make a sender, and print its bearer key and signing secret, this once: nobody can read them later.
+
+    The topic pumasi.senders.v1 keeps only a hash of the key, and the secret sealed for intake. Every intake knows the sender within a
+    second. A name is given once, since what came from it is known by it.
+    """
+    from schemas.senders import Scope
+    from services.errors import UsageError
+    from services.keys import intake_public_key
+    from services.senders import issue
+
+    if unknown := [one for one in scope or () if one not in get_args(Scope)]:
+        raise typer.BadParameter(
+            f"no scope {unknown[0]!r}; there are {', '.join(get_args(Scope))}", param_hint="--scope"
+        )
+    if not scope:
+        raise typer.BadParameter("say what it may send", param_hint="--scope")
+    if bool(fund) == all_funds:
+        raise typer.BadParameter("name funds, or say --all-funds", param_hint="--fund")
+
+    def made(before: "Sender | None", settings: "Settings") -> "Issued":
+        if before is not None:
+            raise UsageError(
+                f"there is a sender {name}", hint="See `pumasi keys list`; `pumasi keys rotate` gives it a new key."
+            )
+        scopes: Any = list(dict.fromkeys(scope))
+        return issue(name, scopes, None if all_funds else list(dict.fromkeys(fund or ())), intake_public_key(settings))
+
+    _issue(name, made, kafka, data, as_json)
+
+
+def rotate(name: Name, kafka: options.Kafka = None, data: options.Data = None, as_json: options.Json = False) -> None:
+    """Give a sender a new key and secret. Those before go on counting, until they are revoked (--old) or renewed again: two overlap.
+
+    A sender that was revoked may send again, by the new key alone.
+    """
+    from services.keys import intake_public_key
+    from services.senders import renewed
+
+    def made(before: "Sender | None", settings: "Settings") -> "Issued":
+        return renewed(_there(before, name), intake_public_key(settings))
+
+    _issue(name, made, kafka, data, as_json)
+
+
+def revoke(
+    name: Name,
+    old: Annotated[bool, typer.Option("--old", help="Only the keys before the newest.")] = False,
+    kafka: options.Kafka = None,
+    data: options.Data = None,
+    as_json: options.Json = False,
+) -> None:
+    """Let a sender's keys count no more: within a second every intake refuses them. What came before stays."""
+    from services.bus.senders import put_sender
+
+    _, bootstrap = _where(kafka, data)
+    sender = _there(_known(bootstrap).get(name), name)
+    left = sender.model_copy(update={"keys": sender.keys[-1:] if old else []})
+    asyncio.run(put_sender(bootstrap, left))
+    print(
+        json.dumps(_row(left))
+        if as_json
+        else f"{name}: {len(sender.keys) - len(left.keys)} revoked, {len(left.keys)} left."
+    )
+
+
+def show(kafka: options.Kafka = None, data: options.Data = None, as_json: options.Json = False) -> None:
+    """List senders: what each may send, where, and since when its keys count. A sender without keys is revoked."""
+    _, bootstrap = _where(kafka, data)
+    rows = [_row(sender) for _, sender in sorted(_known(bootstrap).items())]
+    if as_json:
+        print(json.dumps({"senders": rows}))
+        return
+    from rich.table import Table
+
+    from services.terminal import Terminal
+
+    table = Table("sender", "may send", "in", "keys since", box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        funds, keys = row["funds"] or ["all funds"], row["keys"] or ["revoked"]
+        table.add_row(row["sender"], ", ".join(row["scopes"]), ", ".join(funds), ", ".join(keys))
+    Terminal().print(table if rows else "No senders yet: `pumasi keys add` makes one.")
+
+
+def _where(kafka: str | None, data: Any) -> "tuple[Settings, str]":
+    from services.bus import access
+    from services.settings import load
+
+    settings = load(kafka=kafka, data=data)
+    return settings, options.bootstrap_of(settings, access.KEYS)
+
+
+def _known(bootstrap: str) -> "dict[str, Sender]":
+    from services.bus.senders import senders
+
+    return asyncio.run(senders(bootstrap))
+
+
+def _there(sender: "Sender | None", name: str) -> "Sender":
+    from services.errors import UnknownId
+
+    if sender is None:
+        raise UnknownId("there is no sender of this name", hint="See `pumasi keys list`.")
+    return sender
+
+
+def _row(sender: "Sender") -> dict[str, Any]:
+    """A sender as it is listed: nothing of its keys but since when."""
+    told = sender.model_dump(mode="json", exclude={"keys"})
+    return {**told, "keys": [key["made"] for key in sender.model_dump(mode="json")["keys"]]}
+
+
+def _issue(
+    name: str, made: "Callable[[Sender | None, Settings], Issued]", kafka: str | None, data: Any, as_json: bool
+) -> None:
+    """Write what is `made` of the sender as it stands, and show its key and secret."""
+    from pydantic import ValidationError
+
+    from services.bus.envelope import explain
+    from services.bus.senders import put_sender
+
+    settings, bootstrap = _where(kafka, data)
+    try:
+        issued = made(_known(bootstrap).get(name), settings)
+    except ValidationError as error:
+        raise typer.BadParameter(explain(error)) from None
+    asyncio.run(put_sender(bootstrap, issued.sender))
+    if as_json:
+        print(json.dumps({**_row(issued.sender), "key": issued.key, "secret": issued.secret}))
+        return
+    print(f"Shown this once. Over HTTP, `Authorization: Bearer …`:\n  {issued.key}")
+    print(f"On the topic, with `pumasi-sender: {name}` and Standard Webhooks' headers, signed with:\n  {issued.secret}")
+    if len(issued.sender.keys) > 1:
+        print(f"The key before goes on counting; `pumasi keys revoke {name} --old` ends it.")
 
 
 async def _make(settings: "Settings", lost: bool) -> list[str]:
@@ -81,7 +248,7 @@ async def _make(settings: "Settings", lost: bool) -> list[str]:
     return [*made, *passwords]
 
 
-def _show(settings: "Settings", made: list[str]) -> None:
+def _show_made(settings: "Settings", made: list[str]) -> None:
     from services import keys
     from services.terminal import Terminal, marked
 

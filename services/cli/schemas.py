@@ -31,11 +31,12 @@ def schemas(
     found = {f"{shape.group}/{shape.name}": shape for shape in shapes()}
     if asyncapi:
         from services.bus.asyncapi import document
+        from services.bus.senders import describe as of_keys
         from services.intake.app import describe as of_intake
         from services.matcher.app import describe as of_matcher
         from services.notifier.app import describe as of_notifier
 
-        _print(document(of_intake(), of_matcher(), of_notifier()))
+        _print(document(of_intake(), of_matcher(), of_notifier(), of_keys()))
     elif name is None:
         print(json.dumps(list(found)) if as_json else "\n".join(found))
     elif name in found:

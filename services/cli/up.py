@@ -28,7 +28,7 @@ _EXAMPLES = """**Examples**
 - `pumasi up`: on `.pumasi`, ports 9092 and 8080 or free ones
 - `pumasi up --data /tmp/p --matchers 2`: on that directory, with two matchers that share the partitions
 - `PUMASI_KAFKA=k1:9092 pumasi up`: only the services, on your own cluster
-- `pumasi up --json`: prints `{"kafka": "127.0.0.1:9092", "http": "http://127.0.0.1:8080", "kafka_config": …}` once all is ready
+- `pumasi up --json`: prints `{"kafka": "127.0.0.1:9092", "http": "http://127.0.0.1:8080", "key": …, "kafka_config": …}` when ready
 """
 
 
@@ -49,7 +49,8 @@ def up(
     """Run everything: Kafka, topics, intake, matcher, notifier, until Ctrl-C or SIGTERM.
 
     A service or broker that dies is started again and continues where it stopped. With PUMASI_KAFKA set, no broker is started.
-    Nothing is left running at the end, even after a kill -9.
+    Nothing is left running at the end, even after a kill -9. The first start makes a bearer key for this machine, in a file that only
+    you can read; every event needs one.
     """
     from services.settings import load
 
@@ -78,14 +79,22 @@ async def _run(settings: "Settings", matchers: int, verbose: bool, as_json: bool
 
 async def _keep_up(settings: "Settings", matchers: int, progress: Any, verbose: bool, as_json: bool) -> None:
     from services.cli.shared.log import Log
+    from services.system.own_senders import machine_key
     from services.system.whole import whole_system
 
     with ExitStack() as bars:
         bars.enter_context(progress)
         log = Log(notices=False) if as_json else Log(progress.console, verbose=verbose)
-        async with whole_system(settings, progress, log, matchers=matchers) as system:
+        key: Path | None = None
+
+        async def make_key(kafka: str) -> None:
+            nonlocal key
+            key = await machine_key(kafka, settings)
+
+        prepare = None if settings.open else make_key
+        async with whole_system(settings, progress, log, matchers=matchers, before_services=prepare) as system:
             bars.close()
-            _say_ready(system, settings, as_json)
+            _say_ready(system, settings, key, as_json)
             summing = asyncio.create_task(_sum_up_each_minute(log))
             try:
                 await system.wait()
@@ -100,9 +109,12 @@ async def _sum_up_each_minute(log: "Log") -> None:
         log.sum_up()
 
 
-def _say_ready(system: "System", settings: "Settings", as_json: bool) -> None:
+def _say_ready(system: "System", settings: "Settings", key: Path | None, as_json: bool) -> None:
     if as_json:
-        told = {"kafka": system.kafka, "http": system.http, "kafka_config": str(system.client_config)}
+        told = {
+            "kafka": system.kafka, "http": system.http, "key": None if key is None else str(key),
+            "kafka_config": str(system.client_config),
+        }  # fmt: skip
         print(json.dumps(told), flush=True)
         return
     from rich.panel import Panel
@@ -116,17 +128,24 @@ def _say_ready(system: "System", settings: "Settings", as_json: bool) -> None:
         marked("Kafka      [bold green]{}[/]", system.kafka),
         marked("HTTP door  [bold green]{}[/]", f"{system.http}/v1/events"),
         marked("Data       {}", settings.data.absolute()),
+        *([marked("Key        {}", key)] if key else []),
         marked("Keys       {}  (keep a copy where no copy of the data is)", system.client_config.parent),
         *([marked("[bold yellow]{}[/]", OPEN)] if settings.open else []),
     ]
     console = Terminal()
     console.print(Panel(Text("\n").join(addresses), title="Pumasi is up", expand=False))
-    console.print(_TRY.format(http=visible(system.http), where=visible(where)), soft_wrap=True)
+    console.print(
+        _TRY.format(http=visible(system.http), where=visible(where), key=visible(_header(key))), soft_wrap=True
+    )
+
+
+def _header(key: Path | None) -> str:
+    return "" if key is None else f' \\\n    -H "Authorization: Bearer $(cat {quote(str(key))})"'
 
 
 _TRY = """From another shell: open a fund (cases and pledges go the same way), see it, prove it.
 
-  curl -H content-type:application/cloudevents+json {http}/v1/events -d \\
+  curl -H content-type:application/cloudevents+json {http}/v1/events{key} -d \\
     '{{"specversion":"1.0","id":"1","source":"/me","type":"pumasi.fund.configured","data":{{"fund":"room","currency":"CNY"}}}}'
   ./run status{where}
   ./run audit{where}

@@ -1,6 +1,7 @@
 """Intake: the doors. What comes from outside is read, checked, completed, stamped and put in its fund's order; contacts are sealed.
 
 http, events        the two doors; partitions: each partition of submissions is brought through by itself
+senders, rates      who may send what, and how much
 cloudevents         a CloudEvent as it came → `Event`
 findings            what is wrong, in words
 admission           `Event` → `Admitted`: the command, complete; or findings for every field

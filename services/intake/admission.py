@@ -8,7 +8,6 @@ event in its JSON form, whatever mode it came in, and never repeat a value that 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import msgspec
@@ -24,6 +23,7 @@ from services.errors import Finding, InvalidSubmission
 from services.intake.cloudevents import Event, decode
 from services.intake.contacts import ADDRESS_MAX, TEXT_MAX, NotSealed, Sealer, canonical_length
 from services.intake.findings import finding, findings_of
+from services.intake.senders import NOBODY_ASKED, Known
 
 _CONTACT_FIELDS = ("contact", "sealed_contact")
 Opened = Contact | str | None
@@ -41,7 +41,8 @@ class Admitted(NamedTuple):
         value: the command's data, compact JSON without fields that are None.
         names: the ids it creates or concerns: `{"case": …}`, `{"pledge": …, "payment": …}`.
         contact: what goes to the contacts topic, if anything: a contact, or a text of thanks.
-        digest: of type and value; equal for an honest repeat, and for nothing else.
+        mac: a keyed hash of what was sent; equal for an honest repeat, and for nothing else.
+        sender: who sent it.
         submission: where it lies on the submissions topic, `<partition>-<offset>`, if it came from there.
     """
 
@@ -53,29 +54,35 @@ class Admitted(NamedTuple):
     value: bytes
     names: dict[str, str]
     contact: SealedContact | SealedText | None
-    digest: bytes
+    mac: str
+    sender: str
     sent_id: str = ""
     submission: str | None = None
 
     @property
-    def key(self) -> tuple[str, str]:
-        """What makes an event one and the same (CloudEvents 1.0): source and id."""
-        return self.source, self.id
+    def key(self) -> tuple[str, str, str]:
+        """What makes an event one and the same: its sender, and by CloudEvents 1.0 source and id."""
+        return self.sender, self.source, self.id
 
 
-def admit(event: Event, sealer: Sealer, *, clear_contact: bool, number: int | None = None) -> Admitted:
+def admit(
+    event: Event, sealer: Sealer, sender: Known = NOBODY_ASKED, *, clear_contact: bool, number: int | None = None
+) -> Admitted:
     """Check an event and complete it.
 
     Args:
         event: as read.
         sealer: makes pseudonyms and seals contacts.
+        sender: who sent it.
         clear_contact: whether this door takes a contact in the clear.
         number: its place in a batch, for findings.
 
     Raises:
+        Forbidden: if the sender may not send it.
         InvalidSubmission: with all that is wrong.
         Malformed: if the data are not JSON, or of too many members.
     """
+    sender.hold_scope(event.type, number)
     findings = list(_attribute_findings(event))
     submission: CommandData | None = None
     opened: Opened = None
@@ -86,12 +93,8 @@ def admit(event: Event, sealer: Sealer, *, clear_contact: bool, number: int | No
         if number is not None:
             findings = [{**found, "event": number} for found in findings]
         raise InvalidSubmission("the submission breaks the contract; see each finding", findings)
-    return _completed(event, submission, opened, sealer)
-
-
-def digest_of(kind: str, value: bytes) -> bytes:
-    """What tells a repeat from a conflict: 16 bytes over a command's type and value."""
-    return blake2b(kind.encode() + b"\0" + value, digest_size=16).digest()
+    sender.hold_fund(submission.fund, number)
+    return _completed(event, submission, opened, sealer, sender.name)
 
 
 def names_in(data: Mapping[str, Any]) -> dict[str, str]:
@@ -167,11 +170,11 @@ def _open(model: type[CommandData], raw: dict[str, Any], sealer: Sealer) -> tupl
         return None, [finding(f"/data/{field}", "invalid_content", f"must hold {what}")]
 
 
-def _completed(event: Event, submission: CommandData, opened: Opened, sealer: Sealer) -> Admitted:
+def _completed(event: Event, submission: CommandData, opened: Opened, sealer: Sealer, sender: str) -> Admitted:
     given = submission.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=set(_CONTACT_FIELDS))
     if event.type in OWN_ID:
         field, prefix = OWN_ID[event.type]
-        given.setdefault(field, sealer.ids.derived(prefix, event.source, event.id))
+        given.setdefault(field, sealer.ids.derived(prefix, sender, event.source, event.id))
     if "payment" in given:
         given["payment"] = sealer.ids.reference(given["fund"], given["payment"])
     record: SealedContact | SealedText | None = None
@@ -181,10 +184,11 @@ def _completed(event: Event, submission: CommandData, opened: Opened, sealer: Se
     elif opened is not None:
         subject = given["thanks"] = sealer.ids.thanks(given["fund"], given["case"], opened)
         record = SealedText(subject=subject, sealed_text=sealer.seal_text(opened))
+    mac = sealer.ids.mac(sender, event.source, event.id, event.type, msgspec.json.encode(given, order="sorted"))
     command = COMMANDS[event.type].model_validate_json(msgspec.json.encode(given))  # the matcher reads it so
     assert isinstance(command, CommandData), "nobody submits a tick"
     value = msgspec.json.encode(command.model_dump(mode="json", by_alias=True, exclude_none=True))
     return Admitted(
         sealer.ids.event(event.id), event.source, event.type, event.time, command.fund, value, names_in(given), record,
-        digest_of(event.type, value), event.id,
+        mac, sender, event.id,
     )  # fmt: skip

@@ -5,10 +5,12 @@
     commands ─► Tail ─► Repeats ◄─ Desk
     ledger ───► Tail ─► Progress ◄─ receipts, Repeats
     both ─────────────► Lag ◄─ health
+    senders ──► Tail ─► Senders ◄─ HttpDoor, TopicDoor
 
 Starlette is outside, and everything else lives in its lifespan. HTTP listens at once, so that a sender hears 503 instead of nothing;
-when Kafka is in reach, the first tick tells whether our clock is right; then the memory of repeats is warmed from the end of the
-commands topic, and only then does the broker start. Stop: no new request, those in flight finish, then the producer closes.
+when Kafka is in reach, the first tick tells whether our clock is right; then all senders are read, the memory of repeats is warmed
+from the end of the commands topic, and only then does the broker start. Stop: no new request, those in flight finish, then the
+producer closes.
 
 `uvicorn services.intake.app:get_application --factory` and `pumasi intake` (`Intake`) serve the same application.
 """
@@ -35,7 +37,7 @@ from services.bus.consume.tail import Tail
 from services.bus.envelope import Record
 from services.bus.produce.publisher import Publisher
 from services.bus.produce.transaction import hush_told_errors
-from services.bus.topics import COMMANDS, CONTACTS, DEADLETTERS, LEDGER, SERVICES, SUBMISSIONS
+from services.bus.topics import COMMANDS, CONTACTS, DEADLETTERS, LEDGER, SENDERS, SERVICES, SUBMISSIONS
 from services.bus.waiting import PATIENCE_SECONDS
 from services.errors import KafkaUnreachable, SettingError
 from services.intake.clock import PROBE_SECONDS, Clock
@@ -44,8 +46,10 @@ from services.intake.events import GROUP, TopicDoor, router_factory
 from services.intake.http import HttpDoor
 from services.intake.lag import Lag
 from services.intake.progress import Progress
+from services.intake.rates import Rates
 from services.intake.receipts import Receipts
 from services.intake.repeats import CAPACITY, Repeats
+from services.intake.senders import Anyone, Senders
 from services.intake.sequencer import Desk
 from services.settings import Settings, load
 
@@ -81,7 +85,7 @@ class Service:
 
     Attributes:
         application: the HTTP door; the rest lives in its lifespan.
-        ready: set once Kafka was reached, has told its time, and the memory of repeats is warm.
+        ready: set once Kafka was reached, has told its time, all senders are known, and the memory of repeats is warm.
         ended: called when a part that should run for ever has ended; `wait` raises why.
     """
 
@@ -89,21 +93,26 @@ class Service:
         self, bootstrap: Callable[[], str], settings: Settings, told: Callable[[str], None] = log.info
     ) -> None:
         key = keys.pseudonym_key(settings)
-        sealer = Sealer(
-            key, keys.notifier_public_key(settings), keys.intake_private_key(settings), keys.id_key(settings)
-        )
+        private_key = keys.intake_private_key(settings)
+        sealer = Sealer(key, keys.notifier_public_key(settings), private_key, keys.id_key(settings))
         self._bootstrap, self._settings = bootstrap, settings
         self._publisher = Publisher(
-            bootstrap, (COMMANDS, CONTACTS, DEADLETTERS, LEDGER, SERVICES, SUBMISSIONS), NAME, told=told
+            bootstrap, (COMMANDS, CONTACTS, DEADLETTERS, LEDGER, SENDERS, SERVICES, SUBMISSIONS), NAME, told=told
         )
         self._progress = Progress()
         self._repeats, self._lag = Repeats(self._progress), Lag(self._progress.answered_to)
         self._commands = Tail(bootstrap, COMMANDS, NAME, self._follow_command, last=CAPACITY)
         self._ledger = Tail(bootstrap, LEDGER, NAME, self._progress.fold)
+        self._senders_tail = Tail(bootstrap, SENDERS, NAME, lambda record: self._senders.follow(record))
+        self._senders = Anyone() if settings.open else Senders(private_key, self._senders_tail.reach_end)
+        if settings.open:
+            log.warning(
+                "PUMASI_OPEN=1: nobody is asked for a key or a signature; whoever reaches a door may send anything"
+            )
         self._clock = Clock()
         reach_end, ticks, trusts = self._commands.reach_end, settings.tick_seconds, settings.trust_time
         self._desk = Desk(self._publisher, self._repeats, reach_end, ticks, trusts, self._clock)
-        self._topic_door = TopicDoor(bootstrap, self._desk, self._publisher, sealer)
+        self._topic_door = TopicDoor(bootstrap, self._desk, self._publisher, sealer, self._senders)
         partitions = self._topic_door.partitions
         router = router_factory(
             settings.session_timeout_ms, partitions.listener, [ByPartition(partitions.bring_through)]
@@ -116,7 +125,9 @@ class Service:
             context={"door": self._topic_door},
             stop_seconds=_HAND_OVER_SECONDS,
         )
-        door = HttpDoor(self._desk, sealer, Receipts(key), self._progress, self._publisher, amiss=self.amiss)
+        rates = Rates(settings.sender_rate, settings.address_rate)
+        receipts, about = Receipts(key), (self._progress, self._publisher, self._senders, rates)
+        door = HttpDoor(self._desk, sealer, receipts, *about, amiss=self.amiss)
         self.application = door.application(self._lifespan)
         self._tasks: list[asyncio.Task[None]] = []
         self._serving: list[asyncio.Task[None]] = []
@@ -127,7 +138,8 @@ class Service:
     async def _lifespan(self, _application: Starlette) -> AsyncIterator[None]:
         hush_told_errors(asyncio.get_running_loop())
         self._publisher.start()
-        works = (self._open(), self._follow(self._commands), self._follow(self._ledger), self._tick())
+        tails = (self._senders_tail, self._commands, self._ledger)
+        works = (self._open(), *map(self._follow, tails), self._tick())
         self._tasks = [asyncio.create_task(work) for work in works]
         for task in self._tasks:
             task.add_done_callback(lambda task: task.cancelled() or self.ended())
@@ -154,6 +166,7 @@ class Service:
         await fingerprints.until_held(self._bootstrap, "intake", keys.fingerprints(self._settings))
         if not self._settings.trust_time:
             await self._clock.right.wait()
+        await self._senders.catch_up()
         await self._commands.reach_end()
         self.ready.set()
         await self._broker.start()
@@ -161,7 +174,7 @@ class Service:
 
     def amiss(self) -> tuple[str, str] | None:
         """Why what is taken now would not be answered, as a code and a sentence; None if it would."""
-        if stuck := [*unreadable(self._broker), *self._commands.stuck, *self._ledger.stuck]:
+        if stuck := [*unreadable(self._broker), *self._senders_tail.stuck, *self._commands.stuck, *self._ledger.stuck]:
             return "topic_unreadable", "; ".join(map(str, stuck))
         if self._topic_door.partitions.stuck:
             return "stuck", "submissions on the topic don't get through; see the log"

@@ -29,11 +29,11 @@ from services.bus.produce.publisher import Publisher
 from services.bus.topics import COMMANDS, CONTACTS, DEADLETTERS, SERVICES, SUBMISSIONS
 from services.errors import Conflict, Finding, InvalidSubmission, PumasiError
 from services.intake.admission import Admitted, admit
-from services.intake.cloudevents import read_record
 from services.intake.contacts import Sealer
 from services.intake.findings import UNKNOWN_FIELD
 from services.intake.partitions import Leaving, Partitions
 from services.intake.receipts import Place
+from services.intake.senders import Senders
 from services.intake.sequencer import Desk
 from services.intake.submissions import Submissions
 from services.intake.turns import Turns
@@ -74,7 +74,7 @@ def router_factory(
 async def submissions(
     records: Annotated[Sequence[Record], Each("submissions")], door: Annotated[Any, Context()]
 ) -> None:
-    """Submissions: CloudEvents, binary or structured. Each becomes a command, or a dead letter."""
+    """Submissions: CloudEvents, signed and so in structured mode. Each becomes a command, or a dead letter."""
     await door.bring(records)
 
 
@@ -86,13 +86,17 @@ class TopicDoor:
         desk: publishes commands.
         publisher: tells when Kafka is in reach, and how many partitions there are.
         sealer: as the HTTP door has it.
+        senders: likewise.
 
     Attributes:
         partitions: the partitions that are ours.
     """
 
-    def __init__(self, bootstrap: Callable[[], str], desk: Desk, publisher: Publisher, sealer: Sealer) -> None:
-        self._bootstrap, self._desk, self._publisher, self._sealer = bootstrap, desk, publisher, sealer
+    def __init__(
+        self, bootstrap: Callable[[], str], desk: Desk, publisher: Publisher, sealer: Sealer, senders: Senders
+    ) -> None:
+        self._bootstrap, self._desk, self._publisher = bootstrap, desk, publisher
+        self._sealer, self._senders = sealer, senders
         self._boxes: dict[int, Letterbox] = {}
         self._submissions = Submissions(bootstrap)
         self._said_at: float | None = None
@@ -108,10 +112,12 @@ class TopicDoor:
         good: list[tuple[Record, Admitted]] = []
         letters: list[Refused] = []
         turns = Turns()
+        await self._senders.catch_up()  # a key that was made before its record was sent counts for it
         for record in records:
             await turns.breathe()
             try:
-                admitted = admit(read_record(record), self._sealer, clear_contact=False)
+                sender, event = self._senders.signing(record)
+                admitted = admit(event, self._sealer, sender, clear_contact=False)
                 good.append((record, admitted._replace(submission=str(Place(record.partition, record.offset)))))
             except PumasiError as error:
                 letters.append(self._letter(record, error.code, told_on_topic(error)))

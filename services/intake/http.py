@@ -2,7 +2,8 @@
 
 A 202 says that every in-sync replica has the command; whatever is not known to be so is a problem, never a 202. The number of
 requests at work and the size of each are bounded, so a flood is told `429` or `413` instead of taking the memory; its bodies are read
-to their ends and thrown away, or the answer would be lost. A batch is checked in slices, one batch at a time, so that it holds up
+to their ends and thrown away, or the answer would be lost. Who sends is asked before a body is read (401), what they may send as each
+event is (403); a receipt needs no key, being a secret itself. A batch is checked in slices, one batch at a time, so that it holds up
 nobody else. Nothing of a body is logged or told back, a traceback least of all: it may hold values.
 """
 
@@ -24,14 +25,16 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.bus.produce.publisher import Publisher
-from services.errors import Finding, InvalidSubmission, PumasiError, UnknownFact
+from services.errors import Finding, InvalidSubmission, PumasiError, TooMany, UnknownFact
 from services.intake.admission import Admitted, admit
 from services.intake.cloudevents import Event, Malformed, TooLarge, read_http
 from services.intake.contacts import Sealer
 from services.intake.findings import FINDINGS_MAX, bounded
 from services.intake.problems import problem, problem_of
 from services.intake.progress import Progress
+from services.intake.rates import Rates
 from services.intake.receipts import Receipts
+from services.intake.senders import Known, Senders
 from services.intake.sequencer import Desk
 from services.intake.turns import Turns
 
@@ -56,6 +59,8 @@ class HttpDoor:
         receipts: writes and reads receipts.
         progress: what became of a command.
         publisher: tells whether Kafka is in reach.
+        senders: who may send.
+        rates: how much.
         requests_max: submissions at work at once.
         amiss: a code and a sentence of why what is taken now would not be answered; None if it would.
     """
@@ -67,11 +72,14 @@ class HttpDoor:
         receipts: Receipts,
         progress: Progress,
         publisher: Publisher,
+        senders: Senders,
+        rates: Rates,
         requests_max: int = REQUESTS_MAX,
         amiss: Callable[[], tuple[str, str] | None] = lambda: None,
     ) -> None:
         self._desk, self._sealer, self._receipts = desk, sealer, receipts
         self._progress, self._publisher, self._amiss = progress, publisher, amiss
+        self._senders, self._rates = senders, rates
         self._checking = asyncio.Lock()
         self._requests_max, self._at_work = requests_max, 0
 
@@ -90,6 +98,12 @@ class HttpDoor:
 
     async def events(self, request: Request) -> Response:
         """Take a submission, or a batch of them: all or none."""
+        try:
+            self._rates.came(_address(request))
+            sender = self._senders.bearing(request.headers.get("authorization"))
+        except PumasiError as error:
+            await _drain(request)
+            return problem_of(error)
         if self._at_work >= self._requests_max:
             await _drain(request)
             return problem(
@@ -98,7 +112,7 @@ class HttpDoor:
         self._at_work += 1
         try:
             headers = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in request.headers.raw]
-            admitted = await self._admit(headers, await _body(request))
+            admitted = await self._admit(sender, headers, await _body(request))
             places = await self._desk.take(admitted)
         except PumasiError as error:
             return problem_of(error)
@@ -114,6 +128,10 @@ class HttpDoor:
 
     async def receipt(self, request: Request) -> Response:
         """What became of a submission: `accepted`, `applied` or `rejected`; a refused one that came again, its new receipt."""
+        try:
+            self._rates.came(_address(request))
+        except TooMany as error:
+            return problem_of(error)
         text = request.path_params["receipt"]
         place = self._receipts.read(text)
         if place is None:
@@ -142,7 +160,7 @@ class HttpDoor:
             return problem(HTTPStatus.SERVICE_UNAVAILABLE, *amiss)
         return JSONResponse({"status": "ok"})
 
-    async def _admit(self, headers: list[tuple[str, str]], body: bytes) -> list[Admitted]:
+    async def _admit(self, sender: Known, headers: list[tuple[str, str]], body: bytes) -> list[Admitted]:
         """Read and check what came, all of it or none.
 
         Raises:
@@ -151,16 +169,16 @@ class HttpDoor:
         try:
             events, is_batch = read_http(headers, body)
             if not is_batch:
-                return await self._admit_all(events, is_batch)
+                return await self._admit_all(sender, events, is_batch)
             async with self._checking:
-                return await self._admit_all(events, is_batch)
+                return await self._admit_all(sender, events, is_batch)
         except (PumasiError, MemoryError):  # memory is ours to have: the same request can be read another time
             raise
         except Exception as error:  # noqa: BLE001  # whatever reading raises, it is this request that can't be read
             log.error("a submission could not be read (%s)", type(error).__name__)
             raise Malformed(f"could not be read ({type(error).__name__})") from None
 
-    async def _admit_all(self, events: Iterator[Event], is_batch: bool) -> list[Admitted]:
+    async def _admit_all(self, sender: Known, events: Iterator[Event], is_batch: bool) -> list[Admitted]:
         admitted: list[Admitted] = []
         findings: list[Finding] = []
         last, turns = None, Turns()
@@ -169,14 +187,20 @@ class HttpDoor:
                 last = number - 1
                 break
             try:
-                admitted.append(admit(event, self._sealer, clear_contact=True, number=number if is_batch else None))
+                place = number if is_batch else None
+                admitted.append(admit(event, self._sealer, sender, clear_contact=True, number=place))
             except InvalidSubmission as invalid:
                 findings += invalid.findings
             await turns.breathe()
         if findings:
             told = bounded(findings, last)
             raise InvalidSubmission("the submission breaks the contract; see each of `errors`", told)
+        self._rates.sends(sender.name, len(admitted))
         return admitted
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
 
 
 async def _body(request: Request) -> bytes:

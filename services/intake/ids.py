@@ -24,9 +24,9 @@ class Ids:
     def __init__(self, key: bytes) -> None:
         self._key = key
 
-    def derived(self, prefix: str, source: str, event: str) -> str:
+    def derived(self, prefix: str, sender: str, source: str, event: str) -> str:
         """The id of what an event creates, where its sender gave none."""
-        return prefix + self._hash(b"pumasi-own", source, event)
+        return prefix + self._hash(b"pumasi-own", sender, source, event)
 
     def event(self, event: str) -> str:
         """An event's id as it stands on the bus: its own, if that is an id of the contract."""
@@ -39,6 +39,10 @@ class Ids:
     def thanks(self, fund: str, case: str, text: str) -> str:
         """The id of a text that is sealed for the notifier."""
         return "~" + self._hash(b"pumasi-thanks", fund, case, text)
+
+    def mac(self, sender: str, source: str, event: str, kind: str, data: bytes) -> str:
+        """What tells a repeat of an event from a conflict: of all that was sent, and of nothing that intake adds to it."""
+        return self._hash(b"pumasi-sent", sender, source, kind, str(len(event)), event + data.decode())
 
     def _hash(self, kind: bytes, *parts: str) -> str:
         said = "\0".join(parts).encode("utf-8", "surrogatepass")  # only the last part may hold a NUL itself

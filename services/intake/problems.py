@@ -1,13 +1,15 @@
 """Errors as the HTTP door tells them: RFC 9457 problem details, each with a stable `code`.
 
 400 malformed            no CloudEvent; with `pointer` to the attribute, where there is one (and `event`)
+401 unauthenticated      no bearer key, or one that doesn't count
+403 forbidden            with the `scope` that the key lacks, or the `fund` that it isn't for (and `event`)
 404 not_found, unknown_receipt
 405 method_not_allowed
 409 id_conflict          the same id with other data
 413 too_large
 415 unsupported_media_type
 422 invalid_submission   with `errors`: a pointer, a code and a message for each field (and `event`, its place in a batch)
-429 too_busy             with Retry-After
+429 too_busy, too_many   with Retry-After: all senders together, this sender or address
 500 internal             a bug; nothing of it is told
 503 kafka_unreachable    with Retry-After; a repeat is safe
 503 clock_off            likewise: this intake's clock is off, another's may be right
@@ -22,7 +24,17 @@ from typing import Any
 
 from starlette.responses import JSONResponse
 
-from services.errors import ClockOff, Conflict, InvalidSubmission, KafkaUnreachable, PumasiError, UnknownFact
+from services.errors import (
+    ClockOff,
+    Conflict,
+    Forbidden,
+    InvalidSubmission,
+    KafkaUnreachable,
+    PumasiError,
+    TooMany,
+    Unauthenticated,
+    UnknownFact,
+)
 from services.intake.cloudevents import Malformed, TooLarge, UnknownMedia
 
 MEDIA_TYPE = "application/problem+json"
@@ -30,10 +42,13 @@ RETRY_AFTER_SECONDS = 1
 
 _STATUS: dict[type[PumasiError], HTTPStatus] = {
     Malformed: HTTPStatus.BAD_REQUEST,
+    Unauthenticated: HTTPStatus.UNAUTHORIZED,
+    Forbidden: HTTPStatus.FORBIDDEN,
     Conflict: HTTPStatus.CONFLICT,
     TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     UnknownMedia: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     InvalidSubmission: HTTPStatus.UNPROCESSABLE_ENTITY,
+    TooMany: HTTPStatus.TOO_MANY_REQUESTS,
     KafkaUnreachable: HTTPStatus.SERVICE_UNAVAILABLE,
     ClockOff: HTTPStatus.SERVICE_UNAVAILABLE,
     UnknownFact: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -59,6 +74,8 @@ def problem(status: HTTPStatus, code: str, detail: str, **more: Any) -> JSONResp
     headers = {}
     if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
         headers["retry-after"] = str(RETRY_AFTER_SECONDS)
+    if status is HTTPStatus.UNAUTHORIZED:
+        headers["www-authenticate"] = "Bearer"
     return JSONResponse(body, int(status), headers, MEDIA_TYPE)
 
 
@@ -66,5 +83,9 @@ def problem_of(error: PumasiError) -> JSONResponse:
     """An error of ours as a response; one without a status of its own is a 500."""
     status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
     findings = error.findings if isinstance(error, InvalidSubmission) else None
-    place = {"pointer": error.pointer, "event": error.event} if isinstance(error, Malformed) else {}
+    place: dict[str, Any] = {}
+    if isinstance(error, Malformed):
+        place = {"pointer": error.pointer, "event": error.event}
+    elif isinstance(error, Forbidden):
+        place = {"scope": error.scope, "fund": error.fund, "event": error.event}
     return problem(status, error.code, error.message, hint=error.hint, errors=findings, **place)

@@ -1,6 +1,6 @@
 """Repeats: the same event again gets the same answer, without a second command; the same id with other data is a conflict.
 
-A bounded memory of recent events, by source and id. It is a courtesy, not the guarantee: whatever slips through is told
+A bounded memory of recent events, by sender, source and id. It is a courtesy, not the guarantee: whatever slips through is told
 `duplicate` or `id_conflict` by the matcher, which forgets nothing. It follows the commands topic, so that it knows what other intakes
 let pass; and as to the matcher, of two events of a fund under one id the one counts that comes first on the topic. (Of two funds'
 events neither is first: what two intakes let pass at the same moment, stands.)
@@ -20,9 +20,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from schemas.commands import TICK, Unreadable
-from services.bus.envelope import SUPERSEDES, Record, read_command, text_headers
+from services.bus.envelope import MAC, SENDER, SUPERSEDES, Record, read_command, text_headers
 from services.errors import Conflict
-from services.intake.admission import Admitted, digest_of
+from services.intake.admission import Admitted
 from services.intake.progress import Progress
 from services.intake.receipts import Place
 
@@ -34,12 +34,12 @@ class Known(NamedTuple):
     """What an event became.
 
     Attributes:
-        digest: as `Admitted` has it.
+        mac: as `Admitted` has it.
         place: where its command lies.
         supersedes: the refused command whose place it takes, if any.
     """
 
-    digest: bytes
+    mac: str
     place: Place
     supersedes: Place | None = None
 
@@ -47,7 +47,7 @@ class Known(NamedTuple):
 class Expected(NamedTuple):
     """The same of an event whose command is on its way; `place` will say where it lies."""
 
-    digest: bytes
+    mac: str
     place: asyncio.Future[Place]
     supersedes: Place | None
 
@@ -62,7 +62,7 @@ class Repeats:
 
     def __init__(self, progress: Progress, capacity: int = CAPACITY) -> None:
         self._progress, self._capacity = progress, capacity
-        self._known: OrderedDict[tuple[str, str], Known | Expected] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str, str], Known | Expected] = OrderedDict()
         self._superseded: dict[Place, Place] = {}
 
     def __len__(self) -> int:
@@ -74,11 +74,11 @@ class Repeats:
         Raises:
             Conflict: if an id came before with other data and was not refused, or comes twice in the batch with different data.
         """
-        here: dict[tuple[str, str], bytes] = {}
+        here: dict[tuple[str, str, str], str] = {}
         for number, one in enumerate(admitted):
             known = self._standing(one)
-            digest = known.digest if known else here.setdefault(one.key, one.digest)
-            if digest != one.digest:
+            mac = known.mac if known else here.setdefault(one.key, one.mac)
+            if mac != one.mac:
                 which = f"event {number}: " if len(admitted) > 1 else ""
                 raise Conflict(
                     f"{which}an event with this id came before from the same source, with other data",
@@ -91,7 +91,7 @@ class Repeats:
 
     def ready(self, admitted: Sequence[Admitted]) -> int:
         """How many of the first are new or decided, and each an event of its own."""
-        keys: set[tuple[str, str]] = set()
+        keys: set[tuple[str, str, str]] = set()
         for number, one in enumerate(admitted):
             if one.key in keys or self._awaited(one) is not None:
                 return number
@@ -122,7 +122,7 @@ class Repeats:
         future: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
         future.add_done_callback(lambda done: done.cancelled() or done.exception())  # there may be nobody waiting
         refused = self._known.get(one.key)
-        expected = Expected(one.digest, future, refused.place if isinstance(refused, Known) else None)
+        expected = Expected(one.mac, future, refused.place if isinstance(refused, Known) else None)
         self._remember(one.key, expected)
         return expected
 
@@ -131,7 +131,7 @@ class Repeats:
         known = self._known.get(one.key)
         if known is not None and known.place is expected.place:
             del self._known[one.key]
-        self._found(one.key, Known(expected.digest, place, expected.supersedes))
+        self._found(one.key, Known(expected.mac, place, expected.supersedes))
         expected.place.set_result(place)
 
     def failed(self, one: Admitted, expected: Expected, error: BaseException) -> None:
@@ -140,7 +140,7 @@ class Repeats:
         if known is not None and known.place is expected.place:
             del self._known[one.key]
             if expected.supersedes is not None:
-                self._remember(one.key, Known(b"", expected.supersedes))  # refused: its data don't matter any more
+                self._remember(one.key, Known("", expected.supersedes))  # refused: its data don't matter any more
         if not expected.place.done():
             expected.place.set_exception(error)
 
@@ -156,9 +156,9 @@ class Repeats:
             return
         headers = text_headers(record.headers)
         place, supersedes = Place(record.partition, record.offset), Place.of(headers.get(SUPERSEDES, ""))
-        assert record.value is not None, "a command has one"
-        found = Known(digest_of(command.type, record.value), place, supersedes)
-        self._found((headers["ce_source"], command.id), found)
+        if SENDER in headers:  # as intake writes them; no event is known by anybody else's command
+            found = Known(headers.get(MAC, ""), place, supersedes)
+            self._found((headers[SENDER], headers["ce_source"], command.id), found)
 
     def _standing(self, one: Admitted) -> Known | Expected | None:
         """What is known of an event, unless it was refused."""
@@ -172,7 +172,7 @@ class Repeats:
             return self._progress.decision(known.place)
         return known.place if known else None
 
-    def _found(self, key: tuple[str, str], found: Known) -> None:
+    def _found(self, key: tuple[str, str, str], found: Known) -> None:
         """Take in a command that lies on the topic; it may be seen in any order with those of other partitions, and with our own."""
         if found.supersedes is not None:
             first = min(found.place, self._superseded.get(found.supersedes, found.place))
@@ -183,7 +183,7 @@ class Repeats:
         if found.place not in self._superseded and (known is None or _counts_rather(found, known)):
             self._remember(key, found)
 
-    def _remember(self, key: tuple[str, str], known: Known | Expected) -> None:
+    def _remember(self, key: tuple[str, str, str], known: Known | Expected) -> None:
         self._known[key] = known
         self._known.move_to_end(key)
         while len(self._known) > self._capacity:

@@ -22,7 +22,7 @@ from typing import NamedTuple
 from schemas.commands import TICK
 from schemas.ledger import encode
 from schemas.times import SECOND, text_of
-from services.bus.envelope import SUBMISSION, SUPERSEDES, command_headers
+from services.bus.envelope import MAC, SENDER, SUBMISSION, SUPERSEDES, command_headers
 from services.bus.partition import partition_of
 from services.bus.produce.publisher import Outgoing, Pending, Publisher
 from services.bus.topics import COMMANDS, CONTACTS
@@ -213,7 +213,7 @@ class Desk:
     def _command(self, one: Admitted, at: int, wall: bool, supersedes: Place | None) -> Outgoing:
         partition = partition_of(one.fund, self._publisher.partitions(COMMANDS))
         headers = command_headers(one.type, one.id, one.source, text_of(at), wall=wall)
-        more = ((SUPERSEDES, supersedes), (SUBMISSION, one.submission))
+        more = ((SENDER, one.sender), (MAC, one.mac), (SUPERSEDES, supersedes), (SUBMISSION, one.submission))
         headers += [(name, str(value).encode()) for name, value in more if value is not None]
         return Outgoing(COMMANDS, partition, one.fund.encode(), one.value, headers)
 

@@ -22,6 +22,7 @@ from schemas.times import text_of
 from services.bus import access
 from services.bus.security import servers
 from services.errors import UsageError
+from services.senders import Issued
 from services.settings import Settings
 from services.stories import routes, summary
 from services.stories.outcome import Outcome, outcome
@@ -29,6 +30,7 @@ from services.stories.player import Player
 from services.stories.scenario import Story, load_stories
 from services.stories.screen import MARGIN, Screen
 from services.stories.watch import Watch
+from services.system.own_senders import own_sender
 from services.system.progress import BrokerProgress
 from services.system.whole import System, where_of, whole_system
 
@@ -38,6 +40,7 @@ NOTICES_WITHIN_S = 30.0
 PLOT = Path("two-routes.svg")
 """Where in the data directory the plot of the story of this name goes."""
 SESSION_S = 6
+SENDER = "demo"
 ENVIRONMENT = {
     "PUMASI_TRUST_TIME": "1",
     "PUMASI_TICK_SECONDS": str(TICK_SECONDS),
@@ -95,13 +98,20 @@ async def run(settings: Settings, wanted: Wanted, console: Console, quiet: bool)
     stories = load_stories(wanted.stories)
     screen = Screen(console, quiet)
     began = time.monotonic()
+    sender: Issued | None = None
+
+    async def become_sender(kafka: str) -> None:
+        nonlocal sender
+        sender = await own_sender(kafka, settings, SENDER)
+
     try:
         async with AsyncExitStack() as stack:
             with BrokerProgress(quiet) as bars:
-                whole = whole_system(settings, bars, screen, environment=ENVIRONMENT)
+                whole = whole_system(settings, bars, screen, environment=ENVIRONMENT, before_services=become_sender)
                 system = await stack.enter_async_context(whole)
             screen.say(f"Kafka answers at {system.kafka}, intake at {system.http}; matcher and notifier are ready.")
-            result = await _play_while_it_lives(system, _play(system, settings, stories, wanted, screen))
+            assert sender is not None, "made before the services were started"
+            result = await _play_while_it_lives(system, _play(system, sender, settings, stories, wanted, screen))
             screen.say("All is played; taking everything down …", "bright_black")
     except asyncio.CancelledError:  # told to stop: nothing is wrong, so nothing is explained
         screen.stop()
@@ -129,7 +139,9 @@ async def _play_while_it_lives(system: System, playing: Coroutine[Any, Any, Resu
         await asyncio.gather(play, lives, return_exceptions=True)
 
 
-async def _play(system: System, settings: Settings, stories: list[Story], wanted: Wanted, screen: Screen) -> Result:
+async def _play(
+    system: System, sender: Issued, settings: Settings, stories: list[Story], wanted: Wanted, screen: Screen
+) -> Result:
     watch = Watch(servers(settings, system.kafka, access.OPERATOR), screen.entry)
     killer = _Killer(system, screen, sum(len(story.rows) for story in stories) // 2) if wanted.kill_matcher else None
     outcomes = []
@@ -137,7 +149,7 @@ async def _play(system: System, settings: Settings, stories: list[Story], wanted
         await watch.start()
         refuse_what_is_over(stories, watch)
         _say_what_is_repeated(stories, watch, screen)
-        async with Player(system.http, servers(settings, system.kafka, access.SENDER), watch, screen) as player:
+        async with Player(system.http, servers(settings, system.kafka, access.SENDER), sender, watch, screen) as player:
             for number, story in enumerate(stories, 1):
                 screen.open(story, number, len(stories), watch.figures)
                 await player.play(story, killer.look if killer else lambda _: None)

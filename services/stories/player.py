@@ -14,11 +14,11 @@ from typing import Any, Protocol
 import httpx
 
 from schemas.times import text_of
-from services.bus.envelope import command_headers
 from services.bus.partition import partition_of
 from services.bus.produce.publisher import Outgoing, Publisher
 from services.bus.topics import SUBMISSIONS
 from services.errors import KafkaUnreachable, ServiceFailed
+from services.senders import Issued, signed
 from services.stories.scenario import Row, Story
 from services.stories.watch import Watch
 
@@ -42,9 +42,10 @@ class Audience(Protocol):
 class Player:
     """Sends rows; use as an async context manager."""
 
-    def __init__(self, http: str, bootstrap: str, watch: Watch, audience: Audience) -> None:
-        self._watch, self._audience = watch, audience
-        self._client = httpx.AsyncClient(base_url=http, timeout=60.0, trust_env=False)
+    def __init__(self, http: str, bootstrap: str, sender: Issued, watch: Watch, audience: Audience) -> None:
+        self._sender, self._watch, self._audience = sender, watch, audience
+        key = {"authorization": f"Bearer {sender.key}"}
+        self._client = httpx.AsyncClient(base_url=http, headers=key, timeout=60.0, trust_env=False)
         self._publisher = Publisher(lambda: bootstrap, [SUBMISSIONS], "pumasi-demo")
 
     async def __aenter__(self) -> "Player":
@@ -104,13 +105,7 @@ class Player:
 
     async def _submit(self, story: Story, rows: Sequence[Row]) -> None:
         partition = partition_of(story.name, self._publisher.partitions(SUBMISSIONS))
-        records = [
-            Outgoing(
-                SUBMISSIONS, partition, story.name.encode(), json.dumps(row.data).encode(),
-                command_headers(row.type, row.id, story.source, text_of(row.at)),
-            )
-            for row in rows
-        ]  # fmt: skip
+        records = [self._signed(story, row, partition) for row in rows]
         for _ in range(_TRIES):
             try:
                 await self._publisher.publish(records)
@@ -119,6 +114,11 @@ class Player:
             else:
                 return
         raise ServiceFailed(f"{story.name}, line {rows[0].line} ff.: Kafka did not take the rows in {_TRIES} tries")
+
+    def _signed(self, story: Story, row: Row, partition: int) -> Outgoing:
+        body = json.dumps(_cloud_event(story, row)).encode()
+        headers = signed(self._sender.sender.sender, self._sender.secret, row.id, body)
+        return Outgoing(SUBMISSIONS, partition, story.name.encode(), body, headers)
 
 
 def batches(rows: Sequence[Row]) -> Iterator[list[Row]]:

@@ -11,7 +11,7 @@ broker, so none can join another one that answers at that address later.
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -74,6 +74,7 @@ async def whole_system(
     *,
     matchers: int = 1,
     environment: Mapping[str, str] | None = None,
+    before_services: Callable[[str], Awaitable[object]] | None = None,
 ) -> AsyncIterator[System]:
     """Bring everything up; inside, all is ready. On the way out everything is stopped, however it is left.
 
@@ -83,6 +84,7 @@ async def whole_system(
         listener: hears the services.
         matchers: matcher processes; more than partitions are idle.
         environment: settings for the services, over this process's own environment.
+        before_services: called with Kafka's address once the topics are there, to make senders that the doors know from the start.
 
     Raises:
         BrokerError, KafkaUnreachable, TopicsMismatch, ServiceFailed: what could not be had; nothing runs then. PortTaken
@@ -103,9 +105,12 @@ async def whole_system(
             kafka = await broker.start()
             keeping = asyncio.create_task(keep_up(broker, partial(listener.said, "kafka")))
         watcher.stage("topics")
-        await _while_kept(keeping, _ensure_topics(kafka, settings, TOPICS_PATIENCE_S if broker else 0.0))
+        patience = TOPICS_PATIENCE_S if broker else 0.0
+        await _while_kept(keeping, _patiently(partial(_ensure_topics, kafka, settings), patience))
         await _while_kept(keeping, ensure_keys(kafka, settings, partial(listener.said, "keys")))
         client_config = write_client_config(settings, kafka)
+        if before_services is not None:
+            await _while_kept(keeping, _patiently(partial(before_services, kafka), patience))
         watcher.stage("services")
         ready = await _while_kept(keeping, supervisor.start(_services(settings, kafka, matchers, environment or {})))
         if broker is not None:  # on a cluster of one's own, matchers elsewhere may hold their share
@@ -121,12 +126,16 @@ async def whole_system(
             await broker.stop()
 
 
-async def _ensure_topics(kafka: str, settings: Settings, patience_s: float) -> None:
-    """`topics.ensure`; again, for so many seconds, if no broker answers: one that died just then is being started again."""
+async def _ensure_topics(kafka: str, settings: Settings) -> None:
+    await topics.ensure(servers(settings, kafka, access.ADMIN), settings.partitions, settings.replication)
+
+
+async def _patiently(work: Callable[[], Awaitable[object]], patience_s: float) -> None:
+    """Work; again, for so many seconds, if no broker answers: one that died just then is being started again."""
     deadline = time.monotonic() + patience_s
     while True:
         try:
-            await topics.ensure(servers(settings, kafka, access.ADMIN), settings.partitions, settings.replication)
+            await work()
             return
         except KafkaUnreachable:
             if time.monotonic() > deadline:

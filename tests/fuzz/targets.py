@@ -23,7 +23,7 @@ from schemas.ledger import GENESIS, link
 from schemas.times import parse, text_of
 from services.bus.deadletters.box import DeadLetter, Mark, content, read
 from services.bus.deadletters.letter import Letter, dead_letter
-from services.bus.envelope import command_headers, read_command
+from services.bus.envelope import MAC, SENDER, command_headers, read_command
 from services.bus.partition import partition_of
 from services.bus.topics import COMMANDS, CONTACTS, DEADLETTERS, LEDGER, NOTICES, SUBMISSIONS
 from services.console.readmodel.model import ReadModel
@@ -35,8 +35,10 @@ from services.intake.contacts import Sealer
 from services.intake.events import told_on_topic
 from services.intake.http import HttpDoor
 from services.intake.progress import Progress
+from services.intake.rates import Rates
 from services.intake.receipts import Place, Receipts
 from services.intake.repeats import Repeats
+from services.intake.senders import Anyone
 from services.matcher.checkpoint.restoring import Unusable, restored
 from services.matcher.checkpoint.writing import HEAD, mark_of
 from services.matcher.engine.engine import Engine
@@ -101,6 +103,7 @@ def assert_letter(record: Rec, letter: Letter) -> None:
 def assert_command(one: Admitted) -> None:
     """The matcher reads what intake admits."""
     headers = command_headers(one.type, one.id, one.source, text_of(one.time or NOW))
+    headers += [(SENDER, one.sender.encode()), (MAC, one.mac.encode())]
     partition = partition_of(one.fund, PARTITIONS)
     record = Rec(COMMANDS, partition, 0, 0, one.fund.encode(), one.value, tuple(headers))
     command = read_command(record, PARTITIONS)
@@ -298,7 +301,7 @@ DESK = Desk()
 
 @cache
 def door() -> tuple[Any, asyncio.AbstractEventLoop]:
-    made: Any = HttpDoor(DESK, sealer(), Receipts(b"k" * 32), Progress(), InReach())  # type: ignore[arg-type]
+    made: Any = HttpDoor(DESK, sealer(), Receipts(b"k" * 32), Progress(), InReach(), Anyone(), Rates())  # type: ignore[arg-type]
     return made.application(), asyncio.new_event_loop()
 
 

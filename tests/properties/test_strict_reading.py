@@ -179,7 +179,7 @@ def admitted(headers: list[tuple[str, str]], body: str) -> bytes | None:
     """The command that an event leads to, if it does."""
     try:
         [event], _ = read_http(headers, body.encode())
-        return admit(event, SEALER, clear_contact=True).digest
+        return admit(event, SEALER, clear_contact=True).mac
     except (InvalidSubmission, Malformed):
         return None
 

@@ -21,7 +21,7 @@ from typing import Any, Literal, NamedTuple
 
 from schemas.values import PHRASES
 from services.bus.partition import partition_of
-from tests.soak.check.sentfile import PSEUDONYM_KEY
+from tests.soak.check.sentfile import PSEUDONYM_KEY, SENDER
 from tests.soak.poison import COMMANDS_POISON, SUBMISSIONS_POISON
 
 START = datetime(2031, 1, 1, tzinfo=UTC)
@@ -363,4 +363,4 @@ def derived_id(prefix: str, source: str, event: str) -> str:
     from services.intake.ids import Ids
     from services.keys import id_key_of
 
-    return Ids(id_key_of(PSEUDONYM_KEY)).derived(prefix, source, event)
+    return Ids(id_key_of(PSEUDONYM_KEY)).derived(prefix, SENDER, source, event)

@@ -27,6 +27,7 @@ from services.intake.admission import Admitted, admit
 from services.intake.cloudevents import Event as Read
 from services.intake.cloudevents import read_record
 from services.intake.contacts import Sealer
+from services.intake.senders import Known
 from services.matcher.checkpoint.writing import Head, Keeper
 from services.matcher.engine.engine import Engine
 from services.matcher.ledger.answer import answer, linked
@@ -34,7 +35,7 @@ from services.notifier.audience import Audience
 from tests.soak.check.checker import Check
 from tests.soak.check.findings import Findings
 from tests.soak.check.records import Raw
-from tests.soak.check.sentfile import PSEUDONYM_KEY, read_sent
+from tests.soak.check.sentfile import PSEUDONYM_KEY, SENDER, read_sent
 from tests.soak.load import START, Event, Load
 from tests.soak.poison import poison
 from tests.soak.sent import Sent, digest_of
@@ -91,7 +92,7 @@ class _Honest:
     def __init__(self, load: Load, directory: Path) -> None:
         self.topics = Topics()
         self._sealer = Sealer(PSEUDONYM_KEY, PrivateKey.generate().public_key)
-        self._known: dict[tuple[str, str], bytes] = {}
+        self._known: dict[tuple[str, str, str], str] = {}
         self._sent = Sent(directory / "sent.jsonl")
         self._moment = _START
         for number, event in enumerate([*load.opening(), *load.events()]):
@@ -112,8 +113,10 @@ class _Honest:
             return
         data = json.dumps(event.data).encode()
         time = None if event.time is None else parse(event.time)
-        admitted = admit(Read(event.id, event.source, event.type, time, data), self._sealer, clear_contact=True)
-        if self._known.get(admitted.key, admitted.digest) != admitted.digest and event.number % 2:
+        admitted = admit(
+            Read(event.id, event.source, event.type, time, data), self._sealer, Known(SENDER), clear_contact=True
+        )
+        if self._known.get(admitted.key, admitted.mac) != admitted.mac and event.number % 2:
             self._sent.refused(event, 409)
             return
         self._command(admitted, event.number)
@@ -123,8 +126,8 @@ class _Honest:
         headers = command_headers(event.type, event.id, event.source, event.time or text_of(_START))
         record = self._submission(event.data["fund"].encode(), json.dumps(event.data).encode(), headers)
         self._sent.taken(event)
-        admitted = admit(read_record(record), self._sealer, clear_contact=False)
-        if self._known.get(admitted.key, admitted.digest) != admitted.digest and event.number % 2:
+        admitted = admit(read_record(record), self._sealer, Known(SENDER), clear_contact=False)
+        if self._known.get(admitted.key, admitted.mac) != admitted.mac and event.number % 2:
             self._letter(dead_letter(record, "id_conflict", "an event with this id came before"))
         else:
             self._command(admitted, event.number)
@@ -136,7 +139,7 @@ class _Honest:
 
     def _command(self, admitted: Admitted, number: int) -> None:
         """One command; two where a crash made intake forget."""
-        self._known.setdefault(admitted.key, admitted.digest)
+        self._known.setdefault(admitted.key, admitted.mac)
         place = partition_of(admitted.fund, PARTITIONS)
         headers = command_headers(admitted.type, admitted.id, admitted.source, text_of(admitted.time or self._moment))
         for _ in range(1 + (number % 31 == 0)):
@@ -162,7 +165,7 @@ class _Honest:
             record = OnTopic(SUBMISSIONS, place, len(self.topics.submissions), key, value, headers)
             self.topics.submissions.append(Raw(*record[1:]))
             try:
-                admit(read_record(record), self._sealer, clear_contact=False)
+                admit(read_record(record), self._sealer, Known(SENDER), clear_contact=False)
             except PumasiError as error:
                 self._letter(dead_letter(record, error.code, "it can't be taken"))
         self._sent.taken(event)

@@ -81,7 +81,7 @@ def test_an_id_left_out_is_derived_from_source_and_id(kind: str, data: dict, fie
     first, again = admitted(kind, data), admitted(kind, data)
     other_id, other_source = admitted(kind, data, id="e-2"), admitted(kind, data, source="/forms/other")
     assert re.fullmatch(prefix + "[a-z2-7]{26}", first.names[field])
-    assert (first.value, first.digest) == (again.value, again.digest)
+    assert (first.value, first.mac) == (again.value, again.mac)
     assert len({one.names[field] for one in (first, other_id, other_source)}) == 3
     COMMANDS[first.type].model_validate_json(first.value)  # complete: the matcher can read it
     elsewhere = Sealer(b"o" * 32, NOTIFIER.public_key)
@@ -134,7 +134,7 @@ def test_a_retired_provinces_code_is_todays_on_the_bus_and_the_same_submission()
         for code in ("CN-22", "CN-JL")
     )
     assert json.loads(old.value)["access"]["province"] == "CN-JL"
-    assert old.digest == new.digest
+    assert old.mac == new.mac
 
 
 @pytest.mark.parametrize(
@@ -241,9 +241,9 @@ def test_a_text_of_thanks_is_sealed_for_the_notifier_and_its_command_says_its_id
         one = admitted("case.thanked", {**THANKED, "thanks": sealed(WORDS.encode())}, clear_contact=door)
         again = admitted("case.thanked", {**THANKED, "thanks": sealed(WORDS.encode())})
         assert HASH.fullmatch(json.loads(one.value)["thanks"])
-        assert (one.value, one.digest) == (
+        assert (one.value, one.mac) == (
             again.value,
-            again.digest,
+            again.mac,
         )  # sealed anew each time, and a repeat all the same
         assert one.contact.subject == json.loads(one.value)["thanks"]
         assert SealedBox(NOTIFIER).decrypt(base64.b64decode(one.contact.sealed_text)).decode().rstrip() == WORDS

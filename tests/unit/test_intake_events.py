@@ -21,6 +21,7 @@ from services.intake import partitions
 from services.intake.contacts import Sealer
 from services.intake.events import GROUP, TopicDoor, router_factory
 from services.intake.partitions import TRIES_MAX
+from services.intake.senders import Anyone, Senders
 from tests.fuzz.targets import FUND, KEY, PARTITIONS
 from tests.records import CommandRecord
 
@@ -107,9 +108,10 @@ class Consumer:
 class World:
     """A door, its broker, and what comes out of it."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, senders: Senders | None = None) -> None:
         self.desk, self.publisher, self.letters, self.consumer = desk, Publisher(), Letters(), Consumer()
-        self.door = TopicDoor(lambda: "", desk, self.publisher, Sealer(b"k" * 32, KEY.public_key))  # type: ignore[arg-type]
+        sealer = Sealer(b"k" * 32, KEY.public_key)
+        self.door = TopicDoor(lambda: "", desk, self.publisher, sealer, senders or Anyone())  # type: ignore[arg-type]
         self.door._submissions = AllFresh()  # type: ignore[assignment]
         self.door._box = lambda _partition: self.letters  # type: ignore[assignment,method-assign,return-value]
 

@@ -30,8 +30,10 @@ from services.intake.contacts import Sealer
 from services.intake.findings import FINDINGS_MAX
 from services.intake.http import BODY_BYTES_MAX, HttpDoor
 from services.intake.progress import Progress
+from services.intake.rates import Rates
 from services.intake.receipts import Place, Receipts
 from services.intake.repeats import Repeats
+from services.intake.senders import Anyone, Senders
 from services.intake.sequencer import Desk
 from tests.records import CommandRecord
 
@@ -89,6 +91,8 @@ class Bench:
         trust_time: bool = False,
         requests_max: int = 64,
         amiss: Callable[[], tuple[str, str] | None] = lambda: None,
+        senders: Senders | None = None,
+        rates: Rates | None = None,
     ) -> None:
         self.kafka, self.progress, self.now, self.off = Ledger(), Progress(), parse("2026-11-22T10:00:00Z"), 0
         self.receipts = Receipts(KEY)
@@ -98,7 +102,8 @@ class Bench:
         self.clock.heard(self.now, [self.now])
         desk = Desk(self.kafka, self.repeats, self.caught_up, 60, trust_time, self.clock)  # type: ignore[arg-type]
         sealer = Sealer(KEY, PrivateKey.generate().public_key)
-        door = HttpDoor(desk, sealer, self.receipts, self.progress, self.kafka, requests_max, amiss)  # type: ignore[arg-type]
+        who = (senders or Anyone(), rates or Rates())
+        door = HttpDoor(desk, sealer, self.receipts, self.progress, self.kafka, *who, requests_max, amiss)  # type: ignore[arg-type]
         self.desk, self.app, self.sealer = desk, door.application(), sealer
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://intake")
 

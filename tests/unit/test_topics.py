@@ -21,12 +21,21 @@ def as_wanted(topic: Topic) -> Found:
 def test_the_contracts_topics_are_all_there() -> None:
     assert list(BY_NAME) == [
         f"pumasi.{name}.v1"
-        for name in ("submissions", "commands", "ledger", "checkpoints", "contacts", "notices", "deadletters")
+        for name in (
+            "submissions",
+            "commands",
+            "ledger",
+            "checkpoints",
+            "contacts",
+            "notices",
+            "deadletters",
+            "senders",
+        )
     ]
     for kept in (topics.COMMANDS, topics.LEDGER):
         assert BY_NAME[kept].config["retention.ms"] == "-1"
         assert BY_NAME[kept].config["cleanup.policy"] == "delete"
-    for compacted in (topics.CHECKPOINTS, topics.CONTACTS):
+    for compacted in (topics.CHECKPOINTS, topics.CONTACTS, topics.SENDERS):
         assert BY_NAME[compacted].config["cleanup.policy"] == "compact"
 
 

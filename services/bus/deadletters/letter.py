@@ -27,10 +27,21 @@ from pydantic import BaseModel, ValidationError
 
 from schemas.commands import COMMANDS
 from schemas.numbers import holds_number
+from schemas.senders import NAME
 from schemas.submissions import SUBMISSIONS, is_hashed
 from schemas.values import THANKS_PATTERN, Model
 from services.bus.attributes import KNOWN, TELLABLE, is_media
-from services.bus.envelope import CLOCK, COMMAND_BYTES_MAX, COMMAS_MAX, SUBMISSION, SUPERSEDES, WALL, Record
+from services.bus.envelope import (
+    CLOCK,
+    COMMAND_BYTES_MAX,
+    COMMAS_MAX,
+    MAC,
+    SENDER,
+    SUBMISSION,
+    SUPERSEDES,
+    WALL,
+    Record,
+)
 from services.bus.topics import COMMANDS as COMMANDS_TOPIC
 
 PREFIX = "__streams.errors."
@@ -57,6 +68,8 @@ _STRICTER: dict[str, Callable[[str], object]] = {
 _TEXTS = re.compile(r"[\w.+-]@[\w-]|\b(mailtos?|tel|sms|tgram|whatsapp|wechat|kakao|signal):", re.IGNORECASE)
 _PLACE = re.compile(r"(pumasi\.[a-z]{1,32}\.v[0-9]{1,4})-([0-9]{1,9})-([0-9]{1,18})")
 _RECORD = re.compile(r"[0-9]{1,9}-[0-9]{1,18}")
+_SENDER, _MAC = re.compile(NAME), re.compile(r"[a-z2-7]{26}")
+_SECONDS, _SIGNATURES = re.compile(r"[0-9]{1,12}"), re.compile(r"v1,[A-Za-z0-9+/]{43}=(?: v1,[A-Za-z0-9+/]{43}=){0,3}")
 _HEADER_OVERHEAD_BYTES = 16
 _LONG_BYTES = 1024
 _HEADERS_MAX = 64
@@ -96,6 +109,12 @@ _HEADERS: dict[str, Callable[[str], object]] = {
     CLOCK: WALL.__eq__,
     SUBMISSION: _RECORD.fullmatch,
     SUPERSEDES: _RECORD.fullmatch,
+    SENDER: _SENDER.fullmatch,
+    MAC: _MAC.fullmatch,
+    "pumasi-sender": _SENDER.fullmatch,
+    "webhook-id": TELLABLE["id"],
+    "webhook-timestamp": _SECONDS.fullmatch,
+    "webhook-signature": _SIGNATURES.fullmatch,
 }
 """The headers beside a CloudEvent's attributes that a letter may keep, each with the rule its value must pass."""
 

@@ -21,7 +21,7 @@ from schemas.numbers import holds_number
 from schemas.times import parse_given, text_of
 from schemas.values import AMOUNT_MAX
 from services.bus.attributes import is_source
-from services.bus.envelope import CLOCK, COMMAND_BYTES_MAX, WALL, Record, partition_of_fund
+from services.bus.envelope import CLOCK, COMMAND_BYTES_MAX, MAC, SENDER, WALL, Record, partition_of_fund
 from services.matcher.engine.engine import Engine
 from services.matcher.fast.plain import accept, facts_of, text_of_facts
 from services.matcher.ledger.draft import Draft
@@ -58,6 +58,16 @@ _said = msgspec.json.Decoder(PledgeSaid).decode
 _MEMBERS = len(PledgeSaid.__struct_fields__)
 
 
+def _is_sent(who: tuple[str, bytes | None], what: tuple[str, bytes | None]) -> bool:
+    """Whether these headers say who sent a command and what was sent; the matcher has no use for either."""
+    words = (who[1] or b"", what[1] or b"")
+    return (
+        (who[0], what[0]) == (SENDER, MAC)
+        and all(0 < len(word) <= ID_MAX for word in words)
+        and (not b"".join(words).translate(None, ID_BYTES))
+    )
+
+
 class Express:
     """The lane of one partition; see also `services.matcher.fast.lane_of`.
 
@@ -88,8 +98,10 @@ class Express:
     def _answer(self, record: Record, draft: Draft) -> bool:
         """Answer one record, if it is a plain pledge; else do nothing."""
         headers = record.headers
-        by_wall_clock = len(headers) == 7 and tuple(headers[6]) == _BY_WALL_CLOCK
-        if len(headers) != 6 and not by_wall_clock:
+        by_wall_clock = len(headers) in (7, 9) and tuple(headers[6]) == _BY_WALL_CLOCK
+        if len(headers) not in (6, 8) and not by_wall_clock:
+            return False
+        if len(headers) > 7 and not _is_sent(*headers[-2:]):
             return False
         (n0, version), (n1, event), (n2, source), (n3, kind), (n4, time), (n5, media) = headers[:6]
         if not (

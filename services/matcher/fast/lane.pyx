@@ -26,7 +26,7 @@ from schemas.numbers import holds_number
 from schemas.times import text_of
 from schemas.values import AMOUNT_MAX, CLASSES
 from services.bus.attributes import is_source
-from services.bus.envelope import CLOCK, COMMAND_BYTES_MAX, WALL, entry_form, partition_of_fund
+from services.bus.envelope import CLOCK, COMMAND_BYTES_MAX, MAC, SENDER, WALL, entry_form, partition_of_fund
 from services.bus.client.record_batch import sized
 from services.matcher.fast import express
 
@@ -35,13 +35,16 @@ cdef bytes _pair(str name, bytes value):
     return sized(name.encode()) + sized(value)
 
 
-# What stands in a record before, between and after its three values that vary: ce_id, ce_source, ce_time; before it the number of headers.
-cdef unsigned char SIX = 2 * 6, SEVEN = 2 * 7
+# What stands in a record before, between and after its values that vary: ce_id, ce_source, ce_time, the sender and the MAC; before it
+# the number of headers.
+cdef unsigned char SIX = 2 * 6, SEVEN = 2 * 7, EIGHT = 2 * 8, NINE = 2 * 9
 cdef bytes BEFORE_ID = _pair("ce_specversion", b"1.0") + sized(b"ce_id")
 cdef bytes BEFORE_SOURCE = sized(b"ce_source")
 cdef bytes BEFORE_TIME = _pair("ce_type", express.PLEDGE.encode()) + sized(b"ce_time")
 cdef bytes AFTER_TIME = _pair("content-type", b"application/json")
 cdef bytes BY_WALL_CLOCK = _pair(CLOCK, WALL.encode())
+cdef bytes BEFORE_SENDER = sized(SENDER.encode())
+cdef bytes BEFORE_MAC = sized(MAC.encode())
 
 cdef int ID_MAX = express.ID_MAX
 cdef int DIGITS_MANY = express.DIGITS_MANY
@@ -207,8 +210,9 @@ cdef class Lane:
         cdef int event_len = 0, source_len = 0, time_len = 0, index
         cdef const char *at = <const char *>record.data + record.headers_at
         cdef const char *end = <const char *>record.data + record.end
-        cdef bint by_wall_clock = at != end and at[0] == SEVEN
-        if at == end or not (by_wall_clock or at[0] == SIX):
+        cdef bint by_wall_clock = at != end and at[0] in (SEVEN, NINE)
+        cdef bint is_sent = at != end and at[0] in (EIGHT, NINE)
+        if at == end or not (by_wall_clock or is_sent or at[0] == SIX):
             return False
         at = these(at + 1, end, BEFORE_ID)
         at = value_of(at, end, &event, &event_len)
@@ -219,6 +223,9 @@ cdef class Lane:
         at = these(at, end, AFTER_TIME)
         if by_wall_clock:
             at = these(at, end, BY_WALL_CLOCK)
+        if is_sent:
+            at = word(these(at, end, BEFORE_SENDER), end)
+            at = word(these(at, end, BEFORE_MAC), end)
         if at is NULL or at != end or event_len > ID_MAX or not 0 < record.value_len <= VALUE_MAX:
             return False
         for index in range(event_len):
@@ -469,3 +476,16 @@ cdef const char *value_of(const char *at, const char *end, const char **begin, i
     begin[0] = at
     length[0] = <int>size
     return at + size
+
+
+cdef const char *word(const char *at, const char *end) noexcept:
+    """Past a header's value that is an id, which nobody here needs; else NULL."""
+    cdef const char *begin
+    cdef int length = 0, index
+    at = value_of(at, end, &begin, &length)
+    if at is NULL or length > ID_MAX:
+        return NULL
+    for index in range(length):
+        if not IS_ID[<unsigned char>begin[index]]:
+            return NULL
+    return at

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
+SENDER = "soak"
 PSEUDONYM_KEY = b"soak" * 8
 """The key that a soak's intakes are given: no secret, so that it can be told which ids they make."""
 _ID_KEY = blake2b(digest_size=32, key=PSEUDONYM_KEY, person=b"pumasi-id-key").digest()
@@ -135,7 +136,7 @@ def same(expected: dict[str, Any], found: dict[str, Any]) -> bool:
 
 def derived_id(prefix: str, source: str, event: str) -> str:
     """The id that intake makes where a sender gives none (as its text says)."""
-    return prefix + _keyed(b"pumasi-own", source, event)
+    return prefix + _keyed(b"pumasi-own", SENDER, source, event)
 
 
 def hashed_reference(fund: str, reference: str) -> str:

@@ -1,0 +1,81 @@
+"""The topic of senders: read whole, and written one sender at a time; by operators' commands, never by a service."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import aclosing
+
+from faststream.kafka import KafkaBroker, KafkaRouter
+from pydantic import ValidationError
+
+from schemas.senders import SENDER_TYPE, Sender
+from schemas.times import text_of
+from services.bus.app import broker_factory
+from services.bus.consume.scan import TopicReader
+from services.bus.envelope import SOURCE, Record, command_headers
+from services.bus.produce.publisher import Outgoing, Publisher
+from services.bus.topics import SENDERS
+from services.errors import KafkaUnreachable, UnreadableRecord
+
+_PATIENCE_SECONDS = 30.0
+
+
+def read_sender(record: Record) -> Sender:
+    """The sender that a record tells of.
+
+    Raises:
+        UnreadableRecord: if it tells of none, or its key of another.
+    """
+    try:
+        sender = Sender.model_validate_json(record.value or b"")
+    except ValidationError:
+        raise UnreadableRecord("no sender of the contract") from None
+    if record.key != sender.sender.encode():
+        raise UnreadableRecord("key: not the sender")
+    return sender
+
+
+async def senders(bootstrap: str) -> dict[str, Sender]:
+    """All senders, revoked ones too, by name.
+
+    Raises:
+        KafkaUnreachable, TopicsMismatch, TopicUnreadable: if they can't be read.
+        UnreadableRecord: if one of them can't.
+    """
+    found: dict[str, Sender] = {}
+    async with TopicReader(bootstrap) as reader, aclosing(reader.records(SENDERS)) as records:
+        async for record in records:
+            sender = read_sender(record)
+            found[sender.sender] = sender
+    return found
+
+
+async def put_sender(bootstrap: str, sender: Sender) -> None:
+    """Let this be what counts of a sender from now on.
+
+    Raises:
+        KafkaUnreachable: if it is not known to be written; to do it again is safe.
+    """
+    publisher = Publisher(lambda: bootstrap, [SENDERS], "pumasi-keys", told=lambda _line: None)
+    publisher.start()
+    try:
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            await publisher.in_reach.wait()
+            now = text_of(time.time_ns() // 1000)
+            headers = command_headers(SENDER_TYPE, sender.sender, f"{SOURCE}/keys", now)
+            await publisher.publish(
+                [Outgoing(SENDERS, 0, sender.sender.encode(), sender.model_dump_json().encode(), headers)]
+            )
+    except TimeoutError:
+        raise KafkaUnreachable(publisher.why_not, hint="Check PUMASI_KAFKA, and that the topics are there.") from None
+    finally:
+        await publisher.stop()
+
+
+def describe() -> KafkaBroker:
+    """What is written here, for AsyncAPI."""
+    router = KafkaRouter()
+    what = "Who may send what, only hashes and sealed boxes of their keys; key: the sender"
+    router.publisher(SENDERS, title=f"{SENDERS}:Keys", description=what, schema=Sender)
+    return broker_factory(lambda: "", "pumasi-keys", router)

@@ -1,0 +1,65 @@
+"""How much may come: events of one sender and requests of one address, in any one second. In memory, for this intake alone.
+
+What is counted for an address is counted before anybody is asked for a key. An IPv6 address stands for its /64, all of which one line
+has. Behind a proxy the address is the one that the proxy names, if uvicorn is told to believe it (FORWARDED_ALLOW_IPS).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from ipaddress import ip_network
+
+from limits import RateLimitItemPerSecond
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
+
+from services.errors import TooMany
+
+_REMEMBERED = 10_000
+"""Senders and addresses in memory; beyond that those are forgotten of whom nothing came within the second."""
+
+
+class Rates:
+    """Counts what comes.
+
+    Args:
+        sender_rate: events a second of one sender; 0: any number.
+        address_rate: requests a second of one address; 0: any number.
+    """
+
+    def __init__(self, sender_rate: int = 0, address_rate: int = 0) -> None:
+        self._sender = RateLimitItemPerSecond(sender_rate, namespace="sender") if sender_rate else None
+        self._address = RateLimitItemPerSecond(address_rate, namespace="address") if address_rate else None
+        self._storage = MemoryStorage()
+        self._limiter = MovingWindowRateLimiter(self._storage)
+
+    def came(self, address: str) -> None:
+        """A request came.
+
+        Raises:
+            TooMany: if there were too many from this address; then it does not count.
+        """
+        self._hold(self._address, _network(address), 1, "requests from this address")
+
+    def sends(self, sender: str, events: int) -> None:
+        """A sender sends so many events.
+
+        Raises:
+            TooMany: if these are too many, after those that came before; then they do not count.
+        """
+        self._hold(self._sender, sender, events, "events of this sender")
+
+    def _hold(self, limit: RateLimitItemPerSecond | None, whose: str, number: int, what: str) -> None:
+        if limit is None:
+            return
+        if len(self._storage.events) > _REMEMBERED:  # the storage keeps the names of all that ever came
+            for name in [name for name, came in self._storage.events.items() if not came]:
+                self._storage.clear(name)
+        number = min(number, limit.amount)  # a batch that is larger has a second for itself
+        if not self._limiter.hit(limit, whose, cost=number):
+            raise TooMany(f"more than {limit.amount} {what} within a second", hint="Send fewer, or larger batches.")
+
+
+@lru_cache(maxsize=4096)
+def _network(address: str) -> str:
+    return str(ip_network((address.partition("%")[0], 64), strict=False)) if ":" in address else address

@@ -1,0 +1,183 @@
+"""Who may send: what the topic of senders says now, and who it is that stands at a door.
+
+Followed from the start, so that a key that is revoked is refused within a second wherever it is shown. Until all of it is read nobody
+is known, and nobody is refused for that. What can't be read of a sender leaves it without rights: it may have been its revocation.
+
+Whom a key belongs to is found by the name in it, and its hash is compared in constant time, with a hash of nobody's where the name is
+unknown. On the topic, what is signed must say all of itself in its body: headers of binary mode are not signed.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from nacl.public import PrivateKey
+
+from schemas.senders import ANYONE, SCOPE_OF, Sender
+from services.bus.envelope import Record
+from services.bus.senders import read_sender
+from services.errors import Forbidden, KafkaUnreachable, Unauthenticated, UnreadableRecord, Unsigned
+from services.intake.cloudevents import STRUCTURED, Event, media_type, read_record
+from services.senders import (
+    ID_HEADER,
+    SENDER_HEADER,
+    SIGNATURE_HEADER,
+    TIME_HEADER,
+    Mistyped,
+    hash_of,
+    is_signed,
+    opened,
+    sender_of,
+)
+
+log = logging.getLogger("pumasi.intake")
+
+_NOBODYS = bytes(32)
+_TIME_DIGITS_MAX = 12
+_SIGNED_HEADERS = (SENDER_HEADER, ID_HEADER, TIME_HEADER, SIGNATURE_HEADER)
+
+
+class Known(NamedTuple):
+    """A sender as a door knows it; `funds` and `scopes` are None where it may send anything."""
+
+    name: str
+    scopes: frozenset[str] | None = None
+    funds: frozenset[str] | None = None
+    hashes: tuple[bytes, ...] = ()
+    secrets: tuple[bytes, ...] = ()
+
+    def hold_scope(self, kind: str, number: int | None = None) -> None:
+        """Hold that it may send what is of this type; of a type that nobody knows nothing is said here.
+
+        Raises:
+            Forbidden: if not; `number` is the event's place in a batch.
+        """
+        scope = SCOPE_OF.get(kind)
+        if scope is not None and self.scopes is not None and scope not in self.scopes:
+            raise Forbidden(f"this key lacks the scope {scope}, which {kind} needs", scope=scope, event=number)
+
+    def hold_fund(self, fund: str, number: int | None = None) -> None:
+        """Hold that it may send anything in this fund.
+
+        Raises:
+            Forbidden: as above.
+        """
+        if self.funds is not None and fund not in self.funds:
+            raise Forbidden("this key is not for the fund of the event", fund=fund, event=number)
+
+
+class Senders:
+    """All senders.
+
+    Args:
+        private_key: intake's; opens signing secrets.
+        caught_up: returns once `follow` has been given all that stands on the topic now.
+    """
+
+    def __init__(self, private_key: PrivateKey, caught_up: Callable[[], Awaitable[None]]) -> None:
+        self._private_key, self._caught_up = private_key, caught_up
+        self._known: dict[str, Known] = {}
+        self._complete = False
+
+    async def catch_up(self) -> None:
+        """Return once all is known that stands on the topic now."""
+        await self._caught_up()
+        self._complete = True
+
+    def follow(self, record: Record) -> None:
+        """Take in a record of the topic."""
+        name = (record.key or b"").decode("utf-8", "replace")
+        self._known.pop(name, None)
+        try:
+            self._known[name] = self._read(read_sender(record))
+        except UnreadableRecord as bad:
+            log.error("a sender can't be read, and may send nothing: offset %d (%s)", record.offset, bad.message)
+
+    def _read(self, sender: Sender) -> Known:
+        secrets = [opened(key.secret, self._private_key) for key in sender.keys]
+        if None in secrets:
+            log.error("%s can't sign: its secret is sealed for another key than intake's", sender.sender)
+        return Known(
+            sender.sender,
+            frozenset(sender.scopes),
+            None if sender.funds is None else frozenset(sender.funds),
+            tuple(bytes.fromhex(key.hash) for key in sender.keys),
+            tuple(secret for secret in secrets if secret is not None),
+        )
+
+    def bearing(self, authorization: str | None) -> Known:
+        """Whose key the header of a request shows.
+
+        Raises:
+            Unauthenticated: if it shows none that counts.
+            KafkaUnreachable: if nobody is known yet.
+        """
+        scheme, _, key = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer":
+            raise Unauthenticated(
+                "no key", hint="Send `Authorization: Bearer pumasi_…`; `pumasi keys add` makes a key."
+            )
+        key = key.strip()
+        try:
+            name = sender_of(key)
+        except Mistyped:
+            raise Unauthenticated("the key's checksum is wrong: it was mistyped or cut short") from None
+        if not self._complete:
+            raise KafkaUnreachable("who may send is not known yet", hint="Try again: a repeat is safe.")
+        known, shown = self._known.get(name or ""), hash_of(key)
+        matches = [hmac.compare_digest(shown, one) for one in (known.hashes if known and known.hashes else (_NOBODYS,))]
+        if known is None or not any(matches):
+            raise Unauthenticated("no such key, or it is revoked", hint="`pumasi keys list` shows which keys count.")
+        return known
+
+    def signing(self, record: Record) -> tuple[Known, Event]:
+        """Who signed a record of the submissions topic, and the event in it.
+
+        Raises:
+            Unsigned: if nobody did whose signature counts.
+            UnreadableRecord: if it is signed, and no CloudEvent.
+        """
+        told = [(name, value) for name, value in record.headers if name in _SIGNED_HEADERS]
+        given = {name: value for name, value in told if value is not None}
+        if not len(told) == len(given) == len(_SIGNED_HEADERS):
+            raise Unsigned("no signature: pumasi-sender, webhook-id, webhook-timestamp, webhook-signature, each once")
+        at, body = given[TIME_HEADER], record.value or b""
+        known = self._known.get(given[SENDER_HEADER].decode("utf-8", "replace"))
+        secrets = known.secrets if known and known.secrets else (_NOBODYS,)
+        counts = is_signed(secrets, given[ID_HEADER], at, given[SIGNATURE_HEADER], body)
+        if known is None or not known.secrets or not counts or not (at.isdigit() and len(at) <= _TIME_DIGITS_MAX):
+            raise Unsigned("the signature is none of a sender whose keys count")
+        if media_type((dict(record.headers).get("content-type") or b"").decode("utf-8", "replace")) != STRUCTURED:
+            raise Unsigned(f"content-type: not {STRUCTURED}; what is signed is a whole event")
+        event = read_record(record)
+        if event.id.encode("utf-8", "surrogatepass") != given[ID_HEADER]:
+            raise Unsigned("webhook-id: not the event's id")
+        return known, event
+
+
+NOBODY_ASKED = Known(ANYONE)
+
+
+class Anyone(Senders):
+    """Where keys are switched off: everybody is the same sender, which may send anything."""
+
+    def __init__(self) -> None:
+        self._complete = True
+
+    async def catch_up(self) -> None:
+        """There is nothing to know."""
+
+    def bearing(self, authorization: str | None) -> Known:
+        """Anyone."""
+        return NOBODY_ASKED
+
+    def signing(self, record: Record) -> tuple[Known, Event]:
+        """Anyone, and the event.
+
+        Raises:
+            UnreadableRecord: if it is no CloudEvent.
+        """
+        return NOBODY_ASKED, read_record(record)

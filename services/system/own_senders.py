@@ -1,0 +1,57 @@
+"""Senders that a system has for itself: this machine's, and those of a demo or a test.
+
+This machine's key is made where there is none, and lies in a file that only its user can read. Where the file is there, it is taken
+as it is: a key that an operator revoked must not come back by itself. Only on a topic that knows no sender at all, of a cluster that is
+new, another is made.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import get_args
+
+from schemas.senders import Scope
+from services.bus import access
+from services.bus.security import servers
+from services.bus.senders import put_sender, senders
+from services.errors import SettingError
+from services.keys import intake_public_key
+from services.senders import Issued, bearer_file, issue
+from services.settings import Settings
+
+MACHINE = "this-machine"
+
+
+async def own_sender(bootstrap: str, settings: Settings, name: str) -> Issued:
+    """A sender that may send anything, with one key, made now; those that it had count no more."""
+    issued = issue(name, get_args(Scope), None, intake_public_key(settings))
+    await put_sender(servers(settings, bootstrap, access.KEYS), issued.sender)
+    return issued
+
+
+async def machine_key(bootstrap: str, settings: Settings) -> Path:
+    """The file with this machine's bearer key; made, with its sender, if there is none that could count.
+
+    Raises:
+        SettingError: if the file can't be written.
+        KafkaUnreachable, TopicsMismatch, TopicUnreadable: if senders can't be read or written.
+    """
+    file = bearer_file(settings)
+    if file.exists() and await senders(servers(settings, bootstrap, access.KEYS)):
+        return file
+    issued = await own_sender(bootstrap, settings, MACHINE)
+    _keep(file, issued.key)
+    return file
+
+
+def _keep(file: Path, key: str) -> None:
+    """Put a key into a file of ours: whole or not at all, and never for others' eyes."""
+    fresh = file.with_suffix(".new")
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "w") as writing:
+            writing.write(key + "\n")
+        fresh.replace(file)
+    except OSError as error:
+        raise SettingError(f"the key file {file} can't be written ({error.strerror})") from None
