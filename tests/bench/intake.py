@@ -25,8 +25,9 @@ from services import keys
 from services.bus import topics
 from services.bus.consume.scan import TopicReader
 from services.bus.embedded import EmbeddedKafka
-from services.bus.envelope import command_headers
+from services.senders import Issued, signed
 from services.settings import load
+from services.system.own_senders import own_sender
 from tests.bench import ground
 from tests.bench.curve import watch, window
 from tests.bench.load import FUND, Row, pledges
@@ -42,7 +43,14 @@ _STALL_SECONDS_MAX = 30.0
 _QUIET_SECONDS = 1.0
 _ACCEPTED = b"HTTP/1.1 202"
 _NEVER = 1e18
-_ENVIRONMENT = {"PUMASI_TICK_SECONDS": "86400", "PUMASI_LOG_LEVEL": "WARNING"}
+_ENVIRONMENT = {
+    "PUMASI_TICK_SECONDS": "86400",
+    "PUMASI_LOG_LEVEL": "WARNING",
+    "PUMASI_OPEN": "",
+    "PUMASI_KAFKA_SECURITY": "plain",
+    "PUMASI_SENDER_RATE": "1000000",  # counted, as in service, and never too many
+    "PUMASI_ADDRESS_RATE": "1000000",
+}
 
 
 @dataclass(frozen=True)
@@ -82,26 +90,29 @@ async def intake(events: int, seed: int, watcher: Watcher) -> Intake:
         async with EmbeddedKafka(directory / "kafka", 0) as broker:
             await topics.ensure(broker.bootstrap, 1)
             keys.make(load(data=directory / "data"))
+            sender = await own_sender(broker.bootstrap, load(data=directory / "data"), "bench")
             command = [
                 *(sys.executable, "-P", "-m", "services.cli", "intake", "--json", "--http-port", "0"),
                 *("--kafka", broker.bootstrap, "--data", str(directory / "data")),
             ]
             async with running(command, directory / "http.log", _ENVIRONMENT) as process:
                 door = (await process.told("http", _READY_SECONDS_MAX))["http"]
-                single = await _http(broker.bootstrap, door, few, 1, watcher)
-                batch = await _http(broker.bootstrap, door, rows, BATCH, watcher)
-            await _submit(broker.bootstrap, rows)
+                single = await _http(broker.bootstrap, door, sender, few, 1, watcher)
+                batch = await _http(broker.bootstrap, door, sender, rows, BATCH, watcher)
+            await _submit(broker.bootstrap, sender, rows)
             async with running(command, directory / "topic.log", _ENVIRONMENT) as process:
                 topic = await _from_topic(broker.bootstrap, rows, process, watcher)
     return Intake(single, batch, topic, events)
 
 
-async def _http(bootstrap: str, door: str, rows: Sequence[Row], together: int, watcher: Watcher) -> float:
+async def _http(
+    bootstrap: str, door: str, sender: Issued, rows: Sequence[Row], together: int, watcher: Watcher
+) -> float:
     """Events a second over HTTP, all of them taken in."""
     watcher.doing(f"{len(rows):,} events over HTTP, {together} a request", len(rows))
     await _clear(bootstrap)
     host, port = urlsplit(door).hostname, urlsplit(door).port
-    requests = [_request(rows[n : n + together], together > 1) for n in range(0, len(rows), together)]
+    requests = [_request(sender, rows[n : n + together], together > 1) for n in range(0, len(rows), together)]
     waiting = iter(requests)
     done = 0
 
@@ -129,28 +140,31 @@ async def _http(bootstrap: str, door: str, rows: Sequence[Row], together: int, w
     return rate
 
 
-def _request(rows: Sequence[Row], batch: bool) -> bytes:
-    told = [
-        {"specversion": "1.0", "id": event, "source": "/forms/bench", "type": kind, "data": {"fund": FUND, **data}}
-        for kind, event, data, _at in rows
-    ]
+def _request(sender: Issued, rows: Sequence[Row], batch: bool) -> bytes:
+    told = [_event(row, "/forms/bench") for row in rows]
     body = msgspec.json.encode(told if batch else told[0])
     kind = "cloudevents-batch" if batch else "cloudevents"
-    head = f"POST /v1/events HTTP/1.1\r\nhost: bench\r\ncontent-type: application/{kind}+json\r\ncontent-length: {len(body)}\r\n\r\n"
+    head = (
+        f"POST /v1/events HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {sender.key}\r\n"
+        f"content-type: application/{kind}+json\r\ncontent-length: {len(body)}\r\n\r\n"
+    )
     return head.encode() + body
 
 
-async def _submit(bootstrap: str, rows: Sequence[Row]) -> None:
-    """Put events on the topic of submissions, as a partner would, in binary mode."""
+def _event(row: Row, source: str) -> dict[str, Any]:
+    kind, event, data, _time = row
+    return {"specversion": "1.0", "id": event, "source": source, "type": kind, "data": {"fund": FUND, **data}}
+
+
+async def _submit(bootstrap: str, sender: Issued, rows: Sequence[Row]) -> None:
+    """Put events on the topic of submissions, as a partner would: each signed."""
     await _clear(bootstrap)
     async with AIOKafkaProducer(bootstrap_servers=bootstrap, linger_ms=20, max_batch_size=1 << 20) as producer:
         sent = []
-        for kind, event, data, _at in rows:
-            headers = [
-                h for h in command_headers(kind, event, "/partner/bench", "2026-11-22T10:00:00Z") if h[0] != "ce_time"
-            ]
-            value = msgspec.json.encode({"fund": FUND, **data})
-            sent.append(await producer.send(topics.SUBMISSIONS, value, headers=headers))
+        for row in rows:
+            body = msgspec.json.encode(_event(row, "/partner/bench"))
+            headers = signed(sender.sender.sender, sender.secret, row[1], body)
+            sent.append(await producer.send(topics.SUBMISSIONS, body, headers=headers))
         await asyncio.gather(*sent)
 
 
@@ -176,7 +190,7 @@ async def _hold(bootstrap: str, rows: Sequence[Row]) -> None:
             if record.key is not None:
                 count += 1
                 total += msgspec.json.decode(record.value)["amount"]
-    wanted = sum(data["amount"] for _kind, _event, data, _at in rows)
+    wanted = sum(data["amount"] for _kind, _event, data, _time in rows)
     if (count, total) != (len(rows), wanted):
         raise Wrong(f"{len(rows)} pledges of {wanted} were sent; {count} of {total} are commands")
 

@@ -15,11 +15,11 @@ from itertools import groupby
 
 import httpx
 
-from services.bus.envelope import command_headers
 from services.bus.partition import partition_of
 from services.bus.produce.publisher import Outgoing, Publisher
 from services.bus.topics import COMMANDS, SUBMISSIONS
 from services.errors import KafkaUnreachable
+from services.senders import Issued, signed
 from tests.soak.load import Event, Load
 from tests.soak.poison import poison
 from tests.soak.sent import Sent, digest_of
@@ -40,13 +40,15 @@ class Doors:
         load: what is sent.
         https: where the intakes listen; asked at every attempt, since one may be starting.
         kafka: where the broker answers.
+        sender: who sends.
         sent: where it is written down.
 
     """
 
-    def __init__(self, load: Load, https: Callable[[], Sequence[str]], kafka: str, sent: Sent) -> None:
-        self._load, self._https, self._sent = load, https, sent
-        self._client = httpx.AsyncClient(timeout=_ANSWER_S, trust_env=False)
+    def __init__(self, load: Load, https: Callable[[], Sequence[str]], kafka: str, sender: Issued, sent: Sent) -> None:
+        self._load, self._https, self._sender, self._sent = load, https, sender, sent
+        key = {"authorization": f"Bearer {sender.key}"}
+        self._client = httpx.AsyncClient(headers=key, timeout=_ANSWER_S, trust_env=False)
         self._publisher = Publisher(lambda: kafka, [SUBMISSIONS, COMMANDS], "pumasi-soak", told=lambda _line: None)
         self._queues: list[deque[Event]] = [deque() for _ in range(load.senders)]
         self._at_hand: list[float | None] = [None] * load.senders  # when what is being sent was due
@@ -129,7 +131,7 @@ class Doors:
     # ---- the HTTP door
 
     async def _post(self, batch: Sequence[Event], turn: int) -> None:
-        body = json.dumps([_cloud_event(event) for event in batch], ensure_ascii=False).encode()
+        body = json.dumps([cloud_event(event) for event in batch], ensure_ascii=False).encode()
         while True:
             status = await self._try_post(body, turn)
             if status == 202:
@@ -175,11 +177,9 @@ class Doors:
     def _submission(self, event: Event) -> Outgoing:
         """One partition for each fund, so that its order holds."""
         fund = event.data["fund"]
-        headers = command_headers(event.type, event.id, event.source, event.time or "")
-        if event.time is None:
-            headers = [(name, value) for name, value in headers if name != "ce_time"]
-        value = json.dumps(event.data, ensure_ascii=False).encode()
-        return Outgoing(SUBMISSIONS, partition_of(fund, self._load.partitions), fund.encode(), value, headers)
+        body = json.dumps(cloud_event(event), ensure_ascii=False).encode()
+        headers = signed(self._sender.sender.sender, self._sender.secret, event.id, body)
+        return Outgoing(SUBMISSIONS, partition_of(fund, self._load.partitions), fund.encode(), body, headers)
 
     def _poison(self, event: Event) -> Outgoing:
         key, value, headers = poison(event.data["topic"], event.type, event.data["fund"], event.id)
@@ -201,7 +201,8 @@ def _way(event: Event) -> tuple[str, str]:
     return event.door, event.sent_as if event.sent_as in ("conflict", "poison") else ""
 
 
-def _cloud_event(event: Event) -> dict[str, object]:
+def cloud_event(event: Event) -> dict[str, object]:
+    """The event in its JSON form."""
     attributes = {"specversion": "1.0", "id": event.id, "source": event.source, "type": event.type}
     time_given = {} if event.time is None else {"time": event.time}
     return {**attributes, **time_given, "data": event.data}

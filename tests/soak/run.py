@@ -94,7 +94,7 @@ class Soak:
         return self.result
 
     async def _soak(self, made: World, sent: Sent) -> None:
-        doors = Doors(self._load, made.https, made.kafka, sent)
+        doors = Doors(self._load, made.https, made.kafka, made.sender, sent)
         async with Watch(made.kafka, self.wanted.partitions) as watch:
             try:
                 self._told.phase("All services are ready. Funds, rates and first cases are submitted.")

@@ -24,8 +24,8 @@ from services.bus.partition import partition_of
 from services.bus.topics import COMMANDS, SUBMISSIONS
 from services.errors import PumasiError
 from services.intake.admission import Admitted, admit
+from services.intake.cloudevents import STRUCTURED, read_record
 from services.intake.cloudevents import Event as Read
-from services.intake.cloudevents import read_record
 from services.intake.contacts import Sealer
 from services.intake.senders import Known
 from services.matcher.checkpoint.writing import Head, Keeper
@@ -36,6 +36,7 @@ from tests.soak.check.checker import Check
 from tests.soak.check.findings import Findings
 from tests.soak.check.records import Raw
 from tests.soak.check.sentfile import PSEUDONYM_KEY, SENDER, read_sent
+from tests.soak.doors import cloud_event
 from tests.soak.load import START, Event, Load
 from tests.soak.poison import poison
 from tests.soak.sent import Sent, digest_of
@@ -123,8 +124,8 @@ class _Honest:
         self._sent.taken(event)
 
     def _by_topic(self, event: Event) -> None:
-        headers = command_headers(event.type, event.id, event.source, event.time or text_of(_START))
-        record = self._submission(event.data["fund"].encode(), json.dumps(event.data).encode(), headers)
+        body = json.dumps(cloud_event(event)).encode()
+        record = self._submission(event.data["fund"].encode(), body, [("content-type", STRUCTURED.encode())])
         self._sent.taken(event)
         admitted = admit(read_record(record), self._sealer, Known(SENDER), clear_contact=False)
         if self._known.get(admitted.key, admitted.mac) != admitted.mac and event.number % 2:

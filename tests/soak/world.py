@@ -23,9 +23,11 @@ from services import keys
 from services.bus import topics
 from services.bus.embedded import Door, EmbeddedKafka, Watcher, keep_up
 from services.bus.embedded.ports import free_port
+from services.senders import Issued
 from services.settings import load
+from services.system.own_senders import own_sender
 from services.system.supervisor import Keeper, Service, Supervisor
-from tests.soak.check.sentfile import PSEUDONYM_KEY
+from tests.soak.check.sentfile import PSEUDONYM_KEY, SENDER
 from tests.soak.clocks import Clock, library
 from tests.soak.codecs import CODECS, compress
 from tests.soak.plan import KAFKA
@@ -105,6 +107,7 @@ class World:
         self.clocks: dict[str, Clock] = {}
         self.supervisor = Supervisor(ear)
         self.broker: EmbeddedKafka
+        self.sender: Issued
         self.broker_ends = 0
         self.keeping: asyncio.Task[None] | None = None
 
@@ -199,6 +202,7 @@ async def world(
             watcher.stage("topics")
             await topics.ensure(made.kafka, partitions)
             await compress(made.kafka, partitions, *CODECS)
+            made.sender = await own_sender(made.kafka, load(data=data), SENDER)
             watcher.stage("services")
             preloaded = await asyncio.to_thread(library, data.parent)
             await made.supervisor.start(_services(made, tick_seconds, preloaded))
@@ -222,8 +226,9 @@ def _services(made: World, tick_seconds: int, preloaded: Path | None) -> list[Se
     keys.make(load(data=made.data).model_copy(update={"keys": None}))
     given = {name: "" for name in os.environ if name.startswith("PUMASI_")} | {
         "PUMASI_DATA": str(made.data.absolute()),
-        "PUMASI_OPEN": "1",
+        "PUMASI_KAFKA_SECURITY": "plain",
         "PUMASI_TRUST_TIME": "1",
+        "PUMASI_SENDER_RATE": "100000",
         "PUMASI_PSEUDONYM_KEY": base64.b64encode(PSEUDONYM_KEY).decode(),
         "PUMASI_TICK_SECONDS": str(tick_seconds),
         "PUMASI_SESSION_TIMEOUT_MS": str(SESSION_TIMEOUT_MS),

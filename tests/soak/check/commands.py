@@ -112,9 +112,10 @@ def tell_submissions(records: Iterable[Raw], sent: SentFile, commands: Commands,
             if not has_letter:
                 findings.add("lost_letter", where, "it can't be taken, and has no dead letter")
             continue
-        source, event = record.header("ce_source") or "", record.header("ce_id") or ""
+        said = json.loads(record.value or b"{}")
+        source, event = said["source"], said["id"]
         there[source, event] += 1
-        arrived = commands.arrived(source, event, record.header("ce_type") or "", json.loads(record.value or b"{}"))
+        arrived = commands.arrived(source, event, said["type"], said["data"])
         conflicts = len(sent.submissions.get((source, event), ())) > 1
         if not arrived and not (has_letter and conflicts):
             findings.add("lost_submission", where, "it is no command" + (", but a dead letter" if has_letter else ""))
