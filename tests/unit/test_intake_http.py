@@ -102,7 +102,8 @@ class Bench:
         self.clock.heard(self.now, [self.now])
         desk = Desk(self.kafka, self.repeats, self.caught_up, 60, trust_time, self.clock)  # type: ignore[arg-type]
         sealer = Sealer(KEY, PrivateKey.generate().public_key)
-        who = (senders or Anyone(), rates or Rates())
+        self.senders: Any = senders or Anyone()
+        who = (self.senders, rates or Rates())
         door = HttpDoor(desk, sealer, self.receipts, self.progress, self.kafka, *who, requests_max, amiss)  # type: ignore[arg-type]
         self.desk, self.app, self.sealer = desk, door.application(), sealer
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://intake")
