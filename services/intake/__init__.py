@@ -9,6 +9,7 @@ contacts            pseudonyms and sealed contacts
 clock               the wall clock, held against Kafka's
 sequencer           one queue for both doors: repeats, time, ticks, publishing
 repeats, receipts   the same answer for the same event; what a sender may ask afterwards
+makers              to whom a verdict about an id is told
 progress            what became of it, folded from the ledger
 app                 the composition root: `get_application`
 """

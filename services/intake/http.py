@@ -30,6 +30,7 @@ from services.intake.admission import Admitted, admit
 from services.intake.cloudevents import Event, Malformed, TooLarge, read_http
 from services.intake.contacts import Sealer
 from services.intake.findings import FINDINGS_MAX, bounded
+from services.intake.makers import UNTOLD, VERDICTS
 from services.intake.problems import problem, problem_of
 from services.intake.progress import Progress
 from services.intake.rates import Rates
@@ -127,7 +128,10 @@ class HttpDoor:
         return JSONResponse({"accepted": answers}, HTTPStatus.ACCEPTED)
 
     async def receipt(self, request: Request) -> Response:
-        """What became of a submission: `accepted`, `applied` or `rejected`; a refused one that came again, its new receipt."""
+        """What became of a submission: `accepted`, `applied` or `rejected`; a refused one that came again, its new receipt.
+
+        What is the matter with an id is told to who made it (`makers`).
+        """
         try:
             self._rates.came(_address(request))
         except TooMany as error:
@@ -140,6 +144,9 @@ class HttpDoor:
             told = {"receipt": text, **self._progress.tell(place)}
         except UnknownFact as unknown:
             return problem_of(unknown)
+        if told.get("code") in VERDICTS and not self._senders.are_one:
+            own = self._desk.is_own(place)
+            told = told if own else {"receipt": text, **({"state": "accepted"} if own is None else UNTOLD)}
         if told["state"] == "rejected" and (successor := self._desk.successor(place)) is not None:
             told["superseded_by"] = self._receipts.write(successor)
         return JSONResponse(told, headers={"cache-control": "no-store"})

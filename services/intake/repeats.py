@@ -23,6 +23,7 @@ from schemas.commands import TICK, Unreadable
 from services.bus.envelope import MAC, SENDER, SUPERSEDES, Record, read_command, text_headers
 from services.errors import Conflict
 from services.intake.admission import Admitted
+from services.intake.makers import Makers
 from services.intake.progress import Progress
 from services.intake.receipts import Place
 
@@ -64,6 +65,7 @@ class Repeats:
         self._progress, self._capacity = progress, capacity
         self._known: OrderedDict[tuple[str, str, str], Known | Expected] = OrderedDict()
         self._superseded: dict[Place, Place] = {}
+        self._makers = Makers(capacity)
 
     def __len__(self) -> int:
         return len(self._known)
@@ -117,6 +119,10 @@ class Repeats:
         """The command that took the place of the refused one at `place`, if any has."""
         return self._superseded.get(place)
 
+    def is_own(self, place: Place) -> bool | None:
+        """As `Makers` has it."""
+        return self._makers.is_own(place)
+
     def expect(self, one: Admitted) -> Expected:
         """Remember that this event, of which nothing stands, is on its way; settle it by `arrived` or `failed`."""
         future: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
@@ -157,6 +163,7 @@ class Repeats:
         headers = text_headers(record.headers)
         place, supersedes = Place(record.partition, record.offset), Place.of(headers.get(SUPERSEDES, ""))
         if SENDER in headers:  # as intake writes them; no event is known by anybody else's command
+            self._makers.came(place, headers[SENDER], command.type, command.data)
             found = Known(headers.get(MAC, ""), place, supersedes)
             self._found((headers[SENDER], headers["ce_source"], command.id), found)
 

@@ -21,6 +21,7 @@ from services.bus.topics import SENDERS
 from services.bus.topics import SUBMISSIONS as SUBMISSIONS_TOPIC
 from services.errors import Unauthenticated, Unsigned
 from services.intake import sequencer
+from services.intake.makers import UNTOLD
 from services.intake.rates import Rates
 from services.intake.senders import Senders
 from services.senders import Issued, issue, renewed, signed
@@ -380,6 +381,44 @@ async def test_two_senders_events_of_one_id_are_two_and_neither_hears_of_the_oth
     macs = {dict(command.headers)["pumasi_mac"] for command in at.kafka.commands()}
     assert len(macs) == 2
     assert all(re.fullmatch(rb"[a-z2-7]{26}", mac) for mac in macs)
+
+
+async def test_what_is_the_matter_with_an_id_is_told_to_who_made_it_and_all_others_hear_the_same(door: Door) -> None:
+    maker, other = (sender(name, get_args(Scope)) for name in ("clinic", "church"))
+    at = door(maker, other)
+
+    async def verdict(who: Issued, told: dict[str, Any], fact: dict[str, Any]) -> dict[str, Any]:
+        """What a receipt says, once intake has heard of the command, and of what became of it."""
+        response = await send(at, who.key, told)
+        receipt = response.json()["accepted"][0]["receipt"]
+        place = at.receipts.read(receipt)
+        out = at.kafka.records[place.offset]
+        at.decide(place, fact)
+        if fact.get("code") != "case_closed":
+            assert (await at.told(receipt))["state"] == "accepted", "whose it is, is not known yet"
+        at.repeats.follow(
+            CommandRecord(out.topic, out.partition, place.offset, out.key, out.value, tuple(out.headers)), 4
+        )
+        said = await at.told(receipt)
+        del said["receipt"]
+        return said
+
+    conflict = {"fact": "rejected", "code": "id_conflict", "detail": "case c-1"}
+    missing = {"fact": "rejected", "code": "unknown_case", "detail": "no case c-9"}
+    submitted, vouched = "pumasi.case.submitted", "pumasi.case.vouched"
+    assert await verdict(maker, event(submitted), {"fact": "duplicate"}) == {"state": "applied", "code": "duplicate"}
+    mine = await verdict(maker, event(submitted, 2, goal=7), conflict)
+    assert mine == {"state": "rejected", "code": "id_conflict", "detail": "case c-1"}
+    others = [
+        await verdict(other, event(submitted, 1, goal=9), conflict),
+        await verdict(other, event(submitted, 2), {"fact": "duplicate"}),
+        await verdict(other, event(vouched, 3), {**conflict, "code": "own_voucher"}),
+        await verdict(other, event(vouched, 4, case="c-9"), missing),
+    ]
+    assert others == [UNTOLD] * 4
+    assert (await verdict(maker, event(vouched, 5), {**conflict, "code": "own_voucher"}))["code"] == "own_voucher"
+    closed = {"fact": "rejected", "code": "case_closed", "detail": "it is closed"}
+    assert (await verdict(other, event(vouched, 6), closed))["code"] == "case_closed"
 
 
 # ---- how much ------------------------------------------------------------------------------------------------------------
