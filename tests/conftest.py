@@ -117,7 +117,7 @@ def file_of(nodeid: str) -> str:
 def _no_settings_from_outside() -> Iterator[None]:
     """The developer's own PUMASI_* variables must not steer a test; and brokers that live for seconds are not worth optimizing.
 
-    Unless a test is about it, Kafka is open, and one set of keys serves all tests.
+    Unless a test is about it, Kafka and the doors are open, and one set of keys serves all tests.
 
     Measured: a broker started, killed and started anew takes 8 s of processor time so, 12 otherwise.
     """

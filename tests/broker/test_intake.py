@@ -527,6 +527,7 @@ async def test_without_kafka_the_command_says_so_answers_503_and_still_stops(
 ) -> None:
     arguments = ("--kafka", "127.0.0.1:1", "--data", str(tmp_path), "--http-port", str(unused_tcp_port))
     async with process(*arguments) as one, asyncio.timeout(DEADLINE_S):
+        assert b"PUMASI_OPEN=1" in await one.stderr.readline()
         assert b"no Kafka broker answers" in await one.stderr.readline()
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{unused_tcp_port}") as client:
             response = await post(client, pledge(1))
