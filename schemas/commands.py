@@ -22,6 +22,7 @@ from schemas.values import (
     Designation,
     Fallback,
     Id,
+    Mark,
     Model,
     Need,
     Outcome,
@@ -64,8 +65,8 @@ class FundConfigured(CommandData):
     vouchers_required: Annotated[int, Field(ge=0, le=1000, description="Distinct vouchers that open a case")] = 1
 
 
-class CaseSubmitted(CommandData):
-    """One need of one beneficiary."""
+class CaseTold(CommandData):
+    """What may be sent of a case."""
 
     case: Id
     beneficiary: Pseudonym
@@ -79,11 +80,23 @@ class CaseSubmitted(CommandData):
     access: Annotated[Access | None, Field(description="For reporting refusals; never for eligibility")] = None
 
 
-class CaseVouched(CommandData):
-    """Somebody known vouches that the need is real; distinct vouchers count."""
+class CaseSubmitted(CaseTold):
+    """One need of one beneficiary."""
+
+    mark: Annotated[Mark | None, Field(description="The beneficiary's, where intake knows a contact")] = None
+
+
+class VouchTold(CommandData):
+    """What may be sent of a vouch."""
 
     case: Id
     voucher: Pseudonym
+
+
+class CaseVouched(VouchTold):
+    """Somebody known vouches that the need is real; distinct vouchers count, and the beneficiary's own doesn't."""
+
+    mark: Annotated[Mark | None, Field(description="The voucher's, where intake knows a contact")] = None
 
 
 class CaseAmended(CommandData):

@@ -21,6 +21,7 @@ from schemas.values import (
     Designation,
     Fallback,
     Id,
+    Mark,
     Model,
     Need,
     Outcome,
@@ -44,7 +45,7 @@ AwardId = Annotated[
 RejectionCode = Literal[
     "unknown_fund", "unknown_case", "unknown_pledge", "id_conflict", "case_closed", "case_not_open", "exceeds_settled",
     "goal_below_delivered", "goal_below_own_contribution", "already_expired", "pledge_closed", "currency_fixed",
-    "not_refundable", "unreadable", "worth_nothing", "clock_ahead",
+    "not_refundable", "unreadable", "worth_nothing", "own_voucher", "clock_ahead",
 ]  # fmt: skip
 
 
@@ -107,6 +108,12 @@ class CaseSubmitted(Fact):
     needed_by: Annotated[Time | None, Field(description="*added*, if given")] = None
     recurrence: Annotated[Recurrence | None, Field(description="*added*, if given")] = None
     access: Annotated[Access | None, Field(description="*added*, if given")] = None
+    mark: Annotated[
+        Mark | None,
+        Field(
+            description="*added*, if given: by it the matcher tells the beneficiary's own vouch, and nobody is found"
+        ),
+    ] = None
 
 
 class CaseVouched(Fact):

@@ -67,14 +67,14 @@ class Match(Model):
 class Tidings(Model):
     """What one entry of the ledger has to say to one person, about one pledge or one case.
 
-    To a donor, amounts are of this entry and this pledge alone, except in `payment-due`. To a go-between, amounts are the case's so
-    far; only in `delivered` is `delivered` this entry's. All are in the fund's minor units, except those named `face`.
+    To a donor, amounts are of this entry and this pledge alone, except in `payment-due`. To a beneficiary or go-between, amounts are
+    the case's so far; only in `delivered` is `delivered` this entry's. All are in the fund's minor units, except those named `face`.
     """
 
     id: Annotated[str, Field(pattern=ID_PATTERN, description="The same whenever this is told; see `notice_id`")]
     kind: Annotated[Kind, Field(description="What is told")]
     to: Annotated[Pseudonym, Field(description="Who is told")]
-    role: Annotated[Role, Field(description="As what; `beneficiary` where a case has no go-between")]
+    role: Annotated[Role, Field(description="As what")]
     fund: Annotated[Id, Field(description="The fund it happened in")]
     currency: Annotated[Currency, Field(description="The fund's")]
     entry: Annotated[str, Field(pattern=r"^[0-9]+-[1-9][0-9]*$", description="The entry told of: `<partition>-<seq>`")]
@@ -94,7 +94,7 @@ class Tidings(Model):
     percent: Annotated[Percent | None, Field(description="In `progress`: the part of the claim that is promised")] = (
         None
     )
-    claim: Annotated[Sum | None, Field(description="To a go-between: what the case asks for")] = None
+    claim: Annotated[Sum | None, Field(description="To a beneficiary or go-between: what the case asks for")] = None
     promised: Annotated[
         Sum | None,
         Field(description="In `matched`: matched; in `payment-due`: the whole pledge; in `progress`: awarded"),

@@ -15,9 +15,10 @@ from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from schemas import commands
-from schemas.values import ID_PATTERN, PHRASES, Id, Model, Pseudonym, Thanks, nobodys
+from schemas.values import ID_PATTERN, PHRASES, Id, Model, PersonSent, Pseudonym, Thanks, nobodys
 
 Language = Literal["en", "ko", "zh"]
+ADDRESS_PATTERN = r"^[^\x00-\x1f\x7f]+$"
 BOX = r"[A-Za-z0-9+/]{64,8188}={0,2}"
 BOX_PATTERN = rf"^{BOX}$"
 THANKS_SENT_PATTERN = rf"^({'|'.join(PHRASES)}|{BOX})$"
@@ -50,8 +51,9 @@ class Contact(Model):
         Field(
             min_length=4,
             max_length=1024,
-            pattern=r"^\s*[A-Za-z][A-Za-z0-9+.-]{0,31}:[^\s\x00-\x1f\x7f]+\s*$",
-            description="An Apprise URL, such as mailto://… or tgram://…",
+            pattern=ADDRESS_PATTERN,
+            description="`<scheme>:<recipient>` and nothing else: no password, server or parameter. Such as "
+            "mailto:somebody@example.org, tel:+86 138 …, signal:+82 10 …, tgram:somebody, matrix:@somebody:example.org",
         ),
     ]
     language: Annotated[Language, Field(description="The language of notices to this person")] = "en"
@@ -80,7 +82,7 @@ class Missing(NamedTuple):
 
 
 def misnamed(person: str, given: Mapping[str, Any]) -> Iterator[Missing]:
-    """What is wrong with how `given` names its person: by a pseudonym, a contact or a sealed contact, exactly one of them.
+    """What is wrong with how `given` names its person: by a word, a contact or a sealed contact, exactly one of them.
 
     Args:
         person: `beneficiary`, `donor` or `voucher`.
@@ -88,7 +90,7 @@ def misnamed(person: str, given: Mapping[str, Any]) -> Iterator[Missing]:
     """
     has = [name for name in (person, "contact", "sealed_contact") if given.get(name) is not None]
     if not has:
-        yield Missing(person, "missing", f"give {person} (a pseudonym), or a contact in its place")
+        yield Missing(person, "missing", f"give {person} (a word of your own), or a contact in its place")
     for name in has[1:]:
         yield Missing(name, "both_given", f"give one of {person}, contact and sealed_contact")
 
@@ -109,19 +111,19 @@ class _NamesPerson(Model):
         return self
 
 
-class CaseSubmission(_NamesPerson, commands.CaseSubmitted):
+class CaseSubmission(_NamesPerson, commands.CaseTold):
     """`pumasi.case.submitted`; `case` may be left out."""
 
     person: ClassVar[str] = "beneficiary"
     case: Id | None = None  # type: ignore[assignment]  # a submission asks for less than its command
-    beneficiary: Pseudonym | None = None  # type: ignore[assignment]  # likewise
+    beneficiary: PersonSent | None = None  # type: ignore[assignment]  # likewise
 
 
-class VouchSubmission(_NamesPerson, commands.CaseVouched):
+class VouchSubmission(_NamesPerson, commands.VouchTold):
     """`pumasi.case.vouched`."""
 
     person: ClassVar[str] = "voucher"
-    voucher: Pseudonym | None = None  # type: ignore[assignment]  # likewise
+    voucher: PersonSent | None = None  # type: ignore[assignment]  # likewise
 
 
 class DeliverySubmission(commands.CaseDelivered):
@@ -135,7 +137,7 @@ class PledgeSubmission(_NamesPerson, commands.PledgeMade):
 
     person: ClassVar[str] = "donor"
     pledge: Id | None = None  # type: ignore[assignment]  # likewise
-    donor: Pseudonym | None = None  # type: ignore[assignment]  # likewise
+    donor: PersonSent | None = None  # type: ignore[assignment]  # likewise
 
 
 class ThanksSubmission(commands.CaseThanked):

@@ -23,11 +23,14 @@ from schemas.times import PERIOD_PATTERN, datetime_of, parse, parse_given, text_
 ID_PATTERN = r"^[A-Za-z0-9._~-]{1,64}$"
 PLEDGE_PATTERN = r"^[A-Za-z0-9._~-]{1,64}(#[1-9][0-9]{0,6})?$"
 HASH_PATTERN = r"~[a-z2-7]{26}"
+PERSON_SENT_PATTERN = r"^[A-Za-z0-9._-][A-Za-z0-9._~-]{0,63}$"
 PHRASES = ("thank-you", "recovering", "not-alone", "blessing")
 THANKS_PATTERN = rf"^({'|'.join(PHRASES)}|{HASH_PATTERN})$"
 AMOUNT_MAX = 2**53 - 1
 """The largest amount, in minor units: the largest integer every JSON reader keeps exactly."""
 
+SCHEMES = ("mailto", "tel", "sms", "signal", "whatsapp", "tgram", "matrix", "wechat", "kakaotalk", "https")
+"""By which an address may say that somebody is reached (`services.intake.recipients`); an operator may allow fewer."""
 CLASSES = ("routine", "urgent", "asap", "stat")
 """FHIR's request priorities, least urgent first; the index is the rank."""
 
@@ -85,6 +88,21 @@ Pseudonym = Annotated[
     str,
     Field(pattern=ID_PATTERN, description="Pseudonym of a person (keyed hash of the contact); nobody's number"),
     AfterValidator(nobodys),
+]
+PersonSent = Annotated[
+    str,
+    Field(
+        pattern=PERSON_SENT_PATTERN,
+        description="A person by a word of the sender's own; none begins with `~`, as those do that are made of contacts",
+    ),
+    AfterValidator(nobodys),
+]
+Mark = Annotated[
+    str,
+    Field(
+        pattern=rf"^{HASH_PATTERN}$",
+        description="Keyed hash of fund, case and contact: who vouches for themselves is known by it, and nobody elsewhere",
+    ),
 ]
 PledgeRef = Annotated[
     str,

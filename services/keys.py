@@ -1,6 +1,7 @@
 """Keys of this installation: what makes pseudonyms, the pairs that contacts are sealed for, and Kafka's passwords.
 
     pseudonym.key        the same contact gives the same pseudonym only under the same key
+    id.key               ids and receipts are hashed with it; made once and never renewed
     intake.key, .pub     opens what senders seal, to look at it and seal it anew for the notifier; what they seal it with
     notifier.key, .pub   opens contacts and texts; intake never reads it; what intake seals them with
     <user>.password      of a Kafka user, one for each service
@@ -11,8 +12,8 @@ others could put there may be theirs.
 
 Who needs a key reads its file, and makes none: a new key beside old data opens nothing, and gives everybody another pseudonym. `up`
 and `demo` make them when they first start, and `pumasi keys make` does; `services.bus.fingerprints` tells whether they are those in
-use. On several machines each has the files that its services read; the pseudonym key and the notifier's public key may come from
-settings.
+use. On several machines each has the files that its services read; the pseudonym key, the id key and the notifier's public key may
+come from settings.
 """
 
 from __future__ import annotations
@@ -35,12 +36,14 @@ from nacl.public import PrivateKey, PublicKey
 from services.errors import KeyMissing, KeyUnsafe, SettingError
 
 if TYPE_CHECKING:
+    from pydantic import SecretStr
+
     from services.settings import Settings
 
 KEY_BYTES: Final = 32
-PSEUDONYM: Final = "pseudonym.key"
+SECRETS: Final = ("pseudonym", "id")
 PAIRS: Final = ("intake", "notifier")
-MADE: Final = (PSEUDONYM, *(f"{whose}.{half}" for whose in PAIRS for half in ("key", "pub")))
+MADE: Final = (*(f"{what}.key" for what in SECRETS), *(f"{whose}.{half}" for whose in PAIRS for half in ("key", "pub")))
 """The files that `make` makes; passwords apart."""
 
 
@@ -65,7 +68,7 @@ def directory(settings: Settings) -> Path:
 
 def missing(settings: Settings) -> list[str]:
     """The files of keys, passwords apart, that aren't there."""
-    given = [PSEUDONYM] if settings.pseudonym_key else []
+    given = [f"{what}.key" for what in SECRETS if getattr(settings, f"{what}_key")]
     given += ["notifier.key", "notifier.pub"] if settings.notifier_public_key else []
     return [name for name in MADE if name not in given and not os.path.lexists(directory(settings) / name)]
 
@@ -81,8 +84,9 @@ def make(settings: Settings, *, lost: bool = False) -> list[str]:
         lost: a private key that isn't there beside its public half is lost, and the pair is made anew.
     """
     made = []
-    if settings.pseudonym_key is None:
-        made += _put(directory(settings) / PSEUDONYM, secrets.token_bytes(KEY_BYTES))
+    for what in SECRETS:
+        if getattr(settings, f"{what}_key") is None:
+            made += _put(directory(settings) / f"{what}.key", secrets.token_bytes(KEY_BYTES))
     for whose in PAIRS:
         private, public = (directory(settings) / f"{whose}.{half}" for half in ("key", "pub"))
         if whose == "notifier" and settings.notifier_public_key is not None:
@@ -151,22 +155,19 @@ def pseudonym_key(settings: Settings) -> bytes:
     Raises:
         SettingError: if the setting or the file is not a key; KeyMissing, KeyUnsafe. So do all that follow.
     """
-    if settings.pseudonym_key is not None:
-        return _decoded(settings.pseudonym_key.get_secret_value(), "PUMASI_PSEUDONYM_KEY")
-    return _read(directory(settings) / PSEUDONYM)
+    return _secret(settings, "pseudonym")
 
 
 def id_key(settings: Settings) -> bytes:
-    """The 32 bytes that ids are hashed with (`services.intake.ids`).
-
-    For now derived from the pseudonym key; later a key of its own, made once and never renewed: an id must stay what it is.
-    """
-    return id_key_of(pseudonym_key(settings))
+    """The 32 bytes that ids and receipts are hashed with (`services.intake.ids`)."""
+    return _secret(settings, "id")
 
 
-def id_key_of(pseudonym_key: bytes) -> bytes:
-    """The id key that goes with a pseudonym key."""
-    return blake2b(digest_size=KEY_BYTES, key=pseudonym_key, person=b"pumasi-id-key").digest()
+def _secret(settings: Settings, what: str) -> bytes:
+    told: SecretStr | None = getattr(settings, f"{what}_key")
+    if told is not None:
+        return _decoded(told.get_secret_value(), f"PUMASI_{what.upper()}_KEY")
+    return _read(directory(settings) / f"{what}.key")
 
 
 def notifier_public_key(settings: Settings) -> PublicKey:
@@ -201,10 +202,11 @@ def fingerprints(settings: Settings, *names: str) -> dict[str, str]:
 
     Args:
         settings: as everywhere.
-        names: `pseudonym`, `intake`, `notifier`, or none for all; of a pair it is told of the public half.
+        names: `pseudonym`, `id`, `intake`, `notifier`, or none for all; of a pair it is told of the public half.
     """
     said: dict[str, Callable[[Settings], bytes]] = {
         "pseudonym": pseudonym_key,
+        "id": id_key,
         "intake": lambda settings: bytes(intake_public_key(settings)),
         "notifier": lambda settings: bytes(notifier_public_key(settings)),
     }

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from schemas.values import SCHEMES
 from services.errors import SettingError
 
 PREFIX = "PUMASI_"
@@ -33,6 +34,16 @@ def _servers(value: Any) -> Any:
 
 def _none_if_blank(value: Any) -> Any:
     return None if isinstance(value, str) and not value.strip() else value
+
+
+def _schemes(value: Any) -> Any:
+    """`mailto,tel,…`, each of which an address of ours may have."""
+    if not isinstance(value, str):
+        return value
+    schemes = [scheme for part in value.split(",") if (scheme := part.strip().lower())]
+    if not schemes or (unknown := next((scheme for scheme in schemes if scheme not in SCHEMES), None)):
+        raise ValueError(f"{unknown!r} is not one of {','.join(SCHEMES)}" if schemes else "at least one is needed")
+    return ",".join(schemes)
 
 
 Servers = Annotated[str | None, BeforeValidator(_servers)]
@@ -126,6 +137,15 @@ class Settings(BaseSettings):
     pseudonym_key: Annotated[SecretStr | None, BeforeValidator(_none_if_blank)] = Field(
         None,
         description="base64 of 32 bytes: the key that turns contacts into pseudonyms. Unset: `pseudonym.key` in `keys`.",
+    )
+    id_key: Annotated[SecretStr | None, BeforeValidator(_none_if_blank)] = Field(
+        None,
+        description="base64 of 32 bytes: the key that ids and receipts are hashed with; never renewed. Unset: `keys/` in `data`, made "
+        "on first use.",
+    )
+    recipients: Annotated[str, BeforeValidator(_schemes)] = Field(
+        ",".join(SCHEMES),
+        description="Schemes of addresses by which people may be reached, of those in the default; any other is refused.",
     )
     notifier_public_key: Annotated[str | None, BeforeValidator(_none_if_blank)] = Field(
         None,

@@ -8,7 +8,7 @@ event in its JSON form, whatever mode it came in, and never repeat a value that 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from pydantic import ValidationError
@@ -21,13 +21,14 @@ from services.bus.attributes import EVENT_ID_MAX, SOURCE_MAX, is_source
 from services.bus.deadletters.letter import looks_like_contact
 from services.errors import Finding, InvalidSubmission
 from services.intake.cloudevents import Event, decode
-from services.intake.contacts import ADDRESS_MAX, TEXT_MAX, NotSealed, Sealer, canonical_length
+from services.intake.contacts import TEXT_MAX, NotSealed, Reached, Sealer
 from services.intake.findings import finding, findings_of
+from services.intake.recipients import NoRecipient
 from services.intake.senders import NOBODY_ASKED, Known
 
 _CONTACT_FIELDS = ("contact", "sealed_contact")
-Opened = Contact | str | None
-"""What a sender's box held: whom to reach, or a text of thanks."""
+Opened = Reached | str | None
+"""What is for the notifier alone: whom to reach, or a text of thanks."""
 
 
 class Admitted(NamedTuple):
@@ -136,7 +137,7 @@ def _read(
         opened, wrong = _open(model, raw, sealer)
         for found in (*wrong, *_person_findings(model, raw, clear_contact)):
             findings.setdefault((found["pointer"], found["code"]), found)
-    return submission, opened or getattr(submission, "contact", None), list(findings.values())
+    return submission, opened, list(findings.values())
 
 
 def _person_findings(model: type[CommandData], raw: dict[str, Any], clear_contact: bool) -> Iterator[Finding]:
@@ -147,20 +148,38 @@ def _person_findings(model: type[CommandData], raw: dict[str, Any], clear_contac
         yield finding(f"/data/{field}", code, message)
     if raw.get("contact") is not None and not clear_contact:
         yield finding("/data/contact", "clear_contact", "comes over HTTP only; here, give sealed_contact")
-    contact = raw.get("contact")
-    address = contact.get("address") if isinstance(contact, dict) else None
-    if isinstance(address, str) and len(address) <= ADDRESS_MAX < canonical_length(address):
-        yield finding("/data/contact/address", "string_too_long", f"must have at most {ADDRESS_MAX} characters in NFKC")
 
 
 def _open(model: type[CommandData], raw: dict[str, Any], sealer: Sealer) -> tuple[Opened, list[Finding]]:
-    """What the sender's box holds, if there is one; and what is wrong with it, whatever else is wrong."""
-    field, what = "sealed_contact", "a contact, {address, language} as JSON"
-    opened: Callable[[str], Opened] = sealer.opened_contact
+    """What is for the notifier alone; and what is wrong with it, whatever else is wrong."""
     if model is ThanksSubmission:
-        field, what, opened = "thanks", f"a text of 1–{TEXT_MAX} characters in UTF-8", sealer.opened_text
+        what = f"a text of 1–{TEXT_MAX} characters in UTF-8"
+        return _opened(raw, "thanks", what, sealer.opened_text)
+    if not hasattr(model, "person"):
+        return None, []
+    place = "/data/sealed_contact"
+    contact, wrong = _opened(raw, "sealed_contact", "a contact, {address, language} as JSON", sealer.opened_contact)
+    if raw.get("contact") is not None:
+        place = "/data/contact/address"
+        try:
+            contact = Contact.model_validate(raw["contact"])
+        except ValidationError:  # told already
+            contact = None
+    try:
+        return (None if contact is None else sealer.reached(contact)), wrong
+    except NoRecipient as nobody:
+        return None, [*wrong, finding(place, nobody.code, nobody.message)]
+
+
+_Content = TypeVar("_Content")
+
+
+def _opened(
+    raw: dict[str, Any], field: str, what: str, opened: Callable[[str], _Content]
+) -> tuple[_Content | None, list[Finding]]:
+    """What the sender's box in a field holds, if there is one."""
     box = raw.get(field)
-    if field not in model.model_fields or not isinstance(box, str) or box in PHRASES:
+    if not isinstance(box, str) or box in PHRASES:
         return None, []
     try:
         return opened(box), []
@@ -178,8 +197,11 @@ def _completed(event: Event, submission: CommandData, opened: Opened, sealer: Se
     if "payment" in given:
         given["payment"] = sealer.ids.reference(given["fund"], given["payment"])
     record: SealedContact | SealedText | None = None
-    if isinstance(opened, Contact):
-        subject = given[submission.person] = sealer.pseudonym(opened)  # type: ignore[attr-defined]  # it names one
+    if isinstance(opened, Reached):
+        role, fund, person = submission.person, given["fund"], opened.recipient.person  # type: ignore[attr-defined]  # it names one
+        subject = given[role] = sealer.people.pseudonym(role, fund, person)
+        if "mark" in COMMANDS[event.type].model_fields:
+            given["mark"] = sealer.people.mark(fund, given["case"], person)
         record = SealedContact(subject=subject, sealed_contact=sealer.seal(opened))
     elif opened is not None:
         subject = given["thanks"] = sealer.ids.thanks(given["fund"], given["case"], opened)

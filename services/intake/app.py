@@ -92,9 +92,14 @@ class Service:
     def __init__(
         self, bootstrap: Callable[[], str], settings: Settings, told: Callable[[str], None] = log.info
     ) -> None:
-        key = keys.pseudonym_key(settings)
-        private_key = keys.intake_private_key(settings)
-        sealer = Sealer(key, keys.notifier_public_key(settings), private_key, keys.id_key(settings))
+        private_key, id_key = keys.intake_private_key(settings), keys.id_key(settings)
+        sealer = Sealer(
+            keys.pseudonym_key(settings),
+            keys.notifier_public_key(settings),
+            private_key,
+            id_key,
+            settings.recipients.split(","),
+        )
         self._bootstrap, self._settings = bootstrap, settings
         self._publisher = Publisher(
             bootstrap, (COMMANDS, CONTACTS, DEADLETTERS, LEDGER, SENDERS, SERVICES, SUBMISSIONS), NAME, told=told
@@ -126,7 +131,7 @@ class Service:
             stop_seconds=_HAND_OVER_SECONDS,
         )
         rates = Rates(settings.sender_rate, settings.address_rate)
-        receipts, about = Receipts(key), (self._progress, self._publisher, self._senders, rates)
+        receipts, about = Receipts(id_key), (self._progress, self._publisher, self._senders, rates)
         door = HttpDoor(self._desk, sealer, receipts, *about, amiss=self.amiss)
         self.application = door.application(self._lifespan)
         self._tasks: list[asyncio.Task[None]] = []

@@ -1,39 +1,35 @@
-"""Contacts: a pseudonym to know a person by, a sealed box to reach them; the address itself is forgotten. Texts of thanks likewise.
+"""Contacts: whom an address reaches, and a sealed box to reach them; the address itself is forgotten. Texts of thanks likewise.
 
-The pseudonym is BLAKE2b keyed with this installation's key over the normalised address: the same person, however the address
-was written, gets the same pseudonym, and nobody without the key can try addresses out. The box is NaCl's sealed box: intake can't
-open what it has sealed for the notifier. Its content is `{"address", "language"}` as JSON, or a text, padded so that its length says
-little.
+The box is NaCl's sealed box: intake can't open what it has sealed for the notifier. Its content is `{"address", "language"}` as JSON,
+or a text, padded so that its length says little.
 
 What a sender seals is sealed for intake, which opens it: a box that nobody here looks into could hold anything, legible to all. One
-that can't be opened is an alarm, since it may be just that.
+that can't be opened is an alarm, since it may be just that. A person's word is made here of the address (`ids.People`), never taken
+from whoever sent it: so nobody can put an address beside somebody else's word.
 """
 
 from __future__ import annotations
 
 import base64
 import logging
-import unicodedata
-from functools import lru_cache
-from hashlib import blake2b
+from collections.abc import Collection
+from typing import NamedTuple
 
 import msgspec
 from nacl.exceptions import CryptoError
 from nacl.public import PrivateKey, PublicKey, SealedBox
 from pydantic import ValidationError
 
-from schemas.submissions import Contact
-from services.intake.ids import Ids
-from services.keys import id_key_of
+from schemas.submissions import Contact, Language
+from schemas.values import SCHEMES
+from services.intake.ids import Ids, People
+from services.intake.recipients import Recipient, recipient_of
 
 log = logging.getLogger("pumasi.intake")
 
 TEXT_MAX = 1000
 """The longest text of thanks, in characters."""
-ADDRESS_MAX = 1024
-"""The longest address, in characters, as it is sent and in NFKC, by which one character may become 18."""
 
-_MAIL = {"mailto", "mailtos"}
 _PAD_TO = 256
 
 
@@ -41,66 +37,53 @@ class NotSealed(ValueError):
     """A box that can't be opened here."""
 
 
-@lru_cache(maxsize=4096)
-def _nfkc_length(character: str) -> int:
-    return len(unicodedata.normalize("NFKC", character))
+class Reached(NamedTuple):
+    """A contact, once it is known whom it reaches."""
 
-
-def canonical_length(address: str) -> int:
-    """About how many characters NFKC makes of an address, without the work of doing it."""
-    return len(address) if address.isascii() else sum(map(_nfkc_length, address))
-
-
-def normalised(address: str) -> str:
-    """An address as one of many ways to write it: NFKC, no blanks around, scheme and host in lower case, no slash at the end.
-
-    A mail address is in lower case as a whole.
-
-    >>> normalised("  MailTo://Neighbour@Example.org/ ")
-    'mailto://neighbour@example.org'
-    >>> normalised("TGRAM://Bot/Chat/")
-    'tgram://bot/Chat'
-    """
-    text = unicodedata.normalize("NFKC", address).strip()
-    scheme, _, rest = text.partition(":")
-    scheme, slashes, rest = scheme.lower(), "//" if rest.startswith("//") else "", rest.lstrip("/").rstrip("/")
-    if scheme in _MAIL:
-        return f"{scheme}:{slashes}{rest.lower()}"
-    host, slash, path = rest.partition("/")
-    user, at, host = host.rpartition("@")
-    return f"{scheme}:{slashes}{user}{at}{host.lower()}{slash}{path}"
+    recipient: Recipient
+    language: Language
 
 
 class Sealer:
-    """Turns contacts into pseudonyms and sealed boxes, and what must not stand on the bus into ids.
+    """Turns contacts into words for people and sealed boxes, and what must not stand on the bus into ids.
 
     Args:
-        key: the 32 bytes that pseudonyms are keyed with.
+        key: the 32 bytes that words for people are keyed with.
         public_key: whom contacts and texts are sealed for.
         private_key: what opens the senders' boxes; None: one that nobody has sealed for.
-        id_key: what ids are hashed with; None: the one that goes with `key`.
+        id_key: what ids are hashed with; None: `key`.
+        schemes: by which somebody may be reached.
 
     Attributes:
         ids: makes ids.
+        people: makes words for people.
         unopened: how many boxes could not be opened.
     """
 
     def __init__(
-        self, key: bytes, public_key: PublicKey, private_key: PrivateKey | None = None, id_key: bytes | None = None
+        self,
+        key: bytes,
+        public_key: PublicKey,
+        private_key: PrivateKey | None = None,
+        id_key: bytes | None = None,
+        schemes: Collection[str] = SCHEMES,
     ) -> None:
-        self._key, self._box = key, SealedBox(public_key)
+        self._box, self._schemes = SealedBox(public_key), schemes
         self._opening = SealedBox(private_key or PrivateKey.generate())
-        self.ids = Ids(id_key or id_key_of(key))
+        self.ids, self.people = Ids(id_key or key), People(key)
         self.unopened = 0
 
-    def pseudonym(self, contact: Contact) -> str:
-        """The person's pseudonym: `s-` and 26 characters."""
-        digest = blake2b(normalised(contact.address).encode(), digest_size=16, key=self._key, person=b"pumasi-subject")
-        return "s-" + base64.b32encode(digest.digest()).decode().rstrip("=").lower()
+    def reached(self, contact: Contact) -> Reached:
+        """Whom a contact reaches.
 
-    def seal(self, contact: Contact) -> str:
+        Raises:
+            NoRecipient: if that can't be made out.
+        """
+        return Reached(recipient_of(contact.address, self._schemes), contact.language)
+
+    def seal(self, reached: Reached) -> str:
         """The contact for the notifier's eyes only, base64."""
-        return self._sealed(msgspec.json.encode({"address": contact.address.strip(), "language": contact.language}))
+        return self._sealed(msgspec.json.encode({"address": reached.recipient.address, "language": reached.language}))
 
     def seal_text(self, text: str) -> str:
         """The same of a text."""

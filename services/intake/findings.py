@@ -15,9 +15,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from schemas.provinces import PROVINCE_PATTERN
-from schemas.submissions import BOX_PATTERN, THANKS_SENT_PATTERN
+from schemas.submissions import ADDRESS_PATTERN, BOX_PATTERN, THANKS_SENT_PATTERN
 from schemas.times import PERIOD_PATTERN
-from schemas.values import ID_PATTERN, PHRASES, PLEDGE_PATTERN
+from schemas.values import ID_PATTERN, PERSON_SENT_PATTERN, PHRASES, PLEDGE_PATTERN
 from services.bus.deadletters.letter import looks_like_contact
 from services.errors import Finding
 
@@ -44,6 +44,7 @@ _NAMES = {"missing": "missing", "extra_forbidden": UNKNOWN_FIELD}
 
 PATTERNS = {
     ID_PATTERN: "1–64 characters of [A-Za-z0-9._~-]",
+    PERSON_SENT_PATTERN: "1–64 characters of [A-Za-z0-9._~-], the first of them not ~",
     PLEDGE_PATTERN: "a pledge's id (1–64 characters of [A-Za-z0-9._~-]), or `<pledge>#<n>` for its n-th instalment",
     PERIOD_PATTERN: "a period: P, a number from 1 to 9999, and D, W, M or Y, such as P1M",
     r"^[A-Z]{3}$": "an ISO 4217 code: three capital letters, such as CNY",
@@ -51,7 +52,7 @@ PATTERNS = {
     PROVINCE_PATTERN: "an ISO 3166-2 code, such as CN-JL",
     THANKS_SENT_PATTERN: f"one of: {', '.join(PHRASES)}; or a text as a NaCl sealed box in base64, 64–8190 characters",
     BOX_PATTERN: "a NaCl sealed box in base64, 64–8190 characters",
-    r"^\s*[A-Za-z][A-Za-z0-9+.-]{0,31}:[^\s\x00-\x1f\x7f]+\s*$": "a URL without spaces, such as mailto://… or tgram://…",
+    ADDRESS_PATTERN: "an address without control characters, such as mailto:… or tel:+…",
 }  # fmt: skip
 """The forms of the contract, in words."""
 

@@ -1,8 +1,9 @@
-"""Ids that intake makes: keyed hashes, of what a sender left out and of what must not stand on the bus as it came.
+"""Words that intake makes: keyed hashes, of what a sender left out, of people, and of what must not stand on the bus as it came.
 
-All are BLAKE2b-128 under the id key, 26 characters of base32 in lower case without padding, each kind under a personalisation of its
-own. Whoever has the same key gets the same id for the same thing, so a repeat is a repeat; who hasn't can neither guess one nor try
-numbers out. A derived id has a letter before it (`c-`, `p-`, `d-`); any other begins with `~`.
+All are BLAKE2b-128, 26 characters of base32 in lower case without padding, each kind under a personalisation of its own; ids under
+the id key, words for people under the pseudonym key. Whoever has the same key gets the same word for the same thing, so a repeat is a
+repeat; who hasn't can neither guess one nor try numbers out. A derived id has a letter before it (`c-`, `p-`, `d-`); any other word
+begins with `~`.
 """
 
 from __future__ import annotations
@@ -45,6 +46,35 @@ class Ids:
         return self._hash(b"pumasi-sent", sender, source, kind, str(len(event)), event + data.decode())
 
     def _hash(self, kind: bytes, *parts: str) -> str:
-        said = "\0".join(parts).encode("utf-8", "surrogatepass")  # only the last part may hold a NUL itself
-        digest = blake2b(said, digest_size=16, key=self._key, person=kind).digest()
-        return base64.b32encode(digest).decode().rstrip("=").lower()
+        return _hashed(self._key, kind, *parts)
+
+
+class People:
+    """Makes words for people; nothing else is made with the pseudonym key.
+
+    Args:
+        key: the pseudonym key (`services.keys.pseudonym_key`).
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def pseudonym(self, role: str, fund: str, person: str) -> str:
+        """A person in one role in one fund: another word in any other. No sender may send a person's word that begins so.
+
+        Args:
+            role: `beneficiary`, `donor` or `voucher`.
+            fund: which.
+            person: `services.intake.recipients.Recipient.person`.
+        """
+        return "~" + _hashed(self._key, b"pumasi-subject", role, fund, person)
+
+    def mark(self, fund: str, case: str, person: str) -> str:
+        """A person at one case, in whatever role: who vouches for themselves is found by it, and nobody anywhere else."""
+        return "~" + _hashed(self._key, b"pumasi-mark", fund, case, person)
+
+
+def _hashed(key: bytes, kind: bytes, *parts: str) -> str:
+    said = "\0".join(parts).encode("utf-8", "surrogatepass")  # only the last part may hold a NUL itself
+    digest = blake2b(said, digest_size=16, key=key, person=kind).digest()
+    return base64.b32encode(digest).decode().rstrip("=").lower()

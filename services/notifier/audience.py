@@ -1,8 +1,9 @@
 """Who hears what. Pure: entries of one partition in, tidings out.
 
-Donors hear what becomes of their own pledge; go-betweens (a case's vouchers, or the beneficiary where there is none) what becomes of
-the case. One command gives one person at most one notice of a kind about a pledge or case, sums added up; so facts are taken in whole
-before anybody is told. Nobody learns who anybody is: a donor's tidings have no case, a go-between's no pledge.
+Donors hear what becomes of their own pledge; the beneficiary and the go-betweens (a case's vouchers) what becomes of the case. Whoever
+vouches, the beneficiary is told as well: nobody is silenced by a stranger. One command gives one person at most one notice of a kind
+about a pledge or case, sums added up; so facts are taken in whole before anybody is told. Nobody learns who anybody is: a donor's
+tidings have no case, a go-between's no pledge.
 
 What is told once (a payment due, a threshold passed) is remembered by the fold itself, so a silent replay ends in the state in which
 nothing already told is told again.
@@ -92,18 +93,20 @@ def _words(fund: Standing, happened: Happened) -> Iterator[_Word]:
     yield from _given_back(happened)
 
 
-# ---- go-betweens ------------------------------------------------------------------------------------------------------
+# ---- beneficiaries, go-betweens --------------------------------------------------------------------------------------
 
 
-def _to_go_betweens(case: Case, kind: Kind, **fields: Any) -> Iterator[_Word]:
-    role: Role = "go-between" if case.vouchers else "beneficiary"
-    for person in case.vouchers or (case.beneficiary,):
-        yield _Word(person, role, kind, case.id, {"need": case.need, "claim": case.claim, **fields})
+def _of_case(case: Case, kind: Kind, **fields: Any) -> Iterator[_Word]:
+    fields |= {"need": case.need, "claim": case.claim}
+    yield _Word(case.beneficiary, "beneficiary", kind, case.id, fields)
+    for voucher in case.vouchers:
+        if voucher != case.beneficiary:
+            yield _Word(voucher, "go-between", kind, case.id, fields)
 
 
 def _opened(happened: Happened) -> Iterator[_Word]:
     for case, rank in happened.opened:
-        yield from _to_go_betweens(case, "opened", class_=rank)
+        yield from _of_case(case, "opened", class_=rank)
 
 
 def _progress(happened: Happened) -> Iterator[_Word]:
@@ -112,7 +115,7 @@ def _progress(happened: Happened) -> Iterator[_Word]:
         if case.status == "open" and level > case.told:
             case.tell(level)
             sums = {"promised": case.promised, "settled": case.settled, "delivered": case.delivered}
-            yield from _to_go_betweens(case, "progress", percent=level, **sums)
+            yield from _of_case(case, "progress", percent=level, **sums)
 
 
 # ---- donors -----------------------------------------------------------------------------------------------------------
@@ -176,7 +179,7 @@ def _settled(happened: Happened) -> Iterator[_Word]:
 
 def _delivered(happened: Happened) -> Iterator[_Word]:
     for case, amount in happened.delivered.items():
-        yield from _to_go_betweens(case, "delivered", delivered=amount)
+        yield from _of_case(case, "delivered", delivered=amount)
     for pledge, amount in happened.paid_out.items():
         needs = happened.needs_met[pledge]
         yield _to_donor(

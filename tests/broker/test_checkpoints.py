@@ -452,24 +452,24 @@ async def test_an_older_versions_records_are_brought_up_to_date(client: Client, 
 
     def upcast(key: bytes, row: Any) -> Any:
         seen.append(key)
-        return {**row, "version": 2} if key == HEAD else row
+        return {**row, "version": 3} if key == HEAD else row
 
-    monkeypatch.setattr(restoring, "VERSION", 2)
-    monkeypatch.setattr("services.matcher.checkpoint.writing.VERSION", 2)
+    monkeypatch.setattr(restoring, "VERSION", 3)
+    monkeypatch.setattr("services.matcher.checkpoint.writing.VERSION", 3)
     async with at_work(a_processor(client)) as processor:
-        assert "version 1; this matcher knows 2" in processor.recovered.without
-    monkeypatch.setitem(restoring.UPCASTS, 1, upcast)
+        assert "version 2; this matcher knows 3" in processor.recovered.without
+    monkeypatch.setitem(restoring.UPCASTS, 2, upcast)
     async with at_work(a_processor(client)) as processor:
         assert (processor.recovered.head.seq, processor.seq) == (30, 30)
         assert set(seen) == set(await current(client))
         await processor.answer(records[30:])
     newer = await current(client)
     versions = {json.loads(value)[0] for key, value in newer.items() if key != HEAD}
-    assert versions == {1, 2}
+    assert versions == {2, 3}
     await assert_whole_and_right(client)
     monkeypatch.undo()
     async with at_work(a_processor(client)) as processor:  # and back to the older version
-        assert "version 2; this matcher knows 1" in processor.recovered.without
+        assert "version 3; this matcher knows 2" in processor.recovered.without
         assert processor.seq == count
 
 

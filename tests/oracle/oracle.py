@@ -17,7 +17,7 @@ from fractions import Fraction
 from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from schemas.commands import Command, Unreadable
 from tests.oracle.rules import CLASSES, NEXT
@@ -67,6 +67,7 @@ class Case:
     priority: int
     needed_by: int | None
     recurrence: Any
+    mark: str | None
     vouchers: list[str] = field(default_factory=list)
     state: str = "submitted"  # → open → closed
     outcome: str | None = None
@@ -396,10 +397,11 @@ class Oracle:
                 )
 
     def case_submitted(self, fund: Fund, data: Any) -> None:
-        self.seen(fund, data, "case", data.case)
+        said = replace(data, mark=None)  # §3: a mark is no part of a case's identity
+        self.seen(fund, said, "case", data.case)
         if data.goal < data.own_contribution:
             raise _Rejection("goal_below_own_contribution")
-        fund.known["case", data.case] = data
+        fund.known["case", data.case] = said
         case = Case(
             id=data.case,
             beneficiary=data.beneficiary,
@@ -410,6 +412,7 @@ class Oracle:
             priority=CLASSES.index(data.priority),
             needed_by=None if data.needed_by is None else micros_of(data.needed_by),
             recurrence=data.recurrence,
+            mark=data.mark,
         )
         fund.cases.append(case)
         self.tell(
@@ -422,7 +425,7 @@ class Oracle:
             goal=data.goal,
             own_contribution=data.own_contribution,
             priority=data.priority,
-            **given(data, "needed_by", "recurrence", "access"),
+            **given(data, "needed_by", "recurrence", "access", "mark"),
         )
         self.open_if_vouched(fund, case)
 
@@ -432,6 +435,9 @@ class Oracle:
             raise _Duplicate
         if case.state == "closed":
             raise _Rejection("case_closed")
+        # §3: equal marks are own_voucher. Reading: it comes last; and a case without a mark has nobody's.
+        if case.mark and data.mark == case.mark:
+            raise _Rejection("own_voucher")
         case.vouchers.append(data.voucher)
         self.tell(fund, "case_vouched", case=case.id, voucher=data.voucher)
         self.open_if_vouched(fund, case)

@@ -30,6 +30,7 @@ FOREIGN = ["USD", "KRW", "KWD", "CLF"]
 """Currencies of 2, 0, 3 and 4 digits, whatever the fund's own is."""
 RATES = ["7.1", "7.10", "0.0052", "0.5", "23.456789", "1", "0.0000001"]
 PERIODS = ["P1D", "P3D", "P1W", "P1M", "P2M", "P1Y"]
+MARKS = ["~" + letter * 26 for letter in "ab"]
 OUTCOMES = ["completed", "withdrawn", "deceased", "duplicate"]
 
 
@@ -96,7 +97,7 @@ class _Season:
     """One season's temper, and what it has said so far."""
 
     def __init__(self, r: Random) -> None:
-        self.r = r
+        self.r, self.marks = r, Random(0)
         self.funds = ["f-1", "f-2", "f-3"][: r.choice([1, 1, 1, 2, 3])]
         self.currencies = {fund: r.choice(["CNY"] * 7 + ["JPY", "BHD"]) for fund in self.funds}
         self.rules = r.choice([[rule] for rule in RULES] + [RULES])  # one for the season, or changing
@@ -284,10 +285,14 @@ class _Season:
             data["recurrence"] = self.recurrence()
         if r.random() < 0.1:
             data["access"] = {"province": "CN-22", "status": "unregistered"}
-        return data
+        return data | self.mark()
 
     def case_vouched(self, fund: str) -> dict[str, Any]:
-        return {"fund": fund, "case": self.case(fund), "voucher": self.r.choice(["v-1", "v-2", "v-3"])}
+        voucher = self.r.choice(["v-1", "v-2", "v-3"])
+        return {"fund": fund, "case": self.case(fund), "voucher": voucher, **self.mark()}
+
+    def mark(self) -> dict[str, str]:
+        return {"mark": self.marks.choice(MARKS)} if self.marks.random() < 0.5 else {}
 
     def case_amended(self, fund: str) -> dict[str, Any]:
         r = self.r

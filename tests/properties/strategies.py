@@ -79,6 +79,7 @@ def kinds_of_data(unit: int) -> dict[str, st.SearchStrategy[dict[str, Any]]]:
     of_case = {"fund": funds, "case": st.sampled_from(CASES)}
     of_pledge = {"fund": funds, "pledge": st.sampled_from(PARTS)}
     numbers = st.integers(1, 40)
+    marks = st.sampled_from(["~" + letter * 26 for letter in "ab"])
     payments = {**of_pledge, "payment": numbers.map("m-{}".format)}
     return {
         "case.submitted": st.fixed_dictionaries(
@@ -90,9 +91,11 @@ def kinds_of_data(unit: int) -> dict[str, st.SearchStrategy[dict[str, Any]]]:
                 "goal": amounts,
                 "priority": st.sampled_from(CLASSES),
             },
-            optional={"own_contribution": amounts, "needed_by": hours, "recurrence": recurrences},
+            optional={"own_contribution": amounts, "needed_by": hours, "recurrence": recurrences, "mark": marks},
         ),
-        "case.vouched": st.fixed_dictionaries({**of_case, "voucher": st.sampled_from(["v-1", "v-2"])}),
+        "case.vouched": st.fixed_dictionaries(
+            {**of_case, "voucher": st.sampled_from(["v-1", "v-2"])}, optional={"mark": marks}
+        ),
         "case.amended": st.fixed_dictionaries(
             of_case, optional={"goal": amounts, "priority": st.sampled_from(CLASSES), "needed_by": hours}
         ),

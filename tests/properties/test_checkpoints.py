@@ -206,7 +206,7 @@ def test_every_difference_is_told() -> None:
             if (other := another(row[index])) is not None:
                 changed = [*row[:index], other, *row[index + 1 :]]
                 try:
-                    reading = restored(resealed(topic | {key: json.dumps([1, changed]).encode()}))
+                    reading = restored(resealed(topic | {key: json.dumps([writing.VERSION, changed]).encode()}))
                 except Unusable:
                     continue
                 tried_fields += 1
@@ -239,7 +239,7 @@ def test_restoring_gives_others_a_turn_every_few_records() -> None:
     written(topic, Keeper(), engine, head_at(9))
     for number in range(20_000):
         topic[b"case/%s/many-%d" % (fund.name.encode(), number)] = json.dumps(
-            [1, [f"many-{number}", *row[1:]]]
+            [writing.VERSION, [f"many-{number}", *row[1:]]]
         ).encode()
     assert sum(1 for _ in restoring(resealed(topic))) > 3 * 20_000 // writing.PORTION
 
@@ -301,9 +301,9 @@ class TestADamagedCheckpoint:
 
     def test_a_record_too_many_tells(self, topic: Topic) -> None:
         with pytest.raises(Unusable, match="state hash"):
-            restored(topic | {b"case/f-1/nobody": b"[1,[]]"})
+            restored(topic | {b"case/f-1/nobody": b"[2,[]]"})
 
-    @pytest.mark.parametrize("value", [b"", b"[]", b"{}", b"\xff", b'{"version":2}', b'{"version":0}'])
+    @pytest.mark.parametrize("value", [b"", b"[]", b"{}", b"\xff", b'{"version":3}', b'{"version":1}'])
     def test_a_head_of_another_version_or_none_tells(self, topic: Topic, value: bytes) -> None:
         with pytest.raises(Unusable):
             restored(topic | {HEAD: value})
@@ -332,22 +332,22 @@ class TestADamagedCheckpoint:
             for field in (6, 7, 9, 10, 11, 12):  # amount, waiting, awarded, settled, delivered, released
                 wrong = [*row[:field], row[field] + 1, *row[field + 1 :]]
                 with pytest.raises(Unusable, match="conserve"):
-                    restored(resealed(topic | {key: json.dumps([1, wrong]).encode()}))
+                    restored(resealed(topic | {key: json.dumps([writing.VERSION, wrong]).encode()}))
                 tried += 1
         assert tried > 10
 
     def test_parts_without_their_record_tell(self, topic: Topic) -> None:
         with pytest.raises(Unusable, match="parts"):
-            restored(resealed(topic | {b"part/0/case/f-1/gone": b"[1,["}))
+            restored(resealed(topic | {b"part/0/case/f-1/gone": b"[2,["}))
 
     def test_a_record_of_a_newer_version_tells_though_the_hash_is_right(self, topic: Topic) -> None:
         key = next(key for key in topic if key.startswith(b"fund/"))
-        topic[key] = topic[key].replace(b"[1,", b"[2,", 1)
-        with pytest.raises(Unusable, match="version 2"):
+        topic[key] = topic[key].replace(b"[2,", b"[3,", 1)
+        with pytest.raises(Unusable, match="version 3"):
             restored(resealed(topic))
 
     def test_the_next_whole_checkpoint_removes_what_is_stale(self, topic: Topic) -> None:
-        topic[b"case/f-9/from-another-life"] = b"[1,[]]"
+        topic[b"case/f-9/from-another-life"] = b"[2,[]]"
         engine = Engine()
         for command in log(14):
             engine.execute(command)
@@ -378,8 +378,14 @@ def test_a_pledges_record_is_made_in_c_as_it_is_in_python() -> None:
                 if rows:
                     assert (len(changed), pledge.listed, rows) == (0, False, [record_batch.row(key, value)])
                     assert (pledge.mark, taken) == (mark_of(key, value), (1, 0, mark_of(key, value)))
-                    assert writing.take_pledges(listed(pledge), b"pledge/f/", 1, 1, 1 << 20, rows) == (1, 1, 0)
-                    assert not writing.take_pledges(listed(pledge), b"pledge/f/", 1, 1, len(value) - 1, rows)[0]
+                    assert writing.take_pledges(listed(pledge), b"pledge/f/", writing.VERSION, 1, 1 << 20, rows) == (
+                        1,
+                        1,
+                        0,
+                    )
+                    assert not writing.take_pledges(
+                        listed(pledge), b"pledge/f/", writing.VERSION, 1, len(value) - 1, rows
+                    )[0]
                 else:
                     assert (changed.pop(), taken, pledge.mark) == (pledge, (0, 0, 0), was)
                 made, left = made + bool(rows), left + (not rows)

@@ -21,7 +21,7 @@ from typing import Any, Literal, NamedTuple
 
 from schemas.values import PHRASES
 from services.bus.partition import partition_of
-from tests.soak.check.sentfile import PSEUDONYM_KEY, SENDER
+from tests.soak.check.sentfile import ID_KEY, SENDER
 from tests.soak.poison import COMMANDS_POISON, SUBMISSIONS_POISON
 
 START = datetime(2031, 1, 1, tzinfo=UTC)
@@ -361,6 +361,5 @@ def _funds(partitions: int) -> list[str]:
 def derived_id(prefix: str, source: str, event: str) -> str:
     """The id that intake derives; here from its own words, so that the load can speak of what it left out."""
     from services.intake.ids import Ids
-    from services.keys import id_key_of
 
-    return Ids(id_key_of(PSEUDONYM_KEY)).derived(prefix, SENDER, source, event)
+    return Ids(ID_KEY).derived(prefix, SENDER, source, event)

@@ -35,7 +35,7 @@ from services.notifier.audience import Audience
 from tests.soak.check.checker import Check
 from tests.soak.check.findings import Findings
 from tests.soak.check.records import Raw
-from tests.soak.check.sentfile import PSEUDONYM_KEY, SENDER, read_sent
+from tests.soak.check.sentfile import ID_KEY, PSEUDONYM_KEY, SENDER, read_sent
 from tests.soak.doors import cloud_event
 from tests.soak.load import START, Event, Load
 from tests.soak.poison import poison
@@ -92,7 +92,7 @@ def honest(directory: Path, seed: int = 1, events: int = 1500) -> Topics:
 class _Honest:
     def __init__(self, load: Load, directory: Path) -> None:
         self.topics = Topics()
-        self._sealer = Sealer(PSEUDONYM_KEY, PrivateKey.generate().public_key)
+        self._sealer = Sealer(PSEUDONYM_KEY, PrivateKey.generate().public_key, id_key=ID_KEY)
         self._known: dict[tuple[str, str, str], str] = {}
         self._sent = Sent(directory / "sent.jsonl")
         self._moment = _START

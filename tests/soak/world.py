@@ -27,7 +27,7 @@ from services.senders import Issued
 from services.settings import load
 from services.system.own_senders import own_sender
 from services.system.supervisor import Keeper, Service, Supervisor
-from tests.soak.check.sentfile import PSEUDONYM_KEY, SENDER
+from tests.soak.check.sentfile import ID_KEY, PSEUDONYM_KEY, SENDER
 from tests.soak.clocks import Clock, library
 from tests.soak.codecs import CODECS, compress
 from tests.soak.plan import KAFKA
@@ -230,6 +230,7 @@ def _services(made: World, tick_seconds: int, preloaded: Path | None) -> list[Se
         "PUMASI_TRUST_TIME": "1",
         "PUMASI_SENDER_RATE": "100000",
         "PUMASI_PSEUDONYM_KEY": base64.b64encode(PSEUDONYM_KEY).decode(),
+        "PUMASI_ID_KEY": base64.b64encode(ID_KEY).decode(),
         "PUMASI_TICK_SECONDS": str(tick_seconds),
         "PUMASI_SESSION_TIMEOUT_MS": str(SESSION_TIMEOUT_MS),
         "PUMASI_CHECKPOINT_SECONDS": str(CHECKPOINT_SECONDS),

@@ -987,6 +987,28 @@ class TestConfiguring:
             "awarded p-2/2 c-2 10 [routine key 30, 0→10 of 100]",
         ]
 
+    def test_nobody_vouches_for_themselves(self, untold: Story) -> None:
+        own, other = "~" + "a" * 26, "~" + "b" * 26
+        untold("fund.configured", currency="CNY", share=10, vouchers_required=1)
+        vouch = {"case": "c-1", "voucher": "~" + "v" * 26}
+        assert untold.case("c-1", mark=own) == ["case_submitted c-1"]
+        assert untold.case("c-1", mark=other) == ["duplicate"]  # a mark is no part of what a case is
+        assert untold("case.vouched", **vouch, mark=own) == ["rejected own_voucher"]
+        assert untold("case.vouched", **vouch, mark=own) == ["rejected own_voucher"]  # and leaves no identity
+        assert untold("case.vouched", **vouch, mark=other)[:2] == [
+            f"case_vouched c-1 {vouch['voucher']}",
+            "case_opened c-1 100 routine",
+        ]
+        assert untold("case.vouched", **vouch, mark=own) == ["duplicate"]
+        untold.close("c-1")
+        assert untold("case.vouched", case="c-1", voucher="v-9", mark=own) == ["rejected case_closed"]
+
+    def test_where_no_contact_is_known_nobody_is_told_apart(self, untold: Story) -> None:
+        untold("fund.configured", currency="CNY", share=10, vouchers_required=1)
+        untold.case("c-1")
+        assert untold("case.vouched", case="c-1", voucher="v-1")[0] == "case_vouched c-1 v-1"
+        assert untold("case.vouched", case="c-1", voucher="v-2", mark="~" + "a" * 26) == ["case_vouched c-1 v-2"]
+
     def test_fewer_vouchers_open_nothing_until_the_next_vouch(self, untold: Story) -> None:
         untold.configure(vouchers_required=3)
         untold.case("c-1", goal=10)

@@ -112,29 +112,27 @@ def ledger() -> Ledger:
 # ---- go-betweens -------------------------------------------------------------------------------------------------------
 
 
-def test_opened_goes_to_the_vouchers_and_without_any_to_the_beneficiary() -> None:
+def test_opened_goes_to_the_beneficiary_and_the_vouchers() -> None:
     ledger = Ledger()
     assert ledger.told(case("c-1")) == []
-    [one] = ledger.say(vouched("c-1"), opened("c-1"))
-    assert (one.to, one.role, one.kind, one.case, one.claim, one.class_) == (
-        "v-1",
-        "go-between",
-        "opened",
-        "c-1",
-        1000,
-        "asap",
-    )
+    told = ledger.say(vouched("c-1"), opened("c-1"))
+    assert [(one.to, one.role) for one in told] == [("b-1", "beneficiary"), ("v-1", "go-between")]
+    assert {(one.kind, one.case, one.claim, one.class_) for one in told} == {("opened", "c-1", 1000, "asap")}
     [other] = ledger.say(case("c-2", beneficiary="b-2"), opened("c-2"))
     assert (other.to, other.role) == ("b-2", "beneficiary")
 
 
-def test_every_voucher_hears_a_late_one_from_then_on(ledger: Ledger) -> None:
+def test_no_voucher_silences_the_beneficiary_and_every_voucher_hears_from_then_on(ledger: Ledger) -> None:
     assert ledger.told(vouched("c-1", "v-9")) == []
     told = ledger.told(pledge("p-1", 250), awarded("p-1/1", "c-1", 250))
     assert [line for line in told if "%" in line] == [
-        "v-1 progress 25% promised=250 settled=0 delivered=0",
-        "v-9 progress 25% promised=250 settled=0 delivered=0",
+        f"{who} progress 25% promised=250 settled=0 delivered=0" for who in ("b-1", "v-1", "v-9")
     ]
+
+
+def test_who_vouches_for_themselves_by_a_word_hears_once(ledger: Ledger) -> None:
+    [one] = ledger.say(case("c-9"), vouched("c-9", "b-1"), opened("c-9"))
+    assert (one.to, one.role) == ("b-1", "beneficiary")
 
 
 @pytest.mark.parametrize(
@@ -170,7 +168,8 @@ def test_a_raised_claim_makes_news_of_what_it_put_out_of_reach_again(ledger: Led
     ledger.say(pledge("p-1", 1000), awarded("p-1/1", "c-1", 1000))
     assert ledger.told(fact("case_amended", case="c-1", claim=2000, **{"class": "asap"}, goal=2000)) == []
     assert [line for line in ledger.told(pledge("p-2", 500), awarded("p-2/1", "c-1", 500)) if "%" in line] == [
-        "v-1 progress 75% promised=1500 settled=0 delivered=0"
+        "b-1 progress 75% promised=1500 settled=0 delivered=0",
+        "v-1 progress 75% promised=1500 settled=0 delivered=0",
     ]
 
 
@@ -184,7 +183,8 @@ def test_a_lowered_claim_may_be_reached_at_once(ledger: Ledger) -> None:
     ledger.say(pledge("p-1", 600), awarded("p-1/1", "c-1", 600))
     amended = fact("case_amended", case="c-1", claim=600, **{"class": "asap"}, goal=600)
     assert ledger.told(amended, fact("case_funded", case="c-1", claim=600)) == [
-        "v-1 progress 100% promised=600 settled=0 delivered=0"
+        "b-1 progress 100% promised=600 settled=0 delivered=0",
+        "v-1 progress 100% promised=600 settled=0 delivered=0",
     ]
 
 
@@ -317,6 +317,7 @@ def test_settled_tells_one_sum_and_not_what_only_moved(ledger: Ledger) -> None:
     closing = fact("case_closed", case="c-1", outcome="deceased")
     assert ledger.told(closing, voided("p-1/1", 200, 200), awarded("p-1/3", "c-2", 200), settled("p-1/3", 200)) == [
         "d-1 matched again promised=200 due=50 1×surgery/asap/least-served:200",
+        "b-2 progress 25% promised=300 settled=250 delivered=0",
         "v-2 progress 25% promised=300 settled=250 delivered=0",
     ]
 
@@ -335,12 +336,14 @@ def test_delivery_uses_settled_awards_oldest_first_and_tells_each_donor_their_ow
     ledger.say(paid("p-3", 300), settled("p-3/1", 300))
     ledger.say(paid("p-1", 100), settled("p-1/1", 100))
     assert ledger.told(delivered("c-1", 150)) == [
+        "b-1 delivered delivered=150",
         "v-1 delivered delivered=150",
         "d-1 delivered delivered=100",  # older award, though paid later; p-2 is older than p-3, but unpaid
         "d-3 delivered delivered=50",
     ]
     ledger.say(paid("p-2", 200), settled("p-2/1", 200))
     assert ledger.told(delivered("c-1", 300)) == [
+        "b-1 delivered delivered=300",
         "v-1 delivered delivered=300",
         "d-2 delivered delivered=200",
         "d-3 delivered delivered=100",
@@ -422,7 +425,7 @@ def test_ids_are_the_same_for_the_same_matter_and_differ_for_every_other(ledger:
         pledge("p-1", 300), pledge("p-2", 300), awarded("p-1/1", "c-1", 300), awarded("p-2/1", "c-1", 300),
         awarded("p-1/2", "c-2", 300),
     )  # fmt: skip
-    assert len({one.id for one in told}) == len(told) == 6
+    assert len({one.id for one in told}) == len(told) == 8
     again = Audience(3)
     [*_, repeated] = [again.hear(entry) for entry in ledger.entries]
     assert repeated == told

@@ -23,7 +23,9 @@ from services.matcher.model.entities import Case, Pledge
 NONE_YET = "there is none yet"
 UNFINISHED = "it was not finished, or its head is lost"
 UPCASTS: dict[int, Callable[[bytes, Any], Any]] = {}
-"""From an older version to the next one: `(key, row)` → row, of the head its object. Empty, since there is only one version yet."""
+"""From an older version to the next one: `(key, row)` → row, of the head its object.
+
+Empty: what the first version lacks (marks) stands on the ledger."""
 
 _MODULUS = 1 << 128
 _KINDS = (b"part", b"fund", b"time", b"known", b"case", b"pledge")

@@ -50,7 +50,7 @@ def case_row(case: Case) -> Row:
     return [
         case.id, case.origin, case.goal, case.priority, case.needed_by, case.status, case.outcome, list(case.vouchers),
         list(case.thanks), case.claim, case.rank, case.awarded, case.settled, case.delivered, case.open_order,
-        case.opened_at, case.began, case.period, case.next_escalation, case.next_renewal,
+        case.opened_at, case.began, case.period, case.person_mark, case.next_escalation, case.next_renewal,
     ]  # fmt: skip
 
 
@@ -60,7 +60,7 @@ def case_of(row: Row) -> Case:
     (
         case.id, origin, case.goal, case.priority, case.needed_by, case.status, case.outcome, vouchers, thanks,
         case.claim, case.rank, case.awarded, case.settled, case.delivered, case.open_order, case.opened_at, case.began,
-        case.period, case.next_escalation, case.next_renewal,
+        case.period, case.person_mark, case.next_escalation, case.next_renewal,
     ) = row  # fmt: skip
     beneficiary, need, route, goal, own, priority, needed_by, recurrence, access = origin
     case.recall(

@@ -83,6 +83,8 @@ def vouch(turn: Turn, data: c.CaseVouched) -> None:
     if data.voucher in case.vouchers:
         raise Repeated
     _not_closed(case)
+    if data.mark is not None and data.mark == case.person_mark:
+        raise Refused("own_voucher", f"case {case.id}: nobody vouches for themselves")
     turn.tell({"fact": "case_vouched", "case": case.id, "voucher": data.voucher})
     if case.status == "submitted" and len(case.vouchers) >= turn.fund.policy.vouchers_required:
         _open(turn, case)

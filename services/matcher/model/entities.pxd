@@ -15,7 +15,7 @@ cdef class Case:
     cdef public Py_ssize_t _last
     cdef public bint listed
     cdef public object awarded, began, claim, delivered, goal, mark, needed_by, next_escalation, next_renewal, open_order
-    cdef public object opened_at, origin, outcome, own_contribution, period, priority, rank, recurrence, settled, thanks, vouchers
+    cdef public object opened_at, origin, outcome, own_contribution, period, person_mark, priority, rank, recurrence, settled, thanks, vouchers
     cdef public str beneficiary, id, need, status
 
     cpdef forget(self, Award award)

@@ -84,6 +84,7 @@ class Case:
     Attributes:
         awarded: counts settled awards too; `settled` counts what is delivered too.
         awards: those with money not yet delivered, oldest first.
+        person_mark: its beneficiary's, if a contact is known: whoever vouches under the same is the beneficiary.
         mark: its part of the last checkpoint's state hash; 0 if it has no record of its own there.
         listed: whether it has changed since (`changes`).
     """
@@ -92,7 +93,7 @@ class Case:
         "_awards", "_fresh", "_last",
         "awarded", "began", "beneficiary", "claim", "delivered", "goal", "id", "listed", "mark", "need", "needed_by",
         "next_escalation", "next_renewal", "open_order", "opened_at", "origin", "outcome", "own_contribution", "period",
-        "priority", "rank", "recurrence", "settled", "status", "thanks", "vouchers",
+        "person_mark", "priority", "rank", "recurrence", "settled", "status", "thanks", "vouchers",
     )  # fmt: skip
 
     def __init__(self, fact: FactDict) -> None:
@@ -105,6 +106,7 @@ class Case:
         self.needed_by: int | None = _time_in(fact, "needed_by")
         self.recurrence = recurrence_of(fact.get("recurrence"))
         self.origin = case_identity(fact)
+        self.person_mark: str | None = fact.get("mark")
         self.status = "submitted"
         self.outcome: str | None = None
         self.vouchers: Collection[str] = ()

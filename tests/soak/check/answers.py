@@ -24,7 +24,8 @@ _EFFECTS: dict[str, tuple[str, dict[str, str]]] = {
     "pumasi.fund.configured": ("fund_configured", {name: name for name in (
         "currency", "rule", "share", "weights", "ageing_days", "deadline_hours", "vouchers_required")}),
     "pumasi.case.submitted": ("case_submitted", {name: name for name in (
-        "case", "beneficiary", "need", "route", "goal", "own_contribution", "priority", "needed_by", "recurrence", "access")}),
+        "case", "beneficiary", "need", "route", "goal", "own_contribution", "priority", "needed_by", "recurrence", "access",
+        "mark")}),
     "pumasi.case.vouched": ("case_vouched", {"case": "case", "voucher": "voucher"}),
     "pumasi.case.amended": ("case_amended", {"case": "case"}),
     "pumasi.case.delivered": ("case_delivered", {"case": "case", "delivery": "delivery", "amount": "amount"}),

@@ -13,7 +13,7 @@ from typing import Any
 SENDER = "soak"
 PSEUDONYM_KEY = b"soak" * 8
 """The key that a soak's intakes are given: no secret, so that it can be told which ids they make."""
-_ID_KEY = blake2b(digest_size=32, key=PSEUDONYM_KEY, person=b"pumasi-id-key").digest()
+ID_KEY = b"ids " * 8
 _OWN_ID = {
     "pumasi.case.submitted": ("case", "c-"), "pumasi.pledge.made": ("pledge", "p-"), "pumasi.case.delivered": ("delivery", "d-"),
     "pumasi.payment.received": ("payment", "~"), "pumasi.payment.failed": ("payment", "~"),
@@ -102,7 +102,7 @@ def _submission(sent: SentFile, told: dict[str, Any]) -> Submission:
 
 
 def expected_data(kind: str, data: dict[str, Any], source: str, event: str) -> dict[str, Any]:
-    """The command's data that a submission must become: defaults and derived ids filled in, pseudonyms left open."""
+    """The command's data that a submission must become: defaults and derived ids filled in, pseudonyms and marks left open."""
     made = {**_DEFAULTS.get(kind, {}), **data}
     if kind in _OWN_ID:
         field_name, prefix = _OWN_ID[kind]
@@ -112,6 +112,8 @@ def expected_data(kind: str, data: dict[str, Any], source: str, event: str) -> d
     if "contact" in made:
         del made["contact"]
         made[_PERSON[kind]] = None
+        if kind != "pumasi.pledge.made":
+            made["mark"] = None
     return canonical(made)
 
 
@@ -146,7 +148,7 @@ def hashed_reference(fund: str, reference: str) -> str:
 
 def _keyed(kind: bytes, *parts: str) -> str:
     """Base32 of keyed BLAKE2b-128 over the parts with NUL between."""
-    digest = blake2b("\0".join(parts).encode(), digest_size=16, key=_ID_KEY, person=kind).digest()
+    digest = blake2b("\0".join(parts).encode(), digest_size=16, key=ID_KEY, person=kind).digest()
     return base64.b32encode(digest).decode().rstrip("=").lower()
 
 

@@ -1,9 +1,9 @@
 """Tellings: who had to be told what by an answer, and under which id; from the words of `schemas/notices`, with no look at the
 notifier.
 
-Donors hear what becomes of their pledge, go-betweens (a case's vouchers, or its beneficiary where there is none) what becomes
-of the case; one answer says one thing of a kind about one pledge or case to one person. `payment-due` comes once, with the
-first match that leaves something to pay; `progress` with each quarter of the claim that is reached for the first time.
+Donors hear what becomes of their pledge, the beneficiary and the go-betweens (a case's vouchers) what becomes of the case; one
+answer says one thing of a kind about one pledge or case to one person. `payment-due` comes once, with the first match that leaves
+something to pay; `progress` with each quarter of the claim that is reached for the first time.
 """
 
 from __future__ import annotations
@@ -67,9 +67,10 @@ def _of_pledge(pledge: Pledge, kind: str, figure: str, amount: int) -> Telling:
 
 
 def _of_case(case: Case, kind: str, figure: str, amount: int) -> Iterator[Telling]:
-    role = "go-between" if case.vouchers else "beneficiary"
-    for person in case.vouchers or [case.beneficiary]:
-        yield Telling(person, role, kind, case.id, figure, amount)
+    yield Telling(case.beneficiary, "beneficiary", kind, case.id, figure, amount)
+    for voucher in case.vouchers:
+        if voucher != case.beneficiary:
+            yield Telling(voucher, "go-between", kind, case.id, figure, amount)
 
 
 def _matched(happened: Happened) -> Iterator[Telling]:

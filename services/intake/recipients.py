@@ -1,0 +1,191 @@
+"""Recipients: an address as the one way to write whom it reaches, or the reason why it names nobody.
+
+An address is `<scheme>:<recipient>` and nothing else: no password, no server, no parameter. However it is written (blanks, brackets,
+full-width letters, capitals, invisible characters), it becomes one text: NFKC, without what nobody sees, then by its scheme
+
+    tel, sms, whatsapp         a telephone number, with its country's code: E.164
+    signal, tgram, wechat, …   the same, or a name as that service forms names, in lower case
+    mailto                     a mail address; the domain by IDNA, all in lower case
+    matrix                     `@name:server`, in lower case
+    https                      a URL without credentials, query or fragment; the host by IDNA
+
+One telephone is one person, by whatever scheme it is reached. What can't be made out for certain is refused: a number without its
+country's code may be anybody's, and whoever could be written in two ways could be two people.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Collection
+from functools import lru_cache
+from typing import NamedTuple
+from urllib.parse import quote, unquote, urlsplit
+
+import phonenumbers
+from email_validator import EmailNotValidError, validate_email
+
+ADDRESS_MAX = 1024
+"""The longest address, in characters, as it is sent and in NFKC, by which one character may become 18."""
+
+_INVISIBLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]"
+)
+_BETWEEN_DIGITS = re.compile("[\\s().·\u2010-\u2015\u2212-]")
+_MORE = re.compile(r"[?#;/]")  # a query, a fragment, a parameter, a path
+_MADE_UP = "\ufffd"  # stands for whatever somebody couldn't read: of two people it makes one
+_MATRIX = re.compile(r"(?:@|u/)?([a-z0-9._=+-]+:[a-z0-9.-]+(?::[0-9]{1,5})?)")
+_NAMES = {
+    "signal": re.compile(r"[a-z_][a-z0-9_]{2,31}\.[0-9]{2,9}"),
+    "tgram": re.compile(r"[a-z][a-z0-9_]{3,31}|[1-9][0-9]{4,15}"),
+    "wechat": re.compile(r"[a-z][a-z0-9_-]{5,19}"),
+    "kakaotalk": re.compile(r"[a-z0-9][a-z0-9._-]{3,19}"),
+}
+
+
+class NoRecipient(ValueError):
+    """An address that names nobody for certain.
+
+    Attributes:
+        code: `string_too_long`, `unknown_scheme`, `more_than_recipient` or `invalid_recipient`.
+        message: what it must be; never what it is.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(code)
+        self.code, self.message = code, message
+
+
+class Recipient(NamedTuple):
+    """Whom an address reaches.
+
+    Attributes:
+        address: by which scheme, and who: the one way to write it.
+        person: the same for all addresses that reach one person for certain.
+    """
+
+    address: str
+    person: str
+
+
+def recipient_of(address: str, schemes: Collection[str]) -> Recipient:
+    """Whom `address` reaches.
+
+    >>> from schemas.values import SCHEMES
+    >>> recipient_of("TEL:0086 (138) 0013-8000", SCHEMES)
+    Recipient(address='tel:+8613800138000', person='tel:+8613800138000')
+    >>> recipient_of("signal:+86 138 0013 8000", SCHEMES).person, recipient_of("mailto://Kim@Example.ORG", SCHEMES).person
+    ('tel:+8613800138000', 'mailto:kim@example.org')
+
+    Args:
+        address: as it was sent.
+        schemes: those that are allowed.
+
+    Raises:
+        NoRecipient: if it names nobody for certain, or by another scheme.
+    """
+    if _length_in_nfkc(address) > ADDRESS_MAX:
+        raise NoRecipient("string_too_long", f"must have at most {ADDRESS_MAX} characters in NFKC")
+    scheme, _, rest = _plain(address).partition(":")
+    scheme = scheme.lower()
+    if scheme not in schemes:
+        raise NoRecipient("unknown_scheme", f"must be an address by one of: {', '.join(schemes)}")
+    try:
+        told = _READ[scheme](scheme, rest)
+    except UnicodeDecodeError:  # of what is percent-encoded
+        told = None
+    if told is None or _MADE_UP in told:
+        raise NoRecipient("invalid_recipient", f"must be {_WANTED[scheme]}")
+    return Recipient(f"{scheme}:{told}", f"{'tel' if told.startswith('+') else scheme}:{told}")
+
+
+@lru_cache(maxsize=4096)
+def _nfkc_length(character: str) -> int:
+    return len(unicodedata.normalize("NFKC", character))
+
+
+def _length_in_nfkc(address: str) -> int:
+    """About how many characters NFKC makes of an address, without the work of doing it."""
+    return len(address) if address.isascii() else sum(map(_nfkc_length, address))
+
+
+def _plain(text: str) -> str:
+    """NFKC, without what nobody sees and blanks around."""
+    if not text.isascii():
+        text = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
+        seen = "".join(character for character in text if unicodedata.category(character) != "Cf")
+        text = unicodedata.normalize("NFKC", seen)
+    return text.strip()
+
+
+def _alone(rest: str) -> str:
+    """What follows the scheme, percent-decoded, if it is a recipient and nothing else."""
+    rest = rest.strip("/ ")
+    if _MORE.search(rest.removeprefix("u/")):
+        raise NoRecipient("more_than_recipient", "must be a recipient and nothing else: no server, path or parameters")
+    return _plain(unquote(rest, errors="strict")) if "%" in rest else rest
+
+
+def _number(_scheme: str, rest: str) -> str | None:
+    """A telephone number in E.164, whatever country's."""
+    digits = _BETWEEN_DIGITS.sub("", _alone(rest))
+    if not digits.isascii():
+        digits = "".join(str(unicodedata.digit(character, character)) for character in digits)
+    digits = f"+{digits[2:]}" if digits.startswith("00") else digits
+    if not (digits.startswith("+") and digits[1:].isdecimal()):
+        return None
+    try:
+        number = phonenumbers.parse(digits)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_valid_number(number):
+        return None
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def _name(scheme: str, rest: str) -> str | None:
+    """A number by which a service knows somebody, or a name of its own."""
+    if number := _number(scheme, rest):
+        return number
+    name = _alone(rest).lower().removeprefix("@")
+    return name if _NAMES[scheme].fullmatch(name) else None
+
+
+def _mail(_scheme: str, rest: str) -> str | None:
+    try:
+        mail = validate_email(_alone(rest).removesuffix("."), check_deliverability=False)
+    except EmailNotValidError:
+        return None
+    return f"{unicodedata.normalize('NFKC', mail.local_part.lower())}@{mail.ascii_domain}"
+
+
+def _matrix(_scheme: str, rest: str) -> str | None:
+    found = _MATRIX.fullmatch(_alone(rest).lower())
+    return f"@{found[1]}" if found else None
+
+
+def _url(_scheme: str, rest: str) -> str | None:
+    try:
+        parts = urlsplit("https:" + rest)
+        port = parts.port
+        host = validate_email(f"x@{parts.hostname}".removesuffix("."), check_deliverability=False).ascii_domain
+    except ValueError:  # `EmailNotValidError` too
+        return None
+    if "@" in parts.netloc or "?" in rest or "#" in rest:
+        raise NoRecipient("more_than_recipient", "must be a URL and nothing else: no password, query or fragment")
+    path = [part for part in unquote(parts.path, errors="strict").split("/") if part]
+    if {".", ".."} & {*path}:
+        return None
+    return quote("/".join([f"//{host}" if port in (None, 443) else f"//{host}:{port}", *path]), safe="/:!$&'()*+,;=@~")
+
+
+_READ: dict[str, Callable[[str, str], str | None]] = {
+    "mailto": _mail, "tel": _number, "sms": _number, "signal": _name, "whatsapp": _number, "tgram": _name,
+    "matrix": _matrix, "wechat": _name, "kakaotalk": _name, "https": _url,
+}  # fmt: skip
+_PHONE = "a telephone number with its country's code, such as +86 138 …"
+_WANTED = {
+    "mailto": "a mail address, such as mailto:somebody@example.org", "matrix": "such as matrix:@somebody:example.org",
+    "https": "a URL, such as https://example.org/somebody",
+    **dict.fromkeys(("tel", "sms", "whatsapp"), _PHONE), **dict.fromkeys(_NAMES, f"a name there, or {_PHONE}"),
+}  # fmt: skip
