@@ -1,9 +1,12 @@
 """What became of a command: a read model folded from the ledger, for receipts.
 
 Small on purpose: a byte and a reference for each command, and the books (`services.readmodel`) at their smallest. Until the fold has
-come to the last of a command's entries, the answer is `accepted`. Money is in the fund's minor units. A pledge's `awarded` counts
-settled awards too, and `released` what was refunded, so amount = awarded + waiting + released; a case's `promised` counts what is
-settled, `settled` what is delivered.
+come to the last of a command's entries, the answer is `accepted`.
+
+A receipt is in the hands of whoever sent one word. Of a pledge, and of what is paid on it, it tells all: money in the fund's minor
+units; `awarded` counts settled awards too, and `released` what was refunded, so amount = awarded + waiting + released. Of a case, which
+others pay for, it tells quarters of the claim: 0, 25, 50, 75 or 100 per cent; `promised` counts what is settled, `settled` what is
+delivered.
 
 A fact that is unknown here may have changed any figure, so no receipt of its partition is told any more. Which commands were decided,
 and which refused, is still followed: repeats rest on it.
@@ -43,7 +46,11 @@ _SUBJECT_OF = {  # which fact tells what a command was about
 }
 
 
-_OF_CASE = ("status", "claim", "promised", "settled", "delivered")
+_PARTS = ("promised", "settled", "delivered")
+_DETAILS = {  # which on the ledger tell a case's sums
+    "exceeds_settled": "more than is settled and not yet delivered",
+    "goal_below_delivered": "less than is delivered already",
+}
 
 
 class _Partition:
@@ -103,7 +110,7 @@ class Progress:
             return {"state": "accepted"}
         if state == _REJECTED:
             code, detail = self._rejections[place]
-            return {"state": "rejected", "code": code, "detail": detail}
+            return {"state": "rejected", "code": code, "detail": _DETAILS.get(code, detail)}
         told: dict[str, Any] = {"state": "applied"}
         if state == _DUPLICATE:
             told["code"] = "duplicate"
@@ -167,7 +174,7 @@ class Progress:
 def _figures(subject: Case | Pledge) -> dict[str, Any]:
     """As a receipt tells them."""
     if isinstance(subject, Case):
-        return {name: getattr(subject, name) for name in _OF_CASE}
+        return {"status": subject.status} | {name: _quarters(getattr(subject, name), subject.claim) for name in _PARTS}
     return {
         "amount": subject.amount,
         "awarded": subject.matched,
@@ -175,3 +182,8 @@ def _figures(subject: Case | Pledge) -> dict[str, Any]:
         "waiting": subject.waiting,
         "released": subject.released + subject.refunded,
     }
+
+
+def _quarters(amount: int, claim: int) -> int:
+    """The full quarters of a claim that a sum reaches, as a percentage; of nothing no part is ever reached."""
+    return min(amount * 4 // claim, 4) * 25 if claim else 0

@@ -38,7 +38,7 @@ def played(seed: int) -> tuple[Progress, Engine, list[Command]]:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_the_figures_of_receipts_are_the_engines(seed: int) -> None:
+def test_receipts_tell_a_pledges_figures_and_a_cases_quarters(seed: int) -> None:
     progress, engine, commands = played(seed)
     cases = pledges = 0
     for command in commands:
@@ -48,10 +48,12 @@ def test_the_figures_of_receipts_are_the_engines(seed: int) -> None:
             continue
         if command.type.startswith("pumasi.case."):
             case = engine.funds[command.data.fund].cases[command.data.case]
-            assert told["progress"] == {
-                "status": case.status, "claim": case.claim, "promised": case.awarded, "settled": case.settled,
-                "delivered": case.delivered,
-            }  # fmt: skip
+            sums = {"promised": case.awarded, "settled": case.settled, "delivered": case.delivered}
+            assert told["progress"].pop("status") == case.status
+            assert told["progress"].keys() == sums.keys()
+            for name, percent in told["progress"].items():
+                reached = [part for part in (25, 50, 75, 100) if sums[name] and sums[name] * 100 >= part * case.claim]
+                assert percent == (reached[-1] if reached else 0)
             cases += 1
         elif hasattr(command.data, "pledge"):
             pledge = engine.funds[command.data.fund].pledges[command.data.pledge]
@@ -63,6 +65,17 @@ def test_the_figures_of_receipts_are_the_engines(seed: int) -> None:
             assert figures["amount"] == figures["awarded"] + figures["waiting"] + figures["released"]
             pledges += 1
     assert cases + pledges
+
+
+@pytest.mark.parametrize("code", ["exceeds_settled", "goal_below_delivered"])
+def test_a_rejections_detail_tells_no_sums_of_a_case(code: str) -> None:
+    progress, refused = Progress(), {"fact": "rejected", "code": code, "detail": "case c-1: 5 > settled 400 less 300"}
+    cause = {"id": "e", "type": "pumasi.case.delivered", "offset": 0}
+    for _, value, _ in entries(1, GENESIS, "x", "2026-11-22T10:00:00Z", cause, [refused]):
+        progress.fold(Rec(value))
+    told = progress.tell(Place(2, 0))
+    assert (told["state"], told["code"]) == ("rejected", code)
+    assert not any(character.isdigit() for character in told["detail"])
 
 
 def test_a_rejection_is_told_with_its_code_and_a_duplicate_as_applied() -> None:
