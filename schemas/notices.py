@@ -78,7 +78,7 @@ class Tidings(Model):
     fund: Annotated[Id, Field(description="The fund it happened in")]
     currency: Annotated[Currency, Field(description="The fund's")]
     entry: Annotated[str, Field(pattern=r"^[0-9]+-[1-9][0-9]*$", description="The entry told of: `<partition>-<seq>`")]
-    at: Annotated[Instant, Field(description="The entry's time: when it happened")]
+    at: Annotated[Instant, Field(description="The day on which it happened, as its first instant in UTC")]
     case: Annotated[Id | None, Field(description="Never to a donor")] = None
     pledge: Annotated[
         PledgeRef | None, Field(description="Only to its donor; in `thanks` the donor's oldest there")

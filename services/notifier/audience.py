@@ -60,10 +60,15 @@ class Audience:
         for fund, so_far in happened.items():
             words = list(_words(fund, so_far))
             if words and not silent:
-                at = datetime_of(parse(entry["at"]))
+                at = _day_of(datetime_of(parse(entry["at"])))
                 name = f"{self._partition}-{entry['seq']}"
                 told += (_made_out(fund, name, at, word) for word in words)
         return told
+
+
+def _day_of(at: datetime) -> datetime:
+    """A notice passes through many hands: to the second it could be held beside the ledger, or beside who came and went."""
+    return at.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _made_out(fund: Standing, entry: str, at: datetime, word: _Word) -> Tidings:

@@ -23,7 +23,7 @@ _STYLES = {
 
 
 def pretty(console: Console) -> View:
-    """Lines for people: story time, role, pseudonym, words. Shown before telling begins, so a slow webhook holds none back."""
+    """Lines for people: day, role, pseudonym, words. Shown before telling begins, so a slow webhook holds none back."""
 
     def coming(tidings: Tidings, text: str) -> None:
         console.print(_line(tidings, text), soft_wrap=True)
@@ -52,7 +52,7 @@ def _nothing(_tidings: Tidings, _text: str) -> None:
 
 
 def _line(tidings: Tidings, text: str) -> Text:
-    at = text_of_datetime(tidings.at)[:16].replace("T", " ")
+    at = text_of_datetime(tidings.at)[:10]
     name = tidings.to if len(tidings.to) <= _SHOWN else tidings.to[:_SHOWN] + "…"
     return Text.assemble(
         (at, "dim"),

@@ -122,6 +122,11 @@ def test_opened_goes_to_the_beneficiary_and_the_vouchers() -> None:
     assert (other.to, other.role) == ("b-2", "beneficiary")
 
 
+def test_a_notice_tells_the_day_and_not_the_second(ledger: Ledger) -> None:
+    told = ledger.say(pledge("p-1", 250), awarded("p-1/1", "c-1", 250))
+    assert {one.at.isoformat() for one in told} == {"2026-11-22T00:00:00+00:00"}
+
+
 def test_no_voucher_silences_the_beneficiary_and_every_voucher_hears_from_then_on(ledger: Ledger) -> None:
     assert ledger.told(vouched("c-1", "v-9")) == []
     told = ledger.told(pledge("p-1", 250), awarded("p-1/1", "c-1", 250))
