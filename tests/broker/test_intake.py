@@ -229,7 +229,7 @@ async def test_a_contact_is_sealed_before_its_command_and_nowhere_in_the_clear(
 ) -> None:
     secret = b"kim.cholsu"
     async with running(topics_reset, tmp_path) as (_, client):
-        contact = {"address": f"mailto://{secret.decode()}@example.org", "language": "ko"}
+        contact = {"address": f"mailto:{secret.decode()}@example.org", "language": "ko"}
         response = await post(client, pledge(1, donor=None, contact=contact))
         assert response.status_code == 202
     [sealed] = await read(topics_reset.bootstrap, topics.CONTACTS)
@@ -254,7 +254,7 @@ def opened_by_the_notifier(data: Path, box: str) -> str:
 async def test_what_is_sealed_for_intake_reaches_the_notifier_through_either_door_and_nobody_else(
     topics_reset: EmbeddedKafka, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    contact, words = '{"address":"mailto://kim.cholsu@example.org","language":"ko"}', "김철수: 고맙습니다"
+    contact, words = '{"address":"mailto:kim.cholsu@example.org","language":"ko"}', "김철수: 고맙습니다"
     sealed = {"fund": "jilin", "amount": 5, "currency": "CNY", "sealed_contact": sealed_for_intake(tmp_path, contact)}
     thanked = {"fund": "jilin", "case": "c-1", "thanks": sealed_for_intake(tmp_path, words)}
     legible = {**sealed, "sealed_contact": base64.b64encode("전화 김철수 ".encode("euc-kr") * 9).decode()}
@@ -337,7 +337,7 @@ def record(number: int, *more: tuple[str, bytes | None], value: object = None, *
 async def test_poison_on_the_topic_goes_to_dead_letters_once_and_its_neighbours_go_on(
     topics_reset: EmbeddedKafka, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    clear = {**pledge(0)["data"], "donor": None, "contact": {"address": "mailto://kim.cholsu@example.org"}}
+    clear = {**pledge(0)["data"], "donor": None, "contact": {"address": "mailto:kim.cholsu@example.org"}}
     structured = {
         "value": json.dumps(pledge(90)).encode(),
         "headers": [("content-type", b"application/cloudevents+json")],
@@ -552,7 +552,7 @@ async def test_missing_topics_are_named_with_what_to_do(fresh_kafka: EmbeddedKaf
         await intake.stop()
 
 
-@pytest.mark.parametrize("name", ["pseudonym_key", "notifier_public_key"])
+@pytest.mark.parametrize("name", ["pseudonym_key", "id_key", "notifier_public_key"])
 async def test_a_setting_that_is_no_key_is_refused_without_being_told(name: str, tmp_path: Path) -> None:
     async with process("--data", str(tmp_path), **{f"PUMASI_{name.upper()}": "c2VjcmV0"}) as one:
         _, errors = await one.communicate()

@@ -110,7 +110,8 @@ def test_chat_room_ten_thousand_within_a_day_and_a_half() -> None:
 
 def test_chat_room_progress_to_the_neighbour_and_thanks_to_every_donor() -> None:
     tidings = [one for told in played("chat-room") for one in told.tidings]
-    assert [one.percent for one in tidings if one.kind == "progress"] == [25, 50, 75, 100]
+    for role in ("beneficiary", "go-between"):
+        assert [one.percent for one in tidings if (one.kind, one.role) == ("progress", role)] == [25, 50, 75, 100]
     assert {one.to for one in tidings if one.role == "go-between"} == {"neighbour-1"}
     donors = {one.to for one in tidings if one.kind == "matched"}
     thanked = [one.to for one in tidings if one.kind == "thanks"]

@@ -264,7 +264,7 @@ class Load:
         if self._door(fund) == "http" and self._draw.random() < 0.04:
             number = self._draw.randint(1, 300)
             del data[person]
-            data["contact"] = {"address": f"mailto://leak-marker-{number}@example.org", "language": "ko"}
+            data["contact"] = {"address": f"mailto:leak-marker-{number}@example.org", "language": "ko"}
         return data
 
     def _case_vouched(self, fund: _Fund, _due: float) -> dict[str, Any]:

@@ -123,7 +123,7 @@ SUBMISSIONS_POISON: dict[str, Poison] = {
                     "fund": f,
                     "amount": 1,
                     "currency": "CNY",
-                    "contact": {"address": "mailto://leak-marker-0@example.org"},
+                    "contact": {"address": "mailto:leak-marker-0@example.org"},
                 }
             ).encode(),
             _headers("pumasi.pledge.made", e),

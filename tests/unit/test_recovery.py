@@ -12,7 +12,7 @@ import pytest
 from services.errors import LedgerTampered
 from services.matcher.checkpoint.differences import differences
 from services.matcher.checkpoint.recovery import Recovered, recover
-from services.matcher.checkpoint.writing import HEAD, Head, Keeper
+from services.matcher.checkpoint.writing import HEAD, VERSION, Head, Keeper
 from services.matcher.partition import processor
 from services.matcher.partition.processor import Rhythm
 from tests.ledgers import Told
@@ -153,7 +153,7 @@ def test_entries_that_do_not_fit_the_checkpoint_are_read_from_the_start() -> Non
     key = b"pledge/jilin/p-2"
     row = json.loads(topic[key])[1]
     row[7], row[12] = 0, row[7]  # what waits is released
-    records = list(resealed(topic | {key: json.dumps([1, row]).encode()}).items())
+    records = list(resealed(topic | {key: json.dumps([VERSION, row]).encode()}).items())
     found, kept = partition.recovered(records=records)
     assert "the entries since do not fit" in found.without
     assert list(differences(found.replay.engine, partition.told.engine)) == []

@@ -4,7 +4,7 @@ shows    One woman, three needs: admission at once (stat) through a go-between; 
 shows    to talk to, routine at first and rising by waiting. Recurring pledges meet the recurring need.
 starts   2021-12-08T01:00Z
 fund     jilin-care currency=CNY share=CNY100 ageing_days=7 vouchers_required=1
-expect   jilin-care asked=CNY18,650 promised=CNY16,582 placed=CNY16,150 settled=CNY16,150 delivered=CNY16,150 released=CNY300 waiting=CNY132 notices=215
+expect   jilin-care asked=CNY18,650 promised=CNY16,582 placed=CNY16,150 settled=CNY16,150 delivered=CNY16,150 released=CNY300 waiting=CNY132 notices=248
 
 when        | door  | fund       | event            | what
 > Jilin. A woman with severe tuberculosis and a severe depression. A doctor's friend got her seen once, for money.

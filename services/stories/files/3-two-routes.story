@@ -5,8 +5,8 @@ shows    weights=claim the same part of the claim. One of them has means and car
 starts   2022-07-04T00:00Z
 fund     routes-equal currency=CNY share=CNY100 weights=equal vouchers_required=1
 fund     routes-claim currency=CNY share=CNY100 weights=claim vouchers_required=1
-expect   routes-equal asked=CNY18,000 promised=CNY6,000 placed=CNY6,000 settled=CNY6,000 delivered=CNY6,000 released=CNY0 waiting=CNY0 notices=81
-expect   routes-claim asked=CNY18,000 promised=CNY6,000 placed=CNY6,000 settled=CNY6,000 delivered=CNY6,000 released=CNY0 waiting=CNY0 notices=75
+expect   routes-equal asked=CNY18,000 promised=CNY6,000 placed=CNY6,000 settled=CNY6,000 delivered=CNY6,000 released=CNY0 waiting=CNY0 notices=91
+expect   routes-claim asked=CNY18,000 promised=CNY6,000 placed=CNY6,000 settled=CNY6,000 delivered=CNY6,000 released=CNY0 waiting=CNY0 notices=84
 
 when       | door  | fund         | event            | what
 > Two ways lead to a doctor: charity hospitals, relatively cheap, and well-known hospitals in the big cities, dear.

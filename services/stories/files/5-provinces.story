@@ -5,7 +5,7 @@ shows    themselves; and at the end the report of access by province and papers,
 starts   2023-02-06T00:00Z
 fund     haneul-community currency=CNY share=CNY100 vouchers_required=1
 fund     badaro-community currency=CNY share=CNY100 vouchers_required=0
-expect   haneul-community asked=CNY3,010 promised=CNY3,000 placed=CNY3,000 settled=CNY3,000 delivered=CNY3,000 released=CNY0 waiting=CNY0 notices=94
+expect   haneul-community asked=CNY3,010 promised=CNY3,000 placed=CNY3,000 settled=CNY3,000 delivered=CNY3,000 released=CNY0 waiting=CNY0 notices=149
 expect   badaro-community asked=CNY14,680 promised=CNY11,700 placed=CNY11,700 settled=CNY11,700 delivered=CNY11,700 released=CNY0 waiting=CNY0 notices=342
 
 when       | door  | fund             | event            | what
