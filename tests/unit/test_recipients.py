@@ -3,9 +3,12 @@
 import base64
 import doctest
 import json
+import unicodedata
 from random import Random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from nacl.public import PrivateKey, SealedBox
 
 from schemas.values import SCHEMES
@@ -211,3 +214,23 @@ def test_a_word_of_the_senders_own_has_no_mark_and_nobody_can_send_one() -> None
     own = mark("case.submitted", CASE)
     assert refusal("case.vouched", {**VOUCH, "voucher": "v-1", "mark": own}) == {("/data/mark", "unknown_field")}
     assert refusal("case.submitted", {**CASE, "beneficiary": "b-1", "mark": own}) == {("/data/mark", "unknown_field")}
+
+
+# ---- whatever is sent --------------------------------------------------------------------------------------------------
+
+TEXTS = st.one_of(
+    st.text(max_size=40),
+    st.text("+0123456789 ()-.@:/?#%;,_kimKİßΣ\u200b\ufeff\u0130例え가é\u0301\ufdfa", max_size=40),
+    st.from_regex(r"\+86 ?1[38][0-9]{9}|[a-zé]{1,5}@[a-z例]{1,5}\.(org|jp)|@[a-z]{5}:[a-z]{3}\.org", fullmatch=True),
+)
+
+
+@settings(max_examples=2000, deadline=None)
+@given(st.sampled_from([f"{scheme}:" for scheme in SCHEMES] + ["https://", "", "x:"]), TEXTS)
+def test_any_text_is_a_recipient_or_refused_and_a_recipient_is_its_own_spelling(scheme: str, text: str) -> None:
+    try:
+        recipient = recipient_of(scheme + text, SCHEMES)
+    except NoRecipient:
+        return
+    assert recipient_of(recipient.address, SCHEMES) == recipient
+    assert recipient.address == unicodedata.normalize("NFKC", recipient.address).strip()
