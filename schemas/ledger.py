@@ -109,7 +109,7 @@ def bodies(seq: int, fund: str | None, at: str, cause: dict[str, Any], facts: Se
     """
     if len(facts) < _FACTS_MANY:
         return [encode({"seq": seq, "fund": fund, "at": at, "cause": cause, "facts": facts})]
-    made = []
+    made: list[bytes] = []
     for part, more in _parts(facts, 512 + len(encode(cause))):
         head = {"seq": seq + len(made), "fund": fund, "at": at, "cause": cause, "facts": part}
         made.append(encode(head | {"more": True} if more else head))

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import cache
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 
 import msgspec
 from msgspec import Meta, Struct
@@ -152,8 +152,8 @@ def says_twice(value: bytes) -> bool:
     return twice
 
 
-def said(data: Struct) -> dict[str, Any]:
-    """All that was said, by name: times as RFC 3339 text, nothing that is None."""
+def said(data: Any) -> dict[str, Any]:
+    """All that a struct says, by name: times as RFC 3339 text, nothing that is None."""
     return {name: value for name, value in msgspec.to_builtins(data).items() if value is not None}
 
 
@@ -171,7 +171,7 @@ class _Field:
         self.info = info
         self.pattern: str | None = None
         self.checks: list[Check] = []
-        self._limits: dict[str, int] = {}
+        self._limits: dict[str, Any] = {}
         self.type, self.optional = self._unwrapped(info.annotation)
         for one in info.metadata:
             self._note(one)
@@ -192,7 +192,7 @@ class _Field:
         self.pattern = getattr(one, "pattern", None) or self.pattern
         self._limits |= {name: limit for name in ("ge", "le") if (limit := getattr(one, name, None)) is not None}
         if isinstance(one, AfterValidator) and one.func is not nobodys:
-            self.checks.append(one.func)
+            self.checks.append(cast("Check", one.func))
 
     def as_struct_field(self, nested: bool) -> tuple[Any, ...]:
         """Type, and default if there is one, as `msgspec.defstruct` wants them."""
@@ -208,6 +208,7 @@ class _Field:
         if self.type is str and self.pattern == PLEDGE_PATTERN and not nested:
             return Annotated[str, Meta(min_length=1, max_length=_REF_MAX)]
         if self.type is str:
+            assert self.pattern is not None, "no struct holds any text whatever"
             return Annotated[str, Meta(pattern=self.pattern.removesuffix("$") + r"\Z")]  # `$` lets a newline pass
         if self.type is int:
             return Annotated[int, Meta(**self._limits)]
@@ -232,7 +233,7 @@ def _nested(model: type[Model]) -> type[Struct]:
     fields = {name: _Field(info) for name, info in model.model_fields.items()}
     assert all(field.type is not datetime for field in fields.values())
 
-    def check(data: Struct) -> None:
+    def check(data: Any) -> None:
         for name, field in fields.items():
             if (given := getattr(data, name)) is not None:
                 if field.pattern == ID_PATTERN:

@@ -120,7 +120,7 @@ def _read(record: Record, partitions: int) -> Command:
         raise Unfit
     if len(value) > COMMAND_BYTES_MAX or value.count(b",") > COMMAS_MAX:
         raise Unfit
-    data = reader.read(value, event)
+    data: Any = reader.read(value, event)
     if kind != TICK:
         fund = data.fund
         if partition_of_fund(fund, partitions) != record.partition:

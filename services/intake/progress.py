@@ -76,7 +76,7 @@ class Progress:
     def __init__(self) -> None:
         self._partitions: dict[int, _Partition] = {}
         self._rejections: dict[Place, tuple[str, str]] = {}
-        self._books: Fold[Fund[Case, Pledge]] = Fold(Fund)
+        self._books: Fold[Fund[Case, Pledge]] = Fold(lambda name: Fund(name, Case, Pledge))
         self._awaited: dict[Place, asyncio.Future[None]] = {}
 
     def is_refused(self, place: Place) -> bool:
@@ -155,8 +155,9 @@ class Progress:
 
     def _state_of(self, place: Place) -> int:
         partition = self._partitions.get(place.partition)
-        known = partition is not None and place.offset < len(partition.states)
-        return partition.states[place.offset] if known else _UNKNOWN
+        if partition is None or place.offset >= len(partition.states):
+            return _UNKNOWN
+        return partition.states[place.offset]
 
     def _keep_books(self, partition: _Partition, number: int, entry: dict[str, Any]) -> None:
         if partition.stopped is None:

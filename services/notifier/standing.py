@@ -80,7 +80,7 @@ class Pledge(Promise):
         whole, _, fraction = self.rate.partition(".")
         shift = DIGITS[home] - DIGITS[self.currency] - len(fraction)
         numerator, denominator = int(whole + fraction) * 10 ** max(0, shift), 10 ** max(0, -shift)
-        needed = -(-(paid + self.unpaid) * denominator // numerator) - self.face_paid
+        needed: int = -(-(paid + self.unpaid) * denominator // numerator) - self.face_paid
         return max(1, min(needed, self.face - self.face_paid))
 
 

@@ -73,7 +73,8 @@ class Fund(books.Fund[C, P], Generic[C, P, A]):
     def award(self, name: str) -> A:
         """The award of this id."""
         pledge, number = self._award(name)
-        return pledge.awards[number]
+        found: A = pledge.awards[number]
+        return found
 
 
 def shares_of_delivery(case: Case, amount: int) -> list[tuple[Any, int]]:

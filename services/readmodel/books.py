@@ -114,9 +114,7 @@ class Fund(Generic[C, P]):
     RULES: ClassVar[Container[str] | None] = None
     """The rules that the reader has words for; None if nothing it says depends on the rule."""
 
-    def __init__(
-        self, name: str, case: Callable[[FactDict], C] = Case, pledge: Callable[[FactDict, P | None], P] = Pledge
-    ) -> None:
+    def __init__(self, name: str, case: Callable[[FactDict], C], pledge: Callable[[FactDict, P | None], P]) -> None:
         self.name, self.currency = name, ""
         self.cases: dict[str, C] = {}
         self.pledges: dict[str, P] = {}

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from schemas.values import CLASSES
 from services.errors import UnknownFact
-from services.readmodel.books import Case, FactDict, Fund, Pledge
+from services.readmodel.books import C, FactDict, Fund, P, Pledge
 
 AnyFund = Fund[Any, Any]
 
@@ -24,61 +24,61 @@ def _fund_configured(fund: AnyFund, fact: FactDict) -> AnyFund:
     return fund
 
 
-def _case_submitted(fund: AnyFund, fact: FactDict) -> Case:
+def _case_submitted(fund: Fund[C, Any], fact: FactDict) -> C:
     case = fund.cases[fact["case"]] = fund.new_case(fact)
     return case
 
 
-def _case_vouched(fund: AnyFund, fact: FactDict) -> Case:
+def _case_vouched(fund: Fund[C, Any], fact: FactDict) -> C:
     case = fund.cases[fact["case"]]
     case.vouch(fact["voucher"])
     return case
 
 
-def _case_opened(fund: AnyFund, fact: FactDict) -> Case:
+def _case_opened(fund: Fund[C, Any], fact: FactDict) -> C:
     case = _case_restated(fund, fact)
     case.status = "open"
     return case
 
 
-def _case_restated(fund: AnyFund, fact: FactDict) -> Case:
+def _case_restated(fund: Fund[C, Any], fact: FactDict) -> C:
     case = fund.cases[fact["case"]]
     case.restate(fact["claim"])
     case.rank = CLASSES.index(fact["class"])
     return case
 
 
-def _case_escalated(fund: AnyFund, fact: FactDict) -> Case:
+def _case_escalated(fund: Fund[C, Any], fact: FactDict) -> C:
     case = fund.cases[fact["case"]]
     case.rank = CLASSES.index(fact["to"])
     return case
 
 
-def case_delivered(fund: AnyFund, fact: FactDict) -> Case:
+def case_delivered(fund: Fund[C, Any], fact: FactDict) -> C:
     case = fund.cases[fact["case"]]
     case.delivered += fact["amount"]
     return case
 
 
-def _case_closed(fund: AnyFund, fact: FactDict) -> Case:
+def _case_closed(fund: Fund[C, Any], fact: FactDict) -> C:
     case = fund.cases[fact["case"]]
     case.status, case.outcome = "closed", intern(fact["outcome"])
     return case
 
 
-def _pledge_taken(fund: AnyFund, fact: FactDict) -> Pledge:
+def _pledge_taken(fund: Fund[Any, P], fact: FactDict) -> P:
     parent = fund.pledges[fact["of"]] if "of" in fact else None
     pledge = fund.pledges[fact["pledge"]] = fund.new_pledge(fact, parent)
     return pledge
 
 
-def _pledge_raised(fund: AnyFund, fact: FactDict) -> Pledge:
+def _pledge_raised(fund: Fund[Any, P], fact: FactDict) -> P:
     pledge = fund.pledges[fact["pledge"]]
     pledge.grow(fact)
     return pledge
 
 
-def _payment_received(fund: AnyFund, fact: FactDict) -> Pledge:
+def _payment_received(fund: Fund[Any, P], fact: FactDict) -> P:
     pledge = fund.pledges[fact["pledge"]]
     pledge.pay(fact)
     return pledge
@@ -95,14 +95,14 @@ def _awarded(fund: AnyFund, fact: FactDict) -> Any:
     return award
 
 
-def settle(pledge: Pledge, case: Case, fact: FactDict) -> Case:
+def settle(pledge: Pledge, case: C, fact: FactDict) -> C:
     """A part of an award of this pledge for this case was paid."""
     pledge.paid += fact["amount"]
     case.settled += fact["amount"]
     return case
 
 
-def void(pledge: Pledge, case: Case, fact: FactDict) -> Case:
+def void(pledge: Pledge, case: C, fact: FactDict) -> C:
     """A part of an award of this pledge for this case is no more."""
     pledge.waiting += fact["amount"]
     pledge.paid -= fact["settled"]
@@ -111,14 +111,14 @@ def void(pledge: Pledge, case: Case, fact: FactDict) -> Case:
     return case
 
 
-def _released(fund: AnyFund, fact: FactDict) -> Pledge:
+def _released(fund: Fund[Any, P], fact: FactDict) -> P:
     pledge = fund.pledges[fact["pledge"]]
     pledge.waiting -= fact["amount"]
     pledge.released += fact["amount"]
     return pledge
 
 
-def _refunded(fund: AnyFund, fact: FactDict) -> Pledge:
+def _refunded(fund: Fund[Any, P], fact: FactDict) -> P:
     pledge = fund.pledges[fact["pledge"]]
     pledge.waiting -= fact["amount"]
     pledge.refunded += fact["amount"]

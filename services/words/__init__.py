@@ -84,4 +84,4 @@ class _Lacking(NullTranslations):
         said = " / ".join(map(str, sought)).replace(_SIGN, " / ")
         raise WordsMissing(f"the catalogue for {self._language} has no words for “{said}”")
 
-    ngettext = pgettext = npgettext = gettext
+    ngettext = pgettext = npgettext = gettext  # type: ignore[assignment]  # whatever is sought

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from schemas.values import CLASSES
 from services.console.explain.order import Order, Standing, floor_of, key_of, order_of, standing_of
 from services.console.explain.runs import WITHIN_A_RUN
-from services.console.readmodel.model import FIRST_COME, Case, FactDict, Fund, Moment, Pledge, Policy
+from services.console.readmodel.model import FIRST_COME, Case, Fund, Moment, Pledge, Policy
+from services.readmodel.books import FactDict
 
 REASONS = ("chosen", "floor", "floor_earlier", "older", "urgent", "lesser", "earlier", "own", "unexplained")
 KEYED = ("lesser", "earlier", "older", "floor_earlier")

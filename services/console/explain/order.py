@@ -136,16 +136,16 @@ def ahead_of(fund: Fund, case: Case) -> Ahead | None:
     floors = _floors_before(fund, mine)
     if mine.stage == "floor":
         return Ahead(0, 0, 0, 0, own=False, floors=len(floors), floors_lacks=sum(floors))
-    urgent, lesser = [0, 0], [0, 0]
+    urgent = lesser = 0, 0
     for cases in fund.of_beneficiary.values():
         for rank in range(case.rank, 4):
             other = _of_person((c for c in cases if c.rank == rank), fund.policy)
             if other is None:
                 continue
             if rank > case.rank:
-                urgent = [urgent[0] + 1, urgent[1] + other.lacks]
+                urgent = urgent[0] + 1, urgent[1] + other.lacks
             elif other.place < mine.place:
-                lesser = [lesser[0] + 1, lesser[1] + other.lacks]
+                lesser = lesser[0] + 1, lesser[1] + other.lacks
     own = mine.oldest is not case
     return Ahead(*urgent, *lesser, own=own, floors=len(floors), floors_lacks=sum(floors))
 

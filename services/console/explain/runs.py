@@ -15,7 +15,8 @@ from typing import Any
 
 from schemas.values import CLASSES
 from services.console.explain.order import floor_of, key_of, standing_of
-from services.console.readmodel.model import FIRST_COME, GUARANTEED_FLOOR, Case, FactDict, Fund, Moment, Pledge, Policy
+from services.console.readmodel.model import FIRST_COME, GUARANTEED_FLOOR, Case, Fund, Moment, Pledge, Policy
+from services.readmodel.books import FactDict
 
 WITHIN_A_RUN = {"awarded", "award_settled", "case_funded", "waiting"}
 """Facts that may stand between the first and the last award of one run."""
@@ -93,7 +94,8 @@ class Runs:
         if run is None or not any(self._asked(taken.fact) for taken in run.taken):
             return
         assert self._fund is not None, "a run has a fund"
-        judge, served = _Judge(self._fund, run), []
+        judge = _Judge(self._fund, run)
+        served: list[int] = []
         for taken in run.taken:
             self.found[taken.fact["award"]] = judge.found(taken, tuple(served))
             served.append(taken.fact["amount"])
@@ -134,7 +136,8 @@ class _Judge:
 
     def _last_place(self, taken: _Taken, need: str | None) -> tuple[int, ...]:
         """Where the award's last unit of money was given."""
-        case, policy, amount, staged = taken.case, self.run.policy, taken.fact["amount"], ()
+        case, policy, amount = taken.case, self.run.policy, taken.fact["amount"]
+        staged: tuple[int, ...] = ()
         if policy.rule == FIRST_COME:
             return (case.open_order,)
         if policy.rule == GUARANTEED_FLOOR:

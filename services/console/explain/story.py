@@ -107,11 +107,13 @@ class Story:
 
     def finish(self) -> None:
         """The ledger has been read to its end."""
-        for followed in (*self.missed.values(), *self.runs.values()):
-            followed.finish()
+        for missed in self.missed.values():
+            missed.finish()
+        for runs in self.runs.values():
+            runs.finish()
 
     def _asked(self, fact: FactDict) -> bool:
-        return fact[self.kind] == self.name
+        return bool(fact[self.kind] == self.name)
 
     def _of_case(self, fund: Fund, fact: FactDict, causes: Causes) -> list[tuple[str, dict[str, Any]]]:
         name = fact["fact"]

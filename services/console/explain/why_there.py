@@ -172,7 +172,8 @@ def _ended(voice: Voice, found: Found) -> list[str]:
 
 
 def _floor(award: Award) -> int:
-    return min(award.why["claim"], award.policy.share)
+    claim: int = award.why["claim"]
+    return min(claim, award.policy.share)
 
 
 def _above_floor(voice: Voice, award: Award) -> list[str]:

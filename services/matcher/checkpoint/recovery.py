@@ -114,7 +114,8 @@ async def _in_steps(steps: Generator[None, None, Restored]) -> Restored:
         try:
             next(steps)
         except StopIteration as done:
-            return done.value
+            found: Restored = done.value
+            return found
         await asyncio.sleep(0)
 
 

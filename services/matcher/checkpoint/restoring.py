@@ -61,7 +61,8 @@ def restored(records: Mapping[bytes, bytes]) -> Restored:
         try:
             next(steps)
         except StopIteration as done:
-            return done.value
+            found: Restored = done.value
+            return found
 
 
 def restoring(records: Mapping[bytes, bytes]) -> Generator[None, None, Restored]:

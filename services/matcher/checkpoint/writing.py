@@ -74,6 +74,8 @@ _MODULUS = 1 << 128
 
 Record = tuple[bytes, bytes | None]
 """Key and value of a record; no value is a tombstone."""
+Written = Record | Row
+"""A record, laid out for a batch or not."""
 
 
 class Head(NamedTuple):
@@ -126,7 +128,7 @@ class Keeper:
         self.funds: dict[str, KeptFund] = {}
         self._stale = set(stale)
 
-    def changes(self, engine: Engine) -> Iterator[list[Record]]:
+    def changes(self, engine: Engine) -> Iterator[list[Written]]:
         """The records of what has changed since the last checkpoint, in portions, without the head; the engine must rest meanwhile.
 
         What is told counts as written: if the transaction fails, forget the keeper together with the engine. Whoever does not go on to
@@ -139,7 +141,7 @@ class Keeper:
         for portion in self._changes(engine, quick=True):
             yield [one if type(one) is bytes else row(*one) for one in portion]
 
-    def _changes(self, engine: Engine, *, quick: bool) -> Iterator[list[Record | Row]]:
+    def _changes(self, engine: Engine, *, quick: bool) -> Iterator[list[Written]]:
         if self.whole and sum(len(fund.changed) for fund in engine.funds.values()) > CHANGED_MAX:
             self.whole = False
             self._stale.add(HEAD)
@@ -166,9 +168,9 @@ class Keeper:
         )  # fmt: skip
         return HEAD, msgspec.json.encode(told)
 
-    def _entities(self, fund: Fund, kept: KeptFund, *, quick: bool) -> Iterator[list[Record | Row]]:
+    def _entities(self, fund: Fund, kept: KeptFund, *, quick: bool) -> Iterator[list[Written]]:
         """Live ones as records of their own; ended ones into the fund's next bundle."""
-        portion: list[Record | Row] = []
+        portion: list[Written] = []
         changed = fund.changed
         pledges = f"pledge/{fund.name}/".encode()
         while changed:
@@ -185,29 +187,29 @@ class Keeper:
                 portion = []
         yield portion
 
-    def _entity(self, fund: Fund, kept: KeptFund, entity: Case | Pledge, portion: list[Record | Row]) -> None:
-        if type(entity) is Pledge:
-            kind, row_of, ended = "pledge", pledge_row, pledge_ended(entity)
+    def _entity(self, fund: Fund, kept: KeptFund, entity: Case | Pledge, portion: list[Written]) -> None:
+        if isinstance(entity, Pledge):
+            kind, told, ended = "pledge", pledge_row(entity), pledge_ended(entity)
         else:
-            kind, row_of, ended = "case", case_row, case_ended(entity)
+            kind, told, ended = "case", case_row(entity), case_ended(entity)
         key = f"{kind}/{fund.name}/{entity.id}".encode()
         if ended:
             self._end(key, entity, portion)
-            if kept.add(f"{kind}s", row_of(entity)):
+            if kept.add(f"{kind}s", told):
                 portion += self._bundle(fund, kept)
         else:
             if entity.mark:
                 self._take(key, entity.mark)
-            entity.mark = self._put_value(key, _encode(row_of(entity)), portion)
+            entity.mark = self._put_value(key, _encode(told), portion)
 
-    def _end(self, key: bytes, entity: Case | Pledge, portion: list[Record]) -> None:
+    def _end(self, key: bytes, entity: Case | Pledge, portion: list[Written]) -> None:
         if entity.mark:
             self._take(key, entity.mark)
             entity.mark = 0
             self._drop_parts(key, 0, self.parts.pop(key, 0), portion)
             portion.append((key, None))
 
-    def _said(self, fund: Fund, kept: KeptFund) -> Iterator[list[Record]]:
+    def _said(self, fund: Fund, kept: KeptFund) -> Iterator[list[Written]]:
         """What was said of money since, in order."""
         for name in SAID:
             for key, said in _newest(getattr(fund, name), kept.said[name]):
@@ -215,16 +217,16 @@ class Keeper:
                 if kept.add(name, (key, *said)):
                     yield self._bundle(fund, kept)
 
-    def _bundle(self, fund: Fund, kept: KeptFund) -> list[Record]:
+    def _bundle(self, fund: Fund, kept: KeptFund) -> list[Written]:
         """The bundle at hand, if anything is in it."""
-        portion: list[Record] = []
+        portion: list[Written] = []
         if kept.rows:
             self._put(_key("known", fund.name, str(kept.bundles)), kept.rows, portion)
             kept.bundles, kept.rows, kept.count, kept.bytes = kept.bundles + 1, {}, 0, 0
         return portion
 
-    def _unconfigured(self, times: dict[str, int]) -> Iterator[list[Record]]:
-        portion: list[Record] = []
+    def _unconfigured(self, times: dict[str, int]) -> Iterator[list[Written]]:
+        portion: list[Written] = []
         for name in self.times.keys() - times.keys():
             key = _key("time", name)
             self._take(key, self.times.pop(name)[1])
@@ -238,7 +240,7 @@ class Keeper:
                 portion = []
         yield portion
 
-    def _put_fund(self, fund: Fund, kept: KeptFund, portion: list[Record]) -> None:
+    def _put_fund(self, fund: Fund, kept: KeptFund, portion: list[Written]) -> None:
         """A fund's own record, if it tells anything new."""
         row = fund_row(fund)
         said = mark_of(b"", _encode(row))
@@ -246,21 +248,21 @@ class Keeper:
             kept.row = said
             kept.mark = self._put_anew(_key("fund", fund.name), row, kept.mark, portion)
 
-    def _put_anew(self, key: bytes, row: Any, was: int, portion: list[Record]) -> int:
+    def _put_anew(self, key: bytes, row: Any, was: int, portion: list[Written]) -> int:
         """Write a record in place of one whose mark was `was`; returns its own mark."""
         if was:
             self._take(key, was)
         return self._put(key, row, portion)
 
-    def _put(self, key: bytes, row: Any, portion: list[Record]) -> int:
+    def _put(self, key: bytes, row: Any, portion: list[Written]) -> int:
         return self._put_value(key, _encode(row), portion)
 
-    def _put_value(self, key: bytes, value: bytes, portion: list[Record]) -> int:
+    def _put_value(self, key: bytes, value: bytes, portion: list[Written]) -> int:
         if len(value) > VALUE_BYTES_MAX or key in self.parts:
             return self._put_parts(key, value, portion)
         return self._put_one(key, value, portion)
 
-    def _put_one(self, key: bytes, value: bytes, portion: list[Record]) -> int:
+    def _put_one(self, key: bytes, value: bytes, portion: list[Written]) -> int:
         if self._stale:
             self._stale.discard(key)
         portion.append((key, value))
@@ -269,7 +271,7 @@ class Keeper:
         self.state = (self.state + mark) % _MODULUS
         return mark
 
-    def _put_parts(self, key: bytes, value: bytes, portion: list[Record]) -> int:
+    def _put_parts(self, key: bytes, value: bytes, portion: list[Written]) -> int:
         """Cut a value that is too large, or was so before."""
         starts = range(0, len(value), VALUE_BYTES_MAX) if len(value) > VALUE_BYTES_MAX else range(0)
         was = self.parts.pop(key, 0)
@@ -282,7 +284,7 @@ class Keeper:
             value = msgspec.json.encode((VERSION, None, len(starts)))
         return (mark + self._put_one(key, value, portion)) % _MODULUS or 1
 
-    def _drop_parts(self, key: bytes, begin: int, end: int, portion: list[Record]) -> None:
+    def _drop_parts(self, key: bytes, begin: int, end: int, portion: list[Written]) -> None:
         portion += [(part_key(key, number), None) for number in range(begin, end)]
 
     def _take(self, key: bytes, mark: int) -> None:
@@ -342,4 +344,4 @@ def _newest(said: dict[str, Any], known: int) -> Iterable[tuple[str, Any]]:
     new = len(said) - known
     if new > known:
         return islice(said.items(), known, None)
-    return reversed(list(islice(reversed(said.items()), new)))
+    return list(islice(reversed(said.items()), new))[::-1]

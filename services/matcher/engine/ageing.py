@@ -99,6 +99,7 @@ def _next_renewal(case: Case) -> int | None:
 
 def schedule_instalment(fund: Fund, pledge: Pledge) -> None:
     """Set a recurring pledge's next instalment; none at or after its expiry, none beyond `times`."""
+    assert pledge.recurrence is not None, "only a recurring pledge has instalments"
     every, times = pledge.recurrence
     due = None
     if pledge.closed is None and (times is None or pledge.instalment < times):

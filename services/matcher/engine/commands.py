@@ -244,7 +244,7 @@ def receive(turn: Turn, data: c.PaymentReceived) -> None:
     turn.tell(
         {"fact": "payment_received", "pledge": known.id, "payment": data.payment, "amount": amount, "face": data.amount}
     )
-    if amount is None:
+    if paid is None or amount is None:
         return
     turn.settle(known, amount)
     if excess:
@@ -255,6 +255,7 @@ def receive(turn: Turn, data: c.PaymentReceived) -> None:
 
 def _worth(fund: Fund, pledge: Pledge, face: int) -> int:
     """The floor of `face` at the pledge's own rate: what all payments are worth together, never each by itself."""
+    assert pledge.rate is not None, "without a rate it is worth nothing yet"
     return convert(face, pledge.rate, pledge.currency, fund.policy.currency)
 
 

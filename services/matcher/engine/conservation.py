@@ -66,13 +66,13 @@ def checking(fund: Fund, step: int) -> Iterator[None]:
     """
     gone_of_pledges = gone_of_cases = 0
     pledges, cases = iter(fund.pledges.values()), iter(fund.cases.values())
-    while some := list(islice(pledges, step)):
-        check(some, ())
-        gone_of_pledges += sum(map(_delivered_and_gone, some))
+    while some_pledges := list(islice(pledges, step)):
+        check(some_pledges, ())
+        gone_of_pledges += sum(map(_delivered_and_gone, some_pledges))
         yield
-    while some := list(islice(cases, step)):
-        check((), some)
-        gone_of_cases += sum(map(_handed_over_and_gone, some))
+    while some_cases := list(islice(cases, step)):
+        check((), some_cases)
+        gone_of_cases += sum(map(_handed_over_and_gone, some_cases))
         yield
     if gone_of_pledges != gone_of_cases:
         raise ConservationBreach(f"delivered of pledges {gone_of_pledges} is not delivered of cases {gone_of_cases}")

@@ -115,7 +115,7 @@ class Engine:
             self._time_of(fund_name, at)
         touched = set()
         for fact in facts:
-            name = fact.get("fund") or fund_name
+            name: str = fact.get("fund") or fund_name or ""
             if fact["fact"] == "fund_configured" and name not in self.funds:
                 self._found(name, at)
             fund = self.funds.get(name)

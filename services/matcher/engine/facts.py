@@ -87,6 +87,7 @@ def _case_amended(fund: Fund, fact: FactDict, at: int) -> None:
 def _case_renewed(fund: Fund, fact: FactDict, _at: int) -> None:
     case = fund.cases[fact["case"]]
     case.period = fact["period"]
+    assert case.next_renewal is not None, "only a recurring case is renewed"
     case.began = case.next_renewal
     rank = RANK[fact["class"]]
     if rank != case.rank:
@@ -150,7 +151,7 @@ def _pledge_accepted(fund: Fund, fact: FactDict, at: int) -> None:
 
 def _pledge_instalment(fund: Fund, fact: FactDict, at: int) -> None:
     parent = fund.pledges[fact["of"]]
-    pledge = Pledge(fact, fund.pledges_made, parent.next_instalment)
+    pledge = Pledge(fact, fund.pledges_made, at)
     pledge.designation, pledge.fallback, pledge.lane = parent.designation, parent.fallback, parent.lane
     pledge.expires_at = parent.expires_at
     parent.instalment += 1
@@ -173,12 +174,12 @@ def _take_in(fund: Fund, pledge: Pledge) -> None:
 def _pledge_raised(fund: Fund, fact: FactDict, _at: int) -> None:
     pledge = fund.pledges[fact["pledge"]]
     if "rate" in fact:
-        pledge.rate = fact["rate"]
+        pledge.rate = rate = fact["rate"]
         unrated = fund.unrated[pledge.currency]
         del unrated[pledge.id]
         if not unrated:
             del fund.unrated[pledge.currency]
-        pledge.paid_waiting = convert(pledge.face_paid, pledge.rate, pledge.currency, fund.policy.currency)
+        pledge.paid_waiting = convert(pledge.face_paid, rate, pledge.currency, fund.policy.currency)
     pledge.amount += fact["amount"]
     pledge.waiting += fact["amount"]
     fund.touched_pledges[pledge] = None

@@ -25,7 +25,7 @@ class Fund:
     def __init__(self, name: str, now: int) -> None:
         self.name = name
         self.now = now
-        self.policy: Policy | None = None
+        self.policy: Policy = None  # type: ignore[assignment]  # until its first fact, which configures it
         self.cases: dict[str, Case] = {}
         self.pledges: dict[str, Pledge] = {}
         self.pledges_made = 0

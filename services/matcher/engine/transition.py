@@ -7,6 +7,7 @@ more than that.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
 
 from schemas.values import CLASSES
@@ -68,10 +69,10 @@ class Turn:
         heap += [(pledge.order, 0, pledge, None) for pledge in self._freed]
         heapify(heap)
         while heap:
-            _, _, pledge, lane = heappop(heap)
+            _, _, pledge, whence = heappop(heap)
             self._place(pledge, self._freed.pop(pledge, False))
-            if lane is not None and self._lane_has_claims(lane):
-                self._push_head(heap, lane)
+            if whence is not None and self._lane_has_claims(whence):
+                self._push_head(heap, whence)
         self._opened.clear()
         self._freed.clear()
 
@@ -167,7 +168,7 @@ class Turn:
         self.fund.follow(shares, book)
         self._award(pledge, shares)
 
-    def _award(self, pledge: Pledge, shares: list[Share] | list[StagedShare]) -> None:
+    def _award(self, pledge: Pledge, shares: Sequence[Share | StagedShare]) -> None:
         """Tell of the awards whose money the rule has just moved, and settle them with what is paid already."""
         fund, paid = self.fund, pledge.paid_waiting
         for share in shares:

@@ -15,4 +15,5 @@ def lane_of(engine: Engine, partition: int, partitions: int) -> Express:
         from services.matcher.fast.lane import Lane
     except ImportError:  # not compiled
         return Express(engine, partition, partitions)
-    return Lane(engine, partition, partitions)
+    lane: Express = Lane(engine, partition, partitions)
+    return lane

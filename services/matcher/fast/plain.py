@@ -40,7 +40,7 @@ def accept(fund: Fund, pledge: Pledge, name: str, donor: str, amount: int, curre
     fund.pledges_made += 1
     changed = fund.changed
     changed.add(pledge)
-    shares = pool.share_out(amount)
+    shares: list[Share] = pool.share_out(amount)  # type: ignore[assignment]  # for it has no stages
     if shares:
         if fund.needs:
             fund.follow(shares, pool)

@@ -57,7 +57,9 @@ class Journal:
             KafkaUnreachable: if the end can't be reached in time. Fence and read back anew.
         """
         async for records in self._committed(CHECKPOINTS, 0):
-            yield [(record.key, record.value) for record in records]
+            yield [
+                (record.key or b"", record.value) for record in records
+            ]  # a compacted topic has no record without a key
 
     async def read_back(self, begin: int = 0) -> AsyncIterator[list[bytes | None]]:
         """The values of all committed entries from an offset on, in order, in portions, up to the end as of now; call after `fence`.
@@ -152,7 +154,7 @@ class Appending:
             LedgerMoved: if somebody else writes there.
         """
         await self._transaction.arrived()
-        offsets = [one.place.result().offset for one in self._entries]
+        offsets: list[int] = [one.place.result().offset for one in self._entries]
         self._follows_on(offsets[0])
         rows = sum(one.count for one in self._entries)
         self.end = offsets[0] + rows + _MARKER if offsets[0] >= 0 else None

@@ -10,7 +10,7 @@ objects; the two share them, and they last.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from operator import attrgetter, index
 from sys import intern
 from typing import Any
@@ -96,6 +96,10 @@ class Case:
         "person_mark", "priority", "rank", "recurrence", "settled", "status", "thanks", "vouchers",
     )  # fmt: skip
 
+    _awards: list[Award]
+    _fresh: Fresh | None
+    _last: int
+
     def __init__(self, fact: FactDict) -> None:
         self.id: str = fact["case"]
         self.beneficiary: str = fact["beneficiary"]
@@ -111,7 +115,7 @@ class Case:
         self.outcome: str | None = None
         self.vouchers: Collection[str] = ()
         self.thanks: Collection[str] = ()
-        self.claim = self.goal - self.own_contribution if self.own_contribution else self.goal
+        self.claim: int = self.goal - self.own_contribution if self.own_contribution else self.goal
         self.rank = self.priority
         self.awarded = self.settled = self.delivered = 0
         self.awards = []
@@ -132,8 +136,9 @@ class Case:
     @property
     def awards(self) -> list[Award]:
         """See above; rows become objects."""
-        if self._last != NONE:
-            chain, self._last = self._fresh.chain(self._last), NONE
+        if self._fresh is not None:
+            chain = self._fresh.chain(self._last)
+            self._fresh, self._last = None, NONE
             self._awards += [pledge.award_of_row(row) for pledge, row in chain]
             self._awards.sort(key=_ORDER)  # they are in order but where they came from a checkpoint
         return self._awards
@@ -150,11 +155,11 @@ class Case:
     @property
     def any_awards(self) -> bool:
         """Whether it has any awards, rows included."""
-        return self._last != NONE or bool(self._awards)
+        return self._fresh is not None or bool(self._awards)
 
     def amounts(self) -> list[Amounts]:
         """Of each of its awards; rows stay rows."""
-        rows = self._fresh.chain(self._last) if self._last != NONE else ()
+        rows: Sequence[tuple[Pledge, int]] = () if self._fresh is None else self._fresh.chain(self._last)
         return [amounts_of(award) for award in self._awards] + [pledge.amounts_of_row(row) for pledge, row in rows]
 
     def take(self, fresh: Fresh, row: int) -> None:
@@ -201,6 +206,11 @@ class Pledge:
         "released", "settled", "waiting",
     )  # fmt: skip
 
+    _awards: list[Award] | tuple[()]
+    _fresh: Fresh | None
+    _first_order: int
+    _first_row: int
+    _rows: int
     designation: tuple[str, str] | None = None
     fallback = "pool"
     lane = POOL
@@ -233,9 +243,9 @@ class Pledge:
         for name in fact.keys() & {"fallback", "of"}:
             setattr(self, name, fact[name])
         if "designation" in fact:
-            self.designation = designation_of(fact["designation"])
+            self.designation = designation = designation_of(fact["designation"])
             if self.fallback != "pool":
-                self.lane = self.designation
+                self.lane = designation
         if "expires_at" in fact:
             self.expires_at = parse(fact["expires_at"])
         if "recurrence" in fact:
@@ -304,8 +314,10 @@ class Pledge:
 
     def forget(self, award: Award) -> None:
         """Let go of an award that is void as a whole or delivered in whole."""
-        del self.awards[bisect_left(self.awards, award.number, key=_NUMBER)]
-        if not self.awards:
+        awards = self.awards
+        assert awards, "it is among them"
+        del awards[bisect_left(awards, award.number, key=_NUMBER)]
+        if not awards:
             self.awards = ()
 
 
@@ -342,10 +354,8 @@ def recurrence_of(value: FactDict | None) -> Recurrence | None:
     return None if value is None else (value["every"], value.get("times"))
 
 
-def designation_of(value: FactDict | None) -> tuple[str, str] | None:
+def designation_of(value: FactDict) -> tuple[str, str]:
     """A designation as `("case", id)` or `("need", need)`."""
-    if value is None:
-        return None
     return ("case", value["case"]) if value.get("case") else ("need", value["need"])
 
 

@@ -109,5 +109,6 @@ class Batch:
 
 def _where(error: Exception) -> str:
     """An error's kind and the line that raised it; its message may hold what the command holds."""
-    [frame] = traceback.extract_tb(error.__traceback__)[-1:] or [None]
-    return type(error).__name__ + (f" in {Path(frame.filename).name}, line {frame.lineno}" if frame else "")
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" in {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
+    return type(error).__name__ + where

@@ -76,8 +76,8 @@ class Processor:
         """The number of the last entry; 0 before the first."""
         return self.recovered.replay.seq if self.recovered else 0
 
-    async def take(self) -> None:
-        """Fence the former owner, then rebuild state and watermark from checkpoint and ledger.
+    async def take(self) -> Recovered:
+        """Fence the former owner, then rebuild state and watermark from checkpoint and ledger; returns what was rebuilt.
 
         Raises:
             KafkaUnreachable: try again later.
@@ -88,11 +88,12 @@ class Processor:
         await self.journal.fence()
         fenced = time.perf_counter() - began
         found = await recover(self.partition, self.journal)
-        self.recovered = found._replace(seconds={"fence": round(fenced, 3), **found.seconds})
+        self.recovered = found = found._replace(seconds={"fence": round(fenced, 3), **found.seconds})
         self.next_offset = found.replay.watermark + 1
         self._rhythm.begin(found.head.seq if found.head else 0)
         self._lane = lane_of(found.replay.engine, self.partition, self.partitions)
         self._untried = True
+        return found
 
     async def answer(self, records: Sequence[Record]) -> bool:
         """Answer the commands that are not answered yet, in order, in transactions of bounded size.
@@ -138,10 +139,12 @@ class Processor:
 
     async def _answer(self, records: Sequence[Record]) -> int:
         """Answer as many of the records as go into one transaction, at least one; returns how many."""
-        replay, keeper = self.recovered.replay, self.recovered.keeper
+        found, lane = self.recovered, self._lane
+        assert found is not None and lane is not None, "`take` comes first"
+        replay, keeper = found.replay, found.keeper
         draft = Draft(self.partition, replay.seq, replay.hash, replay.watermark)
         careful = self._untried or self.next_offset <= self._careful_until
-        batch = Batch(records, draft, self._lane, careful, self._patience)
+        batch = Batch(records, draft, lane, careful, self._patience)
         portion, due = batch.decide(), False  # before the transaction begins, and Kafka's patience with it
         if portion is None:
             raise self._fault(records, batch)
@@ -154,7 +157,7 @@ class Processor:
                 await transaction.append(DEADLETTERS, [batch.dead])
                 due = batch.fault is None and self._rhythm.due(draft.seq)
                 if due:
-                    await transaction.append(CHECKPOINTS, self._checkpoint(draft, await transaction.arrived()))
+                    await transaction.append(CHECKPOINTS, self._checkpoint(found, draft, await transaction.arrived()))
         except (Fenced, KafkaUnreachable) as error:
             self._careful_until = draft.watermark  # it may be one command that takes too long for an open transaction
             if due and isinstance(error, KafkaUnreachable):
@@ -179,9 +182,9 @@ class Processor:
             hint="No answer to it was written. The partition stops; see `pumasi audit`, and report it: it is a defect.",
         )
 
-    def _checkpoint(self, draft: Draft, ledger_offset: int) -> Iterator[list[Row]]:
+    def _checkpoint(self, found: Recovered, draft: Draft, ledger_offset: int) -> Iterator[list[Row]]:
         """What has changed since the last checkpoint, and the head that makes it one; of a whole one, as much as goes at once."""
-        engine, keeper = self.recovered.replay.engine, self.recovered.keeper
+        engine, keeper = found.replay.engine, found.keeper
         told, late = 0, time.monotonic() + self._patience
         for portion in keeper.rows(engine):
             yield portion

@@ -268,8 +268,8 @@ class Book:
 def _note(shares: list[Share], at: dict[Case, int], first: int, step: Share) -> None:
     """Add a step to the shares from `first` on: one share a case, with the key and the standing of its first money."""
     if not at:
-        for index in range(first, len(shares)):
-            at[shares[index][1]] = index
+        for place in range(first, len(shares)):
+            at[shares[place][1]] = place
     index = at.get(step[1])
     if index is None:
         at[step[1]] = len(shares)
