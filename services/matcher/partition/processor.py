@@ -76,8 +76,8 @@ class Processor:
         """The number of the last entry; 0 before the first."""
         return self.recovered.replay.seq if self.recovered else 0
 
-    async def take(self) -> Recovered:
-        """Fence the former owner, then rebuild state and watermark from checkpoint and ledger; returns what was rebuilt.
+    async def take(self) -> None:
+        """Fence the former owner, then rebuild state and watermark from checkpoint and ledger.
 
         Raises:
             KafkaUnreachable: try again later.
@@ -88,12 +88,11 @@ class Processor:
         await self.journal.fence()
         fenced = time.perf_counter() - began
         found = await recover(self.partition, self.journal)
-        self.recovered = found = found._replace(seconds={"fence": round(fenced, 3), **found.seconds})
+        self.recovered = found._replace(seconds={"fence": round(fenced, 3), **found.seconds})
         self.next_offset = found.replay.watermark + 1
         self._rhythm.begin(found.head.seq if found.head else 0)
         self._lane = lane_of(found.replay.engine, self.partition, self.partitions)
         self._untried = True
-        return found
 
     async def answer(self, records: Sequence[Record]) -> bool:
         """Answer the commands that are not answered yet, in order, in transactions of bounded size.

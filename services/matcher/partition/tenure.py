@@ -28,7 +28,6 @@ from services.bus.consume.partition_reader import PartitionReader
 from services.bus.envelope import Record
 from services.bus.topics import COMMANDS
 from services.errors import ConservationBreach, Fenced, KafkaUnreachable, LedgerTampered, PumasiError
-from services.matcher.checkpoint.recovery import Recovered
 from services.matcher.checkpoint.restoring import NONE_YET
 from services.matcher.partition.batch import BATCH_COMMANDS_MAX
 from services.matcher.partition.processor import Processor
@@ -109,7 +108,8 @@ class Tenure:
 
     async def _work(self) -> None:
         """Take the partition, and answer its commands; raises what ends it."""
-        self._tell_taken(await self.processor.take())
+        await self.processor.take()
+        self._tell_taken()
         await self._commands.seek(self.processor.next_offset)
         while not self._over:
             if records := await self._commands.fetch(BATCH_COMMANDS_MAX, _QUIET_SECONDS):
@@ -213,8 +213,9 @@ class Tenure:
                 self._stands_still(why)
         self._told(Forgotten(self.partition, why, round(self._pause, 2)))
 
-    def _tell_taken(self, found: Recovered) -> None:
-        processor = self.processor
+    def _tell_taken(self) -> None:
+        processor, found = self.processor, self.processor.recovered
+        assert found is not None, "it was just taken"
         if found.without and processor.seq and found.without != NONE_YET:
             log.warning(
                 "partition %d: no checkpoint was of use: %s; all entries were read", self.partition, found.without
