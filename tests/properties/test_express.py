@@ -1,6 +1,6 @@
-"""The express lane (`matcher/express.py`) changes nothing: any records, answered with it and without, byte for byte.
+"""The express lane (`matcher/fast/express.py`) changes nothing: any records, answered with it and without, byte for byte.
 
-Where the hot path is compiled, the compiled lane is held to the same, over records found raw in a fetch (`bus/rawrecords`).
+Where the hot path is compiled, the compiled lane is held to the same, over records found raw in a fetch (`bus/client/raw_records`).
 """
 
 from __future__ import annotations
@@ -451,7 +451,7 @@ def state(engine: Engine) -> list[object]:
         (
             fund.name, fund.now, fund.pledges_made, fund.awards_made,
             [
-                (p.id, p.order, p.amount, p.waiting, p.awarded, p.paid_waiting, p.awards_made, p.accepted_at, p.lane,
+                (p.id, p.order, p.amount, p.waiting, p.awarded, p.paid_waiting, p.awards_made, p.accepted_at, p.queue,
                  [(a.id, a.order, a.amount, a.case.id) for a in p.awards])
                 for p in fund.pledges.values()
             ],

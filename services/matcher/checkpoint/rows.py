@@ -1,7 +1,7 @@
 """Rows: what an engine remembers, entity by entity, as lists of JSON values, and back.
 
 A row holds only what can't be computed again, and holds it once. Awards stand with their pledges, oldest first; each has its place in
-the order over all pledges (`order`), so that a case gets its own back in the order they were made. Timers, lanes, books and the list
+the order over all pledges (`order`), so that a case gets its own back in the order they were made. Timers, queues, books and the list
 of pledges without a rate are derived: they are rebuilt when a row is taken in.
 
 An entity has *ended* if nothing will happen to it by itself or through others. It is remembered all the same: a repeat must be told
@@ -95,9 +95,14 @@ def pledge_row(pledge: Pledge) -> Row:
     return [
         pledge.id, pledge.order, pledge.donor, pledge.face, pledge.currency, pledge.rate, pledge.amount, pledge.waiting,
         pledge.paid_waiting, pledge.awarded, pledge.settled, pledge.delivered, pledge.released, pledge.face_paid,
-        pledge.awards_made, pledge.closed, pledge.__dict__ or None,
+        pledge.awards_made, pledge.closed, _terms_of(pledge),
         [(a.number, a.order, a.case.id, a.amount, a.settled, a.delivered) for a in pledge.awards],
     ]  # fmt: skip
+
+
+def _terms_of(pledge: Pledge) -> dict[str, Any] | None:
+    """What few pledges have, by name. Records say `lane` for `queue`, as the first ones did."""
+    return {"lane" if name == "queue" else name: value for name, value in pledge.__dict__.items()} or None
 
 
 def pledge_of(row: Row) -> Pledge:
@@ -112,9 +117,9 @@ def pledge_of(row: Row) -> Pledge:
     pledge.awards, pledge.mark, pledge.listed = (), 0, False
     if terms:
         for name, value in terms.items():
-            setattr(pledge, name, tupled(value))
+            setattr(pledge, "queue" if name == "lane" else name, tupled(value))
         if terms.get("lane") == list(POOL):
-            pledge.lane = POOL  # the very one: it is asked for by identity
+            pledge.queue = POOL  # the very one: it is asked for by identity
     return pledge
 
 
@@ -130,7 +135,7 @@ def pledge_ended(pledge: Pledge) -> bool:
 
 
 def take_in_pledge(fund: Fund, row: Row) -> Pledge:
-    """Take a pledge that may still change into a fund, its awards, timers and lane included; after the cases.
+    """Take a pledge that may still change into a fund, its awards, timers and queue included; after the cases.
 
     Raises:
         KeyError: if a case isn't there to which money of it was awarded.
@@ -140,7 +145,7 @@ def take_in_pledge(fund: Fund, row: Row) -> Pledge:
     if row[-1]:
         _take_in_awards(fund, pledge, row[-1])
     if pledge.waiting:
-        fund.lanes.wait(pledge)
+        fund.queues.wait(pledge)
     if pledge.expires_at is not None and pledge.closed is None:
         fund.timers.set(pledge.expires_at, EXPIRY, pledge.id)
     if pledge.next_instalment is not None:

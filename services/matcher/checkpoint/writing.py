@@ -23,7 +23,7 @@ that this code does not know, the ledger alone is enough: the matcher then reads
 
 These records are state and not events: nobody but the next matcher reads them, so they have no CloudEvents headers.
 
-This module is free of IO and writes; `restoring` reads, `desk` decides when, `journal` does it.
+This module is free of IO and writes; `restoring` reads, `partition.processor` decides when, `journal` does it.
 """
 
 from __future__ import annotations

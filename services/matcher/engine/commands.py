@@ -17,7 +17,7 @@ from schemas.times import micros_of, parse, text_of
 from schemas.values import CLASSES
 from services.matcher.engine.ageing import class_at
 from services.matcher.engine.fund import Fund
-from services.matcher.engine.transition import Turn
+from services.matcher.engine.transition import Transition
 from services.matcher.model.entities import RANK, Case, FactDict, Pledge, Policy, case_identity, pledge_identity
 
 
@@ -38,31 +38,31 @@ class Repeated(Exception):
     """The command changes nothing, since it was said before: a `duplicate` fact."""
 
 
-def configure(turn: Turn, data: c.FundConfigured) -> None:
+def configure(transition: Transition, data: c.FundConfigured) -> None:
     """Open a fund or restate its policy; classes are computed anew."""
-    fund = turn.fund
+    fund = transition.fund
     fact = {"fact": "fund_configured", **said(data)}
     if fund.policy is not None:
         if fund.policy.currency != data.currency:
             raise Refused("currency_fixed", f"fund {fund.name} is in {fund.policy.currency}, for good")
         if fund.policy.same(Policy(fact)):
             raise Repeated
-    turn.tell(fact)
+    transition.tell(fact)
     for case in list(fund.open_cases()):
-        escalate(turn, case, class_at(fund.policy, case, turn.at), "policy")
+        escalate(transition, case, class_at(fund.policy, case, transition.at), "policy")
 
 
-def escalate(turn: Turn, case: Case, rank: int, why: str) -> None:
+def escalate(transition: Transition, case: Case, rank: int, why: str) -> None:
     """Tell of a change of class, if there is one."""
     if rank != case.rank:
-        turn.tell(
+        transition.tell(
             {"fact": "case_escalated", "case": case.id, "from": CLASSES[case.rank], "to": CLASSES[rank], "why": why}
         )
 
 
-def submit(turn: Turn, data: c.CaseSubmitted) -> None:
+def submit(transition: Transition, data: c.CaseSubmitted) -> None:
     """Take in a case; it opens at once where no voucher is asked for."""
-    fund = turn.fund
+    fund = transition.fund
     fact: FactDict = {"fact": "case_submitted", **said(data)}
     del fact["fund"]
     known = fund.cases.get(data.case)
@@ -72,36 +72,36 @@ def submit(turn: Turn, data: c.CaseSubmitted) -> None:
         raise Refused(
             "goal_below_own_contribution", f"case {data.case}: goal {data.goal} < own {data.own_contribution}"
         )
-    turn.tell(fact)
+    transition.tell(fact)
     if fund.policy.vouchers_required == 0:
-        _open(turn, fund.cases[data.case])
+        _open(transition, fund.cases[data.case])
 
 
-def vouch(turn: Turn, data: c.CaseVouched) -> None:
+def vouch(transition: Transition, data: c.CaseVouched) -> None:
     """Count a voucher; the case opens with the last one it needs."""
-    case = _case(turn.fund, data.case)
+    case = _case(transition.fund, data.case)
     if data.voucher in case.vouchers:
         raise Repeated
     _not_closed(case)
     if data.mark is not None and data.mark == case.person_mark:
         raise Refused("own_voucher", f"case {case.id}: nobody vouches for themselves")
-    turn.tell({"fact": "case_vouched", "case": case.id, "voucher": data.voucher})
-    if case.status == "submitted" and len(case.vouchers) >= turn.fund.policy.vouchers_required:
-        _open(turn, case)
+    transition.tell({"fact": "case_vouched", "case": case.id, "voucher": data.voucher})
+    if case.status == "submitted" and len(case.vouchers) >= transition.fund.policy.vouchers_required:
+        _open(transition, case)
 
 
-def _open(turn: Turn, case: Case) -> None:
-    rank = class_at(turn.fund.policy, case, turn.at)
-    turn.tell({"fact": "case_opened", "case": case.id, "claim": case.claim, "class": CLASSES[rank]})
+def _open(transition: Transition, case: Case) -> None:
+    rank = class_at(transition.fund.policy, case, transition.at)
+    transition.tell({"fact": "case_opened", "case": case.id, "claim": case.claim, "class": CLASSES[rank]})
     if case.residual:
-        turn.claim_opened(case)
+        transition.claim_opened(case)
     else:
-        turn.funded(case)
+        transition.funded(case)
 
 
-def amend(turn: Turn, data: c.CaseAmended) -> None:
+def amend(transition: Transition, data: c.CaseAmended) -> None:
     """Restate goal, priority or time; a lower goal frees money, a higher one opens a claim."""
-    case = _case(turn.fund, data.case)
+    case = _case(transition.fund, data.case)
     changes: dict[str, Any] = {}
     if data.goal not in (None, case.goal):
         changes["goal"] = data.goal
@@ -119,24 +119,24 @@ def amend(turn: Turn, data: c.CaseAmended) -> None:
         raise Refused("goal_below_own_contribution", f"case {case.id}: goal {goal} < own {case.own_contribution}")
     if claim < case.delivered:
         raise Refused("goal_below_delivered", f"case {case.id}: claim {claim} < delivered {case.delivered}")
-    _tell_amended(turn, case, claim, changes)
+    _tell_amended(transition, case, claim, changes)
 
 
-def _tell_amended(turn: Turn, case: Case, claim: int, changes: dict[str, Any]) -> None:
+def _tell_amended(transition: Transition, case: Case, claim: int, changes: dict[str, Any]) -> None:
     lacked = case.residual
     priority = RANK[changes["priority"]] if "priority" in changes else None
     needed_by = parse(changes["needed_by"]) if "needed_by" in changes else None
-    rank = class_at(turn.fund.policy, case, turn.at, priority, needed_by)
-    turn.tell({"fact": "case_amended", "case": case.id, "claim": claim, "class": CLASSES[rank], **changes})
-    turn.void_case(case, max(0, case.awarded - claim))
+    rank = class_at(transition.fund.policy, case, transition.at, priority, needed_by)
+    transition.tell({"fact": "case_amended", "case": case.id, "claim": claim, "class": CLASSES[rank], **changes})
+    transition.void_case(case, max(0, case.awarded - claim))
     if lacked and not case.residual:
-        turn.funded(case)
-    turn.claim_opened(case)
+        transition.funded(case)
+    transition.claim_opened(case)
 
 
-def deliver(turn: Turn, data: c.CaseDelivered) -> None:
+def deliver(transition: Transition, data: c.CaseDelivered) -> None:
     """Note money handed over; it can only be money that is settled and not yet delivered."""
-    fund = turn.fund
+    fund = transition.fund
     case = _case(fund, data.case)
     known = fund.deliveries.get(data.delivery)
     if known is not None:
@@ -148,46 +148,46 @@ def deliver(turn: Turn, data: c.CaseDelivered) -> None:
             "exceeds_settled",
             f"case {case.id}: {data.amount} > settled {case.settled} less delivered {case.delivered}",
         )
-    turn.tell({"fact": "case_delivered", "case": case.id, "delivery": data.delivery, "amount": data.amount})
+    transition.tell({"fact": "case_delivered", "case": case.id, "delivery": data.delivery, "amount": data.amount})
 
 
-def thank(turn: Turn, data: c.CaseThanked) -> None:
+def thank(transition: Transition, data: c.CaseThanked) -> None:
     """Relay thanks; they may well come after the case is closed."""
-    case = _case(turn.fund, data.case)
+    case = _case(transition.fund, data.case)
     if data.thanks in case.thanks:
         raise Repeated
     if case.status == "submitted":
         raise Refused("case_not_open", f"case {case.id} was never open")
-    turn.tell({"fact": "case_thanked", "case": case.id, "thanks": data.thanks})
+    transition.tell({"fact": "case_thanked", "case": case.id, "thanks": data.thanks})
 
 
-def close(turn: Turn, data: c.CaseClosed) -> None:
+def close(transition: Transition, data: c.CaseClosed) -> None:
     """End a case; all that is not delivered goes back to its pledges and on to others."""
-    case = _case(turn.fund, data.case)
+    case = _case(transition.fund, data.case)
     if case.status == "closed" and case.outcome == data.outcome:
         raise Repeated
     _not_closed(case)
-    turn.tell({"fact": "case_closed", "case": case.id, "outcome": data.outcome})
-    turn.void_case(case, case.awarded - case.delivered)
+    transition.tell({"fact": "case_closed", "case": case.id, "outcome": data.outcome})
+    transition.void_case(case, case.awarded - case.delivered)
 
 
-def pledge(turn: Turn, data: c.PledgeMade) -> None:
+def pledge(transition: Transition, data: c.PledgeMade) -> None:
     """Accept a promise and place it; without a rate for its currency it waits.
 
     What a later rate finds to be worth nothing is a pledge of 0: it is accepted already, and a payment may still raise it.
     """
-    fund = turn.fund
+    fund = transition.fund
     fact = _acceptance(fund, data)
     known = fund.pledges.get(data.pledge)
     if known is not None:
         _repeat_or_conflict(pledge_identity(known) == pledge_identity(Pledge(fact, 0, 0)), f"pledge {data.pledge}")
-    if data.expires_at is not None and micros_of(data.expires_at) <= turn.at:
+    if data.expires_at is not None and micros_of(data.expires_at) <= transition.at:
         raise Refused("already_expired", f"pledge {data.pledge} expired at {fact['expires_at']}")
     if fact["amount"] == 0:
         home = fund.policy.currency
         raise Refused("worth_nothing", f"pledge {data.pledge}: less than one minor unit of {home} at {fact['rate']}")
-    turn.tell(fact)
-    turn.money_freed(fund.pledges[data.pledge], new=True)
+    transition.tell(fact)
+    transition.money_freed(fund.pledges[data.pledge], new=True)
 
 
 def _acceptance(fund: Fund, data: c.PledgeMade) -> FactDict:
@@ -221,19 +221,19 @@ def valued(fund: Fund, face: int, currency: str) -> tuple[int | None, str | None
     return (None, None) if rate is None else (convert(face, rate, currency, home), rate)
 
 
-def withdraw(turn: Turn, data: c.PledgeWithdrawn) -> None:
+def withdraw(transition: Transition, data: c.PledgeWithdrawn) -> None:
     """The donor takes back all that is unpaid."""
-    known = _pledge(turn.fund, data.pledge)
+    known = _pledge(transition.fund, data.pledge)
     if known.closed == "withdrawn":
         raise Repeated
     _not_ended(known)
-    turn.tell({"fact": "pledge_withdrawn", "pledge": known.id})
-    turn.void_pledge(known)
+    transition.tell({"fact": "pledge_withdrawn", "pledge": known.id})
+    transition.void_pledge(known)
 
 
-def receive(turn: Turn, data: c.PaymentReceived) -> None:
+def receive(transition: Transition, data: c.PaymentReceived) -> None:
     """Settle with money received; it is never refused, and what is beyond the pledge raises it."""
-    fund = turn.fund
+    fund = transition.fund
     known = _pledge(fund, data.pledge)
     before = fund.payments.get(data.payment)
     if before is not None:
@@ -241,16 +241,16 @@ def receive(turn: Turn, data: c.PaymentReceived) -> None:
     paid = None if known.rate is None else _worth(fund, known, known.face_paid + data.amount)
     amount = None if paid is None else paid - _worth(fund, known, known.face_paid)
     excess = max(0, (amount or 0) - known.unpaid)
-    turn.tell(
+    transition.tell(
         {"fact": "payment_received", "pledge": known.id, "payment": data.payment, "amount": amount, "face": data.amount}
     )
     if paid is None or amount is None:
         return
-    turn.settle(known, amount)
+    transition.settle(known, amount)
     if excess:
-        turn.tell({"fact": "pledge_raised", "pledge": known.id, "amount": excess})
-        turn.money_freed(known)
-    _tell_settled(turn, known, paid)
+        transition.tell({"fact": "pledge_raised", "pledge": known.id, "amount": excess})
+        transition.money_freed(known)
+    _tell_settled(transition, known, paid)
 
 
 def _worth(fund: Fund, pledge: Pledge, face: int) -> int:
@@ -259,50 +259,50 @@ def _worth(fund: Fund, pledge: Pledge, face: int) -> int:
     return convert(face, pledge.rate, pledge.currency, fund.policy.currency)
 
 
-def _tell_settled(turn: Turn, pledge: Pledge, paid: int) -> None:
+def _tell_settled(transition: Transition, pledge: Pledge, paid: int) -> None:
     """Tell that nothing is unpaid any more; where all that was paid is worth nothing, it settled nothing."""
     if paid and not pledge.unpaid:
-        turn.tell({"fact": "pledge_settled", "pledge": pledge.id})
+        transition.tell({"fact": "pledge_settled", "pledge": pledge.id})
 
 
-def fail(turn: Turn, data: c.PaymentFailed) -> None:
+def fail(transition: Transition, data: c.PaymentFailed) -> None:
     """End what is unpaid of a pledge whose payment failed."""
-    fund = turn.fund
+    fund = transition.fund
     known = _pledge(fund, data.pledge)
     before = fund.failures.get(data.payment)
     if before is not None:
         _repeat_or_conflict(before == (known.id, data.reason), f"failed payment {data.payment}")
     _not_ended(known)
-    turn.tell({"fact": "payment_failed", "pledge": known.id, "payment": data.payment, "reason": data.reason})
-    turn.void_pledge(known)
+    transition.tell({"fact": "payment_failed", "pledge": known.id, "payment": data.payment, "reason": data.reason})
+    transition.void_pledge(known)
 
 
-def refund(turn: Turn, data: c.PaymentRefunded) -> None:
+def refund(transition: Transition, data: c.PaymentRefunded) -> None:
     """Give back paid money that waits."""
-    fund = turn.fund
+    fund = transition.fund
     known = _pledge(fund, data.pledge)
     before = fund.refunds.get(data.payment)
     if before is not None:
         _repeat_or_conflict(before == (known.id, data.amount), f"refund {data.payment}")
     if data.amount > known.paid_waiting:
         raise Refused("not_refundable", f"pledge {known.id}: {data.amount} > paid and waiting {known.paid_waiting}")
-    turn.tell({"fact": "refunded", "pledge": known.id, "payment": data.payment, "amount": data.amount})
+    transition.tell({"fact": "refunded", "pledge": known.id, "payment": data.payment, "amount": data.amount})
 
 
-def quote(turn: Turn, data: c.RateQuoted) -> None:
+def quote(transition: Transition, data: c.RateQuoted) -> None:
     """Note a rate, and value and match what waited for it."""
-    fund = turn.fund
+    fund = transition.fund
     if data.currency == fund.policy.currency:
         raise Refused("currency_fixed", f"fund {fund.name} is in {data.currency} itself; it has no rate")
     if Decimal(fund.rates.get(data.currency, 0)) == Decimal(data.rate):
         raise Repeated
-    turn.tell({"fact": "rate_quoted", "currency": data.currency, "rate": data.rate})
+    transition.tell({"fact": "rate_quoted", "currency": data.currency, "rate": data.rate})
     for known in list(fund.unrated.get(data.currency, {}).values()):
         paid = convert(known.face_paid, data.rate, known.currency, fund.policy.currency)
         promised = 0 if known.cancelled else convert(known.face, data.rate, known.currency, fund.policy.currency)
-        turn.tell({"fact": "pledge_raised", "pledge": known.id, "amount": max(paid, promised), "rate": data.rate})
-        _tell_settled(turn, known, paid)
-        turn.money_freed(known, new=True)
+        transition.tell({"fact": "pledge_raised", "pledge": known.id, "amount": max(paid, promised), "rate": data.rate})
+        _tell_settled(transition, known, paid)
+        transition.money_freed(known, new=True)
 
 
 def _case(fund: Fund, case: str) -> Case:
@@ -340,7 +340,7 @@ def _not_ended(pledge: Pledge) -> None:
         raise Refused("pledge_closed", f"pledge {pledge.id} is {pledge.closed}")
 
 
-DECIDE: dict[str, Callable[[Turn, Any], None]] = {
+DECIDE: dict[str, Callable[[Transition, Any], None]] = {
     "pumasi.fund.configured": configure,
     "pumasi.case.submitted": submit,
     "pumasi.case.vouched": vouch,

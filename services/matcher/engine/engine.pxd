@@ -2,7 +2,7 @@ import cython
 
 from services.matcher.engine.conservation cimport check
 from services.matcher.engine.fund cimport Fund
-from services.matcher.engine.transition cimport Turn
+from services.matcher.engine.transition cimport Transition
 
 
 cdef class Engine:
@@ -11,10 +11,11 @@ cdef class Engine:
     cdef public object clock, latest
     cdef list _timers
     cdef dict _announced
+    cdef object __weakref__  # the tests see by it whether a memory is let go of
 
     @cython.locals(fund=Fund)
     cpdef execute(self, command)
 
-    cpdef _decide(self, Turn turn, command)
+    cpdef _decide(self, Transition transition, command)
     cpdef _close(self, Fund fund)
     cpdef announce(self, Fund fund)

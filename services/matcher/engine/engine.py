@@ -21,7 +21,7 @@ from services.matcher.engine.commands import DECIDE, Refused, Repeated, escalate
 from services.matcher.engine.conservation import check
 from services.matcher.engine.facts import apply
 from services.matcher.engine.fund import Fund
-from services.matcher.engine.transition import Turn
+from services.matcher.engine.transition import Transition
 from services.matcher.model import timers
 from services.matcher.model.entities import FactDict
 
@@ -92,7 +92,7 @@ class Engine:
                 self.latest = now
         while fund.timers.any_due(now) and (timer := ageing.next_due(fund, now)):
             self._fire(fund, timer, facts, named=False)
-        self._decide(Turn(fund, now, facts), command)
+        self._decide(Transition(fund, now, facts), command)
         self._close(fund)
         return Decision(name, now, facts)
 
@@ -150,15 +150,15 @@ class Engine:
         fund = self.funds[name] = Fund(name, now)
         return fund
 
-    def _decide(self, turn: Turn, command: Command) -> None:
+    def _decide(self, transition: Transition, command: Command) -> None:
         try:
-            DECIDE[command.type](turn, command.data)
+            DECIDE[command.type](transition, command.data)
         except Repeated:
-            turn.tell({"fact": "duplicate"})
+            transition.tell({"fact": "duplicate"})
         except Refused as refused:
-            turn.tell(_rejected(refused.code, refused.detail))
+            transition.tell(_rejected(refused.code, refused.detail))
         else:
-            turn.match()
+            transition.match()
 
     def _ahead(self, command: Command) -> Decision:
         """Refuse what was stamped by a clock that is ahead. It counts as of 1970, before all times: it moves none, no timer fires."""
@@ -203,23 +203,23 @@ class Engine:
     def _fire(self, fund: Fund, timer: timers.Timer, facts: list[FactDict], named: bool) -> None:
         due, kind, owner = timer
         fund.timers.pop()
-        turn = Turn(fund, due, facts, named)
-        FIRE[kind](turn, owner)
-        turn.match()
+        transition = Transition(fund, due, facts, named)
+        FIRE[kind](transition, owner)
+        transition.match()
 
 
-def _expire(turn: Turn, owner: str) -> None:
-    pledge = turn.fund.pledges[owner]
-    turn.tell({"fact": "pledge_expired", "pledge": owner})
-    turn.void_pledge(pledge)
+def _expire(transition: Transition, owner: str) -> None:
+    pledge = transition.fund.pledges[owner]
+    transition.tell({"fact": "pledge_expired", "pledge": owner})
+    transition.void_pledge(pledge)
 
 
-def _instalment(turn: Turn, owner: str) -> None:
-    fund = turn.fund
+def _instalment(transition: Transition, owner: str) -> None:
+    fund = transition.fund
     parent = fund.pledges[owner]
     amount, rate = valued(fund, parent.face, parent.currency)
     name = f"{owner}#{parent.instalment + 1}"
-    turn.tell(
+    transition.tell(
         {
             "fact": "pledge_instalment",
             "pledge": name,
@@ -231,14 +231,14 @@ def _instalment(turn: Turn, owner: str) -> None:
             "of": owner,
         }
     )
-    turn.money_freed(fund.pledges[name], new=True)
+    transition.money_freed(fund.pledges[name], new=True)
 
 
-def _renew(turn: Turn, owner: str) -> None:
-    fund = turn.fund
+def _renew(transition: Transition, owner: str) -> None:
+    fund = transition.fund
     case = fund.cases[owner]
-    rank = ageing.class_renewed(fund.policy, case, turn.at)
-    turn.tell(
+    rank = ageing.class_renewed(fund.policy, case, transition.at)
+    transition.tell(
         {
             "fact": "case_renewed",
             "case": owner,
@@ -247,17 +247,17 @@ def _renew(turn: Turn, owner: str) -> None:
             "class": CLASSES[rank],
         }
     )
-    turn.claim_opened(case)
+    transition.claim_opened(case)
 
 
-def _escalate(turn: Turn, owner: str) -> None:
+def _escalate(transition: Transition, owner: str) -> None:
     """Age first, then the deadline, each as a step of its own where both fall due at one instant."""
-    fund = turn.fund
+    fund = transition.fund
     case = fund.cases[owner]
-    by_age = ageing.class_before_deadline(fund.policy, case, turn.at)
-    escalate(turn, case, by_age, "age")
-    escalate(turn, case, ageing.class_at(fund.policy, case, turn.at), "deadline")
-    ageing.schedule_case(fund, case, turn.at)
+    by_age = ageing.class_before_deadline(fund.policy, case, transition.at)
+    escalate(transition, case, by_age, "age")
+    escalate(transition, case, ageing.class_at(fund.policy, case, transition.at), "deadline")
+    ageing.schedule_case(fund, case, transition.at)
 
 
 FIRE = {

@@ -152,7 +152,7 @@ def _pledge_accepted(fund: Fund, fact: FactDict, at: int) -> None:
 def _pledge_instalment(fund: Fund, fact: FactDict, at: int) -> None:
     parent = fund.pledges[fact["of"]]
     pledge = Pledge(fact, fund.pledges_made, at)
-    pledge.designation, pledge.fallback, pledge.lane = parent.designation, parent.fallback, parent.lane
+    pledge.designation, pledge.fallback, pledge.queue = parent.designation, parent.fallback, parent.queue
     pledge.expires_at = parent.expires_at
     parent.instalment += 1
     _take_in(fund, pledge)

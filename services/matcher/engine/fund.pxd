@@ -4,7 +4,7 @@ from services.matcher.model.award_rows cimport Fresh
 from services.matcher.model.changes cimport Changes
 from services.matcher.model.entities cimport Award, Case, Pledge
 from services.matcher.model.timers cimport Timers
-from services.matcher.model.waiting_money cimport Lanes
+from services.matcher.model.waiting_money cimport Queues
 
 
 cdef class Fund:
@@ -14,7 +14,7 @@ cdef class Fund:
     cdef public long long pledges_made, cases_opened, awards_made
     cdef public Fresh fresh
     cdef public Timers timers
-    cdef public Lanes lanes
+    cdef public Queues queues
     cdef public Changes changed
 
     @cython.locals(known=Pledge)

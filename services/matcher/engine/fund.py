@@ -1,6 +1,6 @@
 """The state of a fund: its cases, pledges and awards, and what is derived from them to find quickly who and what is next.
 
-Derived are the books (which claim), the lanes (which waiting money) and the timers (when). They can be built anew from the rest at
+Derived are the books (which claim), the queues (which waiting money) and the timers (when). They can be built anew from the rest at
 any time; nothing here decides.
 """
 
@@ -12,7 +12,7 @@ from services.matcher.model.award_rows import Fresh
 from services.matcher.model.changes import Changes
 from services.matcher.model.entities import Award, Case, Pledge, Policy
 from services.matcher.model.timers import Timers
-from services.matcher.model.waiting_money import Lanes
+from services.matcher.model.waiting_money import Queues
 from services.matcher.rules.index import book_of
 from services.matcher.rules.protocol import RuleBook, Share, StagedShare
 
@@ -39,7 +39,7 @@ class Fund:
         self.awards_made = 0
         self.fresh = Fresh()
         self.timers = Timers()
-        self.lanes = Lanes()
+        self.queues = Queues()
         self.pool: RuleBook | None = None
         self.needs: dict[str, RuleBook] = {}
         self.changed = Changes()  # since the last checkpoint
@@ -106,10 +106,10 @@ class Fund:
                     other.update(case, 0, amount, case.residual + amount)
 
     def settle_in(self) -> None:
-        """After a whole answer: let touched pledges with money wait in their lanes, and forget what was touched."""
+        """After a whole answer: let touched pledges with money wait in their queues, and forget what was touched."""
         for pledge in self.touched_pledges:
             if pledge.waiting:
-                self.lanes.wait(pledge)
+                self.queues.wait(pledge)
             self.changed.add(pledge)
         for case in self.touched_cases:
             self.changed.add(case)

@@ -5,7 +5,7 @@ from services.matcher.engine.fund cimport Fund
 from services.matcher.model.entities cimport Award, Case, Pledge
 
 
-cdef class Turn:
+cdef class Transition:
     cdef public Fund fund
     cdef public object at
     cdef public list facts
@@ -36,9 +36,9 @@ cdef class Turn:
     cpdef _void(self, Award award, amount, settled)
 
     @cython.locals(head=Pledge)
-    cpdef _push_head(self, list heap, tuple lane)
+    cpdef _push_head(self, list heap, tuple queue)
 
-    cpdef bint _lane_has_claims(self, tuple lane) except -1
+    cpdef bint _queue_has_claims(self, tuple queue) except -1
     cpdef _place(self, Pledge pledge, bint new)
     cpdef _place_designated(self, Pledge pledge, str kind, str name)
     cpdef _share_out(self, Pledge pledge, book)

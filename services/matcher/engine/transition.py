@@ -1,8 +1,8 @@
-"""A turn: what one command or one timer does to a fund, told fact by fact.
+"""A transition: what one command or one timer does to a fund, told fact by fact.
 
 `tell` applies a fact and notes it; everything else here is built from it: placing a pledge by the rule, matching all that waits,
-voiding awards, releasing money. A turn remembers which claims opened and which money came free, so that `match` looks at no
-more than that.
+voiding awards, releasing money. It remembers which claims opened and which money came free, so that `match` looks at no more than
+that.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from heapq import heapify, heappop, heappush
 from schemas.values import CLASSES
 from services.matcher.engine.facts import APPLY, commit
 from services.matcher.engine.fund import Fund
-from services.matcher.model.entities import POOL, Award, Case, FactDict, Lane, Pledge
+from services.matcher.model.entities import POOL, Award, Case, FactDict, Pledge, Queue
 from services.matcher.rules.protocol import RuleBook, Share, StagedShare
 
 
-class Turn:
-    """One command's or timer's turn.
+class Transition:
+    """What one command or one timer does to one fund.
 
     Args:
-        fund: the fund whose turn it is.
+        fund: what it is done to.
         at: the instant, microseconds since 1970.
         facts: where facts are noted, in order.
         named: True if each fact names its fund (a tick's entry).
@@ -55,23 +55,23 @@ class Turn:
         self._freed[pledge] = new or self._freed.get(pledge, False)
 
     def match(self) -> None:
-        """Match all waiting money that could find a claim since the turn began, in pledge order."""
+        """Match all waiting money that could find a claim since it began, in pledge order."""
         if not self._opened and len(self._freed) == 1:  # a plain pledge: nobody else is concerned
             self._place(*self._freed.popitem())
             return
-        lanes: set[Lane] = set()
+        queues: set[Queue] = set()
         for case in self._opened:
             if case.residual:
-                lanes |= {POOL, ("case", case.id), ("need", case.need)}
-        heap: list[tuple[int, int, Pledge, Lane | None]] = []
-        for lane in lanes:
-            self._push_head(heap, lane)
+                queues |= {POOL, ("case", case.id), ("need", case.need)}
+        heap: list[tuple[int, int, Pledge, Queue | None]] = []
+        for queue in queues:
+            self._push_head(heap, queue)
         heap += [(pledge.order, 0, pledge, None) for pledge in self._freed]
         heapify(heap)
         while heap:
             _, _, pledge, whence = heappop(heap)
             self._place(pledge, self._freed.pop(pledge, False))
-            if whence is not None and self._lane_has_claims(whence):
+            if whence is not None and self._queue_has_claims(whence):
                 self._push_head(heap, whence)
         self._opened.clear()
         self._freed.clear()
@@ -127,13 +127,13 @@ class Turn:
     def _void(self, award: Award, amount: int, settled: int) -> None:
         self.tell({"fact": "award_voided", "award": award.id, "amount": amount, "settled": settled})
 
-    def _push_head(self, heap: list[tuple[int, int, Pledge, Lane | None]], lane: Lane) -> None:
-        head = self.fund.lanes.head(lane)
+    def _push_head(self, heap: list[tuple[int, int, Pledge, Queue | None]], queue: Queue) -> None:
+        head = self.fund.queues.head(queue)
         if head is not None:
-            heappush(heap, (head.order, 1, head, lane))
+            heappush(heap, (head.order, 1, head, queue))
 
-    def _lane_has_claims(self, lane: Lane) -> bool:
-        kind, name = lane
+    def _queue_has_claims(self, queue: Queue) -> bool:
+        kind, name = queue
         if kind == "case":
             return self.fund.cases[name].residual > 0
         book = self.fund.book_of_need(name) if kind == "need" else self.fund.book_of_pool()
@@ -144,14 +144,14 @@ class Turn:
         if pledge.waiting:
             if pledge.designation is not None:
                 self._place_designated(pledge, *pledge.designation)
-            if pledge.lane is POOL and pledge.waiting:
+            if pledge.queue is POOL and pledge.waiting:
                 self._share_out(pledge, self.fund.book_of_pool())
             if pledge.fallback == "release" and pledge.designation is not None:
                 self.release(pledge)
         if pledge.waiting:
             if new:
                 self.tell({"fact": "waiting", "pledge": pledge.id, "amount": pledge.waiting})
-            self.fund.lanes.wait(pledge)
+            self.fund.queues.wait(pledge)
 
     def _place_designated(self, pledge: Pledge, kind: str, name: str) -> None:
         fund = self.fund

@@ -1,9 +1,9 @@
 """The plain pledge: by far the commonest command, decided without detours.
 
-A pledge is plain if it is new, in the fund's currency, for whoever is next, and without an end or a recurrence. What happens to it is
-what `decide.pledge` and `turn` make of any pledge: the same facts, the same state. `accept` does it; `facts_of` tells it as facts,
-and `text_of_facts` as the JSON that they are in an entry. That all is the same is held by properties (every log, decided with and
-without this short cut, and in the express lane) and by the oracle.
+A pledge is plain if it is new, in the fund's currency, for whoever is next, and without an end or a recurrence. To it happens what
+`engine.commands.pledge` and `transition` make of any pledge: the same facts, the same state. `accept` does it, `facts_of` gives its
+facts, and `text_of_facts` the JSON of these as an entry has it. That both ways lead to the same is held by properties (every log is
+decided with this short cut and without, and in the express lane) and by the oracle.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def accept(fund: Fund, pledge: Pledge, name: str, donor: str, amount: int, curre
             raise ConservationBreach(f"pledge {name}: {-amount} more awarded than promised")
         pledge.waiting = amount
     if amount:
-        fund.lanes.wait(pledge)
+        fund.queues.wait(pledge)
     return shares
 
 

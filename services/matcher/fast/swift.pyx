@@ -107,7 +107,7 @@ cdef bint accept(Fund fund, Pledge pledge, str name, str donor, long long amount
         pledge.waiting = left
         fund.awards_made += index
     if left:
-        fund.lanes.wait(pledge)
+        fund.queues.wait(pledge)
     return True
 
 

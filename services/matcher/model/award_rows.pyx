@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
-"""Fresh awards, in C; see `fresh.py`, which says what they are."""
+"""Fresh awards, in C; see `award_rows.py`, which says what they are."""
 
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 

@@ -22,9 +22,9 @@ from services.matcher.model.award_rows import NONE, Fresh
 RANK = {name: rank for rank, name in enumerate(CLASSES)}
 
 FactDict = dict[str, Any]
-Lane = tuple[str, str]
-"""Where waiting money waits: `("pool", "")`, `("case", id)` or `("need", need)`."""
-POOL: Lane = ("pool", "")
+Queue = tuple[str, str]
+"""For what waiting money waits: `("pool", "")`, `("case", id)` or `("need", need)`."""
+POOL: Queue = ("pool", "")
 Amounts = tuple[int, int, int]
 """Of an award: all of it, what of that is settled, and what of that is delivered."""
 Recurrence = tuple[str, int | None]
@@ -213,7 +213,7 @@ class Pledge:
     _rows: int
     designation: tuple[str, str] | None = None
     fallback = "pool"
-    lane = POOL
+    queue = POOL
     expires_at: int | None = None
     recurrence: Recurrence | None = None
     accepted_at = 0  # of a recurring one
@@ -245,7 +245,7 @@ class Pledge:
         if "designation" in fact:
             self.designation = designation = designation_of(fact["designation"])
             if self.fallback != "pool":
-                self.lane = designation
+                self.queue = designation
         if "expires_at" in fact:
             self.expires_at = parse(fact["expires_at"])
         if "recurrence" in fact:

@@ -1,8 +1,8 @@
 from services.matcher.model.entities cimport Pledge
 
-cdef class Lanes:
-    cdef dict _lanes
+cdef class Queues:
+    cdef dict _heaps
     cdef set _queued
 
     cpdef wait(self, Pledge pledge)
-    cpdef Pledge head(self, tuple lane)
+    cpdef Pledge head(self, tuple queue)
