@@ -104,7 +104,7 @@ class Reader:
                 if isinstance(given, Struct):
                     for one in given.__struct_fields__:
                         colons -= getattr(given, one) is not None
-                elif name in self._times:
+                elif given is not None and name in self._times:
                     colons -= given.count(":")
         return colons == 0 and b"\\" not in value
 
