@@ -6,6 +6,7 @@ contract refuses both, so the model is asked only about JSON in which none comes
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator
@@ -96,8 +97,8 @@ ODD = st.one_of(
     st.none(), st.booleans(), st.integers(-2, 3), st.floats(allow_nan=False),
     st.sampled_from([0, 1, AMOUNT_MAX, AMOUNT_MAX + 1, 2**63, 2**64, 10**40, -0.0, 1e300, 876_000, 36500]),
     st.sampled_from([
-        "", "a" * 64, "a" * 65, "p-1#2", "p-1#0", "p-1#02", "p#9999999", "p#10000000", "#2", "p-1#", "p#1#2", "p-1\n", "p#2\n", "é", "김",
-        "a\u0000", "13800138000", "wx-138.0013.8000", "p13800138000q", "p13800138000#2", "p-1380013#8000", "0123456789" * 6,
+        "", "a" * 64, "a" * 65, "p-1#2", "p-1#0", "p-1#02", "p#9999999", "p#10000000", "#2", "p-1#", "p#1#2", "p-1\n", "p#2\n",
+        "é", "김", "a\u0000", "13800138000", "wx-138.0013.8000", "p13800138000q", "p13800138000#2", "p-1380013#8000", "0123456789" * 6,
         "550e8400-e29b-41d4-a716",
         "CNY", "XXX", "cny", "CNY\n", "1", "1.0", "0", "0.10", "00.1", "1e3", "7.2345", "7.2345\n", "9" * 40, "urgent", "pool", "hold",
         "other", "other:x", "CN-22", "KR-11", "CN-99", "P1M", "P1W", "every", "::::", '":"', '"fund":', "\\", "\ud7ff", "\U0001f91d",
@@ -173,7 +174,8 @@ def test_no_member_said_twice_passes_for_said_once(one: tuple[str, str]) -> None
     kind, text = one
     value = text.encode("utf-8", "surrogatepass")
     if twice(text):
-        assert says_twice(value)
+        with contextlib.suppress(ValueError):  # it is no JSON besides
+            assert says_twice(value)
         with pytest.raises(Unfit):
             READERS[kind].read(value)
     try:
