@@ -6,7 +6,6 @@ from services.matcher.engine.transition cimport Transition
 
 
 cdef class Engine:
-    cdef object __weakref__
     cdef public dict funds, unconfigured
     cdef public object clock, latest
     cdef list _timers
