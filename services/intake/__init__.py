@@ -5,7 +5,8 @@ senders, rates      who may send what, and how much
 cloudevents         a CloudEvent as it came → `Event`
 findings            what is wrong, in words
 admission           `Event` → `Admitted`: the command, complete; or findings for every field
-contacts            pseudonyms and sealed contacts
+recipients, ids     an address in its one spelling; words for people, and ids, as keyed hashes
+contacts            sealed contacts and texts
 clock               the wall clock, held against Kafka's
 sequencer           one queue for both doors: repeats, time, ticks, publishing
 repeats, receipts   the same answer for the same event; what a sender may ask afterwards
