@@ -15,6 +15,7 @@ and which refused, is still followed: repeats rest on it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import Any
 
@@ -115,7 +116,8 @@ class Progress:
         if state == _DUPLICATE:
             told["code"] = "duplicate"
         if (subject := partition.subjects[place.offset]) is not None:
-            told["progress"] = _figures(subject)
+            with contextlib.suppress(TypeError):  # what stands for a sum on a ledger that isn't ours is no number
+                told["progress"] = _figures(subject)
         return told
 
     def fold(self, record: Record) -> None:

@@ -258,15 +258,15 @@ def altered(records: dict[bytes, bytes]) -> list[tuple[bytes, bytes | None]]:
 
 
 def added(_records: dict[bytes, bytes]) -> list[tuple[bytes, bytes | None]]:
-    return [(b"pledge/jilin/nobody", b'[1,["nobody"]]'), (b"no-such-kind", b"")]
+    return [(b"pledge/jilin/nobody", b'[2,["nobody"]]'), (b"no-such-kind", b"")]
 
 
 def of_a_newer_version(records: dict[bytes, bytes]) -> list[tuple[bytes, bytes | None]]:
-    return [(HEAD, records[HEAD].replace(b'"version":1', b'"version":2'))]
+    return [(HEAD, records[HEAD].replace(b'"version":2', b'"version":3'))]
 
 
 def unreadable(_records: dict[bytes, bytes]) -> list[tuple[bytes, bytes | None]]:
-    return [(HEAD, b'{"version":1}')]
+    return [(HEAD, b'{"version":2}')]
 
 
 def of_another_entry(records: dict[bytes, bytes]) -> list[tuple[bytes, bytes | None]]:
@@ -299,7 +299,7 @@ DAMAGE = {
     deleted: "state hash",
     altered: "state hash",
     added: "state hash",
-    of_a_newer_version: "version 2",
+    of_a_newer_version: "version 3",
     unreadable: "head",
     of_another_entry: "does not hold entry",
     of_an_entry_to_come: "does not hold entry",
