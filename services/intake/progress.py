@@ -111,7 +111,7 @@ class Progress:
             return {"state": "accepted"}
         if state == _REJECTED:
             code, detail = self._rejections[place]
-            return {"state": "rejected", "code": code, "detail": _DETAILS.get(code, detail)}
+            return {"state": "rejected", "code": code, "detail": detail}
         told: dict[str, Any] = {"state": "applied"}
         if state == _DUPLICATE:
             told["code"] = "duplicate"
@@ -144,7 +144,8 @@ class Progress:
         for fact in entry["facts"]:
             name = fact["fact"]
             if name == "rejected":
-                state, self._rejections[place] = _REJECTED, (fact["code"], fact["detail"])
+                code, detail = fact["code"], fact["detail"]
+                state, self._rejections[place] = _REJECTED, (code, _DETAILS.get(code, detail))
             elif name == "duplicate":
                 state = _DUPLICATE
             if _SUBJECT_OF.get(cause["type"]) == name and partition.stopped is None:
