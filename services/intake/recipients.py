@@ -35,11 +35,11 @@ _BETWEEN_DIGITS = re.compile("[\\s().·\u2010-\u2015\u2212-]")
 _MORE = re.compile(r"[?#;/]")  # a query, a fragment, a parameter, a path
 _MADE_UP = "\ufffd"  # stands for whatever somebody couldn't read: of two people it makes one
 _MATRIX = re.compile(r"(?:@|u/)?([a-z0-9._=+-]+:[a-z0-9.-]+(?::[0-9]{1,5})?)")
-_NAMES = {
+_NAMES = {  # none can be a telephone number without its country's code
     "signal": re.compile(r"[a-z_][a-z0-9_]{2,31}\.[0-9]{2,9}"),
-    "tgram": re.compile(r"[a-z][a-z0-9_]{3,31}|[1-9][0-9]{4,15}"),
+    "tgram": re.compile(r"[a-z][a-z0-9_]{3,31}|[1-9][0-9]{4,9}"),
     "wechat": re.compile(r"[a-z][a-z0-9_-]{5,19}"),
-    "kakaotalk": re.compile(r"[a-z0-9][a-z0-9._-]{3,19}"),
+    "kakaotalk": re.compile(r"(?=.*[a-z])[a-z0-9._-]{4,20}"),
 }
 
 

@@ -128,7 +128,8 @@ REFUSED = [
                            "mailto:kim", "mailto:kim@example", "mailto:a@b.org,c@d.org", "mailto:Kim <kim@example.org>",
                            'mailto:"kim"@example.org', "mailto:kim@[127.0.0.1]", "mailto:u:p@example.org", "mailto:%ff@example.org",
                            "mailto:\ufffd@example.org", "https://127.0.0.1/kim", "https://localhost/kim", "https:kim",
-                           "https://[::1/", "https://example.org:99999/", "https://example.org/../kim", "tgram:a", "signal:kim",
+                           "https://[::1/", "https://example.org:99999/", "https://example.org/../kim", "tgram:a", "tgram:13800138000",
+                           "kakaotalk:01012345678", "signal:kim",
                            "matrix:kim", "wechat:1a"]),
 ]  # fmt: skip
 
