@@ -155,6 +155,7 @@ async def test_each_mode_of_http_leads_to_a_command_in_its_funds_partition(
         assert (record.key, record.partition) == (told["fund"].encode(), partition_of(told["fund"], PARTITIONS))
         assert {name for name, _ in record.headers} == {
             "ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time", "content-type", "pumasi_clock",
+            "pumasi_sender", "pumasi_mac",
         }  # fmt: skip
         assert read_command(record, PARTITIONS).data.amount == 5
         assert None not in data.values()
