@@ -153,6 +153,28 @@ def test_what_intake_stamps_by_its_wall_clock_takes_the_lane_unless_that_is_ahea
     assert assert_same([*opened(), exact, beyond]) == 1
 
 
+def test_what_intake_sends_takes_the_lane_and_what_is_written_otherwise_does_not() -> None:
+    def sent(offset: int, who: bytes | None, what: bytes | None, wall: int | None = None) -> Told:
+        one = told(offset, "pledge.made", PLAIN | {"pledge": f"p-{offset}"}, wall=wall)
+        return one._replace(headers=(*one.headers, ("pumasi_sender", who), ("pumasi_mac", what)))
+
+    mac = b"a" * 26
+    assert assert_same([*opened(), sent(20, b"clinic", mac), sent(21, b"x" * 64, mac, NOW_MS)]) == 2
+    odd = [
+        (b"", mac),
+        (b"clinic", b""),
+        (None, mac),
+        (b"clinic", None),
+        (b"x" * 65, mac),
+        (b"a b", mac),
+        (b"clinic", b"\xff"),
+    ]
+    assert assert_same([*opened(), *(sent(20 + n, *one) for n, one in enumerate(odd))]) == 0
+    good = sent(40, b"clinic", mac)
+    for headers in (good.headers[:-1], (*good.headers[:6], *good.headers[:5:-1]), (*good.headers, ("trace", b"x"))):
+        assert assert_same([*opened(), good._replace(headers=headers)]) == 0
+
+
 def test_only_the_very_header_says_that_a_wall_clock_stamped() -> None:
     def with_header(offset: int, name: str, value: bytes | None) -> Told:
         one = told(offset, "pledge.made", PLAIN | {"pledge": f"p-{offset}"})
