@@ -10,7 +10,10 @@ from tests.soak.check.findings import Findings
 from tests.soak.check.records import COMMANDS, SUBMISSIONS, Raw
 
 _PREFIX = "__streams.errors."
-_CODES = {COMMANDS: {"unreadable"}, SUBMISSIONS: {"unreadable", "malformed", "invalid_submission", "id_conflict"}}
+_CODES = {
+    COMMANDS: {"unreadable"},
+    SUBMISSIONS: {"unreadable", "malformed", "invalid_submission", "id_conflict", "unsigned"},
+}
 
 
 class Place(NamedTuple):
