@@ -27,7 +27,7 @@ from services.bus.deadletters.letterbox import Letterbox
 from services.bus.envelope import Record
 from services.bus.produce.publisher import Publisher
 from services.bus.topics import COMMANDS, CONTACTS, DEADLETTERS, SERVICES, SUBMISSIONS
-from services.errors import Conflict, Finding, InvalidSubmission, PumasiError
+from services.errors import Conflict, Finding, InvalidSubmission, PumasiError, Unsigned
 from services.intake.admission import Admitted, admit
 from services.intake.contacts import Sealer
 from services.intake.findings import UNKNOWN_FIELD
@@ -111,13 +111,18 @@ class TopicDoor:
         """Commands in the order of their records; what can't be one goes to dead letters."""
         good: list[tuple[Record, Admitted]] = []
         letters: list[Refused] = []
-        turns = Turns()
-        await self._senders.catch_up()  # a key that was made before its record was sent counts for it
+        turns, caught_up = Turns(), False
         for record in records:
             await turns.breathe()
             try:
-                sender, event = self._senders.signing(record)
-                admitted = admit(event, self._sealer, sender, clear_contact=False)
+                try:
+                    admitted = self._admit(record)
+                except Unsigned:
+                    if caught_up:
+                        raise
+                    await self._senders.catch_up()  # a key that was made before its record was sent counts for it
+                    caught_up = True
+                    admitted = self._admit(record)
                 good.append((record, admitted._replace(submission=str(Place(record.partition, record.offset)))))
             except PumasiError as error:
                 letters.append(self._letter(record, error.code, told_on_topic(error)))
@@ -130,6 +135,10 @@ class TopicDoor:
         if good:
             fresh = await self._submissions.fresh(good, self._publisher.partitions(COMMANDS))
             await self._refuse(await self._let_pass(fresh))
+
+    def _admit(self, record: Record) -> Admitted:
+        sender, event = self._senders.signing(record)
+        return admit(event, self._sealer, sender, clear_contact=False)
 
     async def _let_pass(self, good: Sequence[tuple[Record, Admitted]]) -> list[Refused]:
         """All but those in conflict. A conflict refuses a batch whole: from there on they go one by one, to find those at fault."""
