@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,14 +20,17 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from schemas.commands import Command
+from schemas.commands import PledgeMade as Made
 from schemas.ledger import GENESIS
-from schemas.structs import said
+from schemas.structs import Reader, said
 from schemas.times import parse, text_of
-from schemas.values import AMOUNT_MAX
+from schemas.values import AMOUNT_MAX, Code
 from services import native
+from services.bus import envelope
 from services.bus.client.record_batch import Row
 from services.bus.envelope import command_headers, read_command
 from services.bus.partition import partition_of
+from services.matcher.engine.commands import DECIDE
 from services.matcher.engine.engine import Engine
 from services.matcher.fast import express, lane_of
 from services.matcher.fast.express import Express
@@ -32,6 +39,7 @@ from services.matcher.partition.batch import Batch
 from tests.oracle.season import by_wall_clocks, commands_of, gestures
 from tests.records import CommandRecord as Told
 
+ROOT = Path(__file__).parents[2]
 FUND = "jilin"
 NOW = "2027-01-29T00:00:00Z"
 
@@ -196,6 +204,78 @@ def test_a_pledge_with_more_awards_than_fit_an_entry_is_put_into_entries_by_the_
     for most in (-1, 2, 3):
         monkeypatch.setattr(express, "SHARES_MAX", most)
         assert assert_same(records) == 2
+
+
+_ALONE = """
+import sys
+
+class Deleted:
+    def find_spec(self, name, *_):
+        if name.startswith("services.matcher.fast"):
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Deleted())
+import math
+from types import SimpleNamespace
+from schemas.ledger import GENESIS
+from services.matcher.engine.engine import Engine
+from services.matcher.ledger.draft import Draft
+from services.matcher.partition.batch import Batch
+from tests.records import CommandRecord
+
+records = [CommandRecord(*one) for one in eval(sys.stdin.read())]
+draft = Draft(0, 0, GENESIS, -1)
+nothing = SimpleNamespace(engine=Engine(), partitions=1, run=lambda _records, start, _end, _draft: start)
+while records:
+    batch = Batch(records, draft, nothing, False, math.inf)
+    for portion in iter(batch.decide, None):
+        portion.rows()
+    records = records[batch.done :]
+print(draft.seq, draft.hash.hex())
+"""
+
+
+def test_a_season_has_the_same_hash_where_the_fast_path_is_deleted() -> None:
+    said = [one for one in commands_of(gestures(2)) if isinstance(one, Command)]
+    season = [record_of(command, offset) for offset, command in enumerate(said)]
+    records = [*season, *(one._replace(offset=len(season) + n) for n, one in enumerate([*opened(), pledge(20, {})]))]
+    found = raw(records) if native.in_use() else records
+    _rows, _dead, (*_, digest, seq, _watermark, _bytes), _slow = answered(found, lane_of)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", _ALONE],
+        input=repr([tuple(one) for one in records]), capture_output=True, text=True, cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.stdout.split() == [str(seq), digest.hex()], done.stderr[-3000:]
+
+
+def test_a_field_added_to_pledge_made_stands_in_the_entry_on_every_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lane that knows nothing of it leaves the pledge to the general way, wherever in the data it stands."""
+
+    class PledgeMade(Made):
+        occasion: Code | None = None
+
+    kind = "pumasi.pledge.made"
+    decide = DECIDE[kind]
+
+    def decide_with_it(transition: Any, data: Any) -> None:
+        decide(transition, data)
+        if data.occasion is not None:
+            transition.facts[-1 if len(transition.facts) == 1 else 0]["occasion"] = data.occasion
+
+    monkeypatch.setitem(DECIDE, kind, decide_with_it)
+    monkeypatch.setitem(envelope._READERS, kind.encode(), (kind, Reader(PledgeMade)))
+    made = []
+    for place in range(len(PLAIN) + 2):
+        members = [*(PLAIN | {"pledge": f"p-{place}", "fallback": "pool"}).items()]
+        members.insert(place, ("occasion", "birthday"))
+        made.append(told(20 + place, "pledge.made", dict(members)))
+    records = [*opened(), *made, pledge(40, {"pledge": "p-plain"})]
+    assert assert_same(records) == 1
+    for way, given_raw in ((NoLane, False), (Express, False), (lane_of, native.in_use())):
+        rows, dead, _standing, _slow = answered(raw(records) if given_raw else records, way)
+        assert dead == []
+        assert sum(b'"occasion":"birthday"' in row for row in rows) == len(made)
 
 
 def opened(cases: int = 6, goal: int = 1_000) -> list[Told]:

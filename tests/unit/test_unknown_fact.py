@@ -14,8 +14,11 @@ from services.console.readmodel.reading import PartitionRead, hold
 from services.errors import LedgerTampered, UnknownFact, UnknownRule
 from services.intake.progress import Progress
 from services.intake.receipts import Place
+from services.matcher.ledger.replay import Replay
 from services.notifier.ledger import Reading
+from services.notifier.standing import Standings
 from services.policies.course import Course
+from services.policies.season.driver import Driver
 from services.readmodel import awards, fold
 from services.stories.figures import Figures
 from tests.records import CommandRecord
@@ -48,6 +51,19 @@ def ledger(*facts: dict[str, Any], kind: str = "pumasi.pledge.made") -> list[Com
 
 def test_the_index_has_every_fact_of_the_contract() -> None:
     assert fold.FOLD.keys() == awards.FOLD.keys() == FACTS.keys()
+
+
+@pytest.mark.parametrize("reader", [Figures, Course, Driver, Standings, ReadModel])
+def test_no_reader_has_an_index_or_a_way_of_its_own(reader: type[fold.Fold[Any]]) -> None:
+    assert any(reader.INDEX is index for index in (fold.FOLD, awards.FOLD))
+    assert reader.feed_facts is fold.Fold.feed_facts
+
+
+def test_the_matcher_reads_no_ledger_back_that_says_what_it_does_not_know() -> None:
+    replay, records = Replay(PARTITION), ledger(CONFIGURED, COVERED)
+    replay.feed(records[0].value)
+    with pytest.raises(LedgerTampered):
+        replay.feed(records[1].value)
 
 
 @pytest.mark.parametrize("name", ["Kim Cholsu", "x" * 50, 7, None, ""])

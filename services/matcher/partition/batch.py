@@ -10,13 +10,14 @@ import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 from schemas.commands import Unreadable
 from services.bus.client.record_batch import Row, laid_out, row
 from services.bus.deadletters.letter import dead_letter
 from services.bus.envelope import Record
 from services.errors import Unanswerable
-from services.matcher.fast.express import Express
+from services.matcher.engine.engine import Engine
 from services.matcher.ledger.answer import answer
 from services.matcher.ledger.draft import Draft, Portion
 from services.matcher.model.breach import ConservationBreach
@@ -31,6 +32,16 @@ TURN_BYTES = (1 << 20) - (1 << 16)
 """Once its entries are so large, a turn ends: they go to Kafka in one batch, and while they are on their way the next is being made.
 Kafka's client has one on its way at a time; a turn of several batches would wait for each but the last."""
 _LANE_COMMANDS = 64  # between two looks at the clock
+
+
+class Lane(Protocol):
+    """What may answer some records in a shorter way; see `fast.express.Express`."""
+
+    engine: Engine
+    partitions: int
+
+    def run(self, records: Sequence[Record], start: int, end: int, draft: Draft) -> int:
+        """Answer records from `start` on, `end` at most, for as long as it can; the place of the first that it leaves."""
 
 
 class Batch:
@@ -50,9 +61,7 @@ class Batch:
         fault: what the next would have brought about, if it must not be, or brought up; then the batch is at its end.
     """
 
-    def __init__(
-        self, records: Sequence[Record], draft: Draft, lane: Express, one_turn: bool, seconds_max: float
-    ) -> None:
+    def __init__(self, records: Sequence[Record], draft: Draft, lane: Lane, one_turn: bool, seconds_max: float) -> None:
         self.draft = draft
         self.done = 0
         self.dead: list[Row] = []

@@ -20,10 +20,9 @@ from services.errors import ConservationBreach, Fenced, KafkaUnreachable, Unansw
 from services.matcher.checkpoint.recovery import Recovered, recover
 from services.matcher.checkpoint.writing import Head
 from services.matcher.fast import lane_of
-from services.matcher.fast.express import Express
 from services.matcher.ledger.draft import Draft
 from services.matcher.ledger.journal import Journal, first_at_or_after
-from services.matcher.partition.batch import Batch
+from services.matcher.partition.batch import Batch, Lane
 
 RECORDS_AT_ONCE = 50_000
 """Records of a whole checkpoint in one transaction, about: some tenths of a second, for which readers of the ledger wait."""
@@ -62,7 +61,7 @@ class Processor:
         self.next_offset = 0
         self._patience = transaction_timeout_ms / 1000 * _PART_OF_TIMEOUT
         self._rhythm = Rhythm(checkpoint_entries, checkpoint_seconds)
-        self._lane: Express | None = None
+        self._lane: Lane | None = None
         self._untried = True  # nothing was appended since the partition was taken
         self._careful_until = -1  # the offset of the last command in a transaction that failed
 
