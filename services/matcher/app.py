@@ -122,7 +122,7 @@ class Matcher:
         self._told(news)
 
     def _assigned(self, ours: frozenset[int], partitions: int) -> None:
-        """Begin what is new, end what is gone, and let be what stays."""
+        """Begin a tenure of each partition that is new, end those of partitions that are gone, and leave the others at work."""
         if self._stopping:
             return
         self._settled.set()

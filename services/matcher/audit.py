@@ -96,7 +96,7 @@ class Audit:
         return ((number, made.time, value) for number, value in enumerate(values, first))
 
     def compare(self, command: Record, number: int, time: str, value: bytes, entry: Record) -> bool:
-        """Hold one entry against what it must be, byte by byte; whether it is that."""
+        """Compare one entry with what it must be, byte by byte; returns whether they are equal."""
         self._fold(entry)
         if entry.value != value:
             self.result.find(f"entry {number}: not what the command at offset {command.offset} makes by the rule")
@@ -124,7 +124,7 @@ class Audit:
             self._checkpoint = None
 
     def _hold(self, replay: Replay, checkpoint: Restored) -> None:
-        """Hold the checkpoint of this entry against the state that the facts have led to."""
+        """Compare the checkpoint of this entry with the state that the facts have led to."""
         head = checkpoint.head
         self.result.checkpoint = head.seq
         if (head.hash, head.watermark) != (replay.hash, replay.watermark) or replay.tail:

@@ -5,12 +5,13 @@ A coordinator that finds a partition without a leader takes it for deleted, and 
 is for a moment its own partitions' leader no more, and not yet again. Readers of committed records then wait for ever at a transaction
 of which the coordinator knows nothing, and fencing ends only what the coordinator knows of.
 
-Kafka tells such a transaction by its producer, and lets a marker be written for it (KIP-664, `kafka-transactions.sh abort`). Who has
-just fenced is its owner: nobody else can still be writing it, nothing of his own is under way, so whatever his producer has open is a
-leftover. What had been decided of it is known to the coordinator until the next InitProducerId; so it is asked just before. And a
-writer that has heard of no trouble looks when it has become quiet (`settle`): the end it was told of may not have come about. If nobody
-knows any more, the leading partition says, for which the others are there: if its part is still open, no reader has seen anything, and
-all is aborted; if it has ended, the rest is committed, since what comes twice is told from what came before, and what is lost is not.
+Kafka tells such a transaction by its producer, and lets a marker be written for it (KIP-664, `kafka-transactions.sh abort`). A writer
+that has just fenced is its owner: nobody else can still be writing it, and nothing of its own is under way, so whatever its producer
+has open is a leftover. What had been decided of it is known to the coordinator until the next InitProducerId; so it is asked just
+before. And a writer that has heard of no trouble looks when it has become quiet (`settle`): the end it was told of may not have come
+about. If nobody knows any more, the leading partition says, for which the others are there: if its part is still open, no reader has
+seen anything, and all is aborted; if it has ended, the rest is committed, since what comes twice is told from what came before, and
+what is lost is not.
 """
 
 from __future__ import annotations
@@ -118,7 +119,7 @@ class Leftovers:
             return False
         if (
             epoch > producer._txn_manager.producer_epoch
-        ):  # whatever was left open is ended by who fences next, who reads back what is true
+        ):  # the next to fence ends whatever was left open, and reads back what is true
             raise Fenced(f"the epoch of {self._id} is over")
         # In this order: markers that were on their way have arrived.
         if epoch == producer._txn_manager.producer_epoch:

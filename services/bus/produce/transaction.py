@@ -1,13 +1,13 @@
 """A fenced writer: one transactional id, one writer; what it appends becomes visible all at once or not at all.
 
-Kafka is asked for just two things that it does without fail: that `InitProducerId` for a transactional id shuts out whoever had it
-before and ends their open transaction, and that a transaction's records become visible all or none. So who has fenced, and has read to
-the end what the former writer committed, knows what is written, and nobody else can add to it unseen. After any error the writer must
+Two things are relied on, which Kafka does without fail: `InitProducerId` for a transactional id shuts out whoever had it before and
+ends their open transaction, and the records of a transaction become visible all or none. So a writer that has fenced, and has read to
+the end what the former one committed, knows what is written, and nobody else can add to it unseen. After any error the writer must
 fence again: the outcome of the transaction at hand is then whatever the log says. `tests/protocol` holds all this as a model that SPIN
 checks exhaustively.
 
 Until a writer that died in the middle is fenced or timed out by the broker, readers of committed records wait at its open transaction.
-So transactions are kept short, and who does not fence again at once ends what has failed.
+So transactions are kept short, and a writer that does not fence again at once ends the one that failed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Alike: whether two engines remember the same, entity by entity; and what not.
+"""Differences: what two engines remember differently, entity by entity.
 
 An engine brought up from a checkpoint must remember what the ledger's facts lead to. All that can't be worked out again is compared,
 each by its row, awards with their order among those of a case included; what is derived (timers, queues, books) follows from that.

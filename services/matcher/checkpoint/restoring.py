@@ -43,7 +43,7 @@ class OfAnotherVersion(Unusable):
 
 
 class Restored(NamedTuple):
-    """An engine, what its checkpoint stands for, and who goes on keeping it."""
+    """An engine, what its checkpoint stands for, and the keeper that goes on with it."""
 
     engine: Engine
     head: Head

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
-"""Records of pledges for a checkpoint, in C: what `checkpoint` makes of `rows.pledge_row`, byte for byte, laid out for a batch.
+"""Records of pledges for a checkpoint, in C: what `writing` makes of `rows.pledge_row`, byte for byte, laid out for a batch.
 
 Every pledge is written once at least, so this is the largest part of a checkpoint. Pledges with terms, and those that have ended, are left
 to the general way.

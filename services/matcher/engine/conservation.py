@@ -59,7 +59,7 @@ def check_all(fund: Fund) -> None:
 
 
 def checking(fund: Fund, step: int) -> Iterator[None]:
-    """`check_all` in steps of so many pledges or cases, for whoever has others to give a turn to.
+    """`check_all` in steps of so many pledges or cases, so that the caller can let others work in between.
 
     Raises:
         ConservationBreach: naming the first that fails.

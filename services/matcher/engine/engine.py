@@ -126,7 +126,7 @@ class Engine:
             self._close(self.funds[name])
 
     def untie(self) -> None:
-        """Take apart what refers to one another in rings, so that all of it is let go of at once; the engine is of no use then."""
+        """Break all cycles of references, so that the memory is freed at once; the engine is of no use after that."""
         for fund in self.funds.values():
             for pledge in fund.pledges.values():
                 pledge.awards = ()
@@ -192,7 +192,7 @@ class Engine:
             self.announce(fund)
 
     def announce(self, fund: Fund) -> None:
-        """Keep the partition's view of whose timers are due when."""
+        """Let the partition know when the fund's next timer is due."""
         fund.timers.earlier = False
         earliest = fund.timers.earliest()
         known = self._announced.get(fund.name)

@@ -1,6 +1,6 @@
 """The fold: `apply(fund, fact)`, one function a fact, the same code live and in replay.
 
-Nothing here decides; every change of money is one fact and one function below. The index at the end is the state's whole vocabulary.
+Nothing here decides. Every change of money is one fact, and one function below. The index at the end names all that can change a fund.
 """
 
 from __future__ import annotations

@@ -106,7 +106,7 @@ class Fund:
                     other.update(case, 0, amount, case.residual + amount)
 
     def settle_in(self) -> None:
-        """After a whole answer: let touched pledges with money wait in their queues, and forget what was touched."""
+        """End an answer: put touched pledges that have money into their queues, and list all that was touched as changed."""
         for pledge in self.touched_pledges:
             if pledge.waiting:
                 self.queues.wait(pledge)

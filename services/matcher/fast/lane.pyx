@@ -65,8 +65,8 @@ cdef bint SPARING = False
 def spare_the_collector(bint spares):
     """Keep from the garbage collector, from now on, what the lane makes to last: pledges and their awards.
 
-    For a process that lets it live for as long as the partition, and then unties it by hand (`Engine.untie`): it is what `gc.freeze` makes
-    of it anyway, but for the looking through. Anywhere else it would be a leak.
+    This is for a process that keeps an engine for as long as it has the partition, and then unties it by hand (`Engine.untie`). `gc.freeze`
+    would spare the same objects, but only after the collector has looked through them. Anywhere else it would be a leak.
     """
     global SPARING
     SPARING = spares

@@ -9,7 +9,7 @@ cdef enum:
 
 
 cdef struct Step:
-    # What goes to one case, and why; see `book.Share`. The case lives as long as the fund.
+    # What goes to one case, and why; see `protocol.Share`. The case lives as long as the fund.
     PyObject *case
     long long key, amount, before, claim
     int rank

@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
 """A plain pledge decided in C: what `plain.accept` does, for numbers that fit a processor's word.
 
-The walk is `Book._walk`, which goes on itself with whatever is left after some hundred stairs, or where a number doesn't fit. It leaves
+The walk is that of `Book._walk`, which takes over after some hundred stairs, or where a number doesn't fit. It leaves
 steps in a `Path`, not objects.
 """
 
@@ -226,7 +226,7 @@ def accept_all(Fund fund, list said):
 
 
 def accepted(Fund fund, str name, str donor, long long amount, str currency):
-    """`accept` for who isn't written in C: a pledge's shares, or None."""
+    """`accept` for callers that are not written in C: a pledge's shares, or None."""
     cdef Path path = Path()
     if not accept(fund, Pledge.__new__(Pledge), name, donor, amount, currency, path):
         return None

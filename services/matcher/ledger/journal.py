@@ -1,7 +1,8 @@
 """The journal: one partition of the ledger, fenced, read back, appended to in transactions.
 
-The offset of the last command answered stands in the ledger itself; so input, output and progress can't part. What it takes of Kafka is
-the fenced writer's (`services.bus.produce.transaction`). Consumer group offsets and KIP-447 are not relied on (design contract, 7).
+The offset of the last command answered stands in the ledger itself; so input, output and progress can't part. The fenced
+writer does all that this needs of Kafka (`services.bus.produce.transaction`). Consumer group offsets and KIP-447 are not relied on
+(design contract, 7).
 """
 
 from __future__ import annotations

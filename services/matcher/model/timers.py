@@ -20,7 +20,7 @@ class Timers:
     """The timers of one fund, by due time.
 
     Attributes:
-        earlier: True once a timer was set that comes up before all others; who looks after it sets it back.
+        earlier: True once a timer was set that comes up before all others; whoever has taken note of it sets it back.
     """
 
     __slots__ = ("_heap", "earlier")

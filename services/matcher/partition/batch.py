@@ -51,14 +51,14 @@ class Batch:
         records: the next ones of the partition, at least one; as many of them are answered as go into one transaction.
         draft: what the first is linked to.
         lane: the partition's.
-        one_turn: one turn is all; it is decided before its transaction begins. So a command that takes longer than Kafka lets a
+        one_turn: there is only one turn, decided before its transaction begins. So a command that takes longer than Kafka lets a
             transaction be open is answered all the same.
-        seconds_max: no turn begins later than so; Kafka's own patience goes on while turns are decided.
+        seconds_max: no turn begins later than this; Kafka's own time limit goes on while turns are decided.
 
     Attributes:
         done: how many are answered.
         dead: dead letters of those among them that could not be read.
-        fault: what the next would have brought about, if it must not be, or brought up; then the batch is at its end.
+        fault: why the next one can't be answered, if it can't; then the batch ends there.
     """
 
     def __init__(self, records: Sequence[Record], draft: Draft, lane: Lane, one_turn: bool, seconds_max: float) -> None:

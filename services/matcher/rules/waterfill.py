@@ -1,10 +1,10 @@
 """The book of `urgency-waterfill/1`: who is next, kept ready while money comes and cases open, age and close.
 
-For each class a line of places (`places`). A place is a claimant's key and the opening order of its oldest case with a residual, which
-leads back to the claimant. Places are never searched for: a claimant that changes gets a new one, and the old are dropped when they
-come to the top, so that a pledge costs O(log n) however many cases are open and whatever happened before. (A claimant that comes back
-to a former place may stand there twice; that is one place.) A fund has one book for the pool, and one for each need that a donor ever
-designated. A book is derived from the cases alone and can be built anew at any time.
+Each class has a line of places (`key_heap`). A place is a claimant's key and the opening order of its oldest case with a residual,
+which leads back to the claimant. Places are never searched for: a claimant that changes gets a new one, and the old are dropped
+when they come to the top, so that a pledge costs O(log n) however many cases are open and whatever happened before. (A claimant
+that comes back to a former place may stand there twice; that is one place.) A fund has one book for the pool, and one for each need
+that a donor ever designated. A book is derived from the cases alone and can be built anew at any time.
 
 `share_out` is the walk: it goes along the path that the rule lays down and moves the money as it goes. While a pledge stops short of
 a boundary, its claimant keeps its place; a full step replaces the top of the heap by the claimant's next place. After very many
@@ -117,7 +117,7 @@ class Book:
         return shares
 
     def go_on(self, amount: int, shares: list[Share], first: int) -> int:
-        """Walk on from wherever the walk is that has given `shares`, those from `first` on in the class that it is in.
+        """Continue a walk that has given `shares` so far; those from `first` on lie in the class that it has reached.
 
         Returns:
             What is left of the amount.

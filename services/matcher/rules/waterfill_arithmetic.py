@@ -34,7 +34,7 @@ a need may end with more than whole; whoever vouches sees to it that one need is
 >>> give("urgency-waterfill/1", 15, "ana routine 99", "bo asap 99", "cho asap 5", share=10)
 [0, 10, 5]
 
-This module is the arithmetic of one claimant; `book` knows who is next, and walks; `leap` is its short cut.
+This module is the arithmetic of one claimant; `waterfill` knows who is next, and walks; `leap` is its short cut.
 """
 
 from __future__ import annotations
