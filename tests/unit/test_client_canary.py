@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient, ConnectionGroup, CoordinationType
 from aiokafka.consumer import consumer, fetcher
 from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
@@ -48,7 +49,8 @@ RELIED_ON: dict[Any, str] = {
     PartitionRecords: "_aborted_producers _check_crcs _consume_aborted_up_to _consumer_record _contains_abort_marker "
     "_isolation_level _records _records_iterator _tp _unpack_records next_fetch_offset",
     MemoryRecords: "next_batch",
-    AIOKafkaClient: "add_topic cluster force_metadata_update send",
+    AIOKafkaAdminClient: "_client find_coordinator",
+    AIOKafkaClient: "add_topic bootstrap close cluster force_metadata_update get_random_node send",
     ConnectionGroup: "COORDINATION",
     CoordinationType: "TRANSACTION",
     Request: "prepare",

@@ -17,7 +17,8 @@ import json
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from dataclasses import asdict, dataclass
+from typing import Any, Final
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -35,7 +36,8 @@ _TRANSACTION: Final = 1  # the kind of coordinator
 _SEND_SECONDS_MAX: Final = 3.0
 
 
-class Left(NamedTuple):
+@dataclass(frozen=True)
+class Left:
     """A part of a transaction that was left open: where, its coordinator's epoch, and the offset from which on it is open."""
 
     topic: str
@@ -44,7 +46,8 @@ class Left(NamedTuple):
     begin: int
 
 
-class Asked(NamedTuple):
+@dataclass(frozen=True)
+class Asked:
     """What an ender is asked: whose transaction, and whether it is to be committed."""
 
     transactional_id: str
@@ -66,7 +69,7 @@ async def ask(bootstrap: str, asked: Asked) -> None:
         async with asyncio.timeout(_SEND_SECONDS_MAX):
             await producer.start()
             await producer.send_and_wait(
-                SERVICES, json.dumps(asked._asdict()).encode(), asked.transactional_id.encode(), headers=headers
+                SERVICES, json.dumps(asdict(asked)).encode(), asked.transactional_id.encode(), headers=headers
             )
     finally:
         await producer.give_up()
@@ -78,7 +81,7 @@ def read(record: Any) -> Asked | None:
         if dict(record.headers).get("ce_type") != LEFT_OPEN.encode():
             return None
         told = json.loads(record.value)
-        return Asked(**told | {"left": tuple(Left(*one) for one in told["left"])})
+        return Asked(**told | {"left": tuple(Left(**one) for one in told["left"])})
     except (ValueError, TypeError, KeyError):
         return None
 
