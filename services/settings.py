@@ -140,8 +140,7 @@ class Settings(BaseSettings):
     )
     id_key: Annotated[SecretStr | None, BeforeValidator(_none_if_blank)] = Field(
         None,
-        description="base64 of 32 bytes: the key that ids and receipts are hashed with; never renewed. Unset: `keys/` in `data`, made "
-        "on first use.",
+        description="base64 of 32 bytes: the key that ids and receipts are hashed with; never renewed. Unset: `id.key` in `keys`.",
     )
     recipients: Annotated[str, BeforeValidator(_schemes)] = Field(
         ",".join(SCHEMES),
