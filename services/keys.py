@@ -194,7 +194,14 @@ def intake_private_key(settings: Settings) -> PrivateKey:
 
 def kafka_password(settings: Settings, user: str) -> str:
     """A Kafka user's password."""
-    return _text(settings.kafka_password_file or _password_file(settings, settings.kafka_user or user))
+    try:
+        return _text(settings.kafka_password_file or _password_file(settings, settings.kafka_user or user))
+    except KeyMissing as error:
+        error.hint = (
+            "The embedded broker's lie where it was started: name that --data, or its PUMASI_KEYS. On a cluster, put the user's "
+            "password there. If Kafka asks for none: PUMASI_KAFKA_SECURITY=plain."
+        )
+        raise
 
 
 def fingerprints(settings: Settings, *names: str) -> dict[str, str]:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from aiokafka import TopicPartition
+from aiokafka.protocol.admin import CreateAclsRequest
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
     Boolean,
@@ -249,6 +251,16 @@ class AlterScram(Request[_AlterScramRequest]):
 
     def build(self, request_struct_class: type[_AlterScramRequest]) -> _AlterScramRequest:
         return request_struct_class([], self._upsertions, {})
+
+
+class CreateAcls(CreateAclsRequest):
+    """Gives several rights at once, in this order; each as `CreateAclsRequest` takes one."""
+
+    def __init__(self, rights: Iterable[tuple[int, str, int, str, str, int, int]]) -> None:
+        self._rights = list(rights)
+
+    def build(self, request_struct_class: type[Any]) -> Any:
+        return request_struct_class(self._rights)
 
 
 def _by_topic(places: Iterable[TopicPartition]) -> list[tuple[str, list[int], dict[int, bytes]]]:

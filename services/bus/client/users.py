@@ -15,10 +15,10 @@ from typing import Any, Final
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError, for_code
-from aiokafka.protocol.admin import CreateAclsRequest, DeleteAclsRequest, DescribeAclsRequest
+from aiokafka.protocol.admin import DeleteAclsRequest, DescribeAclsRequest
 
 from services.bus.access import BROKER, GRANTS, USERS, Grant, Kind, Right
-from services.bus.client.requests import AlterScram
+from services.bus.client.requests import AlterScram, CreateAcls
 from services.bus.security import connection
 
 # aiokafka warns of every PLAIN; here the only one is the embedded broker's with itself, on this machine.
@@ -51,9 +51,9 @@ async def let_in(bootstrap: str, passwords: Mapping[str, str]) -> None:
         # A broker learns in the order in which the controller wrote: once it has heard of the mark, it knows all before.
         mark = Grant(BROKER, Right.DESCRIBE, Kind.GROUP, secrets.token_hex(16))
         found = await rights_of(client, node)
-        await asyncio.gather(*(_create(client, node, grant) for grant in GRANTS - found))
         await asyncio.gather(*(_delete(client, node, grant) for grant in found - GRANTS))
-        await _create(client, node, mark)
+        made: Any = await client.send(node, CreateAcls([_as_kafka_has_it(one) for one in (*(GRANTS - found), mark)]))
+        _hold(code for code, _message in made.creation_responses)
         while mark not in await rights_of(client, node):
             await asyncio.sleep(_LOOK_EVERY_S)
         await _delete(client, node, mark)
@@ -71,11 +71,6 @@ async def rights_of(client: AIOKafkaClient, node: int) -> frozenset[Grant]:
         for principal, _host, right, _permission in rights
         if principal.removeprefix(_PRINCIPAL) in (*USERS, BROKER)
     )
-
-
-async def _create(client: AIOKafkaClient, node: int, grant: Grant) -> None:
-    answer: Any = await client.send(node, CreateAclsRequest(*_as_kafka_has_it(grant)))
-    _hold(code for code, _message in answer.creation_responses)
 
 
 async def _delete(client: AIOKafkaClient, node: int, grant: Grant) -> None:

@@ -219,7 +219,8 @@ class TopicReader:
     def _unreachable(self, error: BaseException) -> KafkaUnreachable:
         return KafkaUnreachable(
             f"no Kafka broker answers at {self._bootstrap} ({type(error).__name__})",
-            hint="Check PUMASI_KAFKA, or unset it and start a broker here with `pumasi up` or `pumasi kafka`.",
+            hint="Check PUMASI_KAFKA, and how it lets in (PUMASI_OPEN, PUMASI_KAFKA_SECURITY, PUMASI_KEYS); or unset it and start a "
+            "broker here with `pumasi up` or `pumasi kafka`.",
         )
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from services.bus.access import BROKER
+from services.bus.client.producer import TROUBLE
 from services.bus.client.users import let_in
 from services.bus.embedded.config import Door, Guarded, jvm_options, log4j2_properties, server_properties
 from services.bus.embedded.directory import DirectoryLock, claim, write_atomically
@@ -301,7 +302,16 @@ class EmbeddedKafka:
         if answered != self.cluster:  # somebody else's broker: no client of ours may be sent there
             raise port_taken(self.port)
         if self.passwords is not None:
-            await let_in(self.itself, self.passwords)
+            await self._let_in(self.passwords)
+
+    async def _let_in(self, passwords: Mapping[str, str]) -> None:
+        try:
+            async with asyncio.timeout(START_STALLED_S):
+                await let_in(self.itself, passwords)
+        except TROUBLE as error:
+            raise self._failed(
+                f"the Kafka broker answers, and took no users and rights ({type(error).__name__})"
+            ) from error
 
     def _failed(self, what: str) -> BrokerFailed:
         lines = self._logged().splitlines()

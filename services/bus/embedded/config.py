@@ -166,6 +166,9 @@ def log4j2_properties(file: Path) -> str:
         "logger.server.level": "info",
         "logger.log.name": "kafka.log.LogManager",
         "logger.log.level": "info",
+        # Who was refused what.
+        "logger.authorizer.name": "kafka.authorizer.logger",
+        "logger.authorizer.level": "info",
     }
     return as_properties(values)
 
