@@ -112,11 +112,11 @@ async def test_a_stop_ends_guard_and_service(topics_reset: EmbeddedKafka, superv
 
 
 @asynccontextmanager
-async def starting(data: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+async def starting(data: Path, **variables: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """`pumasi up --json` as a process of its own, from its first moment."""
     process = await asyncio.create_subprocess_exec(
         *PUMASI, "up", "--json", "--data", str(data), "--kafka-port", "0", "--http-port", "0",
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env={**os.environ, **variables},
     )  # fmt: skip
     try:
         yield process
@@ -128,9 +128,9 @@ async def starting(data: Path) -> AsyncIterator[asyncio.subprocess.Process]:
 
 
 @asynccontextmanager
-async def up(data: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, dict[str, str]]]:
+async def up(data: Path, **variables: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, dict[str, str]]]:
     """`pumasi up --json` once its line has come."""
-    async with starting(data) as process:
+    async with starting(data, **variables) as process:
         line = await asyncio.wait_for(process.stdout.readline(), DEADLINE_S)
         assert line, (await process.stderr.read()).decode()
         yield process, json.loads(line)
@@ -138,14 +138,18 @@ async def up(data: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, dict
 
 @pytest.mark.usefixtures("guarded_kafka")
 async def test_up_takes_submissions_keeps_its_door_and_stops_at_once(data_dir: Path) -> None:
-    async with up(data_dir) as (process, line):
-        assert list(line) == ["kafka", "http", "kafka_config"]
+    async with up(data_dir / "data") as (process, line):
+        assert list(line) == ["kafka", "http", "key", "kafka_config"]
         config = Path(line["kafka_config"])
         assert config.stat().st_mode & 0o077 == 0
         assert f"bootstrap.servers={line['kafka']}" in config.read_text()
         assert 'username="pumasi-operator"' in config.read_text()
         async with httpx.AsyncClient(base_url=line["http"], trust_env=False) as client:
             assert (await client.get("/healthz")).status_code == 200
+            headers = {"content-type": "application/cloudevents+json"}
+            assert (await client.post("/v1/events", json=event("before"), headers=headers)).status_code == 401
+            headers["authorization"] = f"Bearer {Path(line['key']).read_text().strip()}"
+            assert (await client.post("/v1/events", json=event("before"), headers=headers)).status_code == 202
             intake = next(
                 one for one in psutil.Process(process.pid).children(recursive=True) if _is_service(one, "intake")
             )
