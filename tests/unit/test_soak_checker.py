@@ -254,7 +254,7 @@ def take_a_foreign_key(t: Topics) -> None:
 
 
 def drop_a_submission(t: Topics) -> None:
-    ids = [raw.header("ce_id") for raw in t.submissions]
+    ids = [raw.header("webhook-id") for raw in t.submissions]
     at = next(at for at, name in enumerate(ids) if name and name.startswith("e-") and ids.count(name) == 1)
     del t.submissions[at]
 

@@ -29,6 +29,7 @@ def test_the_contracts_topics_are_all_there() -> None:
             "contacts",
             "notices",
             "deadletters",
+            "services",
             "senders",
         )
     ]

@@ -211,7 +211,8 @@ def test_up(console: Terminal, on_a_terminal: Any) -> None:
     calm = Log(console)
     calm.event("notifier", NOTICE)
     calm.sum_up()
-    up._say_ready(_System(HOSTILE, HOSTILE), load(data=Path("/tmp/" + HOSTILE.replace("\udce9", ""))), as_json=False)
+    here = load(data=Path("/tmp/" + HOSTILE.replace("\udce9", "")))
+    up._say_ready(_System(HOSTILE, HOSTILE), here, Path(f"/tmp/{HOSTILE}/bearer"), as_json=False)
     assert not STEERS.search(OURS.sub("", console.file.getvalue()))
     assert_harmless(on_a_terminal())
 
