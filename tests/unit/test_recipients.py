@@ -177,9 +177,7 @@ def test_nobody_can_send_a_persons_word_as_intake_makes_them(kind: str, data: di
     for guess in (word, "~", "~x"):
         assert refusal(kind, {**data, role: guess}) == {(f"/data/{role}", "string_pattern_mismatch")}
     own = sent(kind, {**data, role: word.replace("~", "s-")})
-    assert (
-        own.mac != sent(kind, data, PHONE).mac
-    )  # so nothing that is sent in place of a contact is ever the same
+    assert own.mac != sent(kind, data, PHONE).mac  # so nothing that is sent in place of a contact is ever the same
 
 
 @pytest.mark.parametrize(("kind", "data", "role"), ROLES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import copy
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -254,9 +255,11 @@ def take_a_foreign_key(t: Topics) -> None:
 
 
 def drop_a_submission(t: Topics) -> None:
-    ids = [raw.header("webhook-id") for raw in t.submissions]
-    at = next(at for at, name in enumerate(ids) if name and name.startswith("e-") and ids.count(name) == 1)
-    del t.submissions[at]
+    ids = [
+        (re.match(rb'{"specversion": "1.0", "id": "(e-[^"]+)"', raw.value or b"") or [b"", b""])[1]
+        for raw in t.submissions
+    ]
+    del t.submissions[next(at for at, name in enumerate(ids) if name and ids.count(name) == 1)]
 
 
 def drop_a_commands_letter(t: Topics) -> None:
