@@ -14,6 +14,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from typer.testing import CliRunner
 
+import services.keys
 from schemas.senders import ANYONE
 from services.bus.consume.scan import TopicReader
 from services.bus.embedded import EmbeddedKafka
@@ -131,14 +132,16 @@ async def test_what_cant_be_made_is_said(topics_reset: EmbeddedKafka, tmp_path: 
 async def test_this_machines_key_is_made_once_kept_from_others_and_does_not_come_back_when_revoked(
     topics_reset: EmbeddedKafka, tmp_path: Path
 ) -> None:
-    settings = load(data=tmp_path / "data", kafka=topics_reset.bootstrap, open=False)
+    kept = tmp_path / "data-keys"
+    settings = load(data=tmp_path / "data", kafka=topics_reset.bootstrap, open=False, kafka_security="plain", keys=kept)
+    services.keys.make(settings)
     file = await machine_key(topics_reset.bootstrap, settings)
     assert file == tmp_path / "data-keys" / "bearer"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
     key = file.read_text()
     keys = Keys(topics_reset, tmp_path / "data")
-    async with running(topics_reset, tmp_path / "data", open=False) as (_, http):
+    async with running(topics_reset, tmp_path / "data", open=False, keys=kept) as (_, http):
         assert await status_of(http, key.strip()) == 202
     await keys("revoke", MACHINE)
     await machine_key(topics_reset.bootstrap, settings)

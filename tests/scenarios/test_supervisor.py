@@ -208,6 +208,7 @@ async def applied(bootstrap: str, funds: set[str]) -> None:
 async def test_up_survives_kill_9_of_its_broker_and_goes_on_at_the_same_addresses(data_dir: Path) -> None:
     headers = {"content-type": "application/cloudevents+json"}
     async with up(data_dir) as (_, line), httpx.AsyncClient(base_url=line["http"], trust_env=False) as client:
+        headers["authorization"] = f"Bearer {Path(line['key']).read_text().strip()}"
         assert (await client.post("/v1/events", json=event("before"), headers=headers)).status_code == 202
         killed = jvm_of(data_dir)
         os.kill(killed, signal.SIGKILL)
