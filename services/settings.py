@@ -150,17 +150,17 @@ class Settings(BaseSettings):
         None,
         description="base64 of 32 bytes: whom contacts are sealed for. Unset: `notifier.pub` in `keys`.",
     )
-    webhook_url: Annotated[str | None, BeforeValidator(_none_if_blank)] = Field(
+    webhook_url: Annotated[SecretStr | None, BeforeValidator(_none_if_blank)] = Field(
         None,
-        pattern=r"^https?://",
-        description="Where the notifier posts each notice (Standard Webhooks). Unset: no webhook.",
+        description="Where the notifier posts each notice (Standard Webhooks), by https. It may hold a token, and is never shown. "
+        "Unset: no webhook.",
     )
     webhook_secret: Annotated[SecretStr | None, BeforeValidator(_none_if_blank)] = Field(
         None, description="Standard Webhooks signing secret, `whsec_<base64 of 24–64 bytes>`. Needed by `webhook_url`."
     )
     webhook_allow_private: bool = Field(
         False,
-        description="Let webhooks reach loopback, link-local and private addresses (tests, an internal receiver).",
+        description="Let webhooks reach loopback, link-local and private addresses, and go by http (tests, an internal receiver).",
     )
     language: Literal["en", "ko", "zh"] = Field(
         "en", description="Language of notices to whom no other language is known."

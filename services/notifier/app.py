@@ -166,7 +166,7 @@ def _webhook(settings: Settings) -> Webhook | None:
     if settings.webhook_url is None:
         return None
     secret = settings.webhook_secret.get_secret_value() if settings.webhook_secret else None
-    return Webhook(settings.webhook_url, secret, allow_private=settings.webhook_allow_private)
+    return Webhook(settings.webhook_url.get_secret_value(), secret, allow_private=settings.webhook_allow_private)
 
 
 class Stopping(Exception):

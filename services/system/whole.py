@@ -205,7 +205,7 @@ def _services(settings: Settings, kafka: str, matchers: int, environment: Mappin
     ender = [] if settings.way_in == "plain" else [Service("ender", lambda _: ("ender", "--json"), given)]
     return [
         *ender,
-        Service("notifier", lambda _: ("notifier", "--json"), given, ("PUMASI_WEBHOOK_SECRET",)),
+        Service("notifier", lambda _: ("notifier", "--json"), given, ("PUMASI_WEBHOOK_URL", "PUMASI_WEBHOOK_SECRET")),
         *(
             Service(name, lambda _: ("matcher", "--json"), {"PUMASI_INSTANCE": f"{name}-{life}", **given})
             for name in names

@@ -20,6 +20,7 @@ from services.errors import SettingError
 from services.notifier.channels import webhook
 from services.notifier.channels.egress import AddressRefused, is_public, resolve
 from services.notifier.channels.webhook import Delivery, Patience, Webhook
+from services.settings import load
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 HASTY = Patience(attempts=3, timeout_s=2.0, pause_s=0.001, pause_max_s=0.01, down_s=60.0)
@@ -186,7 +187,8 @@ def test_pauses_grow_are_jittered_bounded_and_follow_the_receiver() -> None:
         "127.0.0.1", "127.8.8.8", "0.0.0.0", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1",
         "224.0.0.1", "239.1.1.1", "240.0.0.1", "255.255.255.255", "192.0.2.1", "198.18.0.1", "::", "::1", "fe80::1", "fc00::1",
         "fd12::1", "ff02::1", "2001:db8::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe",
-        "2002:7f00:1::", "2002:a00:1::1", "fe80::1%1",
+        "2002:7f00:1::", "2002:a00:1::1", "fe80::1%1", "fec0::1", "feff::1", "192.88.99.1", "2002:c058:6301::1",
+        "2606:4700::5efe:808:808", "2606:4700::200:5efe:a00:1",
     ],
 )  # fmt: skip
 def test_addresses_that_are_not_public(address: str) -> None:
@@ -218,6 +220,24 @@ async def test_inside_is_refused_at_the_start_and_at_every_try(url: str) -> None
             with pytest.raises(SettingError, match="PUMASI_WEBHOOK_URL"):
                 await hook.check()
     assert receiver.requests == []
+
+
+async def test_notices_go_by_https_and_by_http_only_where_that_is_allowed() -> None:
+    async with Webhook("http://93.184.215.14/hook?token=t0p-secret", SECRET) as hook:
+        with pytest.raises(SettingError, match="by https") as refused:
+            await hook.check()
+    assert "t0p-secret" not in str(refused.value) + refused.value.hint
+    for url, allowed in (("https://93.184.215.14/hook", False), ("http://10.0.0.1/hook", True)):
+        async with Webhook(url, SECRET, allow_private=allowed) as hook:
+            await hook.check()
+
+
+def test_a_receivers_url_is_never_shown() -> None:
+    given = load(webhook_url="https://hooks.example.org/t0p-secret")
+    assert "t0p-secret" not in repr(given) + given.model_dump_json()
+    with pytest.raises(SettingError) as refused:
+        Webhook("ftp://hooks.example.org/t0p-secret", SECRET)
+    assert "t0p-secret" not in str(refused.value)
 
 
 async def test_one_private_address_among_public_ones_is_enough_to_refuse(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -292,7 +312,7 @@ async def test_a_name_that_cant_be_resolved_now_passes_the_check_and_is_tried_ag
 
         monkeypatch.setattr(webhook, "resolve", resolve)
         port = url.split(":")[2].split("/")[0]
-        async with Webhook(f"http://name.invalid:{port}/", SECRET, patience=HASTY) as hook:
+        async with Webhook(f"http://name.invalid:{port}/", SECRET, allow_private=True, patience=HASTY) as hook:
             await hook.check()
             assert await hook.send(TOLD, "", "en") == ("delivered", 2)
 

@@ -31,7 +31,7 @@ def test_bootstrap_servers_are_host_and_port(monkeypatch: pytest.MonkeyPatch, gi
 @pytest.mark.parametrize(
     ("name", "value"),
     [("KAFKA", "localhost"), ("KAFKA", "k:0"), ("KAFKA", "k:70000"), ("PARTITIONS", "0"), ("HEAP_MB", "2048"), ("LANGUAGE", "fr"),
-     ("TICK_SECONDS", "0"), ("KAFKA_PORT", "http"), ("WEBHOOK_URL", "ftp://example.org")],
+     ("TICK_SECONDS", "0"), ("KAFKA_PORT", "http")],
 )  # fmt: skip
 def test_what_cannot_be_used_is_named_with_its_value(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(f"PUMASI_{name}", value)

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 _NAT64 = IPv6Network("64:ff9b::/96")
+_RELAYS = IPv4Network("192.88.99.0/24")
+"""Relays of 6to4 (RFC 7526: not to be used): behind one lies whatever its net has."""
+_ISATAP = (0x00005EFE, 0x02005EFE)
+"""So an interface's half of an IPv6 address begins that a net gave to an IPv4 host within it (RFC 5214)."""
 Address = IPv4Address | IPv6Address
 
 
@@ -21,7 +25,11 @@ class AddressRefused(Exception):
 
 def is_public(address: Address) -> bool:
     """Whether an address is on the public internet; for an IPv6 address that carries an IPv4 one, whether that is."""
+    if isinstance(address, IPv4Address) and address in _RELAYS:
+        return False
     if isinstance(address, IPv6Address):
+        if address.is_site_local or int(address) >> 32 & 0xFFFFFFFF in _ISATAP:
+            return False
         carried = address.ipv4_mapped or (IPv4Address(int(address) & 0xFFFFFFFF) if address in _NAT64 else None)
         if carried is not None:
             return is_public(carried)

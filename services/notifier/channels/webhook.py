@@ -97,8 +97,13 @@ class Webhook:
         A name that can't be resolved now may be later; it passes.
 
         Raises:
-            SettingError: if the host's address is not public and that isn't allowed.
+            SettingError: if the host's address is not public, or the way there is open to all, and that isn't allowed.
         """
+        if self._url.scheme != "https" and not self._allow_private:
+            raise SettingError(
+                "PUMASI_WEBHOOK_URL: notices go by https",
+                hint="Set PUMASI_WEBHOOK_ALLOW_PRIVATE=1 for a receiver inside.",
+            )
         try:
             await self._addresses()
         except AddressRefused as refused:
