@@ -104,6 +104,11 @@ class Settings(BaseSettings):
         description="TCP port of the embedded broker on 127.0.0.1. Taken and not asked for: a free one is chosen. 0: any.",
     )
     http_host: str = Field("127.0.0.1", description="Address the HTTP services listen on. `0.0.0.0`: every interface.")
+    http_hosts: Annotated[str | None, BeforeValidator(_none_if_blank)] = Field(
+        None,
+        description="Names that the HTTP door answers to, with commas between; any other `Host` or `Origin` is refused. `*`: to all. "
+        "Unset: `localhost`, this machine's own addresses `127.0.0.1` and `::1`, and `http_host`.",
+    )
     http_port: Port = Field(
         8080, description="TCP port of the HTTP services. Taken and not asked for: a free one is chosen. 0: any."
     )

@@ -42,6 +42,7 @@ from services.bus.waiting import PATIENCE_SECONDS
 from services.errors import KafkaUnreachable, SettingError
 from services.intake.clock import PROBE_SECONDS, Clock
 from services.intake.contacts import Sealer
+from services.intake.doorway import hosts_of
 from services.intake.events import GROUP, TopicDoor, router_factory
 from services.intake.http import HttpDoor
 from services.intake.lag import Lag
@@ -132,7 +133,8 @@ class Service:
         )
         rates = Rates(settings.sender_rate, settings.address_rate)
         receipts, about = Receipts(id_key), (self._progress, self._publisher, self._senders, rates)
-        door = HttpDoor(self._desk, sealer, receipts, *about, amiss=self.amiss)
+        hosts = hosts_of(settings.http_hosts, settings.http_host)
+        door = HttpDoor(self._desk, sealer, receipts, *about, amiss=self.amiss, hosts=hosts)
         self.application = door.application(self._lifespan)
         self._tasks: list[asyncio.Task[None]] = []
         self._serving: list[asyncio.Task[None]] = []

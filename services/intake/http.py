@@ -12,7 +12,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from http import HTTPStatus
 from typing import Any
 
@@ -29,6 +30,7 @@ from services.errors import Finding, InvalidSubmission, PumasiError, TooMany, Un
 from services.intake.admission import Admitted, admit
 from services.intake.cloudevents import Event, Malformed, TooLarge, read_http
 from services.intake.contacts import Sealer
+from services.intake.doorway import ANY, Doorway
 from services.intake.findings import FINDINGS_MAX, bounded
 from services.intake.makers import UNTOLD, VERDICTS
 from services.intake.problems import problem, problem_of
@@ -47,6 +49,10 @@ DRAINED_BYTES_MAX = 64 << 20
 """How much of a body that is refused is read and thrown away. Most clients look for the answer only when they have sent all."""
 DRAIN_SECONDS = 10.0
 """How long such a body may take."""
+BODY_SECONDS = 20.0
+"""How long a body may take to come."""
+BODIES_PER_ADDRESS_MAX = 64
+"""Bodies of one address under way at once; one more is told 429."""
 REQUESTS_MAX = 64
 """Submissions at work at once; one more is told 429."""
 
@@ -62,8 +68,10 @@ class HttpDoor:
         publisher: tells whether Kafka is in reach.
         senders: who may send.
         rates: how much.
-        requests_max: submissions at work at once.
+        requests_max: submissions at work at once; one counts once its body is there.
         amiss: a code and a sentence of why what is taken now would not be answered; None if it would.
+        hosts: the names that the door answers to (`doorway`).
+        body_seconds: how long a body may take to come.
     """
 
     def __init__(
@@ -77,12 +85,16 @@ class HttpDoor:
         rates: Rates,
         requests_max: int = REQUESTS_MAX,
         amiss: Callable[[], tuple[str, str] | None] = lambda: None,
+        hosts: Collection[str] = (ANY,),
+        body_seconds: float = BODY_SECONDS,
     ) -> None:
         self._desk, self._sealer, self._receipts = desk, sealer, receipts
         self._progress, self._publisher, self._amiss = progress, publisher, amiss
         self._senders, self._rates = senders, rates
         self._checking = asyncio.Lock()
         self._requests_max, self._at_work = requests_max, 0
+        self._hosts, self._body_seconds = hosts, body_seconds
+        self._bodies = Counter[str]()
 
     def application(self, lifespan: Callable[[Starlette], Any] | None = None) -> Starlette:
         """The application; what else there is to intake lives in its lifespan."""
@@ -94,8 +106,8 @@ class HttpDoor:
             Route("/healthz", self.health, methods=["GET"]),
         ]
         handlers: dict[Any, Any] = {HTTPException: _http_problem}
-        discreet = [Middleware(_Discreet)]
-        return Starlette(routes=routes, exception_handlers=handlers, middleware=discreet, lifespan=lifespan)
+        around = [Middleware(_Discreet), Middleware(Doorway, hosts=self._hosts)]
+        return Starlette(routes=routes, exception_handlers=handlers, middleware=around, lifespan=lifespan)
 
     async def events(self, request: Request) -> Response:
         """Take a submission, or a batch of them: all or none."""
@@ -105,20 +117,27 @@ class HttpDoor:
         except PumasiError as error:
             await _drain(request)
             return problem_of(error)
-        if self._at_work >= self._requests_max:
+        try:
+            body = await self._body_of(request)
+        except TimeoutError:
+            return problem(HTTPStatus.REQUEST_TIMEOUT, "too_slow", f"a body has {self._body_seconds:g} s to come")
+        except PumasiError as error:
+            return problem_of(error)
+        except ClientDisconnect:
+            return Response(status_code=HTTPStatus.BAD_REQUEST)
+        if body is None:
             await _drain(request)
+        if body is None or self._at_work >= self._requests_max:
             return problem(
                 HTTPStatus.TOO_MANY_REQUESTS, "too_busy", "too many submissions at once; try again in a moment"
             )
         self._at_work += 1
         try:
             headers = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in request.headers.raw]
-            admitted = await self._admit(sender, headers, await _body(request))
+            admitted = await self._admit(sender, headers, body)
             places = await self._desk.take(admitted)
         except PumasiError as error:
             return problem_of(error)
-        except ClientDisconnect:
-            return Response(status_code=HTTPStatus.BAD_REQUEST)
         finally:
             self._at_work -= 1
         answers = [
@@ -126,6 +145,20 @@ class HttpDoor:
             for one, place in zip(admitted, places, strict=True)
         ]
         return JSONResponse({"accepted": answers}, HTTPStatus.ACCEPTED)
+
+    async def _body_of(self, request: Request) -> bytes | None:
+        """The body, once all of it is there; None if its address has too many under way. Raises TooLarge, TimeoutError."""
+        address = _address(request)
+        if self._bodies[address] >= BODIES_PER_ADDRESS_MAX:
+            return None
+        self._bodies[address] += 1
+        try:
+            async with asyncio.timeout(self._body_seconds):
+                return await _body(request)
+        finally:
+            self._bodies[address] -= 1
+            if not self._bodies[address]:
+                del self._bodies[address]
 
     async def receipt(self, request: Request) -> Response:
         """What became of a submission: `accepted`, `applied` or `rejected`; a refused one that came again, its new receipt.

@@ -3,11 +3,14 @@
 400 malformed            no CloudEvent; with `pointer` to the attribute, where there is one (and `event`)
 401 unauthenticated      no bearer key, or one that doesn't count
 403 forbidden            with the `scope` that the key lacks, or the `fund` that it isn't for (and `event`)
+403 foreign_origin       a page of another site's sent it
 404 not_found, unknown_receipt
 405 method_not_allowed
+408 too_slow             the body did not come in time
 409 id_conflict          the same id with other data
 413 too_large
 415 unsupported_media_type
+421 unknown_host         no name that this door answers to
 422 invalid_submission   with `errors`: a pointer, a code and a message for each field (and `event`, its place in a batch)
 429 too_busy, too_many   with Retry-After: all senders together, this sender or address
 500 internal             a bug; nothing of it is told

@@ -15,6 +15,9 @@ import uvicorn
 from aiokafka import TopicPartition
 from aiokafka.structs import RecordMetadata
 from nacl.public import PrivateKey
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
 
 from schemas.ledger import GENESIS, entries
 from schemas.times import parse
@@ -27,6 +30,7 @@ from services.intake.admission import Admitted, admit
 from services.intake.clock import Clock
 from services.intake.cloudevents import read_http
 from services.intake.contacts import Sealer
+from services.intake.doorway import Doorway, hosts_of
 from services.intake.findings import FINDINGS_MAX
 from services.intake.http import BODY_BYTES_MAX, HttpDoor
 from services.intake.progress import Progress
@@ -93,6 +97,7 @@ class Bench:
         amiss: Callable[[], tuple[str, str] | None] = lambda: None,
         senders: Senders | None = None,
         rates: Rates | None = None,
+        body_seconds: float = 20.0,
     ) -> None:
         self.kafka, self.progress, self.now, self.off = Ledger(), Progress(), parse("2026-11-22T10:00:00Z"), 0
         self.receipts = Receipts(KEY)
@@ -104,7 +109,8 @@ class Bench:
         sealer = Sealer(KEY, PrivateKey.generate().public_key)
         self.senders: Any = senders or Anyone()
         who = (self.senders, rates or Rates())
-        door = HttpDoor(desk, sealer, self.receipts, self.progress, self.kafka, *who, requests_max, amiss)  # type: ignore[arg-type]
+        more = {"body_seconds": body_seconds}
+        door = HttpDoor(desk, sealer, self.receipts, self.progress, self.kafka, *who, requests_max, amiss, **more)  # type: ignore[arg-type]
         self.desk, self.app, self.sealer = desk, door.application(), sealer
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://intake")
 
@@ -573,6 +579,22 @@ async def test_one_request_too_many_is_told_to_come_back(bench: Callable[..., Be
     assert (await one.send(pledge(2))).status_code == 202
 
 
+async def test_a_body_that_does_not_come_holds_no_place_and_is_given_up(bench: Callable[..., Bench]) -> None:
+    one = bench(requests_max=1, body_seconds=0.3)
+    headers = {"content-type": "application/cloudevents+json"}
+
+    async def never() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.sleep(60)
+
+    slow = [asyncio.create_task(one.client.post("/v1/events", content=never(), headers=headers)) for _ in range(64)]
+    await asyncio.sleep(0.05)
+    assert problem(await one.client.post("/v1/events", content=never(), headers=headers)) == (429, "too_busy")
+    for answer in await asyncio.gather(*slow):
+        assert problem(answer) == (408, "too_slow")
+    assert (await one.send(pledge(1))).status_code == 202
+
+
 async def test_what_is_too_large_or_of_another_kind_is_refused(bench: Callable[..., Bench]) -> None:
     one = bench()
     headers = {"content-type": "application/cloudevents+json"}
@@ -911,3 +933,38 @@ async def test_ready_is_who_will_be_answered_and_alive_who_serves(bench: Callabl
     one.kafka.in_reach.clear()
     assert problem(await one.client.get("/readyz")) == (503, "kafka_unreachable")
     assert (await one.client.get("/livez")).status_code == 200
+
+
+# ---- the doorway -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "code"),
+    [
+        ({"host": "localhost:8080"}, 200, None),
+        ({"host": "[::1]:8080"}, 200, None),
+        ({"host": "door.example.org"}, 200, None),
+        ({"host": "evil.example.org"}, 421, "unknown_host"),
+        ({"host": "evil.example.org#localhost"}, 421, "unknown_host"),
+        ({"host": ""}, 421, "unknown_host"),
+        ({"host": "localhost", "origin": "https://evil.example.org"}, 403, "foreign_origin"),
+        ({"host": "localhost", "origin": "null"}, 403, "foreign_origin"),
+        ({"host": "localhost", "origin": "http://localhost:8080"}, 200, None),
+    ],
+)
+async def test_a_door_answers_to_its_names_alone_and_to_no_other_sites_page(
+    headers: dict[str, str], status: int, code: str | None
+) -> None:
+    hosts = hosts_of(None, "door.example.org")
+    inner = Starlette(routes=[Route("/", lambda _request: Response("fine"))])
+    transport = httpx.ASGITransport(app=Doorway(inner, hosts))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
+        answer = await http.get("/", headers=headers)
+    assert answer.status_code == status
+    assert code is None or answer.json()["code"] == code
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_names_may_be_given_in_place_of_this_machines() -> None:
+    assert hosts_of(" A.example.org,b.example.org", "0.0.0.0") == {"a.example.org", "b.example.org"}

@@ -1,0 +1,73 @@
+"""What every request and every answer passes: whom this door answers for, and what nobody may make of an answer.
+
+A browser that was lured to a page of somebody else's sends what that page likes, by a name that leads to this machine. It tells so:
+its `Host` is not one of ours, or its `Origin` is not. Neither is answered. Answers are nobody's page: nothing may frame or keep them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from services.intake.problems import problem
+
+ANY = "*"
+_HERE = ("localhost", "127.0.0.1", "::1")
+_ANSWERS = {
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+
+
+def hosts_of(named: str | None, listens_on: str) -> frozenset[str]:
+    """The names that a door answers to.
+
+    Args:
+        named: the setting, names with commas between; None: those of this machine, and the address that the door listens on.
+        listens_on: that address.
+    """
+    names = (*_HERE, listens_on) if named is None else named.split(",")
+    return frozenset(name.strip().lower() for name in names)
+
+
+class Doorway:
+    """Around an application; `hosts` are the names that it answers to."""
+
+    def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
+        self._app, self._hosts = app, hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or refuse it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def closed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(_ANSWERS)
+            await send(message)
+
+        headers = Headers(scope=scope)
+        if not self._answers_to(f"//{headers.get('host', '')}"):
+            refused = problem(HTTPStatus.MISDIRECTED_REQUEST, "unknown_host", "this door doesn't answer to that name")
+            await refused(scope, receive, closed)
+        elif "origin" in headers and not self._answers_to(headers["origin"]):
+            refused = problem(
+                HTTPStatus.FORBIDDEN, "foreign_origin", "this door takes nothing from another site's page"
+            )
+            await refused(scope, receive, closed)
+        else:
+            await self._app(scope, receive, closed)
+
+    def _answers_to(self, url: str) -> bool:
+        try:
+            name = urlsplit(url).hostname
+        except ValueError:
+            return False
+        return ANY in self._hosts or name in self._hosts
