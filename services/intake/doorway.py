@@ -55,7 +55,8 @@ class Doorway:
 
         headers = Headers(scope=scope)
         if not self._answers_to(f"//{headers.get('host', '')}"):
-            refused = problem(HTTPStatus.MISDIRECTED_REQUEST, "unknown_host", "this door doesn't answer to that name")
+            what = "this door doesn't answer to that name (PUMASI_HTTP_HOSTS)"
+            refused = problem(HTTPStatus.MISDIRECTED_REQUEST, "unknown_host", what)
             await refused(scope, receive, closed)
         elif "origin" in headers and not self._answers_to(headers["origin"]):
             refused = problem(
