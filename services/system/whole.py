@@ -210,7 +210,7 @@ def _services(settings: Settings, kafka: str, matchers: int, environment: Mappin
             Service(name, lambda _: ("matcher", "--json"), {"PUMASI_INSTANCE": f"{name}-{life}", **given})
             for name in names
         ),
-        Service("intake", lambda ready: _intake(settings, ready), given, ("PUMASI_PSEUDONYM_KEY",)),
+        Service("intake", lambda ready: _intake(settings, ready), given, ("PUMASI_PSEUDONYM_KEY", "PUMASI_ID_KEY")),
     ]
 
 

@@ -118,5 +118,6 @@ def test_no_secret_goes_where_nobody_needs_it(monkeypatch: pytest.MonkeyPatch) -
         one.name: one.secrets for one in _services(Settings.model_construct(), HERE, 1, {}) if isinstance(one, Service)
     }
     assert given == {
-        "ender": (), "matcher": (), "notifier": ("PUMASI_WEBHOOK_SECRET",), "intake": ("PUMASI_PSEUDONYM_KEY",),
+        "ender": (), "matcher": (), "notifier": ("PUMASI_WEBHOOK_URL", "PUMASI_WEBHOOK_SECRET"),
+        "intake": ("PUMASI_PSEUDONYM_KEY", "PUMASI_ID_KEY"),
     }  # fmt: skip
