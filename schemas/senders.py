@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from schemas.submissions import Box
+from schemas.submissions import SUBMISSIONS, Box
 from schemas.values import Id, Model, Time, nobodys
 
 Scope = Literal["funds", "cases", "vouch", "pledges", "payments", "deliveries", "read"]
@@ -37,6 +37,7 @@ SCOPE_OF: dict[str, Scope] = {
     "pumasi.case.delivered": "deliveries",
 }
 """The scope that each submission asks for."""
+assert SCOPE_OF.keys() == SUBMISSIONS.keys(), "what has no scope anybody might send"
 
 
 def _nobody_else(name: str) -> str:

@@ -1,7 +1,8 @@
 """What every request and every answer passes: whom this door answers for, and what nobody may make of an answer.
 
-A browser that was lured to a page of somebody else's sends what that page likes, by a name that leads to this machine. It tells so:
-its `Host` is not one of ours, or its `Origin` is not. Neither is answered. Answers are nobody's page: nothing may frame or keep them.
+A browser lured to somebody else's page sends whatever that page likes, under a name that resolves to this machine. The request gives it
+away: its `Host` is not one of ours, or its `Origin` is not. Both are refused. Answers are no web pages: nothing may frame or cache
+them.
 """
 
 from __future__ import annotations

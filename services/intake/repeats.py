@@ -8,8 +8,8 @@ events neither is first: what two intakes let pass at the same moment, stands.)
 What was refused stands for nothing. The event sent again, corrected or not, is a new command, which names the refused one in a header
 and takes its place; so every intake knows what became of it, as far back as the memory reaches. Two intakes that are sent it at the
 same moment publish two such commands: the first on the topic takes the refused one's place, and the second is told `duplicate` by the
-matcher wherever the first was applied. Was the first refused and the second applied, because in between came what was missing, then
-the next repeat is told `duplicate`. Who publishes can't know better: no intake sees the end of a topic that others write to.
+matcher wherever the first was applied. If the first was refused and the second applied, because what was missing arrived in between,
+the next repeat is told `duplicate`. No intake can know better: none sees the end of a topic that others write to.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ partition. Only the waiting for Kafka's confirmation happens outside, side by si
 came before it, and a batch keeps its order. An answer is given when every in-sync replica has the command, else KafkaUnreachable.
 
 What a known event that comes again is, only the ledger knows: a repeat, or, if it was refused, a new command. So while it is undecided
-its decision is waited for, outside the queue. A door that somebody stands at waits for PATIENCE_SECONDS; then it takes the event for
-the repeat that it most likely is, and says 202, which is true. At the other door nobody asks again, so it must not guess.
+its decision is waited for, outside the queue. The HTTP door, where somebody is waiting, waits for PATIENCE_SECONDS; then it takes the
+event for the repeat that it most likely is, and says 202, which is true. On the topic nobody asks again, so it must not guess.
 
 Stamps are of the wall clock, and say so, for as long as it isn't off (`clock`). Ticks follow it, too; with trusted time they follow the
 events: before the first event that is `tick_seconds` later than the last tick, one tick of the event's time goes to each partition.

@@ -31,7 +31,7 @@ async def own_sender(bootstrap: str, settings: Settings, name: str) -> Issued:
 
 
 async def machine_key(bootstrap: str, settings: Settings) -> Path:
-    """The file with this machine's bearer key; made, with its sender, if there is none that could count.
+    """The file with this machine's bearer key; made, with its sender, if there is no valid one.
 
     Raises:
         SettingError: if the file can't be written.

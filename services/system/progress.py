@@ -1,4 +1,4 @@
-"""How a start of the broker, and of the services on it, looks: a bar on a terminal, a few lines in a log; on standard error."""
+"""How starting the broker and its services is shown: a bar on a terminal, a few lines in a log; on standard error."""
 
 import sys
 import threading

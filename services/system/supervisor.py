@@ -6,11 +6,11 @@
 
 The guard is the broker's (`services.bus.embedded.guard`): whatever becomes of the supervisor, kill -9 included, the pipe closes and the
 guard ends its child; and if the guard is killed, the kernel ends the child. Guard and child have a session of their own, so Ctrl-C
-in a terminal reaches the supervisor alone and the order of stopping is its to choose.
+in a terminal reaches the supervisor alone which chooses the order of stopping.
 
 A service is ready when it prints a line of JSON with `ready`, never after some length of time. One that dies is started
 again after a pause that doubles up to 10 s, and is forgiven once it has run for a minute. One that refuses its options (exit status
-2), or ends again and again before it was ever ready, won't be mended by starting it: `failed` then holds a ServiceFailed.
+2), or ends again and again before it was ever ready, won't be fixed by a restart: `failed` then holds a ServiceFailed.
 """
 
 import asyncio

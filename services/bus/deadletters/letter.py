@@ -12,7 +12,7 @@ for those read ours. One more, `pumasi.withheld`, says what differs from the rec
 `nothing`; only a letter from which nothing is withheld can be put back (`put_back`), and that to the last byte.
 
 A letter always fits its topic, whatever came: beyond VALUE_BYTES_MAX the value is withheld, beyond FRAME_BYTES_MAX of key and headers
-all that is long. And there is a letter whatever came: where a record can't be gone through, all of it is withheld. A letter that
+all that is long. There is always a letter: if a record can't be gone through, all of it is withheld. A letter that
 failed, or that Kafka refused, would bring its record again for ever.
 """
 

@@ -3,7 +3,7 @@
 A member of a consumer group sees a record again after a crash, a lost reply or a rebalance; two may even see it at once. So the box
 does not remember what was written already, but reads it: at the first letter of a partition the box fences whoever wrote its letters
 before, reads on the dead-letters topic which records have theirs, and writes those that are missing in one transaction. After any
-error it starts again from there. Nothing is fenced or read while there is nothing unreadable.
+error it starts again from there. Until something unreadable comes, nothing is fenced or read.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Putting dead letters back, each exactly once: a second call, a crash in the middle or two operators at once change nothing of that.
+"""Putting dead letters back, each exactly once: a second call, a crash in the middle or two operators at once don't change that.
 
     fence ──► read the marks to the end ──► one transaction: records to their topics, marks beside the letters ──► …
       ▲                                          │ fenced, unknown outcome, any error

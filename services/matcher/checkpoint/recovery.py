@@ -5,7 +5,7 @@ its state hash is right, the ledger holds the very entry that it names (number a
 ledger alone is true; a checkpoint only saves reading it.
 
 Other partitions of the process go on meanwhile, since everything is done in steps of some milliseconds. The garbage collector is
-off: what is made here lives on, and scanning it again and again would take longer than making it.
+off: these objects are long-lived, and scanning them again and again would take longer than making it.
 """
 
 from __future__ import annotations

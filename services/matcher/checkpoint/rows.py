@@ -1,8 +1,8 @@
 """Rows: what an engine remembers, entity by entity, as lists of JSON values, and back.
 
 A row holds only what can't be computed again, and holds it once. Awards stand with their pledges, oldest first; each has its place in
-the order over all pledges (`order`), so that a case gets its own back in the order they were made. Timers, queues, books and the list
-of pledges without a rate are derived: they are rebuilt when a row is taken in.
+the order over all pledges (`order`), so that a case gets its own awards back in the order they were made. Timers, queues, books and the
+list of pledges without a rate are derived: they are rebuilt when a row is taken in.
 
 An entity has *ended* if nothing will happen to it by itself or through others. It is remembered all the same: a repeat must be told
 from a conflict, a late payment may bring a pledge back, and thanks may come to a closed case.

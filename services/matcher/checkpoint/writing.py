@@ -17,9 +17,9 @@ A *whole* one, where there was none to go on from (a first one, or one that was 
 is then spread over several, its head with the last of them; until then there is no head, and so no checkpoint.
 
 The *state hash* is the sum, modulo 2¹²⁸, of the BLAKE2b-128 of every record that is current. It is kept up record by record, and
-compared when a checkpoint is read: a record that is missing, stale, doubled or altered tells. The head also names hash and number of
-the entry it stands for; a checkpoint that does not fit its ledger is not used. Whatever is wrong with a checkpoint, or of a version
-that this code does not know, the ledger alone is enough: the matcher then reads it from the start, and writes a whole new checkpoint.
+compared when a checkpoint is read: a record that is missing, stale, doubled or altered shows up. The head also names hash and number of
+the entry it stands for; a checkpoint that does not fit its ledger is not used. If anything is wrong with a checkpoint, or
+its version is unknown here, the ledger alone is enough: the matcher then reads it from the start, and writes a whole new checkpoint.
 
 These records are state and not events: nobody but the next matcher reads them, so they have no CloudEvents headers.
 

@@ -4,7 +4,7 @@
 connection, no answer in time) is tried again with growing, jittered pauses up to a bound; any other answer, a redirect too, is
 final. While a receiver is known to be down each notice gets one try only, so that a long outage does not hold up everybody else.
 
-Where it may go: see `addresses`. Proxies of the environment are not used: they would do the resolving.
+Where it may go: see `egress`. Proxies of the environment are not used: they would do the resolving.
 """
 
 from __future__ import annotations
