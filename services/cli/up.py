@@ -135,12 +135,12 @@ def _say_ready(system: "System", settings: "Settings", key: Path | None, as_json
     console = Terminal()
     console.print(Panel(Text("\n").join(addresses), title="Pumasi is up", expand=False))
     console.print(
-        _TRY.format(http=visible(system.http), where=visible(where), key=visible(_header(key))), soft_wrap=True
+        _TRY.format(http=visible(system.http), where=visible(where), key=_header(key)), soft_wrap=True
     )
 
 
 def _header(key: Path | None) -> str:
-    return "" if key is None else f' \\\n    -H "Authorization: Bearer $(cat {quote(str(key))})"'
+    return "" if key is None else f' \\\n    -H "Authorization: Bearer $(cat {visible(quote(str(key)))})"'
 
 
 _TRY = """From another shell: open a fund (cases and pledges go the same way), see it, prove it.
