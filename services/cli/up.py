@@ -134,9 +134,7 @@ def _say_ready(system: "System", settings: "Settings", key: Path | None, as_json
     ]
     console = Terminal()
     console.print(Panel(Text("\n").join(addresses), title="Pumasi is up", expand=False))
-    console.print(
-        _TRY.format(http=visible(system.http), where=visible(where), key=_header(key)), soft_wrap=True
-    )
+    console.print(_TRY.format(http=visible(system.http), where=visible(where), key=_header(key)), soft_wrap=True)
 
 
 def _header(key: Path | None) -> str:
