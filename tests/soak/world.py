@@ -202,7 +202,9 @@ async def world(
             watcher.stage("topics")
             await topics.ensure(made.kafka, partitions)
             await compress(made.kafka, partitions, *CODECS)
-            made.sender = await own_sender(made.kafka, load(data=data), SENDER)
+            settings = load(data=data).model_copy(update={"keys": None})
+            keys.make(settings)
+            made.sender = await own_sender(made.kafka, settings, SENDER)
             watcher.stage("services")
             preloaded = await asyncio.to_thread(library, data.parent)
             await made.supervisor.start(_services(made, tick_seconds, preloaded))
@@ -223,7 +225,6 @@ async def _link(made: World, name: str) -> Door:
 
 
 def _services(made: World, tick_seconds: int, preloaded: Path | None) -> list[Service]:
-    keys.make(load(data=made.data).model_copy(update={"keys": None}))
     given = {name: "" for name in os.environ if name.startswith("PUMASI_")} | {
         "PUMASI_DATA": str(made.data.absolute()),
         "PUMASI_KAFKA_SECURITY": "plain",
