@@ -145,7 +145,7 @@ def _request(sender: Issued, rows: Sequence[Row], batch: bool) -> bytes:
     body = msgspec.json.encode(told if batch else told[0])
     kind = "cloudevents-batch" if batch else "cloudevents"
     head = (
-        f"POST /v1/events HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {sender.key}\r\n"
+        f"POST /v1/events HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {sender.key}\r\n"
         f"content-type: application/{kind}+json\r\ncontent-length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
