@@ -15,7 +15,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from services import keys
+from services import keys, settings
 from services.bus import topics
 from services.bus.consume.scan import TopicReader
 from services.bus.embedded import EmbeddedKafka
@@ -77,7 +77,7 @@ async def notifier(load: Load, watcher: Watcher) -> Notifier:
             async with running(matcher_command(broker.bootstrap), directory / "matcher.log") as matcher:
                 await _moved(broker.bootstrap, topics.LEDGER, load.commands, matcher, watcher)
             ledger = await verify.ledger(broker.bootstrap, load.commands, load.pledged())
-            keys.make(load(data=directory / "data"))
+            keys.make(settings.load(data=directory / "data"))
             command = [
                 *(sys.executable, "-P", "-m", "services.cli", "notifier", "--quiet"),
                 *("--kafka", broker.bootstrap, "--data", str(directory / "data")),
