@@ -10,6 +10,7 @@ import os
 import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
+from functools import partial
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
@@ -21,7 +22,7 @@ Progress = Callable[[int, int, int], None]
 
 
 def side_by_side(
-    work: Callable[[Any, Item, Told], Result], given: Any, items: Sequence[Item], progress: Progress
+    work: Callable[[Any, Item, Told], Result], given: Any, items: Sequence[Item], progress: Progress, *, small: bool
 ) -> list[Result]:
     """The results of `work(given, item, told)`, in the order of the items; what one raises is raised.
 
@@ -30,7 +31,10 @@ def side_by_side(
         given: handed to each process once, when it begins.
         items: what to do.
         progress: hears how far each is.
+        small: processes would take longer to start than they save; it is all done here, one item after the other.
     """
+    if small or len(items) == 1 or os.cpu_count() == 1:
+        return [work(given, item, partial(progress, number)) for number, item in enumerate(items)]
     context = multiprocessing.get_context("spawn")
     reports, stopping = context.SimpleQueue(), context.Event()
     workers = min(len(items), os.cpu_count() or 1)

@@ -46,7 +46,7 @@ def _audit(bootstrap: str, quiet: bool) -> "list[PartitionAudit]":
     from services.matcher.audit import audit_all
     from services.terminal import Terminal
 
-    partitions, matched = asyncio.run(_looked_up(bootstrap))
+    partitions, commands, matched = asyncio.run(_looked_up(bootstrap))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Terminal(stderr=True), disable=quiet, transient=True) as bars:
         task = bars.add_task("commands executed again", total=None)
@@ -57,17 +57,20 @@ def _audit(bootstrap: str, quiet: bool) -> "list[PartitionAudit]":
             whole = sum(total for _, total in far.values()) if len(far) == partitions else None
             bars.update(task, completed=sum(done for done, _ in far.values()), total=whole)
 
-        return audit_all(bootstrap, partitions, progress, matched=matched)
+        return audit_all(bootstrap, partitions, progress, matched=matched, commands=commands)
 
 
-async def _looked_up(bootstrap: str) -> tuple[int, bool]:
-    """How many partitions there are, and whether a matcher runs."""
-    from services.bus.consume.scan import group_of
+async def _looked_up(bootstrap: str) -> tuple[int, int, bool]:
+    """How many partitions there are, how many commands, about, and whether a matcher runs."""
+    from services.bus.consume.scan import TopicReader, group_of
     from services.bus.topics import COMMANDS
     from services.matcher.app import GROUP
 
     matched = (await group_of(bootstrap, GROUP, COMMANDS)).members > 0
-    return await _partitions(bootstrap), matched
+    partitions = await _partitions(bootstrap)
+    async with TopicReader(bootstrap) as reader:
+        commands = sum(one.end - one.begin for one in (await reader.extents(COMMANDS)).values())
+    return partitions, commands, matched
 
 
 async def _partitions(bootstrap: str) -> int:

@@ -39,6 +39,8 @@ from services.processes import side_by_side
 
 FINDINGS_MAX = 20
 """Findings kept a partition; after the first broken link, more tell little."""
+SMALL = 20_000
+"""Commands in all, below which processes take longer to start than they save."""
 _DIFFERENCES_TOLD = 5
 _READINGS = 3
 
@@ -168,7 +170,7 @@ class Audit:
 
 
 def audit_all(
-    bootstrap: str, partitions: int, progress: Callable[[int, int, int], None], *, matched: bool
+    bootstrap: str, partitions: int, progress: Callable[[int, int, int], None], *, matched: bool, commands: int
 ) -> list[PartitionAudit]:
     """Audit every partition of a live cluster as of now, side by side.
 
@@ -177,11 +179,14 @@ def audit_all(
         partitions: how many there are.
         progress: called with the partition, the commands checked, and those there are, about.
         matched: whether a matcher runs.
+        commands: how many there are in all, about.
 
     Raises:
         KafkaUnreachable: if Kafka can't be read.
     """
-    return side_by_side(_audit_one, (bootstrap, partitions, matched), range(partitions), progress)
+    return side_by_side(
+        _audit_one, (bootstrap, partitions, matched), range(partitions), progress, small=commands < SMALL
+    )
 
 
 def _audit_one(given: tuple[str, int, bool], partition: int, told: Callable[[int, int], None]) -> PartitionAudit:

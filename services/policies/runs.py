@@ -5,10 +5,8 @@ Each run makes its source anew from the same description, so nothing passes from
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from schemas.commands import Command
@@ -112,12 +110,7 @@ def course_of(
 
 def run_all(source: Source[Under], policies: Sequence[Under], progress: Progress = lambda *_: None) -> list[Course]:
     """The course under each policy, in their order. Raises what `course_of` raises."""
-    if source.size * len(policies) < SMALL or len(policies) == 1 or os.cpu_count() == 1:
-        return [
-            course_of(source.play(policy), source.span, partial(progress, number))
-            for number, policy in enumerate(policies)
-        ]
-    return side_by_side(_run, source, policies, progress)
+    return side_by_side(_run, source, policies, progress, small=source.size * len(policies) < SMALL)
 
 
 def _run(source: Source[Any], policy: Any, told: Callable[[int, int], None]) -> Course:
