@@ -116,7 +116,7 @@ def _read(record: Record, partitions: int) -> Command:
     kind, reader = _READERS[said["ce_type"]]
     event = said["ce_id"].decode()
     at = parse_given(said["ce_time"].decode())
-    if not _is_source(said["ce_source"]):
+    if not is_source(said["ce_source"].decode()):
         raise Unfit
     if len(value) > COMMAND_BYTES_MAX or value.count(b",") > COMMAS_MAX:
         raise Unfit
@@ -129,11 +129,6 @@ def _read(record: Record, partitions: int) -> Command:
             raise Unfit
     appended = record.timestamp * 1000 if said.get(CLOCK) == _WALL else None
     return Command(kind, event, at, data, record.offset, appended)
-
-
-@lru_cache(maxsize=1024)
-def _is_source(source: bytes) -> bool:
-    return bool(source) and is_source(source.decode())
 
 
 def _explained(record: Record, partitions: int) -> Command | Unreadable:

@@ -1,7 +1,7 @@
 """The express lane: plain pledges from their record's bytes to their entry's bytes, without anything built in between.
 
 Nine in ten commands are pledges for whoever is next, written by intake in one and the same way. For them the general way (headers as a
-dict, a Pydantic model, facts as dicts, JSON of these) costs more than the decision. The lane takes a record only if all of it is as
+dict, a struct, facts as dicts, JSON of these) costs more than the decision. The lane takes a record only if all of it is as
 intake writes it, and a pledge only if `plain.accept` does; whatever is different in any way is left, untouched, to the general way
 (`answer`), which alone says what is unreadable. So the lane has no errors of its own, and no rules.
 
@@ -10,14 +10,13 @@ That both ways lead to the same bytes and the same memory is held by properties,
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import msgspec
 
 from schemas.commands import AHEAD_MAX
 from schemas.ledger import ENTRY_BYTES_MAX, bodies
-from schemas.numbers import holds_number
+from schemas.structs import ID_MAX, are_ids
 from schemas.times import parse_given, text_of
 from schemas.values import AMOUNT_MAX
 from services.bus.attributes import is_source
@@ -34,10 +33,6 @@ PLEDGE = "pumasi.pledge.made"
 _TYPE = PLEDGE.encode()
 _BY_WALL_CLOCK = (CLOCK, WALL.encode())
 ID_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~-"
-ID_MAX = 64
-DIGITS_MANY = 10
-"""So many digits of an id, with no letter between, may be somebody's number: only then it is looked for."""
-_MANY = re.compile(rb"(?:[0-9][._~-]*){%d}" % DIGITS_MANY)
 _TIMES_MAX = 4096
 
 assert 2 * SHARES_MAX * 512 < ENTRY_BYTES_MAX
@@ -112,7 +107,7 @@ class Express:
         if not event or not source or not time or record.value is None:
             return False
         value: bytes = record.value
-        if len(event) > ID_MAX or not source.isascii() or not is_source(source.decode()):
+        if not event.isascii() or not source.isascii() or not is_source(source.decode()):
             return False
         if len(value) > COMMAND_BYTES_MAX:
             return False
@@ -125,12 +120,7 @@ class Express:
         name, donor, amount, fund_name = said.pledge, said.donor, said.amount, said.fund
         if not (0 < amount <= AMOUNT_MAX and said.fallback == "pool"):
             return False
-        if not (0 < len(name) <= ID_MAX and 0 < len(donor) <= ID_MAX):
-            return False
-        words = b"a".join((event, name.encode(), donor.encode()))
-        if words.translate(None, ID_BYTES):
-            return False
-        if _MANY.search(words) and any(map(holds_number, (event.decode(), name, donor))):
+        if not are_ids([event.decode(), name, donor]):
             return False
         engine = self.engine
         fund = engine.funds.get(fund_name)

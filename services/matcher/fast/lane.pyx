@@ -22,7 +22,8 @@ cdef extern from "Python.h":
     void PyObject_GC_UnTrack(void *thing) noexcept
 
 from schemas.commands import AHEAD_MAX
-from schemas.numbers import holds_number
+from schemas.numbers import DIGITS_MANY as MANY, holds_number
+from schemas.structs import ID_MAX as ID_LENGTH_MAX
 from schemas.times import text_of
 from schemas.values import AMOUNT_MAX, CLASSES
 from services.bus.attributes import is_source
@@ -46,8 +47,8 @@ cdef bytes BY_WALL_CLOCK = _pair(CLOCK, WALL.encode())
 cdef bytes BEFORE_SENDER = sized(SENDER.encode())
 cdef bytes BEFORE_MAC = sized(MAC.encode())
 
-cdef int ID_MAX = express.ID_MAX
-cdef int DIGITS_MANY = express.DIGITS_MANY
+cdef int ID_MAX = ID_LENGTH_MAX
+cdef int DIGITS_MANY = MANY
 cdef long long MOST = AMOUNT_MAX
 cdef long long AHEAD = AHEAD_MAX
 cdef int VALUE_MAX = COMMAND_BYTES_MAX
