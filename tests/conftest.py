@@ -40,11 +40,13 @@ LONG = {
     "test_simulation.py": ("two_thousand",),
     "test_soak.py": ("no_fault", "ctrl_c"),
 }  # fmt: skip
-"""Tests that take long and vary what shorter ones show, by file and part of their names: run by `--long`, or when named by a path."""
+"""Tests that take long and vary what shorter ones show, by file and part of their names: run by `--long`, or when named by a path;
+`.ci/run` runs them after all others."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="also the tests that take long, as before anything lands")
+    parser.addoption("--only-long", action="store_true", help="the tests that take long, and no others")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -65,8 +67,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if BROKER_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("broker")
-    if not config.option.long:
-        left_out = {item for item in items if any(part in item.name for part in LONG.get(item.path.name, ()))}
+    if config.option.only_long or not config.option.long:
+        long = {item for item in items if any(part in item.name for part in LONG.get(item.path.name, ()))}
+        left_out = set(items) - long if config.option.only_long else long
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
     items.sort(key=lambda item: item.path.parent.name == "unit")  # small files last, so that all processes end together

@@ -502,6 +502,7 @@ async def test_a_whole_checkpoint_may_take_several_transactions(client: Client, 
 async def test_a_checkpoint_that_takes_too_long_does_not_keep_entries_from_being_written(
     client: Client, monkeypatch
 ) -> None:
+    monkeypatch.setattr("services.matcher.partition.batch.TURN_SECONDS", 60.0)  # what is at hand goes into one transaction
     count = await some_life(client)
     records = await commands(client, count)
 
@@ -522,7 +523,7 @@ async def test_a_checkpoint_that_takes_too_long_does_not_keep_entries_from_being
         assert processor.seq == 20
         await processor.answer(records[20:31])  # this time without
         assert (processor.seq, seq_of(await current(client))) == (31, 20)
-        monkeypatch.undo()
+        monkeypatch.setattr(Transaction, "send", send)
         await processor.answer(records[31:35])
         assert seq_of(await current(client)) == 20, "not yet"
         await processor.answer(records[35:])

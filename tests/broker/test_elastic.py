@@ -297,7 +297,8 @@ async def test_processes_join_die_sleep_and_leave_under_load_and_each_command_is
         second = running[3]
         await load.until(lambda: share_all(heir, second))
         await load.flows()
-        assert max(load.longest(number, since) for number in kept & heir.held) < ALONE_SECONDS
+        stayed = kept & heir.held  # none, if the heir's own session ended on a machine too busy for its heartbeats
+        assert max((load.longest(number, since) for number in stayed), default=0.0) < ALONE_SECONDS
         assert max(load.longest(number, since) for number in range(PARTITIONS)) > SESSION_SECONDS / 2, "it was asleep"
 
         since = time.monotonic()
