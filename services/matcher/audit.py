@@ -1,13 +1,14 @@
 """The audit: reads commands and ledger from the start and explains every byte of the ledger by the commands.
 
-It checks three things separately: the chain (no gap in the numbers, each hash follows), the fold (facts alone conserve money and
-fit together), and the decision (a second engine executes every command again and must write the very same bytes). Only what a
-command leads to is its answer; anything else on the ledger was written by somebody else. Commands without an answer yet are
+A second engine executes every command again and must write the very same bytes: number, facts, hash, headers. Where all bytes are
+equal, chain and facts are as the engine made them, and its sums are checked. Where any is not, the ledger is read once more by itself:
+whether the chain holds (no gap in the numbers, each hash follows), and whether the facts alone conserve money and fit together.
+Only what a command leads to is its answer; anything else on the ledger was written by somebody else. Commands without an answer yet are
 listed, and are a finding only if they were left behind (`services.bus.waiting`).
 
-A checkpoint is compared with the ledger as well: the engine it describes must remember the same entities as the facts up to the entry
-that it names. A checkpoint decides nothing, so a wrong one costs time at the next recovery and no money; it is a finding all the same.
-A missing checkpoint, or one that only another version can read, is none.
+A checkpoint is compared with the ledger as well: the engine it describes must remember the same entities as the one that has come to
+the entry that it names. A checkpoint decides nothing, so a wrong one costs time at the next recovery and no money; it is a finding all
+the same. A missing checkpoint, or one that only another version can read, is none.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import count, islice
+from itertools import islice
 
 import msgspec
 
+from schemas.ledger import GENESIS
 from services.bus.consume.scan import TopicReader
 from services.bus.envelope import Record, entry_headers
 from services.bus.topics import CHECKPOINTS, COMMANDS, LEDGER
@@ -37,6 +39,8 @@ from services.matcher.ledger.replay import Replay
 from services.matcher.model.breach import ConservationBreach
 from services.processes import side_by_side
 
+Portions = AsyncIterator[list[Record]]
+"""Records of a partition, in order, as they are fetched."""
 FINDINGS_MAX = 20
 """Findings kept a partition; after the first broken link, more tell little."""
 SMALL = 20_000
@@ -79,16 +83,19 @@ class Audit:
         partition: which.
         partitions: how many there are.
         checkpoint: what its checkpoint tells, read before the ledger's end was looked up; None if there is none.
+
+    Attributes:
+        equal: whether the ledger is, byte for byte, what the commands make so far. If not, `follow` it.
     """
 
     def __init__(self, partition: int, partitions: int, checkpoint: Restored | None = None) -> None:
         self.result = PartitionAudit(partition)
         self.partitions = partitions
         self.waiting = Waiting()
+        self.equal = True
         self._checkpoint = checkpoint
         self._engine = Engine()
-        self._replay: Replay | None = Replay(partition)
-        self._seq, self._hash = 0, self._replay.hash
+        self._seq, self._hash = 0, GENESIS
 
     def expected(self, command: Record) -> Iterator[tuple[int, str, bytes]]:
         """The entries that a command must have brought about: number, time and value of each."""
@@ -99,9 +106,9 @@ class Audit:
 
     def compare(self, command: Record, number: int, time: str, value: bytes, entry: Record) -> bool:
         """Compare one entry with what it must be, byte by byte; returns whether they are equal."""
-        self._fold(entry)
+        self.result.entries += 1
         if entry.value != value:
-            self.result.find(f"entry {number}: not what the command at offset {command.offset} makes by the rule")
+            self._unlike(f"entry {number}: not what the command at offset {command.offset} makes by the rule")
         if list(entry.headers) != entry_headers(entry.partition, number, time):
             self.result.find(f"entry {number}: its headers are not the contract's")
         return entry.value == value
@@ -110,63 +117,84 @@ class Audit:
         """Note that a command has its answer."""
         self.result.commands += 1
         self.waiting.came(command)
+        if self.equal:
+            self._hold(self._engine, self._seq, self._hash, command.offset)
 
-    def _fold(self, entry: Record) -> None:
+    def lacking(self, command: Record, part: str) -> None:
+        """Note that a command's answer is not there, though later ones have theirs, or not whole."""
+        self._unlike(f"the answer to the command at offset {command.offset} {part}")
+
+    def unheld(self, _entry: Record) -> None:
+        """Take in an entry whose command can't be read."""
         self.result.entries += 1
-        if self._replay is None:
-            return
+        self.equal = False
+
+    def surplus(self, entry: Record) -> None:
+        """Note an entry that no command explains."""
+        self.result.entries += 1
+        self._unlike(f"entry at ledger offset {entry.offset}: no command explains it")
+
+    async def follow(self, entries: AsyncIterator[Record]) -> None:
+        """Follow the chain and the facts of a ledger that is not what the commands make, as far as they hold."""
+        replay = Replay(self.result.partition)
         try:
-            self._replay.feed(entry.value)
+            async for entry in entries:
+                replay.feed(entry.value)
+                if not replay.tail:
+                    self._hold(replay.engine, replay.seq, replay.hash, replay.watermark)
+            replay.finish()
         except LedgerTampered as tampered:
             self.result.find(tampered.message)
-            self._replay = self._checkpoint = None  # nothing after a broken link can be judged by the chain
+            self._checkpoint = None  # nothing after a broken link can be judged by the chain
             return
-        if self._checkpoint is not None and self._checkpoint.head.seq == self._replay.seq:
-            self._hold(self._replay, self._checkpoint)
-            self._checkpoint = None
+        except TopicUnreadable:
+            pass  # a finding already
+        self._engine, self._hash = replay.engine, replay.hash
+        self._check_sums()
 
-    def _hold(self, replay: Replay, checkpoint: Restored) -> None:
-        """Compare the checkpoint of this entry with the state that the facts have led to."""
-        head = checkpoint.head
+    def close(self, now_ms: int | None = None, patience_seconds: float = PATIENCE_SECONDS) -> PartitionAudit:
+        """End the audit; for the arguments see `Waiting.left`."""
+        waiting = self.waiting
+        self.result.unanswered, self.result.unanswered_from = waiting.commands, waiting.offset
+        self.result.unanswered_since = waiting.since
+        if waiting.left(now_ms, patience_seconds):
+            self.result.find(str(waiting))
+        if self.equal:
+            self._check_sums()
+        if self._checkpoint is not None:
+            self.result.find(f"the checkpoint is of entry {self._checkpoint.head.seq}, which the ledger does not hold")
+        return self.result
+
+    def _unlike(self, what: str) -> None:
+        self.equal = False
+        self.result.find(what)
+
+    def _check_sums(self) -> None:
+        """Check all sums of the state that the facts have led to."""
+        self.result.last_hash = self._hash.hex()
+        try:
+            for fund in self._engine.funds.values():
+                conservation.check_all(fund)
+        except ConservationBreach as breach:
+            self.result.find(str(breach))
+
+    def _hold(self, engine: Engine, seq: int, digest: bytes, watermark: int) -> None:
+        """Compare the checkpoint of this entry, if it is of this one, with the state that the facts have led to."""
+        checkpoint = self._checkpoint
+        if checkpoint is None or checkpoint.head.seq > seq:
+            return
+        self._checkpoint, head = None, checkpoint.head
         self.result.checkpoint = head.seq
-        if (head.hash, head.watermark) != (replay.hash, replay.watermark) or replay.tail:
+        if (head.seq, head.hash, head.watermark) != (seq, digest, watermark):
             self.result.find(f"the checkpoint of entry {head.seq} is of another ledger")
             return
-        unlike = differences(checkpoint.engine, replay.engine)
+        unlike = differences(checkpoint.engine, engine)
         if some := list(islice(unlike, _DIFFERENCES_TOLD)):
             more = sum(1 for _ in unlike)
             self.result.find(
                 f"the checkpoint of entry {head.seq} tells something else than the ledger of {', '.join(some)}"
                 + (f" and {more} more" if more else "")
             )
-
-    def unheld(self, entry: Record) -> None:
-        """Take in an entry whose command can't be read."""
-        self._fold(entry)
-
-    def surplus(self, entry: Record) -> None:
-        """Note an entry that no command explains."""
-        self._fold(entry)
-        self.result.find(f"entry at ledger offset {entry.offset}: no command explains it")
-
-    def close(self, now_ms: int | None = None, patience_seconds: float = PATIENCE_SECONDS) -> PartitionAudit:
-        """Check all sums of the state that the facts lead to, and end the audit; for the arguments see `Waiting.left`."""
-        waiting = self.waiting
-        self.result.unanswered, self.result.unanswered_from = waiting.commands, waiting.offset
-        self.result.unanswered_since = waiting.since
-        if waiting.left(now_ms, patience_seconds):
-            self.result.find(str(waiting))
-        if self._replay is not None:
-            try:
-                self._replay.finish()
-                for fund in self._replay.engine.funds.values():
-                    conservation.check_all(fund)
-            except (LedgerTampered, ConservationBreach) as error:
-                self.result.find(str(error))
-            self.result.last_hash = self._replay.hash.hex()
-        if self._checkpoint is not None:
-            self.result.find(f"the checkpoint is of entry {self._checkpoint.head.seq}, which the ledger does not hold")
-        return self.result
 
 
 def audit_all(
@@ -225,28 +253,31 @@ async def audit_partition(
     async with TopicReader(bootstrap) as of_ledger, TopicReader(bootstrap) as of_commands:
         extent = (await of_commands.extents(COMMANDS))[partition]
         total = extent.end - extent.begin
-        entries, commands = of_ledger.records(LEDGER, {partition}), of_commands.records(COMMANDS, {partition})
+        entries, commands = (
+            of_ledger.all_portions(LEDGER, {partition}),
+            of_commands.all_portions(COMMANDS, {partition}),
+        )
         await hold(audit, commands, entries, lambda done: progress(done, total))
+        if not audit.equal:
+            await audit.follow(of_ledger.records(LEDGER, {partition}))
     progress(audit.result.commands, total)
     return audit.close(now_ms, patience_seconds)
 
 
 async def hold(
-    audit: Audit,
-    commands: AsyncIterator[Record],
-    entries: AsyncIterator[Record],
-    progress: Callable[[int], None] = lambda _done: None,
+    audit: Audit, commands: Portions, entries: Portions, progress: Callable[[int], None] = lambda _done: None
 ) -> None:
     """Hold a partition's entries against its commands; `progress` is called with the number of commands, now and then."""
     ledger = _Entries(entries, audit)
     await ledger.step()  # its end is fixed before that of the commands: whatever it holds has a command
-    take_in = audit.surplus
+    take_in: Callable[[Record], None] = audit.surplus
+    checked = 0
     try:
-        checked = count(1)
-        async for command in commands:
-            await _hold_answer(audit, command, ledger)
-            if (done := next(checked)) % 500 == 0:
-                progress(done)
+        async for portion in commands:
+            for command in portion:
+                await _hold_answer(audit, command, ledger)
+            checked += len(portion)
+            progress(checked)
     except TopicUnreadable as unreadable:
         audit.result.find(unreadable.message)
         take_in = audit.unheld
@@ -258,41 +289,49 @@ async def hold(
 class _Entries:
     """A partition's entries, one after the other."""
 
-    def __init__(self, records: AsyncIterator[Record], audit: Audit) -> None:
-        self._records, self._audit = records, audit
+    def __init__(self, portions: Portions, audit: Audit) -> None:
+        self._portions, self._audit = portions, audit
+        self._rest: Iterator[Record] = iter(())
         self.first: Record | None = None
-        self.command = -1
+
+    @property
+    def command(self) -> int:
         """The offset of the command that the first says it answers; -1 if it is no entry."""
+        try:
+            return _CAUSE.decode(self.first.value or b"").cause.offset if self.first else -1
+        except msgspec.DecodeError:
+            return -1
 
     async def step(self) -> None:
         """Go on to the next."""
-        try:
-            self.first = await anext(self._records, None)
-        except TopicUnreadable as unreadable:
-            self.first = None
-            self._audit.result.find(unreadable.message)
-        if self.first is not None:
+        self.first = next(self._rest, None)
+        if self.first is None:
             try:
-                self.command = _CAUSE.decode(self.first.value or b"").cause.offset
-            except msgspec.DecodeError:
-                self.command = -1
+                async for portion in self._portions:
+                    self._rest = iter(portion)
+                    if (first := next(self._rest, None)) is not None:
+                        self.first = first
+                        return
+            except TopicUnreadable as unreadable:
+                self._audit.result.find(unreadable.message)
 
 
 async def _hold_answer(audit: Audit, command: Record, ledger: _Entries) -> None:
     """Hold a command's answer, if it has one, against what it must be."""
-    while ledger.first is not None and ledger.command < command.offset:
-        audit.surplus(ledger.first)
-        await ledger.step()
     if ledger.first is None:
         audit.waiting.add(command)
         return
     whole = True
     for held, (number, at, value) in enumerate(audit.expected(command)):
-        if ledger.first is None or ledger.command != command.offset:
-            part = "is not whole" if held else "is missing, and later ones have theirs"
-            audit.result.find(f"the answer to the command at offset {command.offset} {part}")
-            whole = False
-            break
+        if ledger.first is None or ledger.first.value != value:
+            while not held and ledger.first is not None and ledger.command < command.offset:
+                audit.surplus(ledger.first)
+                await ledger.step()
+            if ledger.command != command.offset:
+                whole = False
+                if held or ledger.first is not None:
+                    audit.lacking(command, "is not whole" if held else "is missing, and later ones have theirs")
+                break
         whole &= audit.compare(command, number, at, value, ledger.first)
         await ledger.step()
     audit.answered(command) if whole else audit.waiting.add(command)

@@ -502,7 +502,9 @@ async def test_a_whole_checkpoint_may_take_several_transactions(client: Client, 
 async def test_a_checkpoint_that_takes_too_long_does_not_keep_entries_from_being_written(
     client: Client, monkeypatch
 ) -> None:
-    monkeypatch.setattr("services.matcher.partition.batch.TURN_SECONDS", 60.0)  # what is at hand goes into one transaction
+    monkeypatch.setattr(
+        "services.matcher.partition.batch.TURN_SECONDS", 60.0
+    )  # what is at hand goes into one transaction
     count = await some_life(client)
     records = await commands(client, count)
 

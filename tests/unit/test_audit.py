@@ -49,16 +49,23 @@ def entry(told: Told, seq: int, at: str, value: bytes | None) -> Any:
     )
 
 
-async def given(records: Sequence[Any], then: Exception | None = None) -> AsyncIterator[Any]:
-    for record in records:
-        yield record
+async def given(records: Sequence[Any], then: Exception | None = None) -> AsyncIterator[list[Any]]:
+    for start in range(0, len(records), 2):
+        yield list(records[start : start + 2])
     if then is not None:
         raise then
+
+
+async def one_by_one(records: Sequence[Any]) -> AsyncIterator[Any]:
+    for record in records:
+        yield record
 
 
 async def audited(told: Told, there: Sequence[Any], ledger: Any, **closing: Any) -> PartitionAudit:
     audit = Audit(told.partition, PARTITIONS)
     await hold(audit, given(there) if isinstance(there, list) else there, given(ledger))
+    if not audit.equal:
+        await audit.follow(one_by_one(ledger))
     return audit.close(**closing)
 
 
@@ -93,6 +100,17 @@ async def test_what_somebody_else_wrote_is_no_answer(what: str) -> None:
     found = await audited(told, commands(told), [*entries(told)[:3], theirs])
     assert (found.commands, found.unanswered, found.unanswered_from) == (3, 2, 3)
     assert found.findings
+
+
+async def test_what_is_not_as_decided_is_followed_by_itself_and_what_does_not_fit_together_is_told_too() -> None:
+    told = season()
+    before, row = bytes.fromhex(json.loads(told.entries[3][2])["hash"]), json.loads(told.entries[4][2])
+    facts = [fact | ({"amount": 10**9} if fact["fact"] == "award_settled" else {}) for fact in row["facts"]]
+    [(_, value, _)] = written(5, before, told.fund, row["at"], row["cause"], facts)
+    found = await audited(told, commands(told), [*entries(told)[:4], entry(told, 5, row["at"], value)])
+    assert len(found.findings) == 2
+    assert found.findings[0].startswith("entry 5: not what the command at offset 4 makes")
+    assert "entry 5: it does not conserve money: pledge p-1" in found.findings[1]
 
 
 async def test_an_answer_that_is_missing_is_named_and_those_behind_it_are_held() -> None:

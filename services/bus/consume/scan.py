@@ -125,12 +125,21 @@ class TopicReader:
             TopicUnreadable: once all that can be read has been given, if something can't be.
             KafkaUnreachable: if nothing moves for a minute.
         """
+        async for records in self.all_portions(topic, partitions, progress):
+            for record in records:
+                yield record
+
+    async def all_portions(
+        self, topic: str, partitions: Collection[int] | None = None, progress: Progress | None = None
+    ) -> AsyncGenerator[list[Record], None]:
+        """The same as they are fetched, each portion of one partition; the end is looked up when the first is asked for."""
         extents = await self.extents(topic)
         wanted = {number: extent for number, extent in extents.items() if partitions is None or number in partitions}
         begins = {number: extent.begin for number, extent in wanted.items()}
         ends = {number: extent.end for number, extent in wanted.items()}
-        async for record in self.between(topic, begins, ends, progress):
-            yield record
+        async with contextlib.aclosing(self.portions(topic, begins, ends, progress)) as portions:
+            async for records in portions:
+                yield records
 
     async def between(
         self, topic: str, begins: dict[int, int], ends: dict[int, int], progress: Progress | None = None
