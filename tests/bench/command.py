@@ -21,7 +21,7 @@ _EXAMPLES = """**Examples**
 - `./run bench --quick --peers aiokafka --json`: for a program
 - `./run bench --latency`: how soon an award is readable at 100, 1,000 and 5,000 pledges a second; six minutes
 - `./run bench --latency --rates 1000 --seconds 30 --peers aiokafka`: at one rate, beside one peer
-- `./run bench --check`: has anything become slower? Ratios against those recorded in the repository; three minutes
+- `./run bench --check`: has anything become slower? Ratios against those recorded in the repository; some five minutes
 - `./run bench --check --record`: record them anew, once a change is meant
 - `./run bench --memory`: of a matcher with 100,000 live cases and as many pledges; a minute
 - `./run bench --scaling --pledges 100000`: from one partition and process to four of each; some minutes
