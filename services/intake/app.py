@@ -21,11 +21,9 @@ import asyncio
 import contextlib
 import logging
 import signal
-import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 
-import uvicorn
 from faststream.kafka import KafkaBroker
 from starlette.applications import Starlette
 
@@ -39,7 +37,7 @@ from services.bus.produce.publisher import Publisher
 from services.bus.produce.transaction import hush_told_errors
 from services.bus.topics import COMMANDS, CONTACTS, DEADLETTERS, LEDGER, SENDERS, SERVICES, SUBMISSIONS
 from services.bus.waiting import PATIENCE_SECONDS
-from services.errors import KafkaUnreachable, SettingError
+from services.errors import KafkaUnreachable
 from services.intake.clock import PROBE_SECONDS, Clock
 from services.intake.contacts import Sealer
 from services.intake.doorway import hosts_of
@@ -52,12 +50,12 @@ from services.intake.receipts import Receipts
 from services.intake.repeats import CAPACITY, Repeats
 from services.intake.senders import Anyone, Senders
 from services.intake.sequencer import Desk
+from services.intake.server import Server
 from services.settings import Settings, load
 
 log = logging.getLogger("pumasi.intake")
 
 NAME = "pumasi-intake"
-_STOP_SECONDS = 10
 _HAND_OVER_SECONDS = 5.0
 
 
@@ -216,14 +214,6 @@ class Service:
             await asyncio.sleep(pause)
 
 
-class _Server(uvicorn.Server):
-    """uvicorn, but signals are the command line's business."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 class Intake(Service):
     """One intake process: the service and its server. Arguments as `Service` has them."""
 
@@ -234,24 +224,11 @@ class Intake(Service):
         """Listen, and begin to connect; `ready` tells when submissions are taken.
 
         Raises:
-            SettingError: if the HTTP port that was asked for can't be had.
+            SettingError: as `Server`.
         """
-        listener = _listener(self._settings)
-        # Inherited by each connection. asyncio sets it only on sockets whose protocol is said; without it, an answer's headers and
-        # body, written apart, wait 40 ms for each other.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        host, port = listener.getsockname()[:2]
-        self.http = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        config = uvicorn.Config(
-            self.application,
-            timeout_graceful_shutdown=_STOP_SECONDS,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            lifespan="on",
-        )
-        self._server = _Server(config)
-        self._serving = [asyncio.create_task(self._server.serve([listener]))]
+        self._server = Server(self.application, self._settings)
+        self.http = self._server.http
+        self._serving = [asyncio.create_task(self._server.serve())]
         while not self._server.started and not self._serving[0].done():
             await asyncio.sleep(0.01)
 
@@ -260,18 +237,3 @@ class Intake(Service):
         if self._serving:
             self._server.should_exit = True
         await asyncio.gather(*self._serving, return_exceptions=True)
-
-
-def _listener(settings: Settings) -> socket.socket:
-    """A socket on the HTTP port; a free one if the usual is taken and none was asked for."""
-    family = socket.AF_INET6 if ":" in settings.http_host else socket.AF_INET
-    asked = settings.http_port_asked
-    try:
-        return socket.create_server((settings.http_host, settings.http_port), family=family, backlog=2048)
-    except OSError as error:
-        if asked is not None:
-            raise SettingError(
-                f"HTTP can't listen on {settings.http_host}:{asked} ({error.strerror})",
-                hint="Choose another with --http-port N, or 0 for any free one.",
-            ) from None
-    return socket.create_server((settings.http_host, 0), family=family, backlog=2048)
