@@ -43,7 +43,7 @@ def intake(
     from services.settings import load
 
     settings = load(kafka=kafka, data=data, http_port=http_port)
-    logs.set_up(settings.log_level)
+    logs.begin(settings)
     asyncio.run(_run(settings, as_json))
 
 

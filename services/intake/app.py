@@ -62,7 +62,7 @@ _HAND_OVER_SECONDS = 5.0
 def get_application() -> Starlette:
     """The application by the settings of the environment, for an ASGI server of one's own."""
     settings = load()
-    logs.set_up(settings.log_level)
+    logs.begin(settings)
     logging.getLogger("uvicorn.access").disabled = True  # a path may hold a receipt, which is a secret
     service = Service(partial(bootstrap_of, settings, user=access.INTAKE), settings)
     service.ended = lambda: signal.raise_signal(signal.SIGTERM)
@@ -109,10 +109,6 @@ class Service:
         self._ledger = Tail(bootstrap, LEDGER, NAME, self._progress.fold)
         self._senders_tail = Tail(bootstrap, SENDERS, NAME, lambda record: self._senders.follow(record))
         self._senders = Anyone() if settings.open else Senders(private_key, self._senders_tail.reach_end)
-        if settings.open:
-            log.warning(
-                "PUMASI_OPEN=1: nobody is asked for a key or a signature; whoever reaches a door may send anything"
-            )
         self._clock = Clock()
         reach_end, ticks, trusts = self._commands.reach_end, settings.tick_seconds, settings.trust_time
         self._desk = Desk(self._publisher, self._repeats, reach_end, ticks, trusts, self._clock)
