@@ -42,6 +42,7 @@ from services.intake.clock import PROBE_SECONDS, Clock
 from services.intake.contacts import Sealer
 from services.intake.doorway import hosts_of
 from services.intake.events import GROUP, TopicDoor, router_factory
+from services.intake.floods import Floods
 from services.intake.http import HttpDoor
 from services.intake.lag import Lag
 from services.intake.progress import Progress
@@ -51,6 +52,7 @@ from services.intake.repeats import CAPACITY, Repeats
 from services.intake.senders import Anyone, Senders
 from services.intake.sequencer import Desk
 from services.intake.server import Server
+from services.news import Flood
 from services.settings import Settings, load
 
 log = logging.getLogger("pumasi.intake")
@@ -81,6 +83,7 @@ class Service:
         bootstrap: says where Kafka is, asked at every attempt; may raise KafkaUnreachable.
         settings: as `services.settings`.
         told: called with a line for people when Kafka comes into reach, or why it isn't.
+        alarm: hears of floods of conflicts.
 
     Attributes:
         application: the HTTP door; the rest lives in its lifespan.
@@ -89,7 +92,11 @@ class Service:
     """
 
     def __init__(
-        self, bootstrap: Callable[[], str], settings: Settings, told: Callable[[str], None] = log.info
+        self,
+        bootstrap: Callable[[], str],
+        settings: Settings,
+        told: Callable[[str], None] = log.info,
+        alarm: Callable[[Flood], object] = log.warning,
     ) -> None:
         private_key, id_key = keys.intake_private_key(settings), keys.id_key(settings)
         sealer = Sealer(
@@ -112,7 +119,8 @@ class Service:
         self._clock = Clock()
         reach_end, ticks, trusts = self._commands.reach_end, settings.tick_seconds, settings.trust_time
         self._desk = Desk(self._publisher, self._repeats, reach_end, ticks, trusts, self._clock)
-        self._topic_door = TopicDoor(bootstrap, self._desk, self._publisher, sealer, self._senders)
+        floods = Floods(alarm)
+        self._topic_door = TopicDoor(bootstrap, self._desk, self._publisher, sealer, self._senders, floods)
         partitions = self._topic_door.partitions
         router = router_factory(
             settings.session_timeout_ms, partitions.listener, [ByPartition(partitions.bring_through)]
@@ -126,7 +134,7 @@ class Service:
             stop_seconds=_HAND_OVER_SECONDS,
         )
         rates = Rates(settings.sender_rate, settings.address_rate)
-        receipts, about = Receipts(id_key), (self._progress, self._publisher, self._senders, rates)
+        receipts, about = Receipts(id_key), (self._progress, self._publisher, self._senders, rates, floods)
         hosts = hosts_of(settings.http_hosts, settings.http_host)
         door = HttpDoor(self._desk, sealer, receipts, *about, amiss=self.amiss, hosts=hosts)
         self.application = door.application(self._lifespan)
