@@ -28,7 +28,7 @@
     ├── Unauthenticated   unauthenticated         nobody knows who sends: no key, or a wrong one
     │   └── Unsigned        unsigned                the same on the topic: no signature, or a wrong one
     ├── Forbidden         forbidden               a sender may not send this, or not there
-    ├── TooMany           too_many                a sender, or an address, sends more than it may in a second
+    ├── TooMany           too_many                a sender, or an address, sends more than it may
     ├── UnknownId         unknown_id              nothing of that id was found
     ├── LedgerTampered    ledger_tampered         a gap, a broken hash chain, an entry no command explains
     │   └── UnknownFact   unknown_fact            a fact in it that this version doesn't know
@@ -278,9 +278,13 @@ class Forbidden(PumasiError):
 
 
 class TooMany(PumasiError):
-    """A sender, or an address, sends more than it may in a second."""
+    """A sender, or an address, sends more than it may; it is worth trying again after `retry_after_s` seconds."""
 
     code = "too_many"
+
+    def __init__(self, message: str, *, hint: str | None = None, retry_after_s: int = 1) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after_s = retry_after_s
 
 
 class UnknownId(PumasiError):

@@ -114,12 +114,12 @@ def _password_file(settings: Settings, user: str) -> Path:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a secret that isn't a key, for nobody else to read, in place of what was there."""
+    """Write a secret for nobody else to read, whole or not at all, in place of what was there."""
     _own(path.parent)
-    path.unlink(missing_ok=True)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".")  # mode 0600
     with os.fdopen(handle, "w") as file:
         file.write(text)
+    Path(name).replace(path)
 
 
 def _own(kept: Path) -> None:

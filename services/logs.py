@@ -17,10 +17,13 @@ import sys
 import threading
 import traceback
 import warnings
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from services.errors import PumasiError
 from services.visible import visible
+
+if TYPE_CHECKING:
+    from services.settings import Settings
 
 OURS = "pumasi"
 _TOLD_BY_US = ("aiokafka", "httpx", "httpcore", "faststream")
@@ -40,6 +43,15 @@ def set_up(level: str) -> None:
     sys.excepthook = lambda kind, error, trace: _unforeseen("the process", error)
     threading.excepthook = lambda told: _unforeseen("a thread", told.exc_value)
     sys.unraisablehook = lambda told: _unforeseen("a clearing away", told.exc_value)
+
+
+def begin(settings: Settings) -> None:
+    """As a service begins: log by its settings, and say so if nobody is asked who they are."""
+    from services.settings import OPEN  # read by then; `--help` does without
+
+    set_up(settings.log_level)
+    if settings.open:
+        logging.getLogger(OURS).warning(OPEN)
 
 
 def _unforeseen(what: str, error: BaseException | None) -> None:

@@ -1,6 +1,7 @@
-"""What a running matcher or notifier tells of itself, for its screen: one type each.
+"""What a running service tells of itself, for its screen: one type each.
 
-A matcher under --json prints its news as lines, and whoever runs it as a child takes them out of those again: `document`, `read`.
+A matcher or an intake under --json prints its news as lines, and whoever runs it as a child takes them out of those again: `document`,
+`read`.
 """
 
 from __future__ import annotations
@@ -95,22 +96,32 @@ class Unopened:
     offset: int
 
 
+@dataclass(frozen=True)
+class Flood:
+    """An alarm: a sender sent so many events within so many seconds under ids that came before with other data."""
+
+    sender: str
+    conflicts: int
+    seconds: int
+
+
 MatcherNews = Waiting | Assigned | Taken | Answered | Forgotten | StandsStill | Stopped | Ended
 NotifierNews = Waiting | Assigned | Resumed | Unopened | Ended
 
-_KINDS: dict[str, type[MatcherNews]] = {
+_KINDS: dict[str, type[MatcherNews | Flood]] = {
     "waiting": Waiting, "assigned": Assigned, "taken": Taken, "answered": Answered, "forgotten": Forgotten,
     "stands_still": StandsStill, "stopped": Stopped, "ended": Ended,
+    "flood": Flood,
 }  # fmt: skip
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 
-def document(news: MatcherNews) -> dict[str, Any]:
-    """A matcher's news as an object of JSON."""
+def document(news: MatcherNews | Flood) -> dict[str, Any]:
+    """News of a matcher or an intake as an object of JSON."""
     return {"event": _NAMES[type(news)], **asdict(news)}
 
 
-def read(line: Mapping[str, Any]) -> MatcherNews | None:
+def read(line: Mapping[str, Any]) -> MatcherNews | Flood | None:
     """The news in an object of JSON; None where there is none that this version knows."""
     fields = dict(line)
     try:

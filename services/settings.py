@@ -112,6 +112,25 @@ class Settings(BaseSettings):
     http_port: Port = Field(
         8080, description="TCP port of the HTTP services. Taken and not asked for: a free one is chosen. 0: any."
     )
+    http_certificate_file: Annotated[Path | None, BeforeValidator(_none_if_blank)] = Field(
+        None,
+        description="PEM file with the HTTP door's certificate and those between it and its root: HTTP is then HTTPS. Unset: no TLS.",
+    )
+    http_key_file: Annotated[Path | None, BeforeValidator(_none_if_blank)] = Field(
+        None,
+        description="PEM file with that certificate's private key, without a passphrase, and not for everybody to read.",
+    )
+    http_connections: int = Field(
+        512,
+        ge=0,
+        description="HTTP connections open at once; one more is closed. Below what the system lets a process open (`ulimit -n`). 0: "
+        "any number.",
+    )
+    http_connections_per_address: int = Field(
+        64,
+        ge=0,
+        description="Those of one address, or of one IPv6 /64. Behind a proxy, which is one address, set it as `http_connections`.",
+    )
     partitions: int = Field(
         4,
         ge=1,

@@ -10,7 +10,7 @@ of a broker over everything, so nobody who reads what others send has it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from typing import Final, NamedTuple
 
@@ -36,6 +36,8 @@ OPERATOR: Final = "pumasi-operator"
 """Status, explain, audit and an operator's own tools: reads."""
 SENDER: Final = "pumasi-sender"
 """Sends submissions on their topic."""
+OF_SENDER: Final = f"{SENDER}-"
+"""So the users begin that single senders have of their own (`services.system.sender_users`)."""
 ADMIN: Final = "pumasi-admin"
 """Makes topics."""
 KEYS: Final = "pumasi-keys"
@@ -135,3 +137,16 @@ def _grants() -> Iterator[Grant]:
 
 GRANTS: Final = frozenset(_grants())
 USERS: Final = (INTAKE, MATCHER, NOTIFIER, REPLAY, OPERATOR, SENDER, ADMIN, KEYS, ENDER)
+
+
+def of_sender(name: str) -> str:
+    """The user that a sender has of its own."""
+    return OF_SENDER + name
+
+
+def grants_of(users: Iterable[str]) -> frozenset[Grant]:
+    """The rights of all services, and of those among these users that are senders' own."""
+    own = (user for user in users if user.startswith(OF_SENDER))
+    return GRANTS | {
+        Grant(user, right, Kind.TOPIC, SUBMISSIONS) for user in own for right in (Right.WRITE, Right.DESCRIBE)
+    }

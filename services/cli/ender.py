@@ -35,7 +35,7 @@ def ender(kafka: options.Kafka = None, data: options.Data = None, as_json: optio
     from services.settings import load
 
     settings = load(kafka=kafka, data=data)
-    logs.set_up(settings.log_level)
+    logs.begin(settings)
     asyncio.run(_run(settings, as_json))
 
 

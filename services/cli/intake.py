@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -10,6 +11,7 @@ import typer
 from services import logs
 from services.cli.shared import options
 from services.cli.shared.stopping import stop_on_signals
+from services.news import Flood, document
 from services.visible import visible
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ def intake(
     from services.settings import load
 
     settings = load(kafka=kafka, data=data, http_port=http_port)
-    logs.set_up(settings.log_level)
+    logs.begin(settings)
     asyncio.run(_run(settings, as_json))
 
 
@@ -52,7 +54,7 @@ async def _run(settings: "Settings", as_json: bool) -> None:
     from services.intake.app import Intake
 
     stopping = stop_on_signals()
-    app = Intake(lambda: options.bootstrap_of(settings, access.INTAKE), settings, told=_tell)
+    app = Intake(lambda: options.bootstrap_of(settings, access.INTAKE), settings, _tell, partial(_warn, as_json))
     try:
         await app.start()
         ready = asyncio.create_task(app.ready.wait())
@@ -70,6 +72,19 @@ async def _run(settings: "Settings", as_json: bool) -> None:
 
 def _tell(line: str) -> None:
     print(visible(line), file=sys.stderr, flush=True)
+
+
+def _warn(as_json: bool, flood: Flood) -> None:
+    if as_json:
+        print(json.dumps(document(flood)), flush=True)
+    else:
+        _tell(sentence(flood))
+
+
+def sentence(flood: Flood) -> str:
+    """A flood in words, fit for a terminal."""
+    told = f"{visible(flood.sender)} SENT {flood.conflicts} EVENTS WITHIN {flood.seconds} s UNDER IDS THAT IT HAD USED FOR OTHERS"
+    return f"{told}: its form is at fault, or somebody guesses with its key."
 
 
 def _say_ready(http: str, settings: "Settings", as_json: bool) -> None:

@@ -90,7 +90,9 @@ def add(
     """Make a sender, and print its bearer key and signing secret, this once: nobody can read them later.
 
     The topic pumasi.senders.v1 keeps only a hash of the key, and the secret sealed for intake. Every intake knows the sender within a
-    second. A name is given once, since what came from it is known by it.
+    second. A name is given once, since what came from it is known by it. On the embedded broker the sender also gets a Kafka user of
+    its own, which may write submissions and nothing else; its client.properties is kept among the keys. On a cluster of your own its
+    admin makes that user: what to call is printed.
     """
     from schemas.senders import Scope
     from services.errors import UsageError
@@ -120,7 +122,7 @@ def add(
 def rotate(name: Name, kafka: options.Kafka = None, data: options.Data = None, as_json: options.Json = False) -> None:
     """Give a sender a new key and secret. Those before go on counting, until they are revoked (--old) or renewed again: two overlap.
 
-    A sender that was revoked may send again, by the new key alone.
+    A sender that was revoked may send again, by the new key alone. Its Kafka user has a new password at once: no two of these overlap.
     """
     from services.keys import intake_public_key
     from services.senders import renewed
@@ -138,18 +140,19 @@ def revoke(
     data: options.Data = None,
     as_json: options.Json = False,
 ) -> None:
-    """Let a sender's keys count no more: within a second every intake refuses them. What came before stays."""
+    """Let a sender's keys count no more: within a second every intake refuses them, and Kafka its user. What came before stays."""
     from services.bus.senders import put_sender
 
-    _, bootstrap = _where(kafka, data)
+    settings, bootstrap = _where(kafka, data)
     sender = _there(_known(bootstrap).get(name), name)
     left = sender.model_copy(update={"keys": sender.keys[-1:] if old else []})
     asyncio.run(put_sender(bootstrap, left))
-    print(
-        json.dumps(_row(left))
-        if as_json
-        else f"{name}: {len(sender.keys) - len(left.keys)} revoked, {len(left.keys)} left."
-    )
+    user = {} if old else _kafka_user(settings, bootstrap, name, gone=True)
+    if as_json:
+        print(json.dumps({**_row(left), **user}))
+        return
+    print(f"{name}: {len(sender.keys) - len(left.keys)} revoked, {len(left.keys)} left.")
+    _tell_admin(user)
 
 
 def show(kafka: options.Kafka = None, data: options.Data = None, as_json: options.Json = False) -> None:
@@ -213,13 +216,38 @@ def _issue(
     except ValidationError as error:
         raise typer.BadParameter(explain(error)) from None
     asyncio.run(put_sender(bootstrap, issued.sender))
+    user = _kafka_user(settings, bootstrap, name)
     if as_json:
-        print(json.dumps({**_row(issued.sender), "key": issued.key, "secret": issued.secret}))
+        print(json.dumps({**_row(issued.sender), "key": issued.key, "secret": issued.secret, **user}))
         return
     print(f"Shown this once. Over HTTP, `Authorization: Bearer …`:\n  {issued.key}")
     print(f"On the topic, with `pumasi-sender: {name}` and Standard Webhooks' headers, signed with:\n  {issued.secret}")
     if len(issued.sender.keys) > 1:
         print(f"The key before goes on counting; `pumasi keys revoke {name} --old` ends it.")
+    if "kafka_config" in user:
+        print(
+            f"Kafka lets it in by the password in this file, and lets it write submissions:\n  {user['kafka_config']}"
+        )
+    _tell_admin(user)
+
+
+def _kafka_user(settings: "Settings", bootstrap: str, name: str, *, gone: bool = False) -> dict[str, Any]:
+    """Let a sender in as a Kafka user of its own, or shut it out; what is to be told of it."""
+    from services.system import sender_users
+
+    if settings.way_in == "plain":
+        return {}
+    if settings.kafka is not None:
+        return {"kafka_admin": sender_users.for_the_admin(settings.kafka, name, gone=gone)}
+    if gone:
+        sender_users.shut_out(settings, name)
+        return {}
+    return {"kafka_config": str(asyncio.run(sender_users.let_in(settings, bootstrap, name)))}
+
+
+def _tell_admin(user: dict[str, Any]) -> None:
+    if "kafka_admin" in user:
+        print("Its Kafka user is for the cluster's admin:", *user["kafka_admin"], sep="\n  ")
 
 
 async def _make(settings: "Settings", lost: bool) -> list[str]:

@@ -57,7 +57,7 @@ def matcher(kafka: options.Kafka = None, data: options.Data = None, as_json: opt
 
         spare_the_collector(True)
     settings = load(kafka=kafka, data=data)
-    logs.set_up(settings.log_level)
+    logs.begin(settings)
     try:
         import uvloop
     except ImportError:

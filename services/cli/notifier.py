@@ -58,7 +58,7 @@ def notifier(
     from services.settings import load
 
     settings = load(kafka=kafka, data=data, webhook_url=webhook_url)
-    logs.set_up(settings.log_level)
+    logs.begin(settings)
     if asyncio.run(_run(settings, quiet, as_json)):
         raise typer.Exit(1)
 

@@ -21,11 +21,9 @@ import asyncio
 import contextlib
 import logging
 import signal
-import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 
-import uvicorn
 from faststream.kafka import KafkaBroker
 from starlette.applications import Starlette
 
@@ -39,11 +37,12 @@ from services.bus.produce.publisher import Publisher
 from services.bus.produce.transaction import hush_told_errors
 from services.bus.topics import COMMANDS, CONTACTS, DEADLETTERS, LEDGER, SENDERS, SERVICES, SUBMISSIONS
 from services.bus.waiting import PATIENCE_SECONDS
-from services.errors import KafkaUnreachable, SettingError
+from services.errors import KafkaUnreachable
 from services.intake.clock import PROBE_SECONDS, Clock
 from services.intake.contacts import Sealer
 from services.intake.doorway import hosts_of
 from services.intake.events import GROUP, TopicDoor, router_factory
+from services.intake.floods import Floods
 from services.intake.http import HttpDoor
 from services.intake.lag import Lag
 from services.intake.progress import Progress
@@ -52,19 +51,20 @@ from services.intake.receipts import Receipts
 from services.intake.repeats import CAPACITY, Repeats
 from services.intake.senders import Anyone, Senders
 from services.intake.sequencer import Desk
+from services.intake.server import Server
+from services.news import Flood
 from services.settings import Settings, load
 
 log = logging.getLogger("pumasi.intake")
 
 NAME = "pumasi-intake"
-_STOP_SECONDS = 10
 _HAND_OVER_SECONDS = 5.0
 
 
 def get_application() -> Starlette:
     """The application by the settings of the environment, for an ASGI server of one's own."""
     settings = load()
-    logs.set_up(settings.log_level)
+    logs.begin(settings)
     logging.getLogger("uvicorn.access").disabled = True  # a path may hold a receipt, which is a secret
     service = Service(partial(bootstrap_of, settings, user=access.INTAKE), settings)
     service.ended = lambda: signal.raise_signal(signal.SIGTERM)
@@ -83,6 +83,7 @@ class Service:
         bootstrap: says where Kafka is, asked at every attempt; may raise KafkaUnreachable.
         settings: as `services.settings`.
         told: called with a line for people when Kafka comes into reach, or why it isn't.
+        alarm: hears of floods of conflicts.
 
     Attributes:
         application: the HTTP door; the rest lives in its lifespan.
@@ -91,7 +92,11 @@ class Service:
     """
 
     def __init__(
-        self, bootstrap: Callable[[], str], settings: Settings, told: Callable[[str], None] = log.info
+        self,
+        bootstrap: Callable[[], str],
+        settings: Settings,
+        told: Callable[[str], None] = log.info,
+        alarm: Callable[[Flood], object] = log.warning,
     ) -> None:
         private_key, id_key = keys.intake_private_key(settings), keys.id_key(settings)
         sealer = Sealer(
@@ -111,14 +116,11 @@ class Service:
         self._ledger = Tail(bootstrap, LEDGER, NAME, self._progress.fold)
         self._senders_tail = Tail(bootstrap, SENDERS, NAME, lambda record: self._senders.follow(record))
         self._senders = Anyone() if settings.open else Senders(private_key, self._senders_tail.reach_end)
-        if settings.open:
-            log.warning(
-                "PUMASI_OPEN=1: nobody is asked for a key or a signature; whoever reaches a door may send anything"
-            )
         self._clock = Clock()
         reach_end, ticks, trusts = self._commands.reach_end, settings.tick_seconds, settings.trust_time
         self._desk = Desk(self._publisher, self._repeats, reach_end, ticks, trusts, self._clock)
-        self._topic_door = TopicDoor(bootstrap, self._desk, self._publisher, sealer, self._senders)
+        floods = Floods(alarm)
+        self._topic_door = TopicDoor(bootstrap, self._desk, self._publisher, sealer, self._senders, floods)
         partitions = self._topic_door.partitions
         router = router_factory(
             settings.session_timeout_ms, partitions.listener, [ByPartition(partitions.bring_through)]
@@ -132,7 +134,7 @@ class Service:
             stop_seconds=_HAND_OVER_SECONDS,
         )
         rates = Rates(settings.sender_rate, settings.address_rate)
-        receipts, about = Receipts(id_key), (self._progress, self._publisher, self._senders, rates)
+        receipts, about = Receipts(id_key), (self._progress, self._publisher, self._senders, rates, floods)
         hosts = hosts_of(settings.http_hosts, settings.http_host)
         door = HttpDoor(self._desk, sealer, receipts, *about, amiss=self.amiss, hosts=hosts)
         self.application = door.application(self._lifespan)
@@ -216,14 +218,6 @@ class Service:
             await asyncio.sleep(pause)
 
 
-class _Server(uvicorn.Server):
-    """uvicorn, but signals are the command line's business."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 class Intake(Service):
     """One intake process: the service and its server. Arguments as `Service` has them."""
 
@@ -234,24 +228,11 @@ class Intake(Service):
         """Listen, and begin to connect; `ready` tells when submissions are taken.
 
         Raises:
-            SettingError: if the HTTP port that was asked for can't be had.
+            SettingError: as `Server`.
         """
-        listener = _listener(self._settings)
-        # Inherited by each connection. asyncio sets it only on sockets whose protocol is said; without it, an answer's headers and
-        # body, written apart, wait 40 ms for each other.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        host, port = listener.getsockname()[:2]
-        self.http = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        config = uvicorn.Config(
-            self.application,
-            timeout_graceful_shutdown=_STOP_SECONDS,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            lifespan="on",
-        )
-        self._server = _Server(config)
-        self._serving = [asyncio.create_task(self._server.serve([listener]))]
+        self._server = Server(self.application, self._settings)
+        self.http = self._server.http
+        self._serving = [asyncio.create_task(self._server.serve())]
         while not self._server.started and not self._serving[0].done():
             await asyncio.sleep(0.01)
 
@@ -260,18 +241,3 @@ class Intake(Service):
         if self._serving:
             self._server.should_exit = True
         await asyncio.gather(*self._serving, return_exceptions=True)
-
-
-def _listener(settings: Settings) -> socket.socket:
-    """A socket on the HTTP port; a free one if the usual is taken and none was asked for."""
-    family = socket.AF_INET6 if ":" in settings.http_host else socket.AF_INET
-    asked = settings.http_port_asked
-    try:
-        return socket.create_server((settings.http_host, settings.http_port), family=family, backlog=2048)
-    except OSError as error:
-        if asked is not None:
-            raise SettingError(
-                f"HTTP can't listen on {settings.http_host}:{asked} ({error.strerror})",
-                hint="Choose another with --http-port N, or 0 for any free one.",
-            ) from None
-    return socket.create_server((settings.http_host, 0), family=family, backlog=2048)

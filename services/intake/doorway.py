@@ -26,6 +26,10 @@ _ANSWERS = {
 }
 
 
+_HSTS = "max-age=31536000"
+"""Where the door was reached by TLS, a browser is to come by nothing else for a year."""
+
+
 def hosts_of(named: str | None, listens_on: str) -> frozenset[str]:
     """The names that a door answers to.
 
@@ -51,7 +55,10 @@ class Doorway:
 
         async def closed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(_ANSWERS)
+                told = MutableHeaders(scope=message)
+                told.update(_ANSWERS)
+                if scope["scheme"] == "https":
+                    told["strict-transport-security"] = _HSTS
             await send(message)
 
         headers = Headers(scope=scope)

@@ -31,6 +31,7 @@ from services.errors import Conflict, Finding, InvalidSubmission, PumasiError, U
 from services.intake.admission import Admitted, admit
 from services.intake.contacts import Sealer
 from services.intake.findings import UNKNOWN_FIELD
+from services.intake.floods import Floods
 from services.intake.partitions import Leaving, Partitions
 from services.intake.receipts import Place
 from services.intake.senders import Senders
@@ -87,16 +88,23 @@ class TopicDoor:
         publisher: tells when Kafka is in reach, and how many partitions there are.
         sealer: as the HTTP door has it.
         senders: likewise.
+        floods: likewise.
 
     Attributes:
         partitions: the partitions that are ours.
     """
 
     def __init__(
-        self, bootstrap: Callable[[], str], desk: Desk, publisher: Publisher, sealer: Sealer, senders: Senders
+        self,
+        bootstrap: Callable[[], str],
+        desk: Desk,
+        publisher: Publisher,
+        sealer: Sealer,
+        senders: Senders,
+        floods: Floods,
     ) -> None:
         self._bootstrap, self._desk, self._publisher = bootstrap, desk, publisher
-        self._sealer, self._senders = sealer, senders
+        self._sealer, self._senders, self._floods = sealer, senders, floods
         self._boxes: dict[int, Letterbox] = {}
         self._submissions = Submissions(bootstrap)
         self._said_at: float | None = None
@@ -152,6 +160,7 @@ class TopicDoor:
                 if together > 1:
                     together = 1
                     continue
+                self._floods.count(left[0][1].sender)
                 letters.append(self._letter(left[0][0], error.code, error.message))
                 taken = 1
             if not taken:

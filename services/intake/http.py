@@ -26,12 +26,13 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.bus.produce.publisher import Publisher
-from services.errors import Finding, InvalidSubmission, PumasiError, TooMany, UnknownFact
+from services.errors import Conflict, Finding, InvalidSubmission, PumasiError, TooMany, UnknownFact
 from services.intake.admission import Admitted, admit
 from services.intake.cloudevents import Event, Malformed, TooLarge, read_http
 from services.intake.contacts import Sealer
 from services.intake.doorway import ANY, Doorway
 from services.intake.findings import FINDINGS_MAX, bounded
+from services.intake.floods import Floods
 from services.intake.makers import UNTOLD, VERDICTS
 from services.intake.problems import problem, problem_of
 from services.intake.progress import Progress
@@ -68,6 +69,7 @@ class HttpDoor:
         publisher: tells whether Kafka is in reach.
         senders: who may send.
         rates: how much.
+        floods: counts conflicts.
         requests_max: submissions at work at once; one counts once its body is there.
         amiss: a code and a sentence of why what is taken now would not be answered; None if it would.
         hosts: the names that the door answers to (`doorway`).
@@ -83,6 +85,7 @@ class HttpDoor:
         publisher: Publisher,
         senders: Senders,
         rates: Rates,
+        floods: Floods,
         requests_max: int = REQUESTS_MAX,
         amiss: Callable[[], tuple[str, str] | None] = lambda: None,
         hosts: Collection[str] = (ANY,),
@@ -90,7 +93,7 @@ class HttpDoor:
     ) -> None:
         self._desk, self._sealer, self._receipts = desk, sealer, receipts
         self._progress, self._publisher, self._amiss = progress, publisher, amiss
-        self._senders, self._rates = senders, rates
+        self._senders, self._rates, self._floods = senders, rates, floods
         self._checking = asyncio.Lock()
         self._requests_max, self._at_work = requests_max, 0
         self._hosts, self._body_seconds = hosts, body_seconds
@@ -135,7 +138,11 @@ class HttpDoor:
         try:
             headers = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in request.headers.raw]
             admitted = await self._admit(sender, headers, body)
+            if self._desk.stands(admitted):
+                self._floods.hold(sender.name)
             places = await self._desk.take(admitted)
+        except Conflict as error:
+            return problem_of(self._floods.count(sender.name) or error)
         except PumasiError as error:
             return problem_of(error)
         finally:

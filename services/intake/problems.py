@@ -12,7 +12,7 @@
 415 unsupported_media_type
 421 unknown_host         no name that this door answers to
 422 invalid_submission   with `errors`: a pointer, a code and a message for each field (and `event`, its place in a batch)
-429 too_busy, too_many   with Retry-After: all senders together, this sender or address
+429 too_busy, too_many   with Retry-After: all senders together, this sender or address, or conflicts of this sender
 500 internal             a bug; nothing of it is told
 503 kafka_unreachable    with Retry-After; a repeat is safe
 503 clock_off            likewise: this intake's clock is off, another's may be right
@@ -91,4 +91,7 @@ def problem_of(error: PumasiError) -> JSONResponse:
         place = {"pointer": error.pointer, "event": error.event}
     elif isinstance(error, Forbidden):
         place = {"scope": error.scope, "fund": error.fund, "event": error.event}
-    return problem(status, error.code, error.message, hint=error.hint, errors=findings, **place)
+    response = problem(status, error.code, error.message, hint=error.hint, errors=findings, **place)
+    if isinstance(error, TooMany):
+        response.headers["retry-after"] = str(error.retry_after_s)
+    return response

@@ -39,7 +39,7 @@ class Rates:
         Raises:
             TooMany: if there were too many from this address; then it does not count.
         """
-        self._hold(self._address, _network(address), 1, "requests from this address")
+        self._hold(self._address, network_of(address), 1, "requests from this address")
 
     def sends(self, sender: str, events: int) -> None:
         """A sender sends so many events.
@@ -61,5 +61,6 @@ class Rates:
 
 
 @lru_cache(maxsize=4096)
-def _network(address: str) -> str:
+def network_of(address: str) -> str:
+    """What stands for an address: itself, or the /64 of IPv6."""
     return str(ip_network((address.partition("%")[0], 64), strict=False)) if ":" in address else address

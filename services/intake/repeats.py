@@ -115,6 +115,10 @@ class Repeats:
         self._known.move_to_end(one.key)
         return known.place
 
+    def stands(self, admitted: Sequence[Admitted]) -> bool:
+        """Whether one of these ids came before and was not refused."""
+        return any(self._standing(one) is not None for one in admitted)
+
     def successor(self, place: Place) -> Place | None:
         """The command that took the place of the refused one at `place`, if any has."""
         return self._superseded.get(place)

@@ -110,6 +110,10 @@ class Desk:
                 break
         return ready
 
+    def stands(self, admitted: Sequence[Admitted]) -> bool:
+        """As `Repeats` has it."""
+        return self._repeats.stands(admitted)
+
     def successor(self, place: Place) -> Place | None:
         """The command that took the place of the refused one at `place`, if any has."""
         return self._repeats.successor(place)

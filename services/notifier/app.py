@@ -62,7 +62,7 @@ _ALL = 1 << 62
 def get_application() -> AsgiFastStream:
     """The application by the settings of the environment, for an ASGI server of one's own; it tells by webhook alone."""
     settings = load()
-    logs.set_up(settings.log_level)
+    logs.begin(settings)
     return application_factory(settings, screen.quiet())
 
 

@@ -50,6 +50,8 @@ ENVIRONMENT = {
     **dict.fromkeys(
         ("PUMASI_KAFKA_SECURITY", "PUMASI_KAFKA_USER", "PUMASI_KAFKA_PASSWORD_FILE", "PUMASI_KAFKA_CA_FILE"), ""
     ),
+    "PUMASI_HTTP_CERTIFICATE_FILE": "",  # nobody's certificate is for this address
+    "PUMASI_HTTP_KEY_FILE": "",
     "PUMASI_WEBHOOK_URL": "",  # the stories' notices must not leave this machine
 }
 

@@ -25,6 +25,7 @@ from services.bus.embedded.ports import refuse_if_taken
 from services.bus.security import client_properties, servers
 from services.errors import KafkaUnreachable
 from services.settings import OPEN, Settings
+from services.system import sender_users
 from services.system.holdings import Holdings
 from services.system.supervisor import Listener, Service, Supervisor
 
@@ -162,7 +163,7 @@ def broker_of(settings: Settings, watcher: Watcher) -> EmbeddedKafka:
         settings.kafka_port_asked,
         heap_mb=settings.heap_mb,
         watcher=watcher,
-        passwords=None if settings.open else keys.passwords(settings, access.USERS),
+        passwords=None if settings.open else partial(sender_users.passwords, settings),
     )
 
 

@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ from services.bus.security import Security, Servers, connection, servers
 from services.errors import KafkaUnreachable, KeyMissing, KeyOther
 from services.matcher.ledger.journal import Journal
 from services.settings import Settings, load
+from services.system.sender_users import passwords
 from services.system.whole import ensure_keys, where_of
 from tests.broker.test_hanging import PLACE, leave_open
 
@@ -64,7 +66,7 @@ async def guarded(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tup
     """A broker that asks for passwords, with its topics, and the settings of whoever runs it."""
     settings = load(data=tmp_path_factory.mktemp("guarded") / "data", open=False).model_copy(update={"keys": None})
     keys.make_passwords(settings, USERS)
-    async with EmbeddedKafka(settings.data, 0, passwords=keys.passwords(settings, USERS)) as broker:
+    async with EmbeddedKafka(settings.data, 0, passwords=partial(passwords, settings)) as broker:
         await topics.ensure(servers(settings, broker.bootstrap, access.ADMIN))
         yield broker, settings
 
@@ -235,7 +237,7 @@ async def test_a_start_brings_passwords_and_rights_to_what_they_should_be(
     await first.stop()
     for password in ("former", "new"):
         broker = new_kafka()
-        broker.passwords = dict.fromkeys(USERS, password)
+        broker.passwords = partial(dict.fromkeys, USERS, password)
         await broker.start()
         async with TopicReader(
             Servers(broker.bootstrap, Security("SASL_PLAINTEXT", access.MATCHER, password))

@@ -33,6 +33,7 @@ from services.intake.admission import Admitted, admit
 from services.intake.cloudevents import Malformed, read_record
 from services.intake.contacts import Sealer
 from services.intake.events import told_on_topic
+from services.intake.floods import Floods
 from services.intake.http import HttpDoor
 from services.intake.progress import Progress
 from services.intake.rates import Rates
@@ -301,7 +302,9 @@ DESK = Desk()
 
 @cache
 def door() -> tuple[Any, asyncio.AbstractEventLoop]:
-    made: Any = HttpDoor(DESK, sealer(), Receipts(b"k" * 32), Progress(), InReach(), Anyone(), Rates())  # type: ignore[arg-type]
+    made: Any = HttpDoor(
+        DESK, sealer(), Receipts(b"k" * 32), Progress(), InReach(), Anyone(), Rates(), Floods([].append)
+    )  # type: ignore[arg-type]
     return made.application(), asyncio.new_event_loop()
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from services.settings import OPEN
+
 DEADLINE_S = 60
 
 
@@ -40,7 +42,24 @@ async def test_uvicorn_serves_a_service_by_its_factory(
         assert b"Application shutdown complete" in said
         assert service == "notifier" or b"a-secret" not in said, "no path of intake's is logged"
         assert b"Traceback" not in said
+        assert OPEN.encode() in said
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+@pytest.mark.parametrize("service", ["intake", "matcher", "notifier", "ender"])
+async def test_a_service_that_asks_nobody_says_so_at_every_start(service: str, tmp_path: Path) -> None:
+    where = {"PUMASI_KAFKA": "127.0.0.1:1", "PUMASI_DATA": str(tmp_path), "PUMASI_HTTP_PORT": "0"}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-P", "-m", "services.cli", service, "--json", env={**os.environ, **where},
+        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            first = (await process.stderr.readline()).decode()
+        assert first.endswith(f"WARNING pumasi: {OPEN}\n")
+    finally:
+        process.kill()
+        await process.wait()

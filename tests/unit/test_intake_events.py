@@ -20,8 +20,10 @@ from services.errors import Conflict, KafkaUnreachable
 from services.intake import partitions
 from services.intake.contacts import Sealer
 from services.intake.events import GROUP, TopicDoor, router_factory
+from services.intake.floods import Floods
 from services.intake.partitions import TRIES_MAX
 from services.intake.senders import Anyone, Senders
+from services.news import Flood
 from tests.fuzz.targets import FUND, KEY, PARTITIONS
 from tests.records import CommandRecord
 
@@ -110,8 +112,9 @@ class World:
 
     def __init__(self, desk: Desk, senders: Senders | None = None) -> None:
         self.desk, self.publisher, self.letters, self.consumer = desk, Publisher(), Letters(), Consumer()
+        self.alarms: list[Flood] = []
         sealer = Sealer(b"k" * 32, KEY.public_key)
-        self.door = TopicDoor(lambda: "", desk, self.publisher, sealer, senders or Anyone())  # type: ignore[arg-type]
+        self.door = TopicDoor(lambda: "", desk, self.publisher, sealer, senders or Anyone(), Floods(self.alarms.append))  # type: ignore[arg-type]
         self.door._submissions = AllFresh()  # type: ignore[assignment]
         self.door._box = lambda _partition: self.letters  # type: ignore[assignment,method-assign,return-value]
 

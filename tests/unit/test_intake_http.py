@@ -32,6 +32,7 @@ from services.intake.cloudevents import read_http
 from services.intake.contacts import Sealer
 from services.intake.doorway import Doorway, hosts_of
 from services.intake.findings import FINDINGS_MAX
+from services.intake.floods import Floods
 from services.intake.http import BODIES_PER_ADDRESS_MAX, BODY_BYTES_MAX, HttpDoor
 from services.intake.progress import Progress
 from services.intake.rates import Rates
@@ -39,6 +40,7 @@ from services.intake.receipts import Place, Receipts
 from services.intake.repeats import Repeats
 from services.intake.senders import Anyone, Senders
 from services.intake.sequencer import Desk
+from services.news import Flood
 from tests.records import CommandRecord
 
 KEY = b"k" * 32
@@ -108,7 +110,8 @@ class Bench:
         desk = Desk(self.kafka, self.repeats, self.caught_up, 60, trust_time, self.clock)  # type: ignore[arg-type]
         sealer = Sealer(KEY, PrivateKey.generate().public_key)
         self.senders: Any = senders or Anyone()
-        who = (self.senders, rates or Rates())
+        self.seconds, self.alarms = 0.0, list[Flood]()
+        who = (self.senders, rates or Rates(), Floods(self.alarms.append, lambda: self.seconds))
         more = {"body_seconds": body_seconds}
         door = HttpDoor(desk, sealer, self.receipts, self.progress, self.kafka, *who, requests_max, amiss, **more)  # type: ignore[arg-type]
         self.desk, self.app, self.sealer = desk, door.application(), sealer

@@ -235,22 +235,24 @@ class _AlterScramRequest(RequestStruct):
 
 
 class AlterScram(Request[_AlterScramRequest]):
-    """Sets users' passwords for SCRAM-SHA-512.
+    """Sets users' passwords for SCRAM-SHA-512, or takes them away.
 
     Args:
         salted: by user, the salt and the salted password.
         iterations: with which it was salted.
+        gone: users who have none any more.
     """
 
     API_KEY = 51
 
-    def __init__(self, salted: Mapping[str, tuple[bytes, bytes]], iterations: int) -> None:
+    def __init__(self, salted: Mapping[str, tuple[bytes, bytes]], iterations: int, gone: Iterable[str] = ()) -> None:
+        self._deletions: list[tuple[object, ...]] = [(user, 2, {}) for user in gone]
         self._upsertions: list[tuple[object, ...]] = [
             (user, 2, iterations, salt, password, {}) for user, (salt, password) in salted.items()
         ]
 
     def build(self, request_struct_class: type[_AlterScramRequest]) -> _AlterScramRequest:
-        return request_struct_class([], self._upsertions, {})
+        return request_struct_class(self._deletions, self._upsertions, {})
 
 
 class CreateAcls(CreateAclsRequest):

@@ -1,7 +1,9 @@
-"""Kafka's users and their rights, made what they should be: at every start of the embedded broker, by the broker's own user.
+"""Kafka's users and their rights, made what they should be: at every start of the embedded broker, by the broker's own user, and
+whenever a password is another.
 
 So a first start, a password made anew, and a table of rights that another version has changed are all the same to it. Rights of users
-that aren't ours stay; of ours, those go that the table doesn't have.
+that aren't ours stay; of ours, those go that the table doesn't have. A sender's own user without a password goes, and its rights last:
+by them it is found.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError, for_code
 from aiokafka.protocol.admin import DeleteAclsRequest, DescribeAclsRequest
 
-from services.bus.access import BROKER, GRANTS, USERS, Grant, Kind, Right
+from services.bus.access import BROKER, OF_SENDER, USERS, Grant, Kind, Right, grants_of
 from services.bus.client.requests import AlterScram, CreateAcls
 from services.bus.security import connection
 
@@ -28,11 +30,12 @@ _ITERATIONS: Final = 4096  # the least that Kafka takes; more would slow down wh
 _PRINCIPAL: Final = "User:"
 _ANY, _LITERAL, _PREFIXED, _ALLOW = 1, 3, 4, 3
 _ANYWHERE: Final = "*"
+_NO_SUCH_USER: Final = 91
 _LOOK_EVERY_S: Final = 0.02
 
 
 async def let_in(bootstrap: str, passwords: Mapping[str, str]) -> None:
-    """Give users their passwords, and all of ours their rights; return once the broker knows.
+    """Give users their passwords, and all of ours their rights, and take them from senders that are gone; return once the broker knows.
 
     Args:
         bootstrap: the broker, as somebody who may do so.
@@ -46,13 +49,14 @@ async def let_in(bootstrap: str, passwords: Mapping[str, str]) -> None:
         await client.bootstrap()
         node = client.get_random_node()
         salted = await asyncio.to_thread(lambda: {user: _salted(password) for user, password in passwords.items()})
-        answer = await client.send(node, AlterScram(salted, _ITERATIONS))
-        _hold(code for _user, code, *_ in answer.results)
+        wanted, found = grants_of(passwords), await rights_of(client, node)
+        gone = {grant.user for grant in found if grant.user.startswith(OF_SENDER)} - passwords.keys()
+        answer = await client.send(node, AlterScram(salted, _ITERATIONS, gone))
+        _hold(code for user, code, *_ in answer.results if not (user in gone and code == _NO_SUCH_USER))
         # A broker learns in the order in which the controller wrote: once it has heard of the mark, it knows all before.
         mark = Grant(BROKER, Right.DESCRIBE, Kind.GROUP, secrets.token_hex(16))
-        found = await rights_of(client, node)
-        await asyncio.gather(*(_delete(client, node, grant) for grant in found - GRANTS))
-        made: Any = await client.send(node, CreateAcls([_as_kafka_has_it(one) for one in (*(GRANTS - found), mark)]))
+        await asyncio.gather(*(_delete(client, node, grant) for grant in found - wanted))
+        made: Any = await client.send(node, CreateAcls([_as_kafka_has_it(one) for one in (*(wanted - found), mark)]))
         _hold(code for code, _message in made.creation_responses)
         while mark not in await rights_of(client, node):
             await asyncio.sleep(_LOOK_EVERY_S)
@@ -69,7 +73,7 @@ async def rights_of(client: AIOKafkaClient, node: int) -> frozenset[Grant]:
         Grant(principal.removeprefix(_PRINCIPAL), Right(right), Kind(kind), name, pattern == _PREFIXED)
         for kind, name, pattern, rights in answer.resources
         for principal, _host, right, _permission in rights
-        if principal.removeprefix(_PRINCIPAL) in (*USERS, BROKER)
+        if (user := principal.removeprefix(_PRINCIPAL)) in (*USERS, BROKER) or user.startswith(OF_SENDER)
     )
 
 

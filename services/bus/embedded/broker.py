@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -23,7 +23,7 @@ from services.bus.embedded.jars import ensure_jars
 from services.bus.embedded.java import find_java
 from services.bus.embedded.ports import HOST, Reservation, free_port, is_free, is_reserved, port_taken, refuse_if_taken
 from services.bus.security import Security, Servers, connection
-from services.errors import BrokerFailed, DataDirForeign, PortTaken
+from services.errors import BrokerFailed, DataDirForeign, PortTaken, SettingError
 
 DEFAULT_PORT = 9092
 START_STALLED_S, START_MAX_S = 120.0, 3600.0
@@ -58,8 +58,9 @@ class EmbeddedKafka:
 
     `port` is a TCP port on 127.0.0.1: None takes 9092, or a free one if that is taken; 0 takes a free one; any other must be
     free, or start() raises PortTaken. `heap_mb` is the JVM's largest heap in MiB. `doors` are further listeners, for proxies;
-    `more` further settings of the broker. `passwords` are those of its users: it then asks everybody for one, and gives each the rights
-    that `services.bus.access` says. Without them it lets everybody in, and to everything.
+    `more` further settings of the broker. `passwords` tells those of its users: it then asks everybody for one, and gives each the
+    rights that `services.bus.access` says; as they change while it is waited for, so do its users. Without them it lets everybody in,
+    and to everything.
 
         async with EmbeddedKafka(Path(".pumasi")) as kafka:
             kafka.bootstrap  # "127.0.0.1:9092"
@@ -76,13 +77,14 @@ class EmbeddedKafka:
         watcher: Watcher | None = None,
         doors: Sequence[Door] = (),
         more: Mapping[str, object] | None = None,
-        passwords: Mapping[str, str] | None = None,
+        passwords: Callable[[], Mapping[str, str]] | None = None,
     ) -> None:
         self.data = data.absolute()
         self.home = self.data / "kafka"
         self.port_asked, self.heap_mb, self.watcher = port, heap_mb, watcher or _Nobody()
         self.doors, self.more = tuple(doors), dict(more or {})
         self.passwords = passwords
+        self._known: Mapping[str, str] = {}
         self.bootstrap = ""
         self.itself: str = ""
         """Where the broker is asked by whoever started it: as itself, if it asks for passwords."""
@@ -102,10 +104,15 @@ class EmbeddedKafka:
     async def start(self) -> str:
         """Bring the broker up; gives its bootstrap servers once it has answered a metadata request.
 
-        Raises JavaMissing, JarsUnavailable, DataDirForeign, DataDirLocked, PortTaken, BrokerFailed. After an error nothing runs.
+        Raises SettingError, JavaMissing, JarsUnavailable, DataDirForeign, DataDirLocked, PortTaken, BrokerFailed. After an error
+        nothing runs.
         """
         assert self._guard is None, "started once"
-        _choose_port(self.port_asked)  # a port that is taken is told before anything is made
+        _choose_port(
+            self.port_asked
+        )  # a port that is taken, or a password that is none, is told before anything is made
+        if self.passwords is not None:
+            self.passwords()
         self.cluster = await asyncio.to_thread(claim, self.data)
         await asyncio.to_thread(self._lock.acquire)
         try:
@@ -151,9 +158,11 @@ class EmbeddedKafka:
         await self._reap(10)
 
     async def wait(self) -> None:
-        """Return never, unless the broker ends without being asked to: then raise BrokerFailed."""
+        """Return never, unless the broker ends without being asked to, or takes no users any more: then raise BrokerFailed."""
         while self.running:
             await asyncio.sleep(0.2)
+            with contextlib.suppress(SettingError):  # a file is just being replaced
+                await self._let_in()
         if self._guard is not None and self._lifeline >= 0:
             raise self._failed(f"the Kafka broker ended by itself, {_how_it_ended(self._guard.returncode)}")
 
@@ -301,13 +310,17 @@ class EmbeddedKafka:
             await asyncio.sleep(POLL_S)
         if answered != self.cluster:  # somebody else's broker: no client of ours may be sent there
             raise port_taken(self.port)
-        if self.passwords is not None:
-            await self._let_in(self.passwords)
+        self._known = {}
+        await self._let_in()
 
-    async def _let_in(self, passwords: Mapping[str, str]) -> None:
+    async def _let_in(self) -> None:
+        """Let the broker know of its users, if it doesn't yet."""
+        if self.passwords is None or (passwords := self.passwords()) == self._known:
+            return
         try:
             async with asyncio.timeout(START_STALLED_S):
                 await let_in(self.itself, passwords)
+                self._known = passwords
         except TROUBLE as error:
             raise self._failed(
                 f"the Kafka broker answers, and took no users and rights ({type(error).__name__})"

@@ -12,8 +12,9 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from services.cli.intake import sentence as sentence_of_flood
 from services.cli.matcher import sentence
-from services.news import StandsStill, Stopped, read
+from services.news import Flood, StandsStill, Stopped, read
 from services.terminal import Terminal
 from services.visible import visible
 
@@ -71,6 +72,8 @@ def in_words(event: dict[str, Any]) -> Text | None:
     if _is_notice(event):
         return _notice(event)
     news = read(event)
+    if isinstance(news, Flood):
+        return Text(sentence_of_flood(news), "bold red")
     told = sentence(news) if news else None
     return Text(told, "bold red" if isinstance(news, Stopped | StandsStill) else "") if told else None
 

@@ -1,0 +1,68 @@
+"""Floods of conflicts: a sender that again and again sends other data under ids that it has used.
+
+A form that is at fault does so now and then. Many within a minute may be somebody who guesses, with a stolen key, what was sent under
+an id: a repeat is told by its 202, and whatever differs by its 409. So conflicts are counted, at both doors, and too many are an alarm.
+For a while the HTTP door then answers 429 to all that this sender sends under an id that stands, be it a repeat or not: a guess tells
+nothing any more, and new events pass. The topic answers nobody, so there it is the alarm alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from limits import RateLimitItemPerSecond
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
+
+from services.errors import TooMany
+from services.news import Flood
+
+CONFLICTS_MAX = 20
+"""Conflicts of one sender in any WINDOW_S; one more is a flood."""
+WINDOW_S = 60
+HELD_OFF_S = 60
+
+
+class Floods:
+    """Counts conflicts.
+
+    Args:
+        alarm: hears of each flood, at most once in HELD_OFF_S for each sender.
+        clock: seconds, never backwards.
+    """
+
+    def __init__(self, alarm: Callable[[Flood], object], clock: Callable[[], float] = time.monotonic) -> None:
+        self._alarm, self._clock = alarm, clock
+        self._most = RateLimitItemPerSecond(CONFLICTS_MAX, WINDOW_S, namespace="conflicts")
+        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._held_off: dict[str, float] = {}
+
+    def count(self, sender: str) -> TooMany | None:
+        """One more conflict; what a sender that is held off is told in its place."""
+        if (told := self._told(sender)) is not None:
+            return told
+        if not self._limiter.hit(self._most, sender):
+            self._held_off[sender] = self._clock() + HELD_OFF_S
+            self._alarm(Flood(sender, CONFLICTS_MAX + 1, WINDOW_S))
+        return self._told(sender)
+
+    def hold(self, sender: str) -> None:
+        """Hold that a sender may be answered about an id that stands.
+
+        Raises:
+            TooMany: if it is held off.
+        """
+        if (told := self._told(sender)) is not None:
+            raise told
+
+    def _told(self, sender: str) -> TooMany | None:
+        left = self._held_off.get(sender, 0.0) - self._clock()
+        if left <= 0:
+            self._held_off.pop(sender, None)
+            return None
+        return TooMany(
+            f"more than {CONFLICTS_MAX} events within {WINDOW_S} s had an id that came before with other data",
+            hint="An id stands for one event. New events are taken; those that came before are looked at again later.",
+            retry_after_s=int(left) + 1,
+        )
