@@ -15,6 +15,7 @@ from schemas.structs import Reader, Unfit
 from schemas.values import (
     AMOUNT_MAX,
     Access,
+    AccessBox,
     Amount,
     AmountOrZero,
     Code,
@@ -65,8 +66,8 @@ class FundConfigured(CommandData):
     vouchers_required: Annotated[int, Field(ge=0, le=1000, description="Distinct vouchers that open a case")] = 1
 
 
-class CaseTold(CommandData):
-    """What may be sent of a case."""
+class CaseNeed(CommandData):
+    """What is said of a need, by its sender and on the bus."""
 
     case: Id
     beneficiary: Pseudonym
@@ -77,12 +78,20 @@ class CaseTold(CommandData):
     priority: Annotated[Priority, Field(description="Urgency as submitted, in FHIR's words, least urgent first")]
     needed_by: Annotated[Time | None, Field(description="When it will be too late")] = None
     recurrence: Annotated[Recurrence | None, Field(description="If it comes again: how often")] = None
+
+
+class CaseTold(CaseNeed):
+    """What may be sent of a case."""
+
     access: Annotated[Access | None, Field(description="For reporting refusals; never for eligibility")] = None
 
 
-class CaseSubmitted(CaseTold):
+class CaseSubmitted(CaseNeed):
     """One need of one beneficiary."""
 
+    access_box: Annotated[AccessBox | None, Field(description="For reporting refusals; no part of what a case is")] = (
+        None
+    )
     mark: Annotated[Mark | None, Field(description="The beneficiary's, where intake knows a contact")] = None
 
 

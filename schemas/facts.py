@@ -12,7 +12,6 @@ from pydantic import Field
 
 from schemas.values import (
     AMOUNT_MAX,
-    Access,
     Amount,
     AmountOrZero,
     Class,
@@ -107,7 +106,6 @@ class CaseSubmitted(Fact):
     priority: Annotated[Priority, Field(description="Urgency as submitted, in FHIR's words, least urgent first")]
     needed_by: Annotated[Time | None, Field(description="*added*, if given")] = None
     recurrence: Annotated[Recurrence | None, Field(description="*added*, if given")] = None
-    access: Annotated[Access | None, Field(description="*added*, if given")] = None
     mark: Annotated[
         Mark | None,
         Field(

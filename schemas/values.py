@@ -24,6 +24,7 @@ ID_PATTERN = r"^[A-Za-z0-9._~-]{1,64}$"
 PLEDGE_PATTERN = r"^[A-Za-z0-9._~-]{1,64}(#[1-9][0-9]{0,6})?$"
 HASH_PATTERN = r"~[a-z2-7]{26}"
 PERSON_SENT_PATTERN = r"^[A-Za-z0-9._-][A-Za-z0-9._~-]{0,63}$"
+ACCESS_BOX_PATTERN = r"^[A-Za-z0-9+/]{160}$"
 PHRASES = ("thank-you", "recovering", "not-alone", "blessing")
 THANKS_PATTERN = rf"^({'|'.join(PHRASES)}|{HASH_PATTERN})$"
 AMOUNT_MAX = 2**53 - 1
@@ -165,6 +166,14 @@ Province = Annotated[
         description="ISO 3166-2 code, one of today's; of China and Korea a retired one is read as what it is now",
     ),
     AfterValidator(province_now),
+]
+
+AccessBox = Annotated[
+    str,
+    Field(
+        pattern=ACCESS_BOX_PATTERN,
+        description="Where care was sought and under which papers: base64 of a NaCl sealed box for the reporter's key, always as long",
+    ),
 ]
 
 Class = Literal["routine", "urgent", "asap", "stat"]

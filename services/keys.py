@@ -4,6 +4,7 @@
     id.key               ids and receipts are hashed with it; made once and never renewed
     intake.key, .pub     opens what senders seal, to look at it and seal it anew for the notifier; what they seal it with
     notifier.key, .pub   opens contacts and texts; intake never reads it; what intake seals them with
+    reporter.key, .pub   opens what cases say of access, for `pumasi report access`; no service reads it; what intake seals it with
     <user>.password      of a Kafka user, one for each service
 
 They lie in PUMASI_KEYS, or beside the data in `<data>-keys`: never in it, so that no copy of the one opens the other. A key is base64
@@ -12,8 +13,8 @@ others could put there may be theirs.
 
 Who needs a key reads its file, and makes none: a new key beside old data opens nothing, and gives everybody another pseudonym. `up`
 and `demo` make them when they first start, and `pumasi keys make` does; `services.bus.fingerprints` tells whether they are those in
-use. On several machines each has the files that its services read; the pseudonym key, the id key and the notifier's public key may
-come from settings.
+use. On several machines each has the files that its services read; the pseudonym key, the id key and the public keys of
+notifier and reporter may come from settings.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ if TYPE_CHECKING:
 
 KEY_BYTES: Final = 32
 SECRETS: Final = ("pseudonym", "id")
-PAIRS: Final = ("intake", "notifier")
+PAIRS: Final = ("intake", "notifier", "reporter")
+READERS: Final = PAIRS[1:]
+"""Whom intake seals for; their public halves may come from settings."""
 MADE: Final = (*(f"{what}.key" for what in SECRETS), *(f"{whose}.{half}" for whose in PAIRS for half in ("key", "pub")))
 """The files that `make` makes; passwords apart."""
 
@@ -69,7 +72,7 @@ def directory(settings: Settings) -> Path:
 def missing(settings: Settings) -> list[str]:
     """The files of keys, passwords apart, that aren't there."""
     given = [f"{what}.key" for what in SECRETS if getattr(settings, f"{what}_key")]
-    given += ["notifier.key", "notifier.pub"] if settings.notifier_public_key else []
+    given += [f"{whose}.{half}" for whose in READERS if _told(settings, whose) for half in ("key", "pub")]
     return [name for name in MADE if name not in given and not os.path.lexists(directory(settings) / name)]
 
 
@@ -89,7 +92,7 @@ def make(settings: Settings, *, lost: bool = False) -> list[str]:
             made += _put(directory(settings) / f"{what}.key", secrets.token_bytes(KEY_BYTES))
     for whose in PAIRS:
         private, public = (directory(settings) / f"{whose}.{half}" for half in ("key", "pub"))
-        if whose == "notifier" and settings.notifier_public_key is not None:
+        if whose in READERS and _told(settings, whose):
             continue
         if lost and not os.path.lexists(private):
             public.unlink(missing_ok=True)
@@ -172,14 +175,37 @@ def _secret(settings: Settings, what: str) -> bytes:
 
 def notifier_public_key(settings: Settings) -> PublicKey:
     """Whom contacts and texts are sealed for on the bus."""
-    if settings.notifier_public_key is not None:
-        return PublicKey(_decoded(settings.notifier_public_key, "PUMASI_NOTIFIER_PUBLIC_KEY"))
-    return PublicKey(_read(directory(settings) / "notifier.pub"))
+    return _public_key(settings, "notifier")
+
+
+def reporter_public_key(settings: Settings) -> PublicKey:
+    """Whom it is sealed for where care was sought, and under which papers."""
+    return _public_key(settings, "reporter")
+
+
+def _public_key(settings: Settings, whose: str) -> PublicKey:
+    if (told := _told(settings, whose)) is not None:
+        return PublicKey(_decoded(told, f"PUMASI_{whose.upper()}_PUBLIC_KEY"))
+    return PublicKey(_read(directory(settings) / f"{whose}.pub"))
+
+
+def _told(settings: Settings, whose: str) -> str | None:
+    told: str | None = getattr(settings, f"{whose}_public_key")
+    return told
 
 
 def notifier_private_key(settings: Settings) -> PrivateKey:
     """What opens contacts and texts."""
     return PrivateKey(_read(directory(settings) / "notifier.key"))
+
+
+def reporter_private_key(settings: Settings) -> PrivateKey:
+    """What opens what cases say of access."""
+    try:
+        return PrivateKey(_read(directory(settings) / "reporter.key"))
+    except KeyMissing as error:
+        error.hint = "Whoever reports holds it: put it there, or name its directory by PUMASI_KEYS."
+        raise
 
 
 def intake_public_key(settings: Settings) -> PublicKey:
@@ -209,13 +235,14 @@ def fingerprints(settings: Settings, *names: str) -> dict[str, str]:
 
     Args:
         settings: as everywhere.
-        names: `pseudonym`, `id`, `intake`, `notifier`, or none for all; of a pair it is told of the public half.
+        names: `pseudonym`, `id`, `intake`, `notifier`, `reporter`, or none for all; of a pair it is told of the public half.
     """
     said: dict[str, Callable[[Settings], bytes]] = {
         "pseudonym": pseudonym_key,
         "id": id_key,
         "intake": lambda settings: bytes(intake_public_key(settings)),
         "notifier": lambda settings: bytes(notifier_public_key(settings)),
+        "reporter": lambda settings: bytes(reporter_public_key(settings)),
     }
     return {name: fingerprint(said[name](settings)) for name in names or said}
 

@@ -174,6 +174,10 @@ class Settings(BaseSettings):
         None,
         description="base64 of 32 bytes: whom contacts are sealed for. Unset: `notifier.pub` in `keys`.",
     )
+    reporter_public_key: Annotated[str | None, BeforeValidator(_none_if_blank)] = Field(
+        None,
+        description="base64 of 32 bytes: whom it is sealed for what cases say of access. Unset: `reporter.pub` in `keys`.",
+    )
     webhook_url: Annotated[SecretStr | None, BeforeValidator(_none_if_blank)] = Field(
         None,
         description="Where the notifier posts each notice (Standard Webhooks), by https. It may hold a token, and is never shown. "

@@ -34,6 +34,8 @@ REPLAY: Final = "pumasi-replay"
 """`deadletters replay`."""
 OPERATOR: Final = "pumasi-operator"
 """Status, explain, audit and an operator's own tools: reads."""
+REPORTER: Final = "pumasi-reporter"
+"""`pumasi report`: reads, and opens what is sealed for the reporter's key."""
 SENDER: Final = "pumasi-sender"
 """Sends submissions on their topic."""
 OF_SENDER: Final = f"{SENDER}-"
@@ -88,6 +90,7 @@ _READS: Final = {
     NOTIFIER: (LEDGER, CONTACTS, NOTICES, SERVICES),
     REPLAY: (SUBMISSIONS, COMMANDS, DEADLETTERS),
     OPERATOR: (SUBMISSIONS, COMMANDS, LEDGER, CHECKPOINTS, NOTICES, DEADLETTERS, SENDERS, SERVICES),
+    REPORTER: (COMMANDS, LEDGER),
     KEYS: (SENDERS, SERVICES),
     ENDER: (SUBMISSIONS, COMMANDS, LEDGER, CHECKPOINTS, DEADLETTERS, SERVICES),
 }
@@ -136,7 +139,7 @@ def _grants() -> Iterator[Grant]:
 
 
 GRANTS: Final = frozenset(_grants())
-USERS: Final = (INTAKE, MATCHER, NOTIFIER, REPLAY, OPERATOR, SENDER, ADMIN, KEYS, ENDER)
+USERS: Final = (INTAKE, MATCHER, NOTIFIER, REPLAY, OPERATOR, REPORTER, SENDER, ADMIN, KEYS, ENDER)
 
 
 def of_sender(name: str) -> str:

@@ -35,7 +35,7 @@ COMMANDS = tuple(
         "ender",
         "status",
         "explain",
-        "keys",
+        "report",
         "deadletters",
         "simulate",
         "schemas",

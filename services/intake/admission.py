@@ -207,6 +207,9 @@ def _completed(event: Event, submission: CommandData, opened: Opened, sealer: Se
         subject = given["thanks"] = sealer.ids.thanks(given["fund"], given["case"], opened)
         record = SealedText(subject=subject, sealed_text=sealer.seal_text(opened))
     mac = sealer.ids.mac(sender, event.source, event.id, event.type, msgspec.json.encode(given, order="sorted"))
+    if "access" in given:
+        given["access_box"] = sealer.seal_access(submission.access)  # type: ignore[attr-defined]  # it has one
+        del given["access"]
     command = COMMANDS[event.type].model_validate_json(msgspec.json.encode(given))  # the matcher reads it so
     assert isinstance(command, CommandData), "nobody submits a tick"
     value = msgspec.json.encode(command.model_dump(mode="json", by_alias=True, exclude_none=True))

@@ -105,6 +105,7 @@ class Service:
             private_key,
             id_key,
             settings.recipients.split(","),
+            keys.reporter_public_key(settings),
         )
         self._bootstrap, self._settings = bootstrap, settings
         self._publisher = Publisher(

@@ -1,4 +1,5 @@
 """Contacts: whom an address reaches, and a sealed box to reach them; the address itself is forgotten. Texts of thanks likewise.
+And where care was sought and under which papers: a sealed box of one length for the reporter, so that nobody sees it case by case.
 
 The box is NaCl's sealed box: intake can't open what it has sealed for the notifier. Its content is `{"address", "language"}` as JSON,
 or a text, padded so that its length says little.
@@ -21,7 +22,7 @@ from nacl.public import PrivateKey, PublicKey, SealedBox
 from pydantic import ValidationError
 
 from schemas.submissions import Contact, Language
-from schemas.values import SCHEMES
+from schemas.values import SCHEMES, Access
 from services.intake.ids import Ids, People
 from services.intake.recipients import Recipient, recipient_of
 
@@ -31,6 +32,8 @@ TEXT_MAX = 1000
 """The longest text of thanks, in characters."""
 
 _PAD_TO = 256
+_ACCESS_BYTES = 72
+"""Of what is in a box of access: no province and status together are longer. With NaCl's 48 it is 160 characters of base64."""
 
 
 class NotSealed(ValueError):
@@ -53,6 +56,7 @@ class Sealer:
         private_key: what opens the senders' boxes; None: one that nobody has sealed for.
         id_key: what ids are hashed with; None: `key`.
         schemes: by which somebody may be reached.
+        reporter_key: whom access is sealed for; None: whoever contacts are sealed for.
 
     Attributes:
         ids: makes ids.
@@ -67,8 +71,10 @@ class Sealer:
         private_key: PrivateKey | None = None,
         id_key: bytes | None = None,
         schemes: Collection[str] = SCHEMES,
+        reporter_key: PublicKey | None = None,
     ) -> None:
         self._box, self._schemes = SealedBox(public_key), schemes
+        self._reporters = SealedBox(reporter_key or public_key)
         self._opening = SealedBox(private_key or PrivateKey.generate())
         self.ids, self.people = Ids(id_key or key), People(key)
         self.unopened = 0
@@ -92,6 +98,12 @@ class Sealer:
     def _sealed(self, content: bytes) -> str:
         padded = content + b" " * (-len(content) % _PAD_TO)  # JSON may end in blanks, and so may a text
         return base64.b64encode(self._box.encrypt(padded)).decode()
+
+    def seal_access(self, access: Access) -> str:
+        """Where care was sought and under which papers, for the reporter's eyes only: base64, always as long."""
+        content = access.model_dump_json().encode().ljust(_ACCESS_BYTES)
+        assert len(content) == _ACCESS_BYTES, "a longer box would tell of its content"
+        return base64.b64encode(self._reporters.encrypt(content)).decode()
 
     def opened_contact(self, box: str) -> Contact:
         """The contact in a sender's box.

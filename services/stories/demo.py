@@ -19,8 +19,11 @@ from typing import Any
 from rich.console import Console
 
 from schemas.times import text_of
+from services import keys
 from services.bus import access
 from services.bus.security import servers
+from services.console.report.access import AccessReport, access_report
+from services.console.report.boxes import asked_in
 from services.errors import UsageError
 from services.senders import Issued
 from services.settings import Settings
@@ -39,6 +42,8 @@ TICK_SECONDS = 86_400
 NOTICES_WITHIN_S = 30.0
 PLOT = Path("two-routes.svg")
 """Where in the data directory the plot of the story of this name goes."""
+REPORTS = "provinces"
+"""The story that ends with the report of access."""
 SESSION_S = 6
 SENDER = "demo"
 ENVIRONMENT = {
@@ -159,12 +164,12 @@ async def _play(
                     killer.before += len(story.rows)
                 await _until_told(story, watch)
                 screen.close()
-                outcomes.append(outcome(story, watch))
+                outcomes.append(outcome(story, watch, await _access(story, system.kafka, settings)))
                 summary.show_story(screen, outcomes[-1])
                 if story.name == PLOT.stem:
                     (settings.data / PLOT).write_text(routes.svg(outcomes[-1].figures))
         audit = await _audit(system.kafka, settings)
-        outcomes = [outcome(story, watch) for story in stories]  # with what came in since
+        outcomes = [outcome(end.story, watch, end.access) for end in outcomes]  # with what came in since
     finally:
         await watch.stop()
     old = watch.old_entries
@@ -198,6 +203,14 @@ def _say_what_is_repeated(stories: list[Story], watch: Watch, screen: Screen) ->
             "rest is new.",
             "bold yellow",
         )
+
+
+async def _access(story: Story, kafka: str, settings: Settings) -> tuple[AccessReport, ...]:
+    """What `pumasi report access` tells of the funds of a story that ends with it."""
+    if story.name != REPORTS:
+        return ()
+    found = await asked_in(servers(settings, kafka, access.REPORTER), keys.reporter_private_key(settings))
+    return tuple(access_report(fund) for fund in found.funds if fund.name in story.currencies)
 
 
 async def _until_told(story: Story, watch: Watch) -> None:

@@ -29,7 +29,6 @@ class CaseFigures(Case):
         super().__init__(fact)
         self.beneficiary: str = fact["beneficiary"]
         self.need: str = fact["need"]
-        self.access: dict[str, str] | None = fact.get("access")
         self.own: int = fact["own_contribution"]
         self.opened_at: int | None = None
         self.funded_at: int | None = None

@@ -5,7 +5,7 @@ from statistics import median
 from typing import Any
 
 from schemas.times import DAY, HOUR
-from services.stories.access import access_report
+from services.console.report.access import AccessReport
 from services.stories.figures import FundFigures
 from services.stories.scenario import Story
 from services.stories.watch import Watch
@@ -31,11 +31,12 @@ class FundOutcome:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A story's end."""
+    """A story's end; `access`: each fund's report, where the story reports of it."""
 
     story: Story
     funds: tuple[FundOutcome, ...]
     figures: tuple[FundFigures, ...]
+    access: tuple[AccessReport, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -53,16 +54,16 @@ class Outcome:
             "days": round((self.story.ends - self.story.starts) / DAY, 1),
             "funds": [{**asdict(fund), "ok": fund.ok} for fund in self.funds],
         }
-        if self.story.name == "provinces":
-            data["access"] = asdict(access_report(case for fund in self.figures for case in fund.cases.values()))
+        if self.access:
+            data["access"] = [report.as_dict() for report in self.access]
         return data
 
 
-def outcome(story: Story, watch: Watch) -> Outcome:
-    """The end of a story as the ledger and the notices have it now."""
+def outcome(story: Story, watch: Watch, access: tuple[AccessReport, ...] = ()) -> Outcome:
+    """The end of a story as the ledger and the notices have it now, and its reports of access."""
     figures = tuple(watch.figures.funds.get(name) or FundFigures(name) for name in story.currencies)
     funds = tuple(_fund(story, fund, len(watch.notices[fund.name])) for fund in figures)
-    return Outcome(story, funds, figures)
+    return Outcome(story, funds, figures, access)
 
 
 def _fund(story: Story, fund: FundFigures, notices: int) -> FundOutcome:

@@ -16,7 +16,7 @@ from services.matcher.engine.engine import Engine
 from services.notifier.audience import Audience
 from services.readmodel.books import FactDict
 from services.stories.figures import Figures
-from services.stories.scenario import Row, Story
+from services.stories.scenario import Row, Story, on_the_bus
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,10 @@ def rehearse(story: Story, ticks: bool = False) -> Iterator[Told]:
     engine, audience, seq = Engine(), Audience(0), 0
     for row in story.rows:
         commands: list[tuple[Row | None, Command]] = [
-            (row, Command(row.type, row.id, row.at, read_data(row.type, json.dumps(row.data).encode()), seq))
+            (
+                row,
+                Command(row.type, row.id, row.at, read_data(row.type, json.dumps(on_the_bus(row.data)).encode()), seq),
+            )
         ]
         if ticks:
             commands.insert(0, (None, Command(TICK, "tick", row.at, read_data(TICK, b"{}"), seq)))

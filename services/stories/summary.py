@@ -8,14 +8,13 @@ from rich.table import Table
 from rich.text import Text
 
 from schemas.currencies import format_amount, format_money
+from services.console.report.table import show
 from services.stories import routes
-from services.stories.access import AccessReport, Group, access_report
 from services.stories.outcome import FundOutcome, Outcome
 from services.stories.scenario import FIGURES
 from services.stories.screen import Screen
 
 MONEY = FIGURES[:-1]
-ACCESS = "Access, by province and papers"
 LEDGER = "What the ledger says"
 IN_DAYS_FROM_HOURS = 48
 
@@ -34,10 +33,9 @@ def show_story(screen: Screen, end: Outcome) -> None:
     if end.story.name == "two-routes":
         for line in routes.bars(end.figures, screen.console.width):
             screen.say(line)
-    if end.story.name == "provinces":
-        _show_access(
-            screen, access_report(case for fund in end.figures for case in fund.cases.values()), end.funds[0].currency
-        )
+    if not screen.quiet:
+        for report in end.access:
+            show(screen.console, report)
 
 
 def _how_long(fund: FundOutcome) -> str:
@@ -74,37 +72,6 @@ def packed(pieces: Sequence[str], width: int, indent: int) -> list[str]:
 def fits(table: Table, console: Console) -> bool:
     """Whether a table shows whole in the console's width."""
     return table.__rich_measure__(console, console.options.update(max_width=10_000)).maximum <= console.width
-
-
-def _show_access(screen: Screen, report: AccessReport, currency: str) -> None:
-    if screen.quiet:
-        return
-    table = Table("province", "papers", box=box.SIMPLE, title=ACCESS, title_justify="left")
-    for name in ("people", "asked", "paid themselves", "promised to them", "days waited (median)"):
-        table.add_column(name, justify="right", no_wrap=True)
-    groups = (*report.groups, *([report.rest] if report.rest else []))
-    for group in groups:
-        table.add_row(*_cells(group, currency, group is report.rest))
-    if fits(table, screen.console):
-        screen.console.print(table)
-    else:
-        screen.say(ACCESS, "italic")
-        for group in groups:
-            place, papers, people, asked, own, funded, days = _cells(group, currency, group is report.rest)
-            sums = [f"asked {asked}", f"paid themselves {own}", f"promised to them {funded}", f"days waited {days}"]
-            for line in packed([f"  {place} {papers}: {people} people", *sums], screen.console.width, 6):
-                screen.say(line)
-    if any(group.days is None for group in groups):
-        screen.say(
-            "– where fewer than five were promised all they asked: a median would tell of single people.", "italic"
-        )
-    screen.say(f"{report.hidden} groups of fewer than five people are not shown by themselves.", "italic")
-
-
-def _cells(group: Group, currency: str, together: bool) -> list[str]:
-    place = ["smaller groups", "together"] if together else [group.province, group.status]
-    sums = [format_money(amount, currency) for amount in (group.asked, group.own, group.funded)]
-    return [*place, str(group.people), *sums, "–" if group.days is None else f"{group.days:.1f}"]
 
 
 def show_end(console: Console, ends: list[Outcome]) -> None:

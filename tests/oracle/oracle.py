@@ -397,7 +397,7 @@ class Oracle:
                 )
 
     def case_submitted(self, fund: Fund, data: Any) -> None:
-        said = replace(data, mark=None)  # §3: a mark is no part of a case's identity
+        said = replace(data, mark=None, access_box=None)  # §3: neither is a part of a case's identity
         self.seen(fund, said, "case", data.case)
         if data.goal < data.own_contribution:
             raise _Rejection("goal_below_own_contribution")
@@ -425,7 +425,7 @@ class Oracle:
             goal=data.goal,
             own_contribution=data.own_contribution,
             priority=data.priority,
-            **given(data, "needed_by", "recurrence", "access", "mark"),
+            **given(data, "needed_by", "recurrence", "mark"),
         )
         self.open_if_vouched(fund, case)
 

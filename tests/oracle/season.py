@@ -284,7 +284,7 @@ class _Season:
         if r.random() < self.repeats:
             data["recurrence"] = self.recurrence()
         if r.random() < 0.1:
-            data["access"] = {"province": "CN-22", "status": "unregistered"}
+            data["access_box"] = r.choice("AB") * 160
         return data | self.mark()
 
     def case_vouched(self, fund: str) -> dict[str, Any]:

@@ -91,7 +91,13 @@ def kinds_of_data(unit: int) -> dict[str, st.SearchStrategy[dict[str, Any]]]:
                 "goal": amounts,
                 "priority": st.sampled_from(CLASSES),
             },
-            optional={"own_contribution": amounts, "needed_by": hours, "recurrence": recurrences, "mark": marks},
+            optional={
+                "own_contribution": amounts,
+                "needed_by": hours,
+                "recurrence": recurrences,
+                "mark": marks,
+                "access_box": st.sampled_from(["A" * 160, "B" * 160]),
+            },
         ),
         "case.vouched": st.fixed_dictionaries(
             {**of_case, "voucher": st.sampled_from(["v-1", "v-2"])}, optional={"mark": marks}

@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
+from services.bus.topics import SUBMISSIONS
 from services.errors import UsageError
 from services.stories.demo import refuse_what_is_over
 from services.stories.rehearsal import rehearse
@@ -50,6 +51,13 @@ async def test_all_stories_twice_on_one_directory_and_once_with_a_killed_matcher
     assert len(first["stories"]) == 5
     assert all(fund["told"] == fund["expected"] for story in first["stories"] for fund in story["funds"])
     assert sum(part["commands"] for part in first["audit"]["partitions"]) == first["new_entries"] > 500
+
+    [provinces] = [story for story in first["stories"] if story["story"] == "provinces"]
+    groups = [group for fund in provinces["access"] for group in fund["groups"]]
+    assert groups and all(group["people"] >= 5 for group in groups)
+    assert sum(fund["hidden"] for fund in provinces["access"]) >= 5
+    told = {path.parent.name for path in data_dir.rglob("*.log") if b"family-register" in path.read_bytes()}
+    assert not [topic for topic in told if not topic.startswith(SUBMISSIONS)], "province and papers are in boxes"
 
     status, second, _ = await demo("--data", str(data_dir))
     assert (status, second["repeated"], second["new_entries"]) == (0, True, 0)

@@ -41,7 +41,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "pledge.made": {"fund": "jilin", "donor": "d-1", "amount": 5, "currency": "CNY", "pledge": "p-1", "expires_at": TIME,
                     "designation": {"case": "c-1"}, "recurrence": {"every": "P1M", "times": 3}},
     "case.submitted": {"fund": "jilin", "need": "test", "route": "home", "goal": 7, "priority": "stat", "beneficiary": "b-1",
-                       "access": {"province": "CN-JL", "status": "unknown"}},
+                       "needed_by": TIME},
     "payment.failed": {"fund": "jilin", "pledge": "p-1", "reason": "no-funds"},
     "rate.quoted": {"fund": "jilin", "currency": "KRW", "rate": "0.005"},
 }  # fmt: skip
@@ -110,6 +110,7 @@ FOUND = [
     ("pledge.made", {"amount": {"Park": "Minji"}}),
     ("pledge.made", {"amount": 13812345678}),
     ("pledge.made", {"contact": {"address": "mailto://kim@example.org"}}),
+    ("case.submitted", {"access": {"province": "CN-JL", "status": "unregistered"}}),
     ("pledge.made", {"sealed_contact": "S2ltIFlvbmdzdW4g" * 6}),
     ("case.thanked", {"case": "c-1", "thanks": "RGVhciBMZWUgSGFuYQ=="}),
 ]  # fmt: skip

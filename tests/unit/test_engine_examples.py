@@ -1228,17 +1228,21 @@ class TestFacts:
         ]  # fmt: skip
 
     def test_a_case_in_full(self, story: Story) -> None:
-        access = {"province": "CN-JL", "status": "unregistered"}
-        story.case("c-1", goal=5, needed_by=START + days(9) + timedelta(microseconds=5), access=access | {"province": "CN-22"},
+        story.case("c-1", goal=5, needed_by=START + days(9) + timedelta(microseconds=5), access_box="A" * 160,
                    recurrence={"every": "P1W", "times": 2})  # fmt: skip
         assert story.facts == [
             {
                 "fact": "case_submitted", "case": "c-1", "beneficiary": "b-1", "need": "treatment", "route": "clinic",
                 "goal": 5, "own_contribution": 0, "priority": "routine", "needed_by": "2027-01-10T00:00:00.000005Z",
-                "recurrence": {"every": "P1W", "times": 2}, "access": access,
+                "recurrence": {"every": "P1W", "times": 2},
             },
             {"fact": "case_opened", "case": "c-1", "claim": 5, "class": "routine"},
         ]  # fmt: skip
+
+    def test_a_case_sealed_anew_is_the_same_case(self, story: Story) -> None:
+        for box in ("A" * 160, "B" * 160, None):
+            story.case("c-1", access_box=box)
+            assert story.facts == [{"fact": "duplicate"}] or box == "A" * 160
 
     def test_an_instalment_in_full_and_a_ticks_fact_names_its_fund_second(self, story: Story) -> None:
         story("rate.quoted", currency="USD", rate="7")

@@ -6,14 +6,17 @@ import logging
 import re
 import zlib
 from collections.abc import Iterator
+from typing import get_args
 
 import pytest
+from nacl.exceptions import CryptoError
 from nacl.public import PrivateKey, SealedBox
 from pydantic import ValidationError
 
 from schemas.commands import COMMANDS
+from schemas.provinces import PROVINCES
 from schemas.submissions import SUBMISSIONS, Contact
-from schemas.values import ID_PATTERN, PLEDGE_PATTERN
+from schemas.values import ID_PATTERN, PLEDGE_PATTERN, Access, AccessStatus
 from services.bus.attributes import TELLABLE
 from services.errors import InvalidSubmission
 from services.intake.admission import Admitted, admit
@@ -21,8 +24,8 @@ from services.intake.cloudevents import Event, Malformed
 from services.intake.contacts import Sealer
 from services.intake.findings import PATTERNS
 
-NOTIFIER, INTAKE = PrivateKey.generate(), PrivateKey.generate()
-SEALER = Sealer(b"k" * 32, NOTIFIER.public_key, INTAKE)
+NOTIFIER, INTAKE, REPORTER = (PrivateKey.generate() for _ in range(3))
+SEALER = Sealer(b"k" * 32, NOTIFIER.public_key, INTAKE, reporter_key=REPORTER.public_key)
 ADDRESS = "mailto://Neighbour@Example.org"
 CANONICAL = "mailto:neighbour@example.org"
 CASE = {"fund": "jilin", "need": "test", "route": "home", "goal": 10000, "priority": "stat", "beneficiary": "b-1"}
@@ -31,6 +34,10 @@ PLEDGE = {"fund": "jilin", "donor": "d-1", "amount": 500, "currency": "CNY"}
 
 def sealed(content: bytes, key: PrivateKey = INTAKE) -> str:
     return base64.b64encode(SealedBox(key.public_key).encrypt(content)).decode()
+
+
+def opened(box: str, key: PrivateKey) -> object:
+    return json.loads(SealedBox(key).decrypt(base64.b64decode(box)))
 
 
 SEALED = sealed(json.dumps({"address": ADDRESS, "language": "ko"}).encode())
@@ -134,8 +141,24 @@ def test_a_retired_provinces_code_is_todays_on_the_bus_and_the_same_submission()
         admitted("case.submitted", {**CASE, "access": {"province": code, "status": "unknown"}})
         for code in ("CN-22", "CN-JL")
     )
-    assert json.loads(old.value)["access"]["province"] == "CN-JL"
+    assert opened(json.loads(old.value)["access_box"], REPORTER) == {"province": "CN-JL", "status": "unknown"}
     assert old.mac == new.mac
+
+
+def test_access_is_in_a_box_of_one_length_that_only_the_reporter_opens() -> None:
+    lengths = set()
+    for province in PROVINCES:
+        for status in get_args(AccessStatus):
+            lengths.add(len(SEALER.seal_access(Access(province=province, status=status))))
+    assert lengths == {160}
+    told = admitted("case.submitted", {**CASE, "access": {"province": "CN-JL", "status": "family-register"}})
+    data = json.loads(told.value)
+    assert "access" not in data and b"CN-JL" not in told.value and b"family" not in told.value
+    with pytest.raises(CryptoError):
+        opened(data["access_box"], NOTIFIER)
+    again = admitted("case.submitted", {**CASE, "access": {"province": "CN-JL", "status": "family-register"}})
+    assert json.loads(again.value)["access_box"] != data["access_box"]
+    assert again.mac == told.mac != admitted("case.submitted", CASE).mac
 
 
 @pytest.mark.parametrize(

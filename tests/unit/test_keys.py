@@ -69,10 +69,12 @@ def test_keys_may_come_from_settings_and_then_nothing_is_kept(settings: Settings
             "pseudonym_key": load(pseudonym_key=base64.b64encode(b"k" * 32).decode()).pseudonym_key,
             "id_key": load(id_key=base64.b64encode(b"i" * 32).decode()).id_key,
             "notifier_public_key": base64.b64encode(bytes(pair.public_key)).decode(),
+            "reporter_public_key": base64.b64encode(bytes(PrivateKey(b"r" * 32).public_key)).decode(),
         }
     )
     assert keys.pseudonym_key(given) == b"k" * 32
     assert keys.notifier_public_key(given) == pair.public_key
+    assert keys.reporter_public_key(given) == PrivateKey(b"r" * 32).public_key
     assert keys.id_key(given) == b"i" * 32
     assert private_key(given) is None
     assert keys.missing(given) == ["intake.key", "intake.pub"]

@@ -61,6 +61,7 @@ UNKNOWN = "?"
 _STRICTER: dict[str, Callable[[str], object]] = {
     "contact": lambda _: False,  # sealed or not: nothing there is an operator's business
     "sealed_contact": lambda _: False,
+    "access": lambda _: False,  # the reporter's alone
     "thanks": re.compile(THANKS_PATTERN).fullmatch,
     "payment": is_hashed,
 }

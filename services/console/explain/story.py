@@ -23,7 +23,7 @@ _ENDS = {
     "case_amended": ("case", "goal_lowered"),
 }
 """Facts that end money's place: which of pledge and case they name, and the reason they give."""
-_KEPT_BACK = {"fact", "fund", "case", "pledge", "beneficiary", "donor", "voucher", "access", "mark", "thanks"}
+_KEPT_BACK = {"fact", "fund", "case", "pledge", "beneficiary", "donor", "voucher", "mark", "thanks"}
 """Fields that a story does without: said already, or about people, and an answer is passed on."""
 
 

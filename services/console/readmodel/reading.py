@@ -5,12 +5,14 @@ A partition whose chain breaks is read no further; what was folded before it bro
 
 from __future__ import annotations
 
+from typing import Any
+
 from services.bus.consume.chain import Chain
 from services.bus.consume.scan import Progress, TopicReader
 from services.bus.partition import partition_of
 from services.bus.topics import LEDGER
-from services.console.readmodel.model import ReadModel
 from services.errors import LedgerTampered, TopicUnreadable, UnknownFact
+from services.readmodel.fold import Fold
 
 
 class PartitionRead(Chain):
@@ -31,7 +33,7 @@ class PartitionRead(Chain):
         self.at: str | None = None
         self.ahead_ms: int | None = None
 
-    def take(self, model: ReadModel, value: bytes | None, written_ms: int = 0) -> None:
+    def take(self, model: Fold[Any], value: bytes | None, written_ms: int = 0) -> None:
         """Fold the next entry into `model`, if it stands in its chain; `written_ms` is when Kafka appended it."""
         if self.finding:
             return
@@ -50,7 +52,7 @@ class PartitionRead(Chain):
 
 
 async def read_ledger(
-    reader: TopicReader, model: ReadModel, fund: str | None = None, progress: Progress | None = None
+    reader: TopicReader, model: Fold[Any], fund: str | None = None, progress: Progress | None = None
 ) -> dict[int, PartitionRead]:
     """Fold the committed ledger as it stands now into `model`.
 

@@ -62,11 +62,11 @@ def case_of(row: Row) -> Case:
         case.claim, case.rank, case.awarded, case.settled, case.delivered, case.open_order, case.opened_at, case.began,
         case.period, case.person_mark, case.next_escalation, case.next_renewal,
     ) = row  # fmt: skip
-    beneficiary, need, route, goal, own, priority, needed_by, recurrence, access = origin
+    beneficiary, need, route, goal, own, priority, needed_by, recurrence = origin
     case.recall(
         (
             beneficiary, intern(need), intern(route), goal, own, intern(priority), needed_by,
-            recurrence and tuple(recurrence), access and tuple(access),
+            recurrence and tuple(recurrence),
         ),
         vouchers,
         thanks,

@@ -58,7 +58,7 @@ except ImportError:  # not compiled
         return blake2b(data, digest_size=digest_size).digest()
 
 
-VERSION = 2
+VERSION = 3
 """The version of the records. `restoring.UPCASTS` brings an older one's up to it; another's are not read at all."""
 HEAD = b"head"
 PORTION = 500

@@ -65,6 +65,7 @@ def submit(transition: Transition, data: c.CaseSubmitted) -> None:
     fund = transition.fund
     fact: FactDict = {"fact": "case_submitted", **said(data)}
     del fact["fund"]
+    fact.pop("access_box", None)  # for the reporter alone, who finds it with the command
     known = fund.cases.get(data.case)
     if known is not None:
         _repeat_or_conflict(known.origin == case_identity(fact), f"case {data.case}")

@@ -361,11 +361,9 @@ def designation_of(value: FactDict) -> tuple[str, str]:
 
 def case_identity(fact: FactDict) -> tuple[Any, ...]:
     """All that was said of a case when it was submitted, to tell a repeat from a conflict."""
-    access = fact.get("access")
     return (
         fact["beneficiary"], intern(fact["need"]), intern(fact["route"]), fact["goal"], fact["own_contribution"],
         intern(fact["priority"]), _time_in(fact, "needed_by"), recurrence_of(fact.get("recurrence")),
-        None if access is None else (access["province"], access["status"]),
     )  # fmt: skip
 
 

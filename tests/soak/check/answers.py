@@ -24,7 +24,7 @@ _EFFECTS: dict[str, tuple[str, dict[str, str]]] = {
     "pumasi.fund.configured": ("fund_configured", {name: name for name in (
         "currency", "rule", "share", "weights", "ageing_days", "deadline_hours", "vouchers_required")}),
     "pumasi.case.submitted": ("case_submitted", {name: name for name in (
-        "case", "beneficiary", "need", "route", "goal", "own_contribution", "priority", "needed_by", "recurrence", "access",
+        "case", "beneficiary", "need", "route", "goal", "own_contribution", "priority", "needed_by", "recurrence",
         "mark")}),
     "pumasi.case.vouched": ("case_vouched", {"case": "case", "voucher": "voucher"}),
     "pumasi.case.amended": ("case_amended", {"case": "case"}),
@@ -206,19 +206,20 @@ class Answers:
     def _check_identity(self, command: Command, became: str, group: list[Entry]) -> None:
         key = (command.type, command.data["fund"], *(command.data[name] for name in _IDENTITY[command.type]))
         conflict = f"rejected: {_CONFLICT.get(command.type, 'id_conflict')}"
+        said = {name: value for name, value in command.data.items() if name != "access_box"}  # sealed anew each time
         before = self._effective.get(key)
         if before is None:
             if became == "effect":
-                self._effective[key] = command.data
+                self._effective[key] = said
             elif became == "duplicate":
                 self._find("false_duplicate", group[0], f"nothing like this {command.type} took effect before")
             elif became == "rejected: id_conflict":
                 self._find("false_conflict", group[0], f"no {command.type} with this id took effect before")
         elif became == "effect":
             self._find("applied_twice", group[0], f"this {command.type} took effect before")
-        elif before == command.data and became != "duplicate":
+        elif before == said and became != "duplicate":
             self._find("false_conflict", group[0], f"it repeats a {command.type} and became {became}")
-        elif before != command.data and became != conflict:
+        elif before != said and became != conflict:
             self._find("missed_conflict", group[0], f"another {command.type} has this id, and it became {became}")
 
     def _find(self, code: str, entry: Entry, text: str) -> None:

@@ -102,7 +102,7 @@ def _submission(sent: SentFile, told: dict[str, Any]) -> Submission:
 
 
 def expected_data(kind: str, data: dict[str, Any], source: str, event: str) -> dict[str, Any]:
-    """The command's data that a submission must become: defaults and derived ids filled in, pseudonyms and marks left open."""
+    """The command's data that a submission must become: defaults and derived ids filled in, pseudonyms, marks and boxes left open."""
     made = {**_DEFAULTS.get(kind, {}), **data}
     if kind in _OWN_ID:
         field_name, prefix = _OWN_ID[kind]
@@ -114,6 +114,8 @@ def expected_data(kind: str, data: dict[str, Any], source: str, event: str) -> d
         made[_PERSON[kind]] = None
         if kind != "pumasi.pledge.made":
             made["mark"] = None
+    if made.pop("access", None) is not None:
+        made["access_box"] = None
     return canonical(made)
 
 
