@@ -58,7 +58,7 @@ class ServiceTold(Model):
             description="By partition that it has, the offset that it goes on from: of submissions an intake, of commands a matcher, "
             "of the ledger a notifier"
         ),
-    ] = Field({})
+    ] = Field(default={})
     amiss: Annotated[tuple[Amiss, ...], Field(description="Why it does not get on; nothing if it does")] = ()
     went_wrong: Annotated[WentWrong | None, Field(description="What went wrong last; none if nothing has")] = None
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from schemas.services import ServiceTold
 from schemas.times import text_of
@@ -32,9 +32,14 @@ async def known(bootstrap: str) -> dict[str, str]:
     Raises:
         KafkaUnreachable, TopicsMismatch: if it can't be read.
     """
+    return in_use(await heartbeat.heard(bootstrap))
+
+
+def in_use(heard: Iterable[heartbeat.Heard]) -> dict[str, str]:
+    """The same of what was heard already; what a service uses that runs is left out: it may be the wrong one."""
     found: dict[str, str] = {}
-    for told, _ in await heartbeat.heard(bootstrap):
-        if told.service is None:  # a service that runs tells which it uses, be it the wrong ones
+    for told, _ in heard:
+        if told.service is None:
             found |= told.keys
     return found
 
