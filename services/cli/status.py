@@ -64,6 +64,7 @@ def status(
 
 
 def _as_dict(found: "Survey", public: bool) -> dict[str, Any]:
+    from services.called import as_called
     from services.console.readmodel.figures import FEWEST, for_everyone, for_operators
 
     if public:
@@ -83,12 +84,13 @@ def _as_dict(found: "Survey", public: bool) -> dict[str, Any]:
         "notices_given_up_of_late": late.given_up,
         "funds": [for_operators(figures) for figures in found.funds],
         "waits": [asdict(one) for one in found.waits],
-        "findings": [asdict(one) for one in found.findings],
+        "findings": [{**asdict(one), "hint": one.hint and as_called(one.hint)} for one in found.findings],
         "ok": not found.findings,
     }  # fmt: skip
 
 
 def _print(found: "Survey", public: bool) -> None:
+    from services.called import as_called
     from services.console.readmodel.figures import FEWEST, for_everyone, for_operators
     from services.terminal import Terminal, marked
 
@@ -116,14 +118,14 @@ def _print(found: "Survey", public: bool) -> None:
     for finding in found.findings:
         console.print(marked("[bold red]✗[/] {}.", finding.message))
         if finding.hint:
-            console.print(marked("  [dim]{}[/]", finding.hint))
+            console.print(marked("  [dim]{}[/]", as_called(finding.hint)))
     if not found.findings:
         who = "Every service runs" if found.services else "No service runs, and none is needed now"
         console.print(marked("[bold green]✓[/] {}; every topic is there, the ledger holds, and all else is done.", who))
 
 
 def _print_dead_letters(console: "Console", found: "Survey") -> None:
-    from services.console.readmodel.findings import counted
+    from services.console.readmodel.found import counted
     from services.terminal import marked
 
     number, places = sum(found.late.letters.values()), ", ".join(map(str, found.late.letters))

@@ -283,4 +283,7 @@ def _listener(settings: Settings) -> socket.socket:
                 f"HTTP can't listen on {settings.http_host}:{asked} ({error.strerror})",
                 hint="Choose another with --http-port N, or 0 for any free one.",
             ) from None
+    from services.bus.embedded.ports import refuse_if_not_here
+
+    refuse_if_not_here(settings.http_host)
     return socket.create_server((settings.http_host, 0), family=family, backlog=2048)

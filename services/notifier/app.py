@@ -81,7 +81,7 @@ def application_factory(
     Raises:
         SettingError: if a webhook can't be made of them; of one that must not be reached, when it starts.
     """
-    bootstrap, webhook = partial(bootstrap_of, settings, user=access.NOTIFIER), _webhook(settings)
+    bootstrap, webhook = partial(bootstrap_of, settings, user=access.NOTIFIER), webhook_of(settings)
     publisher = Publisher(bootstrap, [LEDGER, CONTACTS, NOTICES, SERVICES], GROUP, told=lambda why: wait_for(why))
     key = private_key(settings)
     languages = Languages(settings.language, key, told)
@@ -176,7 +176,8 @@ async def entries(
     await notifier.hear(records, consumer)
 
 
-def _webhook(settings: Settings) -> Webhook | None:
+def webhook_of(settings: Settings) -> Webhook | None:
+    """The webhook that settings ask for. Raises SettingError if it can't be made of them."""
     if settings.webhook_url is None:
         return None
     secret = settings.webhook_secret.get_secret_value() if settings.webhook_secret else None

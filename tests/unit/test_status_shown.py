@@ -9,7 +9,7 @@ from schemas.services import Amiss, ServiceTold, WentWrong
 from schemas.times import datetime_of
 from services.bus.heartbeat import Heard
 from services.cli.status import _as_dict, _print, _print_funds
-from services.console.readmodel.findings import Finding
+from services.console.readmodel.found import Finding
 from services.console.readmodel.running import findings, processes, span
 from services.console.readmodel.survey import Late, Partition, Survey, _waits
 from tests.ledgers import Told

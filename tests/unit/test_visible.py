@@ -20,7 +20,7 @@ from services.cli import audit, demo, explain, matcher, notifier, status, up
 from services.cli.deadletters import screen
 from services.cli.shared.log import Log
 from services.console.explain.telling import Told
-from services.console.readmodel.findings import Finding, Waits
+from services.console.readmodel.found import Finding, Waits
 from services.console.readmodel.running import Process
 from services.console.readmodel.survey import Late, Partition, Survey
 from services.errors import PumasiError, SettingError

@@ -14,7 +14,7 @@ from schemas.services import ServiceName
 from schemas.times import text_of_datetime
 from services.bus.fingerprints import in_use
 from services.bus.heartbeat import SILENT_SECONDS, Heard
-from services.console.readmodel.findings import Finding
+from services.console.readmodel.found import Finding
 
 SERVICES: Final = get_args(ServiceName)
 FORGOTTEN_SECONDS: Final = 86_400.0

@@ -22,7 +22,7 @@ from services.bus.topics import COMMANDS, DEADLETTERS, LEDGER, NOTICES, SERVICES
 from services.bus.waiting import waiting
 from services.console.readmodel import running
 from services.console.readmodel.figures import Figures, figures_of
-from services.console.readmodel.findings import Finding, Waits, counted
+from services.console.readmodel.found import Finding, Waits, counted
 from services.console.readmodel.model import Fund, ReadModel, unbalanced
 from services.console.readmodel.reading import PartitionRead, read_ledger
 from services.console.readmodel.running import Process
