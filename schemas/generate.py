@@ -25,6 +25,7 @@ from schemas.facts import FACTS
 from schemas.ledger import ENTRY_TYPE, Entry
 from schemas.notices import NOTICE_TYPE, Notice
 from schemas.senders import SENDER_TYPE, Sender
+from schemas.services import SERVICE_TYPE, ServiceTold
 from schemas.submissions import SUBMISSIONS
 
 HERE = Path(__file__).parent
@@ -36,7 +37,7 @@ class Shape(NamedTuple):
     """One thing that may stand on the bus.
 
     Attributes:
-        group: the folder: commands, submissions, facts, notices, ledger, senders.
+        group: the folder: commands, submissions, facts, notices, ledger, senders, services.
         name: the file's name: a `ce_type`, or a fact's name.
         model: the model.
     """
@@ -54,6 +55,7 @@ def shapes() -> Iterator[Shape]:
     yield Shape("ledger", ENTRY_TYPE, Entry)
     yield Shape("notices", NOTICE_TYPE, Notice)
     yield Shape("senders", SENDER_TYPE, Sender)
+    yield Shape("services", SERVICE_TYPE, ServiceTold)
 
 
 class _Dialect(GenerateJsonSchema):

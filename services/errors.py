@@ -55,7 +55,7 @@ class PumasiError(Exception):
     """
 
     code: ClassVar[str] = "error"
-    exit_status: ClassVar[int] = 1
+    exit_status: int = 1
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
@@ -168,9 +168,13 @@ class JarsUnavailable(BrokerError):
 
 
 class ServiceFailed(PumasiError):
-    """A service ends whenever it is started; starting it again won't help."""
+    """A service ends whenever it is started; starting it again won't help. `reason` is the code of its own error, if it had one."""
 
     code = "service_failed"
+    reason: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**super().to_dict(), **({"reason": self.reason} if self.reason else {})}
 
 
 class KafkaUnreachable(PumasiError):

@@ -52,6 +52,7 @@ class Forgotten:
     partition: int
     why: str
     pause_s: float
+    code: str = "unforeseen"
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,11 @@ default here. There is no settings file: a container, a unit file and a shell al
 `deploy/SETTINGS.md` is made from this class (`as_rows`), and a test holds it.
 """
 
+import os
 import re
 from collections.abc import Iterator
+from difflib import get_close_matches
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, get_args
 
@@ -17,6 +20,7 @@ from schemas.values import SCHEMES
 from services.errors import SettingError
 
 PREFIX = "PUMASI_"
+_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]{0,62})(\.[A-Za-z0-9][A-Za-z0-9-]{0,62})*")
 _SERVER = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
 
 
@@ -44,6 +48,18 @@ def _schemes(value: Any) -> Any:
     if not schemes or (unknown := next((scheme for scheme in schemes if scheme not in SCHEMES), None)):
         raise ValueError(f"{unknown!r} is not one of {','.join(SCHEMES)}" if schemes else "at least one is needed")
     return ",".join(schemes)
+
+
+def _address(value: Any) -> Any:
+    """An IP address, or a name that could have one."""
+    if not isinstance(value, str):
+        return value
+    try:
+        ip_address(value)
+    except ValueError:
+        if not _NAME.fullmatch(value) or value.rpartition(".")[2].isdigit():
+            raise ValueError("not an address, such as 127.0.0.1, ::1, or a name") from None
+    return value
 
 
 Servers = Annotated[str | None, BeforeValidator(_servers)]
@@ -103,7 +119,9 @@ class Settings(BaseSettings):
         9092,
         description="TCP port of the embedded broker on 127.0.0.1. Taken and not asked for: a free one is chosen. 0: any.",
     )
-    http_host: str = Field("127.0.0.1", description="Address the HTTP services listen on. `0.0.0.0`: every interface.")
+    http_host: Annotated[str, BeforeValidator(_address)] = Field(
+        "127.0.0.1", description="Address the HTTP services listen on. `0.0.0.0`: every interface."
+    )
     http_hosts: Annotated[str | None, BeforeValidator(_none_if_blank)] = Field(
         None,
         description="Names that the HTTP door answers to, with commas between; any other `Host` or `Origin` is refused. `*`: to all. "
@@ -245,11 +263,19 @@ SECRET = frozenset(
 """The variables of settings that are secrets themselves."""
 
 
+NO_SETTINGS = frozenset(PREFIX + name for name in ("CALLED_AS", "PURE", "PYTHON", "SOAK_CLOCK"))
+"""Variables of ours that are none: the run script's, the compiled path's, the soak's."""
+_OF_KUBERNETES = re.compile(r"PUMASI_(.*_)?(SERVICE_(HOST|PORT)(_.*)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_.*)?)")
+"""What Kubernetes sets in a container, of services whose name begins with ours; and `PUMASI_PORT=tcp://…`."""
+
+
 def load(**options: Any) -> Settings:
     """Settings from the environment, overridden by each option that isn't None.
 
-    Raises SettingError (exit status 2) that names every setting at fault, its value unless secret, and why.
+    Raises SettingError (exit status 2) that names every setting at fault, its value unless secret, and why; and if there is a variable
+    that is no setting, since what was to be set isn't.
     """
+    _refuse_unknown()
     given = {name: value for name, value in options.items() if value is not None}
     try:
         return Settings(**given)
@@ -258,6 +284,29 @@ def load(**options: Any) -> Settings:
             "; ".join(_explain(error, given)),
             hint="See `pumasi --help` for options; unset a PUMASI_* variable to get its default.",
         ) from None
+
+
+def _refuse_unknown() -> None:
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | NO_SETTINGS
+    unknown = sorted(
+        name for name, value in os.environ.items()
+        if name.startswith(PREFIX) and name not in known
+        and not _OF_KUBERNETES.fullmatch(name) and not (name.endswith("_PORT") and "://" in value)
+    )  # fmt: skip
+    if not unknown:
+        return
+    nearest = [f"{name} (did you mean {like[0]}?)" if (like := _like(name, known)) else name for name in unknown]
+    raise SettingError(
+        f"no such setting: {', '.join(nearest)}",
+        hint=f"Unset it: unset {' '.join(unknown)}. deploy/SETTINGS.md has every setting.",
+    )
+
+
+def _like(name: str, known: set[str]) -> list[str]:
+    return [
+        PREFIX + like
+        for like in get_close_matches(name.removeprefix(PREFIX), [k.removeprefix(PREFIX) for k in known], 1)
+    ]
 
 
 def _explain(error: ValidationError, given: dict[str, Any]) -> Iterator[str]:

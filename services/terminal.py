@@ -13,6 +13,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Span, Text
 
+from services.called import as_called
 from services.visible import STEERS, visible
 
 
@@ -35,9 +36,12 @@ class Terminal(Console):
 
 
 def marked(line: str, *values: object) -> Text:
-    """A line of ours in Rich's markup; what stands for each `{}` in it is shown as it is, and stays on the line."""
+    """A line of ours in Rich's markup, its commands as they are called here. What stands for each `{}` is shown as it is, and stays on
+    the line."""
     given = iter(values)
-    return _replaced(Text.from_markup(line, emoji=False), re.compile(r"\{\}"), lambda _: visible(str(next(given))))
+    return _replaced(
+        Text.from_markup(as_called(line), emoji=False), re.compile(r"\{\}"), lambda _: visible(str(next(given)))
+    )
 
 
 def _replaced(text: Text, what: re.Pattern[str], by: Callable[[str], str]) -> Text:

@@ -2,21 +2,21 @@
 
 A new pseudonym key makes strangers of everybody, and contacts sealed for a key that is lost stay sealed. Nothing would fail: all would
 be wrong in silence. So who has a key says which when it starts, and the next holds its own against what was said. The topic is
-compacted; of a key the latest word counts.
+compacted; of a key the latest word counts. Heartbeats say besides
+which each process uses: those decide nothing, `status` compares them.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from schemas.services import ServiceTold
 from schemas.times import text_of
 from services import __version__
+from services.bus import heartbeat
 from services.bus.client.producer import TROUBLE, Producer
-from services.bus.consume.scan import TopicReader
 from services.bus.envelope import service_headers
 from services.bus.security import connection
 from services.bus.topics import SERVICES
@@ -32,13 +32,15 @@ async def known(bootstrap: str) -> dict[str, str]:
     Raises:
         KafkaUnreachable, TopicsMismatch: if it can't be read.
     """
+    return in_use(await heartbeat.heard(bootstrap))
+
+
+def in_use(heard: Iterable[heartbeat.Heard]) -> dict[str, str]:
+    """The same of what was heard already; what a service uses that runs is left out: it may be the wrong one."""
     found: dict[str, str] = {}
-    async with TopicReader(bootstrap) as reader:
-        async for record in reader.records(SERVICES):
-            try:
-                found.update(json.loads(record.value or b"{}").get("keys") or {})
-            except (ValueError, AttributeError, TypeError):
-                continue  # somebody's, of another version
+    for told, _ in heard:
+        if told.service is None:
+            found |= told.keys
     return found
 
 
@@ -99,7 +101,7 @@ async def tell(bootstrap: str, process: str, keys: Mapping[str, str]) -> None:
         KafkaUnreachable: if it may not have been told.
     """
     now = text_of(time.time_ns() // 1000)
-    value = ServiceTold(process=process, version=__version__, keys=dict(keys)).model_dump_json().encode()
+    value = ServiceTold(process=process, version=__version__, keys=dict(keys)).wire()
     producer = Producer(**connection(bootstrap), client_id="pumasi-keys", enable_idempotence=True, acks="all")
     try:
         async with asyncio.timeout(_SECONDS_MAX):

@@ -9,16 +9,21 @@ the module's own imports to the standard library, typer and `services.cli.shared
 """
 
 import importlib
+import inspect
 import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.exceptions import Abort, TyperException
 
 from services import logs
-from services.errors import PumasiError
+from services.called import as_called
+from services.called import name as called
+from services.errors import PumasiError, UsageError
 from services.visible import json_line, visible
 
 COMMANDS = tuple(
@@ -39,7 +44,6 @@ COMMANDS = tuple(
         "deadletters",
         "simulate",
         "schemas",
-        "keys",
     )
 )
 
@@ -70,7 +74,39 @@ def build(modules: Sequence[str] = COMMANDS) -> typer.Typer:
     app.callback()(_root)
     for name in modules:
         importlib.import_module(name).register(app)
+    _as_called(app)
     return app
+
+
+class _Flags:
+    """A flag takes no value, so help says none."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        params: list[Any] = super().get_params(ctx)  # type: ignore[misc]
+        for param in params:
+            if getattr(param, "is_flag", False):
+                param.metavar = ""
+        return params
+
+
+class _Command(_Flags, TyperCommand):
+    pass
+
+
+class _Group(_Flags, TyperGroup):
+    pass
+
+
+def _as_called(app: typer.Typer) -> None:
+    """Let every help tell commands as they are called here, and of a flag no type."""
+    for group in (app, *(info.typer_instance for info in app.registered_groups if info.typer_instance)):
+        group.info.cls = _Group
+        infos: list[Any] = [group.info, *group.registered_commands]
+        for told in infos:
+            told.epilog = as_called(told.epilog) if isinstance(told.epilog, str) else told.epilog
+        for command in group.registered_commands:
+            command.cls = _Command
+            command.help = as_called(command.help or inspect.getdoc(command.callback) or "")
 
 
 def _print_version(wanted: bool) -> None:
@@ -94,7 +130,7 @@ def main(modules: Sequence[str] = COMMANDS) -> None:
     os.umask(0o077)  # whatever we write is for nobody else
     logs.set_up("WARNING")  # a service does it again, by its settings
     try:
-        build(modules)(prog_name="pumasi")
+        _run(build(modules))
     except PumasiError as error:
         _report(error)
         sys.exit(error.exit_status)
@@ -105,15 +141,32 @@ def main(modules: Sequence[str] = COMMANDS) -> None:
         sys.exit(128 + signal.SIGINT)
 
 
+def _run(app: typer.Typer) -> None:
+    """Run the command; for a program, a usage error is JSON as any other."""
+    if "--json" not in sys.argv:
+        app(prog_name=called())
+        return
+    try:
+        status = app(prog_name=called(), standalone_mode=False)
+    except Abort:
+        raise KeyboardInterrupt from None
+    except TyperException as error:
+        context = getattr(error, "ctx", None)
+        hint = f"See {context.command_path} --help." if context else None
+        raise UsageError(getattr(error, "format_message", error.__str__)(), hint=hint) from None
+    sys.exit(status if isinstance(status, int) else 0)
+
+
 def _report(error: PumasiError) -> None:
     if "--json" in sys.argv:
-        print(json_line(error.to_dict()), file=sys.stderr)
+        told = error.to_dict()
+        print(json_line({name: as_called(text) for name, text in told.items()}), file=sys.stderr)
         return
     from rich.text import Text
 
     from services.terminal import Terminal
 
     console = Terminal(stderr=True, soft_wrap=True)
-    console.print(Text.assemble(("pumasi: ", "bold red"), (visible(error.message), "red")))
+    console.print(Text.assemble(("pumasi: ", "bold red"), (as_called(visible(error.message)), "red")))
     if error.hint:
-        console.print(Text(visible(error.hint)))
+        console.print(Text(as_called(visible(error.hint))))

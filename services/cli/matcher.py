@@ -70,6 +70,7 @@ def matcher(kafka: options.Kafka = None, data: options.Data = None, as_json: opt
 
 async def _run(settings: "Settings", as_json: bool) -> bool:
     from services.bus import access
+    from services.bus.heartbeat import Heartbeat
     from services.matcher.app import Matcher
 
     screen = _Screen(as_json)
@@ -86,15 +87,19 @@ async def _run(settings: "Settings", as_json: bool) -> bool:
                 keep_freed_memory()
             case Answered():
                 _settle(_YOUNG_OBJECTS)
+            case Forgotten(partition=partition, code=code):
+                heartbeat.went_wrong(code, partition)
         screen.tell(news)
 
     service = Matcher(bootstrap, settings, told)
+    heartbeat = Heartbeat(lambda: bootstrap, "matcher", settings.instance, service.condition)
     screen.service = service
-    await service.start()
-    try:
-        await stopping
-    finally:
-        await service.stop()
+    async with heartbeat:
+        await service.start()
+        try:
+            await stopping
+        finally:
+            await service.stop()
     screen.tell(Ended(len(service.alarms)))
     return bool(service.alarms)
 

@@ -1,7 +1,6 @@
 """`pumasi status`: is everything there, has every command its answer, what do the funds stand at."""
 
 import asyncio
-from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -39,84 +38,59 @@ def status(
     replication: options.Replication = None,
     as_json: options.Json = False,
 ) -> None:
-    """Show Kafka, the topics, how far the matcher is, and each fund's figures: asked, promised, settled, delivered.
+    """Show who runs, how far they are, each fund's figures, what waits and why, and what needs somebody's hand.
 
-    For operators: figures are shown however few people they are about. With --public, those about fewer than five are withheld. Dead
-    letters (records that could not be read) are counted, but don't change the exit status. Exit status 1 if a topic is missing, differs
-    or can't be read; if commands wait and no matcher runs, or one has waited for more than a minute; if a partition has stopped or
-    fails again and again; or if the ledger is wrong.
+    For operators: figures are shown however few people they are about. With --public, those about fewer than five are withheld. Exit
+    status 1 if there is a finding: a service is silent or not there, its keys are others than those in use, its clock is off; a topic
+    is missing, differs or can't be read; commands, entries or submissions wait that shouldn't; a partition has stopped or fails again
+    and again; notices were given up in the last 24 hours; or the ledger is wrong. What waits for vouchers, rates or cases is told, as
+    are dead letters, and is no finding. Where all was stopped, and nothing waits, all is well.
     """
     from services.bus import access
     from services.cli.shared.reading import shown_on
     from services.console.readmodel.survey import survey
-    from services.errors import TopicUnreadable
     from services.settings import load
 
     settings = load(kafka=kafka, data=data, partitions=partitions, replication=replication)
     with shown_on(as_json) as progress:
         bootstrap = options.bootstrap_of(settings, access.OPERATOR)
         found = asyncio.run(survey(bootstrap, settings.partitions, settings.replication, progress))
-        try:
-            dead = {} if public else asyncio.run(_dead_letters(bootstrap))
-        except TopicUnreadable as unreadable:
-            dead = {}
-            found.findings.append(unreadable.message)
     if as_json:
-        print(json_line(_as_dict(found, dead, public)))
+        print(json_line(_as_dict(found, public)))
     else:
-        _print(found, dead, public)
+        _print(found, public)
     if found.findings:
         raise typer.Exit(1)
 
 
-async def _dead_letters(bootstrap: str) -> dict[int, int]:
-    """How many dead letters lie in each partition that has some; none if the topic is missing, which the survey tells.
-
-    Offsets count the ends of transactions and the marks of letters put back as well; so letters are counted, unless very many.
-    """
-    from services.bus.consume.scan import TopicReader
-    from services.bus.deadletters.box import DeadLetter, read
-    from services.bus.topics import DEADLETTERS
-    from services.errors import TopicsMismatch
-
-    try:
-        async with TopicReader(bootstrap) as reader:
-            extents = await reader.extents(DEADLETTERS)
-            spans = {number: extent.end - extent.begin for number, extent in extents.items()}
-            if sum(spans.values()) > _COUNTED_ONE_BY_ONE:
-                return {number: span for number, span in spans.items() if span}
-            found: Counter[int] = Counter()
-            async for record in reader.records(DEADLETTERS):
-                found[record.partition] += isinstance(read(record), DeadLetter)
-            return dict(sorted((+found).items()))
-    except TopicsMismatch:
-        return {}
-
-
-_COUNTED_ONE_BY_ONE = 100_000
-"""More offsets than these are taken for as many dead letters."""
-
-
-def _as_dict(found: "Survey", dead: dict[int, int], public: bool) -> dict[str, Any]:
+def _as_dict(found: "Survey", public: bool) -> dict[str, Any]:
+    from services.called import as_called
     from services.console.readmodel.figures import FEWEST, for_everyone, for_operators
 
     if public:
         funds = [for_everyone(figures) for figures in found.funds]
         return {"audience": "public", "suppressed_below": FEWEST, "funds": funds, "ok": not found.findings}
+    late = found.late
     return {
         "audience": "operator",
         "kafka": found.bootstrap,
         "topics": {report.topic.name: report.state.value for report in found.topics},
         "matchers": found.matchers,
+        "services": [asdict(process) for process in found.services],
         "partitions": [asdict(partition) for partition in found.partitions],
-        "dead_letters": {"total": sum(dead.values()), "partitions": dead},
+        "dead_letters": {
+            "total": sum(late.letters.values()), "of_late": late.letters_of_late, "partitions": dict(late.letters),
+        },
+        "notices_given_up_of_late": late.given_up,
         "funds": [for_operators(figures) for figures in found.funds],
-        "findings": found.findings,
+        "waits": [asdict(one) for one in found.waits],
+        "findings": [{**asdict(one), "hint": one.hint and as_called(one.hint)} for one in found.findings],
         "ok": not found.findings,
-    }
+    }  # fmt: skip
 
 
-def _print(found: "Survey", dead: dict[int, int], public: bool) -> None:
+def _print(found: "Survey", public: bool) -> None:
+    from services.called import as_called
     from services.console.readmodel.figures import FEWEST, for_everyone, for_operators
     from services.terminal import Terminal, marked
 
@@ -136,57 +110,97 @@ def _print(found: "Survey", dead: dict[int, int], public: bool) -> None:
     console.print(
         f"For operators: figures about fewer than {FEWEST} people are shown; --public withholds them.", style="dim"
     )
+    console.print()
+    for one in found.waits:
+        console.print(marked("[cyan]·[/] {}: {}.", one.fund, one.message))
+    if found.late.letters:
+        _print_dead_letters(console, found)
     for finding in found.findings:
-        console.print(marked("[bold red]✗[/] {}", finding))
-    if dead:
-        _print_dead_letters(console, dead)
+        console.print(marked("[bold red]✗[/] {}.", finding.message))
+        if finding.hint:
+            console.print(marked("  [dim]{}[/]", as_called(finding.hint)))
     if not found.findings:
-        rest = "" if dead else ", and no record lies in dead letters"
-        console.print(
-            marked("[bold green]✓[/] Every topic is there, the ledger holds, no command waits unseen{}.", rest)
-        )
+        who = "Every service runs" if found.services else "No service runs, and none is needed now"
+        console.print(marked("[bold green]✓[/] {}; every topic is there, the ledger holds, and all else is done.", who))
 
 
-def _print_dead_letters(console: "Console", dead: dict[int, int]) -> None:
-    from services.bus.topics import DEADLETTERS
+def _print_dead_letters(console: "Console", found: "Survey") -> None:
+    from services.console.readmodel.found import counted
     from services.terminal import marked
 
-    number, places = sum(dead.values()), ", ".join(map(str, dead))
-    told = "1 record could not be read and lies" if number == 1 else f"{number:,} records could not be read and lie"
+    number, places = sum(found.late.letters.values()), ", ".join(map(str, found.late.letters))
+    late = f"{found.late.letters_of_late:,} in the last 24 hours" if found.late.letters_of_late else "none of late"
+    told = counted(number, "record could not be read and lies", "records could not be read and lie")
     console.print(
         marked(
-            "[bold yellow]![/] [bold]Dead letters[/] {} in {} (partition {}). `pumasi deadletters list` says which and why.",
-            told,
-            DEADLETTERS,
-            places,
+            "[bold yellow]![/] [bold]Dead letters[/] {} in pumasi.deadletters.v1 (partition {}), {}. "
+            "`pumasi deadletters list` says which and why.",
+            told, places, late,
         )
-    )
+    )  # fmt: skip
 
 
 def _print_cluster(console: "Console", found: "Survey") -> None:
-    from rich.table import Table
-    from rich.text import Text
-
     from services.terminal import marked
 
     well = sum(not report.is_finding for report in found.topics)
-    console.print(marked("[bold]Kafka[/] answers at [green]{}[/]", found.bootstrap))
-    console.print(marked("[bold]Topics[/] {} of {} as they should be", well, len(found.topics)))
+    topics = f"{well} of {len(found.topics)} topics are as they should be"
+    console.print(marked("[bold]Kafka[/] answers at [green]{}[/]; {}.\n", found.bootstrap, topics))
+    _print_services(console, found)
     if found.partitions:
-        matchers = "{}" if found.matchers else "[yellow]{}[/]"
-        console.print(marked(f"[bold]Matchers[/] {matchers} in the group\n", found.matchers or "none"))
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for name in ("partition", "commands", "watermark", "lag", "entries"):
-            table.add_column(name, justify="right", no_wrap=True)
-        table.add_column("last entry", overflow="fold")
-        for row in found.partitions:
-            lag = Text(f"{row.lag:,}", "yellow" if row.lag else "green")
-            amiss = row.finding or (row.remark and "stands still, see below")
-            state = Text(visible(amiss), "red") if amiss else Text(row.at or "none yet", "" if row.at else "dim")
-            watermark = f"{row.watermark:,}" if row.watermark >= 0 else "–"
-            table.add_row(str(row.partition), f"{row.commands:,}", watermark, lag, f"{row.seq:,}", state)
-        console.print(table)
-        console.print()
+        _print_partitions(console, found)
+
+
+def _print_services(console: "Console", found: "Survey") -> None:
+    """A line a process; of a service that none is known of, that."""
+    from rich.text import Text
+
+    from services.console.readmodel.running import SERVICES, span
+    from services.terminal import marked
+
+    table = _table("service", "process", "runs since", "version", fold="process")
+    for service in SERVICES:
+        ours = [one for one in found.services if one.service == service]
+        for one in ours:
+            silent = Text(f"silent for {span(one.told_seconds_ago)}", "red")
+            well = Text((one.since or "")[:16].replace("T", " ") + " UTC", "yellow" if one.amiss else "green")
+            table.add_row(
+                marked("[bold]{}[/]", service), visible(one.process), well if one.running else silent, one.version
+            )
+        if not ours:
+            missing = any(finding.code == f"no_{service}" for finding in found.findings)
+            table.add_row(marked("[bold]{}[/]", service), Text("none known", "red" if missing else "dim"), "", "")
+    console.print(table)
+    console.print()
+
+
+def _print_partitions(console: "Console", found: "Survey") -> None:
+    from rich.text import Text
+
+    table = _table("partition", "commands", "unanswered", "entries", "untold", "last entry", fold="last entry", right=5)
+    for row in found.partitions:
+        unanswered, untold = (Text(f"{number:,}", "yellow" if number else "green") for number in (row.lag, row.untold))
+        state = (
+            Text("see below", "red")
+            if row.finding or row.remark
+            else Text(row.at or "none yet", "" if row.at else "dim")
+        )
+        table.add_row(str(row.partition), f"{row.commands:,}", unanswered, f"{row.seq:,}", untold, state)
+    console.print(table)
+    console.print()
+
+
+def _table(*columns: str, fold: str, right: int = 0) -> "Table":
+    """A table without lines; the first `right` columns hold numbers, and `fold` is the one that gives way."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for index, name in enumerate(columns):
+        if name == fold:
+            table.add_column(name, overflow="fold")
+        else:
+            table.add_column(name, justify="right" if index < right else "left", no_wrap=True)
+    return table
 
 
 def _print_funds(console: "Console", funds: list[dict[str, Any]]) -> None:

@@ -6,7 +6,7 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -14,7 +14,7 @@ from services.cli.shared import options
 from services.visible import visible
 
 if TYPE_CHECKING:
-    from services.cli.shared.log import Log
+    from services.cli.shared.log import JsonLog, Log
     from services.settings import Settings
     from services.system.whole import System
 
@@ -42,49 +42,67 @@ def up(
         typer.Option("--matchers", min=1, max=64, metavar="N", help="Matcher processes; they share the partitions."),
     ] = 1,
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Print each notice, and not only how many there were in a minute.")
+        bool,
+        typer.Option(
+            "--verbose", "-v", help="Print all that services do, and each notice, not only how many a minute."
+        ),
     ] = False,
+    log_json: Annotated[bool, typer.Option("--log-json", help="The same as lines of JSON, on standard error.")] = False,
     as_json: options.Json = False,
 ) -> None:
     """Run everything: Kafka, topics, intake, matcher, notifier, until Ctrl-C or SIGTERM.
 
     A service or broker that dies is started again and continues where it stopped. With PUMASI_KAFKA set, no broker is started.
     Nothing is left running at the end, even after a kill -9. The first start makes a bearer key for this machine, in a file that only
-    you can read; every event needs one.
+    you can read; every event needs one. What somebody should know of is printed as it happens, with its time, and once a minute how
+    many notices there were.
     """
     from services.settings import load
 
     settings = load(data=data, kafka_port=kafka_port, http_port=http_port, partitions=partitions)
-    asyncio.run(_run(settings, matchers, verbose, as_json))
+    asyncio.run(_run(settings, matchers, _Shown(verbose, log_json, as_json)))
 
 
-async def _run(settings: "Settings", matchers: int, verbose: bool, as_json: bool) -> None:
+class _Shown(NamedTuple):
+    """What is shown: everything or what matters; as lines of JSON; nothing but errors, where results are JSON."""
+
+    verbose: bool
+    log_json: bool
+    as_json: bool
+
+    @property
+    def quiet(self) -> bool:
+        return self.log_json or self.as_json
+
+
+async def _run(settings: "Settings", matchers: int, shown: _Shown) -> None:
     from services.system.progress import BrokerProgress
     from services.system.supervisor import until_told_to_stop
 
     stopping = until_told_to_stop()
-    progress = BrokerProgress(quiet=as_json)
-    running = asyncio.create_task(_keep_up(settings, matchers, progress, verbose, as_json))
+    progress = BrokerProgress(quiet=shown.quiet)
+    running = asyncio.create_task(_keep_up(settings, matchers, progress, shown))
     either: set[asyncio.Future[Any]] = {running, stopping}
     await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-    if not running.done() and not as_json:
+    if not running.done() and not shown.quiet:
         print("Stopping: first the doors, then the matcher and the notifier, Kafka last …", file=sys.stderr, flush=True)
     running.cancel()
     await asyncio.wait({running})
     if not running.cancelled():
         await running  # raises what went wrong
-    elif not as_json:
+    elif not shown.quiet:
         print("All stopped; the data stay.", file=sys.stderr)
 
 
-async def _keep_up(settings: "Settings", matchers: int, progress: Any, verbose: bool, as_json: bool) -> None:
-    from services.cli.shared.log import Log
+async def _keep_up(settings: "Settings", matchers: int, progress: Any, shown: _Shown) -> None:
+    from services.cli.shared.log import JsonLog, Log
     from services.system.own_senders import machine_key
     from services.system.whole import whole_system
 
     with ExitStack() as bars:
         bars.enter_context(progress)
-        log = Log(notices=False) if as_json else Log(progress.console, verbose=verbose)
+        pretty = Log(None if shown.as_json else progress.console, notices=not shown.as_json, verbose=shown.verbose)
+        log = JsonLog() if shown.log_json else pretty
         key: Path | None = None
 
         async def make_key(kafka: str) -> None:
@@ -94,7 +112,7 @@ async def _keep_up(settings: "Settings", matchers: int, progress: Any, verbose: 
         prepare = None if settings.open else make_key
         async with whole_system(settings, progress, log, matchers=matchers, before_services=prepare) as system:
             bars.close()
-            _say_ready(system, settings, key, as_json)
+            _say_ready(system, settings, key, shown.as_json)
             summing = asyncio.create_task(_sum_up_each_minute(log))
             try:
                 await system.wait()
@@ -103,7 +121,7 @@ async def _keep_up(settings: "Settings", matchers: int, progress: Any, verbose: 
                 log.sum_up()
 
 
-async def _sum_up_each_minute(log: "Log") -> None:
+async def _sum_up_each_minute(log: "Log | JsonLog") -> None:
     while True:
         await asyncio.sleep(60)
         log.sum_up()
@@ -120,6 +138,7 @@ def _say_ready(system: "System", settings: "Settings", key: Path | None, as_json
     from rich.panel import Panel
     from rich.text import Text
 
+    from services.called import name
     from services.settings import OPEN
     from services.terminal import Terminal, marked
 
@@ -134,18 +153,24 @@ def _say_ready(system: "System", settings: "Settings", key: Path | None, as_json
     ]
     console = Terminal()
     console.print(Panel(Text("\n").join(addresses), title="Pumasi is up", expand=False))
-    console.print(_TRY.format(http=visible(system.http), where=visible(where), key=_header(key)), soft_wrap=True)
+    console.print(
+        _TRY.format(http=visible(system.http), run=name(), where=visible(where), key=_header(key)), soft_wrap=True
+    )
 
 
 def _header(key: Path | None) -> str:
     return "" if key is None else f' \\\n    -H "Authorization: Bearer $(cat {visible(quote(str(key)))})"'
 
 
-_TRY = """From another shell: open a fund (cases and pledges go the same way), see it, prove it.
+_TRY = """From another shell: open a fund (cases and pledges go the same way),
+see it, prove it.
 
-  curl -H content-type:application/cloudevents+json {http}/v1/events{key} -d \\
-    '{{"specversion":"1.0","id":"1","source":"/me","type":"pumasi.fund.configured","data":{{"fund":"room","currency":"CNY"}}}}'
-  ./run status{where}
-  ./run audit{where}
+  curl {http}/v1/events{key} \\
+    -H content-type:application/cloudevents+json -d '{{
+      "specversion": "1.0", "id": "1", "source": "/me",
+      "type": "pumasi.fund.configured",
+      "data": {{"fund": "room", "currency": "CNY"}}}}'
+  {run} status{where}
+  {run} audit{where}
 
 Ctrl-C stops everything."""

@@ -27,12 +27,14 @@ from functools import partial
 from faststream.kafka import KafkaBroker
 from starlette.applications import Starlette
 
+from schemas.services import Amiss
 from services import keys, logs
 from services.bus import access, fingerprints
 from services.bus.app import ByPartition, broker_factory, unreadable
 from services.bus.bootstrap import bootstrap_of
 from services.bus.consume.tail import Tail
 from services.bus.envelope import Record
+from services.bus.heartbeat import Condition, Heartbeat
 from services.bus.produce.publisher import Publisher
 from services.bus.produce.transaction import hush_told_errors
 from services.bus.topics import COMMANDS, CONTACTS, DEADLETTERS, LEDGER, SENDERS, SERVICES, SUBMISSIONS
@@ -139,6 +141,7 @@ class Service:
         hosts = hosts_of(settings.http_hosts, settings.http_host)
         door = HttpDoor(self._desk, sealer, receipts, *about, amiss=self.amiss, hosts=hosts)
         self.application = door.application(self._lifespan)
+        self._heartbeat = Heartbeat(bootstrap, "intake", settings.instance, self.condition, keys.fingerprints(settings))
         self._tasks: list[asyncio.Task[None]] = []
         self._serving: list[asyncio.Task[None]] = []
         self.ready = asyncio.Event()
@@ -154,7 +157,8 @@ class Service:
         for task in self._tasks:
             task.add_done_callback(lambda task: task.cancelled() or self.ended())
         try:
-            yield
+            async with self._heartbeat:
+                yield
         finally:
             for task in self._tasks:
                 task.cancel()
@@ -194,6 +198,11 @@ class Service:
         if oldest is not None and oldest[1] > PATIENCE_SECONDS:
             return "not_answered", f"a command in partition {oldest[0]} has no answer for {oldest[1]:.0f} s"
         return None
+
+    def condition(self) -> Condition:
+        """How far submissions were brought through, and why what is taken would not be answered, for the heartbeat."""
+        code = "clock_off" if self._clock.off else (self.amiss() or (None,))[0]
+        return Condition(self._topic_door.partitions.through, [Amiss(code=code)] if code else [])
 
     def _follow_command(self, record: Record) -> None:
         self._lag.came(record)

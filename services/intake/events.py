@@ -18,8 +18,8 @@ from typing import Annotated, Any
 from faststream import Context
 from faststream.kafka import KafkaRouter
 
-from schemas.services import ServiceTold
 from schemas.submissions import SealedContact, SealedText
+from services.bus import heartbeat
 from services.bus.app import ByPartition, Each, group_member, raw_batches
 from services.bus.consume.membership import Rebalance
 from services.bus.deadletters.letter import UNKNOWN, Letter, dead_letter
@@ -61,7 +61,7 @@ def router_factory(
     """
     router = KafkaRouter(middlewares=middlewares)
     for topic, what, schema in (
-        (SERVICES, "What a process tells of itself, such as which keys it uses; key: the process", ServiceTold),
+        (SERVICES, heartbeat.ABOUT, Annotated[Any, Each("services")]),
         (COMMANDS, "Commands, in the order of their fund; key: the fund", Annotated[Any, Each("commands")]),
         (CONTACTS, "Contacts and texts, sealed for the notifier; key: the subject", SealedContact | SealedText),
         (DEADLETTERS, "A submission that could not be read, as it came, without contacts; why: in its headers", bytes),

@@ -44,6 +44,7 @@ class Partitions:
         listener: hears from the group.
         leaving: set while they are being handed over; a handler that waits raises Leaving then.
         stuck: those whose records fail again and again though Kafka is in reach.
+        through: by partition, the offset up to which all was brought through since it is ours.
     """
 
     def __init__(self, in_reach: asyncio.Event, doubt: Callable[[int | None], None]) -> None:
@@ -52,6 +53,7 @@ class Partitions:
         self.listener = Rebalance(self._revoked, self._assigned)
         self.leaving = asyncio.Event()
         self.stuck: set[int] = set()
+        self.through: dict[int, int] = {}
 
     async def leave(self, seconds: float) -> None:
         """Finish what is being published, within so many seconds. What is not through comes again."""
@@ -70,6 +72,7 @@ class Partitions:
     def _assigned(self, _partitions: Any) -> None:
         self._doubt(None)
         self.stuck.clear()
+        self.through.clear()
         self.leaving.clear()
 
     async def bring_through(self, parts: Sequence[Part], consumer: Any) -> None:
@@ -83,6 +86,7 @@ class Partitions:
         try:
             await self._until_through(part)
             await consumer.commit(dict.fromkeys(_places(consumer, part.partition), part.records[-1].offset + 1))
+            self.through[part.partition] = part.records[-1].offset + 1
         except Leaving:
             pass  # whoever gets the partition, and be it we, begins where was acknowledged
         except TROUBLE as error:  # another has the partition by now, and will see them again

@@ -260,6 +260,9 @@ def _listener(settings: Settings) -> Listener:
                 f"HTTP can't listen on {settings.http_host}:{asked} ({error.strerror})",
                 hint="Choose another with --http-port N, or 0 for any free one.",
             ) from None
+        from services.bus.embedded.ports import refuse_if_not_here
+
+        refuse_if_not_here(settings.http_host)
         listener = _listening(settings.http_host, 0)
     listener.connections = Connections(settings.http_connections, settings.http_connections_per_address)
     # Inherited by each connection. asyncio sets it only on sockets whose protocol is said; without it, an answer's headers and

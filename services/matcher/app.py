@@ -15,11 +15,14 @@ from typing import Annotated, Any
 
 from faststream.kafka import KafkaBroker, KafkaRouter
 
+from schemas.services import Amiss
+from services.bus import heartbeat
 from services.bus.app import Each, broker_factory
 from services.bus.consume.membership import Membership
 from services.bus.deadletters.put_back import release
+from services.bus.heartbeat import Condition
 from services.bus.produce.transaction import hush_told_errors
-from services.bus.topics import CHECKPOINTS, COMMANDS, DEADLETTERS, LEDGER
+from services.bus.topics import CHECKPOINTS, COMMANDS, DEADLETTERS, LEDGER, SERVICES
 from services.errors import PumasiError
 from services.matcher.partition.processor import Processor
 from services.matcher.partition.tenure import Tenure
@@ -46,6 +49,7 @@ def describe() -> KafkaBroker:
             "A command that could not be read, as it came, in the same transactions; why: in its headers",
             bytes,
         ),
+        (SERVICES, heartbeat.ABOUT, Annotated[Any, Each("services")]),
     ):
         router.publisher(topic, title=f"{topic}:Matcher", description=what, schema=schema)
     return broker_factory(lambda: "", GROUP, router)
@@ -104,6 +108,13 @@ class Matcher:
     def stopped(self) -> dict[int, PumasiError]:
         """Those of them that stopped with an alarm, and why."""
         return {number: tenure.stopped for number, tenure in self.tenures.items() if tenure.stopped}
+
+    def condition(self) -> Condition:
+        """How far each partition is, and where it does not get on, for the heartbeat."""
+        return Condition(
+            {number: tenure.processor.next_offset for number, tenure in self.tenures.items() if tenure.processor.ready},
+            [Amiss(code=code, partition=number) for number, tenure in self.tenures.items() if (code := tenure.amiss)],
+        )
 
     async def stop(self) -> None:
         """Finish the transactions at hand, let go of all partitions, leave the group."""

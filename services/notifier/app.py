@@ -27,14 +27,16 @@ from faststream.kafka import KafkaBroker, KafkaRouter
 from faststream.kafka.annotations import Consumer
 
 from schemas.notices import Tidings
+from schemas.services import Amiss
 from services import keys, logs
-from services.bus import access, fingerprints
+from services.bus import access, fingerprints, heartbeat
 from services.bus.app import ByPartition, Each, Part, broker_factory, group_member, raw_batches, unreadable
 from services.bus.bootstrap import bootstrap_of
 from services.bus.consume.membership import Rebalance
 from services.bus.consume.scan import TopicReader
 from services.bus.consume.tail import read_last
 from services.bus.envelope import Record
+from services.bus.heartbeat import Condition, Heartbeat
 from services.bus.produce.publisher import Publisher
 from services.bus.topics import CONTACTS, LEDGER, NOTICES, SERVICES
 from services.errors import LedgerTampered, PumasiError
@@ -79,11 +81,14 @@ def application_factory(
     Raises:
         SettingError: if a webhook can't be made of them; of one that must not be reached, when it starts.
     """
-    bootstrap, webhook = partial(bootstrap_of, settings, user=access.NOTIFIER), _webhook(settings)
+    bootstrap, webhook = partial(bootstrap_of, settings, user=access.NOTIFIER), webhook_of(settings)
     publisher = Publisher(bootstrap, [LEDGER, CONTACTS, NOTICES, SERVICES], GROUP, told=lambda why: wait_for(why))
     key = private_key(settings)
     languages = Languages(settings.language, key, told)
     notifier = Notifier(bootstrap, Teller(publisher, webhook, view, languages), told)
+    used = {"notifier": keys.fingerprint(bytes(key.public_key))} if key is not None else {}
+    beat = Heartbeat(bootstrap, "notifier", settings.instance, lambda: condition(), used)
+    notifier.went_wrong = beat.went_wrong
     held = AsyncExitStack()
 
     def wait_for(why: str) -> None:
@@ -98,17 +103,24 @@ def application_factory(
                 await webhook.check()
             publisher.start()
             held.push_async_callback(publisher.stop)
+            await held.enter_async_context(beat)
             yield
 
     async def opening() -> None:
         await publisher.in_reach.wait()
         if key is not None:
-            await fingerprints.hold(bootstrap(), "notifier", {"notifier": keys.fingerprint(bytes(key.public_key))})
+            await fingerprints.hold(bootstrap(), "notifier", used)
         if not languages.followed:
             await held.enter_async_context(languages.following(bootstrap()))
         await languages.read_all()
 
     broker = notifier.broker(settings.session_timeout_ms, opening)
+
+    def condition() -> Condition:
+        amiss = [Amiss(code=error.code, partition=number) for number, error in notifier.stopped.items()]
+        amiss += [Amiss(code="topic_unreadable", partition=stuck.partition) for stuck in unreadable(broker)]
+        amiss += [Amiss(code="webhook_down")] if webhook is not None and webhook.is_down else []
+        return Condition(notifier.positions, amiss)
 
     @get
     async def alive(_scope: Any) -> AsgiResponse:
@@ -148,6 +160,8 @@ def router_factory(
     router = KafkaRouter(middlewares=middlewares)
     what = "What was told to whom, when, with what outcome; key: the subject"
     router.publisher(NOTICES, title=f"{NOTICES}:Notifier", description=what, schema=Annotated[Any, Each("notices")])
+    services = Annotated[Any, Each("services")]
+    router.publisher(SERVICES, title=f"{SERVICES}:Notifier", description=heartbeat.ABOUT, schema=services)
     options = raw_batches(_POLL_MS, _RECORDS_PER_POLL_MAX)
     options |= group_member(GROUP, session_timeout_ms, _POLL_INTERVAL_MAX_MS)
     options["rebalance_timeout_ms"] = session_timeout_ms * 3
@@ -162,7 +176,8 @@ async def entries(
     await notifier.hear(records, consumer)
 
 
-def _webhook(settings: Settings) -> Webhook | None:
+def webhook_of(settings: Settings) -> Webhook | None:
+    """The webhook that settings ask for. Raises SettingError if it can't be made of them."""
     if settings.webhook_url is None:
         return None
     secret = settings.webhook_secret.get_secret_value() if settings.webhook_secret else None
@@ -185,6 +200,7 @@ class Notifier:
         stopped: partitions whose ledger does not hold, and why.
         assigned: set once the group has given this process its share, be it nothing.
         over: set once the service can't go on at all; `failed` says why.
+        went_wrong: hears what fails and is tried again, as a stable code, and in which partition.
     """
 
     def __init__(
@@ -194,6 +210,7 @@ class Notifier:
         self.stopped: dict[int, LedgerTampered] = {}
         self.assigned, self.over = asyncio.Event(), asyncio.Event()
         self.failed: BrokenPipeError | None = None
+        self.went_wrong: Callable[[str, int], None] = lambda _code, _partition: None
         self._readings: dict[int, Reading] = {}
         self._told_before: set[str] | None = None
         self._stopping = asyncio.Event()
@@ -203,6 +220,11 @@ class Notifier:
         listener = Rebalance(lambda _revoked: None, self._assigned)
         router = router_factory(session_timeout_ms, listener, [ByPartition(self.decide)])
         return broker_factory(self._bootstrap, GROUP, router, opening=opening, context={"notifier": self})
+
+    @property
+    def positions(self) -> dict[int, int]:
+        """Of each partition that has been read here, the offset up to which all is told."""
+        return {number: reading.next_offset for number, reading in self._readings.items()}
 
     def finish(self) -> None:
         """What is at hand may be told to its end, within seconds; nothing new is begun."""
@@ -312,6 +334,7 @@ class Notifier:
         self._readings.pop(partition, None)
         why = error.message if isinstance(error, PumasiError) else type(error).__name__
         log.warning("partition %d: %s; to be read again", partition, why)
+        self.went_wrong(error.code if isinstance(error, PumasiError) else "unforeseen", partition)
         try:
             consumer.seek(_place(consumer, partition), record.offset)
         except LookupError:

@@ -10,7 +10,8 @@ in a terminal reaches the supervisor alone which chooses the order of stopping.
 
 A service is ready when it prints a line of JSON with `ready`, never after some length of time. One that dies is started
 again after a pause that doubles up to 10 s, and is forgiven once it has run for a minute. One that refuses its options (exit status
-2), or ends again and again before it was ever ready, won't be fixed by a restart: `failed` then holds a ServiceFailed.
+2), or ends again and again before it was ever ready, won't be fixed by a restart: `failed` then holds a ServiceFailed, which says why
+in the words of the service, if it had any.
 """
 
 import asyncio
@@ -82,6 +83,7 @@ class Keeper:
         self._lifeline = -1
         self._stopping = False
         self._last_words: list[str] = []
+        self._reason: dict[str, Any] | None = None
         self._life = asyncio.create_task(self._live())
 
     async def until_ready(self) -> dict[str, Any]:
@@ -131,7 +133,7 @@ class Keeper:
                 return
             in_vain = 0 if self.ready.is_set() else in_vain + 1
             if status == USAGE or in_vain == STARTS_IN_VAIN:
-                self.failed.set_exception(self._failure(f"ended with status {status} whenever it was started"))
+                self.failed.set_exception(self._failure(f"ended with status {status} whenever it was started", status))
                 return
             if time.monotonic() - began > FORGIVEN_AFTER_S:
                 backoff.succeeded()
@@ -142,6 +144,7 @@ class Keeper:
     async def _run_once(self) -> int:
         """Start, hear to the end, and give the exit status (128 + signal if one ended it)."""
         self._last_words.clear()
+        self._reason = None
         guard = await self._start()
         try:
             assert guard.stdout is not None and guard.stderr is not None, "both are pipes"
@@ -180,19 +183,34 @@ class Keeper:
             self._last_words = [*self._last_words[-2:], line]
             self.listener.said(self.service.name, line)
             return
+        if is_error(event):
+            self._reason = event
         if "ready" in event:
             self.told_ready = event
             self.ready.set()
         self.listener.event(self.service.name, event)
 
-    def _failure(self, what: str) -> ServiceFailed:
-        words = " | ".join(self._last_words)
-        return ServiceFailed(f"the {self.service.name} {what}{': ' + words if words else ''}")
+    def _failure(self, what: str, status: int = 1) -> ServiceFailed:
+        name, reason = self.service.name, self._reason
+        if reason is not None:
+            failed = ServiceFailed(f"the {name} does not start: {reason['message']}", hint=reason.get("hint"))
+            failed.reason = str(reason["code"])
+        else:
+            words = " | ".join(self._last_words)
+            failed = ServiceFailed(f"the {name} {what}{': ' + words if words else ''}")
+        if status == USAGE:
+            failed.exit_status = USAGE
+        return failed
 
     def _close_lifeline(self) -> None:
         if self._lifeline >= 0:
             os.close(self._lifeline)
             self._lifeline = -1
+
+
+def is_error(event: Mapping[str, Any]) -> bool:
+    """Whether a line of JSON is the error that a command ended with."""
+    return isinstance(event.get("code"), str) and isinstance(event.get("message"), str) and "event" not in event
 
 
 def _event_in(line: str) -> dict[str, Any] | None:

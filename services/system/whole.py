@@ -21,7 +21,7 @@ from typing import Any, Final, TypeVar
 from services import keys
 from services.bus import access, fingerprints, topics
 from services.bus.embedded import EmbeddedKafka, Watcher, keep_up
-from services.bus.embedded.ports import refuse_if_taken
+from services.bus.embedded.ports import refuse_if_not_here, refuse_if_taken
 from services.bus.security import client_properties, servers
 from services.errors import KafkaUnreachable
 from services.settings import OPEN, Settings
@@ -88,11 +88,10 @@ async def whole_system(
         before_services: called with Kafka's address once the topics are there, to make senders that the doors know from the start.
 
     Raises:
-        BrokerError, KafkaUnreachable, TopicsMismatch, ServiceFailed: what could not be had; nothing runs then. PortTaken
-            also if `http_port` was asked for and has a listener: nothing was made then.
+        BrokerError, KafkaUnreachable, TopicsMismatch, ServiceFailed: what could not be had; nothing runs then.
+        SettingError, PortTaken: as `refuse_unusable`; nothing was made then.
     """
-    if settings.http_port_asked:  # before anything is made or started for nothing
-        refuse_if_taken(settings.http_port_asked, "--http-port", settings.http_host)
+    await refuse_unusable(settings)
     if settings.open:
         listener.said("up", OPEN)
     broker, keeping = None, None
@@ -125,6 +124,42 @@ async def whole_system(
             await asyncio.gather(keeping, return_exceptions=True)
         if broker is not None:
             await broker.stop()
+
+
+async def refuse_unusable(settings: Settings) -> None:
+    """See that no service will refuse its settings, as far as that can be known before anything is made or started.
+
+    Raises:
+        SettingError: whatever is at fault, as the service that it is for would say.
+        PortTaken: if the HTTP port that was asked for has a listener.
+    """
+    refuse_if_not_here(settings.http_host)
+    if settings.http_port_asked:
+        refuse_if_taken(settings.http_port_asked, "--http-port", settings.http_host)
+    absent = keys.missing(settings)
+    for file, read in _KEYS_READ.items():
+        if file not in absent and not (file == "notifier.key" and settings.notifier_public_key):
+            read(settings)
+    if settings.kafka is not None:
+        for user in (access.ADMIN, access.KEYS, access.OPERATOR, access.INTAKE, access.MATCHER, access.NOTIFIER):
+            servers(settings, settings.kafka, user)
+    if settings.webhook_url is not None:
+        from services.notifier.app import webhook_of  # many libraries, for those alone who have a webhook
+
+        webhook = webhook_of(settings)
+        assert webhook is not None, "there is a URL"
+        async with webhook:
+            await webhook.check()
+
+
+_KEYS_READ: Final[Mapping[str, Callable[[Settings], object]]] = {
+    "pseudonym.key": keys.pseudonym_key,
+    "id.key": keys.id_key,
+    "intake.key": keys.intake_private_key,
+    "intake.pub": keys.intake_public_key,
+    "notifier.key": keys.notifier_private_key,
+    "notifier.pub": keys.notifier_public_key,
+}
 
 
 async def _ensure_topics(kafka: str, settings: Settings) -> None:

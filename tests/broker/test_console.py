@@ -49,7 +49,10 @@ async def test_what_is_committed_shows_and_what_was_aborted_does_not(topics_rese
     assert told.partition != other.partition
     await publish(topics_reset.bootstrap, told, other)
     code, found = await status(topics_reset)
-    assert (code, found["findings"], found["ok"]) == (0, [], True)
+    [untold] = found["findings"]
+    assert (code, untold["code"], found["ok"]) == (1, "no_notifier", False)
+    assert untold["message"] == "18 entries are untold, and no notifier runs"
+    assert sum(row["untold"] for row in found["partitions"]) == len(told.entries) + len(other.entries)
     assert found["audience"] == "operator"
     row = found["partitions"][told.partition]
     assert (row["commands"], row["watermark"], row["lag"]) == (len(told.commands), len(told.commands) - 1, 0)
@@ -61,7 +64,8 @@ async def test_what_is_committed_shows_and_what_was_aborted_does_not(topics_rese
         "released": 90_000, "refunded": 0,
     }  # fmt: skip
     code, out, _ = await pumasi(topics_reset, "status")
-    assert code == 0
+    assert code == 1
+    assert "✗ 18 entries are untold, and no notifier runs." in out
     assert "1,300.00" in out
     assert "For operators" in out
 
@@ -74,7 +78,7 @@ async def test_the_public_sees_nothing_about_fewer_than_five(topics_reset: Embed
     await publish(topics_reset.bootstrap, season("jilin"), many)
     code, out, _ = await pumasi(topics_reset, "status", "--public", "--json")
     told = json.loads(out)
-    assert (code, told["audience"], told["suppressed_below"]) == (0, "public", 5)
+    assert (code, told["audience"], told["suppressed_below"], told["ok"]) == (1, "public", 5, False)
     jilin, yanbian = told["funds"]
     assert {name for name, value in jilin.items() if value is not None} == {"fund", "currency"}
     assert (yanbian["beneficiaries"], yanbian["promised"], yanbian["open"]) == (6, 54_000, None)
@@ -94,12 +98,15 @@ async def test_lag_is_a_finding_only_while_no_matcher_runs(topics_reset: Embedde
     await publish(topics_reset.bootstrap, told)
     code, found = await status(topics_reset)
     assert (code, found["partitions"][told.partition]["lag"], found["matchers"]) == (1, 3, 0)
-    assert "3 commands have no answer" in found["findings"][0]
+    assert "3 commands have no answer, and no matcher runs" in [one["message"] for one in found["findings"]]
     async with AIOKafkaConsumer(
         topics.COMMANDS, bootstrap_servers=topics_reset.bootstrap, group_id="pumasi-matcher", enable_auto_commit=False
     ):
         code, found = await status(topics_reset)
-        assert (code, found["matchers"], found["findings"]) == (0, 1, [])
+        assert (code, found["matchers"]) == (1, 1)
+        assert [one["code"] for one in found["findings"]] == ["no_intake", "no_notifier"], (
+            "a matcher alone is no Pumasi"
+        )
 
 
 async def test_a_ledger_that_does_not_hold_is_a_finding(topics_reset: EmbeddedKafka) -> None:
@@ -110,7 +117,7 @@ async def test_a_ledger_that_does_not_hold_is_a_finding(topics_reset: EmbeddedKa
     await publish(topics_reset.bootstrap, told)
     code, found = await status(topics_reset)
     assert code == 1
-    assert any("entry 4: its hash does not follow" in finding for finding in found["findings"])
+    assert any("entry 4: its hash does not follow" in finding["message"] for finding in found["findings"])
     code, _, err = await pumasi(topics_reset, "explain", "pledge", "p-1", "--json")
     assert (code, json.loads(err)["code"]) == (1, "ledger_tampered")
 
@@ -161,5 +168,7 @@ async def test_an_empty_cluster_and_one_without_topics(topics_reset: EmbeddedKaf
     await topics.remove(topics_reset.bootstrap)
     code, found = await status(topics_reset)
     assert code == 1
-    assert "topic pumasi.ledger.v1: missing" in found["findings"]
+    assert ("topic_missing", "topic pumasi.ledger.v1: missing") in [
+        (f["code"], f["message"]) for f in found["findings"]
+    ]
     await topics.ensure(topics_reset.bootstrap)

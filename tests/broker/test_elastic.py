@@ -244,7 +244,7 @@ async def told_by_status(client: Client) -> list[str]:
     """Its findings, once the group has been told."""
     async with asyncio.timeout(30):
         while True:
-            found = (await survey(client.bootstrap, PARTITIONS, 1)).findings
+            found = [str(one) for one in (await survey(client.bootstrap, PARTITIONS, 1)).findings]
             if sum("STOPPED" in one for one in found) == 2:
                 return found
             await asyncio.sleep(0.2)

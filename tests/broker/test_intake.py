@@ -26,7 +26,7 @@ from services.bus import topics
 from services.bus.embedded import EmbeddedKafka
 from services.bus.envelope import entry_headers, read_command
 from services.bus.partition import partition_of
-from services.cli.status import _dead_letters
+from services.console.readmodel.survey import survey
 from services.intake import sequencer
 from services.intake.app import Intake
 from services.intake.events import GROUP
@@ -402,7 +402,7 @@ async def test_poison_on_the_topic_goes_to_dead_letters_once_and_its_neighbours_
     warned = [entry.getMessage() for entry in caplog.records if "went to dead letters" in entry.getMessage()]
     assert sum(int(line.split()[0]) for line in warned) == len(poison)
     assert any("invalid_submission" in line for line in warned)
-    assert await _dead_letters(topics_reset.bootstrap) == {3: len(poison)}
+    assert (await survey(topics_reset.bootstrap, 4, 1)).late.letters == {3: len(poison)}
     assert originals[5].value is None
     await seen_by_nobody(topics_reset.bootstrap, partition=3)
     async with running(

@@ -95,9 +95,33 @@ async def test_a_service_that_refuses_its_options_is_not_tried_again(
     kafka: EmbeddedKafka, supervisor: tuple[Supervisor, Heard]
 ) -> None:
     kept, heard = supervisor
-    with pytest.raises(ServiceFailed, match="matcher ended with status 2"):
+    with pytest.raises(ServiceFailed, match="matcher does not start: No such option: --no-such-option") as failed:
         await kept.start([matcher_on(kafka, "--no-such-option")])
+    assert (failed.value.exit_status, failed.value.to_dict()["reason"]) == (2, "usage")
     assert not heard.ends
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("PUMASI_HTTP_HOST", "999.1.1.1", "PUMASI_HTTP_HOST: not an address"),
+        ("PUMASI_HTTP_HOST", "192.0.2.1", "PUMASI_HTTP_HOST: 192.0.2.1 is no address of this machine"),
+        ("PUMASI_WEBHOOK_URL", "https://hooks.example.org/", "PUMASI_WEBHOOK_SECRET"),
+        ("PUMASI_WEBHOOK_URL", "http://hooks.example.org/", "PUMASI_WEBHOOK_"),
+        ("PUMASI_PSEUDONYM_KEY", "c2hvcnQ=", "PUMASI_PSEUDONYM_KEY is not a key"),
+        ("PUMASI_TYPO", "1", "no such setting: PUMASI_TYPO"),
+    ],
+)
+async def test_settings_that_a_service_would_refuse_are_told_before_anything_is_made(
+    data_dir: Path, variable: str, value: str, says: str
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *PUMASI, "up", "--json", "--data", str(data_dir), stderr=asyncio.subprocess.PIPE, env={**os.environ, variable: value}
+    )  # fmt: skip
+    _, errors = await asyncio.wait_for(process.communicate(), DEADLINE_S)
+    told = json.loads(errors)
+    assert (process.returncode, told["code"], says in told["message"]) == (2, "invalid_setting", True), told
+    assert not list(data_dir.iterdir())
 
 
 async def test_a_stop_ends_guard_and_service(topics_reset: EmbeddedKafka, supervisor: tuple[Supervisor, Heard]) -> None:

@@ -31,7 +31,7 @@ def test_bootstrap_servers_are_host_and_port(monkeypatch: pytest.MonkeyPatch, gi
 @pytest.mark.parametrize(
     ("name", "value"),
     [("KAFKA", "localhost"), ("KAFKA", "k:0"), ("KAFKA", "k:70000"), ("PARTITIONS", "0"), ("HEAP_MB", "2048"), ("LANGUAGE", "fr"),
-     ("TICK_SECONDS", "0"), ("KAFKA_PORT", "http")],
+     ("TICK_SECONDS", "0"), ("KAFKA_PORT", "http"), ("HTTP_HOST", "999.1.1.1"), ("HTTP_HOST", "a b")],
 )  # fmt: skip
 def test_what_cannot_be_used_is_named_with_its_value(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(f"PUMASI_{name}", value)
@@ -40,6 +40,41 @@ def test_what_cannot_be_used_is_named_with_its_value(monkeypatch: pytest.MonkeyP
     assert f"PUMASI_{name}" in told.value.message
     assert value in told.value.message
     assert told.value.exit_status == 2
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::1", "localhost", "door.example.org", "1.example.org"])
+def test_an_address_is_an_ip_address_or_a_name(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.setenv("PUMASI_HTTP_HOST", host)
+    assert load().http_host == host
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [("PUMASI_TICK_SECOND", "PUMASI_TICK_SECONDS"), ("PUMASI_KAFKAPORT", "PUMASI_KAFKA_PORT"), ("PUMASI_X", None)],
+)
+def test_a_variable_that_is_no_setting_is_refused_with_the_nearest_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, nearest: str | None
+) -> None:
+    monkeypatch.setenv(name, "s3cret")
+    with pytest.raises(SettingError) as told:
+        load()
+    assert told.value.message == f"no such setting: {name}" + (f" (did you mean {nearest}?)" if nearest else "")
+    assert "s3cret" not in f"{told.value.message} {told.value.hint}"
+
+
+def test_what_the_run_script_and_kubernetes_set_is_let_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (
+        "PURE",
+        "PYTHON",
+        "CALLED_AS",
+        "SERVICE_HOST",
+        "INTAKE_SERVICE_PORT_HTTP",
+        "PORT_8080_TCP",
+        "INTAKE_PORT_80_TCP_ADDR",
+    ):
+        monkeypatch.setenv(f"PUMASI_{name}", "1")
+    monkeypatch.setenv("PUMASI_INTAKE_PORT", "tcp://10.0.0.1:80")
+    assert load().partitions == 4
 
 
 def test_a_secret_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,12 +1,18 @@
-"""How `status` shows money, whole at any width; and what could not be read."""
+"""How `status` shows money, whole at any width; who runs; what waits, and what needs somebody's hand."""
 
 import io
 
 import pytest
 from rich.console import Console
 
+from schemas.services import Amiss, ServiceTold, WentWrong
+from schemas.times import datetime_of
+from services.bus.heartbeat import Heard
 from services.cli.status import _as_dict, _print, _print_funds
-from services.console.readmodel.survey import Survey
+from services.console.readmodel.found import Finding
+from services.console.readmodel.running import findings, processes, span
+from services.console.readmodel.survey import Late, Partition, Survey, _waits
+from tests.ledgers import Told
 
 FUNDS = [
     {"fund": name, "currency": currency, "open": 1, "funded": 2, "closed": None, "asked": 10**14, "promised": 1_234_567,
@@ -14,6 +20,9 @@ FUNDS = [
     for name, currency in (("jilin-room", "CNY"), ("a" * 64, "KRW"))
 ]  # fmt: skip
 AMOUNTS = {"1,000,000,000,000.00", "12,345.67", "0.04", "10,000,000,000,000.00", "100,000,000,000,000", "1,234,567"}
+NOW_MS = 1_700_000_000_000
+NOBODY = {"intake": 0, "matcher": 0, "notifier": 0}
+NOTHING = {"intake": "", "matcher": "", "notifier": ""}
 
 
 def page(width: int) -> str:
@@ -38,14 +47,126 @@ def test_where_there_is_room_a_fund_is_a_line_else_a_block() -> None:
 SOUND = Survey("k1:9092", [])
 
 
-@pytest.mark.parametrize(("dead", "told"), [({}, None), ({2: 1}, "1 record could"), ({0: 6, 3: 8}, "14 records could")])
+@pytest.mark.parametrize(
+    ("late", "told"),
+    [
+        (Late(), None),
+        (Late({2: 1}, 1), "1 record could not be read and lies in pumasi.deadletters.v1 (partition 2), 1 in the last"),
+        (
+            Late({0: 6, 3: 8}),
+            "14 records could not be read and lie in pumasi.deadletters.v1 (partition 0, 3), none of late",
+        ),
+    ],
+)
 def test_dead_letters_are_counted_and_it_is_said_where_they_lie(
-    dead: dict[int, int], told: str | None, capsys: pytest.CaptureFixture[str]
+    late: Late, told: str | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _print(SOUND, dead, public=False)
+    found = Survey("k1:9092", [], late=late)
+    _print(found, public=False)
     shown = capsys.readouterr().out
-    assert ("no record lies in dead letters" in shown) == (not dead)
-    assert ("pumasi.deadletters.v1" in shown) == bool(dead)
-    assert told is None or told in shown
-    assert _as_dict(SOUND, dead, public=False)["dead_letters"] == {"total": sum(dead.values()), "partitions": dead}
-    assert "dead_letters" not in _as_dict(SOUND, dead, public=True)
+    assert "✓" in shown
+    assert told in shown if told else "Dead letters" not in shown
+    letters = {"total": sum(late.letters.values()), "of_late": late.letters_of_late, "partitions": late.letters}
+    assert _as_dict(found, public=False)["dead_letters"] == letters
+    assert "dead_letters" not in _as_dict(found, public=True)
+
+
+# ---- who runs
+
+
+def heard(service: str, name: str, seconds_ago: float = 1.0, **more: object) -> Heard:
+    at = datetime_of((NOW_MS - 3_600_000) * 1000)
+    told = ServiceTold(process=f"{service}-{name}", version="1.0", keys={}, service=service, since=at)
+    return Heard(told.model_copy(update=more), int(NOW_MS - seconds_ago * 1000))
+
+
+ALL = [heard("intake", "a"), heard("matcher", "a"), heard("notifier", "a")]
+
+
+def codes(*told: Heard, members: dict[str, int] = NOBODY, waiting: dict[str, str] = NOTHING) -> list[str]:
+    return [one.code for one in findings(processes(told, NOW_MS), told, members, waiting)]
+
+
+def test_where_all_run_or_none_nothing_is_found() -> None:
+    assert codes(*ALL) == []
+    assert codes() == []
+    assert codes(members={"intake": 1, "matcher": 2, "notifier": 1}) == [], "of a version that told nothing of itself"
+
+
+def test_a_service_that_is_missing_beside_others_or_where_something_waits_for_it_is_found() -> None:
+    assert codes(*ALL[:2]) == ["no_notifier"]
+    assert codes(waiting={**NOTHING, "notifier": "1 entry is untold"}) == ["no_notifier"]
+
+
+def test_a_process_that_is_silent_is_found_and_after_a_day_forgotten() -> None:
+    assert codes(*ALL, heard("matcher", "dead", 40)) == ["service_silent"]
+    assert codes(*ALL[:2], heard("notifier", "dead", 40)) == ["no_notifier", "service_silent"]
+    assert codes(*ALL, heard("matcher", "dead", 90_000)) == []
+
+
+def test_what_a_process_says_is_amiss_is_found_once() -> None:
+    off = heard("intake", "b", amiss=(Amiss(code="clock_off"),))
+    [found] = findings(processes([*ALL, off], NOW_MS), [], NOBODY, NOTHING)
+    assert (found.code, "set the clock" in found.message) == ("clock_off", True)
+    passes = heard("intake", "b", amiss=(Amiss(code="warming_up"),))
+    remarked = heard("matcher", "b", amiss=(Amiss(code="ledger_tampered", partition=1),))
+    over = heard("matcher", "c", went_wrong=WentWrong(code="fenced", at=datetime_of(NOW_MS * 1000)))
+    assert codes(*ALL, passes, remarked, over) == []
+
+
+def test_keys_that_differ_are_found_between_machines_and_from_those_in_use() -> None:
+    one, other = {"id": "1" * 16}, {"id": "2" * 16}
+    assert codes(*ALL, heard("intake", "b", keys=one), heard("intake", "c", keys=one)) == []
+    assert codes(*ALL, heard("intake", "b", keys=one), heard("intake", "c", keys=other)) == ["keys_differ"]
+    in_use = Heard(ServiceTold(process="keys", version="1.0", keys=one), NOW_MS)
+    assert codes(*ALL, in_use, heard("intake", "c", keys=other)) == ["keys_differ"]
+    assert codes(*ALL, in_use, heard("intake", "gone", 40, keys=other)) == ["service_silent"], "who is dead uses none"
+
+
+# ---- what waits
+
+
+def test_what_waits_for_somebody_outside_is_told_with_its_reason_and_is_no_finding() -> None:
+    told = Told("jilin")
+    told.case("c-1", 100_000)
+    told("fund.configured", currency="CNY", vouchers_required=1)
+    told("case.submitted", case="c-2", beneficiary="b-2", need="test", route="home", goal=500, priority="routine")
+    told.pledge("p-1", 130_000)
+    told("pledge.made", pledge="p-2", donor="d-2", amount=100, currency="EUR")
+    assert [(one.code, one.message) for one in _waits(told.read().funds["jilin"])] == [
+        ("voucher", "1 case waits for vouchers"),
+        ("rate", "1 pledge waits for a rate of EUR"),
+        ("case", "CNY 300.00 of 1 pledge waits for a case: no open case lacks money"),
+    ]
+
+
+# ---- all of it
+
+
+def test_the_page_fits_80_columns_and_says_what_to_do(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("services.cli.status._ROOM", 80)
+    rows = [
+        Partition(number, 1_234_567, 2_469_133, 2, 1_234_565, "2026-11-24T10:53:00Z", None, None, 7)
+        for number in (0, 1)
+    ]
+    who = processes([*ALL[:2], heard("matcher", "dead", 400)], NOW_MS)
+    found = Survey(
+        "127.0.0.1:9092", [], 1, who, rows, findings=[Finding("no_notifier", "no notifier runs", "Start one.")]
+    )
+    _print(found, public=False)
+    shown = capsys.readouterr().out.splitlines()
+    assert max(map(len, shown)) <= 80
+    assert [line.split()[:2] for line in shown if line.startswith(("intake", "matcher", "notifier"))] == [
+        ["intake", "intake-a"], ["matcher", "matcher-a"], ["matcher", "matcher-dead"], ["notifier", "none"],
+    ]  # fmt: skip
+    assert any("silent for 6 min" in line for line in shown)
+    assert shown[-2:] == ["✗ no notifier runs.", "  Start one."]
+    assert not any("✓" in line for line in shown)
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(59.9, "59 s"), (60, "1 min"), (7200, "2 h"), (90_000, "1 day")])
+def test_a_span_is_told_in_its_largest_unit(seconds: float, told: str) -> None:
+    assert span(seconds) == told

@@ -5,7 +5,9 @@ import json
 import re
 from typing import Any, get_args
 
-from services.cli.shared.log import Log
+import pytest
+
+from services.cli.shared.log import JsonLog, Log
 from services.news import _NAMES, Ended, Flood, MatcherNews, StandsStill, Taken, document, read
 from services.system.holdings import Holdings
 from services.terminal import Terminal
@@ -46,14 +48,65 @@ def test_when_asked_for_a_notice_is_one_line_as_the_notifier_shows_it() -> None:
 def test_a_matchers_events_are_sentences_and_what_says_nothing_is_left_out() -> None:
     taken = {"event": "taken", "partition": 3, "seq": 7, "watermark": 6}
     stopped = {"event": "stopped", "partition": 1, "code": "ledger_tampered", "message": "a gap", "hint": None}
-    lines = shown(("matcher", taken), ("matcher", {"event": "answered"}), ("matcher", stopped))
+    happened = (("matcher", taken), ("matcher", {"event": "answered"}), ("matcher", stopped))
+    assert [line[12:31] for line in shown(*happened)] == ["PARTITION 1 STOPPED"], "that all goes well is not said"
+    lines = shown(*happened, verbose=True)
     assert "Partition 3: fenced and rebuilt from 7 entries" in lines[0]
     assert "PARTITION 1 STOPPED (ledger_tampered): a gap" in lines[1]
 
 
 def test_without_notices_the_rest_is_still_said() -> None:
-    lines = shown(("notifier", NOTICE), ("intake", {"ready": "intake", "http": "http://h:1"}), notices=False, sums=True)
-    assert lines == ["intake    │ ready: takes submissions at http://h:1/v1/events"]
+    error = {"code": "key_missing", "message": "there is no id.key", "hint": "See `pumasi keys make`."}
+    lines = shown(("notifier", NOTICE), ("intake", error), notices=False, sums=True)
+    assert lines == ["intake    │ there is no id.key. See `pumasi keys make`."]
+
+
+def test_calm_tells_of_warnings_and_of_services_that_died_and_are_back() -> None:
+    out = io.StringIO()
+    log = Log(Terminal(file=out, width=40))
+    ready = {"ready": "intake", "http": "http://h:1"}
+    log.event("intake", ready)
+    log.said("intake", "2026-11-30 13:00:00,000 INFO pumasi.bus: all is well")
+    log.said("intake", "Kafka is in reach at 127.0.0.1:9092")
+    assert out.getvalue() == ""
+    log.said("intake", "2026-11-30 13:00:00,000 WARNING pumasi.bus: following: KafkaConnectionError; trying again")
+    log.ended("intake", 137, 0.1)
+    log.event("intake", ready)
+    log.event("intake", ready)
+    told = [line.partition("│ ")[2] for line in out.getvalue().splitlines()]
+    assert told[0].endswith("trying again")
+    assert told[1:] == [
+        "ended with status 137; started again in 0.1 s",
+        "ready: takes submissions at http://h:1/v1/events",
+    ]
+
+
+def test_on_a_terminal_no_word_is_broken_and_what_does_not_fit_goes_on_below() -> None:
+    out = io.StringIO()
+    Log(Terminal(file=out, width=80, force_terminal=True, color_system=None)).said(
+        "keys", "made in " + "file.key, " * 30
+    )
+    first, *more = out.getvalue().splitlines()
+    assert more and max(map(len, (first, *more))) <= 80
+    assert all(line.startswith(" " * 19 + "│ ") for line in more)
+    assert {word for line in (first, *more) for word in line.split("│ ")[1].split()} == {"made", "in", "file.key,"}
+
+
+def test_a_program_gets_all_of_it_as_lines_of_json(capsys: pytest.CaptureFixture[str]) -> None:
+    log = JsonLog()
+    log.event("notifier", NOTICE)
+    log.said("kafka", "a line\x1b[2J")
+    log.ended("intake", 137, 0.1)
+    log.sum_up()
+    out, err = capsys.readouterr()
+    told = [json.loads(line) for line in err.splitlines()]
+    assert (out, "\x1b" in err) == ("", False)
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT.*Z", one.pop("logged_at")) for one in told)
+    assert told == [
+        {"service": "notifier", **NOTICE},
+        {"service": "kafka", "line": "a line\x1b[2J"},
+        {"service": "intake", "event": "process_ended", "status": 137, "pause_s": 0.1},
+    ]
 
 
 def test_the_matchers_are_up_when_together_they_hold_everything() -> None:

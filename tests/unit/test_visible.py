@@ -20,7 +20,9 @@ from services.cli import audit, demo, explain, matcher, notifier, status, up
 from services.cli.deadletters import screen
 from services.cli.shared.log import Log
 from services.console.explain.telling import Told
-from services.console.readmodel.survey import Partition, Survey
+from services.console.readmodel.found import Finding, Waits
+from services.console.readmodel.running import Process
+from services.console.readmodel.survey import Late, Partition, Survey
 from services.errors import PumasiError, SettingError
 from services.matcher.audit import PartitionAudit
 from services.news import Waiting
@@ -148,8 +150,12 @@ def test_deadletters_replay_prints_ids_and_no_letter_has_a_hostile_one() -> None
 def test_status(on_a_terminal: Any) -> None:
     from tests.unit.test_status_shown import FUNDS
 
-    amiss = Partition(0, 5, 3, 1, 4, "2026-01-01T00:00:00Z", HOSTILE)
-    status._print(Survey(HOSTILE, [], 1, [amiss], [], [HOSTILE]), {}, public=False)
+    finding = Finding("odd", HOSTILE, HOSTILE)
+    process = Process(HOSTILE, "intake", True, 1.0, None, "1.0", {}, [], None, {})
+    amiss = Partition(0, 5, 3, 1, 4, "2026-01-01T00:00:00Z", finding)
+    waits = [Waits("rate", HOSTILE, 1, HOSTILE)]
+    found = Survey(HOSTILE, [], 1, [process], [amiss], [], waits, Late({0: 1}), [finding])
+    status._print(found, public=False)
     assert_harmless(on_a_terminal())
     for width in (400, 40):
         console = Terminal(width=width)

@@ -11,7 +11,7 @@ import socket
 
 import psutil
 
-from services.errors import PortTaken
+from services.errors import PortTaken, SettingError
 
 HOST = "127.0.0.1"
 
@@ -72,6 +72,19 @@ def refuse_if_taken(port: int, option: str, host: str = HOST) -> None:
     """Raise PortTaken, naming the holder and the `option` that chooses another, if somebody listens on the port."""
     if not is_free(port, host):
         raise port_taken(port, option, host)
+
+
+def refuse_if_not_here(host: str) -> None:
+    """Raise SettingError if nothing can listen on an address, since it isn't this machine's."""
+    try:
+        with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+            pass
+    except OSError as error:
+        why = (error.strerror or "").partition(" (")[0]
+        raise SettingError(
+            f"PUMASI_HTTP_HOST: {host} is no address of this machine ({why})",
+            hint="Use 127.0.0.1 for this machine alone, or 0.0.0.0 for every interface.",
+        ) from None
 
 
 def port_taken(port: int, option: str = "--kafka-port", host: str = HOST) -> PortTaken:

@@ -1,10 +1,13 @@
 """What the services under one roof say, as whoever runs them reads it: one line each, with the service's name before it.
 
 Services run with --json; here their events become what the same commands print for people. An event that says nothing to people is
-left out. Calm by default: what happens to services comes at once, with its time; notices, of which there may be thousands, are counted
-until somebody asks for the sum. With `verbose` each notice has its line, as the notifier shows it.
+left out. Calm by default: what somebody should know of comes at once, with its time; notices, of which there may be thousands, are
+counted until somebody asks for the sum; and that all goes as it should (a start, a partition that is taken) is not said. With `verbose`
+everything has its line, each notice as the notifier shows it. `JsonLog` tells all of it to a program.
 """
 
+import re
+import sys
 import time
 from collections import Counter
 from typing import Any
@@ -12,13 +15,20 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from schemas.times import text_of
+from services.called import as_called
 from services.cli.intake import sentence as sentence_of_flood
 from services.cli.matcher import sentence
-from services.news import Flood, StandsStill, Stopped, read
+from services.news import Flood, Forgotten, StandsStill, Stopped, Waiting, read
+from services.system.supervisor import is_error
 from services.terminal import Terminal
-from services.visible import visible
+from services.visible import json_line, visible
 
 COLOURS = ("cyan", "magenta", "yellow", "green", "blue")
+_WIDE = 40
+"""On a terminal this wide what does not fit goes on below, behind the service's name; on a narrower one it is not worth it."""
+_CALM = re.compile(r"[0-9-]{10} [0-9:,]{12} (INFO|DEBUG) |Kafka is in reach at ")
+"""So lines begin that tell of nothing amiss."""
 SHOWN = 8
 """Characters of a pseudonym: enough to follow one person, not to be copied about."""
 
@@ -29,24 +39,33 @@ class Log:
     Args:
         console: where to.
         notices: whether people's news are told at all.
-        verbose: whether each has a line.
+        verbose: whether everything is told, and not only what somebody should know of.
     """
 
     def __init__(self, console: Console | None = None, *, notices: bool = True, verbose: bool = False) -> None:
         self._console, self._notices, self._verbose = console or Terminal(stderr=True), notices, verbose
         self._colours: dict[str, str] = {}
         self._counted: Counter[str] = Counter()
+        self._ended: set[str] = set()
 
     def said(self, service: str, line: str) -> None:
-        self._print(service, Text(visible(line)))
+        if self._verbose or not _CALM.match(line):
+            self._print(service, Text(as_called(visible(line))))
 
     def event(self, service: str, event: dict[str, Any]) -> None:
         if _is_notice(event) and not (self._notices and self._verbose):
             self._counted[str(event.get("kind"))] += 1
-        elif told := in_words(event):
+        elif (told := in_words(event)) and (self._verbose or self._matters(service, event)):
             self._print(service, told)
 
+    def _matters(self, service: str, event: dict[str, Any]) -> bool:
+        """Whether somebody should know of an event: an error, an alarm, Kafka out of reach, a service back that had died."""
+        back = "ready" in event and service in self._ended
+        self._ended -= {service} if back else set()
+        return back or is_error(event) or isinstance(read(event), _MATTERS)
+
     def ended(self, service: str, status: int, pause_s: float) -> None:
+        self._ended.add(service)
         self._print(service, Text(f"ended with status {status}; started again in {pause_s:g} s", "bold red"))
 
     def sum_up(self) -> None:
@@ -59,10 +78,37 @@ class Log:
 
     def _print(self, service: str, told: Text) -> None:
         colour = self._colours.setdefault(service, COLOURS[len(self._colours) % len(COLOURS)])
-        at = time.strftime("%H:%M:%S ")
-        self._console.print(
-            Text.assemble((at, "dim"), (f"{service:<9} │ ", colour), told), soft_wrap=True, highlight=False
-        )
+        head = Text.assemble((time.strftime("%H:%M:%S "), "dim"), (f"{service:<9} │ ", colour))
+        room = self._console.width - head.cell_len
+        if not self._console.is_terminal or room < _WIDE:
+            self._console.print(head + told, soft_wrap=True, highlight=False)
+            return
+        for number, part in enumerate(told.wrap(self._console, room)):
+            below = Text(" " * (head.cell_len - 2)) + Text("│ ", colour)
+            self._console.print((below if number else head) + part, soft_wrap=True, highlight=False)
+
+
+class JsonLog:
+    """The same for a program: each line of a service, and each event, as a line of JSON on standard error."""
+
+    def said(self, service: str, line: str) -> None:
+        self._print(service, {"line": line})
+
+    def event(self, service: str, event: dict[str, Any]) -> None:
+        self._print(service, event)
+
+    def ended(self, service: str, status: int, pause_s: float) -> None:
+        self._print(service, {"event": "process_ended", "status": status, "pause_s": pause_s})
+
+    def sum_up(self) -> None:
+        """Nothing: each notice was told."""
+
+    def _print(self, service: str, told: dict[str, Any]) -> None:
+        now = text_of(time.time_ns() // 1000)
+        print(json_line({"logged_at": now, "service": service, **told}), file=sys.stderr, flush=True)
+
+
+_MATTERS = (Waiting, Forgotten, StandsStill, Stopped)
 
 
 def in_words(event: dict[str, Any]) -> Text | None:
@@ -71,11 +117,14 @@ def in_words(event: dict[str, Any]) -> Text | None:
         return Text(visible("ready" + _where(event)), "green")
     if _is_notice(event):
         return _notice(event)
+    if is_error(event):
+        hint = f". {event['hint']}" if event.get("hint") else ""
+        return Text(as_called(visible(f"{event['message']}{hint}")), "red")
     news = read(event)
     if isinstance(news, Flood):
         return Text(sentence_of_flood(news), "bold red")
     told = sentence(news) if news else None
-    return Text(told, "bold red" if isinstance(news, Stopped | StandsStill) else "") if told else None
+    return Text(as_called(told), "bold red" if isinstance(news, Stopped | StandsStill) else "") if told else None
 
 
 def _is_notice(event: dict[str, Any]) -> bool:

@@ -1,29 +1,45 @@
-"""A survey of a cluster: is Kafka there, are the topics right, has every command its entry, what are the funds' figures.
+"""A survey of a cluster: is Kafka there, are the topics right, who runs, has every command its entry and every entry been told, what
+waits and for whom, what are the funds' figures.
 
-Whatever can be looked up is looked up. Waiting commands are read, and not computed from offsets: offsets also count the ends of
-transactions, and a record that nobody can read would look like any other that waits.
+Whatever can be looked up is looked up. What waits on a topic is read, and not computed from offsets: offsets also count the ends of
+transactions, and a record that nobody can read would look like any other that waits. *Of late* is within a day: what was given up
+before that has been seen, or nobody looks.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
-from services.bus import topics
-from services.bus.consume.scan import Extent, Progress, TopicReader, group_of
+from schemas.currencies import format_amount
+from services.bus import heartbeat, topics
+from services.bus.consume.scan import Extent, Group, Progress, TopicReader, group_of
+from services.bus.deadletters.box import DeadLetter, read
+from services.bus.topics import COMMANDS, DEADLETTERS, LEDGER, NOTICES, SERVICES, SUBMISSIONS
 from services.bus.waiting import waiting
+from services.console.readmodel import running
 from services.console.readmodel.figures import Figures, figures_of
-from services.console.readmodel.model import ReadModel, unbalanced
+from services.console.readmodel.found import Finding, Waits, counted
+from services.console.readmodel.model import Fund, ReadModel, unbalanced
 from services.console.readmodel.reading import PartitionRead, read_ledger
+from services.console.readmodel.running import Process
 from services.errors import TopicUnreadable
 
 CLOCK_AHEAD_TOLD_SECONDS = 600
 """How long a refusal for a clock that was ahead is a finding."""
-MATCHERS = "pumasi-matcher"
-"""The matchers' consumer group."""
-INTAKES = "pumasi-intake"
-"""The consumer group of those that read submissions."""
+LATE_SECONDS = 86_400
+GROUPS = {
+    "intake": ("pumasi-intake", SUBMISSIONS),
+    "matcher": ("pumasi-matcher", COMMANDS),
+    "notifier": ("pumasi-notifier", LEDGER),
+}
+"""The consumer group of each service, and what it reads by it."""
+_COUNTED_ONE_BY_ONE = 100_000
+"""More offsets than these are taken for as many dead letters."""
+_GIVEN_UP = (b'"outcome":"gave-up"', b'"outcome":"failed"')
 
 
 @dataclass(frozen=True)
@@ -38,6 +54,8 @@ class Partition:
         at: time of the last entry, RFC 3339.
         finding: what is wrong with the ledger or the commands here.
         remark: what is amiss here, as the matcher says itself; None if nothing is.
+        untold: entries of which the notifier has not told yet.
+        untaken: submissions on the topic that intake has not brought through yet.
     """
 
     partition: int
@@ -46,20 +64,34 @@ class Partition:
     lag: int
     seq: int
     at: str | None
-    finding: str | None
+    finding: Finding | None
     remark: str | None = None
+    untold: int = 0
+    untaken: int = 0
+
+
+@dataclass(frozen=True)
+class Late:
+    """What became of records and notices: dead letters by partition, how many of these of late, and notices given up of late."""
+
+    letters: Mapping[int, int] = field(default_factory=dict)
+    letters_of_late: int = 0
+    given_up: int = 0
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What was found; `findings` says, one line each, what needs somebody's hand."""
+    """What was found; `findings` says what needs somebody's hand, `waits` what waits for somebody outside, as it should."""
 
     bootstrap: str
     topics: list[topics.Report]
     matchers: int = 0
+    services: list[Process] = field(default_factory=list)
     partitions: list[Partition] = field(default_factory=list)
     funds: list[Figures] = field(default_factory=list)
-    findings: list[str] = field(default_factory=list)
+    waits: list[Waits] = field(default_factory=list)
+    late: Late = Late()
+    findings: list[Finding] = field(default_factory=list)
 
 
 async def survey(bootstrap: str, partitions: int, replication: int, progress: Progress | None = None) -> Survey:
@@ -75,90 +107,172 @@ async def survey(bootstrap: str, partitions: int, replication: int, progress: Pr
         KafkaUnreachable: if no broker answers.
     """
     reports = await topics.check(bootstrap, partitions, replication)
-    findings = [
-        f"topic {report.topic.name}: {', '.join(report.details) or report.state}"
-        for report in reports
-        if report.is_finding
-    ]
+    findings = [_topic(report) for report in reports if report.is_finding]
     missing = {report.topic.name for report in reports if report.state is topics.State.MISSING}
-    if missing & {topics.COMMANDS, topics.LEDGER}:
+    if missing & {COMMANDS, LEDGER}:
         return Survey(bootstrap, reports, findings=findings)
-    group = await group_of(bootstrap, MATCHERS, topics.COMMANDS)
+    groups = {service: await group_of(bootstrap, *place) for service, place in GROUPS.items()}
+    heard = [] if SERVICES in missing else await heartbeat.heard(bootstrap)
+    now_ms = time.time() * 1000
+    found = running.processes(heard, now_ms)
     model = ReadModel()
     async with TopicReader(bootstrap) as reader:
         chains = await read_ledger(reader, model, progress=progress)
-        extents = await reader.extents(topics.COMMANDS)
-        now_ms = int(time.time() * 1000) if group.members else None
-        found = [
-            await _partition(reader, number, chains.get(number), extents[number], group.remarks.get(number), now_ms)
-            for number in sorted(extents)
-        ]
-        if topics.SUBMISSIONS not in missing:
-            findings += await _unreadable_submissions(bootstrap, reader)
-    findings += _clocks_ahead(chains.values(), time.time() * 1000)
+        runs = {name: bool(group.members) for name, group in groups.items()}
+        look = partial(_partition, reader, groups, {name: int(now_ms) if one else None for name, one in runs.items()})
+        extents = {
+            topic: await reader.extents(topic) for topic in (COMMANDS, LEDGER, SUBMISSIONS) if topic not in missing
+        }
+        rows = [await look(number, chains.get(number), extents) for number in sorted(extents[COMMANDS])]
+        findings += [one for _, more in rows for one in more]
+        late = await _of_late(reader, missing, now_ms, findings)
+    behind = [row for row, _ in rows]
+    findings += _clocks_ahead(chains.values(), now_ms)
+    members = {name: group.members for name, group in groups.items()}
+    findings += running.findings(found, heard, members, _waiting(behind))
+    findings += [Finding("does_not_add_up", line, "Run `pumasi audit`.") for line in unbalanced(model.funds.values())]
     funds = [model.funds[name] for name in sorted(model.funds)]
-    findings += _findings(found, group.members) + unbalanced(funds)
-    return Survey(bootstrap, reports, group.members, found, [figures_of(fund) for fund in funds], findings)
+    matchers = max(members["matcher"], sum(one.running and one.service == "matcher" for one in found))
+    figures, waits = [figures_of(fund) for fund in funds], [one for fund in funds for one in _waits(fund)]
+    return Survey(bootstrap, reports, matchers, found, behind, figures, waits, late, findings)
+
+
+def _topic(report: topics.Report) -> Finding:
+    told = f"topic {report.topic.name}: {', '.join(report.details) or report.state}"
+    if report.state is topics.State.MISSING:
+        return Finding("topic_missing", told, "Make it with `pumasi topics --apply`.")
+    return Finding(
+        "topic_differs", told, "See `pumasi topics`; set PUMASI_PARTITIONS and PUMASI_REPLICATION as they were."
+    )
 
 
 async def _partition(
     reader: TopicReader,
+    groups: Mapping[str, Group],
+    now_ms: Mapping[str, int | None],
     number: int,
     chain: PartitionRead | None,
-    commands: Extent,
-    remark: str | None,
-    now_ms: int | None,
-) -> Partition:
+    extents: Mapping[str, Mapping[int, Extent]],
+) -> tuple[Partition, list[Finding]]:
+    """One partition, and what is amiss there; `now_ms` is the time for each service that runs."""
     chain = chain or PartitionRead(number, finding=f"ledger partition {number} is missing")
-    waits = await waiting(reader, topics.COMMANDS, number, chain.watermark + 1, commands)
-    finding = chain.finding or waits.unreadable
-    if finding is None and chain.unfinished is not None:
-        finding = f"ledger partition {number} ends within an answer"
-    if finding is None and chain.watermark >= commands.end:
-        finding = f"ledger partition {number} answers a command at {chain.watermark}, and there are only {commands.end}"
-    if finding is None and remark is None and waits.left(now_ms):
-        finding = f"partition {number}: {waits}"
+    commands, remark = extents[COMMANDS][number], groups["matcher"].remarks.get(number)
+    waits = await waiting(reader, COMMANDS, number, chain.watermark + 1, commands)
+    finding = _wrong(number, chain, commands)
+    if finding is None and waits.unreadable:
+        finding = Finding("topic_unreadable", waits.unreadable)
+    if finding is None and remark is None and waits.left(now_ms["matcher"]):
+        finding = Finding("commands_left", f"partition {number}: {waits}", "See the matchers' logs.")
+    findings = [finding] if finding else []
+    if remark:
+        code = "partition_stopped" if remark.startswith("STOPPED") else "partition_stands_still"
+        where = f"partition {number}, where {counted(waits.commands, 'command waits', 'commands wait')}"
+        findings.append(Finding(code, f"{where}: {remark}", "See `pumasi audit`, and the matcher's log."))
+    behind = {}
+    for service in ("intake", "notifier"):
+        group, topic = groups[service], GROUPS[service][1]
+        extent = extents.get(topic, {}).get(number, Extent(0, 0))
+        left = await waiting(reader, topic, number, group.offsets.get(number, 0), extent)
+        behind[service] = left.commands
+        if left.unreadable and topic == SUBMISSIONS:  # of the ledger it is told above
+            findings.append(Finding("topic_unreadable", left.unreadable))
+        elif now_ms[service] and left.left(now_ms[service]):
+            what = counted(left.commands, *_ON[service])
+            told = f"partition {number}: {what} since {left.since}, and the {service} does not get to it"
+            findings.append(Finding(f"{service}_behind", told, f"See the {service}'s log."))
     total = chain.answered + waits.commands
-    return Partition(number, total, chain.watermark, waits.commands, chain.seq, chain.at, finding, remark)
+    row = Partition(
+        number, total, chain.watermark, waits.commands, chain.seq, chain.at, finding, remark, behind["notifier"], behind["intake"]
+    )  # fmt: skip
+    return row, findings
 
 
-async def _unreadable_submissions(bootstrap: str, reader: TopicReader) -> list[str]:
-    """Where submissions can't be read on, one line each."""
-    group = await group_of(bootstrap, INTAKES, topics.SUBMISSIONS)
-    extents = await reader.extents(topics.SUBMISSIONS)
-    found = []
-    for number, extent in sorted(extents.items()):
-        begin = max(group.offsets.get(number, 0), extent.begin)
-        try:
-            await reader.any_from(topics.SUBMISSIONS, number, begin, extent.end)
-        except TopicUnreadable as unreadable:
-            found.append(unreadable.message)
-    return found
+_ON = {
+    "intake": ("submission waits", "submissions wait"),
+    "matcher": ("command has no answer", "commands have no answer"),
+    "notifier": ("entry is untold", "entries are untold"),
+}
+"""What waits for a service, one or many."""
 
 
-def _clocks_ahead(chains: Iterable[PartitionRead], now_ms: float) -> list[str]:
+def _wrong(number: int, chain: PartitionRead, commands: Extent) -> Finding | None:
+    """What is wrong with a partition of the ledger."""
+    told = chain.finding
+    if told is None and chain.unfinished is not None:
+        told = f"ledger partition {number} ends within an answer"
+    if told is None and chain.watermark >= commands.end:
+        told = f"ledger partition {number} answers a command at {chain.watermark}, and there are only {commands.end}"
+    return (
+        Finding("ledger_tampered", told, "Run `pumasi audit`, and see who may write the ledger topic.")
+        if told
+        else None
+    )
+
+
+def _waiting(rows: Iterable[Partition]) -> dict[str, str]:
+    """What waits for each service, in words."""
+    rows = list(rows)
+    numbers = {
+        "intake": sum(row.untaken for row in rows),
+        "matcher": sum(row.lag for row in rows),
+        "notifier": sum(row.untold for row in rows),
+    }
+    return {service: counted(number, *_ON[service]) if number else "" for service, number in numbers.items()}
+
+
+async def _of_late(reader: TopicReader, missing: set[str], now_ms: float, findings: list[Finding]) -> Late:
+    """What was given up; what can't be read, or was given up lately, becomes a finding."""
+    since_ms, letters, given_up, of_late = int(now_ms - LATE_SECONDS * 1000), Counter[int](), 0, 0
+    try:
+        if NOTICES not in missing:
+            spans = await reader.since(NOTICES, since_ms)
+            begins, ends = ({number: getattr(at, side) for number, at in spans.items()} for side in ("begin", "end"))
+            async for record in reader.between(NOTICES, begins, ends):
+                given_up += any(mark in (record.value or b"") for mark in _GIVEN_UP)
+        if DEADLETTERS not in missing:
+            spans = await reader.extents(DEADLETTERS)
+            if sum(extent.end - extent.begin for extent in spans.values()) > _COUNTED_ONE_BY_ONE:
+                letters.update({number: extent.end - extent.begin for number, extent in spans.items()})
+            else:
+                async for record in reader.records(DEADLETTERS):
+                    is_letter = isinstance(read(record), DeadLetter)
+                    letters[record.partition] += is_letter
+                    of_late += is_letter and record.timestamp >= since_ms
+    except TopicUnreadable as unreadable:
+        findings.append(Finding("topic_unreadable", unreadable.message))
+    if given_up:
+        told = f"{counted(given_up, 'notice')} of the last 24 hours could not be told, and will not be told again"
+        findings.append(
+            Finding("notices_given_up", told, "See the webhook's receiver; they stand on pumasi.notices.v1.")
+        )
+    return Late(dict(sorted((+letters).items())), of_late, given_up)
+
+
+def _clocks_ahead(chains: Iterable[PartitionRead], now_ms: float) -> list[Finding]:
     """Whether something came of late that was stamped by a clock ahead of Kafka's: whoever stamps so gets nothing through."""
     seconds = min((now_ms - chain.ahead_ms for chain in chains if chain.ahead_ms is not None), default=1e12) / 1000
     if seconds > CLOCK_AHEAD_TOLD_SECONDS:
         return []
-    return [
-        f"an intake's clock is ahead: {seconds:.0f} s ago what it had stamped was refused (clock_ahead); set its clock right"
-    ]
+    told = f"an intake's clock is ahead: {seconds:.0f} s ago what it had stamped was refused (clock_ahead); set its clock right"
+    return [Finding("clock_ahead", told)]
 
 
-def _findings(partitions: list[Partition], matchers: int) -> list[str]:
-    findings = [partition.finding for partition in partitions if partition.finding]
-    findings += [
-        f"partition {partition.partition}, where {_waiting(partition.lag)}: {partition.remark}"
-        for partition in partitions
-        if partition.remark
-    ]
-    behind = sum(partition.lag for partition in partitions)
-    if behind and not matchers:
-        which = "1 command has" if behind == 1 else f"{behind} commands have"
-        findings.append(f"{which} no answer, and no matcher runs (nobody is in the group {MATCHERS})")
-    return findings
-
-
-def _waiting(commands: int) -> str:
-    return "1 command waits" if commands == 1 else f"{commands:,} commands wait"
+def _waits(fund: Fund) -> Iterable[Waits]:
+    """What of a fund waits for somebody outside."""
+    unvouched = sum(case.status == "submitted" for case in fund.cases.values())
+    if unvouched:
+        told = f"{counted(unvouched, 'case waits', 'cases wait')} for vouchers"
+        yield Waits("voucher", fund.name, unvouched, told)
+    unvalued = [pledge for pledge in fund.pledges.values() if pledge.rate is None and pledge.closed is None]
+    if unvalued:
+        currencies = ", ".join(sorted({pledge.currency for pledge in unvalued}))
+        told = f"{counted(len(unvalued), 'pledge waits', 'pledges wait')} for a rate of {currencies}"
+        yield Waits("rate", fund.name, len(unvalued), told)
+    placeless = [pledge.waiting for pledge in fund.pledges.values() if pledge.waiting]
+    if placeless:
+        why = (
+            "its donors chose other needs" if any(number for number, _ in fund.lacking) else "no open case lacks money"
+        )
+        amount = f"{fund.currency} {format_amount(sum(placeless), fund.currency)}"
+        told = f"{amount} of {counted(len(placeless), 'pledge')} waits for a case: {why}"
+        yield Waits("case", fund.name, len(placeless), told)

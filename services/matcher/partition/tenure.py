@@ -86,6 +86,15 @@ class Tenure:
         self._held_up: tuple[int, float] | None = None  # at which offset, since when
         self._task = asyncio.create_task(self._live())
 
+    @property
+    def amiss(self) -> str | None:
+        """Why it does not get on, as a stable code; None if it does."""
+        if self.stopped:
+            return self.stopped.code
+        if self._standing:
+            return "stands_still"
+        return None if self.processor.ready else "recovering"
+
     async def end(self) -> None:
         """Finish the transaction at hand and let go. Safe to repeat."""
         self._over = True  # should the task's cancellation be lost in aiokafka
@@ -211,7 +220,8 @@ class Tenure:
                 self._progress(self.processor.next_offset, f"has failed {self._backoff.failures} times in a row: {why}")
             else:
                 self._stands_still(why)
-        self._told(Forgotten(self.partition, why, round(self._pause, 2)))
+        code = error.code if isinstance(error, PumasiError) else "unforeseen"
+        self._told(Forgotten(self.partition, why, round(self._pause, 2), code))
 
     def _tell_taken(self) -> None:
         processor, found = self.processor, self.processor.recovered

@@ -85,6 +85,11 @@ class Webhook:
             verify=ssl.create_default_context(),
         )
 
+    @property
+    def is_down(self) -> bool:
+        """Whether the receiver was given up a moment ago, so that each notice gets one try."""
+        return time.monotonic() < self._down_until
+
     async def __aenter__(self) -> Webhook:
         return self
 

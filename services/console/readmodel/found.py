@@ -1,0 +1,45 @@
+"""What a look at a cluster finds: what needs somebody's hand, and what waits as it should, each with a stable code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is not as it should be.
+
+    Attributes:
+        code: stable, for programs.
+        message: one line: what, and where.
+        hint: one line: what to do about it.
+    """
+
+    code: str
+    message: str
+    hint: str | None = None
+
+    def __str__(self) -> str:
+        return self.message
+
+
+@dataclass(frozen=True)
+class Waits:
+    """Something that waits as it should, for somebody outside.
+
+    Attributes:
+        code: `voucher`, `rate` or `case`: what it waits for.
+        fund: where.
+        number: how many cases or pledges wait.
+        message: one line.
+    """
+
+    code: str
+    fund: str
+    number: int
+    message: str
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """`1 case`, `1,200 cases`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"

@@ -1,0 +1,131 @@
+"""Who runs: the processes by their heartbeats, whether each gets on, and whether they agree on their keys.
+
+A process that is silent is dead, cut off or frozen, until another of its service has taken its word back; after a day nobody misses it.
+Members of a consumer group without a heartbeat count as well: they are of a version that told none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, get_args
+
+from schemas.services import ServiceName
+from schemas.times import text_of_datetime
+from services.bus.fingerprints import in_use
+from services.bus.heartbeat import SILENT_SECONDS, Heard
+from services.console.readmodel.found import Finding
+
+SERVICES: Final = get_args(ServiceName)
+FORGOTTEN_SECONDS: Final = 86_400.0
+_PASSES: Final = {"recovering", "warming_up", "not_answered"}
+"""Codes that pass by themselves, or that a survey sees better than the process."""
+_WORDS: Final = {
+    "clock_off": "its machine's clock is off, so it takes nothing; set the clock",
+    "stuck": "submissions on the topic don't get through; its log says why",
+    "topic_unreadable": "something on a topic can't be read",
+    "webhook_down": "the webhook's receiver does not answer, so notices are given up",
+    "ledger_tampered": "the ledger does not hold, so it has stopped here",
+    "unknown_fact": "the ledger is newer than it is, so it has stopped here; upgrade",
+    "unknown_rule": "the ledger is newer than it is, so it has stopped here; upgrade",
+}
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process as it told last.
+
+    Attributes:
+        running: whether it told lately.
+        told_seconds_ago: when it did.
+        since: when it started, RFC 3339.
+        positions: by partition, the offset that it goes on from.
+        amiss: codes of why it does not get on, with `partition`.
+        went_wrong: the last thing that went wrong, over by now or not.
+        keys: fingerprints of the keys that it uses.
+    """
+
+    process: str
+    service: str
+    running: bool
+    told_seconds_ago: float
+    since: str | None
+    version: str
+    positions: Mapping[str, int]
+    amiss: list[dict[str, Any]]
+    went_wrong: dict[str, Any] | None
+    keys: Mapping[str, str]
+
+
+def processes(heard: Iterable[Heard], now_ms: float) -> list[Process]:
+    """Those that told of themselves, by service and name."""
+    found = []
+    for told, at_ms in heard:
+        ago = max(0.0, (now_ms - at_ms) / 1000)
+        if told.service is None or ago > FORGOTTEN_SECONDS:
+            continue
+        document = told.model_dump(mode="json", exclude_none=True)
+        found.append(
+            Process(
+                told.process, told.service, ago <= SILENT_SECONDS, round(ago, 1),
+                text_of_datetime(told.since) if told.since else None, told.version, told.positions,
+                list(document["amiss"]), document.get("went_wrong"), told.keys,
+            )
+        )  # fmt: skip
+    return sorted(found, key=lambda one: (SERVICES.index(one.service), one.process))
+
+
+def findings(
+    found: Collection[Process], heard: Iterable[Heard], members: Mapping[str, int], waiting: Mapping[str, str]
+) -> Iterator[Finding]:
+    """What is amiss with who runs.
+
+    Args:
+        found: the processes.
+        heard: what the topic says.
+        members: of each service's consumer group, how many there are.
+        waiting: for each service, what waits for it, in words; nothing if it is empty.
+    """
+    there = {service: bool(members[service]) or any(_runs(found, service)) for service in SERVICES}
+    for service in SERVICES:
+        if not there[service] and (waiting[service] or any(there.values())):
+            told = f"{waiting[service]}, and no {service} runs" if waiting[service] else f"no {service} runs"
+            yield Finding(f"no_{service}", told, f"Start one: `pumasi {service}`, or all there is with `pumasi up`.")
+    for one in found:
+        if not one.running:
+            yield Finding(
+                "service_silent",
+                f"{one.process} has told nothing for {span(one.told_seconds_ago)}: it is dead, cut off or frozen",
+                f"See its log. Once another {one.service} has run for a minute, it is not missed any more.",
+            )
+        else:
+            for amiss in one.amiss:
+                remarked = one.service == "matcher" and "partition" in amiss  # to its group, in more words
+                if amiss["code"] not in _PASSES and not remarked:
+                    where = f", partition {amiss['partition']}" if "partition" in amiss else ""
+                    yield Finding(amiss["code"], f"{one.process}{where}: {_WORDS.get(amiss['code'], amiss['code'])}")
+    yield from _keys(found, in_use(heard))
+
+
+def _runs(found: Iterable[Process], service: str) -> Iterator[bool]:
+    return (one.running for one in found if one.service == service)
+
+
+def _keys(found: Iterable[Process], used: dict[str, str]) -> Iterator[Finding]:
+    """Whose keys are others than those in use; where none is known to be in use, than those of who told first."""
+    for one in found:
+        for name, fingerprint in one.keys.items() if one.running else ():
+            if (wanted := used.setdefault(name, fingerprint)) != fingerprint:
+                yield Finding(
+                    "keys_differ",
+                    f"{one.process} uses another {name} key ({fingerprint}) than the one in use ({wanted})",
+                    "Put the key in use into its PUMASI_KEYS, and start it again.",
+                )
+
+
+def span(seconds: float) -> str:
+    """A length of time for people, in its largest whole unit."""
+    for unit, length in (("day", 86_400), ("h", 3_600), ("min", 60)):
+        if (number := int(seconds // length)) > 0:
+            return f"{number} {unit}{'s' if unit == 'day' and number > 1 else ''}"
+    return f"{int(seconds)} s"
