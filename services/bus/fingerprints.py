@@ -21,6 +21,7 @@ from services.bus.envelope import service_headers
 from services.bus.security import connection
 from services.bus.topics import SERVICES
 from services.errors import KafkaUnreachable, KeyMissing, KeyOther
+from services.keys import NEXT
 
 _SECONDS_MAX = 15.0
 _AGAIN_SECONDS = 0.5
@@ -52,9 +53,12 @@ async def hold(bootstrap: str, process: str, keys: Mapping[str, str]) -> None:
 
     Raises:
         KeyOther: if one is not.
+        KeyMissing: if others have a pseudonym key that isn't here.
         KafkaUnreachable, TopicsMismatch: if it isn't known.
     """
     told = await known(bootstrap)
+    if "pseudonym" in keys:  # whoever makes words for people needs all keys that they were made with
+        refuse_if_lost(bootstrap, told, [f"{name}.key" for name in told if name.startswith(NEXT) and name not in keys])
     if others := sorted(name for name, one in keys.items() if told.get(name, one) != one):
         raise KeyOther(
             f"not the keys in use at {bootstrap}: {', '.join(f'{name} is {keys[name]}, not {told[name]}' for name in others)}",

@@ -29,6 +29,7 @@ from services.bus.topics import COMMANDS, CONTACTS
 from services.errors import Conflict, KafkaUnreachable
 from services.intake.admission import Admitted
 from services.intake.clock import SAYABLE, Clock
+from services.intake.funds import CONFIGURED
 from services.intake.receipts import Place
 from services.intake.repeats import Expected, Repeats
 
@@ -62,6 +63,7 @@ class Desk:
         tick_seconds: seconds between ticks.
         trust_time: take the events' own time, and let ticks follow it.
         clock: stamps what has no time that is trusted.
+        hold_fund: called with the fund of each configuration, and what the clock says; raises if it may not begin then.
     """
 
     def __init__(
@@ -72,7 +74,9 @@ class Desk:
         tick_seconds: float,
         trust_time: bool,
         clock: Clock,
+        hold_fund: Callable[[str, int], None] = lambda _fund, _at: None,
     ) -> None:
+        self._hold_fund = hold_fund
         self._publisher, self._repeats, self._caught_up, self._clock = publisher, repeats, caught_up, clock
         self._tick, self._trust_time = int(tick_seconds * SECOND), trust_time
         self._queue, self._waiting = asyncio.Lock(), 0
@@ -83,6 +87,7 @@ class Desk:
 
         Raises:
             ClockOff: if nothing may be stamped; then none is published.
+            KeyChanging: if a fund can't begin now; likewise.
             Conflict: if an id came before with other data, here or at another intake, and is not known to be refused; then none is
                 published.
             KafkaUnreachable: if one is not known to be published; a repeat of the whole batch is safe.
@@ -191,6 +196,9 @@ class Desk:
         self._publisher.partitions(COMMANDS), self._publisher.partitions(CONTACTS)  # raises before anything is noted
         self.check_clock()  # likewise
         line = _Line(self._clock.now(), [], [], [])
+        for one in admitted:
+            if one.type == CONFIGURED and self._repeats.place_of(one) is None:
+                self._hold_fund(one.fund, line.now)  # likewise
         for one in admitted:
             known = self._repeats.place_of(one)
             if known is not None:
