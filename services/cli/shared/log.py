@@ -18,8 +18,6 @@ from services.terminal import Terminal
 from services.visible import visible
 
 COLOURS = ("cyan", "magenta", "yellow", "green", "blue")
-SHOWN = 8
-"""Characters of a pseudonym: enough to follow one person, not to be copied about."""
 
 
 class Log:
@@ -86,7 +84,5 @@ def _where(event: dict[str, Any]) -> str:
 
 
 def _notice(notice: dict[str, Any]) -> Text:
-    at, to = notice["at"][:16].replace("T", " "), notice["to"]
-    name = to if len(to) <= SHOWN else to[:SHOWN] + "…"
-    told = f"  {notice['role']:<11}  {name:<{SHOWN + 1}}  {notice['text']}"
-    return Text.assemble((visible(at), "dim"), visible(told))
+    """A day, a role and words; a screen is seen by others, so it says nobody's word."""
+    return Text.assemble((visible(notice["at"][:10]), "dim"), visible(f"  {notice['role']:<11}  {notice['text']}"))
