@@ -120,7 +120,9 @@ class Tidings(Model):
 class Notice(Tidings):
     """Tidings that were told, or could not be."""
 
-    told_at: Annotated[Instant, Field(description="When it was known what came of it")]
+    told_at: Annotated[
+        Instant, Field(description="The day on which it was known what came of it, as its first instant in UTC")
+    ]
     channel: Annotated[Channel, Field(description="By which way it was told; `none` if there was none")]
     outcome: Annotated[
         NoticeOutcome,

@@ -12,6 +12,7 @@ import json
 import time
 from collections.abc import Callable, Collection, Mapping
 
+from schemas.commands import is_ahead
 from schemas.services import ServiceTold
 from schemas.times import text_of
 from services import __version__
@@ -20,7 +21,7 @@ from services.bus.consume.scan import TopicReader
 from services.bus.envelope import service_headers
 from services.bus.security import connection
 from services.bus.topics import SERVICES
-from services.errors import KafkaUnreachable, KeyMissing, KeyOther
+from services.errors import ClockOff, KafkaUnreachable, KeyMissing, KeyOther
 from services.keys import NEXT
 
 _SECONDS_MAX = 15.0
@@ -41,6 +42,17 @@ async def known(bootstrap: str) -> dict[str, str]:
             except (ValueError, AttributeError, TypeError):
                 continue  # somebody's, of another version
     return found
+
+
+async def refuse_if_behind(bootstrap: str, now: int) -> None:
+    """Raise ClockOff if something was told later than `now`, microseconds since 1970, as far as clocks may differ."""
+    async with TopicReader(bootstrap) as reader:
+        latest = max([record.timestamp * 1000 async for record in reader.records(SERVICES)], default=0)
+    if is_ahead(latest, now):
+        raise ClockOff(
+            f"this machine's clock says {text_of(now)}, and services told of themselves at {text_of(latest)}",
+            hint="Set the clock right: the key's name says from when on it serves.",
+        )
 
 
 async def hold(bootstrap: str, process: str, keys: Mapping[str, str]) -> None:

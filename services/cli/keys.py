@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
@@ -100,10 +101,11 @@ def follow(kafka: options.Kafka = None, data: options.Data = None, as_json: opti
 async def _next(settings: "Settings", bootstrap: str) -> str:
     from services import keys
     from services.bus import fingerprints
-    from services.intake.clock import wall_clock
 
+    now = time.time_ns() // 1000
     await fingerprints.hold(bootstrap, "keys", keys.fingerprints(settings, *keys.pseudonym_names(settings)))
-    name = keys.make_next(settings, wall_clock())
+    await fingerprints.refuse_if_behind(bootstrap, now)
+    name = keys.make_next(settings, now)
     await fingerprints.tell(bootstrap, "keys", keys.fingerprints(settings, name))
     return name
 

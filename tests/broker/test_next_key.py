@@ -14,8 +14,9 @@ import pytest
 from schemas.times import SECOND, text_of
 from schemas.values import SCHEMES
 from services import keys
+from services.bus import fingerprints
 from services.bus.embedded import EmbeddedKafka
-from services.errors import KeyMissing
+from services.errors import ClockOff, KeyMissing
 from services.intake import app
 from services.intake.ids import People
 from services.intake.recipients import recipient_of
@@ -89,6 +90,9 @@ async def test_old_funds_keep_their_key_and_new_ones_have_the_new(topics_reset: 
     assert made in err
     code, _, err = await pumasi(topics_reset, settings, "keys", "next", "--json")
     assert (code, json.loads(err.splitlines()[-1])["code"]) == (2, "key_missing")
+    with pytest.raises(ClockOff):
+        await fingerprints.refuse_if_behind(topics_reset.bootstrap, now - HOUR)
+    await fingerprints.refuse_if_behind(topics_reset.bootstrap, now)
     code, out, err = await pumasi(topics_reset, settings, "keys", "make", "--lost", "--json")
     assert (code, json.loads(out)["made"]) == (0, [made]), err
 
