@@ -67,8 +67,9 @@ class Match(Model):
 class Tidings(Model):
     """What one entry of the ledger has to say to one person, about one pledge or one case.
 
-    To a donor, amounts are of this entry and this pledge alone, except in `payment-due`. To a beneficiary or go-between, amounts are
-    the case's so far; only in `delivered` is `delivered` this entry's. All are in the fund's minor units, except those named `face`.
+    To a donor, amounts are of this entry and this pledge alone, except in `payment-due`. To a beneficiary or go-between, what is given
+    for the case is told as `percent`; in `delivered` the beneficiary alone hears this entry's sum. All are in the fund's minor units,
+    except those named `face`.
     """
 
     id: Annotated[str, Field(pattern=ID_PATTERN, description="The same whenever this is told; see `notice_id`")]
@@ -91,16 +92,20 @@ class Tidings(Model):
     again: Annotated[bool, Field(description="In `matched`: by the same entry the pledge lost an earlier match")] = (
         False
     )
-    percent: Annotated[Percent | None, Field(description="In `progress`: the part of the claim that is promised")] = (
-        None
-    )
+    percent: Annotated[
+        Percent | None,
+        Field(
+            description="The quarters of the claim that are promised (in `progress`), or handed over by now (in `delivered` to a "
+            "beneficiary or go-between; none below the first)"
+        ),
+    ] = None
     claim: Annotated[Sum | None, Field(description="To a beneficiary or go-between: what the case asks for")] = None
     promised: Annotated[
         Sum | None,
-        Field(description="In `matched`: matched; in `payment-due`: the whole pledge; in `progress`: awarded"),
+        Field(description="In `matched`: matched; in `payment-due`: the whole pledge"),
     ] = None
     settled: Annotated[Sum | None, Field(description="Promised money that was paid")] = None
-    delivered: Annotated[Sum | None, Field(description="Paid money that was handed over")] = None
+    delivered: Annotated[Sum | None, Field(description="Paid money that was handed over; never to a go-between")] = None
     released: Annotated[SumAboveZero | None, Field(description="Unpaid money the donor need not pay any more")] = None
     refunded: Annotated[SumAboveZero | None, Field(description="Paid money given back")] = None
     due: Annotated[SumAboveZero | None, Field(description="Matched and not yet paid, after this entry")] = None
@@ -115,7 +120,9 @@ class Tidings(Model):
 class Notice(Tidings):
     """Tidings that were told, or could not be."""
 
-    told_at: Annotated[Instant, Field(description="When it was known what came of it")]
+    told_at: Annotated[
+        Instant, Field(description="The day on which it was known what came of it, as its first instant in UTC")
+    ]
     channel: Annotated[Channel, Field(description="By which way it was told; `none` if there was none")]
     outcome: Annotated[
         NoticeOutcome,

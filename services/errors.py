@@ -20,6 +20,7 @@
     ├── ServiceFailed     service_failed          a service of `pumasi up` ends whenever it is started
     ├── KafkaUnreachable  kafka_unreachable       no broker answers where one was expected
     ├── ClockOff          clock_off               the machine's clock is not Kafka's; nothing is stamped by it
+    ├── KeyChanging       key_changing            for some minutes no fund begins: a new pseudonym key is about to serve
     ├── TopicsMismatch    topics_mismatch         topics are missing, or not as the contract says
     ├── TopicUnreadable   topic_unreadable        what lies on a topic can't be read from some place on
     ├── UnreadableRecord  unreadable              a record that can't be read; it goes to dead letters
@@ -187,6 +188,12 @@ class ClockOff(PumasiError):
     """This machine's clock is minutes from Kafka's; the same call may succeed once it is set right, or on another machine."""
 
     code = "clock_off"
+
+
+class KeyChanging(PumasiError):
+    """A fund can't begin for some minutes, so that nobody doubts under which pseudonym key it did; the same call succeeds later."""
+
+    code = "key_changing"
 
 
 class TopicsMismatch(PumasiError):

@@ -1,6 +1,7 @@
 """Keys of this installation: what makes pseudonyms, the pairs that contacts are sealed for, and Kafka's passwords.
 
     pseudonym.key        the same contact gives the same pseudonym only under the same key
+    pseudonym-<when>.key the next, by `pumasi keys next`: it serves funds that begin from then on, and each fund keeps its own
     id.key               ids and receipts are hashed with it; made once and never renewed
     intake.key, .pub     opens what senders seal, to look at it and seal it anew for the notifier; what they seal it with
     notifier.key, .pub   opens contacts and texts; intake never reads it; what intake seals them with
@@ -27,6 +28,8 @@ import secrets
 import stat
 import tempfile
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from shlex import quote
@@ -34,6 +37,7 @@ from typing import TYPE_CHECKING, Final
 
 from nacl.public import PrivateKey, PublicKey
 
+from schemas.times import SECOND, datetime_of
 from services.errors import KeyMissing, KeyUnsafe, SettingError
 
 if TYPE_CHECKING:
@@ -43,6 +47,11 @@ if TYPE_CHECKING:
 
 KEY_BYTES: Final = 32
 SECRETS: Final = ("pseudonym", "id")
+NEXT: Final = "pseudonym-"
+"""So the names begin of all pseudonym keys but the first; what follows is the time from which one serves."""
+NEXT_AFTER: Final = 15 * 60 * SECOND
+"""How long after it was made a pseudonym key serves, in microseconds: by then every intake has it."""
+_WHEN: Final = "%Y%m%dT%H%M%SZ"
 PAIRS: Final = ("intake", "notifier", "reporter")
 READERS: Final = PAIRS[1:]
 """Whom intake seals for; their public halves may come from settings."""
@@ -79,14 +88,15 @@ def missing(settings: Settings) -> list[str]:
 # ---- making
 
 
-def make(settings: Settings, *, lost: bool = False) -> list[str]:
+def make(settings: Settings, *, lost: bool = False, also: Iterable[str] = ()) -> list[str]:
     """Make the keys that are missing; the names of their files. Several may do so at once: one of them makes each.
 
     Args:
         settings: as everywhere.
         lost: a private key that isn't there beside its public half is lost, and the pair is made anew.
+        also: files of more pseudonym keys that are to be there.
     """
-    made = []
+    made = [name for file in also for name in _put(directory(settings) / file, secrets.token_bytes(KEY_BYTES))]
     for what in SECRETS:
         if getattr(settings, f"{what}_key") is None:
             made += _put(directory(settings) / f"{what}.key", secrets.token_bytes(KEY_BYTES))
@@ -159,6 +169,34 @@ def pseudonym_key(settings: Settings) -> bytes:
         SettingError: if the setting or the file is not a key; KeyMissing, KeyUnsafe. So do all that follow.
     """
     return _secret(settings, "pseudonym")
+
+
+def pseudonym_names(settings: Settings) -> list[str]:
+    """The names of the pseudonym keys that there are, the first one first."""
+    return ["pseudonym", *sorted(path.stem for path in directory(settings).glob(f"{NEXT}*.key"))]
+
+
+def pseudonym_keys(settings: Settings) -> dict[int, bytes]:
+    """The pseudonym keys, by the time from which each serves funds that begin, microseconds since 1970; the first always did."""
+    first, *others = pseudonym_names(settings)
+    ring = {0: _secret(settings, first)}
+    return ring | {_since(name): _read(directory(settings) / f"{name}.key") for name in others}
+
+
+def make_next(settings: Settings, now: int) -> str:
+    """Make the pseudonym key that serves funds which begin NEXT_AFTER from `now` on; its name."""
+    since = datetime_of((now + NEXT_AFTER) // SECOND * SECOND)
+    name = f"{NEXT}{since.strftime(_WHEN)}"
+    _put(directory(settings) / f"{name}.key", secrets.token_bytes(KEY_BYTES))
+    return name
+
+
+def _since(name: str) -> int:
+    try:
+        when = datetime.strptime(name.removeprefix(NEXT), _WHEN)  # noqa: DTZ007  # it ends in Z
+    except ValueError:
+        raise SettingError(f"{name}.key says no time, such as {NEXT}20270101T120000Z.key") from None
+    return int(when.replace(tzinfo=UTC).timestamp()) * SECOND
 
 
 def id_key(settings: Settings) -> bytes:
@@ -235,8 +273,10 @@ def fingerprints(settings: Settings, *names: str) -> dict[str, str]:
 
     Args:
         settings: as everywhere.
-        names: `pseudonym`, `id`, `intake`, `notifier`, `reporter`, or none for all; of a pair it is told of the public half.
+        names: `pseudonym` (or another of `pseudonym_names`), `id`, `intake`, `notifier`, `reporter`, or none for all; of a pair it is
+            told of the public half.
     """
+    ring = {name: partial(_read, directory(settings) / f"{name}.key") for name in pseudonym_names(settings)[1:]}
     said: dict[str, Callable[[Settings], bytes]] = {
         "pseudonym": pseudonym_key,
         "id": id_key,
@@ -244,7 +284,8 @@ def fingerprints(settings: Settings, *names: str) -> dict[str, str]:
         "notifier": lambda settings: bytes(notifier_public_key(settings)),
         "reporter": lambda settings: bytes(reporter_public_key(settings)),
     }
-    return {name: fingerprint(said[name](settings)) for name in names or said}
+    told = {name: fingerprint(said[name](settings)) for name in names or said if name in said}
+    return told | {name: fingerprint(key()) for name, key in ring.items() if not names or name in names}
 
 
 def fingerprint(key: bytes) -> str:

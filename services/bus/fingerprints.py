@@ -12,6 +12,7 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 
+from schemas.commands import is_ahead
 from schemas.services import ServiceTold
 from schemas.times import text_of
 from services import __version__
@@ -20,7 +21,8 @@ from services.bus.client.producer import TROUBLE, Producer
 from services.bus.envelope import service_headers
 from services.bus.security import connection
 from services.bus.topics import SERVICES
-from services.errors import KafkaUnreachable, KeyMissing, KeyOther
+from services.errors import ClockOff, KafkaUnreachable, KeyMissing, KeyOther
+from services.keys import NEXT
 
 _SECONDS_MAX = 15.0
 _AGAIN_SECONDS = 0.5
@@ -44,6 +46,17 @@ def in_use(heard: Iterable[heartbeat.Heard]) -> dict[str, str]:
     return found
 
 
+async def refuse_if_behind(bootstrap: str, now: int) -> None:
+    """Raise ClockOff if something was told later than `now`, microseconds since 1970, as far as clocks may differ."""
+    async with TopicReader(bootstrap) as reader:
+        latest = max([record.timestamp * 1000 async for record in reader.records(SERVICES)], default=0)
+    if is_ahead(latest, now):
+        raise ClockOff(
+            f"this machine's clock says {text_of(now)}, and services told of themselves at {text_of(latest)}",
+            hint="Set the clock right: the key's name says from when on it serves.",
+        )
+
+
 async def hold(bootstrap: str, process: str, keys: Mapping[str, str]) -> None:
     """See that our keys are those in use; of those of which nothing was told, tell.
 
@@ -54,9 +67,12 @@ async def hold(bootstrap: str, process: str, keys: Mapping[str, str]) -> None:
 
     Raises:
         KeyOther: if one is not.
+        KeyMissing: if others have a pseudonym key that isn't here.
         KafkaUnreachable, TopicsMismatch: if it isn't known.
     """
     told = await known(bootstrap)
+    if "pseudonym" in keys:  # whoever makes words for people needs all keys that they were made with
+        refuse_if_lost(bootstrap, told, [f"{name}.key" for name in told if name.startswith(NEXT) and name not in keys])
     if others := sorted(name for name, one in keys.items() if told.get(name, one) != one):
         raise KeyOther(
             f"not the keys in use at {bootstrap}: {', '.join(f'{name} is {keys[name]}, not {told[name]}' for name in others)}",

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
@@ -23,6 +24,7 @@ _EXAMPLES = """**Examples**
 - `pumasi keys add clinic-yanji --scope cases --scope deliveries --fund jilin`: cases and deliveries of that fund
 - `pumasi keys add bank --scope payments --all-funds`: payments, wherever they belong
 - `pumasi keys rotate bank`: a new key; the one before goes on counting until `pumasi keys revoke bank --old`
+- `pumasi keys next`: a new key for the pseudonyms of funds that begin from now on
 - `pumasi keys revoke clinic-yanji`: within a second it may send nothing more
 """
 
@@ -36,7 +38,14 @@ def register(app: typer.Typer) -> None:
         no_args_is_help=True,
         rich_markup_mode="markdown",
     )
-    for name, command in (("make", make), ("add", add), ("list", show), ("rotate", rotate), ("revoke", revoke)):
+    for name, command in (
+        ("make", make),
+        ("add", add),
+        ("list", show),
+        ("rotate", rotate),
+        ("revoke", revoke),
+        ("next", follow),
+    ):
         group.command(name)(command)
     app.add_typer(group, name="keys")
 
@@ -69,6 +78,36 @@ def make(
         print(json.dumps({"keys": str(keys.directory(settings)), "made": made}))
         return
     _show_made(settings, made)
+
+
+def follow(kafka: options.Kafka = None, data: options.Data = None, as_json: options.Json = False) -> None:
+    """Make a new pseudonym key. It serves funds that begin a quarter of an hour from now and later; each fund keeps its own key.
+
+    All keys are needed for as long as their funds are there. On several machines put the new file into every intake's PUMASI_KEYS at
+    once: an intake that lacks it stops within a minute. For two and a half minutes before the key serves, and after, no fund begins.
+    """
+    from services import keys
+    from services.terminal import Terminal, marked
+
+    settings, bootstrap = _where(kafka, data)
+    name = asyncio.run(_next(settings, bootstrap))
+    if as_json:
+        print(json.dumps({"keys": str(keys.directory(settings)), "made": [f"{name}.key"]}))
+        return
+    _show_made(settings, [f"{name}.key"])
+    Terminal().print(marked("It serves funds that begin from {} UTC on.", name.removeprefix(keys.NEXT)), soft_wrap=True)
+
+
+async def _next(settings: "Settings", bootstrap: str) -> str:
+    from services import keys
+    from services.bus import fingerprints
+
+    now = time.time_ns() // 1000
+    await fingerprints.hold(bootstrap, "keys", keys.fingerprints(settings, *keys.pseudonym_names(settings)))
+    await fingerprints.refuse_if_behind(bootstrap, now)
+    name = keys.make_next(settings, now)
+    await fingerprints.tell(bootstrap, "keys", keys.fingerprints(settings, name))
+    return name
 
 
 def add(
@@ -268,9 +307,10 @@ async def _make(settings: "Settings", lost: bool) -> list[str]:
             "Only Kafka knows whether other keys are in use. Start it with `pumasi kafka`, or set PUMASI_KAFKA."
         )
         raise
+    gone = [f"{name}.key" for name in told if name.startswith(keys.NEXT) and name not in keys.pseudonym_names(settings)]
     if not lost:
         fingerprints.refuse_if_lost(str(bootstrap), told, keys.missing(settings))
-    made = keys.make(settings, lost=lost)
+    made = keys.make(settings, lost=lost, also=gone if lost else ())
     if bootstrap:
         await fingerprints.tell(bootstrap, "keys", keys.fingerprints(settings))
     return [*made, *passwords]

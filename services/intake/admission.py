@@ -82,6 +82,7 @@ def admit(
         Forbidden: if the sender may not send it.
         InvalidSubmission: with all that is wrong.
         Malformed: if the data are not JSON, or of too many members.
+        KafkaUnreachable: if it isn't known yet by which key a person goes in the fund.
     """
     sender.hold_scope(event.type, number)
     findings = list(_attribute_findings(event))
@@ -199,9 +200,10 @@ def _completed(event: Event, submission: CommandData, opened: Opened, sealer: Se
     record: SealedContact | SealedText | None = None
     if isinstance(opened, Reached):
         role, fund, person = submission.person, given["fund"], opened.recipient.person  # type: ignore[attr-defined]  # it names one
-        subject = given[role] = sealer.people.pseudonym(role, fund, person)
+        people = sealer.people_in(fund, event.time)
+        subject = given[role] = people.pseudonym(role, fund, person)
         if "mark" in COMMANDS[event.type].model_fields:
-            given["mark"] = sealer.people.mark(fund, given["case"], person)
+            given["mark"] = people.mark(fund, given["case"], person)
         record = SealedContact(subject=subject, sealed_contact=sealer.seal(opened))
     elif opened is not None:
         subject = given["thanks"] = sealer.ids.thanks(given["fund"], given["case"], opened)

@@ -45,6 +45,7 @@ from services.intake.contacts import Sealer
 from services.intake.doorway import hosts_of
 from services.intake.events import GROUP, TopicDoor, router_factory
 from services.intake.floods import Floods
+from services.intake.funds import Funds
 from services.intake.http import HttpDoor
 from services.intake.lag import Lag
 from services.intake.progress import Progress
@@ -60,6 +61,8 @@ from services.settings import Settings, load
 log = logging.getLogger("pumasi.intake")
 
 NAME = "pumasi-intake"
+LOOK_SECONDS = 60.0
+"""How often intake looks for a new pseudonym key; `services.keys.NEXT_AFTER` is many times that."""
 _HAND_OVER_SECONDS = 5.0
 
 
@@ -101,6 +104,8 @@ class Service:
         alarm: Callable[[Flood], object] = log.warning,
     ) -> None:
         private_key, id_key = keys.intake_private_key(settings), keys.id_key(settings)
+        self._clock = Clock()
+        self._funds = Funds(keys.pseudonym_keys(settings), self._clock.now, settings.trust_time)
         sealer = Sealer(
             keys.pseudonym_key(settings),
             keys.notifier_public_key(settings),
@@ -108,20 +113,20 @@ class Service:
             id_key,
             settings.recipients.split(","),
             keys.reporter_public_key(settings),
+            self._funds.key_of,
         )
         self._bootstrap, self._settings = bootstrap, settings
         self._publisher = Publisher(
             bootstrap, (COMMANDS, CONTACTS, DEADLETTERS, LEDGER, SENDERS, SERVICES, SUBMISSIONS), NAME, told=told
         )
-        self._progress = Progress()
+        self._progress = Progress(self._funds.began)
         self._repeats, self._lag = Repeats(self._progress), Lag(self._progress.answered_to)
         self._commands = Tail(bootstrap, COMMANDS, NAME, self._follow_command, last=CAPACITY)
         self._ledger = Tail(bootstrap, LEDGER, NAME, self._progress.fold)
         self._senders_tail = Tail(bootstrap, SENDERS, NAME, lambda record: self._senders.follow(record))
         self._senders = Anyone() if settings.open else Senders(private_key, self._senders_tail.reach_end)
-        self._clock = Clock()
         reach_end, ticks, trusts = self._commands.reach_end, settings.tick_seconds, settings.trust_time
-        self._desk = Desk(self._publisher, self._repeats, reach_end, ticks, trusts, self._clock)
+        self._desk = Desk(self._publisher, self._repeats, reach_end, ticks, trusts, self._clock, self._funds.hold)
         floods = Floods(alarm)
         self._topic_door = TopicDoor(bootstrap, self._desk, self._publisher, sealer, self._senders, floods)
         partitions = self._topic_door.partitions
@@ -152,7 +157,7 @@ class Service:
         hush_told_errors(asyncio.get_running_loop())
         self._publisher.start()
         tails = (self._senders_tail, self._commands, self._ledger)
-        works = (self._open(), *map(self._follow, tails), self._tick())
+        works = (self._open(), *map(self._follow, tails), self._tick(), self._look_for_keys())
         self._tasks = [asyncio.create_task(work) for work in works]
         for task in self._tasks:
             task.add_done_callback(lambda task: task.cancelled() or self.ended())
@@ -178,6 +183,7 @@ class Service:
         """Warm the memory, then start the broker. HTTP works meanwhile: what it does not remember the matcher does."""
         await self._publisher.in_reach.wait()
         await fingerprints.until_held(self._bootstrap, "intake", keys.fingerprints(self._settings))
+        await self._take_keys()
         if not self._settings.trust_time:
             await self._clock.right.wait()
         await self._senders.catch_up()
@@ -207,6 +213,24 @@ class Service:
     def _follow_command(self, record: Record) -> None:
         self._lag.came(record)
         self._repeats.follow(record, self._publisher.partitions(COMMANDS))
+        self._funds.follow(record)
+
+    async def _take_keys(self) -> None:
+        """Use the pseudonym keys that are there; with more than one, once all funds are known."""
+        ring = keys.pseudonym_keys(self._settings)
+        if len(ring) > 1:
+            await self._commands.reach_end()
+            await self._ledger.reach_end()
+        self._funds.turn_to(ring)
+
+    async def _look_for_keys(self) -> None:
+        """See each minute that our pseudonym keys are those in use, and take a new one long before it serves."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            with contextlib.suppress(KafkaUnreachable):
+                ours = keys.fingerprints(self._settings, *keys.pseudonym_names(self._settings))
+                await fingerprints.hold(self._bootstrap(), "intake", ours)
+                await self._take_keys()
 
     async def _follow(self, tail: Tail) -> None:
         await self._publisher.in_reach.wait()

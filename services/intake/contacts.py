@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import base64
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 import msgspec
@@ -57,10 +57,10 @@ class Sealer:
         id_key: what ids are hashed with; None: `key`.
         schemes: by which somebody may be reached.
         reporter_key: whom access is sealed for; None: whoever contacts are sealed for.
+        key_of: says which key makes a fund's words (`services.intake.funds.Funds.key_of`); None: `key`, in every fund.
 
     Attributes:
         ids: makes ids.
-        people: makes words for people.
         unopened: how many boxes could not be opened.
     """
 
@@ -72,12 +72,17 @@ class Sealer:
         id_key: bytes | None = None,
         schemes: Collection[str] = SCHEMES,
         reporter_key: PublicKey | None = None,
+        key_of: Callable[[str, int | None], bytes] | None = None,
     ) -> None:
         self._box, self._schemes = SealedBox(public_key), schemes
         self._reporters = SealedBox(reporter_key or public_key)
         self._opening = SealedBox(private_key or PrivateKey.generate())
-        self.ids, self.people = Ids(id_key or key), People(key)
+        self.ids, self._key_of = Ids(id_key or key), key_of or (lambda _fund, _sent_at: key)
         self.unopened = 0
+
+    def people_in(self, fund: str, sent_at: int | None = None) -> People:
+        """What makes words for people in a fund; `sent_at` is the time that what is sent was given. Raises KafkaUnreachable."""
+        return People(self._key_of(fund, sent_at))
 
     def reached(self, contact: Contact) -> Reached:
         """Whom a contact reaches.

@@ -33,6 +33,7 @@ from services.errors import (
     Forbidden,
     InvalidSubmission,
     KafkaUnreachable,
+    KeyChanging,
     PumasiError,
     TooMany,
     Unauthenticated,
@@ -54,6 +55,7 @@ _STATUS: dict[type[PumasiError], HTTPStatus] = {
     TooMany: HTTPStatus.TOO_MANY_REQUESTS,
     KafkaUnreachable: HTTPStatus.SERVICE_UNAVAILABLE,
     ClockOff: HTTPStatus.SERVICE_UNAVAILABLE,
+    KeyChanging: HTTPStatus.SERVICE_UNAVAILABLE,
     UnknownFact: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 _TITLES = {

@@ -17,10 +17,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
+from schemas.times import parse
 from services.bus.envelope import Record
 from services.errors import UnknownFact
 from services.intake.receipts import Place
@@ -72,9 +74,14 @@ class _Partition:
 
 
 class Progress:
-    """The fold, and what it answers."""
+    """The fold, and what it answers.
 
-    def __init__(self) -> None:
+    Args:
+        began: called with each fund and the time of each of its configurations, microseconds since 1970.
+    """
+
+    def __init__(self, began: Callable[[str, int], None] = lambda _fund, _at: None) -> None:
+        self._began = began
         self._partitions: dict[int, _Partition] = {}
         self._rejections: dict[Place, tuple[str, str]] = {}
         self._books: Fold[Fund[Case, Pledge]] = Fold(lambda name: Fund(name, Case, Pledge))
@@ -146,6 +153,8 @@ class Progress:
             if name == "rejected":
                 code, detail = fact["code"], fact["detail"]
                 state, self._rejections[place] = _REJECTED, (code, _DETAILS.get(code, detail))
+            elif name == "fund_configured":
+                self._began(fund, parse(entry["at"]))
             elif name == "duplicate":
                 state = _DUPLICATE
             if _SUBJECT_OF.get(cause["type"]) == name and partition.stopped is None:

@@ -8,7 +8,8 @@ What a known event that comes again is, only the ledger knows: a repeat, or, if 
 its decision is waited for, outside the queue. The HTTP door, where somebody is waiting, waits for PATIENCE_SECONDS; then it takes the
 event for the repeat that it most likely is, and says 202, which is true. On the topic nobody asks again, so it must not guess.
 
-Stamps are of the wall clock, and say so, for as long as it isn't off (`clock`). Ticks follow it, too; with trusted time they follow the
+Stamps are of the wall clock, and say so, for as long as it isn't off (`clock`). They are of whole seconds: no timer needs more, and by
+a finer one an entry could be held beside what was seen elsewhere. Ticks follow it, too; with trusted time they follow the
 events: before the first event that is `tick_seconds` later than the last tick, one tick of the event's time goes to each partition.
 """
 
@@ -29,6 +30,7 @@ from services.bus.topics import COMMANDS, CONTACTS
 from services.errors import Conflict, KafkaUnreachable
 from services.intake.admission import Admitted
 from services.intake.clock import SAYABLE, Clock
+from services.intake.funds import CONFIGURED
 from services.intake.receipts import Place
 from services.intake.repeats import Expected, Repeats
 
@@ -37,6 +39,11 @@ PATIENCE_SECONDS = 2.0
 """How long the decision of an event that comes again is waited for."""
 WAITING_MAX = 32
 """Calls that wait so at once, half of what the HTTP door takes; one more does not wait, since it would keep out who need not."""
+
+
+def _stamp(now: int) -> int:
+    """The second of a time, both in microseconds since 1970."""
+    return now - now % SECOND
 
 
 class _Line(NamedTuple):
@@ -62,6 +69,7 @@ class Desk:
         tick_seconds: seconds between ticks.
         trust_time: take the events' own time, and let ticks follow it.
         clock: stamps what has no time that is trusted.
+        hold_fund: called with the fund of each configuration, and what the clock says; raises if it may not begin then.
     """
 
     def __init__(
@@ -72,7 +80,9 @@ class Desk:
         tick_seconds: float,
         trust_time: bool,
         clock: Clock,
+        hold_fund: Callable[[str, int], None] = lambda _fund, _at: None,
     ) -> None:
+        self._hold_fund = hold_fund
         self._publisher, self._repeats, self._caught_up, self._clock = publisher, repeats, caught_up, clock
         self._tick, self._trust_time = int(tick_seconds * SECOND), trust_time
         self._queue, self._waiting = asyncio.Lock(), 0
@@ -83,6 +93,7 @@ class Desk:
 
         Raises:
             ClockOff: if nothing may be stamped; then none is published.
+            KeyChanging: if a fund can't begin now; likewise.
             Conflict: if an id came before with other data, here or at another intake, and is not known to be refused; then none is
                 published.
             KafkaUnreachable: if one is not known to be published; a repeat of the whole batch is safe.
@@ -177,7 +188,7 @@ class Desk:
         """
         async with self._queue:
             now = self._clock.now()
-            said = min(max(now, SAYABLE[0]), SAYABLE[1])  # no tick is unreadable, however wrong the clock
+            said = _stamp(min(max(now, SAYABLE[0]), SAYABLE[1]))  # no tick is unreadable, however wrong the clock
             pending: Pending = await self._publisher.enqueue(self._ticks(said, wall=True))
         await self._publisher.confirm(pending)
         self._clock.heard(now, pending.appended)
@@ -196,12 +207,15 @@ class Desk:
         self.check_clock()  # likewise
         line = _Line(self._clock.now(), [], [], [])
         for one in admitted:
+            if one.type == CONFIGURED and self._repeats.place_of(one) is None:
+                self._hold_fund(one.fund, line.now)  # likewise
+        for one in admitted:
             known = self._repeats.place_of(one)
             if known is not None:
                 line.places.append(known)
                 continue
             sent_at = one.time if self._trust_time else None
-            at, wall = (line.now, True) if sent_at is None else (sent_at, False)
+            at, wall = (_stamp(line.now), True) if sent_at is None else (sent_at, False)
             if self._trust_time and (self._ticked_at is None or at >= self._ticked_at + self._tick):
                 line.records.extend(self._ticks(at, wall))
                 self._ticked_at = at
@@ -229,7 +243,7 @@ class Desk:
         assert one.contact is not None, "asked for only where there is one"
         subject = one.contact.subject
         partition = partition_of(subject, self._publisher.partitions(CONTACTS))
-        headers = command_headers("pumasi.contact.sealed", one.id, one.source, text_of(self._clock.now()))
+        headers = command_headers("pumasi.contact.sealed", one.id, one.source, text_of(_stamp(self._clock.now())))
         return Outgoing(CONTACTS, partition, subject.encode(), encode(one.contact.model_dump()), headers)
 
     def _ticks(self, at: int, wall: bool) -> list[Outgoing]:

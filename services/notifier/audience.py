@@ -3,7 +3,8 @@
 Donors hear what becomes of their own pledge; the beneficiary and the go-betweens (a case's vouchers) what becomes of the case. Whoever
 vouches, the beneficiary is told as well: nobody is silenced by a stranger. One command gives one person at most one notice of a kind
 about a pledge or case, sums added up; so facts are taken in whole before anybody is told. Nobody learns who anybody is: a donor's
-tidings have no case, a go-between's no pledge.
+tidings have no case, a go-between's no pledge. Of what others give for a case, it hears quarters of the claim and no sums: a sum, and a
+day, could be held beside what one of them gave. What was handed over the beneficiary hears to the last unit, who can say if it came.
 
 What is told once (a payment due, a threshold passed) is remembered by the fold itself, so a silent replay ends in the state in which
 nothing already told is told again.
@@ -101,9 +102,10 @@ def _words(fund: Standing, happened: Happened) -> Iterator[_Word]:
 # ---- beneficiaries, go-betweens --------------------------------------------------------------------------------------
 
 
-def _of_case(case: Case, kind: Kind, **fields: Any) -> Iterator[_Word]:
+def _of_case(case: Case, kind: Kind, own: dict[str, Any] | None = None, **fields: Any) -> Iterator[_Word]:
+    """For all who hear of a case; `own` is for the beneficiary alone."""
     fields |= {"need": case.need, "claim": case.claim}
-    yield _Word(case.beneficiary, "beneficiary", kind, case.id, fields)
+    yield _Word(case.beneficiary, "beneficiary", kind, case.id, fields | (own or {}))
     for voucher in case.vouchers:
         if voucher != case.beneficiary:
             yield _Word(voucher, "go-between", kind, case.id, fields)
@@ -119,8 +121,7 @@ def _progress(happened: Happened) -> Iterator[_Word]:
         level = case.level()
         if case.status == "open" and level > case.told:
             case.tell(level)
-            sums = {"promised": case.promised, "settled": case.settled, "delivered": case.delivered}
-            yield from _of_case(case, "progress", percent=level, **sums)
+            yield from _of_case(case, "progress", percent=level)
 
 
 # ---- donors -----------------------------------------------------------------------------------------------------------
@@ -184,7 +185,8 @@ def _settled(happened: Happened) -> Iterator[_Word]:
 
 def _delivered(happened: Happened) -> Iterator[_Word]:
     for case, amount in happened.delivered.items():
-        yield from _of_case(case, "delivered", delivered=amount)
+        part = case.part(case.delivered)
+        yield from _of_case(case, "delivered", {"delivered": amount}, **({"percent": part} if part else {}))
     for pledge, amount in happened.paid_out.items():
         needs = happened.needs_met[pledge]
         yield _to_donor(

@@ -29,11 +29,15 @@ NOTICES: Final = {
         "The case {case} is open: {claim} is asked for {need}, {class_}. We will tell you as help comes."
     ),
     "case/opened-nothing": message("The case {case} is open: {need}, {class_}. It asks for no money."),
-    "case/progress": message(
-        "{percent} % reached: {promised} of the {claim} for case {case} is promised ({need}). Paid so far: {settled}."
-    ),
-    "case/progress-100": message("All of the {claim} for case {case} is promised ({need}). Paid so far: {settled}."),
+    "case/progress": message("{percent} % of the {claim} for case {case} is promised ({need})."),
+    "case/progress-100": message("All of the {claim} for case {case} is promised ({need})."),
     "case/delivered": message("{delivered} was handed over for case {case} ({need})."),
+    "go-between/delivered": message(
+        "Money was handed over for case {case} ({need}): {percent} % of the {claim} by now."
+    ),
+    "go-between/delivered-little": message(
+        "Money was handed over for case {case} ({need}): less than a quarter of the {claim} so far."
+    ),
 }
 
 PLACES: Final = {
@@ -108,6 +112,8 @@ def _key(tidings: Tidings) -> str:
             return f"donor/{kind}"
         case _, "progress" if tidings.percent == 100:
             return "case/progress-100"
+        case "go-between", "delivered":
+            return "go-between/delivered" if tidings.percent else "go-between/delivered-little"
         case _, "opened" if not tidings.claim:
             return "case/opened-nothing"
         case _, kind:

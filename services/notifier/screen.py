@@ -1,6 +1,6 @@
 """What whoever runs the notifier sees: a line a notice, for people or for programs.
 
-Pseudonyms are shortened on the pretty line: enough to follow one person, not to be copied about. `--json` has them whole.
+A screen is seen by others, so the pretty line says nobody's pseudonym. `--json` has them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from schemas.times import text_of_datetime
 from services.notifier.teller import View
 from services.visible import json_line, visible
 
-_SHOWN = 8
 _STYLES = {
     "matched": "cyan", "payment-due": "yellow", "settled": "green", "delivered": "bold green", "thanks": "magenta",
     "released": "dim", "refunded": "dim", "opened": "blue", "progress": "blue",
@@ -23,7 +22,7 @@ _STYLES = {
 
 
 def pretty(console: Console) -> View:
-    """Lines for people: day, role, pseudonym, words. Shown before telling begins, so a slow webhook holds none back."""
+    """Lines for people: day, role, words. Shown before telling begins, so a slow webhook holds none back."""
 
     def coming(tidings: Tidings, text: str) -> None:
         console.print(_line(tidings, text), soft_wrap=True)
@@ -53,10 +52,9 @@ def _nothing(_tidings: Tidings, _text: str) -> None:
 
 def _line(tidings: Tidings, text: str) -> Text:
     at = text_of_datetime(tidings.at)[:10]
-    name = tidings.to if len(tidings.to) <= _SHOWN else tidings.to[:_SHOWN] + "…"
     return Text.assemble(
         (at, "dim"),
         "  ",
-        visible(f"{tidings.role:<11}  {name:<{_SHOWN + 1}}  "),
+        visible(f"{tidings.role:<11}  "),
         (visible(text), _STYLES[tidings.kind]),
     )

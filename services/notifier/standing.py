@@ -49,10 +49,14 @@ class Case(awards.Case):
         self.told = max(known, self.told_of.get(claim, 0))
 
     def level(self) -> int:
-        """The highest threshold that promised money has reached, 0 below the first; of nothing no part is ever reached."""
+        """The highest threshold that promised money has reached."""
+        return self.part(self.promised)
+
+    def part(self, amount: int) -> int:
+        """The highest threshold that a sum reaches, 0 below the first; of nothing no part is ever reached."""
         if not self.claim:
             return 0
-        return next((percent for percent in THRESHOLDS if self.promised * 100 >= percent * self.claim), 0)
+        return next((percent for percent in THRESHOLDS if amount * 100 >= percent * self.claim), 0)
 
 
 class Pledge(Promise):

@@ -93,7 +93,7 @@ class Teller:
         shown: Channel = "terminal" if self._view.is_channel else "none"
         return Notice(
             **{name: getattr(tidings, name) for name in Tidings.model_fields},
-            told_at=datetime.now(UTC),
+            told_at=datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0),
             channel="webhook" if self._webhook is not None else shown,
             outcome=delivery.outcome,
             attempts=delivery.attempts,

@@ -1,5 +1,6 @@
 """The five stories against the engine in this process: each shows what it is there to show, and ends with the figures it names."""
 
+import io
 import json
 import re
 from collections import Counter
@@ -9,17 +10,22 @@ from xml.etree import ElementTree
 
 import pytest
 from nacl.public import PrivateKey
+from rich.console import Console
 
 from schemas.times import DAY, HOUR, parse
 from schemas.values import Access
 from services.bus.deadletters.letter import looks_like_contact
+from services.cli.shared.log import Log
 from services.intake.admission import admit
 from services.intake.cloudevents import Event
 from services.intake.contacts import Sealer
+from services.notifier.phrases import sentence
+from services.notifier.screen import pretty
 from services.stories import routes
-from services.stories.figures import CaseFigures, FundFigures
+from services.stories.figures import CaseFigures, Figures, FundFigures
 from services.stories.rehearsal import Told, rehearse, rehearsed_figures
 from services.stories.scenario import STORIES, Story, load_stories, read_story
+from services.stories.screen import Screen
 
 ALL = load_stories()
 BY_NAME = {story.name: story for story in ALL}
@@ -89,6 +95,32 @@ def test_nobody_can_be_known_from_a_story(story: Story) -> None:
             assert set(row.data["access"]) == set(Access.model_fields)
     fields = {name for row in story.rows for name in row.data}
     assert not [name for name in fields if re.search(r"name|phone|card|passport|contact|address|birth", name)]
+
+
+@pytest.mark.parametrize("story", ALL, ids=lambda story: story.name)
+def test_no_screen_shows_anybodys_word(story: Story) -> None:
+    """The demo's, the notifier's and that of `up`, whatever they hear: screens are seen by others."""
+    people = {
+        str(row.data[role]) for row in story.rows for role in ("beneficiary", "donor", "voucher") if role in row.data
+    }
+    out = io.StringIO()
+    console = Console(file=out, width=200)
+    screen, notifier, up = Screen(console), pretty(console), Log(console, verbose=True)
+    figures = Figures()
+    screen.open(story, 1, 1, figures)
+    for told in rehearse(story):
+        figures.take(told.entry)
+        screen.entry(told.entry)
+        for one in told.tidings:
+            text = sentence(one, "en")
+            notice = {**one.model_dump(mode="json", by_alias=True), "text": text}
+            screen.event("notifier", notice)
+            up.event("notifier", notice)
+            notifier.coming(one, text)
+    screen.close()
+    words = set(re.findall(r"[\w.~-]+", out.getvalue()))
+    assert "donor" in words and people
+    assert not words & people
 
 
 @pytest.mark.parametrize("path", sorted(STORIES.glob("*.story")), ids=lambda path: path.stem)

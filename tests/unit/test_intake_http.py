@@ -33,6 +33,7 @@ from services.intake.contacts import Sealer
 from services.intake.doorway import Doorway, hosts_of
 from services.intake.findings import FINDINGS_MAX
 from services.intake.floods import Floods
+from services.intake.funds import Funds
 from services.intake.http import BODIES_PER_ADDRESS_MAX, BODY_BYTES_MAX, HttpDoor
 from services.intake.progress import Progress
 from services.intake.rates import Rates
@@ -737,7 +738,7 @@ async def test_trusted_time_is_stamped_and_ticks_go_before_the_event_that_brings
 
 async def test_untrusted_time_is_intakes_own(bench: Callable[..., Bench]) -> None:
     one = bench()
-    one.now += 5 * MINUTE
+    one.now += 5 * MINUTE + 987_654  # which nobody has to know
     await one.send(pledge(1, "2030-01-01T00:00:00Z"))
     assert dict(one.kafka.commands()[0].headers)["ce_time"] == b"2026-11-22T10:05:00Z"
     assert one.kafka.ticks() == []
@@ -826,6 +827,20 @@ async def test_a_clock_as_wrong_as_one_can_be_still_sends_ticks_that_can_be_read
     await one.desk.tick()
     assert {dict(tick.headers)["ce_time"] for tick in one.kafka.ticks()} == {said}
     assert problem(await one.send(pledge(1))) == (503, "clock_off")
+
+
+async def test_while_the_pseudonym_key_changes_no_fund_begins_and_all_else_goes_on(bench: Callable[..., Bench]) -> None:
+    one = bench()
+    funds = Funds({0: b"1" * 32, one.now + MINUTE: b"2" * 32}, lambda: one.now)
+    one.desk._hold_fund = funds.hold
+    begins = {**pledge(1), "type": "pumasi.fund.configured", "data": {"fund": "jilin", "currency": "CNY"}}
+    assert problem(await one.send(begins)) == (503, "key_changing")
+    assert (await one.send(pledge(2))).status_code == 202
+    funds.began("jilin", 0)
+    assert (await one.send(begins)).status_code == 202, "it is there already"
+    one.now += 10 * MINUTE
+    there = {**begins, "id": "e-9", "data": {"fund": "yanbian", "currency": "CNY"}}
+    assert (await one.send(there)).status_code == 202
 
 
 async def test_nothing_is_stamped_before_kafka_has_told_the_time(bench: Callable[..., Bench]) -> None:

@@ -26,17 +26,19 @@ FIELDS: dict[str, dict[str, Any]] = {
         "claim": 1_000_000,
         "need": "admission",
         "percent": 25,
-        "promised": 250_000,
-        "settled": 100,
-        "delivered": 0,
     },
     "case/delivered": {"claim": 1_000_000, "need": "admission", "delivered": 5000},
+    "go-between/delivered": {"claim": 1_000_000, "need": "admission", "percent": 25},
 }
 
 
 def tidings(key: str, **more: Any) -> Tidings:
     who, _, kind = key.partition("/")
-    about = {"role": "donor", "pledge": "p-7"} if who == "donor" else {"role": "go-between", "case": "c-1"}
+    about = (
+        {"role": "donor", "pledge": "p-7"}
+        if who == "donor"
+        else {"role": "beneficiary" if who == "case" else who, "case": "c-1"}
+    )
     fields = {
         "id": "0" * 32, "kind": kind, "to": "d-3", "fund": "jilin", "currency": "CNY", "entry": "0-42",
         "at": datetime(2026, 11, 22, 10, tzinfo=UTC), **about, **FIELDS[key], **more,
@@ -45,8 +47,8 @@ def tidings(key: str, **more: Any) -> Tidings:
 
 
 def test_every_kind_need_class_and_reason_has_words() -> None:
-    assert {f"donor/{kind}" for kind in get_args(DonorKind)} | {
-        f"case/{kind}" for kind in get_args(CaseKind)
+    assert {f"donor/{kind}" for kind in get_args(DonorKind)} | {f"case/{kind}" for kind in get_args(CaseKind)} | {
+        "go-between/delivered"
     } == FIELDS.keys()
     assert (phrases.NEEDS.keys(), phrases.CLASSES.keys()) == (set(get_args(Need)), set(get_args(Class)))
     assert (phrases.PLACES.keys(), phrases.THANKS.keys()) == (set(get_args(Reason)), set(PHRASES))
@@ -99,7 +101,7 @@ def test_every_notice_is_one_whole_line(language: Language, key: str) -> None:
         ),
         (
             tidings("case/progress", percent=100),
-            "All of the CNY 10,000.00 for case c-1 is promised (a hospital stay). Paid so far: CNY 1.00.",
+            "All of the CNY 10,000.00 for case c-1 is promised (a hospital stay).",
         ),
         (tidings("donor/thanks", thanks="~abcdefghijklmnopqrstuvwxyz"), "Somebody you helped sends you thanks."),
         (tidings("donor/delivered", need=None), "Your help has arrived: CNY 50.00 was handed over for care."),

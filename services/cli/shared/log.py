@@ -29,8 +29,6 @@ _WIDE = 40
 """On a terminal this wide what does not fit goes on below, behind the service's name; on a narrower one it is not worth it."""
 _CALM = re.compile(r"[0-9-]{10} [0-9:,]{12} (INFO|DEBUG) |Kafka is in reach at ")
 """So lines begin that tell of nothing amiss."""
-SHOWN = 8
-"""Characters of a pseudonym: enough to follow one person, not to be copied about."""
 
 
 class Log:
@@ -138,7 +136,5 @@ def _where(event: dict[str, Any]) -> str:
 
 
 def _notice(notice: dict[str, Any]) -> Text:
-    at, to = notice["at"][:16].replace("T", " "), notice["to"]
-    name = to if len(to) <= SHOWN else to[:SHOWN] + "…"
-    told = f"  {notice['role']:<11}  {name:<{SHOWN + 1}}  {notice['text']}"
-    return Text.assemble((visible(at), "dim"), visible(told))
+    """A day, a role and words; a screen is seen by others, so it says nobody's word."""
+    return Text.assemble((visible(notice["at"][:10]), "dim"), visible(f"  {notice['role']:<11}  {notice['text']}"))

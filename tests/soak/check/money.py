@@ -235,9 +235,14 @@ def _restate(case: Case, fact: Fact, claim: int, h: Happened) -> None:
 
 def level(case: Case) -> int:
     """The highest of 25, 50, 75, 100 per cent of its claim that a case has been awarded; 0 below."""
+    return part(case, case.awarded)
+
+
+def part(case: Case, amount: int) -> int:
+    """The same of any sum."""
     if not case.claim:
         return 0
-    return max((percent for percent in (25, 50, 75, 100) if case.awarded * 100 >= percent * case.claim), default=0)
+    return max((percent for percent in (25, 50, 75, 100) if amount * 100 >= percent * case.claim), default=0)
 
 
 def _case_funded(fund: Fund, fact: Fact, _h: Happened) -> None:

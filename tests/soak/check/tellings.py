@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from hashlib import blake2b
 from typing import NamedTuple
 
-from tests.soak.check.money import Case, Fund, Happened, Pledge, level
+from tests.soak.check.money import Case, Fund, Happened, Pledge, level, part
 
 
 class Telling(NamedTuple):
@@ -52,7 +52,9 @@ def tellings(fund: Fund, happened: Happened) -> Iterator[Telling]:
             case.told = case.told_of[case.claim] = reached
             yield from _of_case(case, "progress", "percent", reached)
     for case, amount in happened.delivered.items():
-        yield from _of_case(case, "delivered", "delivered", amount)
+        reached = part(case, case.delivered)
+        for one in _of_case(case, "delivered", "delivered", amount):
+            yield one if one.role == "beneficiary" else one._replace(figure="percent", amount=reached)
     for pledge, amount in happened.paid_out.items():
         yield _of_pledge(pledge, "delivered", "delivered", amount)
     yield from _thanked(happened)
