@@ -84,6 +84,7 @@ def _as_dict(found: "Survey", public: bool) -> dict[str, Any]:
         "notices_given_up_of_late": late.given_up,
         "funds": [for_operators(figures) for figures in found.funds],
         "waits": [asdict(one) for one in found.waits],
+        "warning": found.warning,
         "findings": [{**asdict(one), "hint": one.hint and as_called(one.hint)} for one in found.findings],
         "ok": not found.findings,
     }  # fmt: skip
@@ -115,6 +116,8 @@ def _print(found: "Survey", public: bool) -> None:
         console.print(marked("[cyan]·[/] {}: {}.", one.fund, one.message))
     if found.late.letters:
         _print_dead_letters(console, found)
+    if found.warning:
+        console.print(marked("[bold yellow]![/] {}.", found.warning))
     for finding in found.findings:
         console.print(marked("[bold red]✗[/] {}.", finding.message))
         if finding.hint:

@@ -105,7 +105,8 @@ async def whole_system(
             keeping = asyncio.create_task(keep_up(broker, partial(listener.said, "kafka")))
         watcher.stage("topics")
         patience = TOPICS_PATIENCE_S if broker else 0.0
-        await _while_kept(keeping, _patiently(partial(_ensure_topics, kafka, settings), patience))
+        make_topics = partial(_ensure_topics, kafka, settings, partial(listener.said, "topics"))
+        await _while_kept(keeping, _patiently(make_topics, patience))
         await _while_kept(keeping, ensure_keys(kafka, settings, partial(listener.said, "keys")))
         client_config = write_client_config(settings, kafka)
         if before_services is not None:
@@ -161,8 +162,11 @@ _KEYS_READ: Final[Mapping[str, Callable[[Settings], object]]] = {
 }
 
 
-async def _ensure_topics(kafka: str, settings: Settings) -> None:
-    await topics.ensure(servers(settings, kafka, access.ADMIN), settings.partitions, settings.replication)
+async def _ensure_topics(kafka: str, settings: Settings, said: Callable[[str], None]) -> None:
+    bootstrap = servers(settings, kafka, access.ADMIN)
+    reports = await topics.ensure(bootstrap, settings.partitions, settings.replication)
+    if settings.kafka and (warning := topics.one_copy(reports, await topics.brokers(bootstrap))):
+        said(warning)
 
 
 async def _patiently(work: Callable[[], Awaitable[object]], patience_s: float) -> None:

@@ -290,6 +290,8 @@ def _compare(
     command, shared = (" ".join(["./run simulate", *([told] if told else []), *asked]) for told in origin)
     with _bars([policy.name for policy in policies], quiet) as progress:
         comparison = compare(source, policies, command, progress, shared)
+    if html:  # before anything is shown: who looks on may go away half-way
+        _page(comparison, html, quiet)
     if quiet:
         print(json_line(comparison.as_json()))
     else:
@@ -297,8 +299,6 @@ def _compare(
         from services.terminal import Terminal
 
         show(comparison, Terminal())
-    if html:
-        _page(comparison, html, quiet)
 
 
 def _page(comparison: "Comparison", path: Path, quiet: bool) -> None:
