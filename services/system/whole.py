@@ -240,16 +240,21 @@ def _services(settings: Settings, kafka: str, matchers: int, environment: Mappin
     """In the order of their start; the door comes last, and goes first."""
     given = {**where_of(settings, kafka), "PUMASI_PARTITIONS": str(settings.partitions), **environment}
     names = ["matcher"] if matchers == 1 else [f"matcher-{number}" for number in range(1, matchers + 1)]
-    life = secrets.token_hex(4)  # a matcher that dies is back under its name at once; another `up` may never share it
+    life = secrets.token_hex(4)  # what dies is back under its name, a matcher at once; another `up` may never share it
+    named = {name: {"PUMASI_INSTANCE": f"{name}-{life}", **given} for name in ("notifier", *names, "intake")}
     ender = [] if settings.way_in == "plain" else [Service("ender", lambda _: ("ender", "--json"), given)]
     return [
         *ender,
-        Service("notifier", lambda _: ("notifier", "--json"), given, ("PUMASI_WEBHOOK_URL", "PUMASI_WEBHOOK_SECRET")),
-        *(
-            Service(name, lambda _: ("matcher", "--json"), {"PUMASI_INSTANCE": f"{name}-{life}", **given})
-            for name in names
+        Service(
+            "notifier",
+            lambda _: ("notifier", "--json"),
+            named["notifier"],
+            ("PUMASI_WEBHOOK_URL", "PUMASI_WEBHOOK_SECRET"),
         ),
-        Service("intake", lambda ready: _intake(settings, ready), given, ("PUMASI_PSEUDONYM_KEY", "PUMASI_ID_KEY")),
+        *(Service(name, lambda _: ("matcher", "--json"), named[name]) for name in names),
+        Service(
+            "intake", lambda ready: _intake(settings, ready), named["intake"], ("PUMASI_PSEUDONYM_KEY", "PUMASI_ID_KEY")
+        ),
     ]
 
 
