@@ -10,8 +10,8 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import typer
-from typer.core import TyperCommand
 
+from services.cli.shared.helps import Command
 from services.cli.simulate import options as o
 from services.visible import json_line, visible
 
@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
     app.command("simulate", cls=_Taught)(simulate)
 
 
-class _Taught(TyperCommand):
+class _Taught(Command):
     """Reads rules and fields off the contract only when help is asked for: its models take a moment to load."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
