@@ -18,7 +18,7 @@ import pytest
 
 COLUMNS, ROWS, DEADLINE_S = 80, 50, 60
 PUMASI = (sys.executable, "-P", "-m", "services.cli")
-_STEP = re.compile(r"\x1b\[(\d*)([A-Za-z])|\x1b\[\?\d+[hl]|([\r\n])|([^\x1b])")
+_STEP = re.compile(r"\x1b\[([\d;]*)([A-Za-z])|\x1b\[\?\d+[hl]|([\r\n])|([^\x1b])")
 
 
 def screen(written: str) -> list[str]:
@@ -110,3 +110,4 @@ async def status(data: Path) -> dict[str, object]:
 def test_the_screen_is_read_as_a_terminal_would() -> None:
     assert screen("a\r\nbc\r\x1b[2Kd\r\n\x1b[1A\x1b[2K") == ["a", "", ""]
     assert screen("x" * 81) == ["x" * 80, "x"]
+    assert screen("\x1b[38;5;237m━\x1b[0m") == ["━"]
