@@ -2,6 +2,7 @@
 
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -165,6 +166,9 @@ def test_the_page_fits_80_columns_and_says_what_to_do(
         ["intake", "intake-a"], ["matcher", "matcher-a"], ["matcher", "matcher-dead"], ["notifier", "none"],
     ]  # fmt: skip
     assert any("silent for 6 min" in line for line in shown)
+    assert "untaken" not in "".join(shown), "a topic that nobody sends on is not spoken of"
+    _print(Survey("k", [], partitions=[replace(rows[0], untaken=3)]), public=False)
+    assert ["partition", "untaken", "commands"] in [line.split()[:3] for line in capsys.readouterr().out.splitlines()]
     assert shown[-2:] == ["✗ no notifier runs.", "  Start one."]
     assert not any("✓" in line for line in shown)
 
