@@ -230,8 +230,9 @@ class Settings(BaseSettings):
     instance: Annotated[str | None, BeforeValidator(_none_if_blank)] = Field(
         None,
         pattern=r"^[A-Za-z0-9._-]{1,64}$",
-        description="Name of this matcher. One that is killed and started again under its name has its partitions back at once, not "
-        "after `session_timeout_ms`; each one that runs needs its own. Unset: none.",
+        description="Name of this process, by which `status` tells of it. A matcher that is killed and started again under its name "
+        "has its partitions back at once, not after `session_timeout_ms`; each one that runs needs its own. Unset: one made up at each "
+        "start.",
     )
     session_timeout_ms: int = Field(
         6_000,

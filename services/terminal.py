@@ -1,4 +1,5 @@
-"""The one way to a terminal: a console on which no text from outside is markup, an emoji's name or a control character.
+"""The one way to a terminal: a console on which no text from outside is markup, an emoji's name or a control character; and commands
+stand as they are called here.
 
 Colours of our own come with a `Text`, a `style`, or `marked`, which is to a line what parameters are to a query:
 
@@ -27,7 +28,7 @@ class Terminal(Console):
         super().__init__(**{"markup": False, "emoji": False, "highlight": False, **how})
 
     def render_str(self, text: str, **how: Any) -> Text:
-        return super().render_str(visible(text, lines=True), **how)
+        return super().render_str(as_called(visible(text, lines=True)), **how)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         if isinstance(renderable, Text):

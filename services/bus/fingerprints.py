@@ -48,8 +48,7 @@ def in_use(heard: Iterable[heartbeat.Heard]) -> dict[str, str]:
 
 async def refuse_if_behind(bootstrap: str, now: int) -> None:
     """Raise ClockOff if something was told later than `now`, microseconds since 1970, as far as clocks may differ."""
-    async with TopicReader(bootstrap) as reader:
-        latest = max([record.timestamp * 1000 async for record in reader.records(SERVICES)], default=0)
+    latest = max([one.at_ms * 1000 for one in await heartbeat.heard(bootstrap)], default=0)
     if is_ahead(latest, now):
         raise ClockOff(
             f"this machine's clock says {text_of(now)}, and services told of themselves at {text_of(latest)}",

@@ -37,6 +37,8 @@ ABOUT = (
     "What a process tells of itself: its heartbeat, taken back at its end; or which keys are in use; key: the process"
 )
 """For AsyncAPI."""
+BEGINNING = frozenset({"recovering", "warming_up"})
+"""Codes of what is amiss at each start, and passes: nothing went wrong."""
 BEAT_SECONDS = 10.0
 SILENT_SECONDS = 35.0
 """Who has told nothing for so long is dead, cut off or frozen."""
@@ -138,7 +140,7 @@ class Heartbeat:
         """What is told now."""
         positions, amiss = self._condition()
         for one in amiss:
-            if one not in self._amiss:
+            if one not in self._amiss and one.code not in BEGINNING:
                 self.went_wrong(one.code, one.partition)
         self._amiss = tuple(amiss)
         return ServiceTold(

@@ -104,6 +104,7 @@ class Found:
 
     partitions: int
     config: Mapping[str, str]
+    replicas: int = 1
 
 
 @dataclass(frozen=True)
@@ -154,6 +155,18 @@ def _suits(name: str, has: str, wants: str) -> bool:
     return has == wants
 
 
+def one_copy(reports: Iterable[Report], brokers: int) -> str | None:
+    """What to say of topics that lie on one broker alone though there are more; None if none does."""
+    alone = [report.topic.name for report in reports if report.found and report.found.replicas == 1]
+    if brokers < 2 or not alone:
+        return None
+    which = "the topics" if len(alone) == len(wanted_topics()) else ", ".join(alone)
+    return (
+        f"there is one copy of {which}, though Kafka has {brokers} brokers: with the broker that has it, it is lost. Set "
+        f"PUMASI_REPLICATION={min(brokers, 3)} before topics are made; those that exist get copies by kafka-reassign-partitions.sh"
+    )
+
+
 def require(reports: Iterable[Report], names: Collection[str], bootstrap: str) -> None:
     """Hold that a service can work with these topics: they are there, and commands carry their append time.
 
@@ -179,6 +192,12 @@ async def check(bootstrap: str, partitions: int = 4, replication: int = 1) -> li
         return plan(wanted, await _look(admin, wanted))
 
 
+async def brokers(bootstrap: str) -> int:
+    """How many brokers the cluster has now. Raises KafkaUnreachable."""
+    async with _Admin(bootstrap) as admin:
+        return len((await admin.describe_cluster())["brokers"])
+
+
 async def partition_counts(bootstrap: str) -> dict[str, int]:
     """How many partitions each of Pumasi's topics that exist has. Raises KafkaUnreachable."""
     async with _Admin(bootstrap) as admin:
@@ -200,9 +219,10 @@ async def apply(bootstrap: str, partitions: int = 4, replication: int = 1) -> li
     return [replace(r, state=State.CREATED) if r.topic.name in made and r.state is State.OK else r for r in reports]
 
 
-async def ensure(bootstrap: str, partitions: int = 4, replication: int = 1) -> None:
+async def ensure(bootstrap: str, partitions: int = 4, replication: int = 1) -> list[Report]:
     """`apply`, for a service that can't go on without. Raises TopicsMismatch naming each finding."""
-    findings = [report for report in await apply(bootstrap, partitions, replication) if report.is_finding]
+    reports = await apply(bootstrap, partitions, replication)
+    findings = [report for report in reports if report.is_finding]
     if findings:
         told = "; ".join(f"{r.topic.name} {r.state} {', '.join(r.details)}".strip() for r in findings)
         raise TopicsMismatch(
@@ -210,6 +230,7 @@ async def ensure(bootstrap: str, partitions: int = 4, replication: int = 1) -> N
             hint="If PUMASI_PARTITIONS or PUMASI_REPLICATION is other than when they were made, set it back. "
             "Otherwise repair them with Kafka's own tools: Pumasi never alters a topic that exists.",
         )
+    return reports
 
 
 # ---- asking a cluster -------------------------------------------------------------------------------------------------
@@ -268,7 +289,11 @@ async def _look(admin: "AIOKafkaAdminClient", wanted: tuple[Topic, ...]) -> dict
         for resource in answer.resources
         if resource[0] == 0
     }
-    return {name: Found(len(t["partitions"]), configs[name]) for name, t in told.items() if name in configs}
+    return {
+        name: Found(len(t["partitions"]), configs[name], min(len(one["replicas"]) for one in t["partitions"]))
+        for name, t in told.items()
+        if name in configs
+    }
 
 
 async def _create(admin: "AIOKafkaAdminClient", topics: list[Topic], replication: int) -> None:

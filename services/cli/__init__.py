@@ -9,20 +9,19 @@ the module's own imports to the standard library, typer and `services.cli.shared
 """
 
 import importlib
-import inspect
 import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import Abort, TyperException
 
 from services import logs
 from services.called import as_called
 from services.called import name as called
+from services.cli.shared.helps import Command, Group
 from services.errors import PumasiError, UsageError
 from services.visible import json_line, visible
 
@@ -74,39 +73,16 @@ def build(modules: Sequence[str] = COMMANDS) -> typer.Typer:
     app.callback()(_root)
     for name in modules:
         importlib.import_module(name).register(app)
-    _as_called(app)
+    _with_our_help(app)
     return app
 
 
-class _Flags:
-    """A flag takes no value, so help says none."""
-
-    def get_params(self, ctx: Any) -> list[Any]:
-        params: list[Any] = super().get_params(ctx)  # type: ignore[misc]
-        for param in params:
-            if getattr(param, "is_flag", False):
-                param.metavar = ""
-        return params
-
-
-class _Command(_Flags, TyperCommand):
-    pass
-
-
-class _Group(_Flags, TyperGroup):
-    pass
-
-
-def _as_called(app: typer.Typer) -> None:
-    """Let every help tell commands as they are called here, and of a flag no type."""
+def _with_our_help(app: typer.Typer) -> None:
     for group in (app, *(info.typer_instance for info in app.registered_groups if info.typer_instance)):
-        group.info.cls = _Group
-        infos: list[Any] = [group.info, *group.registered_commands]
-        for told in infos:
-            told.epilog = as_called(told.epilog) if isinstance(told.epilog, str) else told.epilog
+        group.info.cls = Group
         for command in group.registered_commands:
-            command.cls = _Command
-            command.help = as_called(command.help or inspect.getdoc(command.callback) or "")
+            if command.cls is None or not issubclass(command.cls, Command):
+                command.cls = Command
 
 
 def _print_version(wanted: bool) -> None:

@@ -124,7 +124,7 @@ def _settings(home: Path) -> "Settings":
     """A broker of the demo's own, on free ports, and keys: what PUMASI_KAFKA names is never played on."""
     from services.settings import load
 
-    theirs = ("kafka", "keys", "kafka_security", "kafka_user", "kafka_password_file", "kafka_ca_file")
+    theirs = ("kafka", "keys", "kafka_security", "kafka_user", "kafka_password_file", "kafka_ca_file", "webhook_url")
     own = {**dict.fromkeys(theirs), "open": False}
     return load(data=home, kafka_port=0, http_port=0).model_copy(update=own)
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -125,7 +126,7 @@ def _say_ready(bootstrap: str, config: "Path", settings: "Settings", as_json: bo
         marked("Data are kept in {}", settings.data.absolute()),
         marked("Kafka's own tools read with {}", config),
         Text(),
-        marked("From another shell: [bold]pumasi topics --data {}[/]", settings.data.absolute()),
+        marked("From another shell: [bold]pumasi topics --data {}[/]", quote(str(settings.data.absolute()))),
         Text("Ctrl-C stops it."),
     ]
     Terminal().print(Panel(Text("\n").join(lines), title="Apache Kafka 4.3.1", expand=False))

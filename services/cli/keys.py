@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
+from services.called import as_called
 from services.cli.shared import options
 
 if TYPE_CHECKING:
@@ -262,7 +263,7 @@ def _issue(
     print(f"Shown this once. Over HTTP, `Authorization: Bearer …`:\n  {issued.key}")
     print(f"On the topic, with `pumasi-sender: {name}` and Standard Webhooks' headers, signed with:\n  {issued.secret}")
     if len(issued.sender.keys) > 1:
-        print(f"The key before goes on counting; `pumasi keys revoke {name} --old` ends it.")
+        print(as_called(f"The key before goes on counting; `pumasi keys revoke {name} --old` ends it."))
     if "kafka_config" in user:
         print(
             f"Kafka lets it in by the password in this file, and lets it write submissions:\n  {user['kafka_config']}"

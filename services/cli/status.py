@@ -84,6 +84,7 @@ def _as_dict(found: "Survey", public: bool) -> dict[str, Any]:
         "notices_given_up_of_late": late.given_up,
         "funds": [for_operators(figures) for figures in found.funds],
         "waits": [asdict(one) for one in found.waits],
+        "warning": found.warning,
         "findings": [{**asdict(one), "hint": one.hint and as_called(one.hint)} for one in found.findings],
         "ok": not found.findings,
     }  # fmt: skip
@@ -115,13 +116,15 @@ def _print(found: "Survey", public: bool) -> None:
         console.print(marked("[cyan]·[/] {}: {}.", one.fund, one.message))
     if found.late.letters:
         _print_dead_letters(console, found)
+    if found.warning:
+        console.print(marked("[bold yellow]![/] {}.", found.warning))
     for finding in found.findings:
         console.print(marked("[bold red]✗[/] {}.", finding.message))
         if finding.hint:
             console.print(marked("  [dim]{}[/]", as_called(finding.hint)))
     if not found.findings:
-        who = "Every service runs" if found.services else "No service runs, and none is needed now"
-        console.print(marked("[bold green]✓[/] {}; every topic is there, the ledger holds, and all else is done.", who))
+        who = "Every service runs" if found.services else "Nothing runs, and nothing needs to"
+        console.print(marked("[bold green]✓[/] {}; topics and ledger are sound, and nothing is left behind.", who))
 
 
 def _print_dead_letters(console: "Console", found: "Survey") -> None:
@@ -175,17 +178,29 @@ def _print_services(console: "Console", found: "Survey") -> None:
 
 
 def _print_partitions(console: "Console", found: "Survey") -> None:
+    """A line a partition: how many of its commands are unanswered, of its entries untold, of its submissions untaken (if any is)."""
     from rich.text import Text
 
-    table = _table("partition", "commands", "unanswered", "entries", "untold", "last entry", fold="last entry", right=5)
+    untaken = ("untaken",) if any(row.untaken for row in found.partitions) else ()
+    columns = ("partition", *untaken, "commands", "unanswered", "entries", "untold", "last entry")
+    table = _table(*columns, fold="last entry", right=len(columns) - 1)
     for row in found.partitions:
-        unanswered, untold = (Text(f"{number:,}", "yellow" if number else "green") for number in (row.lag, row.untold))
+        told: dict[str, str | Text] = {
+            name: Text(f"{number:,}", "yellow" if number else "green")
+            for name, number in (("untaken", row.untaken), ("unanswered", row.lag), ("untold", row.untold))
+        }
         state = (
             Text("see below", "red")
             if row.finding or row.remark
             else Text(row.at or "none yet", "" if row.at else "dim")
         )
-        table.add_row(str(row.partition), f"{row.commands:,}", unanswered, f"{row.seq:,}", untold, state)
+        told |= {
+            "partition": str(row.partition),
+            "commands": f"{row.commands:,}",
+            "entries": f"{row.seq:,}",
+            "last entry": state,
+        }
+        table.add_row(*(told[name] for name in columns))
     console.print(table)
     console.print()
 

@@ -48,29 +48,41 @@ def topics(
 
     settings = load(kafka=kafka, data=data, partitions=partitions, replication=replication)
     look = bus.apply if apply else bus.check
-    reports = asyncio.run(look(options.bootstrap_of(settings, access.ADMIN), settings.partitions, settings.replication))
-    _print_json(reports) if as_json else _print_table(reports, options.bootstrap_of(settings, access.ADMIN))
+    bootstrap = options.bootstrap_of(settings, access.ADMIN)
+    reports = asyncio.run(look(bootstrap, settings.partitions, settings.replication))
+    warning = bus.one_copy(reports, asyncio.run(bus.brokers(bootstrap)))
+    if as_json:
+        _print_json(reports, warning)
+    else:
+        _print_table(reports, bootstrap, warning, settings.way_in)
     if any(report.is_finding for report in reports):
         raise typer.Exit(1)
 
 
-def _print_json(reports: "list[Report]") -> None:
+def _print_json(reports: "list[Report]", warning: str | None) -> None:
+    """What the table shows: of a topic's configuration what Pumasi wants something of, and not all that Kafka has."""
     told = [
         {
             "topic": report.topic.name,
             "state": report.state.value,
             "partitions": report.found.partitions if report.found else None,
-            "config": dict(report.found.config) if report.found else None,
-            "wanted": {"partitions": report.topic.partitions, "config": {**report.topic.config, **report.topic.tuning}},
+            "replicas": report.found.replicas if report.found else None,
+            "kept": _kept(report),
+            "config": {name: report.found.config.get(name) for name in _wanted(report)} if report.found else None,
+            "wanted": {"partitions": report.topic.partitions, "config": _wanted(report)},
             "findings": list(report.details),
             "advice": list(report.advice),
         }
         for report in reports
     ]
-    print(json.dumps({"topics": told, "ok": not any(report.is_finding for report in reports)}))
+    print(json.dumps({"topics": told, "warning": warning, "ok": not any(report.is_finding for report in reports)}))
 
 
-def _print_table(reports: "list[Report]", bootstrap: str) -> None:
+def _wanted(report: "Report") -> dict[str, str]:
+    return {**report.topic.config, **report.topic.tuning}
+
+
+def _print_table(reports: "list[Report]", bootstrap: str, warning: str | None, way_in: str) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -87,19 +99,23 @@ def _print_table(reports: "list[Report]", bootstrap: str) -> None:
     console.print(table)
     if any(report.state.value == "missing" for report in reports):
         console.print(marked("\nMake what is missing with [bold]pumasi topics --apply[/]."))
+    if warning:
+        console.print(marked("\n[bold yellow]![/] {}.", warning))
     for report in reports:
         if report.advice and report.found:
-            _print_advice(console, report, bootstrap)
+            _print_advice(console, report, bootstrap, way_in)
 
 
-def _print_advice(console: "Console", report: "Report", bootstrap: str) -> None:
-    """What would make a topic quicker to read, and the command for it: one that exists is never altered by Pumasi."""
+def _print_advice(console: "Console", report: "Report", bootstrap: str, way_in: str) -> None:
+    """What would make a topic quicker to read, and the command for it, which an administrator of the cluster may give: Pumasi never
+    alters a topic that exists."""
     has = report.found.config if report.found else {}
     better = {name: value for name, value in report.topic.tuning.items() if has.get(name) != value}
     config = ",".join(f"{name}={value}" for name, value in better.items())
     console.print(f"\n{report.topic.name} works as it is, and would be quicker to read, so matchers sooner ready, with")
+    who = "" if way_in == "plain" else " --command-config YOUR-ADMIN.properties"
     console.print(
-        f"  kafka-configs.sh --bootstrap-server {bootstrap} --alter --entity-type topics \\\n"
+        f"  kafka-configs.sh --bootstrap-server {bootstrap}{who} --alter --entity-type topics \\\n"
         f"    --entity-name {report.topic.name} \\\n    --add-config {config}",
         soft_wrap=True,
     )  # fmt: skip

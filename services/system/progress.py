@@ -20,6 +20,7 @@ _STAGES = {
 }
 _SHORT = {"download", "topics", "partitions"}  # over in no time as a rule: not worth a line in a log
 _DOWNLOAD_MB = 44
+_BAR_WIDTH = 12
 _QUARTERS = 4
 
 
@@ -38,8 +39,12 @@ class BrokerProgress:
     def __enter__(self) -> Self:
         if sys.stderr.isatty() and not self.console.quiet:
             from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+            from rich.table import Column
 
-            columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+            told = TextColumn(
+                "{task.description}", table_column=Column(no_wrap=True)
+            )  # one line, or old ones would stay
+            columns = (SpinnerColumn(), told, BarColumn(_BAR_WIDTH), TimeElapsedColumn())
             self._bars = Progress(*columns, console=self.console, transient=True)
             self._bars.start()
             self._task = self._bars.add_task("Apache Kafka", total=None)

@@ -106,7 +106,8 @@ async def whole_system(
             keeping = asyncio.create_task(keep_up(broker, partial(listener.said, "kafka")))
         watcher.stage("topics")
         patience = TOPICS_PATIENCE_S if broker else 0.0
-        await _while_kept(keeping, _patiently(partial(_ensure_topics, kafka, settings), patience))
+        make_topics = partial(_ensure_topics, kafka, settings, partial(listener.said, "topics"))
+        await _while_kept(keeping, _patiently(make_topics, patience))
         await _while_kept(keeping, ensure_keys(kafka, settings, partial(listener.said, "keys")))
         client_config = write_client_config(settings, kafka)
         if before_services is not None:
@@ -162,8 +163,11 @@ _KEYS_READ: Final[Mapping[str, Callable[[Settings], object]]] = {
 }
 
 
-async def _ensure_topics(kafka: str, settings: Settings) -> None:
-    await topics.ensure(servers(settings, kafka, access.ADMIN), settings.partitions, settings.replication)
+async def _ensure_topics(kafka: str, settings: Settings, said: Callable[[str], None]) -> None:
+    bootstrap = servers(settings, kafka, access.ADMIN)
+    reports = await topics.ensure(bootstrap, settings.partitions, settings.replication)
+    if settings.kafka and (warning := topics.one_copy(reports, await topics.brokers(bootstrap))):
+        said(warning)
 
 
 async def _patiently(work: Callable[[], Awaitable[object]], patience_s: float) -> None:
@@ -237,16 +241,21 @@ def _services(settings: Settings, kafka: str, matchers: int, environment: Mappin
     """In the order of their start; the door comes last, and goes first."""
     given = {**where_of(settings, kafka), "PUMASI_PARTITIONS": str(settings.partitions), **environment}
     names = ["matcher"] if matchers == 1 else [f"matcher-{number}" for number in range(1, matchers + 1)]
-    life = secrets.token_hex(4)  # a matcher that dies is back under its name at once; another `up` may never share it
+    life = secrets.token_hex(4)  # what dies is back under its name, a matcher at once; another `up` may never share it
+    named = {name: {"PUMASI_INSTANCE": f"{name}-{life}", **given} for name in ("notifier", *names, "intake")}
     ender = [] if settings.way_in == "plain" else [Service("ender", lambda _: ("ender", "--json"), given)]
     return [
         *ender,
-        Service("notifier", lambda _: ("notifier", "--json"), given, ("PUMASI_WEBHOOK_URL", "PUMASI_WEBHOOK_SECRET")),
-        *(
-            Service(name, lambda _: ("matcher", "--json"), {"PUMASI_INSTANCE": f"{name}-{life}", **given})
-            for name in names
+        Service(
+            "notifier",
+            lambda _: ("notifier", "--json"),
+            named["notifier"],
+            ("PUMASI_WEBHOOK_URL", "PUMASI_WEBHOOK_SECRET"),
         ),
-        Service("intake", lambda ready: _intake(settings, ready), given, ("PUMASI_PSEUDONYM_KEY", "PUMASI_ID_KEY")),
+        *(Service(name, lambda _: ("matcher", "--json"), named[name]) for name in names),
+        Service(
+            "intake", lambda ready: _intake(settings, ready), named["intake"], ("PUMASI_PSEUDONYM_KEY", "PUMASI_ID_KEY")
+        ),
     ]
 
 

@@ -109,6 +109,18 @@ async def test_lag_is_a_finding_only_while_no_matcher_runs(topics_reset: Embedde
         )
 
 
+async def test_topics_prints_for_a_program_what_it_shows_and_not_all_that_kafka_has(
+    topics_reset: EmbeddedKafka,
+) -> None:
+    code, out, _ = await pumasi(topics_reset, "topics", "--json")
+    told = json.loads(out)
+    assert (code, told["ok"], told["warning"]) == (0, True, None)
+    for topic in told["topics"]:
+        assert topic["config"] == topic["wanted"]["config"]
+        assert (topic["state"], topic["replicas"]) == ("ok", 1)
+        assert topic["kept"] in ("for ever", "30 days", "90 days", "latest of each key")
+
+
 async def test_a_ledger_that_does_not_hold_is_a_finding(topics_reset: EmbeddedKafka) -> None:
     told = season("jilin")
     seq, at, value = told.entries[3]

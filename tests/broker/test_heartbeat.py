@@ -66,9 +66,16 @@ async def test_the_words_of_a_dead_process_are_taken_back_by_another_of_its_serv
 
 async def test_no_heartbeat_fails_a_service_where_kafka_is_away() -> None:
     async with Heartbeat(lambda: "127.0.0.1:1", "intake", None, lambda: WELL) as beat:
+        assert beat.told().went_wrong is None
         beat.went_wrong("kafka_unreachable")
         assert beat.told().went_wrong.code == "kafka_unreachable"
         await asyncio.sleep(0)
+
+
+def test_a_start_is_nothing_that_went_wrong() -> None:
+    now = Condition({}, [Amiss(code="recovering", partition=0), Amiss(code="warming_up")])
+    told = Heartbeat(lambda: "", "matcher", None, lambda: now).told()
+    assert (len(told.amiss), told.went_wrong) == (2, None)
 
 
 async def test_intake_and_notifier_tell_and_take_it_back(topics_reset: EmbeddedKafka, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The bench's own arithmetic: figures that are right, and findings that are findings."""
 
+import re
 from itertools import islice
 from pathlib import Path
 
@@ -12,10 +13,11 @@ from services.bus.envelope import read_command
 from services.bus.partition import partition_of
 from services.cli import build
 from services.errors import UsageError
-from tests.bench import check, latency, parts, plot
+from tests.bench import check, command, latency, parts, plot
 from tests.bench.alone import Command
 from tests.bench.curve import Curve, window
 from tests.bench.load import Load, funds, record
+from tests.bench.peers import MATCHER, PEERS
 from tests.bench.stats import Spread, quantile, ratios
 
 
@@ -141,3 +143,12 @@ def test_a_drawing_is_a_file_by_itself(document: plot.Document, kind: str, tmp_p
 def test_what_cannot_be_measured_is_refused_before_anything_is_started(given: list[str]) -> None:
     result = CliRunner().invoke(build(["tests.bench.command"]), ["bench", *given])
     assert isinstance(result.exception, UsageError)
+
+
+def test_help_and_readme_name_the_same_peers() -> None:
+    names = [name for name in PEERS if name != MATCHER]
+    readme = (Path(__file__).parents[1] / "bench" / "README.md").read_text()
+    [told] = re.findall(r"The peers, as `--peers` names them: (.*?);", readme, re.DOTALL)
+    assert re.findall(r"`(.*?)`", told) == names
+    [told] = re.findall(r"\*\*Peers\*\*: (.*?)\. Each copies", str(command._EXAMPLES), re.DOTALL)
+    assert re.findall(r"`(.*?)`", told) == names

@@ -1,6 +1,9 @@
 """How `status` shows money, whole at any width; who runs; what waits, and what needs somebody's hand."""
 
 import io
+import re
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -10,7 +13,7 @@ from schemas.times import datetime_of
 from services.bus.heartbeat import Heard
 from services.cli.status import _as_dict, _print, _print_funds
 from services.console.readmodel.found import Finding
-from services.console.readmodel.running import findings, processes, span
+from services.console.readmodel.running import _WORDS, SERVICES, findings, processes, span
 from services.console.readmodel.survey import Late, Partition, Survey, _waits
 from tests.ledgers import Told
 
@@ -163,6 +166,9 @@ def test_the_page_fits_80_columns_and_says_what_to_do(
         ["intake", "intake-a"], ["matcher", "matcher-a"], ["matcher", "matcher-dead"], ["notifier", "none"],
     ]  # fmt: skip
     assert any("silent for 6 min" in line for line in shown)
+    assert "untaken" not in "".join(shown), "a topic that nobody sends on is not spoken of"
+    _print(Survey("k", [], partitions=[replace(rows[0], untaken=3)]), public=False)
+    assert ["partition", "untaken", "commands"] in [line.split()[:3] for line in capsys.readouterr().out.splitlines()]
     assert shown[-2:] == ["✗ no notifier runs.", "  Start one."]
     assert not any("✓" in line for line in shown)
 
@@ -170,3 +176,15 @@ def test_the_page_fits_80_columns_and_says_what_to_do(
 @pytest.mark.parametrize(("seconds", "told"), [(59.9, "59 s"), (60, "1 min"), (7200, "2 h"), (90_000, "1 day")])
 def test_a_span_is_told_in_its_largest_unit(seconds: float, told: str) -> None:
     assert span(seconds) == told
+
+
+def test_operators_read_of_every_code() -> None:
+    root = Path(__file__).parents[2]
+    sources = [
+        (root / "services" / "console" / "readmodel" / f"{name}.py").read_text() for name in ("survey", "running")
+    ]
+    codes = {code for source in sources for code in re.findall(r'(?:Finding\(\s*|code = |else )"([a-z_]+)"', source)}
+    codes |= set(_WORDS) | {f"no_{service}" for service in SERVICES} | {"intake_behind", "notifier_behind"}
+    assert {"keys_differ", "partition_stopped", "partition_stands_still", "ledger_tampered"} <= codes
+    table = (root / "deploy" / "OPERATING.md").read_text()
+    assert not [code for code in sorted(codes) if f"`{code}`" not in table]

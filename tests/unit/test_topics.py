@@ -122,6 +122,18 @@ async def test_a_writer_with_a_wrong_clock_can_write_to_every_topic(topics_reset
         await producer.stop()
 
 
+def test_one_copy_on_several_brokers_is_warned_of() -> None:
+    one, three = ({t.name: replace(as_wanted(t), replicas=copies) for t in wanted_topics()} for copies in (1, 3))
+    warning = topics.one_copy(plan(wanted_topics(), one), 3)
+    assert warning is not None
+    assert warning.startswith("there is one copy of the topics, though Kafka has 3 brokers")
+    assert "PUMASI_REPLICATION=3" in warning
+    assert topics.one_copy(plan(wanted_topics(), one), 1) is None
+    assert topics.one_copy(plan(wanted_topics(), three), 3) is None
+    mixed = {**three, topics.LEDGER: one[topics.LEDGER]}
+    assert "one copy of pumasi.ledger.v1," in (topics.one_copy(plan(wanted_topics(), mixed), 2) or "")
+
+
 async def test_no_broker_is_said_plainly() -> None:
     with pytest.raises(KafkaUnreachable, match=r"127\.0\.0\.1:1"):
         await topics.check("127.0.0.1:1")

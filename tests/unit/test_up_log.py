@@ -73,11 +73,13 @@ def test_calm_tells_of_warnings_and_of_services_that_died_and_are_back() -> None
     log.ended("intake", 137, 0.1)
     log.event("intake", ready)
     log.event("intake", ready)
+    log.said("intake", "Kafka is in reach at 127.0.0.1:9092")
     told = [line.partition("│ ")[2] for line in out.getvalue().splitlines()]
     assert told[0].endswith("trying again")
     assert told[1:] == [
         "ended with status 137; started again in 0.1 s",
         "ready: takes submissions at http://h:1/v1/events",
+        "Kafka is in reach at 127.0.0.1:9092",
     ]
 
 

@@ -15,6 +15,7 @@ from schemas.times import text_of
 from services.bus.deadletters.box import Box, Content, DeadLetter
 from services.bus.deadletters.letter import REMOVED
 from services.bus.deadletters.put_back import Outcome, Result
+from services.called import as_called
 from services.terminal import Terminal
 from services.visible import visible
 
@@ -162,7 +163,7 @@ def _about(letter: DeadLetter, kept: Content, box: Box) -> Iterator[tuple[str, s
     elif letter.refusal:
         yield "put back", "not yet, and can't be. " + ADVICE[Outcome(letter.refusal)]
     else:
-        yield "put back", f"not yet; `pumasi deadletters replay {letter.id}` does it"
+        yield "put back", as_called(f"not yet; `pumasi deadletters replay {letter.id}` does it")
 
 
 def _withheld(letter: DeadLetter, kept: Content) -> str:

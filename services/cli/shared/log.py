@@ -27,8 +27,10 @@ from services.visible import json_line, visible
 COLOURS = ("cyan", "magenta", "yellow", "green", "blue")
 _WIDE = 40
 """On a terminal this wide what does not fit goes on below, behind the service's name; on a narrower one it is not worth it."""
-_CALM = re.compile(r"[0-9-]{10} [0-9:,]{12} (INFO|DEBUG) |Kafka is in reach at ")
+_CALM = re.compile(r"[0-9-]{10} [0-9:,]{12} (INFO|DEBUG) ")
 """So lines begin that tell of nothing amiss."""
+_IN_REACH = "Kafka is in reach at "
+"""So a line begins that says something only where it wasn't."""
 
 
 class Log:
@@ -45,9 +47,13 @@ class Log:
         self._colours: dict[str, str] = {}
         self._counted: Counter[str] = Counter()
         self._ended: set[str] = set()
+        self._troubled: set[str] = set()
 
     def said(self, service: str, line: str) -> None:
-        if self._verbose or not _CALM.match(line):
+        is_calm = _CALM.match(line) or (line.startswith(_IN_REACH) and service not in self._troubled)
+        if not is_calm:
+            (self._troubled.discard if line.startswith(_IN_REACH) else self._troubled.add)(service)
+        if self._verbose or not is_calm:
             self._print(service, Text(as_called(visible(line))))
 
     def event(self, service: str, event: dict[str, Any]) -> None:

@@ -10,8 +10,8 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import typer
-from typer.core import TyperCommand
 
+from services.cli.shared.helps import Command
 from services.cli.simulate import options as o
 from services.visible import json_line, visible
 
@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
     app.command("simulate", cls=_Taught)(simulate)
 
 
-class _Taught(TyperCommand):
+class _Taught(Command):
     """Reads rules and fields off the contract only when help is asked for: its models take a moment to load."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -290,6 +290,8 @@ def _compare(
     command, shared = (" ".join(["./run simulate", *([told] if told else []), *asked]) for told in origin)
     with _bars([policy.name for policy in policies], quiet) as progress:
         comparison = compare(source, policies, command, progress, shared)
+    if html:  # before anything is shown: who looks on may go away half-way
+        _page(comparison, html, quiet)
     if quiet:
         print(json_line(comparison.as_json()))
     else:
@@ -297,8 +299,6 @@ def _compare(
         from services.terminal import Terminal
 
         show(comparison, Terminal())
-    if html:
-        _page(comparison, html, quiet)
 
 
 def _page(comparison: "Comparison", path: Path, quiet: bool) -> None:

@@ -13,12 +13,12 @@ from typing import Any, Final, get_args
 from schemas.services import ServiceName
 from schemas.times import text_of_datetime
 from services.bus.fingerprints import in_use
-from services.bus.heartbeat import SILENT_SECONDS, Heard
+from services.bus.heartbeat import BEGINNING, SILENT_SECONDS, Heard
 from services.console.readmodel.found import Finding
 
 SERVICES: Final = get_args(ServiceName)
 FORGOTTEN_SECONDS: Final = 86_400.0
-_PASSES: Final = {"recovering", "warming_up", "not_answered"}
+_PASSES: Final = {*BEGINNING, "not_answered"}
 """Codes that pass by themselves, or that a survey sees better than the process."""
 _WORDS: Final = {
     "clock_off": "its machine's clock is off, so it takes nothing; set the clock",

@@ -81,7 +81,8 @@ class Late:
 
 @dataclass(frozen=True)
 class Survey:
-    """What was found; `findings` says what needs somebody's hand, `waits` what waits for somebody outside, as it should."""
+    """What was found; `findings` says what needs somebody's hand, `waits` what waits for somebody outside, as it should; `warning`
+    that the topics have no second copy."""
 
     bootstrap: str
     topics: list[topics.Report]
@@ -91,6 +92,7 @@ class Survey:
     funds: list[Figures] = field(default_factory=list)
     waits: list[Waits] = field(default_factory=list)
     late: Late = Late()
+    warning: str | None = None
     findings: list[Finding] = field(default_factory=list)
 
 
@@ -112,7 +114,7 @@ async def survey(bootstrap: str, partitions: int, replication: int, progress: Pr
     if missing & {COMMANDS, LEDGER}:
         return Survey(bootstrap, reports, findings=findings)
     groups = {service: await group_of(bootstrap, *place) for service, place in GROUPS.items()}
-    heard = [] if SERVICES in missing else await heartbeat.heard(bootstrap)
+    heard = await _heard(bootstrap, findings) if SERVICES not in missing else []
     now_ms = time.time() * 1000
     found = running.processes(heard, now_ms)
     model = ReadModel()
@@ -134,7 +136,17 @@ async def survey(bootstrap: str, partitions: int, replication: int, progress: Pr
     funds = [model.funds[name] for name in sorted(model.funds)]
     matchers = max(members["matcher"], sum(one.running and one.service == "matcher" for one in found))
     figures, waits = [figures_of(fund) for fund in funds], [one for fund in funds for one in _waits(fund)]
-    return Survey(bootstrap, reports, matchers, found, behind, figures, waits, late, findings)
+    warning = topics.one_copy(reports, await topics.brokers(bootstrap))
+    return Survey(bootstrap, reports, matchers, found, behind, figures, waits, late, warning, findings)
+
+
+async def _heard(bootstrap: str, findings: list[Finding]) -> list[heartbeat.Heard]:
+    """What services told; that it can't be read becomes a finding."""
+    try:
+        return await heartbeat.heard(bootstrap)
+    except TopicUnreadable as unreadable:
+        findings.append(Finding("topic_unreadable", unreadable.message))
+        return []
 
 
 def _topic(report: topics.Report) -> Finding:

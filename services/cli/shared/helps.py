@@ -1,0 +1,33 @@
+"""How every `--help` looks: commands stand as they are called here, and a flag, which takes no value, has no type."""
+
+from typing import Any
+
+from typer.core import TyperCommand, TyperGroup
+
+from services.called import as_called
+
+
+class _Help:
+    """What a command and a group have in common."""
+
+    help: str | None
+    epilog: str | None
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        params: list[Any] = super().get_params(ctx)  # type: ignore[misc]
+        for param in params:
+            if getattr(param, "is_flag", False):
+                param.metavar = ""
+        return params
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        self.help, self.epilog = as_called(self.help or ""), as_called(self.epilog or "")
+        super().format_help(ctx, formatter)  # type: ignore[misc]
+
+
+class Command(_Help, TyperCommand):
+    """A command; what reads its help only when asked derives from it."""
+
+
+class Group(_Help, TyperGroup):
+    """Commands under one name."""
