@@ -39,7 +39,8 @@ SENDER: Final = "pumasi-sender"
 ADMIN: Final = "pumasi-admin"
 """Makes topics."""
 KEYS: Final = "pumasi-keys"
-"""`pumasi keys`, and `up` on its behalf: says which keys are in use, and who may send."""
+"""`pumasi keys` and `forget`, and `up` on their behalf: says which keys are in use, and who may send; seals contacts anew, or lets them
+be forgotten."""
 ENDER: Final = "pumasi-ender"
 BROKER: Final = "pumasi-broker"
 """The embedded broker itself: it may everything, and stands in no table. Nobody else knows its password."""
@@ -86,7 +87,7 @@ _READS: Final = {
     NOTIFIER: (LEDGER, CONTACTS, NOTICES, SERVICES),
     REPLAY: (SUBMISSIONS, COMMANDS, DEADLETTERS),
     OPERATOR: (SUBMISSIONS, COMMANDS, LEDGER, CHECKPOINTS, NOTICES, DEADLETTERS, SENDERS, SERVICES),
-    KEYS: (SENDERS, SERVICES),
+    KEYS: (CONTACTS, SENDERS, SERVICES),
     ENDER: (SUBMISSIONS, COMMANDS, LEDGER, CHECKPOINTS, DEADLETTERS, SERVICES),
 }
 _WRITES: Final = {
@@ -95,7 +96,7 @@ _WRITES: Final = {
     NOTIFIER: (NOTICES, SERVICES),
     REPLAY: (SUBMISSIONS, COMMANDS, DEADLETTERS, SERVICES),
     SENDER: (SUBMISSIONS,),
-    KEYS: (SENDERS, SERVICES),
+    KEYS: (CONTACTS, SENDERS, SERVICES),
 }
 _GROUPS: Final = {INTAKE: "pumasi-intake", MATCHER: "pumasi-matcher", NOTIFIER: "pumasi-notifier"}
 _WRITERS: Final = {
@@ -129,6 +130,7 @@ def _grants() -> Iterator[Grant]:
         Grant(ADMIN, right, Kind.TOPIC, PREFIX, True)
         for right in (Right.CREATE, Right.DESCRIBE, Right.DESCRIBE_CONFIGS)
     )
+    yield Grant(KEYS, Right.DESCRIBE, Kind.GROUP, _GROUPS[INTAKE])  # how many have to follow
     yield Grant(ENDER, Right.DESCRIBE, Kind.TRANSACTIONAL_ID, _OURS, True)
     yield Grant(ENDER, Right.CLUSTER_ACTION, Kind.CLUSTER, _CLUSTER)
 

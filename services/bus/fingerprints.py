@@ -2,7 +2,9 @@
 
 A new pseudonym key makes strangers of everybody, and contacts sealed for a key that is lost stay sealed. Nothing would fail: all would
 be wrong in silence. So who has a key says which when it starts, and the next holds its own against what was said. The topic is
-compacted; of a key the latest word counts.
+compacted by process. What `pumasi keys` says (and `up` on its behalf) counts above what a service says of the keys that it has.
+
+While the notifier's key is being renewed two are in use: the new one, and `notifier.former`.
 """
 
 from __future__ import annotations
@@ -10,20 +12,44 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Final
 
 from schemas.services import ServiceTold
 from schemas.times import text_of
 from services import __version__
 from services.bus.client.producer import TROUBLE, Producer
 from services.bus.consume.scan import TopicReader
-from services.bus.envelope import service_headers
+from services.bus.envelope import Record, service_headers
 from services.bus.security import connection
 from services.bus.topics import SERVICES
 from services.errors import KafkaUnreachable, KeyMissing, KeyOther
 
+OURS: Final = "keys"
+"""The process as which `pumasi keys` tells."""
+FORMER: Final = ".former"
+"""What follows a key's name where that of before still is in use."""
 _SECONDS_MAX = 15.0
 _AGAIN_SECONDS = 0.5
+
+
+def told_in(record: Record) -> tuple[str, dict[str, str]]:
+    """Who tells in a record, and of which keys."""
+    process = (record.key or b"").decode("utf-8", "replace")
+    try:
+        return process, dict(json.loads(record.value or b"{}").get("keys") or {})
+    except (ValueError, AttributeError, TypeError):
+        return process, {}  # somebody's, of another version
+
+
+async def by_process(bootstrap: str) -> dict[str, dict[str, str]]:
+    """What each process told last of keys.
+
+    Raises:
+        KafkaUnreachable, TopicsMismatch: if it can't be read.
+    """
+    async with TopicReader(bootstrap) as reader:
+        return dict([told_in(record) async for record in reader.records(SERVICES)])
 
 
 async def known(bootstrap: str) -> dict[str, str]:
@@ -32,14 +58,9 @@ async def known(bootstrap: str) -> dict[str, str]:
     Raises:
         KafkaUnreachable, TopicsMismatch: if it can't be read.
     """
-    found: dict[str, str] = {}
-    async with TopicReader(bootstrap) as reader:
-        async for record in reader.records(SERVICES):
-            try:
-                found.update(json.loads(record.value or b"{}").get("keys") or {})
-            except (ValueError, AttributeError, TypeError):
-                continue  # somebody's, of another version
-    return found
+    told = await by_process(bootstrap)
+    ours = told.pop(OURS, {})
+    return {name: one for of_process in (*told.values(), ours) for name, one in of_process.items()}
 
 
 async def hold(bootstrap: str, process: str, keys: Mapping[str, str]) -> None:
@@ -55,7 +76,9 @@ async def hold(bootstrap: str, process: str, keys: Mapping[str, str]) -> None:
         KafkaUnreachable, TopicsMismatch: if it isn't known.
     """
     told = await known(bootstrap)
-    if others := sorted(name for name, one in keys.items() if told.get(name, one) != one):
+    if others := sorted(
+        name for name, one in keys.items() if one not in (told.get(name, one), told.get(name + FORMER))
+    ):
         raise KeyOther(
             f"not the keys in use at {bootstrap}: {', '.join(f'{name} is {keys[name]}, not {told[name]}' for name in others)}",
             hint="Put the former ones back into PUMASI_KEYS. If they are lost for good: pumasi keys make --lost",
@@ -98,13 +121,29 @@ async def tell(bootstrap: str, process: str, keys: Mapping[str, str]) -> None:
     Raises:
         KafkaUnreachable: if it may not have been told.
     """
-    now = text_of(time.time_ns() // 1000)
     value = ServiceTold(process=process, version=__version__, keys=dict(keys)).model_dump_json().encode()
+    await _write(bootstrap, [(process, value)])
+
+
+async def move(bootstrap: str, keys: Mapping[str, str], gone: Sequence[str] = ()) -> None:
+    """Tell that these keys are in use instead of others of their names; all others stay. Words of processes that are `gone` go.
+
+    Raises:
+        KafkaUnreachable: if it may not have been told.
+    """
+    staying = {name: one for name, one in (await known(bootstrap)).items() if name.removesuffix(FORMER) not in keys}
+    value = ServiceTold(process=OURS, version=__version__, keys={**staying, **keys}).model_dump_json().encode()
+    await _write(bootstrap, [(OURS, value), *((process, None) for process in gone)])
+
+
+async def _write(bootstrap: str, words: Sequence[tuple[str, bytes | None]]) -> None:
+    now = text_of(time.time_ns() // 1000)
     producer = Producer(**connection(bootstrap), client_id="pumasi-keys", enable_idempotence=True, acks="all")
     try:
         async with asyncio.timeout(_SECONDS_MAX):
             await producer.start()
-            await producer.send_and_wait(SERVICES, value, process.encode(), headers=service_headers(process, now))
+            for process, value in words:
+                await producer.send_and_wait(SERVICES, value, process.encode(), headers=service_headers(process, now))
     except TROUBLE as error:
         raise KafkaUnreachable(
             f"Kafka at {bootstrap} took no word of our keys ({type(error).__name__})", hint="Try again in a moment."

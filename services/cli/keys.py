@@ -23,6 +23,7 @@ _EXAMPLES = """**Examples**
 - `pumasi keys add clinic-yanji --scope cases --scope deliveries --fund jilin`: cases and deliveries of that fund
 - `pumasi keys add bank --scope payments --all-funds`: payments, wherever they belong
 - `pumasi keys rotate bank`: a new key; the one before goes on counting until `pumasi keys revoke bank --old`
+- `pumasi keys rotate notifier`: contacts are sealed for a new key, and the former is destroyed
 - `pumasi keys revoke clinic-yanji`: within a second it may send nothing more
 """
 
@@ -93,6 +94,7 @@ def add(
     second. A name is given once, since what came from it is known by it.
     """
     from schemas.senders import Scope
+    from services.cli.shared import renewal
     from services.errors import UsageError
     from services.keys import intake_public_key
     from services.senders import issue
@@ -107,6 +109,8 @@ def add(
         raise typer.BadParameter("name funds, or say --all-funds", param_hint="--fund")
 
     def made(before: "Sender | None", settings: "Settings") -> "Issued":
+        if name in renewal.OURS:
+            raise UsageError(f"{name} is no sender's name: `pumasi keys rotate {name}` is about this installation")
         if before is not None:
             raise UsageError(
                 f"there is a sender {name}", hint="See `pumasi keys list`; `pumasi keys rotate` gives it a new key."
@@ -117,11 +121,32 @@ def add(
     _issue(name, made, kafka, data, as_json)
 
 
-def rotate(name: Name, kafka: options.Kafka = None, data: options.Data = None, as_json: options.Json = False) -> None:
-    """Give a sender a new key and secret. Those before go on counting, until they are revoked (--old) or renewed again: two overlap.
+def rotate(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A sender; or notifier, or passwords: this installation's own.")
+    ],
+    kafka: options.Kafka = None,
+    data: options.Data = None,
+    as_json: options.Json = False,
+) -> None:
+    """Give a sender a new key and secret, or renew a key of this installation.
 
-    A sender that was revoked may send again, by the new key alone.
+    A sender's key before goes on counting, until it is revoked (--old) or renewed again: two overlap. A sender that was revoked may
+    send again, by the new key alone.
+
+    `notifier`: everybody's contacts are sealed anew, read back, and only then the former key is destroyed; nothing stops meanwhile, and
+    what is cut short goes on when called again. Run it where notifier.key is. Renew it in your copy of the keys too: the former one
+    opens old copies of the data.
+
+    `passwords`: those of Kafka's users, while the embedded broker is stopped; it is told them at its next start.
+
+    `id.key` is never renewed: what came before would be unknown.
     """
+    from services.cli.shared import renewal
+
+    if name in renewal.OURS:
+        renewal.renew(name, kafka, data, as_json)
+        return
     from services.keys import intake_public_key
     from services.senders import renewed
 

@@ -24,6 +24,7 @@ from schemas.submissions import Contact, Language
 from schemas.values import SCHEMES
 from services.intake.ids import Ids, People
 from services.intake.recipients import Recipient, recipient_of
+from services.keys import fingerprint
 
 log = logging.getLogger("pumasi.intake")
 
@@ -57,6 +58,7 @@ class Sealer:
     Attributes:
         ids: makes ids.
         people: makes words for people.
+        sealed_for: the fingerprint of the key that contacts and texts are sealed for now.
         unopened: how many boxes could not be opened.
     """
 
@@ -68,10 +70,15 @@ class Sealer:
         id_key: bytes | None = None,
         schemes: Collection[str] = SCHEMES,
     ) -> None:
-        self._box, self._schemes = SealedBox(public_key), schemes
+        self._schemes = schemes
+        self.seal_for(public_key)
         self._opening = SealedBox(private_key or PrivateKey.generate())
         self.ids, self.people = Ids(id_key or key), People(key)
         self.unopened = 0
+
+    def seal_for(self, public_key: PublicKey) -> None:
+        """Seal for this key from now on."""
+        self._box, self.sealed_for = SealedBox(public_key), fingerprint(bytes(public_key))
 
     def reached(self, contact: Contact) -> Reached:
         """Whom a contact reaches.

@@ -28,7 +28,7 @@ from faststream.kafka.annotations import Consumer
 
 from schemas.notices import Tidings
 from services import keys, logs
-from services.bus import access, fingerprints
+from services.bus import access
 from services.bus.app import ByPartition, Each, Part, broker_factory, group_member, raw_batches, unreadable
 from services.bus.bootstrap import bootstrap_of
 from services.bus.consume.membership import Rebalance
@@ -43,6 +43,7 @@ from services.notifier import screen
 from services.notifier.channels.webhook import Webhook
 from services.notifier.languages import Languages, private_key
 from services.notifier.ledger import Reading
+from services.notifier.renewal import Renewal
 from services.notifier.teller import Teller, View
 from services.settings import Settings, load
 
@@ -82,7 +83,8 @@ def application_factory(
     bootstrap, webhook = partial(bootstrap_of, settings, user=access.NOTIFIER), _webhook(settings)
     publisher = Publisher(bootstrap, [LEDGER, CONTACTS, NOTICES, SERVICES], GROUP, told=lambda why: wait_for(why))
     key = private_key(settings)
-    languages = Languages(settings.language, key, told)
+    languages = Languages(settings.language, key, told, lambda: keys.notifier_private_keys(settings))
+    renewal = Renewal(languages)
     notifier = Notifier(bootstrap, Teller(publisher, webhook, view, languages), told)
     held = AsyncExitStack()
 
@@ -103,9 +105,11 @@ def application_factory(
     async def opening() -> None:
         await publisher.in_reach.wait()
         if key is not None:
-            await fingerprints.hold(bootstrap(), "notifier", {"notifier": keys.fingerprint(bytes(key.public_key))})
+            await renewal.hold(bootstrap(), settings)
         if not languages.followed:
             await held.enter_async_context(languages.following(bootstrap()))
+            if key is not None:
+                await held.enter_async_context(renewal.following(bootstrap))
         await languages.read_all()
 
     broker = notifier.broker(settings.session_timeout_ms, opening)
