@@ -130,14 +130,16 @@ class _Rotation:
         return self.rotated
 
     async def _seal_all(self) -> None:
-        """Seal anew what is sealed for the former key, until the topic, read back, holds nothing but what should stand there."""
-        while todo := await self._left():
+        """Seal anew what is sealed for the former key, until the topic, read back, gives no cause to write anything."""
+        wrote = 1
+        while wrote:
+            wrote, todo = 0, await self._left()
             for start in range(0, len(todo), _TOGETHER):
                 self._progress("seal", start, len(todo))
-                await self._seal(todo[start : start + _TOGETHER])
-            self._progress("seal", len(todo), len(todo))
+                wrote += await self._seal(todo[start : start + _TOGETHER])
 
     async def _left(self) -> list[bytes]:
+        """What has not been seen to be sealed for the new key, nor to be what was written; once all is read."""
         await self._contacts.read_on(lambda *at: self._progress("read", *at))
         return [
             key
@@ -145,7 +147,8 @@ class _Rotation:
             if latest.covered or (latest.value is not None and self._done.get(key) != latest.value)
         ]
 
-    async def _seal(self, todo: Sequence[bytes]) -> None:
+    async def _seal(self, todo: Sequence[bytes]) -> int:
+        """Seal some of it anew, but for what is, and for what was changed meanwhile; how many records were written."""
         was = {key: self._contacts.latest[key] for key in todo}
         anew = await asyncio.to_thread(self._anew, was)
         await self._contacts.read_on()  # so that what came meanwhile is covered for a moment at most, and by few
@@ -154,6 +157,7 @@ class _Rotation:
         await self._contacts.replace(fresh)
         self._done |= same
         self.rotated.resealed += sum(value != was[key].value for key, value in fresh.items())
+        return len(fresh)
 
     def _anew(self, was: dict[bytes, Latest]) -> dict[bytes, bytes | None]:
         """What has to stand under each key. libsodium lets other threads work meanwhile."""

@@ -1,12 +1,12 @@
-"""The notifier's key is renewed on a real broker, while everybody works: nobody is lost, wherever it is killed; the old key opens nothing."""
+"""The notifier's key is renewed on a real broker while everybody works: nobody is lost, wherever it is killed; the old opens nothing."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -27,11 +27,11 @@ from services.bus.partition import partition_of
 from services.bus.topics import CONTACTS
 from services.cli import build
 from services.errors import KeyNotFollowed, KeyOther, UsageError
-from services.rotation import Rotated, rotate_notifier
+from services.rotation import rotate_notifier
 from services.settings import Settings, load
 from tests.broker.test_intake import commands, pledge, post, read, running
 from tests.broker.test_notifier import notifier
-from tests.broker.told_ledger import Ledger, opening, paid, pledged
+from tests.broker.told_ledger import Ledger, opening, pledged
 
 
 @pytest.fixture
@@ -240,9 +240,8 @@ async def test_everybody_works_on_meanwhile_and_an_id_that_comes_again_counts_on
         again = await post(http, pledge(3, donor=None, contact=contact))
         assert again.json()["accepted"][0]["receipt"] == sent[3]
         assert len(await commands(bootstrap)) == there
-    assert [p for p in await fingerprints.by_process(bootstrap) if p.startswith("pumasi-intake-")] == [] or not (
-        await fingerprints.by_process(bootstrap)
-    ).get("pumasi-intake-")
+    words = await fingerprints.by_process(bootstrap)
+    assert not any(told for process, told in words.items() if process.startswith("pumasi-intake-")), "it is done with"
 
 
 async def test_an_intake_without_the_new_public_key_publishes_nothing_sealed_and_keeps_the_former_from_being_destroyed(
@@ -282,16 +281,14 @@ async def test_a_notifier_that_runs_speaks_to_everybody_in_their_language_before
             await ledger.write(*facts)
             to_donors = [line for line in await process.notices(count) if line["role"] == "donor"]
             assert to_donors
-            assert all("KRW" in line["text"] or "하" in line["text"] or "습니다" in line["text"] for line in to_donors)
+            assert all(re.search("[가-힣]", line["text"]) for line in to_donors)
 
         def from_donor(facts: list[dict[str, Any]], number: int) -> list[dict[str, Any]]:
             return [{**fact, "donor": f"~s{number}"} if "donor" in fact else fact for fact in facts]
 
-        first = from_donor(pledged(1, 100), 1)
         await ledger.write(opening("jilin", 1000))
         await process.notices(len(ledger.expected))
-        count = len(ledger.expected)
-        await korean(first, count=2)
+        await korean(from_donor(pledged(1, 100), 1), count=2)
 
         async def amid(*arguments: Any) -> Any:
             if amid_facts:
@@ -304,14 +301,12 @@ async def test_a_notifier_that_runs_speaks_to_everybody_in_their_language_before
         assert not amid_facts
         await korean(from_donor(pledged(3, 10), 3), count=2)
         status, errors = await process.stop()
-        assert (status, errors) == (0, "")
-    assert count and paid
+        assert (status, errors) == (0, ""), "no box was unopened"
 
 
 async def test_a_key_that_is_not_in_use_renews_nothing(topics_reset: EmbeddedKafka, settings: Settings) -> None:
     await fingerprints.tell(topics_reset.bootstrap, "keys", {"notifier": "0" * 16})
     with pytest.raises(KeyOther):
         await rotate_notifier(topics_reset.bootstrap, settings)
-    with keys.renewing(settings), pytest.raises(UsageError, match="right now"), contextlib.suppress(KeyOther):
+    with keys.renewing(settings), pytest.raises(UsageError, match="right now"):
         await rotate_notifier(topics_reset.bootstrap, settings)
-    assert isinstance(Rotated("k"), Rotated)

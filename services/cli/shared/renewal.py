@@ -22,7 +22,7 @@ _STAGES: Final = {
     "seal": "Sealing contacts anew",
     "follow": "Waiting until each intake seals for the new key",
 }
-COPIES: Final = "Renew notifier.key in your copy of the keys now, and destroy the former one there: it opens whatever copies of the data are older."
+COPIES: Final = "Renew notifier.key in your copy of the keys now, and destroy the former one there: it opens older copies of the data."
 
 
 def renew(what: str, kafka: str | None, data: Path | None, as_json: bool) -> None:
