@@ -239,6 +239,30 @@ def succeed(settings: Settings) -> None:
     _sync(path.parent)
 
 
+# ---- destroying
+
+
+def destroy_all(settings: Settings) -> tuple[list[str], list[str]]:
+    """Overwrite and remove every file in the directory of keys, and then that; what was destroyed, and what could not be.
+
+    Private halves and secrets go first. A link is removed, and what it leads to left alone.
+    """
+    kept = directory(settings)
+    destroyed, left = list[str](), list[str]()
+    for path in sorted(kept.iterdir(), key=lambda path: (path.suffix != ".key", path.name)):
+        try:
+            if path.is_file() and not path.is_symlink():
+                _overwrite(path, secrets.token_bytes(max(path.stat().st_size, 1)))
+            path.unlink()
+            destroyed.append(path.name)
+        except OSError:
+            left.append(path.name)
+    _sync(kept)
+    if not left:
+        kept.rmdir()
+    return destroyed, left
+
+
 def _overwrite(path: Path, content: bytes) -> None:
     handle = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:

@@ -32,7 +32,7 @@ from services.bus import fingerprints
 from services.bus.consume.scan import group_of
 from services.bus.contacts import Contacts, Latest
 from services.bus.topics import SUBMISSIONS
-from services.errors import KeyNotFollowed, KeyOther, SettingError
+from services.errors import KeyNotFollowed, KeyOther, SettingError, UnknownId
 from services.settings import Settings
 
 INTAKE: Final = "pumasi-intake"
@@ -78,6 +78,7 @@ async def rotate_notifier(
         KeyOther: if it isn't the one in use.
         KeyNotFollowed: if an intake doesn't take the new one; both keys then stay, and calling again goes on.
         UsageError: if somebody else is renewing keys here.
+        UnknownId: if nothing is, nor lately was, under any key in `forget`.
         KafkaUnreachable, TopicsMismatch, TopicUnreadable: both keys stay as well.
     """
     if settings.notifier_public_key is not None:
@@ -91,6 +92,10 @@ async def rotate_notifier(
             if forget and keys.is_renewed(settings):
                 await _Rotation(bootstrap, settings, contacts, progress).run()
             await contacts.read_on(lambda *at: progress("read", *at))
+            if forget and not contacts.latest.keys() & set(forget):
+                raise UnknownId(
+                    "nothing is kept of them", hint="See how the word or the address is written, and --fund."
+                )
             gone = [key for key in forget if (found := contacts.latest.get(key)) and found.value is not None]
             for key in gone:
                 await contacts.forget(key)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from contextlib import aclosing
 from typing import Final, NamedTuple, Self
 
 from schemas.times import text_of
@@ -24,6 +25,7 @@ from services.errors import KafkaUnreachable
 REPLACES: Final = "pumasi_replaces"
 """The header of a record that takes the place of another: that one's offset, in the same partition."""
 FORGOTTEN: Final = "pumasi.contact.forgotten"
+_SWEEP = b"~"
 _PATIENCE_SECONDS = 30.0
 _DEADLINE_SECONDS = 60.0
 
@@ -117,6 +119,34 @@ class Contacts:
             KafkaUnreachable: if that is not known to be written.
         """
         await self._publisher.publish([tombstone(key, self._publisher.partitions(CONTACTS))])
+
+
+async def until_gone(bootstrap: str, keys: Collection[bytes], again_seconds: float = 60.0) -> None:
+    """Return once no record with a value lies under these keys, forgotten before, whatever of them counts.
+
+    Kafka compacts what is not being written to any more, and begins a new file only when a record comes: so one comes now and then.
+
+    Raises:
+        KafkaUnreachable, TopicsMismatch, TopicUnreadable: if that isn't known.
+    """
+    while await _lies_there(bootstrap, keys):
+        async with Contacts(bootstrap, "pumasi-keys") as contacts:
+            for key in keys:
+                await contacts.forget(key)
+        await asyncio.sleep(again_seconds)
+
+
+async def _lies_there(bootstrap: str, keys: Collection[bytes]) -> bool:
+    async with TopicReader(bootstrap) as reader, aclosing(reader.records(CONTACTS)) as records:
+        async for record in records:
+            if record.value is not None and record.key in keys:
+                return True
+    return False
+
+
+def sweep(partition: int) -> Outgoing:
+    """A record that nobody reads, by which Kafka begins a new file when it is time; what lies in the old one can then be compacted."""
+    return tombstone(_SWEEP, 1)._replace(partition=partition)
 
 
 def tombstone(key: bytes, partitions: int) -> Outgoing:

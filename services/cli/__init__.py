@@ -36,10 +36,11 @@ COMMANDS = tuple(
         "status",
         "explain",
         "keys",
+        "forget",
+        "panic",
         "deadletters",
         "simulate",
         "schemas",
-        "keys",
     )
 )
 

@@ -51,7 +51,7 @@ async def _run(settings: "Settings", as_json: bool) -> None:
     from services.bus import access
     from services.intake.app import Intake
 
-    stopping = stop_on_signals()
+    stopping = stop_on_signals(settings)
     app = Intake(lambda: options.bootstrap_of(settings, access.INTAKE), settings, told=_tell)
     try:
         await app.start()

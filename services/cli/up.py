@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from services.cli.shared import options
+from services.cli.shared.stopping import when_keys_go
 from services.visible import visible
 
 if TYPE_CHECKING:
@@ -63,6 +65,7 @@ async def _run(settings: "Settings", matchers: int, verbose: bool, as_json: bool
     from services.system.supervisor import until_told_to_stop
 
     stopping = until_told_to_stop()
+    when_keys_go(settings, lambda: None if stopping.done() else stopping.set_result(signal.SIGTERM))
     progress = BrokerProgress(quiet=as_json)
     running = asyncio.create_task(_keep_up(settings, matchers, progress, verbose, as_json))
     either: set[asyncio.Future[Any]] = {running, stopping}

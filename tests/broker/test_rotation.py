@@ -1,4 +1,4 @@
-"""The notifier's key is renewed on a real broker while everybody works: nobody is lost, wherever it is killed; the old opens nothing."""
+"""The notifier's key is renewed on a real broker while everybody works: wherever it is killed nobody is lost; the old opens nothing."""
 
 from __future__ import annotations
 

@@ -25,6 +25,24 @@ _STAGES: Final = {
 COPIES: Final = "Renew notifier.key in your copy of the keys now, and destroy the former one there: it opens older copies of the data."
 
 
+def ask(what: str, word: str) -> None:
+    """Have somebody type a word before what can't be undone.
+
+    Raises:
+        UsageError: if nobody can be asked.
+        typer.Exit: with status 1, if it is another word.
+    """
+    import typer
+
+    from services.errors import UsageError
+
+    if not sys.stdin.isatty():
+        raise UsageError("nobody can be asked here, and this can't be undone", hint="Say that you mean it: --yes")
+    if typer.prompt(f"{what} Type {word} to go on", err=True).strip() != word:
+        print("Nothing was done.", file=sys.stderr)
+        raise typer.Exit(1)
+
+
 def renew(what: str, kafka: str | None, data: Path | None, as_json: bool) -> None:
     """Renew what is named `what` in OURS."""
     from services.settings import load
