@@ -69,7 +69,10 @@ class Rotated:
 
 
 async def rotate_notifier(
-    bootstrap: str, settings: Settings, progress: Progress = lambda *_: None, forget: Collection[bytes] = ()
+    bootstrap: str,
+    settings: Settings,
+    progress: Progress = lambda *_: None,
+    forget: Collection[bytes] | None = None,
 ) -> Rotated:
     """Renew the notifier's key, once what is under the keys in `forget` has been taken off the contacts topic.
 
@@ -89,14 +92,14 @@ async def rotate_notifier(
     began = time.monotonic()
     with keys.renewing(settings):
         async with Contacts(bootstrap, "pumasi-keys") as contacts:
-            if forget and keys.is_renewed(settings):
+            if forget is not None and keys.is_renewed(settings):
                 await _Rotation(bootstrap, settings, contacts, progress).run()
             await contacts.read_on(lambda *at: progress("read", *at))
-            if forget and not contacts.latest.keys() & set(forget):
+            if forget is not None and not contacts.latest.keys() & set(forget):
                 raise UnknownId(
                     "nothing is kept of them", hint="See how the word or the address is written, and --fund."
                 )
-            gone = [key for key in forget if (found := contacts.latest.get(key)) and found.value is not None]
+            gone = [key for key in forget or () if (found := contacts.latest.get(key)) and found.value is not None]
             for key in gone:
                 await contacts.forget(key)
             rotated = await _Rotation(bootstrap, settings, contacts, progress).run()

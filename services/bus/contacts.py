@@ -11,7 +11,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Collection, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Final, NamedTuple, Self
 
 from schemas.times import text_of
@@ -144,9 +144,17 @@ async def _lies_there(bootstrap: str, keys: Collection[bytes]) -> bool:
     return False
 
 
-def sweep(partition: int) -> Outgoing:
-    """A record that nobody reads, by which Kafka begins a new file when it is time; what lies in the old one can then be compacted."""
-    return tombstone(_SWEEP, 1)._replace(partition=partition)
+async def keep_swept(publisher: Publisher, every_seconds: float = 300.0) -> None:
+    """Let a record that nobody reads come to each partition now and then, for ever.
+
+    By it Kafka begins a new file when it is time for one, and what lies in the old one can be compacted.
+    """
+    while True:
+        await publisher.in_reach.wait()
+        with suppress(KafkaUnreachable):
+            places = range(publisher.partitions(CONTACTS))
+            await publisher.publish([tombstone(_SWEEP, 1)._replace(partition=number) for number in places])
+        await asyncio.sleep(every_seconds)
 
 
 def tombstone(key: bytes, partitions: int) -> Outgoing:

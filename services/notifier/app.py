@@ -34,6 +34,7 @@ from services.bus.bootstrap import bootstrap_of
 from services.bus.consume.membership import Rebalance
 from services.bus.consume.scan import TopicReader
 from services.bus.consume.tail import read_last
+from services.bus.contacts import keep_swept
 from services.bus.envelope import Record
 from services.bus.produce.publisher import Publisher
 from services.bus.topics import CONTACTS, LEDGER, NOTICES, SERVICES
@@ -100,6 +101,8 @@ def application_factory(
                 await webhook.check()
             publisher.start()
             held.push_async_callback(publisher.stop)
+            sweeping = asyncio.create_task(keep_swept(publisher))
+            held.callback(sweeping.cancel)
             yield
 
     async def opening() -> None:

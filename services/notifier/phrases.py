@@ -33,6 +33,10 @@ NOTICES: Final = {
         "{percent} % reached: {promised} of the {claim} for case {case} is promised ({need}). Paid so far: {settled}."
     ),
     "case/progress-100": message("All of the {claim} for case {case} is promised ({need}). Paid so far: {settled}."),
+    "forgetting": message(
+        "Nothing of yours is open here any more. On {day} we will forget how to reach you. Until then nothing needs to be done."
+    ),
+    "forgotten": message("As we said, we now forget how to reach you. This is our last message. We wish you well."),
     "case/delivered": message("{delivered} was handed over for case {case} ({need})."),
 }
 
@@ -100,6 +104,8 @@ def _thanks(tidings: Tidings, words: Words, own: str | None) -> str:
 
 def _key(tidings: Tidings) -> str:
     match tidings.role, tidings.kind:
+        case _, ("forgetting" | "forgotten") as kind:
+            return kind
         case "donor", "matched" if tidings.again:
             return "donor/matched-again"
         case "donor", "payment-due" if _is_whole(tidings):
@@ -128,6 +134,7 @@ def _figures(tidings: Tidings, words: Words) -> dict[str, str | int]:
         "for_need": words.say(" ({need})", need=need) if need else "",
         "case": tidings.case or "",
         "percent": tidings.percent or 0,
+        "day": tidings.forgotten_on.date().isoformat() if tidings.forgotten_on else "",
         "class_": words.say(CLASSES[tidings.class_]) if tidings.class_ else "",
         "due": _due(tidings),
         "pledge": _pledge(tidings, words),

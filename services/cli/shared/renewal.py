@@ -50,7 +50,7 @@ def renew(what: str, kafka: str | None, data: Path | None, as_json: bool) -> Non
     OURS[what](load(kafka=kafka, data=data), as_json)
 
 
-def rotated(settings: Settings, as_json: bool, forget: Collection[bytes] = ()) -> Rotated:
+def rotated(settings: Settings, as_json: bool, forget: Collection[bytes] | None = None) -> Rotated:
     """Renew the notifier's key, once what is under the keys in `forget` is off the contacts topic; shown as it goes."""
     from services.bus import access
     from services.rotation import rotate_notifier
