@@ -5,6 +5,7 @@
     intake.key, .pub     opens what senders seal, to look at it and seal it anew for the notifier; what they seal it with
     notifier.key, .pub   opens contacts and texts; intake never reads it; what intake seals them with
     notifier.next.key    what takes its place, while all are sealed anew (`services.rotation`): until then either opens
+    webhook.secret       signs notices to the webhook; the former one too, on a line of its own, until it is revoked
     <user>.password      of a Kafka user, one for each service
 
 They lie in PUMASI_KEYS, or beside the data in `<data>-keys`: never in it, so that no copy of the one opens the other. A key is base64
@@ -49,6 +50,7 @@ PAIRS: Final = ("intake", "notifier")
 MADE: Final = (*(f"{what}.key" for what in SECRETS), *(f"{whose}.{half}" for whose in PAIRS for half in ("key", "pub")))
 """The files that `make` makes; passwords apart."""
 _NEXT: Final = "notifier.next.key"
+_WEBHOOK: Final = "webhook.secret"
 
 
 # ---- where they lie
@@ -128,11 +130,7 @@ def _password_file(settings: Settings, user: str) -> Path:
 
 def write(path: Path, text: str) -> None:
     """Write a secret that isn't a key, for nobody else to read, in place of what was there."""
-    _own(path.parent)
-    path.unlink(missing_ok=True)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w") as file:
-        file.write(text)
+    _draft(path, text.encode()).replace(path)
 
 
 def _own(kept: Path) -> None:
@@ -144,7 +142,7 @@ def _put(path: Path, fresh: bytes) -> list[str]:
     """Put a key where there is none; its file's name, unless another process was quicker."""
     if os.path.lexists(path):
         return []
-    draft = _draft(path, fresh)
+    draft = _draft(path, _encoded(fresh))
     try:
         os.link(draft, path)  # whole or not at all, and never over another's
     except FileExistsError:
@@ -155,12 +153,12 @@ def _put(path: Path, fresh: bytes) -> list[str]:
     return [path.name]
 
 
-def _draft(path: Path, fresh: bytes) -> Path:
-    """The file of a key, beside its place."""
+def _draft(path: Path, content: bytes) -> Path:
+    """A file with that, for nobody else to read, beside its place."""
     _own(path.parent)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".")  # mode 0600
     with os.fdopen(handle, "wb") as file:
-        file.write(_encoded(fresh))
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     return Path(name)
@@ -227,7 +225,7 @@ def successor(settings: Settings) -> PrivateKey:
 def seal_for(settings: Settings, key: PublicKey) -> None:
     """Let intake seal for this key from now on."""
     public = directory(settings) / "notifier.pub"
-    _draft(public, bytes(key)).replace(public)
+    _draft(public, _encoded(bytes(key))).replace(public)
     _sync(public.parent)
 
 
@@ -316,6 +314,19 @@ def intake_public_key(settings: Settings) -> PublicKey:
 def intake_private_key(settings: Settings) -> PrivateKey:
     """What opens them."""
     return PrivateKey(_read(directory(settings) / "intake.key"))
+
+
+def webhook_secrets(settings: Settings) -> list[str]:
+    """What notices to the webhook are signed with, the newest first; none: there is no secret."""
+    if settings.webhook_secret is not None:
+        return settings.webhook_secret.get_secret_value().split()
+    path = directory(settings) / _WEBHOOK
+    return _text(path).split() if os.path.lexists(path) else []
+
+
+def put_webhook_secrets(settings: Settings, kept: Iterable[str]) -> None:
+    """Let notices be signed with these from now on."""
+    write(directory(settings) / _WEBHOOK, "".join(f"{one}\n" for one in kept))
 
 
 def kafka_password(settings: Settings, user: str) -> str:

@@ -122,9 +122,7 @@ def add(
 
 
 def rotate(
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="A sender; or notifier, or passwords: this installation's own.")
-    ],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A sender; or notifier, webhook, passwords: our own.")],
     kafka: options.Kafka = None,
     data: options.Data = None,
     as_json: options.Json = False,
@@ -137,6 +135,8 @@ def rotate(
     `notifier`: everybody's contacts are sealed anew, read back, and only then the former key is destroyed; nothing stops meanwhile, and
     what is cut short goes on when called again. Run it where notifier.key is. Renew it in your copy of the keys too: the former one
     opens old copies of the data.
+
+    `webhook`: a new secret, shown this once; notices are signed with it and the one before, until that is revoked (--old).
 
     `passwords`: those of Kafka's users, while the embedded broker is stopped; it is told them at its next start.
 
@@ -163,9 +163,18 @@ def revoke(
     data: options.Data = None,
     as_json: options.Json = False,
 ) -> None:
-    """Let a sender's keys count no more: within a second every intake refuses them. What came before stays."""
-    from services.bus.senders import put_sender
+    """Let a sender's keys count no more: within a second every intake refuses them. What came before stays.
 
+    `webhook --old`: notices are signed with the newest secret alone.
+    """
+    from services.bus.senders import put_sender
+    from services.cli.shared import renewal
+
+    if name == "webhook":
+        from services.settings import load
+
+        renewal.revoke_webhook(load(kafka=kafka, data=data), old, as_json)
+        return
     _, bootstrap = _where(kafka, data)
     sender = _there(_known(bootstrap).get(name), name)
     left = sender.model_copy(update={"keys": sender.keys[-1:] if old else []})

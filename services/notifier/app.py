@@ -172,8 +172,8 @@ async def entries(
 def _webhook(settings: Settings) -> Webhook | None:
     if settings.webhook_url is None:
         return None
-    secret = settings.webhook_secret.get_secret_value() if settings.webhook_secret else None
-    return Webhook(settings.webhook_url.get_secret_value(), secret, allow_private=settings.webhook_allow_private)
+    url = settings.webhook_url.get_secret_value()
+    return Webhook(url, lambda: keys.webhook_secrets(settings), allow_private=settings.webhook_allow_private)
 
 
 class Stopping(Exception):

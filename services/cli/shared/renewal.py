@@ -96,7 +96,51 @@ def _passwords(settings: Settings, as_json: bool) -> None:
     print(f"{len(made)} passwords are new; the broker is told them at its next start.")
 
 
-OURS: Final[dict[str, Callable[[Settings, bool], None]]] = {"notifier": _notifier, "passwords": _passwords}
+def _webhook(settings: Settings, as_json: bool) -> None:
+    import base64
+    import secrets
+
+    from services import keys
+    from services.errors import UsageError
+
+    if settings.webhook_secret is not None:
+        raise UsageError(
+            "PUMASI_WEBHOOK_SECRET says what notices are signed with",
+            hint="Put a new secret before the former one there, with a blank between: both sign. Or unset it, and do this again.",
+        )
+    fresh = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+    keys.put_webhook_secrets(settings, [fresh, *keys.webhook_secrets(settings)[:1]])
+    if as_json:
+        print(json.dumps({"rotated": "webhook", "secret": fresh}))
+        return
+    print(f"Notices are signed with this from now on, and with the one before it. Give it to the receiver:\n  {fresh}")
+    print("Once it is known there: pumasi keys revoke webhook --old")
+
+
+def revoke_webhook(settings: Settings, old: bool, as_json: bool) -> None:
+    """Let only the newest secret of the webhook sign.
+
+    Raises:
+        UsageError: if that one should go too: no notice goes out unsigned.
+    """
+    from services import keys
+    from services.errors import UsageError
+
+    if not old or settings.webhook_secret is not None:
+        raise UsageError(
+            "notices are always signed", hint="Only the secret before the newest in PUMASI_KEYS can be revoked: --old"
+        )
+    known = keys.webhook_secrets(settings)
+    keys.put_webhook_secrets(settings, known[:1])
+    revoked = len(known[1:])
+    print(json.dumps({"revoked": revoked}) if as_json else f"webhook: {revoked} revoked.")
+
+
+OURS: Final[dict[str, Callable[[Settings, bool], None]]] = {
+    "notifier": _notifier,
+    "passwords": _passwords,
+    "webhook": _webhook,
+}
 """What is this installation's own, and no sender's name."""
 
 
