@@ -1,5 +1,6 @@
 """Who is forgotten: an address in all its words and roles, a word with the thanks of its cases; and `panic` leaves nothing."""
 
+import asyncio
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 from services import keys
 from services.bus.contacts import Contacts
 from services.cli import build
+from services.cli.shared.stopping import when_keys_go
 from services.errors import KeyMissing, UsageError
 from services.forgetting import Sought, sought
 from services.intake.ids import People
@@ -164,3 +166,25 @@ def test_a_renewal_that_had_all_but_ended_is_not_taken_for_one_under_way(setting
     draft.write_bytes(held)
     draft.chmod(0o600)
     assert keys.successor(settings) not in (new, PrivateKey(bytes(new)))
+
+
+async def test_a_service_stops_once_keys_that_were_there_are_gone(settings: Settings) -> None:
+    stopped = asyncio.Event()
+    when_keys_go(settings, stopped.set)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(stopped.wait(), 1.0)
+    keys.destroy_all(settings)
+    await asyncio.wait_for(stopped.wait(), 2.0)
+
+
+async def test_one_that_starts_before_its_keys_are_made_does_not_stop_for_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PUMASI_KEYS", str(tmp_path / "none-yet"))
+    stopped = asyncio.Event()
+    when_keys_go(load(), stopped.set)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(stopped.wait(), 0.7)
+    keys.make(load())
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(stopped.wait(), 0.7)
