@@ -41,7 +41,7 @@ class Sealing:
     def __init__(self, settings: Settings, sealer: Sealer, caught_up: Callable[[], Awaitable[None]]) -> None:
         self._settings, self._sealer, self._caught_up = settings, sealer, caught_up
         self._told: str | None = None
-        self._complete = False
+        self._complete = self._is_awaited = False
         self._moved = asyncio.Event()
         self.process = f"pumasi-intake-{secrets.token_hex(4)}"
 
@@ -53,8 +53,9 @@ class Sealing:
     def follow(self, record: Record) -> None:
         """Take in a record of the topic."""
         process, told = fingerprints.told_in(record)
-        if process == fingerprints.OURS and told.get("notifier", self._told) != self._told:
-            self._told = told["notifier"]
+        if process == fingerprints.OURS:
+            self._told = told.get("notifier", self._told)
+            self._is_awaited = f"notifier{fingerprints.FORMER}" in told
             self._moved.set()
 
     @property
@@ -86,12 +87,11 @@ class Sealing:
         while True:
             await self._moved.wait()
             self._moved.clear()
-            if not self.is_behind:  # it is the one that we began with
-                continue
             while self.is_behind and not self._take():
                 await asyncio.sleep(_AGAIN_SECONDS)
-            await drain()
-            await self._say(bootstrap)
+            if self._is_awaited:  # also of who has started amid it, with the new key
+                await drain()
+                await self._say(bootstrap)
 
     def _take(self) -> bool:
         """Take the public key that lies there now, if it is the one in use."""
