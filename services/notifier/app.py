@@ -155,6 +155,8 @@ def router_factory(
     router = KafkaRouter(middlewares=middlewares)
     what = "What was told to whom, when, with what outcome; key: the subject"
     router.publisher(NOTICES, title=f"{NOTICES}:Notifier", description=what, schema=Annotated[Any, Each("notices")])
+    what = "That somebody is forgotten: a record without a value; key: the subject"
+    router.publisher(CONTACTS, title=f"{CONTACTS}:Notifier", description=what, schema=bytes)
     options = raw_batches(_POLL_MS, _RECORDS_PER_POLL_MAX)
     options |= group_member(GROUP, session_timeout_ms, _POLL_INTERVAL_MAX_MS)
     options["rebalance_timeout_ms"] = session_timeout_ms * 3

@@ -26,7 +26,9 @@ from services.errors import UnknownId
 from services.settings import Settings
 from tests.broker.test_intake import case, event, pledge, post, read, running
 from tests.broker.test_matcher import running as matching
-from tests.broker.test_rotation import living, opened, settings
+from tests.broker.test_notifier import notifier
+from tests.broker.test_rotation import fill, living, opened, settings
+from tests.broker.told_ledger import Ledger, delivered, opening, paid, pledged
 
 __all__ = ["settings"]  # the fixture
 SOON = {
@@ -110,3 +112,38 @@ async def test_who_is_forgotten_leaves_the_disk_and_no_copy_can_be_read(
                 await asyncio.sleep(0.1)
         with pytest.raises(UnknownId):
             await forget(bootstrap, "mailto:nobody@example.org")
+
+
+async def test_a_fund_forgets_by_itself_whoever_has_nothing_open_and_nobody_else(
+    topics_reset: EmbeddedKafka, settings: Settings
+) -> None:
+    """The notifier is killed after it told them, and another does the rest."""
+    bootstrap = topics_reset.bootstrap
+    await fill(bootstrap, keys.notifier_private_key(settings), range(1, 3))
+    first, other = (
+        [{**fact, "donor": f"~s{number}"} if "donor" in fact else fact for fact in pledged(number)] for number in (1, 2)
+    )
+    configured, *case_opened = opening("jilin", 1000)
+    async with Ledger(bootstrap, "jilin") as ledger:
+        async with notifier(bootstrap) as process:
+            await ledger.write([{**configured, "forget_after_days": 5}, *case_opened], first, other, paid(1))
+            await ledger.write(delivered(100))
+            ledger.at = "2026-11-24T10:00:00Z"
+            await ledger.write([{"fact": "rate_quoted", "currency": "USD", "rate": "7"}])
+            lines = await process.notices(len(ledger.expected))
+            assert (lines[-1]["kind"], lines[-1]["to"]) == ("forgetting", "~s1")
+            assert lines[-1]["forgotten_on"] == "2026-11-27T00:00:00Z"
+            assert "2026-11-27" in lines[-1]["text"]
+            assert (await living(bootstrap)).keys() == {"~s1", "~s2"}
+            await process.kill()
+        async with notifier(bootstrap) as process:
+            ledger.at = "2026-11-27T10:00:00Z"
+            before = len(ledger.expected)
+            await ledger.write([{"fact": "rate_quoted", "currency": "USD", "rate": "8"}])
+            assert len(ledger.expected) == before + 1
+            while (line := await process.line())["id"] != list(ledger.expected)[-1]:
+                pass
+            assert (line["kind"], line["to"]) == ("forgotten", "~s1")
+            async with asyncio.timeout(30):
+                while (await living(bootstrap)).keys() != {"~s2"}:
+                    await asyncio.sleep(0.1)
