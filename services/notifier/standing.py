@@ -65,14 +65,15 @@ class Pledge(Promise):
         delivered: what of it was handed over.
         ended: it was withdrawn, or has expired.
         to_come: how many instalments may follow; None: any number.
-        counted: whether it counts among what its donor has open.
+        counted: whether it counts among what its donor has open; None: it is new.
     """
 
     __slots__ = ("counted", "delivered", "due_told", "ended", "to_come")
 
     def __init__(self, fact: FactDict, of: Pledge | None) -> None:
         super().__init__(fact, of)
-        self.due_told = self.ended = self.counted = False
+        self.due_told = self.ended = False
+        self.counted: bool | None = None
         self.delivered = 0
         recurrence = fact.get("recurrence") or {"times": 1}
         times = recurrence.get("times")
@@ -138,12 +139,12 @@ class Standing(awards.Fund[Case, Pledge, Part]):
             for voucher in case.vouchers:
                 self.departures.end(voucher, End(at, "go-between", case.id))
         for pledge in happened.touched:
-            if pledge.is_open != pledge.counted:
-                pledge.counted = pledge.is_open
-                if pledge.counted:
-                    self.departures.begin(pledge.donor)
-                else:
-                    self.departures.end(pledge.donor, End(at, "donor", pledge.id))
+            if not pledge.counted and (pledge.is_open or pledge.counted is None):
+                pledge.counted = True
+                self.departures.begin(pledge.donor)
+            if not pledge.is_open and pledge.counted:
+                pledge.counted = False
+                self.departures.end(pledge.donor, End(at, "donor", pledge.id))
         return self.departures.due(at)
 
     def texts_of(self, person: str) -> list[str]:

@@ -123,6 +123,12 @@ def pledged_again() -> Facts:
     return [{**pledged(9)[0], "donor": "d-1"}, {"fact": "waiting", "pledge": "p-9", "amount": 100}]
 
 
+def test_who_pledged_and_needs_to_pay_nothing_in_one_moment_is_forgotten_too() -> None:
+    fund = Fund(10)
+    fund(1, [*opening("jilin", 100), pledged(1)[0], released(1)])
+    assert fund.tick(11) == {"~d": "forgetting"}
+
+
 def released(number: int) -> dict[str, Any]:
     return {"fact": "released", "pledge": f"p-{number}", "amount": 100}
 

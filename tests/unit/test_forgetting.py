@@ -1,6 +1,7 @@
 """Who is forgotten: an address in all its words and roles, a word with the thanks of its cases; and `panic` leaves nothing."""
 
 import asyncio
+import base64
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -148,12 +149,13 @@ def test_what_takes_anothers_place_counts_only_if_nothing_came_between() -> None
 
 def test_the_successor_overwrites_the_former_key_where_it_lies(settings: Settings) -> None:
     path = keys.directory(settings) / "notifier.key"
-    inode, former = path.stat().st_ino, keys.notifier_private_key(settings)
+    former, held = keys.notifier_private_key(settings), path.open("rb")
     new = keys.successor(settings)
     assert keys.successor(settings) == new
     assert keys.notifier_private_keys(settings) == [former, new]
     keys.succeed(settings)
-    assert path.stat().st_ino == inode
+    with held:
+        assert base64.b64decode(held.read()) == bytes(new), "no block of the disk is left to the former"
     assert keys.notifier_private_keys(settings) == [new]
     assert path.stat().st_mode & 0o777 == 0o600
 
