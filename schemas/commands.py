@@ -64,6 +64,12 @@ class FundConfigured(CommandData):
         72
     )
     vouchers_required: Annotated[int, Field(ge=0, le=1000, description="Distinct vouchers that open a case")] = 1
+    forget_after_days: Annotated[
+        int,
+        Field(
+            ge=0, le=36500, description="Days until it is forgotten how somebody with nothing open is reached; 0: never"
+        ),
+    ] = 0
 
 
 class CaseNeed(CommandData):

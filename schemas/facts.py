@@ -91,6 +91,14 @@ class FundConfigured(Fact):
     ageing_days: Annotated[int, Field(ge=0, le=36500, description="Days of waiting per class raised; 0: never")]
     deadline_hours: Annotated[int, Field(ge=0, le=876_000, description="Hours before needed_by that raise a class")]
     vouchers_required: Annotated[int, Field(ge=0, le=1000, description="Distinct vouchers that open a case")]
+    forget_after_days: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=36500,
+            description="*added*: days until it is forgotten how somebody with nothing open is reached; 0: never",
+        ),
+    ] = 0
 
 
 class CaseSubmitted(Fact):

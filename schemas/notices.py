@@ -39,9 +39,14 @@ from schemas.values import (
 NOTICE_TYPE = "pumasi.notice.told"
 
 Role = Literal["donor", "go-between", "beneficiary"]
-DonorKind = Literal["matched", "payment-due", "settled", "delivered", "thanks", "released", "refunded"]
-CaseKind = Literal["opened", "progress", "delivered"]
-Kind = Literal["matched", "payment-due", "settled", "delivered", "thanks", "released", "refunded", "opened", "progress"]
+DonorKind = Literal[
+    "matched", "payment-due", "settled", "delivered", "thanks", "released", "refunded", "forgetting", "forgotten"
+]
+CaseKind = Literal["opened", "progress", "delivered", "forgetting", "forgotten"]
+Kind = Literal[
+    "matched", "payment-due", "settled", "delivered", "thanks", "released", "refunded", "opened", "progress", "forgetting",
+    "forgotten",
+]  # fmt: skip
 Reason = Literal["least-served", "least-served-of-need", "oldest", "oldest-of-need", "floor", "floor-of-need", "chosen"]
 Channel = Literal["terminal", "webhook", "none"]
 NoticeOutcome = Literal["delivered", "failed", "gave-up", "suppressed"]
@@ -115,6 +120,12 @@ class Tidings(Model):
     ] = None
     face_currency: Annotated[Currency | None, Field(description="The pledge's own, if not the fund's")] = None
     thanks: Annotated[Thanks | None, Field(description="A phrase's code, or the id of a sealed text")] = None
+    forgotten_on: Annotated[
+        Instant | None,
+        Field(
+            description="In `forgetting`: the day on which it is forgotten how they are reached, as its first instant"
+        ),
+    ] = None
 
 
 class Notice(Tidings):

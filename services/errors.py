@@ -17,6 +17,8 @@
     │   ├── BrokerFailed          broker_failed           the JVM ended or never answered
     │   ├── JavaMissing           java_missing            no Java >= 17
     │   └── JarsUnavailable       jars_unavailable        Kafka's jars can't be had, or aren't the locked ones
+    ├── KeyMoved          key_moved               sealed for a key that is being replaced; a repeat is safe
+    ├── KeyNotFollowed    key_not_followed        a service doesn't take a key that takes another's place
     ├── ServiceFailed     service_failed          a service of `pumasi up` ends whenever it is started
     ├── KafkaUnreachable  kafka_unreachable       no broker answers where one was expected
     ├── ClockOff          clock_off               the machine's clock is not Kafka's; nothing is stamped by it
@@ -182,6 +184,18 @@ class KafkaUnreachable(PumasiError):
     """No broker answers; the same call may succeed later."""
 
     code = "kafka_unreachable"
+
+
+class KeyMoved(PumasiError):
+    """What was sealed for the notifier's former key must not be published any more; the same call may succeed in a moment."""
+
+    code = "key_moved"
+
+
+class KeyNotFollowed(PumasiError):
+    """A key can't take another's place yet, since a service that runs doesn't have it."""
+
+    code = "key_not_followed"
 
 
 class ClockOff(PumasiError):

@@ -6,6 +6,8 @@
     intake.key, .pub     opens what senders seal, to look at it and seal it anew for the notifier; what they seal it with
     notifier.key, .pub   opens contacts and texts; intake never reads it; what intake seals them with
     reporter.key, .pub   opens what cases say of access, for `pumasi report access`; no service reads it; what intake seals it with
+    notifier.next.key    what takes its place, while all are sealed anew (`services.rotation`): until then either opens
+    webhook.secret       signs notices to the webhook; the former one too, on a line of its own, until it is revoked
     <user>.password      of a Kafka user, one for each service
 
 They lie in PUMASI_KEYS, or beside the data in `<data>-keys`: never in it, so that no copy of the one opens the other. A key is base64
@@ -22,12 +24,14 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import errno
+import fcntl
 import os
 import secrets
 import stat
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from hashlib import blake2b
@@ -38,7 +42,7 @@ from typing import TYPE_CHECKING, Final
 from nacl.public import PrivateKey, PublicKey
 
 from schemas.times import SECOND, datetime_of
-from services.errors import KeyMissing, KeyUnsafe, SettingError
+from services.errors import KeyMissing, KeyUnsafe, SettingError, UsageError
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -57,6 +61,8 @@ READERS: Final = PAIRS[1:]
 """Whom intake seals for; their public halves may come from settings."""
 MADE: Final = (*(f"{what}.key" for what in SECRETS), *(f"{whose}.{half}" for whose in PAIRS for half in ("key", "pub")))
 """The files that `make` makes; passwords apart."""
+_NEXT: Final = "notifier.next.key"
+_WEBHOOK: Final = "webhook.secret"
 
 
 # ---- where they lie
@@ -117,6 +123,15 @@ def make_passwords(settings: Settings, users: Iterable[str]) -> list[str]:
     return [name for user in users for name in _put(_password_file(settings, user), secrets.token_bytes(KEY_BYTES))]
 
 
+def renew_passwords(settings: Settings, users: Iterable[str]) -> list[str]:
+    """Make new passwords of Kafka users, over those that are there; the names of their files."""
+    kept = [_password_file(settings, user) for user in users]
+    for path in kept:
+        if not _put(path, fresh := secrets.token_bytes(KEY_BYTES)):
+            _overwrite(path, _encoded(fresh))
+    return [path.name for path in kept]
+
+
 def passwords(settings: Settings, users: Iterable[str]) -> dict[str, str]:
     """The passwords of Kafka users, for a broker that is told them."""
     return {user: _text(_password_file(settings, user)) for user in users}
@@ -127,12 +142,8 @@ def _password_file(settings: Settings, user: str) -> Path:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a secret for nobody else to read, whole or not at all, in place of what was there."""
-    _own(path.parent)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".")  # mode 0600
-    with os.fdopen(handle, "w") as file:
-        file.write(text)
-    Path(name).replace(path)
+    """Write a secret that isn't a key, for nobody else to read, in place of what was there."""
+    _draft(path, text.encode()).replace(path)
 
 
 def _own(kept: Path) -> None:
@@ -144,19 +155,132 @@ def _put(path: Path, fresh: bytes) -> list[str]:
     """Put a key where there is none; its file's name, unless another process was quicker."""
     if os.path.lexists(path):
         return []
-    _own(path.parent)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".")  # mode 0600
+    draft = _draft(path, _encoded(fresh))
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(base64.b64encode(fresh) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(name, path)  # whole or not at all, and never over another's
+        os.link(draft, path)  # whole or not at all, and never over another's
     except FileExistsError:
         return []
     finally:
-        Path(name).unlink()
+        draft.unlink()
+    _sync(path.parent)
     return [path.name]
+
+
+def _draft(path: Path, content: bytes) -> Path:
+    """A file with that, for nobody else to read, beside its place."""
+    _own(path.parent)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".")  # mode 0600
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    return Path(name)
+
+
+def _encoded(key: bytes) -> bytes:
+    return base64.b64encode(key) + b"\n"
+
+
+def _sync(kept: Path) -> None:
+    """Let what was renamed or unlinked in a directory outlive a power cut."""
+    handle = os.open(kept, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+# ---- renewing the notifier's, step by step: killed between two of them, all that was sealed can be opened
+
+
+@contextlib.contextmanager
+def renewing(settings: Settings) -> Iterator[None]:
+    """Nobody else renews keys in this directory meanwhile.
+
+    Raises:
+        UsageError: if somebody does.
+    """
+    kept = directory(settings)
+    _own(kept)
+    handle = os.open(kept, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise UsageError(f"keys in {kept} are being renewed right now", hint="Let that end, then try again.") from None
+    finally:
+        os.close(handle)
+
+
+def notifier_private_keys(settings: Settings) -> list[PrivateKey]:
+    """What opens contacts and texts, the newest last: one key, or two while the first is being renewed."""
+    found = [notifier_private_key(settings)]
+    if is_renewed(settings):
+        with contextlib.suppress(KeyMissing):  # done in this very moment
+            found.append(PrivateKey(_read(directory(settings) / _NEXT)))
+    return found
+
+
+def is_renewed(settings: Settings) -> bool:
+    """Whether somebody has begun to renew the notifier's key, and has not finished."""
+    return os.path.lexists(directory(settings) / _NEXT)
+
+
+def successor(settings: Settings) -> PrivateKey:
+    """The key that takes the place of the notifier's: the one that an earlier attempt made, or a new one."""
+    path = directory(settings) / _NEXT
+    if os.path.lexists(path) and _read(path) == bytes(notifier_private_key(settings)):
+        path.unlink()  # the earlier attempt had all but ended
+    _put(path, bytes(PrivateKey.generate()))
+    return PrivateKey(_read(path))
+
+
+def seal_for(settings: Settings, key: PublicKey) -> None:
+    """Let intake seal for this key from now on."""
+    public = directory(settings) / "notifier.pub"
+    _draft(public, _encoded(bytes(key))).replace(public)
+    _sync(public.parent)
+
+
+def succeed(settings: Settings) -> None:
+    """Put the successor in the place of the notifier's key, whose own bytes are overwritten by it, where they lie."""
+    path, following = directory(settings) / "notifier.key", directory(settings) / _NEXT
+    _overwrite(path, _encoded(_read(following)))
+    following.unlink()
+    _sync(path.parent)
+
+
+# ---- destroying
+
+
+def destroy_all(settings: Settings) -> tuple[list[str], list[str]]:
+    """Overwrite and remove every file in the directory of keys, and then that; what was destroyed, and what could not be.
+
+    Private halves and secrets go first. A link is removed, and what it leads to left alone.
+    """
+    kept = directory(settings)
+    destroyed, left = list[str](), list[str]()
+    for path in sorted(kept.iterdir(), key=lambda path: (path.suffix != ".key", path.name)):
+        try:
+            if path.is_file() and not path.is_symlink():
+                _overwrite(path, secrets.token_bytes(max(path.stat().st_size, 1)))
+            path.unlink()
+            destroyed.append(path.name)
+        except OSError:
+            left.append(path.name)
+    _sync(kept)
+    if not left:
+        kept.rmdir()
+    return destroyed, left
+
+
+def _overwrite(path: Path, content: bytes) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.pwrite(handle, content, 0)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 # ---- reading, each process its own
@@ -254,6 +378,19 @@ def intake_public_key(settings: Settings) -> PublicKey:
 def intake_private_key(settings: Settings) -> PrivateKey:
     """What opens them."""
     return PrivateKey(_read(directory(settings) / "intake.key"))
+
+
+def webhook_secrets(settings: Settings) -> list[str]:
+    """What notices to the webhook are signed with, the newest first; none: there is no secret."""
+    if settings.webhook_secret is not None:
+        return settings.webhook_secret.get_secret_value().split()
+    path = directory(settings) / _WEBHOOK
+    return _text(path).split() if os.path.lexists(path) else []
+
+
+def put_webhook_secrets(settings: Settings, kept: Iterable[str]) -> None:
+    """Let notices be signed with these from now on."""
+    write(directory(settings) / _WEBHOOK, "".join(f"{one}\n" for one in kept))
 
 
 def kafka_password(settings: Settings, user: str) -> str:

@@ -202,7 +202,9 @@ class Settings(BaseSettings):
         "Unset: no webhook.",
     )
     webhook_secret: Annotated[SecretStr | None, BeforeValidator(_none_if_blank)] = Field(
-        None, description="Standard Webhooks signing secret, `whsec_<base64 of 24–64 bytes>`. Needed by `webhook_url`."
+        None,
+        description="Standard Webhooks signing secret, `whsec_<base64 of 24–64 bytes>`, or two with a blank between while the "
+        "receiver changes over: each signs. Needed by `webhook_url`. Unset: `webhook.secret` in `keys`.",
     )
     webhook_allow_private: bool = Field(
         False,

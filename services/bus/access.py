@@ -43,7 +43,8 @@ OF_SENDER: Final = f"{SENDER}-"
 ADMIN: Final = "pumasi-admin"
 """Makes topics."""
 KEYS: Final = "pumasi-keys"
-"""`pumasi keys`, and `up` on its behalf: says which keys are in use, and who may send."""
+"""`pumasi keys` and `forget`, and `up` on their behalf: says which keys are in use, and who may send; seals contacts anew, or lets them
+be forgotten."""
 ENDER: Final = "pumasi-ender"
 BROKER: Final = "pumasi-broker"
 """The embedded broker itself: it may everything, and stands in no table. Nobody else knows its password."""
@@ -91,16 +92,16 @@ _READS: Final = {
     REPLAY: (SUBMISSIONS, COMMANDS, DEADLETTERS),
     OPERATOR: (SUBMISSIONS, COMMANDS, LEDGER, CHECKPOINTS, NOTICES, DEADLETTERS, SENDERS, SERVICES),
     REPORTER: (COMMANDS, LEDGER),
-    KEYS: (SENDERS, SERVICES),
+    KEYS: (CONTACTS, SENDERS, SERVICES),
     ENDER: (SUBMISSIONS, COMMANDS, LEDGER, CHECKPOINTS, DEADLETTERS, SERVICES),
 }
 _WRITES: Final = {
     INTAKE: (COMMANDS, CONTACTS, DEADLETTERS, SERVICES),
     MATCHER: (LEDGER, CHECKPOINTS, DEADLETTERS, SERVICES),
-    NOTIFIER: (NOTICES, SERVICES),
+    NOTIFIER: (CONTACTS, NOTICES, SERVICES),
     REPLAY: (SUBMISSIONS, COMMANDS, DEADLETTERS, SERVICES),
     SENDER: (SUBMISSIONS,),
-    KEYS: (SENDERS, SERVICES),
+    KEYS: (CONTACTS, SENDERS, SERVICES),
 }
 _GROUPS: Final = {INTAKE: "pumasi-intake", MATCHER: "pumasi-matcher", NOTIFIER: "pumasi-notifier"}
 _WRITERS: Final = {
@@ -134,6 +135,7 @@ def _grants() -> Iterator[Grant]:
         Grant(ADMIN, right, Kind.TOPIC, PREFIX, True)
         for right in (Right.CREATE, Right.DESCRIBE, Right.DESCRIBE_CONFIGS)
     )
+    yield Grant(KEYS, Right.DESCRIBE, Kind.GROUP, _GROUPS[INTAKE])  # how many have to follow
     yield Grant(ENDER, Right.DESCRIBE, Kind.TRANSACTIONAL_ID, _OURS, True)
     yield Grant(ENDER, Right.CLUSTER_ACTION, Kind.CLUSTER, _CLUSTER)
 

@@ -2,15 +2,18 @@
 
 A new pseudonym key makes strangers of everybody, and contacts sealed for a key that is lost stay sealed. Nothing would fail: all would
 be wrong in silence. So who has a key says which when it starts, and the next holds its own against what was said. The topic is
-compacted; of a key the latest word counts. Heartbeats say besides
-which each process uses: those decide nothing, `status` compares them.
+compacted by process. What `pumasi keys` says (and `up` on its behalf) counts above what a service says of the keys that it has.
+Heartbeats say besides which keys each process uses: those decide nothing, `status` compares them.
+
+While the notifier's key is being renewed two are in use: the new one, and `notifier.former`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Final
 
 from schemas.commands import is_ahead
 from schemas.services import ServiceTold
@@ -18,14 +21,34 @@ from schemas.times import text_of
 from services import __version__
 from services.bus import heartbeat
 from services.bus.client.producer import TROUBLE, Producer
-from services.bus.envelope import service_headers
+from services.bus.envelope import Record, service_headers
 from services.bus.security import connection
 from services.bus.topics import SERVICES
 from services.errors import ClockOff, KafkaUnreachable, KeyMissing, KeyOther
 from services.keys import NEXT
 
+OURS: Final = "keys"
+"""The process as which `pumasi keys` tells."""
+FORMER: Final = ".former"
+"""What follows a key's name where that of before still is in use."""
 _SECONDS_MAX = 15.0
 _AGAIN_SECONDS = 0.5
+
+
+def told_in(record: Record) -> tuple[str, dict[str, str]]:
+    """Who tells in a record, and which keys are in use; a heartbeat tells of none."""
+    told = heartbeat.read(record)
+    keys = dict(told.keys) if told is not None and told.service is None else {}
+    return (record.key or b"").decode("utf-8", "replace"), keys
+
+
+async def by_process(bootstrap: str) -> dict[str, dict[str, str]]:
+    """What each process told last of the keys in use; heartbeats left out.
+
+    Raises:
+        KafkaUnreachable, TopicsMismatch: if it can't be read.
+    """
+    return _by_process(await heartbeat.heard(bootstrap))
 
 
 async def known(bootstrap: str) -> dict[str, str]:
@@ -39,11 +62,13 @@ async def known(bootstrap: str) -> dict[str, str]:
 
 def in_use(heard: Iterable[heartbeat.Heard]) -> dict[str, str]:
     """The same of what was heard already; what a service uses that runs is left out: it may be the wrong one."""
-    found: dict[str, str] = {}
-    for told, _ in heard:
-        if told.service is None:
-            found |= told.keys
-    return found
+    told = _by_process(heard)
+    ours = told.pop(OURS, {})
+    return {name: one for of_process in (*told.values(), ours) for name, one in of_process.items()}
+
+
+def _by_process(heard: Iterable[heartbeat.Heard]) -> dict[str, dict[str, str]]:
+    return {told.process: dict(told.keys) for told, _ in heard if told.service is None}
 
 
 async def refuse_if_behind(bootstrap: str, now: int) -> None:
@@ -72,7 +97,9 @@ async def hold(bootstrap: str, process: str, keys: Mapping[str, str]) -> None:
     told = await known(bootstrap)
     if "pseudonym" in keys:  # whoever makes words for people needs all keys that they were made with
         refuse_if_lost(bootstrap, told, [f"{name}.key" for name in told if name.startswith(NEXT) and name not in keys])
-    if others := sorted(name for name, one in keys.items() if told.get(name, one) != one):
+    if others := sorted(
+        name for name, one in keys.items() if one not in (told.get(name, one), told.get(name + FORMER))
+    ):
         raise KeyOther(
             f"not the keys in use at {bootstrap}: {', '.join(f'{name} is {keys[name]}, not {told[name]}' for name in others)}",
             hint="Put the former ones back into PUMASI_KEYS. If they are lost for good: pumasi keys make --lost",
@@ -115,13 +142,29 @@ async def tell(bootstrap: str, process: str, keys: Mapping[str, str]) -> None:
     Raises:
         KafkaUnreachable: if it may not have been told.
     """
-    now = text_of(time.time_ns() // 1000)
     value = ServiceTold(process=process, version=__version__, keys=dict(keys)).wire()
+    await _write(bootstrap, [(process, value)])
+
+
+async def move(bootstrap: str, keys: Mapping[str, str], gone: Sequence[str] = ()) -> None:
+    """Tell that these keys are in use instead of others of their names; all others stay. Words of processes that are `gone` go.
+
+    Raises:
+        KafkaUnreachable: if it may not have been told.
+    """
+    staying = {name: one for name, one in (await known(bootstrap)).items() if name.removesuffix(FORMER) not in keys}
+    value = ServiceTold(process=OURS, version=__version__, keys={**staying, **keys}).wire()
+    await _write(bootstrap, [(OURS, value), *((process, None) for process in gone)])
+
+
+async def _write(bootstrap: str, words: Sequence[tuple[str, bytes | None]]) -> None:
+    now = text_of(time.time_ns() // 1000)
     producer = Producer(**connection(bootstrap), client_id="pumasi-keys", enable_idempotence=True, acks="all")
     try:
         async with asyncio.timeout(_SECONDS_MAX):
             await producer.start()
-            await producer.send_and_wait(SERVICES, value, process.encode(), headers=service_headers(process, now))
+            for process, value in words:
+                await producer.send_and_wait(SERVICES, value, process.encode(), headers=service_headers(process, now))
     except TROUBLE as error:
         raise KafkaUnreachable(
             f"Kafka at {bootstrap} took no word of our keys ({type(error).__name__})", hint="Try again in a moment."

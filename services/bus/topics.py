@@ -47,6 +47,14 @@ COMPACTED_SOON: Final = {
 """So that reading all of a compacted topic costs about what lives in it. By default it may cost as much again, tombstones of a day, and
 up to 1 GiB besides, since the segment that is being written is never compacted. A minute's lag lets whoever has begun to read find
 the records that stood there when it began."""
+FORGOTTEN_SOON: Final = {
+    **COMPACTED_SOON,
+    "segment.ms": "600000",
+    "max.compaction.lag.ms": "1200000",
+    "min.cleanable.dirty.ratio": "0.01",
+}
+"""So that whoever is forgotten leaves the disk within an hour: ten minutes until a new file is begun, of which the notifier takes care
+by a record now and then, another ten at most until the old one is compacted, and a minute until it is deleted."""
 STAMPED_BY_BROKER: Final = {"message.timestamp.type": "LogAppendTime"}
 """Else a broker refuses whatever is stamped more than an hour ahead of its own clock, so a service whose clock is fast would write no
 more; and one whose clock is slow would have its records forgotten early. On commands it is more than tuning: by their append time
@@ -81,7 +89,7 @@ def wanted_topics(partitions: int = 4, replication: int = 1) -> tuple[Topic, ...
         Topic(COMMANDS, partitions, {**kept, **STAMPED_BY_BROKER}),
         Topic(LEDGER, partitions, kept, STAMPED_BY_BROKER),
         Topic(CHECKPOINTS, partitions, compacted, {**COMPACTED_SOON, **STAMPED_BY_BROKER}),
-        Topic(CONTACTS, partitions, compacted, STAMPED_BY_BROKER),
+        Topic(CONTACTS, partitions, {**compacted, **FORGOTTEN_SOON}, STAMPED_BY_BROKER),
         Topic(NOTICES, partitions, kept, STAMPED_BY_BROKER),  # tells a restarted notifier what it has told already
         Topic(DEADLETTERS, partitions, for_days[90], STAMPED_BY_BROKER),
         Topic(SERVICES, 1, compacted, {**COMPACTED_SOON, **STAMPED_BY_BROKER}),  # one order for all that is said there

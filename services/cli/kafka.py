@@ -70,7 +70,7 @@ async def _run(settings: "Settings", as_json: bool) -> None:
 
     if settings.open:
         print(OPEN, file=sys.stderr, flush=True)
-    stopping = stop_on_signals()
+    stopping = stop_on_signals(settings)
     with BrokerProgress(quiet=as_json) as progress:
         broker = broker_of(settings, progress)
         started = asyncio.create_task(_start(broker, settings, topics.ensure))

@@ -26,6 +26,7 @@ _EXAMPLES = """**Examples**
 - `pumasi keys add bank --scope payments --all-funds`: payments, wherever they belong
 - `pumasi keys rotate bank`: a new key; the one before goes on counting until `pumasi keys revoke bank --old`
 - `pumasi keys next`: a new key for the pseudonyms of funds that begin from now on
+- `pumasi keys rotate notifier`: contacts are sealed for a new key, and the former is destroyed
 - `pumasi keys revoke clinic-yanji`: within a second it may send nothing more
 """
 
@@ -107,7 +108,7 @@ async def _next(settings: "Settings", bootstrap: str) -> str:
     await fingerprints.hold(bootstrap, "keys", keys.fingerprints(settings, *keys.pseudonym_names(settings)))
     await fingerprints.refuse_if_behind(bootstrap, now)
     name = keys.make_next(settings, now)
-    await fingerprints.tell(bootstrap, "keys", keys.fingerprints(settings, name))
+    await fingerprints.move(bootstrap, keys.fingerprints(settings, name))
     return name
 
 
@@ -135,6 +136,7 @@ def add(
     admin makes that user: what to call is printed.
     """
     from schemas.senders import Scope
+    from services.cli.shared import renewal
     from services.errors import UsageError
     from services.keys import intake_public_key
     from services.senders import issue
@@ -149,6 +151,8 @@ def add(
         raise typer.BadParameter("name funds, or say --all-funds", param_hint="--fund")
 
     def made(before: "Sender | None", settings: "Settings") -> "Issued":
+        if name in renewal.OURS:
+            raise UsageError(f"{name} is no sender's name: `pumasi keys rotate {name}` is about this installation")
         if before is not None:
             raise UsageError(
                 f"there is a sender {name}", hint="See `pumasi keys list`; `pumasi keys rotate` gives it a new key."
@@ -159,11 +163,32 @@ def add(
     _issue(name, made, kafka, data, as_json)
 
 
-def rotate(name: Name, kafka: options.Kafka = None, data: options.Data = None, as_json: options.Json = False) -> None:
-    """Give a sender a new key and secret. Those before go on counting, until they are revoked (--old) or renewed again: two overlap.
+def rotate(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A sender; or notifier, webhook, passwords: our own.")],
+    kafka: options.Kafka = None,
+    data: options.Data = None,
+    as_json: options.Json = False,
+) -> None:
+    """Give a sender a new key and secret, or renew a key of this installation.
 
-    A sender that was revoked may send again, by the new key alone. Its Kafka user has a new password at once: no two of these overlap.
+    A sender's key before goes on counting, until it is revoked (--old) or renewed again: two overlap. A sender that was revoked may
+    send again, by the new key alone. Its Kafka user has a new password at once: no two of these overlap.
+
+    `notifier`: everybody's contacts are sealed anew, read back, and only then the former key is destroyed; nothing stops meanwhile, and
+    what is cut short goes on when called again. Run it where notifier.key is. Renew it in your copy of the keys too: the former one
+    opens old copies of the data.
+
+    `webhook`: a new secret, shown this once; notices are signed with it and the one before, until that is revoked (--old).
+
+    `passwords`: those of Kafka's users, while the embedded broker is stopped; it is told them at its next start.
+
+    `id.key` is never renewed: what came before would be unknown.
     """
+    from services.cli.shared import renewal
+
+    if name in renewal.OURS:
+        renewal.renew(name, kafka, data, as_json)
+        return
     from services.keys import intake_public_key
     from services.senders import renewed
 
@@ -180,9 +205,18 @@ def revoke(
     data: options.Data = None,
     as_json: options.Json = False,
 ) -> None:
-    """Let a sender's keys count no more: within a second every intake refuses them, and Kafka its user. What came before stays."""
-    from services.bus.senders import put_sender
+    """Let a sender's keys count no more: within a second every intake refuses them, and Kafka its user. What came before stays.
 
+    `webhook --old`: notices are signed with the newest secret alone.
+    """
+    from services.bus.senders import put_sender
+    from services.cli.shared import renewal
+
+    if name == "webhook":
+        from services.settings import load
+
+        renewal.revoke_webhook(load(kafka=kafka, data=data), old, as_json)
+        return
     settings, bootstrap = _where(kafka, data)
     sender = _there(_known(bootstrap).get(name), name)
     left = sender.model_copy(update={"keys": sender.keys[-1:] if old else []})

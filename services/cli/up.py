@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from services.cli.shared import options
+from services.cli.shared.stopping import when_keys_go
 from services.visible import visible
 
 if TYPE_CHECKING:
@@ -80,6 +82,7 @@ async def _run(settings: "Settings", matchers: int, shown: _Shown) -> None:
     from services.system.supervisor import until_told_to_stop
 
     stopping = until_told_to_stop()
+    when_keys_go(settings, lambda: None if stopping.done() else stopping.set_result(signal.SIGTERM))
     progress = BrokerProgress(quiet=shown.quiet)
     running = asyncio.create_task(_keep_up(settings, matchers, progress, shown))
     either: set[asyncio.Future[Any]] = {running, stopping}

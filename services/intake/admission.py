@@ -45,6 +45,7 @@ class Admitted(NamedTuple):
         mac: a keyed hash of what was sent; equal for an honest repeat, and for nothing else.
         sender: who sent it.
         submission: where it lies on the submissions topic, `<partition>-<offset>`, if it came from there.
+        sealed_for: the fingerprint of the key that `contact` is sealed for.
     """
 
     id: str
@@ -59,6 +60,7 @@ class Admitted(NamedTuple):
     sender: str
     sent_id: str = ""
     submission: str | None = None
+    sealed_for: str = ""
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -217,5 +219,5 @@ def _completed(event: Event, submission: CommandData, opened: Opened, sealer: Se
     value = msgspec.json.encode(command.model_dump(mode="json", by_alias=True, exclude_none=True))
     return Admitted(
         sealer.ids.event(event.id), event.source, event.type, event.time, command.fund, value, names_in(given), record,
-        mac, sender, event.id,
+        mac, sender, event.id, sealed_for=sealer.sealed_for,
     )  # fmt: skip

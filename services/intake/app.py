@@ -6,6 +6,7 @@
     ledger ───► Tail ─► Progress ◄─ receipts, Repeats
     both ─────────────► Lag ◄─ health
     senders ──► Tail ─► Senders ◄─ HttpDoor, TopicDoor
+    services ─► Tail ─► Sealing ─► Desk, Sealer
 
 Starlette is outside, and everything else lives in its lifespan. HTTP listens at once, so that a sender hears 503 instead of nothing;
 when Kafka is in reach, the first tick tells whether our clock is right; then all senders are read, the memory of repeats is warmed
@@ -52,6 +53,7 @@ from services.intake.progress import Progress
 from services.intake.rates import Rates
 from services.intake.receipts import Receipts
 from services.intake.repeats import CAPACITY, Repeats
+from services.intake.sealing import Sealing
 from services.intake.senders import Anyone, Senders
 from services.intake.sequencer import Desk
 from services.intake.server import Server
@@ -126,7 +128,10 @@ class Service:
         self._senders_tail = Tail(bootstrap, SENDERS, NAME, lambda record: self._senders.follow(record))
         self._senders = Anyone() if settings.open else Senders(private_key, self._senders_tail.reach_end)
         reach_end, ticks, trusts = self._commands.reach_end, settings.tick_seconds, settings.trust_time
-        self._desk = Desk(self._publisher, self._repeats, reach_end, ticks, trusts, self._clock, self._funds.hold)
+        self._services_tail = Tail(bootstrap, SERVICES, NAME, lambda record: self._sealing.follow(record))
+        self._sealing = Sealing(settings, sealer, self._services_tail.reach_end)
+        holds = self._funds.hold, self._sealing.hold
+        self._desk = Desk(self._publisher, self._repeats, reach_end, ticks, trusts, self._clock, *holds)
         floods = Floods(alarm)
         self._topic_door = TopicDoor(bootstrap, self._desk, self._publisher, sealer, self._senders, floods)
         partitions = self._topic_door.partitions
@@ -156,8 +161,9 @@ class Service:
     async def _lifespan(self, _application: Starlette) -> AsyncIterator[None]:
         hush_told_errors(asyncio.get_running_loop())
         self._publisher.start()
-        tails = (self._senders_tail, self._commands, self._ledger)
-        works = (self._open(), *map(self._follow, tails), self._tick(), self._look_for_keys())
+        tails = (self._senders_tail, self._services_tail, self._commands, self._ledger)
+        sealing = self._sealing.keep(self._bootstrap, self._desk.drain)
+        works = (self._open(), *map(self._follow, tails), self._tick(), self._look_for_keys(), sealing)
         self._tasks = [asyncio.create_task(work) for work in works]
         for task in self._tasks:
             task.add_done_callback(lambda task: task.cancelled() or self.ended())
@@ -187,6 +193,7 @@ class Service:
         if not self._settings.trust_time:
             await self._clock.right.wait()
         await self._senders.catch_up()
+        await self._sealing.catch_up()
         await self._commands.reach_end()
         self.ready.set()
         await self._broker.start()
@@ -194,12 +201,15 @@ class Service:
 
     def amiss(self) -> tuple[str, str] | None:
         """Why what is taken now would not be answered, as a code and a sentence; None if it would."""
-        if stuck := [*unreadable(self._broker), *self._senders_tail.stuck, *self._commands.stuck, *self._ledger.stuck]:
+        tails = (self._senders_tail, self._services_tail, self._commands, self._ledger)
+        if stuck := [*unreadable(self._broker), *(one for tail in tails for one in tail.stuck)]:
             return "topic_unreadable", "; ".join(map(str, stuck))
         if self._topic_door.partitions.stuck:
             return "stuck", "submissions on the topic don't get through; see the log"
         if not self.ready.is_set():
             return "warming_up", "what came before is still being read"
+        if self._sealing.is_behind:
+            return "key_moved", "the notifier's key was renewed, and its notifier.pub isn't in PUMASI_KEYS here"
         oldest = self._lag.oldest()
         if oldest is not None and oldest[1] > PATIENCE_SECONDS:
             return "not_answered", f"a command in partition {oldest[0]} has no answer for {oldest[1]:.0f} s"

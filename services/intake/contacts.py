@@ -25,6 +25,7 @@ from schemas.submissions import Contact, Language
 from schemas.values import SCHEMES, Access
 from services.intake.ids import Ids, People
 from services.intake.recipients import Recipient, recipient_of
+from services.keys import fingerprint
 
 log = logging.getLogger("pumasi.intake")
 
@@ -61,6 +62,7 @@ class Sealer:
 
     Attributes:
         ids: makes ids.
+        sealed_for: the fingerprint of the key that contacts and texts are sealed for now.
         unopened: how many boxes could not be opened.
     """
 
@@ -74,7 +76,8 @@ class Sealer:
         reporter_key: PublicKey | None = None,
         key_of: Callable[[str, int | None], bytes] | None = None,
     ) -> None:
-        self._box, self._schemes = SealedBox(public_key), schemes
+        self._schemes = schemes
+        self.seal_for(public_key)
         self._reporters = SealedBox(reporter_key or public_key)
         self._opening = SealedBox(private_key or PrivateKey.generate())
         self.ids, self._key_of = Ids(id_key or key), key_of or (lambda _fund, _sent_at: key)
@@ -83,6 +86,10 @@ class Sealer:
     def people_in(self, fund: str, sent_at: int | None = None) -> People:
         """What makes words for people in a fund; `sent_at` is the time that what is sent was given. Raises KafkaUnreachable."""
         return People(self._key_of(fund, sent_at))
+
+    def seal_for(self, public_key: PublicKey) -> None:
+        """Seal for this key from now on."""
+        self._box, self.sealed_for = SealedBox(public_key), fingerprint(bytes(public_key))
 
     def reached(self, contact: Contact) -> Reached:
         """Whom a contact reaches.

@@ -39,7 +39,13 @@ _MESSAGES = {
     "string_type": "must be a string",
     "model_type": "must be a JSON object",
 }
-_COUNTS = {"times", "ageing_days", "deadline_hours", "vouchers_required"}  # integers that are no money
+_COUNTS = {
+    "times",
+    "ageing_days",
+    "deadline_hours",
+    "vouchers_required",
+    "forget_after_days",
+}  # integers that are no money
 _NAMES = {"missing": "missing", "extra_forbidden": UNKNOWN_FIELD}
 
 PATTERNS = {

@@ -18,7 +18,7 @@ from services.bus.app import Part
 from services.bus.client.producer import TROUBLE
 from services.bus.consume.membership import Rebalance
 from services.bus.envelope import Record
-from services.errors import ClockOff, KeyChanging
+from services.errors import ClockOff, KeyChanging, KeyMoved
 
 log = logging.getLogger("pumasi.intake")
 
@@ -108,8 +108,8 @@ class Partitions:
                 return
             except Leaving:
                 raise
-            except (ClockOff, KeyChanging):
-                pass  # the one tells its own alarm, the other passes
+            except (ClockOff, KeyChanging, KeyMoved):
+                pass  # the clock tells its own alarm, and so does the directory of keys; a change of keys passes
             except Exception as error:  # noqa: BLE001  # no submission may be lost over a defect of ours
                 if self._in_reach.is_set():  # that Kafka is away is told elsewhere
                     tries += 1

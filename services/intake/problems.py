@@ -16,6 +16,7 @@
 500 internal             a bug; nothing of it is told
 503 kafka_unreachable    with Retry-After; a repeat is safe
 503 clock_off            likewise: this intake's clock is off, another's may be right
+503 key_moved            likewise: what it holds of a person was sealed for a key that is being replaced
 503 unknown_fact         of receipts alone: the ledger is newer than this intake, and what it would tell may be false
 503 stuck                of /healthz alone: submissions on the topic don't get through
 """
@@ -34,6 +35,7 @@ from services.errors import (
     InvalidSubmission,
     KafkaUnreachable,
     KeyChanging,
+    KeyMoved,
     PumasiError,
     TooMany,
     Unauthenticated,
@@ -56,6 +58,7 @@ _STATUS: dict[type[PumasiError], HTTPStatus] = {
     KafkaUnreachable: HTTPStatus.SERVICE_UNAVAILABLE,
     ClockOff: HTTPStatus.SERVICE_UNAVAILABLE,
     KeyChanging: HTTPStatus.SERVICE_UNAVAILABLE,
+    KeyMoved: HTTPStatus.SERVICE_UNAVAILABLE,
     UnknownFact: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 _TITLES = {

@@ -70,6 +70,7 @@ class Desk:
         trust_time: take the events' own time, and let ticks follow it.
         clock: stamps what has no time that is trusted.
         hold_fund: called with the fund of each configuration, and what the clock says; raises if it may not begin then.
+        hold_sealed: called with the fingerprint of the key that a contact is sealed for; raises if it may not be published.
     """
 
     def __init__(
@@ -81,9 +82,11 @@ class Desk:
         trust_time: bool,
         clock: Clock,
         hold_fund: Callable[[str, int], None] = lambda _fund, _at: None,
+        hold_sealed: Callable[[str], None] = lambda _key: None,
     ) -> None:
         self._hold_fund = hold_fund
         self._publisher, self._repeats, self._caught_up, self._clock = publisher, repeats, caught_up, clock
+        self._hold_sealed = hold_sealed
         self._tick, self._trust_time = int(tick_seconds * SECOND), trust_time
         self._queue, self._waiting = asyncio.Lock(), 0
         self._ticked_at: int | None = None
@@ -96,6 +99,7 @@ class Desk:
             KeyChanging: if a fund can't begin now; likewise.
             Conflict: if an id came before with other data, here or at another intake, and is not known to be refused; then none is
                 published.
+            KeyMoved: if a contact is sealed for a key that is being replaced; then none is published.
             KafkaUnreachable: if one is not known to be published; a repeat of the whole batch is safe.
         """
         if self._waiting < WAITING_MAX:
@@ -112,7 +116,7 @@ class Desk:
         If the very first is undecided its decision is waited for; after PATIENCE_SECONDS none is taken: call again.
 
         Raises:
-            Conflict, KafkaUnreachable: as `take`.
+            Conflict, KeyMoved, KafkaUnreachable: as `take`.
         """
         await self._decided(admitted[:1])
         while ready := self._repeats.ready(admitted):
@@ -193,6 +197,11 @@ class Desk:
         await self._publisher.confirm(pending)
         self._clock.heard(now, pending.appended)
 
+    async def drain(self) -> None:
+        """Return once all that is in line now is published, or given up."""
+        async with self._queue:
+            await self._publisher.flush()
+
     def check_clock(self) -> None:
         """Hold that what comes may be stamped; trusted time needs no clock.
 
@@ -205,6 +214,9 @@ class Desk:
     def _line_up(self, admitted: Sequence[Admitted]) -> _Line:
         self._publisher.partitions(COMMANDS), self._publisher.partitions(CONTACTS)  # raises before anything is noted
         self.check_clock()  # likewise
+        for one in admitted:
+            if one.contact is not None and self._repeats.place_of(one) is None:
+                self._hold_sealed(one.sealed_for)  # likewise
         line = _Line(self._clock.now(), [], [], [])
         for one in admitted:
             if one.type == CONFIGURED and self._repeats.place_of(one) is None:

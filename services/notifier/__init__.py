@@ -2,5 +2,5 @@
 
 ledger (entries, chain checked) ─► audience (who hears what; pure) ─► phrases, languages (words) ─► teller ─► channels/, notices
 
-It decides nothing about money, and writes no topic but that of notices.
+It decides nothing about money. It writes notices, and on the contacts topic that somebody is forgotten.
 """

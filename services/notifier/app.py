@@ -29,12 +29,13 @@ from faststream.kafka.annotations import Consumer
 from schemas.notices import Tidings
 from schemas.services import Amiss
 from services import keys, logs
-from services.bus import access, fingerprints, heartbeat
+from services.bus import access, heartbeat
 from services.bus.app import ByPartition, Each, Part, broker_factory, group_member, raw_batches, unreadable
 from services.bus.bootstrap import bootstrap_of
 from services.bus.consume.membership import Rebalance
 from services.bus.consume.scan import TopicReader
 from services.bus.consume.tail import read_last
+from services.bus.contacts import keep_swept
 from services.bus.envelope import Record
 from services.bus.heartbeat import Condition, Heartbeat
 from services.bus.produce.publisher import Publisher
@@ -45,6 +46,7 @@ from services.notifier import screen
 from services.notifier.channels.webhook import Webhook
 from services.notifier.languages import Languages, private_key
 from services.notifier.ledger import Reading
+from services.notifier.renewal import Renewal
 from services.notifier.teller import Teller, View
 from services.settings import Settings, load
 
@@ -84,7 +86,8 @@ def application_factory(
     bootstrap, webhook = partial(bootstrap_of, settings, user=access.NOTIFIER), webhook_of(settings)
     publisher = Publisher(bootstrap, [LEDGER, CONTACTS, NOTICES, SERVICES], GROUP, told=lambda why: wait_for(why))
     key = private_key(settings)
-    languages = Languages(settings.language, key, told)
+    languages = Languages(settings.language, key, told, lambda: keys.notifier_private_keys(settings))
+    renewal = Renewal(languages)
     notifier = Notifier(bootstrap, Teller(publisher, webhook, view, languages), told)
     used = {"notifier": keys.fingerprint(bytes(key.public_key))} if key is not None else {}
     beat = Heartbeat(bootstrap, "notifier", settings.instance, lambda: condition(), used)
@@ -104,14 +107,18 @@ def application_factory(
             publisher.start()
             held.push_async_callback(publisher.stop)
             await held.enter_async_context(beat)
+            sweeping = asyncio.create_task(keep_swept(publisher))
+            held.callback(sweeping.cancel)
             yield
 
     async def opening() -> None:
         await publisher.in_reach.wait()
         if key is not None:
-            await fingerprints.hold(bootstrap(), "notifier", used)
+            await renewal.hold(bootstrap(), settings)
         if not languages.followed:
             await held.enter_async_context(languages.following(bootstrap()))
+            if key is not None:
+                await held.enter_async_context(renewal.following(bootstrap))
         await languages.read_all()
 
     broker = notifier.broker(settings.session_timeout_ms, opening)
@@ -162,6 +169,8 @@ def router_factory(
     router.publisher(NOTICES, title=f"{NOTICES}:Notifier", description=what, schema=Annotated[Any, Each("notices")])
     services = Annotated[Any, Each("services")]
     router.publisher(SERVICES, title=f"{SERVICES}:Notifier", description=heartbeat.ABOUT, schema=services)
+    what = "That somebody is forgotten: a record without a value; key: the subject"
+    router.publisher(CONTACTS, title=f"{CONTACTS}:Notifier", description=what, schema=bytes)
     options = raw_batches(_POLL_MS, _RECORDS_PER_POLL_MAX)
     options |= group_member(GROUP, session_timeout_ms, _POLL_INTERVAL_MAX_MS)
     options["rebalance_timeout_ms"] = session_timeout_ms * 3
@@ -180,8 +189,8 @@ def webhook_of(settings: Settings) -> Webhook | None:
     """The webhook that settings ask for. Raises SettingError if it can't be made of them."""
     if settings.webhook_url is None:
         return None
-    secret = settings.webhook_secret.get_secret_value() if settings.webhook_secret else None
-    return Webhook(settings.webhook_url.get_secret_value(), secret, allow_private=settings.webhook_allow_private)
+    url = settings.webhook_url.get_secret_value()
+    return Webhook(url, lambda: keys.webhook_secrets(settings), allow_private=settings.webhook_allow_private)
 
 
 class Stopping(Exception):

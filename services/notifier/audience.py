@@ -15,7 +15,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import Field
 
 from schemas.notices import Kind, Match, Role, Tidings, notice_id
 from schemas.times import datetime_of, parse
@@ -58,11 +60,13 @@ class Audience:
             return []
         happened, self._standings.happened = self._standings.happened, {}
         told: list[Tidings] = []
+        instant, name = parse(entry["at"]), f"{self._partition}-{entry['seq']}"
+        if entry["fund"] is None:  # of a tick, time has passed for all
+            happened = {fund: happened.get(fund) or Happened() for fund in self._standings.funds.values()}
         for fund, so_far in happened.items():
-            words = list(_words(fund, so_far))
+            words = [*_words(fund, so_far), *_farewells(fund, so_far, instant)]
             if words and not silent:
-                at = _day_of(datetime_of(parse(entry["at"])))
-                name = f"{self._partition}-{entry['seq']}"
+                at = _day_of(datetime_of(instant))
                 told += (_made_out(fund, name, at, word) for word in words)
         return told
 
@@ -72,9 +76,20 @@ def _day_of(at: datetime) -> datetime:
     return at.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
+class Farewell(Tidings):
+    """The last tidings to somebody: with them goes what is kept to reach them.
+
+    Attributes:
+        texts: ids of thanks in their own words, which go too; never told.
+    """
+
+    texts: Annotated[tuple[str, ...], Field(exclude=True)] = ()
+
+
 def _made_out(fund: Standing, entry: str, at: datetime, word: _Word) -> Tidings:
     subject: dict[str, Any] = {"pledge": word.about} if word.role == "donor" else {"case": word.about}
-    return Tidings(
+    made = Farewell if word.kind == "forgotten" else Tidings
+    return made(
         id=notice_id(entry, fund.name, word.to, word.role, word.kind, word.about),
         kind=word.kind,
         to=word.to,
@@ -97,6 +112,15 @@ def _words(fund: Standing, happened: Happened) -> Iterator[_Word]:
     yield from _delivered(happened)
     yield from _thanks(happened)
     yield from _given_back(happened)
+
+
+def _farewells(fund: Standing, happened: Happened, at: int) -> Iterator[_Word]:
+    """Whoever has nothing open any more is told so, and in the end forgotten."""
+    soon, now = fund.leave(happened, at)
+    for person, end, on in soon:
+        yield _Word(person, end.role, "forgetting", end.about, {"forgotten_on": _day_of(datetime_of(on))})
+    for person, end in now:
+        yield _Word(person, end.role, "forgotten", end.about, {"texts": tuple(fund.texts_of(person))})
 
 
 # ---- beneficiaries, go-betweens --------------------------------------------------------------------------------------

@@ -4,6 +4,9 @@ A sealed contact is opened for its language alone. The address is let go at once
 ever logged. A text stays in its box until it is told. Without the private key the language of the settings is spoken, and no text is
 told; with it, a box that it doesn't open is an alarm: somebody else has sealed it, or not sealed it at all.
 
+While the key is being renewed (`services.rotation`) two open boxes. Before an alarm is raised the keys that lie there now are read; and
+when it is told which keys are in use, those that are gone are let go of, once everything is known as it was sealed anew.
+
 A contact or text is published together with the command it came with, on another topic. So before somebody unknown is told anything, or
 anything unknown is told, what stands on the contacts topic by then is read.
 """
@@ -13,11 +16,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import msgspec
+from nacl.exceptions import CryptoError
 from nacl.public import PrivateKey, SealedBox
 
 from schemas.submissions import Language
@@ -25,7 +29,7 @@ from services import keys
 from services.bus.consume.tail import Tail
 from services.bus.envelope import Record
 from services.bus.topics import CONTACTS
-from services.errors import KeyMissing
+from services.errors import KeyMissing, SettingError
 from services.news import Unopened
 
 if TYPE_CHECKING:
@@ -55,6 +59,7 @@ class Languages:
         otherwise: spoken to whom no other language is known.
         key: what opens boxes; None: nothing does.
         told: hears where a box can't be opened.
+        keys_now: reads the keys that open boxes now, the newest last.
     """
 
     def __init__(
@@ -62,9 +67,10 @@ class Languages:
         otherwise: Language,
         key: PrivateKey | None = None,
         told: Callable[[Unopened], None] = lambda _news: None,
+        keys_now: Callable[[], Sequence[PrivateKey]] = lambda: (),
     ) -> None:
-        self._otherwise, self._told = otherwise, told
-        self._box = SealedBox(key) if key is not None else None
+        self._otherwise, self._told, self._keys_now = otherwise, told, keys_now
+        self._keys = [] if key is None else [key]
         self._of: dict[str, Language] = {}
         self._texts: dict[str, bytes] = {}  # sealed
         self._tail: Tail | None = None
@@ -76,17 +82,17 @@ class Languages:
     def text(self, thanks: str) -> str | None:
         """The words whose id thanks are; None for a phrase's code, and where there are no such words (any more)."""
         sealed = self._texts.get(thanks)
-        return self._box.decrypt(sealed).decode().rstrip() if self._box and sealed is not None else None
+        return None if sealed is None else self._opened(sealed).decode().rstrip()
 
     def take(self, record: Record) -> None:
         """Take in a record of the contacts topic. One without a value, or that can't be opened, makes the subject unknown."""
         subject = (record.key or b"").decode("utf-8", "replace")
         self._of.pop(subject, None)
         self._texts.pop(subject, None)
-        if self._box is None or record.value is None:
+        if not self._keys or record.value is None:
             return
         try:
-            self._keep(subject, msgspec.json.decode(record.value, type=_Value), self._box)
+            self._keep(subject, msgspec.json.decode(record.value, type=_Value))
         except MemoryError:
             raise
         except Exception:  # noqa: BLE001  # whatever stands there, it can't be opened
@@ -94,15 +100,33 @@ class Languages:
             log.error("a box on the contacts topic can't be opened (partition %d, offset %d)", *place)
             self._told(Unopened(*place))
 
-    def _keep(self, subject: str, value: _Value, box: SealedBox[PrivateKey]) -> None:
+    def _keep(self, subject: str, value: _Value) -> None:
         """Raises one of many errors if a box can't be opened, or holds something else."""
         if value.sealed_text is not None:
             sealed = base64.b64decode(value.sealed_text, validate=True)
-            box.decrypt(sealed).decode()
+            self._opened(sealed).decode()
             self._texts[subject] = sealed
             return
-        content = box.decrypt(base64.b64decode(value.sealed_contact or "", validate=True))
+        content = self._opened(base64.b64decode(value.sealed_contact or "", validate=True))
         self._of[subject] = msgspec.json.decode(content, type=_Content).language
+
+    def _opened(self, box: bytes) -> bytes:
+        """What is in a box. Raises CryptoError if no key opens it that is there now."""
+        with suppress(CryptoError):
+            return _opened(box, self._keys)
+        self._keys += [key for key in self._read_keys() if key not in self._keys]
+        return _opened(box, self._keys)
+
+    def _read_keys(self) -> Sequence[PrivateKey]:
+        try:
+            return self._keys_now()
+        except SettingError:
+            return ()  # those that we have are better than none
+
+    async def renew_keys(self) -> None:
+        """Let go of keys that are gone, once what was sealed for them is known as it was sealed anew."""
+        await self.read_all()
+        self._keys = [*self._read_keys()] or self._keys
 
     @property
     def followed(self) -> bool:
@@ -112,7 +136,7 @@ class Languages:
     @asynccontextmanager
     async def following(self, bootstrap: str) -> AsyncIterator[None]:
         """Follow the contacts topic while inside. Without a key there is nothing to follow."""
-        if self._box is None:
+        if not self._keys:
             yield
             return
         self._tail = Tail(lambda: bootstrap, CONTACTS, "pumasi-notifier", self.take)
@@ -137,8 +161,17 @@ class Languages:
                 await asyncio.wait_for(self.read_all(), _WAIT_SECONDS)
 
 
+def _opened(box: bytes, keys: Sequence[PrivateKey]) -> bytes:
+    for key in reversed(keys):  # what is still sealed for a former one is getting less
+        with suppress(CryptoError):
+            return SealedBox(key).decrypt(box)
+    raise CryptoError("no key opens it")
+
+
 def private_key(settings: Settings) -> PrivateKey | None:
     """What opens contacts here; None if the settings say that contacts are sealed for a key that is not on this machine.
+
+    Of two, while one is being renewed, it is the former; `keys.notifier_private_keys` has both.
 
     Raises:
         SettingError: if they don't, and it isn't there.

@@ -31,6 +31,10 @@ NOTICES: Final = {
     "case/opened-nothing": message("The case {case} is open: {need}, {class_}. It asks for no money."),
     "case/progress": message("{percent} % of the {claim} for case {case} is promised ({need})."),
     "case/progress-100": message("All of the {claim} for case {case} is promised ({need})."),
+    "forgetting": message(
+        "Nothing of yours is open here any more. On {day} we will forget how to reach you. Until then nothing needs to be done."
+    ),
+    "forgotten": message("As we said, we now forget how to reach you. This is our last message. We wish you well."),
     "case/delivered": message("{delivered} was handed over for case {case} ({need})."),
     "go-between/delivered": message(
         "Money was handed over for case {case} ({need}): {percent} % of the {claim} by now."
@@ -104,6 +108,8 @@ def _thanks(tidings: Tidings, words: Words, own: str | None) -> str:
 
 def _key(tidings: Tidings) -> str:
     match tidings.role, tidings.kind:
+        case _, ("forgetting" | "forgotten") as kind:
+            return kind
         case "donor", "matched" if tidings.again:
             return "donor/matched-again"
         case "donor", "payment-due" if _is_whole(tidings):
@@ -134,6 +140,7 @@ def _figures(tidings: Tidings, words: Words) -> dict[str, str | int]:
         "for_need": words.say(" ({need})", need=need) if need else "",
         "case": tidings.case or "",
         "percent": tidings.percent or 0,
+        "day": tidings.forgotten_on.date().isoformat() if tidings.forgotten_on else "",
         "class_": words.say(CLASSES[tidings.class_]) if tidings.class_ else "",
         "due": _due(tidings),
         "pledge": _pledge(tidings, words),

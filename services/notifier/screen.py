@@ -17,7 +17,7 @@ from services.visible import json_line, visible
 
 _STYLES = {
     "matched": "cyan", "payment-due": "yellow", "settled": "green", "delivered": "bold green", "thanks": "magenta",
-    "released": "dim", "refunded": "dim", "opened": "blue", "progress": "blue",
+    "released": "dim", "refunded": "dim", "forgetting": "dim", "forgotten": "dim", "opened": "blue", "progress": "blue",
 }  # fmt: skip
 
 

@@ -11,6 +11,8 @@ from sys import intern
 from typing import Any
 
 from schemas.currencies import DIGITS, convert
+from schemas.values import PHRASES
+from services.notifier.departures import Departures, End, Notices
 from services.readmodel import awards
 from services.readmodel.awards import Award
 from services.readmodel.books import FactDict, Promise
@@ -24,7 +26,7 @@ _BASES = {"urgency-waterfill/1": "least-served", "first-come/1": "oldest", "guar
 class Case(awards.Case):
     """One need. `told` is the highest threshold of the present claim that is known already, `told_of` the same for each claim."""
 
-    __slots__ = ("beneficiary", "need", "told", "told_of", "vouchers")
+    __slots__ = ("beneficiary", "need", "texts", "told", "told_of", "vouchers")
 
     def __init__(self, fact: FactDict) -> None:
         super().__init__(fact)
@@ -33,6 +35,7 @@ class Case(awards.Case):
         self.told = 0
         self.told_of: dict[int, int] = {}
         self.vouchers: dict[str, None] = {}
+        self.texts: list[str] = []  # ids of thanks in somebody's own words
 
     def tell(self, level: int) -> None:
         """Note that a threshold of the present claim is known."""
@@ -60,13 +63,33 @@ class Case(awards.Case):
 
 
 class Pledge(Promise):
-    """A promise, or one instalment. `due_told`: its donor was asked to pay."""
+    """A promise, or one instalment. `due_told`: its donor was asked to pay.
 
-    __slots__ = ("due_told",)
+    Attributes:
+        delivered: what of it was handed over.
+        ended: it was withdrawn, or has expired.
+        to_come: how many instalments may follow; None: any number.
+        counted: whether it counts among what its donor has open; None: it is new.
+    """
+
+    __slots__ = ("counted", "delivered", "due_told", "ended", "to_come")
 
     def __init__(self, fact: FactDict, of: Pledge | None) -> None:
         super().__init__(fact, of)
-        self.due_told = False
+        self.due_told = self.ended = False
+        self.counted: bool | None = None
+        self.delivered = 0
+        recurrence = fact.get("recurrence") or {"times": 1}
+        times = recurrence.get("times")
+        self.to_come: int | None = None if times is None else times - 1
+        if of is not None and of.to_come:
+            of.to_come -= 1
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something of it waits, for money, a case, a delivery or a rate, or is still to come."""
+        pending = not self.ended and (self.rate is None or self.to_come != 0)
+        return pending or self.waiting > 0 or self.matched > self.delivered
 
     @property
     def unpaid(self) -> int:
@@ -99,10 +122,38 @@ class Standing(awards.Fund[Case, Pledge, Part]):
     def __init__(self, name: str) -> None:
         super().__init__(name, Case, Pledge, Award)
         self.rule = ""
+        self.departures = Departures()
 
     def configure(self, fact: FactDict) -> None:
         super().configure(fact)
         self.rule = intern(fact["rule"])
+        self.departures.days = fact.get("forget_after_days", 0)
+
+    def leave(self, happened: Happened, at: int) -> Notices:
+        """Count what has begun and ended for whom; whose time it is then.
+
+        Args:
+            happened: what the command did.
+            at: the entry's time, microseconds since 1970.
+        """
+        for person in happened.begun:
+            self.departures.begin(person)
+        for case in happened.closed:
+            self.departures.end(case.beneficiary, End(at, "beneficiary", case.id))
+            for voucher in case.vouchers:
+                self.departures.end(voucher, End(at, "go-between", case.id))
+        for pledge in happened.touched:
+            if not pledge.counted and (pledge.is_open or pledge.counted is None):
+                pledge.counted = True
+                self.departures.begin(pledge.donor)
+            if not pledge.is_open and pledge.counted:
+                pledge.counted = False
+                self.departures.end(pledge.donor, End(at, "donor", pledge.id))
+        return self.departures.due(at)
+
+    def texts_of(self, person: str) -> list[str]:
+        """The ids of all thanks in somebody's own words, for their cases."""
+        return [text for case in self.cases.values() if case.beneficiary == person for text in case.texts]
 
 
 class Happened:
@@ -120,9 +171,13 @@ class Happened:
         self.released: defaultdict[Pledge, int] = defaultdict(int)
         self.refunded: defaultdict[Pledge, int] = defaultdict(int)
         self.moved: dict[Case, None] = {}
+        self.begun: list[str] = []
+        self.closed: list[Case] = []
+        self.touched: dict[Pledge, None] = {}
 
     def note(self, fund: Standing, fact: FactDict, about: Any) -> None:
         """Note what somebody may hear of, once the fact took effect."""
+        self._note_matters(fund, fact, about)
         match fact["fact"]:
             case "awarded":
                 why = fact["why"]
@@ -151,6 +206,32 @@ class Happened:
                     self.needs_met[award.pledge].add(award.case.need)
             case "case_thanked":
                 self.thanked.append((fund.cases[fact["case"]], fact["thanks"]))
+
+    def _note_matters(self, fund: Standing, fact: FactDict, about: Any) -> None:
+        """Note what has begun or ended for somebody."""
+        match fact["fact"]:
+            case "case_submitted":
+                self.begun.append(about.beneficiary)
+            case "case_vouched":
+                self.begun.append(fact["voucher"])
+            case "case_closed":
+                self.closed.append(about)
+            case "case_thanked" if fact["thanks"] not in PHRASES:
+                fund.cases[fact["case"]].texts.append(fact["thanks"])
+            case "case_delivered":
+                for award, part in about:
+                    award.pledge.delivered += part
+                    self.touched[award.pledge] = None
+            case "pledge_withdrawn" | "pledge_expired":
+                pledge = fund.pledges[fact["pledge"]]
+                pledge.ended = True
+                self.touched[pledge] = None
+            case "pledge_instalment":
+                self.touched |= dict.fromkeys((about, fund.pledges[fact["of"]]))
+            case "awarded" | "award_settled" | "award_voided":
+                self.touched[about.pledge] = None
+            case _ if isinstance(about, Pledge):
+                self.touched[about] = None
 
 
 class Standings(awards.Fold[Standing]):

@@ -3,6 +3,8 @@
 The webhook is the channel if there is one, else the terminal; without either a notice is recorded as suppressed. What is shown on the
 screen besides is a view for whoever runs the notifier: words of thanks that came sealed are not for it, and go by webhook alone.
 
+With the last notice to somebody, how to reach them is taken off the contacts topic (`departures`).
+
 One person's tidings go out one after the other, in the ledger's order: the next once the one before is taken or given up. Those of
 different people go out side by side.
 """
@@ -19,9 +21,11 @@ from schemas.notices import Channel, Notice, Tidings, notice_headers
 from schemas.submissions import Language
 from schemas.times import text_of_datetime
 from schemas.values import PHRASES
+from services.bus.contacts import tombstone
 from services.bus.partition import partition_of
 from services.bus.produce.publisher import Outgoing, Publisher
-from services.bus.topics import NOTICES
+from services.bus.topics import CONTACTS, NOTICES
+from services.notifier.audience import Farewell
 from services.notifier.channels.webhook import Delivery, Webhook
 from services.notifier.languages import Languages
 from services.notifier.phrases import sentence
@@ -66,7 +70,12 @@ class Teller:
         for notice, text in zip(notices, texts, strict=True):
             self._view.told(notice, text)
         partitions = self._publisher.partitions(NOTICES)
-        await self._publisher.publish([_record(notice, partitions) for notice in notices])
+        records = [_record(notice, partitions) for notice in notices]
+        gone = [name for one in tidings if isinstance(one, Farewell) for name in (one.to, *one.texts)]
+        if gone:
+            contacts = self._publisher.partitions(CONTACTS)
+            records += [tombstone(name.encode(), contacts) for name in gone]
+        await self._publisher.publish(records)
 
     async def _deliver_all(
         self, tidings: Sequence[Tidings], texts: Sequence[str], languages: Sequence[Language]

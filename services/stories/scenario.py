@@ -335,6 +335,7 @@ _READ: Final[dict[str, Callable[[_Reader, str, str], Any]]] = {
     "ageing_days": _Reader._count,
     "deadline_hours": _Reader._count,
     "vouchers_required": _Reader._count,
+    "forget_after_days": _Reader._count,
     "recurrence": _Reader._recurrence,
     "designation": _Reader._designation,
     "access": _Reader._access,

@@ -173,11 +173,11 @@ def test_the_table_says_what_was_promised() -> None:
     writes = lambda name: who(Right.WRITE, Kind.TOPIC, name)  # noqa: E731
     assert writes(topics.LEDGER) == writes(topics.CHECKPOINTS) == {access.MATCHER}
     assert writes(topics.COMMANDS) == {access.INTAKE, access.REPLAY}
-    assert writes(topics.CONTACTS) == {access.INTAKE}
+    assert writes(topics.CONTACTS) == {access.INTAKE, access.KEYS, access.NOTIFIER}  # sealed anew; forgotten
     assert writes(topics.NOTICES) == {access.NOTIFIER}
     assert {grant.name for grant in GRANTS if grant.user == access.REPORTER} == {topics.COMMANDS, topics.LEDGER}
     assert not any(grant.right is Right.WRITE for grant in GRANTS if grant.user == access.REPORTER)
-    assert who(Right.READ, Kind.TOPIC, topics.CONTACTS) == {access.NOTIFIER}
+    assert who(Right.READ, Kind.TOPIC, topics.CONTACTS) == {access.KEYS, access.NOTIFIER}
     assert who(Right.CLUSTER_ACTION, Kind.CLUSTER, "kafka-cluster") == {access.ENDER}
     assert not {grant for grant in GRANTS if grant.user == access.OPERATOR and grant.right not in
                 (Right.READ, Right.DESCRIBE, Right.DESCRIBE_CONFIGS)}  # fmt: skip

@@ -23,6 +23,7 @@ class Ledger:
         self.bootstrap, self.fund, self.partition = bootstrap, fund, partition_of(fund, PARTITIONS)
         self.seq, self.hash, self.audience = 0, GENESIS, Audience(self.partition)
         self.expected: dict[str, Tidings] = {}
+        self.at = "2026-11-22T10:00:00Z"
 
     async def __aenter__(self) -> "Ledger":
         self.producer = AIOKafkaProducer(
@@ -48,7 +49,7 @@ class Ledger:
         self.seq, self.hash = kept
 
     async def _send(self, facts: Facts, expected: bool = True) -> None:
-        at = "2026-11-22T10:00:00Z"
+        at = self.at
         cause = {"id": f"e-{self.seq}", "type": "pumasi.pledge.made", "offset": self.seq}
         for seq, value, digest in entries(self.seq + 1, self.hash, self.fund, at, cause, facts):
             await self.producer.send_and_wait(

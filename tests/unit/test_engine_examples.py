@@ -1024,7 +1024,7 @@ class TestConfiguring:
         assert untold.facts == [
             {
                 "fact": "fund_configured", "fund": "f", "currency": "CNY", "rule": "urgency-waterfill/1", "share": 1,
-                "weights": "equal", "ageing_days": 0, "deadline_hours": 0, "vouchers_required": 0,
+                "weights": "equal", "ageing_days": 0, "deadline_hours": 0, "vouchers_required": 0, "forget_after_days": 0,
             }
         ]  # fmt: skip
 

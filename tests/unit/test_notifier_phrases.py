@@ -29,6 +29,10 @@ FIELDS: dict[str, dict[str, Any]] = {
     },
     "case/delivered": {"claim": 1_000_000, "need": "admission", "delivered": 5000},
     "go-between/delivered": {"claim": 1_000_000, "need": "admission", "percent": 25},
+    "donor/forgetting": {"forgotten_on": "2026-05-11T00:00:00Z"},
+    "case/forgetting": {"forgotten_on": "2026-05-11T00:00:00Z"},
+    "donor/forgotten": {},
+    "case/forgotten": {},
 }
 
 

@@ -160,6 +160,17 @@ class Publisher:
         """
         return await self.confirm(await self.enqueue(records))
 
+    async def flush(self) -> None:
+        """Return once nothing of what is in line now is under way: it is published, or given up."""
+        producer = self._producer
+        if producer is None:
+            return
+        try:
+            async with asyncio.timeout(self.deadline_seconds):
+                await producer.flush()
+        except TROUBLE as error:
+            self._lose(producer, error)
+
     # ---- keeping a producer -------------------------------------------------------------------------------------------
 
     def _lose(self, producer: Producer | None, error: BaseException) -> KafkaUnreachable:

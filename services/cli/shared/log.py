@@ -112,7 +112,7 @@ class JsonLog:
         print(json_line({"logged_at": now, "service": service, **told}), file=sys.stderr, flush=True)
 
 
-_MATTERS = (Waiting, Forgotten, StandsStill, Stopped)
+_MATTERS = (Waiting, Forgotten, StandsStill, Stopped, Flood)
 
 
 def in_words(event: dict[str, Any]) -> Text | None:

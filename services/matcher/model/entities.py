@@ -34,7 +34,7 @@ Recurrence = tuple[str, int | None]
 class Policy:
     """A fund's configuration, in the units of the engine."""
 
-    __slots__ = ("ageing", "currency", "deadline", "rule", "share", "vouchers_required", "weights")
+    __slots__ = ("ageing", "currency", "deadline", "forget_after_days", "rule", "share", "vouchers_required", "weights")
 
     def __init__(self, fact: FactDict) -> None:
         self.currency: str = fact["currency"]
@@ -44,6 +44,7 @@ class Policy:
         self.ageing: int = index(fact["ageing_days"]) * DAY  # a text times a day would be all memory there is
         self.deadline: int = index(fact["deadline_hours"]) * HOUR
         self.vouchers_required: int = fact["vouchers_required"]
+        self.forget_after_days: int = fact.get("forget_after_days", 0)  # the engine has no use for it; readers have
 
     def same(self, other: Policy) -> bool:
         """True if both say the same."""

@@ -16,6 +16,8 @@ import json
 import re
 import ssl
 import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -64,16 +66,24 @@ class Webhook:
     """One receiver. Use as an async context manager."""
 
     def __init__(
-        self, url: str, secret: str | None, *, allow_private: bool = False, patience: Patience | None = None
+        self,
+        url: str,
+        secret: str | Callable[[], Sequence[str]],
+        *,
+        allow_private: bool = False,
+        patience: Patience | None = None,
     ) -> None:
-        """Take the receiver's URL and its signing secret, `whsec_<base64 of 24–64 bytes>`.
+        """Take the receiver's URL and its signing secret, `whsec_<base64 of 24–64 bytes>`; or who knows the secrets in use.
+
+        Of several secrets each signs: a receiver that knows one of them is content.
 
         Raises:
             SettingError: if one of them can't be used.
         """
         self._url = _checked(url)
         self._host = self._url.raw_host.decode("ascii")
-        self._signer = _signer(secret)
+        self._secrets = secret if callable(secret) else lambda: [secret]
+        self._signers = _signers(self._secrets())
         self._allow_private = allow_private
         self._patience = patience or Patience()
         self._down_until = 0.0
@@ -146,6 +156,11 @@ class Webhook:
     async def _addresses(self) -> list[str]:
         return await resolve(self._host, self._url.port or _PORTS[self._url.scheme], self._allow_private)
 
+    def _signed(self, notice: str, now: datetime, body: str) -> str:
+        with suppress(SettingError):  # what was there before is better than nothing
+            self._signers = _signers(self._secrets())
+        return " ".join(signer.sign(notice, now, body) for signer in self._signers)
+
     async def _post(self, notice: str, body: str, attempt: int) -> tuple[int, float]:
         """One try: the status, and the pause the receiver asks for in seconds. The answer's body is not read."""
         async with asyncio.timeout(self._patience.timeout_s):
@@ -161,7 +176,7 @@ class Webhook:
                     "User-Agent": "pumasi-notifier",
                     "webhook-id": notice,
                     "webhook-timestamp": str(int(now.timestamp())),
-                    "webhook-signature": self._signer.sign(notice, now, body),
+                    "webhook-signature": self._signed(notice, now, body),
                 },
                 extensions={"sni_hostname": self._host},
             )
@@ -194,12 +209,16 @@ def _checked(url: str) -> httpx.URL:
     return parsed
 
 
-def _signer(secret: str | None) -> Signer:
-    if not secret:
+def _signers(secrets: Sequence[str]) -> list[Signer]:
+    if not any(secrets):
         raise SettingError(
             "PUMASI_WEBHOOK_SECRET is unset, and webhooks are always signed",
-            hint="Agree on one with the receiver: whsec_ and the base64 of 24–64 random bytes.",
+            hint="`pumasi keys rotate webhook` makes one; give it to the receiver.",
         )
+    return [_signer(secret) for secret in secrets]
+
+
+def _signer(secret: str) -> Signer:
     try:
         key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
     except binascii.Error:

@@ -22,7 +22,8 @@ TICK = "pumasi.clock.ticked"
 Entry = dict[str, Any]
 _EFFECTS: dict[str, tuple[str, dict[str, str]]] = {
     "pumasi.fund.configured": ("fund_configured", {name: name for name in (
-        "currency", "rule", "share", "weights", "ageing_days", "deadline_hours", "vouchers_required")}),
+        "currency", "rule", "share", "weights", "ageing_days", "deadline_hours", "vouchers_required",
+        "forget_after_days")}),
     "pumasi.case.submitted": ("case_submitted", {name: name for name in (
         "case", "beneficiary", "need", "route", "goal", "own_contribution", "priority", "needed_by", "recurrence",
         "mark")}),

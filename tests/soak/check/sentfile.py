@@ -21,7 +21,7 @@ _OWN_ID = {
 }  # fmt: skip
 _DEFAULTS = {
     "pumasi.fund.configured": {"rule": "urgency-waterfill/1", "share": 10000, "weights": "equal", "ageing_days": 7,
-                               "deadline_hours": 72, "vouchers_required": 1},
+                               "deadline_hours": 72, "vouchers_required": 1, "forget_after_days": 0},
     "pumasi.case.submitted": {"own_contribution": 0},
     "pumasi.case.closed": {"outcome": "completed"},
     "pumasi.pledge.made": {"fallback": "pool"},

@@ -1,0 +1,81 @@
+"""`pumasi forget`: how somebody is reached is forgotten, in all copies."""
+
+import asyncio
+import json
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from services.cli.shared import options, renewal
+
+if TYPE_CHECKING:
+    from services.settings import Settings
+
+_EXAMPLES = """**Examples**
+
+- `pumasi forget ~k3j9…`: one word for somebody, as it stands on notices, and the thanks of their cases
+- `pumasi forget 'tel:+86 138 0013 8000'`: however it is written, in all funds and roles
+- `pumasi forget mailto:kim@example.org --fund jilin --yes --json`: there alone, without asking
+- `pumasi forget - < address.txt`: so that no shell remembers it
+"""
+
+
+def register(app: typer.Typer) -> None:
+    app.command("forget", epilog=_EXAMPLES)(forget)
+
+
+def forget(
+    who: Annotated[
+        str,
+        typer.Argument(metavar="SUBJECT|ADDRESS", help="A word for somebody, or an address; -: from standard input."),
+    ],
+    fund: Annotated[str | None, typer.Option("--fund", metavar="FUND", help="There alone.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Return only once the sealed records have left the topic: up to an hour.")
+    ] = False,
+    kafka: options.Kafka = None,
+    data: options.Data = None,
+    as_json: options.Json = False,
+) -> None:
+    """Forget how somebody is reached, and the words of thanks of their cases.
+
+    Contact and texts are taken off the contacts topic, all others are sealed for a new key, and the notifier's former key is destroyed:
+    from then on nothing opens what was kept of them, not in a backup either. What is sealed leaves the disk within an hour.
+
+    The ledger and its totals stay: they hold words and sums, and nothing leads from there to anybody. Who takes part again is known
+    again. Exit status 1: nothing is kept of them. Cut short, do it again: nothing is lost.
+
+    Run it where notifier.key is, and for an address pseudonym.key too.
+    """
+    from services.forgetting import find, sought
+    from services.settings import load
+
+    settings = load(kafka=kafka, data=data)
+    looked_for = sought(sys.stdin.readline().strip() if who == "-" else who, settings, fund)
+    if not yes:
+        renewal.ask("How this person is reached will be forgotten, for good.", "forget")
+    from services.bus import access
+
+    found = asyncio.run(find(options.bootstrap_of(settings, access.OPERATOR), looked_for))
+    told = renewal.rotated(settings, as_json, found)
+    if wait:
+        asyncio.run(_wait(settings, found))
+    if as_json:
+        print(json.dumps({"forgotten": told.forgotten, "gone": wait, "rotated": asdict(told)}))
+        return
+    print(
+        f"Forgotten: {told.forgotten} contacts and texts. Nothing opens them any more: the notifier's key is a new one, {told.key}."
+    )
+    print("They have left the topic." if wait else "They leave the disk within an hour, while a notifier runs.")
+    print("The ledger, its totals and what was told (by words, without addresses) stay as they are.")
+    print(renewal.COPIES)
+
+
+async def _wait(settings: "Settings", found: list[bytes]) -> None:
+    from services.bus import access
+    from services.bus.contacts import until_gone
+
+    await until_gone(options.bootstrap_of(settings, access.KEYS), found)

@@ -1,0 +1,62 @@
+"""`pumasi panic`: destroys every key of this machine, at once."""
+
+import json
+import time
+from typing import Annotated
+
+import typer
+
+from services.cli.shared import options, renewal
+
+_EXAMPLES = """**Examples**
+
+- `pumasi panic`: asks for one word first
+- `pumasi panic --yes`: at once
+"""
+
+
+def register(app: typer.Typer) -> None:
+    app.command("panic", epilog=_EXAMPLES)(panic)
+
+
+def panic(
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+    data: options.Data = None,
+    as_json: options.Json = False,
+) -> None:
+    """Destroy all keys and passwords of this machine within a second: for when somebody is at the door.
+
+    Each file is overwritten and removed. After that no contact and no text can be opened, and nobody's address can be tried out
+    against a word. Commands and ledger stay: words and sums. Services that run here see within a second that their keys are gone, and
+    stop, as `pumasi up` and its broker do. Nothing starts again, unless the keys come back from a copy. Without one nobody can be told
+    anything, who takes part again is somebody new, and repeats of what was sent before are not known as such.
+
+    Overwriting reaches what the disk still calls by that place. Flash memory and copying file systems keep old blocks for a while: use
+    an encrypted disk too. Copies elsewhere are not touched. Exit status 0: all are destroyed; 1: some could not be, each is named.
+    """
+    from services import keys
+    from services.errors import KeyMissing
+    from services.settings import load
+
+    settings = load(data=data)
+    kept = keys.directory(settings)
+    if not kept.is_dir():
+        raise KeyMissing(
+            f"there are no keys in {kept}", hint="Name the data directory with --data DIR, or set PUMASI_KEYS."
+        )
+    if not yes:
+        renewal.ask(f"All keys in {kept} will be destroyed.", "panic")
+    began = time.monotonic()
+    destroyed, left = keys.destroy_all(settings)
+    seconds = round(time.monotonic() - began, 3)
+    if as_json:
+        print(json.dumps({"keys": str(kept), "destroyed": destroyed, "left": left, "seconds": seconds}))
+    else:
+        print(f"{len(destroyed)} keys and passwords in {kept} are destroyed, in {seconds:.3f} s.")
+        print(
+            "What was sealed can't be opened any more, unless the keys are copied elsewhere. Services that run here stop."
+        )
+        for name in left:
+            print(f"NOT destroyed: {name}")
+    if left:
+        raise typer.Exit(1)

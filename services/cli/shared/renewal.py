@@ -1,0 +1,166 @@
+"""How renewing this installation's own keys is asked for and shown: for `pumasi keys rotate` and `pumasi forget`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from services.cli.shared.options import bootstrap_of
+
+if TYPE_CHECKING:
+    from services.rotation import Progress, Rotated
+    from services.settings import Settings
+
+_STAGES: Final = {
+    "read": "Reading contacts",
+    "seal": "Sealing contacts anew",
+    "follow": "Waiting until each intake seals for the new key",
+}
+COPIES: Final = "Renew notifier.key in your copy of the keys now, and destroy the former one there: it opens older copies of the data."
+
+
+def ask(what: str, word: str) -> None:
+    """Have somebody type a word before what can't be undone.
+
+    Raises:
+        UsageError: if nobody can be asked.
+        typer.Exit: with status 1, if it is another word.
+    """
+    import typer
+
+    from services.errors import UsageError
+
+    if not sys.stdin.isatty():
+        raise UsageError("nobody can be asked here, and this can't be undone", hint="Say that you mean it: --yes")
+    if typer.prompt(f"{what} Type {word} to go on", err=True).strip() != word:
+        print("Nothing was done.", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+def renew(what: str, kafka: str | None, data: Path | None, as_json: bool) -> None:
+    """Renew what is named `what` in OURS."""
+    from services.settings import load
+
+    OURS[what](load(kafka=kafka, data=data), as_json)
+
+
+def rotated(settings: Settings, as_json: bool, forget: Collection[bytes] | None = None) -> Rotated:
+    """Renew the notifier's key, once what is under the keys in `forget` is off the contacts topic; shown as it goes."""
+    from services.bus import access
+    from services.rotation import rotate_notifier
+
+    with _bar(quiet=as_json) as progress:
+        return asyncio.run(rotate_notifier(bootstrap_of(settings, access.KEYS), settings, progress, forget))
+
+
+def _notifier(settings: Settings, as_json: bool) -> None:
+    told = rotated(settings, as_json)
+    if as_json:
+        print(json.dumps({"rotated": "notifier", **asdict(told)}))
+        return
+    print(
+        f"The notifier has a new key, {told.key}. Sealed anew: {told.resealed} of {told.living}, in {told.seconds:.1f} s."
+    )
+    if told.unopened:
+        print(f"{told.unopened} can't be opened by any key here, and couldn't before.")
+    print(f"The former key is destroyed. {COPIES}")
+
+
+def _passwords(settings: Settings, as_json: bool) -> None:
+    from services import keys
+    from services.bus import access
+    from services.bus.embedded.directory import running_broker
+    from services.errors import UsageError
+
+    if settings.kafka is not None:
+        raise UsageError(
+            "the passwords of a cluster's users are the cluster's",
+            hint="Give each user a new one with Kafka's own tools, put it into `<user>.password` in PUMASI_KEYS of its service, and "
+            "start that again.",
+        )
+    if running_broker(settings.data) is not None:
+        raise UsageError(
+            f"a broker runs on {settings.data.absolute()}, and is told passwords when it starts",
+            hint="Stop it (Ctrl-C in `pumasi up`), do this again, and start it.",
+        )
+    made = keys.renew_passwords(settings, access.USERS)
+    if as_json:
+        print(json.dumps({"rotated": "passwords", "made": made}))
+        return
+    print(f"{len(made)} passwords are new; the broker is told them at its next start.")
+
+
+def _webhook(settings: Settings, as_json: bool) -> None:
+    import base64
+    import secrets
+
+    from services import keys
+    from services.errors import UsageError
+
+    if settings.webhook_secret is not None:
+        raise UsageError(
+            "PUMASI_WEBHOOK_SECRET says what notices are signed with",
+            hint="Put a new secret before the former one there, with a blank between: both sign. Or unset it, and do this again.",
+        )
+    fresh = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+    keys.put_webhook_secrets(settings, [fresh, *keys.webhook_secrets(settings)[:1]])
+    if as_json:
+        print(json.dumps({"rotated": "webhook", "secret": fresh}))
+        return
+    print(f"Notices are signed with this from now on, and with the one before it. Give it to the receiver:\n  {fresh}")
+    print("Once it is known there: pumasi keys revoke webhook --old")
+
+
+def revoke_webhook(settings: Settings, old: bool, as_json: bool) -> None:
+    """Let only the newest secret of the webhook sign.
+
+    Raises:
+        UsageError: if that one should go too: no notice goes out unsigned.
+    """
+    from services import keys
+    from services.errors import UsageError
+
+    if not old or settings.webhook_secret is not None:
+        raise UsageError(
+            "notices are always signed", hint="Only the secret before the newest in PUMASI_KEYS can be revoked: --old"
+        )
+    known = keys.webhook_secrets(settings)
+    keys.put_webhook_secrets(settings, known[:1])
+    revoked = len(known[1:])
+    print(json.dumps({"revoked": revoked}) if as_json else f"webhook: {revoked} revoked.")
+
+
+OURS: Final[dict[str, Callable[[Settings, bool], None]]] = {
+    "notifier": _notifier,
+    "passwords": _passwords,
+    "webhook": _webhook,
+}
+"""What is this installation's own, and no sender's name."""
+
+
+@contextmanager
+def _bar(quiet: bool) -> Iterator[Progress]:
+    """A bar on a terminal; nothing in a log, where the result says it all."""
+    from services.terminal import Terminal
+
+    if quiet or not sys.stderr.isatty():
+        yield lambda _stage, _done, _total: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Terminal(stderr=True), transient=True) as bars:
+        task = bars.add_task("Looking", total=None)
+        yield lambda stage, done, total: bars.update(task, description=_STAGES[stage], completed=done, total=total)

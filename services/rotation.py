@@ -1,0 +1,232 @@
+"""Renewing the notifier's key: all that lives on the contacts topic is sealed anew, and only then the old key is destroyed.
+
+    1  notifier.next.key is made: from here on, the notifier opens boxes with either
+    2  `pumasi.services.v1` says that the new one is in use, and the former still; notifier.pub is the new one's
+    3  every intake seals for the new one, has brought out what it had sealed for the former, and says so there
+    4  what is sealed for the former is opened, sealed anew, written and read back, again and again until nothing is left
+    5  the former's bytes are overwritten by the new key, where they lie, and nobody is told of it any more
+
+Killed anywhere, it goes on from there when it is called again, since each step is seen from what lies there. After 5, nothing opens
+what was sealed before: not on the topic, where Kafka compacts it away, nor in any copy of it. So of somebody whose record was taken off
+the topic before, no copy can be read any more; if an earlier renewal was cut short, that one is finished first, and another follows.
+
+Boxes that neither key opens were of no use before; they are counted, and left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import time
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+from nacl.exceptions import CryptoError
+from nacl.public import PrivateKey, SealedBox
+
+from services import keys
+from services.bus import fingerprints
+from services.bus.consume.scan import group_of
+from services.bus.contacts import Contacts, Latest
+from services.bus.topics import SUBMISSIONS
+from services.errors import KeyNotFollowed, KeyOther, SettingError, UnknownId
+from services.settings import Settings
+
+INTAKE: Final = "pumasi-intake"
+"""The group of all intakes, and how the name begins under which each tells."""
+Progress = Callable[[str, int, int], None]
+"""Called with a stage (`read`, `seal`, `follow`), how much of it is done, and how much there is."""
+_TOGETHER = 1000
+_THREADS = 2
+_LOOK_EVERY_SECONDS = 0.3
+FOLLOWED_WITHIN_SECONDS = 30.0
+"""How long intakes are waited for; one that is frozen leaves its group meanwhile."""
+_BOXES = ("sealed_contact", "sealed_text")
+
+
+@dataclass
+class Rotated:
+    """What a renewal did.
+
+    Attributes:
+        key: the new key's fingerprint.
+        resealed: contacts and texts that were sealed anew by this call.
+        living: how many there are.
+        unopened: how many of them no key here opens.
+        forgotten: how many were taken off the topic before.
+        seconds: how long it took.
+    """
+
+    key: str
+    resealed: int = 0
+    living: int = 0
+    unopened: int = 0
+    forgotten: int = 0
+    seconds: float = 0.0
+
+
+async def rotate_notifier(
+    bootstrap: str,
+    settings: Settings,
+    progress: Progress = lambda *_: None,
+    forget: Collection[bytes] | None = None,
+) -> Rotated:
+    """Renew the notifier's key, once what is under the keys in `forget` has been taken off the contacts topic.
+
+    Raises:
+        KeyMissing, KeyUnsafe: if the key isn't here.
+        KeyOther: if it isn't the one in use.
+        KeyNotFollowed: if an intake doesn't take the new one; both keys then stay, and calling again goes on.
+        UsageError: if somebody else is renewing keys here.
+        UnknownId: if nothing is, nor lately was, under any key in `forget`.
+        KafkaUnreachable, TopicsMismatch, TopicUnreadable: both keys stay as well.
+    """
+    if settings.notifier_public_key is not None:
+        raise SettingError(
+            "PUMASI_NOTIFIER_PUBLIC_KEY fixes whom contacts are sealed for",
+            hint="Put that key into notifier.pub in PUMASI_KEYS of every intake, unset the setting, and start them again.",
+        )
+    began = time.monotonic()
+    with keys.renewing(settings):
+        async with Contacts(bootstrap, "pumasi-keys") as contacts:
+            if forget is not None and keys.is_renewed(settings):
+                await _Rotation(bootstrap, settings, contacts, progress).run()
+            await contacts.read_on(lambda *at: progress("read", *at))
+            if forget is not None and not contacts.latest.keys() & set(forget):
+                raise UnknownId(
+                    "nothing is kept of them", hint="See how the word or the address is written, and --fund."
+                )
+            gone = [key for key in forget or () if (found := contacts.latest.get(key)) and found.value is not None]
+            for key in gone:
+                await contacts.forget(key)
+            rotated = await _Rotation(bootstrap, settings, contacts, progress).run()
+    rotated.forgotten, rotated.seconds = len(gone), round(time.monotonic() - began, 1)
+    return rotated
+
+
+class _Rotation:
+    """One renewal."""
+
+    def __init__(self, bootstrap: str, settings: Settings, contacts: Contacts, progress: Progress) -> None:
+        self._bootstrap, self._settings, self._contacts, self._progress = bootstrap, settings, contacts, progress
+        self._former, self._new = keys.notifier_private_key(settings), keys.successor(settings)
+        self._done: dict[bytes, bytes | None] = {}  # what has to stand under a key
+        self._unopened: set[bytes] = set()
+        self.rotated = Rotated(_fingerprint(self._new))
+
+    async def run(self) -> Rotated:
+        """Go on from whatever step is the next."""
+        former, new = _fingerprint(self._former), self.rotated.key
+        told = (await fingerprints.known(self._bootstrap)).get("notifier", former)
+        if told not in (former, new):
+            raise KeyOther(
+                f"not the notifier's key in use at {self._bootstrap}: it is {former}, not {told}",
+                hint="Put the former one back into PUMASI_KEYS. If it is lost for good: pumasi keys make --lost",
+            )
+        await fingerprints.move(self._bootstrap, {"notifier": new, f"notifier{fingerprints.FORMER}": former})
+        keys.seal_for(self._settings, self._new.public_key)
+        await self._seal_all()
+        followers = await self._until_followed()
+        await self._seal_all()  # and what came meanwhile; nothing for the former key comes any more
+        keys.succeed(self._settings)
+        await fingerprints.move(self._bootstrap, {"notifier": new}, gone=followers)
+        living = {key for key, latest in self._contacts.latest.items() if latest.value is not None}
+        self.rotated.living, self.rotated.unopened = len(living), len(living & self._unopened)
+        return self.rotated
+
+    async def _seal_all(self) -> None:
+        """Seal anew what is sealed for the former key, until the topic, read back, gives no cause to write anything."""
+        wrote = 1
+        while wrote:
+            wrote, todo = 0, await self._left()
+            for start in range(0, len(todo), _TOGETHER):
+                self._progress("seal", start, len(todo))
+                wrote += await self._seal(todo[start : start + _TOGETHER])
+
+    async def _left(self) -> list[bytes]:
+        """What has not been seen to be sealed for the new key, nor to be what was written; once all is read."""
+        await self._contacts.read_on(lambda *at: self._progress("read", *at))
+        return [
+            key
+            for key, latest in self._contacts.latest.items()
+            if latest.covered or (latest.value is not None and self._done.get(key) != latest.value)
+        ]
+
+    async def _seal(self, todo: Sequence[bytes]) -> int:
+        """Seal some of it anew, but for what is, and for what was changed meanwhile; how many records were written."""
+        was = {key: self._contacts.latest[key] for key in todo}
+        anew = await asyncio.to_thread(self._anew, was)
+        await self._contacts.read_on()  # so that what came meanwhile is covered for a moment at most, and by few
+        same = {key: value for key, value in anew.items() if self._contacts.latest[key] == was[key]}
+        fresh = {key: value for key, value in same.items() if was[key].covered or value != was[key].value}
+        await self._contacts.replace(fresh)
+        self._done |= same
+        self.rotated.resealed += sum(value != was[key].value for key, value in fresh.items())
+        return len(fresh)
+
+    def _anew(self, was: dict[bytes, Latest]) -> dict[bytes, bytes | None]:
+        """What has to stand under each key. libsodium lets other threads work meanwhile."""
+        with ThreadPoolExecutor(_THREADS) as pool:
+            return dict(zip(was, pool.map(self._one_anew, was, was.values()), strict=True))
+
+    def _one_anew(self, key: bytes, latest: Latest) -> bytes | None:
+        if latest.value is None:
+            return None
+        try:
+            return _sealed_anew(latest.value, self._former, self._new)
+        except (CryptoError, ValueError, TypeError, KeyError, msgspec.MsgspecError):
+            self._unopened.add(key)
+            return latest.value
+
+    async def _until_followed(self) -> list[str]:
+        """Wait until every intake that runs says that it seals for the new key, and nothing for the former is under way; their names.
+
+        Raises:
+            KeyNotFollowed: if one doesn't.
+        """
+        deadline = time.monotonic() + FOLLOWED_WITHIN_SECONDS
+        while True:
+            intakes = (await group_of(self._bootstrap, INTAKE, SUBMISSIONS)).members
+            told = await fingerprints.by_process(self._bootstrap)
+            followers = [
+                process
+                for process, words in told.items()
+                if process.startswith(f"{INTAKE}-") and words.get("notifier") == self.rotated.key
+            ]
+            self._progress("follow", min(len(followers), intakes), intakes)
+            if len(followers) >= intakes:
+                return followers
+            if time.monotonic() > deadline:
+                raise KeyNotFollowed(
+                    f"{intakes} intakes run, and {len(followers)} of them have the notifier's new public key",
+                    hint=f"Copy {keys.directory(self._settings) / 'notifier.pub'} to PUMASI_KEYS of the others, which take it at "
+                    "once; then do this again. Until then nothing is lost: the former key is still here.",
+                )
+            await asyncio.sleep(_LOOK_EVERY_SECONDS)
+
+
+def _sealed_anew(value: bytes, former: PrivateKey, new: PrivateKey) -> bytes:
+    """A value of the topic with its box sealed for the new key; the same, if it is already.
+
+    Raises:
+        CryptoError, ValueError, TypeError, KeyError, MsgspecError: if it holds no box that either key opens.
+    """
+    data = msgspec.json.decode(value, type=dict[str, str])
+    field = next(name for name in (*_BOXES, "") if not name or data.get(name) is not None)
+    box = base64.b64decode(data[field], validate=True)
+    try:
+        content = SealedBox(former).decrypt(box)
+    except CryptoError:
+        SealedBox(new).decrypt(box)
+        return value
+    anew = SealedBox(new.public_key).encrypt(content)
+    if SealedBox(new).decrypt(anew) != content:
+        raise CryptoError("what was sealed can't be opened")
+    return msgspec.json.encode({**data, field: base64.b64encode(anew).decode()})
+
+
+def _fingerprint(key: PrivateKey) -> str:
+    return keys.fingerprint(bytes(key.public_key))

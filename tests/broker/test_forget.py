@@ -1,0 +1,149 @@
+"""Somebody is forgotten on a real broker: the sealed bytes leave the disk, and the keys that are left open no copy of it."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from nacl.exceptions import CryptoError
+from nacl.public import SealedBox
+from typer.testing import CliRunner
+
+from services import keys
+from services.bus import topics
+from services.bus.contacts import until_gone
+from services.bus.embedded import EmbeddedKafka
+from services.bus.topics import CONTACTS, LEDGER
+from services.cli import build
+from services.errors import UnknownId
+from services.settings import Settings
+from tests.broker.test_intake import case, event, pledge, post, read, running
+from tests.broker.test_matcher import running as matching
+from tests.broker.test_notifier import notifier
+from tests.broker.test_rotation import fill, living, opened, settings
+from tests.broker.told_ledger import Ledger, delivered, opening, paid, pledged
+
+__all__ = ["settings"]  # the fixture
+SOON = {
+    "cleanup.policy": "compact", "message.timestamp.type": "LogAppendTime", "max.message.bytes": str(topics.MAX_RECORD_BYTES),
+    "segment.ms": "500", "max.compaction.lag.ms": "500", "min.compaction.lag.ms": "0", "min.cleanable.dirty.ratio": "0.01",
+    "delete.retention.ms": "0", "file.delete.delay.ms": "0",
+}  # fmt: skip
+"""What takes an hour in service takes seconds here."""
+
+
+async def compact_soon(bootstrap: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, CONTACTS, configs=SOON)])
+    finally:
+        await admin.close()
+
+
+async def forget(bootstrap: str, *arguments: str) -> Any:
+    command = ["forget", *arguments, "--kafka", bootstrap, "--yes", "--json"]
+    result = await asyncio.to_thread(CliRunner().invoke, build(), command)
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return json.loads(result.stdout)
+
+
+def lies_in(log: Path, box: str) -> bool:
+    return any(box.encode() in path.read_bytes() for path in log.rglob("*.log"))
+
+
+async def test_who_is_forgotten_leaves_the_disk_and_no_copy_can_be_read(
+    settings: Settings, data_dir: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("PUMASI_DATA", str(data_dir))
+    async with EmbeddedKafka(data_dir, 0, more={"log.cleaner.backoff.ms": 200}) as kafka:
+        bootstrap, log = kafka.bootstrap, data_dir / "kafka" / "log"
+        await topics.ensure(bootstrap)
+        await compact_soon(bootstrap)
+        kim, lee = ({"address": f"mailto:{name}@example.org", "language": "ko"} for name in ("kim", "lee"))
+        text = SealedBox(keys.intake_public_key(settings)).encrypt("고맙습니다".encode())
+        async with running(kafka, data_dir) as (_, http):
+            events = (
+                event("fund.configured", 1, currency="CNY", vouchers_required=0),
+                case(2, case="c-1", beneficiary=None, contact=kim),
+                event("case.thanked", 3, case="c-1", thanks=base64.b64encode(text).decode()),
+                pledge(4, donor=None, contact=lee),
+            )
+            for one in events:
+                assert (await post(http, one)).status_code == 202
+            async with matching(bootstrap):
+                while not any(b"case_thanked" in record.value for record in await read(bootstrap, LEDGER)):
+                    await asyncio.sleep(0.1)
+            before = await living(bootstrap)
+            key = keys.notifier_private_key(settings)
+            contacts = {name: value for name, value in before.items() if b"sealed_contact" in value}
+            of_lee = [name for name, value in contacts.items() if b"lee" in (opened(value, key) or b"")]
+            boxes = [
+                (json.loads(value).get("sealed_contact") or json.loads(value)["sealed_text"])
+                for name, value in before.items() if name not in of_lee
+            ]  # fmt: skip
+            assert (len(before), len(of_lee), len(boxes)) == (3, 1, 2)
+            assert all(lies_in(log, box) for box in boxes)
+            backup = tmp_path / "backup"
+            shutil.copytree(log, backup)
+            told = await forget(bootstrap, "MailTo://Kim@example.org")
+            assert told["forgotten"] == 2, "a contact, and words of thanks"
+            assert (await living(bootstrap)).keys() == set(of_lee)
+            assert (await post(http, pledge(5, donor=None, contact=lee))).status_code == 202
+        new = keys.notifier_private_key(settings)
+        for box in boxes:
+            assert lies_in(backup, box)
+            for left in (new, keys.intake_private_key(settings)):
+                with pytest.raises(CryptoError):
+                    SealedBox(left).decrypt(base64.b64decode(box))
+        assert all(opened(value, new) for value in (await living(bootstrap)).values())
+        async with asyncio.timeout(60):
+            gone = [record.key for record in await read(bootstrap, CONTACTS) if record.key.decode() not in of_lee]
+            await until_gone(bootstrap, gone, again_seconds=0.6)
+            while any(lies_in(log, box) for box in boxes):
+                await asyncio.sleep(0.1)
+        with pytest.raises(UnknownId):
+            await forget(bootstrap, "mailto:nobody@example.org")
+
+
+async def test_a_fund_forgets_by_itself_whoever_has_nothing_open_and_nobody_else(
+    topics_reset: EmbeddedKafka, settings: Settings
+) -> None:
+    """The notifier is killed after it told them, and another does the rest."""
+    bootstrap = topics_reset.bootstrap
+    await fill(bootstrap, keys.notifier_private_key(settings), range(1, 3))
+    first, other = (
+        [{**fact, "donor": f"~s{number}"} if "donor" in fact else fact for fact in pledged(number)] for number in (1, 2)
+    )
+    configured, *case_opened = opening("jilin", 1000)
+    async with Ledger(bootstrap, "jilin") as ledger:
+        async with notifier(bootstrap) as process:
+            await ledger.write([{**configured, "forget_after_days": 5}, *case_opened], first, other, paid(1))
+            await ledger.write(delivered(100))
+            ledger.at = "2026-11-24T10:00:00Z"
+            await ledger.write([{"fact": "rate_quoted", "currency": "USD", "rate": "7"}])
+            lines = await process.notices(len(ledger.expected))
+            assert (lines[-1]["kind"], lines[-1]["to"]) == ("forgetting", "~s1")
+            assert lines[-1]["forgotten_on"] == "2026-11-27T00:00:00Z"
+            assert "2026-11-27" in lines[-1]["text"]
+            assert (await living(bootstrap)).keys() == {"~s1", "~s2"}
+            await process.kill()
+        async with notifier(bootstrap) as process:
+            ledger.at = "2026-11-27T10:00:00Z"
+            before = len(ledger.expected)
+            await ledger.write([{"fact": "rate_quoted", "currency": "USD", "rate": "8"}])
+            assert len(ledger.expected) == before + 1
+            while (line := await process.line())["id"] != list(ledger.expected)[-1]:
+                pass
+            assert (line["kind"], line["to"]) == ("forgotten", "~s1")
+            async with asyncio.timeout(30):
+                while (await living(bootstrap)).keys() != {"~s2"}:
+                    await asyncio.sleep(0.1)

@@ -1,0 +1,101 @@
+"""`pumasi keys rotate` for what is this installation's own: the webhook's secrets overlap, passwords count from the next start on."""
+
+import base64
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from standardwebhooks import Webhook as Verifier
+from standardwebhooks import WebhookVerificationError
+from typer.testing import CliRunner
+
+from services import keys
+from services.bus import access
+from services.bus.embedded.directory import Running
+from services.cli import build
+from services.errors import UsageError
+from services.notifier.channels.webhook import Webhook
+from services.settings import load
+
+BODY = '{"type":"pumasi.notice.told"}'
+
+
+@pytest.fixture(autouse=True)
+def _kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PUMASI_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("PUMASI_KEYS", str(tmp_path / "keys"))
+
+
+def run(*arguments: str) -> Any:
+    result = CliRunner().invoke(build(), ["keys", *arguments, "--json"])
+    if result.exception is not None:
+        raise result.exception
+    return json.loads(result.stdout)
+
+
+def knows(secret: str, hook: Webhook) -> bool:
+    now = datetime.now(UTC)
+    headers = {
+        "webhook-id": "n",
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": hook._signed("n", now, BODY),
+    }
+    try:
+        Verifier(secret).verify(BODY, headers)
+    except WebhookVerificationError:
+        return False
+    return True
+
+
+def test_two_secrets_of_the_webhook_overlap_until_the_former_is_revoked_while_the_notifier_runs() -> None:
+    first = run("rotate", "webhook")["secret"]
+    hook = Webhook("https://example.org/", lambda: keys.webhook_secrets(load()))
+    assert knows(first, hook)
+    second = run("rotate", "webhook")["secret"]
+    assert knows(first, hook) and knows(second, hook)
+    assert run("revoke", "webhook", "--old") == {"revoked": 1}
+    assert not knows(first, hook)
+    assert knows(second, hook)
+    assert (keys.directory(load()) / "webhook.secret").stat().st_mode & 0o777 == 0o600
+    with pytest.raises(UsageError, match="always signed"):
+        run("revoke", "webhook")
+    (keys.directory(load()) / "webhook.secret").write_text("whsec_!")
+    assert knows(second, hook), "what can't be read ends no signing"
+
+
+def test_two_secrets_may_come_from_the_setting_and_are_renewed_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = ("whsec_" + base64.b64encode(bytes([number] * 32)).decode() for number in (1, 2))
+    monkeypatch.setenv("PUMASI_WEBHOOK_SECRET", f"{one} {other}")
+    hook = Webhook("https://example.org/", lambda: keys.webhook_secrets(load()))
+    assert knows(one, hook) and knows(other, hook)
+    with pytest.raises(UsageError):
+        run("rotate", "webhook")
+
+
+def test_passwords_are_new_for_the_next_start_and_never_beside_a_broker_that_knows_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    keys.make_passwords(load(), access.USERS)
+    before = keys.passwords(load(), access.USERS)
+    assert len(run("rotate", "passwords")["made"]) == len(access.USERS)
+    after = keys.passwords(load(), access.USERS)
+    assert not set(before.values()) & set(after.values())
+    assert len(set(after.values())) == len(access.USERS)
+    running = Running("127.0.0.1:9092", 1)
+    monkeypatch.setattr("services.bus.embedded.directory.running_broker", lambda _data: running)
+    with pytest.raises(UsageError, match="a broker runs"):
+        run("rotate", "passwords")
+    monkeypatch.setenv("PUMASI_KAFKA", "k1:9092")
+    with pytest.raises(UsageError, match="the cluster's"):
+        run("rotate", "passwords")
+    assert keys.passwords(load(), access.USERS) == after
+
+
+@pytest.mark.parametrize("name", ["notifier", "webhook", "passwords"])
+def test_no_sender_is_called_as_what_is_our_own(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.cli.keys._where", lambda *_: (load(), ""))
+    monkeypatch.setattr("services.cli.keys._known", lambda _bootstrap: {})
+    with pytest.raises(UsageError, match="no sender's name"):
+        run("add", name, "--scope", "cases", "--all-funds")

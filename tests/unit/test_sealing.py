@@ -1,0 +1,129 @@
+"""Intake seals for the notifier's key that is in use, and publishes nothing that was sealed for another."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from nacl.public import PrivateKey
+
+from schemas.services import ServiceTold
+from services import keys
+from services.bus import fingerprints
+from services.errors import KafkaUnreachable, KeyMoved
+from services.intake.contacts import Sealer
+from services.intake.sealing import Sealing
+from services.settings import Settings, load
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setenv("PUMASI_KEYS", str(tmp_path / "keys"))
+    keys.make(load())
+    return load()
+
+
+class World:
+    """An intake's sealing, the topic of services that it follows, and what it says there."""
+
+    def __init__(self, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.said: list[dict[str, str]] = []
+        self.steps: list[str] = []
+        self.sealer = Sealer(b"k" * 32, keys.notifier_public_key(settings))
+        self.sealing = Sealing(settings, self.sealer, self._nothing)
+
+        async def tell(_bootstrap: str, process: str, words: dict[str, str]) -> None:
+            assert process.startswith("pumasi-intake-")
+            self.steps.append("said")
+            self.said.append(words)
+
+        monkeypatch.setattr(fingerprints, "tell", tell)
+
+    async def _nothing(self) -> None:
+        pass
+
+    async def _drain(self) -> None:
+        self.steps.append("drained")
+
+    def told(self, process: str = "keys", **words: str) -> None:
+        keys = {name.replace("_", "."): one for name, one in words.items()}
+        value = ServiceTold(process=process, version="0", keys=keys).wire()
+        record: Any = SimpleNamespace(key=process.encode(), value=value)
+        self.sealing.follow(record)
+
+    @asynccontextmanager
+    async def kept(self) -> AsyncIterator[None]:
+        await self.sealing.catch_up()
+        task = asyncio.create_task(self.sealing.keep(lambda: "", self._drain))
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def until_said(self, count: int = 1) -> None:
+        async with asyncio.timeout(10):
+            while len(self.said) < count:
+                await asyncio.sleep(0.01)
+
+
+def fingerprint(key: PrivateKey) -> str:
+    return keys.fingerprint(bytes(key.public_key))
+
+
+async def test_nothing_sealed_is_published_before_it_is_known_which_key_is_in_use(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(settings, monkeypatch)
+    with pytest.raises(KafkaUnreachable):
+        world.sealing.hold(world.sealer.sealed_for)
+    async with world.kept():
+        world.sealing.hold(world.sealer.sealed_for)
+
+
+async def test_a_new_key_is_taken_once_it_lies_there_and_that_is_said_once_all_before_is_out(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, former, new = World(settings, monkeypatch), keys.notifier_private_key(settings), PrivateKey.generate()
+    async with world.kept():
+        world.told(notifier=fingerprint(new), notifier_former=fingerprint(former))
+        with pytest.raises(KeyMoved):
+            world.sealing.hold(fingerprint(former))
+        await asyncio.sleep(0.4)
+        assert world.sealing.is_behind
+        assert world.said == []
+        keys.seal_for(settings, new.public_key)
+        await world.until_said()
+        assert world.said == [{"notifier": fingerprint(new)}]
+        assert world.steps == ["drained", "said"]
+        assert world.sealer.sealed_for == fingerprint(new)
+        world.sealing.hold(fingerprint(new))
+        with pytest.raises(KeyMoved):
+            world.sealing.hold(fingerprint(former))
+
+
+async def test_who_starts_amid_it_with_the_new_key_says_so_too(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = PrivateKey.generate()
+    keys.seal_for(settings, new.public_key)
+    world = World(settings, monkeypatch)
+    world.told(notifier=fingerprint(new), notifier_former="0" * 16)
+    async with world.kept():
+        await world.until_said()
+    at_rest = World(settings, monkeypatch)
+    at_rest.told(notifier=fingerprint(new))
+    async with at_rest.kept():
+        await asyncio.sleep(0.1)
+        assert at_rest.said == [], "nobody waits for it"
+
+
+async def test_no_service_but_keys_moves_the_key(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    world, other = World(settings, monkeypatch), PrivateKey.generate()
+    async with world.kept():
+        world.told("matcher", notifier=fingerprint(other))
+        world.sealing.hold(world.sealer.sealed_for)
+        assert not world.sealing.is_behind
