@@ -19,6 +19,8 @@
     │   └── JarsUnavailable       jars_unavailable        Kafka's jars can't be had, or aren't the locked ones
     ├── ServiceFailed     service_failed          a service of `pumasi up` ends whenever it is started
     ├── KafkaUnreachable  kafka_unreachable       no broker answers where one was expected
+    │   ├── KafkaUntrusted  kafka_untrusted         one does, with a certificate that isn't trusted
+    │   └── KafkaRefused    kafka_refused           one does, and doesn't let us in
     ├── ClockOff          clock_off               the machine's clock is not Kafka's; nothing is stamped by it
     ├── TopicsMismatch    topics_mismatch         topics are missing, or not as the contract says
     ├── TopicUnreadable   topic_unreadable        what lies on a topic can't be read from some place on
@@ -177,6 +179,18 @@ class KafkaUnreachable(PumasiError):
     """No broker answers; the same call may succeed later."""
 
     code = "kafka_unreachable"
+
+
+class KafkaUntrusted(KafkaUnreachable):
+    """Kafka's certificate is by nobody whom we trust, or for another name."""
+
+    code = "kafka_untrusted"
+
+
+class KafkaRefused(KafkaUnreachable):
+    """Kafka doesn't let us in: by our password, or our certificate."""
+
+    code = "kafka_refused"
 
 
 class ClockOff(PumasiError):
