@@ -229,8 +229,8 @@ class _Admin:
         from aiokafka.admin import AIOKafkaAdminClient
         from aiokafka.errors import KafkaError
 
+        from services.bus.client.unreachable import why_unreachable
         from services.bus.security import connection
-        from services.bus.unreachable import why_unreachable
 
         self._admin = AIOKafkaAdminClient(**connection(self._bootstrap), client_id="pumasi-topics")
         try:
@@ -243,7 +243,7 @@ class _Admin:
     async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         from aiokafka.errors import KafkaError
 
-        from services.bus.unreachable import unreachable
+        from services.bus.client.unreachable import unreachable
 
         await self._admin.close()
         if isinstance(error, KafkaError | OSError):

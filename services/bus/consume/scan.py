@@ -16,9 +16,9 @@ from aiokafka import TopicPartition
 from aiokafka.errors import GroupCoordinatorNotAvailableError, GroupLoadInProgressError, KafkaError
 
 from services.bus.client.consumer import Consumer
+from services.bus.client.unreachable import unreachable, why_unreachable
 from services.bus.envelope import Record
 from services.bus.security import connection
-from services.bus.unreachable import unreachable, why_unreachable
 from services.errors import KafkaUnreachable, TopicsMismatch, TopicUnreadable
 
 Progress = Callable[[int, int], None]
