@@ -160,7 +160,7 @@ def wrong(world: World) -> dict[str, tuple[str, str, str, dict[str, Any]]]:
         "no CA": ("kafka_untrusted", "isn't trusted: unable to get", "tls", {"kafka_ca_file": None}),
         "another name": ("kafka_untrusted", "Hostname mismatch", "tls", by_name),
         "no certificate": ("kafka_refused", "CERTIFICATE_REQUIRED", "tls", {"kafka": f"{HERE}:{ports['MTLS']}"}),
-        "a foreign certificate": ("kafka_refused", "CERTIFICATE_UNKNOWN", "mtls", foreign),
+        "a foreign certificate": ("kafka_refused", "take us by TLS", "mtls", foreign),
         "a wrong password": ("kafka_refused", "user and password", "scram", {"kafka_password_file": password}),
         "a password where none is asked": (
             "kafka_refused",
