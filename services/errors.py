@@ -21,6 +21,8 @@
     ├── KeyNotFollowed    key_not_followed        a service doesn't take a key that takes another's place
     ├── ServiceFailed     service_failed          a service of `pumasi up` ends whenever it is started
     ├── KafkaUnreachable  kafka_unreachable       no broker answers where one was expected
+    │   ├── KafkaUntrusted  kafka_untrusted         one does, with a certificate that isn't trusted
+    │   └── KafkaRefused    kafka_refused           one does, and doesn't let us in
     ├── ClockOff          clock_off               the machine's clock is not Kafka's; nothing is stamped by it
     ├── KeyChanging       key_changing            for some minutes no fund begins: a new pseudonym key is about to serve
     ├── TopicsMismatch    topics_mismatch         topics are missing, or not as the contract says
@@ -184,6 +186,18 @@ class KafkaUnreachable(PumasiError):
     """No broker answers; the same call may succeed later."""
 
     code = "kafka_unreachable"
+
+
+class KafkaUntrusted(KafkaUnreachable):
+    """Kafka's certificate is by nobody whom we trust, or for another name."""
+
+    code = "kafka_untrusted"
+
+
+class KafkaRefused(KafkaUnreachable):
+    """Kafka doesn't let us in: by our password, or our certificate."""
+
+    code = "kafka_refused"
 
 
 class KeyMoved(PumasiError):

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import ipaddress
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -59,12 +60,11 @@ class Security:
         return told
 
     def _context(self) -> ssl.SSLContext:
-        try:
+        with _told(self.ca_file):
             context = ssl.create_default_context(cafile=self.ca_file)
-            if self.certificate_file is not None:
-                context.load_cert_chain(self.certificate_file, self.key_file)
-        except OSError as error:  # ssl's own errors are such
-            raise SettingError(f"a certificate of Kafka's can't be used ({type(error).__name__})") from None
+        if self.certificate_file is not None:
+            with _told(self.certificate_file, self.key_file):  # without a password, OpenSSL would ask on the terminal
+                context.load_cert_chain(self.certificate_file, self.key_file, password=lambda: "")
         return context
 
     def properties(self) -> dict[str, str]:
@@ -81,6 +81,18 @@ class Security:
             told["ssl.keystore.certificate.chain"] = self.certificate_file.read_text()
             told["ssl.keystore.key"] = self.key_file.read_text()
         return told
+
+
+@contextmanager
+def _told(*files: Path | None) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:  # ssl's own errors are such
+        why = error.reason if isinstance(error, ssl.SSLError) else error.strerror
+        raise SettingError(
+            f"Kafka's clients can't use {' with '.join(map(str, filter(None, files)))} ({why or 'no PEM'})",
+            hint="PUMASI_KAFKA_CA_FILE, …_CERTIFICATE_FILE and …_KEY_FILE are PEM files, keys without a passphrase.",
+        ) from None
 
 
 class Servers(str):
@@ -106,30 +118,28 @@ def servers(settings: Settings, bootstrap: str, user: str) -> Servers:
     Raises:
         SettingError: if a password or certificate that they name isn't there, or lies open.
     """
+    made = Servers(bootstrap, _security(settings, bootstrap, user))
+    made.security.options()  # raises now what is amiss with its files
+    return made
+
+
+def _security(settings: Settings, bootstrap: str, user: str) -> Security:
+    ca = settings.kafka_ca_file
     match settings.way_in:
         case "plain":
-            return Servers(bootstrap)
+            return Security()
         case "tls":
-            return Servers(bootstrap, Security("SSL", ca_file=settings.kafka_ca_file))
+            return Security("SSL", ca_file=ca)
         case "mtls":
             certificate, key = settings.kafka_certificate_file, settings.kafka_key_file
             if certificate is None or key is None:
                 raise SettingError(
                     "PUMASI_KAFKA_SECURITY=mtls needs PUMASI_KAFKA_CERTIFICATE_FILE and PUMASI_KAFKA_KEY_FILE"
                 )
-            return Servers(
-                bootstrap, Security("SSL", ca_file=settings.kafka_ca_file, certificate_file=certificate, key_file=key)
-            )
-    open_wire = settings.kafka_ca_file is None and all(_is_here(one) for one in bootstrap.split(","))
-    return Servers(
-        bootstrap,
-        Security(
-            "SASL_PLAINTEXT" if open_wire else "SASL_SSL",
-            settings.kafka_user or user,
-            keys.kafka_password(settings, user),
-            ca_file=settings.kafka_ca_file,
-        ),
-    )
+            return Security("SSL", ca_file=ca, certificate_file=certificate, key_file=key)
+    open_wire = ca is None and all(_is_here(one) for one in bootstrap.split(","))
+    protocol = "SASL_PLAINTEXT" if open_wire else "SASL_SSL"
+    return Security(protocol, settings.kafka_user or user, keys.kafka_password(settings, user), ca_file=ca)
 
 
 def client_properties(bootstrap: Servers) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from services.errors import KafkaUnreachable, TopicsMismatch
+from services.errors import TopicsMismatch
 
 if TYPE_CHECKING:
     from aiokafka.admin import AIOKafkaAdminClient
@@ -258,6 +258,7 @@ class _Admin:
         from aiokafka.admin import AIOKafkaAdminClient
         from aiokafka.errors import KafkaError
 
+        from services.bus.client.unreachable import why_unreachable
         from services.bus.security import connection
 
         self._admin = AIOKafkaAdminClient(**connection(self._bootstrap), client_id="pumasi-topics")
@@ -265,22 +266,17 @@ class _Admin:
             await self._admin.start()
         except (KafkaError, OSError) as error:
             await self._admin.close()
-            raise self._unreachable(error) from error
+            raise await why_unreachable(self._bootstrap, error) from error
         return self._admin
 
     async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         from aiokafka.errors import KafkaError
 
+        from services.bus.client.unreachable import unreachable
+
         await self._admin.close()
         if isinstance(error, KafkaError | OSError):
-            raise self._unreachable(error) from error
-
-    def _unreachable(self, error: BaseException) -> KafkaUnreachable:
-        return KafkaUnreachable(
-            f"no Kafka broker answers at {self._bootstrap} ({type(error).__name__})",
-            hint="Check PUMASI_KAFKA, and how it lets in (PUMASI_OPEN, PUMASI_KAFKA_SECURITY, PUMASI_KEYS); or unset it and start a "
-            "broker here with `pumasi up` or `pumasi kafka`.",
-        )
+            raise unreachable(self._bootstrap, error) from error
 
 
 async def _look(admin: "AIOKafkaAdminClient", wanted: tuple[Topic, ...]) -> dict[str, Found]:

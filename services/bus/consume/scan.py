@@ -16,6 +16,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import GroupCoordinatorNotAvailableError, GroupLoadInProgressError, KafkaError
 
 from services.bus.client.consumer import Consumer
+from services.bus.client.unreachable import unreachable, why_unreachable
 from services.bus.envelope import Record
 from services.bus.security import connection
 from services.errors import KafkaUnreachable, TopicsMismatch, TopicUnreadable
@@ -75,14 +76,14 @@ class TopicReader:
         except BaseException as error:
             await self._close()
             if isinstance(error, KafkaError | OSError | TimeoutError):
-                raise self._unreachable(error) from error
+                raise await why_unreachable(self._bootstrap, error) from error
             raise
         return self
 
     async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         await self._close()
         if isinstance(error, KafkaError | OSError | TimeoutError):
-            raise self._unreachable(error) from error
+            raise unreachable(self._bootstrap, error) from error
 
     async def extents(self, topic: str) -> dict[int, Extent]:
         """Where each partition of `topic` begins and ends now.
@@ -224,13 +225,6 @@ class TopicReader:
         if self._consumer is not None:
             with contextlib.suppress(KafkaError, OSError):
                 await self._consumer.stop()
-
-    def _unreachable(self, error: BaseException) -> KafkaUnreachable:
-        return KafkaUnreachable(
-            f"no Kafka broker answers at {self._bootstrap} ({type(error).__name__})",
-            hint="Check PUMASI_KAFKA, and how it lets in (PUMASI_OPEN, PUMASI_KAFKA_SECURITY, PUMASI_KEYS); or unset it and start a "
-            "broker here with `pumasi up` or `pumasi kafka`.",
-        )
 
 
 @dataclass(frozen=True)
