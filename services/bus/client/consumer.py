@@ -53,6 +53,17 @@ class Consumer(AIOKafkaConsumer):
             self._given[place] = records[-1].offset + 1
         return found
 
+    @property
+    def acknowledged(self) -> dict[TopicPartition, int]:
+        """Of the partitions that are ours, up to where the group has recorded them as done with, as far as is known.
+
+        Never beyond where reading stands: a topic that was made anew has other records under the offsets that its group still has.
+        """
+        assigned = self._assigned()
+        reading = assigned.all_consumed_offsets() if assigned is not None else {}
+        done = {place: at for place in reading if (at := self._done.get(place)) is not None}
+        return {place: min(at, reading[place].offset) for place, at in done.items()}
+
     def seek(self, place: TopicPartition, offset: int) -> None:
         """Go on from elsewhere; see `AIOKafkaConsumer.seek`. What lies before it counts as given out, and not as done with."""
         super().seek(place, offset)
@@ -104,7 +115,7 @@ class Consumer(AIOKafkaConsumer):
                 raise
 
     def _assigned(self) -> Any:
-        return self._subscription.subscription.assignment
+        return self._subscription.subscription and self._subscription.subscription.assignment
 
     async def _pass_markers(self) -> None:
         """Where reading has come past markers alone since the last commit, commit that; nothing that was given out is passed."""
@@ -119,7 +130,8 @@ class Consumer(AIOKafkaConsumer):
         try:
             async with asyncio.timeout(_MARKERS_SECONDS_MAX):
                 for place in reading.keys() - self._done.keys():
-                    self._done[place] = await self.committed(place)
+                    committed = await self.committed(place)
+                    self._done.setdefault(place, committed)  # a commit of ours may have been quicker
                 done = {place: at for place in reading if (at := self._done[place]) is not None}
                 passed = {place: reading[place] for place, at in done.items() if self._given.get(place, 0) <= at}
                 passed = {place: at for place, at in passed.items() if at > done[place]}
