@@ -6,12 +6,10 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
@@ -27,27 +25,12 @@ from tests.broker.test_intake import DEADLINE_S, acknowledged, commands, pledge,
 from tests.broker.test_matcher import running as matching
 from tests.broker.test_refused import each_once, flowing, spawned
 
+pytestmark = pytest.mark.broker
+
 PARTITIONS = 4
 WORD = "Baek-Suji-7H3k9"
 """In everything that is sent here."""
-QUICK = {"segment.ms": "500", "file.delete.delay.ms": "0"}
 PROBE = "forgets-by-age"
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def quick(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[EmbeddedKafka]:
-    """A broker that looks for what it may delete all the time, and begins new files soon."""
-    wanted = topics.wanted_topics
-
-    def quicker(*how: int) -> tuple[topics.Topic, ...]:
-        one, *others = wanted(*how)
-        return replace(one, config={**one.config, **QUICK}), *others
-
-    monkeypatch.setattr(topics, "wanted_topics", quicker)
-    told = {"log.retention.check.interval.ms": 200, "log.initial.task.delay.ms": 0}
-    async with EmbeddedKafka(data_dir, 0, more=told) as broker:
-        await topics.ensure(broker.bootstrap)
-        yield broker
 
 
 @contextlib.asynccontextmanager
@@ -288,6 +271,41 @@ async def test_a_member_that_was_put_out_of_the_group_knows_of_no_acknowledgemen
     assert second.acknowledged == {place: 0}
     await second.stop()
     await first.stop()
+
+
+async def test_what_another_has_acknowledged_meanwhile_is_known_once_a_partition_comes_back(
+    quick: EmbeddedKafka,
+) -> None:
+    """Whoever was asleep may not have heard that it was away at all."""
+    ours = {"group_id": GROUP, "enable_auto_commit": False, "auto_offset_reset": "earliest"}
+    places = [TopicPartition(SUBMISSIONS, number) for number in range(PARTITIONS)]
+    async with submitting(quick) as submit:
+        for place in places:
+            await submit(place.partition, good(1), good(2))
+    sleeper = Consumer(**connection(quick.bootstrap), **ours)
+    sleeper.subscribe([SUBMISSIONS])
+    await sleeper.start()
+    seen: set[TopicPartition] = set()
+    async with asyncio.timeout(DEADLINE_S):
+        while len(seen) < PARTITIONS:
+            seen |= set(await sleeper.getmany(timeout_ms=200))
+    await sleeper.commit(dict.fromkeys(places, 1))
+    assert sleeper.acknowledged == dict.fromkeys(places, 1)
+    other = Consumer(**connection(quick.bootstrap), **ours)
+    other.subscribe([SUBMISSIONS])
+    await other.start()
+    async with asyncio.timeout(DEADLINE_S):
+        while not other.assignment():
+            await other.getmany(timeout_ms=200)
+    here = next(iter(other.assignment()))
+    await other.commit({here: 2})
+    await other.stop()
+    async with asyncio.timeout(DEADLINE_S):
+        while len(sleeper.assignment()) < PARTITIONS:
+            await asyncio.sleep(0.05)
+        while sleeper.acknowledged.get(here) != 2:
+            await sleeper.getmany(timeout_ms=200)
+    await sleeper.stop()
 
 
 async def test_rights_that_are_missing_are_told_and_nothing_else_stands_still(
