@@ -16,6 +16,7 @@ import copy
 import json
 import re
 from collections.abc import AsyncIterator, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -94,7 +95,9 @@ class Traces:
         """Every file, with its name."""
         for path in sorted(directory.rglob("*")):
             with contextlib.suppress(FileNotFoundError, IsADirectoryError):
-                self.look(f"file {path.relative_to(directory)}", path.name, path.read_bytes())
+                self.look(
+                    f"file {path.relative_to(directory)}", path.name, path.read_bytes().rstrip(b"\0")
+                )  # an index has room for more
 
     async def look_at_topics(self, bootstrap: str) -> None:
         """Every record, as a consumer has it: whatever Kafka has compressed, or a transaction has not committed."""
@@ -125,20 +128,18 @@ def with_a_word(data: Any, word: str) -> Iterator[Any]:
 
 
 def events(word: str) -> Iterator[dict[str, Any]]:
-    """Events with a word in every place."""
-    number = 0
+    """Events with a word in every place of an event; of the data, in each place that is this word's turn."""
+    turn, number = list(WORDS.values()).index(word), 0
 
     def event(kind: str, data: Any) -> dict[str, Any]:
         nonlocal number
         number += 1
-        told = {"specversion": "1.0", "id": f"e-{number}-{abs(hash(word))}", "source": "/forms", "type": kind}
+        told = {"specversion": "1.0", "id": f"e-{turn}-{number}", "source": "/forms", "type": kind}
         return {**told, "data": copy.deepcopy(data)}
 
-    for kind, data in golden():
-        for changed in with_a_word(data, word):
-            yield event(kind, changed)
-        yield event(kind, word)
-        yield event(kind, [word])
+    places = ((kind, changed) for kind, data in golden() for changed in (*with_a_word(data, word), word, [word]))
+    for kind, changed in islice(places, turn, None, len(WORDS)):
+        yield event(kind, changed)
     pledge = json.loads((GOLDEN / "pumasi.pledge.made.minimal.json").read_text())
     for name in ATTRIBUTES:
         yield {**event("pumasi.pledge.made", pledge), name: word}
@@ -158,7 +159,8 @@ def taken() -> Iterator[dict[str, Any]]:
     told += [("case.vouched", {"case": "c-1", "contact": contacts[1]})]
     told += [("pledge.made", {"pledge": "p-1", "contact": contacts[2], "amount": 9000, "currency": "CNY"})]
     told += [
-        ("payment.received", {"pledge": "p-1", "payment": word, "amount": 1}) for word in (NUMBER, WORDS["domestic"])
+        ("payment.received", {"pledge": "p-1", "payment": word, "amount": 1})
+        for word in (NUMBER[1:], WORDS["domestic"])
     ]
     for number, (kind, data) in enumerate(told):
         ids = list(WORDS.values())
@@ -352,8 +354,8 @@ async def test_nothing_that_tells_of_a_person_stays_anywhere(
             traces.look(f"log of {process.name}", line)
     traces.look_at_files(quick.data)
     traces.look_at_files(tmp_path)
-    assert traces.looked_at > 10_000
-    assert traces.places == set()
+    assert traces.looked_at > 5_000
+    assert sorted(traces.places) == []
     await planted_by_hand_is_found(quick)
 
 
