@@ -96,7 +96,7 @@ _READS: Final = {
     ENDER: (SUBMISSIONS, COMMANDS, LEDGER, CHECKPOINTS, DEADLETTERS, SERVICES),
 }
 _WRITES: Final = {
-    INTAKE: (COMMANDS, CONTACTS, DEADLETTERS, SERVICES),
+    INTAKE: (SUBMISSIONS, COMMANDS, CONTACTS, DEADLETTERS, SERVICES),
     MATCHER: (LEDGER, CHECKPOINTS, DEADLETTERS, SERVICES),
     NOTIFIER: (CONTACTS, NOTICES, SERVICES),
     REPLAY: (SUBMISSIONS, COMMANDS, DEADLETTERS, SERVICES),
@@ -127,6 +127,9 @@ def _grants() -> Iterator[Grant]:
     yield from (Grant(user, Right.READ, Kind.GROUP, group) for user, group in _GROUPS.items())
     for user, beginnings in _WRITERS.items():
         yield from (Grant(user, Right.WRITE, Kind.TRANSACTIONAL_ID, ids, True) for ids in beginnings)
+    yield Grant(
+        INTAKE, Right.DELETE, Kind.TOPIC, SUBMISSIONS
+    )  # of what is answered; Kafka asks the same for the topic itself
     yield Grant(OPERATOR, Right.DESCRIBE, Kind.TOPIC, CONTACTS)  # that it is there, and how large
     yield Grant(OPERATOR, Right.DESCRIBE_CONFIGS, Kind.TOPIC, CONTACTS)
     yield Grant(OPERATOR, Right.DESCRIBE, Kind.GROUP, _OURS, True)

@@ -20,6 +20,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any, NamedTuple
 
+from aiokafka import TopicPartition
 from faststream import AckPolicy, BaseMiddleware, ContextRepo
 from faststream.kafka import KafkaBroker, KafkaRouter
 from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
@@ -111,8 +112,17 @@ class _Broker(KafkaBroker):
 
 def unreadable(broker: KafkaBroker) -> list[Stuck]:
     """The partitions that can't be read on: nobody can answer what can't be read, so they stand still, loudly."""
-    consumers = [one.consumer for one in broker.subscribers if isinstance(one, LogicSubscriber)]
-    return [stuck for consumer in consumers if isinstance(consumer, Consumer) for stuck in consumer.stuck]
+    return [stuck for consumer in _consumers(broker) for stuck in consumer.stuck]
+
+
+def acknowledged(broker: KafkaBroker) -> dict[TopicPartition, int]:
+    """Up to where each partition that is ours is done with, by its group's own record."""
+    return {place: at for consumer in _consumers(broker) for place, at in consumer.acknowledged.items()}
+
+
+def _consumers(broker: KafkaBroker) -> list[Consumer]:
+    found = [one.consumer for one in broker.subscribers if isinstance(one, LogicSubscriber)]
+    return [consumer for consumer in found if isinstance(consumer, Consumer)]
 
 
 def raw_batches(poll_ms: int, records_max: int) -> dict[str, Any]:

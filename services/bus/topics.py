@@ -36,6 +36,8 @@ MAX_RECORD_BYTES: Final = 4 << 20
 """Room for an entry of 512 KiB and for a 2 MiB record that is poison, as it came and again in the dead letters."""
 
 FOREVER: Final = "-1"
+SEGMENT_MS: Final = "segment.ms"
+"""After how many milliseconds Kafka begins a new file of a partition, once something is appended."""
 _DAY_MS: Final = 86_400_000
 COMPACTED_SOON: Final = {
     "segment.bytes": str(16 << 20),
@@ -61,6 +63,7 @@ more; and one whose clock is slow would have its records forgotten early. On com
 the matcher tells which of them a wrong clock stamped."""
 _GOOD_FOR: Final = {"message.timestamp.type": "safe from a writer's wrong clock"}
 _AT_LEAST: Final = {"max.message.bytes", "min.insync.replicas"}  # more than asked for is no finding
+_AT_MOST: Final = {"segment.ms"}  # nor is less
 
 
 @dataclass(frozen=True)
@@ -81,17 +84,17 @@ def wanted_topics(partitions: int = 4, replication: int = 1) -> tuple[Topic, ...
     durable = {"max.message.bytes": str(MAX_RECORD_BYTES), "min.insync.replicas": str(max(1, replication - 1))}
     kept = {"cleanup.policy": "delete", "retention.ms": FOREVER, "retention.bytes": FOREVER, **durable}
     compacted = {"cleanup.policy": "compact", **durable}
-    for_days = {days: {**kept, "retention.ms": str(days * _DAY_MS)} for days in (30, 90)}
+    # Intake deletes what is answered; age deletes nothing, since an intake may be away for long. Kafka takes files off the disk whole,
+    # so they are small, and the broker's own clock tells their age.
+    until_answered = {**kept, **STAMPED_BY_BROKER, SEGMENT_MS: "60000"}
     return (
-        Topic(
-            SUBMISSIONS, partitions, for_days[30], STAMPED_BY_BROKER
-        ),  # each is in commands or in dead letters besides
+        Topic(SUBMISSIONS, partitions, until_answered),
         Topic(COMMANDS, partitions, {**kept, **STAMPED_BY_BROKER}),
         Topic(LEDGER, partitions, kept, STAMPED_BY_BROKER),
         Topic(CHECKPOINTS, partitions, compacted, {**COMPACTED_SOON, **STAMPED_BY_BROKER}),
         Topic(CONTACTS, partitions, {**compacted, **FORGOTTEN_SOON}, STAMPED_BY_BROKER),
         Topic(NOTICES, partitions, kept, STAMPED_BY_BROKER),  # tells a restarted notifier what it has told already
-        Topic(DEADLETTERS, partitions, for_days[90], STAMPED_BY_BROKER),
+        Topic(DEADLETTERS, partitions, {**kept, "retention.ms": str(90 * _DAY_MS)}, STAMPED_BY_BROKER),
         Topic(SERVICES, 1, compacted, {**COMPACTED_SOON, **STAMPED_BY_BROKER}),  # one order for all that is said there
         Topic(SENDERS, 1, compacted, {**COMPACTED_SOON, **STAMPED_BY_BROKER}),  # small, and read whole at each start
     )
@@ -147,7 +150,7 @@ def _compare(topic: Topic, found: Found | None) -> Report:
     for name, value in topic.config.items():
         has = found.config.get(name, "")
         if not _suits(name, has, value):
-            bound = "at least " if name in _AT_LEAST else ""
+            bound = "at least " if name in _AT_LEAST else "at most " if name in _AT_MOST else ""
             details.append(f"{name}: {has or 'unknown'}, wanted {bound}{value}")
     advice = tuple(
         f"{name}: {found.config.get(name) or 'unknown'}, {_GOOD_FOR.get(name, 'quicker to read')} with {value}"
@@ -158,8 +161,8 @@ def _compare(topic: Topic, found: Found | None) -> Report:
 
 
 def _suits(name: str, has: str, wants: str) -> bool:
-    if name in _AT_LEAST:
-        return has.isdigit() and int(has) >= int(wants)
+    if name in _AT_LEAST | _AT_MOST and has.isdigit():
+        return int(has) >= int(wants) if name in _AT_LEAST else int(has) <= int(wants)
     return has == wants
 
 
@@ -210,6 +213,15 @@ async def partition_counts(bootstrap: str) -> dict[str, int]:
     """How many partitions each of Pumasi's topics that exist has. Raises KafkaUnreachable."""
     async with _Admin(bootstrap) as admin:
         return {name: found.partitions for name, found in (await _look(admin, wanted_topics())).items()}
+
+
+async def config_of(bootstrap: str, name: str) -> Mapping[str, str]:
+    """How one of Pumasi's topics is configured. Raises KafkaUnreachable, and TopicsMismatch if it is not there."""
+    async with _Admin(bootstrap) as admin:
+        found = await _look(admin, tuple(topic for topic in wanted_topics() if topic.name == name))
+    if name not in found:
+        raise TopicsMismatch(f"{name} missing at {bootstrap}", hint="Make the topics with `pumasi topics --apply`.")
+    return found[name].config
 
 
 async def apply(bootstrap: str, partitions: int = 4, replication: int = 1) -> list[Report]:

@@ -1,7 +1,7 @@
 """Intake put together: who knows whom, in which order they start and stop. Nothing is decided here.
 
     bootstrap ─► Publisher ─► Desk ◄─ HttpDoor (Starlette)
-                              Desk ◄─ TopicDoor (FastStream)
+                              Desk ◄─ TopicDoor (FastStream) ─► Clearing
     commands ─► Tail ─► Repeats ◄─ Desk
     ledger ───► Tail ─► Progress ◄─ receipts, Repeats
     both ─────────────► Lag ◄─ health
@@ -31,8 +31,9 @@ from starlette.applications import Starlette
 from schemas.services import Amiss
 from services import keys, logs
 from services.bus import access, fingerprints
-from services.bus.app import ByPartition, broker_factory, unreadable
+from services.bus.app import ByPartition, acknowledged, broker_factory, unreadable
 from services.bus.bootstrap import bootstrap_of
+from services.bus.consume.clearing import Clearing
 from services.bus.consume.tail import Tail
 from services.bus.envelope import Record
 from services.bus.heartbeat import Condition, Heartbeat
@@ -146,6 +147,7 @@ class Service:
             context={"door": self._topic_door},
             stop_seconds=_HAND_OVER_SECONDS,
         )
+        self._clearing = Clearing(bootstrap, SUBMISSIONS, partial(acknowledged, self._broker), self._publisher)
         rates = Rates(settings.sender_rate, settings.address_rate)
         receipts, about = Receipts(id_key), (self._progress, self._publisher, self._senders, rates, floods)
         hosts = hosts_of(settings.http_hosts, settings.http_host)
@@ -162,8 +164,8 @@ class Service:
         hush_told_errors(asyncio.get_running_loop())
         self._publisher.start()
         tails = (self._senders_tail, self._services_tail, self._commands, self._ledger)
-        sealing = self._sealing.keep(self._bootstrap, self._desk.drain)
-        works = (self._open(), *map(self._follow, tails), self._tick(), self._look_for_keys(), sealing)
+        minding = self._look_for_keys(), self._sealing.keep(self._bootstrap, self._desk.drain), self._clearing.run()
+        works = (self._open(), *map(self._follow, tails), self._tick(), *minding)
         self._tasks = [asyncio.create_task(work) for work in works]
         for task in self._tasks:
             task.add_done_callback(lambda task: task.cancelled() or self.ended())
@@ -175,6 +177,7 @@ class Service:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
             await self._topic_door.partitions.leave(_HAND_OVER_SECONDS)
+            await self._clearing.close()
             await self._broker.stop()
             await self._topic_door.close()
             await self._publisher.stop()

@@ -21,6 +21,7 @@ from faststream.kafka import KafkaRouter
 from schemas.submissions import SealedContact, SealedText
 from services.bus import heartbeat
 from services.bus.app import ByPartition, Each, group_member, raw_batches
+from services.bus.consume.clearing import is_empty
 from services.bus.consume.membership import Rebalance
 from services.bus.deadletters.letter import UNKNOWN, Letter, dead_letter
 from services.bus.deadletters.letterbox import Letterbox
@@ -122,6 +123,8 @@ class TopicDoor:
         turns, caught_up = Turns(), False
         for record in records:
             await turns.breathe()
+            if is_empty(record):
+                continue
             try:
                 try:
                     admitted = self._admit(record)

@@ -1,7 +1,8 @@
 """What is wrong with a submission, said so that who builds a form can mend it: the allowed words, the form, the bound; never the value.
 
 A finding's `pointer` is RFC 6901 and points into the event in its JSON form, whatever mode it came in. It may hold a name that the
-sender made up (code UNKNOWN_FIELD), which is useful to the sender over HTTP and has no business on a topic or in a log.
+sender made up (code UNKNOWN_FIELD), if that is one word such as fields have: that helps the sender over HTTP, and has no business on a
+topic or in a log. Any other name could be somebody's.
 
 However much is wrong, what is said of it is bounded: FINDINGS_MAX findings of a bounded length, then one that tells how many more.
 So is the work: of a batch with so many, no further event is looked at.
@@ -9,6 +10,7 @@ So is the work: of a batch with so many, no further event is looked at.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -18,7 +20,7 @@ from schemas.provinces import PROVINCE_PATTERN
 from schemas.submissions import ADDRESS_PATTERN, BOX_PATTERN, THANKS_SENT_PATTERN
 from schemas.times import PERIOD_PATTERN
 from schemas.values import ID_PATTERN, PERSON_SENT_PATTERN, PHRASES, PLEDGE_PATTERN
-from services.bus.deadletters.letter import looks_like_contact
+from services.bus.deadletters.letter import UNKNOWN, looks_like_contact
 from services.errors import Finding
 
 UNKNOWN_FIELD = "unknown_field"
@@ -39,6 +41,7 @@ _MESSAGES = {
     "string_type": "must be a string",
     "model_type": "must be a JSON object",
 }
+_WORD = re.compile(r"[\w.-]{1,64}", re.ASCII)
 _COUNTS = {
     "times",
     "ageing_days",
@@ -64,8 +67,7 @@ PATTERNS = {
 
 
 def finding(pointer: str, code: str, message: str) -> Finding:
-    """A finding; a pointer in which somebody could be called is cut."""
-    pointer = "/data/[removed]" if looks_like_contact(pointer) else pointer
+    """A finding."""
     return {"pointer": pointer, "code": code, "message": message[:_MESSAGE_MAX]}
 
 
@@ -87,13 +89,16 @@ def bounded(findings: Sequence[Finding], last: int | None) -> list[Finding]:
 
 
 def pointer_of(place: tuple[str | int, ...]) -> str:
-    """An RFC 6901 pointer; an unknown field's own name could be anything, so it is cut to a modest length.
+    """An RFC 6901 pointer; a name that is no word such as fields have, or in which somebody could be called, is `?`.
 
-    >>> pointer_of(("data", "a/b", 0))
-    '/data/a~1b/0'
+    >>> pointer_of(("data", "amuont", 0, "Baek Suji"))
+    '/data/amuont/0/?'
     """
-    pointer = "".join("/" + str(part)[:64].replace("~", "~0").replace("/", "~1") for part in place)
-    return pointer.encode(errors="replace").decode()  # JSON lets half a surrogate into a name
+    return "".join(f"/{part if isinstance(part, int) or _is_tellable(part) else UNKNOWN}" for part in place)
+
+
+def _is_tellable(name: str) -> bool:
+    return bool(_WORD.fullmatch(name)) and not looks_like_contact(name)
 
 
 def findings_of(error: ValidationError) -> Iterator[Finding]:

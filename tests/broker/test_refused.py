@@ -23,12 +23,12 @@ from tests.broker.test_intake import (
     acknowledged,
     commands,
     event,
+    nothing_acknowledged,
     pledge,
     post,
     read,
     record,
     running,
-    seen_by_nobody,
 )  # fmt: skip
 from tests.broker.test_matcher import assert_audit_holds
 from tests.broker.test_matcher import running as matching
@@ -173,12 +173,12 @@ async def test_what_was_published_and_not_acknowledged_is_through_though_it_was_
     monkeypatch.setattr(app, "CAPACITY", 4)  # one command of each partition
     async with matching(topics_reset.bootstrap):
         async with running(topics_reset, tmp_path) as (_, client), submitting(topics_reset) as submit:
-            for number in range(30):
-                await submit(**record(number))
-            await acknowledged(topics_reset.bootstrap, PARTITION)
-            last = await sent(client, pledge(1000))
-            assert (await decided(client, last))["code"] == "unknown_fund"
-        await seen_by_nobody(topics_reset.bootstrap, PARTITION)
+            with nothing_acknowledged():
+                for number in range(30):
+                    await submit(**record(number))
+                await commands(topics_reset.bootstrap, least=30)
+                last = await sent(client, pledge(1000))
+                assert (await decided(client, last))["code"] == "unknown_fund"
         async with running(topics_reset, tmp_path), submitting(topics_reset) as submit:
             again = await submit(**record(3))  # a new record, whose event was refused
             await acknowledged(topics_reset.bootstrap, PARTITION)
@@ -188,20 +188,16 @@ async def test_what_was_published_and_not_acknowledged_is_through_though_it_was_
 
 
 NEVER_ACKNOWLEDGES = """
-import asyncio
-from faststream.kafka.message import KafkaAckableMessage
 from services.cli import main
+from tests.broker.test_intake import nothing_acknowledged
 
-async def never(_message):
-    await asyncio.Event().wait()
-
-KafkaAckableMessage.ack = never
-main()
+with nothing_acknowledged():
+    main()
 """
 
 
 async def spawned(kafka: EmbeddedKafka, data: Path) -> asyncio.subprocess.Process:
-    """An intake as a process of its own, which comes as far as to what it would acknowledge next."""
+    """An intake as a process of its own, which publishes and acknowledges nothing."""
     return await asyncio.create_subprocess_exec(
         sys.executable, "-P", "-c", NEVER_ACKNOWLEDGES, "intake", "--json", "--data", str(data), "--http-port", "0",
         env={**os.environ, "PUMASI_KAFKA": kafka.bootstrap, "PUMASI_TICK_SECONDS": "86400"},

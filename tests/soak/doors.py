@@ -167,12 +167,12 @@ class Doors:
         while True:
             try:
                 await self._publisher.in_reach.wait()
-                await self._publisher.publish(records)
+                offsets = await self._publisher.publish(records)
                 break
             except KafkaUnreachable:
                 await asyncio.sleep(_PAUSE_S)
-        for event in batch:
-            self._sent.taken(event)
+        for event, record, offset in zip(batch, records, offsets, strict=True):
+            self._sent.taken(event, (record.partition, offset))
 
     def _submission(self, event: Event) -> Outgoing:
         """One partition for each fund, so that its order holds."""

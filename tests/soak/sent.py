@@ -1,7 +1,8 @@
 """What was sent, written down as it is sent: the checker's only source for what was promised.
 
     sent.jsonl   {"n": 41, "door": …, "as": …, "source": …, "id": …, "type": …, "time": …, "data": {…}}   before the first try
-                 {"n": 41, "acked": true}      a 202, or Kafka's own acknowledgement on the submissions topic
+                 {"n": 41, "acked": true}      a 202
+                 {"n": 41, "acked": true, "place": [3, 17]}    Kafka's own acknowledgement on a topic: partition, offset
                  {"n": 41, "refused": 409}     a final no
     of poison    {"n": 42, "as": "poison", "topic": …, "partition": …, "kind": …, "digest": …}, then the same
 
@@ -52,11 +53,11 @@ class Sent:
         place = {name: event.data[name] for name in ("topic", "partition")}
         self._write({"n": event.number, "as": "poison", **place, "kind": event.type, "digest": digest})
 
-    def taken(self, event: Event) -> None:
-        """An event was acknowledged."""
+    def taken(self, event: Event, place: tuple[int, int] | None = None) -> None:
+        """An event was acknowledged; on a topic, with its partition and offset."""
         self.acked += 1
         self.counts[event.type if event.sent_as == "first" else event.sent_as] += 1
-        self._write({"n": event.number, "acked": True})
+        self._write({"n": event.number, "acked": True, **({"place": place} if place else {})})
 
     def refused(self, event: Event, status: int) -> None:
         """An event was refused for good; a conflict should be, nothing else."""

@@ -64,6 +64,7 @@ class Topics:
 
     sent: list[str] = field(default_factory=list)
     submissions: list[Raw] = field(default_factory=list)
+    """What is left of them once all are answered."""
     commands: dict[int, list[Raw]] = field(default_factory=lambda: {n: [] for n in range(PARTITIONS)})
     ledger: dict[int, list[Raw]] = field(default_factory=lambda: {n: [] for n in range(PARTITIONS)})
     checkpoints: dict[int, list[Raw]] = field(default_factory=lambda: {n: [] for n in range(PARTITIONS)})
@@ -94,6 +95,7 @@ class _Honest:
         self.topics = Topics()
         self._sealer = Sealer(PSEUDONYM_KEY, PrivateKey.generate().public_key, id_key=ID_KEY)
         self._known: dict[tuple[str, str, str], str] = {}
+        self._submissions = 0
         self._sent = Sent(directory / "sent.jsonl")
         self._moment = _START
         for number, event in enumerate([*load.opening(), *load.events()]):
@@ -125,18 +127,18 @@ class _Honest:
 
     def _by_topic(self, event: Event) -> None:
         body = json.dumps(cloud_event(event)).encode()
-        record = self._submission(event.data["fund"].encode(), body, [("content-type", STRUCTURED.encode())])
-        self._sent.taken(event)
+        record = self._submission(0, event.data["fund"].encode(), body, [("content-type", STRUCTURED.encode())])
+        self._sent.taken(event, (0, record.offset))
         admitted = admit(read_record(record), self._sealer, Known(SENDER), clear_contact=False)
         if self._known.get(admitted.key, admitted.mac) != admitted.mac and event.number % 2:
             self._letter(dead_letter(record, "id_conflict", "an event with this id came before"))
         else:
             self._command(admitted, event.number)
 
-    def _submission(self, key: bytes | None, value: bytes | None, headers: list) -> OnTopic:
-        record = OnTopic(SUBMISSIONS, 0, len(self.topics.submissions), key, value, headers)
-        self.topics.submissions.append(Raw(*record[1:]))
-        return record
+    def _submission(self, place: int, key: bytes | None, value: bytes | None, headers: list) -> OnTopic:
+        """It is deleted once it is answered, so only its offset is kept."""
+        self._submissions += 1
+        return OnTopic(SUBMISSIONS, place, self._submissions - 1, key, value, headers)
 
     def _command(self, admitted: Admitted, number: int) -> None:
         """One command; two where a crash made intake forget."""
@@ -159,17 +161,18 @@ class _Honest:
     def _poison(self, event: Event) -> None:
         key, value, headers = poison(event.data["topic"], event.type, event.data["fund"], event.id)
         self._sent.trying_poison(event, digest_of(key, value, headers))
+        place = event.data["partition"]
         if event.data["topic"] == "commands":
-            self._put(event.data["partition"], key, value, headers)
+            self._put(place, key, value, headers)
+            offset = len(self.topics.commands[place]) - 1
         else:
-            place = event.data["partition"]
-            record = OnTopic(SUBMISSIONS, place, len(self.topics.submissions), key, value, headers)
-            self.topics.submissions.append(Raw(*record[1:]))
+            record = self._submission(place, key, value, headers)
+            offset = record.offset
             try:
                 admit(read_record(record), self._sealer, Known(SENDER), clear_contact=False)
             except PumasiError as error:
                 self._letter(dead_letter(record, error.code, "it can't be taken"))
-        self._sent.taken(event)
+        self._sent.taken(event, (place, offset))
 
     def _letter(self, letter: Any) -> None:
         self.topics.letters.append(Raw(0, len(self.topics.letters), letter.key, letter.value, letter.headers))

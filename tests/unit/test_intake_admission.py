@@ -313,8 +313,8 @@ WRONG = [
     ("pledge.made", {**PLEDGE, "designation": {"need": "gold"}}, {("/data/designation/need", "literal_error")}),
     ("case.submitted", {**CASE, "passport": "x", "goal": -1},
      {("/data/passport", "unknown_field"), ("/data/goal", "greater_than_equal")}),
-    ("case.submitted", {**CASE, "a/b~c": 1}, {("/data/a~1b~0c", "unknown_field")}),
-    ("case.submitted", {**CASE, "13812345678": 1}, {("/data/[removed]", "unknown_field")}),
+    ("case.submitted", {**CASE, "a/b~c": 1}, {("/data/?", "unknown_field")}),
+    ("case.submitted", {**CASE, "13812345678": 1}, {("/data/?", "unknown_field")}),
     ("case.amended", [], {("/data", "model_type")}),
     ("fund.configured", {"fund": "x y", "currency": "CNY"}, {("/data/fund", "string_pattern_mismatch")}),
 ]  # fmt: skip

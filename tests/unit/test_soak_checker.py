@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import copy
 import json
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -254,12 +253,20 @@ def take_a_foreign_key(t: Topics) -> None:
     t.commands[0][at] = raw._replace(key=b"another")
 
 
-def drop_a_submission(t: Topics) -> None:
-    ids = [
-        (re.match(rb'{"specversion": "1.0", "id": "(e-[^"]+)"', raw.value or b"") or [b"", b""])[1]
-        for raw in t.submissions
-    ]
-    del t.submissions[next(at for at, name in enumerate(ids) if name and ids.count(name) == 1)]
+def keep_a_submission(t: Topics) -> None:
+    t.submissions.append(Raw(1, 0, None, b"", [("pumasi.empty", b"")]))  # nothing is said there
+    t.submissions.append(Raw(1, 1, None, b"{}", []))
+
+
+def drop_a_submissions_command(t: Topics) -> None:
+    """It was taken on the topic, and is neither a command nor a dead letter."""
+    told = [json.loads(line) for line in t.sent]
+    by_topic = {f"{one['source']} {one['id']}" for one in told if one.get("door") == "topic" and one["as"] == "first"}
+    ledger = list(entries(t.ledger[0]))
+    ids = [f"{raw.header('ce_source')} {raw.header('ce_id')}" for raw in t.commands[0]]
+    at = next(at for at, name in enumerate(ids) if name in by_topic and ids.count(name) == 1)
+    del t.commands[0][at], ledger[at]
+    t.ledger[0] = rechained(0, ledger)
 
 
 def drop_a_commands_letter(t: Topics) -> None:
@@ -394,7 +401,8 @@ TAMPERED: list[tuple[Tamper, str]] = [
     (add_a_command, "invented_command"),
     (alter_a_command, "altered_command"),
     (take_a_foreign_key, "wrong_partition"),
-    (drop_a_submission, "lost_submission"),
+    (drop_a_submissions_command, "lost_submission"),
+    (keep_a_submission, "kept_submission"),
     (drop_a_commands_letter, "lost_letter"),
     (drop_a_submissions_letter, "lost_letter"),
     (double_a_letter, "doubled_letter"),

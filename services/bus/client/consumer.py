@@ -36,6 +36,7 @@ class Consumer(AIOKafkaConsumer):
         super().__init__(*topics, **options)
         self._given: dict[TopicPartition, int] = {}
         self._done: dict[TopicPartition, int | None] = {}
+        self._known_of: Any = None
 
     @property
     def stuck(self) -> list[Stuck]:
@@ -49,13 +50,26 @@ class Consumer(AIOKafkaConsumer):
         if self._group_id is not None:
             await self._pass_markers()
         found = await super().getmany(*places, **how)
+        self._assigned_now()
         for place, records in found.items():
             self._given[place] = records[-1].offset + 1
         return found
 
+    @property
+    def acknowledged(self) -> dict[TopicPartition, int]:
+        """Of the partitions that are ours, up to where the group has recorded them as done with, as far as is known.
+
+        Never beyond where reading stands: a topic that was made anew has other records under the offsets that its group still has.
+        """
+        assigned = self._assigned_now()
+        reading = assigned.all_consumed_offsets() if assigned is not None else {}
+        done = {place: at for place in reading if (at := self._done.get(place)) is not None}
+        return {place: min(at, reading[place].offset) for place, at in done.items()}
+
     def seek(self, place: TopicPartition, offset: int) -> None:
         """Go on from elsewhere; see `AIOKafkaConsumer.seek`. What lies before it counts as given out, and not as done with."""
         super().seek(place, offset)
+        self._assigned_now()
         self._given[place] = offset
 
     def passed(self, place: TopicPartition, offset: int) -> int:
@@ -67,14 +81,16 @@ class Consumer(AIOKafkaConsumer):
 
     async def commit(self, offsets: dict[TopicPartition, Any] | None = None) -> None:
         """Commit; see `AIOKafkaConsumer.commit`."""
+        assigned = self._assigned_now()
         if offsets is None:
-            done = {place: at.offset for place, at in self._assigned().all_consumed_offsets().items()}
+            done = {place: at.offset for place, at in assigned.all_consumed_offsets().items()}
             await super().commit()
         else:
             offsets = {place: self.passed(place, at) if isinstance(at, int) else at for place, at in offsets.items()}
             done = {place: at if isinstance(at, int) else at[0] for place, at in offsets.items()}
             await super().commit(offsets)
-        self._done |= done
+        if self._assigned_now() is assigned:
+            self._done |= done
 
     async def numbers_of(self, topic: str) -> set[int]:
         """A topic's partitions; none if it is not there. A consumer without a subscription knows of no topic by itself."""
@@ -103,27 +119,33 @@ class Consumer(AIOKafkaConsumer):
             if task is not None and task.cancelling():
                 raise
 
-    def _assigned(self) -> Any:
-        return self._subscription.subscription.assignment
+    def _assigned_now(self) -> Any:
+        """What is ours. What is known of it is of this sharing out alone: in another, others may have gone further meanwhile."""
+        assigned = self._subscription.subscription and self._subscription.subscription.assignment
+        if assigned is not self._known_of:
+            self._known_of = assigned
+            self._given.clear()
+            self._done.clear()
+        return assigned
 
     async def _pass_markers(self) -> None:
         """Where reading has come past markers alone since the last commit, commit that; nothing that was given out is passed."""
-        assigned = self._assigned()
+        assigned = self._assigned_now()
         if assigned is None:
             return
         reading = {place: at.offset for place, at in assigned.all_consumed_offsets().items()}
         reading = {place: at for place, at in reading.items() if not assigned.state_value(place).paused}
-        for gone in set(self._done) - set(assigned.tps):
-            del self._done[gone]
-            self._given.pop(gone, None)
         try:
             async with asyncio.timeout(_MARKERS_SECONDS_MAX):
                 for place in reading.keys() - self._done.keys():
-                    self._done[place] = await self.committed(place)
+                    committed = await self.committed(place)
+                    if self._assigned_now() is not assigned:
+                        return
+                    self._done.setdefault(place, committed)  # a commit of ours may have been quicker
                 done = {place: at for place in reading if (at := self._done[place]) is not None}
                 passed = {place: reading[place] for place, at in done.items() if self._given.get(place, 0) <= at}
                 passed = {place: at for place, at in passed.items() if at > done[place]}
-                if passed and self._assigned() is assigned:
+                if passed and self._assigned_now() is assigned:
                     await self.commit(passed)
         except (KafkaError, IllegalStateError, TimeoutError) as error:  # a rebalance at this moment, a broker away
             log.debug("markers not passed: %s", type(error).__name__)

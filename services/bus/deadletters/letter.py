@@ -6,10 +6,10 @@ That is members of the type's model (commands' for what lies on the commands top
 number, never by their name; other headers are left out. No rule tells a pseudonym from a name that is written like one (one word of
 [A-Za-z0-9._~-]): such a word stands on the commands topic as well, once it is admitted.
 
-What is withheld whole leaves its length; not its hash, by which a short name could be guessed. The original lies at the topic,
-partition and offset named in the headers for as long as it is kept. The headers are Kafka Streams' (KIP-1034), so that tools made
-for those read ours. One more, `pumasi.withheld`, says what differs from the record as it came: `key`, `value`, `headers`, or
-`nothing`; only a letter from which nothing is withheld can be put back (`put_back`), and that to the last byte.
+What is withheld whole leaves its length; not its hash, by which a short name could be guessed. The headers name the topic,
+partition and offset of the original; a submission is deleted once its letter is written. The headers are Kafka Streams' (KIP-1034),
+so that tools made for those read ours. One more, `pumasi.withheld`, says what differs from the record as it came: `key`, `value`,
+`headers`, or `nothing`; only a letter from which nothing is withheld can be put back (`put_back`), and that to the last byte.
 
 A letter always fits its topic, whatever came: beyond VALUE_BYTES_MAX the value is withheld, beyond FRAME_BYTES_MAX of key and headers
 all that is long. There is always a letter: if a record can't be gone through, all of it is withheld. A letter that

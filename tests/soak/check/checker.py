@@ -78,10 +78,10 @@ class Check:
         self.figures["dead letters"] = sum(self._letters.values())
         letters.hold(self._letters, self._unreadable, self.findings)
 
-    def submissions(self, found: Iterable[Raw]) -> None:
-        """All of the submissions topic; after the partitions and the letters."""
+    def submissions(self, left: Iterable[Raw]) -> None:
+        """What is left of the submissions topic; after the partitions and the letters."""
         self.figures["submissions on the topic"] = tell_submissions(
-            found, self._sent, self._commands, set(self._letters), self.findings
+            left, self._sent, self._commands, set(self._letters), self.findings
         )
 
     def notices(self, found: Iterable[Raw]) -> None:

@@ -6,14 +6,13 @@ What was sent and neither acknowledged nor refused may be there or not.
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
 from tests.soak.check.answers import TICK, Answered
 from tests.soak.check.findings import Findings
-from tests.soak.check.records import COMMANDS, Raw
-from tests.soak.check.sentfile import Name, SentFile, Submission, digest_of, expected_data, same
+from tests.soak.check.records import COMMANDS, SUBMISSIONS, Raw
+from tests.soak.check.sentfile import Name, SentFile, Submission, digest_of, same
 
 _M, _MASK = 0x5BD1E995, 0xFFFFFFFF
 _INTAKE = "/pumasi/intake"
@@ -65,10 +64,9 @@ class Commands:
                 return one
         return None
 
-    def arrived(self, source: str, event: str, kind: str, data: dict[str, object]) -> bool:
+    def arrived(self, submission: Submission) -> bool:
         """Whether a submission, as it was sent, has become a command."""
-        found = self._submission((source, event), kind, expected_data(kind, data, source, event))
-        return found is not None and bool(self._found.get(id(found)))
+        return bool(self._found.get(id(submission)))
 
     def finish(self) -> None:
         """Look for what is missing; call when all partitions are taken in."""
@@ -90,44 +88,32 @@ class Commands:
                 )
 
 
-def tell_submissions(records: Iterable[Raw], sent: SentFile, commands: Commands, letters: set[tuple[str, int, int]],
+def tell_submissions(left: Iterable[Raw], sent: SentFile, commands: Commands, letters: set[tuple[str, int, int]],
                      findings: Findings) -> int:  # fmt: skip
-    """Hold the submissions topic against commands and dead letters; how many records there are.
+    """Hold what Kafka took on the submissions topic against commands and dead letters; how many records these were.
 
     Args:
-        records: all of the topic.
+        left: what is still there, though all is answered.
         letters: the places of the records that have a dead letter.
 
     """
-    there: Counter[tuple[str, str]] = Counter()
-    poison: Counter[tuple[str, int, str]] = Counter()
-    count = 0
-    for record in records:
-        count += 1
-        has_letter = ("pumasi.submissions.v1", record.partition, record.offset) in letters
-        where = f"submissions {record.partition}, offset {record.offset}"
-        place = ("submissions", record.partition, digest_of(record.key, record.value, record.headers))
-        if place in sent.poison:
-            poison[place] += 1
-            if not has_letter:
-                findings.add("lost_letter", where, "it can't be taken, and has no dead letter")
-            continue
-        said = json.loads(record.value or b"{}")
-        source, event = said["source"], said["id"]
-        there[source, event] += 1
-        arrived = commands.arrived(source, event, said["type"], said["data"])
-        conflicts = len(sent.submissions.get((source, event), ())) > 1
-        if not arrived and not (has_letter and conflicts):
-            findings.add("lost_submission", where, "it is no command" + (", but a dead letter" if has_letter else ""))
-    for name, ones in sent.submissions.items():
-        if any(one.acked_by_topic for one in ones) and not there[name]:
-            findings.add(
-                "lost_submission", f"{name[0]} {name[1]}", "Kafka took it, and it is not on the submissions topic"
-            )
-    for place, (_tried, acked) in sent.poison.items():
-        if place[0] == "submissions" and poison[place] < acked:
-            findings.add("lost_submission", f"submissions {place[1]}", "Kafka took a poison record that is not there")
-    return count
+    taken = [(place, one, len(ones) > 1) for ones in sent.submissions.values() for one in ones for place in one.places]
+    for place, one, conflicts in taken:
+        has_letter = (SUBMISSIONS, *place) in letters
+        if not commands.arrived(one) and not (has_letter and conflicts):
+            text = "it is no command" + (", but a dead letter" if has_letter else "")
+            findings.add("lost_submission", _where(*place), text)
+    for place in sent.poison_places:
+        if (SUBMISSIONS, *place) not in letters:
+            findings.add("lost_letter", _where(*place), "it can't be taken, and has no dead letter")
+    for record in left:
+        if record.key or record.value or record.header("pumasi.empty") is None:
+            findings.add("kept_submission", _where(record.partition, record.offset), "it is answered, and can be read")
+    return len(taken) + len(sent.poison_places)
+
+
+def _where(partition: int, offset: int) -> str:
+    return f"submissions {partition}, offset {offset}"
 
 
 def partition_of(fund: str, partitions: int) -> int:

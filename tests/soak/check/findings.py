@@ -1,6 +1,6 @@
 """Findings: what is wrong, each with a stable code, where, and in words; never with a person's data.
 
-submissions   lost_submission invented_command altered_command wrong_partition
+submissions   lost_submission kept_submission invented_command altered_command wrong_partition
 the ledger    unreadable_entry entry_gap broken_chain entry_not_compact entry_too_large wrong_headers
 answers       no_answer torn_answer unexplained_entry wrong_cause wrong_effect wrong_clock
 identity      applied_twice false_duplicate missed_conflict false_conflict

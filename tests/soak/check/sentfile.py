@@ -40,14 +40,14 @@ class Submission:
         type: the CloudEvent's.
         data: as its command must have it, canonical; None stands where intake makes up a pseudonym.
         acked_by_http: somebody got a 202 for it.
-        acked_by_topic: Kafka took it on the submissions topic.
+        places: where Kafka took it on the submissions topic, partition and offset.
 
     """
 
     type: str
     data: dict[str, Any]
     acked_by_http: bool = False
-    acked_by_topic: bool = False
+    places: list[tuple[int, int]] = field(default_factory=list)
 
 
 @dataclass
@@ -57,11 +57,13 @@ class SentFile:
     Attributes:
         submissions: by source and id: one, and a second where the id came again with other data.
         poison: `(topic, partition, digest)` → how often it was sent, and how often that was acknowledged.
+        poison_places: where Kafka took poison on the submissions topic, partition and offset.
 
     """
 
     submissions: dict[Name, list[Submission]] = field(default_factory=dict)
     poison: dict[tuple[str, int, str], list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0]))
+    poison_places: list[tuple[int, int]] = field(default_factory=list)
     refused: Counter[int] = field(default_factory=Counter)
 
 
@@ -75,10 +77,12 @@ def read_sent(lines: Iterable[str]) -> SentFile:
             found, door = waiting.pop(told["n"])
             if not isinstance(found, Submission):
                 sent.poison[found][1] += 1
+                if found[0] == "submissions":
+                    sent.poison_places.append(tuple(told["place"]))
             elif door == "http":
                 found.acked_by_http = True
             else:
-                found.acked_by_topic = True
+                found.places.append(tuple(told["place"]))
         elif "refused" in told:
             sent.refused[told["refused"]] += 1
         elif told["as"] == "poison":
