@@ -147,14 +147,15 @@ async def _play_while_it_lives(system: System, playing: Coroutine[Any, Any, Resu
 async def _play(
     system: System, sender: Issued, settings: Settings, stories: list[Story], wanted: Wanted, screen: Screen
 ) -> Result:
-    watch = Watch(servers(settings, system.kafka, access.OPERATOR), screen.entry)
+    followed = first_pledge(stories)
+    watch = Watch(servers(settings, system.kafka, access.OPERATOR), screen.entry, followed.id if followed else None)
     killer = _Killer(system, screen, sum(len(story.rows) for story in stories) // 2) if wanted.kill_matcher else None
     outcomes = []
     try:
         await watch.start()
         refuse_what_is_over(stories, watch)
         _say_what_is_repeated(stories, watch, screen)
-        bootstrap, followed = servers(settings, system.kafka, access.SENDER), first_pledge(stories)
+        bootstrap = servers(settings, system.kafka, access.SENDER)
         async with Player(system.http, bootstrap, sender, watch, screen, followed) as player:
             for number, story in enumerate(stories, 1):
                 screen.open(story, number, len(stories), watch.figures)

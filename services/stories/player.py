@@ -49,13 +49,15 @@ class Audience(Protocol):
 
 
 class Player:
-    """Sends rows; use as an async context manager. Of one that comes by HTTP it may `follow` what becomes of it."""
+    """Sends rows; use as an async context manager.
+
+    Of one row that comes by HTTP it may `follow` what becomes of it; `watch` has been told to keep its entry.
+    """
 
     def __init__(
         self, http: str, bootstrap: str, sender: Issued, watch: Watch, audience: Audience, follow: Row | None = None
     ) -> None:
         self._sender, self._watch, self._audience, self._follow = sender, watch, audience, follow
-        watch.keep = follow.id if follow else None
         key = {"authorization": f"Bearer {sender.key}"}
         self._client = httpx.AsyncClient(base_url=http, headers=key, timeout=60.0, trust_env=False)
         self._publisher = Publisher(lambda: bootstrap, [SUBMISSIONS], "pumasi-demo")

@@ -29,11 +29,12 @@ class Watch:
     entry that the event `keep` caused is `kept` as it lies on the topic.
     """
 
-    def __init__(self, bootstrap: str, on_entry: Callable[[dict[str, Any]], None] = lambda _: None) -> None:
-        self._bootstrap, self._on_entry = bootstrap, on_entry
+    def __init__(
+        self, bootstrap: str, on_entry: Callable[[dict[str, Any]], None] = lambda _: None, keep: str | None = None
+    ) -> None:
+        self._bootstrap, self._on_entry, self._keep = bootstrap, on_entry, keep
         self.figures = Figures()
         self.causes: set[str] = set()
-        self.keep: str | None = None
         self.kept: Record | None = None
         self.notices: dict[str, set[str]] = defaultdict(set)
         self.old_entries = 0
@@ -102,7 +103,7 @@ class Watch:
         self._read[record.partition] = record.offset
         if not entry.get("more") and entry["cause"]["id"]:
             self.causes.add(entry["cause"]["id"])
-            if entry["cause"]["id"] == self.keep:
+            if entry["cause"]["id"] == self._keep:
                 self.kept = record
         if record.offset > self._old.get(record.partition, -1):
             self._on_entry(entry)

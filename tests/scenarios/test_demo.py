@@ -110,9 +110,9 @@ async def test_one_story_is_played_by_default_and_shows_an_event_as_it_is_within
     lines = text.splitlines()
     assert len(lines) < 80
     assert max(map(len, lines)) <= 80
-    assert "Tuberculosis" not in text
+    assert "Needs that return" not in text
     event, receipt, entry = (shown(text, title) for title in ("One event, as", "Its receipt, as", "Its entry on"))
-    assert event["data"] == {"fund": "jilin-room", "pledge": "room-01", "donor": "room-01", "amount": 20000, "currency": "CNY"}  # fmt: skip
+    assert (event["data"]["pledge"], event["data"]["amount"]) == ("room-01", 20000)
     assert receipt["state"] == "applied"
     assert entry["cause"]["id"] == event["id"]
     assert {"pledge_accepted", "awarded"} <= {fact["fact"] for fact in entry["facts"]}

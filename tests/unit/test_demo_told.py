@@ -54,8 +54,8 @@ def test_money_without_a_case_is_said_to_wait_for_one() -> None:
 
 def test_rises_are_told_by_class_and_cause() -> None:
     told_of = [sentence for sentence in told("no-papers") if "dose-06" in sentence and sentence.startswith("Now ")]
-    assert told_of[0].startswith("Now urgent by waiting: ")
-    assert told_of[-1] == "Now immediate by deadline: dose-07, dose-06, dose-12."
+    assert told_of[0] == "Now asap by waiting: dose-07, dose-06, dose-12."
+    assert told_of[-1] == "Now immediate by deadline: dose-06, dose-07, dose-12."
 
 
 @pytest.mark.parametrize("width", [40, 78, 118])
