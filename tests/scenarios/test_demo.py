@@ -120,6 +120,12 @@ async def test_one_story_is_played_by_default_and_shows_an_event_as_it_is_within
         "./run demo --all", "./run simulate", "./run up",
     ]  # fmt: skip
 
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    excerpt = readme.partition("<!-- captured: ./run demo,")[2].partition("```text\n")[2].partition("```")[0]
+    places = [lines.index(line) for line in excerpt.splitlines() if line != "…"]
+    assert places == sorted(places)
+    assert len(places) >= 11
+
 
 def shown(text: str, title: str) -> dict[str, Any]:
     """The JSON whose lines stand indented below a title."""
