@@ -70,6 +70,12 @@ def test_json_is_broken_between_values_alone_and_is_all_there(width: int) -> Non
         assert " ".join(wrapped(spaced, width)) == spaced
 
 
+def test_each_further_object_of_a_list_begins_a_line() -> None:
+    told = '{"a": 1, "b": [{"c": "x, y"},{"c": 3}]}'
+    assert wrapped(told, 24) == ['{"a": 1,', '"b": [{"c": "x, y"},', '{"c": 3}]}']
+    assert wrapped(told, 80) == ['{"a": 1, "b": [{"c": "x, y"},', '{"c": 3}]}']
+
+
 def test_the_event_that_is_followed_is_a_pledge_of_the_first_story() -> None:
     row = first_pledge(load_stories())
     assert row is not None
