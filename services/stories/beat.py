@@ -157,7 +157,7 @@ def _delivered(beat: Beat) -> Iterator[str]:
         cases = list(dict.fromkeys(fact["case"] for fact in found))
         yield f"{beat.money(beat.sum('case_delivered'))} handed over for {_few(cases)}."
     if thanked := beat.facts["case_thanked"]:
-        yield f"Thanks go from {_few([fact['case'] for fact in thanked])} to every donor with money there."
+        yield f"Thanks from {_few([fact['case'] for fact in thanked])} reach the donors."
     completed = [fact["case"] for fact in beat.facts["case_closed"] if fact["outcome"] == "completed"]
     if completed:
         yield f"Completed: {_few(completed)}."

@@ -12,7 +12,7 @@ when       | door  | fund       | event            | what
 > A neighbour asks for CNY 10,000 for care at home, and vouches.
 +0d 00:05  | http  | jilin-room | case.submitted   | case=room-a beneficiary=person-a need=treatment route=home goal=CNY10,000 priority=asap access=CN-JL/unregistered
 +0d 00:20  | http  | jilin-room | case.vouched     | case=room-a voucher=neighbour-1
-> Pledges come in: from the chat room, and from people abroad who never met anyone in it.
+> Pledges come in: from the chat room, and from strangers abroad.
 +0d 00:53  | http  | jilin-room | pledge.made      | pledge=room-01 donor=room-01 amount=CNY200
 +0d 01:20  | http  | jilin-room | pledge.made      | pledge=room-02 donor=room-02 amount=CNY100
 +0d 02:31  | http  | jilin-room | pledge.made      | pledge=room-03 donor=stranger-03 amount=CNY150
@@ -76,7 +76,7 @@ when       | door  | fund       | event            | what
 +2d 17:48  | http  | jilin-room | payment.received | pledge=room-11 payment=pay-room-11 amount=KRW100,000
 +2d 20:24  | http  | jilin-room | payment.received | pledge=room-13 payment=pay-room-13 amount=USD50
 +2d 23:27  | http  | jilin-room | payment.received | pledge=room-01 payment=pay-room-01 amount=CNY200
-> The neighbour brings a part over, for medicine against pain, and a week later the rest.
+> The neighbour brings a part over for medicine, and a week later the rest.
 +3d 02:00  | http  | jilin-room | case.delivered   | case=room-a delivery=room-a-1 amount=CNY4,000
 +3d 02:44  | topic | jilin-room | payment.received | pledge=room-34 payment=pay-room-34 amount=CNY300
 +3d 06:16  | http  | jilin-room | payment.received | pledge=room-38 payment=pay-room-38 amount=CNY500
@@ -102,6 +102,6 @@ when       | door  | fund       | event            | what
 +4d 09:41  | http  | jilin-room | payment.received | pledge=room-14 payment=pay-room-14 amount=CNY50
 +4d 10:28  | http  | jilin-room | payment.received | pledge=room-33 payment=pay-room-33 amount=CNY200
 +10d 02:00 | http  | jilin-room | case.delivered   | case=room-a delivery=room-a-2 amount=CNY6,000
-> She thanks them all, also those who never knew her; nobody learns who anybody is.
+> She thanks them all. Nobody has learnt who anybody is.
 +10d 09:00 | http  | jilin-room | case.thanked     | case=room-a thanks=not-alone
 +10d 10:00 | http  | jilin-room | case.closed      | case=room-a outcome=completed
