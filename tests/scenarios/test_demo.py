@@ -108,7 +108,7 @@ async def test_one_story_is_played_by_default_and_shows_an_event_as_it_is_within
     text = output.decode()
     assert process.returncode == 0, errors.decode()
     lines = text.splitlines()
-    assert len(lines) <= 70
+    assert len(lines) <= 72
     assert max(map(len, lines)) <= 80
     assert "Needs that return" not in text
     event, receipt, entry = (shown(text, title) for title in ("One event, as", "Its receipt, as", "Its entry on"))
