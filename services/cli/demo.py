@@ -1,4 +1,4 @@
-"""`pumasi demo`: five real stories through a real Kafka, told as they go, then audited."""
+"""`pumasi demo`: real stories through a real Kafka, told as they go, then audited."""
 
 import asyncio
 import os
@@ -29,11 +29,14 @@ def register(app: typer.Typer) -> None:
 
 _EXAMPLES = """**Examples**
 
-- `pumasi demo`: all five stories, in a directory that is removed afterwards
-- `pumasi demo --story chat-room --story provinces`: two of them
+- `pumasi demo`: the story of a chat room, in a directory that is removed afterwards
+- `pumasi demo --all`: all five stories
+- `pumasi demo --story no-papers --story provinces`: two of them
 - `pumasi demo --data /tmp/p`: keep everything; a second run repeats every event and changes nothing
 - `pumasi demo --kill-matcher --quiet --json`: crash the matcher half-way; print one JSON object
 """
+SHORT = "chat-room"
+"""The story that is played unless others are asked for."""
 
 
 def demo(
@@ -47,25 +50,32 @@ def demo(
     ] = None,
     story: Annotated[
         list[str] | None,
-        typer.Option("--story", metavar="NAME", help="Play this story; may be given again.  [default: all five]"),
+        typer.Option(
+            "--story",
+            metavar="NAME",
+            help="Play it: chat-room, tuberculosis, two-routes, no-papers or provinces. May be given again.  [default: chat-room]",
+        ),
     ] = None,
+    all_stories: Annotated[bool, typer.Option("--all", help="Play all five stories.")] = False,
     kill_matcher: Annotated[
         bool, typer.Option("--kill-matcher", help="kill -9 the matcher half-way; the figures must not change.")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the result.")] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Play five real stories through a whole Pumasi on this machine, then audit the result.
+    """Play a real story through a whole Pumasi on this machine, then audit the result.
 
     Starts Kafka, intake, matcher and notifier on free ports and stops them at the end, also on Ctrl-C. Time comes with the events, so
     months pass in seconds. Exit status 1 if a figure differs from the story's file, or if the audit finds something; 130 if Ctrl-C
     stopped it (143: SIGTERM). A directory kept with --data can be used again, also after it was stopped.
     """
+    from services.errors import UsageError
     from services.stories.demo import Wanted
 
-    result = asyncio.run(
-        _until_stopped(data.absolute() if data else None, Wanted(story or None, kill_matcher), quiet, as_json)
-    )
+    if all_stories and story:
+        raise UsageError("--all plays every story already", hint="Give --all or --story, not both.")
+    wanted = Wanted(None if all_stories else story or [SHORT], kill_matcher)
+    result = asyncio.run(_until_stopped(data.absolute() if data else None, wanted, quiet, as_json))
     if isinstance(result, int):
         raise typer.Exit(result)
     if not result.ok:
@@ -113,7 +123,7 @@ def _width(stream: TextIO) -> int | None:
 
 def _say_stopped(console: "Console", kept: Path | None) -> None:
     data = (
-        f"What was played stays in {kept}; `pumasi demo --data {kept}` goes on from there."
+        f"What was played stays in {kept}; the same command goes on from there."
         if kept
         else "Its directory is removed."
     )

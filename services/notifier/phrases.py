@@ -13,24 +13,23 @@ from schemas.notices import Match, Tidings
 from schemas.submissions import Language
 from schemas.values import PHRASES
 from services.words import Words, message
+from services.words.classes import class_name
 
 NOTICES: Final = {
-    "donor/matched": message("Your pledge has found where it is needed: {places}."),
+    "donor/matched": message("Your pledge goes where it is needed: {places}."),
     "donor/matched-again": message("Part of your pledge is no longer needed where it was, and goes on: {places}."),
     "donor/payment-due": message("Of your pledge of {pledge}, {due} is needed now. Please pay it when you can."),
     "donor/payment-due-whole": message("Your pledge of {pledge} is needed now. Please pay {due} when you can."),
     "donor/settled": message("Your payment has arrived: {settled} now stands behind what you promised. Thank you."),
     "donor/delivered": message("Your help has arrived: {delivered} was handed over for care{for_need}."),
-    "donor/released": message(
-        "{released} of your pledge is released. You need not pay it. Thank you for having offered it."
-    ),
-    "donor/refunded": message("{refunded} that you had paid was given back to you."),
+    "donor/released": message("{released} of your pledge is released: you need not pay it. Thank you for offering it."),
+    "donor/refunded": message("{refunded} that you paid has been refunded to you."),
     "case/opened": message(
-        "The case {case} is open: {claim} is asked for {need}, {class_}. We will tell you as help comes."
+        "Case {case} is open: it asks for {claim} for {need} ({class_}). We will tell you as help comes in."
     ),
-    "case/opened-nothing": message("The case {case} is open: {need}, {class_}. It asks for no money."),
-    "case/progress": message("{percent} % of the {claim} for case {case} is promised ({need})."),
-    "case/progress-100": message("All of the {claim} for case {case} is promised ({need})."),
+    "case/opened-nothing": message("Case {case} is open: {need} ({class_}). It asks for no money."),
+    "case/progress": message("Case {case} ({need}): {percent} % of the {claim} is promised."),
+    "case/progress-100": message("Case {case} ({need}): all of the {claim} is promised."),
     "forgetting": message(
         "Nothing of yours is open here any more. On {day} we will forget how to reach you. Until then nothing needs to be done."
     ),
@@ -45,19 +44,17 @@ NOTICES: Final = {
 }
 
 PLACES: Final = {
-    "least-served": message("{amount} for {need} ({class_}): of all needs that urgent, the one helped least so far"),
-    "least-served-of-need": message(
-        "{amount} for {need}, as you wished ({class_}): of all that urgent, the one helped least so far"
-    ),
-    "oldest": message("{amount} for {need} ({class_}): of all that lacked money, the one that opened first"),
+    "least-served": message("{amount} for {need} ({class_}, the least helped of its class)"),
+    "least-served-of-need": message("{amount} for {need}, as you wished ({class_}, the least helped of its class)"),
+    "oldest": message("{amount} for {need} ({class_}, the first to open of all that lacked money)"),
     "oldest-of-need": message(
-        "{amount} for {need}, as you wished ({class_}): of all that lacked money, the one that opened first"
+        "{amount} for {need}, as you wished ({class_}, the first to open of all that lacked money)"
     ),
-    "floor": message("{amount} for {need} ({class_}), beginning with the floor that every need is given first"),
+    "floor": message("{amount} for {need} ({class_}, beginning with the floor that every need gets first)"),
     "floor-of-need": message(
-        "{amount} for {need}, as you wished ({class_}), beginning with the floor that every need is given first"
+        "{amount} for {need}, as you wished ({class_}, beginning with the floor that every need gets first)"
     ),
-    "chosen": message("{amount} for {need} ({class_}): the very need you chose"),
+    "chosen": message("{amount} for {need} ({class_}, the very case you chose)"),
 }
 
 NEEDS: Final = {
@@ -70,13 +67,6 @@ NEEDS: Final = {
     "consultation": message("seeing a doctor"),
     "psychosocial": message("care for the mind"),
     "other": message("care"),
-}
-
-CLASSES: Final = {
-    "routine": message("can be planned", "in a notice"),
-    "urgent": message("urgent", "in a notice"),
-    "asap": message("as soon as possible", "in a notice"),
-    "stat": message("at once", "in a notice"),
 }
 
 THANKS: Final = {
@@ -94,7 +84,7 @@ def sentence(tidings: Tidings, language: Language, thanks: str | None = None) ->
         return _thanks(tidings, words, thanks)
     text = words.say(NOTICES[_key(tidings)], **_figures(tidings, words))
     if tidings.kind == "matched" and tidings.due:
-        text = words.text_of([text, words.say("{due} is matched and still to be paid.", due=_due(tidings))])
+        text = words.text_of([text, words.say("Of this {due} is still to be paid.", due=_due(tidings))])
     return text
 
 
@@ -141,7 +131,7 @@ def _figures(tidings: Tidings, words: Words) -> dict[str, str | int]:
         "case": tidings.case or "",
         "percent": tidings.percent or 0,
         "day": tidings.forgotten_on.date().isoformat() if tidings.forgotten_on else "",
-        "class_": words.say(CLASSES[tidings.class_]) if tidings.class_ else "",
+        "class_": class_name(tidings.class_, words.language) if tidings.class_ else "",
         "due": _due(tidings),
         "pledge": _pledge(tidings, words),
         "places": between.join(_place(match, tidings.currency, words) for match in tidings.matches),
@@ -176,7 +166,7 @@ def _place(match: Match, currency: str, words: Words) -> str:
         PLACES[match.why],
         amount=format_money(match.amount, currency),
         need=words.say(NEEDS[match.need]),
-        class_=words.say(CLASSES[match.class_]),
+        class_=class_name(match.class_, words.language),
     )
     if match.cases == 1:
         return place

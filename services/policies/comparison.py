@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from string import ascii_uppercase
 from typing import Any
 
 from schemas.times import DAY, text_of
 from services.policies.commandlog import Said, said_of
 from services.policies.course import Course
 from services.policies.meaning import TOLD, RuleTold
-from services.policies.measures import MEASURES, Measured, curves, measure, measure_sizes, size_limits
+from services.policies.measures import MEASURES, Figure, Measured, curves, measure, measure_sizes, size_limits
 from services.policies.policy import Policy
+from services.policies.report.figures import best
 from services.policies.runs import LogSource, Progress, SeasonSource, run_all
 
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 Source = SeasonSource | LogSource
 FEEDBACK = (
     "Deliveries and payments react to what each policy brings about; who asks, who gives, whose payment fails and on which day a "
     "person would die is the same under each."
 )
 NEGLECT = (
-    "A stat or asap case is taken to die {neglect:g} times as likely while it lacks money: an assumption, which rewards policies "
+    "An immediate or asap case is taken to die {neglect:g} times as likely while it lacks money: an assumption, which rewards policies "
     "that serve such cases soon."
 )
 NO_NEGLECT = "Nobody's day of death depends on money here (see --neglect); a death is counted if the case is still open on that day."
@@ -32,6 +33,11 @@ FROZEN = (
     "sooner. What could not have been is refused, and counted. So what is delivered, in hand, failed or lost favours the policy "
     "that was recorded: nothing is marked best there."
 )
+
+
+FROZEN_MEASURES = frozenset({"whole", "delivered", "in_hand", "failed", "expired", "refused", "lost"})
+"""What people did, more than what the rule did: in a recorded log they go on as under the policy it was recorded under, which these
+figures therefore favour. There nothing is marked as best."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +73,22 @@ class Comparison:
     @property
     def letters(self) -> list[str]:
         """What the policies are called where there is no room for their names: A, B, … Z, A2, …"""
-        count = len(LETTERS)
-        return [LETTERS[n % count] + (str(n // count + 1) if n >= count else "") for n in range(len(self.policies))]
+        return letters_of(len(self.policies))
+
+    @property
+    def seasons(self) -> int:
+        """How many seasons, or logs, the figures are of."""
+        return 1
+
+    def figures(self, name: str, group: str = "all") -> list[Figure]:
+        """A measure of a group, a policy each."""
+        return [told[name][group] for told in self.measured]
+
+    def best(self, name: str, group: str = "all") -> set[int]:
+        """The policies that are best by it, none where all are shown alike or people would be measured more than policies."""
+        return (
+            set() if self.recorded and name in FROZEN_MEASURES else best(name, self.figures(name, group), self.currency)
+        )
 
     @property
     def currency(self) -> str:
@@ -88,8 +108,7 @@ class Comparison:
 
     def rules(self) -> list[tuple[str, RuleTold]]:
         """The rules that a policy names, each once, with what they do."""
-        named = dict.fromkeys(dict(policy.changes).get("rule") for policy in self.policies)
-        return [(rule, TOLD[rule]) for rule in named if rule]
+        return rules_of(self.policies)
 
     def caveats(self) -> list[str]:
         """What a reader must know before they draw conclusions."""
@@ -130,6 +149,17 @@ class Comparison:
             return {"kind": "season", **span, "parameters": asdict(self.source.season)}
         log = self.source.log
         return {"kind": "log", **span, "where": log.where, "commands": len(log.said), "unreadable": log.unreadable}
+
+
+def letters_of(count: int) -> list[str]:
+    """What so many policies are called where there is no room for their names: A, B, … Z, A2, …"""
+    return [ascii_uppercase[n % 26] + (str(n // 26 + 1) if n >= 26 else "") for n in range(count)]
+
+
+def rules_of(policies: Iterable[Policy]) -> list[tuple[str, RuleTold]]:
+    """The rules that policies name, each once, with what they do."""
+    named = dict.fromkeys(dict(policy.changes).get("rule") for policy in policies)
+    return [(rule, TOLD[rule]) for rule in named if rule]
 
 
 def compare(

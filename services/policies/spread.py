@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from schemas.commands import Command
 from services.matcher.engine.engine import Decision
-from services.policies.comparison import definitions_as_json
+from services.policies.comparison import definitions_as_json, letters_of
 from services.policies.measures import Figure, Measured, measure
 from services.policies.policy import Policy
 from services.policies.report.figures import best
@@ -72,17 +72,33 @@ class Spread:
         """Measure → a policy each."""
         return {name: self._over(name) for name in LEADING}
 
-    def _over(self, name: str) -> list[Over]:
-        table = [[told[name]["all"] for told in of_seed] for of_seed in self.measured]
-        leaders = [best(name, figures) for figures in table]
+    def _over(self, name: str, group: str = "all") -> list[Over]:
+        table = [[told[name][group] for told in of_seed] for of_seed in self.measured]
+        leaders = [best(name, figures, self.currency) for figures in table]
         return [
             _of([figures[number] for figures in table], sum(number in lead for lead in leaders))
             for number in range(len(self.policies))
         ]
 
-    def best(self, name: str) -> set[int]:
-        """The policies that are best, alone or among others, in more than half of the seeds."""
-        return {number for number, told in enumerate(self.over[name]) if 2 * told.best_in > len(self.seeds)}
+    @property
+    def letters(self) -> list[str]:
+        """What the policies are called where there is no room for their names."""
+        return letters_of(len(self.policies))
+
+    @property
+    def seasons(self) -> int:
+        """How many seasons the figures are of."""
+        return len(self.seeds)
+
+    def figures(self, name: str, group: str = "all") -> list[Figure]:
+        """A measure's median of a group, a policy each."""
+        return [told.median for told in self._over(name, group)]
+
+    def best(self, name: str, group: str = "all") -> set[int]:
+        """The policies that are best, alone or among others, in more than half of the seeds; none if all are."""
+        over = self._over(name, group)
+        leading = {number for number, told in enumerate(over) if 2 * told.best_in > len(self.seeds)}
+        return leading if len(leading) < len(over) else set()
 
     def as_json(self) -> dict[str, Any]:
         """Everything, for `--json`."""

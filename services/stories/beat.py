@@ -11,10 +11,12 @@ from typing import Any
 from schemas.currencies import format_money
 from schemas.times import DAY, HOUR, parse
 from services.stories.figures import CaseFigures, FundFigures
+from services.words.classes import class_name
 
 FactDict = dict[str, Any]
 ONE_BY_ONE = 3
 
+_CAUSES = {"age": "by waiting", "deadline": "by deadline", "policy": "by the fund's new policy"}
 _OUTCOMES = {
     "completed": "is closed: completed",
     "withdrawn": "is closed: withdrawn",
@@ -71,23 +73,30 @@ def _few(items: list[str]) -> str:
 
 def _asked(beat: Beat) -> Iterator[str]:
     opened = beat.facts["case_opened"]
-    if len(opened) > ONE_BY_ONE:
-        yield f"{count(len(opened), 'case')} open; {beat.money(beat.sum('case_opened', 'claim'))} asked in all."
+    if len(opened) <= ONE_BY_ONE:
+        for fact in opened:
+            case = beat.case(fact)
+            own = f", beside {beat.money(case.own)} of their own" if case.own else ""
+            asks = f"{beat.money(fact['claim'])}{own}" if fact["claim"] else "no money"
+            yield f"{case.id} opens ({case.need}, {class_name(fact['class'])}) and asks for {asks}."
         return
-    for fact in opened:
-        case = beat.case(fact)
-        own = f", beside {beat.money(case.own)} of their own" if case.own else ""
-        yield f"{case.id} opens: {case.need}, {fact['class']}; {beat.money(fact['claim'])} asked{own}."
+    free = sum(not fact["claim"] for fact in opened)
+    rest = f" {count(free, 'case')} among them {'asks' if free == 1 else 'ask'} for no money." if free else ""
+    yield f"{count(len(opened), 'case')} open and ask for {beat.money(beat.sum('case_opened', 'claim'))}.{rest}"
 
 
 def _changed(beat: Beat) -> Iterator[str]:
-    for fact in beat.facts["case_amended"]:
-        yield f"{fact['case']} is amended: its claim is now {beat.money(fact['claim'])}."
-    for fact in beat.facts["case_renewed"]:
-        yield f"{fact['case']} renews for period {fact['period']}: its claim is now {beat.money(fact['claim'])}."
-    rises = [f"{fact['case']} to {fact['to']} ({fact['why']})" for fact in beat.facts["case_escalated"]]
-    if rises:
-        yield f"Rises in class by itself: {_few(rises)}."
+    amended, renewed = ({fact["case"]: fact for fact in beat.facts[name]} for name in ("case_amended", "case_renewed"))
+    for case, fact in amended.items():
+        yield f"{case} is amended and now asks for {beat.money(fact['claim'])}."
+    for case, fact in renewed.items():
+        yield f"{case} begins period {fact['period']} and asks for {beat.money(fact['claim'])} in all."
+    rises = {fact["case"]: fact for fact in beat.facts["case_escalated"] if beat.case(fact).claim}
+    groups = defaultdict[tuple[str, str], list[str]](list)
+    for case, fact in rises.items():
+        groups[class_name(fact["to"]), _CAUSES[fact["why"]]].append(case)
+    for (now, cause), cases in groups.items():
+        yield f"Now {now} {cause}: {_few(cases)}."
 
 
 def _promised(beat: Beat) -> Iterator[str]:
@@ -98,8 +107,8 @@ def _promised(beat: Beat) -> Iterator[str]:
         yield f"{count(len(pledges), 'pledge')}{abroad}: {beat.money(beat.sum('pledge_accepted'))} promised."
     if instalments:
         yield f"{count(len(instalments), 'instalment')} of recurring pledges: {beat.money(beat.sum('pledge_instalment'))} promised."
-    if waiting := beat.facts["waiting"]:
-        yield f"{beat.money(beat.sum('waiting'))} of {count(len(waiting), 'pledge')} find no claim and wait."
+    if beat.facts["waiting"]:
+        yield f"{beat.money(beat.sum('waiting'))} finds no open case, so it waits."
 
 
 def _ended(beat: Beat) -> Iterator[str]:
@@ -115,24 +124,25 @@ def _ended(beat: Beat) -> Iterator[str]:
             yield f"{count(len(found), 'pledge')} {words}."
     if voided := beat.sum("award_voided"):
         settled = beat.sum("award_voided", "settled")
-        paid = f", {beat.money(settled)} of it paid" if settled else ""
-        yield f"{beat.money(voided)} lose their case{paid}; what is not released is matched again at once."
+        yield f"{beat.money(voided)} leaves its case, {beat.money(settled) if settled else 'none'} of it paid."
     for name, words in (
-        ("released", "released to donors, never paid"),
-        ("refunded", "given back to a donor, had been paid"),
+        ("released", "is released"),
+        ("refunded", "had been paid, and is refunded"),
     ):
         if amount := beat.sum(name):
             yield f"{beat.money(amount)} {words}."
 
 
 def _funded(beat: Beat) -> Iterator[str]:
-    facts = beat.facts["case_funded"]
-    took = [parse(fact["at"]) - (beat.case(fact).opened_at or 0) for fact in facts]
-    longest = max((time for time, fact in zip(took, facts, strict=True) if fact["claim"]), default=0)
-    found = [
-        f"{fact['case']} ({span(time, longest)} after it opened)" if fact["claim"] else f"{fact['case']} (asks nothing)"
-        for time, fact in zip(took, facts, strict=True)
-    ]
+    """Cases that ask for nothing have all they ask for from the start, which is no news; nor is the age of a renewed one."""
+    facts = {fact["case"]: fact for fact in beat.facts["case_funded"] if fact["claim"]}
+    took = {}
+    for name, fact in facts.items():
+        case = beat.fund.cases[name]
+        if case.funded_at == parse(fact["at"]):
+            took[name] = case.funded_at - (case.opened_at or 0)
+    longest = max(took.values(), default=0)
+    found = [f"{name} ({span(took[name], longest)} after it opened)" if name in took else name for name in facts]
     if found:
         yield f"All that is asked is promised for {_few(found)}."
 
@@ -146,11 +156,11 @@ def _delivered(beat: Beat) -> Iterator[str]:
     if found := beat.facts["case_delivered"]:
         cases = list(dict.fromkeys(fact["case"] for fact in found))
         yield f"{beat.money(beat.sum('case_delivered'))} handed over for {_few(cases)}."
-    for fact in beat.facts["case_thanked"][:ONE_BY_ONE]:
-        yield f"{fact['case']} says thanks; every donor with money in it hears."
+    if thanked := beat.facts["case_thanked"]:
+        yield f"Thanks from {_few([fact['case'] for fact in thanked])} reach the donors."
     completed = [fact["case"] for fact in beat.facts["case_closed"] if fact["outcome"] == "completed"]
     if completed:
-        yield f"Closed, completed: {_few(completed)}."
+        yield f"Completed: {_few(completed)}."
 
 
 def _refused(beat: Beat) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The demo: a whole Pumasi brought up, five stories played through its doors, told, added up, audited, and taken down again.
+"""The demo: a whole Pumasi brought up, stories played through its doors, told, added up, audited, and taken down again.
 
 What is said at the end is read from the ledger (read_committed) and the notices topic, and held against what the story's file
 expects. A run on a kept directory repeats every event under its id, so its figures are those of the first run; so are those of a
@@ -30,7 +30,7 @@ from services.settings import Settings
 from services.stories import routes, summary
 from services.stories.outcome import Outcome, outcome
 from services.stories.player import Player
-from services.stories.scenario import Story, load_stories
+from services.stories.scenario import Row, Story, load_stories
 from services.stories.screen import MARGIN, Screen
 from services.stories.watch import Watch
 from services.system.own_senders import own_sender
@@ -39,13 +39,19 @@ from services.system.whole import System, where_of, whole_system
 
 TICK_SECONDS = 86_400
 """Of story time: timers that no event of their own fund wakes fire at most a day of story late."""
-NOTICES_WITHIN_S = 30.0
 PLOT = Path("two-routes.svg")
 """Where in the data directory the plot of the story of this name goes."""
 REPORTS = "provinces"
 """The story that ends with the report of access."""
 SESSION_S = 6
 SENDER = "demo"
+AFTER_ONE = ("./run demo --all", "all five stories: more needs and funds, deadlines, a death")
+AFTER_ALL = ("./run demo --kill-matcher", "one of them, with the matcher killed half-way")
+NEXT = (
+    ("./run simulate", "a season of made-up needs and pledges under each rule"),
+    ("./run up", "a Pumasi of your own, to send events to, until Ctrl-C"),
+)
+"""What to try after it."""
 ENVIRONMENT = {
     "PUMASI_TRUST_TIME": "1",
     "PUMASI_TICK_SECONDS": str(TICK_SECONDS),
@@ -116,10 +122,9 @@ async def run(settings: Settings, wanted: Wanted, console: Console, quiet: bool)
             with BrokerProgress(quiet) as bars:
                 whole = whole_system(settings, bars, screen, environment=ENVIRONMENT, before_services=become_sender)
                 system = await stack.enter_async_context(whole)
-            screen.say(f"Kafka answers at {system.kafka}, intake at {system.http}; matcher and notifier are ready.")
+            screen.say(f"Kafka is at {system.kafka}, intake at {system.http}.")
             assert sender is not None, "made before the services were started"
             result = await _play_while_it_lives(system, _play(system, sender, settings, stories, wanted, screen))
-            screen.say("All is played; taking everything down …", "bright_black")
     except asyncio.CancelledError:  # told to stop: nothing is wrong, so nothing is explained
         screen.stop()
         raise
@@ -149,20 +154,21 @@ async def _play_while_it_lives(system: System, playing: Coroutine[Any, Any, Resu
 async def _play(
     system: System, sender: Issued, settings: Settings, stories: list[Story], wanted: Wanted, screen: Screen
 ) -> Result:
-    watch = Watch(servers(settings, system.kafka, access.OPERATOR), screen.entry)
+    followed = first_pledge(stories)
+    watch = Watch(servers(settings, system.kafka, access.OPERATOR), screen.entry, followed.id if followed else None)
     killer = _Killer(system, screen, sum(len(story.rows) for story in stories) // 2) if wanted.kill_matcher else None
     outcomes = []
     try:
         await watch.start()
         refuse_what_is_over(stories, watch)
         _say_what_is_repeated(stories, watch, screen)
-        async with Player(system.http, servers(settings, system.kafka, access.SENDER), sender, watch, screen) as player:
+        bootstrap = servers(settings, system.kafka, access.SENDER)
+        async with Player(system.http, bootstrap, sender, watch, screen, followed) as player:
             for number, story in enumerate(stories, 1):
                 screen.open(story, number, len(stories), watch.figures)
                 await player.play(story, killer.look if killer else lambda _: None)
                 if killer:
                     killer.before += len(story.rows)
-                await _until_told(story, watch)
                 screen.close()
                 outcomes.append(outcome(story, watch, await _access(story, system.kafka, settings)))
                 summary.show_story(screen, outcomes[-1])
@@ -174,6 +180,12 @@ async def _play(
         await watch.stop()
     old = watch.old_entries
     return Result(outcomes, audit, 0.0, killer.pid if killer else 0, old > 0, watch.figures.entries - old)
+
+
+def first_pledge(stories: list[Story]) -> Row | None:
+    """The first pledge that comes by HTTP: an event small enough to be shown whole."""
+    rows = (row for story in stories for row in story.rows)
+    return next((row for row in rows if row.door == "http" and row.type == "pumasi.pledge.made"), None)
 
 
 def refuse_what_is_over(stories: list[Story], watch: Watch) -> None:
@@ -211,19 +223,6 @@ async def _access(story: Story, kafka: str, settings: Settings) -> tuple[AccessR
         return ()
     found = await asked_in(servers(settings, kafka, access.REPORTER), keys.reporter_private_key(settings))
     return tuple(access_report(fund) for fund in found.funds if fund.name in story.currencies)
-
-
-async def _until_told(story: Story, watch: Watch) -> None:
-    """Wait for the last notice that the story expects. If it doesn't come, the figures will say so."""
-    expected = {fund: figures["notices"] for fund, figures in story.expected.items()}
-    deadline = time.monotonic() + NOTICES_WITHIN_S
-
-    def all_told() -> bool:
-        return (
-            all(len(watch.notices[fund]) >= number for fund, number in expected.items()) or time.monotonic() > deadline
-        )
-
-    await watch.until(all_told, "all notices are told")
 
 
 class _Killer:
@@ -287,3 +286,8 @@ def finish(result: Result, console: Console, data: Path | None, show: Callable[[
     show(f"{result.seconds:.0f} s. Nothing is left running." + (f" The data stay in {data}." if data else ""))
     if data and (data / PLOT).exists():
         show(f"The plot of the two routes is {data / PLOT}.")
+    show("\nNext:")
+    further = (AFTER_ONE if len(result.outcomes) == 1 else AFTER_ALL, *NEXT)
+    width = max(len(command) for command, _ in further)
+    for command, what in further:
+        show(f"  {command:<{width}}  {what}")

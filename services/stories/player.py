@@ -7,6 +7,8 @@ is carried by the events (intake runs with PUMASI_TRUST_TIME=1); nothing waits f
 
 import asyncio
 import json
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import Any, Protocol
@@ -19,6 +21,8 @@ from services.bus.produce.publisher import Outgoing, Publisher
 from services.bus.topics import SUBMISSIONS
 from services.errors import KafkaUnreachable, ServiceFailed
 from services.senders import Issued, signed
+from services.stories.followed import Followed
+from services.stories.rehearsal import heard_after
 from services.stories.scenario import Row, Story
 from services.stories.watch import Watch
 
@@ -27,6 +31,8 @@ BATCH_ROWS = 6
 _AGAIN = {429, 502, 503, 504}
 _TRIES = 60
 _PAUSE_S = 0.5
+_RECEIPT_PAUSE_S = 0.05
+NOTICES_WITHIN_S = 30.0
 
 
 class Audience(Protocol):
@@ -35,15 +41,23 @@ class Audience(Protocol):
     def narrate(self, story: Story, at: int, text: str) -> None:
         """A few sentences of the story, before the event at `at` (microseconds since 1970)."""
 
-    def sent(self, story: Story, rows: int) -> None:
-        """So many rows went through a door."""
+    def sent(self) -> None:
+        """Some more rows went through a door."""
+
+    def followed(self, one: Followed) -> None:
+        """The row that was to be followed is on the ledger."""
 
 
 class Player:
-    """Sends rows; use as an async context manager."""
+    """Sends rows; use as an async context manager.
 
-    def __init__(self, http: str, bootstrap: str, sender: Issued, watch: Watch, audience: Audience) -> None:
-        self._sender, self._watch, self._audience = sender, watch, audience
+    Of one row that comes by HTTP it may `follow` what becomes of it; `watch` has been told to keep its entry.
+    """
+
+    def __init__(
+        self, http: str, bootstrap: str, sender: Issued, watch: Watch, audience: Audience, follow: Row | None = None
+    ) -> None:
+        self._sender, self._watch, self._audience, self._follow = sender, watch, audience, follow
         key = {"authorization": f"Bearer {sender.key}"}
         self._client = httpx.AsyncClient(base_url=http, headers=key, timeout=60.0, trust_env=False)
         self._publisher = Publisher(lambda: bootstrap, [SUBMISSIONS], "pumasi-demo")
@@ -63,20 +77,25 @@ class Player:
 
         Raises ServiceFailed if a door refuses a row or nothing moves any more.
         """
-        sent = 0
+        sent, heard = 0, heard_after(story)
         for batch in batches(story.rows):
             if batch[0].told:
                 await self._until_known(story.rows[:sent])
+                if sent:
+                    await self._until_heard(heard[sent - 1])
                 self._audience.narrate(story, batch[0].at, " ".join(batch[0].told))
             if batch[0].door == "topic":
                 await self._submit(story, batch)
                 await self._until_known(batch)
             else:
-                await self._post(story, batch)
+                accepted = await self._post(story, batch)
+                if self._follow in batch:
+                    await self._tell_of(story, self._follow, accepted[batch.index(self._follow)]["receipt"])
             sent += len(batch)
-            self._audience.sent(story, len(batch))
+            self._audience.sent()
             after(sent)
         await self._until_known(story.rows)
+        await self._until_heard(heard[-1])
         if story.epilogue:
             self._audience.narrate(story, story.ends, " ".join(story.epilogue))
 
@@ -85,7 +104,28 @@ class Player:
         if missing:
             await self._watch.until(lambda: missing <= self._watch.causes, f"the ledger knows {min(missing)}")
 
-    async def _post(self, story: Story, rows: Sequence[Row]) -> None:
+    async def _until_heard(self, notices: Counter[str]) -> None:
+        """Wait for as many notices, so that they are told where they belong. If they don't come, the figures will say so."""
+        deadline = time.monotonic() + NOTICES_WITHIN_S
+
+        def all_told() -> bool:
+            told = all(len(self._watch.notices[fund]) >= number for fund, number in notices.items())
+            return told or time.monotonic() > deadline
+
+        await self._watch.until(all_told, "all notices are told")
+
+    async def _tell_of(self, story: Story, row: Row, receipt: str) -> None:
+        await self._until_known([row])
+        for _ in range(_TRIES):  # receipts follow the ledger too, by themselves
+            answer = await self._client.get(f"/v1/receipts/{receipt}")
+            if answer.is_success and answer.json()["state"] != "accepted":
+                break
+            await asyncio.sleep(_RECEIPT_PAUSE_S)
+        assert self._watch.kept is not None, "its entry is known"
+        self._audience.followed(Followed(json.dumps(_cloud_event(story, row)), answer.text, self._watch.kept))
+
+    async def _post(self, story: Story, rows: Sequence[Row]) -> list[dict[str, Any]]:
+        """What intake answered of each row."""
         body = json.dumps([_cloud_event(story, row) for row in rows]).encode()
         headers = {"content-type": "application/cloudevents-batch+json"}
         for _ in range(_TRIES):
@@ -95,7 +135,8 @@ class Player:
                 await asyncio.sleep(_PAUSE_S)
                 continue
             if answer.status_code == httpx.codes.ACCEPTED:
-                return
+                accepted: list[dict[str, Any]] = answer.json()["accepted"]
+                return accepted
             if answer.status_code not in _AGAIN:
                 raise ServiceFailed(
                     f"{story.name}, line {rows[0].line} ff.: intake answered {answer.status_code} {answer.text}"

@@ -63,3 +63,12 @@ def rehearsed_figures(story: Story, ticks: bool = False) -> tuple[Figures, Count
         figures.take(told.entry)
         notices.update(tidings.fund for tidings in told.tidings)
     return figures, notices
+
+
+def heard_after(story: Story) -> list[Counter[str]]:
+    """After each row, how many notices have gone out for each fund."""
+    heard, after = Counter[str](), []
+    for told in rehearse(story):
+        heard.update(tidings.fund for tidings in told.tidings)
+        after.append(heard.copy())
+    return after

@@ -1,49 +1,17 @@
-"""The plot of story 3: the same money under two weights, as bars for a terminal and as an SVG file.
+"""The plot of story 3: the same money under two weights, as an SVG file.
 
 Under `equal` every claimant climbs the same steps until its claim is met; under `claim` each holds the same part of its claim. A donor
-reads off the bars what the one word in the configuration does.
+reads off the lines what the one word in the configuration does.
 """
 
 from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
 from schemas.currencies import format_money
-from services.stories.figures import CaseFigures, FundFigures
+from services.stories.figures import FundFigures
 
-BAR = (12, 30)
-"""Characters of the longest claim's bar: at least, at most."""
 _COLOURS = ("#0b6e4f", "#c84630", "#3d5a98", "#8a6d00")
 _W, _H, _MARGIN = 360, 240, 40
-
-
-def bars(funds: Sequence[FundFigures], width: int = 120) -> list[str]:
-    """Lines of text up to `width` characters: each fund's cases on one scale, placed money against the claim."""
-    cases = [(fund, case) for fund in funds for case in fund.cases.values()]
-    widest = max(case.claim for _, case in cases)
-    room = width - 12 - max(len(_told(fund, case) + _own(fund, case)) for fund, case in cases)
-    below = "" if room >= BAR[0] else f"\n{'':11}"
-    if below:
-        room = width - 12 - max(len(_told(fund, case)) for fund, case in cases)
-    length = min(BAR[1], max(BAR[0], room))
-    lines = []
-    for fund in funds:
-        lines.append(f"{fund.name}")
-        for case in fund.cases.values():
-            whole, filled = (round(length * amount / widest) for amount in (case.claim, case.promised))
-            drawn = "█" * filled + "░" * (whole - filled)
-            own = _own(fund, case)
-            own = below + own.removeprefix(", ") if own and below else own
-            lines.append(f"  {case.id:<8} {drawn:<{length}} {_told(fund, case)}{own}")
-    return [part for line in lines for part in line.split("\n")]
-
-
-def _told(fund: FundFigures, case: CaseFigures) -> str:
-    percent = 100 * case.promised // case.claim if case.claim else 100
-    return f"{format_money(case.promised, fund.currency)} of {format_money(case.claim, fund.currency)} ({percent} %)"
-
-
-def _own(fund: FundFigures, case: CaseFigures) -> str:
-    return f", beside {format_money(case.own, fund.currency)} of their own" if case.own else ""
 
 
 def svg(funds: Sequence[FundFigures]) -> str:

@@ -4,7 +4,6 @@ On a terminal the bars stay below and grow; elsewhere everything is plain lines 
 only shows: figures come from the ledger, words to people from the notifier.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from textwrap import wrap
 from typing import Any
@@ -17,19 +16,19 @@ from schemas.currencies import format_amount, format_money
 from schemas.times import datetime_of
 from services.stories.beat import Beat, count
 from services.stories.figures import CaseFigures, Figures, FundFigures
+from services.stories.followed import Followed, wrapped
 from services.stories.scenario import Story
+from services.words.classes import class_name
 
 BARS = 8
 NAME = 14
 BAR = (12, 32)
 """Characters of a bar: at least, at most. Where less room is left beside its figures, they go below it."""
 BARS_AT_THE_END = 12
-ROWS_A_BEAT = 24
-MARGIN = " " * 19
+MARGIN = " " * 8
 """Below the dates."""
 _PARTS = (("█", "green"), ("▓", "cyan"), ("▒", "yellow"), ("░", "bright_black"))
-LEGEND = "█ delivered  ▓ settled (paid)  ▒ promised  ░ asked"
-READ_AS = "  in figures: delivered / settled / promised of asked (class, how it ended)"
+LEGEND = "█ delivered / ▓ settled / ▒ promised of ░ asked (class, how it ended)"
 
 
 class Screen:
@@ -42,24 +41,25 @@ class Screen:
         self._story: Story | None = None
         self._beats: dict[str, Beat] = {}
         self._touched: dict[tuple[str, str], int] = {}
-        self._rows = 0
         self._notices: list[dict[str, Any]] = []
-        self._kinds: Counter[tuple[str, str]] = Counter()
+        self._kinds: set[str] = set()
         self._live: Live | None = None
 
     # ---- a story
 
     def open(self, story: Story, number: int, stories: int, figures: Figures) -> None:
         """A story begins."""
-        self.figures, self._story, self._rows = figures, story, 0
+        self.figures, self._story = figures, story
         self._beats.clear()
         self._touched.clear()
         self._notices.clear()
-        self._kinds.clear()
         if self.quiet:
             return
         self.console.print()
-        self.console.rule(Text(f" Story {number} of {stories}: {story.title} ", "bold"), style="bright_black")
+        years = sorted({datetime_of(at).year for at in (story.starts, story.ends)})
+        place = f"Story {number} of {stories}: " if stories > 1 else ""
+        title = f" {place}{story.title}, {'–'.join(map(str, years))} "
+        self.console.rule(Text(title, "bold"), style="bright_black")
         self.console.print(Text(story.shows, "italic"))
         if self.console.is_terminal:
             self._live = Live(console=self.console, auto_refresh=False, transient=True)
@@ -84,20 +84,27 @@ class Screen:
         if self.quiet:
             return
         if margin:
-            text = f"\n{'':{len(margin)}}".join(wrap(text, max(20, self.console.width - len(margin))))
+            text = f"\n{'':{len(margin)}}".join(
+                wrap(text, max(20, self.console.width - len(margin)), break_on_hyphens=False)
+            )
         self.console.print(Text.assemble((margin, "bright_black"), (text, style)))
 
     # ---- what the player tells
 
     def narrate(self, story: Story, at: int, text: str) -> None:
         self.flush()
-        self.say(text, "bold", datetime_of(at).strftime("%d %b %Y %H:%M  "))
+        self.say(text, "bold", datetime_of(at).strftime("%d %b  "))
 
-    def sent(self, _story: Story, rows: int) -> None:
-        self._rows += rows
-        if self._rows >= ROWS_A_BEAT:
-            self.flush()
+    def sent(self) -> None:
         self.refresh()
+
+    def followed(self, one: Followed) -> None:
+        if self.quiet:
+            return
+        for title, text in one.parts():
+            self.console.print(Text(title, "cyan"))
+            for line in wrapped(text, self.console.width - 2):
+                self.console.print(Text(f"  {line}"))
 
     # ---- what the ledger tells
 
@@ -114,12 +121,11 @@ class Screen:
                     self._touched[name, fact["case"]] = self.figures.entries
 
     def flush(self) -> None:
-        """Tell what happened since the last time."""
-        self._rows = 0
+        """Tell what happened since the last time: a paragraph a fund."""
         for name, beat in self._beats.items():
             several = f"{name}: " if self._story is not None and len(self._story.currencies) > 1 else ""
-            for sentence in beat.sentences():
-                self.say(f"{several}{sentence}", margin=MARGIN)
+            if sentences := beat.sentences():
+                self.say(several + " ".join(sentences), margin=MARGIN)
         self._tell_notices()
         self.refresh()
 
@@ -136,19 +142,14 @@ class Screen:
         self.say(f"The {service} is gone (status {status}); it is started again in {pause_s:g} s.", "red", MARGIN)
 
     def _tell_notices(self) -> None:
-        """How many people heard something; the words themselves when a kind of notice comes for the first time."""
-        if not self._notices:
-            return
-        first = [notice for notice in self._notices if not self._kinds[notice["role"], notice["kind"]]]
-        seen: dict[tuple[str, str], dict[str, Any]] = {}
-        for notice in first:
-            seen.setdefault((notice["role"], notice["kind"]), notice)
-        for (role, _), notice in seen.items():
-            self.say(f"✉ to a {role}: “{notice['text']}”", "magenta", MARGIN)
-        if (rest := len(self._notices) - len(seen)) > 0:
-            self.say(f"✉ {count(rest, 'more notice')}.", "magenta", MARGIN)
-        self._kinds.update((notice["role"], notice["kind"]) for notice in self._notices)
-        self._notices.clear()
+        """How many people heard something; in words, the first of a kind that was not told before."""
+        notices, self._notices = self._notices, []
+        new = next((notice for notice in notices if notice["kind"] not in self._kinds), None)
+        if new:
+            self._kinds.add(new["kind"])
+            self.say(f"✉ {count(len(notices), 'notice')}; to a {new['role']}: “{new['text']}”", "magenta", MARGIN)
+        elif notices:
+            self.say(f"✉ {count(len(notices), 'notice')}.", "magenta", MARGIN)
 
     # ---- bars
 
@@ -176,7 +177,7 @@ class Screen:
             lines.append(
                 Text(f"  … and {count(len(rest), 'more case')}, {whole} of them delivered in full", "bright_black")
             )
-        return Group(Text(LEGEND, "bright_black"), Text(READ_AS, "bright_black"), *lines)
+        return Group(Text(LEGEND, "bright_black"), *lines)
 
 
 def bars(cases: Sequence[tuple[FundFigures, CaseFigures]], width: int) -> list[Text]:
@@ -205,5 +206,5 @@ def _bar(fund: FundFigures, case: CaseFigures, length: int, gap: str) -> Text:
 def _told(fund: FundFigures, case: CaseFigures) -> str:
     closed = "" if case.status == "open" else f", {case.outcome or case.status}"
     sums = (case.delivered, case.settled, case.promised)
-    told = " / ".join(format_amount(amount, fund.currency) for amount in sums)
-    return f"{told} of {format_money(case.claim, fund.currency)} ({case.class_}{closed})"
+    told = " / ".join(format_amount(amount, fund.currency) for amount in sums) if case.delivered < case.claim else "all"
+    return f"{told} of {format_money(case.claim, fund.currency)} ({class_name(case.class_)}{closed})"

@@ -9,7 +9,6 @@ from rich.text import Text
 
 from schemas.currencies import format_amount, format_money
 from services.console.report.table import show
-from services.stories import routes
 from services.stories.outcome import FundOutcome, Outcome
 from services.stories.scenario import FIGURES
 from services.stories.screen import Screen
@@ -20,32 +19,24 @@ IN_DAYS_FROM_HOURS = 48
 
 
 def show_story(screen: Screen, end: Outcome) -> None:
-    """A story's figures, and the report or plot that is its own."""
+    """How a story ended, and the report that is its own; its figures come with all others at the end."""
     for fund in end.funds:
-        sums = [f"{name} {format_money(fund.told[name], fund.currency)}" for name in MONEY]
-        pieces = [f"{fund.fund}: {sums[0]}", *sums[1:], f"{fund.told['notices']} notices."]
-        for line in packed(pieces, screen.console.width, 4):
-            screen.say(line, "bold")
-        screen.say(_how_long(fund), margin=" " * 4)
+        if fund.cases > 1:
+            screen.say(f"{fund.fund}: {_how_long(fund)}", "bold")
         for name in FIGURES:
             if fund.told[name] != fund.expected[name]:
                 screen.say(f"{'':4}{name} is {fund.told[name]}, and {fund.expected[name]} was expected", "bold red")
-    if end.story.name == "two-routes":
-        for line in routes.bars(end.figures, screen.console.width):
-            screen.say(line)
     if not screen.quiet:
         for report in end.access:
             show(screen.console, report)
 
 
 def _how_long(fund: FundOutcome) -> str:
-    if fund.cases == fund.funded == 1:
-        return f"All that was asked was promised {_days(fund.first_funded_hours)} after the case opened."
-    text = f"{fund.funded} of {fund.cases} cases that ask for money are promised all of it"
+    text = f"{fund.funded} of {fund.cases} cases that ask for money have all of it promised"
     if fund.median_funded_hours is not None:
         in_days = fund.median_funded_hours >= IN_DAYS_FROM_HOURS
         median, first = _days(fund.median_funded_hours, in_days), _days(fund.first_funded_hours, in_days)
-        text += f", the median {median} after opening, the first {first}"
+        text += f": the first {first} after it opened, half of them within {median}"
     return text + "."
 
 

@@ -25,13 +25,17 @@ _LOOK_EVERY_S = 0.01
 class Watch:
     """Follows a ledger from its start.
 
-    `on_entry` is called with each entry (decoded value) that is new since `start`; `notices` holds the ids told for each fund.
+    `on_entry` is called with each entry (decoded value) that is new since `start`; `notices` holds the ids told for each fund. The
+    entry that the event `keep` caused is `kept` as it lies on the topic.
     """
 
-    def __init__(self, bootstrap: str, on_entry: Callable[[dict[str, Any]], None] = lambda _: None) -> None:
-        self._bootstrap, self._on_entry = bootstrap, on_entry
+    def __init__(
+        self, bootstrap: str, on_entry: Callable[[dict[str, Any]], None] = lambda _: None, keep: str | None = None
+    ) -> None:
+        self._bootstrap, self._on_entry, self._keep = bootstrap, on_entry, keep
         self.figures = Figures()
         self.causes: set[str] = set()
+        self.kept: Record | None = None
         self.notices: dict[str, set[str]] = defaultdict(set)
         self.old_entries = 0
         self._old: dict[int, int] = {}  # partition → offset of the last entry that is not new
@@ -99,6 +103,8 @@ class Watch:
         self._read[record.partition] = record.offset
         if not entry.get("more") and entry["cause"]["id"]:
             self.causes.add(entry["cause"]["id"])
+            if entry["cause"]["id"] == self._keep:
+                self.kept = record
         if record.offset > self._old.get(record.partition, -1):
             self._on_entry(entry)
 

@@ -130,7 +130,7 @@ async def test_what_the_ledger_says_is_told_shown_and_recorded(topics_reset: Emb
             "opened", "opened", "matched", "payment-due", "progress", "progress", "settled", "delivered", "delivered", "delivered",
         ]  # fmt: skip
         assert [line["id"] for line in lines] == list(ledger.expected)
-        assert lines[2]["text"].startswith("Your pledge has found where it is needed: CNY 3.00 for medicine")
+        assert lines[2]["text"].startswith("Your pledge goes where it is needed: CNY 3.00 for medicine")
         assert await process.stop() == (0, "")
         for record in await recorded(kafka, set(ledger.expected)):
             headers = {name: value.decode() for name, value in record.headers}

@@ -5,7 +5,10 @@ The commands are the same in every run, so the ledger is too, to its last hash: 
 
 import asyncio
 import contextlib
+import itertools
 import json
+import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -46,7 +49,7 @@ def last_hashes(result: dict[str, Any]) -> list[str]:
 
 
 async def test_all_stories_twice_on_one_directory_and_once_with_a_killed_matcher(data_dir: Path) -> None:
-    status, first, _ = await demo("--data", str(data_dir))
+    status, first, _ = await demo("--all", "--data", str(data_dir))
     assert (status, first["ok"], first["audit"]["ok"]) == (0, True, True)
     assert len(first["stories"]) == 5
     assert all(fund["told"] == fund["expected"] for story in first["stories"] for fund in story["funds"])
@@ -59,12 +62,12 @@ async def test_all_stories_twice_on_one_directory_and_once_with_a_killed_matcher
     told = {path.parent.name for path in data_dir.rglob("*.log") if b"family-register" in path.read_bytes()}
     assert not [topic for topic in told if not topic.startswith(SUBMISSIONS)], "province and papers are in boxes"
 
-    status, second, _ = await demo("--data", str(data_dir))
+    status, second, _ = await demo("--all", "--data", str(data_dir))
     assert (status, second["repeated"], second["new_entries"]) == (0, True, 0)
     assert second["stories"] == first["stories"]
     assert last_hashes(second) == last_hashes(first)
 
-    status, killed, _ = await demo("--kill-matcher")
+    status, killed, _ = await demo("--all", "--kill-matcher")
     assert (status, killed["matcher_killed"]) == (0, True)
     assert killed["stories"] == first["stories"]
     assert last_hashes(killed) == last_hashes(first)
@@ -102,6 +105,48 @@ def test_a_story_that_would_begin_in_the_past_is_refused() -> None:
     refuse_what_is_over([two_routes], watch)  # it is there: a repeat
     with pytest.raises(UsageError, match="chat-room begins at 2021-11-24T10:00:00Z"):
         refuse_what_is_over([chat_room], watch)
+
+
+async def test_one_story_is_played_by_default_and_shows_an_event_as_it_is_within_a_screen_and_a_half() -> None:
+    """80 columns. The event, its receipt and its entry can be put together again from what is shown."""
+    process = await asyncio.create_subprocess_exec(
+        *PUMASI, "demo", env={**os.environ, "COLUMNS": "80"}, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )  # fmt: skip
+    output, errors = await asyncio.wait_for(process.communicate(), DEADLINE_S)
+    text = output.decode()
+    assert process.returncode == 0, errors.decode()
+    lines = text.splitlines()
+    assert len(lines) <= 72
+    assert max(map(len, lines)) <= 80
+    assert "Needs that return" not in text
+    event, receipt, entry = (shown(text, title) for title in ("One event, as", "Its receipt, as", "Its entry on"))
+    assert (event["data"]["pledge"], event["data"]["amount"]) == ("room-01", 20000)
+    assert receipt["state"] == "applied"
+    assert entry["cause"]["id"] == event["id"]
+    assert {"pledge_accepted", "awarded"} <= {fact["fact"] for fact in entry["facts"]}
+    assert [line.split("  ")[1] for line in lines[lines.index("Next:") + 1 :]] == [
+        "./run demo --all", "./run simulate", "./run up",
+    ]  # fmt: skip
+
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    excerpt = readme.partition("<!-- captured: ./run demo,")[2].partition("```text\n")[2].partition("```")[0]
+    places = [lines.index(line) for line in excerpt.splitlines() if line != "…"]
+    assert places == sorted(places)
+    assert len(places) == 10
+
+
+def shown(text: str, title: str) -> dict[str, Any]:
+    """The JSON whose lines stand indented below a title."""
+    below = text.partition(f"\n{title}")[2].splitlines()[1:]
+    return json.loads("".join(line for line in itertools.takewhile(lambda line: re.match(r"  \S", line), below)))
+
+
+async def test_all_and_a_story_are_not_asked_for_together() -> None:
+    process = await asyncio.create_subprocess_exec(
+        *PUMASI, "demo", "--all", "--story", "chat-room", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    await asyncio.wait_for(process.communicate(), DEADLINE_S)
+    assert process.returncode == 2
 
 
 async def test_an_unknown_story_is_a_usage_error_before_anything_starts() -> None:

@@ -80,19 +80,19 @@ def test_the_dispute_is_one() -> None:
     [
         ("en", [
             "Its rule: the most urgent class first. Within a class money goes in steps of CNY 50.00, the lowest first.",
-            "It is needed by 2022-12-21 00:00 UTC.",
+            "It was needed by 2022-12-21 00:00 UTC.",
             "Claims in its own class that come before it now: 1, lacking CNY 10.00 together.",
-            "It is number 2 of 2 in class “at once” now; its next step ends at CNY 200.00. Before it: 1 with next "
+            "It is number 2 of 2 in class “immediate” now; its next step ends at CNY 200.00. Before it: 1 with next "
             "step CNY 200.00. After it: 0.",
             "It waits, since all money of the fund that it may have is placed; none has been matched since 2022-12-15 19:40 UTC.",
             "The fund holds CNY 90.00 more that it can't have: the donors chose another need (test), and want it kept for that.",
-            "Matchings that came while it lacked money: 27 gave it nothing, 3 gave it a part and others the rest. "
-            "What others were promised of them:",
+            "Of the matchings that came while it lacked money 27 gave it nothing, and 3 gave it a part and others the rest. "
+            "What others were promised in them:",
             "· CNY 110.00 was promised where its donors had chosen",
             "· CNY 2,810.00 was promised to more urgent classes",
             "· CNY 1,020.00 was promised to people of the same class whose next step was lower",
             "· CNY 440.00 was promised to people of the same class whose next step was as low, and whose case opened earlier",
-            "Of all this CNY 900.00 ended since and no longer stands: a donor withdrew, a pledge expired, a case was "
+            "Of all this CNY 900.00 has ended since: a donor withdrew, a payment failed, a pledge expired, or a case was "
             "closed or asked for less.",
             "The last was at 2022-12-15 19:40 UTC (entry 0-113). It then stood in class “urgent”, with CNY 150.00 of "
             "CNY 260.00 promised.",
@@ -102,7 +102,7 @@ def test_the_dispute_is_one() -> None:
         ]),
         ("ko", [
             "기금의 규칙: 긴급한 등급이 먼저입니다. 같은 등급 안에서는 CNY 50.00씩 단계로 나누어 가장 낮은 쪽이 먼저 받습니다.",
-            "필요한 기한: 2022-12-21 00:00 UTC.",
+            "필요했던 기한: 2022-12-21 00:00 UTC.",
             "지금 같은 등급에서 앞에 있는 쪽: 1건, 부족액 합계 CNY 10.00.",
             "지금 등급 “즉시”에서 순위: 2건 중 2번째, 다음 단계의 끝 CNY 200.00. 앞: 1건(다음 단계 CNY 200.00). 뒤: 0건.",
             "이 사례가 받을 수 있는 기금의 돈이 모두 배정되어, 새 돈을 기다리는 중입니다. 2022-12-15 19:40 UTC "
@@ -113,15 +113,16 @@ def test_the_dispute_is_one() -> None:
             "· CNY 2,810.00: 더 긴급한 등급",
             "· CNY 1,020.00: 같은 등급에서 다음 단계가 더 낮은 사람",
             "· CNY 440.00: 같은 등급, 같은 단계에서 먼저 접수되어 열린 사례의 사람",
-            "이 가운데 CNY 900.00은(는) 그 뒤 취소되어 지금은 유효하지 않습니다(기부자 철회, 약정 만료, 사례 종료 또는 목표 하향).",
-            "마지막은 2022-12-15 19:40 UTC(기록 0-113)입니다. 당시 등급 “긴급”, CNY 260.00 중 CNY 150.00 약속.",
+            "이 가운데 CNY 900.00은(는) 그 뒤 취소되어 지금은 유효하지 않습니다(기부자 철회, 결제 실패, 약정 만료, "
+            "사례 종료 또는 목표 하향).",
+            "마지막은 2022-12-15 19:40 UTC(기록 0-113)입니다. 당시 등급 “급함”, CNY 260.00 중 CNY 150.00 약속.",
             "당시 그 등급에서 순위: 3건 중 3번째, 다음 단계의 끝 CNY 200.00. 앞: 1건(다음 단계 CNY 150.00), "
             "1건(다음 단계 CNY 200.00). 뒤: 0건.",
             "그때 같은 등급에서 받은 쪽의 다음 단계의 끝: CNY 150.00–CNY 200.00.",
         ]),
         ("zh", [
             "基金的规则：最紧急的级别优先；同一级别内按级距 CNY 50.00 逐级发放，最低者优先。",
-            "须在 2022-12-21 00:00 UTC 之前获得。",
+            "须在 2022-12-21 00:00 UTC 之前获得，期限已过。",
             "现在同级别中排在前面的：1 个，共缺 CNY 10.00。",
             "现在它在级别“立即”中列第 2 位，共 2 位；它的下一级到 CNY 200.00 为止。在它之前：1 位（下一级到 CNY "
             "200.00）。在它之后：0 位。",
@@ -131,8 +132,8 @@ def test_the_dispute_is_one() -> None:
             "· CNY 110.00：捐助人指定之处",
             "· CNY 2,810.00：更紧急的级别",
             "· CNY 1,020.00：同级别中下一级（金额或比例）更低的人",
-            "· CNY 440.00：同级别、下一级相同而更早受理的人",
-            "其中 CNY 900.00 此后已终止、不再有效（捐助人撤回、认捐到期、个案结案或目标下调）。",
+            "· CNY 440.00：同级别、下一级相同而个案更早受理的人",
+            "其中 CNY 900.00 此后已终止、不再有效（捐助人撤回、付款失败、认捐到期、个案结案或目标下调）。",
             "最近一次是 2022-12-15 19:40 UTC（第 0-113 条）。当时级别“紧急”，所需 CNY 260.00 中已承诺 CNY 150.00。",
             "当时它在该级别中列第 3 位，共 3 位；它的下一级到 CNY 200.00 为止。在它之前：1 位（下一级到 CNY "
             "150.00）、1 位（下一级到 CNY 200.00）。在它之后：0 位。",

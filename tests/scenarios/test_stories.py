@@ -25,7 +25,7 @@ from services.stories import routes
 from services.stories.figures import CaseFigures, Figures, FundFigures
 from services.stories.rehearsal import Told, rehearse, rehearsed_figures
 from services.stories.scenario import STORIES, Story, load_stories, read_story
-from services.stories.screen import Screen
+from services.stories.screen import Screen, bars
 
 ALL = load_stories()
 BY_NAME = {story.name: story for story in ALL}
@@ -211,9 +211,10 @@ def test_two_routes_are_plotted_side_by_side() -> None:
     funds = list(figures.funds.values())
     drawing = ElementTree.fromstring(routes.svg(funds))
     assert len(drawing.findall("{http://www.w3.org/2000/svg}polyline")) == 6
-    text = "\n".join(routes.bars(funds))
-    assert "e-dear   █████░░░░░░░░░░░░░░░░░░░░░░░░░ CNY 2,000.00 of CNY 12,000.00 (16 %)" in text
-    assert "c-dear   ██████████░░░░░░░░░░░░░░░░░░░░ CNY 4,000.00 of CNY 12,000.00 (33 %)" in text
+    cases = [(fund, case) for fund in funds for case in fund.cases.values()]
+    text = "\n".join(map(str, bars(cases, 120)))
+    assert "e-dear        █████░░░░░░░░░░░░░░░░░░░░░░░░░░░ 2,000.00 / 2,000.00" in text
+    assert "c-dear        ██████████░░░░░░░░░░░░░░░░░░░░░░ 4,000.00 / 4,000.00" in text
 
 
 def test_no_papers_all_open_and_the_money_of_one_who_died_finds_the_next() -> None:

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from schemas.currencies import format_amount, format_money
-from services.stories import routes, summary
+from services.stories import summary
 from services.stories.outcome import Outcome, outcome
 from services.stories.rehearsal import rehearsed_figures
 from services.stories.scenario import load_stories
@@ -64,5 +64,3 @@ def test_bars_keep_to_the_width(ends: list[Outcome], width: int) -> None:
         for (fund, case), text in zip(cases, map(str, bars(cases, width)), strict=True):
             assert format_money(case.claim, fund.currency) in text
             assert max(map(len, text.splitlines())) <= width
-    [two_routes] = [end for end in ends if end.story.name == "two-routes"]
-    assert max(map(len, routes.bars(two_routes.figures, width))) <= width

@@ -20,6 +20,7 @@ from services.matcher.engine.engine import Engine
 from services.matcher.rules.waterfill_arithmetic import boundary_of
 from services.matcher.rules.waterfill_arithmetic import key_of as matchers_key
 from services.words import LANGUAGES
+from services.words.classes import CLASSES
 from tests.ledgers import Told
 from tests.oracle.season import log
 
@@ -71,7 +72,7 @@ def test_a_pledge_tells_where_it_went_and_keeps_the_figures_apart(told: Told) ->
     }  # fmt: skip
     assert [award["case"] for award in found.data["awards"]] == ["c-1"]
     assert events(found) == ["pledge_accepted", "awarded", "payment_received", "award_settled", "award_delivered"]
-    assert "no claim more urgent than “at once” lacked money" in sentences(found)
+    assert "no claim more urgent than “immediate” lacked money" in sentences(found)
     assert ("delivered", "CNY 200.00") in found.figures
 
 
@@ -249,7 +250,7 @@ def test_foreign_money_is_told_in_both_currencies() -> None:
     told.pledge("p-1", 500_000, currency="KRW")
     assert "KRW 500,000; it waits for a rate" in sentences(ask(told, "pledge", "p-1"))
     told("rate.quoted", currency="KRW", rate="0.0052")
-    assert "A rate came (0.0052): it is worth CNY 2,600.00." in sentences(ask(told, "pledge", "p-1"))
+    assert "A rate was quoted (0.0052): it is worth CNY 2,600.00." in sentences(ask(told, "pledge", "p-1"))
 
 
 def test_an_unknown_id_is_said_and_an_ambiguous_one_asks_for_the_fund(told: Told) -> None:
@@ -270,7 +271,7 @@ def test_an_unknown_id_is_said_and_an_ambiguous_one_asks_for_the_fund(told: Told
 
 def test_every_value_of_the_contract_that_is_told_has_its_word() -> None:
     tables = {
-        Class: wording.CLASS_WORDS, Need: wording.NEEDS, Route: wording.ROUTES, Outcome: wording.OUTCOMES,
+        Class: CLASSES, Need: wording.NEEDS, Route: wording.ROUTES, Outcome: wording.OUTCOMES,
         Fallback: wording.FALLBACKS, Rule: wording.RULES, Weights: wording.GOES_FIRST,
     }  # fmt: skip
     assert {value: set(get_args(value)) for value in tables} == {value: set(words) for value, words in tables.items()}

@@ -37,7 +37,7 @@ def test_the_order_of_claimants_is_told_as_ranks() -> None:
         "class": "asap", "place": 3, "of": 5, "key": 200, "before": [{"key": 100, "claimants": 2}], "after": 2,
     }  # fmt: skip
     assert (
-        "It is number 3 of 5 in class “as soon as possible” now; its next step ends at CNY 2.00. "
+        "It is number 3 of 5 in class “asap” now; its next step ends at CNY 2.00. "
         "Before it: 2 with next step CNY 1.00. After it: 2."
     ) in sentences(found)
 
@@ -132,7 +132,7 @@ def test_what_ended_since_is_taken_off() -> None:
     told("pledge.withdrawn", pledge="p-1")
     found = ask(told, "case", "c-5")
     assert found.data["missed"]["voided"] == 40
-    assert "Of all this CNY 0.40 ended since and no longer stands" in sentences(found)
+    assert "Of all this CNY 0.40 has ended since" in sentences(found)
 
 
 @pytest.mark.parametrize(("amount", "asked"), [(300, False), (200, True)])

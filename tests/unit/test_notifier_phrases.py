@@ -11,6 +11,7 @@ from schemas.values import PHRASES, Class, Need
 from services.notifier import phrases
 from services.notifier.phrases import sentence
 from services.words import LANGUAGES
+from services.words.classes import CLASSES
 
 MATCH = Match(need="medication", class_="asap", why="least-served", cases=1, amount=5000)
 FIELDS: dict[str, dict[str, Any]] = {
@@ -54,7 +55,7 @@ def test_every_kind_need_class_and_reason_has_words() -> None:
     assert {f"donor/{kind}" for kind in get_args(DonorKind)} | {f"case/{kind}" for kind in get_args(CaseKind)} | {
         "go-between/delivered"
     } == FIELDS.keys()
-    assert (phrases.NEEDS.keys(), phrases.CLASSES.keys()) == (set(get_args(Need)), set(get_args(Class)))
+    assert (phrases.NEEDS.keys(), CLASSES.keys()) == (set(get_args(Need)), set(get_args(Class)))
     assert (phrases.PLACES.keys(), phrases.THANKS.keys()) == (set(get_args(Reason)), set(PHRASES))
 
 
@@ -71,8 +72,8 @@ def test_every_notice_is_one_whole_line(language: Language, key: str) -> None:
     [
         (
             tidings("donor/matched", due=5000),
-            "Your pledge has found where it is needed: CNY 50.00 for medicine (as soon as possible): of all needs that "
-            "urgent, the one helped least so far. CNY 50.00 is matched and still to be paid.",
+            "Your pledge goes where it is needed: CNY 50.00 for medicine (asap, the least helped of its class). "
+            "Of this CNY 50.00 is still to be paid.",
         ),
         (
             tidings("donor/payment-due"),
@@ -101,11 +102,11 @@ def test_every_notice_is_one_whole_line(language: Language, key: str) -> None:
         ),
         (
             tidings("case/opened", claim=0),
-            "The case c-1 is open: a hospital stay, at once. It asks for no money.",
+            "Case c-1 is open: a hospital stay (immediate). It asks for no money.",
         ),
         (
             tidings("case/progress", percent=100),
-            "All of the CNY 10,000.00 for case c-1 is promised (a hospital stay).",
+            "Case c-1 (a hospital stay): all of the CNY 10,000.00 is promised.",
         ),
         (tidings("donor/thanks", thanks="~abcdefghijklmnopqrstuvwxyz"), "Somebody you helped sends you thanks."),
         (tidings("donor/delivered", need=None), "Your help has arrived: CNY 50.00 was handed over for care."),
@@ -119,4 +120,4 @@ def test_several_places_and_several_needs_are_told_in_one_line() -> None:
     two = Match(need="test", class_="routine", why="chosen", cases=2, amount=250)
     text = sentence(tidings("donor/matched", matches=(MATCH, two), again=True), "en")
     assert text.startswith("Part of your pledge is no longer needed where it was")
-    assert text.endswith("; CNY 2.50 for a test (can be planned): the very need you chose, 2 needs.")
+    assert text.endswith("; CNY 2.50 for a test (routine, the very case you chose), 2 needs.")

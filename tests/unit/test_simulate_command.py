@@ -234,7 +234,8 @@ def test_what_each_rule_does_keeps_and_breaks_is_said_where_its_figures_are(comp
     screen, sheet = (" ".join(text.split()) for text in (captured.get(), page(comparison)))
     for told in TOLD.values():
         assert told.sentence in screen
-        assert all(html.escape(words, quote=True) in sheet for words in (told.does, told.keeps, told.breaks))
+        for words in (told.does, told.keeps, told.breaks):
+            assert re.sub("`([^`]*)`", r"<code>\1</code>", html.escape(words, quote=True)) in sheet
 
 
 class Reader(HTMLParser):

@@ -52,9 +52,12 @@ def test_a_policy_is_best_only_if_it_is_in_more_than_half_of_the_seeds() -> None
 
 
 def test_what_is_shown_alike_has_no_best() -> None:
-    assert best("promised", [0.67301, 0.67299]) == set()
-    assert best("promised", [0.6731, 0.6729, 0.674]) == {2}
-    assert best("gini", [0.1, 0.1004, 0.2]) == {0, 1}
+    assert best("promised", [0.67301, 0.67299], "CNY") == set()
+    assert best("promised", [0.6731, 0.6729, 0.674], "CNY") == {2}
+    assert best("gini", [0.1, 0.1004, 0.2], "CNY")
+    assert best("funding_days_median", [7.11, 7.09], "CNY") == set(), "both are shown as 7.1 d"
+    assert best("idle", [99_90, 100_40], "CNY") == set(), "both are shown as 100"
+    assert best("gini", [0.1, 0.1004, 0.2], "CNY") == {0, 1}
 
 
 def test_median_and_range_count_never_reached_as_longest() -> None:

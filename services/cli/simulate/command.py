@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from services.policies.policy import Policy
     from services.policies.runs import Progress
     from services.policies.season.parameters import Season
+    from services.policies.spread import Spread
 
 
 def register(app: typer.Typer) -> None:
@@ -107,7 +108,7 @@ def simulate(
         return
     season = Season(seed, days, funds, cases, generosity, defaults, neglect)
     if mode == "--seeds":
-        _seeds(season, seeds or 2, policy or [], as_json)
+        _seeds(season, seeds or 2, policy or [], html, as_json)
         return
     if mode == "a generated season":
         _season(season, policy or [], html, save, as_json)
@@ -144,7 +145,7 @@ def _season(season: "Season", asked: list[str], html: Path | None, save: Path | 
     _compare(source, policies, (told, told), html, quiet)
 
 
-def _seeds(season: "Season", seeds: int, asked: list[str], quiet: bool) -> None:
+def _seeds(season: "Season", seeds: int, asked: list[str], html: Path | None, quiet: bool) -> None:
     from services.policies.spread import over_seeds
 
     policies = _policies(asked)
@@ -163,11 +164,13 @@ def _seeds(season: "Season", seeds: int, asked: list[str], quiet: bool) -> None:
         spread = over_seeds(season, seeds, policies, command, together)
     if quiet:
         print(json_line(spread.as_json()))
-        return
-    from services.policies.report.spread import show
-    from services.terminal import Terminal
+    else:
+        from services.policies.report.spread import show
+        from services.terminal import Terminal
 
-    show(spread, Terminal())
+        show(spread, Terminal())
+    if html:
+        _page(spread, html, quiet)
 
 
 def _policies(asked: list[str]) -> "list[Policy]":
@@ -301,13 +304,13 @@ def _compare(
         show(comparison, Terminal())
 
 
-def _page(comparison: "Comparison", path: Path, quiet: bool) -> None:
+def _page(told: "Comparison | Spread", path: Path, quiet: bool) -> None:
     from services.policies.report.page import write_page
     from services.terminal import Terminal
 
     console = Terminal(stderr=True, quiet=quiet)
     with console.status("Drawing the report"):
-        write_page(comparison, path)
+        write_page(told, path)
     console.print(visible(f"Report written to {path}."), soft_wrap=True)
 
 

@@ -43,7 +43,7 @@ Defaults = Annotated[
 Neglect = Annotated[
     float,
     _option("--neglect", panel=_SEASON, min=1, max=1000, metavar="X",
-            help="How many times as likely a stat or asap case dies while it lacks money. At 1 no policy gains by an assumption."),
+            help="How many times as likely an immediate or asap case dies while it lacks money. At 1 no policy gains by it."),
 ]  # fmt: skip
 Log = Annotated[
     Path | None, _option("--log", panel=_LOG, metavar="FILE", help="A file of JSON lines; its format is below.")
@@ -99,7 +99,7 @@ _SEASONS = {"days", "funds", "cases", "generosity", "defaults", "neglect"}
 _LOGS = {"log", "fund", "kafka", "data"}
 _MODES: dict[str, set[str]] = {
     "--definitions": {"definitions", "as_json"},
-    "--seeds": {"seeds", "policy", "seed", *_SEASONS, "as_json"},
+    "--seeds": {"seeds", "policy", "seed", *_SEASONS, "html", "as_json"},
     "--change": {"change", "since", "last", *_LOGS, "save", "as_json"},
     "a recorded log": {"policy", *_LOGS, "html", "save", "as_json"},
     "a generated season": {"policy", "seed", *_SEASONS, "html", "save", "as_json"},

@@ -64,10 +64,16 @@ class Teller:
         told.data |= {"status": case.status, "class": CLASSES[case.rank], "need": case.need, "outcome": case.outcome}
         told.data["needed_by"] = case.needed_by
         need, route = self.voice.need(case.need), self.say(wording.ROUTES[case.route])
-        told.head.insert(0, self.say("Case {id}: {need}, by way of {route}", id=case.id, need=need, route=route))
+        told.head.insert(0, self.say("Case {id}: {need}, {route}", id=case.id, need=need, route=route))
         told.head.append(self._state(case))
         if case.needed_by and case.status != "closed":
-            told.head.append(self.say("It is needed by {time} UTC.", time=time_text(case.needed_by)))
+            time = time_text(case.needed_by)
+            over = self.fund.last is not None and self.fund.last.at >= case.needed_by
+            told.head.append(
+                self.say("It was needed by {time} UTC.", time=time)
+                if over
+                else self.say("It is needed by {time} UTC.", time=time)
+            )
         told.parts.append((self.say("What happened"), self._story(events, "case")))
         not_more = why_not(self.voice, self.fund, case, missed)
         told.data |= not_more.data
@@ -107,7 +113,7 @@ class Teller:
     def _waiting(self, pledge: Pledge, told: Told) -> str:
         amount, cases = self.voice.money(pledge.waiting), waits_for(self.fund, pledge)
         if not cases:
-            return self.say("{amount} waits: no claim that it may go to lacks money now.", amount=amount)
+            return self.say("{amount} waits: no open case that it may go to lacks money now.", amount=amount)
         told.findings.append(
             self.say(
                 "{amount} waits, though it could go to cases that lack money: {count}. Audit the ledger.",

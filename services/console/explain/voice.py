@@ -6,9 +6,10 @@ from collections.abc import Iterable
 
 from schemas.currencies import format_money
 from schemas.values import CLASSES
-from services.console.explain.wording import CLASS_WORDS, GOES_FIRST, NEEDS, RULE_NAMES, RULES
+from services.console.explain.wording import GOES_FIRST, NEEDS, RULE_NAMES, RULES
 from services.console.readmodel.model import Policy
 from services.words import Words
+from services.words.classes import class_name
 
 
 class Voice(Words):
@@ -53,7 +54,7 @@ class Voice(Words):
 
     def class_(self, rank: int | str) -> str:
         """A class by name or index."""
-        return self.say(CLASS_WORDS[rank if isinstance(rank, str) else CLASSES[rank]])
+        return class_name(rank if isinstance(rank, str) else CLASSES[rank], self.language)
 
     def need(self, need: str) -> str:
         """A need's word."""

@@ -81,7 +81,7 @@ def _tell_ahead(fund: Fund, case: Case, told: WhyNot) -> None:
     assert mine is not None, "it lacks money"
     told.data["ahead"] = asdict(ahead)
     if ahead.nobody:
-        told.say("Nobody comes before it now: the next money that may go anywhere is its own.")
+        told.say("Nobody comes before it now: it gets the next money that is not meant for another need.")
     else:
         _tell_who(ahead, told)
     order, money = order_of(fund.of_beneficiary.values(), fund.policy, mine), told.voice.money
@@ -202,8 +202,8 @@ def _step(voice: Voice, key: int, policy: Policy) -> str:
 
 def _tell_missed(fund: Fund, missed: Missed, told: WhyNot) -> None:
     told.say(
-        "Matchings that came while it lacked money: {runs} gave it nothing, {reached} gave it a part and others the rest. "
-        "What others were promised of them:",
+        "Of the matchings that came while it lacked money {runs} gave it nothing, and {reached} gave it a part and "
+        "others the rest. What others were promised in them:",
         runs=missed.runs,
         reached=missed.reached,
     )
@@ -218,8 +218,8 @@ def _tell_missed(fund: Fund, missed: Missed, told: WhyNot) -> None:
                 told.findings.append(line)
     if voided:
         told.say(
-            "Of all this {amount} ended since and no longer stands: a donor withdrew, a pledge expired, "
-            "a case was closed or asked for less.",
+            "Of all this {amount} has ended since: a donor withdrew, a payment failed, a pledge expired, or a case "
+            "was closed or asked for less.",
             amount=money(voided),
         )
     assert missed.last is not None, "there was a run"

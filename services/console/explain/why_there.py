@@ -41,7 +41,7 @@ def in_full(voice: Voice, award: Award, now: Policy, found: Found) -> tuple[list
     """All that was compared, a sentence a line, and what does not follow from the rule; `now` is the fund's policy of today."""
     say, basis = partial(voice.say, **_words(voice, award)), _basis(award)
     how, wrong = chosen(award), findings(voice, award, found)
-    brought = say("This run gave it {amount} and brought it to {after}.")
+    brought = say("This matching gave it {amount} and brought it to {after}.")
     alone = say("It asked for {claim} and had {before} promised.")
     if wrong:
         return [*_then(voice, award, now), *wrong, brought], wrong

@@ -11,13 +11,6 @@ from typing import Final
 from services.console.readmodel.model import FIRST_COME, GUARANTEED_FLOOR, WATERFILL
 from services.words import message
 
-CLASS_WORDS: Final = {
-    "routine": message("routine"),
-    "urgent": message("urgent"),
-    "asap": message("as soon as possible"),
-    "stat": message("at once"),
-}
-
 NEEDS: Final = {
     "treatment": message("treatment"),
     "admission": message("admission"),
@@ -31,12 +24,12 @@ NEEDS: Final = {
 }
 
 ROUTES: Final = {
-    "charity-hospital": message("a charity hospital"),
-    "general-hospital": message("a general hospital"),
-    "clinic": message("a clinic"),
-    "pharmacy": message("a pharmacy"),
-    "go-between": message("a go-between"),
-    "home": message("care at home"),
+    "charity-hospital": message("at a charity hospital"),
+    "general-hospital": message("at a general hospital"),
+    "clinic": message("at a clinic"),
+    "pharmacy": message("from a pharmacy"),
+    "go-between": message("through a go-between"),
+    "home": message("at home"),
 }
 
 OUTCOMES: Final = {
@@ -104,7 +97,7 @@ EVENTS: Final = {
     "case_vouched": message("Vouched for: {vouchers} of {required}."),
     "case_opened": message("Opened in class “{class_}”, asking for {claim}."),
     "case_escalated": message("Class “{from_}” became “{to}”: {reason}."),
-    "case_amended": message("Restated: asks for {claim}, class “{class_}”."),
+    "case_amended": message("Amended: asks for {claim}, class “{class_}”."),
     "case_renewed": message("Period {period} began: asks for {claim} in all, class “{class_}”."),
     "case_funded": message("All it asks for ({claim}) is promised."),
     "case_delivered": message("{amount} handed over for care."),
@@ -115,10 +108,10 @@ EVENTS: Final = {
     "pledge_accepted_unrated": message("Accepted: {face}; it waits for a rate."),
     "pledge_instalment": message("Instalment of pledge {of}: {face}."),
     "pledge_raised": message("Raised by {amount}: more was paid than promised."),
-    "pledge_raised_rate": message("A rate came ({rate}): it is worth {amount}."),
+    "pledge_raised_rate": message("A rate was quoted ({rate}): it is worth {amount}."),
     "pledge_withdrawn": message("Withdrawn by the donor."),
     "pledge_expired": message("Expired."),
-    "pledge_settled": message("Nothing of it is unpaid."),
+    "pledge_settled": message("All of it is paid."),
     "payment_received": message("{face} paid."),
     "payment_failed": message("A payment failed ({reason})."),
     "awarded": message("{amount} promised (award {award})."),
@@ -127,7 +120,7 @@ EVENTS: Final = {
     "award_voided": message("{amount} of award {award} ended ({settled} of it paid): {reason}."),
     "award_delivered": message("{amount} of award {award} was handed over for care."),
     "rule_changed": message("The fund's rule changed from “{from_}” to “{to}”. What was promised stays."),
-    "waiting": message("{amount} found no claim, and waits."),
+    "waiting": message("{amount} found no open case, so it waits."),
     "released": message("{amount} released: {reason}. The donor need not pay it."),
     "refunded": message("{amount} refunded."),
 }
@@ -139,13 +132,13 @@ REASONS: Final = {
     "payment_failed": message("a payment failed"),
     "case_closed": message("the case was closed; the money goes back to its pledge"),
     "goal_lowered": message("the goal was lowered; the money goes back to its pledge"),
-    "no_place": message("what the donor chose could not take it"),
+    "no_place": message("what the donor chose had no room for it"),
 }
 """Why money was set free."""
 
 ESCALATIONS: Final = {
-    "age": message("it has waited"),
-    "deadline": message("its deadline is near"),
+    "age": message("it had waited"),
+    "deadline": message("its deadline came near"),
     "policy": message("the fund's policy changed"),
 }
 
@@ -176,10 +169,10 @@ ORDER: Final = {
 
 ORDER_BY_OPENING: Final = {
     "now": message(
-        "In the order of opening it is number {place} of {of} that come into question now. After it: {after}."
+        "In the order of opening it is number {place} of the {of} that may get money now. After it: {after}."
     ),
     "then": message(
-        "In the order of opening it was number {place} of {of} that came into question. After it: {after}."
+        "In the order of opening it was number {place} of the {of} that might get money. After it: {after}."
     ),
 }
 

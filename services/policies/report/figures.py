@@ -10,7 +10,6 @@ NONE = "–"
 _GLUE = "\u00a0"
 """Between a number and its unit: no line breaks there."""
 _HOURS = DAY / HOUR
-_DIGITS_SHOWN = {"part": 3, "index": 3}
 _MINUTES = _HOURS * 60
 
 
@@ -41,15 +40,14 @@ def duration(days: float) -> str:
     return f"{days:.1f}{_GLUE}d" if days < 9.95 else f"{days:.0f}{_GLUE}d"
 
 
-def best(name: str, figures: list[Figure]) -> set[int]:
-    """Which policies are best by a measure: none where it has no better way, or all are alike as far as they are shown."""
-    better, digits = BY_NAME[name].better, _DIGITS_SHOWN.get(BY_NAME[name].unit, 9)
-    figures = [None if figure is None else round(figure, digits) for figure in figures]
+def best(name: str, figures: list[Figure], currency: str) -> set[int]:
+    """Which policies are best by a measure: none where it has no better way, or all are alike as they are shown."""
+    better, texts = BY_NAME[name].better, [shown(name, figure, currency) for figure in figures]
     there = [figure for figure in figures if figure is not None]
-    if better is None or not there or len({NONE if f is None else round(f, 9) for f in figures}) == 1:
+    if better is None or not there or len(set(texts)) == 1:
         return set()
-    top = max(there) if better == "more" else min(there)
-    return {number for number, figure in enumerate(figures) if figure is not None and abs(figure - top) < 1e-9}
+    top = shown(name, max(there) if better == "more" else min(there), currency)
+    return {number for number, text in enumerate(texts) if text == top}
 
 
 def row(name: str, group: str, measured: list[Measured]) -> list[Figure]:

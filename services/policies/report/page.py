@@ -8,28 +8,35 @@ from __future__ import annotations
 import ast
 import contextlib
 import inspect
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup, escape
+
 from schemas.times import text_of
 from services.errors import FileUnwritable
-from services.policies.comparison import Comparison
-from services.policies.measures import MEASURES
+from services.policies.comparison import Comparison, rules_of
+from services.policies.measures import BY_NAME
 from services.policies.report import plots
-from services.policies.report.rows import classes_of, money_rows, sections
+from services.policies.report.rows import Row, classes_of, money_rows, sections
+from services.policies.report.spread import cells_of, title_of
+from services.policies.report.spread import head as spread_head
 from services.policies.report.terminal import head
+from services.policies.report.verdict import verdict
 from services.policies.runs import SeasonSource
 from services.policies.season import parameters
+from services.policies.spread import LEADING, Spread
 from services.visible import visible
 
 _UNITS = {"part": "part of one, shown in %", "index": "index, 0 to 1", "money-days": "money × days"}
-PLOTS = 13
-"""Drawings a page may have; for progress."""
+SURE = "Each cell is the median over the seeds, with the least and the most. In a season all policies meet the same people."
 
 
-def write_page(comparison: Comparison, path: Path) -> None:
+def write_page(told: Comparison | Spread, path: Path) -> None:
     """Write the page. Raises FileUnwritable if it can't be written; the file is whole or not there."""
-    text = page(comparison)
+    text = page(told)
     beside = path.with_name(path.name + ".part")
     try:
         beside.write_text(text, encoding="utf-8")
@@ -40,7 +47,7 @@ def write_page(comparison: Comparison, path: Path) -> None:
         raise FileUnwritable(f"{path}: can't be written ({error.strerror})") from None
 
 
-def page(comparison: Comparison) -> str:
+def page(told: Comparison | Spread) -> str:
     """The page's text."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -52,7 +59,14 @@ def page(comparison: Comparison) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("page.html").render(_context(comparison))
+    environment.filters["words"] = _words
+    more = _of_one(told) if isinstance(told, Comparison) else _of_many(told)
+    return environment.get_template("page.html").render({**_context(told), **more})
+
+
+def _words(text: str) -> Markup:
+    """A sentence of ours: what stands between backticks in it is code."""
+    return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", str(escape(visible(text)))))  # noqa: S704  # escaped just before
 
 
 def _seen(value: Any) -> Any:
@@ -60,10 +74,49 @@ def _seen(value: Any) -> Any:
     return visible(value) if type(value) is str else value
 
 
-def _context(comparison: Comparison) -> dict[str, Any]:
-    start, end = (text_of(at) for at in comparison.source.span)
+def _context(told: Comparison | Spread) -> dict[str, Any]:
+    """What both kinds of page have."""
+    return {
+        "verdict": verdict(told),
+        "rules": rules_of(told.policies),
+        "policies": [
+            {
+                "letter": letter,
+                "name": policy.name,
+                "number": n % plots.COLOURS + 1,
+                "dashes": plots.DASHES[n % len(plots.DASHES)],
+            }
+            for n, (letter, policy) in enumerate(zip(told.letters, told.policies, strict=True))
+        ],
+    }
+
+
+def _of_many(told: Spread) -> dict[str, Any]:
+    cells = cells_of(told)
+    return {
+        "seeds": told.seeds,
+        "title": f"{len(told.seeds)} seasons under several policies",
+        "lead": [spread_head(told)],
+        "command": told.command,
+        "recorded": False,
+        "caveats": [SURE],
+        "rows": [Row(title_of(told, name), "", cells[name], told.best(name)) for name in cells],
+        "strips": [plots.strip(told, name) for name in cells],
+        "definitions": _definitions(LEADING),
+        "parameters": assumptions(told.season),
+    }
+
+
+def _definitions(names: Iterable[str]) -> list[tuple[str, str, str, str]]:
+    told = (BY_NAME[name] for name in names)
+    return [(one.title, one.name, _UNITS.get(one.unit, one.unit), one.definition) for one in told]
+
+
+def _of_one(comparison: Comparison) -> dict[str, Any]:
+    start, end = (text_of(at)[:10] for at in comparison.source.span)
     groups = classes_of(comparison)
     return {
+        "seeds": (),
         "title": "A season under several policies"
         if not comparison.recorded
         else "A recorded log under several policies",
@@ -73,16 +126,6 @@ def _context(comparison: Comparison) -> dict[str, Any]:
         "command": comparison.shared,
         "recorded": comparison.recorded,
         "caveats": comparison.caveats(),
-        "rules": comparison.rules(),
-        "policies": [
-            {
-                "letter": letter,
-                "name": policy.name,
-                "number": n % plots.COLOURS + 1,
-                "dashes": plots.DASHES[n % len(plots.DASHES)],
-            }
-            for n, (letter, policy) in enumerate(zip(comparison.letters, comparison.policies, strict=True))
-        ],
         "sections": list(sections(comparison)),
         "money": money_rows(comparison),
         "funded": plots.funded_over_time(comparison, groups),
@@ -92,7 +135,7 @@ def _context(comparison: Comparison) -> dict[str, Any]:
             plots.money_over_time(comparison, "idle", "Money idle"),
             plots.money_over_time(comparison, "in_hand", "Money in hand"),
         ],
-        "definitions": [(one.title, one.name, _UNITS.get(one.unit, one.unit), one.definition) for one in MEASURES],
+        "definitions": _definitions(BY_NAME),
         "parameters": assumptions(comparison.source.season) if isinstance(comparison.source, SeasonSource) else [],
     }
 

@@ -17,10 +17,15 @@ from schemas.currencies import format_whole
 from services.policies.comparison import Comparison
 from services.policies.inequality import lorenz
 from services.policies.measures import GROUPS
+from services.policies.report.figures import shown
+from services.policies.report.rows import label_of
+from services.policies.report.spread import title_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.typing import RcKeyType
+
+    from services.policies.spread import Spread
 
 Points = Sequence[tuple[float, float]]
 SIZE_IN = (4.3, 2.9)
@@ -109,6 +114,21 @@ def money_over_time(comparison: Comparison, kind: str, title: str) -> Plot:
     return _plot(kind, title, [(drawn["money"][kind], False) for drawn in comparison.curves], frame)
 
 
+def strip(told: Spread, name: str) -> Plot:
+    """A measure of each seed as a dot, a policy a row: how far the draw alone moves it."""
+
+    def frame(axes: Axes) -> None:
+        for number, over in enumerate(told.over[name]):
+            there = [figure for figure in over.figures if figure is not None]
+            axes.scatter(there, [number] * len(there), s=22, color=_POLICY.format(number % COLOURS + 1))
+        axes.set_yticks(range(len(told.policies)), told.letters)
+        axes.set_ylim(len(told.policies) - 0.5, -0.5)
+        axes.xaxis.set_major_formatter(lambda figure, _place: shown(name, figure, told.currency))
+        _bare(axes)
+
+    return _plot(f"strip-{name}", title_of(told, name), [], frame)
+
+
 def _steps(drawn: dict[str, Any], groups: Sequence[str]) -> list[Points]:
     return [drawn["time_to_funding"][group] for group in groups]
 
@@ -120,7 +140,7 @@ def _counts(values: Sequence[float]) -> list[int]:
 
 
 def _named(group: str) -> str:
-    return "all classes" if group == GROUPS[-1] else group
+    return "all classes" if group == GROUPS[-1] else label_of(group)
 
 
 # ---- drawing

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from schemas.currencies import format_whole
-from services.policies.comparison import Comparison
+from services.policies.comparison import FROZEN_MEASURES, Comparison
 from services.policies.measures import BY_NAME, BY_SIZE, GROUPS, SIZES, Measured
 from services.policies.report.figures import best, row, shown
+from services.words.classes import CLASSES, class_name
 
 SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Fully funded, % of the cases opened", ("funded",)),
@@ -28,9 +29,6 @@ MONEY = (
     "unplaced", "refunded", "refused",
 )  # fmt: skip
 """Of all."""
-FROZEN = frozenset({"whole", "delivered", "in_hand", "failed", "expired", "refused", "lost"})
-"""What people did, more than what the rule did: in a recorded log they go on as under the policy it was recorded under, which these
-figures therefore favour. There nothing is marked as best."""
 
 
 class Row(NamedTuple):
@@ -50,7 +48,7 @@ def classes_of(comparison: Comparison) -> list[str]:
 def sections(comparison: Comparison) -> Iterator[tuple[str, list[Row]]]:
     """Headings with their rows, a class each."""
     for title, names in SECTIONS:
-        rows = [_row(comparison, group, names, group) for group in classes_of(comparison)]
+        rows = [_row(comparison, label_of(group), names, group) for group in classes_of(comparison)]
         if any(cell.strip("– /") for one in rows for cell in one.cells):
             yield title.format(currency=comparison.currency), rows
         if names[0] in BY_SIZE:
@@ -84,6 +82,12 @@ def _row(
         " / ".join(shown(name, found[number], comparison.currency) for name, found in zip(names, figures, strict=True))
         for number in range(len(comparison.policies))
     ]
-    marked = set() if comparison.recorded and names[0] in FROZEN else best(names[0], figures[0])
+    frozen = comparison.recorded and names[0] in FROZEN_MEASURES
+    marked = set() if frozen else best(names[0], figures[0], comparison.currency)
     counts = [count for count in row("opened", group, measured) if count is not None]
-    return Row(label, f"{max(counts):,}" if label == group else "", cells, marked)
+    return Row(label, f"{max(counts):,}" if label in (group, label_of(group)) else "", cells, marked)
+
+
+def label_of(group: str) -> str:
+    """A class by its name, or `all`."""
+    return class_name(group) if group in CLASSES else group

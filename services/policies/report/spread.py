@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from string import ascii_uppercase
-
 from rich.console import Console
 from rich.text import Text
 
-from services.policies.meaning import TOLD
+from services.policies.comparison import rules_of
 from services.policies.measures import BY_NAME
 from services.policies.report.figures import shown
 from services.policies.report.terminal import is_bold, say
+from services.policies.report.verdict import verdict
 from services.policies.spread import Over, Spread
 
 _INDENT = 2
@@ -19,17 +18,17 @@ _GAP = 2
 
 def show(told: Spread, console: Console) -> None:
     """Print it."""
-    season, seeds = told.season, told.seeds
-    funds = f"{season.funds} funds" if season.funds > 1 else "one fund"
-    say(console, f"{len(seeds)} generated seasons of {season.days} days, seeds {seeds[0]} to {seeds[-1]}, {funds}.")
+    for line in verdict(told):
+        say(console, line, "bold")
     console.print()
-    letters = [ascii_uppercase[number % 26] + str(number // 26 or "") for number in range(len(told.policies))]
+    say(console, head(told))
+    console.print()
+    letters = told.letters
     for letter, policy in zip(letters, told.policies, strict=True):
         console.print(Text.assemble((f"  {letter}  ", "bold"), policy.name), soft_wrap=True)
-    for rule in dict.fromkeys(dict(policy.changes).get("rule") for policy in told.policies):
-        if rule:
-            say(console, f"{rule}: {TOLD[rule].sentence}", "dim")
-    cells = {name: [_cell(name, one, told.currency) for one in overs] for name, overs in told.over.items()}
+    for rule, meaning in rules_of(told.policies):
+        say(console, f"{rule}: {meaning.sentence}", "dim")
+    cells = cells_of(told)
     width = max(len(cell) for row in cells.values() for cell in row) + _GAP
     room = max(1, (console.width - _INDENT) // width)
     for first in range(0, len(letters), room):
@@ -37,13 +36,29 @@ def show(told: Spread, console: Console) -> None:
         shown_now = range(first, min(first + room, len(letters)))
         console.print(Text(" " * _INDENT + "".join(f"{letters[n]:>{width}}" for n in shown_now), "bold cyan"))
         for name, row in cells.items():
-            unit = {"part": ", %", "money": f", {told.currency}"}.get(BY_NAME[name].unit, "")
-            console.print(Text(BY_NAME[name].title + unit))
+            console.print(Text(title_of(told, name)))
             console.print(_line(row, told.best(name), shown_now, width, is_bold(console)))
     console.print()
     mark = "Bold" if is_bold(console) else "*"
     say(console, f"The median over the seeds, and the least and the most. {mark}: best in more than half of the seeds.")
     say(console, "Without a mark no policy is: another draw may turn the difference round.", "dim")
+
+
+def head(told: Spread) -> str:
+    """What was run."""
+    funds = f"{told.season.funds} funds" if told.season.funds > 1 else "one fund"
+    seeds = f"seeds {told.seeds[0]} to {told.seeds[-1]}"
+    return f"{len(told.seeds)} generated seasons of {told.season.days} days, {seeds}, {funds}."
+
+
+def title_of(told: Spread, name: str) -> str:
+    """A measure with its unit, where a cell doesn't say it."""
+    return BY_NAME[name].title + {"part": ", %", "money": f", {told.currency}"}.get(BY_NAME[name].unit, "")
+
+
+def cells_of(told: Spread) -> dict[str, list[str]]:
+    """Measure → a text a policy: the median, the least and the most."""
+    return {name: [_cell(name, one, told.currency) for one in overs] for name, overs in told.over.items()}
 
 
 def _cell(name: str, over: Over, currency: str) -> str:

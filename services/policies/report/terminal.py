@@ -11,18 +11,22 @@ from services.policies.comparison import Comparison
 from services.policies.measures import MEASURES
 from services.policies.report.figures import duration
 from services.policies.report.rows import Row, money_rows, sections
+from services.policies.report.verdict import verdict
 from services.policies.runs import SeasonSource
 from services.visible import visible
 
-_LABEL = 15
+_LABEL = 16
 """Columns of a class's name with its indent and the number of its cases."""
 _GAP = 2
 _NARROWEST = 60
 
 
 def show(comparison: Comparison, console: Console) -> None:
-    """Print what was run, the policies, and every row."""
+    """Print the answer, what was run, the policies, and every row."""
     width = max(_NARROWEST, console.width)
+    for line in verdict(comparison):
+        say(console, line, "bold")
+    console.print()
     for line in head(comparison):
         say(console, line)
     console.print()
@@ -89,7 +93,9 @@ def _table(
     for title, rows in by_class:
         console.print(Text(title, "bold"))
         for row in rows:
-            console.print(_line(f"  {row.label:<7} {row.note:>5}", row, shown, cell, is_bold(console)))
+            console.print(
+                _line(f"  {row.label}{row.note:>{_LABEL - 2 - len(row.label)}}", row, shown, cell, is_bold(console))
+            )
     console.print(Text("Money, of all", "bold"))
     for row in of_all:
         console.print(Text(f"  {row.label}"))

@@ -84,7 +84,7 @@ class Season:
     fails: float = 0.05
     """Part of payments that fail. Story 4: one of 25; story 2's donors all paid."""
     neglect: float = 1.0
-    """How many times as likely a `stat` or `asap` case dies while its claim is not wholly promised. At 1 nobody's death depends on
+    """How many times as likely an immediate or asap case dies while its claim is not wholly promised. At 1 nobody's death depends on
     money: deaths are then the same under every policy, and no policy gains or loses by an assumption made here. Stories 1 and 4 say
     that people die for want of care, none says how much more often; so more than 1 is for the user to assume."""
 
@@ -135,7 +135,7 @@ class Season:
     price_rise: float = 1.2
     """By how much. Story 2: CNY 1,200, 1,450, 1,700."""
     deaths_a_day: tuple[float, float, float, float] = (0.0005, 0.001, 0.004, 0.012)
-    """Chance of death a day while routine, urgent, asap, stat. Story 4: one of thirty within two days; assumptions for the rest."""
+    """Chance of death a day while routine, urgent, asap, immediate. Story 4: one of thirty within two days; the rest are assumed."""
 
     # ---- who gives
     pledge_median: int = 100_00

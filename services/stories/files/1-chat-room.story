@@ -1,21 +1,18 @@
 story    chat-room
 title    A chat room carries one of its own
-shows    One case of CNY 10,000 with a neighbour as voucher; some forty pledges of CNY 50 to 1,000 within a day and a half, in three
-shows    currencies, some from strangers; progress to the room as it grows; payments, delivery, and thanks relayed to every donor.
+shows    Forty pledges from friends and strangers for one case, and what became of them.
 starts   2021-11-24T10:00Z
 fund     jilin-room currency=CNY share=CNY100 vouchers_required=1
 expect   jilin-room asked=CNY10,000 promised=CNY10,100 placed=CNY10,000 settled=CNY10,000 delivered=CNY10,000 released=CNY100 waiting=CNY0 notices=217
 
 when       | door  | fund       | event            | what
-> Late November, Jilin. Someone of 50 has a cancer past treating, found in February through a paid-for back door,
-> ten months ill; treatment was given up for what it costs. Nobody here has a name, only a pseudonym.
+> Jilin. Someone of 50, ten months ill with a cancer past curing, has given up treatment for what it costs.
 +0d 00:02  | http  | jilin-room | rate.quoted      | currency=KRW rate=0.0054
 +0d 00:02  | http  | jilin-room | rate.quoted      | currency=USD rate=7.14
-> A neighbour fills in the form: CNY 10,000 for care at home, as soon as possible.
+> A neighbour asks for CNY 10,000 for care at home, and vouches.
 +0d 00:05  | http  | jilin-room | case.submitted   | case=room-a beneficiary=person-a need=treatment route=home goal=CNY10,000 priority=asap access=CN-JL/unregistered
-> The neighbour vouches for it; the case opens, and the chat room hears of it.
 +0d 00:20  | http  | jilin-room | case.vouched     | case=room-a voucher=neighbour-1
-> Pledges come in: from the room, from friends of friends, from people abroad who never met anyone here.
+> Pledges come in: from the chat room, and from strangers abroad.
 +0d 00:53  | http  | jilin-room | pledge.made      | pledge=room-01 donor=room-01 amount=CNY200
 +0d 01:20  | http  | jilin-room | pledge.made      | pledge=room-02 donor=room-02 amount=CNY100
 +0d 02:31  | http  | jilin-room | pledge.made      | pledge=room-03 donor=stranger-03 amount=CNY150
@@ -57,10 +54,10 @@ when       | door  | fund       | event            | what
 +1d 10:57  | http  | jilin-room | pledge.made      | pledge=room-39 donor=stranger-39 amount=KRW100,000
 > A day and a half in. One more, and the sum is there.
 +1d 12:20  | http  | jilin-room | pledge.made      | pledge=room-40 donor=stranger-40 amount=CNY359
-> A pledge that came too late finds no claim. It waits; its donor takes it back, and nothing was ever paid.
+> One pledge more comes too late, and its donor takes it back.
 +1d 13:05  | http  | jilin-room | pledge.made      | pledge=room-41 donor=stranger-41 amount=CNY100
 +1d 15:00  | http  | jilin-room | pledge.withdrawn | pledge=room-41
-> A promise is not money yet. Over the next days the donors pay, each settling exactly what they promised.
+> A promise is not money yet. Over the next days the donors pay.
 +1d 16:34  | http  | jilin-room | payment.received | pledge=room-12 payment=pay-room-12 amount=CNY200
 +1d 18:33  | http  | jilin-room | payment.received | pledge=room-04 payment=pay-room-04 amount=CNY100
 +1d 18:35  | http  | jilin-room | payment.received | pledge=room-19 payment=pay-room-19 amount=CNY50
@@ -79,7 +76,7 @@ when       | door  | fund       | event            | what
 +2d 17:48  | http  | jilin-room | payment.received | pledge=room-11 payment=pay-room-11 amount=KRW100,000
 +2d 20:24  | http  | jilin-room | payment.received | pledge=room-13 payment=pay-room-13 amount=USD50
 +2d 23:27  | http  | jilin-room | payment.received | pledge=room-01 payment=pay-room-01 amount=CNY200
-> The neighbour carries the first part over, for medicine against pain; the rest follows a week later.
+> The neighbour brings a part over for medicine, and a week later the rest.
 +3d 02:00  | http  | jilin-room | case.delivered   | case=room-a delivery=room-a-1 amount=CNY4,000
 +3d 02:44  | topic | jilin-room | payment.received | pledge=room-34 payment=pay-room-34 amount=CNY300
 +3d 06:16  | http  | jilin-room | payment.received | pledge=room-38 payment=pay-room-38 amount=CNY500
@@ -105,6 +102,6 @@ when       | door  | fund       | event            | what
 +4d 09:41  | http  | jilin-room | payment.received | pledge=room-14 payment=pay-room-14 amount=CNY50
 +4d 10:28  | http  | jilin-room | payment.received | pledge=room-33 payment=pay-room-33 amount=CNY200
 +10d 02:00 | http  | jilin-room | case.delivered   | case=room-a delivery=room-a-2 amount=CNY6,000
-> Thanks to everyone, also to those who did not know her: relayed to each donor, nobody learns who anybody is.
+> She thanks them all. Nobody has learnt who anybody is.
 +10d 09:00 | http  | jilin-room | case.thanked     | case=room-a thanks=not-alone
 +10d 10:00 | http  | jilin-room | case.closed      | case=room-a outcome=completed

@@ -1,6 +1,6 @@
 story    tuberculosis
 title    Needs that return, rise and change
-shows    One woman, three needs: admission at once (stat) through a go-between; medicine every month, its price raised twice; and someone
+shows    One woman, three needs: an admission (immediate) through a go-between; medicine every month, its price raised twice; and someone
 shows    to talk to, routine at first and rising by waiting. Recurring pledges meet the recurring need.
 starts   2021-12-08T01:00Z
 fund     jilin-care currency=CNY share=CNY100 ageing_days=7 vouchers_required=1
@@ -12,7 +12,7 @@ when        | door  | fund       | event            | what
 +0d 00:10   | http  | jilin-care | case.submitted   | case=tb-admission beneficiary=person-w need=admission route=go-between goal=CNY5,000 priority=stat needed_by=+6d00:00 access=CN-JL/unregistered
 +0d 00:12   | http  | jilin-care | case.submitted   | case=tb-medicine beneficiary=person-w need=medication route=pharmacy goal=CNY1,200 priority=urgent recurrence=P1Mx6 access=CN-JL/unregistered
 +0d 00:14   | http  | jilin-care | case.submitted   | case=tb-talk beneficiary=person-w need=psychosocial route=home goal=CNY1,800 priority=routine access=CN-JL/unregistered
-> The doctor's friend vouches for all three needs. Admission is stat: it is served before everything else.
+> The doctor's friend vouches for all three needs. Admission is immediate: that class is served before all others.
 +0d 01:00   | http  | jilin-care | case.vouched     | case=tb-admission voucher=doctors-friend
 +0d 01:00   | http  | jilin-care | case.vouched     | case=tb-medicine voucher=doctors-friend
 +0d 01:00   | http  | jilin-care | case.vouched     | case=tb-talk voucher=doctors-friend
@@ -43,8 +43,8 @@ when        | door  | fund       | event            | what
 +1d 15:10   | http  | jilin-care | payment.received | pledge=tb-once-7 payment=tb-o7 amount=CNY500
 > The go-between is paid a part to arrange a bed …
 +2d 02:00   | http  | jilin-care | case.delivered   | case=tb-admission delivery=tb-a-1 amount=CNY2,500
-> … and finds none: without papers she can't be admitted. The case is closed; CNY 2,500, already paid, are matched again
-> at once, as far as anyone claims them. What finds no claim waits in its donors' names.
+> … and finds none: without papers she can't be admitted. The case is closed; CNY 2,500, already paid, move on in
+> the same instant, as far as an open case lacks money. The rest waits in its donors' names.
 +5d 06:00   | http  | jilin-care | case.closed      | case=tb-admission outcome=withdrawn
 > A donor asks for the part of a pledge that waits: it was paid, so it is refunded, and the ledger says so.
 +5d 08:00   | http  | jilin-care | payment.refunded | pledge=tb-once-7 payment=tb-o7-back amount=CNY300
@@ -52,7 +52,7 @@ when        | door  | fund       | event            | what
 +12d 01:00  | http  | jilin-care | case.delivered   | case=tb-medicine delivery=tb-m-1 amount=CNY1,200
 +21d 03:00  | http  | jilin-care | case.delivered   | case=tb-talk delivery=tb-t-1 amount=CNY1,800
 +26d 01:00  | http  | jilin-care | case.amended     | case=tb-medicine goal=CNY1,450
-> A month has passed: the medicine's claim grows by its goal, and each steady pledge brings its next instalment.
+> A month has passed: the medicine is asked for once more, and each steady pledge brings its next instalment.
 +31d 06:00  | http  | jilin-care | rate.quoted      | currency=KRW rate=0.0054
 +31d 12:01  | http  | jilin-care | payment.received | pledge=tb-monthly-1#2 payment=tb-m1-2 amount=CNY600
 +31d 12:02  | http  | jilin-care | payment.received | pledge=tb-monthly-2#2 payment=tb-m2-2 amount=CNY400

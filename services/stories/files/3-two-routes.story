@@ -11,7 +11,7 @@ expect   routes-claim asked=CNY18,000 promised=CNY6,000 placed=CNY6,000 settled=
 when       | door  | fund         | event            | what
 > Two ways lead to a doctor: charity hospitals, relatively cheap, and well-known hospitals in the big cities, dear.
 > Three people, equally urgent. One goes the cheap way (CNY 3,000), one the dear one (CNY 12,000); the third goes the dear way
-> too, has means, and pays CNY 9,000 of it: an own contribution leaves a claim of CNY 3,000.
+> too, has means, and pays CNY 9,000 of it: what is left for others to give, the claim, is CNY 3,000.
 +0d 00:05  | http  | routes-equal | case.submitted   | case=e-cheap beneficiary=person-k need=surgery route=charity-hospital goal=CNY3,000 priority=urgent access=CN-LN/unregistered
 +0d 00:05  | http  | routes-equal | case.submitted   | case=e-dear beneficiary=person-l need=surgery route=general-hospital goal=CNY12,000 priority=urgent access=CN-LN/unregistered
 +0d 00:05  | http  | routes-equal | case.submitted   | case=e-means beneficiary=person-m need=surgery route=general-hospital goal=CNY12,000 own_contribution=CNY9,000 priority=urgent access=CN-LN/temporary-residence
@@ -24,7 +24,7 @@ when       | door  | fund         | event            | what
 +0d 00:31  | http  | routes-claim | case.vouched     | case=c-cheap voucher=go-between-3
 +0d 00:31  | http  | routes-claim | case.vouched     | case=c-dear voucher=go-between-3
 +0d 00:31  | http  | routes-claim | case.vouched     | case=c-means voucher=go-between-3
-> CNY 6,000 come in, a third of what is claimed, in twelve pledges; each is made in both funds.
+> CNY 6,000 come in, a third of what is asked, in twelve pledges; each is made in both funds.
 +0d 03:35  | http  | routes-equal | pledge.made      | pledge=e-01 donor=giver-01 amount=CNY300
 +0d 03:35  | http  | routes-claim | pledge.made      | pledge=c-01 donor=giver-01 amount=CNY300
 +0d 05:10  | http  | routes-equal | pledge.made      | pledge=e-02 donor=giver-02 amount=CNY500

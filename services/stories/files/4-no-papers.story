@@ -70,7 +70,7 @@ when       | door  | fund   | event            | what
 +0d 20:27  | http  | winter | case.vouched     | case=test-04 voucher=go-between-1
 +0d 20:28  | http  | winter | case.vouched     | case=test-08 voucher=go-between-2
 +0d 20:29  | topic | winter | case.vouched     | case=cold-02 voucher=go-between-3
-> Money is short at first. Strictly by class: asap first, then urgent, then routine; a near deadline raises a class.
+> Money is short at first. It goes strictly by class: asap first, then urgent, then routine. A near deadline raises a case by a class.
 +1d 01:00  | http  | winter | pledge.made      | pledge=w-01 donor=giver-01 amount=CNY100
 +1d 02:00  | http  | winter | pledge.made      | pledge=w-02 donor=giver-02 amount=CNY200
 +1d 03:00  | http  | winter | pledge.made      | pledge=w-03 donor=giver-03 amount=CNY150 designation=need:vaccine fallback=release expires_at=+6d00:00
@@ -79,7 +79,7 @@ when       | door  | fund   | event            | what
 +1d 06:00  | http  | winter | pledge.made      | pledge=w-06 donor=giver-06 amount=CNY60
 +1d 07:00  | http  | winter | pledge.made      | pledge=w-07 donor=giver-07 amount=CNY100 designation=need:test
 +1d 08:00  | http  | winter | pledge.made      | pledge=w-08 donor=giver-08 amount=CNY50
-> Some pay at once, before anything else happens.
+> Some pay the same day.
 +1d 20:04  | http  | winter | payment.received | pledge=w-04 payment=w-pay-04 amount=CNY80
 +1d 20:06  | http  | winter | payment.received | pledge=w-06 payment=w-pay-06 amount=CNY60
 +1d 20:07  | http  | winter | payment.received | pledge=w-07 payment=w-pay-07 amount=CNY100
@@ -88,7 +88,7 @@ when       | door  | fund   | event            | what
 +2d 04:00  | http  | winter | case.closed      | case=dose-03 outcome=deceased
 +2d 14:57  | http  | winter | pledge.made      | pledge=w-09 donor=giver-09 amount=CNY200 designation=need:vaccine
 +2d 18:55  | topic | winter | pledge.made      | pledge=w-10 donor=giver-10 amount=CNY200
-> From the third day on deadlines come near: classes rise by themselves, and each pledge goes where it is needed soonest.
+> From the third day on deadlines come near: cases rise by themselves, and each pledge goes where it is needed soonest.
 +3d 10:01  | http  | winter | payment.received | pledge=w-01 payment=w-pay-01 amount=CNY100
 +3d 10:02  | http  | winter | payment.received | pledge=w-02 payment=w-pay-02 amount=CNY200
 +3d 10:05  | http  | winter | payment.received | pledge=w-05 payment=w-pay-05 amount=CNY120
