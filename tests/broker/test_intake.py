@@ -219,10 +219,14 @@ async def test_a_receipt_goes_from_accepted_to_applied_or_rejected(topics_reset:
             while any(one["state"] == "accepted" for one in told):
                 told = [(await client.get(f"/v1/receipts/{receipt}")).json() for receipt in receipts]
     in_case = {"status": "open", "promised": 100, "settled": 25, "delivered": 25}  # of 1000: 1000, 400 and 300
-    in_pledge = {"amount": 1500, "awarded": 1000, "settled": 400, "waiting": 500, "released": 0}
+    figures = {"amount": 1500, "awarded": 1000, "settled": 400, "delivered": 300, "waiting": 500, "released": 0}
+    in_pledge = {**figures, "currency": "CNY", "face": 1500, "face_currency": "CNY"}
     assert [one["state"] for one in told] == ["applied", "applied", "applied", "rejected", "applied", "applied"]
     assert [one.get("progress") for one in told] == [None, in_case, in_pledge, None, in_pledge, in_case]
     assert (told[3]["code"], told[3]["receipt"]) == ("unknown_fund", receipts[3])
+    waits = [one.get("waiting_for") for one in told]
+    of_pledge, of_case = ["claim", "payment", "confirmation"], ["payment"]
+    assert waits == [None, of_case, of_pledge, None, of_pledge, of_case]
 
 
 async def test_a_contact_is_sealed_before_its_command_and_nowhere_in_the_clear(
