@@ -204,6 +204,7 @@ def _issue(
     """Write what is `made` of the sender as it stands, and show its key and secret."""
     from pydantic import ValidationError
 
+    from schemas.senders import Sender
     from services.bus.envelope import explain
     from services.bus.senders import put_sender
 
@@ -211,7 +212,7 @@ def _issue(
     try:
         issued = made(_known(bootstrap).get(name), settings)
     except ValidationError as error:
-        raise typer.BadParameter(explain(error)) from None
+        raise typer.BadParameter(explain(error, Sender)) from None
     asyncio.run(put_sender(bootstrap, issued.sender))
     if as_json:
         print(json.dumps({**_row(issued.sender), "key": issued.key, "secret": issued.secret}))

@@ -20,6 +20,7 @@ from faststream.kafka import KafkaRouter
 
 from schemas.services import ServiceTold
 from schemas.submissions import SealedContact, SealedText
+from schemas.violations import UNKNOWN_FIELD
 from services.bus.app import ByPartition, Each, group_member, raw_batches
 from services.bus.consume.membership import Rebalance
 from services.bus.deadletters.letter import UNKNOWN, Letter, dead_letter
@@ -30,7 +31,6 @@ from services.bus.topics import COMMANDS, CONTACTS, DEADLETTERS, SERVICES, SUBMI
 from services.errors import Conflict, Finding, InvalidSubmission, PumasiError, Unsigned
 from services.intake.admission import Admitted, admit
 from services.intake.contacts import Sealer
-from services.intake.findings import UNKNOWN_FIELD
 from services.intake.partitions import Leaving, Partitions
 from services.intake.receipts import Place
 from services.intake.senders import Senders
@@ -43,6 +43,8 @@ Refused = tuple[Record, str, Letter]
 """A record, the code of what is wrong with it, and its dead letter."""
 log = logging.getLogger("pumasi.intake")
 
+REASON_MAX = 4000
+"""The longest reason that a dead letter gives, in characters."""
 _POLL_MS = 50
 _RECORDS_PER_POLL_MAX = 1000
 _SAID_AGAIN_SECONDS = 300.0
@@ -196,11 +198,11 @@ class TopicDoor:
 
 
 def told_on_topic(error: PumasiError) -> str:
-    """What a dead letter says of an error: where and which, but no name that the sender made up."""
+    """What a dead letter says of an error, in the words of the HTTP door, but without a name that the sender made up."""
     if not isinstance(error, InvalidSubmission):
         return error.message
-    told = dict.fromkeys(f"{_neutral(finding)}: {finding['code']}" for finding in error.findings)
-    return "; ".join(told)[:2000]
+    told = dict.fromkeys(f"{_neutral(one)}: {one['message']} ({one['code']})" for one in error.findings)
+    return "; ".join(told)[:REASON_MAX]
 
 
 def _neutral(finding: Finding) -> str:
