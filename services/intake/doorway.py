@@ -2,7 +2,7 @@
 
 A browser lured to somebody else's page sends whatever that page likes, under a name that resolves to this machine. The request gives it
 away: its `Host` is not one of ours, or its `Origin` is not. Both are refused. Answers are no web pages: nothing may frame or cache
-them.
+them. But for the pages that explain this door, which say for themselves what they may load: their own style.
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ class Doorway:
 
         async def closed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(_ANSWERS)
+                headers = MutableHeaders(scope=message)
+                for name, value in _ANSWERS.items():
+                    headers.setdefault(name, value)
             await send(message)
 
         headers = Headers(scope=scope)
