@@ -46,6 +46,11 @@ class Waiters:
         self._here = Counter[str]()
         self._end = asyncio.Event()
 
+    @property
+    def waiting(self) -> int:
+        """How many these are."""
+        return self._here.total()
+
     def end(self) -> None:
         """Let nobody wait any more."""
         self._end.set()
@@ -56,7 +61,7 @@ class Waiters:
     async def wait(self, decision: asyncio.Future[None], request: Request, seconds: float) -> None:
         """Return once there is a decision, the time is over, or the waiting is pointless; at once if too many wait already."""
         address = request.client.host if request.client else ""
-        if self._here.total() >= WAITERS_MAX or self._here[address] >= WAITERS_PER_ADDRESS_MAX:
+        if self.waiting >= WAITERS_MAX or self._here[address] >= WAITERS_PER_ADDRESS_MAX:
             return
         self._here[address] += 1
         others = [asyncio.create_task(_gone(request)), asyncio.create_task(self._ended())]

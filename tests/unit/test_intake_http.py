@@ -111,7 +111,7 @@ class Bench:
         who = (self.senders, rates or Rates())
         more = {"body_seconds": body_seconds}
         door = HttpDoor(desk, sealer, self.receipts, self.progress, self.kafka, *who, requests_max, amiss, **more)  # type: ignore[arg-type]
-        self.desk, self.app, self.sealer = desk, door.application(), sealer
+        self.desk, self.app, self.sealer, self.waiters = desk, door.application(), sealer, door.waiters
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://intake")
 
     async def caught_up(self) -> None:
