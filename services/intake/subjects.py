@@ -20,11 +20,12 @@ Of a case the words follow from the quarters that are told beside them, so they 
 from __future__ import annotations
 
 from functools import partial
+from sys import intern
 from typing import Any
 
-from services.readmodel import awards
+from services.readmodel import awards, books
 from services.readmodel.awards import Award
-from services.readmodel.books import FactDict, Promise
+from services.readmodel.books import FactDict
 
 _ENDS = {"pledge_withdrawn", "pledge_expired", "payment_failed"}  # of all that is unpaid
 _PARTS = ("promised", "settled", "delivered")
@@ -58,14 +59,30 @@ class Case(awards.Case):
         return told, [word for word, waits in {**lacks, "confirmation": delivered < settled}.items() if waits]
 
 
-class Pledge(Promise):
-    """A promise; `ended`: what of it was unpaid is over."""
+class Pledge(books.Pledge):
+    """A promise, with what a receipt tells of it and no more: intake keeps every pledge.
 
-    __slots__ = ("_fund", "ended")
+    Attributes:
+        face, currency: as it was made.
+        is_valued: there is a rate.
+        is_paid_on: a payment came.
+        ended: what of it was unpaid is over.
+    """
+
+    __slots__ = ("_fund", "currency", "ended", "face", "is_paid_on", "is_valued")
 
     def __init__(self, fund: Fund, fact: FactDict, of: Pledge | None) -> None:
         super().__init__(fact, of)
-        self._fund, self.ended = fund, False
+        self._fund, self.currency = fund, intern(fact["currency"])
+        self.face: int = self.amount if fact["face"] == self.amount else fact["face"]  # one object, most often
+        self.is_valued, self.is_paid_on, self.ended = fact["rate"] is not None, False, False
+
+    def grow(self, fact: FactDict) -> None:
+        super().grow(fact)
+        self.is_valued = True
+
+    def pay(self, fact: FactDict) -> None:
+        self.is_paid_on = True
 
     def told(self) -> tuple[dict[str, Any], list[str]]:
         """What a receipt tells of its progress, and what it waits for."""
@@ -76,7 +93,7 @@ class Pledge(Promise):
             "face": self.face, "face_currency": self.currency,
         }  # fmt: skip
         waits = {
-            "rate": self.rate is None and (self.face_paid > 0 or not self.ended), "claim": self.waiting > 0,
+            "rate": not self.is_valued and (self.is_paid_on or not self.ended), "claim": self.waiting > 0,
             "payment": self.paid < self.matched, "confirmation": delivered < self.paid,
         }  # fmt: skip
         return told, [word for word, it_waits in waits.items() if it_waits]
