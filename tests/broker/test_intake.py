@@ -229,6 +229,18 @@ async def test_a_receipt_goes_from_accepted_to_applied_or_rejected(topics_reset:
     assert waits == [None, of_case, of_pledge, None, of_pledge, of_case]
 
 
+async def test_who_waits_for_a_receipt_does_not_hold_up_a_stop(topics_reset: EmbeddedKafka, tmp_path: Path) -> None:
+    async with running(topics_reset, tmp_path) as (intake, client):
+        path = (await post(client, pledge(1))).headers["location"]
+        asked = asyncio.create_task(client.get(path, params={"wait": "30s"}))
+        while not intake._door.waiters.waiting:
+            await asyncio.sleep(0.01)
+        began = time.monotonic()
+        await intake.stop()
+        assert (await asked).json()["state"] == "accepted"
+        assert time.monotonic() - began < 9, "that is before those who are still served are cut off"
+
+
 async def test_a_contact_is_sealed_before_its_command_and_nowhere_in_the_clear(
     topics_reset: EmbeddedKafka, tmp_path: Path
 ) -> None:
