@@ -287,7 +287,8 @@ async def test_what_is_sealed_for_intake_reaches_the_notifier_through_either_doo
         assert [found["code"] for found in refused.json()["errors"]] == ["not_sealed"]
         [letter] = await read(topics_reset.bootstrap, topics.DEADLETTERS, least=1)
         found = await commands(topics_reset.bootstrap, least=4)
-    assert dict(letter.headers)["__streams.errors.message"] == b"/data/sealed_contact: not_sealed"
+    told = b"/data/sealed_contact: must be a NaCl sealed box for intake's key, in base64 (not_sealed)"
+    assert dict(letter.headers)["__streams.errors.message"] == told
     assert json.loads(letter.value)["sealed_contact"] == "[removed]"
     boxes = await read(topics_reset.bootstrap, topics.CONTACTS)
     donors = {json.loads(r.value)["donor"] for r in found if b"pledge" in r.value}
