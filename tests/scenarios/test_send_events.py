@@ -54,7 +54,9 @@ def fields_table() -> str:
         for name, told in schema["properties"].items():
             if name not in said:
                 said.add(name)
-                rows.append(f"| `{name}` | {_meaning(told, schema.get('$defs', {}))} |")
+                about = _meaning(told, schema.get("$defs", {}))
+                of_id = f"Which {name}, by its id: " if about.startswith("1–64 characters") else ""
+                rows.append(f"| `{name}` | {of_id}{about} |")
     return "\n".join(rows) + "\n"
 
 
