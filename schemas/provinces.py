@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic_core import PydanticCustomError
+
 FILE = Path(__file__).with_name("provinces.txt")
 PROVINCE_PATTERN = r"^[A-Z]{2}-[A-Z0-9]{1,3}$"
 
@@ -44,12 +46,12 @@ def province_now(code: str) -> str:
     """The code under which a province goes today.
 
     Raises:
-        ValueError: if it is, and was, no province's.
+        PydanticCustomError: if it is, and was, no province's.
 
     >>> province_now("CN-22"), province_now("KR-11")
     ('CN-JL', 'KR-11')
     """
     code = RETIRED.get(code, code)
     if code not in PROVINCES:
-        raise ValueError("is no province of ISO 3166-2")
+        raise PydanticCustomError("unknown_province", "is no province of ISO 3166-2")
     return code

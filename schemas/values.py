@@ -36,6 +36,9 @@ CLASSES = ("routine", "urgent", "asap", "stat")
 """FHIR's request priorities, least urgent first; the index is the rank."""
 
 
+_TIME_WANTED = "must be an RFC 3339 time with an offset, such as 2026-11-22T10:00:00Z, in the years 2000 to 2199"
+
+
 class Model(BaseModel):
     """Base of every shape on the wire: frozen, strict about types, closed to unknown fields."""
 
@@ -44,13 +47,13 @@ class Model(BaseModel):
 
 def _known_currency(code: str) -> str:
     if code not in DIGITS:
-        raise ValueError("not an ISO 4217 currency with minor units")
+        raise PydanticCustomError("unknown_currency", "must be an ISO 4217 currency with minor units")
     return code
 
 
 def _above_zero(rate: str) -> str:
     if not rate.strip("0."):
-        raise ValueError("a rate must be above zero")
+        raise PydanticCustomError("below_minimum", "must be above zero")
     return rate
 
 
@@ -64,7 +67,7 @@ def _time_by(read: Callable[[str], int]) -> Callable[[object], datetime]:
                 return datetime_of(read(text))
             except ValueError:
                 pass
-        raise PydanticCustomError("invalid_time", "not an RFC 3339 time with an offset, or out of bounds")
+        raise PydanticCustomError("invalid_time", _TIME_WANTED)
 
     return time
 
@@ -225,7 +228,7 @@ class Designation(Model):
         """Hold the one-of rule.
 
         Raises:
-            ValueError: if both or neither of `case` and `need` are given.
+            PydanticCustomError: if both or neither of `case` and `need` are given.
         """
         if (self.case is None) == (self.need is None):
-            raise ValueError("give exactly one of case and need")
+            raise PydanticCustomError("one_of", "must have exactly one of case and need")

@@ -281,6 +281,7 @@ def _issue(
     """Write what is `made` of the sender as it stands, and show its key and secret."""
     from pydantic import ValidationError
 
+    from schemas.senders import Sender
     from services.bus.envelope import explain
     from services.bus.senders import put_sender
 
@@ -288,7 +289,7 @@ def _issue(
     try:
         issued = made(_known(bootstrap).get(name), settings)
     except ValidationError as error:
-        raise typer.BadParameter(explain(error)) from None
+        raise typer.BadParameter(explain(error, Sender)) from None
     asyncio.run(put_sender(bootstrap, issued.sender))
     user = _kafka_user(settings, bootstrap, name)
     if as_json:

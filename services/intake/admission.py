@@ -134,7 +134,7 @@ def _read(
     try:
         submission = model.model_validate_json(event.data)
     except ValidationError as error:
-        for found in findings_of(error):
+        for found in findings_of(error, model):
             findings[found["pointer"], found["code"]] = found
     if isinstance(raw, dict):
         opened, wrong = _open(model, raw, sealer)

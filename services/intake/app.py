@@ -151,8 +151,8 @@ class Service:
         rates = Rates(settings.sender_rate, settings.address_rate)
         receipts, about = Receipts(id_key), (self._progress, self._publisher, self._senders, rates, floods)
         hosts = hosts_of(settings.http_hosts, settings.http_host)
-        door = HttpDoor(self._desk, sealer, receipts, *about, amiss=self.amiss, hosts=hosts)
-        self.application = door.application(self._lifespan)
+        self._door = HttpDoor(self._desk, sealer, receipts, *about, amiss=self.amiss, hosts=hosts)
+        self.application = self._door.application(self._lifespan)
         self._heartbeat = Heartbeat(bootstrap, "intake", settings.instance, self.condition, keys.fingerprints(settings))
         self._tasks: list[asyncio.Task[None]] = []
         self._serving: list[asyncio.Task[None]] = []
@@ -285,6 +285,7 @@ class Intake(Service):
 
     async def stop(self) -> None:
         """Finish what is in flight, then close everything."""
+        self._door.waiters.end()
         if self._serving:
             self._server.should_exit = True
         await asyncio.gather(*self._serving, return_exceptions=True)

@@ -2,7 +2,7 @@
 
 A browser lured to somebody else's page sends whatever that page likes, under a name that resolves to this machine. The request gives it
 away: its `Host` is not one of ours, or its `Origin` is not. Both are refused. Answers are no web pages: nothing may frame or cache
-them.
+them. But for the pages that explain this door, which say for themselves what they may load: their own style.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ class Doorway:
         async def closed(message: Message) -> None:
             if message["type"] == "http.response.start":
                 told = MutableHeaders(scope=message)
-                told.update(_ANSWERS)
+                for name, value in _ANSWERS.items():
+                    told.setdefault(name, value)
                 if scope["scheme"] == "https":
                     told["strict-transport-security"] = _HSTS
             await send(message)

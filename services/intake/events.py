@@ -19,6 +19,7 @@ from faststream import Context
 from faststream.kafka import KafkaRouter
 
 from schemas.submissions import SealedContact, SealedText
+from schemas.violations import UNKNOWN_FIELD
 from services.bus import heartbeat
 from services.bus.app import ByPartition, Each, group_member, raw_batches
 from services.bus.consume.clearing import is_empty
@@ -31,7 +32,6 @@ from services.bus.topics import COMMANDS, CONTACTS, DEADLETTERS, SERVICES, SUBMI
 from services.errors import Conflict, Finding, InvalidSubmission, PumasiError, Unsigned
 from services.intake.admission import Admitted, admit
 from services.intake.contacts import Sealer
-from services.intake.findings import UNKNOWN_FIELD
 from services.intake.floods import Floods
 from services.intake.partitions import Leaving, Partitions
 from services.intake.receipts import Place
@@ -45,6 +45,8 @@ Refused = tuple[Record, str, Letter]
 """A record, the code of what is wrong with it, and its dead letter."""
 log = logging.getLogger("pumasi.intake")
 
+REASON_MAX = 4000
+"""The longest reason that a dead letter gives, in characters."""
 _POLL_MS = 50
 _RECORDS_PER_POLL_MAX = 1000
 _SAID_AGAIN_SECONDS = 300.0
@@ -208,11 +210,11 @@ class TopicDoor:
 
 
 def told_on_topic(error: PumasiError) -> str:
-    """What a dead letter says of an error: where and which, but no name that the sender made up."""
+    """What a dead letter says of an error, in the words of the HTTP door, but without a name that the sender made up."""
     if not isinstance(error, InvalidSubmission):
         return error.message
-    told = dict.fromkeys(f"{_neutral(finding)}: {finding['code']}" for finding in error.findings)
-    return "; ".join(told)[:2000]
+    told = dict.fromkeys(f"{_neutral(one)}: {one['message']} ({one['code']})" for one in error.findings)
+    return "; ".join(told)[:REASON_MAX]
 
 
 def _neutral(finding: Finding) -> str:

@@ -1,4 +1,4 @@
-"""The HTTP door: `POST /v1/events`, `GET /v1/receipts/{receipt}`, `GET /livez`, `/readyz` (and `/healthz`, the same).
+"""The HTTP door: `POST /v1/events`, `GET /v1/receipts/{receipt}`, `/livez`, `/readyz` (and `/healthz`, the same); and `documents`.
 
 A 202 says that every in-sync replica has the command; whatever is not known to be so is a problem, never a 202. The number of
 requests at work and the size of each are bounded, so a flood is told `429` or `413` instead of taking the memory; its bodies are read
@@ -27,6 +27,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.bus.produce.publisher import Publisher
 from services.errors import Conflict, Finding, InvalidSubmission, PumasiError, TooMany, UnknownFact
+from services.intake import documents
 from services.intake.admission import Admitted, admit
 from services.intake.cloudevents import Event, Malformed, TooLarge, read_http
 from services.intake.contacts import Sealer
@@ -34,16 +35,18 @@ from services.intake.doorway import ANY, Doorway
 from services.intake.findings import FINDINGS_MAX, bounded
 from services.intake.floods import Floods
 from services.intake.makers import UNTOLD, VERDICTS
-from services.intake.problems import problem, problem_of
+from services.intake.problems import RETRY_AFTER_SECONDS, problem, problem_of
 from services.intake.progress import Progress
 from services.intake.rates import Rates
 from services.intake.receipts import Receipts
 from services.intake.senders import Known, Senders
 from services.intake.sequencer import Desk
 from services.intake.turns import Turns
+from services.intake.waiters import Waiters, seconds_of
 
 log = logging.getLogger("pumasi.intake")
 
+RECEIPTS = "/v1/receipts"
 BODY_BYTES_MAX = 4 << 20
 """The largest request body, in bytes."""
 DRAINED_BYTES_MAX = 64 << 20
@@ -98,15 +101,17 @@ class HttpDoor:
         self._requests_max, self._at_work = requests_max, 0
         self._hosts, self._body_seconds = hosts, body_seconds
         self._bodies = Counter[str]()
+        self.waiters = Waiters()
 
     def application(self, lifespan: Callable[[Starlette], Any] | None = None) -> Starlette:
         """The application; what else there is to intake lives in its lifespan."""
         routes = [
             Route("/v1/events", self.events, methods=["POST"]),
-            Route("/v1/receipts/{receipt}", self.receipt, methods=["GET"]),
+            Route(f"{RECEIPTS}/{{receipt}}", self.receipt, methods=["GET"]),
             Route("/livez", self.alive, methods=["GET"]),
             Route("/readyz", self.health, methods=["GET"]),
             Route("/healthz", self.health, methods=["GET"]),
+            *documents.routes(),
         ]
         handlers: dict[Any, Any] = {HTTPException: _http_problem}
         around = [Middleware(_Discreet), Middleware(Doorway, hosts=self._hosts)]
@@ -151,7 +156,8 @@ class HttpDoor:
             {"id": one.sent_id, "fund": one.fund, **one.names, "receipt": self._receipts.write(place)}
             for one, place in zip(admitted, places, strict=True)
         ]
-        return JSONResponse({"accepted": answers}, HTTPStatus.ACCEPTED)
+        one = {"location": f"{RECEIPTS}/{answers[0]['receipt']}"} if len(answers) == 1 else None
+        return JSONResponse({"accepted": answers}, HTTPStatus.ACCEPTED, one)
 
     async def _body_of(self, request: Request) -> bytes | None:
         """The body, once all of it is there; None if its address has too many under way. Raises TooLarge, TimeoutError."""
@@ -170,16 +176,20 @@ class HttpDoor:
     async def receipt(self, request: Request) -> Response:
         """What became of a submission: `accepted`, `applied` or `rejected`; a refused one that came again, its new receipt.
 
+        With `?wait=10s` not before it is decided, or the time is over.
         What is the matter with an id is told to who made it (`makers`).
         """
         try:
             self._rates.came(_address(request))
-        except TooMany as error:
+            seconds = seconds_of(request.query_params.get("wait", "0"))
+        except (TooMany, Malformed) as error:
             return problem_of(error)
         text = request.path_params["receipt"]
         place = self._receipts.read(text)
         if place is None:
             return problem(HTTPStatus.NOT_FOUND, "unknown_receipt", "no receipt of this service")
+        if seconds and (decision := self._progress.decision(place)) is not None:
+            await self.waiters.wait(decision, request, seconds)
         try:
             told = {"receipt": text, **self._progress.tell(place)}
         except UnknownFact as unknown:
@@ -189,7 +199,8 @@ class HttpDoor:
             told = told if own else {"receipt": text, **({"state": "accepted"} if own is None else UNTOLD)}
         if told["state"] == "rejected" and (successor := self._desk.successor(place)) is not None:
             told["superseded_by"] = self._receipts.write(successor)
-        return JSONResponse(told, headers={"cache-control": "no-store"})
+        again = {"retry-after": str(RETRY_AFTER_SECONDS)} if told["state"] == "accepted" else {}
+        return JSONResponse(told, headers={"cache-control": "no-store", **again})
 
     async def alive(self, _request: Request) -> Response:
         """200: the process serves."""

@@ -1,25 +1,4 @@
-"""Errors as the HTTP door tells them: RFC 9457 problem details, each with a stable `code`.
-
-400 malformed            no CloudEvent; with `pointer` to the attribute, where there is one (and `event`)
-401 unauthenticated      no bearer key, or one that doesn't count
-403 forbidden            with the `scope` that the key lacks, or the `fund` that it isn't for (and `event`)
-403 foreign_origin       a page of another site's sent it
-404 not_found, unknown_receipt
-405 method_not_allowed
-408 too_slow             the body did not come in time
-409 id_conflict          the same id with other data
-413 too_large
-415 unsupported_media_type
-421 unknown_host         no name that this door answers to
-422 invalid_submission   with `errors`: a pointer, a code and a message for each field (and `event`, its place in a batch)
-429 too_busy, too_many   with Retry-After: all senders together, this sender or address, or conflicts of this sender
-500 internal             a bug; nothing of it is told
-503 kafka_unreachable    with Retry-After; a repeat is safe
-503 clock_off            likewise: this intake's clock is off, another's may be right
-503 key_moved            likewise: what it holds of a person was sealed for a key that is being replaced
-503 unknown_fact         of receipts alone: the ledger is newer than this intake, and what it would tell may be false
-503 stuck                of /healthz alone: submissions on the topic don't get through
-"""
+"""Errors as the HTTP door tells them: RFC 9457 problem details, each with a stable `code`: PROBLEMS lists them."""
 
 from __future__ import annotations
 
@@ -42,6 +21,36 @@ from services.errors import (
     UnknownFact,
 )
 from services.intake.cloudevents import Malformed, TooLarge, UnknownMedia
+from services.intake.doors import told
+
+PROBLEMS: dict[str, tuple[HTTPStatus, str]] = {
+    "malformed": (HTTPStatus.BAD_REQUEST, "no CloudEvent; with `pointer` to the attribute, where there is one (and `event`)"),
+    "unauthenticated": (HTTPStatus.UNAUTHORIZED, "no bearer key, or one that doesn't count"),
+    "forbidden": (HTTPStatus.FORBIDDEN, "the key lacks the `scope`, or isn't for the `fund` (and `event`)"),
+    "foreign_origin": (HTTPStatus.FORBIDDEN, "a page of another site's sent it"),
+    "not_found": (HTTPStatus.NOT_FOUND, "no such path; `doors` names those there are"),
+    "unknown_receipt": (HTTPStatus.NOT_FOUND, "no receipt of this service"),
+    "method_not_allowed": (HTTPStatus.METHOD_NOT_ALLOWED, "the path takes another method"),
+    "too_slow": (HTTPStatus.REQUEST_TIMEOUT, "the body did not come in time"),
+    "id_conflict": (HTTPStatus.CONFLICT, "the same id with other data"),
+    "too_large": (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "an event, a batch or a body beyond the limits"),
+    "unsupported_media_type": (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "none of the three modes"),
+    "unknown_host": (HTTPStatus.MISDIRECTED_REQUEST, "no name that this door answers to"),
+    "invalid_submission": (HTTPStatus.UNPROCESSABLE_ENTITY, "with `errors`: a pointer, a code and a message for each field"),
+    "too_busy": (HTTPStatus.TOO_MANY_REQUESTS, "all senders together; with Retry-After"),
+    "too_many": (HTTPStatus.TOO_MANY_REQUESTS, "this sender or address, or conflicts of this sender; with Retry-After"),
+    "internal": (HTTPStatus.INTERNAL_SERVER_ERROR, "a bug; nothing of it is told"),
+    "kafka_unreachable": (HTTPStatus.SERVICE_UNAVAILABLE, "with Retry-After; a repeat is safe"),
+    "clock_off": (HTTPStatus.SERVICE_UNAVAILABLE, "likewise: this intake's clock is off, another's may be right"),
+    "key_moved": (HTTPStatus.SERVICE_UNAVAILABLE, "likewise: it holds what was sealed for a key that is being replaced"),
+    "key_changing": (HTTPStatus.SERVICE_UNAVAILABLE, "likewise: a new pseudonym key is about to serve, and no fund begins"),
+    "unknown_fact": (HTTPStatus.SERVICE_UNAVAILABLE, "of receipts alone: the ledger is newer than this intake"),
+    "stuck": (HTTPStatus.SERVICE_UNAVAILABLE, "of /readyz alone: submissions on the topic don't get through"),
+    "topic_unreadable": (HTTPStatus.SERVICE_UNAVAILABLE, "of /readyz alone: a topic can't be read from some place on"),
+    "warming_up": (HTTPStatus.SERVICE_UNAVAILABLE, "of /readyz alone: what came before is still being read"),
+    "not_answered": (HTTPStatus.SERVICE_UNAVAILABLE, "of /readyz alone: a command has waited long for its answer"),
+}  # fmt: skip
+"""Every code: its status, and what it means."""
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
@@ -78,6 +87,8 @@ def problem(status: HTTPStatus, code: str, detail: str, **more: Any) -> JSONResp
     """
     body = {"type": "about:blank", "title": _TITLES.get(status, status.phrase), "status": int(status), "code": code}
     body["detail"] = detail
+    if status is HTTPStatus.NOT_FOUND:
+        more["doors"] = told()
     body.update({name: value for name, value in more.items() if value is not None})
     headers = {}
     if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):

@@ -1,12 +1,9 @@
 """What became of a command: a read model folded from the ledger, for receipts.
 
-Small on purpose: a byte and a reference for each command, and the books (`services.readmodel`) at their smallest. Until the fold has
+Small on purpose: a byte and a reference for each command, and the books (`services.readmodel`) with each award. Until the fold has
 come to the last of a command's entries, the answer is `accepted`.
 
-A receipt is in the hands of whoever sent one word. Of a pledge, and of what is paid on it, it tells all: money in the fund's minor
-units; `awarded` counts settled awards too, and `released` what was refunded, so amount = awarded + waiting + released. Of a case, which
-others pay for, it tells quarters of the claim: 0, 25, 50, 75 or 100 per cent; `promised` counts what is settled, `settled` what is
-delivered.
+What is told of a case or a pledge: `subjects`.
 
 A fact that is unknown here may have changed any figure, so no receipt of its partition is told any more. Which commands were decided,
 and which refused, is still followed: repeats rest on it.
@@ -26,8 +23,8 @@ from schemas.times import parse
 from services.bus.envelope import Record
 from services.errors import UnknownFact
 from services.intake.receipts import Place
-from services.readmodel.books import Case, FactDict, Fund, Pledge
-from services.readmodel.fold import Fold
+from services.intake.subjects import Books, Case, Fund, Pledge
+from services.readmodel.books import FactDict
 
 log = logging.getLogger("pumasi.intake")
 
@@ -48,8 +45,7 @@ _SUBJECT_OF = {  # which fact tells what a command was about
     "pumasi.payment.refunded": "refunded",
 }
 
-
-_PARTS = ("promised", "settled", "delivered")
+_PAYMENT = "pumasi.payment.received"
 _DETAILS = {  # which on the ledger tell a case's sums
     "exceeds_settled": "more than is settled and not yet delivered",
     "goal_below_delivered": "less than is delivered already",
@@ -57,11 +53,12 @@ _DETAILS = {  # which on the ledger tell a case's sums
 
 
 class _Partition:
-    """What is known of one partition's commands, by offset."""
+    """What is known of one partition's commands, by offset; `raised`: by how much a payment raised its pledge."""
 
     def __init__(self) -> None:
         self.states = bytearray()
         self.subjects: list[Case | Pledge | None] = []
+        self.raised: dict[int, int] = {}
         self.stopped: UnknownFact | None = None
 
     def reach(self, offset: int) -> None:
@@ -84,7 +81,7 @@ class Progress:
         self._began = began
         self._partitions: dict[int, _Partition] = {}
         self._rejections: dict[Place, tuple[str, str]] = {}
-        self._books: Fold[Fund[Case, Pledge]] = Fold(lambda name: Fund(name, Case, Pledge))
+        self._books = Books(Fund)
         self._awaited: dict[Place, asyncio.Future[None]] = {}
 
     def is_refused(self, place: Place) -> bool:
@@ -105,7 +102,7 @@ class Progress:
         return len(found.states) - 1 if found else -1
 
     def tell(self, place: Place) -> dict[str, Any]:
-        """`state`, and where there is one `code`, `detail`, `progress`, of the command at `place`.
+        """`state`, and where there is one `code`, `detail`, `progress`, `waiting_for`, `raised_by`, of the command at `place`.
 
         Raises:
             UnknownFact: if there is one in its partition's ledger.
@@ -124,7 +121,9 @@ class Progress:
             told["code"] = "duplicate"
         if (subject := partition.subjects[place.offset]) is not None:
             with contextlib.suppress(TypeError):  # what stands for a sum on a ledger that isn't ours is no number
-                told["progress"] = _figures(subject)
+                told["progress"], told["waiting_for"] = subject.told()
+        if (raised := partition.raised.get(place.offset)) is not None:
+            told["raised_by"] = raised
         return told
 
     def fold(self, record: Record) -> None:
@@ -157,6 +156,8 @@ class Progress:
                 self._began(fund, parse(entry["at"]))
             elif name == "duplicate":
                 state = _DUPLICATE
+            elif name == "pledge_raised" and cause["type"] == _PAYMENT:
+                partition.raised[place.offset] = fact["amount"]
             if _SUBJECT_OF.get(cause["type"]) == name and partition.stopped is None:
                 partition.subjects[place.offset] = self._subject_of(fact.get("fund") or fund, fact)
         if entry.get("more"):
@@ -182,21 +183,3 @@ class Progress:
     def _subject_of(self, fund: str, fact: FactDict) -> Case | Pledge:
         books = self._books.funds[fund]
         return books.cases[fact["case"]] if "case" in fact else books.pledges[fact["pledge"]]
-
-
-def _figures(subject: Case | Pledge) -> dict[str, Any]:
-    """As a receipt tells them."""
-    if isinstance(subject, Case):
-        return {"status": subject.status} | {name: _quarters(getattr(subject, name), subject.claim) for name in _PARTS}
-    return {
-        "amount": subject.amount,
-        "awarded": subject.matched,
-        "settled": subject.paid,
-        "waiting": subject.waiting,
-        "released": subject.released + subject.refunded,
-    }
-
-
-def _quarters(amount: int, claim: int) -> int:
-    """The full quarters of a claim that a sum reaches, as a percentage; of nothing no part is ever reached."""
-    return min(amount * 4 // claim, 4) * 25 if claim else 0

@@ -47,7 +47,7 @@ class NoRecipient(ValueError):
     """An address that names nobody for certain.
 
     Attributes:
-        code: `string_too_long`, `unknown_scheme`, `more_than_recipient` or `invalid_recipient`.
+        code: `too_long`, `unknown_scheme`, `more_than_recipient` or `invalid_recipient`.
         message: what it must be; never what it is.
     """
 
@@ -85,7 +85,7 @@ def recipient_of(address: str, schemes: Collection[str]) -> Recipient:
         NoRecipient: if it names nobody for certain, or by another scheme.
     """
     if _length_in_nfkc(address) > ADDRESS_MAX:
-        raise NoRecipient("string_too_long", f"must have at most {ADDRESS_MAX} characters in NFKC")
+        raise NoRecipient("too_long", f"must have at most {ADDRESS_MAX} characters in NFKC")
     scheme, _, rest = _plain(address).partition(":")
     scheme = scheme.lower()
     if scheme not in schemes:

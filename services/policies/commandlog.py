@@ -188,7 +188,7 @@ def _said(event: Any, number: int) -> Said:
     try:
         model.model_validate_json(data)
     except ValidationError as error:
-        raise _BadLine(f"data: {explain(error)}") from None
+        raise _BadLine(f"data: {explain(error, model)}") from None
     appended = _time(event, "appended") if "appended" in event else None
     return Said(partition, event["type"], name, _time(event, "time"), data, appended)
 

@@ -30,6 +30,7 @@ from schemas.commands import COMMANDS
 from schemas.currencies import DIGITS
 from schemas.submissions import SUBMISSIONS
 from schemas.times import DAY, SECOND, parse_given, text_of
+from schemas.violations import violations
 from services.errors import ScenarioInvalid
 
 STORIES: Final = Path(__file__).with_name("files")
@@ -241,9 +242,8 @@ class _Reader:
             COMMANDS[kind].model_validate_json(json.dumps(on_the_bus(data)))  # which asks for every id
             SUBMISSIONS[kind].model_validate_json(json.dumps(data))
         except ValidationError as error:
-            found = error.errors(include_url=False)[0]
-            place = ".".join(str(part) for part in found["loc"]) or event
-            raise self.fail(f"{event}: {place}: {found['msg']}") from None
+            found = next(violations(error, COMMANDS[kind]))
+            raise self.fail(f"{event}: {'.'.join(map(str, found.place)) or event}: {found.message}") from None
         name = f"{self.head.get('story', 'story')}.{len(self.rows) + 1:04d}"
         self.rows.append(Row(self.line, at, door, kind, name, data, tuple(self.told)))
         self.told.clear()

@@ -220,10 +220,26 @@ async def test_a_receipt_goes_from_accepted_to_applied_or_rejected(topics_reset:
             while any(one["state"] == "accepted" for one in told):
                 told = [(await client.get(f"/v1/receipts/{receipt}")).json() for receipt in receipts]
     in_case = {"status": "open", "promised": 100, "settled": 25, "delivered": 25}  # of 1000: 1000, 400 and 300
-    in_pledge = {"amount": 1500, "awarded": 1000, "settled": 400, "waiting": 500, "released": 0}
+    figures = {"amount": 1500, "awarded": 1000, "settled": 400, "delivered": 300, "waiting": 500, "released": 0}
+    in_pledge = {**figures, "currency": "CNY", "face": 1500, "face_currency": "CNY"}
     assert [one["state"] for one in told] == ["applied", "applied", "applied", "rejected", "applied", "applied"]
     assert [one.get("progress") for one in told] == [None, in_case, in_pledge, None, in_pledge, in_case]
     assert (told[3]["code"], told[3]["receipt"]) == ("unknown_fund", receipts[3])
+    waits = [one.get("waiting_for") for one in told]
+    of_pledge, of_case = ["claim", "payment", "confirmation"], ["payment"]
+    assert waits == [None, of_case, of_pledge, None, of_pledge, of_case]
+
+
+async def test_who_waits_for_a_receipt_does_not_hold_up_a_stop(topics_reset: EmbeddedKafka, tmp_path: Path) -> None:
+    async with running(topics_reset, tmp_path) as (intake, client):
+        path = (await post(client, pledge(1))).headers["location"]
+        asked = asyncio.create_task(client.get(path, params={"wait": "30s"}))
+        while not intake._door.waiters.waiting:
+            await asyncio.sleep(0.01)
+        began = time.monotonic()
+        await intake.stop()
+        assert (await asked).json()["state"] == "accepted"
+        assert time.monotonic() - began < 9, "that is before those who are still served are cut off"
 
 
 async def test_a_contact_is_sealed_before_its_command_and_nowhere_in_the_clear(
@@ -272,7 +288,8 @@ async def test_what_is_sealed_for_intake_reaches_the_notifier_through_either_doo
         assert [found["code"] for found in refused.json()["errors"]] == ["not_sealed"]
         [letter] = await read(topics_reset.bootstrap, topics.DEADLETTERS, least=1)
         found = await commands(topics_reset.bootstrap, least=4)
-    assert dict(letter.headers)["__streams.errors.message"] == b"/data/sealed_contact: not_sealed"
+    told = b"/data/sealed_contact: must be a NaCl sealed box for intake's key, in base64 (not_sealed)"
+    assert dict(letter.headers)["__streams.errors.message"] == told
     assert json.loads(letter.value)["sealed_contact"] == "[removed]"
     boxes = await read(topics_reset.bootstrap, topics.CONTACTS)
     donors = {json.loads(r.value)["donor"] for r in found if b"pledge" in r.value}

@@ -58,7 +58,7 @@ def test_values_are_written_as_people_write_them() -> None:
         ("+0d 25:00 | http | room | case.vouched | case=a voucher=v", "story:10: '.0d 25:00' is no time"),
         ("+0d 00:05 | http | room | case.vouched", "story:10: 4 cells, not 5"),
         ("+0d 00:05 | http | room | case.vouched | case=a", "story:10: case.vouched: voucher: Field required"),
-        ("+0d 00:05 | http | room | case.vouched | case=a voucher=v name=x", "story:10: case.vouched: name: Extra inputs"),
+        ("+0d 00:05 | http | room | case.vouched | case=a voucher=v name=x", "story:10: case.vouched: name: is no field of this event"),
         ("+0d 00:05 | http | room | case.vouched | case=a case=b", "story:10: 'case=b' is not name=value, or stands twice"),
         ("+0d 00:05 | http | room | case.amended | case=a goal=10", "story:10: '10' is no amount"),
         ("+0d 00:05 | http | room | case.amended | case=a goal=KRW10", "story:10: KRW10: fund room is in CNY"),

@@ -149,7 +149,32 @@ def test_a_value_that_is_not_its_fields_own_is_removed_and_its_neighbours_stay(
 def test_what_nobody_knows_is_told_by_its_number() -> None:
     letter = letter_of(record("rate.quoted", {**GOOD["rate.quoted"], "Baek Suji": 1, "Oh Jiwon": "x"}))
     assert json.loads(letter.value) == {**GOOD["rate.quoted"], REMOVED: 2}
-    assert dict(letter.headers)["__streams.errors.message"] == b"/data/?: unknown_field"
+    known = "is no field of this event; known here: fund, currency, rate"
+    assert dict(letter.headers)["__streams.errors.message"].decode() == f"/data/?: {known} (unknown_field)"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "told", "why"),
+    [
+        ("amount", -7000, True, "/data/amount: must be at least 1 (below_minimum)"),
+        ("amount", 10**17, False, "/data/amount: must be at most 9007199254740991 (above_maximum)"),
+        (
+            "amount",
+            -13800138000,
+            False,
+            "/data/amount: must be at least 1 (below_minimum)",
+        ),  # somebody's number, with a dash
+        ("donor", 19900101, False, "/data/donor: must be a string (wrong_type)"),  # a birthday, where a word belongs
+        ("fallback", "nobody", False, "/data/fallback: must be one of: pool, hold, release (not_one_of)"),
+    ],
+)
+def test_a_letter_says_what_http_says_and_tells_a_number_that_is_nobodys(
+    field: str, value: Any, told: bool, why: str
+) -> None:
+    sent = {**GOOD["pledge.made"], field: value}
+    letter = letter_of(structured("pledge.made", sent))
+    assert json.loads(letter.value)["data"].get(field) == (value if told else REMOVED)
+    assert why in dict(letter.headers)["__streams.errors.message"].decode().split("; ")
 
 
 def test_headers_and_key_pass_their_own_rules_or_go() -> None:

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from schemas.commands import Command
-from schemas.ledger import GENESIS, entries
+from schemas.commands import Command, read_data
+from schemas.ledger import GENESIS, encode, entries
 from schemas.times import text_of
 from services.intake.progress import Progress
 from services.intake.receipts import Place
@@ -23,6 +23,102 @@ class Rec:
     topic: str = "pumasi.ledger.v1"
     key: bytes | None = None
     headers: list = field(default_factory=list)
+
+
+def told_of(*events: tuple[str, dict]) -> list[dict]:
+    """What the receipt of each event tells, once all are decided."""
+    progress, engine, seq, digest = Progress(), Engine(), 0, GENESIS
+    for offset, (kind, data) in enumerate(events):
+        command = Command(
+            f"pumasi.{kind}", f"e-{offset}", offset * 10**6, read_data(f"pumasi.{kind}", encode(data)), offset
+        )
+        fund, at, facts = engine.execute(command)
+        for number, value, linked in entries(
+            seq + 1, digest, fund, text_of(at), {"id": command.id, "type": command.type, "offset": offset}, facts
+        ):
+            progress.fold(Rec(value))
+            seq, digest = number, linked
+    return [progress.tell(Place(2, offset)) for offset in range(len(events))]
+
+
+FUND = ("fund.configured", {"fund": "x", "currency": "CNY", "vouchers_required": 2})
+NEED = {"beneficiary": "b", "need": "test", "route": "home", "goal": 1000, "priority": "stat"}
+CASE = ("case.submitted", {"fund": "x", "case": "c", **NEED})
+VOUCHES = [("case.vouched", {"fund": "x", "case": "c", "voucher": f"v-{n}"}) for n in range(2)]
+
+
+def pledged(amount: int, currency: str = "CNY") -> tuple[str, dict]:
+    return "pledge.made", {"fund": "x", "pledge": "p", "donor": "d", "amount": amount, "currency": currency}
+
+
+def paid(amount: int) -> tuple[str, dict]:
+    return "payment.received", {"fund": "x", "pledge": "p", "payment": f"y-{amount}", "amount": amount}
+
+
+def delivered(amount: int) -> tuple[str, dict]:
+    return "case.delivered", {"fund": "x", "case": "c", "delivery": f"d-{amount}", "amount": amount}
+
+
+RATE = ("rate.quoted", {"fund": "x", "currency": "EUR", "rate": "8"})
+WITHDRAWN = ("pledge.withdrawn", {"fund": "x", "pledge": "p"})
+
+
+@pytest.mark.parametrize(
+    ("events", "waiting_for"),
+    [
+        ([pledged(5, "EUR")], ["rate"]),
+        ([pledged(5, "EUR"), WITHDRAWN], []),
+        ([pledged(5, "EUR"), paid(5), WITHDRAWN], ["rate"]),
+        ([pledged(5, "EUR"), RATE], ["claim"]),
+        ([pledged(50)], ["claim"]),
+        ([CASE, *VOUCHES, pledged(50)], ["payment"]),
+        ([CASE, *VOUCHES, pledged(1500)], ["claim", "payment"]),
+        ([CASE, *VOUCHES, pledged(50), paid(20)], ["payment", "confirmation"]),
+        ([CASE, *VOUCHES, pledged(50), paid(50)], ["confirmation"]),
+        ([CASE, *VOUCHES, pledged(50), paid(50), delivered(50)], []),
+        ([pledged(50), WITHDRAWN], []),
+    ],
+)
+def test_a_pledges_receipt_says_what_it_waits_for(events: list, waiting_for: list[str]) -> None:
+    told = told_of(FUND, *events)
+    assert told[1 + events.index(next(one for one in events if one[0] == "pledge.made"))]["waiting_for"] == waiting_for
+
+
+@pytest.mark.parametrize(
+    ("events", "waiting_for", "missing"),
+    [
+        ([], ["vouchers"], 2),
+        (VOUCHES[:1], ["vouchers"], 1),
+        ([VOUCHES[0], ("fund.configured", FUND[1] | {"vouchers_required": 1})], ["vouchers"], 1),  # a vouch opens it
+        (VOUCHES, ["pledges"], None),
+        (
+            [*VOUCHES, pledged(200)],
+            ["pledges"],
+            None,
+        ),  # under a quarter: no figure, and no word that is finer than figures
+        ([*VOUCHES, pledged(500)], ["pledges", "payment"], None),
+        ([*VOUCHES, pledged(1000), paid(500)], ["payment", "confirmation"], None),
+        ([*VOUCHES, pledged(1000), paid(1000)], ["confirmation"], None),
+        ([*VOUCHES, pledged(1000), paid(1000), delivered(1000)], [], None),
+        ([("case.closed", {"fund": "x", "case": "c"})], [], None),
+    ],
+)
+def test_a_cases_receipt_says_what_it_waits_for(events: list, waiting_for: list[str], missing: int | None) -> None:
+    told = told_of(FUND, CASE, *events)[1]
+    assert (told["waiting_for"], told["progress"].get("missing_vouchers")) == (waiting_for, missing)
+
+
+def test_a_pledge_in_another_currency_is_told_in_its_own_too() -> None:
+    of_pledge = told_of(FUND, pledged(5, "EUR"))[1]["progress"]
+    assert {name: of_pledge[name] for name in ("amount", "currency", "face", "face_currency")} == {
+        "amount": 0, "currency": "CNY", "face": 5, "face_currency": "EUR",
+    }  # fmt: skip
+
+
+def test_a_payment_beyond_its_pledge_says_by_how_much_it_raised_it() -> None:
+    told = told_of(FUND, CASE, *VOUCHES, pledged(50), paid(30), paid(40))
+    assert [one.get("raised_by") for one in told] == [None] * 6 + [20]
+    assert told[-1]["progress"]["amount"] == 70
 
 
 def played(seed: int) -> tuple[Progress, Engine, list[Command]]:
@@ -49,6 +145,10 @@ def test_receipts_tell_a_pledges_figures_and_a_cases_quarters(seed: int) -> None
         if command.type.startswith("pumasi.case."):
             case = engine.funds[command.data.fund].cases[command.data.case]
             sums = {"promised": case.awarded, "settled": case.settled, "delivered": case.delivered}
+            fund = engine.funds[command.data.fund]
+            lacks = max(1, fund.policy.vouchers_required - len(case.vouchers)) if case.status == "submitted" else None
+            assert told["progress"].pop("missing_vouchers", None) == lacks
+            assert (told["waiting_for"] == ["vouchers"]) is (lacks is not None)
             assert told["progress"].pop("status") == case.status
             assert told["progress"].keys() == sums.keys()
             for name, percent in told["progress"].items():
@@ -60,9 +160,18 @@ def test_receipts_tell_a_pledges_figures_and_a_cases_quarters(seed: int) -> None
             figures = told["progress"]
             assert figures == {
                 "amount": pledge.amount, "awarded": pledge.awarded + pledge.settled + pledge.delivered,
-                "settled": pledge.settled + pledge.delivered, "waiting": pledge.waiting, "released": pledge.released,
+                "settled": pledge.settled + pledge.delivered, "delivered": pledge.delivered,
+                "waiting": pledge.waiting, "released": pledge.released, "face": pledge.face,
+                "face_currency": pledge.currency, "currency": engine.funds[command.data.fund].policy.currency,
             }  # fmt: skip
             assert figures["amount"] == figures["awarded"] + figures["waiting"] + figures["released"]
+            unrated = engine.funds[command.data.fund].unrated.get(pledge.currency, {})
+            worthless = pledge.cancelled and not pledge.face_paid
+            waits = {
+                "rate": pledge.id in unrated and not worthless, "claim": pledge.waiting, "payment": pledge.awarded,
+                "confirmation": pledge.settled,
+            }  # fmt: skip
+            assert told["waiting_for"] == [word for word, it_waits in waits.items() if it_waits]
             pledges += 1
     assert cases + pledges
 

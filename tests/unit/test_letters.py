@@ -183,7 +183,7 @@ def shown_at(width: int, monkeypatch: pytest.MonkeyPatch, show: Any, *arguments:
 LETTERS = [
     letter(),
     letter(source=Place("pumasi.submissions.v1", 11, 1234567), code="invalid_submission", fund="f" * 64, withheld=("value",),
-           message="; ".join(f"/data/field{n}: string_pattern_mismatch" for n in range(5))),
+           message="; ".join(f"/data/field{n}: wrong_form" for n in range(5))),
     letter(source=Place("pumasi.commands.v1", 2, 50), replay_of="pumasi.commands.v1-2-41"),
 ]  # fmt: skip
 

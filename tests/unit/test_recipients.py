@@ -175,7 +175,7 @@ def test_one_person_is_another_word_in_each_role_and_fund_and_under_each_key() -
 def test_nobody_can_send_a_persons_word_as_intake_makes_them(kind: str, data: dict, role: str) -> None:
     word = json.loads(sent(kind, data, PHONE).value)[role]
     for guess in (word, "~", "~x"):
-        assert refusal(kind, {**data, role: guess}) == {(f"/data/{role}", "string_pattern_mismatch")}
+        assert refusal(kind, {**data, role: guess}) == {(f"/data/{role}", "wrong_form")}
     own = sent(kind, {**data, role: word.replace("~", "s-")})
     assert own.mac != sent(kind, data, PHONE).mac  # so nothing that is sent in place of a contact is ever the same
 

@@ -46,9 +46,9 @@ def test_what_a_rules_module_shows_is_so(module: str) -> None:
 @pytest.mark.parametrize("name", ["first-come/2", "first-come", "proportional/1", ""])
 def test_an_unknown_rule_is_refused_at_the_door_and_unreadable_behind_it(name: str) -> None:
     told = {"fund": "f", "currency": "CNY", "rule": name}
-    assert findings("fund.configured", told) == {("/data/rule", "literal_error")}
+    assert findings("fund.configured", told) == {("/data/rule", "not_one_of")}
     found = read_command(_Record(json.dumps(told).encode()), 1)
-    assert found == Unreadable("rule: literal_error", "pumasi.fund.configured", 7)
+    assert found == Unreadable("rule: not_one_of", "pumasi.fund.configured", 7)
 
 
 class _Record(NamedTuple):

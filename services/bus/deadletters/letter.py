@@ -2,9 +2,10 @@
 
 One rule, whoever wrote the record: a letter keeps only what the contract knows, and of that only what passes its own field's rule.
 That is members of the type's model (commands' for what lies on the commands topic, else submissions'), attributes by
-`services.bus.attributes`, the key if it is the record's own fund. All else becomes `[removed]`; members nobody knows are told by their
-number, never by their name; other headers are left out. No rule tells a pseudonym from a name that is written like one (one word of
-[A-Za-z0-9._~-]): such a word stands on the commands topic as well, once it is admitted.
+`services.bus.attributes`, the key if it is the record's own fund; and a short number beyond its field's bounds, such as an amount of
+-7000. All else becomes `[removed]`; members nobody knows are told by their number, never by their name; other headers are left out. No
+rule tells a pseudonym from a name that is written like one (one word of [A-Za-z0-9._~-]): such a word stands on the commands topic as
+well, once it is admitted.
 
 What is withheld whole leaves its length; not its hash, by which a short name could be guessed. The headers name the topic,
 partition and offset of the original; a submission is deleted once its letter is written. The headers are Kafka Streams' (KIP-1034),
@@ -21,7 +22,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
@@ -30,6 +31,7 @@ from schemas.numbers import holds_number
 from schemas.senders import NAME
 from schemas.submissions import SUBMISSIONS, is_hashed
 from schemas.values import THANKS_PATTERN, Model
+from schemas.violations import NUMBER_BOUNDS, model_within, violations
 from services.bus.attributes import KNOWN, TELLABLE, is_media
 from services.bus.envelope import (
     CLOCK,
@@ -73,10 +75,13 @@ _SENDER, _MAC = re.compile(NAME), re.compile(r"[a-z2-7]{26}")
 _SECONDS, _SIGNATURES = re.compile(r"[0-9]{1,12}"), re.compile(r"v1,[A-Za-z0-9+/]{43}=(?: v1,[A-Za-z0-9+/]{43}=){0,3}")
 _HEADER_OVERHEAD_BYTES = 16
 _LONG_BYTES = 1024
+_DIGITS_TOLD = 9  # a telephone's number has more, and so have a document's
 _HEADERS_MAX = 64
 
 Header = tuple[str, bytes | None]
 Models = Mapping[str, type[Model]]
+Wrong = dict[tuple[str | int, ...], str]
+"""Where something is wrong with a record's data, and the code of what."""
 
 
 class Place(NamedTuple):
@@ -263,25 +268,25 @@ def _data(given: Any, model: type[Model] | None) -> Any:
     """Data with the members that pass their own fields' rules; `[removed]` if they are no object of a known type."""
     if model is None or not isinstance(given, dict):
         return REMOVED
-    wrong: set[tuple[str | int, ...]] = set()
+    wrong: Wrong = {}
     try:
         model.model_validate_json(json.dumps(given))
     except ValidationError as error:
-        for found in error.errors(include_url=False, include_context=False, include_input=False):
-            if not found["loc"] and found["type"] != "misnamed":  # not of a field: who knows of which
+        for place, code, _ in violations(error, model):
+            if not place:  # not of a field: who knows of which
                 return REMOVED
-            wrong.add(found["loc"])
+            wrong[place] = code
     return _members(model, given, (), wrong)
 
 
-def _members(
-    model: type[BaseModel], given: dict[str, Any], place: tuple[str, ...], wrong: set[tuple[str | int, ...]]
-) -> dict[str, Any]:
+def _members(model: type[BaseModel], given: dict[str, Any], place: tuple[str, ...], wrong: Wrong) -> dict[str, Any]:
     kept: dict[str, Any] = {}
     for name in given.keys() & model.model_fields.keys():
         value, here = given[name], (*place, name)
-        inner = _model_of(model, name)
-        if here in wrong or (name in _STRICTER and not _STRICTER[name](str(value))):
+        inner = model_within(model, name)
+        if (here in wrong and not _is_nobodys_number(value, wrong[here])) or (
+            name in _STRICTER and not _STRICTER[name](str(value))
+        ):
             kept[name] = REMOVED
         elif inner is not None and isinstance(value, dict):
             kept[name] = _members(inner, value, here, wrong)
@@ -290,13 +295,9 @@ def _members(
     return _with_number_of_unknown({name: kept[name] for name in given if name in kept}, given)
 
 
-def _model_of(model: type[BaseModel], name: str) -> type[BaseModel] | None:
-    """The model of a field that holds members of its own, such as `Access | None`; else None."""
-    annotation = model.model_fields[name].annotation
-    for one in (annotation, *get_args(annotation)):
-        if isinstance(one, type) and issubclass(one, BaseModel):
-            return one
-    return None
+def _is_nobodys_number(value: Any, code: str) -> bool:
+    """True for a number where one belongs that is too small or too large, and too short for a telephone's or a document's."""
+    return code in NUMBER_BOUNDS and isinstance(value, int) and len(str(abs(value))) < _DIGITS_TOLD
 
 
 def _scalar(value: Any) -> Any:

@@ -1,0 +1,180 @@
+"""The OpenAPI document is the golden file and valid, and what the door takes and answers is as it says."""
+
+import ast
+import base64
+import json
+import re
+import warnings
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from referencing import Registry, Resource
+from typer.testing import CliRunner
+
+from schemas import generate
+from schemas.notices import Tidings
+from schemas.submissions import SUBMISSIONS
+from services.cli import build
+from services.intake import problems
+from services.intake.doors import DOORS
+from services.intake.openapi import document
+from services.intake.problems import PROBLEMS
+from tests.unit.test_intake_http import Bench, pledge
+from tests.unit.test_intake_progress import CASE, FUND, RATE, VOUCHES, delivered, paid, pledged, told_of
+
+GOLDEN = generate.HERE / "golden" / generate.VERSION / "openapi.json"
+INTAKE = Path(problems.__file__).parent
+DOCUMENT = document()
+
+
+def validator(schema: dict[str, Any]) -> Draft202012Validator:
+    """Of a part of the document."""
+    whole = {"$schema": "https://json-schema.org/draft/2020-12/schema", **DOCUMENT}
+    registry = Registry().with_resource("urn:pumasi", Resource.from_contents(whole))
+    told = json.loads(json.dumps(schema).replace('"#/', '"urn:pumasi#/'))
+    return Draft202012Validator(told, registry=registry)
+
+
+def component(name: str, **closed: Any) -> Draft202012Validator:
+    return validator({"$ref": f"#/components/schemas/{name}", **closed})
+
+
+def test_the_document_is_the_golden_one_and_valid() -> None:
+    printed = CliRunner().invoke(build(), ["schemas", "--openapi"]).stdout
+    renew = "if that is meant: ./run schemas --openapi > schemas/golden/v1/openapi.json"
+    assert json.loads(printed) == json.loads(GOLDEN.read_text("utf-8")), renew
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not list(OpenAPIV31SpecValidator(json.loads(printed)).iter_errors())
+
+
+async def test_every_path_of_the_door_is_told_everywhere() -> None:
+    app = Bench().app
+    routes = {(route.path, method) for route in app.routes for method in route.methods - {"HEAD"}}
+    assert routes == {(door.path, door.method) for door in DOORS}
+    assert routes == {(path, method.upper()) for path, methods in DOCUMENT["paths"].items() for method in methods}
+
+
+def test_every_problem_that_intake_tells_is_listed_with_its_status() -> None:
+    told = {(int(status), kind.code) for kind, status in problems._STATUS.items()}
+    for path in INTAKE.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "problem" and len(node.args) > 1:
+                status, code = node.args[:2]
+                if isinstance(code, ast.Constant) and isinstance(status, ast.Attribute):
+                    told.add((int(getattr(problems.HTTPStatus, status.attr)), code.value))
+            if isinstance(node, ast.FunctionDef) and node.name == "amiss":
+                returned = [one.value for one in ast.walk(node) if isinstance(one, ast.Return)]
+                told |= {(503, one.elts[0].value) for one in returned if isinstance(one, ast.Tuple)}
+    assert ("too_slow" in {code for _, code in told}) and ("stuck" in {code for _, code in told})
+    by_starlette = {(404, "not_found"), (405, "method_not_allowed")}
+    assert {(int(status), code) for code, (status, _) in PROBLEMS.items()} == told | by_starlette
+
+
+@pytest.mark.parametrize("kind", SUBMISSIONS)
+def test_an_event_of_every_type_is_described_as_it_is_taken(kind: str) -> None:
+    name = "".join(part.capitalize() for part in kind.split(".")[1:])
+    for path in (GOLDEN.parent / "submissions").glob(f"{kind}.*.json"):
+        data = json.loads(path.read_text("utf-8"))
+        event = {"specversion": "1.0", "id": "e", "source": "/forms", "type": kind, "data": data}
+        for described in ("Event", f"{name}Event"):
+            component(described).validate(event)
+            assert not component(described).is_valid({**event, "type": "pumasi.other"})
+            assert not component(described).is_valid({**event, "data": {**data, "name": "x"}})
+        component(name).validate(data)
+
+
+def test_that_a_person_is_named_once_is_said_in_words() -> None:
+    """As a rule of the schema it would cost a generated client the fields."""
+    told = DOCUMENT["components"]["schemas"]["PledgeMade"]
+    assert "Give exactly one of `donor`, `contact`, `sealed_contact`." in told["description"]
+    assert "oneOf" not in told
+
+
+def test_every_receipt_is_as_the_document_has_it() -> None:
+    unknown = ("pledge.withdrawn", {"fund": "x", "pledge": "q"})
+    told = told_of(FUND, CASE, *VOUCHES, pledged(50, "EUR"), RATE, paid(30), paid(40), delivered(100), unknown)
+    assert {one["state"] for one in told} == {"applied", "rejected"}
+    for one in told:
+        component("Receipt", unevaluatedProperties=False).validate({"receipt": "r", **one})
+    progress = DOCUMENT["components"]["schemas"]
+    assert set(told[1]["progress"]) <= set(progress["CaseProgress"]["properties"])
+    assert set(told[4]["progress"]) == set(progress["PledgeProgress"]["properties"])
+
+
+async def test_every_answer_is_as_the_document_has_it() -> None:
+    one = Bench()
+    events = DOCUMENT["paths"]["/v1/events"]["post"]["responses"]
+    receipts = DOCUMENT["paths"]["/v1/receipts/{receipt}"]["get"]["responses"]
+    accepted = await one.send(pledge(1))
+    path = accepted.headers["location"]
+    assert path == f"/v1/receipts/{accepted.json()['accepted'][0]['receipt']}"
+    answers = [
+        (accepted, events),
+        (await one.send(pledge(2), pledge(3)), events),
+        (await one.send(pledge(1, amount=6)), events),
+        (await one.send(pledge(4, amount=0, x=1)), events),
+        (
+            await one.client.post("/v1/events", content="{", headers={"content-type": "application/cloudevents+json"}),
+            events,
+        ),
+        (await one.client.post("/v1/events", content="x"), events),
+        (await one.client.get(path), receipts),
+        (await one.client.get(path + "x"), receipts),
+        (await one.client.get(path, params={"wait": "soon"}), receipts),
+        (await one.client.get("/readyz"), DOCUMENT["paths"]["/readyz"]["get"]["responses"]),
+        (await one.client.get("/livez"), DOCUMENT["paths"]["/livez"]["get"]["responses"]),
+    ]
+    assert [answer.status_code for answer, _ in answers] == [202, 202, 409, 422, 400, 415, 200, 404, 400, 200, 200]
+    for answer, described in answers:
+        media = answer.headers["content-type"]
+        schema = described[str(answer.status_code)]["content"][media]["schema"]
+        validator({**schema, "unevaluatedProperties": False}).validate(answer.json())
+    await one.client.aclose()
+
+
+def test_the_webhook_is_what_is_posted() -> None:
+    from services.notifier.channels.webhook import _body
+
+    told = json.loads(next((GOLDEN.parent / "notices").glob("*.json")).read_text("utf-8"))
+    known = {field.alias or name for name, field in Tidings.model_fields.items()}
+    tidings = Tidings.model_validate_json(json.dumps({name: told[name] for name in told.keys() & known}))
+    posted = json.loads(_body(tidings, "words", "en"))
+    described = DOCUMENT["webhooks"]["notice"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    validator(described).validate(posted)
+
+
+@pytest.mark.parametrize(
+    ("path", "told"), [("/docs", "POST /v1/events"), ("/docs", "PledgeMade"), ("/docs/topics", "pumasi.ledger.v1")]
+)
+async def test_a_page_is_readable_without_anything_else(path: str, told: str) -> None:
+    one = Bench()
+    page = await one.client.get(path)
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert told in page.text
+    assert not re.search(r"<(script|link|img|iframe|object)|@import|url\(|\son\w+=", page.text)
+    style = re.search(r"<style>(.*?)</style>", page.text, re.DOTALL)
+    assert style is not None
+    digest = base64.b64encode(sha256(style[1].encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; frame-ancestors 'none'"
+    assert page.headers["content-security-policy"] == policy
+    for link in re.findall(r'href="([^"]*)"', page.text):
+        place = link.removeprefix("#")
+        assert f'id="{place}"' in page.text if link != place else (await one.client.get(link)).status_code == 200
+    await one.client.aclose()
+
+
+async def test_the_root_and_every_404_name_the_doors() -> None:
+    one = Bench()
+    doors = [door._asdict() for door in DOORS]
+    assert (await one.client.get("/")).json()["doors"] == doors
+    to_browser = await one.client.get("/", headers={"accept": "text/html,*/*;q=0.8"})
+    assert (to_browser.status_code, to_browser.headers["location"]) == (303, "/docs")
+    for path in ("/v1/event", "/v1/receipts/none", "/favicon.ico"):
+        answer = await one.client.get(path)
+        assert (answer.status_code, answer.json()["doors"]) == (404, doors)
+    await one.client.aclose()
