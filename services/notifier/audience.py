@@ -16,8 +16,10 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from schemas.currencies import DIGITS
 from schemas.notices import Kind, Match, Role, Tidings, notice_id
 from schemas.times import datetime_of, parse
+from schemas.values import CLASSES
 from services.notifier.standing import Case, Happened, Part, Pledge, Standing, Standings
 
 
@@ -60,14 +62,17 @@ class Audience:
         for fund, so_far in happened.items():
             words = list(_words(fund, so_far))
             if words and not silent:
-                at = _day_of(datetime_of(parse(entry["at"])))
+                at = day_of(datetime_of(parse(entry["at"])))
                 name = f"{self._partition}-{entry['seq']}"
                 told += (_made_out(fund, name, at, word) for word in words)
         return told
 
 
-def _day_of(at: datetime) -> datetime:
-    """A notice passes through many hands: to the second it could be held beside the ledger, or beside who came and went."""
+def day_of(at: datetime) -> datetime:
+    """The first instant of a time's day.
+
+    A notice passes through many hands: to the second it could be held beside the ledger, or beside who came and went.
+    """
     return at.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
@@ -80,10 +85,11 @@ def _made_out(fund: Standing, entry: str, at: datetime, word: _Word) -> Tidings:
         role=word.role,
         fund=fund.name,
         currency=fund.currency,
+        digits=DIGITS[fund.currency],
         entry=entry,
         at=at,
         **subject,
-        **word.fields,
+        **{"urgency": CLASSES[0], **word.fields},
     )
 
 
@@ -102,7 +108,7 @@ def _words(fund: Standing, happened: Happened) -> Iterator[_Word]:
 
 
 def _of_case(case: Case, kind: Kind, **fields: Any) -> Iterator[_Word]:
-    fields |= {"need": case.need, "claim": case.claim}
+    fields |= {"need": case.need, "claim": case.claim, "urgency": CLASSES[case.rank]}
     yield _Word(case.beneficiary, "beneficiary", kind, case.id, fields)
     for voucher in case.vouchers:
         if voucher != case.beneficiary:
@@ -137,7 +143,10 @@ def _matched(fund: Standing, happened: Happened) -> Iterator[_Word]:
             of_pledge[award.pledge].append((award, rank, basis))
     for pledge, awards in of_pledge.items():
         promised = sum(award.amount for award, _, _ in awards)
-        fields = {"promised": promised, "matches": _matches(awards), "again": pledge in happened.voided}
+        urgency = max((rank for _, rank, _ in awards), key=CLASSES.index)
+        fields = {
+            "promised": promised, "matches": _matches(awards), "again": pledge in happened.voided, "urgency": urgency,
+        }  # fmt: skip
         needs = {award.case.need for award, _, _ in awards}
         if len(needs) == 1:
             fields["need"] = needs.pop()
@@ -146,7 +155,7 @@ def _matched(fund: Standing, happened: Happened) -> Iterator[_Word]:
         if due and not pledge.due_told:
             pledge.due_told = True
             face = {} if pledge.currency == fund.currency else {"face_promised": pledge.face}
-            yield _to_donor(pledge, "payment-due", promised=pledge.amount, **face, **due)
+            yield _to_donor(pledge, "payment-due", promised=pledge.amount, urgency=urgency, **face, **due)
 
 
 def _matches(awards: list[tuple[Part, str, str]]) -> tuple[Match, ...]:
@@ -173,7 +182,8 @@ def _due(fund: Standing, pledge: Pledge) -> dict[str, Any]:
         return {}
     if pledge.currency == fund.currency:
         return {"due": pledge.unpaid}
-    return {"due": pledge.unpaid, "face_due": pledge.face_due(fund.currency), "face_currency": pledge.currency}
+    face = {"face_due": pledge.face_due(fund.currency), "face_currency": pledge.currency}
+    return {"due": pledge.unpaid, **face, "face_digits": DIGITS[pledge.currency]}
 
 
 def _settled(happened: Happened) -> Iterator[_Word]:
