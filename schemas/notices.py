@@ -44,6 +44,8 @@ from schemas.values import (
 NOTICE_TYPE: Final = "pumasi.notice.told"
 TEXT_MAX: Final = 1 << 16
 """The longest text, in characters: a match of every kind of need, class and reason has words within half of it."""
+ADDRESS_MAX: Final = 1024
+"""The longest address, in characters; those that intake takes are far shorter."""
 
 Role = Literal["donor", "go-between", "beneficiary"]
 DonorKind = Literal["matched", "payment-due", "settled", "delivered", "thanks", "released", "refunded"]
@@ -168,6 +170,15 @@ class Posted(Model):
     type: Annotated[Literal["pumasi.notice.told"], Field(description="Always this")]
     timestamp: Annotated[Instant, Field(description="The notice's `at`: a day")]
     data: Annotated[Notice, Field(description="The notice, without what came of telling it")]
+    address: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=ADDRESS_MAX,
+            description="Where the recipient is reached, such as `mailto:…`: only with PUMASI_WEBHOOK_ADDRESSES=1, and of whom there "
+            "is a contact. Beside the notice and not in it, since it never stands on the bus",
+        ),
+    ] = None
 
     def wire(self) -> str:
         """The body, from which the signature is made."""

@@ -82,7 +82,7 @@ def application_factory(
     bootstrap, webhook = partial(bootstrap_of, settings, user=access.NOTIFIER), _webhook(settings)
     publisher = Publisher(bootstrap, [LEDGER, CONTACTS, NOTICES, SERVICES], GROUP, told=lambda why: wait_for(why))
     key = private_key(settings)
-    languages = Languages(settings.language, key, told)
+    languages = Languages(settings.language, key, told, addresses=settings.webhook_addresses)
     notifier = Notifier(bootstrap, Teller(publisher, webhook, view, languages), told)
     held = AsyncExitStack()
 

@@ -1,8 +1,9 @@
 """What the contacts topic holds for telling: in which language to speak to whom, and the words of thanks that were sealed.
 
-A sealed contact is opened for its language alone. The address is let go at once: it is kept nowhere, and nothing that is opened here is
-ever logged. A text stays in its box until it is told. Without the private key the language of the settings is spoken, and no text is
-told; with it, a box that it doesn't open is an alarm: somebody else has sealed it, or not sealed it at all.
+A sealed contact is opened for its language alone. The address is let go at once, and nothing that is opened here is ever logged. A
+text stays in its box until it is told, and so does an address, where the webhook's receiver is to have it. Without the private key the
+language of the settings is spoken, and no text is told; with it, a box that it doesn't open is an alarm: somebody else has sealed it,
+or not sealed it at all.
 
 A contact or text is published together with the command it came with, on another topic. So before somebody unknown is told anything, or
 anything unknown is told, what stands on the contacts topic by then is read.
@@ -15,11 +16,12 @@ import base64
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from nacl.public import PrivateKey, SealedBox
 
+from schemas.notices import ADDRESS_MAX
 from schemas.submissions import Language
 from services import keys
 from services.bus.consume.tail import Tail
@@ -43,6 +45,12 @@ class _Content(msgspec.Struct):
     language: Language
 
 
+class _Reached(msgspec.Struct):
+    """What is read of it besides, where addresses are asked for."""
+
+    address: Annotated[str, msgspec.Meta(min_length=1, max_length=ADDRESS_MAX)]
+
+
 class _Value(msgspec.Struct):
     sealed_contact: str | None = None
     sealed_text: str | None = None
@@ -55,6 +63,7 @@ class Languages:
         otherwise: spoken to whom no other language is known.
         key: what opens boxes; None: nothing does.
         told: hears where a box can't be opened.
+        addresses: whether somebody may ask for addresses.
     """
 
     def __init__(
@@ -62,11 +71,14 @@ class Languages:
         otherwise: Language,
         key: PrivateKey | None = None,
         told: Callable[[Unopened], None] = lambda _news: None,
+        *,
+        addresses: bool = False,
     ) -> None:
-        self._otherwise, self._told = otherwise, told
+        self._otherwise, self._told, self._addresses = otherwise, told, addresses
         self._box = SealedBox(key) if key is not None else None
         self._of: dict[str, Language] = {}
         self._texts: dict[str, bytes] = {}  # sealed
+        self._contacts: dict[str, bytes] = {}  # sealed
         self._tail: Tail | None = None
 
     def of(self, subject: str) -> Language:
@@ -78,11 +90,16 @@ class Languages:
         sealed = self._texts.get(thanks)
         return self._box.decrypt(sealed).decode().rstrip() if self._box and sealed is not None else None
 
+    def address(self, subject: str) -> str | None:
+        """Where a pseudonym is reached; None if nobody may ask, or there is no contact (any more)."""
+        sealed = self._contacts.get(subject)
+        return msgspec.json.decode(self._box.decrypt(sealed), type=_Reached).address if self._box and sealed else None
+
     def take(self, record: Record) -> None:
         """Take in a record of the contacts topic. One without a value, or that can't be opened, makes the subject unknown."""
         subject = (record.key or b"").decode("utf-8", "replace")
-        self._of.pop(subject, None)
-        self._texts.pop(subject, None)
+        for known in (self._of, self._texts, self._contacts):
+            known.pop(subject, None)
         if self._box is None or record.value is None:
             return
         try:
@@ -101,8 +118,13 @@ class Languages:
             box.decrypt(sealed).decode()
             self._texts[subject] = sealed
             return
-        content = box.decrypt(base64.b64decode(value.sealed_contact or "", validate=True))
-        self._of[subject] = msgspec.json.decode(content, type=_Content).language
+        sealed = base64.b64decode(value.sealed_contact or "", validate=True)
+        content = box.decrypt(sealed)
+        language = msgspec.json.decode(content, type=_Content).language
+        if self._addresses:
+            msgspec.json.decode(content, type=_Reached)  # now, when it may be an alarm, and not when somebody is told
+            self._contacts[subject] = sealed
+        self._of[subject] = language
 
     @property
     def followed(self) -> bool:

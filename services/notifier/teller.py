@@ -82,7 +82,7 @@ class Teller:
 
     async def _deliver(self, notice: Notice) -> Delivery:
         if self._webhook is not None:
-            return await self._webhook.send(self._in_own_words(notice))
+            return await self._webhook.send(self._in_own_words(notice), self._languages.address(notice.to))
         return Delivery("delivered", 1) if self._view.is_channel else Delivery("suppressed", 0)
 
     def _in_own_words(self, notice: Notice) -> Notice:

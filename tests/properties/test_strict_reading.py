@@ -31,8 +31,8 @@ from tests.records import CommandRecord
 GOLDEN = generate.HERE / "golden" / generate.VERSION
 SHAPES = [pytest.param(shape, id=f"{shape.group}-{shape.name}") for shape in shapes()]
 HOLE = '"<hole>"'
-ANY_TEXT = {("detail",), ("cause", "id"), ("cause", "type"), ("text",), ("contact", "address")}
-"""Text in which blanks may stand: nothing is read out of the first four, and of the last the same is made however it is written."""
+ANY_TEXT = {("detail",), ("cause", "id"), ("cause", "type"), ("text",), ("address",), ("contact", "address")}
+"""Text in which blanks may stand: nothing is read out of the first five, and of the last the same is made however it is written."""
 
 NUMBERS = ["1.0", "1e0", "1E3", "10e-1", "1.5", "true", "false", '"1"', '"١"', "[1]", "{}", "-1", "NaN", "Infinity", "-Infinity", "01",
            "0x1", "+1", "1_000", "1" + "0" * 5000]  # fmt: skip

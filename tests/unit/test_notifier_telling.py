@@ -38,15 +38,17 @@ class Slow:
 
     def __init__(self, first_waits_for: int) -> None:
         self.came: list[Notice] = []
+        self.addresses: list[str | None] = []
         self.held = self.most = 0
         self._enough, self._first_waits_for = asyncio.Event(), first_waits_for
 
-    async def send(self, notice: Notice) -> Delivery:
+    async def send(self, notice: Notice, address: str | None = None) -> Delivery:
         self.held += 1
         self.most = max(self.most, self.held)
         if notice.id.startswith("first"):
             await self._enough.wait()
         self.came.append(notice)
+        self.addresses.append(address)
         if len(self.came) == self._first_waits_for:
             self._enough.set()
         await asyncio.sleep(0)
@@ -135,6 +137,34 @@ def test_no_address_is_kept() -> None:
     languages.take(given("d-1", contact(ZH)))
     assert vars(languages)["_of"] == {"d-1": "zh"}
     assert "example.org" not in repr(vars(languages))
+
+
+async def test_a_receiver_gets_addresses_only_where_that_is_set_and_nothing_else_ever_does() -> None:
+    for wanted, address in ((False, None), (True, "mailto://neighbour@example.org")):
+        publisher, receiver, shown = Publisher(), Slow(first_waits_for=0), list[Notice]()
+        languages = Languages("en", KEY, addresses=wanted)
+        languages.take(given("d-1", contact(ZH)))
+        view = screen.quiet()._replace(coming=shown.append, told=shown.append)
+        await Teller(publisher, receiver, view, languages).tell([tidings("a", "d-1"), tidings("b", "d-2")])
+        assert dict(zip([one.id for one in receiver.came], receiver.addresses, strict=True)) == {
+            "a": address,
+            "b": None,
+        }
+        assert (
+            "example.org" not in f"{publisher.published} {shown} {receiver.came} {vars(languages)}"
+        )  # in its box still
+        languages.take(given("d-1", None))
+        assert languages.address("d-1") is None
+
+
+@pytest.mark.parametrize(
+    "content", [b'{"language":"zh"}', b'{"language":"zh","address":7}', b'{"language":"zh","address":""}']
+)
+def test_a_contact_that_reaches_nobody_is_an_alarm_where_addresses_are_wanted(content: bytes) -> None:
+    told: list[Any] = []
+    languages = Languages("ko", KEY, told.append, addresses=True)
+    languages.take(given("d-1", contact(content)))
+    assert (languages.of("d-1"), languages.address("d-1"), told) == ("ko", None, [Unopened(1, 7)])
 
 
 def test_without_a_key_nothing_is_opened() -> None:

@@ -99,6 +99,16 @@ async def test_a_notice_arrives_signed_with_its_words() -> None:
         Verifier(SECRET).verify(body, {**headers, "webhook-id": "another"})
 
 
+async def test_an_address_stands_beside_the_notice_and_not_in_it() -> None:
+    async with receiving(OK) as (receiver, url), Webhook(url, SECRET, allow_private=True) as hook:
+        await hook.send(TOLD, "mailto:neighbour@example.org")
+        await hook.send(TOLD)
+    told, untold = (Posted.model_validate_json(body) for _, _, body in receiver.requests)
+    assert (told.address, told.data) == ("mailto:neighbour@example.org", TOLD)
+    assert (untold.address, untold.data) == (None, TOLD)
+    assert "address" not in Notice.model_fields
+
+
 @pytest.mark.parametrize(
     "trouble", [status("500 Oh"), status("503 Later"), status("429 Slowly"), None, "nonsense\r\n\r\n"]
 )

@@ -112,9 +112,9 @@ class Webhook:
         except (OSError, UnicodeError):
             pass
 
-    async def send(self, notice: Notice) -> Delivery:
+    async def send(self, notice: Notice, address: str | None = None) -> Delivery:
         """Tell the receiver; returns once it is told or given up. Raises nothing that the receiver could cause."""
-        body = Posted(type=NOTICE_TYPE, timestamp=notice.at, data=notice).wire()
+        body = Posted(type=NOTICE_TYPE, timestamp=notice.at, data=notice, address=address).wire()
         async with self._turns:
             attempts = 0
             while True:
