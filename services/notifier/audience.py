@@ -60,6 +60,7 @@ class Audience:
         happened, self._standings.happened = self._standings.happened, {}
         told: list[Tidings] = []
         for fund, so_far in happened.items():
+            so_far.hold()
             words = list(_words(fund, so_far))
             if words and not silent:
                 at = day_of(datetime_of(parse(entry["at"])))

@@ -2,6 +2,9 @@
 
 `Standing` holds cases, pledges and awards with what is promised, settled and delivered; `Happened` gathers what an entry's facts did,
 so that a person hears one sum and not each step. Amounts are in the fund's minor units unless named `face`.
+
+The hash chain says that an entry is the next, not that it is true. So sums that no ledger can have, and names given twice, end the
+reading before anybody is told: a person would believe them.
 """
 
 from __future__ import annotations
@@ -19,6 +22,9 @@ THRESHOLDS = (100, 75, 50, 25)
 """Percentages of a claim that are news, highest first."""
 _BASES = {"urgency-waterfill/1": "least-served", "first-come/1": "oldest", "guaranteed-floor/1": "least-served"}
 """What each rule goes by, as notices name it."""
+
+_NAMING = {"case_submitted", "pledge_accepted", "pledge_instalment"}
+"""Facts that give a name, which nothing else may have."""
 
 
 class Case(awards.Case):
@@ -48,6 +54,10 @@ class Case(awards.Case):
         known = min(self.told, self.level()) if raised else self.told
         self.told = max(known, self.told_of.get(claim, 0))
 
+    def holds(self) -> bool:
+        """Whether its sums can be (contract, 6: conservation)."""
+        return 0 <= self.delivered <= self.settled <= self.promised <= self.claim
+
     def level(self) -> int:
         """The highest threshold that promised money has reached, 0 below the first; of nothing no part is ever reached."""
         if not self.claim:
@@ -63,6 +73,10 @@ class Pledge(Promise):
     def __init__(self, fact: FactDict, of: Pledge | None) -> None:
         super().__init__(fact, of)
         self.due_told = False
+
+    def holds(self) -> bool:
+        """Whether its sums can be."""
+        return self.waiting >= 0 and self.released >= 0 and self.refunded >= 0 and 0 <= self.paid <= self.matched
 
     @property
     def unpaid(self) -> int:
@@ -116,9 +130,21 @@ class Happened:
         self.released: defaultdict[Pledge, int] = defaultdict(int)
         self.refunded: defaultdict[Pledge, int] = defaultdict(int)
         self.moved: dict[Case, None] = {}
+        self.touched: dict[Case | Pledge, None] = {}
+
+    def hold(self) -> None:
+        """Raises ValueError if it left a case or a pledge with sums that can't be."""
+        for one in self.touched:
+            if not one.holds():
+                raise ValueError("sums that can't be")
 
     def note(self, fund: Standing, fact: FactDict, about: Any) -> None:
         """Note what somebody may hear of, once the fact took effect."""
+        for one in [award for award, _ in about] if isinstance(about, list) else [about]:
+            ends = [one.case, one.pledge] if isinstance(one, Award) else [one]
+            self.touched |= dict.fromkeys(end for end in ends if isinstance(end, Case | Pledge))
+        if fact["fact"] == "case_delivered":
+            self.touched[fund.cases[fact["case"]]] = None
         match fact["fact"]:
             case "awarded":
                 why = fact["why"]
@@ -157,7 +183,10 @@ class Standings(awards.Fold[Standing]):
         self.happened: dict[Standing, Happened] = {}
 
     def change(self, fund: Standing, fact: FactDict) -> Any:
+        known = len(fund.cases) + len(fund.pledges)
         about = super().change(fund, fact)
+        if fact["fact"] in _NAMING and len(fund.cases) + len(fund.pledges) == known:
+            raise ValueError("a name given twice")
         if fund not in self.happened:
             self.happened[fund] = Happened()
         self.happened[fund].note(fund, fact, about)
