@@ -99,6 +99,7 @@ class Pledge(Promise):
 
 
 Part = Award[Case, Pledge]
+_ENDS = (Case, Pledge)
 
 
 class Standing(awards.Fund[Case, Pledge, Part]):
@@ -140,11 +141,14 @@ class Happened:
 
     def note(self, fund: Standing, fact: FactDict, about: Any) -> None:
         """Note what somebody may hear of, once the fact took effect."""
-        for one in [award for award, _ in about] if isinstance(about, list) else [about]:
-            ends = [one.case, one.pledge] if isinstance(one, Award) else [one]
-            self.touched |= dict.fromkeys(end for end in ends if isinstance(end, Case | Pledge))
-        if fact["fact"] == "case_delivered":
-            self.touched[fund.cases[fact["case"]]] = None
+        touched = self.touched
+        if isinstance(about, Award):
+            touched[about.case] = touched[about.pledge] = None
+        elif isinstance(about, _ENDS):
+            touched[about] = None
+        elif fact["fact"] == "case_delivered":
+            touched[fund.cases[fact["case"]]] = None
+            touched.update((award.pledge, None) for award, _ in about)
         match fact["fact"]:
             case "awarded":
                 why = fact["why"]
