@@ -23,7 +23,7 @@ from pydantic_core import core_schema
 from schemas.commands import COMMANDS
 from schemas.facts import FACTS
 from schemas.ledger import ENTRY_TYPE, Entry
-from schemas.notices import NOTICE_TYPE, Notice
+from schemas.notices import NOTICE_TYPE, Notice, Posted
 from schemas.senders import SENDER_TYPE, Sender
 from schemas.services import SERVICE_TYPE, ServiceTold
 from schemas.submissions import SUBMISSIONS
@@ -37,7 +37,7 @@ class Shape(NamedTuple):
     """One thing that may stand on the bus.
 
     Attributes:
-        group: the folder: commands, submissions, facts, notices, ledger, senders, services.
+        group: the folder: commands, submissions, facts, notices, webhooks, ledger, senders, services.
         name: the file's name: a `ce_type`, or a fact's name.
         model: the model.
     """
@@ -54,6 +54,7 @@ def shapes() -> Iterator[Shape]:
     yield from (Shape("facts", name, model) for name, model in FACTS.items())
     yield Shape("ledger", ENTRY_TYPE, Entry)
     yield Shape("notices", NOTICE_TYPE, Notice)
+    yield Shape("webhooks", NOTICE_TYPE, Posted)
     yield Shape("senders", SENDER_TYPE, Sender)
     yield Shape("services", SERVICE_TYPE, ServiceTold)
 

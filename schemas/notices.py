@@ -1,9 +1,12 @@
-"""Notices: what was told to whom, when, through what, with what outcome. The value on `pumasi.notices.v1`.
+"""Notices: what is told to whom, in which words; on the topic also when, through what, with what outcome.
 
-`Tidings` is what is to be told, a pure function of the ledger; `Notice` adds what came of telling it. Both name people by pseudonym
-only, and never two people: a donor's notice holds no case, beneficiary or voucher; a go-between's holds no pledge or donor. What
-was promised, settled and delivered stands in fields of its own and is never added up. There is no free text: the words are made from
-these fields where they are shown, in the reader's language.
+`Tidings` is what is to be told, a pure function of the ledger. `Notice` adds the words, in the language of whoever is told, and is
+the one shape that both ways out carry: a webhook gets it as `data` (`Posted`), and `pumasi.notices.v1` has it as value, with what came
+of telling it. Both name people by pseudonym only, and never two people: a donor's notice holds no case, beneficiary or voucher; a
+go-between's holds no pledge or donor. What was promised, settled and delivered stands in fields of its own and is never added up.
+
+There is no free text on the bus: `text` is made of the other fields. Words of thanks that came sealed stand in a webhook's `text`; the
+topic's says only that there were thanks. `services/notifier/README.md` tells all of this to whoever receives notices.
 
 The `id` is derived from the entry and the recipient, so a notice told twice (a crash, another owner of the partition) has one id both
 times, and a receiver can drop the second. It is the CloudEvent's `ce_id` and the webhook's `webhook-id`.
@@ -16,15 +19,17 @@ between people or between funds. After a crash the last ones may come again, in 
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
+from schemas.submissions import Language
 from schemas.values import (
     ID_PATTERN,
     Amount,
     Class,
     Currency,
+    Digits,
     Id,
     Instant,
     Model,
@@ -36,7 +41,11 @@ from schemas.values import (
     Thanks,
 )
 
-NOTICE_TYPE = "pumasi.notice.told"
+NOTICE_TYPE: Final = "pumasi.notice.told"
+TEXT_MAX: Final = 1 << 16
+"""The longest text, in characters: a match of every kind of need, class and reason has words within half of it."""
+ADDRESS_MAX: Final = 1024
+"""The longest address, in characters; those that intake takes are far shorter."""
 
 Role = Literal["donor", "go-between", "beneficiary"]
 DonorKind = Literal[
@@ -82,7 +91,16 @@ class Tidings(Model):
     to: Annotated[Pseudonym, Field(description="Who is told")]
     role: Annotated[Role, Field(description="As what")]
     fund: Annotated[Id, Field(description="The fund it happened in")]
-    currency: Annotated[Currency, Field(description="The fund's")]
+    currency: Annotated[Currency, Field(description="The fund's, of all amounts that are not named `face`")]
+    digits: Annotated[Digits | None, Field(description="Of `currency`. Every new notice has them")] = None
+    urgency: Annotated[
+        Class | None,
+        Field(
+            description="How soon it should reach them. To a beneficiary or go-between, of what becomes of the case: its class by "
+            "now. In `matched` and `payment-due`: the highest class that the entry matched the pledge to. Else `routine`. Every new "
+            "notice has it"
+        ),
+    ] = None
     entry: Annotated[str, Field(pattern=r"^[0-9]+-[1-9][0-9]*$", description="The entry told of: `<partition>-<seq>`")]
     at: Annotated[Instant, Field(description="The day on which it happened, as its first instant in UTC")]
     case: Annotated[Id | None, Field(description="Never to a donor")] = None
@@ -119,6 +137,7 @@ class Tidings(Model):
         Amount | None, Field(description="In `payment-due`: the whole pledge in minor units of its own currency")
     ] = None
     face_currency: Annotated[Currency | None, Field(description="The pledge's own, if not the fund's")] = None
+    face_digits: Annotated[Digits | None, Field(description="Of `face_currency`, wherever that is")] = None
     thanks: Annotated[Thanks | None, Field(description="A phrase's code, or the id of a sealed text")] = None
     forgotten_on: Annotated[
         Instant | None,
@@ -129,24 +148,58 @@ class Tidings(Model):
 
 
 class Notice(Tidings):
-    """Tidings that were told, or could not be."""
+    """Tidings in words. The last four members say what came of telling them: all stand on the topic, and none in a webhook."""
 
+    language: Annotated[
+        Language | None, Field(description="The recipient's, as far as it is known. Every new notice has it")
+    ] = None
+    text: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=TEXT_MAX,
+            description="What to say to the recipient, in `language`: plain text, made of the other members in one line. Only a "
+            "webhook's `thanks` may hold somebody's own words, as they are. Every new notice has it",
+        ),
+    ] = None
     told_at: Annotated[
-        Instant, Field(description="The day on which it was known what came of it, as its first instant in UTC")
-    ]
-    channel: Annotated[Channel, Field(description="By which way it was told; `none` if there was none")]
+        Instant | None,
+        Field(description="The day on which it was known what came of it, as its first instant in UTC"),
+    ] = None
+    channel: Annotated[Channel | None, Field(description="By which way it was told; `none` if there was none")] = None
     outcome: Annotated[
-        NoticeOutcome,
+        NoticeOutcome | None,
         Field(
             description="`delivered`: taken; `failed`: refused, or never sent since it must not be; `gave-up`: out of reach for all "
             "attempts; `suppressed`: there was no channel"
         ),
-    ]
-    attempts: Annotated[int, Field(ge=0, description="How often it was tried")]
+    ] = None
+    attempts: Annotated[int | None, Field(ge=0, description="How often it was tried")] = None
 
     def wire(self) -> bytes:
         """The value as it goes on the topic: JSON without the members that say nothing."""
         return self.model_dump_json(by_alias=True, exclude_defaults=True).encode()
+
+
+class Posted(Model):
+    """What a webhook is sent: a notice, wrapped and signed as Standard Webhooks has it."""
+
+    type: Annotated[Literal["pumasi.notice.told"], Field(description="Always this")]
+    timestamp: Annotated[Instant, Field(description="The notice's `at`: a day")]
+    data: Annotated[Notice, Field(description="The notice, without what came of telling it")]
+    address: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=ADDRESS_MAX,
+            description="Where the recipient is reached, such as `mailto:…`: only with PUMASI_WEBHOOK_ADDRESSES=1, and of whom there "
+            "is a contact. Beside the notice and not in it, since it never stands on the bus",
+        ),
+    ] = None
+
+    def wire(self) -> str:
+        """The body, from which the signature is made."""
+        return self.model_dump_json(by_alias=True, exclude_defaults=True)
 
 
 def notice_id(entry: str, fund: str, to: str, role: Role, kind: Kind, about: str) -> str:
@@ -164,7 +217,7 @@ def notice_id(entry: str, fund: str, to: str, role: Role, kind: Kind, about: str
 
 
 def notice_headers(notice: Notice, time: str) -> dict[str, str]:
-    """The record's headers: a CloudEvent in binary mode. `time` is RFC 3339, when it was told."""
+    """The record's headers: a CloudEvent in binary mode. `time` is RFC 3339, the day on which it was told."""
     return {
         "ce_specversion": "1.0",
         "ce_id": notice.id,

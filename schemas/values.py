@@ -128,6 +128,9 @@ Currency = Annotated[
     ),
     AfterValidator(_known_currency),
 ]
+Digits = Annotated[
+    int, Field(ge=0, le=4, description="Digits of the currency after the decimal point: with 2, 5000 is 50.00")
+]
 Rate = Annotated[
     str,
     Field(

@@ -210,6 +210,11 @@ class Settings(BaseSettings):
         False,
         description="Let webhooks reach loopback, link-local and private addresses, and go by http (tests, an internal receiver).",
     )
+    webhook_addresses: bool = Field(
+        False,
+        description="Send with each notice the address of whoever is told, opened from their contact, so that the receiver can reach "
+        "them. Only for a receiver that may know everybody it reaches.",
+    )
     language: Literal["en", "ko", "zh"] = Field(
         "en", description="Language of notices to whom no other language is known."
     )

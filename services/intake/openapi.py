@@ -12,13 +12,13 @@ from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 
 from schemas.answers import Acceptance, Problem, Receipt
 from schemas.generate import HERE, VERSION, Shape, schema_of
-from schemas.notices import NOTICE_TYPE, Tidings
+from schemas.notices import Posted
 from schemas.senders import SCOPE_OF
-from schemas.submissions import SUBMISSIONS, Language
+from schemas.submissions import SUBMISSIONS
 from services.bus.attributes import EVENT_ID_MAX, SOURCE_MAX
 from services.intake.cloudevents import BATCH, BATCH_MAX, EVENT_BYTES_MAX, JSON, STRUCTURED
 from services.intake.doors import DOORS
@@ -39,20 +39,11 @@ the HTTP binding; a receipt tells what became of each.
 _EVERYWHERE = ("unknown_host", "foreign_origin", "internal")
 _OF_EVENTS = (
     "malformed", "unauthenticated", "forbidden", "too_slow", "id_conflict", "too_large", "unsupported_media_type",
-    "invalid_submission", "too_busy", "too_many", "kafka_unreachable", "clock_off",
+    "invalid_submission", "too_busy", "too_many", "kafka_unreachable", "clock_off", "key_moved", "key_changing",
 )  # fmt: skip
 _OF_RECEIPTS = ("malformed", "unknown_receipt", "too_many", "unknown_fact")
 _OF_READINESS = ("kafka_unreachable", "clock_off", "stuck", "topic_unreadable", "warming_up", "not_answered")
 _STRING = {"type": "string"}
-
-
-class NoticeData(Tidings):
-    """What is told to one person, with the words for it."""
-
-    model_config = ConfigDict(title="NoticeData")
-
-    language: Language
-    text: str = Field(description="The notice in words, in that language")
 
 
 def document() -> dict[str, Any]:
@@ -69,7 +60,7 @@ def document() -> dict[str, Any]:
             "mapping": {kind: f"#/components/schemas/{_name(kind)}Event" for kind in SUBMISSIONS},
         },
     }
-    for model in (Acceptance, Receipt, Problem, NoticeData):
+    for model in (Acceptance, Receipt, Problem, Posted):
         components |= _with_inner(model.__name__, _schema(model))
     components["Problem"]["properties"]["code"]["x-extensible-enum"] = list(PROBLEMS)
     components["FindingTold"]["properties"]["code"] |= {
@@ -195,15 +186,6 @@ def _webhook() -> dict[str, Any]:
         "webhook-timestamp": "Seconds since 1970",
         "webhook-signature": "Standard Webhooks, `v1,` and HMAC-SHA256 over id, timestamp and body: verify it",
     }
-    body = {
-        "type": "object",
-        "required": ["type", "timestamp", "data"],
-        "properties": {
-            "type": {"type": "string", "const": NOTICE_TYPE},
-            "timestamp": {"type": "string", "format": "date-time", "description": "`data.at`"},
-            "data": _ref("NoticeData"),
-        },
-    }
     return {
         "operationId": "receiveNotice",
         "tags": ["notices"],
@@ -213,7 +195,7 @@ def _webhook() -> dict[str, Any]:
             {"name": name, "in": "header", "required": True, "description": what, "schema": _STRING}
             for name, what in headers.items()
         ],
-        "requestBody": {"required": True, "content": {JSON: {"schema": body}}},
+        "requestBody": {"required": True, "content": {JSON: {"schema": _ref("Posted")}}},
         "responses": {
             "2XX": {"description": "It is delivered"},
             "429": {"description": "It is tried again; Retry-After is heeded"},

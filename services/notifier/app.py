@@ -86,7 +86,9 @@ def application_factory(
     bootstrap, webhook = partial(bootstrap_of, settings, user=access.NOTIFIER), webhook_of(settings)
     publisher = Publisher(bootstrap, [LEDGER, CONTACTS, NOTICES, SERVICES], GROUP, told=lambda why: wait_for(why))
     key = private_key(settings)
-    languages = Languages(settings.language, key, told, lambda: keys.notifier_private_keys(settings))
+    languages = Languages(
+        settings.language, key, told, lambda: keys.notifier_private_keys(settings), addresses=settings.webhook_addresses
+    )
     renewal = Renewal(languages)
     notifier = Notifier(bootstrap, Teller(publisher, webhook, view, languages), told)
     used = {"notifier": keys.fingerprint(bytes(key.public_key))} if key is not None else {}

@@ -19,8 +19,10 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
 
+from schemas.currencies import DIGITS
 from schemas.notices import Kind, Match, Role, Tidings, notice_id
 from schemas.times import datetime_of, parse
+from schemas.values import CLASSES
 from services.notifier.standing import Case, Happened, Part, Pledge, Standing, Standings
 
 
@@ -64,15 +66,19 @@ class Audience:
         if entry["fund"] is None:  # of a tick, time has passed for all
             happened = {fund: happened.get(fund) or Happened() for fund in self._standings.funds.values()}
         for fund, so_far in happened.items():
+            so_far.hold()
             words = [*_words(fund, so_far), *_farewells(fund, so_far, instant)]
             if words and not silent:
-                at = _day_of(datetime_of(instant))
+                at = day_of(datetime_of(instant))
                 told += (_made_out(fund, name, at, word) for word in words)
         return told
 
 
-def _day_of(at: datetime) -> datetime:
-    """A notice passes through many hands: to the second it could be held beside the ledger, or beside who came and went."""
+def day_of(at: datetime) -> datetime:
+    """The first instant of a time's day.
+
+    A notice passes through many hands: to the second it could be held beside the ledger, or beside who came and went.
+    """
     return at.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
@@ -96,10 +102,11 @@ def _made_out(fund: Standing, entry: str, at: datetime, word: _Word) -> Tidings:
         role=word.role,
         fund=fund.name,
         currency=fund.currency,
+        digits=DIGITS[fund.currency],
         entry=entry,
         at=at,
         **subject,
-        **word.fields,
+        **{"urgency": CLASSES[0], **word.fields},
     )
 
 
@@ -118,7 +125,7 @@ def _farewells(fund: Standing, happened: Happened, at: int) -> Iterator[_Word]:
     """Whoever has nothing open any more is told so, and in the end forgotten."""
     soon, now = fund.leave(happened, at)
     for person, end, on in soon:
-        yield _Word(person, end.role, "forgetting", end.about, {"forgotten_on": _day_of(datetime_of(on))})
+        yield _Word(person, end.role, "forgetting", end.about, {"forgotten_on": day_of(datetime_of(on))})
     for person, end in now:
         yield _Word(person, end.role, "forgotten", end.about, {"texts": tuple(fund.texts_of(person))})
 
@@ -128,7 +135,7 @@ def _farewells(fund: Standing, happened: Happened, at: int) -> Iterator[_Word]:
 
 def _of_case(case: Case, kind: Kind, own: dict[str, Any] | None = None, **fields: Any) -> Iterator[_Word]:
     """For all who hear of a case; `own` is for the beneficiary alone."""
-    fields |= {"need": case.need, "claim": case.claim}
+    fields |= {"need": case.need, "claim": case.claim, "urgency": CLASSES[case.rank]}
     yield _Word(case.beneficiary, "beneficiary", kind, case.id, fields | (own or {}))
     for voucher in case.vouchers:
         if voucher != case.beneficiary:
@@ -162,7 +169,10 @@ def _matched(fund: Standing, happened: Happened) -> Iterator[_Word]:
             of_pledge[award.pledge].append((award, rank, basis))
     for pledge, awards in of_pledge.items():
         promised = sum(award.amount for award, _, _ in awards)
-        fields = {"promised": promised, "matches": _matches(awards), "again": pledge in happened.voided}
+        urgency = max((rank for _, rank, _ in awards), key=CLASSES.index)
+        fields = {
+            "promised": promised, "matches": _matches(awards), "again": pledge in happened.voided, "urgency": urgency,
+        }  # fmt: skip
         needs = {award.case.need for award, _, _ in awards}
         if len(needs) == 1:
             fields["need"] = needs.pop()
@@ -171,7 +181,7 @@ def _matched(fund: Standing, happened: Happened) -> Iterator[_Word]:
         if due and not pledge.due_told:
             pledge.due_told = True
             face = {} if pledge.currency == fund.currency else {"face_promised": pledge.face}
-            yield _to_donor(pledge, "payment-due", promised=pledge.amount, **face, **due)
+            yield _to_donor(pledge, "payment-due", promised=pledge.amount, urgency=urgency, **face, **due)
 
 
 def _matches(awards: list[tuple[Part, str, str]]) -> tuple[Match, ...]:
@@ -198,7 +208,8 @@ def _due(fund: Standing, pledge: Pledge) -> dict[str, Any]:
         return {}
     if pledge.currency == fund.currency:
         return {"due": pledge.unpaid}
-    return {"due": pledge.unpaid, "face_due": pledge.face_due(fund.currency), "face_currency": pledge.currency}
+    face = {"face_due": pledge.face_due(fund.currency), "face_currency": pledge.currency}
+    return {"due": pledge.unpaid, **face, "face_digits": DIGITS[pledge.currency]}
 
 
 def _settled(happened: Happened) -> Iterator[_Word]:

@@ -1,8 +1,9 @@
 """What the contacts topic holds for telling: in which language to speak to whom, and the words of thanks that were sealed.
 
-A sealed contact is opened for its language alone. The address is let go at once: it is kept nowhere, and nothing that is opened here is
-ever logged. A text stays in its box until it is told. Without the private key the language of the settings is spoken, and no text is
-told; with it, a box that it doesn't open is an alarm: somebody else has sealed it, or not sealed it at all.
+A sealed contact is opened for its language alone. The address is let go at once, and nothing that is opened here is ever logged. A
+text stays in its box until it is told, and so does an address, where the webhook's receiver is to have it. Without the private key the
+language of the settings is spoken, and no text is told; with it, a box that it doesn't open is an alarm: somebody else has sealed it,
+or not sealed it at all.
 
 While the key is being renewed (`services.rotation`) two open boxes. Before an alarm is raised the keys that lie there now are read; and
 when it is told which keys are in use, those that are gone are let go of, once everything is known as it was sealed anew.
@@ -18,12 +19,13 @@ import base64
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from nacl.exceptions import CryptoError
 from nacl.public import PrivateKey, SealedBox
 
+from schemas.notices import ADDRESS_MAX
 from schemas.submissions import Language
 from services import keys
 from services.bus.consume.tail import Tail
@@ -47,6 +49,12 @@ class _Content(msgspec.Struct):
     language: Language
 
 
+class _Reached(msgspec.Struct):
+    """What is read of it besides, where addresses are asked for."""
+
+    address: Annotated[str, msgspec.Meta(min_length=1, max_length=ADDRESS_MAX)]
+
+
 class _Value(msgspec.Struct):
     sealed_contact: str | None = None
     sealed_text: str | None = None
@@ -60,6 +68,7 @@ class Languages:
         key: what opens boxes; None: nothing does.
         told: hears where a box can't be opened.
         keys_now: reads the keys that open boxes now, the newest last.
+        addresses: whether somebody may ask for addresses.
     """
 
     def __init__(
@@ -68,11 +77,14 @@ class Languages:
         key: PrivateKey | None = None,
         told: Callable[[Unopened], None] = lambda _news: None,
         keys_now: Callable[[], Sequence[PrivateKey]] = lambda: (),
+        *,
+        addresses: bool = False,
     ) -> None:
-        self._otherwise, self._told, self._keys_now = otherwise, told, keys_now
+        self._otherwise, self._told, self._keys_now, self._addresses = otherwise, told, keys_now, addresses
         self._keys = [] if key is None else [key]
         self._of: dict[str, Language] = {}
         self._texts: dict[str, bytes] = {}  # sealed
+        self._contacts: dict[str, bytes] = {}  # sealed
         self._tail: Tail | None = None
 
     def of(self, subject: str) -> Language:
@@ -81,14 +93,19 @@ class Languages:
 
     def text(self, thanks: str) -> str | None:
         """The words whose id thanks are; None for a phrase's code, and where there are no such words (any more)."""
-        sealed = self._texts.get(thanks)
-        return None if sealed is None else self._opened(sealed).decode().rstrip()
+        content = self._kept(self._texts, thanks)
+        return None if content is None else content.decode().rstrip()
+
+    def address(self, subject: str) -> str | None:
+        """Where a pseudonym is reached; None if nobody may ask, or there is no contact (any more)."""
+        content = self._kept(self._contacts, subject)
+        return None if content is None else msgspec.json.decode(content, type=_Reached).address
 
     def take(self, record: Record) -> None:
         """Take in a record of the contacts topic. One without a value, or that can't be opened, makes the subject unknown."""
         subject = (record.key or b"").decode("utf-8", "replace")
-        self._of.pop(subject, None)
-        self._texts.pop(subject, None)
+        for known in (self._of, self._texts, self._contacts):
+            known.pop(subject, None)
         if not self._keys or record.value is None:
             return
         try:
@@ -107,8 +124,19 @@ class Languages:
             self._opened(sealed).decode()
             self._texts[subject] = sealed
             return
-        content = self._opened(base64.b64decode(value.sealed_contact or "", validate=True))
-        self._of[subject] = msgspec.json.decode(content, type=_Content).language
+        sealed = base64.b64decode(value.sealed_contact or "", validate=True)
+        content = self._opened(sealed)
+        language = msgspec.json.decode(content, type=_Content).language
+        if self._addresses:
+            msgspec.json.decode(content, type=_Reached)  # now, when it may be an alarm, and not when somebody is told
+            self._contacts[subject] = sealed
+        self._of[subject] = language
+
+    def _kept(self, boxes: dict[str, bytes], name: str) -> bytes | None:
+        """What is in a box that is kept; None if there is none, or it was sealed for a key that is gone, by who didn't know yet."""
+        with suppress(KeyError, CryptoError):
+            return self._opened(boxes[name])
+        return None
 
     def _opened(self, box: bytes) -> bytes:
         """What is in a box. Raises CryptoError if no key opens it that is there now."""

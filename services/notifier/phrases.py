@@ -1,7 +1,7 @@
 """What is said to people: sentences by the kind of tidings, and nothing out of the ledger but figures.
 
-`sentence` is the only way from tidings to words. In Korean no particle follows an amount, since its form would depend on how the amount
-is read aloud.
+`sentence` is the only way from tidings to words, and `in_words` to a notice. In Korean no particle follows an amount, since its form
+would depend on how the amount is read aloud.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from schemas.currencies import format_money
-from schemas.notices import Match, Tidings
+from schemas.notices import Match, Notice, Tidings
 from schemas.submissions import Language
 from schemas.values import PHRASES
 from services.words import Words, message
@@ -86,6 +86,12 @@ def sentence(tidings: Tidings, language: Language, thanks: str | None = None) ->
     if tidings.kind == "matched" and tidings.due:
         text = words.text_of([text, words.say("Of this {due} is still to be paid.", due=_due(tidings))])
     return text
+
+
+def in_words(tidings: Tidings, language: Language) -> Notice:
+    """The notice of tidings, in words that may stand on the bus."""
+    told = {name: getattr(tidings, name) for name in Tidings.model_fields}
+    return Notice(**told, language=language, text=sentence(tidings, language))
 
 
 def _thanks(tidings: Tidings, words: Words, own: str | None) -> str:

@@ -10,7 +10,7 @@ import sys
 from rich.console import Console
 from rich.text import Text
 
-from schemas.notices import Notice, Tidings
+from schemas.notices import Notice
 from schemas.times import text_of_datetime
 from services.notifier.teller import View
 from services.visible import json_line, visible
@@ -24,18 +24,17 @@ _STYLES = {
 def pretty(console: Console) -> View:
     """Lines for people: day, role, words. Shown before telling begins, so a slow webhook holds none back."""
 
-    def coming(tidings: Tidings, text: str) -> None:
-        console.print(_line(tidings, text), soft_wrap=True)
+    def coming(notice: Notice) -> None:
+        console.print(_line(notice), soft_wrap=True)
 
     return View(coming, _nothing, is_channel=True)
 
 
 def json_lines() -> View:
-    """Lines for programs: the notice with its words, once it is known what came of it."""
+    """Lines for programs: the notice, once it is known what came of it."""
 
-    def told(notice: Notice, text: str) -> None:
-        data = notice.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-        sys.stdout.write(json_line({**data, "text": text}) + "\n")
+    def told(notice: Notice) -> None:
+        sys.stdout.write(json_line(notice.model_dump(mode="json", by_alias=True, exclude_defaults=True)) + "\n")
         sys.stdout.flush()
 
     return View(_nothing, told, is_channel=True)
@@ -46,15 +45,15 @@ def quiet() -> View:
     return View(_nothing, _nothing, is_channel=False)
 
 
-def _nothing(_tidings: Tidings, _text: str) -> None:
+def _nothing(_notice: Notice) -> None:
     pass
 
 
-def _line(tidings: Tidings, text: str) -> Text:
-    at = text_of_datetime(tidings.at)[:10]
+def _line(notice: Notice) -> Text:
+    at = text_of_datetime(notice.at)[:10]
     return Text.assemble(
         (at, "dim"),
         "  ",
-        visible(f"{tidings.role:<11}  "),
-        (visible(text), _STYLES[tidings.kind]),
+        visible(f"{notice.role:<11}  "),
+        (visible(notice.text or ""), _STYLES[notice.kind]),
     )

@@ -2,6 +2,9 @@
 
 `Standing` holds cases, pledges and awards with what is promised, settled and delivered; `Happened` gathers what an entry's facts did,
 so that a person hears one sum and not each step. Amounts are in the fund's minor units unless named `face`.
+
+The hash chain says that an entry is the next, not that it is true. So sums that no ledger can have, and names given twice, end the
+reading before anybody is told: a person would believe them.
 """
 
 from __future__ import annotations
@@ -21,6 +24,9 @@ THRESHOLDS = (100, 75, 50, 25)
 """Percentages of a claim that are news, highest first."""
 _BASES = {"urgency-waterfill/1": "least-served", "first-come/1": "oldest", "guaranteed-floor/1": "least-served"}
 """What each rule goes by, as notices name it."""
+
+_NAMING = {"case_submitted", "pledge_accepted", "pledge_instalment"}
+"""Facts that give a name, which nothing else may have."""
 
 
 class Case(awards.Case):
@@ -50,6 +56,10 @@ class Case(awards.Case):
         super().restate(claim)
         known = min(self.told, self.level()) if raised else self.told
         self.told = max(known, self.told_of.get(claim, 0))
+
+    def holds(self) -> bool:
+        """Whether its sums can be (contract, 6: conservation)."""
+        return 0 <= self.delivered <= self.settled <= self.promised <= self.claim
 
     def level(self) -> int:
         """The highest threshold that promised money has reached."""
@@ -91,6 +101,10 @@ class Pledge(Promise):
         pending = not self.ended and (self.rate is None or self.to_come != 0)
         return pending or self.waiting > 0 or self.matched > self.delivered
 
+    def holds(self) -> bool:
+        """Whether its sums can be."""
+        return self.waiting >= 0 and self.released >= 0 and self.refunded >= 0 and 0 <= self.paid <= self.matched
+
     @property
     def unpaid(self) -> int:
         """What is matched and not yet paid."""
@@ -112,6 +126,7 @@ class Pledge(Promise):
 
 
 Part = Award[Case, Pledge]
+_ENDS = (Case, Pledge)
 
 
 class Standing(awards.Fund[Case, Pledge, Part]):
@@ -143,6 +158,8 @@ class Standing(awards.Fund[Case, Pledge, Part]):
             for voucher in case.vouchers:
                 self.departures.end(voucher, End(at, "go-between", case.id))
         for pledge in happened.touched:
+            if not isinstance(pledge, Pledge):
+                continue
             if not pledge.counted and (pledge.is_open or pledge.counted is None):
                 pledge.counted = True
                 self.departures.begin(pledge.donor)
@@ -173,10 +190,17 @@ class Happened:
         self.moved: dict[Case, None] = {}
         self.begun: list[str] = []
         self.closed: list[Case] = []
-        self.touched: dict[Pledge, None] = {}
+        self.touched: dict[Case | Pledge, None] = {}
+
+    def hold(self) -> None:
+        """Raises ValueError if it left a case or a pledge with sums that can't be."""
+        for one in self.touched:
+            if not one.holds():
+                raise ValueError("sums that can't be")
 
     def note(self, fund: Standing, fact: FactDict, about: Any) -> None:
         """Note what somebody may hear of, once the fact took effect."""
+        self._note_touched(fund, fact, about)
         self._note_matters(fund, fact, about)
         match fact["fact"]:
             case "awarded":
@@ -207,6 +231,22 @@ class Happened:
             case "case_thanked":
                 self.thanked.append((fund.cases[fact["case"]], fact["thanks"]))
 
+    def _note_touched(self, fund: Standing, fact: FactDict, about: Any) -> None:
+        """Note of which cases and pledges something changed."""
+        touched = self.touched
+        if isinstance(about, Award):
+            touched[about.case] = touched[about.pledge] = None
+        elif isinstance(about, _ENDS):
+            touched[about] = None
+        match fact["fact"]:
+            case "case_delivered":
+                touched[fund.cases[fact["case"]]] = None
+                touched.update((award.pledge, None) for award, _ in about)
+            case "pledge_withdrawn" | "pledge_expired":
+                touched[fund.pledges[fact["pledge"]]] = None
+            case "pledge_instalment":
+                touched[fund.pledges[fact["of"]]] = None
+
     def _note_matters(self, fund: Standing, fact: FactDict, about: Any) -> None:
         """Note what has begun or ended for somebody."""
         match fact["fact"]:
@@ -221,17 +261,8 @@ class Happened:
             case "case_delivered":
                 for award, part in about:
                     award.pledge.delivered += part
-                    self.touched[award.pledge] = None
             case "pledge_withdrawn" | "pledge_expired":
-                pledge = fund.pledges[fact["pledge"]]
-                pledge.ended = True
-                self.touched[pledge] = None
-            case "pledge_instalment":
-                self.touched |= dict.fromkeys((about, fund.pledges[fact["of"]]))
-            case "awarded" | "award_settled" | "award_voided":
-                self.touched[about.pledge] = None
-            case _ if isinstance(about, Pledge):
-                self.touched[about] = None
+                fund.pledges[fact["pledge"]].ended = True
 
 
 class Standings(awards.Fold[Standing]):
@@ -242,7 +273,10 @@ class Standings(awards.Fold[Standing]):
         self.happened: dict[Standing, Happened] = {}
 
     def change(self, fund: Standing, fact: FactDict) -> Any:
+        known = len(fund.cases) + len(fund.pledges)
         about = super().change(fund, fact)
+        if fact["fact"] in _NAMING and len(fund.cases) + len(fund.pledges) == known:
+            raise ValueError("a name given twice")
         if fund not in self.happened:
             self.happened[fund] = Happened()
         self.happened[fund].note(fund, fact, about)

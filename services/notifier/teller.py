@@ -18,30 +18,29 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from schemas.notices import Channel, Notice, Tidings, notice_headers
-from schemas.submissions import Language
 from schemas.times import text_of_datetime
 from schemas.values import PHRASES
 from services.bus.contacts import tombstone
 from services.bus.partition import partition_of
 from services.bus.produce.publisher import Outgoing, Publisher
 from services.bus.topics import CONTACTS, NOTICES
-from services.notifier.audience import Farewell
+from services.notifier.audience import Farewell, day_of
 from services.notifier.channels.webhook import Delivery, Webhook
 from services.notifier.languages import Languages
-from services.notifier.phrases import sentence
+from services.notifier.phrases import in_words, sentence
 
 
 class View(NamedTuple):
     """Who looks on.
 
     Attributes:
-        coming: called with tidings and their words before they are told.
-        told: called with the notice and its words, before it is recorded.
+        coming: called with each notice before it is told.
+        told: called with it once it is known what came of it, before that is recorded.
         is_channel: whether what is shown counts as told, where there is no webhook.
     """
 
-    coming: Callable[[Tidings, str], None]
-    told: Callable[[Notice, str], None]
+    coming: Callable[[Notice], None]
+    told: Callable[[Notice], None]
     is_channel: bool
 
 
@@ -61,56 +60,59 @@ class Teller:
         await self._languages.prepare(
             [*(one.to for one in tidings), *(one.thanks for one in tidings if one.thanks and one.thanks not in PHRASES)]
         )
-        languages = [self._languages.of(one.to) for one in tidings]
-        texts = list(map(sentence, tidings, languages))
-        for one, text in zip(tidings, texts, strict=True):
-            self._view.coming(one, text)
-        deliveries = await self._deliver_all(tidings, texts, languages)
-        notices = [self._notice(one, delivery) for one, delivery in zip(tidings, deliveries, strict=True)]
-        for notice, text in zip(notices, texts, strict=True):
-            self._view.told(notice, text)
+        notices = [in_words(one, self._languages.of(one.to)) for one in tidings]
+        for one in notices:
+            self._view.coming(one)
+        deliveries = await self._deliver_all(notices)
+        told = [self._told(one, delivery) for one, delivery in zip(notices, deliveries, strict=True)]
+        for one in told:
+            self._view.told(one)
         partitions = self._publisher.partitions(NOTICES)
-        records = [_record(notice, partitions) for notice in notices]
+        records = [_record(one, partitions) for one in told]
         gone = [name for one in tidings if isinstance(one, Farewell) for name in (one.to, *one.texts)]
         if gone:
             contacts = self._publisher.partitions(CONTACTS)
             records += [tombstone(name.encode(), contacts) for name in gone]
         await self._publisher.publish(records)
 
-    async def _deliver_all(
-        self, tidings: Sequence[Tidings], texts: Sequence[str], languages: Sequence[Language]
-    ) -> list[Delivery]:
+    async def _deliver_all(self, notices: Sequence[Notice]) -> list[Delivery]:
         of_person: defaultdict[str, list[int]] = defaultdict(list)
-        for index, one in enumerate(tidings):
+        for index, one in enumerate(notices):
             of_person[one.to].append(index)
         deliveries: dict[int, Delivery] = {}
 
         async def in_order(indexes: list[int]) -> None:
             for index in indexes:
-                deliveries[index] = await self._deliver(tidings[index], texts[index], languages[index])
+                deliveries[index] = await self._deliver(notices[index])
 
         await asyncio.gather(*map(in_order, of_person.values()))
-        return [deliveries[index] for index in range(len(tidings))]
+        return [deliveries[index] for index in range(len(notices))]
 
-    async def _deliver(self, tidings: Tidings, text: str, language: Language) -> Delivery:
+    async def _deliver(self, notice: Notice) -> Delivery:
         if self._webhook is not None:
-            words = self._languages.text(tidings.thanks) if tidings.thanks else None
-            return await self._webhook.send(tidings, sentence(tidings, language, words) if words else text, language)
+            return await self._webhook.send(self._in_own_words(notice), self._languages.address(notice.to))
         return Delivery("delivered", 1) if self._view.is_channel else Delivery("suppressed", 0)
 
-    def _notice(self, tidings: Tidings, delivery: Delivery) -> Notice:
+    def _in_own_words(self, notice: Notice) -> Notice:
+        """The notice with words of thanks that came sealed, if it is of such: for the webhook alone."""
+        words = self._languages.text(notice.thanks) if notice.thanks else None
+        if not words or notice.language is None:
+            return notice
+        return notice.model_copy(update={"text": sentence(notice, notice.language, words)})
+
+    def _told(self, notice: Notice, delivery: Delivery) -> Notice:
         shown: Channel = "terminal" if self._view.is_channel else "none"
-        return Notice(
-            **{name: getattr(tidings, name) for name in Tidings.model_fields},
-            told_at=datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0),
-            channel="webhook" if self._webhook is not None else shown,
-            outcome=delivery.outcome,
-            attempts=delivery.attempts,
-        )
+        came_of_it = {
+            "told_at": day_of(datetime.now(UTC)),
+            "channel": "webhook" if self._webhook is not None else shown,
+            "outcome": delivery.outcome,
+            "attempts": delivery.attempts,
+        }
+        return notice.model_copy(update=came_of_it)
 
 
 def _record(notice: Notice, partitions: int) -> Outgoing:
-    headers = notice_headers(notice, text_of_datetime(notice.told_at))
+    headers = notice_headers(notice, text_of_datetime(notice.told_at or notice.at))
     return Outgoing(
         NOTICES,
         partition_of(notice.to, partitions),

@@ -18,6 +18,7 @@ from schemas import generate
 from schemas.commands import Command, Unreadable
 from schemas.facts import Fact
 from schemas.generate import Shape, shapes
+from schemas.notices import Notice
 from schemas.times import parse
 from services.bus.envelope import command_headers, read_command
 from services.errors import InvalidSubmission
@@ -30,8 +31,11 @@ from tests.records import CommandRecord
 GOLDEN = generate.HERE / "golden" / generate.VERSION
 SHAPES = [pytest.param(shape, id=f"{shape.group}-{shape.name}") for shape in shapes()]
 HOLE = '"<hole>"'
-ANY_TEXT = {("detail",), ("cause", "id"), ("cause", "type"), ("contact", "address")}
-"""Text in which blanks may stand: nothing is read out of the first three, and of the last the same is made however it is written."""
+ANY_TEXT = {("detail",), ("cause", "id"), ("cause", "type"), ("text",), ("address",), ("contact", "address")}
+"""Text in which blanks may stand: nothing is read out of the first five, and of the last the same is made however it is written."""
+
+OWN_TIMES = {"at", "told_at", "timestamp", "since", "forgotten_on"}
+"""Times that Pumasi says and no sender gives: any year may stand there."""
 
 NUMBERS = ["1.0", "1e0", "1E3", "10e-1", "1.5", "true", "false", '"1"', '"١"', "[1]", "{}", "-1", "NaN", "Infinity", "-Infinity", "01",
            "0x1", "+1", "1_000", "1" + "0" * 5000]  # fmt: skip
@@ -46,8 +50,8 @@ GIVEN_TIMES = ['"1970-01-01T00:00:00Z"', '"1999-12-31T23:59:59.999999Z"', '"2000
 
 
 def inner_models(annotation: Any) -> Iterator[type[BaseModel]]:
-    """The models that a field's value may hold; facts are shapes of their own."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel) and not issubclass(annotation, Fact):
+    """The models that a field's value may hold; facts and notices are shapes of their own."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel) and not issubclass(annotation, Fact | Notice):
         yield annotation
     for inner in get_args(annotation):
         yield from inner_models(inner)
@@ -122,7 +126,7 @@ def misspelt(place: tuple[str, ...], field: FieldInfo, value: Any) -> Iterator[s
             yield from map(json.dumps, {value.upper(), value.title(), value + "s", value[:-1]} - {value})
         if is_time(value):
             yield from TIMES
-            if place[-1] not in ("at", "told_at"):
+            if place[-1] not in OWN_TIMES:
                 yield from GIVEN_TIMES
     else:
         yield from ["1", '"x"', "true", json.dumps(json.dumps(value)), json.dumps([[value]])]

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from nacl.public import PrivateKey
 
 from schemas.ledger import GENESIS
-from schemas.notices import Notice, notice_headers
+from schemas.notices import notice_headers
 from schemas.times import parse, text_of
 from services.bus.deadletters.letter import dead_letter
 from services.bus.envelope import command_headers, entry_headers
@@ -32,6 +32,7 @@ from services.matcher.checkpoint.writing import Head, Keeper
 from services.matcher.engine.engine import Engine
 from services.matcher.ledger.answer import answer, linked
 from services.notifier.audience import Audience
+from services.notifier.phrases import in_words
 from tests.soak.check.checker import Check
 from tests.soak.check.findings import Findings
 from tests.soak.check.records import Raw
@@ -199,8 +200,8 @@ class _Honest:
         audience = Audience(number)
         for raw in self.topics.ledger[number]:
             for tidings in audience.hear(json.loads(raw.value)):
-                notice = Notice(**{name: getattr(tidings, name) for name in type(tidings).model_fields},
-                                told_at=START, channel="webhook", outcome="delivered", attempts=1)  # fmt: skip
+                told = {"told_at": START, "channel": "webhook", "outcome": "delivered", "attempts": 1}
+                notice = in_words(tidings, "en").model_copy(update=told)
                 headers = [
                     (name, value.encode()) for name, value in notice_headers(notice, "2031-01-01T00:00:00Z").items()
                 ]

@@ -6,6 +6,7 @@ import pytest
 
 from schemas.notices import Notice, Tidings
 from services.notifier.audience import Audience
+from services.notifier.phrases import in_words
 
 FUND = {
     "fact": "fund_configured", "fund": "jilin", "currency": "CNY", "rule": "urgency-waterfill/1", "share": 10000,
@@ -125,6 +126,23 @@ def test_opened_goes_to_the_beneficiary_and_the_vouchers() -> None:
 def test_a_notice_tells_the_day_and_not_the_second(ledger: Ledger) -> None:
     told = ledger.say(pledge("p-1", 250), awarded("p-1/1", "c-1", 250))
     assert {one.at.isoformat() for one in told} == {"2026-11-22T00:00:00+00:00"}
+    assert {one.digits for one in told} == {2}
+
+
+def test_urgency_is_the_needs_for_those_who_can_act_on_it_and_routine_for_all_else(ledger: Ledger) -> None:
+    ledger.say(fact("case_escalated", case="c-1", why="deadline", **{"from": "asap", "to": "stat"}))
+    two = [awarded("p-1/1", "c-1", 500, "stat"), awarded("p-1/2", "c-2", 500, "urgent")]
+    steps = [
+        ([pledge("p-1", 1000), *two], {("matched", "stat"), ("payment-due", "stat"), ("progress", "stat"), ("progress", "asap")}),
+        ([paid("p-1", 1000), settled("p-1/1", 500), settled("p-1/2", 500)], {("settled", "routine")}),
+        ([delivered("c-1", 500)], {("delivered", "stat"), ("delivered", "routine")}),
+        ([thanked("c-1")], {("thanks", "routine")}),
+        ([pledge("p-2", 10), fact("released", pledge="p-2", amount=10)], {("released", "routine")}),
+    ]  # fmt: skip
+    for facts, wanted in steps:
+        told = ledger.say(*facts)
+        assert {(one.kind, one.urgency) for one in told} == wanted
+        assert all(one.urgency == "routine" for one in told if one.role == "donor" and one.kind == "delivered")
 
 
 def test_no_voucher_silences_the_beneficiary_and_every_voucher_hears_from_then_on(ledger: Ledger) -> None:
@@ -198,8 +216,9 @@ def test_a_renewed_claim_counts_from_what_is_promised_already(ledger: Ledger) ->
 
 
 def test_a_closed_case_makes_no_progress(ledger: Ledger) -> None:
+    ledger.say(pledge("p-1", 200), awarded("p-1/1", "c-1", 200), paid("p-1", 200), settled("p-1/1", 200))
     assert ledger.told(fact("case_closed", case="c-1", outcome="completed")) == []
-    ledger.say(fact("case_amended", case="c-1", claim=0, **{"class": "asap"}))
+    ledger.say(fact("case_amended", case="c-1", claim=200, **{"class": "asap"}))
     assert all("%" not in line for line in ledger.told(delivered("c-1", 1)))
 
 
@@ -300,6 +319,9 @@ def test_what_is_due_in_another_currency_comes_with_the_whole_pledge_in_it(ledge
     foreign = {**pledge("p-1", 710), "face": 100, "currency": "USD", "rate": "7.1"}
     _, due, *_ = ledger.say(foreign, awarded("p-1/1", "c-1", 690))
     assert (due.promised, due.due, due.face_promised, due.face_due, due.face_currency) == (710, 690, 100, 98, "USD")
+    won = {**pledge("p-2", 52), "face": 100, "currency": "KRW", "rate": "0.0052"}
+    _, due, *_ = ledger.say(won, awarded("p-2/1", "c-1", 52))
+    assert (due.digits, due.face_currency, due.face_digits) == (2, "KRW", 0)
 
 
 def test_a_case_that_asks_for_nothing_opens_and_makes_no_progress() -> None:
@@ -417,13 +439,13 @@ def test_a_silent_replay_ends_where_the_telling_did(ledger: Ledger) -> None:
     ledger.say(pledge("p-1", 300), awarded("p-1/1", "c-1", 300))
     again = Audience(3)
     assert [again.hear(entry, silent=True) for entry in ledger.entries] == [[]] * len(ledger.entries)
-    entry = {**ledger.entries[-1], "seq": 99, "facts": [awarded("p-1/2", "c-1", 10), delivered("c-2", 1)]}
+    entry = {**ledger.entries[-1], "seq": 99, "facts": [pledge("p-2", 10), awarded("p-2/1", "c-1", 10)]}
     assert again.hear(entry) == ledger.audience.hear(entry)
 
 
 def test_ids_are_the_same_for_the_same_matter_and_differ_for_every_other(ledger: Ledger) -> None:
     told = ledger.say(
-        pledge("p-1", 300), pledge("p-2", 300), awarded("p-1/1", "c-1", 300), awarded("p-2/1", "c-1", 300),
+        pledge("p-1", 600), pledge("p-2", 300), awarded("p-1/1", "c-1", 300), awarded("p-2/1", "c-1", 300),
         awarded("p-1/2", "c-2", 300),
     )  # fmt: skip
     assert len({one.id for one in told}) == len(told) == 8
@@ -437,7 +459,7 @@ def test_ids_are_the_same_for_the_same_matter_and_differ_for_every_other(ledger:
 
 def test_nobody_learns_who_anybody_is(ledger: Ledger) -> None:
     told: list[Tidings] = []
-    told += ledger.say(pledge("p-1", 1000, donor="d-1"), awarded("p-1/1", "c-1", 1000))
+    told += ledger.say(pledge("p-1", 1002, donor="d-1"), awarded("p-1/1", "c-1", 1000))
     told += ledger.say(paid("p-1", 1000), settled("p-1/1", 1000))
     told += ledger.say(delivered("c-1", 400))
     told += ledger.say(thanked("c-1"))
@@ -454,9 +476,7 @@ def test_nobody_learns_who_anybody_is(ledger: Ledger) -> None:
 
 def test_what_is_told_reads_back_as_a_notice(ledger: Ledger) -> None:
     [one, *_] = ledger.say(pledge("p-1", 300), awarded("p-1/1", "c-1", 300))
-    notice = Notice(
-        **{name: getattr(one, name) for name in Tidings.model_fields},
-        told_at=one.at, channel="terminal", outcome="delivered", attempts=1,
-    )  # fmt: skip
+    came_of_it = {"told_at": one.at, "channel": "terminal", "outcome": "delivered", "attempts": 1}
+    notice = in_words(one, "zh").model_copy(update=came_of_it)
     assert Notice.model_validate_json(notice.wire()) == notice
     assert b"null" not in notice.wire()

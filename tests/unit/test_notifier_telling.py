@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from nacl.public import PrivateKey, SealedBox
 
-from schemas.notices import Tidings
+from schemas.notices import Notice, Tidings
 from services.news import Unopened
 from services.notifier import screen
 from services.notifier.channels.webhook import Delivery
@@ -24,31 +24,31 @@ class Publisher:
     def __init__(self) -> None:
         self.in_reach = asyncio.Event()
         self.in_reach.set()
-        self.published: list[str] = []
+        self.published: list[dict[str, Any]] = []
 
     def partitions(self, _topic: str) -> int:
         return 4
 
     async def publish(self, records: list[Any]) -> None:
-        self.published += [json.loads(record.value)["id"] for record in records]
+        self.published += [json.loads(record.value) for record in records]
 
 
 class Slow:
     """A receiver that takes the first longest; `came` is what it has taken, `most` how many it held at a time."""
 
     def __init__(self, first_waits_for: int) -> None:
-        self.came: list[str] = []
-        self.texts: dict[str, tuple[str, str]] = {}
+        self.came: list[Notice] = []
+        self.addresses: list[str | None] = []
         self.held = self.most = 0
         self._enough, self._first_waits_for = asyncio.Event(), first_waits_for
 
-    async def send(self, tidings: Tidings, text: str, language: str) -> Delivery:
+    async def send(self, notice: Notice, address: str | None = None) -> Delivery:
         self.held += 1
         self.most = max(self.most, self.held)
-        if tidings.id.startswith("first"):
+        if notice.id.startswith("first"):
             await self._enough.wait()
-        self.came.append(tidings.id)
-        self.texts[tidings.id] = text, language
+        self.came.append(notice)
+        self.addresses.append(address)
         if len(self.came) == self._first_waits_for:
             self._enough.set()
         await asyncio.sleep(0)
@@ -68,9 +68,20 @@ async def test_one_persons_notices_wait_for_one_another_and_for_nobody_else() ->
     told = [tidings("first", "d-1"), tidings("second", "d-1"), tidings("other-1", "d-2"), tidings("other-2", "d-2")]
     async with asyncio.timeout(10):
         await Teller(publisher, receiver, screen.quiet(), Languages("en")).tell(told)
-    assert receiver.came == ["other-1", "other-2", "first", "second"]
+    assert [one.id for one in receiver.came] == ["other-1", "other-2", "first", "second"]
     assert receiver.most == 2
-    assert publisher.published == [one.id for one in told]
+    assert [one["id"] for one in publisher.published] == [one.id for one in told]
+
+
+async def test_topic_and_webhook_carry_one_body_but_for_what_came_of_telling() -> None:
+    publisher, receiver = Publisher(), Slow(first_waits_for=0)
+    await Teller(publisher, receiver, screen.quiet(), Languages("ko")).tell([tidings("a", "d-1")])
+    [posted], [recorded] = receiver.came, publisher.published
+    came_of_it = {name: recorded.pop(name) for name in ("told_at", "channel", "outcome", "attempts")}
+    assert recorded == json.loads(posted.wire())
+    assert (recorded["language"], recorded["text"][:4]) == ("ko", "보내 주")
+    assert came_of_it.pop("told_at").endswith("T00:00:00Z")  # a day, as all times of notices
+    assert came_of_it == {"channel": "webhook", "outcome": "delivered", "attempts": 1}
 
 
 KEY = PrivateKey.generate()
@@ -92,8 +103,10 @@ async def test_each_hears_it_in_the_language_of_their_contact() -> None:
     languages, receiver = Languages("en", KEY), Slow(first_waits_for=0)
     languages.take(given("d-1", contact(ZH)))
     await Teller(Publisher(), receiver, screen.quiet(), languages).tell([tidings("a", "d-1"), tidings("b", "d-2")])
-    assert receiver.texts["a"] == ("您的款项已收到，CNY 50.00 已兑现您的承诺。谢谢您。", "zh")
-    assert receiver.texts["b"][1] == "en"
+    assert {one.id: (one.language, one.text) for one in receiver.came} == {
+        "a": ("zh", "您的款项已收到，CNY 50.00 已兑现您的承诺。谢谢您。"),
+        "b": ("en", "Your payment has arrived: CNY 50.00 now stands behind what you promised. Thank you."),
+    }
 
 
 @pytest.mark.parametrize(
@@ -124,6 +137,53 @@ def test_no_address_is_kept() -> None:
     languages.take(given("d-1", contact(ZH)))
     assert vars(languages)["_of"] == {"d-1": "zh"}
     assert "example.org" not in repr(vars(languages))
+
+
+async def test_a_receiver_gets_addresses_only_where_that_is_set_and_nothing_else_ever_does() -> None:
+    for wanted, address in ((False, None), (True, "mailto://neighbour@example.org")):
+        publisher, receiver, shown = Publisher(), Slow(first_waits_for=0), list[Notice]()
+        languages = Languages("en", KEY, addresses=wanted)
+        languages.take(given("d-1", contact(ZH)))
+        view = screen.quiet()._replace(coming=shown.append, told=shown.append)
+        await Teller(publisher, receiver, view, languages).tell([tidings("a", "d-1"), tidings("b", "d-2")])
+        assert dict(zip([one.id for one in receiver.came], receiver.addresses, strict=True)) == {
+            "a": address,
+            "b": None,
+        }
+        assert (
+            "example.org" not in f"{publisher.published} {shown} {receiver.came} {vars(languages)}"
+        )  # in its box still
+        languages.take(given("d-1", None))
+        assert languages.address("d-1") is None
+
+
+@pytest.mark.parametrize(
+    "content", [b'{"language":"zh"}', b'{"language":"zh","address":7}', b'{"language":"zh","address":""}']
+)
+def test_a_contact_that_reaches_nobody_is_an_alarm_where_addresses_are_wanted(content: bytes) -> None:
+    told: list[Any] = []
+    languages = Languages("ko", KEY, told.append, addresses=True)
+    languages.take(given("d-1", contact(content)))
+    assert (languages.of("d-1"), languages.address("d-1"), told) == ("ko", None, [Unopened(1, 7)])
+
+
+async def test_an_address_and_a_text_are_opened_while_the_key_is_renewed_and_by_the_new_one_after() -> None:
+    new, kept = PrivateKey.generate(), [KEY]
+    languages = Languages("en", KEY, keys_now=lambda: kept, addresses=True)
+    late = "~" + "a" * 26
+    for name in ("d-1", late):
+        languages.take(given(name, contact(ZH)))
+    languages.take(given(HASH, words(b"thanks")))
+    kept.append(new)
+    languages.take(given("d-1", contact(ZH.replace(b"neighbour", b"moved"), new)))
+    languages.take(given(HASH, words(b"anew", new)))
+    assert languages.address("d-1") == "mailto://moved@example.org"
+    assert languages.address(late) == "mailto://neighbour@example.org"  # sealed for the former still
+    kept.remove(KEY)
+    await languages.renew_keys()
+    assert (languages.address("d-1"), languages.text(HASH)) == ("mailto://moved@example.org", "anew")
+    assert languages.address(late) is None  # whoever sealed it so had slept through it all: telling goes on
+    assert languages.of(late) == "zh"
 
 
 def test_without_a_key_nothing_is_opened() -> None:
@@ -159,14 +219,13 @@ async def test_thanks_are_relayed_as_a_phrase_or_in_the_words_that_were_sealed(
     said: str, value: bytes | None, text: str
 ) -> None:
     languages, receiver, shown = Languages("en", KEY), Slow(first_waits_for=0), list[str]()
-    view = screen.quiet()._replace(
-        coming=lambda _one, seen: shown.append(seen), told=lambda _one, seen: shown.append(seen)
-    )
+    view = screen.quiet()._replace(coming=lambda one: shown.append(one.text), told=lambda one: shown.append(one.text))
     publisher = Publisher()
     languages.take(given(HASH, value))
     await Teller(publisher, receiver, view, languages).tell([thanks(said)])
-    assert receiver.texts["a"][0] == text
-    assert not any("고맙습니다" in seen for seen in shown)  # no free text on a screen
+    assert [one.text for one in receiver.came] == [text]
+    assert len(shown) == 2
+    assert "고맙습니다" not in f"{shown} {publisher.published}"  # no free text on a screen, and none on the bus
 
 
 def test_words_that_were_forgotten_are_relayed_no_more() -> None:

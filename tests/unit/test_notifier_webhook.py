@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import json
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -15,7 +14,7 @@ import pytest
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
 
-from schemas.notices import Tidings
+from schemas.notices import Notice, Posted
 from services.errors import SettingError
 from services.notifier.channels import webhook
 from services.notifier.channels.egress import AddressRefused, is_public, resolve
@@ -24,9 +23,9 @@ from services.settings import load
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 HASTY = Patience(attempts=3, timeout_s=2.0, pause_s=0.001, pause_max_s=0.01, down_s=60.0)
-TOLD = Tidings(
-    id="ab" * 16, kind="settled", to="d-3", role="donor", fund="jilin", currency="CNY", entry="0-42",
-    at=datetime(2026, 11, 22, 10, tzinfo=UTC), pledge="p-7", settled=5000,
+TOLD = Notice(
+    id="ab" * 16, kind="settled", to="d-3", role="donor", fund="jilin", currency="CNY", digits=2, urgency="routine", entry="0-42",
+    at=datetime(2026, 11, 22, tzinfo=UTC), pledge="p-7", settled=5000, language="en", text="Your payment has arrived.",
 )  # fmt: skip
 OK = "HTTP/1.1 204 No Content\r\n\r\n"
 
@@ -81,7 +80,7 @@ async def receiving(*answers: str | None) -> AsyncIterator[tuple[Receiver, str]]
 async def send(url: str, patience: Patience = HASTY, times: int = 1, **options: Any) -> list[Delivery]:
     options = {"allow_private": True, **options}
     async with Webhook(url, SECRET, patience=patience, **options) as hook:
-        return [await hook.send(TOLD, "Your payment has arrived.", "en") for _ in range(times)]
+        return [await hook.send(TOLD) for _ in range(times)]
 
 
 async def test_a_notice_arrives_signed_with_its_words() -> None:
@@ -92,19 +91,22 @@ async def test_a_notice_arrives_signed_with_its_words() -> None:
     assert headers["content-type"] == "application/json"
     assert headers["host"] == url.split("/")[2]
     data = Verifier(SECRET).verify(body, headers)
-    assert data["type"] == "pumasi.notice.told"
-    assert data["timestamp"] == "2026-11-22T10:00:00Z"
-    assert data["data"] | {"text": "Your payment has arrived.", "language": "en"} == data["data"]
-    assert (
-        Tidings.model_validate_json(
-            json.dumps({k: v for k, v in data["data"].items() if k not in ("text", "language")})
-        )
-        == TOLD
-    )
+    assert Posted.model_validate_json(body) == Posted(type="pumasi.notice.told", timestamp=TOLD.at, data=TOLD)
+    assert (data["type"], data["timestamp"]) == ("pumasi.notice.told", "2026-11-22T00:00:00Z")
     with pytest.raises(WebhookVerificationError):
         Verifier(SECRET).verify(body.replace(b"5000", b"5001"), headers)
     with pytest.raises(WebhookVerificationError):
         Verifier(SECRET).verify(body, {**headers, "webhook-id": "another"})
+
+
+async def test_an_address_stands_beside_the_notice_and_not_in_it() -> None:
+    async with receiving(OK) as (receiver, url), Webhook(url, SECRET, allow_private=True) as hook:
+        await hook.send(TOLD, "mailto:neighbour@example.org")
+        await hook.send(TOLD)
+    told, untold = (Posted.model_validate_json(body) for _, _, body in receiver.requests)
+    assert (told.address, told.data) == ("mailto:neighbour@example.org", TOLD)
+    assert (untold.address, untold.data) == (None, TOLD)
+    assert "address" not in Notice.model_fields
 
 
 @pytest.mark.parametrize(
@@ -161,7 +163,7 @@ async def test_connections_at_a_time_are_bounded() -> None:
         Webhook(url, SECRET, allow_private=True, patience=Patience(at_once=3)) as hook,
     ):
         receiver.hold = asyncio.Event()
-        sending = asyncio.gather(*(hook.send(TOLD, "", "en") for _ in range(10)))
+        sending = asyncio.gather(*(hook.send(TOLD) for _ in range(10)))
         while len(receiver.requests) < 3:
             await asyncio.sleep(0.001)
         receiver.hold.set()
@@ -314,7 +316,7 @@ async def test_a_name_that_cant_be_resolved_now_passes_the_check_and_is_tried_ag
         port = url.split(":")[2].split("/")[0]
         async with Webhook(f"http://name.invalid:{port}/", SECRET, allow_private=True, patience=HASTY) as hook:
             await hook.check()
-            assert await hook.send(TOLD, "", "en") == ("delivered", 2)
+            assert await hook.send(TOLD) == ("delivered", 2)
 
 
 # ---- settings ----------------------------------------------------------------------------------------------------------

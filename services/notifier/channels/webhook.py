@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import json
 import re
 import ssl
 import time
@@ -25,7 +24,7 @@ from typing import NamedTuple
 import httpx
 from standardwebhooks import Webhook as Signer
 
-from schemas.notices import NOTICE_TYPE, NoticeOutcome, Tidings
+from schemas.notices import NOTICE_TYPE, Notice, NoticeOutcome, Posted
 from services.backoff import Backoff
 from services.errors import SettingError
 from services.notifier.channels.egress import AddressRefused, resolve
@@ -128,15 +127,15 @@ class Webhook:
         except (OSError, UnicodeError):
             pass
 
-    async def send(self, tidings: Tidings, text: str, language: str) -> Delivery:
+    async def send(self, notice: Notice, address: str | None = None) -> Delivery:
         """Tell the receiver; returns once it is told or given up. Raises nothing that the receiver could cause."""
-        body = _body(tidings, text, language)
+        body = Posted(type=NOTICE_TYPE, timestamp=notice.at, data=notice, address=address).wire()
         async with self._turns:
             attempts = 0
             while True:
                 attempts += 1
                 try:
-                    status, asked_pause = await self._post(tidings.id, body, attempts)
+                    status, asked_pause = await self._post(notice.id, body, attempts)
                 except AddressRefused:
                     return Delivery("failed", attempts - 1)
                 except _TROUBLE:
@@ -186,13 +185,6 @@ class Webhook:
                 return answer.status_code, float(asked) if asked.isascii() and asked.isdigit() else 0.0
             finally:
                 await answer.aclose()
-
-
-def _body(tidings: Tidings, text: str, language: str) -> str:
-    """Standard Webhooks' recommended payload: type, timestamp, data."""
-    data = tidings.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    body = {"type": NOTICE_TYPE, "timestamp": data["at"], "data": {**data, "language": language, "text": text}}
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
 
 
 def _checked(url: str) -> httpx.URL:
