@@ -13,6 +13,7 @@ import shutil
 import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -29,6 +30,7 @@ from services.bus.security import connection, servers
 from services.bus.topics import CONTACTS
 from services.intake.contacts import Sealer
 from services.settings import Settings, load
+from services.system.sender_users import passwords
 from tests.broker.test_notifier import DEADLINE_S, SECRET, give, notifier, recorded, sealed
 from tests.broker.told_ledger import Ledger, delivered, opening, paid, pledged
 
@@ -158,7 +160,7 @@ async def test_who_has_the_notifiers_key_finds_where_somebody_is_reached(tmp_pat
         out, errors = await asyncio.wait_for(process.communicate(), DEADLINE_S)
         return process.returncode, (out + errors).decode().strip()
 
-    async with EmbeddedKafka(settings.data, 0, passwords=keys.passwords(settings, access.USERS)) as broker:
+    async with EmbeddedKafka(settings.data, 0, passwords=partial(passwords, settings)) as broker:
         kafka = broker.bootstrap
         await topics.ensure(servers(settings, kafka, access.ADMIN))
         intake = connection(servers(settings, kafka, access.INTAKE))
