@@ -31,6 +31,7 @@ from services.console.readmodel.survey import survey
 from services.intake import sequencer
 from services.intake.app import Intake
 from services.intake.events import GROUP
+from services.intake.floods import CONFLICTS_MAX
 from services.matcher.engine.engine import Engine
 from services.settings import Settings, load
 from tests.broker.test_matcher import running as matching
@@ -194,7 +195,7 @@ async def test_two_intakes_agree_on_which_of_two_events_under_one_id_came_first(
     topics_reset: EmbeddedKafka, tmp_path: Path
 ) -> None:
     async with running(topics_reset, tmp_path) as (_, one), running(topics_reset, tmp_path) as (_, other):
-        for number in range(20):
+        for number in range(CONFLICTS_MAX // 2):  # as many conflicts of one sender as are no flood
             first = await post(one, pledge(number))
             assert first.status_code == 202
             misuse = await post(other, pledge(number, amount=6))  # it may not have heard of the first yet
