@@ -19,7 +19,7 @@ from services.cli.shared.log import Log
 from services.intake.admission import admit
 from services.intake.cloudevents import Event
 from services.intake.contacts import Sealer
-from services.notifier.phrases import sentence
+from services.notifier.phrases import in_words
 from services.notifier.screen import pretty
 from services.stories import routes
 from services.stories.figures import CaseFigures, Figures, FundFigures
@@ -112,11 +112,11 @@ def test_no_screen_shows_anybodys_word(story: Story) -> None:
         figures.take(told.entry)
         screen.entry(told.entry)
         for one in told.tidings:
-            text = sentence(one, "en")
-            notice = {**one.model_dump(mode="json", by_alias=True), "text": text}
+            told_of = in_words(one, "en")
+            notice = told_of.model_dump(mode="json", by_alias=True)
             screen.event("notifier", notice)
             up.event("notifier", notice)
-            notifier.coming(one, text)
+            notifier.coming(told_of)
     screen.close()
     words = set(re.findall(r"[\w.~-]+", out.getvalue()))
     assert "donor" in words and people

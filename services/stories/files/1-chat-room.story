@@ -76,7 +76,7 @@ when       | door  | fund       | event            | what
 +2d 17:48  | http  | jilin-room | payment.received | pledge=room-11 payment=pay-room-11 amount=KRW100,000
 +2d 20:24  | http  | jilin-room | payment.received | pledge=room-13 payment=pay-room-13 amount=USD50
 +2d 23:27  | http  | jilin-room | payment.received | pledge=room-01 payment=pay-room-01 amount=CNY200
-> The neighbour brings a part over for medicine, and a week later the rest.
+> The neighbour brings a part for medicine, and a week later the rest.
 +3d 02:00  | http  | jilin-room | case.delivered   | case=room-a delivery=room-a-1 amount=CNY4,000
 +3d 02:44  | topic | jilin-room | payment.received | pledge=room-34 payment=pay-room-34 amount=CNY300
 +3d 06:16  | http  | jilin-room | payment.received | pledge=room-38 payment=pay-room-38 amount=CNY500
