@@ -25,7 +25,7 @@ from services.matcher.audit import PartitionAudit, audit_partition
 from services.matcher.checkpoint import restoring
 from services.matcher.checkpoint.differences import differences
 from services.matcher.checkpoint.restoring import Restored, restored
-from services.matcher.checkpoint.writing import HEAD, mark_of
+from services.matcher.checkpoint.writing import HEAD, VERSION, mark_of
 from services.matcher.ledger.journal import Journal
 from services.matcher.ledger.replay import Replay
 from services.matcher.partition import processor as processors
@@ -34,6 +34,7 @@ from services.news import MatcherNews, Taken
 from services.settings import Settings
 from tests.broker.raw import COMMANDS, LEDGER, PARTITION, PARTITIONS, Client
 
+NEXT = VERSION + 1
 CHECKPOINTS = "pumasi.checkpoints.v1"
 PLACE = PARTITION["jilin"]
 NEVER = 10**9
@@ -258,15 +259,15 @@ def altered(records: dict[bytes, bytes]) -> list[tuple[bytes, bytes | None]]:
 
 
 def added(_records: dict[bytes, bytes]) -> list[tuple[bytes, bytes | None]]:
-    return [(b"pledge/jilin/nobody", b'[2,["nobody"]]'), (b"no-such-kind", b"")]
+    return [(b"pledge/jilin/nobody", b'[%d,["nobody"]]' % VERSION), (b"no-such-kind", b"")]
 
 
 def of_a_newer_version(records: dict[bytes, bytes]) -> list[tuple[bytes, bytes | None]]:
-    return [(HEAD, records[HEAD].replace(b'"version":2', b'"version":3'))]
+    return [(HEAD, records[HEAD].replace(b'"version":%d' % VERSION, b'"version":%d' % NEXT))]
 
 
 def unreadable(_records: dict[bytes, bytes]) -> list[tuple[bytes, bytes | None]]:
-    return [(HEAD, b'{"version":2}')]
+    return [(HEAD, b'{"version":%d}' % VERSION)]
 
 
 def of_another_entry(records: dict[bytes, bytes]) -> list[tuple[bytes, bytes | None]]:
@@ -299,7 +300,7 @@ DAMAGE = {
     deleted: "state hash",
     altered: "state hash",
     added: "state hash",
-    of_a_newer_version: "version 3",
+    of_a_newer_version: f"version {NEXT}",
     unreadable: "head",
     of_another_entry: "does not hold entry",
     of_an_entry_to_come: "does not hold entry",
@@ -452,24 +453,24 @@ async def test_an_older_versions_records_are_brought_up_to_date(client: Client, 
 
     def upcast(key: bytes, row: Any) -> Any:
         seen.append(key)
-        return {**row, "version": 3} if key == HEAD else row
+        return {**row, "version": NEXT} if key == HEAD else row
 
-    monkeypatch.setattr(restoring, "VERSION", 3)
-    monkeypatch.setattr("services.matcher.checkpoint.writing.VERSION", 3)
+    monkeypatch.setattr(restoring, "VERSION", NEXT)
+    monkeypatch.setattr("services.matcher.checkpoint.writing.VERSION", NEXT)
     async with at_work(a_processor(client)) as processor:
-        assert "version 2; this matcher knows 3" in processor.recovered.without
-    monkeypatch.setitem(restoring.UPCASTS, 2, upcast)
+        assert f"version {VERSION}; this matcher knows {NEXT}" in processor.recovered.without
+    monkeypatch.setitem(restoring.UPCASTS, VERSION, upcast)
     async with at_work(a_processor(client)) as processor:
         assert (processor.recovered.head.seq, processor.seq) == (30, 30)
         assert set(seen) == set(await current(client))
         await processor.answer(records[30:])
     newer = await current(client)
     versions = {json.loads(value)[0] for key, value in newer.items() if key != HEAD}
-    assert versions == {2, 3}
+    assert versions == {VERSION, NEXT}
     await assert_whole_and_right(client)
     monkeypatch.undo()
     async with at_work(a_processor(client)) as processor:  # and back to the older version
-        assert "version 3; this matcher knows 2" in processor.recovered.without
+        assert f"version {NEXT}; this matcher knows {VERSION}" in processor.recovered.without
         assert processor.seq == count
 
 
