@@ -2,7 +2,8 @@
 
     services.bus.topics           ─► kubernetes/{dev,production}/kafka.yaml    Strimzi's Kafka and KafkaTopic
     services.bus.access           ─► kubernetes/base/users.yaml                Strimzi's KafkaUser, each with its rights
-    both                          ─► kubernetes/production/scaling.yaml        KEDA's ScaledObject
+    here                          ─► kubernetes/base/services.yaml             a Deployment for each service
+    topics and access             ─► kubernetes/production/scaling.yaml        KEDA's ScaledObject
     services.bus.embedded.config  ─► compose/server.properties                 a broker that asks who comes
 
 Nobody edits these by hand: `python -P -m deploy.generate` writes them, and a test holds that they are what it would write.
@@ -32,8 +33,19 @@ _KINDS: Final = {
     Kind.CLUSTER: "cluster",
     Kind.TRANSACTIONAL_ID: "transactionalId",
 }
-_SERVICES: Final = ("intake", "matcher", "notifier", "ender")
+SERVICES: Final = ("intake", "matcher", "notifier", "ender")
+IMAGE: Final = "pumasi:0.1.0"
+_USER: Final = 10001
+_TMP: Final = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108
+_CA: Final = {"key": "ca.crt", "path": "ca.crt"}
 _SECRETS: Final = "/secrets"
+
+
+class _Plain(yaml.SafeDumper):
+    """Says everything in full: no anchors."""
+
+    def ignore_aliases(self, _data: Any) -> bool:
+        return True
 
 
 def files() -> dict[Path, str]:
@@ -43,6 +55,8 @@ def files() -> dict[Path, str]:
     for overlay, (partitions, replicas) in OVERLAYS.items():
         topics = (_topic(topic, replicas) for topic in wanted_topics(partitions, replicas))
         made[kubernetes / overlay / "kafka.yaml"] = _yaml("services/bus/topics.py", (*_kafka(replicas), *topics))
+    made[kubernetes / "base/services.yaml"] = _yaml("deploy/generate.py", (*map(_deployment, SERVICES), _door()))
+    made[kubernetes / "operator.yaml"] = _yaml("deploy/generate.py", [_operator()])
     scaled = _scaled(OVERLAYS["production"][0])
     made[kubernetes / "production/scaling.yaml"] = _yaml("services/bus/topics.py", scaled)
     made[HERE / "compose/server.properties"] = _HEAD.format("services/bus/embedded/config.py") + _broker()
@@ -50,7 +64,7 @@ def files() -> dict[Path, str]:
 
 
 def _yaml(source: str, documents: Iterable[dict[str, Any]]) -> str:
-    text: str = yaml.safe_dump_all(documents, sort_keys=False, width=120)
+    text: str = yaml.dump_all(documents, Dumper=_Plain, sort_keys=False, width=120)
     return _HEAD.format(source) + text
 
 
@@ -125,7 +139,7 @@ def _password(user: str) -> dict[str, str]:
     """Where it lies: in the secret of the service's own keys, or in that of those who operate."""
     service = user.removeprefix("pumasi-")
     return {
-        "name": f"pumasi-keys-{service if service in _SERVICES else 'operator'}",
+        "name": f"pumasi-keys-{service if service in SERVICES else 'operator'}",
         "key": f"{user}.password",
     }
 
@@ -135,6 +149,123 @@ def _acl(kind: Kind, name: str, prefixed: bool, rights: list[Right]) -> dict[str
     if kind is not Kind.CLUSTER:  # there is one
         resource |= {"name": name, "patternType": "prefix" if prefixed else "literal"}
     return {"resource": resource, "operations": [right.name.title().replace("_", "") for right in rights], "host": "*"}
+
+
+def _deployment(service: str) -> dict[str, Any]:
+    """A service of one process, by its own keys; how many of it there are, an overlay says."""
+    labels = _labels(service)
+    pod = _pod(service, service, [service], _probes() if service == "intake" else {})
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": service, "labels": labels},
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": {"app.kubernetes.io/name": service}},
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0}},
+            "template": {"metadata": {"labels": labels}, "spec": pod},
+        },
+    }
+
+
+def _operator() -> dict[str, Any]:
+    """A pod in which somebody runs commands: `kubectl exec -it operator -- pumasi status`. It isn't part of any overlay."""
+    pod = _pod("operator", "operator", [], {"command": ["sleep", "infinity"]}) | {"restartPolicy": "Never"}
+    return {
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "operator", "labels": _labels("operator")}, "spec": pod,
+    }  # fmt: skip
+
+
+def _labels(name: str) -> dict[str, str]:
+    return {"app.kubernetes.io/name": name, "app.kubernetes.io/part-of": "pumasi"}
+
+
+def _pod(name: str, keys: str, args: list[str], more: dict[str, Any]) -> dict[str, Any]:
+    """Nothing of it is root, may be written to, or knows the cluster's API.
+
+    Keys are files of our own, which nobody else may read (`services.keys`). Kubernetes mounts secrets as links to files of root; so
+    they are copied into memory first.
+    """
+    held: dict[str, Any] = {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    copy = "mkdir -p -m 0700 /keys/own && install -m 0600 /secret/* /keys/own/"
+    own = {"name": "keys", "mountPath": "/keys"}
+    env = {
+        "PUMASI_KAFKA": f"{CLUSTER}-kafka-bootstrap:9093",
+        "PUMASI_KAFKA_CA_FILE": "/ca/ca.crt",
+        "PUMASI_KEYS": "/keys/own",
+        **({"PUMASI_HTTP_HOST": "0.0.0.0", "PUMASI_HTTP_HOSTS": "localhost,intake"} if name == "intake" else {}),  # noqa: S104
+    }
+    itself = {"name": "PUMASI_INSTANCE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
+    small = {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "64Mi"}}
+    return {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": 60,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": _USER,
+            "runAsGroup": _USER,
+            "fsGroup": _USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "initContainers": [
+            {
+                "name": "keys",
+                "image": IMAGE,
+                "command": ["sh", "-euc", copy],
+                "securityContext": held,
+                "resources": small,
+                "volumeMounts": [{"name": "secret", "mountPath": "/secret", "readOnly": True}, own],
+            }
+        ],
+        "containers": [
+            {
+                "name": name,
+                "image": IMAGE,
+                **({"args": args} if args else {}),
+                "env": [*({"name": key, "value": value} for key, value in env.items()), itself],
+                **more,
+                "securityContext": held,
+                "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}},
+                "volumeMounts": [own, {"name": "ca", "mountPath": "/ca", "readOnly": True}, _TMP],
+            }
+        ],
+        "volumes": [
+            {"name": "secret", "secret": {"secretName": f"pumasi-keys-{keys}", "defaultMode": 0o440}},
+            {"name": "keys", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
+            {"name": "ca", "secret": {"secretName": f"{CLUSTER}-cluster-ca-cert", "items": [_CA]}},
+            {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": "16Mi"}},
+        ],
+    }
+
+
+def _probes() -> dict[str, Any]:
+    """Whether the process serves, and whether what it takes would be answered. By a name that the door answers to."""
+
+    def ask(path: str, **how: int) -> dict[str, Any]:
+        host = [{"name": "Host", "value": "localhost"}]
+        return {"httpGet": {"path": path, "port": 8080, "httpHeaders": host}, "timeoutSeconds": 5, **how}
+
+    return {
+        "ports": [{"name": "http", "containerPort": 8080}],
+        "startupProbe": ask("/livez", periodSeconds=2, failureThreshold=60),
+        "livenessProbe": ask("/livez", periodSeconds=10, failureThreshold=6),
+        "readinessProbe": ask("/readyz", periodSeconds=5, failureThreshold=2),
+    }
+
+
+def _door() -> dict[str, Any]:
+    ports = [{"name": "http", "port": 8080, "targetPort": "http"}]
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "intake", "labels": _labels("intake")},
+        "spec": {"selector": {"app.kubernetes.io/name": "intake"}, "ports": ports},
+    }
 
 
 def _scaled(partitions: int) -> list[dict[str, Any]]:

@@ -36,4 +36,19 @@ def settings_of(service: dict[str, Any], replaced: dict[str, str]) -> dict[str, 
     return {name: value for name, value in ours.items() if value}
 
 
+KUBERNETES = DEPLOY / "kubernetes"
+OVERLAYS = ("dev", "production")
+
+
+def manifests() -> dict[Path, list[dict[str, Any]]]:
+    """Every file of deploy/kubernetes that is applied as it is, by path: neither kustomizations nor patches."""
+    files = (path for path in KUBERNETES.rglob("*.yaml") if path.name != "kustomization.yaml")
+    patches = {KUBERNETES / "production" / name for name in ("intake.yaml", "notifier.yaml")}
+    return {path: documents(path.read_text()) for path in sorted(files) if path not in patches}
+
+
+def documents(text: str) -> list[dict[str, Any]]:
+    return [one for one in yaml.safe_load_all(text) if one]
+
+
 PUMASI = [sys.executable, "-P", "-m", "services.cli"]

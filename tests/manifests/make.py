@@ -22,7 +22,7 @@ import yaml
 SCHEMAS = Path(__file__).with_name("schemas.json")
 KINDS = {
     "apps/v1/Deployment": "deployment-apps-v1",
-    "batch/v1/Job": "job-batch-v1",
+    "v1/Pod": "pod-v1",
     "v1/Namespace": "namespace-v1",
     "v1/Secret": "secret-v1",
     "v1/Service": "service-v1",
