@@ -20,6 +20,11 @@ def compose() -> dict[str, Any]:
     return services
 
 
+def clean() -> dict[str, str]:
+    """The environment without settings."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PUMASI_")}
+
+
 def settings_of(service: dict[str, Any], replaced: dict[str, str]) -> dict[str, str]:
     """The environment in which a service of compose.yaml starts; its mounts, and all else that is `replaced`, as here."""
     mounts = {}
@@ -27,7 +32,7 @@ def settings_of(service: dict[str, Any], replaced: dict[str, str]) -> dict[str, 
         source, target, *_ = mount.split(":")
         mounts[target] = source
     told = {"PUMASI_KEYS": "/keys", **service.get("environment", {})}
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("PUMASI_")}
+    ours = clean()
     for name, said in told.items():
         value = said or ""
         for here, there in {**mounts, **replaced}.items():

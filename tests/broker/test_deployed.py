@@ -23,7 +23,7 @@ from services.bus.embedded.config import jvm_options, log4j2_properties
 from services.bus.embedded.jars import ensure_jars
 from services.bus.embedded.java import find_java
 from services.bus.embedded.ports import free_port
-from tests.deploy_files import COMPOSE, DEPLOY, PUMASI, compose, settings_of
+from tests.deploy_files import COMPOSE, DEPLOY, PUMASI, clean, compose, settings_of
 
 pytestmark = pytest.mark.broker
 
@@ -101,10 +101,6 @@ class Cluster:
         with running(command, env=env, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
             yield next((told for line in process.stdout if "ready" in (told := json.loads(line))), {})
-
-
-def clean() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("PUMASI_")}
 
 
 def test_what_compose_describes_answers_a_pledge_with_each_service_by_its_own_keys_and_rights(data_dir: Path) -> None:

@@ -1,8 +1,10 @@
 """deploy/ is what the product's own tables say, and what the systems that read it take."""
 
 import json
+import os
 import re
 import shutil
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +18,7 @@ from services import keys
 from services.bus import access
 from services.cli import build
 from services.settings import Settings, load
-from tests.deploy_files import COMPOSE, DEPLOY, compose, settings_of
+from tests.deploy_files import COMPOSE, DEPLOY, PUMASI, clean, compose, settings_of
 
 
 @pytest.mark.parametrize("path", generate.files(), ids=lambda path: str(path.relative_to(DEPLOY)))
@@ -119,6 +121,24 @@ def test_a_renewed_key_is_handed_out_over_the_former_one(handed_out: Path) -> No
     assert len(keys.notifier_private_keys(of(handed_out, "notifier"))) == 1
     assert keys.webhook_secrets(of(handed_out, "notifier")) == ["whsec_" + "a" * 40]
     assert len(keys.pseudonym_keys(of(handed_out, "intake"))) == 2
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_prepare_gives_everybody_their_own_and_may_be_repeated(tmp_path: Path) -> None:
+    """Also where Docker was quicker, and made the directories that it mounts."""
+    secrets = tmp_path / "secrets"
+    for name in ("all", "kafka", "intake"):
+        (secrets / name).mkdir(parents=True, mode=0o755)
+    command = ["sh", COMPOSE / "prepare", secrets, DEPLOY / "hand-out", "10001:10001", "1000:1000"]
+    for _ in range(2):
+        subprocess.run(command, env={**clean(), "PUMASI": " ".join(PUMASI)}, check=True, capture_output=True)
+        owners = {path.name: (path.stat().st_uid, stat.S_IMODE(path.stat().st_mode)) for path in secrets.iterdir()}
+        ours = dict.fromkeys(("all", "intake", "matcher", "notifier", "ender"), (10001, 0o700))
+        assert owners == {**ours, "kafka": (1000, 0o700), "ca": (0, 0o755)}
+        files = [path for path in secrets.rglob("*") if path.is_file()]
+        assert {stat.S_IMODE(path.stat().st_mode) for path in files} - {0o600} == {0o644}
+        assert [path.name for path in files if stat.S_IMODE(path.stat().st_mode) == 0o644] == ["ca.crt"]
+        assert {path.stat().st_uid for path in files if path.parent.name in ours} == {10001}
 
 
 UNITS = DEPLOY / "systemd"
