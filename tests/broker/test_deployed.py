@@ -6,6 +6,7 @@ lacks a key or a right, or is told a setting that is none, doesn't get here to i
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -19,15 +20,20 @@ from typing import Any
 import httpx
 import pytest
 
+from services.bus import access
+from services.bus.client import users
 from services.bus.embedded.config import jvm_options, log4j2_properties
 from services.bus.embedded.jars import ensure_jars
 from services.bus.embedded.java import find_java
 from services.bus.embedded.ports import free_port
+from services.bus.security import Servers, servers
+from services.settings import load
 from tests.deploy_files import COMPOSE, DEPLOY, PUMASI, clean, compose, settings_of
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(400)]  # a dozen commands, each a process of its own
 
 PATIENCE_S = 60.0
+SENDER = "pumasi-sender-clinic"
 
 
 def until(condition: Callable[[], Any]) -> Any:
@@ -83,6 +89,18 @@ class Cluster:
         with (self.home / "console.log").open("w") as log, running([*java, "kafka.Kafka", str(properties)], stdout=log):
             yield
 
+    def as_admin(self) -> Servers:
+        told = load(
+            kafka=f"localhost:{self.ports[9092]}",
+            keys=self.secrets / "all",
+            open=False,
+            kafka_ca_file=self.secrets / "ca/ca.crt",
+        )
+        return servers(told, str(told.kafka), access.BROKER)
+
+    async def let_in_a_sender(self) -> None:
+        await users.let_in(self.as_admin(), {SENDER: "a password"})
+
     def settings(self, service: str, **more: str) -> dict[str, str]:
         told = settings_of(compose()[service], {"kafka:9092": f"localhost:{self.ports[9092]}"})
         return {name: value.replace("./secrets", str(self.secrets)) for name, value in told.items()} | more
@@ -122,6 +140,10 @@ def test_what_compose_describes_answers_a_pledge_with_each_service_by_its_own_ke
         )
         code, told = cluster.run("access", "access", PUMASI_KAFKA_USER="pumasi-operator")
         assert (code, told["code"]) == (1, "kafka_refused")
+        asyncio.run(cluster.let_in_a_sender())
+        assert cluster.run("access")[0] == 0
+        rights = asyncio.run(users.rights(cluster.as_admin()))
+        assert rights == access.grants_of({SENDER}), "a sender's user that the admin made stays"
         assert cluster.run("topics")[0] == 0
 
         ready = {

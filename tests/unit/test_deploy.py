@@ -74,6 +74,11 @@ def test_containers_may_do_nothing_that_they_need_not() -> None:
     assert compose()["prepare"]["network_mode"] == "none"
 
 
+def test_access_asks_for_a_cluster() -> None:
+    done = subprocess.run([*PUMASI, "access", "--json"], env=clean(), capture_output=True, text=True)
+    assert (done.returncode, json.loads(done.stderr)["code"]) == (2, "usage")
+
+
 @pytest.fixture
 def handed_out(tmp_path: Path) -> Path:
     settings = load(keys=tmp_path / "all", data=tmp_path / "data")
