@@ -103,7 +103,8 @@ _WRITES: Final = {
     SENDER: (SUBMISSIONS,),
     KEYS: (CONTACTS, SENDERS, SERVICES),
 }
-_GROUPS: Final = {INTAKE: "pumasi-intake", MATCHER: "pumasi-matcher", NOTIFIER: "pumasi-notifier"}
+GROUPS: Final = {INTAKE: "pumasi-intake", MATCHER: "pumasi-matcher", NOTIFIER: "pumasi-notifier"}
+"""The consumer group in which each shares the work with others of its kind."""
 _WRITERS: Final = {
     INTAKE: ("pumasi-intake-",),
     MATCHER: ("pumasi-matcher-", "pumasi-replay-"),  # it shuts out a replay that keeps it from reading on
@@ -124,7 +125,7 @@ def _grants() -> Iterator[Grant]:
     for user in {**_READS, **_WRITES}:
         looked_at = dict.fromkeys((*_READS.get(user, ()), *_WRITES.get(user, ())))
         yield from (Grant(user, Right.DESCRIBE_CONFIGS, Kind.TOPIC, name) for name in looked_at)
-    yield from (Grant(user, Right.READ, Kind.GROUP, group) for user, group in _GROUPS.items())
+    yield from (Grant(user, Right.READ, Kind.GROUP, group) for user, group in GROUPS.items())
     for user, beginnings in _WRITERS.items():
         yield from (Grant(user, Right.WRITE, Kind.TRANSACTIONAL_ID, ids, True) for ids in beginnings)
     yield Grant(
@@ -138,7 +139,7 @@ def _grants() -> Iterator[Grant]:
         Grant(ADMIN, right, Kind.TOPIC, PREFIX, True)
         for right in (Right.CREATE, Right.DESCRIBE, Right.DESCRIBE_CONFIGS)
     )
-    yield Grant(KEYS, Right.DESCRIBE, Kind.GROUP, _GROUPS[INTAKE])  # how many have to follow
+    yield Grant(KEYS, Right.DESCRIBE, Kind.GROUP, GROUPS[INTAKE])  # how many have to follow
     yield Grant(ENDER, Right.DESCRIBE, Kind.TRANSACTIONAL_ID, _OURS, True)
     yield Grant(ENDER, Right.CLUSTER_ACTION, Kind.CLUSTER, _CLUSTER)
 

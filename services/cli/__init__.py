@@ -32,6 +32,7 @@ COMMANDS = tuple(
         "demo",
         "kafka",
         "topics",
+        "access",
         "intake",
         "matcher",
         "audit",

@@ -26,7 +26,10 @@ LOCKS = {
     "dev": ["requirements-dev.lock", "requirements.lock"],
     "bench": ["requirements-bench.lock"],
 }
-PIP_OPTIONS = ("--require-hashes", "--no-deps", "--no-input", "--disable-pip-version-check", "--progress-bar", "off")
+# Wheels alone: nothing of a package is run to install it.
+PIP_OPTIONS = (
+    "--require-hashes", "--no-deps", "--only-binary", ":all:", "--no-input", "--disable-pip-version-check", "--progress-bar", "off",
+)  # fmt: skip
 LINES_KEPT = 20  # of pip's output, shown when it fails
 
 

@@ -1,5 +1,5 @@
 """Kafka's users and their rights, made what they should be: at every start of the embedded broker, by the broker's own user, and
-whenever a password is another.
+whenever a password is another; on a cluster by `pumasi access --apply`.
 
 So a first start, a password made anew, and a table of rights that another version has changed are all the same to it. Rights of users
 that aren't ours stay; of ours, those go that the table doesn't have. A sender's own user without a password goes, and its rights last:
@@ -34,12 +34,13 @@ _NO_SUCH_USER: Final = 91
 _LOOK_EVERY_S: Final = 0.02
 
 
-async def let_in(bootstrap: str, passwords: Mapping[str, str]) -> None:
+async def let_in(bootstrap: str, passwords: Mapping[str, str], *, all_senders: bool = True) -> None:
     """Give users their passwords, and all of ours their rights, and take them from senders that are gone; return once the broker knows.
 
     Args:
         bootstrap: the broker, as somebody who may do so.
         passwords: by user.
+        all_senders: a sender's own user without a password among these is gone; else somebody else made it, and it stays.
 
     Raises:
         KafkaError: if it is refused.
@@ -49,8 +50,10 @@ async def let_in(bootstrap: str, passwords: Mapping[str, str]) -> None:
         await client.bootstrap()
         node = client.get_random_node()
         salted = await asyncio.to_thread(lambda: {user: _salted(password) for user, password in passwords.items()})
-        wanted, found = grants_of(passwords), await rights_of(client, node)
-        gone = {grant.user for grant in found if grant.user.startswith(OF_SENDER)} - passwords.keys()
+        found = await rights_of(client, node)
+        others = {grant.user for grant in found if grant.user.startswith(OF_SENDER)} - passwords.keys()
+        gone = others if all_senders else set[str]()
+        wanted = grants_of({*passwords, *others} - gone)
         answer = await client.send(node, AlterScram(salted, _ITERATIONS, gone))
         _hold(code for user, code, *_ in answer.results if not (user in gone and code == _NO_SUCH_USER))
         # A broker learns in the order in which the controller wrote: once it has heard of the mark, it knows all before.
@@ -61,6 +64,16 @@ async def let_in(bootstrap: str, passwords: Mapping[str, str]) -> None:
         while mark not in await rights_of(client, node):
             await asyncio.sleep(_LOOK_EVERY_S)
         await _delete(client, node, mark)
+    finally:
+        await client.close()
+
+
+async def rights(bootstrap: str) -> frozenset[Grant]:
+    """The rights that our users have now, asked as somebody who may know. Raises KafkaError."""
+    client = AIOKafkaClient(**connection(bootstrap), client_id="pumasi-users")
+    try:
+        await client.bootstrap()
+        return await rights_of(client, client.get_random_node())
     finally:
         await client.close()
 

@@ -1,0 +1,337 @@
+"""Writes what deploy/ says of topics, users, rights and the broker from the tables that the product itself works by.
+
+    services.bus.topics           ─► kubernetes/{dev,production}/kafka.yaml    Strimzi's Kafka and KafkaTopic
+    services.bus.access           ─► kubernetes/base/users.yaml                Strimzi's KafkaUser, each with its rights
+    here                          ─► kubernetes/base/services.yaml             a Deployment for each service
+    topics and access             ─► kubernetes/production/scaling.yaml        KEDA's ScaledObject
+    services.bus.embedded.config  ─► compose/server.properties                 a broker that asks who comes
+
+Nobody edits these by hand: `python -P -m deploy.generate` writes them, and a test holds that they are what it would write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from services.bus.access import GRANTS, GROUPS, MATCHER, USERS, Kind, Right
+from services.bus.embedded.config import FETCH_HEADROOM_BYTES, Guarded, server_properties
+from services.bus.topics import COMMANDS, MAX_RECORD_BYTES, Topic, wanted_topics
+
+HERE: Final = Path(__file__).parent
+OVERLAYS: Final = {"dev": (4, 1), "production": (12, 3)}
+"""Of each: partitions, replicas."""
+CLUSTER: Final = "pumasi"
+"""Strimzi's name of the Kafka."""
+_HEAD: Final = "# Made from {} by `python -P -m deploy.generate`.\n"
+_KINDS: Final = {
+    Kind.TOPIC: "topic",
+    Kind.GROUP: "group",
+    Kind.CLUSTER: "cluster",
+    Kind.TRANSACTIONAL_ID: "transactionalId",
+}
+SERVICES: Final = ("intake", "matcher", "notifier", "ender")
+IMAGE: Final = "pumasi:0.1.0"
+_USER: Final = 10001
+_TMP: Final = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108
+_CA: Final = {"key": "ca.crt", "path": "ca.crt"}
+_SECRETS: Final = "/secrets"
+
+
+class _Plain(yaml.SafeDumper):
+    """Says everything in full: no anchors."""
+
+    def ignore_aliases(self, _data: Any) -> bool:
+        return True
+
+
+def files() -> dict[Path, str]:
+    """What is written, by path."""
+    kubernetes = HERE / "kubernetes"
+    made = {kubernetes / "base/users.yaml": _yaml("services/bus/access.py", (_user(user) for user in USERS))}
+    for overlay, (partitions, replicas) in OVERLAYS.items():
+        topics = (_topic(topic, replicas) for topic in wanted_topics(partitions, replicas))
+        made[kubernetes / overlay / "kafka.yaml"] = _yaml("services/bus/topics.py", (*_kafka(replicas), *topics))
+    made[kubernetes / "base/services.yaml"] = _yaml("deploy/generate.py", (*map(_deployment, SERVICES), _door()))
+    made[kubernetes / "operator.yaml"] = _yaml("deploy/generate.py", [_operator()])
+    scaled = _scaled(OVERLAYS["production"][0])
+    made[kubernetes / "production/scaling.yaml"] = _yaml("services/bus/topics.py", scaled)
+    made[HERE / "compose/server.properties"] = _HEAD.format("services/bus/embedded/config.py") + _broker()
+    return made
+
+
+def _yaml(source: str, documents: Iterable[dict[str, Any]]) -> str:
+    text: str = yaml.dump_all(documents, Dumper=_Plain, sort_keys=False, width=120)
+    return _HEAD.format(source) + text
+
+
+def _resource(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    labels = {"strimzi.io/cluster": CLUSTER}
+    return {
+        "apiVersion": "kafka.strimzi.io/v1", "kind": kind, "metadata": {"name": name, "labels": labels}, "spec": spec,
+    }  # fmt: skip
+
+
+def _kafka(replicas: int) -> list[dict[str, Any]]:
+    """A Kafka that lets in who has a password, by TLS, from Pumasi's own pods and KEDA; its version is the operator's."""
+    volume = {"id": 0, "type": "persistent-claim", "size": "20Gi", "kraftMetadata": "shared", "deleteClaim": False}
+    nodes = {
+        "replicas": replicas,
+        "roles": ["controller", "broker"],
+        "storage": {"type": "jbod", "volumes": [volume]},
+        "resources": {"requests": {"cpu": "250m", "memory": "1Gi"}, "limits": {"memory": "2Gi"}},
+        "jvmOptions": {"-Xms": "512m", "-Xmx": "1g"},
+    }
+    door = {
+        "name": "tls",
+        "port": 9093,
+        "type": "internal",
+        "tls": True,
+        "authentication": {"type": "scram-sha-512"},
+        "networkPolicyPeers": [
+            {"podSelector": {"matchLabels": {"app.kubernetes.io/part-of": "pumasi"}}},
+            {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "keda"}}},
+        ],
+    }
+    config = {
+        "auto.create.topics.enable": False,
+        "default.replication.factor": replicas,
+        "min.insync.replicas": max(1, replicas - 1),
+        "offsets.topic.replication.factor": replicas,
+        "transaction.state.log.replication.factor": replicas,
+        "transaction.state.log.min.isr": max(1, replicas - 1),
+        "offsets.retention.minutes": 525_600,  # else a notifier that was away for a week tells everything again
+        "message.max.bytes": MAX_RECORD_BYTES,
+        "replica.fetch.max.bytes": MAX_RECORD_BYTES + FETCH_HEADROOM_BYTES,
+    }
+    kafka = {"listeners": [door], "authorization": {"type": "simple"}, "config": config}
+    operators: dict[str, Any] = {"topicOperator": {}, "userOperator": {}}
+    pool = _resource("KafkaNodePool", "node", nodes)
+    cluster = _resource("Kafka", CLUSTER, {"kafka": kafka, "entityOperator": operators})
+    del cluster["metadata"]["labels"]
+    return [pool, cluster]
+
+
+def _topic(topic: Topic, replicas: int) -> dict[str, Any]:
+    config = {**topic.config, **topic.tuning}
+    return _resource("KafkaTopic", topic.name, {"partitions": topic.partitions, "replicas": replicas, "config": config})
+
+
+def _user(user: str) -> dict[str, Any]:
+    """A user with the password that lies in our keys, and its rights, those over the same thing in one."""
+    rights: dict[tuple[Kind, str, bool], list[Right]] = {}
+    for grant in sorted(grant for grant in GRANTS if grant.user == user):
+        rights.setdefault((grant.kind, grant.name, grant.prefixed), []).append(grant.right)
+    return _resource(
+        "KafkaUser",
+        user,
+        {
+            "authentication": {"type": "scram-sha-512", "password": {"valueFrom": {"secretKeyRef": _password(user)}}},
+            "authorization": {"type": "simple", "acls": [_acl(*over, may) for over, may in sorted(rights.items())]},
+        },
+    )
+
+
+def _password(user: str) -> dict[str, str]:
+    """Where it lies: in the secret of the service's own keys, or in that of those who operate."""
+    service = user.removeprefix("pumasi-")
+    return {
+        "name": f"pumasi-keys-{service if service in SERVICES else 'operator'}",
+        "key": f"{user}.password",
+    }
+
+
+def _acl(kind: Kind, name: str, prefixed: bool, rights: list[Right]) -> dict[str, Any]:
+    resource: dict[str, str] = {"type": _KINDS[kind]}
+    if kind is not Kind.CLUSTER:  # there is one
+        resource |= {"name": name, "patternType": "prefix" if prefixed else "literal"}
+    return {"resource": resource, "operations": [right.name.title().replace("_", "") for right in rights], "host": "*"}
+
+
+def _deployment(service: str) -> dict[str, Any]:
+    """A service of one process, by its own keys; how many of it there are, an overlay says."""
+    labels = _labels(service)
+    pod = _pod(service, service, [service], _probes() if service == "intake" else {})
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": service, "labels": labels},
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": {"app.kubernetes.io/name": service}},
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0}},
+            "template": {"metadata": {"labels": labels}, "spec": pod},
+        },
+    }
+
+
+def _operator() -> dict[str, Any]:
+    """A pod in which somebody runs commands: `kubectl exec -it operator -- pumasi status`. It isn't part of any overlay."""
+    pod = _pod("operator", "operator", [], {"command": ["sleep", "infinity"]}) | {"restartPolicy": "Never"}
+    return {
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "operator", "labels": _labels("operator")}, "spec": pod,
+    }  # fmt: skip
+
+
+def _labels(name: str) -> dict[str, str]:
+    return {"app.kubernetes.io/name": name, "app.kubernetes.io/part-of": "pumasi"}
+
+
+def _pod(name: str, keys: str, args: list[str], more: dict[str, Any]) -> dict[str, Any]:
+    """Nothing of it is root, may be written to, or knows the cluster's API.
+
+    Keys are files of our own, which nobody else may read (`services.keys`). Kubernetes mounts secrets as links to files of root; so
+    they are copied into memory first.
+    """
+    held: dict[str, Any] = {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    copy = "mkdir -p -m 0700 /keys/own && install -m 0600 /secret/* /keys/own/"
+    own = {"name": "keys", "mountPath": "/keys"}
+    env = {
+        "PUMASI_KAFKA": f"{CLUSTER}-kafka-bootstrap:9093",
+        "PUMASI_KAFKA_CA_FILE": "/ca/ca.crt",
+        "PUMASI_KEYS": "/keys/own",
+        **({"PUMASI_HTTP_HOST": "0.0.0.0", "PUMASI_HTTP_HOSTS": "localhost,intake"} if name == "intake" else {}),  # noqa: S104
+    }
+    itself = {"name": "PUMASI_INSTANCE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
+    small = {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "64Mi"}}
+    return {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": 60,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": _USER,
+            "runAsGroup": _USER,
+            "fsGroup": _USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "initContainers": [
+            {
+                "name": "keys",
+                "image": IMAGE,
+                "command": ["sh", "-euc", copy],
+                "securityContext": held,
+                "resources": small,
+                "volumeMounts": [{"name": "secret", "mountPath": "/secret", "readOnly": True}, own],
+            }
+        ],
+        "containers": [
+            {
+                "name": name,
+                "image": IMAGE,
+                **({"args": args} if args else {}),
+                "env": [*({"name": key, "value": value} for key, value in env.items()), itself],
+                **more,
+                "securityContext": held,
+                "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}},
+                "volumeMounts": [own, {"name": "ca", "mountPath": "/ca", "readOnly": True}, _TMP],
+            }
+        ],
+        "volumes": [
+            {"name": "secret", "secret": {"secretName": f"pumasi-keys-{keys}", "defaultMode": 0o440}},
+            {"name": "keys", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
+            {"name": "ca", "secret": {"secretName": f"{CLUSTER}-cluster-ca-cert", "items": [_CA]}},
+            {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": "16Mi"}},
+        ],
+    }
+
+
+def _probes() -> dict[str, Any]:
+    """Whether the process serves, and whether what it takes would be answered. By a name that the door answers to."""
+
+    def ask(path: str, **how: int) -> dict[str, Any]:
+        host = [{"name": "Host", "value": "localhost"}]
+        return {"httpGet": {"path": path, "port": 8080, "httpHeaders": host}, "timeoutSeconds": 5, **how}
+
+    return {
+        "ports": [{"name": "http", "containerPort": 8080}],
+        "startupProbe": ask("/livez", periodSeconds=2, failureThreshold=60),
+        "livenessProbe": ask("/livez", periodSeconds=10, failureThreshold=6),
+        "readinessProbe": ask("/readyz", periodSeconds=5, failureThreshold=2),
+    }
+
+
+def _door() -> dict[str, Any]:
+    ports = [{"name": "http", "port": 8080, "targetPort": "http"}]
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "intake", "labels": _labels("intake")},
+        "spec": {"selector": {"app.kubernetes.io/name": "intake"}, "ports": ports},
+    }
+
+
+def _scaled(partitions: int) -> list[dict[str, Any]]:
+    """As many matchers as the lag asks for, and never more than there are partitions."""
+    trigger = {
+        "type": "kafka",
+        "metadata": {
+            "bootstrapServers": f"{CLUSTER}-kafka-bootstrap.pumasi.svc:9093",
+            "consumerGroup": GROUPS[MATCHER],
+            "topic": COMMANDS,
+            "lagThreshold": "500",
+            "offsetResetPolicy": "earliest",
+            "allowIdleConsumers": "false",
+            "sasl": "scram_sha512",
+            "tls": "enable",
+        },
+        "authenticationRef": {"name": "kafka"},
+    }
+    from_secrets = [
+        {"parameter": "username", "name": "pumasi-keda", "key": "username"},
+        {"parameter": "password", "name": "pumasi-keda", "key": "password"},
+        {"parameter": "ca", "name": f"{CLUSTER}-cluster-ca-cert", "key": "ca.crt"},
+    ]
+    keda = "keda.sh/v1alpha1"
+    return [
+        {
+            "apiVersion": keda,
+            "kind": "TriggerAuthentication",
+            "metadata": {"name": "kafka"},
+            "spec": {"secretTargetRef": from_secrets},
+        },
+        {
+            "apiVersion": keda,
+            "kind": "ScaledObject",
+            "metadata": {"name": "matcher"},
+            "spec": {
+                "scaleTargetRef": {"name": "matcher"},
+                "minReplicaCount": 1,
+                "maxReplicaCount": partitions,
+                "fallback": {"failureThreshold": 3, "replicas": 2},  # what can't be read asks for neither none nor all
+                "triggers": [trigger],
+            },
+        },
+    ]
+
+
+def _broker() -> str:
+    """As the embedded one, but for who may come: other containers, by TLS. Its own password is a file, and kept, as is an admin's."""
+    return server_properties(
+        Path("/var/lib/kafka/data"),
+        9092,
+        9093,
+        guarded=Guarded(9094, f"${{file:{_SECRETS}/broker.properties:password}}"),
+        more={
+            "listeners": "CLIENTS://0.0.0.0:9092,BROKER://127.0.0.1:9094,CONTROLLER://127.0.0.1:9093",
+            "advertised.listeners": "CLIENTS://kafka:9092,BROKER://127.0.0.1:9094",
+            "listener.security.protocol.map": "CLIENTS:SASL_SSL,BROKER:SASL_PLAINTEXT,CONTROLLER:SASL_PLAINTEXT",
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.location": f"{_SECRETS}/kafka.pem",
+            "config.providers": "file",
+            "config.providers.file.class": "org.apache.kafka.common.config.provider.FileConfigProvider",
+            "config.providers.file.param.allowed.paths": _SECRETS,
+        },
+    )
+
+
+if __name__ == "__main__":
+    for path, text in files().items():
+        path.write_text(text)
