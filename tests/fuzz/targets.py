@@ -139,7 +139,7 @@ def command(data: bytes) -> None:
         Repeats(Progress()).follow(record, PARTITIONS)
     engine = Engine()
     batch = Batch(records, Draft(PARTITION, 0, GENESIS, -1), Express(engine, PARTITION, PARTITIONS), False, 10.0)
-    rows = [row for portion in iter(batch.decide, None) for row in portion.rows()]
+    rows = [row for portion in iter(batch.decide, None) for row in portion.linked()]
     assert batch.fault is None
     assert [value for value in general if not any(value in row for row in rows)] == []
     assert len(rows) == len(general)

@@ -5,7 +5,7 @@ them; what the broker answers besides it passes over. Whoever polls hears of it 
 records are given out up to the place that can't be read. There it rests, is tried again with back-off, and is told: in the log, and
 by `stuck`. Not a record is passed over. Its neighbours go on as if nothing had been.
 
-Where `rawrecords` is compiled, records are found where they lie; else aiokafka finds them. Both have what `envelope.Record` asks for.
+Where `raw_records` is compiled, records are found where they lie; else aiokafka finds them. Both have what `envelope.Record` asks for.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A batch whose records' headers may have any name, for where nothing is compiled.
 
 Kafka asks of a header's name no more than of its value, and some clients write bytes; aiokafka ends there, and with it the reading of
-the partition. Such a record is given out as `rawrecords` gives it: the value of that header is None, so that whoever reads it finds
+the partition. Such a record is given out as `raw_records` gives it: the value of that header is None, so that whoever reads it finds
 it unreadable. All others are aiokafka's.
 """
 

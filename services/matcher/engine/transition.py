@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
 
 from schemas.values import CLASSES
-from services.matcher.engine.facts import APPLY, commit
+from services.matcher.engine.facts import apply, commit
 from services.matcher.engine.fund import Fund
 from services.matcher.model.entities import POOL, Award, Case, FactDict, Pledge, Queue
 from services.matcher.rules.protocol import RuleBook, Share, StagedShare
@@ -36,7 +36,7 @@ class Transition:
 
     def tell(self, fact: FactDict) -> None:
         """Apply a fact and note it."""
-        APPLY[fact["fact"]](self.fund, fact, self.at)
+        apply(self.fund, fact, self.at)
         if self.named:
             self.note(fact)
         else:
