@@ -220,7 +220,7 @@ def service_headers(process: str, at: str) -> list[tuple[str, bytes]]:
 
 
 def entry_headers(partition: int, seq: int, at: str) -> list[tuple[str, bytes]]:
-    """The headers of a ledger entry (contract, section 6)."""
+    """The headers of a ledger entry (contract, 6)."""
     return _headers(ENTRY_TYPE, f"{partition}-{seq}", f"{SOURCE}/matcher", at)
 
 

@@ -1,8 +1,8 @@
 """Pumasi's topics as data, and whether a cluster has them as it should.
 
-The contract (design, section 2) fixes names, keys and what is kept for ever; the rest is sized here. `plan` is pure: it turns what a
-cluster says into a list of findings. `check` and `apply` ask the cluster; `apply` makes what is missing and never alters what exists,
-since a topic with another number of partitions has its funds elsewhere, and a shorter retention has already forgotten.
+Names, keys and what is kept for ever are fixed (contract, 2); the rest is sized here. `plan` is pure: it turns what a cluster says into
+a list of findings. `check` and `apply` ask the cluster; `apply` makes what is missing and never alters what exists: with another number
+of partitions a fund would lie in another one, and what a shorter retention has deleted does not come back.
 
 What only makes a topic quicker to read (`Topic.tuning`) is set where Pumasi makes it. An installation made before that works as it did:
 there it is advice, with the command that follows it, and no finding.

@@ -99,8 +99,8 @@ class Pledge(Promise):
     def face_due(self, home: str) -> int:
         """The least payment in the pledge's own currency, minor units, that pays what is due; at most what is left of the pledge.
 
-        `home` is the fund's currency. Payments count by the floor of all of them together (contract, 5: fine print), so the due is
-        rounded up.
+        `home` is the fund's currency. Payments count by the floor of all of them together (contract, 5: foreign currency), so the
+        due is rounded up.
         """
         assert self.rate is not None, "a pledge without a rate is never matched"
         paid = convert(self.face_paid, self.rate, self.currency, home)

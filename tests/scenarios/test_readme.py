@@ -85,6 +85,15 @@ def test_every_link_and_command_of_a_document_is_there(document: Path) -> None:
     assert set(re.findall(r"\./run ([a-z]+)", text)) <= known | {"test", "commands", "bench", "soak"}
 
 
+@pytest.mark.parametrize("folder", ["services", "schemas", "tests"])
+def test_each_part_of_the_contract_that_code_names_is_there(folder: str) -> None:
+    sections = dict(re.findall(r"(?ms)^## (\d)\. (.*?)(?=^## |\Z)", (ROOT / "schemas/CONTRACT.md").read_text()))
+    for path in (ROOT / folder).rglob("*.py"):
+        for number, part in re.findall(r"(?:contract, |§)(\d)(?:(?<=, \d): (?!rule)([a-z]+))?", path.read_text()):
+            assert number in sections, path
+            assert not part or f"**{part.capitalize()}" in sections[number], path
+
+
 def renew() -> None:
     """Write the table of settings as it should be."""
     SETTINGS.write_text(

@@ -1,7 +1,7 @@
 """The figures of a fund: how many cases, how much asked, promised, settled, delivered, waiting and released. Never mixed in one.
 
 An operator, who may read the whole ledger anyway, sees every figure. What is shown to the public says nothing about fewer than five
-people (contract, section 8): a fund with fewer than five beneficiaries, or donors, shows no figure that rests on them, and a count from
+people (contract, 8): a fund with fewer than five beneficiaries, or donors, shows no figure that rests on them, and a count from
 one to four is withheld.
 """
 

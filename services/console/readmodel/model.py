@@ -203,7 +203,7 @@ class ReadModel(awards.Fold[Fund]):
 
 
 def unbalanced(funds: Iterable[Fund]) -> list[str]:
-    """Where the ledger's own sums don't hold (contract, section 5, conservation): one line each, with ids only."""
+    """Where the ledger's own sums don't hold (contract, 6: conservation): one line each, with ids only."""
     lines = []
     for fund in funds:
         for p in fund.pledges.values():

@@ -1,6 +1,6 @@
 """The report of access: who asked from where and under which papers, what came of it, and how long they waited.
 
-Discovery can cost a beneficiary their freedom, so no figure is about fewer than five people (design contract, section 8): a smaller
+Discovery can cost a beneficiary their freedom, so no figure is about fewer than five people (contract, 8): a smaller
 group is not shown. Nor may it follow by subtraction, and a fund's sums are known from elsewhere (`status --public`). So whoever is not
 in a group that is shown, those who said nothing of access included, are told together, as the rest; and where the rest would be one to
 four people, the smallest group that is shown goes to it.
