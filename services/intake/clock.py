@@ -1,9 +1,10 @@
-"""Intake's wall clock, held against Kafka's: an intake that finds its clock off stops stamping.
+"""Intake's wall clock, compared with Kafka's: an intake that finds its clock off stops stamping.
 
-A broker can't be asked for its time; but it says when it appended what we sent. That was after we stamped it and before we heard of it:
-a clock whose stamp lies beyond the append is ahead, one whose hearing lies before it is behind, however long the confirmation took. Off
-is what the matcher would refuse (`AHEAD_MAX`), either way. Until the first answer nothing is known, and only ticks are stamped. They
-serve as probes, harmless whatever they say, and go on while the clock is off, so that it is noticed when it is right again.
+A broker can't be asked for its time, but it says when it appended what we sent. That was after we stamped it and before we heard
+of it. If our stamp is later than the append, our clock is ahead; if we heard of it earlier than the append, it is behind, however
+long the confirmation took. *Off* is whatever the matcher would refuse (`AHEAD_MAX`), in either direction. Until the first answer
+nothing is known, and only ticks are stamped. They serve as probes, harmless whatever they say, and go on while the clock is off,
+so that intake notices when it is right again.
 """
 
 from __future__ import annotations

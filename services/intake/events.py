@@ -1,8 +1,8 @@
 """The topic door: submissions from `pumasi.submissions.v1`, by FastStream's batch subscription.
 
-Records come as they are: null headers, words that are no UTF-8, broken JSON. A crash may bring a batch again: what has its command
-already is only acknowledged (`submissions`), and a dead letter is written once, whoever comes by its record again. The handler raises
-what is amiss; `partitions` tries again and acknowledges.
+Anything may come: null headers, words that are no UTF-8, broken JSON. A crash may bring a batch again: a record that has its
+command already is only acknowledged (`submissions`), and a dead letter is written once, whichever process meets its record again.
+The handler raises what is amiss; `partitions` tries again and acknowledges.
 
 An event that came before and is undecided is waited for, as long as it takes, and so are the records behind it: Kafka's own order.
 """

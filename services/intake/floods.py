@@ -1,9 +1,9 @@
 """Floods of conflicts: a sender that again and again sends other data under ids that it has used.
 
-A form that is at fault does so now and then. Many within a minute may be somebody who guesses, with a stolen key, what was sent under
-an id: a repeat is told by its 202, and whatever differs by its 409. So conflicts are counted, at both doors, and too many are an alarm.
-For a while the HTTP door then answers 429 to all that this sender sends under an id that stands, be it a repeat or not: a guess tells
-nothing any more, and new events pass. The topic answers nobody, so there it is the alarm alone.
+A faulty form does so now and then. Many within a minute may be somebody who guesses, with a stolen key, what was sent under an
+id: 202 shows that it was a repeat, 409 that something differed. So conflicts are counted, at both doors, and too many are an
+alarm. For a while the HTTP door then answers 429 to whatever this sender sends under an id that is in use, repeat or not: a guess
+shows nothing any more, and new events pass. The topic answers nobody, so there the alarm is all.
 """
 
 from __future__ import annotations

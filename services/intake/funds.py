@@ -1,13 +1,13 @@
-"""Which pseudonym key makes a fund's words: the one that served when the fund began, for as long as there is the fund.
+"""Which pseudonym key makes a fund's words: the one that served when the fund began, for as long as the fund exists.
 
-A fund began at the time of its first `fund_configured`; until the ledger tells of that, at the time of its first configuration on the
-commands topic. Each key but the first serves from an instant that its file's name says. It is made some minutes before (`pumasi keys
-next`), and every intake looks for new ones each minute, so all have it by then. Around that instant no fund begins: clocks that differ
-as far as they may, and ticks that come between, make no two opinions of when it was. So what is known needs no topic of its own, is the
-same at every intake, and survives all of them.
+A fund began at the time of its first `fund_configured`; until the ledger has that, at the time of its first configuration on the
+commands topic. Each key but the first serves from an instant that is in its file's name. It is made some minutes before (`pumasi
+keys next`), and every intake looks for new ones each minute, so all have it by then. Around that instant no fund begins: clocks
+that differ as far as they may, and ticks that come in between, cannot lead to two answers. So what is known needs no topic of its
+own, is the same at every intake, and survives all of them.
 
-A fund that nobody has heard of is taken to begin now: what is sent to it is refused, unless its configuration came just before. With
-trusted time, now is what the sender says.
+A fund that nobody has heard of counts as beginning now: what is sent to it is refused, unless its configuration came just before.
+With trusted time, now is what the sender says.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """The HTTP door: `POST /v1/events`, `GET /v1/receipts/{receipt}`, `/livez`, `/readyz` (and `/healthz`, the same); and `documents`.
 
 A 202 says that every in-sync replica has the command; whatever is not known to be so is a problem, never a 202. The number of
-requests at work and the size of each are bounded, so a flood is told `429` or `413` instead of taking the memory; its bodies are read
-to their ends and thrown away, or the answer would be lost. Who sends is asked before a body is read (401), what they may send as each
-event is (403); a receipt needs no key, being a secret itself. A batch is checked in slices, one batch at a time, so that it holds up
-nobody else. Nothing of a body is logged or told back, a traceback least of all: it may hold values.
+requests at work and the size of each are bounded, so a flood gets `429` or `413` instead of taking the memory; its bodies are
+read to their ends and thrown away, or the answer would be lost. The key is checked before the body is read (401), its rights as
+each event is read (403); a receipt needs no key, being a secret itself. A batch is checked in slices, one batch at a time, so
+that it holds up nobody else. Nothing of a body is logged or sent back, least of all a traceback: it may hold values.
 """
 
 from __future__ import annotations
@@ -176,8 +176,8 @@ class HttpDoor:
     async def receipt(self, request: Request) -> Response:
         """What became of a submission: `accepted`, `applied` or `rejected`; a refused one that came again, its new receipt.
 
-        With `?wait=10s` not before it is decided, or the time is over.
-        What is the matter with an id is told to who made it (`makers`).
+        `?wait=10s` answers once it is decided, or after that time.
+        Details about an id are told only to whoever made it (`makers`).
         """
         try:
             self._rates.came(_address(request))

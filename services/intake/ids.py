@@ -1,9 +1,9 @@
-"""Words that intake makes: keyed hashes, of what a sender left out, of people, and of what must not stand on the bus as it came.
+"""Words that intake makes: keyed hashes for what a sender left out, for people, and for what must not be on the bus as it was sent.
 
-All are BLAKE2b-128, 26 characters of base32 in lower case without padding, each kind under a personalisation of its own; ids under
-the id key, words for people under the pseudonym key. Whoever has the same key gets the same word for the same thing, so a repeat is a
-repeat; who hasn't can neither guess one nor try numbers out. A derived id has a letter before it (`c-`, `p-`, `d-`); any other word
-begins with `~`.
+All are BLAKE2b-128, 26 characters of base32 in lower case without padding, each kind under a personalisation of its own; ids
+under the id key, words for people under the pseudonym key. Whoever has the same key gets the same word for the same thing, so a
+repeat is a repeat; without the key nobody can guess a word, or try numbers. A derived id has a letter before it (`c-`, `p-`,
+`d-`); any other word begins with `~`.
 """
 
 from __future__ import annotations

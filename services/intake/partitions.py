@@ -1,9 +1,9 @@
 """The partitions of submissions that are ours: each is brought through by itself, and acknowledged when it is.
 
-What a handler raises is never the end: Kafka's troubles and a clock that is off are waited out, and so are our own, with an alarm.
-One that takes longer than a moment is paused, and the others go on. Offsets are committed only when every command and every dead letter
-of the batch is acknowledged. When the group shares out anew, what is being published is finished first, the rest is left to whoever
-gets the partition.
+Nothing that a handler raises ends this: Kafka's troubles and a clock that is off are waited out, and so are our own, with an
+alarm. A partition that takes longer than a moment is paused, and the others go on. Offsets are committed only when every command
+and every dead letter of the batch is acknowledged. When the group shares out anew, what is being published is finished first; the
+rest is left to the partition's next owner.
 """
 
 from __future__ import annotations

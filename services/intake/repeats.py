@@ -1,15 +1,15 @@
 """Repeats: the same event again gets the same answer, without a second command; the same id with other data is a conflict.
 
-A bounded memory of recent events, by sender, source and id. It is a courtesy, not the guarantee: whatever slips through is told
-`duplicate` or `id_conflict` by the matcher, which forgets nothing. It follows the commands topic, so that it knows what other intakes
-let pass; and as to the matcher, of two events of a fund under one id the one counts that comes first on the topic. (Of two funds'
-events neither is first: what two intakes let pass at the same moment, stands.)
+A bounded memory of recent events, by sender, source and id. It is a courtesy, not the guarantee: whatever slips through gets
+`duplicate` or `id_conflict` from the matcher, which forgets nothing. It follows the commands topic, so it knows what other
+intakes let pass. As for the matcher, of two events of a fund under one id the first on the topic counts. (Between two funds there
+is no first: what two intakes pass at once both stands.)
 
-What was refused stands for nothing. The event sent again, corrected or not, is a new command, which names the refused one in a header
-and takes its place; so every intake knows what became of it, as far back as the memory reaches. Two intakes that are sent it at the
-same moment publish two such commands: the first on the topic takes the refused one's place, and the second is told `duplicate` by the
-matcher wherever the first was applied. If the first was refused and the second applied, because what was missing arrived in between,
-the next repeat is told `duplicate`. No intake can know better: none sees the end of a topic that others write to.
+A refused event holds nothing. Sent again, corrected or not, it is a new command, which names the refused one in a header and
+takes its place; so every intake knows what became of it, as far back as the memory reaches. If two intakes receive it at the same
+moment, they publish two such commands: the first on the topic takes the refused one's place, and the second gets `duplicate` from
+the matcher if the first was applied. If the first was refused and the second applied, because what was missing arrived in
+between, the next repeat gets `duplicate`. No intake can know better: none sees the end of a topic that others write to.
 """
 
 from __future__ import annotations

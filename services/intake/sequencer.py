@@ -1,16 +1,18 @@
 """The desk behind both doors: one queue, in which an event gets its time and its place in its fund's order.
 
-What is admitted passes the queue one after the other: is it a repeat, what time is it, is a tick due before it, into the line of its
-partition. Only the waiting for Kafka's confirmation happens outside, side by side. So no tick overtakes an event that
-came before it, and a batch keeps its order. An answer is given when every in-sync replica has the command, else KafkaUnreachable.
+Admitted events pass the queue one after the other: is it a repeat, what time is it, is a tick due before it, which partition does
+it join. Only the waiting for Kafka's confirmation happens outside, side by side. So no tick overtakes an event that came before
+it, and a batch keeps its order. An answer is given when every in-sync replica has the command, else KafkaUnreachable.
 
-What a known event that comes again is, only the ledger knows: a repeat, or, if it was refused, a new command. So while it is undecided
-its decision is waited for, outside the queue. The HTTP door, where somebody is waiting, waits for PATIENCE_SECONDS; then it takes the
-event for the repeat that it most likely is, and says 202, which is true. On the topic nobody asks again, so it must not guess.
+Whether a known event that comes again is a repeat or (if refused) a new command, only the ledger knows. So while it is undecided
+its decision is waited for, outside the queue. The HTTP door, where somebody is waiting, waits for PATIENCE_SECONDS; then it takes
+the event for the repeat that it most likely is, and says 202, which is true. On the topic nobody asks again, so it must not
+guess.
 
-Stamps are of the wall clock, and say so, for as long as it isn't off (`clock`). They are of whole seconds: no timer needs more, and by
-a finer one an entry could be held beside what was seen elsewhere. Ticks follow it, too; with trusted time they follow the
-events: before the first event that is `tick_seconds` later than the last tick, one tick of the event's time goes to each partition.
+Stamps are of the wall clock, and say so, for as long as it isn't off (`clock`). They are of whole seconds: no timer needs more,
+and a finer one could help to match an entry with what was seen elsewhere. Ticks follow the wall clock, too; with trusted time
+they follow the events: before the first event that is `tick_seconds` later than the last tick, one tick of the event's time goes
+to each partition.
 """
 
 from __future__ import annotations

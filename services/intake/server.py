@@ -1,10 +1,10 @@
 """What stands between the network and the HTTP door: who may be connected, how many at once, and how long each step may take.
 
 A connection costs a file, of which a process has about a thousand, whether or not anything is asked over it. So connections are
-counted where they are accepted, before TLS, for each address and in all, and one too many is closed at once: whoever opens as many as
-they can leaves room for everybody else. And every step has its time: the TLS handshake; the header of a request, from the beginning of
-the connection or from the answer before, with what may be left of that one's body; then the request, to the end of its answer. uvicorn
-by itself gives all of these for ever, but to a connection between two requests that says nothing at all.
+counted where they are accepted, before TLS, for each address and in all, and one too many is closed at once: whoever opens as
+many as they can leaves room for everybody else. Every step has its time: the TLS handshake; the header of a request, counted from
+the beginning of the connection or from the answer before, with what may be left of that request's body; then the request, to the
+end of its answer. By itself uvicorn limits none of these, except silence between two requests.
 
     accepted ─ handshake ─► waits for a header ─► request under way ─► answered ─► waits for a header …
               HANDSHAKE_S    HEADER_S              REQUEST_S                       KEEP_ALIVE_S in silence, HEADER_S in all

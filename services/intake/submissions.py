@@ -1,10 +1,10 @@
-"""Which records of the submissions topic are through: no record is decided twice.
+"""Which records of the submissions topic have been turned into a command or a dead letter: no record is decided twice.
 
-A record is acknowledged after its command is published, so after a crash, a lost reply or a rebalance it comes again. Of an event that
-was applied the matcher would say `duplicate`; a refused one it would decide a second time. So a command names the record that it comes
-from, and what has its command already is not remembered but read: before the first record of a partition is brought, the partition of
-the commands topic that its command would lie in is read from that record's append time on. After any doubt it is read again. While all
-goes well that is a few records, once.
+A record is acknowledged after its command is published, so after a crash, a lost reply or a rebalance it comes again. If the
+event was applied, the matcher would say `duplicate`; a refused one it would decide a second time. So a command names its record,
+and which records have their command is not remembered but read: before the first record of a partition is brought through, the
+partition of the commands topic in which its command would lie is read from that record's append time on. After any doubt it is
+read again. While all goes well that is a few records, once.
 """
 
 from __future__ import annotations

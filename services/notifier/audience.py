@@ -1,13 +1,14 @@
 """Who hears what. Pure: entries of one partition in, tidings out.
 
-Donors hear what becomes of their own pledge; the beneficiary and the go-betweens (a case's vouchers) what becomes of the case. Whoever
-vouches, the beneficiary is told as well: nobody is silenced by a stranger. One command gives one person at most one notice of a kind
-about a pledge or case, sums added up; so facts are taken in whole before anybody is told. Nobody learns who anybody is: a donor's
-tidings have no case, a go-between's no pledge. Of what others give for a case, it hears quarters of the claim and no sums: a sum, and a
-day, could be held beside what one of them gave. What was handed over the beneficiary hears to the last unit, who can say if it came.
+Donors hear what becomes of their own pledge; the beneficiary and the go-betweens (a case's vouchers) what becomes of the case.
+Whoever vouches, the beneficiary is told as well: nobody is silenced by a stranger. One command gives one person at most one
+notice of a kind about a pledge or case, with sums added up; so all of an entry's facts are taken in before anybody is told.
+Nobody learns who anybody is: a donor's tidings have no case, a go-between's no pledge. A go-between hears which quarter of the
+claim others have given, and no sums: a sum and a day could be matched with what one of them gave. The beneficiary hears the exact
+sum handed over, since they can say whether it came.
 
-What is told once (a payment due, a threshold passed) is remembered by the fold itself, so a silent replay ends in the state in which
-nothing already told is told again.
+What is told once (a payment due, a threshold passed) is remembered by the fold itself, so a silent replay ends in the state in
+which nothing already told is told again.
 """
 
 from __future__ import annotations
@@ -221,7 +222,8 @@ def _delivered(happened: Happened) -> Iterator[_Word]:
 def _thanks(happened: Happened) -> Iterator[_Word]:
     """Thanks go once to each donor whose paid money is in the case, however many pledges it came from.
 
-    Thanks are for help that came. Who only promised has not helped yet, would take the thanks for a receipt, and may still withdraw.
+    Thanks are for help that came. Someone who has only promised has not helped yet; they might take thanks for a receipt,
+    and may withdraw.
     """
     for case, thanks in happened.thanked:
         oldest: dict[str, Pledge] = {}

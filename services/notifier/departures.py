@@ -1,10 +1,11 @@
 """Who has nothing open in a fund any more, since when, and whether it is time to tell them, or to forget how they are reached. Pure.
 
-Open is a case until it is closed, for its beneficiary and for whoever vouched for it; and a pledge while something of it waits, or is
-not delivered yet, or instalments are to come. So many days after the last of it ended (`forget_after_days`) the contact is forgotten;
-three days before, at the latest when it ends, the person is told on which day. Whoever takes part again meanwhile is forgotten later.
+A case is open, for its beneficiary and its vouchers, until it is closed; a pledge while something of it waits, or is not
+delivered yet, or instalments are to come. So many days after the last of it ended (`forget_after_days`) the contact is forgotten;
+three days before, and at the latest when it ends, the person is told the day. Whoever takes part again meanwhile is forgotten
+later.
 
-Days are counted by the ledger's time, so a replay comes to the same. Words that a sender chose have no contact here; nobody is told.
+Days are counted by the ledger's time, so a replay gives the same days. Words that a sender chose have no contact here; nobody is told.
 """
 
 from __future__ import annotations

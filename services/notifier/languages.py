@@ -1,14 +1,16 @@
 """What the contacts topic holds for telling: in which language to speak to whom, and the words of thanks that were sealed.
 
-A sealed contact is opened for its language alone. The address is let go at once: it is kept nowhere, and nothing that is opened here is
-ever logged. A text stays in its box until it is told. Without the private key the language of the settings is spoken, and no text is
-told; with it, a box that it doesn't open is an alarm: somebody else has sealed it, or not sealed it at all.
+A sealed contact is opened for its language alone. The address is dropped at once: it is kept nowhere, and nothing that is opened
+here is ever logged. A text stays in its box until it is told. Without the private key everybody is told in the language of the
+settings, and no text is told; with it, a box that it doesn't open is an alarm: somebody else has sealed it, or not sealed it at
+all.
 
-While the key is being renewed (`services.rotation`) two open boxes. Before an alarm is raised the keys that lie there now are read; and
-when it is told which keys are in use, those that are gone are let go of, once everything is known as it was sealed anew.
+While the key is being renewed (`services.rotation`) two keys open boxes. Before an alarm is raised, the keys in the directory are
+read again; and when the services topic says which keys are in use, the others are dropped, once every contact has been read as
+newly sealed.
 
-A contact or text is published together with the command it came with, on another topic. So before somebody unknown is told anything, or
-anything unknown is told, what stands on the contacts topic by then is read.
+A contact or text is published together with the command it came with, on another topic. So before telling an unknown person, or
+passing on an unknown text, the notifier reads the contacts topic to its present end.
 """
 
 from __future__ import annotations

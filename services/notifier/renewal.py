@@ -1,4 +1,4 @@
-"""The notifier's key as it is renewed while it runs: `pumasi.services.v1` says when the keys that lie here are others than before."""
+"""The notifier's key, renewed while the notifier runs: `pumasi.services.v1` says when the keys here have changed."""
 
 from __future__ import annotations
 

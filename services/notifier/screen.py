@@ -1,6 +1,6 @@
-"""What whoever runs the notifier sees: a line a notice, for people or for programs.
+"""What the operator sees: one line per notice, for people or for programs.
 
-A screen is seen by others, so the pretty line says nobody's pseudonym. `--json` has them.
+A screen is seen by others, so the pretty line names nobody's pseudonym. `--json` has them.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Fetches, taken apart so that what can't be read stops its own partition, and nothing stops in silence.
 
-aiokafka raises what one partition's bytes bring up out of the poll of all of them, time and again, and throws away what had come before
-them; what the broker answers besides it passes over. Whoever polls hears of it at best as of a broker that is away. Here a partition's
-records are given out up to the place that can't be read. There it rests, is tried again with back-off, and is told: in the log, and
-by `stuck`. Not a record is passed over. Its neighbours go on as if nothing had been.
+An error in one partition's bytes makes aiokafka fail the poll of all partitions, again and again, and drop what came before it.
+Other errors in the broker's answers it ignores; at best the poller hears that a broker is away. Here a partition's records are
+given out up to the place that can't be read. The partition rests there and is tried again with back-off; the log says so, and
+`stuck` tells it. No record is skipped, and the other partitions go on as if nothing had happened.
 
 Where `raw_records` is compiled, records are found where they lie; else aiokafka finds them. Both have what `envelope.Record` asks for.
 """
@@ -302,12 +302,12 @@ _at_work: WeakSet[TellingFetcher] = WeakSet()
 
 
 def stuck_in_this_process() -> list[Stuck]:
-    """All partitions that whoever reads in this process can't read on, for its metrics; a topic read twice may be there twice."""
+    """All partitions that readers in this process can't read on, for metrics; a topic with two readers may appear twice."""
     return [stuck for one in list(_at_work) if not one._closed for stuck in one.stuck]
 
 
 def _why(error: Exception) -> str:
-    """What went wrong, without content: what has a cause may quote it."""
+    """What went wrong, without content: an error that has a cause may quote content."""
     if isinstance(error, kafka.KafkaError) and error.__cause__ is None and error.args and error.args[0]:
         return str(error.args[0])
     return type(error).__name__

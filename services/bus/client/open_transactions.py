@@ -1,17 +1,17 @@
 """Transactions that Kafka has left open: found when their writer fences, and ended as had been decided.
 
-A coordinator that finds a partition without a leader takes it for deleted, and counts a transaction as ended without its marker there
-(KAFKA-20734; seen with Kafka 4.3.1). So it goes whenever a single broker dies between the decision and the markers: once back, it
-is for a moment its own partitions' leader no more, and not yet again. Readers of committed records then wait for ever at a transaction
+A coordinator that finds a partition without a leader takes the partition for deleted, and counts a transaction as ended without
+its marker there (KAFKA-20734; seen with Kafka 4.3.1). This happens whenever a lone broker dies between the decision and the
+markers: once back, it briefly leads none of its own partitions. Then readers of committed records wait for ever at a transaction
 of which the coordinator knows nothing, and fencing ends only what the coordinator knows of.
 
-Kafka tells such a transaction by its producer, and lets a marker be written for it (KIP-664, `kafka-transactions.sh abort`). A writer
-that has just fenced is its owner: nobody else can still be writing it, and nothing of its own is under way, so whatever its producer
-has open is a leftover. What had been decided of it is known to the coordinator until the next InitProducerId; so it is asked just
-before. And a writer that has heard of no trouble looks when it has become quiet (`settle`): the end it was told of may not have come
-about. If nobody knows any more, the leading partition says, for which the others are there: if its part is still open, no reader has
-seen anything, and all is aborted; if it has ended, the rest is committed, since what comes twice is told from what came before, and
-what is lost is not.
+Kafka names the producer of such a transaction, and lets a marker be written for it (KIP-664, `kafka-transactions.sh abort`). A
+writer that has just fenced is its owner: nobody else can still be writing it, and nothing of its own is under way, so whatever
+its producer has open is a leftover. The coordinator knows what had been decided until the next InitProducerId, so it is asked
+just before. A writer that has noticed no trouble looks once it is quiet (`settle`): the end that was confirmed to it may never
+have happened. If nobody knows the decision any more, the leading partition decides; the others only serve it. If its part is
+still open, no reader has seen anything, and all is aborted. If it has ended, the rest is committed: a duplicate can be
+recognised, a loss cannot.
 """
 
 from __future__ import annotations
