@@ -3,7 +3,7 @@
 A bounded memory of recent events, by sender, source and id. It is a courtesy, not the guarantee: whatever slips through gets
 `duplicate` or `id_conflict` from the matcher, which forgets nothing. It follows the commands topic, so it knows what other
 intakes let pass. As for the matcher, of two events of a fund under one id the first on the topic counts. (Between two funds there
-is no first: what two intakes pass at once both stands.)
+is no first: what two intakes pass at once both stand.)
 
 A refused event holds nothing. Sent again, corrected or not, it is a new command, which names the refused one in a header and
 takes its place; so every intake knows what became of it, as far back as the memory reaches. If two intakes receive it at the same
