@@ -30,7 +30,7 @@ DEADLETTERS: Final = "pumasi.deadletters.v1"
 SENDERS: Final = "pumasi.senders.v1"
 SERVICES: Final = "pumasi.services.v1"
 PREFIX: Final = "pumasi."
-"""So the names of all our topics begin."""
+"""How the names of all our topics begin."""
 
 MAX_RECORD_BYTES: Final = 4 << 20
 """Room for an entry of 512 KiB and for a 2 MiB record that is poison, as it came and again in the dead letters."""
@@ -179,7 +179,7 @@ def one_copy(reports: Iterable[Report], brokers: int) -> str | None:
 
 
 def require(reports: Iterable[Report], names: Collection[str], bootstrap: str) -> None:
-    """Hold that a service can work with these topics: they are there, and commands carry their append time.
+    """Check that a service can work with these topics: they are there, and commands carry their append time.
 
     Raises TopicsMismatch naming those with which it can't.
     """

@@ -28,7 +28,7 @@ _XERIAL, _XERIAL_HEADER = b"\x82SNAPPY\x00", 16  # how Java frames snappy; other
 
 
 def plain(batch: bytes) -> bytes:
-    """A record batch (from its base offset on) with its records as they were before they were compressed, if they were.
+    """A record batch (from its base offset on) with its records decompressed if they were compressed.
 
     Raises:
         UnsupportedCodecError: of a codec that Kafka doesn't know.

@@ -58,7 +58,7 @@ class Consumer(AIOKafkaConsumer):
 
     @property
     def acknowledged(self) -> dict[TopicPartition, int]:
-        """Of the partitions that are ours, up to where the group has recorded them as done with, as far as is known.
+        """How far the group has recorded our partitions as done, where that is known.
 
         Never beyond where reading stands: a topic that was made anew has other records under the offsets that its group still has.
         """
@@ -100,7 +100,7 @@ class Consumer(AIOKafkaConsumer):
 
     @property
     def generation(self) -> int:
-        """The number of the group's last sharing out; it tells old claims from new."""
+        """The number of the group's last sharing out; it distinguishes old claims from new."""
         assert self._coordinator is not None, "it is started"
         return int(self._coordinator.generation)
 
@@ -121,7 +121,7 @@ class Consumer(AIOKafkaConsumer):
                 raise
 
     def _assigned_now(self) -> Any:
-        """What is ours. What is known of it is of this sharing out alone: in another, others may have gone further meanwhile."""
+        """What is ours. What is known of it holds for this sharing out alone: in another, others may have gone further."""
         assigned = self._subscription.subscription and self._subscription.subscription.assignment
         if assigned is not self._known_of:
             self._known_of = assigned
@@ -130,7 +130,7 @@ class Consumer(AIOKafkaConsumer):
         return assigned
 
     async def _pass_markers(self) -> None:
-        """Where reading has come past markers alone since the last commit, commit that; nothing that was given out is passed."""
+        """Commit the position where reading has passed only markers since the last commit; no record is skipped."""
         assigned = self._assigned_now()
         if assigned is None:
             return

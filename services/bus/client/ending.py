@@ -59,7 +59,7 @@ class Asked:
 
 
 async def ask(bootstrap: str, asked: Asked) -> None:
-    """Ask the ender. Who asks looks whether it comes about.
+    """Ask the ender. The caller checks whether it happens.
 
     Raises:
         KafkaError, OSError, TimeoutError: if it isn't known whether it was asked.
@@ -77,7 +77,7 @@ async def ask(bootstrap: str, asked: Asked) -> None:
 
 
 def read(record: Any) -> Asked | None:
-    """A record as what is asked; None if it is something else."""
+    """The request in a record; None if it holds something else."""
     try:
         if dict(record.headers).get("ce_type") != LEFT_OPEN.encode():
             return None
@@ -136,7 +136,7 @@ async def _is_open(admin: AIOKafkaAdminClient, leader: int, asked: Asked, left: 
 
 
 async def serve(bootstrap: Callable[[], str], asked: asyncio.Queue[Asked], told: Callable[[str], None]) -> None:
-    """End what comes in, for ever. `told` hears of each that was ended, as a line."""
+    """End what is asked for, for ever. `told` is called with a line for each transaction that was ended."""
     while True:
         one = await asked.get()
         try:

@@ -32,7 +32,7 @@ class Found(NamedTuple):
 
 
 class AnyNames:
-    """aiokafka's batch; where it can't go on for a header's name, this does.
+    """aiokafka's batch; where a header's name stops aiokafka, this reads on.
 
     Args:
         data: a batch that is not compressed.

@@ -36,7 +36,7 @@ _TRIES, _TRIES_FOR_OTHERS = 50, 10
 _RETRY_SECONDS = 0.1
 _LOOKS = 30
 _UNAUTHORIZED = (29, 31)  # of the topic, of the cluster
-_OVERTAKEN = (47, 74)  # another has fenced since: it is his now
+_OVERTAKEN = (47, 74)  # another has fenced since: it is theirs now
 _UNKNOWN_ID = 105
 _TOO_OLD = (
     IncompatibleBrokerVersion,
@@ -68,7 +68,7 @@ class Leftovers:
         self._decided: dict[tuple[int, int], bool] = {}
         self._bootstrap = ""
         self.asked = False
-        """Whether the ender was asked in this epoch, and nobody saw that it was done: it may still come."""
+        """Whether the ender was asked in this epoch, and nobody saw it done: a marker may still come."""
 
     def listen(self, producer: AIOKafkaProducer, bootstrap: str) -> None:
         """Ask what was decided last, just before `producer` fences; call before it is started."""
@@ -106,8 +106,8 @@ class Leftovers:
             False if its end is still under way; look again.
 
         Raises:
-            Fenced: if the epoch is over: another has fenced since, or Kafka has ended a transaction that took too long, such as one
-                that a request begins which comes late.
+            Fenced: if the epoch is over: another has fenced since, or Kafka has ended a transaction that took too long, such as
+                one that a late request began.
             KafkaError: if it isn't known.
         """
         node = await producer._sender._find_coordinator(CoordinationType.TRANSACTION, self._id)
@@ -227,7 +227,7 @@ class Leftovers:
         raise RequestTimedOutError("no ender has ended what was left open")
 
     def _commits(self, producer: int, left: list[Open]) -> bool:
-        # Who is shut out in mid-transaction loses his epoch first; what was decided in that epoch was of a transaction before.
+        # A writer that is shut out in mid-transaction loses its epoch first; that epoch's decision was about an earlier transaction.
         if any(self._decided.get((producer, one.epoch + 1)) is False for one in left):
             return False
         for one in left:
@@ -236,7 +236,7 @@ class Leftovers:
         return all(one.place != self._leading for one in left)
 
     async def _at_leaders(self, producer: AIOKafkaProducer, places: dict[TopicPartition, None], do: Any) -> None:
-        """Call `do` with each leader and its partitions, until it gives none back that are to be tried again."""
+        """Call `do` with each leader and its partitions, until it returns none to be tried again."""
         client = producer.client
         for topic in {place.topic for place in places}:
             await producer.partitions_for(topic)

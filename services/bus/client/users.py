@@ -26,7 +26,7 @@ from services.bus.security import connection
 # aiokafka warns of every PLAIN; here the only one is the embedded broker's with itself, on this machine.
 logging.getLogger("aiokafka.conn").addFilter(lambda record: "in the clear" not in str(record.msg))
 
-_ITERATIONS: Final = 4096  # the least that Kafka takes; more would slow down who guesses, but these are 32 random bytes
+_ITERATIONS: Final = 4096  # the least that Kafka takes; more would slow down guessing, but these are 32 random bytes
 _PRINCIPAL: Final = "User:"
 _ANY, _LITERAL, _PREFIXED, _ALLOW = 1, 3, 4, 3
 _ANYWHERE: Final = "*"

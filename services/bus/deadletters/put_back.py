@@ -99,9 +99,9 @@ async def replay(
 
 
 async def release(bootstrap: str, partitions: int) -> None:
-    """Shut out all who are putting letters back, and end what they have left open; who still is at it begins anew.
+    """Shut out everybody who is putting letters back, and end what they left open; whoever is still at it begins anew.
 
-    For readers of what letters are put back to, if a transaction keeps them from reading on for longer than one may last.
+    For readers of the topics that letters are put back to, if a transaction keeps them from reading on for longer than one may last.
 
     Args:
         bootstrap: Kafka's servers.
