@@ -1,16 +1,16 @@
 """Notices: what was told to whom, when, through what, with what outcome. The value on `pumasi.notices.v1`.
 
-`Tidings` is what is to be told, a pure function of the ledger; `Notice` adds what came of telling it. Both name people by pseudonym
-only, and never two people: a donor's notice holds no case, beneficiary or voucher; a go-between's holds no pledge or donor. What
-was promised, settled and delivered stands in fields of its own and is never added up. There is no free text: the words are made from
-these fields where they are shown, in the reader's language.
+`Tidings` is what is to be told, a pure function of the ledger; `Notice` adds the outcome. Both name people by pseudonym only, and
+never two people: a donor's notice holds no case, beneficiary or voucher; a go-between's holds no pledge or donor. Promised,
+settled and delivered money have fields of their own and are never added up. There is no free text: the words are made from these
+fields where they are shown, in the reader's language.
 
 The `id` is derived from the entry and the recipient, so a notice told twice (a crash, another owner of the partition) has one id both
 times, and a receiver can drop the second. It is the CloudEvent's `ce_id` and the webhook's `webhook-id`.
 
 What a receiver may rely on: one person's notices of one fund first come in the ledger's order (by the number in `entry`; of one
-entry as the story goes: `matched` before its `payment-due`), each once the one before was taken or given up. Nothing is promised
-between people or between funds. After a crash the last ones may come again, in the same order.
+entry as the story goes: `matched` before its `payment-due`), each once the one before was accepted or given up. Nothing is
+promised between people or between funds. After a crash the last ones may come again, in the same order.
 """
 
 from __future__ import annotations

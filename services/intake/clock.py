@@ -21,7 +21,7 @@ from services.errors import ClockOff, KafkaUnreachable
 log = logging.getLogger("pumasi.intake")
 
 SAYABLE = parse("2000-01-01T00:00:00Z"), parse("2199-12-31T23:59:59Z")
-"""The first and the last time that is one on the bus. A clock without a battery says 1970."""
+"""The first and the last time that the bus takes. A clock without a battery says 1970."""
 PROBE_SECONDS = 5.0
 """How often a clock that is off is looked at again, at most."""
 
@@ -48,7 +48,7 @@ class Clock:
         self.off = 0
 
     def check(self) -> None:
-        """Hold that it may stamp.
+        """Check that it may stamp.
 
         Raises:
             ClockOff: if it is off.
@@ -60,7 +60,7 @@ class Clock:
             raise KafkaUnreachable("Kafka has not told the time yet", hint="Try again in a moment: a repeat is safe.")
 
     def heard(self, stamped: int, appended: Collection[int]) -> None:
-        """Learn when Kafka appended what was stamped at `stamped`, having just heard of it; all in microseconds since 1970."""
+        """Note when Kafka appended what was stamped at `stamped`; called as soon as that is known; all in microseconds since 1970."""
         if not appended:
             return
         now, first, last = self.now(), min(appended), max(appended)

@@ -48,7 +48,7 @@ def finding(pointer: str, code: str, message: str) -> Finding:
 
 
 def bounded(findings: Sequence[Finding], last: int | None) -> list[Finding]:
-    """The first findings, and one that tells how many more there are, if there are, and where nobody looked.
+    """The first findings, then one that says how many more there are, if any, and which events were not looked at.
 
     Args:
         findings: as many as were found.

@@ -28,7 +28,7 @@ class Floods:
     """Counts conflicts.
 
     Args:
-        alarm: hears of each flood, at most once in HELD_OFF_S for each sender.
+        alarm: called with each flood, at most once in HELD_OFF_S for each sender.
         clock: seconds, never backwards.
     """
 
@@ -39,7 +39,7 @@ class Floods:
         self._held_off: dict[str, float] = {}
 
     def count(self, sender: str) -> TooMany | None:
-        """One more conflict; what a sender that is held off is told in its place."""
+        """Count a conflict; returns the error for its sender if that is held off, else None."""
         if (told := self._told(sender)) is not None:
             return told
         if not self._limiter.hit(self._most, sender):
@@ -48,7 +48,7 @@ class Floods:
         return self._told(sender)
 
     def hold(self, sender: str) -> None:
-        """Hold that a sender may be answered about an id that stands.
+        """Check that a sender may be answered about an id that is in use.
 
         Raises:
             TooMany: if it is held off.

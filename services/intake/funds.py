@@ -22,12 +22,12 @@ from services.errors import KafkaUnreachable, KeyChanging
 
 CONFIGURED = "pumasi.fund.configured"
 QUIET = AHEAD_MAX + 30 * SECOND
-"""So long before and after the instant from which a key serves no fund begins, in microseconds."""
+"""How long before and after the instant from which a key serves no fund begins, in microseconds."""
 _HEADER = ("ce_type", CONFIGURED.encode())
 
 
 class Funds:
-    """Since when there is each fund, and which key is whose.
+    """When each fund began, and which key is whose.
 
     Args:
         ring: as `services.keys.pseudonym_keys`.
@@ -54,7 +54,7 @@ class Funds:
         self._told.setdefault(fund, at)
 
     def follow(self, record: Record) -> None:
-        """Look at a command: is it a fund's configuration? That it is one that counts only the ledger can tell."""
+        """Look whether a command is a fund's configuration; only the ledger can tell whether it counts."""
         if _HEADER in record.headers and record.key is not None:
             said = dict(record.headers)["ce_time"] or b""
             self._sent.setdefault(record.key.decode(), parse_given(said.decode()))
@@ -81,7 +81,7 @@ class Funds:
         return self._keys[max(bisect(self._since, began) - 1, 0)]
 
     def hold(self, fund: str, at: int) -> None:
-        """See that a fund may begin at `at`, microseconds since 1970, if it isn't there already.
+        """Check that a fund may begin at `at`, microseconds since 1970, if it isn't there already.
 
         Raises:
             KeyChanging: if it may not.

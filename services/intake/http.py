@@ -56,9 +56,9 @@ DRAIN_SECONDS = 10.0
 BODY_SECONDS = 20.0
 """How long a body may take to come."""
 BODIES_PER_ADDRESS_MAX = 64
-"""Bodies of one address under way at once; one more is told 429."""
+"""Bodies of one address under way at once; one more gets 429."""
 REQUESTS_MAX = 64
-"""Submissions at work at once; one more is told 429."""
+"""Submissions at work at once; one more gets 429."""
 
 
 class HttpDoor:
@@ -74,7 +74,7 @@ class HttpDoor:
         rates: how much.
         floods: counts conflicts.
         requests_max: submissions at work at once; one counts once its body is there.
-        amiss: a code and a sentence of why what is taken now would not be answered; None if it would.
+        amiss: a code and a sentence that say why an event taken now would not be answered; None if it would.
         hosts: the names that the door answers to (`doorway`).
         body_seconds: how long a body may take to come.
     """
@@ -207,7 +207,7 @@ class HttpDoor:
         return JSONResponse({"status": "ok"})
 
     async def health(self, _request: Request) -> Response:
-        """200 while what is taken would be answered, else 503 and why not; for load balancers."""
+        """200 while an event taken now would be answered, else 503 and why not; for load balancers."""
         if not self._publisher.in_reach.is_set():
             return problem(HTTPStatus.SERVICE_UNAVAILABLE, "kafka_unreachable", "Kafka is out of reach")
         try:
@@ -219,7 +219,7 @@ class HttpDoor:
         return JSONResponse({"status": "ok"})
 
     async def _admit(self, sender: Known, headers: list[tuple[str, str]], body: bytes) -> list[Admitted]:
-        """Read and check what came, all of it or none.
+        """Read and check a request, all of it or none.
 
         Raises:
             PumasiError: if something is wrong with it; what nobody foresaw makes it Malformed.

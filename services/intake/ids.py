@@ -42,7 +42,7 @@ class Ids:
         return "~" + self._hash(b"pumasi-thanks", fund, case, text)
 
     def mac(self, sender: str, source: str, event: str, kind: str, data: bytes) -> str:
-        """What tells a repeat of an event from a conflict: of all that was sent, and of nothing that intake adds to it."""
+        """A hash that distinguishes a repeat of an event from a conflict: over all that was sent, and nothing that intake adds."""
         return self._hash(b"pumasi-sent", sender, source, kind, str(len(event)), event + data.decode())
 
     def _hash(self, kind: bytes, *parts: str) -> str:
@@ -60,7 +60,7 @@ class People:
         self._key = key
 
     def pseudonym(self, role: str, fund: str, person: str) -> str:
-        """A person in one role in one fund: another word in any other. No sender may send a person's word that begins so.
+        """A person in one role in one fund; in any other the word differs. No sender may send a person's word that begins with `~`.
 
         Args:
             role: `beneficiary`, `donor` or `voucher`.
@@ -70,7 +70,7 @@ class People:
         return "~" + _hashed(self._key, b"pumasi-subject", role, fund, person)
 
     def mark(self, fund: str, case: str, person: str) -> str:
-        """A person at one case, in whatever role: who vouches for themselves is found by it, and nobody anywhere else."""
+        """A person at one case, in whatever role: it finds whoever vouches for themselves, and links nobody elsewhere."""
         return "~" + _hashed(self._key, b"pumasi-mark", fund, case, person)
 
 

@@ -16,11 +16,11 @@ from limits.strategies import MovingWindowRateLimiter
 from services.errors import TooMany
 
 _REMEMBERED = 10_000
-"""Senders and addresses in memory; beyond that those are forgotten of whom nothing came within the second."""
+"""Senders and addresses in memory; beyond that, those from whom nothing came within the second are forgotten."""
 
 
 class Rates:
-    """Counts what comes.
+    """Counts events and requests.
 
     Args:
         sender_rate: events a second of one sender; 0: any number.

@@ -32,7 +32,7 @@ CAPACITY = 200_000
 
 
 class Known(NamedTuple):
-    """What an event became.
+    """The command that an event became.
 
     Attributes:
         mac: as `Admitted` has it.
@@ -71,7 +71,7 @@ class Repeats:
         return len(self._known)
 
     def check(self, admitted: Sequence[Admitted]) -> None:
-        """Look whether all may pass, before any does.
+        """Check that all may pass, before any does.
 
         Raises:
             Conflict: if an id came before with other data and was not refused, or comes twice in the batch with different data.
@@ -128,7 +128,7 @@ class Repeats:
         return self._makers.is_own(place)
 
     def expect(self, one: Admitted) -> Expected:
-        """Remember that this event, of which nothing stands, is on its way; settle it by `arrived` or `failed`."""
+        """Remember that this event, which is new or was refused, is on its way; settle it by `arrived` or `failed`."""
         future: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
         future.add_done_callback(lambda done: done.cancelled() or done.exception())  # there may be nobody waiting
         refused = self._known.get(one.key)
@@ -155,7 +155,7 @@ class Repeats:
             expected.place.set_exception(error)
 
     def follow(self, record: Record, partitions: int) -> None:
-        """Remember a command as it lies on the topic; ticks are passed over, and what the matcher can't read: it stands for nothing.
+        """Remember a command as it lies on the topic; ticks are ignored, and so is what the matcher can't read.
 
         Args:
             record: as consumed.
@@ -212,5 +212,5 @@ def _counts_rather(found: Known, known: Known | Expected) -> bool:
 
 
 def _is_before(one: Place, other: Place) -> bool:
-    """Whether a place comes first; in two partitions, that is of two funds, none does."""
+    """Whether a place comes first; in two partitions (of two funds) neither does."""
     return one.partition == other.partition and one.offset < other.offset

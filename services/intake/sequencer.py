@@ -40,7 +40,7 @@ SOURCE = "/pumasi/intake"
 PATIENCE_SECONDS = 2.0
 """How long the decision of an event that comes again is waited for."""
 WAITING_MAX = 32
-"""Calls that wait so at once, half of what the HTTP door takes; one more does not wait, since it would keep out who need not."""
+"""Calls that wait so at once, half of what the HTTP door takes; one more does not wait, to leave room for events that need not."""
 
 
 def _stamp(now: int) -> int:
@@ -49,7 +49,7 @@ def _stamp(now: int) -> int:
 
 
 class _Line(NamedTuple):
-    """What one call puts in line at one time of the wall clock: records, and which of them carry whose command."""
+    """What one call puts in line at one time of the wall clock: records, and which of them carries which event's command."""
 
     now: int
     records: list[Outgoing]
@@ -94,7 +94,7 @@ class Desk:
         self._ticked_at: int | None = None
 
     async def take(self, admitted: Sequence[Admitted]) -> list[Place]:
-        """Publish the commands of a batch, in order; where each lies.
+        """Publish the commands of a batch, in order; returns where each lies.
 
         Raises:
             ClockOff: if nothing may be stamped; then none is published.
@@ -113,7 +113,7 @@ class Desk:
         return await self._take(admitted)
 
     async def take_decided(self, admitted: Sequence[Admitted]) -> int:
-        """Publish the commands of the first of a batch, up to an event that is not decided yet; how many events these were.
+        """Publish the commands of the first of a batch, up to an event that is not decided yet; returns how many events these were.
 
         If the very first is undecided its decision is waited for; after PATIENCE_SECONDS none is taken: call again.
 
@@ -140,7 +140,7 @@ class Desk:
         return self._repeats.is_own(place)
 
     async def _decided(self, admitted: Sequence[Admitted]) -> None:
-        """Wait until all are new or decided, or patience is at its end."""
+        """Wait until all are new or decided, or patience is over."""
         clock = asyncio.get_running_loop().time
         deadline = clock() + PATIENCE_SECONDS
         while (undecided := self._repeats.undecided(admitted)) and (left := deadline - clock()) > 0:
@@ -205,7 +205,7 @@ class Desk:
             await self._publisher.flush()
 
     def check_clock(self) -> None:
-        """Hold that what comes may be stamped; trusted time needs no clock.
+        """Check that events may be stamped; trusted time needs no clock.
 
         Raises:
             ClockOff, KafkaUnreachable: as `Clock.check`.

@@ -26,7 +26,7 @@ from services.notifier.standing import Case, Happened, Part, Pledge, Standing, S
 
 
 class _Word(NamedTuple):
-    """Tidings before they are made out: who, what, about which pledge or case, and the fields that differ."""
+    """Tidings in the making: who, what, about which pledge or case, and the fields that differ."""
 
     to: str
     role: Role
@@ -43,7 +43,7 @@ class Audience:
         self._standings = Standings()
 
     def hear(self, entry: dict[str, Any], silent: bool = False) -> list[Tidings]:
-        """Take in the next entry; who is to be told what.
+        """Take in the next entry; returns who is to be told what.
 
         Args:
             entry: a ledger entry's value (`schemas.ledger.Entry`) as plain data.
@@ -73,12 +73,12 @@ class Audience:
 
 
 def _day_of(at: datetime) -> datetime:
-    """A notice passes through many hands: to the second it could be held beside the ledger, or beside who came and went."""
+    """A notice passes through many hands: with a time to the second it could be matched with the ledger, or with who came and went."""
     return at.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 class Farewell(Tidings):
-    """The last tidings to somebody: with them goes what is kept to reach them.
+    """The last tidings to somebody: afterwards their contact is deleted.
 
     Attributes:
         texts: ids of thanks in their own words, which go too; never told.
@@ -116,7 +116,7 @@ def _words(fund: Standing, happened: Happened) -> Iterator[_Word]:
 
 
 def _farewells(fund: Standing, happened: Happened, at: int) -> Iterator[_Word]:
-    """Whoever has nothing open any more is told so, and in the end forgotten."""
+    """People with nothing open any more are told so, and in the end forgotten."""
     soon, now = fund.leave(happened, at)
     for person, end, on in soon:
         yield _Word(person, end.role, "forgetting", end.about, {"forgotten_on": _day_of(datetime_of(on))})

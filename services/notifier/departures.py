@@ -20,7 +20,7 @@ LEAD_DAYS = 3
 
 
 class End(NamedTuple):
-    """The last that ended of somebody: when (microseconds since 1970), in which role, which pledge or case."""
+    """The last of somebody's things to end: when (microseconds since 1970), in which role, which pledge or case."""
 
     at: int
     role: Role
@@ -28,7 +28,7 @@ class End(NamedTuple):
 
 
 class Notices(NamedTuple):
-    """Who is to be told on what day they are forgotten, at which instant; and who is forgotten now."""
+    """Who is to be told the day on which they are forgotten, with its instant; and who is forgotten now."""
 
     soon: list[tuple[str, End, int]]
     now: list[tuple[str, End]]
@@ -44,17 +44,17 @@ class Departures:
     def __init__(self) -> None:
         self.days = 0
         self._open: Counter[str] = Counter()
-        self._over: dict[str, End] = {}  # in the order of their ends, and so of their days
+        self._over: dict[str, End] = {}  # in the order in which they ended, and so of their days
         self._told: dict[str, tuple[int, End]] = {}  # likewise
 
     def begin(self, subject: str) -> None:
-        """Something of somebody's is open, besides what is already."""
+        """Count one more open thing of somebody's."""
         self._open[subject] += 1
         self._over.pop(subject, None)
         self._told.pop(subject, None)
 
     def end(self, subject: str, end: End) -> None:
-        """One of the things that are open for somebody is not any more."""
+        """Count one open thing of somebody's less."""
         self._open[subject] -= 1
         if not self._open[subject]:
             del self._open[subject]
@@ -62,7 +62,7 @@ class Departures:
                 self._over[subject] = end
 
     def due(self, at: int) -> Notices:
-        """Whose time it is at an instant; each is named once."""
+        """Whose time has come at an instant; each is named once."""
         found = Notices([], [])
         if not self.days:
             return found

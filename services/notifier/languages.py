@@ -40,11 +40,11 @@ if TYPE_CHECKING:
 log = logging.getLogger("pumasi.notifier")
 
 _WAIT_SECONDS = 5.0
-"""How long tidings wait at most for contacts that can't be read: in another language is better than not at all."""
+"""How long tidings wait at most for contacts that can't be read: a notice in another language is better than none."""
 
 
 class _Content(msgspec.Struct):
-    """What is read of an opened contact; the decoder passes the address by."""
+    """What is read of an opened contact; the decoder skips the address."""
 
     language: Language
 
@@ -58,9 +58,9 @@ class Languages:
     """Subject → language, and id → text.
 
     Args:
-        otherwise: spoken to whom no other language is known.
+        otherwise: the language for people whose language is unknown.
         key: what opens boxes; None: nothing does.
-        told: hears where a box can't be opened.
+        told: called where a box can't be opened.
         keys_now: reads the keys that open boxes now, the newest last.
     """
 
@@ -82,7 +82,7 @@ class Languages:
         return self._of.get(subject, self._otherwise)
 
     def text(self, thanks: str) -> str | None:
-        """The words whose id thanks are; None for a phrase's code, and where there are no such words (any more)."""
+        """The words of thanks under an id; None for a phrase's code, and where there are no such words (any more)."""
         sealed = self._texts.get(thanks)
         return None if sealed is None else self._opened(sealed).decode().rstrip()
 
@@ -113,7 +113,7 @@ class Languages:
         self._of[subject] = msgspec.json.decode(content, type=_Content).language
 
     def _opened(self, box: bytes) -> bytes:
-        """What is in a box. Raises CryptoError if no key opens it that is there now."""
+        """The content of a box. Raises CryptoError if no key that is there now opens it."""
         with suppress(CryptoError):
             return _opened(box, self._keys)
         self._keys += [key for key in self._read_keys() if key not in self._keys]
@@ -123,10 +123,10 @@ class Languages:
         try:
             return self._keys_now()
         except SettingError:
-            return ()  # those that we have are better than none
+            return ()  # the keys that we have are better than none
 
     async def renew_keys(self) -> None:
-        """Let go of keys that are gone, once what was sealed for them is known as it was sealed anew."""
+        """Drop keys that are gone, once what was sealed for them has been read as newly sealed."""
         await self.read_all()
         self._keys = [*self._read_keys()] or self._keys
 
@@ -152,7 +152,7 @@ class Languages:
                 await task
 
     async def read_all(self) -> None:
-        """Wait until the contacts that stand on the topic now are known."""
+        """Wait until all contacts on the topic now are known."""
         if self._tail is not None:
             await self._tail.reach_end()
 
@@ -164,14 +164,14 @@ class Languages:
 
 
 def _opened(box: bytes, keys: Sequence[PrivateKey]) -> bytes:
-    for key in reversed(keys):  # what is still sealed for a former one is getting less
+    for key in reversed(keys):  # less and less is sealed for a former one
         with suppress(CryptoError):
             return SealedBox(key).decrypt(box)
     raise CryptoError("no key opens it")
 
 
 def private_key(settings: Settings) -> PrivateKey | None:
-    """What opens contacts here; None if the settings say that contacts are sealed for a key that is not on this machine.
+    """The key that opens contacts here; None if the settings say that contacts are sealed for a key that is not on this machine.
 
     Of two, while one is being renewed, it is the former; `keys.notifier_private_keys` has both.
 

@@ -28,7 +28,7 @@ class Reading(Chain):
         self._audience = Audience(partition)
 
     def take(self, record: Record, silent: bool = False) -> list[Tidings]:
-        """Take in the next entry; who is to be told what (nobody if `silent`).
+        """Take in the next entry; returns who is to be told what (nobody if `silent`).
 
         Raises:
             LedgerTampered: if it isn't the next entry, its facts don't fit what came before, or one is unknown (UnknownFact).

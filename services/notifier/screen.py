@@ -31,7 +31,7 @@ def pretty(console: Console) -> View:
 
 
 def json_lines() -> View:
-    """Lines for programs: the notice with its words, once it is known what came of it."""
+    """Lines for programs: the notice with its words, once its outcome is known."""
 
     def told(notice: Notice, text: str) -> None:
         data = notice.model_dump(mode="json", by_alias=True, exclude_defaults=True)

@@ -1,4 +1,4 @@
-"""What the notifier remembers of a fund, and what one entry changed: the fold of all readers, with what telling needs besides.
+"""What the notifier remembers of a fund, and what one entry changed: the fold that all readers share, with what notices need besides.
 
 `Standing` holds cases, pledges and awards with what is promised, settled and delivered; `Happened` gathers what an entry's facts did,
 so that a person hears one sum and not each step. Amounts are in the fund's minor units unless named `face`.
@@ -20,7 +20,7 @@ from services.readmodel.books import FactDict, Promise
 THRESHOLDS = (100, 75, 50, 25)
 """Percentages of a claim that are news, highest first."""
 _BASES = {"urgency-waterfill/1": "least-served", "first-come/1": "oldest", "guaranteed-floor/1": "least-served"}
-"""What each rule goes by, as notices name it."""
+"""The basis of each rule's choice, as notices name it."""
 
 
 class Case(awards.Case):
@@ -66,7 +66,7 @@ class Pledge(Promise):
     """A promise, or one instalment. `due_told`: its donor was asked to pay.
 
     Attributes:
-        delivered: what of it was handed over.
+        delivered: how much of it was handed over.
         ended: it was withdrawn, or has expired.
         to_come: how many instalments may follow; None: any number.
         counted: whether it counts among what its donor has open; None: it is new.
@@ -130,7 +130,7 @@ class Standing(awards.Fund[Case, Pledge, Part]):
         self.departures.days = fact.get("forget_after_days", 0)
 
     def leave(self, happened: Happened, at: int) -> Notices:
-        """Count what has begun and ended for whom; whose time it is then.
+        """Count what has begun and ended for whom; returns whose time has come.
 
         Args:
             happened: what the command did.
@@ -176,7 +176,7 @@ class Happened:
         self.touched: dict[Pledge, None] = {}
 
     def note(self, fund: Standing, fact: FactDict, about: Any) -> None:
-        """Note what somebody may hear of, once the fact took effect."""
+        """Note what somebody may hear of, after the fact has taken effect."""
         self._note_matters(fund, fact, about)
         match fact["fact"]:
             case "awarded":

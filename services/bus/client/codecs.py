@@ -123,4 +123,4 @@ _CODECS: dict[int, tuple[str, Callable[[memoryview, memoryview], int]]] = {
     3: ("lz4", cramjam.lz4.decompress_into),
     4: ("zstd", cramjam.zstd.decompress_into),
 }
-"""By Kafka's number: a name, and what writes to a place and tells how much."""
+"""By Kafka's number: the codec's name, and a function that decompresses into a buffer and returns the length."""
