@@ -33,7 +33,7 @@ PREFIX: Final = "pumasi."
 """How the names of all our topics begin."""
 
 MAX_RECORD_BYTES: Final = 4 << 20
-"""Room for an entry of 512 KiB and for a 2 MiB record that is poison, as it came and again in the dead letters."""
+"""Room for an entry of 512 KiB and for a 2 MiB record that is poison, in its own topic and again in the dead letters."""
 
 FOREVER: Final = "-1"
 SEGMENT_MS: Final = "segment.ms"

@@ -30,11 +30,11 @@ class Ids:
         return prefix + self._hash(b"pumasi-own", sender, source, event)
 
     def event(self, event: str) -> str:
-        """An event's id as it stands on the bus: its own, if that is an id of the contract."""
+        """An event's id on the bus: its own, if that is an id of the contract."""
         return event if is_id(event) else "~" + self._hash(b"pumasi-event", event)
 
     def reference(self, fund: str, reference: str) -> str:
-        """A payment's reference as it stands on the bus; one that is a hash already stays."""
+        """A payment's reference on the bus; one that is a hash already stays."""
         return reference if is_hashed(reference) else "~" + self._hash(b"pumasi-payment", fund, reference)
 
     def thanks(self, fund: str, case: str, text: str) -> str:

@@ -157,7 +157,7 @@ class Desk:
         try:
             line, pending = await self._enqueue(admitted, guess)
         except Conflict:
-            # It may be the true one, which another intake let pass, and what came here the other: the topic tells which was first.
+            # Another intake may have let the true event pass, and this door the other: the topic tells which was first.
             await self._repeats.landed(admitted)
             await self._caught_up()
             line, pending = await self._enqueue(admitted, guess)

@@ -8,9 +8,10 @@ out. No rule tells a pseudonym from a name that is written like one (one word of
 commands topic as well, once it is admitted.
 
 What is withheld whole leaves its length; not its hash, by which a short name could be guessed. The headers name the topic,
-partition and offset of the original; a submission is deleted once its letter is written. The headers are Kafka Streams' (KIP-1034),
-so that tools made for those read ours. One more, `pumasi.withheld`, says what differs from the record as it came: `key`, `value`,
-`headers`, or `nothing`; only a letter from which nothing is withheld can be put back (`put_back`), and that to the last byte.
+partition and offset of the original; a submission is deleted once its letter is written. The headers are Kafka Streams'
+(KIP-1034), so that tools made for those read ours. One more, `pumasi.withheld`, says what differs from the original record:
+`key`, `value`, `headers`, or `nothing`; only a letter from which nothing is withheld can be put back (`put_back`), and that to
+the last byte.
 
 A letter always fits its topic, whatever came: beyond VALUE_BYTES_MAX the value is withheld, beyond FRAME_BYTES_MAX of key and headers
 all that is long. There is always a letter: if a record can't be gone through, all of it is withheld. A letter that
@@ -273,7 +274,7 @@ def _data(given: Any, model: type[Model] | None) -> Any:
         model.model_validate_json(json.dumps(given))
     except ValidationError as error:
         for place, code, _ in violations(error, model):
-            if not place:  # not of a field: who knows of which
+            if not place:  # not of a field: nobody knows of which
                 return REMOVED
             wrong[place] = code
     return _members(model, given, (), wrong)

@@ -9,8 +9,8 @@ one had begun. A record and its mark are in one transaction, so a letter has eit
 back again. Nothing is read from the record's own place: what a letter does not keep whole is not put back at all, and nothing is
 made up.
 
-A record is put back to its own topic and partition, byte by byte as it came, with one header more that names its letter. If it still
-can't be read, it becomes a dead letter of its own, which keeps that header.
+A record is put back to its own topic and partition, byte for byte, with one more header that names its letter. If it still can't
+be read, it becomes a dead letter of its own, which keeps that header.
 """
 
 from __future__ import annotations
@@ -218,7 +218,7 @@ async def _append(
 
 
 def _row(letter: DeadLetter, kept: Content) -> Parts:
-    """The record as it came; the header that names its letter takes the place of an earlier one."""
+    """The original record; the header that names its letter replaces an earlier one."""
     headers = [(name, value) for name, value in kept.headers if name != REPLAY_OF]
     return kept.key, kept.value, [*headers, (REPLAY_OF, letter.id.encode())]
 

@@ -223,7 +223,7 @@ class FencedWriter:
             async with asyncio.timeout(_SETTLE_SECONDS_MAX):
                 return await self._leftovers.settle(self._producer)
         except TROUBLE as error:
-            if self._leftovers.asked:  # what comes late would end the next transaction, if it were of this epoch
+            if self._leftovers.asked:  # a late marker would end the next transaction, if that were of this epoch
                 raise Fenced(f"what {self.transactional_id} left open may yet be ended") from error.with_traceback(None)
             raise self._unreachable(error) from error.with_traceback(None)
 

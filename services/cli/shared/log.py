@@ -30,7 +30,7 @@ _WIDE = 40
 _CALM = re.compile(r"[0-9-]{10} [0-9:,]{12} (INFO|DEBUG) ")
 """How lines begin that report nothing amiss."""
 _IN_REACH = "Kafka is in reach at "
-"""So a line begins that says something only where it wasn't."""
+"""How a line begins that matters only after Kafka was out of reach."""
 
 
 class Log:

@@ -203,7 +203,7 @@ def _key_above_floors(fund: Fund, given: Case, policy: Policy, need: str | None)
 
 
 def _reason(fund: Fund, case: Case, policy: Policy, part: Part) -> str:
-    """Why this money went elsewhere and not to `case`, as it stands when the run is over."""
+    """Why this money went elsewhere and not to `case`, by the state when the run is over."""
     if part.chosen or (part.of_need and part.given.need != case.need):
         return "chosen"  # as long as a claim of the chosen need lacks money, the run is over these alone
     mine = standing_of(fund, case, case.need if part.of_need else None, policy)

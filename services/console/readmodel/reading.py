@@ -55,7 +55,7 @@ class PartitionRead(Chain):
 async def read_ledger(
     reader: TopicReader, model: Fold[Any], fund: str | None = None, progress: Progress | None = None
 ) -> dict[int, PartitionRead]:
-    """Fold the committed ledger as it stands now into `model`.
+    """Fold the committed ledger as of now into `model`.
 
     Args:
         reader: an entered reader.
