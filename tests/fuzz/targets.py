@@ -285,6 +285,10 @@ class Desk:
     def __init__(self) -> None:
         self.admitted: list[Admitted] = []
 
+    def stands(self, _admitted: Sequence[Admitted]) -> bool:
+        """Nothing was taken before."""
+        return False
+
     async def take(self, admitted: Sequence[Admitted]) -> list[Place]:
         """Keep them."""
         self.admitted = list(admitted)
