@@ -1,6 +1,6 @@
-"""What the HTTP door answers: acceptance, receipts, problems. For OpenAPI, and for the tests that hold the answers against it.
+"""What the HTTP door answers: acceptance, receipts, problems. For OpenAPI, and for the tests that check answers by it.
 
-Words of which there may be more one day (`x-extensible-enum`) are texts, so that a client made today reads tomorrow's.
+Lists of words that may grow (`x-extensible-enum`) are plain texts, so that a client made today reads tomorrow's.
 """
 
 from __future__ import annotations

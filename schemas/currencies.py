@@ -1,7 +1,7 @@
 """ISO 4217 currencies and the digits of their minor units.
 
 The table is part of the contract, not of a library: a replay in ten years must convert as today did. Codes without minor units
-(metals, funds codes such as XAU or XDR) are left out: nobody pledges in them. A test holds the table against the published list.
+(metals, funds codes such as XAU or XDR) are left out: nobody pledges in them. A test compares the table with the published list.
 """
 
 _TWO = """

@@ -1,7 +1,8 @@
 """Facts: what the matcher decided, in the order in which it happened. The ledger is made of nothing else.
 
 State is a fold over facts, so a fact carries all that the fold needs. Amounts are in the fund's minor units unless named `face`
-(the pledge's own currency). In a tick's entry each fact also names its `fund`. Fields beyond the contract's table are marked *added*.
+(the pledge's own currency). In a tick's entry each fact also names its `fund`. Fields that came after the contract's first
+version are marked *added*.
 """
 
 from __future__ import annotations

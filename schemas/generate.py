@@ -1,9 +1,9 @@
-"""The JSON Schema files of `json/`, made from the models so that the two can't tell different stories.
+"""The JSON Schema files of `json/`, made from the models, so that the two can't differ.
 
-One file a shape, JSON Schema 2020-12, each whole in itself (`$defs` inside), named by what stands in `ce_type` or in `fact`. `$id` is
-a name, not an address: nothing has to be fetched to check a record. What a schema can't say the models still hold: that amounts are
-written without a fraction (`1.0` is an integer to JSON Schema and none to us), that a time is one that the calendar has and lies in the
-years 2000 to 2199, that a province is of the list, and that no word holds somebody's number (`schemas.numbers`).
+One file a shape, JSON Schema 2020-12, each whole in itself (`$defs` inside), named by its `ce_type` or `fact`. `$id` is a name,
+not an address: nothing has to be fetched to check a record. What a schema can't say the models still check: that amounts are
+written without a fraction (`1.0` is an integer to JSON Schema and none to us), that a time is one that the calendar has and lies
+in the years 2000 to 2199, that a province is of the list, and that no word holds somebody's number (`schemas.numbers`).
 
 Usage: `python -m schemas.generate` writes, `python -m schemas.generate --check` compares and ends with 1 if a file is not as generated.
 """

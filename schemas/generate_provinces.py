@@ -1,7 +1,7 @@
 """Writes `provinces.txt` from the `pycountry` package, which no service needs and no lock holds: the list changes once or twice a year.
 
-Usage, in an environment of its own: `pip install pycountry && python -m schemas.generate_provinces`. A code that the new list lacks was
-retired: before committing, say in `schemas.provinces.RETIRED` what it is now, where it is one of China's or Korea's.
+Usage, in an environment of its own: `pip install pycountry && python -m schemas.generate_provinces`. A code that the new list
+lacks was retired: if it is one of China's or Korea's, say in `schemas.provinces.RETIRED` what it is now before you commit.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 An entry's value is compact JSON with `hash` as its last member. The hash is BLAKE2b-256 over the previous entry's 32 hash bytes
 (zeros before the first) followed by this value's bytes with `,"hash":"…"` cut out; so nobody can change, drop or insert an entry
-without every later hash telling.
+without changing every later hash.
 """
 
 from __future__ import annotations

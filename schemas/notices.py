@@ -12,8 +12,8 @@ The `id` is derived from the entry and the recipient, so a notice told twice (a 
 times, and a receiver can drop the second. It is the CloudEvent's `ce_id` and the webhook's `webhook-id`.
 
 What a receiver may rely on: one person's notices of one fund first come in the ledger's order (by the number in `entry`; of one
-entry as the story goes: `matched` before its `payment-due`), each once the one before was taken or given up. Nothing is promised
-between people or between funds. After a crash the last ones may come again, in the same order.
+entry as the story goes: `matched` before its `payment-due`), each once the one before was accepted or given up. Nothing is
+promised between people or between funds. After a crash the last ones may come again, in the same order.
 """
 
 from __future__ import annotations

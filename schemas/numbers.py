@@ -1,4 +1,4 @@
-"""Somebody's number: what a word must not hold, since it is a person's name to whoever has a telephone.
+"""Somebody's number: no word may hold one, since to anybody with a telephone it names a person.
 
 Without its separators a number is
 
@@ -8,10 +8,10 @@ Without its separators a number is
 
     0 or 17951 and such a number     as it is dialled within the country
 
-It is looked for in *runs*. A text falls into groups of digits; groups with nothing but separators between them are neighbours, and a
-letter ends the run. A number is one whole group, or a join of neighbouring whole groups of few digits each, as people write it. So
-`1-138.0013.8000` holds one; a counter of thirteen digits, or Unix seconds with a counter behind, hold none. UUIDs and days of the
-calendar are taken out before: what machines make ids of would else be refused now and then, for no reason that anybody sees.
+It is looked for in *runs*. A text falls into groups of digits; groups with nothing but separators between them are neighbours,
+and a letter ends the run. A number is one whole group, or a join of neighbouring whole groups of few digits each, as people write
+it. So `1-138.0013.8000` holds one; a counter of thirteen digits, or Unix seconds with a counter behind, hold none. UUIDs and
+calendar days are taken out first: ids that machines make of them would otherwise be refused now and then, for no visible reason.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _MADE_BY_MACHINES = re.compile(
 
 
 def holds_number(text: str) -> bool:
-    """True if somebody could be called by what a text holds. Takes time in proportion to its length.
+    """True if a text holds a number by which somebody could be called. Takes time in proportion to its length.
 
     >>> [word for word in ("tel-138-0013-8000", "p-1732960800123", "+86 138 0013 8000", "2026-11-30") if holds_number(word)]
     ['tel-138-0013-8000', '+86 138 0013 8000']

@@ -1,9 +1,9 @@
 """ISO 3166-2: the provinces that there are today, of all countries, and what China's and Korea's retired codes are now.
 
-A province that counts under two codes counts wrong: groups of people fall under five and are hidden. So the bus knows today's code
-alone. The list is a file (`generate_provinces` writes it), since a replay in ten years must read as today did; the retired codes are
-written down here, for no package knows what became of them. China went from numbers to letters in 2017, North Korea from letters to
-numbers in 2010; South Korea never changed a code.
+A province that counts under two codes counts wrong: groups of people fall under five and are hidden. So the bus knows only
+today's code. The list is a file (`generate_provinces` writes it), since a replay in ten years must read as today did; the retired
+codes are written down here, for no package knows what became of them. China went from numbers to letters in 2017, North Korea
+from letters to numbers in 2010; South Korea never changed a code.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ RETIRED: dict[str, str] = {
 
 
 def province_now(code: str) -> str:
-    """The code under which a province goes today.
+    """A province's code of today.
 
     Raises:
         PydanticCustomError: if it is, and was, no province's.

@@ -1,7 +1,8 @@
 """Senders: who may send what. One value on `pumasi.senders.v1` for each, under its name; the newest counts.
 
-A scope is a right over some commands, in the funds that are named, or in all. `SCOPE_OF` is the whole table. `read` lets nothing be
-sent: it is for those who only ask. A sender without keys is revoked. Its name stays taken, since what it sent is known by that name.
+A scope is a right over some commands, in the funds that are named, or in all. `SCOPE_OF` is the whole table. `read` lets a sender
+send nothing: it is for those that only ask. A sender without keys is revoked. Its name stays taken, since what it sent is known
+by that name.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ Scope = Literal["funds", "cases", "vouch", "pledges", "payments", "deliveries", 
 NAME = r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?"
 SENDER_TYPE = "pumasi.sender"
 ANYONE = "anyone"
-"""Who sends where keys are switched off; no sender is called so."""
+"""The sender where keys are switched off; no other has this name."""
 KEYS_MAX = 2
 """Keys of a sender that count at once: a new one, and the one before it."""
 

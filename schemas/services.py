@@ -1,9 +1,9 @@
-"""What a process tells of itself: the value on `pumasi.services.v1`, compacted by process.
+"""What a process says about itself: the value on `pumasi.services.v1`, compacted by process.
 
-Two things are told in one shape. A service that runs tells how it is, its *heartbeat*, and takes it back when it ends cleanly. And
-which keys are in use is told, by whoever has them first or renews them: that record names no `service`, and stays.
+One shape says two things. A running service says how it is, its *heartbeat*, and takes it back when it ends cleanly. And whoever
+has keys first, or renews them, announces which are in use: that record names no `service`, and stays.
 
-Whatever is amiss is a code and a place: nothing here is free text. Who reads it takes the fields it knows: more will be told.
+Whatever is amiss is a code and a place: nothing here is free text. Readers take the fields that they know: there will be more.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Structs made from models: what is read a million times is made by msgspec straight from JSON, several times sooner.
+"""Structs made from models: msgspec makes what is read a million times straight from JSON, several times faster.
 
-A model stays the single definition. Its fields, limits and validators are looked up once, and a struct is made of them that accepts the
-same JSON. It says less about what it refuses: whoever has to explain asks the model. That both come to the same verdict on every
-field is held by properties (`tests/properties/test_structs.py`).
+A model stays the single definition. Its fields, limits and validators are looked up once, and a struct is made of them that
+accepts the same JSON. It says less about what it refuses: for an explanation, ask the model. Properties hold that both come to
+the same verdict on every field (`tests/properties/test_structs.py`).
 
 Fields that are ids are not looked at one by one: most texts are, and one look at all of them together costs less (`words`).
 """
@@ -34,7 +34,7 @@ Check = Callable[[Any], Any]
 
 
 class Unfit(ValueError):
-    """What was read is not what its model takes; the model says why."""
+    """The model would not take this; the model says why."""
 
 
 class Reader:
@@ -109,7 +109,7 @@ class Reader:
         return colons == 0 and b"\\" not in value
 
     def struct_of(self, model: Model) -> Struct:
-        """The struct that says what a model says."""
+        """The struct of a model."""
         return self._struct(**{name: _as_struct(getattr(model, name)) for name in type(model).model_fields})
 
 

@@ -1,9 +1,10 @@
-"""Submissions: what outsiders may send. A command, with what the sender may leave out left out.
+"""Submissions: what outsiders may send. A command without the fields that the sender may leave out.
 
-Every command but the tick of the clock has a submission of the same `ce_type`: outsiders may not move time. Intake turns one into the
-other: it derives the ids that a sender leaves out (`case, pledge, payment, delivery`, where the command creates them), hashes the
-references that payments come under, and makes a pseudonym of the contact that may stand in place of `beneficiary`, `donor` or
-`voucher`. A contact in the clear goes over HTTP only; one that is sealed for intake, through either door, and so do words of thanks.
+Every command but the tick of the clock has a submission of the same `ce_type`: outsiders may not move time. Intake turns one into
+the other: it derives the ids that a sender leaves out (`case, pledge, payment, delivery`, where the command creates them), hashes
+the references that payments come under, and makes a pseudonym of the contact that may stand in place of `beneficiary`, `donor` or
+`voucher`. A contact in the clear goes over HTTP only; one that is sealed for intake goes through either door, and so do words of
+thanks.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ Box = Annotated[
 
 
 def is_hashed(reference: str) -> bool:
-    """True for a payment's reference that stands on the bus as it is, since it begins with `~`; any other's hash does."""
+    """True for a payment's reference that goes to the bus unchanged, since it begins with `~`; of any other the hash does."""
     return reference.startswith("~")
 
 

@@ -31,7 +31,7 @@ AMOUNT_MAX = 2**53 - 1
 """The largest amount, in minor units: the largest integer every JSON reader keeps exactly."""
 
 SCHEMES = ("mailto", "tel", "sms", "signal", "whatsapp", "tgram", "matrix", "wechat", "kakaotalk", "https")
-"""By which an address may say that somebody is reached (`services.intake.recipients`); an operator may allow fewer."""
+"""Schemes by which an address may reach somebody (`services.intake.recipients`); an operator may allow fewer."""
 CLASSES = ("routine", "urgent", "asap", "stat")
 """FHIR's request priorities, least urgent first; the index is the rank."""
 
@@ -58,7 +58,7 @@ def _above_zero(rate: str) -> str:
 
 
 def _time_by(read: Callable[[str], int]) -> Callable[[object], datetime]:
-    """A validator that takes what `read` takes, and of our own code a datetime that reads so when written."""
+    """A validator that takes what `read` takes, and from our own code a datetime that could be read back."""
 
     def time(given: object) -> datetime:
         text = given.isoformat() if isinstance(given, datetime) else given

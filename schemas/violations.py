@@ -1,8 +1,8 @@
 """What is wrong with data, by the contract's models: a stable code, and words with the bound, the form or the list; never a value.
 
-Pydantic finds it, and its names for what it finds are its own: they may change with a release, so nobody hears them. All doors say
-what stands here: problems over HTTP, dead letters, the command line. A place may end with a name that the sender made up (code
-UNKNOWN_FIELD), which is useful to the sender and has no business on a topic or in a log.
+Pydantic finds it, but its names for findings may change with a release, so nobody sees them. All doors use the words here:
+problems over HTTP, dead letters, the command line. A place may end with a name that the sender made up (code UNKNOWN_FIELD),
+which is useful to the sender and has no business on a topic or in a log.
 """
 
 from __future__ import annotations

@@ -356,7 +356,7 @@ class UnknownFact(LedgerTampered):
 
 
 class UnknownRule(UnknownFact):
-    """A fund's rule that this version doesn't know, read by who has words for each rule."""
+    """A fund's rule that this version doesn't know; raised by readers that have words for each rule."""
 
     code = "unknown_rule"
     what = "rule"

@@ -1,9 +1,9 @@
 """Who is to be forgotten: the words on the contacts topic that belong to an address, or to a word for somebody.
 
-An address has a word in each fund and role, so in every fund that the ledger speaks of; they are made as intake makes them, under each
-pseudonym key that there is: a fund has words of one key, and those of others are nobody's. To a word belong the texts of thanks for
-that beneficiary's cases, whose ids stand in the ledger. The ledger itself stays as it is: it holds words and sums, and without the
-contact nothing leads from a word to anybody.
+An address has a word in each fund and role, so in every fund that the ledger speaks of; they are made as intake makes them, under
+each pseudonym key that there is: a fund has words of one key, and words made with other keys are nobody's. The texts of thanks
+for a beneficiary's cases belong to their word; the ids are in the ledger. The ledger itself stays: it holds words and sums, and
+without the contact nothing leads from a word to anybody.
 """
 
 from __future__ import annotations

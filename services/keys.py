@@ -14,10 +14,10 @@ They lie in PUMASI_KEYS, or beside the data in `<data>-keys`: never in it, so th
 of 32 bytes and a newline. Its file is ours alone (mode 0600, no link), or it is refused: what others can read is no secret, and what
 others could put there may be theirs.
 
-Who needs a key reads its file, and makes none: a new key beside old data opens nothing, and gives everybody another pseudonym. `up`
-and `demo` make them when they first start, and `pumasi keys make` does; `services.bus.fingerprints` tells whether they are those in
-use. On several machines each has the files that its services read; the pseudonym key, the id key and the public keys of
-notifier and reporter may come from settings.
+A process that needs a key reads its file, and makes none: a new key beside old data opens nothing, and gives everybody another
+pseudonym. `up` and `demo` make them when they first start, and `pumasi keys make` does; `services.bus.fingerprints` tells whether
+they are those in use. On several machines each has the files that its services read; the pseudonym key, the id key and the public
+keys of notifier and reporter may come from settings.
 """
 
 from __future__ import annotations

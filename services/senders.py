@@ -1,9 +1,10 @@
 """What proves a sender: a bearer key over HTTP, a signature on the topic.
 
-A bearer key is `pumasi_<sender>_<secret>_<checksum>`: who it is, 256 random bits, and a CRC-32 of all before, so that a key that was
-mistyped or cut is told as such, and a scanner finds one that leaked. It is shown once; what is kept is its SHA-256, which is enough
-for so many random bits. A signature is Standard Webhooks' `v1`, HMAC-SHA256 over id, time and body under a secret of its own, since
-who can read the topic must not learn what lets them send. A record may lie on the topic for long, so a signature has no age.
+A bearer key is `pumasi_<sender>_<secret>_<checksum>`: the sender's name, 256 random bits, and a CRC-32 of all before, so that a
+mistyped or cut key is recognised as one, and a scanner finds one that leaked. It is shown once; what is kept is its SHA-256,
+which is enough for so many random bits. A signature is Standard Webhooks' `v1`, HMAC-SHA256 over id, time and body under a secret
+of its own, since a reader of the topic must not learn how to send. A record may lie on the topic for long, so a signature has no
+age.
 
 A key and a secret are made and renewed together. The new ones and those before them count until the old are revoked, or renewed again.
 """

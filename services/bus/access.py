@@ -1,8 +1,8 @@
-"""Who may do what in Kafka: one table, from which the broker's ACLs are made and the tests walk.
+"""Who may do what in Kafka: one table. The broker's ACLs are made from it, and the tests walk it.
 
-Each service is a Kafka user of its own and has what it does, and nothing else: what isn't here is refused. Only the matcher writes
-ledger and checkpoints; only intake, and `deadletters replay`, write commands. `WRITE` and `READ` bring the right to ask where a topic
-begins and ends, and every service may ask how its topics are configured, since it looks before it starts.
+Each service is a Kafka user of its own, with the rights it needs and no others: what isn't here is refused. Only the matcher
+writes ledger and checkpoints; only intake, and `deadletters replay`, write commands. `WRITE` and `READ` bring the right to ask
+where a topic begins and ends, and every service may ask how its topics are configured, since it looks before it starts.
 
 `ender` alone ends transactions that Kafka has forgotten (`services.bus.client.ending`). Kafka asks `ClusterAction` for that, the right
 of a broker over everything, so nobody who reads what others send has it.
@@ -39,7 +39,7 @@ REPORTER: Final = "pumasi-reporter"
 SENDER: Final = "pumasi-sender"
 """Sends submissions on their topic."""
 OF_SENDER: Final = f"{SENDER}-"
-"""So the users begin that single senders have of their own (`services.system.sender_users`)."""
+"""How the names of single senders' own users begin (`services.system.sender_users`)."""
 ADMIN: Final = "pumasi-admin"
 """Makes topics."""
 KEYS: Final = "pumasi-keys"
@@ -47,11 +47,11 @@ KEYS: Final = "pumasi-keys"
 be forgotten."""
 ENDER: Final = "pumasi-ender"
 BROKER: Final = "pumasi-broker"
-"""The embedded broker itself: it may everything, and stands in no table. Nobody else knows its password."""
+"""The embedded broker itself: it may do everything, and is in no table. Nobody else knows its password."""
 
 
 class Kind(IntEnum):
-    """What a right is over, by Kafka's number."""
+    """What a right applies to, by Kafka's number."""
 
     TOPIC = 2
     GROUP = 3
@@ -75,7 +75,7 @@ class Right(IntEnum):
 
 
 class Grant(NamedTuple):
-    """A right of a user. `prefixed`: over everything whose name begins so."""
+    """A right of a user. `prefixed`: it applies to everything whose name begins so."""
 
     user: str
     right: Right
@@ -110,11 +110,11 @@ _WRITERS: Final = {
     MATCHER: ("pumasi-matcher-", "pumasi-replay-"),  # it shuts out a replay that keeps it from reading on
     REPLAY: ("pumasi-replay-",),
 }
-"""Their transactional ids begin so."""
+"""How their transactional ids begin."""
 _OURS: Final = "pumasi-"
-"""So all our groups and transactional ids begin."""
+"""How all our groups and transactional ids begin."""
 _TOOLS: Final = "console-consumer-"
-"""So the groups begin that Kafka's own console consumer makes up."""
+"""How the groups begin that Kafka's own console consumer makes up."""
 
 
 def _grants() -> Iterator[Grant]:
@@ -149,7 +149,7 @@ USERS: Final = (INTAKE, MATCHER, NOTIFIER, REPLAY, OPERATOR, REPORTER, SENDER, A
 
 
 def of_sender(name: str) -> str:
-    """The user that a sender has of its own."""
+    """A sender's own user."""
     return OF_SENDER + name
 
 

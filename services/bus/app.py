@@ -1,9 +1,9 @@
 """The FastStream broker of a service, and how its subscribers take records: said once.
 
 FastStream acknowledges first, creates topics that are missing, parses headers in a way that loses records, makes models of what a
-handler is annotated with, and swallows what it raises, unless told not to. Here it is told not to: a handler gets the records of one
-partition as they came (`Each` says what one should hold, for AsyncAPI alone), and may raise. `ByPartition` calls it, and hands what
-comes of it to the service, which decides: acknowledge, try again, go back or stop.
+handler is annotated with, and swallows what it raises, unless told not to. Here it is told not to: a handler gets one partition's
+records unchanged (`Each` says what one should hold, for AsyncAPI alone), and may raise. `ByPartition` calls it and hands the
+outcome to the service, which decides: acknowledge, try again, go back or stop.
 
 FastStream's broker has no producer here: what a service writes goes through `services.bus.produce`, whose guarantees it lacks. Its
 publishers are declared so that AsyncAPI tells of them.
@@ -84,7 +84,7 @@ def broker_factory(
 
 
 class _Broker(KafkaBroker):
-    """FastStream's, whose consumers are ours, and which keeps trying to start, asking each time where Kafka is."""
+    """FastStream's broker with our consumers; it keeps trying to start, and asks each time where Kafka is."""
 
     def __init__(self, bootstrap: Callable[[], str], opening: Callable[[], Awaitable[Any]], **options: Any) -> None:
         super().__init__(**options)
@@ -111,12 +111,12 @@ class _Broker(KafkaBroker):
 
 
 def unreadable(broker: KafkaBroker) -> list[Stuck]:
-    """The partitions that can't be read on: nobody can answer what can't be read, so they stand still, loudly."""
+    """The partitions that can't be read on; nobody can answer what can't be read, so they stand still, with an alarm."""
     return [stuck for consumer in _consumers(broker) for stuck in consumer.stuck]
 
 
 def acknowledged(broker: KafkaBroker) -> dict[TopicPartition, int]:
-    """Up to where each partition that is ours is done with, by its group's own record."""
+    """How far each partition that is ours is done, as its group has recorded it."""
     return {place: at for consumer in _consumers(broker) for place, at in consumer.acknowledged.items()}
 
 
@@ -126,7 +126,7 @@ def _consumers(broker: KafkaBroker) -> list[Consumer]:
 
 
 def raw_batches(poll_ms: int, records_max: int) -> dict[str, Any]:
-    """Options of a subscriber that takes batches of committed records as they came, and acknowledges by itself.
+    """Options of a subscriber that takes batches of committed records unchanged, and acknowledges them itself.
 
     Args:
         poll_ms: how long a poll waits; FastStream sleeps as long again after an empty one.
@@ -191,10 +191,10 @@ class Part(NamedTuple):
 
 
 class ByPartition:
-    """A middleware that has the handler called for each partition by itself, and may raise nothing.
+    """A middleware that calls the handler for each partition separately. It must not raise.
 
     Args:
-        decide: given the parts of a poll and the consumer; calls their handlers, and decides what then.
+        decide: given the parts of a poll and the consumer; calls their handlers, and decides what to do next.
     """
 
     def __init__(self, decide: Callable[[list[Part], Any], Awaitable[None]]) -> None:

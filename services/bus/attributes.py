@@ -1,10 +1,10 @@
 """The attributes of a CloudEvent from outside, and the rule of each: what intake lets in, and what a dead letter may keep.
 
-Any attribute may be sent; what means nothing to us goes no further. A dead letter names CloudEvents' own and its documented
-extensions for tracing and partitioning; only those with a rule here that no sentence passes are ever told on.
+Any attribute may be sent; those that mean nothing to us are dropped. A dead letter names CloudEvents' own and its documented
+extensions for tracing and partitioning; it keeps a value only where a rule here lets no sentence through.
 
-A source is admitted by the rule by which a letter may keep it, since it stands on the commands topic as it came: a path, a URL, a URN
-or one word, of plain characters. A query or an escape, in which a form may have put anything, is none.
+A source is admitted by the same rule by which a letter may keep it, since it goes to the commands topic unchanged: a path, a URL,
+a URN or one word, of plain characters. A query or an escape, in which a form may have put anything, is refused.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The contacts topic as those hold it who change what stands there: what lives under each key, and how one takes another's place.
+"""The contacts topic for those who change it: what counts under each key, and how one record takes another's place.
 
-Kafka can't say "write this only if nothing came meanwhile", and intake goes on writing. So what takes the place of a record names that
-record's offset (`pumasi_replaces`). It counts if nothing else of its key lies between the two; otherwise what lies between counts,
-*covered* by what nobody should read, and is written once more. What is covered lies there for the moment until then.
+Kafka has no "write this only if nothing came meanwhile", and intake goes on writing. So a record that replaces another names that
+one's offset (`pumasi_replaces`). It counts if nothing else under its key lies between the two. Otherwise the record in between
+counts: it is *covered* by one that nobody should read, for the moment until it is written once more.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _DEADLINE_SECONDS = 60.0
 
 
 class Latest(NamedTuple):
-    """What counts of a key; a `value` of None: it was forgotten. `covered`: something lies above it that must not count."""
+    """What counts under a key; `value` is None if it was forgotten. `covered`: a later record lies above it that must not count."""
 
     partition: int
     offset: int
@@ -75,7 +75,7 @@ class Contacts:
         await self._reader.__aexit__(kind, error, trace)
 
     async def read_on(self, progress: Progress | None = None) -> set[bytes]:
-        """Read up to where the topic ends now; the keys of which something came.
+        """Read to the topic's present end; returns the keys under which something came.
 
         Raises:
             KafkaUnreachable, TopicsMismatch, TopicUnreadable: if that can't be read.
@@ -100,7 +100,7 @@ class Contacts:
         self.latest[key] = Latest(record.partition, record.offset, record.value, record.headers)
 
     async def replace(self, values: Mapping[bytes, bytes | None]) -> None:
-        """Put values in the places of what counts of their keys, under the same headers.
+        """Replace what counts under these keys by these values, under the same headers.
 
         Raises:
             KafkaUnreachable: if one is not known to be written.
@@ -113,7 +113,7 @@ class Contacts:
         await self._publisher.publish(records)
 
     async def forget(self, key: bytes) -> None:
-        """Let nothing of a key count any more.
+        """Let nothing under a key count any more.
 
         Raises:
             KafkaUnreachable: if that is not known to be written.
@@ -122,7 +122,7 @@ class Contacts:
 
 
 async def until_gone(bootstrap: str, keys: Collection[bytes], again_seconds: float = 60.0) -> None:
-    """Return once no record with a value lies under these keys, forgotten before, whatever of them counts.
+    """Return once no record with a value lies under these keys, which were forgotten before.
 
     Kafka compacts what is not being written to any more, and begins a new file only when a record comes: so one comes now and then.
 
@@ -145,9 +145,9 @@ async def _lies_there(bootstrap: str, keys: Collection[bytes]) -> bool:
 
 
 async def keep_swept(publisher: Publisher, every_seconds: float = 300.0) -> None:
-    """Let a record that nobody reads come to each partition now and then, for ever.
+    """Append a record that nobody reads to each partition now and then, for ever.
 
-    By it Kafka begins a new file when it is time for one, and what lies in the old one can be compacted.
+    So Kafka begins a new file when it is time for one, and can compact the old one.
     """
     while True:
         await publisher.in_reach.wait()
@@ -158,6 +158,6 @@ async def keep_swept(publisher: Publisher, every_seconds: float = 300.0) -> None
 
 
 def tombstone(key: bytes, partitions: int) -> Outgoing:
-    """What makes all of a key go."""
+    """What deletes all that lies under a key."""
     headers = command_headers(FORGOTTEN, uuid.uuid4().hex, SOURCE, text_of(time.time_ns() // 1000))
     return Outgoing(CONTACTS, partition_of(key.decode("utf-8", "replace"), partitions), key, None, headers)

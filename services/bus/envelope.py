@@ -1,8 +1,8 @@
 """CloudEvents in Kafka's binary mode, as the internal topics use it: attributes in headers, data as the value.
 
-A record on the commands topic is read defensively: whatever is wrong with it becomes an `Unreadable` with a reason that holds none of
-the record's content, never an exception, since one bad record must not stop its neighbours. Headers that are null or not UTF-8
-make a record unreadable even where we would not need them: a record that we understand by half is not understood. So do headers of
+A record on the commands topic is read defensively: whatever is wrong with it becomes an `Unreadable` with a reason that holds
+none of the record's content, never an exception, since one bad record must not stop its neighbours. Headers that are null or not
+UTF-8 make a record unreadable even where we would not need them: a half-understood record is not understood. So do headers of
 ours, and members of the data, that come twice: another reader might understand the other one.
 """
 
@@ -39,10 +39,10 @@ SUPERSEDES = "pumasi_supersedes"
 SENDER, MAC = "pumasi_sender", "pumasi_mac"
 """The headers of a command that say who sent it, and, as a keyed hash, what was sent."""
 CLOCK, WALL = "pumasi_clock", "wall"
-"""The header, and its value, of what intake stamped by its wall clock: such a time is held against the record's append time."""
+"""The header, and its value, of what intake stamped by its wall clock: such a time is compared with the record's append time."""
 _WALL = WALL.encode()
 _READERS = {kind.encode(): (kind, reader) for kind, reader in READERS.items()}
-_OURS = ("ce_", "pumasi", "content-type")  # how the names begin of headers that are read
+_OURS = ("ce_", "pumasi", "content-type")  # how the names of headers that are read begin
 
 Headers = Sequence[tuple[str, bytes | None]]
 
@@ -87,7 +87,7 @@ def text_headers(headers: Headers) -> dict[str, str]:
 
 
 def read_command(record: Record, partitions: int) -> Command | Unreadable:
-    """Read a record of the commands topic; whatever is wrong with it, and be it what nobody foresaw, makes it an `Unreadable`.
+    """Read a record of the commands topic; anything wrong with it, foreseen or not, makes it an `Unreadable`.
 
     Args:
         record: as consumed.
@@ -104,7 +104,7 @@ def read_command(record: Record, partitions: int) -> Command | Unreadable:
 
 
 def _read(record: Record, partitions: int) -> Command:
-    """Read what is as it should be; of anything else only that it is not (`Unfit`)."""
+    """Read a sound record; of any other say only that it isn't (`Unfit`)."""
     headers, value = record.headers, record.value
     said: dict[str, bytes] = {}
     for name, one in headers:
@@ -134,7 +134,7 @@ def _read(record: Record, partitions: int) -> Command:
 
 
 def _explained(record: Record, partitions: int) -> Command | Unreadable:
-    """Read a record step by step, to say what is wrong with it; if nothing is, it is the command."""
+    """Read a record step by step, to say what is wrong with it; if nothing is, return the command."""
     kind: str | None = None
     try:
         headers = text_headers(record.headers)
@@ -199,7 +199,7 @@ def _check_place(record: Record, fund: str, partitions: int) -> None:
 def explain(error: ValidationError, model: type[Model]) -> str:
     """Say what a validation by `model` found, by place and code, without any value or unknown name: `goal: below_minimum`.
 
-    It gets on the ledger, where an audit expects the same years later: words with a bound or a list in them would not stay.
+    It is written to the ledger, where an audit expects the same years later; words with a bound or a list in them could change.
     """
     if error.errors(include_url=False, include_context=False, include_input=False)[0]["type"] == "json_invalid":
         return "value: not JSON"
@@ -220,7 +220,7 @@ def service_headers(process: str, at: str) -> list[tuple[str, bytes]]:
 
 
 def entry_headers(partition: int, seq: int, at: str) -> list[tuple[str, bytes]]:
-    """The headers of a ledger entry (contract, section 6)."""
+    """The headers of a ledger entry (contract, 6)."""
     return _headers(ENTRY_TYPE, f"{partition}-{seq}", f"{SOURCE}/matcher", at)
 
 

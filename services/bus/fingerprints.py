@@ -1,9 +1,9 @@
 """Which keys are in use, by their fingerprints, as services tell on `pumasi.services.v1`.
 
-A new pseudonym key makes strangers of everybody, and contacts sealed for a key that is lost stay sealed. Nothing would fail: all would
-be wrong in silence. So who has a key says which when it starts, and the next holds its own against what was said. The topic is
-compacted by process. What `pumasi keys` says (and `up` on its behalf) counts above what a service says of the keys that it has.
-Heartbeats say besides which keys each process uses: those decide nothing, `status` compares them.
+A new pseudonym key makes strangers of everybody, and contacts sealed for a key that is lost stay sealed. Nothing would fail:
+everything would be silently wrong. So each process says at its start which keys it has, and the next compares its own with that.
+The topic is compacted by process. What `pumasi keys` says (and `up` on its behalf) takes precedence over what a service says of
+its keys. Heartbeats also say which keys each process uses; they decide nothing, `status` compares them.
 
 While the notifier's key is being renewed two are in use: the new one, and `notifier.former`.
 """
@@ -30,20 +30,20 @@ from services.keys import NEXT
 OURS: Final = "keys"
 """The process as which `pumasi keys` tells."""
 FORMER: Final = ".former"
-"""What follows a key's name where that of before still is in use."""
+"""What follows a key's name while the former key is still in use."""
 _SECONDS_MAX = 15.0
 _AGAIN_SECONDS = 0.5
 
 
 def told_in(record: Record) -> tuple[str, dict[str, str]]:
-    """Who tells in a record, and which keys are in use; a heartbeat tells of none."""
+    """Which process a record is from, and which keys it says are in use; a heartbeat says none."""
     told = heartbeat.read(record)
     keys = dict(told.keys) if told is not None and told.service is None else {}
     return (record.key or b"").decode("utf-8", "replace"), keys
 
 
 async def by_process(bootstrap: str) -> dict[str, dict[str, str]]:
-    """What each process told last of the keys in use; heartbeats left out.
+    """What each process last said about the keys in use; heartbeats left out.
 
     Raises:
         KafkaUnreachable, TopicsMismatch: if it can't be read.
@@ -52,7 +52,7 @@ async def by_process(bootstrap: str) -> dict[str, dict[str, str]]:
 
 
 async def known(bootstrap: str) -> dict[str, str]:
-    """The fingerprint of each key of which one was told, by the key's name.
+    """The fingerprints that were announced, by the key's name.
 
     Raises:
         KafkaUnreachable, TopicsMismatch: if it can't be read.
@@ -61,7 +61,7 @@ async def known(bootstrap: str) -> dict[str, str]:
 
 
 def in_use(heard: Iterable[heartbeat.Heard]) -> dict[str, str]:
-    """The same of what was heard already; what a service uses that runs is left out: it may be the wrong one."""
+    """The same from what was read already; a running service's own keys are left out: they may be the wrong ones."""
     told = _by_process(heard)
     ours = told.pop(OURS, {})
     return {name: one for of_process in (*told.values(), ours) for name, one in of_process.items()}
@@ -72,7 +72,7 @@ def _by_process(heard: Iterable[heartbeat.Heard]) -> dict[str, dict[str, str]]:
 
 
 async def refuse_if_behind(bootstrap: str, now: int) -> None:
-    """Raise ClockOff if something was told later than `now`, microseconds since 1970, as far as clocks may differ."""
+    """Raise ClockOff if something was written later than `now`, microseconds since 1970, by more than clocks may differ."""
     latest = max([one.at_ms * 1000 for one in await heartbeat.heard(bootstrap)], default=0)
     if is_ahead(latest, now):
         raise ClockOff(
@@ -82,11 +82,11 @@ async def refuse_if_behind(bootstrap: str, now: int) -> None:
 
 
 async def hold(bootstrap: str, process: str, keys: Mapping[str, str]) -> None:
-    """See that our keys are those in use; of those of which nothing was told, tell.
+    """Check that our keys are those in use; announce those of which nothing was said.
 
     Args:
         bootstrap: Kafka, as somebody who may read and write the topic.
-        process: who tells.
+        process: which one announces them.
         keys: fingerprints, by the key's name.
 
     Raises:
@@ -125,7 +125,7 @@ def refuse_if_lost(bootstrap: str, told: Collection[str], missing: Collection[st
     """Raise KeyMissing if a key that is in use isn't there, so that none is made in its place.
 
     Args:
-        bootstrap: where it was told of.
+        bootstrap: where they were announced.
         told: names of keys that are in use.
         missing: names of files of keys that aren't there.
     """
@@ -137,7 +137,7 @@ def refuse_if_lost(bootstrap: str, told: Collection[str], missing: Collection[st
 
 
 async def tell(bootstrap: str, process: str, keys: Mapping[str, str]) -> None:
-    """Tell which keys are in use from now on.
+    """Announce which keys are in use from now on.
 
     Raises:
         KafkaUnreachable: if it may not have been told.
@@ -147,7 +147,7 @@ async def tell(bootstrap: str, process: str, keys: Mapping[str, str]) -> None:
 
 
 async def move(bootstrap: str, keys: Mapping[str, str], gone: Sequence[str] = ()) -> None:
-    """Tell that these keys are in use instead of others of their names; all others stay. Words of processes that are `gone` go.
+    """Announce that these keys replace others of their names; all others stay. What processes in `gone` said is deleted.
 
     Raises:
         KafkaUnreachable: if it may not have been told.

@@ -1,11 +1,11 @@
-"""Heartbeats: each service tells every ten seconds that it lives, how far it is and what is amiss; status reads the last word of each.
+"""Heartbeats: each service says every ten seconds that it lives, how far it is and what is amiss; `status` reads the last of each.
 
     service ─ told of its process ─► pumasi.services.v1 (compacted) ─► status
             ─ taken back at a clean end ─►
 
-Nothing depends on a heartbeat, and none may cost a service anything: it has a producer of its own, whose troubles are nobody's. A
-process that dies can't take its word back: it is *silent*, which is what status is to see. Whoever has taken its place does so for it:
-a process that was alive after all tells again ten seconds later.
+Nothing depends on a heartbeat, and none may cost a service anything: it has a producer of its own, whose troubles concern nobody.
+A process that dies can't take its heartbeat back: it is *silent*, and `status` should see that. Whoever takes its place takes the
+heartbeat back, too; a process that was alive after all beats again ten seconds later.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ ABOUT = (
 )
 """For AsyncAPI."""
 BEGINNING = frozenset({"recovering", "warming_up"})
-"""Codes of what is amiss at each start, and passes: nothing went wrong."""
+"""Codes that are there at each start, and pass: nothing went wrong."""
 BEAT_SECONDS = 10.0
 SILENT_SECONDS = 35.0
-"""Who has told nothing for so long is dead, cut off or frozen."""
+"""A process that has said nothing for so long is dead, cut off or frozen."""
 _LOOK_SECONDS = 1.0
 _SEND_SECONDS_MAX = 3.0
 _TIDIED_AT, _TIDIED_EVERY = 6, 360  # beats: a minute after the start, then each hour
@@ -155,7 +155,7 @@ class Heartbeat:
         )
 
     async def _live(self) -> None:
-        """Tell when it is time, or something has become amiss or right; whatever fails is let be until the next time."""
+        """Beat when it is time, or when something goes wrong or right; whatever fails waits for the next time."""
         last, due = None, 0.0
         while True:
             told = self.told()

@@ -22,10 +22,10 @@ _PATIENCE_SECONDS = 30.0
 
 
 def read_sender(record: Record) -> Sender:
-    """The sender that a record tells of.
+    """The sender that a record describes.
 
     Raises:
-        UnreadableRecord: if it tells of none, or its key of another.
+        UnreadableRecord: if it describes none, or its key names another.
     """
     try:
         sender = Sender.model_validate_json(record.value or b"")
@@ -52,7 +52,7 @@ async def senders(bootstrap: str) -> dict[str, Sender]:
 
 
 async def put_sender(bootstrap: str, sender: Sender) -> None:
-    """Let this be what counts of a sender from now on.
+    """Let this count for a sender from now on.
 
     Raises:
         KafkaUnreachable: if it is not known to be written; to do it again is safe.

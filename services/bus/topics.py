@@ -1,8 +1,8 @@
 """Pumasi's topics as data, and whether a cluster has them as it should.
 
-The contract (design, section 2) fixes names, keys and what is kept for ever; the rest is sized here. `plan` is pure: it turns what a
-cluster says into a list of findings. `check` and `apply` ask the cluster; `apply` makes what is missing and never alters what exists,
-since a topic with another number of partitions has its funds elsewhere, and a shorter retention has already forgotten.
+Names, keys and what is kept for ever are fixed (contract, 2); the rest is sized here. `plan` is pure: it turns what a cluster says into
+a list of findings. `check` and `apply` ask the cluster; `apply` makes what is missing and never alters what exists: with another number
+of partitions a fund would lie in another one, and what a shorter retention has deleted does not come back.
 
 What only makes a topic quicker to read (`Topic.tuning`) is set where Pumasi makes it. An installation made before that works as it did:
 there it is advice, with the command that follows it, and no finding.
@@ -30,10 +30,10 @@ DEADLETTERS: Final = "pumasi.deadletters.v1"
 SENDERS: Final = "pumasi.senders.v1"
 SERVICES: Final = "pumasi.services.v1"
 PREFIX: Final = "pumasi."
-"""So the names of all our topics begin."""
+"""How the names of all our topics begin."""
 
 MAX_RECORD_BYTES: Final = 4 << 20
-"""Room for an entry of 512 KiB and for a 2 MiB record that is poison, as it came and again in the dead letters."""
+"""Room for an entry of 512 KiB and for a 2 MiB record that is poison, in its own topic and again in the dead letters."""
 
 FOREVER: Final = "-1"
 SEGMENT_MS: Final = "segment.ms"
@@ -179,7 +179,7 @@ def one_copy(reports: Iterable[Report], brokers: int) -> str | None:
 
 
 def require(reports: Iterable[Report], names: Collection[str], bootstrap: str) -> None:
-    """Hold that a service can work with these topics: they are there, and commands carry their append time.
+    """Check that a service can work with these topics: they are there, and commands carry their append time.
 
     Raises TopicsMismatch naming those with which it can't.
     """

@@ -5,7 +5,7 @@ finished set-up, so an interrupted one is redone from nothing. One file lock (`f
 go stale) makes a second `./run` wait. The project itself is put on the path by a *relative* `.pth` line, which needs no
 build and stays right when the checkout moves.
 
-`bench` is an environment beside it, `.venv-bench`, for what Pumasi is compared with: nothing of Pumasi is in it.
+`bench` is an environment beside it, `.venv-bench`, for the programs that Pumasi is compared with: nothing of Pumasi is in it.
 
 Usage: bootstrap.py CHECKOUT runtime|dev|bench
 """

@@ -36,7 +36,7 @@ _EXAMPLES = """**Examples**
 - `pumasi demo --kill-matcher --quiet --json`: crash the matcher half-way; print one JSON object
 """
 SHORT = "chat-room"
-"""The story that is played unless others are asked for."""
+"""The story that is played by default."""
 
 
 def demo(
@@ -131,7 +131,7 @@ def _say_stopped(console: "Console", kept: Path | None) -> None:
 
 
 def _settings(home: Path) -> "Settings":
-    """A broker of the demo's own, on free ports, and keys: what PUMASI_KAFKA names is never played on."""
+    """A broker of the demo's own, on free ports, and keys: the demo never plays on the Kafka that PUMASI_KAFKA names."""
     from services.settings import load
 
     theirs = ("kafka", "keys", "kafka_security", "kafka_user", "kafka_password_file", "kafka_ca_file", "webhook_url")

@@ -109,7 +109,7 @@ def show(told: "Told", console: "Console", exact: bool = False) -> None:
 
 
 def _print_rows(console: "Console", rows: list[tuple[str, str]]) -> None:
-    """Sentences beside their times: folded into the width of a terminal, for anything else a line each."""
+    """Sentences beside their times: folded into the width of a terminal, otherwise one line each."""
     from rich.table import Table
     from rich.text import Text
 

@@ -45,8 +45,8 @@ def forget(
     Contact and texts are taken off the contacts topic, all others are sealed for a new key, and the notifier's former key is destroyed:
     from then on nothing opens what was kept of them, not in a backup either. What is sealed leaves the disk within an hour.
 
-    The ledger and its totals stay: they hold words and sums, and nothing leads from there to anybody. Who takes part again is known
-    again. Exit status 1: nothing is kept of them. Cut short, do it again: nothing is lost.
+    The ledger and its totals stay: they hold words and sums, and nothing leads from there to anybody. Whoever takes part again is
+    known again. Exit status 1: nothing is kept of them. If it is cut short, run it again: nothing is lost.
 
     Run it where notifier.key is, and for an address pseudonym.key too.
     """

@@ -270,7 +270,7 @@ def _there(sender: "Sender | None", name: str) -> "Sender":
 
 
 def _row(sender: "Sender") -> dict[str, Any]:
-    """A sender as it is listed: nothing of its keys but since when."""
+    """A sender as it is listed: of its keys only since when they count."""
     told = sender.model_dump(mode="json", exclude={"keys"})
     return {**told, "keys": [key["made"] for key in sender.model_dump(mode="json")["keys"]]}
 
@@ -278,7 +278,7 @@ def _row(sender: "Sender") -> dict[str, Any]:
 def _issue(
     name: str, made: "Callable[[Sender | None, Settings], Issued]", kafka: str | None, data: Any, as_json: bool
 ) -> None:
-    """Write what is `made` of the sender as it stands, and show its key and secret."""
+    """Write the sender that `made` makes of the present one, and show its key and secret."""
     from pydantic import ValidationError
 
     from schemas.senders import Sender
@@ -307,7 +307,7 @@ def _issue(
 
 
 def _kafka_user(settings: "Settings", bootstrap: str, name: str, *, gone: bool = False) -> dict[str, Any]:
-    """Let a sender in as a Kafka user of its own, or shut it out; what is to be told of it."""
+    """Let a sender in as a Kafka user of its own, or shut it out; returns what to print about it."""
     from services.system import sender_users
 
     if settings.way_in == "plain":

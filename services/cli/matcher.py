@@ -108,7 +108,7 @@ _YOUNG_OBJECTS = 50_000
 
 
 def _settle(young_objects: int = 0) -> None:
-    """Spare the garbage collector all that is remembered by now: it lives until the partition goes, and is then untied by hand.
+    """Exempt all that is remembered by now from garbage collection: it lives until the partition goes, and is then untied by hand.
 
     A matcher's memory is almost all live (pledges, awards); looking through it for garbage at Python's usual pace takes a third of the
     time. So what is new is looked through once, and never again.
@@ -142,7 +142,7 @@ _WORTH_TELLING_SECONDS = 1.0
 
 
 class _Screen:
-    """What a person, or with --json a program, is shown."""
+    """What is shown to a person or, with --json, to a program."""
 
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
@@ -162,7 +162,7 @@ class _Screen:
             self._look_whether_ready(self.service)
 
     def _look_whether_ready(self, service: "Matcher") -> None:
-        """Whether each partition is at work, or has stopped with an alarm: that one is nothing to wait for."""
+        """Whether each partition is at work, or has stopped with an alarm: nothing waits for that one."""
         if all(tenure.processor.ready or tenure.stopped for tenure in service.tenures.values()):
             self._ready = True
             partitions = sorted(service.held - set(service.stopped))
@@ -177,7 +177,7 @@ class _Screen:
 
 
 def sentence(news: MatcherNews) -> str | None:
-    """A matcher's news in words, fit for a terminal; None for what comes too often to be said."""
+    """A matcher's news in words, fit for a terminal; None for what comes too often to be shown."""
     match news:
         case Waiting(why):
             return f"Waiting for Kafka: {visible(why)}"

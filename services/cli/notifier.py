@@ -89,7 +89,7 @@ def _view(quiet: bool, as_json: bool) -> "View":
 
 
 class _Screen:
-    """What is said beside the notices: on standard error, but for the ready line of --json. Failures are in the log."""
+    """What is printed besides notices: on standard error, except the ready line of --json. Failures are in the log."""
 
     def __init__(self, as_json: bool) -> None:
         self._as_json = as_json
@@ -97,7 +97,7 @@ class _Screen:
         self._ready = False
 
     def tell(self, news: NotifierNews) -> None:
-        """Say news; what was said last is not said again."""
+        """Print news; the same line is not printed twice in a row."""
         if isinstance(news, Assigned) and not self._ready:
             self._ready = True
             if self._as_json:

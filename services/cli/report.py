@@ -10,7 +10,7 @@ from services.visible import json_line
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(no_args_is_help=True, help="Reports, for who holds the reporter's key.")
+    group = typer.Typer(no_args_is_help=True, help="Reports, for whoever holds the reporter's key.")
     group.command("access", epilog=_EXAMPLES)(access)
     app.add_typer(group, name="report")
 

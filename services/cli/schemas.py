@@ -1,4 +1,4 @@
-"""`pumasi schemas`: the shapes of all that stands on the bus, for whoever writes or reads it."""
+"""`pumasi schemas`: the shapes of everything on the bus, for whoever writes or reads it."""
 
 import json
 from typing import Annotated

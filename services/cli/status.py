@@ -155,7 +155,7 @@ def _print_cluster(console: "Console", found: "Survey") -> None:
 
 
 def _print_services(console: "Console", found: "Survey") -> None:
-    """A line a process; of a service that none is known of, that."""
+    """One line per process; and one for each service without a known process."""
     from rich.text import Text
 
     from services.console.readmodel.running import SERVICES, span
@@ -178,7 +178,7 @@ def _print_services(console: "Console", found: "Survey") -> None:
 
 
 def _print_partitions(console: "Console", found: "Survey") -> None:
-    """A line a partition: how many of its commands are unanswered, of its entries untold, of its submissions untaken (if any is)."""
+    """One line per partition: how many commands are unanswered, entries untold, and submissions (if any) untaken."""
     from rich.text import Text
 
     untaken = ("untaken",) if any(row.untaken for row in found.partitions) else ()
@@ -219,7 +219,7 @@ def _table(*columns: str, fold: str, right: int = 0) -> "Table":
 
 
 def _print_funds(console: "Console", funds: list[dict[str, Any]]) -> None:
-    """A line a fund where all figures have room, else a block a fund: money is never cut."""
+    """One line per fund where all figures have room, else a block: money is never cut."""
     table = _funds(funds)
     needed = console.measure(table, options=console.options.update(max_width=_ROOM)).maximum
     if needed <= console.width:

@@ -60,7 +60,7 @@ def topics(
 
 
 def _print_json(reports: "list[Report]", warning: str | None) -> None:
-    """What the table shows: of a topic's configuration what Pumasi wants something of, and not all that Kafka has."""
+    """What the table shows: only the parts of a topic's configuration that Pumasi asks for."""
     told = [
         {
             "topic": report.topic.name,
@@ -122,7 +122,7 @@ def _print_advice(console: "Console", report: "Report", bootstrap: str, way_in: 
 
 
 def _kept(report: "Report") -> str:
-    """What the cluster keeps, as it is there and not as it should be."""
+    """What the cluster keeps: as it is, not as it should be."""
     if report.found is None:
         return "–"
     config = report.found.config

@@ -66,7 +66,7 @@ def up(
 
 
 class _Shown(NamedTuple):
-    """What is shown: everything or what matters; as lines of JSON; nothing but errors, where results are JSON."""
+    """What is shown: everything, or what matters; as lines of JSON; or, where results are JSON, only errors."""
 
     verbose: bool
     log_json: bool

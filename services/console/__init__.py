@@ -1,1 +1,1 @@
-"""The console: what people ask of the ledger. It reads committed entries and nothing else, and decides nothing."""
+"""The console: what people ask of the ledger. It reads committed entries only, and decides nothing."""

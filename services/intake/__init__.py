@@ -2,15 +2,15 @@
 
 http, events        the two doors; partitions: each partition of submissions is brought through by itself
 senders, rates      who may send what, and how much
-cloudevents         a CloudEvent as it came → `Event`
+cloudevents         what was sent, as a CloudEvent → `Event`
 findings            what is wrong, in words
 admission           `Event` → `Admitted`: the command, complete; or findings for every field
 recipients, ids     an address in its one spelling; words for people, and ids, as keyed hashes
 contacts            sealed contacts and texts
-clock               the wall clock, held against Kafka's
+clock               the wall clock, compared with Kafka's
 sequencer           one queue for both doors: repeats, time, ticks, publishing
 repeats, receipts   the same answer for the same event; what a sender may ask afterwards
-makers              to whom a verdict about an id is told
+makers              who may hear a verdict about an id
 progress            what became of it, folded from the ledger
 app                 the composition root: `get_application`
 """

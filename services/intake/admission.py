@@ -1,8 +1,8 @@
 """Checking and filling in: an `Event` becomes a command, complete; or `InvalidSubmission` says what is wrong with every field.
 
-Pure: no clock, no Kafka. What the sender left out, and what must not stand on the bus as it came (payments' references, foreign ids of
-events), becomes a keyed hash (`services.intake.ids`), so a repeat of the event gives the very same command. Findings point into the
-event in its JSON form, whatever mode it came in, and never repeat a value that was sent.
+Pure: no clock, no Kafka. What the sender left out, and what must not be on the bus as it was sent (payments' references, foreign
+ids of events), becomes a keyed hash (`services.intake.ids`), so a repeat of the event gives the very same command. Findings point
+into the event in its JSON form, in whatever mode it was sent, and never repeat a value that was sent.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Admitted(NamedTuple):
 
     Attributes:
         id, source, type: of the CloudEvent, kept on the command.
-        sent_id: the event's id as it came: for the sender alone.
+        sent_id: the event's id as it was sent: for the sender alone.
         time: the sender's own, microseconds since 1970, or None.
         fund: the fund.
         value: the command's data, compact JSON without fields that are None.
@@ -84,7 +84,7 @@ def admit(
         Forbidden: if the sender may not send it.
         InvalidSubmission: with all that is wrong.
         Malformed: if the data are not JSON, or of too many members.
-        KafkaUnreachable: if it isn't known yet by which key a person goes in the fund.
+        KafkaUnreachable: if it isn't known yet which key makes the fund's words.
     """
     sender.hold_scope(event.type, number)
     findings = list(_attribute_findings(event))

@@ -1,4 +1,4 @@
-"""Intake put together: who knows whom, in which order they start and stop. Nothing is decided here.
+"""Intake put together: which part knows which, and in which order they start and stop. Nothing is decided here.
 
     bootstrap ─► Publisher ─► Desk ◄─ HttpDoor (Starlette)
                               Desk ◄─ TopicDoor (FastStream) ─► Clearing
@@ -91,7 +91,7 @@ class Service:
         bootstrap: says where Kafka is, asked at every attempt; may raise KafkaUnreachable.
         settings: as `services.settings`.
         told: called with a line for people when Kafka comes into reach, or why it isn't.
-        alarm: hears of floods of conflicts.
+        alarm: called with each flood of conflicts.
 
     Attributes:
         application: the HTTP door; the rest lives in its lifespan.
@@ -189,7 +189,7 @@ class Service:
             task.result()
 
     async def _open(self) -> None:
-        """Warm the memory, then start the broker. HTTP works meanwhile: what it does not remember the matcher does."""
+        """Warm the memory, then start the broker. HTTP works meanwhile: the matcher remembers what intake doesn't yet."""
         await self._publisher.in_reach.wait()
         await fingerprints.until_held(self._bootstrap, "intake", keys.fingerprints(self._settings))
         await self._take_keys()
@@ -203,7 +203,7 @@ class Service:
         await asyncio.Event().wait()  # an end of this task would be a failure
 
     def amiss(self) -> tuple[str, str] | None:
-        """Why what is taken now would not be answered, as a code and a sentence; None if it would."""
+        """Why an event taken now would not be answered, as a code and a sentence; None if it would."""
         tails = (self._senders_tail, self._services_tail, self._commands, self._ledger)
         if stuck := [*unreadable(self._broker), *(one for tail in tails for one in tail.stuck)]:
             return "topic_unreadable", "; ".join(map(str, stuck))
@@ -219,7 +219,7 @@ class Service:
         return None
 
     def condition(self) -> Condition:
-        """How far submissions were brought through, and why what is taken would not be answered, for the heartbeat."""
+        """How far submissions were brought through, and why an event taken now would not be answered, for the heartbeat."""
         code = "clock_off" if self._clock.off else (self.amiss() or (None,))[0]
         return Condition(self._topic_door.partitions.through, [Amiss(code=code)] if code else [])
 
@@ -237,7 +237,7 @@ class Service:
         self._funds.turn_to(ring)
 
     async def _look_for_keys(self) -> None:
-        """See each minute that our pseudonym keys are those in use, and take a new one long before it serves."""
+        """Check each minute that our pseudonym keys are those in use, and take a new one long before it serves."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             with contextlib.suppress(KafkaUnreachable):

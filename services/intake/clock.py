@@ -1,9 +1,10 @@
-"""Intake's wall clock, held against Kafka's: an intake that finds its clock off stops stamping.
+"""Intake's wall clock, compared with Kafka's: an intake that finds its clock off stops stamping.
 
-A broker can't be asked for its time; but it says when it appended what we sent. That was after we stamped it and before we heard of it:
-a clock whose stamp lies beyond the append is ahead, one whose hearing lies before it is behind, however long the confirmation took. Off
-is what the matcher would refuse (`AHEAD_MAX`), either way. Until the first answer nothing is known, and only ticks are stamped. They
-serve as probes, harmless whatever they say, and go on while the clock is off, so that it is noticed when it is right again.
+A broker can't be asked for its time, but it says when it appended what we sent. That was after we stamped it and before we heard
+of it. If our stamp is later than the append, our clock is ahead; if we heard of it earlier than the append, it is behind, however
+long the confirmation took. *Off* is whatever the matcher would refuse (`AHEAD_MAX`), in either direction. Until the first answer
+nothing is known, and only ticks are stamped. They serve as probes, harmless whatever they say, and go on while the clock is off,
+so that intake notices when it is right again.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from services.errors import ClockOff, KafkaUnreachable
 log = logging.getLogger("pumasi.intake")
 
 SAYABLE = parse("2000-01-01T00:00:00Z"), parse("2199-12-31T23:59:59Z")
-"""The first and the last time that is one on the bus. A clock without a battery says 1970."""
+"""The first and the last time that the bus takes. A clock without a battery says 1970."""
 PROBE_SECONDS = 5.0
 """How often a clock that is off is looked at again, at most."""
 
@@ -47,7 +48,7 @@ class Clock:
         self.off = 0
 
     def check(self) -> None:
-        """Hold that it may stamp.
+        """Check that it may stamp.
 
         Raises:
             ClockOff: if it is off.
@@ -59,7 +60,7 @@ class Clock:
             raise KafkaUnreachable("Kafka has not told the time yet", hint="Try again in a moment: a repeat is safe.")
 
     def heard(self, stamped: int, appended: Collection[int]) -> None:
-        """Learn when Kafka appended what was stamped at `stamped`, having just heard of it; all in microseconds since 1970."""
+        """Note when Kafka appended what was stamped at `stamped`; called as soon as that is known; all in microseconds since 1970."""
         if not appended:
             return
         now, first, last = self.now(), min(appended), max(appended)

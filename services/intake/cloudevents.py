@@ -1,8 +1,8 @@
-"""CloudEvents as they come: HTTP (structured, binary, batch) and Kafka (structured, binary), read defensively into one shape.
+"""CloudEvents as they are sent: HTTP (structured, binary, batch) and Kafka (structured, binary), read defensively into one shape.
 
 Attributes are checked by CloudEvents 1.0; extensions are let pass and dropped, whatever they say. Whatever two readers could
-understand in two ways is refused: a member or a header that comes twice, `data` beside `data_base64`. Data are kept as JSON bytes,
-for the models to judge. What is wrong here makes the request or the record malformed; no message holds a value.
+understand in two ways is refused: a member or a header that comes twice, `data` beside `data_base64`. Data are kept as JSON
+bytes, for the models to judge. An error here makes the request or the record malformed; no message holds a value.
 
 A batch is read event by event, and an event's size is bounded, so that whoever reads one can let others have a turn in between.
 """
@@ -60,7 +60,7 @@ class Event(NamedTuple):
 
 
 class Malformed(PumasiError):
-    """What came is no CloudEvent; the message says where, without its content.
+    """This is no CloudEvent; the message says where, without its content.
 
     Attributes:
         pointer: RFC 6901, into the event in its JSON form. It may hold a name that the sender made up: for the sender alone.
@@ -91,7 +91,7 @@ def read_http(headers: Sequence[tuple[str, str]], body: bytes) -> tuple[Iterator
 
     Args:
         headers: names in lower case.
-        body: as it came.
+        body: as it was sent.
 
     Raises:
         Malformed: here or by the iterator, if the request is no CloudEvent or batch of them.
@@ -253,7 +253,7 @@ def _encoded(data: Any, number: int | None) -> bytes:
 
 
 def _event(attributes: Mapping[str, Any], data: bytes | None, number: int | None) -> Event:
-    """Hold the attributes against CloudEvents 1.0, and keep what is needed."""
+    """Check the attributes by CloudEvents 1.0, and keep what is needed."""
     for name in _NEEDED:
         if name not in attributes or attributes[name] == "":
             raise Malformed(f"{name}: missing", pointer=f"/{name}", event=number)

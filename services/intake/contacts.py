@@ -1,5 +1,6 @@
-"""Contacts: whom an address reaches, and a sealed box to reach them; the address itself is forgotten. Texts of thanks likewise.
-And where care was sought and under which papers: a sealed box of one length for the reporter, so that nobody sees it case by case.
+"""Contacts: whom an address reaches, and a sealed box to reach them; the address itself is forgotten. Texts of thanks are sealed
+likewise. Where care was sought, and under which papers, goes into a box of one length for the reporter, so that nobody else sees
+it.
 
 The box is NaCl's sealed box: intake can't open what it has sealed for the notifier. Its content is `{"address", "language"}` as JSON,
 or a text, padded so that its length says little.

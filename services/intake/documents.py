@@ -1,7 +1,7 @@
-"""What the doors are, told at the door: `GET /`, the OpenAPI and AsyncAPI documents, and a page of each for people.
+"""The doors, described at the door itself: `GET /`, the OpenAPI and AsyncAPI documents, and a page of each for people.
 
-The documents are the golden files, which a test holds against what is there. The pages are made of them once, when they are first asked
-for: HTML and a style, no script, nothing from elsewhere.
+The documents are the golden files, which a test compares with the code. The pages are made of them once, when they are first
+asked for: HTML and a style, no script, nothing from elsewhere.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What every request and every answer passes: whom this door answers for, and what nobody may make of an answer.
+"""What every request and every answer passes: which names this door answers to, and what no page may do with an answer.
 
-A browser lured to somebody else's page sends whatever that page likes, under a name that resolves to this machine. The request gives it
-away: its `Host` is not one of ours, or its `Origin` is not. Both are refused. Answers are no web pages: nothing may frame or cache
-them. But for the pages that explain this door, which say for themselves what they may load: their own style.
+A browser lured to somebody else's page sends whatever that page likes, under a name that resolves to this machine. The request
+gives it away: its `Host` is not one of ours, or its `Origin` is not. Both are refused. Answers are no web pages: nothing may
+frame or cache them. The pages that explain this door are an exception: each says what it may load, its own style.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ANSWERS = {
 
 
 _HSTS = "max-age=31536000"
-"""Where the door was reached by TLS, a browser is to come by nothing else for a year."""
+"""Once a browser has reached the door by TLS, it uses nothing else for a year."""
 
 
 def hosts_of(named: str | None, listens_on: str) -> frozenset[str]:

@@ -1,8 +1,8 @@
 """The topic door: submissions from `pumasi.submissions.v1`, by FastStream's batch subscription.
 
-Records come as they are: null headers, words that are no UTF-8, broken JSON. A crash may bring a batch again: what has its command
-already is only acknowledged (`submissions`), and a dead letter is written once, whoever comes by its record again. The handler raises
-what is amiss; `partitions` tries again and acknowledges.
+Anything may come: null headers, words that are no UTF-8, broken JSON. A crash may bring a batch again: a record that has its
+command already is only acknowledged (`submissions`), and a dead letter is written once, whichever process meets its record again.
+The handler raises what is amiss; `partitions` tries again and acknowledges.
 
 An event that came before and is undecided is waited for, as long as it takes, and so are the records behind it: Kafka's own order.
 """
@@ -59,7 +59,7 @@ def router_factory(
 
     Args:
         session_timeout_ms: silence after which the group gives our partitions to another.
-        listener: hears which are ours.
+        listener: learns which are ours.
         middlewares: decide what becomes of what the handler raises.
     """
     router = KafkaRouter(middlewares=middlewares)
@@ -194,7 +194,7 @@ class TopicDoor:
         return record, code, dead_letter(record, code, why)
 
     async def _put(self, letters: Sequence[Refused]) -> int:
-        """Write the letters that are not written yet; how many these were."""
+        """Write the letters that are not written yet; returns how many these were."""
         written = 0
         for partition in sorted({record.partition for record, _, _ in letters}):
             here = {record.offset: letter for record, _, letter in letters if record.partition == partition}
@@ -210,7 +210,7 @@ class TopicDoor:
 
 
 def told_on_topic(error: PumasiError) -> str:
-    """What a dead letter says of an error, in the words of the HTTP door, but without a name that the sender made up."""
+    """A dead letter's text of an error, in the words of the HTTP door, but without any name that the sender made up."""
     if not isinstance(error, InvalidSubmission):
         return error.message
     told = dict.fromkeys(f"{_neutral(one)}: {one['message']} ({one['code']})" for one in error.findings)

@@ -1,11 +1,12 @@
-"""What is wrong with a submission, said so that who builds a form can mend it: the allowed words, the form, the bound; never the value.
+"""What is wrong with a submission, put so that whoever builds a form can fix it: the allowed words, the form, the bound; never
+the value.
 
-A finding's `pointer` is RFC 6901 and points into the event in its JSON form, whatever mode it came in. It may hold a name that the
-sender made up (code `unknown_field`), if that is one word such as fields have: that helps the sender over HTTP, and has no business on
-a topic or in a log. Any other name could be somebody's.
+A finding's `pointer` is RFC 6901 and points into the event in its JSON form, in whatever mode it was sent. It may hold a name
+that the sender made up (code `unknown_field`), if that is one word such as fields have: that helps the sender over HTTP, and has
+no business on a topic or in a log. Any other name could be somebody's.
 
-However much is wrong, what is said of it is bounded: FINDINGS_MAX findings of a bounded length, then one that tells how many more.
-So is the work: of a batch with so many, no further event is looked at.
+However much is wrong, the report is bounded: FINDINGS_MAX findings of a bounded length, then one that says how many more there
+are. So is the work: of a batch with so many, no further event is looked at.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def finding(pointer: str, code: str, message: str) -> Finding:
 
 
 def bounded(findings: Sequence[Finding], last: int | None) -> list[Finding]:
-    """The first findings, and one that tells how many more there are, if there are, and where nobody looked.
+    """The first findings, then one that says how many more there are, if any, and which events were not looked at.
 
     Args:
         findings: as many as were found.

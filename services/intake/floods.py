@@ -1,9 +1,9 @@
 """Floods of conflicts: a sender that again and again sends other data under ids that it has used.
 
-A form that is at fault does so now and then. Many within a minute may be somebody who guesses, with a stolen key, what was sent under
-an id: a repeat is told by its 202, and whatever differs by its 409. So conflicts are counted, at both doors, and too many are an alarm.
-For a while the HTTP door then answers 429 to all that this sender sends under an id that stands, be it a repeat or not: a guess tells
-nothing any more, and new events pass. The topic answers nobody, so there it is the alarm alone.
+A faulty form does so now and then. Many within a minute may be somebody who guesses, with a stolen key, what was sent under an
+id: 202 shows that it was a repeat, 409 that something differed. So conflicts are counted, at both doors, and too many are an
+alarm. For a while the HTTP door then answers 429 to whatever this sender sends under an id that is in use, repeat or not: a guess
+shows nothing any more, and new events pass. The topic answers nobody, so there the alarm is all.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Floods:
     """Counts conflicts.
 
     Args:
-        alarm: hears of each flood, at most once in HELD_OFF_S for each sender.
+        alarm: called with each flood, at most once in HELD_OFF_S for each sender.
         clock: seconds, never backwards.
     """
 
@@ -39,7 +39,7 @@ class Floods:
         self._held_off: dict[str, float] = {}
 
     def count(self, sender: str) -> TooMany | None:
-        """One more conflict; what a sender that is held off is told in its place."""
+        """Count a conflict; returns the error for its sender if that is held off, else None."""
         if (told := self._told(sender)) is not None:
             return told
         if not self._limiter.hit(self._most, sender):
@@ -48,7 +48,7 @@ class Floods:
         return self._told(sender)
 
     def hold(self, sender: str) -> None:
-        """Hold that a sender may be answered about an id that stands.
+        """Check that a sender may be answered about an id that is in use.
 
         Raises:
             TooMany: if it is held off.

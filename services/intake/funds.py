@@ -1,13 +1,13 @@
-"""Which pseudonym key makes a fund's words: the one that served when the fund began, for as long as there is the fund.
+"""Which pseudonym key makes a fund's words: the one that served when the fund began, for as long as the fund exists.
 
-A fund began at the time of its first `fund_configured`; until the ledger tells of that, at the time of its first configuration on the
-commands topic. Each key but the first serves from an instant that its file's name says. It is made some minutes before (`pumasi keys
-next`), and every intake looks for new ones each minute, so all have it by then. Around that instant no fund begins: clocks that differ
-as far as they may, and ticks that come between, make no two opinions of when it was. So what is known needs no topic of its own, is the
-same at every intake, and survives all of them.
+A fund began at the time of its first `fund_configured`; until the ledger has that, at the time of its first configuration on the
+commands topic. Each key but the first serves from an instant that is in its file's name. It is made some minutes before (`pumasi
+keys next`), and every intake looks for new ones each minute, so all have it by then. Around that instant no fund begins: clocks
+that differ as far as they may, and ticks that come in between, cannot lead to two answers. So what is known needs no topic of its
+own, is the same at every intake, and survives all of them.
 
-A fund that nobody has heard of is taken to begin now: what is sent to it is refused, unless its configuration came just before. With
-trusted time, now is what the sender says.
+A fund that nobody has heard of counts as beginning now: what is sent to it is refused, unless its configuration came just before.
+With trusted time, now is what the sender says.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from services.errors import KafkaUnreachable, KeyChanging
 
 CONFIGURED = "pumasi.fund.configured"
 QUIET = AHEAD_MAX + 30 * SECOND
-"""So long before and after the instant from which a key serves no fund begins, in microseconds."""
+"""How long before and after the instant from which a key serves no fund begins, in microseconds."""
 _HEADER = ("ce_type", CONFIGURED.encode())
 
 
 class Funds:
-    """Since when there is each fund, and which key is whose.
+    """When each fund began, and which key is whose.
 
     Args:
         ring: as `services.keys.pseudonym_keys`.
@@ -54,7 +54,7 @@ class Funds:
         self._told.setdefault(fund, at)
 
     def follow(self, record: Record) -> None:
-        """Look at a command: is it a fund's configuration? That it is one that counts only the ledger can tell."""
+        """Look whether a command is a fund's configuration; only the ledger can tell whether it counts."""
         if _HEADER in record.headers and record.key is not None:
             said = dict(record.headers)["ce_time"] or b""
             self._sent.setdefault(record.key.decode(), parse_given(said.decode()))
@@ -81,7 +81,7 @@ class Funds:
         return self._keys[max(bisect(self._since, began) - 1, 0)]
 
     def hold(self, fund: str, at: int) -> None:
-        """See that a fund may begin at `at`, microseconds since 1970, if it isn't there already.
+        """Check that a fund may begin at `at`, microseconds since 1970, if it isn't there already.
 
         Raises:
             KeyChanging: if it may not.

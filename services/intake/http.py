@@ -1,10 +1,10 @@
 """The HTTP door: `POST /v1/events`, `GET /v1/receipts/{receipt}`, `/livez`, `/readyz` (and `/healthz`, the same); and `documents`.
 
 A 202 says that every in-sync replica has the command; whatever is not known to be so is a problem, never a 202. The number of
-requests at work and the size of each are bounded, so a flood is told `429` or `413` instead of taking the memory; its bodies are read
-to their ends and thrown away, or the answer would be lost. Who sends is asked before a body is read (401), what they may send as each
-event is (403); a receipt needs no key, being a secret itself. A batch is checked in slices, one batch at a time, so that it holds up
-nobody else. Nothing of a body is logged or told back, a traceback least of all: it may hold values.
+requests at work and the size of each are bounded, so a flood gets `429` or `413` instead of taking the memory; its bodies are
+read to their ends and thrown away, or the answer would be lost. The key is checked before the body is read (401), its rights as
+each event is read (403); a receipt needs no key, being a secret itself. A batch is checked in slices, one batch at a time, so
+that it holds up nobody else. Nothing of a body is logged or sent back, least of all a traceback: it may hold values.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ DRAIN_SECONDS = 10.0
 BODY_SECONDS = 20.0
 """How long a body may take to come."""
 BODIES_PER_ADDRESS_MAX = 64
-"""Bodies of one address under way at once; one more is told 429."""
+"""Bodies of one address under way at once; one more gets 429."""
 REQUESTS_MAX = 64
-"""Submissions at work at once; one more is told 429."""
+"""Submissions at work at once; one more gets 429."""
 
 
 class HttpDoor:
@@ -74,7 +74,7 @@ class HttpDoor:
         rates: how much.
         floods: counts conflicts.
         requests_max: submissions at work at once; one counts once its body is there.
-        amiss: a code and a sentence of why what is taken now would not be answered; None if it would.
+        amiss: a code and a sentence that say why an event taken now would not be answered; None if it would.
         hosts: the names that the door answers to (`doorway`).
         body_seconds: how long a body may take to come.
     """
@@ -176,8 +176,8 @@ class HttpDoor:
     async def receipt(self, request: Request) -> Response:
         """What became of a submission: `accepted`, `applied` or `rejected`; a refused one that came again, its new receipt.
 
-        With `?wait=10s` not before it is decided, or the time is over.
-        What is the matter with an id is told to who made it (`makers`).
+        `?wait=10s` answers once it is decided, or after that time.
+        Details about an id are told only to whoever made it (`makers`).
         """
         try:
             self._rates.came(_address(request))
@@ -207,7 +207,7 @@ class HttpDoor:
         return JSONResponse({"status": "ok"})
 
     async def health(self, _request: Request) -> Response:
-        """200 while what is taken would be answered, else 503 and why not; for load balancers."""
+        """200 while an event taken now would be answered, else 503 and why not; for load balancers."""
         if not self._publisher.in_reach.is_set():
             return problem(HTTPStatus.SERVICE_UNAVAILABLE, "kafka_unreachable", "Kafka is out of reach")
         try:
@@ -219,7 +219,7 @@ class HttpDoor:
         return JSONResponse({"status": "ok"})
 
     async def _admit(self, sender: Known, headers: list[tuple[str, str]], body: bytes) -> list[Admitted]:
-        """Read and check what came, all of it or none.
+        """Read and check a request, all of it or none.
 
         Raises:
             PumasiError: if something is wrong with it; what nobody foresaw makes it Malformed.

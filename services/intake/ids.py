@@ -1,9 +1,9 @@
-"""Words that intake makes: keyed hashes, of what a sender left out, of people, and of what must not stand on the bus as it came.
+"""Words that intake makes: keyed hashes for what a sender left out, for people, and for what must not be on the bus as it was sent.
 
-All are BLAKE2b-128, 26 characters of base32 in lower case without padding, each kind under a personalisation of its own; ids under
-the id key, words for people under the pseudonym key. Whoever has the same key gets the same word for the same thing, so a repeat is a
-repeat; who hasn't can neither guess one nor try numbers out. A derived id has a letter before it (`c-`, `p-`, `d-`); any other word
-begins with `~`.
+All are BLAKE2b-128, 26 characters of base32 in lower case without padding, each kind under a personalisation of its own; ids
+under the id key, words for people under the pseudonym key. Whoever has the same key gets the same word for the same thing, so a
+repeat is a repeat; without the key nobody can guess a word, or try numbers. A derived id has a letter before it (`c-`, `p-`,
+`d-`); any other word begins with `~`.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class Ids:
         return prefix + self._hash(b"pumasi-own", sender, source, event)
 
     def event(self, event: str) -> str:
-        """An event's id as it stands on the bus: its own, if that is an id of the contract."""
+        """An event's id on the bus: its own, if that is an id of the contract."""
         return event if is_id(event) else "~" + self._hash(b"pumasi-event", event)
 
     def reference(self, fund: str, reference: str) -> str:
-        """A payment's reference as it stands on the bus; one that is a hash already stays."""
+        """A payment's reference on the bus; one that is a hash already stays."""
         return reference if is_hashed(reference) else "~" + self._hash(b"pumasi-payment", fund, reference)
 
     def thanks(self, fund: str, case: str, text: str) -> str:
@@ -42,7 +42,7 @@ class Ids:
         return "~" + self._hash(b"pumasi-thanks", fund, case, text)
 
     def mac(self, sender: str, source: str, event: str, kind: str, data: bytes) -> str:
-        """What tells a repeat of an event from a conflict: of all that was sent, and of nothing that intake adds to it."""
+        """A hash that distinguishes a repeat of an event from a conflict: over all that was sent, and nothing that intake adds."""
         return self._hash(b"pumasi-sent", sender, source, kind, str(len(event)), event + data.decode())
 
     def _hash(self, kind: bytes, *parts: str) -> str:
@@ -60,7 +60,7 @@ class People:
         self._key = key
 
     def pseudonym(self, role: str, fund: str, person: str) -> str:
-        """A person in one role in one fund: another word in any other. No sender may send a person's word that begins so.
+        """A person in one role in one fund; in any other the word differs. No sender may send a person's word that begins with `~`.
 
         Args:
             role: `beneficiary`, `donor` or `voucher`.
@@ -70,7 +70,7 @@ class People:
         return "~" + _hashed(self._key, b"pumasi-subject", role, fund, person)
 
     def mark(self, fund: str, case: str, person: str) -> str:
-        """A person at one case, in whatever role: who vouches for themselves is found by it, and nobody anywhere else."""
+        """A person at one case, in whatever role: it finds whoever vouches for themselves, and links nobody elsewhere."""
         return "~" + _hashed(self._key, b"pumasi-mark", fund, case, person)
 
 

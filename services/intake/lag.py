@@ -1,8 +1,8 @@
 """How long commands wait for their answers, as an intake sees it, since it follows both topics anyway.
 
-A 202 promises that a command is kept, not that anybody answers it. Where answers stay away, the health of the door says so, and not
-only receipts that say `accepted` for days. Commands that came within the same second are one here, so that even days of waiting
-commands take almost no memory.
+A 202 promises that a command is kept, not that anybody answers it. If answers stay away, `/readyz` says so, and not only receipts
+that stay `accepted` for days. Commands that came within the same second are one here, so that even days of waiting commands take
+almost no memory.
 """
 
 from __future__ import annotations

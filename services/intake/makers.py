@@ -1,8 +1,8 @@
-"""Makers: who named a case, a pledge, a payment or a delivery first, and so may hear what is the matter with it.
+"""Makers: who named a case, a pledge, a payment or a delivery first, and so may hear details about its id.
 
-That an id is taken, or that there is none, tells whether somebody's case or pledge is there. So a verdict about an id goes to the
-sender who made that id, and to no other: whoever tries ids out hears the same of all. Followed from the commands topic, as far back as
-the memory of repeats reaches; of what is older, nobody hears.
+That an id is taken, or unknown, shows whether somebody's case or pledge exists. So a verdict about an id goes to the sender who
+made that id, and to no other: whoever tries ids out gets the same answer for all. Followed from the commands topic, as far back
+as the memory of repeats reaches; about older ones nobody is told.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ VERDICTS = frozenset(
         "unknown_delivery",
     }
 )
-"""The codes that tell of an id whether it is there, and whose it is."""
+"""The codes that show whether an id is in use, and whose it is."""
 UNTOLD = {
     "state": "rejected",
     "code": "refused",
     "detail": "it names what another sender made, or nobody; more is told to its maker alone",
 }
-"""What any other sender hears in their place."""
+"""What any other sender gets in their place."""
 _MADE = {
     "pumasi.case.submitted": "case",
     "pumasi.pledge.made": "pledge",

@@ -1,4 +1,4 @@
-"""The HTTP door as one OpenAPI 3.1 document, made from the models, the doors and the problems, so that it can't tell another story.
+"""The HTTP door as one OpenAPI 3.1 document, made from the models, the doors and the problems, so that it can't differ from them.
 
 Whoever generates a client should get plain classes: each event has one of its own, named after its type (`PledgeMadeEvent`), and its
 data another (`PledgeMade`). That exactly one of several members is to be given is said in words here, since generators make nothing
@@ -169,7 +169,7 @@ def _document(description: str, media: str) -> dict[str, Any]:
 
 
 def _problems(codes: Iterable[str]) -> dict[str, Any]:
-    """A response for each status that these problems and those of all paths have."""
+    """A response for each status of these problems and of those that all paths share."""
     found: dict[HTTPStatus, list[str]] = {}
     for code, (status, what) in PROBLEMS.items():
         if code in (*codes, *_EVERYWHERE):
@@ -266,7 +266,7 @@ def _with_inner(name: str, schema: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _plain(schema: dict[str, Any]) -> dict[str, Any]:
-    """Without the rule that exactly one of several members is to be given, which is said instead."""
+    """Without the rule that exactly one of several members is to be given, which is said in words instead."""
     ways = [way["required"][0] for way in schema.get("oneOf", ()) if "required" in way]
     if not ways:
         return schema

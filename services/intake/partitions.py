@@ -1,9 +1,9 @@
 """The partitions of submissions that are ours: each is brought through by itself, and acknowledged when it is.
 
-What a handler raises is never the end: Kafka's troubles and a clock that is off are waited out, and so are our own, with an alarm.
-One that takes longer than a moment is paused, and the others go on. Offsets are committed only when every command and every dead letter
-of the batch is acknowledged. When the group shares out anew, what is being published is finished first, the rest is left to whoever
-gets the partition.
+Nothing that a handler raises ends this: Kafka's troubles and a clock that is off are waited out, and so are our own, with an
+alarm. A partition that takes longer than a moment is paused, and the others go on. Offsets are committed only when every command
+and every dead letter of the batch is acknowledged. When the group shares out anew, what is being published is finished first; the
+rest is left to the partition's next owner.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Partitions:
         doubt: called with a partition whose records may have been published unknown to us; with None for all.
 
     Attributes:
-        listener: hears from the group.
+        listener: the group's.
         leaving: set while they are being handed over; a handler that waits raises Leaving then.
         stuck: those whose records fail again and again though Kafka is in reach.
         through: by partition, the offset up to which all was brought through since it is ours.
@@ -56,7 +56,7 @@ class Partitions:
         self.through: dict[int, int] = {}
 
     async def leave(self, seconds: float) -> None:
-        """Finish what is being published, within so many seconds. What is not through comes again."""
+        """Finish what is being published, within so many seconds. The rest comes again."""
         self.leaving.set()
         works = list(self._at_work.values())
         if works:
@@ -88,7 +88,7 @@ class Partitions:
             await consumer.commit(dict.fromkeys(_places(consumer, part.partition), part.records[-1].offset + 1))
             self.through[part.partition] = part.records[-1].offset + 1
         except Leaving:
-            pass  # whoever gets the partition, and be it we, begins where was acknowledged
+            pass  # whoever gets the partition next, even we, begins at what was acknowledged
         except TROUBLE as error:  # another has the partition by now, and will see them again
             log.warning("submissions could not be acknowledged (%s)", type(error).__name__)
         finally:
@@ -109,9 +109,9 @@ class Partitions:
             except Leaving:
                 raise
             except (ClockOff, KeyChanging, KeyMoved):
-                pass  # the clock tells its own alarm, and so does the directory of keys; a change of keys passes
+                pass  # the clock raises its own alarm, and so does the directory of keys; a change of keys passes
             except Exception as error:  # noqa: BLE001  # no submission may be lost over a defect of ours
-                if self._in_reach.is_set():  # that Kafka is away is told elsewhere
+                if self._in_reach.is_set():  # that Kafka is away is reported elsewhere
                     tries += 1
                     self._complain(part.records[0], tries, error)
             self._doubt(part.partition)  # what was not confirmed may have arrived

@@ -1,4 +1,4 @@
-"""Errors as the HTTP door tells them: RFC 9457 problem details, each with a stable `code`: PROBLEMS lists them."""
+"""Errors as the HTTP door returns them: RFC 9457 problem details, each with a stable `code`: PROBLEMS lists them."""
 
 from __future__ import annotations
 

@@ -3,10 +3,10 @@
 Small on purpose: a byte and a reference for each command, and the books (`services.readmodel`) with each award. Until the fold has
 come to the last of a command's entries, the answer is `accepted`.
 
-What is told of a case or a pledge: `subjects`.
+What a receipt says about a case or a pledge is in `subjects`.
 
-A fact that is unknown here may have changed any figure, so no receipt of its partition is told any more. Which commands were decided,
-and which refused, is still followed: repeats rest on it.
+A fact that is unknown here may have changed any figure, so no receipt of its partition is answered any more. Which commands were
+decided, and which refused, is still followed: repeats rest on it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ log = logging.getLogger("pumasi.intake")
 _UNKNOWN, _APPLIED, _DUPLICATE, _REJECTED = range(4)
 _GAP_MAX = 1 << 24  # offsets without a command that are believed: they take memory
 
-_SUBJECT_OF = {  # which fact tells what a command was about
+_SUBJECT_OF = {  # which fact says what a command was about
     "pumasi.case.submitted": "case_submitted",
     "pumasi.case.vouched": "case_vouched",
     "pumasi.case.amended": "case_amended",
@@ -89,7 +89,7 @@ class Progress:
         return self._state_of(place) == _REJECTED
 
     def decision(self, place: Place) -> asyncio.Future[None] | None:
-        """Done as soon as the command at `place` is decided; None if it is already. For many to wait for: nobody may cancel it."""
+        """A future that is done once the command at `place` is decided; None if it is already. It is shared: nobody may cancel it."""
         if self._state_of(place) != _UNKNOWN:
             return None
         if place not in self._awaited:
@@ -130,7 +130,7 @@ class Progress:
         """Take in one entry of the ledger.
 
         Raises:
-            ValueError: if the record is no entry, or its facts do not fit what came before; then it is passed over.
+            ValueError: if the record is no entry, or its facts do not fit what came before; then it is skipped.
         """
         try:
             self._fold(record)

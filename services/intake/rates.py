@@ -1,7 +1,7 @@
 """How much may come: events of one sender and requests of one address, in any one second. In memory, for this intake alone.
 
-What is counted for an address is counted before anybody is asked for a key. An IPv6 address stands for its /64, all of which one line
-has. Behind a proxy the address is the one that the proxy names, if uvicorn is told to believe it (FORWARDED_ALLOW_IPS).
+Requests are counted for an address before any key is asked for. An IPv6 address counts as its /64, since one line usually has a
+whole /64. Behind a proxy the address is the one that the proxy names, if uvicorn is told to believe it (FORWARDED_ALLOW_IPS).
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from limits.strategies import MovingWindowRateLimiter
 from services.errors import TooMany
 
 _REMEMBERED = 10_000
-"""Senders and addresses in memory; beyond that those are forgotten of whom nothing came within the second."""
+"""Senders and addresses in memory; beyond that, those from whom nothing came within the second are forgotten."""
 
 
 class Rates:
-    """Counts what comes.
+    """Counts events and requests.
 
     Args:
         sender_rate: events a second of one sender; 0: any number.

@@ -1,4 +1,4 @@
-"""Receipts: where a command lies, said so that only intake can say it.
+"""Receipts: where a command lies, in a form that only intake can make.
 
 A receipt is stateless: partition, offset and a short MAC, 22 characters of base64url. So it outlives restarts, and every intake process
 with the same key reads it. Guessing one is as likely as guessing 64 bits.
@@ -29,7 +29,7 @@ class Place(NamedTuple):
 
     @classmethod
     def of(cls, text: str) -> Place | None:
-        """The place that a text tells, or None if it tells none."""
+        """The place that a text names, or None if it names none."""
         found = _PLACE.fullmatch(text)
         return cls(int(found[1]), int(found[2])) if found else None
 
@@ -50,7 +50,7 @@ class Receipts:
         return base64.urlsafe_b64encode(body + self._mac(body)).decode().rstrip("=")
 
     def read(self, text: str) -> Place | None:
-        """The place a receipt tells, or None if it is no receipt of ours."""
+        """The place that a receipt names, or None if it is no receipt of ours."""
         if not _TEXT.fullmatch(text):
             return None
         try:

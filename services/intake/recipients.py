@@ -1,4 +1,4 @@
-"""Recipients: an address as the one way to write whom it reaches, or the reason why it names nobody.
+"""Recipients: an address in its one spelling, or the reason why it names nobody.
 
 An address is `<scheme>:<recipient>` and nothing else: no password, no server, no parameter. However it is written (blanks, brackets,
 full-width letters, capitals, invisible characters), it becomes one text: NFKC, without what nobody sees, then by its scheme
@@ -9,8 +9,8 @@ full-width letters, capitals, invisible characters), it becomes one text: NFKC, 
     matrix                     `@name:server`, in lower case
     https                      a URL without credentials, query or fragment; the host by IDNA
 
-One telephone is one person, by whatever scheme it is reached. What can't be made out for certain is refused: a number without its
-country's code may be anybody's, and whoever could be written in two ways could be two people.
+One telephone is one person, by whatever scheme it is reached. What isn't certain is refused: a number without its country's code
+may be anybody's, and somebody who could be written in two ways could be two people.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
 """Repeats: the same event again gets the same answer, without a second command; the same id with other data is a conflict.
 
-A bounded memory of recent events, by sender, source and id. It is a courtesy, not the guarantee: whatever slips through is told
-`duplicate` or `id_conflict` by the matcher, which forgets nothing. It follows the commands topic, so that it knows what other intakes
-let pass; and as to the matcher, of two events of a fund under one id the one counts that comes first on the topic. (Of two funds'
-events neither is first: what two intakes let pass at the same moment, stands.)
+A bounded memory of recent events, by sender, source and id. It is a courtesy, not the guarantee: whatever slips through gets
+`duplicate` or `id_conflict` from the matcher, which forgets nothing. It follows the commands topic, so it knows what other
+intakes let pass. As for the matcher, of two events of a fund under one id the first on the topic counts. (Between two funds there
+is no first: what two intakes pass at once both stand.)
 
-What was refused stands for nothing. The event sent again, corrected or not, is a new command, which names the refused one in a header
-and takes its place; so every intake knows what became of it, as far back as the memory reaches. Two intakes that are sent it at the
-same moment publish two such commands: the first on the topic takes the refused one's place, and the second is told `duplicate` by the
-matcher wherever the first was applied. If the first was refused and the second applied, because what was missing arrived in between,
-the next repeat is told `duplicate`. No intake can know better: none sees the end of a topic that others write to.
+A refused event holds nothing. Sent again, corrected or not, it is a new command, which names the refused one in a header and
+takes its place; so every intake knows what became of it, as far back as the memory reaches. If two intakes receive it at the same
+moment, they publish two such commands: the first on the topic takes the refused one's place, and the second gets `duplicate` from
+the matcher if the first was applied. If the first was refused and the second applied, because what was missing arrived in
+between, the next repeat gets `duplicate`. No intake can know better: none sees the end of a topic that others write to.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CAPACITY = 200_000
 
 
 class Known(NamedTuple):
-    """What an event became.
+    """The command that an event became.
 
     Attributes:
         mac: as `Admitted` has it.
@@ -71,7 +71,7 @@ class Repeats:
         return len(self._known)
 
     def check(self, admitted: Sequence[Admitted]) -> None:
-        """Look whether all may pass, before any does.
+        """Check that all may pass, before any does.
 
         Raises:
             Conflict: if an id came before with other data and was not refused, or comes twice in the batch with different data.
@@ -128,7 +128,7 @@ class Repeats:
         return self._makers.is_own(place)
 
     def expect(self, one: Admitted) -> Expected:
-        """Remember that this event, of which nothing stands, is on its way; settle it by `arrived` or `failed`."""
+        """Remember that this event, which is new or was refused, is on its way; settle it by `arrived` or `failed`."""
         future: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
         future.add_done_callback(lambda done: done.cancelled() or done.exception())  # there may be nobody waiting
         refused = self._known.get(one.key)
@@ -155,7 +155,7 @@ class Repeats:
             expected.place.set_exception(error)
 
     def follow(self, record: Record, partitions: int) -> None:
-        """Remember a command as it lies on the topic; ticks are passed over, and what the matcher can't read: it stands for nothing.
+        """Remember a command as it lies on the topic; ticks are ignored, and so is what the matcher can't read.
 
         Args:
             record: as consumed.
@@ -212,5 +212,5 @@ def _counts_rather(found: Known, known: Known | Expected) -> bool:
 
 
 def _is_before(one: Place, other: Place) -> bool:
-    """Whether a place comes first; in two partitions, that is of two funds, none does."""
+    """Whether a place comes first; in two partitions (of two funds) neither does."""
     return one.partition == other.partition and one.offset < other.offset

@@ -1,10 +1,12 @@
-"""Whom intake seals for, as that changes: it follows `pumasi.services.v1`, as it follows senders, and takes notifier.pub anew.
+"""The key that intake seals for, as it changes: intake follows `pumasi.services.v1`, as it follows senders, and reads
+notifier.pub anew.
 
-Only that a key is in use is told on the bus, never the key itself: whoever may write there could have contacts sealed for themselves. A
-key comes from the directory of keys alone, and is taken once it is the one that is told of. Until then nothing that is sealed is
-published, since the key it is sealed for is about to be destroyed: senders hear 503, the topic waits.
+The bus says only which key is in use, never the key itself: whoever may write there could have contacts sealed for themselves. A
+key comes from the directory of keys alone, and is taken once it is the one that the bus announces. Until then nothing that is
+sealed is published, since the key it is sealed for is about to be destroyed: senders get 503, the topic waits.
 
-Once all that was sealed for the former key is on its topic, or given up, we say that we follow: whoever renews the key waits for that.
+Once all that was sealed for the former key is on its topic, or given up, intake announces the new key too: whoever renews the key
+waits for that.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ class Sealing:
         caught_up: returns once `follow` has been given all that stands on the topic now.
 
     Attributes:
-        process: who tells.
+        process: which one announces.
     """
 
     def __init__(self, settings: Settings, sealer: Sealer, caught_up: Callable[[], Awaitable[None]]) -> None:
@@ -64,7 +66,7 @@ class Sealing:
         return self._told not in (None, self._sealer.sealed_for)
 
     def hold(self, sealed_for: str) -> None:
-        """Hold that what is sealed for a key may be published.
+        """Check that what is sealed for a key may be published.
 
         Raises:
             KeyMoved: if another is in use.
@@ -89,12 +91,12 @@ class Sealing:
             self._moved.clear()
             while self.is_behind and not self._take():
                 await asyncio.sleep(_AGAIN_SECONDS)
-            if self._is_awaited:  # also of who has started amid it, with the new key
+            if self._is_awaited:  # also of an intake that has started meanwhile, with the new key
                 await drain()
                 await self._say(bootstrap)
 
     def _take(self) -> bool:
-        """Take the public key that lies there now, if it is the one in use."""
+        """Take the public key in the directory, if it is the one in use."""
         try:
             key = keys.notifier_public_key(self._settings)
         except SettingError:

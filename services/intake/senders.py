@@ -1,10 +1,11 @@
-"""Who may send: what the topic of senders says now, and who it is that stands at a door.
+"""Who may send: what the topic of senders says now, and which sender a request or record is from.
 
-Followed from the start, so that a key that is revoked is refused within a second wherever it is shown. Until all of it is read nobody
-is known, and nobody is refused for that. What can't be read of a sender leaves it without rights: it may have been its revocation.
+Followed from the start, so that a key that is revoked is refused within a second wherever it is shown. Until all of it is read
+nobody is known, and nobody is refused for that. A sender whose record can't be read has no rights: the record may have been its
+revocation.
 
-Whom a key belongs to is found by the name in it, and its hash is compared in constant time, with a hash of nobody's where the name is
-unknown. On the topic, what is signed must say all of itself in its body: headers of binary mode are not signed.
+A key's owner is found by the name in it, and its hash is compared in constant time, with a hash of nobody's where the name is
+unknown. On the topic a signed event must have all its attributes in its body: headers of binary mode are not signed.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class Known(NamedTuple):
     secrets: tuple[bytes, ...] = ()
 
     def hold_scope(self, kind: str, number: int | None = None) -> None:
-        """Hold that it may send what is of this type; of a type that nobody knows nothing is said here.
+        """Check that it may send events of this type; an unknown type passes here.
 
         Raises:
             Forbidden: if not; `number` is the event's place in a batch.
@@ -60,7 +61,7 @@ class Known(NamedTuple):
             raise Forbidden(f"this key lacks the scope {scope}, which {kind} needs", scope=scope, event=number)
 
     def hold_fund(self, fund: str, number: int | None = None) -> None:
-        """Hold that it may send anything in this fund.
+        """Check that it may send anything in this fund.
 
         Raises:
             Forbidden: as above.
@@ -86,7 +87,7 @@ class Senders:
         self._complete = False
 
     async def catch_up(self) -> None:
-        """Return once all is known that stands on the topic now."""
+        """Return once everything on the topic now is known."""
         await self._caught_up()
         self._complete = True
 
@@ -140,7 +141,7 @@ class Senders:
         """Who signed a record of the submissions topic, and the event in it.
 
         Raises:
-            Unsigned: if nobody did whose signature counts.
+            Unsigned: if there is no signature that counts.
             UnreadableRecord: if it is signed, and no CloudEvent.
         """
         told = [(name, value) for name, value in record.headers if name in _SIGNED_HEADERS]

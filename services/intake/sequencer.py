@@ -1,16 +1,18 @@
 """The desk behind both doors: one queue, in which an event gets its time and its place in its fund's order.
 
-What is admitted passes the queue one after the other: is it a repeat, what time is it, is a tick due before it, into the line of its
-partition. Only the waiting for Kafka's confirmation happens outside, side by side. So no tick overtakes an event that
-came before it, and a batch keeps its order. An answer is given when every in-sync replica has the command, else KafkaUnreachable.
+Admitted events pass the queue one after the other: is it a repeat, what time is it, is a tick due before it, which partition does
+it join. Only the waiting for Kafka's confirmation happens outside, side by side. So no tick overtakes an event that came before
+it, and a batch keeps its order. An answer is given when every in-sync replica has the command, else KafkaUnreachable.
 
-What a known event that comes again is, only the ledger knows: a repeat, or, if it was refused, a new command. So while it is undecided
-its decision is waited for, outside the queue. The HTTP door, where somebody is waiting, waits for PATIENCE_SECONDS; then it takes the
-event for the repeat that it most likely is, and says 202, which is true. On the topic nobody asks again, so it must not guess.
+Whether a known event that comes again is a repeat or (if refused) a new command, only the ledger knows. So while it is undecided
+its decision is waited for, outside the queue. The HTTP door, where somebody is waiting, waits for PATIENCE_SECONDS; then it takes
+the event for the repeat that it most likely is, and says 202, which is true. On the topic nobody asks again, so it must not
+guess.
 
-Stamps are of the wall clock, and say so, for as long as it isn't off (`clock`). They are of whole seconds: no timer needs more, and by
-a finer one an entry could be held beside what was seen elsewhere. Ticks follow it, too; with trusted time they follow the
-events: before the first event that is `tick_seconds` later than the last tick, one tick of the event's time goes to each partition.
+Stamps are of the wall clock, and say so, for as long as it isn't off (`clock`). They are of whole seconds: no timer needs more,
+and a finer one could help to match an entry with what was seen elsewhere. Ticks follow the wall clock, too; with trusted time
+they follow the events: before the first event that is `tick_seconds` later than the last tick, one tick of the event's time goes
+to each partition.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ SOURCE = "/pumasi/intake"
 PATIENCE_SECONDS = 2.0
 """How long the decision of an event that comes again is waited for."""
 WAITING_MAX = 32
-"""Calls that wait so at once, half of what the HTTP door takes; one more does not wait, since it would keep out who need not."""
+"""Calls that wait so at once, half of what the HTTP door takes; one more does not wait, to leave room for events that need not."""
 
 
 def _stamp(now: int) -> int:
@@ -47,7 +49,7 @@ def _stamp(now: int) -> int:
 
 
 class _Line(NamedTuple):
-    """What one call puts in line at one time of the wall clock: records, and which of them carry whose command."""
+    """What one call puts in line at one time of the wall clock: records, and which of them carries which event's command."""
 
     now: int
     records: list[Outgoing]
@@ -92,7 +94,7 @@ class Desk:
         self._ticked_at: int | None = None
 
     async def take(self, admitted: Sequence[Admitted]) -> list[Place]:
-        """Publish the commands of a batch, in order; where each lies.
+        """Publish the commands of a batch, in order; returns where each lies.
 
         Raises:
             ClockOff: if nothing may be stamped; then none is published.
@@ -111,7 +113,7 @@ class Desk:
         return await self._take(admitted)
 
     async def take_decided(self, admitted: Sequence[Admitted]) -> int:
-        """Publish the commands of the first of a batch, up to an event that is not decided yet; how many events these were.
+        """Publish the commands of the first of a batch, up to an event that is not decided yet; returns how many events these were.
 
         If the very first is undecided its decision is waited for; after PATIENCE_SECONDS none is taken: call again.
 
@@ -138,7 +140,7 @@ class Desk:
         return self._repeats.is_own(place)
 
     async def _decided(self, admitted: Sequence[Admitted]) -> None:
-        """Wait until all are new or decided, or patience is at its end."""
+        """Wait until all are new or decided, or patience is over."""
         clock = asyncio.get_running_loop().time
         deadline = clock() + PATIENCE_SECONDS
         while (undecided := self._repeats.undecided(admitted)) and (left := deadline - clock()) > 0:
@@ -155,7 +157,7 @@ class Desk:
         try:
             line, pending = await self._enqueue(admitted, guess)
         except Conflict:
-            # It may be the true one, which another intake let pass, and what came here the other: the topic tells which was first.
+            # Another intake may have let the true event pass, and this door the other: the topic tells which was first.
             await self._repeats.landed(admitted)
             await self._caught_up()
             line, pending = await self._enqueue(admitted, guess)
@@ -203,7 +205,7 @@ class Desk:
             await self._publisher.flush()
 
     def check_clock(self) -> None:
-        """Hold that what comes may be stamped; trusted time needs no clock.
+        """Check that events may be stamped; trusted time needs no clock.
 
         Raises:
             ClockOff, KafkaUnreachable: as `Clock.check`.

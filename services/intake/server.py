@@ -1,10 +1,10 @@
 """What stands between the network and the HTTP door: who may be connected, how many at once, and how long each step may take.
 
 A connection costs a file, of which a process has about a thousand, whether or not anything is asked over it. So connections are
-counted where they are accepted, before TLS, for each address and in all, and one too many is closed at once: whoever opens as many as
-they can leaves room for everybody else. And every step has its time: the TLS handshake; the header of a request, from the beginning of
-the connection or from the answer before, with what may be left of that one's body; then the request, to the end of its answer. uvicorn
-by itself gives all of these for ever, but to a connection between two requests that says nothing at all.
+counted where they are accepted, before TLS, for each address and in all, and one too many is closed at once: whoever opens as
+many as they can leaves room for everybody else. Every step has its time: the TLS handshake; the header of a request, counted from
+the beginning of the connection or from the answer before, with what may be left of that request's body; then the request, to the
+end of its answer. By itself uvicorn limits none of these, except silence between two requests.
 
     accepted ─ handshake ─► waits for a header ─► request under way ─► answered ─► waits for a header …
               HANDSHAKE_S    HEADER_S              REQUEST_S                       KEEP_ALIVE_S in silence, HEADER_S in all
@@ -40,7 +40,7 @@ log = logging.getLogger("pumasi.intake")
 HANDSHAKE_S = 10.0
 HEADER_S = 10.0
 REQUEST_S = 90.0
-"""More than body, queue and Kafka may take together, so that it ends nobody's but who doesn't read the answer."""
+"""More than body, queue and Kafka may take together, so that it ends only requests of clients that don't read the answer."""
 KEEP_ALIVE_S = 5
 STOP_S = 10
 _SAID_AGAIN_S = 60.0
@@ -60,7 +60,7 @@ class Connections:
         self._said_at = -_SAID_AGAIN_S
 
     def enter(self, address: str) -> bool:
-        """Whether one more may be; then it is counted, until it is told to `leave`."""
+        """Whether one more may be open; if so it is counted until `leave`."""
         if self._in_all and self._open.total() >= self._in_all:
             self._say("in all", self._in_all, "CONNECTIONS")
         elif self._per_address and self._open[address] >= self._per_address:
@@ -77,22 +77,22 @@ class Connections:
             del self._open[address]
 
     def _say(self, whose: str, most: int, setting: str) -> None:
-        """Once and then rarely: a flood must not fill the log. Nobody's address is told."""
+        """Log it once and then rarely: a flood must not fill the log. No address is logged."""
         if (now := time.monotonic()) >= self._said_at + _SAID_AGAIN_S:
             self._said_at = now
             log.warning("%d connections %s are open; more are closed at once (PUMASI_HTTP_%s)", most, whose, setting)
 
 
 class Listener(socket.socket):
-    """A listening socket that counts what it accepts. asyncio accepts by it, and passes over a connection that was aborted."""
+    """A listening socket that counts what it accepts. asyncio accepts by it, and ignores a connection that was aborted."""
 
     connections: Connections
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """A connection that may be.
+        """The next connection that may stay.
 
         Raises:
-            ConnectionAbortedError: if it may not; it is closed.
+            ConnectionAbortedError: if it may not; then it is closed.
         """
         taken, peer = super().accept()
         address = network_of(peer[0])
@@ -142,7 +142,7 @@ class Punctual(H11Protocol):
         self._deadline.cancel()
 
     def _look(self) -> None:
-        """Where another step begins, its time does."""
+        """Begin the time of the next step."""
         under_way = None if self.cycle is None or self.cycle.response_complete else self.cycle
         if under_way is not self._step:
             self._step = under_way

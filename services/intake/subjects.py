@@ -1,11 +1,11 @@
 """What a receipt tells of the case or the pledge that a command was about, and what that waits for.
 
-A receipt is in the hands of whoever sent one word. Of a pledge, and of what is paid on it, it tells all: money in the fund's minor
-units, but for `face`; `awarded` counts what is settled, and that what is delivered; `released` counts what was refunded, so amount =
-awarded + waiting + released. Of a case, which others pay for, it tells quarters of the claim: 0, 25, 50, 75 or 100 per cent; `promised`
-counts what is settled, `settled` what is delivered; and while it isn't open, how many vouchers it lacks.
+A receipt is held by whoever sent one event. Of a pledge, and its payments, it tells everything: money in the fund's minor units,
+except `face`; `awarded` counts what is settled, and that what is delivered; `released` counts what was refunded, so amount =
+awarded + waiting + released. Of a case, which others pay for, it tells quarters of the claim: 0, 25, 50, 75 or 100 per cent;
+`promised` counts what is settled, `settled` what is delivered; and while it isn't open, how many vouchers it lacks.
 
-`waiting_for` says what must happen next, in the order in which it does; an empty list: nothing more.
+`waiting_for` says what must happen next, in that order; an empty list means nothing more.
 
     rate          a pledge in another currency has no value yet (`rate.quoted`)
     claim         money of the pledge finds no open case that it may have
@@ -14,7 +14,7 @@ counts what is settled, `settled` what is delivered; and while it isn't open, ho
     payment       what is promised isn't paid
     confirmation  what is paid isn't confirmed as handed over (`case.delivered`)
 
-Of a case the words follow from the quarters that are told beside them, so they tell nothing more.
+A case's words follow from the quarters beside them, so they reveal nothing more.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Which records of the submissions topic are through: no record is decided twice.
+"""Which records of the submissions topic have been turned into a command or a dead letter: no record is decided twice.
 
-A record is acknowledged after its command is published, so after a crash, a lost reply or a rebalance it comes again. Of an event that
-was applied the matcher would say `duplicate`; a refused one it would decide a second time. So a command names the record that it comes
-from, and what has its command already is not remembered but read: before the first record of a partition is brought, the partition of
-the commands topic that its command would lie in is read from that record's append time on. After any doubt it is read again. While all
-goes well that is a few records, once.
+A record is acknowledged after its command is published, so after a crash, a lost reply or a rebalance it comes again. If the
+event was applied, the matcher would say `duplicate`; a refused one it would decide a second time. So a command names its record,
+and which records have their command is not remembered but read: before the first record of a partition is brought through, the
+partition of the commands topic in which its command would lie is read from that record's append time on. After any doubt it is
+read again. While all goes well that is a few records, once.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Submissions:
         self._through: dict[Way, set[int]] = {}
 
     def forget(self, partition: int | None = None) -> None:
-        """What lies on the commands topic of a partition's records, of all if None, may be other than we know."""
+        """Forget what the commands topic holds of a partition's records (of all, if None): it may have changed."""
         self._through = {way: known for way, known in self._through.items() if partition not in (None, way[0])}
 
     async def fresh(self, coming: Sequence[Coming], partitions: int) -> list[Coming]:
@@ -64,7 +64,7 @@ class Submissions:
         return [one for way, one in zip(ways, coming, strict=True) if one[0].offset not in self._through[way]]
 
     async def _look(self, first: Mapping[Way, Stamped]) -> dict[Way, set[int]]:
-        """By way, which of its records have a command, from a first record on."""
+        """For each `Way`, which of its records have a command, from a first record on."""
         through: dict[Way, set[int]] = {way: set() for way in first}
         since = min(record.timestamp for record in first.values()) - CLOCKS_APART_MS_MAX
         # Intake's commands are in no transaction: what a replay has left open beside them must not hide them.

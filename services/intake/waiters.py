@@ -1,7 +1,7 @@
-"""Who waits for a receipt to say more: `?wait=10s` answers as soon as the event is decided, or when the time is over.
+"""Waiting for a receipt to say more: `?wait=10s` answers as soon as the event is decided, or when the time is over.
 
-A waiter costs a connection and nothing else, so many may wait, but not any number: one more is answered at once, and asks again. Nobody
-who has hung up is waited for, and a service that stops sends all of them home.
+A waiter costs a connection and nothing else, so many may wait, but not any number: one more is answered at once, and asks again.
+A client that has hung up stops waiting, and a service that stops ends all waiting.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from starlette.requests import Request
 from services.intake.cloudevents import Malformed
 
 WAIT_SECONDS_MAX = 30.0
-"""The longest wait; who asks for more gets this. Proxies give up after a minute, or half of one."""
+"""The longest wait; whoever asks for more gets this. Proxies give up after a minute, or half of one."""
 WAITERS_MAX = 256
-"""So many wait at once."""
+"""How many may wait at once."""
 WAITERS_PER_ADDRESS_MAX = 64
-"""So many of one address."""
+"""How many of one address."""
 
 _WAIT = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(ms|s)?")
 
@@ -52,7 +52,7 @@ class Waiters:
         return self._here.total()
 
     def end(self) -> None:
-        """Let nobody wait any more."""
+        """End all waiting."""
         self._end.set()
 
     async def _ended(self) -> None:
@@ -71,7 +71,7 @@ class Waiters:
             for task in others:
                 task.cancel()
             self._here[address] -= 1
-            self._here += Counter()  # drops whoever waits no more
+            self._here += Counter()  # drops those that wait no more
 
 
 async def _gone(request: Request) -> None:

@@ -1,4 +1,4 @@
-"""The notifier: reads the ledger, finds out who is to hear what, and tells them.
+"""The notifier: reads the ledger, works out who should hear what, and tells them.
 
 ledger (entries, chain checked) ─► audience (who hears what; pure) ─► phrases, languages (words) ─► teller ─► channels/, notices
 

@@ -1,9 +1,9 @@
-"""The notifier service, a FastStream application: reads the ledger as a group, tells, and only then says how far it has come.
+"""The notifier service, a FastStream application: reads the ledger as a group, tells people, and only then commits how far it has come.
 
-What was told is told at least once, always under one id. A partition's group offset is the place up to which all has been told and
+Each notice is sent at least once, always under one id. A partition's group offset is the place up to which all has been told and
 recorded. On taking a partition the audience's memory is rebuilt by reading the ledger from its start: silently up to the group
-offset, aloud from there. Where the consumer happens to stand is not trusted: a record that is not the very next entry makes the
-memory be rebuilt, one that this process has told already is passed over, and a gap stops the partition.
+offset, aloud from there. The consumer's own position is not trusted: a record that is not the very next entry has the memory
+rebuilt, one that this process has told already is skipped, and a gap stops the partition.
 
 The handler raises what is amiss; `Notifier.decide` forgets, goes back or stops the partition, and its neighbours go on.
 
@@ -77,7 +77,7 @@ def application_factory(
 
     Args:
         settings: as `services.settings`.
-        view: who looks on.
+        view: the screen.
         told: hears the news, for the screen.
 
     Raises:
@@ -163,7 +163,7 @@ def router_factory(
 
     Args:
         session_timeout_ms: silence after which the group gives our partitions to another.
-        listener: hears which are ours.
+        listener: learns which are ours.
         middlewares: decide what becomes of what the handler raises.
     """
     router = KafkaRouter(middlewares=middlewares)
@@ -183,7 +183,7 @@ def router_factory(
 async def entries(
     records: Annotated[Sequence[Record], Each("ledger")], notifier: Annotated[Any, Context()], consumer: Consumer
 ) -> None:
-    """Entries of the ledger, in order; who is concerned is told."""
+    """Entries of the ledger, in order; those concerned are told."""
     await notifier.hear(records, consumer)
 
 
@@ -196,7 +196,7 @@ def webhook_of(settings: Settings) -> Webhook | None:
 
 
 class Stopping(Exception):
-    """Told to stop while telling; what isn't recorded is told again after the next start."""
+    """Asked to stop while telling; what isn't recorded is told again after the next start."""
 
 
 class Notifier:
@@ -204,14 +204,14 @@ class Notifier:
 
     Args:
         bootstrap: says where Kafka is.
-        teller: who is called to tell.
+        teller: tells people.
         told: hears the news, for the screen.
 
     Attributes:
         stopped: partitions whose ledger does not hold, and why.
         assigned: set once the group has given this process its share, be it nothing.
         over: set once the service can't go on at all; `failed` says why.
-        went_wrong: hears what fails and is tried again, as a stable code, and in which partition.
+        went_wrong: called with what fails and is tried again, as a stable code, and its partition.
     """
 
     def __init__(
@@ -234,7 +234,7 @@ class Notifier:
 
     @property
     def positions(self) -> dict[int, int]:
-        """Of each partition that has been read here, the offset up to which all is told."""
+        """By partition that has been read here, the offset up to which all is told."""
         return {number: reading.next_offset for number, reading in self._readings.items()}
 
     def finish(self) -> None:
@@ -242,7 +242,7 @@ class Notifier:
         self._stopping.set()
 
     def _assigned(self, assigned: Iterable[Any]) -> None:
-        """aiokafka swallows what is raised here, so nothing may be."""
+        """aiokafka swallows errors raised here, so none may be raised."""
         ours = sorted(place.partition for place in assigned)
         for partition in set(self._readings) - set(ours):
             del self._readings[partition]
@@ -250,7 +250,7 @@ class Notifier:
         self.told(Assigned(ours))
 
     async def decide(self, parts: Sequence[Part], consumer: Any) -> None:
-        """Have each partition's entries told, one partition after the other, and decide what becomes of what that raises."""
+        """Have each partition's entries told, one partition after the other, and decide what to do about errors."""
         for part in parts:
             if part.partition in self.stopped or self._stopping.is_set():
                 continue
@@ -356,7 +356,7 @@ class Notifier:
             pass
 
     def _alarm(self, partition: int, error: LedgerTampered) -> None:
-        """Stop one partition, loudly; it stays ours, and nobody is told of it."""
+        """Stop one partition, with an alarm; it stays ours, and nobody hears of its cases and pledges."""
         self.stopped[partition] = error
         self._readings.pop(partition, None)
         log.critical("partition %d STOPPED: %s", partition, error.message)

@@ -1,13 +1,14 @@
 """Who hears what. Pure: entries of one partition in, tidings out.
 
-Donors hear what becomes of their own pledge; the beneficiary and the go-betweens (a case's vouchers) what becomes of the case. Whoever
-vouches, the beneficiary is told as well: nobody is silenced by a stranger. One command gives one person at most one notice of a kind
-about a pledge or case, sums added up; so facts are taken in whole before anybody is told. Nobody learns who anybody is: a donor's
-tidings have no case, a go-between's no pledge. Of what others give for a case, it hears quarters of the claim and no sums: a sum, and a
-day, could be held beside what one of them gave. What was handed over the beneficiary hears to the last unit, who can say if it came.
+Donors hear what becomes of their own pledge; the beneficiary and the go-betweens (a case's vouchers) what becomes of the case.
+Whoever vouches, the beneficiary is told as well: nobody is silenced by a stranger. One command gives one person at most one
+notice of a kind about a pledge or case, with sums added up; so all of an entry's facts are taken in before anybody is told.
+Nobody learns who anybody is: a donor's tidings have no case, a go-between's no pledge. A go-between hears which quarter of the
+claim others have given, and no sums: a sum and a day could be matched with what one of them gave. The beneficiary hears the exact
+sum handed over, since they can say whether it came.
 
-What is told once (a payment due, a threshold passed) is remembered by the fold itself, so a silent replay ends in the state in which
-nothing already told is told again.
+What is told once (a payment due, a threshold passed) is remembered by the fold itself, so a silent replay ends in the state in
+which nothing already told is told again.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from services.notifier.standing import Case, Happened, Part, Pledge, Standing, S
 
 
 class _Word(NamedTuple):
-    """Tidings before they are made out: who, what, about which pledge or case, and the fields that differ."""
+    """Tidings in the making: who, what, about which pledge or case, and the fields that differ."""
 
     to: str
     role: Role
@@ -44,7 +45,7 @@ class Audience:
         self._standings = Standings()
 
     def hear(self, entry: dict[str, Any], silent: bool = False) -> list[Tidings]:
-        """Take in the next entry; who is to be told what.
+        """Take in the next entry; returns who is to be told what.
 
         Args:
             entry: a ledger entry's value (`schemas.ledger.Entry`) as plain data.
@@ -77,13 +78,13 @@ class Audience:
 def day_of(at: datetime) -> datetime:
     """The first instant of a time's day.
 
-    A notice passes through many hands: to the second it could be held beside the ledger, or beside who came and went.
+    A notice passes through many hands: with a time to the second it could be matched with the ledger, or with who came and went.
     """
     return at.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 class Farewell(Tidings):
-    """The last tidings to somebody: with them goes what is kept to reach them.
+    """The last tidings to somebody: afterwards their contact is deleted.
 
     Attributes:
         texts: ids of thanks in their own words, which go too; never told.
@@ -122,7 +123,7 @@ def _words(fund: Standing, happened: Happened) -> Iterator[_Word]:
 
 
 def _farewells(fund: Standing, happened: Happened, at: int) -> Iterator[_Word]:
-    """Whoever has nothing open any more is told so, and in the end forgotten."""
+    """People with nothing open any more are told so, and in the end forgotten."""
     soon, now = fund.leave(happened, at)
     for person, end, on in soon:
         yield _Word(person, end.role, "forgetting", end.about, {"forgotten_on": day_of(datetime_of(on))})
@@ -232,7 +233,8 @@ def _delivered(happened: Happened) -> Iterator[_Word]:
 def _thanks(happened: Happened) -> Iterator[_Word]:
     """Thanks go once to each donor whose paid money is in the case, however many pledges it came from.
 
-    Thanks are for help that came. Who only promised has not helped yet, would take the thanks for a receipt, and may still withdraw.
+    Thanks are for help that came. Someone who has only promised has not helped yet; they might take thanks for a receipt,
+    and may withdraw.
     """
     for case, thanks in happened.thanked:
         oldest: dict[str, Pledge] = {}

@@ -1,10 +1,11 @@
 """Who has nothing open in a fund any more, since when, and whether it is time to tell them, or to forget how they are reached. Pure.
 
-Open is a case until it is closed, for its beneficiary and for whoever vouched for it; and a pledge while something of it waits, or is
-not delivered yet, or instalments are to come. So many days after the last of it ended (`forget_after_days`) the contact is forgotten;
-three days before, at the latest when it ends, the person is told on which day. Whoever takes part again meanwhile is forgotten later.
+A case is open, for its beneficiary and its vouchers, until it is closed; a pledge while something of it waits, or is not
+delivered yet, or instalments are to come. So many days after the last of it ended (`forget_after_days`) the contact is forgotten;
+three days before, and at the latest when it ends, the person is told the day. Whoever takes part again meanwhile is forgotten
+later.
 
-Days are counted by the ledger's time, so a replay comes to the same. Words that a sender chose have no contact here; nobody is told.
+Days are counted by the ledger's time, so a replay gives the same days. Words that a sender chose have no contact here; nobody is told.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ LEAD_DAYS = 3
 
 
 class End(NamedTuple):
-    """The last that ended of somebody: when (microseconds since 1970), in which role, which pledge or case."""
+    """The last of somebody's things to end: when (microseconds since 1970), in which role, which pledge or case."""
 
     at: int
     role: Role
@@ -27,7 +28,7 @@ class End(NamedTuple):
 
 
 class Notices(NamedTuple):
-    """Who is to be told on what day they are forgotten, at which instant; and who is forgotten now."""
+    """Who is to be told the day on which they are forgotten, with its instant; and who is forgotten now."""
 
     soon: list[tuple[str, End, int]]
     now: list[tuple[str, End]]
@@ -43,17 +44,17 @@ class Departures:
     def __init__(self) -> None:
         self.days = 0
         self._open: Counter[str] = Counter()
-        self._over: dict[str, End] = {}  # in the order of their ends, and so of their days
+        self._over: dict[str, End] = {}  # in the order in which they ended, and so of their days
         self._told: dict[str, tuple[int, End]] = {}  # likewise
 
     def begin(self, subject: str) -> None:
-        """Something of somebody's is open, besides what is already."""
+        """Count one more open thing of somebody's."""
         self._open[subject] += 1
         self._over.pop(subject, None)
         self._told.pop(subject, None)
 
     def end(self, subject: str, end: End) -> None:
-        """One of the things that are open for somebody is not any more."""
+        """Count one open thing of somebody's less."""
         self._open[subject] -= 1
         if not self._open[subject]:
             del self._open[subject]
@@ -61,7 +62,7 @@ class Departures:
                 self._over[subject] = end
 
     def due(self, at: int) -> Notices:
-        """Whose time it is at an instant; each is named once."""
+        """Whose time has come at an instant; each is named once."""
         found = Notices([], [])
         if not self.days:
             return found

@@ -5,11 +5,12 @@ text stays in its box until it is told, and so does an address, where the webhoo
 language of the settings is spoken, and no text is told; with it, a box that it doesn't open is an alarm: somebody else has sealed it,
 or not sealed it at all.
 
-While the key is being renewed (`services.rotation`) two open boxes. Before an alarm is raised the keys that lie there now are read; and
-when it is told which keys are in use, those that are gone are let go of, once everything is known as it was sealed anew.
+While the key is being renewed (`services.rotation`) two keys open boxes. Before an alarm is raised, the keys in the directory are
+read again; and when the services topic says which keys are in use, the others are dropped, once every contact has been read as
+newly sealed.
 
-A contact or text is published together with the command it came with, on another topic. So before somebody unknown is told anything, or
-anything unknown is told, what stands on the contacts topic by then is read.
+A contact or text is published together with the command it came with, on another topic. So before telling an unknown person, or
+passing on an unknown text, the notifier reads the contacts topic to its present end.
 """
 
 from __future__ import annotations
@@ -40,11 +41,11 @@ if TYPE_CHECKING:
 log = logging.getLogger("pumasi.notifier")
 
 _WAIT_SECONDS = 5.0
-"""How long tidings wait at most for contacts that can't be read: in another language is better than not at all."""
+"""How long tidings wait at most for contacts that can't be read: a notice in another language is better than none."""
 
 
 class _Content(msgspec.Struct):
-    """What is read of an opened contact; the decoder passes the address by."""
+    """What is read of an opened contact; the decoder skips the address."""
 
     language: Language
 
@@ -64,9 +65,9 @@ class Languages:
     """Subject → language, and id → text.
 
     Args:
-        otherwise: spoken to whom no other language is known.
+        otherwise: the language for people whose language is unknown.
         key: what opens boxes; None: nothing does.
-        told: hears where a box can't be opened.
+        told: called where a box can't be opened.
         keys_now: reads the keys that open boxes now, the newest last.
         addresses: whether somebody may ask for addresses.
     """
@@ -139,7 +140,7 @@ class Languages:
         return None
 
     def _opened(self, box: bytes) -> bytes:
-        """What is in a box. Raises CryptoError if no key opens it that is there now."""
+        """The content of a box. Raises CryptoError if no key that is there now opens it."""
         with suppress(CryptoError):
             return _opened(box, self._keys)
         self._keys += [key for key in self._read_keys() if key not in self._keys]
@@ -149,10 +150,10 @@ class Languages:
         try:
             return self._keys_now()
         except SettingError:
-            return ()  # those that we have are better than none
+            return ()  # the keys that we have are better than none
 
     async def renew_keys(self) -> None:
-        """Let go of keys that are gone, once what was sealed for them is known as it was sealed anew."""
+        """Drop keys that are gone, once what was sealed for them has been read as newly sealed."""
         await self.read_all()
         self._keys = [*self._read_keys()] or self._keys
 
@@ -178,7 +179,7 @@ class Languages:
                 await task
 
     async def read_all(self) -> None:
-        """Wait until the contacts that stand on the topic now are known."""
+        """Wait until all contacts on the topic now are known."""
         if self._tail is not None:
             await self._tail.reach_end()
 
@@ -190,14 +191,14 @@ class Languages:
 
 
 def _opened(box: bytes, keys: Sequence[PrivateKey]) -> bytes:
-    for key in reversed(keys):  # what is still sealed for a former one is getting less
+    for key in reversed(keys):  # less and less is sealed for a former one
         with suppress(CryptoError):
             return SealedBox(key).decrypt(box)
     raise CryptoError("no key opens it")
 
 
 def private_key(settings: Settings) -> PrivateKey | None:
-    """What opens contacts here; None if the settings say that contacts are sealed for a key that is not on this machine.
+    """The key that opens contacts here; None if the settings say that contacts are sealed for a key that is not on this machine.
 
     Of two, while one is being renewed, it is the former; `keys.notifier_private_keys` has both.
 

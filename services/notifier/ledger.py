@@ -1,7 +1,7 @@
 """A partition of the ledger as it is read: each entry follows the one before it, by number and by hash, or nobody is told anything.
 
-The reading stands at one place: all entries up to `seq` are in the audience's memory. It is kept only while all that was heard has
-been told; whoever fails to tell throws it away and begins a new one.
+The reading stands at one place: all entries up to `seq` are in the audience's memory. It is kept only while all that it gave has
+been told; if telling fails, it is thrown away and begun anew.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Reading(Chain):
         self._audience = Audience(partition)
 
     def take(self, record: Record, silent: bool = False) -> list[Tidings]:
-        """Take in the next entry; who is to be told what (nobody if `silent`).
+        """Take in the next entry; returns who is to be told what (nobody if `silent`).
 
         Raises:
             LedgerTampered: if it isn't the next entry, its facts don't fit what came before, or one is unknown (UnknownFact).

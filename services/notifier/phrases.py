@@ -1,4 +1,4 @@
-"""What is said to people: sentences by the kind of tidings, and nothing out of the ledger but figures.
+"""The words of notices: sentences by the kind of tidings, and nothing from the ledger but figures.
 
 `sentence` is the only way from tidings to words, and `in_words` to a notice. In Korean no particle follows an amount, since its form
 would depend on how the amount is read aloud.
@@ -78,7 +78,7 @@ THANKS: Final = {
 
 
 def sentence(tidings: Tidings, language: Language, thanks: str | None = None) -> str:
-    """Tidings in words, in one line; `thanks` are the words of somebody's own that are relayed as they are, if there are such."""
+    """Tidings in words, in one line; `thanks` are somebody's own words, relayed unchanged, if there are any."""
     words = Words(language)
     if tidings.kind == "thanks":
         return _thanks(tidings, words, thanks)

@@ -1,4 +1,4 @@
-"""The notifier's key as it is renewed while it runs: `pumasi.services.v1` says when the keys that lie here are others than before."""
+"""The notifier's key, renewed while the notifier runs: `pumasi.services.v1` says when the keys here have changed."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from services.settings import Settings
 
 
 class Renewal:
-    """Has the notifier's keys read again whenever it is told of them."""
+    """Has the notifier's keys read again whenever the topic announces them."""
 
     def __init__(self, languages: Languages) -> None:
         self._languages, self._told = languages, asyncio.Event()
 
     async def hold(self, bootstrap: str, settings: Settings) -> None:
-        """See that one of our keys is in use.
+        """Check that one of our keys is in use.
 
         Raises:
             KeyOther: if none is.
@@ -34,7 +34,7 @@ class Renewal:
 
     @asynccontextmanager
     async def following(self, bootstrap: Callable[[], str]) -> AsyncIterator[None]:
-        """Follow what is told of keys while inside."""
+        """Follow what is announced about keys while inside."""
         tail = Tail(bootstrap, SERVICES, "pumasi-notifier", self._follow)
         tasks = asyncio.create_task(tail.run()), asyncio.create_task(self._renew())
         try:

@@ -1,6 +1,6 @@
-"""What whoever runs the notifier sees: a line a notice, for people or for programs.
+"""What the operator sees: one line per notice, for people or for programs.
 
-A screen is seen by others, so the pretty line says nobody's pseudonym. `--json` has them.
+A screen is seen by others, so the pretty line names nobody's pseudonym. `--json` has them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def pretty(console: Console) -> View:
 
 
 def json_lines() -> View:
-    """Lines for programs: the notice, once it is known what came of it."""
+    """Lines for programs: the notice, once its outcome is known."""
 
     def told(notice: Notice) -> None:
         sys.stdout.write(json_line(notice.model_dump(mode="json", by_alias=True, exclude_defaults=True)) + "\n")

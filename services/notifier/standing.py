@@ -1,4 +1,4 @@
-"""What the notifier remembers of a fund, and what one entry changed: the fold of all readers, with what telling needs besides.
+"""What the notifier remembers of a fund, and what one entry changed: the fold that all readers share, with what notices need besides.
 
 `Standing` holds cases, pledges and awards with what is promised, settled and delivered; `Happened` gathers what an entry's facts did,
 so that a person hears one sum and not each step. Amounts are in the fund's minor units unless named `face`.
@@ -23,7 +23,7 @@ from services.readmodel.books import FactDict, Promise
 THRESHOLDS = (100, 75, 50, 25)
 """Percentages of a claim that are news, highest first."""
 _BASES = {"urgency-waterfill/1": "least-served", "first-come/1": "oldest", "guaranteed-floor/1": "least-served"}
-"""What each rule goes by, as notices name it."""
+"""The basis of each rule's choice, as notices name it."""
 
 _NAMING = {"case_submitted", "pledge_accepted", "pledge_instalment"}
 """Facts that give a name, which nothing else may have."""
@@ -76,7 +76,7 @@ class Pledge(Promise):
     """A promise, or one instalment. `due_told`: its donor was asked to pay.
 
     Attributes:
-        delivered: what of it was handed over.
+        delivered: how much of it was handed over.
         ended: it was withdrawn, or has expired.
         to_come: how many instalments may follow; None: any number.
         counted: whether it counts among what its donor has open; None: it is new.
@@ -113,8 +113,8 @@ class Pledge(Promise):
     def face_due(self, home: str) -> int:
         """The least payment in the pledge's own currency, minor units, that pays what is due; at most what is left of the pledge.
 
-        `home` is the fund's currency. Payments count by the floor of all of them together (contract, 5: fine print), so the due is
-        rounded up.
+        `home` is the fund's currency. Payments count by the floor of all of them together (contract, 5: foreign currency), so the
+        due is rounded up.
         """
         assert self.rate is not None, "a pledge without a rate is never matched"
         paid = convert(self.face_paid, self.rate, self.currency, home)
@@ -145,7 +145,7 @@ class Standing(awards.Fund[Case, Pledge, Part]):
         self.departures.days = fact.get("forget_after_days", 0)
 
     def leave(self, happened: Happened, at: int) -> Notices:
-        """Count what has begun and ended for whom; whose time it is then.
+        """Count what has begun and ended for whom; returns whose time has come.
 
         Args:
             happened: what the command did.
@@ -199,7 +199,7 @@ class Happened:
                 raise ValueError("sums that can't be")
 
     def note(self, fund: Standing, fact: FactDict, about: Any) -> None:
-        """Note what somebody may hear of, once the fact took effect."""
+        """Note what somebody may hear of, after the fact has taken effect."""
         self._note_touched(fund, fact, about)
         self._note_matters(fund, fact, about)
         match fact["fact"]:

@@ -1,7 +1,7 @@
 """Telling: through a channel, then on the notices topic, in that order, so that what is recorded has been tried.
 
-The webhook is the channel if there is one, else the terminal; without either a notice is recorded as suppressed. What is shown on the
-screen besides is a view for whoever runs the notifier: words of thanks that came sealed are not for it, and go by webhook alone.
+The webhook is the channel if there is one, else the terminal; without either a notice is recorded as suppressed. Beside a webhook
+the screen is only a view for the operator: words of thanks that came sealed are not for it, and go by webhook alone.
 
 With the last notice to somebody, how to reach them is taken off the contacts topic (`departures`).
 
@@ -45,7 +45,7 @@ class View(NamedTuple):
 
 
 class Teller:
-    """Tells people, each in their language, and records what came of it."""
+    """Tells people, each in their language, and records the outcome."""
 
     def __init__(self, publisher: Publisher, webhook: Webhook | None, view: View, languages: Languages) -> None:
         self._publisher, self._webhook, self._view, self._languages = publisher, webhook, view, languages

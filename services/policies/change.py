@@ -31,7 +31,7 @@ class CaseChange:
 
     Attributes:
         more: by how much more would have been promised to it; negative: less.
-        funding: sooner, later, only_then (only under the change), no_more (only as recorded), or None: no other.
+        funding: sooner, later, only_then (only under the change), no_more (only as recorded), or None: unchanged.
         first_money: likewise.
     """
 
@@ -148,13 +148,13 @@ def _compare(log: CommandLog, policy: Policy, since: int, recorded: Course, chan
 
 
 def _only(these: Course, those: Course) -> list[Refusal]:
-    """What is refused in one run and not in the other, by fund, offset and id."""
+    """Commands refused in one run and not in the other, by fund, offset and id."""
     known = {(refusal.fund, refusal.offset, refusal.id) for refusal in those.refusals}
     return [refusal for refusal in these.refusals if (refusal.fund, refusal.offset, refusal.id) not in known]
 
 
 def _before(recorded: Course, policy: Policy, since: int) -> dict[str, dict[str, Any]]:
-    """What the changed fields were until then; a fund that was configured only later as it was then. Refused ones aside."""
+    """The changed fields' values until then, or at first in a fund that was configured later. Refused configurations don't count."""
     told: dict[str, dict[str, Any]] = {}
     for at, fact in recorded.configured:
         if at < since or fact["fund"] not in told:

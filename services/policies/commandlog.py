@@ -3,10 +3,10 @@
     {"specversion":"1.0","id":"e-7","source":"/pumasi","type":"pumasi.pledge.made","time":"2026-11-22T10:00:00Z",
      "datacontenttype":"application/json","partition":0,"data":{"fund":"jilin","pledge":"p-1", …}}     (on one line)
 
-`type`, `time` and `data` must be there; `data` is the command's, as `schemas/json/commands` has it. `partition` (0 if left out) says
-whose ticks a `pumasi.clock.ticked` is; `id` may be left out; `appended` is there where intake stamped `time` by its wall clock: when
-the broker appended it, by which it may be refused (`clock_ahead`). `specversion`, `source` and `datacontenttype` are written and not
-read. Blank lines are skipped.
+`type`, `time` and `data` must be there; `data` is the command's, as `schemas/json/commands` has it. `partition` (0 if left out)
+says which partition a `pumasi.clock.ticked` belongs to; `id` may be left out; `appended` is there where intake stamped `time` by
+its wall clock: when the broker appended it, by which it may be refused (`clock_ahead`). `specversion`, `source` and
+`datacontenttype` are written and not read. Blank lines are skipped.
 
 It holds what the commands topic holds: pseudonyms, sums, times, sealed thanks. It is as confidential as that topic.
 """
@@ -57,7 +57,7 @@ class Said(NamedTuple):
 
     @property
     def counts(self) -> int:
-        """The time that it stands for: one stamped by a clock that was ahead moves none, and happened when it was appended."""
+        """The time at which it happened: if its clock was ahead, when it was appended."""
         return self.appended if self.appended is not None and is_ahead(self.time, self.appended) else self.time
 
 
@@ -110,7 +110,7 @@ def line_of(said: Said) -> str:
 
 
 def write_log(path: Path, said: Iterable[Said]) -> int:
-    """Write a log; how many commands it has. The file is whole or not there.
+    """Write a log; returns how many commands it has. The file is whole or not there.
 
     Raises FileUnwritable if it can't be written.
     """

@@ -36,13 +36,13 @@ FROZEN = (
 
 
 FROZEN_MEASURES = frozenset({"whole", "delivered", "in_hand", "failed", "expired", "refused", "lost"})
-"""What people did, more than what the rule did: in a recorded log they go on as under the policy it was recorded under, which these
-figures therefore favour. There nothing is marked as best."""
+"""Figures of what people did, more than of what the rule did. In a recorded log people act as under the policy it was recorded
+under, which these figures therefore favour: there nothing is marked as best."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """All that came of it: a course a policy. `command`: what runs it again; `shared`: the same without folders and servers."""
+    """The result: one course per policy. `command`: what runs it again; `shared`: the same without folders and servers."""
 
     source: Source
     policies: tuple[Policy, ...]
@@ -52,7 +52,7 @@ class Comparison:
 
     @cached_property
     def measured(self) -> list[Measured]:
-        """Every measure, a policy each."""
+        """Every measure, for each policy."""
         return [measure(course) for course in self.courses]
 
     @cached_property
@@ -62,12 +62,12 @@ class Comparison:
 
     @cached_property
     def sizes(self) -> list[Measured]:
-        """What is told by size of claim, a policy each."""
+        """Measures by size of claim, for each policy."""
         return [measure_sizes(course, self.size_limits) for course in self.courses]
 
     @cached_property
     def curves(self) -> list[dict[str, dict[str, list[tuple[float, float]]]]]:
-        """What is plotted, a policy each."""
+        """What is plotted, for each policy."""
         return [curves(course) for course in self.courses]
 
     @property
@@ -81,11 +81,11 @@ class Comparison:
         return 1
 
     def figures(self, name: str, group: str = "all") -> list[Figure]:
-        """A measure of a group, a policy each."""
+        """A measure of a group, for each policy."""
         return [told[name][group] for told in self.measured]
 
     def best(self, name: str, group: str = "all") -> set[int]:
-        """The policies that are best by it, none where all are shown alike or people would be measured more than policies."""
+        """The policies that are best by it; none where all are shown alike, or where it would measure people more than policies."""
         return (
             set() if self.recorded and name in FROZEN_MEASURES else best(name, self.figures(name, group), self.currency)
         )

@@ -1,8 +1,8 @@
-"""The course of a run: what the facts say of each case, and of the money, over time. Folded from facts alone.
+"""The course of a run: what the facts say about each case, and about the money, over time. Folded from facts alone.
 
-What a measure needs and no more: when each case opened, first had money, was wholly promised, closed; what it asked and what it
-had; how much money waited, and for how long, while who lacked some. Amounts are minor units of the one currency all funds share;
-times are microseconds since 1970. Promised, settled and delivered are three figures.
+It keeps what measures need and no more: when each case opened, first had money, was wholly promised, closed; what it asked and
+what it had; how much money waited, for how long, and whether its fund or another lacked some meanwhile. Amounts are minor units
+of the one currency all funds share; times are microseconds since 1970. Promised, settled and delivered are three figures.
 
 The state between two commands is the state after the first. Timers are seen when the command or tick that lets them fire is decided,
 so a time is late by at most the gap between ticks.
@@ -153,7 +153,7 @@ class Course(Fold[FundCourse]):
         self._promised: Counter[str] = Counter()
 
     def take(self, command: Command, fund: str | None, at: int, facts: list[FactDict]) -> None:
-        """Take in what the engine answered to a command: its fund, its time, its facts."""
+        """Take in the engine's answer to a command: its fund, its time, its facts."""
         self._pass_until(at)
         self.commands += 1
         self._at = at
@@ -223,7 +223,7 @@ class Course(Fold[FundCourse]):
         return about
 
     def _note(self, fund: FundCourse, fact: FactDict, about: Any) -> None:
-        """What changes in the course beside the books, once the fact took effect."""
+        """What changes in the course beyond the books, after the fact has taken effect."""
         match fact["fact"]:
             case "fund_configured":
                 self.currencies[fund.name] = fund.currency

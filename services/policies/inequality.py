@@ -1,4 +1,4 @@
-"""How alike values are: Lorenz's curve and Gini's index, for values of zero or more."""
+"""How equal values are: Lorenz's curve and Gini's index, for values of zero or more."""
 
 from __future__ import annotations
 

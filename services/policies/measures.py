@@ -1,4 +1,4 @@
-"""What is measured of a run, each measure defined once: its name, its unit, what it means, and how it is worked out.
+"""What is measured about a run, each measure defined once: its name, its unit, what it means, and how it is worked out.
 
 Measures of cases are taken of each class and of all; a case's class is here its priority as it was submitted, since what a policy
 or waiting makes of it would compare different people under different policies. Only cases that opened, ask for something and are no
@@ -207,7 +207,7 @@ MEASURES: tuple[Measure, ...] = (
             "could not have done, above all deliveries of money that would not have been there.",
             of_money=lambda run: len(run.refusals)),
 )  # fmt: skip
-"""Every measure, in the order in which they are told."""
+"""Every measure, in the order in which they are shown."""
 
 BY_NAME = {measure.name: measure for measure in MEASURES}
 Measured = dict[str, dict[str, Figure]]
@@ -222,7 +222,7 @@ def groups(cases: Iterable[CaseCourse]) -> dict[str, list[CaseCourse]]:
 
 SIZES = ("small", "medium", "large")
 BY_SIZE = ("opened", "funded", "whole")
-"""What is also told by size of claim: a test for CNY 60 is quickly funded, and as one case it would weigh like an operation."""
+"""What is also shown by size of claim: a test for CNY 60 is quickly funded, and as one case it would weigh like an operation."""
 
 
 def size_limits(run: Course) -> tuple[int, int]:
@@ -281,7 +281,7 @@ def curves(run: Course) -> dict[str, dict[str, list[tuple[float, float]]]]:
 
 
 def _seen(waits: Sequence[Wait]) -> list[tuple[float, float]]:
-    """The estimate as far as anybody was seen: it ends with the longest wait, since it says nothing of later."""
+    """The estimate for as long as anybody was observed: it ends with the longest wait, since it says nothing about later."""
     steps, longest = incidence(waits), max((wait.time for wait in waits), default=0.0)
     reached = steps[-1] if steps else (0.0, 0.0)
     return [*steps, (longest, reached[1])] if longest > reached[0] else steps

@@ -5,7 +5,7 @@
     weights=claim                                  parameters alone
     recorded                                       nothing is changed
 
-Rules, fields and limits are read off the contract's model, so what the contract learns can be tried at once.
+Rules, fields and limits are read off the contract's model, so whatever is added to the contract can be tried at once.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _check(given: str, found: dict[str, Any]) -> None:
 
 
 def usual(recorded: bool) -> list[Policy]:
-    """What is compared when nothing was asked for: each rule there is, and the first by parts of claims; a log as it was, first."""
+    """The policies compared by default: each rule, and the first also by parts of claims; for a log, first as it was."""
     rules = [Policy((("rule", rule),)) for rule in RULES]
     by_claim = Policy((("rule", RULES[0]), ("weights", get_args(Weights)[1])))
     return [*([Policy()] if recorded else []), rules[0], by_claim, *rules[1:]]

@@ -1,4 +1,4 @@
-"""Reading a log from Kafka: the commands topic as it stands now, of some funds or of all. Nothing is written, no group joined."""
+"""Reading a log from Kafka: the commands topic as of now, for some funds or for all. Nothing is written, no group joined."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Replaying a recorded log to engines, under a policy: from its first command on, or from an instant on.
 
-The commands stay the same: those who paid pay, those who died die, and nobody hands over sooner because money was there sooner. No log
-can say what people would have done under another policy; a generated season (`season.driver`) can, by assumption. The engine
-refuses a recorded command that would have been impossible under the policy, and the result lists it.
+The commands stay the same: donors who paid pay, people who died die, and nobody hands over sooner because money was there sooner.
+No log can say what people would have done under another policy; a generated season (`season.driver`) can, by assumption. The
+engine refuses a recorded command that would have been impossible under the policy, and the result lists it.
 """
 
 from __future__ import annotations

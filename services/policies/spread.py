@@ -1,7 +1,7 @@
 """The same policies over many seeds: how much of a difference is the policy, and how much the draw.
 
 Within a seed the policies meet the same people and the same pledges, so they are compared seed by seed; over the seeds a figure's
-median and range are told, and a policy is called best only if it is so in more than half of the seeds.
+median and range are shown, and a policy is called best only if it is so in more than half of the seeds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LEADING = (
     "funded", "whole", "in_time", "funding_days_median", "promised", "delivered", "least_tenth_fill", "gini", "lost",
     "deaths_unfunded", "idle_days",
 )  # fmt: skip
-"""What is told over seeds, of all cases together."""
+"""What is shown over seeds, for all cases together."""
 
 
 class Seeded(NamedTuple):
@@ -69,7 +69,7 @@ class Spread:
 
     @cached_property
     def over(self) -> dict[str, list[Over]]:
-        """Measure → a policy each."""
+        """Measure → one value per policy."""
         return {name: self._over(name) for name in LEADING}
 
     def _over(self, name: str, group: str = "all") -> list[Over]:

@@ -1,4 +1,4 @@
-"""How long until something happens, where it may never happen: Aalen–Johansen's estimator.
+"""How long until something happens, where it may never happen: the Aalen–Johansen estimator.
 
 A case waits for its money. Some get it; some are closed before (people die, or give up): then it never comes. Some still wait when
 the log ends: nobody knows yet. To drop the last two, or to count those who died as if they might still be served (Kaplan–Meier),

@@ -141,7 +141,7 @@ def _served(engine: Engine, begun: Draft, fetches: list[bytes], checkpoint_entri
             raise AssertionError(f"the lane left the command at offset {records[done].offset}")
         with clock.of(HASHING):
             draft.hash  # noqa: B018  # whoever asks before the rows are taken fills them in himself
-            rows = draft.taken().rows()
+            rows = draft.taken().linked()
         with clock.of(LAYING_OUT):
             _laid_out([rows])
         seq, digest, watermark = draft.seq, draft.hash, draft.watermark

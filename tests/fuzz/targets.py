@@ -139,7 +139,7 @@ def command(data: bytes) -> None:
         Repeats(Progress()).follow(record, PARTITIONS)
     engine = Engine()
     batch = Batch(records, Draft(PARTITION, 0, GENESIS, -1), Express(engine, PARTITION, PARTITIONS), False, 10.0)
-    rows = [row for portion in iter(batch.decide, None) for row in portion.rows()]
+    rows = [row for portion in iter(batch.decide, None) for row in portion.linked()]
     assert batch.fault is None
     assert [value for value in general if not any(value in row for row in rows)] == []
     assert len(rows) == len(general)
@@ -284,6 +284,10 @@ class Desk:
 
     def __init__(self) -> None:
         self.admitted: list[Admitted] = []
+
+    def stands(self, _admitted: Sequence[Admitted]) -> bool:
+        """Nothing was taken before."""
+        return False
 
     async def take(self, admitted: Sequence[Admitted]) -> list[Place]:
         """Keep them."""

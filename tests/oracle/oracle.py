@@ -2,8 +2,8 @@
 
 This is what the engine must equal, fact by fact. It knows lists and dicts, keeps no index, no heap and no running total that it
 could get wrong: sums are taken again whenever they are needed, the next timer is found by looking at everything, and money flows
-one boundary at a time (`tests.oracle.rules`). It was written from sections 3–6 of the design contract, without a look at the engine,
-and shares no code with it; it even converts money and counts months in its own way. § marks the paragraph a piece of code says again.
+one boundary at a time (`tests.oracle.rules`). It was written from sections 3–6 of `schemas/CONTRACT.md`, without a look at the engine,
+and shares no code with it; it even converts money and counts months in its own way. § marks the section that code says again.
 
 Where the contract leaves room, the reading taken is in the comment beside it.
 """
@@ -229,7 +229,7 @@ class Oracle:
             self.ticked = command.time if self.ticked is None else max(self.ticked, command.time)
             self.fire_timers(list(self.funds.values()), self.ticked)
             self.check()
-            # §2: a tick's entry has no fund, so each fact carries its own.
+            # §6: a tick's entry has no fund, so each fact carries its own.
             return None, self.ticked, [{"fact": fact.pop("fact"), "fund": fund, **fact} for fund, fact in self.facts]
         name = command.data.fund
         self.heard[name] = max(self.heard.get(name, command.time), command.time)

@@ -12,9 +12,10 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from schemas.commands import TICK, Command, Unreadable, read_data
+from schemas.values import Rule
 
 HOUR = 3600 * 10**6
 DAY = 24 * HOUR
@@ -25,7 +26,7 @@ UNREADABLE = "unreadable"
 
 CLASSES = ["routine", "urgent", "asap", "stat"]
 NEEDS = ["treatment", "medication", "test"]
-RULES = ["urgency-waterfill/1", "first-come/1", "guaranteed-floor/1"]
+RULES = list(get_args(Rule))
 FOREIGN = ["USD", "KRW", "KWD", "CLF"]
 """Currencies of 2, 0, 3 and 4 digits, whatever the fund's own is."""
 RATES = ["7.1", "7.10", "0.0052", "0.5", "23.456789", "1", "0.0000001"]

@@ -17,7 +17,7 @@ from services.matcher.engine.engine import Engine
 from tests.oracle.oracle import Oracle
 from tests.oracle.season import CLASSES, RULES, Gesture, commands_of
 
-WATERFILL, FIRST_COME, FLOOR = RULES
+WATERFILL, FIRST_COME, FLOOR, *_ = RULES
 
 
 class Need(NamedTuple):

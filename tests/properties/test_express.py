@@ -69,7 +69,7 @@ def told(
 
 def decided(batch: Batch) -> list[Row]:
     """Rows of the ledger, turn by turn."""
-    return [row for portion in iter(batch.decide, None) for row in portion.rows()]
+    return [row for portion in iter(batch.decide, None) for row in portion.linked()]
 
 
 def answered(
@@ -81,14 +81,14 @@ def answered(
     way, rest = lane(engine, partition, partitions), list(records)
     while rest:
         batch = Batch(rest, draft, way, False, math.inf)
-        answer_slowly = batch._answer
+        answer_slowly = batch._decide_one
 
         def counted(record: Told, answer_slowly=answer_slowly) -> None:
             nonlocal slow
             slow += 1
             answer_slowly(record)
 
-        batch._answer = counted
+        batch._decide_one = counted
         rows += decided(batch)
         dead += batch.dead
         rest = rest[batch.done :]
@@ -229,7 +229,7 @@ nothing = SimpleNamespace(engine=Engine(), partitions=1, run=lambda _records, st
 while records:
     batch = Batch(records, draft, nothing, False, math.inf)
     for portion in iter(batch.decide, None):
-        portion.rows()
+        portion.linked()
     records = records[batch.done :]
 print(draft.seq, draft.hash.hex())
 """

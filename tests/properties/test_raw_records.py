@@ -1,4 +1,4 @@
-"""Records found raw in a fetch (`bus/rawrecords`) are those that aiokafka finds; damaged bytes never lead astray."""
+"""Records found raw in a fetch (`bus/client/raw_records`) are those that aiokafka finds; damaged bytes never lead astray."""
 
 from __future__ import annotations
 

@@ -271,7 +271,7 @@ end_running:
   :: atomic { faults > 0 -> faults--; goto killed }
   fi;
 
-  /* Processor._answer, Journal.transaction, FencedWriter.transaction */
+  /* Processor._transact, Journal.transaction, FencedWriter.transaction */
   exchange(AddPartitions);
   do
   :: at == to -> break

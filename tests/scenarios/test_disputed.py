@@ -284,7 +284,7 @@ def test_under_guaranteed_floor_dose_06_hears_of_floors_and_of_urgency_apart(
     assert [line for line in text(told).splitlines() if line in sentences] == sentences
 
 
-@pytest.mark.parametrize("rule", [WATERFILL, FIRST_COME, GUARANTEED_FLOOR])
+@pytest.mark.parametrize("rule", get_args(Rule))
 def test_every_award_of_every_story_follows_from_its_rule(rule: str) -> None:
     """Each award's key is the one that its rule gives, and no money passed anyone by without a reason."""
     for story in load_stories():

@@ -19,7 +19,7 @@ DOCUMENTS += [path for folder in ("deploy", "schemas", "services", "tests") for 
 
 
 def test_the_settings_are_the_current_ones() -> None:
-    """Renew with: python -P tests/scenarios/test_readme.py"""
+    """Renew with: python -P -m tests.renew"""
     told = SETTINGS.read_text().partition("<!-- settings -->\n")[2].partition("<!-- /settings -->")[0]
     assert told == settings.as_markdown()
 
@@ -85,7 +85,17 @@ def test_every_link_and_command_of_a_document_is_there(document: Path) -> None:
     assert set(re.findall(r"\./run ([a-z]+)", text)) <= known | {"test", "commands", "bench", "soak"}
 
 
-if __name__ == "__main__":
+@pytest.mark.parametrize("folder", ["services", "schemas", "tests"])
+def test_each_part_of_the_contract_that_code_names_is_there(folder: str) -> None:
+    sections = dict(re.findall(r"(?ms)^## (\d)\. (.*?)(?=^## |\Z)", (ROOT / "schemas/CONTRACT.md").read_text()))
+    for path in (ROOT / folder).rglob("*.py"):
+        for number, part in re.findall(r"(?:contract, |§)(\d)(?:(?<=, \d): (?!rule)([a-z]+))?", path.read_text()):
+            assert number in sections, path
+            assert not part or f"**{part.capitalize()}" in sections[number], path
+
+
+def renew() -> None:
+    """Write the table of settings as it should be."""
     SETTINGS.write_text(
         re.sub(
             r"(?s)(<!-- settings -->\n).*?(<!-- /settings -->)",
@@ -93,3 +103,7 @@ if __name__ == "__main__":
             SETTINGS.read_text(),
         )
     )
+
+
+if __name__ == "__main__":
+    renew()

@@ -90,7 +90,7 @@ def renewed(text: str) -> str:
 
 
 def test_the_tables_are_the_models() -> None:
-    """Renew with: python -P -m tests.scenarios.test_send_events"""
+    """Renew with: python -P -m tests.renew"""
     assert PAGE.read_text() == renewed(PAGE.read_text())
 
 
@@ -237,5 +237,10 @@ def test_a_client_that_a_public_generator_makes_of_openapi_sends_a_pledge(pumasi
     assert told == "p-made applied ['payment']\n"
 
 
-if __name__ == "__main__":
+def renew() -> None:
+    """Write the page's tables as they should be."""
     PAGE.write_text(renewed(PAGE.read_text()))
+
+
+if __name__ == "__main__":
+    renew()

@@ -12,7 +12,7 @@ from services.bus.topics import wanted_topics
 from services.cli import build
 
 GOLDEN = generate.HERE / "golden" / generate.VERSION / "asyncapi.json"
-RENEW = "if that is meant: ./run schemas --asyncapi > schemas/golden/v1/asyncapi.json, and hold it against npm's @asyncapi/parser"
+RENEW = "if that is meant: python -P -m tests.renew, and hold it against npm's @asyncapi/parser"
 
 
 @pytest.fixture(scope="module")

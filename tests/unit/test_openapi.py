@@ -45,7 +45,7 @@ def component(name: str, **closed: Any) -> Draft202012Validator:
 
 def test_the_document_is_the_golden_one_and_valid() -> None:
     printed = CliRunner().invoke(build(), ["schemas", "--openapi"]).stdout
-    renew = "if that is meant: ./run schemas --openapi > schemas/golden/v1/openapi.json"
+    renew = "if that is meant: python -P -m tests.renew"
     assert json.loads(printed) == json.loads(GOLDEN.read_text("utf-8")), renew
     with warnings.catch_warnings():
         warnings.simplefilter("error")

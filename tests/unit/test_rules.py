@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import doctest
 import json
+import re
 from importlib import import_module
+from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple, get_args
 
@@ -36,7 +38,19 @@ def test_every_rule_of_the_contract_has_a_book_and_an_oracle() -> None:
     assert list(index.BOOKS) == list(NEXT) == list(get_args(Rule))
 
 
-@pytest.mark.parametrize("module", ["waterfill_arithmetic", "first_come", "guaranteed_floor", "example"])
+MODULES = {
+    found[1]: path.stem
+    for path in Path(index.__file__).parent.glob("*.py")
+    if (found := re.match(r'"""The rule `(.+?)`', path.read_text()))
+}
+"""The name of each rule → the module that opens with it."""
+
+
+def test_every_rule_of_the_contract_has_a_module_that_says_what_it_promises() -> None:
+    assert MODULES.keys() == set(get_args(Rule))
+
+
+@pytest.mark.parametrize("module", [*MODULES.values(), "example"])
 def test_what_a_rules_module_shows_is_so(module: str) -> None:
     found = doctest.testmod(import_module(f"services.matcher.rules.{module}"))
     assert found.attempted

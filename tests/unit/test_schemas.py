@@ -47,7 +47,7 @@ def branches(field: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_the_committed_schemas_are_as_generated() -> None:
-    assert generate.differences() == [], "run: python -m schemas.generate"
+    assert generate.differences() == [], "run: python -P -m tests.renew"
 
 
 def test_a_changed_missing_or_leftover_file_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,13 +30,13 @@ CONFIGURED = {
 PLEDGED = {
     "fact": "pledge_accepted", "pledge": "p-1", "donor": "d", "amount": 5, "face": 5, "currency": "CNY", "rate": "1",
 }  # fmt: skip
-COVERED = {"fact": "covered", "pledge": "p-1", "amount": 5}
-LOTTERY = {**CONFIGURED, "rule": "lottery/1"}
+OTHER_FACT = {"fact": "no_such_fact", "pledge": "p-1", "amount": 5}
+OTHER_RULE = {**CONFIGURED, "rule": "no-such-rule/1"}
 AT = "2026-11-22T10:00:00Z"
 PARTITION = 3
 OLDER = "this version is older than the ledger; upgrade"
-FACT_SAID = f"ledger partition 3, entry 3: the fact covered is unknown: {OLDER}"
-RULE_SAID = f"ledger partition 3, entry 3: the rule lottery/1 is unknown: {OLDER}"
+FACT_SAID = f"ledger partition 3, entry 3: the fact no_such_fact is unknown: {OLDER}"
+RULE_SAID = f"ledger partition 3, entry 3: the rule no-such-rule/1 is unknown: {OLDER}"
 
 
 def ledger(*facts: dict[str, Any], kind: str = "pumasi.pledge.made") -> list[CommandRecord]:
@@ -60,7 +60,7 @@ def test_no_reader_has_an_index_or_a_way_of_its_own(reader: type[fold.Fold[Any]]
 
 
 def test_the_matcher_reads_no_ledger_back_that_says_what_it_does_not_know() -> None:
-    replay, records = Replay(PARTITION), ledger(CONFIGURED, COVERED)
+    replay, records = Replay(PARTITION), ledger(CONFIGURED, OTHER_FACT)
     replay.feed(records[0].value)
     with pytest.raises(LedgerTampered):
         replay.feed(records[1].value)
@@ -76,7 +76,7 @@ def test_a_name_that_is_none_is_not_told(name: object) -> None:
 class TestReceipts:
     def test_none_of_its_partition_is_told_any_more_and_it_is_an_alarm(self, caplog: pytest.LogCaptureFixture) -> None:
         progress = Progress()
-        for record in ledger(CONFIGURED, PLEDGED, COVERED, PLEDGED):
+        for record in ledger(CONFIGURED, PLEDGED, OTHER_FACT, PLEDGED):
             progress.fold(record)
         for offset in range(6):
             with pytest.raises(UnknownFact) as raised:
@@ -89,19 +89,19 @@ class TestReceipts:
     def test_what_is_decided_and_refused_is_followed_for_repeats(self) -> None:
         progress = Progress()
         refused = {"fact": "rejected", "code": "unknown_fund", "detail": "no fund x"}
-        for record in ledger(COVERED, PLEDGED, refused):
+        for record in ledger(OTHER_FACT, PLEDGED, refused):
             progress.fold(record)
         assert progress.decision(Place(PARTITION, 1)) is None
         assert [progress.is_refused(Place(PARTITION, offset)) for offset in range(3)] == [False, False, True]
 
     def test_no_receipt_depends_on_the_rule(self) -> None:
         progress = Progress()
-        for record in ledger(LOTTERY, PLEDGED):
+        for record in ledger(OTHER_RULE, PLEDGED):
             progress.fold(record)
         assert progress.tell(Place(PARTITION, 1))["progress"]["waiting"] == 5
 
 
-READERS = [(COVERED, UnknownFact, "unknown_fact", FACT_SAID), (LOTTERY, UnknownRule, "unknown_rule", RULE_SAID)]
+READERS = [(OTHER_FACT, UnknownFact, "unknown_fact", FACT_SAID), (OTHER_RULE, UnknownRule, "unknown_rule", RULE_SAID)]
 
 
 @pytest.mark.parametrize(("fact", "error", "code", "said"), READERS, ids=["fact", "rule"])
@@ -139,7 +139,7 @@ class TestReaders:
 
 def test_the_demo_ends_with_it() -> None:
     figures = Figures()
-    entry = {"seq": 3, "fund": "jilin", "at": AT, "cause": {"offset": 0}, "facts": [COVERED]}
+    entry = {"seq": 3, "fund": "jilin", "at": AT, "cause": {"offset": 0}, "facts": [OTHER_FACT]}
     with pytest.raises(UnknownFact) as raised:
         figures.take(entry, PARTITION)
     assert raised.value.message == FACT_SAID

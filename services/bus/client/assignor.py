@@ -1,8 +1,8 @@
-"""How a group shares its partitions out: they stay with whom they are, as far as balance allows.
+"""How a group shares out its partitions: each stays with its member, as far as balance allows.
 
-The assignor is aiokafka's sticky one, under the name of its default. The name is all that a group must agree on, and what a member says
-of its partitions is passed over by those who don't know it; so members with and without it can be in one group, as a rolling upgrade
-needs. (Offering both by name is no way: aiokafka 0.14 sends a JoinGroup for each, aio-libs/aiokafka#1168.)
+The assignor is aiokafka's sticky one, under the name of its default. The name is all that a group must agree on; what a member
+says of its partitions is ignored by those who don't know it. So members with and without it can be in one group, as a rolling
+upgrade needs. (Offering both names is no way: aiokafka 0.14 sends a JoinGroup for each, aio-libs/aiokafka#1168.)
 """
 
 from __future__ import annotations

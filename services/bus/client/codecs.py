@@ -1,9 +1,9 @@
-"""A compressed batch as if it had not been: every codec that Kafka knows, in bounded memory.
+"""Compressed batches, read as if they were plain: every codec that Kafka knows, in bounded memory.
 
-Four megabytes of zstd may stand for a hundred gigabytes of zeros, and the broker takes them: it looks at one record after the other.
-So what a batch may grow to is bounded here, which aiokafka's own decompression is not. What comes of it is an ordinary batch, whose
-records are found like any other's; only this module knows of codecs. Of a batch that grows too large each record is given out
-without anything in it, under a header (`TOO_LARGE`) that no reader can read: so each gets its answer, and none stops its partition.
+Four megabytes of zstd may stand for a hundred gigabytes of zeros, and the broker accepts them: it looks at one record at a time.
+So the size that a batch may grow to is bounded here; aiokafka's own decompression has no bound. The result is an ordinary batch,
+whose records are found like any other's; only this module knows of codecs. If a batch grows too large, each of its records is
+given out empty, under a header (`TOO_LARGE`) that no reader can read: so each gets its answer, and none stops its partition.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _XERIAL, _XERIAL_HEADER = b"\x82SNAPPY\x00", 16  # how Java frames snappy; other
 
 
 def plain(batch: bytes) -> bytes:
-    """A record batch (from its base offset on) with its records as they were before they were compressed, if they were.
+    """A record batch (from its base offset on) with its records decompressed if they were compressed.
 
     Raises:
         UnsupportedCodecError: of a codec that Kafka doesn't know.
@@ -123,4 +123,4 @@ _CODECS: dict[int, tuple[str, Callable[[memoryview, memoryview], int]]] = {
     3: ("lz4", cramjam.lz4.decompress_into),
     4: ("zstd", cramjam.zstd.decompress_into),
 }
-"""By Kafka's number: a name, and what writes to a place and tells how much."""
+"""By Kafka's number: the codec's name, and a function that decompresses into a buffer and returns the length."""

@@ -1,12 +1,13 @@
-"""aiokafka's consumer, with an end that is one, and offsets that are where reading has come to.
+"""aiokafka's consumer, whose `stop` really stops, and whose committed offsets are where reading has come to.
 
-When it stops, aiokafka (0.14) cancels its fetches and awaits them. A fetch that failed, since its broker has died, waits out a back-off
-for a moment, and there it lets the cancellation through: `stop` ends with a CancelledError though nobody has cancelled its caller, and
-leaves connections open. No `except Exception` hears of that. A task that only tidied up after itself ends in silence, and with it
-whatever it was there for: a partition's recovery, a place in the group.
+When it stops, aiokafka (0.14) cancels its fetches and awaits them. A fetch that failed because its broker died waits out a short
+back-off, and there it lets the cancellation through: `stop` ends with a CancelledError although nobody cancelled its caller, and
+leaves connections open. No `except Exception` sees that. A task that only tidied up after itself ends in silence, and with it the
+task's purpose: a partition's recovery, a place in the group.
 
-A transaction's end takes an offset of its own, which no record has. Who commits what is done with commits up to the last record, and a
-lag of one would stay behind it for ever, and raise alarms. So where all that was given out is done with, the position is committed.
+A transaction's end takes an offset of its own, which no record has. A reader that commits what it has done commits up to the last
+record, and a lag of one would stay behind it for ever and raise alarms. So where all that was given out is done, the position is
+committed.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _MARKERS_SECONDS_MAX = 2.0
 
 
 class Consumer(AIOKafkaConsumer):
-    """The same; `stop` raises CancelledError only to who is cancelled, what can't be read is told by `stuck`, no marker is a lag."""
+    """`stop` raises CancelledError only in a task that was cancelled; `stuck` tells what can't be read; markers are no lag."""
 
     start = FunctionType(AIOKafkaConsumer.start.__code__, {**vars(theirs), "Fetcher": TellingFetcher})
 
@@ -57,7 +58,7 @@ class Consumer(AIOKafkaConsumer):
 
     @property
     def acknowledged(self) -> dict[TopicPartition, int]:
-        """Of the partitions that are ours, up to where the group has recorded them as done with, as far as is known.
+        """How far the group has recorded our partitions as done, where that is known.
 
         Never beyond where reading stands: a topic that was made anew has other records under the offsets that its group still has.
         """
@@ -67,13 +68,13 @@ class Consumer(AIOKafkaConsumer):
         return {place: min(at, reading[place].offset) for place, at in done.items()}
 
     def seek(self, place: TopicPartition, offset: int) -> None:
-        """Go on from elsewhere; see `AIOKafkaConsumer.seek`. What lies before it counts as given out, and not as done with."""
+        """Go on from elsewhere; see `AIOKafkaConsumer.seek`. What lies before it counts as given out, but not as done."""
         super().seek(place, offset)
         self._assigned_now()
         self._given[place] = offset
 
     def passed(self, place: TopicPartition, offset: int) -> int:
-        """Where to go on once all before `offset` is done with: if that is all that was given out, behind the markers read since."""
+        """Where to go on once all before `offset` is done; if nothing else was given out, past any markers read since."""
         state = self._subscription.subscription.assignment.state_value(place)
         if offset < self._given.get(place, 0) or state is None or not state.has_valid_position:
             return offset
@@ -99,7 +100,7 @@ class Consumer(AIOKafkaConsumer):
 
     @property
     def generation(self) -> int:
-        """The number of the group's last sharing out; it tells old claims from new."""
+        """The number of the group's last sharing out; it distinguishes old claims from new."""
         assert self._coordinator is not None, "it is started"
         return int(self._coordinator.generation)
 
@@ -120,7 +121,7 @@ class Consumer(AIOKafkaConsumer):
                 raise
 
     def _assigned_now(self) -> Any:
-        """What is ours. What is known of it is of this sharing out alone: in another, others may have gone further meanwhile."""
+        """What is ours. What is known of it holds for this sharing out alone: in another, others may have gone further."""
         assigned = self._subscription.subscription and self._subscription.subscription.assignment
         if assigned is not self._known_of:
             self._known_of = assigned
@@ -129,7 +130,7 @@ class Consumer(AIOKafkaConsumer):
         return assigned
 
     async def _pass_markers(self) -> None:
-        """Where reading has come past markers alone since the last commit, commit that; nothing that was given out is passed."""
+        """Commit the position where reading has passed only markers since the last commit; no record is skipped."""
         assigned = self._assigned_now()
         if assigned is None:
             return

@@ -1,13 +1,14 @@
-"""Who ends what Kafka has forgotten: the `ender`, asked by the writer whose transaction it was.
+"""How transactions that Kafka has forgotten are ended: by the `ender`, at the request of the writer whose transaction it was.
 
     writer ─ "left open: …" ─► pumasi.services.v1 ─► ender ─ looks for itself ─ marker ─► the partition
 
 Kafka asks for `ClusterAction` to have a marker written. That is the right of a broker: whoever has it may read everything and end
-anybody's transaction. So no service that reads what others send has it. The ender reads nothing but what it is asked, and believes none
-of it: it ends a transaction only where the coordinator knows of none under way, the writer is still the one who asks, and the partition
-says that it is open from just that offset. What a writer says alone is whether it is to be committed; nobody else knows.
+anybody's transaction. So no service that reads what others send has it. The ender reads nothing but requests, and believes none
+of them: it ends a transaction only where the coordinator knows of none under way, the writer is still the one who asks, and the
+partition says that it is open from exactly that offset. The only thing taken on the writer's word is whether to commit; nobody
+else knows.
 
-A marker that comes late could end the writer's next transaction. So who has asked, and doesn't see it ended, takes a new epoch.
+A marker that comes late could end the writer's next transaction. So a writer that has asked and doesn't see the end takes a new epoch.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class Asked:
 
 
 async def ask(bootstrap: str, asked: Asked) -> None:
-    """Ask the ender. Who asks looks whether it comes about.
+    """Ask the ender. The caller checks whether it happens.
 
     Raises:
         KafkaError, OSError, TimeoutError: if it isn't known whether it was asked.
@@ -76,7 +77,7 @@ async def ask(bootstrap: str, asked: Asked) -> None:
 
 
 def read(record: Any) -> Asked | None:
-    """A record as what is asked; None if it is something else."""
+    """The request in a record; None if it holds something else."""
     try:
         if dict(record.headers).get("ce_type") != LEFT_OPEN.encode():
             return None
@@ -87,7 +88,7 @@ def read(record: Any) -> Asked | None:
 
 
 async def end(bootstrap: str, asked: Asked) -> list[Left]:
-    """End what was left open, as far as that is true; gives what was.
+    """End what was left open, as far as that is true; returns what it ended.
 
     Raises:
         KafkaError, OSError, TimeoutError: if it can't be known or done; whoever asked asks again.
@@ -135,7 +136,7 @@ async def _is_open(admin: AIOKafkaAdminClient, leader: int, asked: Asked, left: 
 
 
 async def serve(bootstrap: Callable[[], str], asked: asyncio.Queue[Asked], told: Callable[[str], None]) -> None:
-    """End what comes in, for ever. `told` hears of each that was ended, as a line."""
+    """End what is asked for, for ever. `told` is called with a line for each transaction that was ended."""
     while True:
         one = await asked.get()
         try:

@@ -1,11 +1,11 @@
 """Fetches, taken apart so that what can't be read stops its own partition, and nothing stops in silence.
 
-aiokafka raises what one partition's bytes bring up out of the poll of all of them, time and again, and throws away what had come before
-them; what the broker answers besides it passes over. Whoever polls hears of it at best as of a broker that is away. Here a partition's
-records are given out up to the place that can't be read. There it rests, is tried again with back-off, and is told: in the log, and
-by `stuck`. Not a record is passed over. Its neighbours go on as if nothing had been.
+An error in one partition's bytes makes aiokafka fail the poll of all partitions, again and again, and drop what came before it.
+Other errors in the broker's answers it ignores; at best the poller hears that a broker is away. Here a partition's records are
+given out up to the place that can't be read. The partition rests there and is tried again with back-off; the log says so, and
+`stuck` tells it. No record is skipped, and the other partitions go on as if nothing had happened.
 
-Where `rawrecords` is compiled, records are found where they lie; else aiokafka finds them. Both have what `envelope.Record` asks for.
+Where `raw_records` is compiled, records are found where they lie; else aiokafka finds them. Both have what `envelope.Record` asks for.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from services.bus.client.header_names import AnyNames
 log = logging.getLogger("pumasi.bus")
 
 FAILURES_TOLD = 3
-"""So often reading fails at one place before it is told: a reply may be damaged on its way, a leader may just be moving."""
+"""How often reading fails at one place before that is reported: a reply may be damaged on its way, a leader may just be moving."""
 _REST_SECONDS = (0.2, 5.0)
 _TOLD_AGAIN_SECONDS = 600.0
 _LOG_OVERHEAD = 12  # offset and length of a batch
@@ -69,7 +69,7 @@ class Stuck:
 
 
 class AiokafkaRecords:
-    """The batches of a fetch as aiokafka reads them; of compressed ones, what they stand for.
+    """The batches of a fetch as aiokafka reads them, decompressed.
 
     Args:
         buffer: as fetched; the last batch may be cut short.
@@ -177,7 +177,7 @@ class Records(PartitionRecords):
 
 
 class Result(FetchResult):
-    """What was fetched of one partition; it stays where it is while the partition rests, and so nothing is fetched."""
+    """What was fetched of one partition; it stays here while the partition rests, so nothing more is fetched."""
 
     def getall(self, max_records: int | None = None) -> list[Any]:
         """aiokafka's own, without a step of Python's for each record."""
@@ -197,14 +197,14 @@ def _with_our_results(method: Any) -> Any:
 
 
 class TellingFetcher(Fetcher):
-    """aiokafka's fetcher, one partition's trouble its own."""
+    """aiokafka's fetcher, in which one partition's trouble stays its own."""
 
     fetched_records = _with_our_results(Fetcher.fetched_records)
     next_record = _with_our_results(Fetcher.next_record)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._failed: dict[TopicPartition, Stuck] = {}
-        self._silent: set[int] = set()  # brokers that do not answer, of which that is told
+        self._silent: set[int] = set()  # brokers that do not answer, and are reported as such
         super().__init__(*args, **kwargs)
         _at_work.add(self)
 
@@ -222,14 +222,14 @@ class TellingFetcher(Fetcher):
         return found
 
     def revive(self) -> None:
-        """Begin anew if the fetching itself has ended, of which aiokafka tells nobody but the log."""
+        """Begin anew if fetching itself has ended, which aiokafka only logs."""
         if self._fetch_task.done() and not self._closed:
             self._pending_tasks.clear()
             self._in_flight.clear()
             self._fetch_task = create_task(self._fetch_requests_routine())
 
     async def _proc_fetch_request(self, assignment: Any, node_id: int, request: Any) -> bool:
-        """Ask for records and put what came beside what waits to be polled; whether somebody may be waiting for it."""
+        """Ask for records and add them to what waits to be polled; returns whether somebody may be waiting for it."""
         try:
             response = await self._client.send(node_id, request)
         except kafka.KafkaError as error:
@@ -261,7 +261,7 @@ class TellingFetcher(Fetcher):
     def _take(
         self, assignment: Any, place: TopicPartition, state: Any, error: type, version: int, highwater: int, *rest: Any
     ) -> bool:
-        """Take in what was answered of one partition; whether there is anything to be polled."""
+        """Take in the answer about one partition; returns whether there is anything to be polled."""
         aborted, records = None, error("") if error is not kafka.NoError else RawRecords(rest[-1])
         if error is kafka.NoError:
             state.highwater, state.lso, state.timestamp = highwater, rest[0], int(time.time() * 1000)
@@ -286,7 +286,7 @@ class TellingFetcher(Fetcher):
         return True
 
     def _note(self, place: TopicPartition, offset: int, error: Exception) -> float:
-        """Remember that a partition can't be read on; how long it rests, seconds."""
+        """Remember that a partition can't be read on; returns how long it rests, seconds."""
         failed = self._failed.get(place)
         if failed is None or failed.offset != offset:
             failed = self._failed[place] = Stuck(place.topic, place.partition, offset)
@@ -302,12 +302,12 @@ _at_work: WeakSet[TellingFetcher] = WeakSet()
 
 
 def stuck_in_this_process() -> list[Stuck]:
-    """All partitions that whoever reads in this process can't read on, for its metrics; a topic read twice may be there twice."""
+    """All partitions that readers in this process can't read on, for metrics; a topic with two readers may appear twice."""
     return [stuck for one in list(_at_work) if not one._closed for stuck in one.stuck]
 
 
 def _why(error: Exception) -> str:
-    """What went wrong, without content: what has a cause may quote it."""
+    """What went wrong, without content: an error that has a cause may quote content."""
     if isinstance(error, kafka.KafkaError) and error.__cause__ is None and error.args and error.args[0]:
         return str(error.args[0])
     return type(error).__name__

@@ -1,8 +1,8 @@
 """A batch whose records' headers may have any name, for where nothing is compiled.
 
-Kafka asks of a header's name no more than of its value, and some clients write bytes; aiokafka ends there, and with it the reading of
-the partition. Such a record is given out as `rawrecords` gives it: the value of that header is None, so that whoever reads it finds
-it unreadable. All others are aiokafka's.
+Kafka checks a header's name no more than its value, and some clients put arbitrary bytes there. aiokafka fails on them and stops
+reading the partition. Here such a record comes out as `raw_records` gives it: the value of that header is None, so its reader
+finds the record unreadable. All other records are aiokafka's own.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Found(NamedTuple):
 
 
 class AnyNames:
-    """aiokafka's batch; where it can't go on for a header's name, this does.
+    """aiokafka's batch; where a header's name stops aiokafka, this reads on.
 
     Args:
         data: a batch that is not compressed.

@@ -1,17 +1,17 @@
 """Transactions that Kafka has left open: found when their writer fences, and ended as had been decided.
 
-A coordinator that finds a partition without a leader takes it for deleted, and counts a transaction as ended without its marker there
-(KAFKA-20734; seen with Kafka 4.3.1). So it goes whenever a single broker dies between the decision and the markers: once back, it
-is for a moment its own partitions' leader no more, and not yet again. Readers of committed records then wait for ever at a transaction
+A coordinator that finds a partition without a leader takes the partition for deleted, and counts a transaction as ended without
+its marker there (KAFKA-20734; seen with Kafka 4.3.1). This happens whenever a lone broker dies between the decision and the
+markers: once back, it briefly leads none of its own partitions. Then readers of committed records wait for ever at a transaction
 of which the coordinator knows nothing, and fencing ends only what the coordinator knows of.
 
-Kafka tells such a transaction by its producer, and lets a marker be written for it (KIP-664, `kafka-transactions.sh abort`). A writer
-that has just fenced is its owner: nobody else can still be writing it, and nothing of its own is under way, so whatever its producer
-has open is a leftover. What had been decided of it is known to the coordinator until the next InitProducerId; so it is asked just
-before. And a writer that has heard of no trouble looks when it has become quiet (`settle`): the end it was told of may not have come
-about. If nobody knows any more, the leading partition says, for which the others are there: if its part is still open, no reader has
-seen anything, and all is aborted; if it has ended, the rest is committed, since what comes twice is told from what came before, and
-what is lost is not.
+Kafka names the producer of such a transaction, and lets a marker be written for it (KIP-664, `kafka-transactions.sh abort`). A
+writer that has just fenced is its owner: nobody else can still be writing it, and nothing of its own is under way, so whatever
+its producer has open is a leftover. The coordinator knows what had been decided until the next InitProducerId, so it is asked
+just before. A writer that has noticed no trouble looks once it is quiet (`settle`): the end that was confirmed to it may never
+have happened. If nobody knows the decision any more, the leading partition decides; the others only serve it. If its part is
+still open, no reader has seen anything, and all is aborted. If it has ended, the rest is committed: a duplicate can be
+recognised, a loss cannot.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _TRIES, _TRIES_FOR_OTHERS = 50, 10
 _RETRY_SECONDS = 0.1
 _LOOKS = 30
 _UNAUTHORIZED = (29, 31)  # of the topic, of the cluster
-_OVERTAKEN = (47, 74)  # another has fenced since: it is his now
+_OVERTAKEN = (47, 74)  # another has fenced since: it is theirs now
 _UNKNOWN_ID = 105
 _TOO_OLD = (
     IncompatibleBrokerVersion,
@@ -68,7 +68,7 @@ class Leftovers:
         self._decided: dict[tuple[int, int], bool] = {}
         self._bootstrap = ""
         self.asked = False
-        """Whether the ender was asked in this epoch, and nobody saw that it was done: it may still come."""
+        """Whether the ender was asked in this epoch, and nobody saw it done: a marker may still come."""
 
     def listen(self, producer: AIOKafkaProducer, bootstrap: str) -> None:
         """Ask what was decided last, just before `producer` fences; call before it is started."""
@@ -106,8 +106,8 @@ class Leftovers:
             False if its end is still under way; look again.
 
         Raises:
-            Fenced: if the epoch is over: another has fenced since, or Kafka has ended a transaction that took too long, such as one
-                that a request begins which comes late.
+            Fenced: if the epoch is over: another has fenced since, or Kafka has ended a transaction that took too long, such as
+                one that a late request began.
             KafkaError: if it isn't known.
         """
         node = await producer._sender._find_coordinator(CoordinationType.TRANSACTION, self._id)
@@ -227,7 +227,7 @@ class Leftovers:
         raise RequestTimedOutError("no ender has ended what was left open")
 
     def _commits(self, producer: int, left: list[Open]) -> bool:
-        # Who is shut out in mid-transaction loses his epoch first; what was decided in that epoch was of a transaction before.
+        # A writer that is shut out in mid-transaction loses its epoch first; that epoch's decision was about an earlier transaction.
         if any(self._decided.get((producer, one.epoch + 1)) is False for one in left):
             return False
         for one in left:
@@ -236,7 +236,7 @@ class Leftovers:
         return all(one.place != self._leading for one in left)
 
     async def _at_leaders(self, producer: AIOKafkaProducer, places: dict[TopicPartition, None], do: Any) -> None:
-        """Call `do` with each leader and its partitions, until it gives none back that are to be tried again."""
+        """Call `do` with each leader and its partitions, until it returns none to be tried again."""
         client = producer.client
         for topic in {place.topic for place in places}:
             await producer.partitions_for(topic)

@@ -1,7 +1,7 @@
-"""aiokafka's producer, with an end that is one, and with what a fenced writer must know of it.
+"""aiokafka's producer, whose `stop` really stops, and which tells a fenced writer what it must know.
 
-aiokafka's own stop waits for ever for a broker that is away. Its start leaves InitProducerId to a task of its own, and an EndTxn that
-gets no reply is repeated in silence. No public part tells of these or changes them.
+aiokafka's own stop waits for ever for a broker that is away. Its start leaves InitProducerId to a task of its own, and it
+silently repeats an EndTxn that gets no reply. No public part shows or changes this.
 """
 
 from __future__ import annotations

@@ -153,7 +153,7 @@ cdef class RawBatch:
     cdef str topic
     cdef int partition
     cdef readonly long long base_offset, producer_id
-    cdef bint wants_on  # whether only what comes behind what was given is wanted
+    cdef bint wants_on  # whether only records behind those already given are wanted
     cdef long long wanted  # … from this offset on
     cdef readonly bint is_transactional, is_control_batch
     cdef long long first_timestamp, max_timestamp

@@ -1,8 +1,9 @@
 """Record batches out of prepared parts: what a producer sends, laid out here byte by byte.
 
-A ledger entry's headers differ from those of any other in its number and time alone, so all else is laid out once. That, and one join a
-batch, takes a fifth of the time that a general builder takes, which looks at six headers of each record anew. What a record is in any
-batch (key, value, headers) is laid out by whoever makes the record, and is called a row; a batch adds where in it the record stands.
+A ledger entry's headers differ from those of any other in its number and time alone, so all else is laid out once. That, and one
+join a batch, takes a fifth of the time that a general builder takes, which looks at six headers of each record anew. What a
+record is in any batch (key, value, headers) is laid out by whoever makes the record, and is called a row; a batch adds where in
+it the record stands.
 
 The layout is Kafka's record batch, magic 2 (https://kafka.apache.org/documentation/#recordbatch): 61 bytes of batch header, then
 records, each with its length before it; lengths are zigzag varints. Batches are not compressed.
@@ -47,7 +48,7 @@ def varint(number: int) -> bytes:
 
 
 def _place(number: int) -> bytes:
-    """What stands before a batch's n-th record's row: no attributes, the batch's own time, and how many offsets it is off the first."""
+    """What precedes the n-th row: no attributes, the batch's time, its offset from the first."""
     return b"\0\0" + varint(number)
 
 

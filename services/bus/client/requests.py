@@ -240,7 +240,7 @@ class AlterScram(Request[_AlterScramRequest]):
     Args:
         salted: by user, the salt and the salted password.
         iterations: with which it was salted.
-        gone: users who have none any more.
+        gone: users whose password is taken away.
     """
 
     API_KEY = 51

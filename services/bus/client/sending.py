@@ -1,7 +1,8 @@
 """Batches sent without being copied again and again.
 
 aiokafka encodes a request from the inside out, each part joined to what is around it: a batch of a megabyte is copied eight times
-before it reaches the socket. Here a produce request is kept in pieces until the last of what comes before it, its length, is put there.
+before it reaches the socket. Here a produce request is kept in pieces until the last of what comes before it, its length, is put
+there.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _BEFORE = 2  # what a connection puts before a request: its header, then its len
 
 
 class Unjoined:
-    """Bytes in pieces. Whoever puts bytes before them gets the like, and from the last of these on bytes."""
+    """Bytes in pieces. Prepending gives more pieces; prepending the last part (the length) gives bytes."""
 
     def __init__(self, pieces: list[bytes], to_come: int = _BEFORE) -> None:
         self._pieces, self._to_come = pieces, to_come

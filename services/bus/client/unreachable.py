@@ -1,6 +1,6 @@
-"""Why no Kafka is in reach. aiokafka keeps the reason from its caller; so who could not connect knocks once more, to learn it.
+"""Why Kafka can't be reached. aiokafka hides the reason, so a client that failed to connect tries once more, just to learn why.
 
-kafka_untrusted     Kafka's certificate is by nobody whom we trust, for another name, or out of date
+kafka_untrusted     Kafka's certificate was issued by nobody whom we trust, is for another name, or out of date
 kafka_refused       Kafka doesn't let us in: user and password, or our certificate
 kafka_unreachable   anything else; nobody may be there
 """

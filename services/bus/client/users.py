@@ -1,9 +1,9 @@
-"""Kafka's users and their rights, made what they should be: at every start of the embedded broker, by the broker's own user, and
-whenever a password is another; on a cluster by `pumasi access --apply`.
+"""Brings Kafka's users and rights up to date: at every start of the embedded broker (as its own user), and whenever a password
+has changed; on a cluster by `pumasi access --apply`.
 
-So a first start, a password made anew, and a table of rights that another version has changed are all the same to it. Rights of users
-that aren't ours stay; of ours, those go that the table doesn't have. A sender's own user without a password goes, and its rights last:
-by them it is found.
+A first start, a new password and a table of rights that another version has changed need no code of their own. Rights of users
+that aren't ours stay; ours that are not in the table are deleted. A sender's user without a password is deleted, its rights last,
+since it is found by them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from services.bus.security import connection
 # aiokafka warns of every PLAIN; here the only one is the embedded broker's with itself, on this machine.
 logging.getLogger("aiokafka.conn").addFilter(lambda record: "in the clear" not in str(record.msg))
 
-_ITERATIONS: Final = 4096  # the least that Kafka takes; more would slow down who guesses, but these are 32 random bytes
+_ITERATIONS: Final = 4096  # the least that Kafka takes; more would slow down guessing, but these are 32 random bytes
 _PRINCIPAL: Final = "User:"
 _ANY, _LITERAL, _PREFIXED, _ALLOW = 1, 3, 4, 3
 _ANYWHERE: Final = "*"

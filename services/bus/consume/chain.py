@@ -1,4 +1,4 @@
-"""The ledger's hash chain, for all who read a partition of it: each entry follows the one before, or it is said what is wrong.
+"""The ledger's hash chain, for all who read a partition of it: each entry follows the one before, or the error says what is wrong.
 
 Four things are asked of an entry: that it is one, that its number is the next, that its hash follows from the entry before and its own
 bytes, and that its command comes after the last one answered. An answer may be cut into several entries (`more`): these are of one
@@ -17,7 +17,7 @@ from services.errors import LedgerTampered
 
 
 class Chain:
-    """One partition of the ledger, as far as it was read; on from the entry that is given.
+    """One partition of the ledger, as far as it was read, beginning after the entry that is given.
 
     Args:
         partition: which.
@@ -73,7 +73,7 @@ class Chain:
         return there == (self.seq, self.hash.hex(), self.watermark)
 
     def finish(self) -> None:
-        """Hold that the ledger does not end within an answer.
+        """Check that the ledger does not end within an answer.
 
         Raises:
             LedgerTampered: if it does.
@@ -82,9 +82,9 @@ class Chain:
             raise self._tampered("the answer before it is not whole")
 
     def unfit(self, what: Exception | str) -> LedgerTampered:
-        """What to raise if the last entry follows, but not its facts: what is wrong with them, or what they brought up.
+        """What to raise if the last entry fits the chain but its facts can't be applied: a reason, or the error that they raised.
 
-        Whatever it is, it would come again with the same entry: that needs an alarm, no repeating.
+        Whatever it is, it would come again with the same entry, so it needs an alarm and no retry.
         """
         if isinstance(what, Exception):
             what = f"its facts do not fit what came before ({type(what).__name__})"

@@ -6,9 +6,9 @@ What counts is what the *group* has recorded. A member that was put out of the g
 nothing that its successor has not done; one that dies between acknowledging and deleting leaves it to whoever has the partition next.
 
 Kafka takes files off the disk whole, but never the one it is writing, and begins a new one only when something is appended
-(`segment.ms`). Where nothing more comes, what was deleted would lie in the last file for ever. So once that is old enough, an empty
-record is appended; whoever reads the topic passes it over (`is_empty`). It costs one for each pause in which something was deleted, and
-one whenever a partition becomes ours, since nobody knows what lies there.
+(`segment.ms`). Where nothing more comes, what was deleted would lie in the last file for ever. So once that is old enough, an
+empty record is appended; readers of the topic ignore it (`is_empty`). It costs one for each pause in which something was deleted,
+and one whenever a partition becomes ours, since nobody knows what lies there.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ def is_empty(record: Record) -> bool:
 
 
 class Clearing:
-    """Deletes what is done with, once a second at most, of all partitions together.
+    """Deletes what is done, at most once a second, in all partitions together.
 
     Args:
         bootstrap: says where Kafka is; may raise KafkaUnreachable.
         topic: which.
-        acknowledged: up to where each partition that is ours is done with, as the group has it.
+        acknowledged: how far each partition that is ours is done, as the group has recorded it.
         publisher: appends the empty records.
     """
 
@@ -133,7 +133,7 @@ class Clearing:
             await admin.close()
 
     def _complain(self, error: Exception) -> None:
-        """Say, once and then rarely, that what is done with lies there; that Kafka is out of reach is told elsewhere."""
+        """Say, once and then rarely, that what is done can't be deleted; that Kafka is out of reach is reported elsewhere."""
         now = asyncio.get_running_loop().time()
         if self._publisher.in_reach.is_set() and (self._said_at is None or now >= self._said_at + _SAID_AGAIN_SECONDS):
             self._said_at = now

@@ -9,10 +9,10 @@ A membership lives in a thread of its own. However long the process computes wit
 rebalance waits for it: otherwise a command that takes longer than the session would put its matcher out of the group, the next matcher
 after it, and so on for ever. In return the thread looks whether the rest of the process is alive, and leaves the group if it isn't.
 
-Partitions stay with whom they are as far as balance allows (`services.bus.client.assignor`).
+Each partition stays with its member as far as balance allows (`services.bus.client.assignor`).
 
-aiokafka swallows what a listener raises and goes on as if nothing had been; so the callables given here must deal with their own
-errors. They are plain functions that return at once: a rebalance waits for them.
+aiokafka swallows what a listener raises and goes on as if nothing had happened; so the callables given here must deal with their
+own errors. They are plain functions that return at once: a rebalance waits for them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from services.bus.security import connection
 log = logging.getLogger("pumasi.bus")
 
 HEARTBEATS_PER_SESSION = 20
-"""How often in a session a membership asks whether the group is sharing out anew: so long a hand-over waits for it."""
+"""How often in a session a membership asks whether the group is sharing out anew; a hand-over waits that long for it."""
 HOME_SILENT_SECONDS_MAX = 300.0
 """A process whose loop is silent for so long is taken for dead and leaves its partitions to others (Kafka's max.poll.interval)."""
 _LOOK_MS = 1000
@@ -73,7 +73,7 @@ class Membership:
         topic: whose partitions are shared out.
         group: the group; also the client's name.
         session_timeout_ms: silence after which the group gives our partitions to another.
-        instance: a name of this member, or None. Who comes back under it after a crash has his place, and partitions, at once.
+        instance: a name of this member, or None. Whoever comes back under it after a crash has their place, and partitions, at once.
         assigned: called with the numbers of all partitions that are ours from now on, and how many the topic has.
         unsettled: called when the group begins to share out anew; `assigned` ends it.
         waiting: called with the reason when Kafka is out of reach; it is tried again.

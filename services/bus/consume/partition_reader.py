@@ -1,6 +1,6 @@
-"""One partition's committed records, fetched by whoever asks for them, from where he says, in no group.
+"""One partition's committed records, fetched on request from any offset, in no group.
 
-While nobody asks, one fetch lies here and no more is made: that is all the back-pressure there is.
+While nobody asks, one fetch lies ready and no other is made: that is all the back-pressure there is.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class PartitionReader:
 
     @property
     def stuck(self) -> Stuck | None:
-        """Why the next record can't be read, if so."""
+        """Why the next record can't be read, if it can't."""
         return next(iter(self._held.stuck), None)
 
     async def held_up_at(self) -> int | None:

@@ -107,7 +107,7 @@ class TopicReader:
         return {number: Extent(first.get(number, one.end), one.end) for number, one in extents.items()}
 
     async def high_watermark(self, topic: str, partition: int) -> int:
-        """Where a partition ends now, what is not committed yet included: an open transaction is to be waited for, not overlooked."""
+        """Where a partition ends now, uncommitted records included: an open transaction is to be waited for, not overlooked."""
         place = TopicPartition(topic, partition)
         plain = Consumer(**connection(self._bootstrap), client_id=_CLIENT, isolation_level="read_uncommitted")
         try:
@@ -206,7 +206,7 @@ class TopicReader:
             raise TopicUnreadable(unreadable)
 
     async def any_from(self, topic: str, partition: int, begin: int, end: int) -> bool:
-        """Whether there is a committed record from `begin` on, below `end`: markers of transactions are none.
+        """Whether there is a committed record from `begin` on, below `end`; markers of transactions don't count.
 
         Raises:
             TopicUnreadable: if the next one can't be read.
@@ -233,8 +233,8 @@ class Group:
 
     Attributes:
         members: how many consumers are in it; 0 if nobody ever was.
-        offsets: by partition, where it goes on; of those of which it has told.
-        remarks: by partition, what its member remarked when it last told how far it is; nothing of those without a remark.
+        offsets: by partition, where it goes on, if it has reported that.
+        remarks: by partition, what its member remarked with its last offset; partitions without a remark are left out.
     """
 
     members: int

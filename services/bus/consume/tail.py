@@ -58,7 +58,7 @@ class Tail:
         bootstrap: says where Kafka is, asked at every attempt; may raise KafkaUnreachable.
         topic: which.
         client_id: the name in the broker's logs.
-        handle: called with each record, in order of its partition. What it raises is logged and the record passed over.
+        handle: called with each record, in order of its partition. What it raises is logged, and the record skipped.
         last: begin so many records before the end, the same number in each partition; None for the start.
     """
 
@@ -125,7 +125,7 @@ class Tail:
             await asyncio.sleep(backoff.failed())
 
     async def _begin(self, consumer: Consumer) -> None:
-        """Seek to where each partition is to be gone on with."""
+        """Seek to where each partition goes on."""
         places = sorted(consumer.assignment())  # without a group it is all partitions
         if self._last is not None and (new := [place for place in places if place.partition not in self._next]):
             begins, ends = await consumer.beginning_offsets(new), await consumer.end_offsets(new)

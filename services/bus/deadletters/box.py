@@ -1,9 +1,9 @@
 """What lies on the dead-letters topic: letters, and marks that say of a letter that it was put back.
 
-A letter's id is the place of its record, `<topic>-<partition>-<offset>`: a record has one letter, whoever wrote it and wherever it
-lies. A mark is a CloudEvent of type `pumasi.deadletter.replayed` whose `ce_id` and key are the letter's id; it has none of
-KIP-1034's headers, by which letters are told. It lies behind its letter in the same partition; since Kafka forgets the oldest first,
-no letter is ever seen without the mark that came after it. Anything else there is neither, and is passed over.
+A letter's id is the place of its record, `<topic>-<partition>-<offset>`: a record has one letter, whoever wrote it and wherever
+it lies. A mark is a CloudEvent of type `pumasi.deadletter.replayed` whose `ce_id` and key are the letter's id; it has none of
+KIP-1034's headers, by which letters are recognised. It lies behind its letter in the same partition; since Kafka forgets the
+oldest first, no letter is ever seen without the mark that came after it. Anything else there is neither, and is ignored.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Content(NamedTuple):
 
 @dataclass(frozen=True)
 class Filter:
-    """Which letters are meant; what is None is not asked.
+    """Which letters are meant; None admits all.
 
     Attributes:
         topic, partition: the record's.
@@ -144,7 +144,7 @@ class Box:
     marks: dict[str, Mark] = field(default_factory=dict)
 
     def trail(self, letter: DeadLetter) -> DeadLetter | None:
-        """The letter that the record became again after it was put back, if it did and is in the box."""
+        """The letter that the record became again after it was put back, if there is one in the box."""
         mark = self.marks.get(letter.id)
         return self.letters.get(str(mark.to)) if mark else None
 
@@ -275,7 +275,7 @@ def _mark(record: Stamped, told: dict[str, str]) -> Mark | None:
 
 
 def _at(record: Stamped) -> int:
-    """Its time in microseconds; who writes a record may give it any number, one that no calendar has is told as the nearest."""
+    """Its time in microseconds. A writer may give any number; one that no calendar has becomes the nearest that it has."""
     return max(0, min(record.timestamp, _LAST_MS)) * 1000
 
 

@@ -1,16 +1,17 @@
 """Dead letters: a record that could not be read, and why; without what could tell of a person.
 
-One rule, whoever wrote the record: a letter keeps only what the contract knows, and of that only what passes its own field's rule.
-That is members of the type's model (commands' for what lies on the commands topic, else submissions'), attributes by
-`services.bus.attributes`, the key if it is the record's own fund; and a short number beyond its field's bounds, such as an amount of
--7000. All else becomes `[removed]`; members nobody knows are told by their number, never by their name; other headers are left out. No
-rule tells a pseudonym from a name that is written like one (one word of [A-Za-z0-9._~-]): such a word stands on the commands topic as
-well, once it is admitted.
+One rule, whoever wrote the record: a letter keeps only what the contract knows, and of that only what passes its own field's
+rule. These are members of the type's model (commands' for what lies on the commands topic, else submissions'), attributes by
+`services.bus.attributes`, the key if it is the record's own fund; and a short number beyond its field's bounds, such as an amount
+of -7000. All else becomes `[removed]`; members nobody knows are told by their number, never by their name; other headers are left
+out. No rule tells a pseudonym from a name that is written like one (one word of [A-Za-z0-9._~-]): such a word stands on the
+commands topic as well, once it is admitted.
 
 What is withheld whole leaves its length; not its hash, by which a short name could be guessed. The headers name the topic,
-partition and offset of the original; a submission is deleted once its letter is written. The headers are Kafka Streams' (KIP-1034),
-so that tools made for those read ours. One more, `pumasi.withheld`, says what differs from the record as it came: `key`, `value`,
-`headers`, or `nothing`; only a letter from which nothing is withheld can be put back (`put_back`), and that to the last byte.
+partition and offset of the original; a submission is deleted once its letter is written. The headers are Kafka Streams'
+(KIP-1034), so that tools made for those read ours. One more, `pumasi.withheld`, says what differs from the original record:
+`key`, `value`, `headers`, or `nothing`; only a letter from which nothing is withheld can be put back (`put_back`), and that to
+the last byte.
 
 A letter always fits its topic, whatever came: beyond VALUE_BYTES_MAX the value is withheld, beyond FRAME_BYTES_MAX of key and headers
 all that is long. There is always a letter: if a record can't be gone through, all of it is withheld. A letter that
@@ -67,7 +68,7 @@ _STRICTER: dict[str, Callable[[str], object]] = {
     "thanks": re.compile(THANKS_PATTERN).fullmatch,
     "payment": is_hashed,
 }
-"""Members that are taken in a form in which they may not be told on."""
+"""Members that intake accepts in a form that must not be passed on."""
 _TEXTS = re.compile(r"[\w.+-]@[\w-]|\b(mailtos?|tel|sms|tgram|whatsapp|wechat|kakao|signal):", re.IGNORECASE)
 _PLACE = re.compile(r"(pumasi\.[a-z]{1,32}\.v[0-9]{1,4})-([0-9]{1,9})-([0-9]{1,18})")
 _RECORD = re.compile(r"[0-9]{1,9}-[0-9]{1,18}")
@@ -144,7 +145,7 @@ def dead_letter(record: Record, code: str, why: str) -> Letter:
 
 
 def _tellable(record: Record) -> tuple[bytes | None, bytes | None, list[Header]]:
-    """What of a record's key, value and headers may be told."""
+    """The parts of a record's key, value and headers that may be kept."""
     headers: list[Header] = list(_known_headers(record))
     told = {name: (text or b"").decode() for name, text in headers}
     value, fund = _tellable_value(record.value, told, COMMANDS if record.topic == COMMANDS_TOPIC else SUBMISSIONS)
@@ -226,7 +227,7 @@ def _if_it_passes(value: Any, rule: Any) -> str:
 
 
 def _tellable_value(value: bytes | None, headers: dict[str, str], models: Models) -> tuple[bytes | None, str | None]:
-    """What of a value may be told, the very same bytes if that is all of it; and its fund if that may be."""
+    """The part of a value that may be kept, byte for byte if that is all of it; and its fund, if that may be kept."""
     if value is None:
         return None, None
     if (
@@ -273,7 +274,7 @@ def _data(given: Any, model: type[Model] | None) -> Any:
         model.model_validate_json(json.dumps(given))
     except ValidationError as error:
         for place, code, _ in violations(error, model):
-            if not place:  # not of a field: who knows of which
+            if not place:  # not of a field: nobody knows of which
                 return REMOVED
             wrong[place] = code
     return _members(model, given, (), wrong)

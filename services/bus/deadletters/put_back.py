@@ -9,8 +9,8 @@ one had begun. A record and its mark are in one transaction, so a letter has eit
 back again. Nothing is read from the record's own place: what a letter does not keep whole is not put back at all, and nothing is
 made up.
 
-A record is put back to its own topic and partition, byte by byte as it came, with one header more that names its letter. If it still
-can't be read, it becomes a dead letter of its own, which keeps that header.
+A record is put back to its own topic and partition, byte for byte, with one more header that names its letter. If it still can't
+be read, it becomes a dead letter of its own, which keeps that header.
 """
 
 from __future__ import annotations
@@ -99,9 +99,9 @@ async def replay(
 
 
 async def release(bootstrap: str, partitions: int) -> None:
-    """Shut out all who are putting letters back, and end what they have left open; who still is at it begins anew.
+    """Shut out everybody who is putting letters back, and end what they left open; whoever is still at it begins anew.
 
-    For readers of what letters are put back to, if a transaction keeps them from reading on for longer than one may last.
+    For readers of the topics that letters are put back to, if a transaction keeps them from reading on for longer than one may last.
 
     Args:
         bootstrap: Kafka's servers.
@@ -218,7 +218,7 @@ async def _append(
 
 
 def _row(letter: DeadLetter, kept: Content) -> Parts:
-    """The record as it came; the header that names its letter takes the place of an earlier one."""
+    """The original record; the header that names its letter replaces an earlier one."""
     headers = [(name, value) for name, value in kept.headers if name != REPLAY_OF]
     return kept.key, kept.value, [*headers, (REPLAY_OF, letter.id.encode())]
 

@@ -58,9 +58,9 @@ class EmbeddedKafka:
 
     `port` is a TCP port on 127.0.0.1: None takes 9092, or a free one if that is taken; 0 takes a free one; any other must be
     free, or start() raises PortTaken. `heap_mb` is the JVM's largest heap in MiB. `doors` are further listeners, for proxies;
-    `more` further settings of the broker. `passwords` tells those of its users: it then asks everybody for one, and gives each the
-    rights that `services.bus.access` says; as they change while it is waited for, so do its users. Without them it lets everybody in,
-    and to everything.
+    `more` further settings of the broker. `passwords` tells those of its users: it then asks everybody for one, and gives each
+    the rights that `services.bus.access` says; when they change while it is watched, its users change too. Without them it lets
+    everybody in, and to everything.
 
         async with EmbeddedKafka(Path(".pumasi")) as kafka:
             kafka.bootstrap  # "127.0.0.1:9092"
@@ -102,7 +102,7 @@ class EmbeddedKafka:
     # ---- the life
 
     async def start(self) -> str:
-        """Bring the broker up; gives its bootstrap servers once it has answered a metadata request.
+        """Bring the broker up; returns its bootstrap servers once it has answered a metadata request.
 
         Raises SettingError, JavaMissing, JarsUnavailable, DataDirForeign, DataDirLocked, PortTaken, BrokerFailed. After an error
         nothing runs.

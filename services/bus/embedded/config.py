@@ -16,7 +16,7 @@ FETCH_HEADROOM_BYTES = 1 << 20
 
 
 class Guarded(NamedTuple):
-    """What makes a broker one that asks who comes. Without it everybody is let in.
+    """What makes a broker ask who connects. Without it everybody is let in.
 
     The broker speaks to itself and to its controller as a user of its own, whose password lives as long as the process: nothing of it
     is kept, and there is nothing to be renewed.

@@ -29,7 +29,7 @@ GLANCE_PATIENCE_S = 0.5  # for a look by `running_broker`, which holds the lock 
 
 
 def claim(data: Path) -> str:
-    """Mark `data` as Pumasi's, or see that it is; gives its cluster id. For whoever keeps files there.
+    """Mark `data` as Pumasi's, or see that it is; returns its cluster id. For whoever keeps files there.
 
     Raises DataDirForeign if it holds files but no mark, or isn't a directory, or can't be written.
     """
@@ -116,7 +116,7 @@ class DirectoryLock:
         self.fd = -1
 
     def acquire(self) -> int:
-        """Take the lock and write down who has it; gives the descriptor. Blocks up to 15 s for a broker that is on its way out.
+        """Take the lock and write down who has it; returns the descriptor. Blocks up to 15 s for a broker that is on its way out.
 
         Raises DataDirLocked, with the process id of the other.
         """

@@ -1,4 +1,4 @@
 """Producing: records that are published once every in-sync replica has them, and transactions of one fenced writer.
 
-A success is never told before it is one.
+Success is never reported before it is certain.
 """

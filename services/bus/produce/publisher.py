@@ -1,9 +1,9 @@
 """A producer that tells the truth: a record is published once every in-sync replica has it, or KafkaUnreachable is raised.
 
-aiokafka's idempotent producer retries for ever and keeps what it was given meanwhile. A door can't wait for ever: an attempt has a
-deadline; when it passes, or any send fails, the producer is thrown away with all it still held, and another is started with
-back-off. What was told unreachable may still have arrived: a repeat is safe, since its ids are the same. Order holds among
-records that were told published.
+aiokafka's idempotent producer retries for ever and keeps what it was given meanwhile. A door can't wait for ever: an attempt has
+a deadline; when it passes, or any send fails, the producer is thrown away with all it still held, and another is started with
+back-off. A record that was reported unreachable may still have arrived: a repeat is safe, since its ids are the same. Order holds
+among records that were reported published.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class Publisher:
         return self._counts[topic]
 
     async def enqueue(self, records: Sequence[Outgoing]) -> Pending:
-        """Put records in line, in order; await `confirm` of what this gives.
+        """Put records in line, in order; await `confirm` of what this returns.
 
         Raises:
             KafkaUnreachable: if there is no producer or its lines stay full; some records may have gone out.

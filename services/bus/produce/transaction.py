@@ -73,7 +73,7 @@ class Transaction:
         self._sent: list[Sent] = []
 
     def begin_anew(self) -> None:
-        """Give Kafka its whole time from now on: it is not Kafka that was waited for until now."""
+        """Start Kafka's time limit anew: until now it was not Kafka that was waited for."""
         self._limit.reschedule(asyncio.get_running_loop().time() + self._seconds)
 
     async def send(self, topic: str, partition: int, portions: Iterable[Sequence[Row]]) -> list[Sent]:
@@ -223,7 +223,7 @@ class FencedWriter:
             async with asyncio.timeout(_SETTLE_SECONDS_MAX):
                 return await self._leftovers.settle(self._producer)
         except TROUBLE as error:
-            if self._leftovers.asked:  # what comes late would end the next transaction, if it were of this epoch
+            if self._leftovers.asked:  # a late marker would end the next transaction, if that were of this epoch
                 raise Fenced(f"what {self.transactional_id} left open may yet be ended") from error.with_traceback(None)
             raise self._unreachable(error) from error.with_traceback(None)
 
@@ -241,7 +241,7 @@ class FencedWriter:
             await _stop(producer)
 
     async def _commit(self, producer: TransactionalProducer) -> None:
-        """Commit. Who doesn't fence again hears what came of it even if cancelled meanwhile, and leaves nothing half ended."""
+        """Commit. A user that doesn't fence again learns the outcome even if cancelled meanwhile, and leaves nothing half ended."""
         if self._fences_again:
             await producer.commit_transaction()
             return

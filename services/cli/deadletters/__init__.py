@@ -1,4 +1,4 @@
-"""`pumasi deadletters`: the command, and how letters look on a terminal. What letters are is the bus's business."""
+"""`pumasi deadletters`: the command, and how letters look on a terminal. The letters themselves belong to the bus."""
 
 from services.cli.deadletters.command import register
 

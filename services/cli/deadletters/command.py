@@ -165,7 +165,7 @@ def replay_letters(
 
 
 def as_dict(letter: "DeadLetter", box: "Box") -> dict[str, Any]:
-    """A letter as `--json` tells it."""
+    """A letter as `--json` prints it."""
     from schemas.times import text_of
 
     mark, again = box.marks.get(letter.id), box.trail(letter)
@@ -218,7 +218,7 @@ def _read(
 
 
 async def _refuse_what_nothing_can_match(bootstrap: str, wanted: "Filter") -> None:
-    """Tell a filter that nothing can match from one that nothing matches today; asked only where nothing was found.
+    """Distinguish a filter that nothing can match from one that nothing matches today; called only where nothing was found.
 
     Raises:
         UsageError: if it is no id of a fund; if there is no such partition; if no letter has the code, and none ever gets it.
@@ -248,7 +248,7 @@ async def _refuse_what_nothing_can_match(bootstrap: str, wanted: "Filter") -> No
 
 
 _CODES = ("unreadable", "invalid_submission", "id_conflict", "internal")
-"""What services write; another one is known if a letter has it."""
+"""The codes that services write; another code is known if a letter has it."""
 
 
 async def _content(bootstrap: str, letter: "DeadLetter") -> "Content":
@@ -276,7 +276,7 @@ def _by_time(box: "Box") -> "list[DeadLetter]":
 
 
 def _chosen(box: "Box", names: list[str] | None, again: bool) -> "tuple[list[DeadLetter], int]":
-    """The letters that are named; or those in the box that were not put back, and the number of those passed over."""
+    """The letters that are named; or those in the box that were not put back, and how many were skipped."""
     if names:
         return [box.letter(name) for name in dict.fromkeys(names)], 0
     fresh = [letter for letter in _by_time(box) if letter.id not in box.marks]
@@ -285,7 +285,7 @@ def _chosen(box: "Box", names: list[str] | None, again: bool) -> "tuple[list[Dea
 
 
 def _decided(letters: "list[DeadLetter]", box: "Box", dry_run: bool) -> "list[Result]":
-    """What is certain without doing anything: what has its mark, and in a dry run everything."""
+    """Outcomes that are certain without doing anything: of letters with a mark, and in a dry run of all."""
     from services.bus.deadletters.put_back import Outcome, Result
 
     results = []

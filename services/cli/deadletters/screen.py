@@ -1,4 +1,4 @@
-"""How dead letters look on a terminal: a line each where there is room, else two; in a pipe always one."""
+"""How dead letters look on a terminal: one line each where there is room, else two; in a pipe always one."""
 
 import json
 from collections import Counter
@@ -214,7 +214,7 @@ def _value(value: bytes | None) -> Text:
 
 
 def result_printer() -> Callable[[Result], None]:
-    """Prints each result as soon as it is known: who interrupts has seen what is done."""
+    """Prints each result as soon as it is known: whoever interrupts has seen what is done."""
     console = _console()
     told = {
         Outcome.REPLAYED: ("✓", "green", "put back as {to}"),

@@ -1,4 +1,4 @@
-"""How every `--help` looks: commands stand as they are called here, and a flag, which takes no value, has no type."""
+"""How every `--help` looks: commands are named as they are called here, and a flag, which takes no value, shows no type."""
 
 from typing import Any
 

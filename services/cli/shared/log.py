@@ -1,9 +1,9 @@
-"""What the services under one roof say, as whoever runs them reads it: one line each, with the service's name before it.
+"""What the services of one machine say, for whoever runs them: one line each, after the service's name.
 
-Services run with --json; here their events become what the same commands print for people. An event that says nothing to people is
-left out. Calm by default: what somebody should know of comes at once, with its time; notices, of which there may be thousands, are
-counted until somebody asks for the sum; and that all goes as it should (a start, a partition that is taken) is not said. With `verbose`
-everything has its line, each notice as the notifier shows it. `JsonLog` tells all of it to a program.
+Services run with --json; here their events become what the same commands print for people. An event that says nothing to people
+is left out. Calm by default: what somebody should know is printed at once, with its time; notices, of which there may be
+thousands, are counted until somebody asks for the sum; normal events (a start, a partition that is taken) are not printed. With
+`verbose` everything has its line, each notice as the notifier shows it. `JsonLog` prints everything for a program.
 """
 
 import re
@@ -28,9 +28,9 @@ COLOURS = ("cyan", "magenta", "yellow", "green", "blue")
 _WIDE = 40
 """On a terminal this wide what does not fit goes on below, behind the service's name; on a narrower one it is not worth it."""
 _CALM = re.compile(r"[0-9-]{10} [0-9:,]{12} (INFO|DEBUG) ")
-"""So lines begin that tell of nothing amiss."""
+"""How lines begin that report nothing amiss."""
 _IN_REACH = "Kafka is in reach at "
-"""So a line begins that says something only where it wasn't."""
+"""How a line begins that matters only after Kafka was out of reach."""
 
 
 class Log:
@@ -38,8 +38,8 @@ class Log:
 
     Args:
         console: where to.
-        notices: whether people's news are told at all.
-        verbose: whether everything is told, and not only what somebody should know of.
+        notices: whether people's notices are shown at all.
+        verbose: whether everything is shown, and not only what somebody should know.
     """
 
     def __init__(self, console: Console | None = None, *, notices: bool = True, verbose: bool = False) -> None:
@@ -73,7 +73,7 @@ class Log:
         self._print(service, Text(f"ended with status {status}; started again in {pause_s:g} s", "bold red"))
 
     def sum_up(self) -> None:
-        """Tell how many notices came since the last time, if any did."""
+        """Print how many notices came since the last time, if any did."""
         if self._notices and self._counted:
             number = self._counted.total()
             kinds = ", ".join(f"{count:,} {kind}" for kind, count in self._counted.most_common())

@@ -1,4 +1,4 @@
-"""How the reading of a topic looks: a bar on a terminal once it takes a moment, nothing in a log or beside `--json`."""
+"""How reading a topic looks: a bar on a terminal once it takes a moment, nothing in a log or with `--json`."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def shown_on(quiet: bool, what: str = "the ledger") -> Iterator[Callable[[int, int], None]]:
-    """A progress callback that shows a bar on standard error, if that is a terminal and not `quiet`; `what` is read."""
+    """A progress callback that shows a bar on standard error, if that is a terminal and not `quiet`; `what` names what is read."""
     if quiet or not sys.stderr.isatty():
         yield lambda _done, _total: None
         return

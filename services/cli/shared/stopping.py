@@ -1,4 +1,4 @@
-"""How a command that runs until it is told to stop hears of it: by a signal, or since this machine's keys are gone (`pumasi panic`)."""
+"""How a running command learns that it should stop: by a signal, or because this machine's keys are gone (`pumasi panic`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`pumasi simulate`: what does a policy do, before anyone chooses it; and does the engine do what the rule says?"""
+"""`pumasi simulate`: what a policy would do, before anyone chooses it; and whether the engine does what the rule says."""
 
 import asyncio
 import os
@@ -268,7 +268,7 @@ def _origin(file: Path | None, funds: list[str], kafka: str | None, data: Path |
 
 
 def _shared_origin(file: Path | None, funds: list[str]) -> str:
-    """The same for a page that is handed on: neither a folder nor a server of this machine."""
+    """The same for a page that is passed on: without folders and servers of this machine."""
     return _origin(Path(file.name) if file else None, funds, None, None)
 
 
@@ -293,7 +293,7 @@ def _compare(
     command, shared = (" ".join(["./run simulate", *([told] if told else []), *asked]) for told in origin)
     with _bars([policy.name for policy in policies], quiet) as progress:
         comparison = compare(source, policies, command, progress, shared)
-    if html:  # before anything is shown: who looks on may go away half-way
+    if html:  # before anything is shown: whoever looks on may leave half-way
         _page(comparison, html, quiet)
     if quiet:
         print(json_line(comparison.as_json()))

@@ -1,1 +1,1 @@
-"""Explanations: why there, why not me, in three languages, from the read model alone. Nothing is decided, and others are sums only."""
+"""Explanations: why there, why not me, from the read model alone. Nothing is decided; other people appear as sums only."""

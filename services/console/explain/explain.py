@@ -1,4 +1,4 @@
-"""Answers to "why there, why not me", from the ledger and from nothing else."""
+"""Answers to "why there, why not me", from the ledger alone."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def explain(
         name: its id.
         fund: its fund; None: looked for in all.
         language: one of `services.words.LANGUAGES`.
-        progress: told how far the reading is.
+        progress: called with how far the reading is.
 
     Raises:
         UnknownId: if there is none of that id.

@@ -1,10 +1,10 @@
 """Why not me: the money that came while a case lacked some, and was promised elsewhere.
 
-Each run of the rule (all awards of one pledge at once) that left the case lacking is compared with where the case stands at its end,
-whether the case got a part of it or nothing. Money moves along a path from place to place, and the run ended before the case's next
-place came; so every part of it has one reason, and the ledger's own `why` names it: a more urgent class, a lesser key, an earlier
-opening, a floor that was lacking, an older need of the same person, or the donor's choice. Anything else would be a defect of the
-matcher, and is said as such.
+Each run of the rule (all awards of one pledge at once) that left the case lacking is compared with where the case stands at its
+end, whether the case got a part of it or nothing. Money moves along a path from place to place, and the run ended before the
+case's next place came; so every part of it has one reason, and the ledger's own `why` names it: a more urgent class, a lesser
+key, an earlier opening, a floor that was lacking, an older need of the same person, or the donor's choice. Anything else would be
+a defect of the matcher, and is reported as one.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ class Missed:
             run.awards.add(fact["award"])
 
     def voided(self) -> int:
-        """What of the awards counted in `shares` no longer stands, minor units."""
+        """How much of the awards counted in `shares` no longer stands, minor units."""
         awards = [self._fund.awards[name] for name in self._awards] if self._fund else []
         return sum(award.given - award.amount for award in awards)
 
@@ -174,7 +174,7 @@ class Missed:
 
 
 def _parts(fund: Fund, run: Run, fact: FactDict) -> list[Part]:
-    """An award by the stages its money came from. The ledger tells the first; what lies above a floor came by class."""
+    """An award by the stages that its money came from. The ledger names the first; what lies above a floor came by class."""
     given, why, amount = fund.cases[fact["case"]], fact["why"], fact["amount"]
     wish, stage, rank = run.pledge.designation or {}, why.get("stage"), CLASSES.index(why["class"])
     of_need, chosen = wish.get("need") == given.need, wish.get("case") == given.id
@@ -189,7 +189,7 @@ def _parts(fund: Fund, run: Run, fact: FactDict) -> list[Part]:
 
 
 def _key_above_floors(fund: Fund, given: Case, policy: Policy, need: str | None) -> int:
-    """The key by which a case that has just got its floor got more, in the same run.
+    """The key by which a case got more in the same run, just after its floor.
 
     Every case had its floor by then, and of one person's cases the older were full: money goes to the oldest that lacks some.
     """
@@ -203,7 +203,7 @@ def _key_above_floors(fund: Fund, given: Case, policy: Policy, need: str | None)
 
 
 def _reason(fund: Fund, case: Case, policy: Policy, part: Part) -> str:
-    """Why this money went elsewhere and not to `case`, as it stands when the run is over."""
+    """Why this money went elsewhere and not to `case`, by the state when the run is over."""
     if part.chosen or (part.of_need and part.given.need != case.need):
         return "chosen"  # as long as a claim of the chosen need lacks money, the run is over these alone
     mine = standing_of(fund, case, case.need if part.of_need else None, policy)

@@ -1,6 +1,6 @@
 """Where a case stands in the order of its fund's rule: what is compared, and who is served before it.
 
-This uses only what is published about the rules (contract, section 5, points 2 and 3; the modules of the other rules), to explain;
+This uses only what is published about the rules (contract, 5: rules 2 and 3; the modules of the other rules), to explain;
 it decides nothing. A *claimant* is what the rule compares: under `urgency-waterfill/1` all open cases of one person in one
 class, under `first-come/1` the case, and under `guaranteed-floor/1` the case while it lacks its floor and the person above it.
 """

@@ -1,4 +1,4 @@
-"""Runs of the rule, compared with the state they found, to see what an award's own `why` can't show: that nobody was passed by.
+"""Runs of the rule, compared with the state they found, to see what an award's own `why` can't show: that nobody was skipped.
 
 Money moves along a path of places, the least first. So a run kept the rule if three things hold at its end: nobody who still lacks
 money stands at a place before one that it served; it kept the donor's choice; and class, claim and standing in `why` are those of
@@ -24,7 +24,7 @@ WITHIN_A_RUN = {"awarded", "award_settled", "case_funded", "waiting"}
 
 @dataclass(frozen=True)
 class Found:
-    """What an award's run shows of it.
+    """What an award's run shows about it.
 
     Attributes:
         served: what the same run gave to others before it, in order, minor units.
@@ -64,7 +64,7 @@ class Runs:
     """Follows the runs of one fund; call `watch` with each fact before it is folded, and `finish` at the end.
 
     Args:
-        asked: whether an `awarded` fact is asked about; runs without such are not looked into.
+        asked: whether an `awarded` fact is asked about; runs without such a fact are not examined.
 
     Attributes:
         found: by award.
@@ -102,7 +102,7 @@ class Runs:
 
 
 class _Judge:
-    """Holds one run, just over, against the fund as it stands then."""
+    """Compares one run, just over, with the fund as it is then."""
 
     def __init__(self, fund: Fund, run: _Run) -> None:
         self.fund, self.run, self.wish = fund, run, run.pledge.designation or {}
@@ -124,7 +124,7 @@ class _Judge:
     def _person(self, case: Case, need: str | None) -> tuple[int, int]:
         """What the case's person had promised in its class when the case's turn came, and what it asked for.
 
-        A person's oldest needs are filled first, so that the older ones were full, and the younger as they stood before the run.
+        A person's oldest needs are filled first, so the older ones were full, and the younger ones as before the run.
         """
         before = claim = 0
         for other in self.fund.of_beneficiary[case.beneficiary]:
@@ -170,7 +170,7 @@ class _Judge:
 
 
 def may_have(wish: dict[str, str], case: Case) -> bool:
-    """True if a case is what a donor chose."""
+    """True if a case fits what a donor chose."""
     return wish.get("case") == case.id or wish.get("need") == case.need
 
 

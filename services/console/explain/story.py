@@ -22,9 +22,9 @@ _ENDS = {
     "case_closed": ("case", "case_closed"),
     "case_amended": ("case", "goal_lowered"),
 }
-"""Facts that end money's place: which of pledge and case they name, and the reason they give."""
+"""Facts that take money from its place: whether they name the pledge or the case, and the reason they give."""
 _KEPT_BACK = {"fact", "fund", "case", "pledge", "beneficiary", "donor", "voucher", "mark", "thanks"}
-"""Fields that a story does without: said already, or about people, and an answer is passed on."""
+"""Fields that a story leaves out: said already, or about people, since an answer is passed on."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Story:
     Attributes:
         events: in order, by fund.
         missed: for a case, the money that went elsewhere, by fund.
-        runs: for a pledge or an award, the runs that it is of, by fund.
+        runs: for a pledge or an award, the runs that it belongs to, by fund.
     """
 
     def __init__(self, kind: str, name: str, fund: str | None = None) -> None:
@@ -99,7 +99,7 @@ class Story:
             self.events.setdefault(fund.name, []).append(Event(name, moment, data))
 
     def _configured(self, fund: Fund, fact: FactDict, moment: Moment) -> None:
-        """A change of the rule is part of the story of what was there already."""
+        """A change of the rule is part of the story of every case and pledge there already."""
         before, self._rules[fund.name] = self._rules.get(fund.name), fact["rule"]
         if before not in (None, fact["rule"]) and self.name in getattr(fund, f"{self.kind}s"):
             change = Event("rule_changed", moment, {"from": before, "to": fact["rule"]})

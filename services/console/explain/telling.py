@@ -21,7 +21,7 @@ from services.console.explain.why_not import lacks_of, time_text, why_not
 from services.console.explain.why_there import exact, findings, in_full, in_short
 from services.console.readmodel.model import Award, Case, Fund, Pledge
 
-_MANY = 6  # as many sums in a row are told one by one; more together
+_MANY = 6  # so many sums in a row are shown one by one; more together
 _MONEY_IN = ("awarded", "award_settled")
 
 
@@ -34,7 +34,7 @@ class Told:
         head: sentences before all.
         figures: `(word, amount)`, each by itself.
         parts: `(title, [(time or "", sentence)])`.
-        findings: what can't be explained by the rule.
+        findings: what the rule can't explain.
         exact: of an award, the arithmetic in minor units.
     """
 
@@ -52,7 +52,7 @@ class Told:
 
 
 class Teller:
-    """Tells of one fund in one language."""
+    """Explains one fund's cases, pledges and awards in one language."""
 
     def __init__(self, fund: Fund, language: str) -> None:
         self.fund, self.voice = fund, Voice(language, fund.policy.currency)
@@ -194,7 +194,7 @@ class Teller:
         return rows
 
     def _together(self, run: list[Event]) -> list[tuple[str, str]]:
-        """Many small sums as one line each for what was promised and what was paid."""
+        """Many small sums in one line for promises and one for payments."""
         rows = []
         for name in _MONEY_IN:
             if parts := [event for event in run if event.name == name]:

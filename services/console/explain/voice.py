@@ -1,4 +1,4 @@
-"""A voice: one language and one fund's currency, in which everything of an explanation is said."""
+"""A voice: the language, and the fund's currency, of everything in an explanation."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Why not more: what a case lacks, who comes before it now, what waits that it can't have, and where the money was promised that
-came while it lacked some.
+"""Why not more: what a case lacks, who comes before it now, which waiting money it can't have, and where the money went that came
+while it lacked some.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from services.console.explain.voice import Voice
 from services.console.explain.wording import LAST_MISSED, MISSED, ORDER, ORDER_BY_OPENING
 from services.console.readmodel.model import FIRST_COME, Case, Fund, Policy
 
-_STEPS = 4  # as many different next steps are told one by one; more as a range
+_STEPS = 4  # so many different next steps are shown one by one; more as a range
 
 
 @dataclass
@@ -34,10 +34,10 @@ class WhyNot:
 
 
 def why_not(voice: Voice, fund: Fund, case: Case, missed: Missed) -> WhyNot:
-    """Why a case has no more; a closed case that has all it asked for is asked nothing.
+    """Why a case has no more; nothing for a closed case that had all it asked for.
 
     Args:
-        voice: in which it is said.
+        voice: says it.
         fund: the case's.
         case: the case.
         missed: the runs that passed it by.
@@ -68,7 +68,7 @@ def why_not(voice: Voice, fund: Fund, case: Case, missed: Missed) -> WhyNot:
 
 
 def lacks_of(case: Case) -> int:
-    """What it asks for and nobody has promised; unlike to the rule, to people a case that isn't open yet lacks all of it."""
+    """What it asks for and nobody has promised; for people, unlike for the rule, a case that isn't open yet lacks all of it."""
     return case.claim - case.promised if case.status == "submitted" else case.lacks
 
 
@@ -125,7 +125,7 @@ def _tell_who(ahead: Ahead, told: WhyNot) -> None:
 
 
 def _tell_waiting(fund: Fund, case: Case, missed: Missed, told: WhyNot) -> None:
-    """What of the fund's money waits: none that the case may have, or the ledger does not follow from the rule."""
+    """The fund's waiting money: if the case may have any of it, the ledger does not follow from the rule."""
     waiting, voice = [pledge for pledge in fund.pledges.values() if pledge.waiting], told.voice
     held, beside = Counter[str | None](), 0
     for pledge in waiting:
@@ -240,7 +240,7 @@ def _last_data(last: Run, order: Order) -> dict[str, Any]:
 
 
 def _tell_last(last: Run, order: Order, told: WhyNot) -> None:
-    """The last run that passed it by: where it stood then, and what those had who were served."""
+    """The last run that passed it by: where it stood then, and what those served had."""
     before, voice = last.before, told.voice
     by_opening = last.policy.rule == FIRST_COME or before.stage == "floor"
     told.say(
@@ -262,7 +262,7 @@ def _tell_last(last: Run, order: Order, told: WhyNot) -> None:
 
 
 def _tell_served(policy: Policy, by_opening: bool, same: list[Any], told: WhyNot) -> None:
-    """How high those stood, or how early they had opened, who were served and are compared with it."""
+    """How high the cases served that it is compared with stood, or how early they had opened."""
     least, most = min(share.key_least for share in same), max(share.key_most for share in same)
     low, high = (told.voice.number(key) if by_opening else _step(told.voice, key, policy) for key in (least, most))
     match by_opening, least == most:

@@ -1,7 +1,7 @@
 """Why there: what the rule in force compared when it made an award, in sentences, and whether the award follows from it.
 
-Nothing is taken on trust: the key is computed again, the standing in `why` is compared with the facts before it, and nobody may have
-been passed by. If one of these fails, the finding is reported instead of the reason.
+Nothing is taken on trust: the key is computed again, the standing in `why` is compared with the facts before it, and nobody may
+have been skipped. If one of these fails, the finding is reported instead of the reason.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from services.console.explain.voice import Voice
 from services.console.explain.wording import IN_FULL, IN_SHORT, KEYS, STEPS
 from services.console.readmodel.model import FIRST_COME, GUARANTEED_FLOOR, Award, Policy
 
-_ONE_BY_ONE = 4  # as many sums served before are told one by one; more together
+_ONE_BY_ONE = 4  # so many sums served before are shown one by one; more together
 
 
 def chosen(award: Award) -> str | None:
@@ -26,7 +26,7 @@ def chosen(award: Award) -> str | None:
 
 
 def in_short(voice: Voice, award: Award, now: Policy, found: Found) -> str:
-    """A few sentences; `now` is the fund's policy of today, `found` what its run shows of it."""
+    """A few sentences; `now` is the fund's policy of today, `found` what its run shows about it."""
     how, wrong = chosen(award), findings(voice, award, found)
     if wrong:
         return voice.text_of([voice.say("Award {award} does not follow from the rule.", award=award.id), *wrong])
@@ -86,7 +86,7 @@ def exact(voice: Voice, award: Award) -> list[str]:
 
 
 def findings(voice: Voice, award: Award, found: Found) -> list[str]:
-    """What of an award does not follow from its rule: one sentence each."""
+    """Everything about an award that does not follow from its rule: one sentence each."""
     wrong, why, staged = [], award.why, award.policy.rule == GUARANTEED_FLOOR
     if expected_key(award) != why["key"]:
         wrong.append(
@@ -124,7 +124,7 @@ def findings(voice: Voice, award: Award, found: Found) -> list[str]:
 
 
 def expected_key(award: Award) -> int:
-    """The key that follows from the rule and from what `why` says of the claimant."""
+    """The key that follows from the rule and from what `why` says about the claimant."""
     if _basis(award) != "waterfill":
         return award.case.open_order
     return key_of(award.why["before"], award.why["claim"], award.policy)
@@ -177,7 +177,7 @@ def _floor(award: Award) -> int:
 
 
 def _above_floor(voice: Voice, award: Award) -> list[str]:
-    """A sentence on what of an award lies above the floor that it began with."""
+    """A sentence on the part of an award above the floor that it began with."""
     part = _floor(award) - award.why["before"]
     if award.why.get("stage") != "floor" or award.given <= part or chosen(award) == "case":
         return []

@@ -1,7 +1,7 @@
-"""Sentences and words of explanations that a value of the ledger chooses. All others stand where they are said.
+"""Sentences and words of explanations that are chosen by a value on the ledger. All others are in the code that says them.
 
-Amounts, times, needs and classes come in ready for the reader. No sentence names a person; a case or pledge is named by its id, and
-only where the reader asked for it or it is theirs.
+Amounts, times, needs and classes are filled in ready for the reader. No sentence names a person; a case or pledge is named by its
+id, and only where the reader asked for it or it is theirs.
 """
 
 from __future__ import annotations
@@ -185,7 +185,7 @@ LAST_MISSED: Final = (
         "promised; cases that had opened before it: {key_n}."
     ),
 )
-"""The second where the order of opening decided."""
+"""The second is for where the order of opening decided."""
 
 IN_SHORT: Final = {
     "waterfill": (

@@ -1,8 +1,8 @@
 """The figures of a fund: how many cases, how much asked, promised, settled, delivered, waiting and released. Never mixed in one.
 
-An operator, who may read the whole ledger anyway, sees every figure. What is shown to the public says nothing about fewer than five
-people (contract, section 8): a fund with fewer than five beneficiaries, or donors, shows no figure that rests on them, and a count from
-one to four is withheld.
+An operator, who may read the whole ledger anyway, sees every figure. What is shown to the public says nothing about fewer than
+five people (contract, 8): a fund with fewer than five beneficiaries, or donors, shows no figure about them, and a count from one
+to four is withheld.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def for_operators(figures: Figures) -> dict[str, Any]:
 
 
 def for_everyone(figures: Figures) -> dict[str, Any]:
-    """The figures with None in place of each that speaks of fewer than five people."""
+    """The figures with None in place of each that is about fewer than five people."""
     told = asdict(figures)
     hidden: set[str] = set()
     if figures.beneficiaries < FEWEST:

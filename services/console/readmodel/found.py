@@ -1,4 +1,4 @@
-"""What a look at a cluster finds: what needs somebody's hand, and what waits as it should, each with a stable code."""
+"""What a look at a cluster finds: what needs somebody's attention, and what waits as it should, each with a stable code."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The read model: the books of all readers, with what people ask about besides. Who promised, who got what, when, and why.
+"""The read model: the books that all readers share, and what else people ask about. Who promised, who got what, when, and why.
 
-It follows the facts and never the rule: what the matcher decided is taken as it stands. *Promised* counts all awarded money, settled or
-not; *settled* what of it is paid; *delivered* what of that was handed over. The three are kept apart everywhere. Nobody is known
-here but by pseudonym. All money is in the fund's minor units, all times are the entries', as RFC 3339 texts.
+It follows the facts and never the rule: the matcher's decisions are taken as they are. *Promised* counts all awarded money,
+settled or not; *settled* what of it is paid; *delivered* what of that was handed over. The three are kept apart everywhere.
+People are known here by pseudonym alone. All money is in the fund's minor units, all times are the entries', as RFC 3339 texts.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Pledge(Promise):
 
     Attributes:
         received: all payments, valued.
-        fallback: what becomes of money that the donor's choice has no room for.
+        fallback: where money goes that the donor's choice has no room for.
         closed: "withdrawn" or "expired", or None.
     """
 
@@ -121,7 +121,7 @@ class Award(awards.Award[Case, Pledge]):
 
 
 class Fund(awards.Fund[Case, Pledge, Award]):
-    """One fund as its facts have it.
+    """One fund, by its facts.
 
     Attributes:
         lacking: for each class, how many open cases lack money, and how much they lack together.
@@ -182,7 +182,7 @@ class ReadModel(awards.Fold[Fund]):
         return about
 
     def _note(self, fund: Fund, fact: FactDict, about: Any) -> None:
-        """Keep what people ask about besides the books, once the fact took effect."""
+        """Keep what people ask about beyond the books, after the fact has taken effect."""
         match fact["fact"]:
             case "case_submitted":
                 fund.of_beneficiary.setdefault(about.beneficiary, []).append(about)
@@ -203,7 +203,7 @@ class ReadModel(awards.Fold[Fund]):
 
 
 def unbalanced(funds: Iterable[Fund]) -> list[str]:
-    """Where the ledger's own sums don't hold (contract, section 5, conservation): one line each, with ids only."""
+    """Where the ledger's own sums don't hold (contract, 6: conservation): one line each, with ids only."""
     lines = []
     for fund in funds:
         for p in fund.pledges.values():

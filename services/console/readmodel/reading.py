@@ -1,4 +1,5 @@
-"""From the ledger topic to a read model: every link of the hash chain checked on the way, since an answer is worth what its source is.
+"""From the ledger topic to a read model, with every link of the hash chain checked on the way, since an answer is worth no more
+than its source.
 
 A partition whose chain breaks is read no further; what was folded before it broke stays.
 """
@@ -21,8 +22,8 @@ class PartitionRead(Chain):
     Attributes:
         answered: how many commands have their answer.
         at: the last entry's time, RFC 3339.
-        finding: what is wrong with it, if anything; nothing is read behind it. `unknown`: the same, if it is a fact or rule.
-        ahead_ms: when the last command was answered whose clock was ahead, milliseconds since 1970; None if none was.
+        finding: what is wrong with it, if anything; nothing after it is read. `unknown`: the same, if it is a fact or rule.
+        ahead_ms: when the last command that was `clock_ahead` was answered, milliseconds since 1970; None if none was.
     """
 
     def __init__(self, partition: int, finding: str | None = None) -> None:
@@ -54,13 +55,13 @@ class PartitionRead(Chain):
 async def read_ledger(
     reader: TopicReader, model: Fold[Any], fund: str | None = None, progress: Progress | None = None
 ) -> dict[int, PartitionRead]:
-    """Fold the committed ledger as it stands now into `model`.
+    """Fold the committed ledger as of now into `model`.
 
     Args:
         reader: an entered reader.
         model: where the entries go.
         fund: read this fund's partition only.
-        progress: told how far it is.
+        progress: called with how far it is.
 
     Returns:
         Each partition read, by number.

@@ -1,7 +1,7 @@
 """Who runs: the processes by their heartbeats, whether each gets on, and whether they agree on their keys.
 
-A process that is silent is dead, cut off or frozen, until another of its service has taken its word back; after a day nobody misses it.
-Members of a consumer group without a heartbeat count as well: they are of a version that told none.
+A process that is silent is dead, cut off or frozen, until another of its service has taken its heartbeat back; after a day it is
+forgotten. Members of a consumer group without a heartbeat count as well: they are of a version without heartbeats.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _WORDS: Final = {
 
 @dataclass(frozen=True)
 class Process:
-    """A process as it told last.
+    """A process by its last heartbeat.
 
     Attributes:
-        running: whether it told lately.
-        told_seconds_ago: when it did.
+        running: whether its heartbeat is recent.
+        told_seconds_ago: the age of its heartbeat.
         since: when it started, RFC 3339.
         positions: by partition, the offset that it goes on from.
         amiss: codes of why it does not get on, with `partition`.
@@ -58,7 +58,7 @@ class Process:
 
 
 def processes(heard: Iterable[Heard], now_ms: float) -> list[Process]:
-    """Those that told of themselves, by service and name."""
+    """The processes with a heartbeat, by service and name."""
     found = []
     for told, at_ms in heard:
         ago = max(0.0, (now_ms - at_ms) / 1000)
@@ -78,7 +78,7 @@ def processes(heard: Iterable[Heard], now_ms: float) -> list[Process]:
 def findings(
     found: Collection[Process], heard: Iterable[Heard], members: Mapping[str, int], waiting: Mapping[str, str]
 ) -> Iterator[Finding]:
-    """What is amiss with who runs.
+    """What is amiss with the processes.
 
     Args:
         found: the processes.
@@ -112,7 +112,7 @@ def _runs(found: Iterable[Process], service: str) -> Iterator[bool]:
 
 
 def _keys(found: Iterable[Process], used: dict[str, str]) -> Iterator[Finding]:
-    """Whose keys are others than those in use; where none is known to be in use, than those of who told first."""
+    """Processes whose keys differ from those in use, or, where none is known to be in use, from the first process's."""
     for one in found:
         for name, fingerprint in one.keys.items() if one.running else ():
             if (wanted := used.setdefault(name, fingerprint)) != fingerprint:

@@ -1,9 +1,9 @@
 """A survey of a cluster: is Kafka there, are the topics right, who runs, has every command its entry and every entry been told, what
 waits and for whom, what are the funds' figures.
 
-Whatever can be looked up is looked up. What waits on a topic is read, and not computed from offsets: offsets also count the ends of
-transactions, and a record that nobody can read would look like any other that waits. *Of late* is within a day: what was given up
-before that has been seen, or nobody looks.
+Whatever can be looked up is looked up. What waits on a topic is read, and not computed from offsets: offsets also count the ends
+of transactions, and an unreadable record would look like any other that waits. *Of late* is within a day: by then somebody has
+seen what was given up, or nobody looks.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Partition:
 
 @dataclass(frozen=True)
 class Late:
-    """What became of records and notices: dead letters by partition, how many of these of late, and notices given up of late."""
+    """Failed records and notices: dead letters by partition, how many of these of late, and notices given up of late."""
 
     letters: Mapping[int, int] = field(default_factory=dict)
     letters_of_late: int = 0
@@ -81,8 +81,8 @@ class Late:
 
 @dataclass(frozen=True)
 class Survey:
-    """What was found; `findings` says what needs somebody's hand, `waits` what waits for somebody outside, as it should; `warning`
-    that the topics have no second copy."""
+    """What was found; `findings` says what needs attention, `waits` what rightly waits for somebody outside; `warning` that the
+    topics have no second copy."""
 
     bootstrap: str
     topics: list[topics.Report]
@@ -103,7 +103,7 @@ async def survey(bootstrap: str, partitions: int, replication: int, progress: Pr
         bootstrap: Kafka's servers.
         partitions: how many partitions each topic should have.
         replication: how many replicas.
-        progress: told how far the reading of the ledger is.
+        progress: called with how far the reading of the ledger is.
 
     Raises:
         KafkaUnreachable: if no broker answers.
@@ -141,7 +141,7 @@ async def survey(bootstrap: str, partitions: int, replication: int, progress: Pr
 
 
 async def _heard(bootstrap: str, findings: list[Finding]) -> list[heartbeat.Heard]:
-    """What services told; that it can't be read becomes a finding."""
+    """The heartbeats; if they can't be read, that is a finding."""
     try:
         return await heartbeat.heard(bootstrap)
     except TopicUnreadable as unreadable:
@@ -186,7 +186,7 @@ async def _partition(
         extent = extents.get(topic, {}).get(number, Extent(0, 0))
         left = await waiting(reader, topic, number, group.offsets.get(number, 0), extent)
         behind[service] = left.commands
-        if left.unreadable and topic == SUBMISSIONS:  # of the ledger it is told above
+        if left.unreadable and topic == SUBMISSIONS:  # of the ledger it is reported above
             findings.append(Finding("topic_unreadable", left.unreadable))
         elif now_ms[service] and left.left(now_ms[service]):
             what = counted(left.commands, *_ON[service])
@@ -233,7 +233,7 @@ def _waiting(rows: Iterable[Partition]) -> dict[str, str]:
 
 
 async def _of_late(reader: TopicReader, missing: set[str], now_ms: float, findings: list[Finding]) -> Late:
-    """What was given up; what can't be read, or was given up lately, becomes a finding."""
+    """What was given up; a topic that can't be read, and notices given up of late, are findings."""
     since_ms, letters, given_up, of_late = int(now_ms - LATE_SECONDS * 1000), Counter[int](), 0, 0
     try:
         if NOTICES not in missing:
@@ -261,7 +261,7 @@ async def _of_late(reader: TopicReader, missing: set[str], now_ms: float, findin
 
 
 def _clocks_ahead(chains: Iterable[PartitionRead], now_ms: float) -> list[Finding]:
-    """Whether something came of late that was stamped by a clock ahead of Kafka's: whoever stamps so gets nothing through."""
+    """Whether an event of late was stamped by a clock ahead of Kafka's: nothing that it stamps gets through."""
     seconds = min((now_ms - chain.ahead_ms for chain in chains if chain.ahead_ms is not None), default=1e12) / 1000
     if seconds > CLOCK_AHEAD_TOLD_SECONDS:
         return []
@@ -270,7 +270,7 @@ def _clocks_ahead(chains: Iterable[PartitionRead], now_ms: float) -> list[Findin
 
 
 def _waits(fund: Fund) -> Iterable[Waits]:
-    """What of a fund waits for somebody outside."""
+    """What waits in a fund for somebody outside."""
     unvouched = sum(case.status == "submitted" for case in fund.cases.values())
     if unvouched:
         told = f"{counted(unvouched, 'case waits', 'cases wait')} for vouchers"

@@ -1,1 +1,1 @@
-"""Reports for those who hold a key of their own: what no service can read, joined to what the ledger says, and told of groups only."""
+"""Reports for those who hold a key of their own: what no service can read, joined with the ledger, and shown for groups only."""

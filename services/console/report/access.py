@@ -1,11 +1,11 @@
 """The report of access: who asked from where and under which papers, what came of it, and how long they waited.
 
-Discovery can cost a beneficiary their freedom, so no figure is about fewer than five people (design contract, section 8): a smaller
-group is not shown. Nor may it follow by subtraction, and a fund's sums are known from elsewhere (`status --public`). So whoever is not
-in a group that is shown, those who said nothing of access included, are told together, as the rest; and where the rest would be one to
-four people, the smallest group that is shown goes to it.
+Discovery can cost a beneficiary their freedom, so no figure is about fewer than five people (contract, 8): a smaller group is not
+shown. Nor may it follow by subtraction, and a fund's sums are known from elsewhere (`status --public`). So people in no group
+that is shown, those who said nothing about access included, are shown together, as the rest; where the rest would be one to four
+people, the smallest group that is shown joins it.
 
-A report is of one fund. In another the same person goes under another word, so nobody knows how many people two funds have
+A report is about one fund. In another fund the same person has another word, so nobody knows how many people two funds have
 together; and as each fund's groups are its own, no report that leaves a fund out gives away what one with it hides.
 """
 
@@ -47,7 +47,7 @@ FundAsked = Fund[CaseAsked, Pledge]
 
 @dataclass(frozen=True)
 class Sums:
-    """What is told of some people; amounts in minor units: `asked` of donors, `own` carried by themselves, `funded` of what was asked.
+    """The figures of some people; amounts in minor units: `asked` of donors, `own` carried by themselves, `funded` of what was asked.
 
     `days` is the median from opening to full funding, None where fewer than five were funded in full by others' money.
     """

@@ -1,6 +1,6 @@
-"""The join: cases as the ledger has them, and the box that came with each one's command. The reporter's key opens it, and no other.
+"""The join: cases from the ledger, and the box that came with each one's command. Only the reporter's key opens it.
 
-Of a case told twice the box counts that came with the command which the ledger answers by `case_submitted`.
+If a case was submitted twice, the box of the command that the ledger answers by `case_submitted` counts.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ async def asked_in(bootstrap: str, key: PrivateKey, fund: str | None = None, pro
 
 
 class _Cases(Fold[FundAsked]):
-    """Every fund's cases; `told_by`: which was told of by which command, by partition and offset."""
+    """Every fund's cases; `told_by`: which command submitted which case, by partition and offset."""
 
     def __init__(self) -> None:
         super().__init__(lambda name: Fund(name, CaseAsked, Pledge))

@@ -1,4 +1,4 @@
-"""How the report of access looks: a table where it has room, else a block a group; money is never cut."""
+"""How the report of access looks: a table where there is room, else one block per group; money is never cut."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What happens by itself when time passes: which class a case is in, and when timers are to fire.
 
-The effective class is a function of time (design contract, rule 2); escalation timers are only the instants at which that function
+The effective class is a function of time (contract, 5: rule 2); escalation timers are only the instants at which that function
 may change. Periods are counted from their origin, so that the 31st comes back after February.
 """
 

@@ -1,11 +1,11 @@
 """The engine: commands in, facts out; a pure function of the command log of one partition.
 
 `Engine.execute` advances the fund's time, fires the timers due, then decides the command. A decision *tells* facts: each is
-applied at once (`facts.APPLY`), so the next decision sees its effect. Replaying the told facts with
+applied at once (`facts.apply`), so the next decision sees its effect. Replaying the told facts with
 `Engine.absorb` leads to the same state without deciding anything. No clock, no random source, no IO, no framework.
 
 Order within an entry: timers in due order, then the command; whatever opens a claim or frees money is followed at once by matching
-all waiting money in pledge order (design contract, 4–6).
+all waiting money in pledge order (contract, 5: rules 4 to 6).
 """
 
 from __future__ import annotations

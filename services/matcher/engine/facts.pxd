@@ -4,6 +4,8 @@ from services.matcher.engine.fund cimport Fund
 from services.matcher.model.entities cimport Award, Case, Pledge
 
 
+cpdef apply(Fund fund, dict fact, at)
+
 @cython.locals(case=Case)
 cpdef _case_vouched(Fund fund, dict fact, _at)
 

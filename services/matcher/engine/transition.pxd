@@ -1,6 +1,6 @@
 import cython
 
-from services.matcher.engine.facts cimport commit
+from services.matcher.engine.facts cimport apply, commit
 from services.matcher.engine.fund cimport Fund
 from services.matcher.model.entities cimport Award, Case, Pledge
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
 
 from schemas.values import CLASSES
-from services.matcher.engine.facts import APPLY, commit
+from services.matcher.engine.facts import apply, commit
 from services.matcher.engine.fund import Fund
 from services.matcher.model.entities import POOL, Award, Case, FactDict, Pledge, Queue
 from services.matcher.rules.protocol import RuleBook, Share, StagedShare
@@ -36,7 +36,7 @@ class Transition:
 
     def tell(self, fact: FactDict) -> None:
         """Apply a fact and note it."""
-        APPLY[fact["fact"]](self.fund, fact, self.at)
+        apply(self.fund, fact, self.at)
         if self.named:
             self.note(fact)
         else:
@@ -47,11 +47,11 @@ class Transition:
         self.facts.append({"fact": fact["fact"], "fund": self.fund.name, **fact} if self.named else fact)
 
     def claim_opened(self, case: Case) -> None:
-        """Remember that a case has, or has again, a claim that money may go to."""
+        """Remember that a case has, or has again, a claim that money may go to, for `match` once the command is decided."""
         self._opened.append(case)
 
     def money_freed(self, pledge: Pledge, new: bool = False) -> None:
-        """Remember that a pledge has money to be matched; a new one is told of what must wait."""
+        """Remember that a pledge has money, for `match` once the command is decided; a new one is told of what must wait."""
         self._freed[pledge] = new or self._freed.get(pledge, False)
 
     def match(self) -> None:

@@ -3,7 +3,7 @@
 Nine in ten commands are pledges for whoever is next, written by intake in one and the same way. For them the general way (headers as a
 dict, a struct, facts as dicts, JSON of these) costs more than the decision. The lane takes a record only if all of it is as
 intake writes it, and a pledge only if `plain.accept` does; whatever is different in any way is left, untouched, to the general way
-(`answer`), which alone says what is unreadable. So the lane has no errors of its own, and no rules.
+(`ledger.answer`), which alone says what is unreadable. So the lane has no errors of its own, and no rules.
 
 That both ways lead to the same bytes and the same memory is held by properties, and by every audit: that goes the general way.
 """
@@ -86,12 +86,12 @@ class Express:
             ConservationBreach: as `Engine.execute`; the draft holds what comes before the record at fault.
         """
         place = start
-        while place < end and self._answer(records[place], draft):
+        while place < end and self._decide_if_plain(records[place], draft):
             place += 1
         return place
 
-    def _answer(self, record: Record, draft: Draft) -> bool:
-        """Answer one record, if it is a plain pledge; else do nothing."""
+    def _decide_if_plain(self, record: Record, draft: Draft) -> bool:
+        """Decide one record and draft its entry if it is a plain pledge; else do nothing."""
         headers = record.headers
         by_wall_clock = len(headers) in (7, 9) and tuple(headers[6]) == _BY_WALL_CLOCK
         if len(headers) not in (6, 8) and not by_wall_clock:

@@ -194,16 +194,16 @@ cdef class Lane:
         self.shares_max = express.SHARES_MAX
         while place < end:
             record = records[place]
-            if type(record) is RawRecord and self.answer(<RawRecord>record, draft):
+            if type(record) is RawRecord and self.decide_if_plain(<RawRecord>record, draft):
                 place += 1
-            elif self.slow._answer(record, draft):
+            elif self.slow._decide_if_plain(record, draft):
                 place += 1
             else:
                 break
         return place
 
-    cdef bint answer(self, RawRecord record, Draft draft) except -1:
-        """Answer one record, if it is a plain pledge and written in the one way; else do nothing."""
+    cdef bint decide_if_plain(self, RawRecord record, Draft draft) except -1:
+        """Decide one record and draft its entry if it is a plain pledge written in the one way; else do nothing."""
         cdef Said said
         cdef const char *event
         cdef const char *source

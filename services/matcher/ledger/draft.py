@@ -35,8 +35,8 @@ class Portion:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def rows(self) -> list[Row]:
-        """The rows, once all hashes are there."""
+    def linked(self) -> list[Row]:
+        """The rows, once each is linked to the one before it; waits until the last hash is filled in."""
         if self._links is not None:
             self._links.hash()
         return self._rows

@@ -2,7 +2,7 @@
 
 The offset of the last command answered stands in the ledger itself; so input, output and progress can't part. The fenced
 writer does all that this needs of Kafka (`services.bus.produce.transaction`). Consumer group offsets and KIP-447 are not relied on
-(design contract, 7).
+(contract, 7).
 """
 
 from __future__ import annotations

@@ -95,12 +95,12 @@ class Batch:
             end = min(self._end, self.done + _LANE_COMMANDS)
             self.done = self._lane.run(self._records, self.done, end, self.draft)
             if self.done < end:
-                self._answer(self._records[self.done])
+                self._decide_one(self._records[self.done])
                 self.done += 1
             if time.monotonic() > over:
                 break
 
-    def _answer(self, record: Record) -> None:
+    def _decide_one(self, record: Record) -> None:
         draft, lane, fault = self.draft, self._lane, None
         try:
             made = answer(lane.engine, record, lane.partitions, draft.seq)

@@ -1,7 +1,7 @@
 """One partition at work: commands are decided in memory, and their answers appended in transactions.
 
-A transaction reads from top to bottom in `_answer`: decide → link → append → commit. What comes before a turn of commands is on its way
-to Kafka while they are decided.
+A transaction reads from top to bottom in `_transact`: decide → link → append → commit. While a turn of commands is decided, the turns
+before it are on their way to Kafka.
 
 Memory may run ahead of the ledger only within `answer`; whatever goes wrong there, it is forgotten, to be rebuilt from the ledger,
 which alone is true. So a lost reply to a commit costs a recovery and never an entry. When to take the partition, and when again, is
@@ -110,7 +110,7 @@ class Processor:
             return False
         try:
             while records:
-                records = records[await self._answer(records) :]
+                records = records[await self._transact(records) :]
         except BaseException:
             self.forget()
             raise
@@ -135,7 +135,7 @@ class Processor:
         """
         return await first_at_or_after(self.bootstrap, self.partition, self.next_offset) == offset
 
-    async def _answer(self, records: Sequence[Record]) -> int:
+    async def _transact(self, records: Sequence[Record]) -> int:
         """Answer as many of the records as go into one transaction, at least one; returns how many."""
         found, lane = self.recovered, self._lane
         assert found is not None and lane is not None, "`take` comes first"
@@ -150,7 +150,8 @@ class Processor:
             async with self.journal.transaction() as transaction:
                 while portion is not None:
                     following = batch.decide()  # while a thread links this one, and those before are on their way
-                    await transaction.append(LEDGER, [portion.rows()])
+                    linked = portion.linked()  # waits for that thread: each entry now holds the hash of the one before
+                    await transaction.append(LEDGER, [linked])
                     portion = following
                 await transaction.append(DEADLETTERS, [batch.dead])
                 due = batch.fault is None and self._rhythm.due(draft.seq)

@@ -123,11 +123,11 @@ class Tenure:
         while not self._over:
             if records := await self._commands.fetch(BATCH_COMMANDS_MAX, _QUIET_SECONDS):
                 async with self._at_hand:
-                    await self._answer(records)
+                    await self._go_on(records)
             else:
                 await self._look_around()
 
-    async def _answer(self, records: Sequence[Record]) -> None:
+    async def _go_on(self, records: Sequence[Record]) -> None:
         before = self.processor.next_offset
         if not await self.processor.answer(records):
             await self._commands.seek(self.processor.next_offset)

@@ -1,4 +1,4 @@
-"""Channels: the ways in which a notice leaves the house, one file each; `egress` guards where they may go.
+"""Channels: the ways in which a notice leaves Pumasi, one file each; `egress` guards where they may go.
 
 Who is told, and in which words, is settled before anything comes here.
 """

@@ -1,4 +1,4 @@
-"""May a webhook go there? Names are resolved here, checked here, and the connection is made to the address that was checked.
+"""Where a webhook may go. Names are resolved and checked here, and the connection is made to the address that was checked.
 
 A webhook's URL comes from outside; what it names may answer from inside: loopback, a private net, a cloud's metadata service. To check
 a name and then let the client resolve it again would let the second answer differ from the first, so the caller connects to the
@@ -13,9 +13,9 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 _NAT64 = IPv6Network("64:ff9b::/96")
 _RELAYS = IPv4Network("192.88.99.0/24")
-"""Relays of 6to4 (RFC 7526: not to be used): behind one lies whatever its net has."""
+"""Relays of 6to4 (RFC 7526: not to be used): behind one lies whatever is in its network."""
 _ISATAP = (0x00005EFE, 0x02005EFE)
-"""So an interface's half of an IPv6 address begins that a net gave to an IPv4 host within it (RFC 5214)."""
+"""How the interface's half of an IPv6 address begins that a network gave to an IPv4 host within it (RFC 5214)."""
 Address = IPv4Address | IPv6Address
 
 

@@ -55,7 +55,7 @@ class Patience:
 
 
 class Delivery(NamedTuple):
-    """What came of it."""
+    """The outcome."""
 
     outcome: NoticeOutcome
     attempts: int
@@ -72,9 +72,10 @@ class Webhook:
         allow_private: bool = False,
         patience: Patience | None = None,
     ) -> None:
-        """Take the receiver's URL and its signing secret, `whsec_<base64 of 24–64 bytes>`; or who knows the secrets in use.
+        """Take the receiver's URL and its signing secret, `whsec_<base64 of 24–64 bytes>`; or a callable that returns the secrets
+        in use.
 
-        Of several secrets each signs: a receiver that knows one of them is content.
+        Of several secrets each signs: a receiver needs only one of them.
 
         Raises:
             SettingError: if one of them can't be used.
@@ -156,7 +157,7 @@ class Webhook:
         return await resolve(self._host, self._url.port or _PORTS[self._url.scheme], self._allow_private)
 
     def _signed(self, notice: str, now: datetime, body: str) -> str:
-        with suppress(SettingError):  # what was there before is better than nothing
+        with suppress(SettingError):  # the secrets from before are better than none
             self._signers = _signers(self._secrets())
         return " ".join(signer.sign(notice, now, body) for signer in self._signers)
 

@@ -1,8 +1,8 @@
 """Plots as SVG that lives inside a page: its colours are the page's, so one drawing serves a light and a dark scheme.
 
-Matplotlib draws with stand-in colours; each is then replaced by a CSS variable (`--ink`, `--policy-1`, …). Text stays text, in the
-page's own font. Every id gets the plot's name before it, since a page holds many drawings and an id only once. Lines differ in their
-dashes too, for who can't tell the colours apart. The same figures give the same bytes.
+Matplotlib draws with stand-in colours; each is then replaced by a CSS variable (`--ink`, `--policy-1`, …). Text stays text, in
+the page's own font. Every id gets the plot's name before it, since a page holds many drawings and an id only once. Lines differ
+in their dashes too, for people who can't tell the colours apart. The same figures give the same bytes.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def lorenz_curves(comparison: Comparison) -> Plot:
 
 
 def fill_bars(comparison: Comparison) -> Plot:
-    """How many cases are how far filled: bars, side by side."""
+    """How many cases are filled how far: bars, side by side."""
     labels = ("none", "to 25 %", "to 50 %", "to 75 %", "< 100 %", "all")
 
     def frame(axes: Axes) -> None:

@@ -32,7 +32,7 @@ MONEY = (
 
 
 class Row(NamedTuple):
-    """One line: what it is of, how many cases that is (if it is a class), a text a policy, and which policies are best."""
+    """One line: its group, how many cases that has (if it is a class), a text for each policy, and which policies are best."""
 
     label: str
     note: str
@@ -46,7 +46,7 @@ def classes_of(comparison: Comparison) -> list[str]:
 
 
 def sections(comparison: Comparison) -> Iterator[tuple[str, list[Row]]]:
-    """Headings with their rows, a class each."""
+    """Headings with their rows, one for each class."""
     for title, names in SECTIONS:
         rows = [_row(comparison, label_of(group), names, group) for group in classes_of(comparison)]
         if any(cell.strip("– /") for one in rows for cell in one.cells):

@@ -1,4 +1,4 @@
-"""Many seeds on a terminal: of each measure and policy the median and the range, and which policy is best in most seeds."""
+"""Many seeds on a terminal: the median and the range of each measure and policy, and which policy is best in most seeds."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The answer first: what a comparison comes to, in three sentences for who keeps a community's books.
+"""The answer first: what a comparison comes to, in three sentences for whoever keeps a community's books.
 
-Who makes most people whole, who serves mortal danger first, and what becomes of the money and of those who have least. A sentence names
-a policy only where its figure, as it is shown, stands out; behind the colon stand the figures of all, the best first.
+Who makes most people whole, who serves mortal danger first, and what becomes of the money and of those who have least. A sentence
+names a policy only where its figure, as shown, stands out; after the colon come the figures of all, the best first.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _EVERYBODY = "all"
 
 
 class Judged(Protocol):
-    """What is told of a season, a log, or many seasons."""
+    """What is said about a season, a log, or many seasons."""
 
     @property
     def policies(self) -> tuple[Policy, ...]: ...
@@ -37,7 +37,7 @@ class Judged(Protocol):
 
 
 class _Question(NamedTuple):
-    """What is asked of all policies: `one`/`many` say who stands out, `of` and `after` stand around the first figure."""
+    """A question about all policies: `one`/`many` say which stands out, `of` and `after` go around the first figure."""
 
     name: str
     group: str
@@ -111,7 +111,7 @@ def _shown(name: str, figure: Figure) -> str:
 
 
 def _money(told: Judged) -> str:
-    """Whether a policy makes more of the money: as a rule none does."""
+    """Whether a policy makes more of the money; usually none does."""
     figures = told.figures("promised")
     asked = _Question("promised", _EVERYBODY, "", "", "Of the money asked for", " is promised")
     return f"{asked.of} {_each(told, asked, figures)}."

@@ -1,9 +1,9 @@
 """When things come: Poisson processes with the rhythm of a day, and bursts that feed on themselves.
 
-A pledge brings further pledges (somebody tells a friend). That is a Hawkes process; it is drawn here by its cluster representation
-(Hawkes and Oakes, J. Appl. Prob. 11, 1974): those who come by themselves are a Poisson process, and each who comes, by whatever
-cause, brings a Poisson number of others after exponential delays. With `echo` others a head, `1 / (1 - echo)` come in all for each
-who came by themselves. Times are microseconds since 1970.
+A pledge brings further pledges (somebody tells a friend). That is a Hawkes process; it is drawn here by its cluster
+representation (Hawkes and Oakes, J. Appl. Prob. 11, 1974): people who come by themselves are a Poisson process, and everybody who
+comes, for whatever cause, brings a Poisson number of others after exponential delays. If each brings `echo` others, each person
+who came by themselves stands for `1 / (1 - echo)` in all. Times are microseconds since 1970.
 """
 
 from __future__ import annotations

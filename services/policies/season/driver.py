@@ -1,9 +1,9 @@
-"""The driver: plays a season to an engine, and lets people react to what the engine tells.
+"""The driver: plays a season to an engine, and lets people react to the engine's facts.
 
 Donors pay some days after their pledge was first matched, since that is when they are asked to (the notifier's payment-due).
-Go-betweens hand over what lies ready, and close what is done. Somebody gives a case up whose deadline passed in vain. People die. Each
-of these waits for facts, so each policy gets the season it brings about; every delay is drawn by name (`draws`), so the same thing
-takes as long under each.
+Go-betweens hand over what lies ready, and close what is done. Cases whose deadline passed in vain may be given up. People die.
+Each of these waits for facts, so each policy gets the season it brings about; every delay is drawn by name (`draws`), so the same
+thing takes as long under each.
 
 Nothing here looks into the engine: commands go in, facts come out, as on the bus.
 """
@@ -29,7 +29,7 @@ from services.readmodel.fold import Fold
 
 Execute = Callable[[Command], Decision]
 _say = partial(Step, 0)
-"""What is said in answer to facts; its time is the instant at which it is said."""
+"""A command in answer to facts; its time is the instant at which it is sent."""
 _DEADLY = ("stat", "asap")
 _CLASSES = ("routine", "urgent", "asap", "stat")
 _IN_PARTS_FROM = 500_00

@@ -1,7 +1,8 @@
 """Who gives: the pledges of one fund, drawn whole before anything is decided.
 
-Some give steadily, some since a case was told of; whoever gives tells others, who give too (`arrivals`). How much comes follows from
-what is asked: `generosity` of it on average, split between appeals and steady givers. No pledge depends on what a policy decides.
+Some give steadily, some after an appeal for a case; whoever gives tells others, who give too (`arrivals`). How much is given
+follows from what is asked: `generosity` of it on average, split between appeals and steady givers. No pledge depends on what a
+policy decides.
 """
 
 from __future__ import annotations

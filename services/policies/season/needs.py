@@ -1,8 +1,8 @@
 """Who asks: the cases of one fund, drawn whole before anything is decided.
 
-With each case goes all that will happen to it whatever is decided about money: who vouches when, when its price rises, when it is
-withdrawn, and how much it can bear before it ends (`fate`, a unit exponential: the case dies when the chances of death it has lived
-through add up to it).
+With each case everything is drawn that will happen to it whatever is decided about money: who vouches when, when its price rises,
+when it is withdrawn, and how much it can bear before it ends (`fate`, a unit exponential: the case dies when the chances of death
+it has lived through add up to it).
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class PlannedCase:
     Attributes:
         at: when it is submitted, microseconds since 1970; so are all times here.
         data: the data of `case.submitted`.
-        vouchers: when who vouches; the first opens it where one voucher is asked for.
-        rises: when its goal becomes how much.
+        vouchers: who vouches, and when; the first opens it where one voucher is asked for.
+        rises: when its goal rises, and to how much.
         withdrawn_at: when it is withdrawn for reasons of its own.
         fate: chances of death it can bear.
         late_at: when somebody looks whether its deadline has passed in vain, and gives it up then.

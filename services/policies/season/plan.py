@@ -1,6 +1,6 @@
 """The plan of a season: everything that will happen whatever is decided, in the order of time.
 
-A step is an instant, a command's type and its data. What waits for the engine's facts is not here (`driver`).
+A step is an instant, a command's type and its data. Commands that wait for the engine's facts are the `driver`'s.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def _of_fund(told: Plan, fund: FundPlan) -> Iterator[Step]:
 
 
 def _rates(told: Plan, fund: str) -> Iterator[Step]:
-    """A quote a day for each foreign currency."""
+    """One quote per day for each foreign currency."""
     for currency, foreign in FOREIGN.items():
         r, rate = stream(told.season.seed, "rate", currency), foreign.rate
         for at in range(told.start, told.end, DAY):

@@ -1,4 +1,4 @@
-"""What people in a season know of it: each case's and pledge's sums, by the facts alone, and what they are about to do."""
+"""What people in a season know: each case's and pledge's sums, by the facts alone, and what they are about to do."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class CaseStanding(Case):
 
     @property
     def neglected(self) -> bool:
-        """Whether a part of its claim is promised by nobody, be it open or not."""
+        """Whether nobody has promised a part of its claim, open or not."""
         return self.promised < self.claim
 
     @property
@@ -52,7 +52,7 @@ class PledgeStanding(Pledge):
         self.asked = self.ended = False
 
     def still_due(self, face: int) -> int:
-        """What of a payment is still to be made, in the pledge's currency, once a part of the pledge was given back."""
+        """How much of a payment is still to be made, in the pledge's currency, once a part of the pledge was given back."""
         return face * (self.worth - self.released) // self.worth if self.worth else face
 
 

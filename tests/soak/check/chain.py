@@ -1,4 +1,4 @@
-"""The chain: entries of one partition, by number, hash, headers and bytes (contract, section 6)."""
+"""The chain: entries of one partition, by number, hash, headers and bytes (contract, 6)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,28 @@
+"""All that is made from the code is made anew: JSON Schemas, OpenAPI, AsyncAPI, and the tables in the documents.
+
+Usage: `.venv/bin/python -P -m tests.renew`, then look at what `git diff` shows. Tests compare each with the code; catalogues of words
+are renewed by pybabel, since people fill them in.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from schemas.generate import HERE, VERSION, main
+from tests.scenarios import test_readme, test_send_events
+
+
+def renew() -> None:
+    """Write them all."""
+    main([])
+    for document in ("openapi", "asyncapi"):
+        command = [sys.executable, "-P", "-m", "services.cli", "schemas", f"--{document}"]
+        made = subprocess.run(command, check=True, capture_output=True).stdout
+        (HERE / "golden" / VERSION / f"{document}.json").write_bytes(made)
+    test_readme.renew()
+    test_send_events.renew()
+
+
+if __name__ == "__main__":
+    renew()
