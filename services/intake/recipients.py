@@ -34,6 +34,7 @@ _INVISIBLE = re.compile(
 )
 _BETWEEN_DIGITS = re.compile("[\\s().·\u2010-\u2015\u2212-]")
 _MORE = re.compile(r"[?#;/]")  # a query, a fragment, a parameter, a path
+_ENCODED = {ord(mark): quote(mark, safe="") for mark in "%?#;/"}  # in a name they are no more than themselves
 _MADE_UP = "\ufffd"  # stands for whatever somebody couldn't read: of two people it makes one
 _MATRIX = re.compile(r"(?:@|u/)?([a-z0-9._=+-]+):([^:]+)(?::0*([1-9][0-9]{0,4}))?")
 _NAMES = {  # none can be a telephone number without its country's code
@@ -157,7 +158,8 @@ def _name(scheme: str, rest: str) -> str | None:
 
 def _mail(_scheme: str, rest: str) -> str | None:
     mail = validate_email(_alone(rest).removesuffix("."), check_deliverability=False)
-    return f"{unicodedata.normalize('NFKC', mail.local_part.lower()).replace('%', '%25')}@{mail.ascii_domain}"
+    name = unicodedata.normalize("NFKC", mail.local_part.lower()).translate(_ENCODED)
+    return f"{name}@{mail.ascii_domain}"
 
 
 def _host(name: str) -> str:

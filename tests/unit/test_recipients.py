@@ -147,7 +147,12 @@ def test_a_thousand_people_are_a_thousand() -> None:
     ]
     people += [f"https://example.org{port}/{path}" for path in paths for port in ("", ":444", ":8443")]
     people += [f"matrix:@kim:example.org:{port}" for port in (1, 443, 8448)] + ["matrix:%40k%3Dm:example.org"]
-    people += ["mailto:a%2541@example.org", "mailto:aA@example.org"]
+    people += [
+        "mailto:a%2541@example.org",
+        "mailto:aA@example.org",
+        "mailto:a%23b@example.org",
+        "mailto:a%2Fb@example.org",
+    ]
     assert len(people) > 1000
     assert len({person(one) for one in people}) == len(people)
 
@@ -166,6 +171,10 @@ def test_a_thousand_people_are_a_thousand() -> None:
 )  # fmt: skip
 def test_other_spellings_of_one_person(one: str, other: str) -> None:
     assert person(one) == person(other)
+
+
+def test_what_a_name_is_written_with_stays_part_of_it() -> None:
+    assert recipient_of("mailto:a%2fb%@example.org", SCHEMES).address == "mailto:a%2Fb%25@example.org"
 
 
 REFUSED = [
@@ -279,7 +288,7 @@ TEXTS = st.one_of(
     st.text("Kim/?#%25\\.ﷺ\u200b\u0301\ufe0f\u00b4\uff0f\uff05\ufffd ", max_size=20).map(
         lambda text: f"example.org/{quote(text, safe='')}"
     ),
-    st.text("kim%25.:@", max_size=20).map(lambda text: f"{quote(text, safe='')}@example.org"),
+    st.text("kim%25.:@?#;/", max_size=20).map(lambda text: f"{quote(text, safe='')}@example.org"),
     st.from_regex(r"\+86 ?1[38][0-9]{9}|[a-zé]{1,5}@[a-z例]{1,5}\.(org|jp)|@[a-z]{5}:[a-z]{3}\.org", fullmatch=True),
 )
 
