@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Iterator
 from difflib import get_close_matches
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, get_args
 
@@ -48,6 +48,21 @@ def _schemes(value: Any) -> Any:
     if not schemes or (unknown := next((scheme for scheme in schemes if scheme not in SCHEMES), None)):
         raise ValueError(f"{unknown!r} is not one of {','.join(SCHEMES)}" if schemes else "at least one is needed")
     return ",".join(schemes)
+
+
+def _networks(value: Any) -> Any:
+    """Addresses and networks with commas between; nothing at all counts as unset."""
+    if not isinstance(value, str):
+        return value
+    networks = [network for part in value.split(",") if (network := part.strip())]
+    for network in networks:
+        try:
+            ip_network(network)
+        except ValueError:
+            raise ValueError(
+                f"{network!r} is neither an address, such as 127.0.0.1, nor a network, such as 10.0.0.0/8"
+            ) from None
+    return ",".join(networks) or None
 
 
 def _address(value: Any) -> Any:
@@ -141,13 +156,18 @@ class Settings(BaseSettings):
     http_connections: int = Field(
         512,
         ge=0,
-        description="HTTP connections open at once; one more is closed. Below what the system lets a process open (`ulimit -n`). 0: "
-        "any number.",
+        description="HTTP connections open at once; for one more the idlest is closed. Below what the system lets a process open "
+        "(`ulimit -n`). 0: any number.",
     )
     http_connections_per_address: int = Field(
         64,
         ge=0,
         description="Those of one address, or of one IPv6 /64. Behind a proxy, which is one address, set it as `http_connections`.",
+    )
+    http_proxies: Annotated[str | None, BeforeValidator(_networks)] = Field(
+        None,
+        description="Addresses or networks of proxies, with commas between, whose `X-Forwarded-For` and `-Proto` say who came and how. "
+        "Whoever can connect from there can name any address. Unset: nobody is believed.",
     )
     partitions: int = Field(
         4,

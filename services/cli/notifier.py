@@ -26,7 +26,7 @@ _EXAMPLES = """**Examples**
 
 - `pumasi notifier`: on the broker running on `.pumasi`; prints one line for each notice
 - `pumasi notifier --json`: prints `{"ready": "notifier"}`, then each notice as a line of JSON, once it is told
-- `PUMASI_WEBHOOK_SECRET=whsec_… pumasi notifier --quiet --webhook-url https://hooks.example.org/pumasi`: a signed webhook, nothing else
+- `PUMASI_WEBHOOK_URL=https://… PUMASI_WEBHOOK_SECRET=whsec_… pumasi notifier --quiet`: a signed webhook, nothing else
 - `uvicorn services.notifier.app:get_application --factory`: the same, with `/livez` and `/readyz`; settings are PUMASI_* variables
 """
 
@@ -34,15 +34,6 @@ _EXAMPLES = """**Examples**
 def notifier(
     kafka: options.Kafka = None,
     data: options.Data = None,
-    webhook_url: Annotated[
-        str | None,
-        typer.Option(
-            "--webhook-url",
-            envvar="PUMASI_WEBHOOK_URL",
-            metavar="URL",
-            help="Where each notice is posted, signed with PUMASI_WEBHOOK_SECRET.  [default: nowhere]",
-        ),
-    ] = None,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print no notices. Without a webhook nobody is told then.")
     ] = False,
@@ -54,10 +45,13 @@ def notifier(
     from the ledger's beginning; later ones continue where the last one stopped. After a crash some notices come again, under the same
     ids. Waits for Kafka if it isn't there. If a partition's ledger turns out to be wrong, that partition stops and the exit
     status is 1.
+
+    Each notice is also posted to PUMASI_WEBHOOK_URL, signed with PUMASI_WEBHOOK_SECRET. There is no option for it: a URL may hold a
+    token, and everybody on this machine sees command lines.
     """
     from services.settings import load
 
-    settings = load(kafka=kafka, data=data, webhook_url=webhook_url)
+    settings = load(kafka=kafka, data=data)
     logs.begin(settings)
     if asyncio.run(_run(settings, quiet, as_json)):
         raise typer.Exit(1)

@@ -55,8 +55,8 @@ DRAIN_SECONDS = 10.0
 """How long such a body may take."""
 BODY_SECONDS = 20.0
 """How long a body may take to come."""
-BODIES_PER_ADDRESS_MAX = 64
-"""Bodies of one address under way at once; one more gets 429."""
+BODIES_PER_SENDER_MAX = 64
+"""Bodies of one sender under way at once; one more gets 429."""
 REQUESTS_MAX = 64
 """Submissions at work at once; one more gets 429."""
 
@@ -126,7 +126,7 @@ class HttpDoor:
             await _drain(request)
             return problem_of(error)
         try:
-            body = await self._body_of(request)
+            body = await self._body_of(request, sender)
         except TimeoutError:
             return problem(HTTPStatus.REQUEST_TIMEOUT, "too_slow", f"a body has {self._body_seconds:g} s to come")
         except PumasiError as error:
@@ -159,19 +159,18 @@ class HttpDoor:
         one = {"location": f"{RECEIPTS}/{answers[0]['receipt']}"} if len(answers) == 1 else None
         return JSONResponse({"accepted": answers}, HTTPStatus.ACCEPTED, one)
 
-    async def _body_of(self, request: Request) -> bytes | None:
-        """The body, once all of it is there; None if its address has too many under way. Raises TooLarge, TimeoutError."""
-        address = _address(request)
-        if self._bodies[address] >= BODIES_PER_ADDRESS_MAX:
+    async def _body_of(self, request: Request, sender: Known) -> bytes | None:
+        """The body, once all of it is there; None if its sender has too many under way. Raises TooLarge, TimeoutError."""
+        if self._bodies[sender.name] >= BODIES_PER_SENDER_MAX:
             return None
-        self._bodies[address] += 1
+        self._bodies[sender.name] += 1
         try:
             async with asyncio.timeout(self._body_seconds):
                 return await _body(request)
         finally:
-            self._bodies[address] -= 1
-            if not self._bodies[address]:
-                del self._bodies[address]
+            self._bodies[sender.name] -= 1
+            if not self._bodies[sender.name]:
+                del self._bodies[sender.name]
 
     async def receipt(self, request: Request) -> Response:
         """What became of a submission: `accepted`, `applied` or `rejected`; a refused one that came again, its new receipt.
@@ -236,10 +235,16 @@ class HttpDoor:
             log.error("a submission could not be read (%s)", type(error).__name__)
             raise Malformed(f"could not be read ({type(error).__name__})") from None
 
-    async def _admit_all(self, sender: Known, events: Iterator[Event], is_batch: bool) -> list[Admitted]:
+    async def _admit_all(self, sender: Known, coming: Iterator[Event], is_batch: bool) -> list[Admitted]:
+        """Check each event; they count for their sender before that, since refusing one is as much work as taking it."""
+        events: list[Event] = []
         admitted: list[Admitted] = []
         findings: list[Finding] = []
         last, turns = None, Turns()
+        for event in coming:
+            events.append(event)
+            await turns.breathe()
+        self._rates.sends(sender.name, len(events))
         for number, event in enumerate(events):
             if len(findings) >= FINDINGS_MAX:
                 last = number - 1
@@ -253,7 +258,6 @@ class HttpDoor:
         if findings:
             told = bounded(findings, last)
             raise InvalidSubmission("the submission breaks the contract; see each of `errors`", told)
-        self._rates.sends(sender.name, len(admitted))
         return admitted
 
 

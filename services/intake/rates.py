@@ -1,13 +1,13 @@
 """How much may come: events of one sender and requests of one address, in any one second. In memory, for this intake alone.
 
 Requests are counted for an address before any key is asked for. An IPv6 address counts as its /64, since one line usually has a
-whole /64. Behind a proxy the address is the one that the proxy names, if uvicorn is told to believe it (FORWARDED_ALLOW_IPS).
+whole /64. Behind a proxy the address is the one that the proxy names, if it is one of `http_proxies`: nobody else is believed.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
-from ipaddress import ip_network
+from ipaddress import IPv6Address, ip_address, ip_network
 
 from limits import RateLimitItemPerSecond
 from limits.storage import MemoryStorage
@@ -17,6 +17,8 @@ from services.errors import TooMany
 
 _REMEMBERED = 10_000
 """Senders and addresses in memory; beyond that, those from whom nothing came within the second are forgotten."""
+
+_NO_ADDRESS = "?"
 
 
 class Rates:
@@ -42,7 +44,7 @@ class Rates:
         self._hold(self._address, network_of(address), 1, "requests from this address")
 
     def sends(self, sender: str, events: int) -> None:
-        """A sender sends so many events.
+        """A sender sends so many events, which may yet be refused.
 
         Raises:
             TooMany: if these are too many, after those that came before; then they do not count.
@@ -62,5 +64,11 @@ class Rates:
 
 @lru_cache(maxsize=4096)
 def network_of(address: str) -> str:
-    """What stands for an address: itself, or the /64 of IPv6."""
-    return str(ip_network((address.partition("%")[0], 64), strict=False)) if ":" in address else address
+    """What stands for an address: itself, or the /64 of IPv6. What is none, as a proxy may pass on, is all one."""
+    try:
+        told = ip_address(address.partition("%")[0])
+    except ValueError:
+        return _NO_ADDRESS
+    if not isinstance(told, IPv6Address):
+        return str(told)
+    return str(told.ipv4_mapped or ip_network((told, 64), strict=False))

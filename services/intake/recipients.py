@@ -6,8 +6,9 @@ full-width letters, capitals, invisible characters), it becomes one text: NFKC, 
     tel, sms, whatsapp         a telephone number, with its country's code: E.164
     signal, tgram, wechat, …   the same, or a name as that service forms names, in lower case
     mailto                     a mail address; the domain by IDNA, all in lower case
-    matrix                     `@name:server`, in lower case
-    https                      a URL without credentials, query or fragment; the host by IDNA
+    matrix                     `@name:server`, in lower case; the server by IDNA
+    https                      a URL without credentials, query or fragment; the host by IDNA, each part of the path decoded and made
+                               plain by itself, so that `%2F` is no `/`
 
 One telephone is one person, by whatever scheme it is reached. What isn't certain is refused: a number without its country's code
 may be anybody's, and somebody who could be written in two ways could be two people.
@@ -33,8 +34,9 @@ _INVISIBLE = re.compile(
 )
 _BETWEEN_DIGITS = re.compile("[\\s().·\u2010-\u2015\u2212-]")
 _MORE = re.compile(r"[?#;/]")  # a query, a fragment, a parameter, a path
+_ENCODED = {ord(mark): quote(mark, safe="") for mark in "%?#;/"}  # in a name they are no more than themselves
 _MADE_UP = "\ufffd"  # stands for whatever somebody couldn't read: of two people it makes one
-_MATRIX = re.compile(r"(?:@|u/)?([a-z0-9._=+-]+:[a-z0-9.-]+(?::[0-9]{1,5})?)")
+_MATRIX = re.compile(r"(?:@|u/)?([a-z0-9._=+-]+):([^:]+)(?::0*([1-9][0-9]{0,4}))?")
 _NAMES = {  # none can be a telephone number without its country's code
     "signal": re.compile(r"[a-z_][a-z0-9_]{2,31}\.[0-9]{2,9}"),
     "tgram": re.compile(r"[a-z][a-z0-9_]{3,31}|[1-9][0-9]{4,9}"),
@@ -92,7 +94,10 @@ def recipient_of(address: str, schemes: Collection[str]) -> Recipient:
         raise NoRecipient("unknown_scheme", f"must be an address by one of: {', '.join(schemes)}")
     try:
         told = _READ[scheme](scheme, rest)
-    except UnicodeDecodeError:  # of what is percent-encoded
+    except (
+        UnicodeDecodeError,
+        EmailNotValidError,
+    ):  # of what is percent-encoded; a mail address, or a host that none can have
         told = None
     if told is None or _MADE_UP in told:
         raise NoRecipient("invalid_recipient", f"must be {_WANTED[scheme]}")
@@ -152,31 +157,46 @@ def _name(scheme: str, rest: str) -> str | None:
 
 
 def _mail(_scheme: str, rest: str) -> str | None:
-    try:
-        mail = validate_email(_alone(rest).removesuffix("."), check_deliverability=False)
-    except EmailNotValidError:
-        return None
-    return f"{unicodedata.normalize('NFKC', mail.local_part.lower())}@{mail.ascii_domain}"
+    mail = validate_email(_alone(rest).removesuffix("."), check_deliverability=False)
+    name = unicodedata.normalize("NFKC", mail.local_part.lower()).translate(_ENCODED)
+    return f"{name}@{mail.ascii_domain}"
+
+
+def _host(name: str) -> str:
+    """A host by IDNA. Raises EmailNotValidError if no mail could have one of that name, such as an IP address."""
+    return validate_email(f"x@{name}".removesuffix("."), check_deliverability=False).ascii_domain
 
 
 def _matrix(_scheme: str, rest: str) -> str | None:
     found = _MATRIX.fullmatch(_alone(rest).lower())
-    return f"@{found[1]}" if found else None
+    if found is None or (port := int(found[3] or 1)) >= 65536:
+        return None
+    return f"@{found[1]}:{_host(found[2])}" + (f":{port}" if found[3] else "")
+
+
+def _part(encoded: str) -> str:
+    """A part of a path, decoded and plain; what has another form for each reader is made up."""
+    part = _plain(unquote(encoded, errors="strict"))
+    ambiguous = part in (".", "..") or any(
+        character == "\\" or unicodedata.category(character)[0] == "C" for character in part
+    )
+    return _MADE_UP if ambiguous else part
 
 
 def _url(_scheme: str, rest: str) -> str | None:
     try:
         parts = urlsplit("https:" + rest)
         port = parts.port
-        host = validate_email(f"x@{parts.hostname}".removesuffix("."), check_deliverability=False).ascii_domain
-    except ValueError:  # `EmailNotValidError` too
+    except ValueError:
         return None
+    host = _host(parts.hostname or "")
     if "@" in parts.netloc or "?" in rest or "#" in rest:
         raise NoRecipient("more_than_recipient", "must be a URL and nothing else: no password, query or fragment")
-    path = [part for part in unquote(parts.path, errors="strict").split("/") if part]
-    if {".", ".."} & {*path}:
+    path = [part for encoded in parts.path.split("/") if (part := _part(encoded))]
+    if any(_MADE_UP in part for part in path):
         return None
-    return quote("/".join([f"//{host}" if port in (None, 443) else f"//{host}:{port}", *path]), safe="/:!$&'()*+,;=@~")
+    server = f"//{host}" if port in (None, 443) else f"//{host}:{port}"
+    return "/".join([server, *(quote(part, safe=":!$&'()*+,;=@~") for part in path)])
 
 
 _READ: dict[str, Callable[[str, str], str | None]] = {

@@ -1,10 +1,14 @@
 """What stands between the network and the HTTP door: who may be connected, how many at once, and how long each step may take.
 
 A connection costs a file, of which a process has about a thousand, whether or not anything is asked over it. So connections are
-counted where they are accepted, before TLS, for each address and in all, and one too many is closed at once: whoever opens as
-many as they can leaves room for everybody else. Every step has its time: the TLS handshake; the header of a request, counted from
-the beginning of the connection or from the answer before, with what may be left of that request's body; then the request, to the
-end of its answer. By itself uvicorn limits none of these, except silence between two requests.
+counted where they are accepted, before TLS, for each address and in all. One too many takes the place of the one that has kept us
+waiting longest, be it for its handshake, for a request or the rest of one, or to read its answer: of those of the address, or of
+whatever address has most. So whoever sits on as many as they can keeps out nobody, not even who shares their address, as all on one
+machine and behind one proxy do. Only where we ourselves are at work on all of them is the new one closed instead.
+
+Every step has its time: the TLS handshake; the header of a request, counted from the beginning of the connection or from the answer
+before, with what may be left of that request's body; then the request, to the end of its answer. By itself uvicorn limits none of
+these, except silence between two requests.
 
     accepted ─ handshake ─► waits for a header ─► request under way ─► answered ─► waits for a header …
               HANDSHAKE_S    HEADER_S              REQUEST_S                       KEEP_ALIVE_S in silence, HEADER_S in all
@@ -21,8 +25,7 @@ import socket
 import ssl
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -46,41 +49,91 @@ STOP_S = 10
 _SAID_AGAIN_S = 60.0
 
 
+class Connection(socket.socket):
+    """One that counts, from when it is accepted until it is closed.
+
+    Attributes:
+        address: whose, as `rates.network_of` has it.
+        since: when its present step began, in seconds of `time.monotonic`.
+        awaits_peer: whether the other side keeps us waiting; before TLS and HTTP begin it does.
+    """
+
+    def __init__(self, taken: socket.socket, address: str, left: Callable[[Connection], None]) -> None:
+        super().__init__(fileno=taken.detach())
+        self.address, self._left = address, left
+        self.since = time.monotonic()
+        self.awaits_peer: Callable[[], bool] = lambda: True
+
+    def close(self) -> None:
+        """Close it, and count it no more."""
+        self._left(self)
+        super().close()
+
+    def cut(self) -> None:
+        """End it; its transport hears of that and closes it."""
+        with contextlib.suppress(OSError):
+            self.shutdown(socket.SHUT_RDWR)
+
+
 class Connections:
-    """How many are open.
+    """Those that are open, by number of file.
 
     Args:
         in_all: as many may be; 0: any number.
-        per_address: of one address, as `rates.network_of` has it; likewise.
+        per_address: of one address; likewise.
     """
 
     def __init__(self, in_all: int, per_address: int) -> None:
         self._in_all, self._per_address = in_all, per_address
-        self._open = Counter[str]()
+        self._open: dict[int, Connection] = {}
+        self._of = Counter[str]()
         self._said_at = -_SAID_AGAIN_S
 
-    def enter(self, address: str) -> bool:
-        """Whether one more may be open; if so it is counted until `leave`."""
-        if self._in_all and self._open.total() >= self._in_all:
-            self._say("in all", self._in_all, "CONNECTIONS")
-        elif self._per_address and self._open[address] >= self._per_address:
+    def enter(self, taken: socket.socket, address: str) -> Connection | None:
+        """It as one that counts; None if it may not be."""
+        if self._per_address and self._of[address] >= self._per_address:
+            may = self._make_room([one for one in self._open.values() if one.address == address])
             self._say("of one address", self._per_address, "CONNECTIONS_PER_ADDRESS")
+        elif self._in_all and self._of.total() >= self._in_all:
+            may = self._make_room(self._open.values())
+            self._say("in all", self._in_all, "CONNECTIONS")
         else:
-            self._open[address] += 1
-            return True
-        return False
+            may = True
+        if not may:
+            return None
+        self._of[address] += 1
+        connection = Connection(taken, address, self._leave)
+        self._open[connection.fileno()] = connection
+        return connection
 
-    def leave(self, address: str) -> None:
-        """One is closed."""
-        self._open[address] -= 1
-        if not self._open[address]:
-            del self._open[address]
+    def at(self, file: int) -> Connection | None:
+        """The one that has this number of file; None once it was cut."""
+        return self._open.get(file)
+
+    def _make_room(self, some: Iterable[Connection]) -> bool:
+        """Cut the one that has kept us waiting longest, of whoever has most; False if none does."""
+        waiting = [one for one in some if one.awaits_peer()]
+        if not waiting:
+            return False
+        longest = min(waiting, key=lambda one: (-self._of[one.address], one.since))
+        self._leave(longest)
+        longest.cut()
+        return True
+
+    def _leave(self, connection: Connection) -> None:
+        if self._open.get(connection.fileno()) is connection:
+            del self._open[connection.fileno()]
+            self._of[connection.address] -= 1
+            if not self._of[connection.address]:
+                del self._of[connection.address]
 
     def _say(self, whose: str, most: int, setting: str) -> None:
         """Log it once and then rarely: a flood must not fill the log. No address is logged."""
         if (now := time.monotonic()) >= self._said_at + _SAID_AGAIN_S:
             self._said_at = now
-            log.warning("%d connections %s are open; more are closed at once (PUMASI_HTTP_%s)", most, whose, setting)
+            log.warning(
+                "%d connections %s are open; one is closed for each that comes (PUMASI_HTTP_%s)", most, whose, setting
+            )
 
 
 class Listener(socket.socket):
@@ -95,28 +148,18 @@ class Listener(socket.socket):
             ConnectionAbortedError: if it may not; then it is closed.
         """
         taken, peer = super().accept()
-        address = network_of(peer[0])
-        if not self.connections.enter(address):
+        connection = self.connections.enter(taken, network_of(peer[0]))
+        if connection is None:
             taken.close()
             raise ConnectionAbortedError
-        return _Counted(taken, partial(self.connections.leave, address)), peer
-
-
-class _Counted(socket.socket):
-    def __init__(self, taken: socket.socket, left: Callable[[], None]) -> None:
-        super().__init__(fileno=taken.detach())
-        self._left: Callable[[], None] | None = left
-
-    def close(self) -> None:
-        super().close()
-        left, self._left = self._left, None
-        if left is not None:
-            left()
+        return connection, peer
 
 
 class Punctual(H11Protocol):
-    """uvicorn's HTTP/1.1, with a time for each step."""
+    """uvicorn's HTTP/1.1, with a time for each step; `counted` are those that it is one of."""
 
+    counted: Connections
+    _connection: Connection | None = None
     _step: RequestResponseCycle | None = None
     """The request under way, if one is."""
     _deadline: asyncio.TimerHandle
@@ -124,6 +167,9 @@ class Punctual(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for a header."""
         super().connection_made(transport)
+        self._connection = self.counted.at(transport.get_extra_info("socket").fileno())
+        if self._connection is not None:
+            self._connection.awaits_peer = self._awaits_peer
         self._deadline = self.loop.call_later(HEADER_S, transport.abort)
 
     def data_received(self, data: bytes) -> None:
@@ -146,8 +192,14 @@ class Punctual(H11Protocol):
         under_way = None if self.cycle is None or self.cycle.response_complete else self.cycle
         if under_way is not self._step:
             self._step = under_way
+            if self._connection is not None:
+                self._connection.since = time.monotonic()
             self._deadline.cancel()
             self._deadline = self.loop.call_later(REQUEST_S if under_way else HEADER_S, self.transport.abort)
+
+    def _awaits_peer(self) -> bool:
+        """Whether no request is under way, or its body isn't there yet, or its answer isn't read."""
+        return self._step is None or self._step.more_body or self.flow.write_paused
 
 
 class Server(uvicorn.Server):
@@ -175,10 +227,13 @@ class Server(uvicorn.Server):
             access_log=False,
             server_header=False,
             lifespan="on",
+            proxy_headers=settings.http_proxies is not None,
+            forwarded_allow_ips=settings.http_proxies,
         )
         super().__init__(config)
         self._tls = certificate(settings)
         self._listener = _listener(settings)
+        self._protocol = type("Punctual", (Punctual,), {"counted": self._listener.connections})
         host, port = self._listener.getsockname()[:2]
         self.http = f"{'https' if self._tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
         if self._tls is None and not ip_address(host).is_loopback:
@@ -200,7 +255,7 @@ class Server(uvicorn.Server):
         for listener in sockets or []:
             self.servers.append(
                 await loop.create_server(
-                    lambda: Punctual(**about),
+                    lambda: self._protocol(**about),
                     sock=listener,
                     ssl=self._tls,
                     ssl_handshake_timeout=HANDSHAKE_S if self._tls else None,

@@ -1,7 +1,7 @@
 """Waiting for a receipt to say more: `?wait=10s` answers as soon as the event is decided, or when the time is over.
 
-A waiter costs a connection and nothing else, so many may wait, but not any number: one more is answered at once, and asks again.
-A client that has hung up stops waiting, and a service that stops ends all waiting.
+A waiter costs a connection, which isn't closed to make room, so many may wait, but not any number: one more is answered at once, and
+asks again. A client that has hung up stops waiting, and a service that stops ends all waiting.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from collections import Counter
 from starlette.requests import Request
 
 from services.intake.cloudevents import Malformed
+from services.intake.rates import network_of
 
 WAIT_SECONDS_MAX = 30.0
 """The longest wait; whoever asks for more gets this. Proxies give up after a minute, or half of one."""
 WAITERS_MAX = 256
-"""How many may wait at once."""
-WAITERS_PER_ADDRESS_MAX = 64
-"""How many of one address."""
+"""So many wait at once."""
+WAITERS_PER_ADDRESS_MAX = 32
+"""So many of one address: half of the connections that it may have, so that the others are there for whoever asks at once."""
 
 _WAIT = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(ms|s)?")
 
@@ -60,7 +61,7 @@ class Waiters:
 
     async def wait(self, decision: asyncio.Future[None], request: Request, seconds: float) -> None:
         """Return once there is a decision, the time is over, or the waiting is pointless; at once if too many wait already."""
-        address = request.client.host if request.client else ""
+        address = network_of(request.client.host if request.client else "")
         if self.waiting >= WAITERS_MAX or self._here[address] >= WAITERS_PER_ADDRESS_MAX:
             return
         self._here[address] += 1

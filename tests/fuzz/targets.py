@@ -294,10 +294,6 @@ class Desk:
         self.admitted = list(admitted)
         return [Place(0, number) for number in range(len(admitted))]
 
-    def stands(self, _admitted: Sequence[Admitted]) -> bool:
-        """None came before."""
-        return False
-
 
 class InReach:
     """A publisher as far as the door looks at it."""

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.main import get_command
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 
 from services.called import VARIABLE, as_called, name
 from services.cli import build
+from services.settings import PREFIX, SECRET
 from services.terminal import Terminal, marked
 
 
@@ -61,6 +63,17 @@ def test_no_help_tells_the_type_of_a_flag() -> None:
         assert told.exit_code == 0, way
         assert "<bool>" not in told.stdout, way
         assert "--help" in told.stdout
+
+
+def test_no_secret_is_an_option_since_everybody_on_a_machine_sees_command_lines() -> None:
+    def options(command: Any) -> list[Any]:
+        return command.params + [one for inner in getattr(command, "commands", {}).values() for one in options(inner)]
+
+    told = [one for one in options(get_command(build())) if one.envvar]
+    assert "PUMASI_DATA" in {one.envvar for one in told}
+    assert [one.opts for one in told if one.envvar in SECRET] == []
+    named = [name for one in options(get_command(build())) for name in one.opts]
+    assert not {f"--{name.removeprefix(PREFIX).lower().replace('_', '-')}" for name in SECRET} & {*named}
 
 
 @pytest.mark.parametrize(

@@ -34,12 +34,12 @@ from services.intake.doorway import Doorway, hosts_of
 from services.intake.findings import FINDINGS_MAX
 from services.intake.floods import Floods
 from services.intake.funds import Funds
-from services.intake.http import BODIES_PER_ADDRESS_MAX, BODY_BYTES_MAX, HttpDoor
+from services.intake.http import BODIES_PER_SENDER_MAX, BODY_BYTES_MAX, HttpDoor
 from services.intake.progress import Progress
 from services.intake.rates import Rates
 from services.intake.receipts import Place, Receipts
 from services.intake.repeats import Repeats
-from services.intake.senders import Anyone, Senders
+from services.intake.senders import Anyone, Known, Senders
 from services.intake.sequencer import Desk
 from services.news import Flood
 from tests.records import CommandRecord
@@ -586,11 +586,19 @@ async def test_one_request_too_many_is_told_to_come_back(bench: Callable[..., Be
     assert (await one.send(pledge(2))).status_code == 202
 
 
-async def test_bodies_that_do_not_come_hold_no_place_of_anybodys_but_of_their_own_address(
+class Named(Anyone):
+    """Everybody is who they say they are."""
+
+    def bearing(self, authorization: str | None) -> Known:
+        return Known(authorization or "anyone")
+
+
+async def test_bodies_that_do_not_come_hold_no_place_of_anybodys_but_of_their_own_sender(
     bench: Callable[..., Bench],
 ) -> None:
-    one, come, begun = bench(requests_max=1), asyncio.Event(), 0
+    one, come, begun = bench(requests_max=1, senders=Named()), asyncio.Event(), 0
     headers = {"content-type": "application/cloudevents+json"}
+    neighbour = {**headers, "authorization": "a neighbour"}
 
     async def late() -> AsyncIterator[bytes]:
         nonlocal begun
@@ -600,14 +608,12 @@ async def test_bodies_that_do_not_come_hold_no_place_of_anybodys_but_of_their_ow
 
     slow = [
         asyncio.create_task(one.client.post("/v1/events", content=late(), headers=headers))
-        for _ in range(BODIES_PER_ADDRESS_MAX)
+        for _ in range(BODIES_PER_SENDER_MAX)
     ]
-    while begun < BODIES_PER_ADDRESS_MAX:
+    while begun < BODIES_PER_SENDER_MAX:
         await asyncio.sleep(0)
-    elsewhere = httpx.ASGITransport(one.app, client=("192.0.2.7", 1))
-    async with httpx.AsyncClient(transport=elsewhere, base_url="http://intake") as neighbour:
-        answer = await neighbour.post("/v1/events", content=json.dumps(pledge(1)), headers=headers)
-        assert answer.status_code == 202, "their work has not begun, though their bodies have"
+    answer = await one.client.post("/v1/events", content=json.dumps(pledge(1)), headers=neighbour)
+    assert answer.status_code == 202, "of the same address; their work has not begun, though their bodies have"
     assert problem(await one.send(pledge(2))) == (429, "too_busy")
     come.set()
     assert {problem(answer)[0] for answer in await asyncio.gather(*slow)} == {400}

@@ -20,12 +20,13 @@ from starlette.responses import Response
 
 from services.errors import KeyUnsafe, SettingError
 from services.intake import server as module
+from services.intake.rates import network_of
 from services.intake.server import Connections, Server
 from services.settings import load
 from tests.unit.test_intake_http import Bench, pledge
 
 STRUCTURED = {"content-type": "application/cloudevents+json"}
-HERE, NEXT_DOOR = "127.0.0.1", "127.0.0.2"
+HERE, NEXT_DOOR, THIRD = "127.0.0.1", "127.0.0.2", "127.0.0.3"
 MOST = 64
 
 
@@ -51,10 +52,10 @@ async def served(**options: Any) -> AsyncIterator[Server]:
 
 
 @contextlib.asynccontextmanager
-async def connected(server: Server, number: int = 1) -> AsyncIterator[list[asyncio.StreamReader]]:
-    """So many connections from HERE that say nothing yet; one that is refused has its end at once."""
+async def connected(server: Server, number: int = 1, address: str = HERE) -> AsyncIterator[list[asyncio.StreamReader]]:
+    """So many connections from an address that say nothing yet; one that is closed has its end at once."""
     port = int(server.http.rpartition(":")[2])
-    both = [await asyncio.open_connection(HERE, port, local_addr=(HERE, 0)) for _ in range(number)]
+    both = [await asyncio.open_connection(HERE, port, local_addr=(address, 0)) for _ in range(number)]
     readers = [reader for reader, _ in both]
     for reader, writer in both:
         reader.writer = writer  # type: ignore[attr-defined]
@@ -97,31 +98,71 @@ async def test_whoever_sits_there_or_trickles_keeps_out_nobody_but_themselves(ca
     async with served() as server, connected(server, MOST) as idle:
         while server.server_state.connections.__len__() < MOST:
             await asyncio.sleep(0)
-        trickling = [asyncio.create_task(trickle(one, "POST /v1/events HTTP/1.1\r\n" * 9, 0.01)) for one in idle[::2]]
-        async with connected(server, 3) as more:
-            for one in more:
-                assert await end_of(one) == b"", "closed at once"
+        trickling = [
+            asyncio.create_task(trickle(one, "GET /livez HTTP/1.1\r\nx: " + "x" * 9999, 0.01)) for one in idle[::2]
+        ]
         assert await status_from(NEXT_DOOR, server) == 202
-        with pytest.raises(httpx.TransportError):
-            await status_from(HERE, server)
-        idle[1].writer.close()  # type: ignore[attr-defined]
-        while len(server.server_state.connections) == MOST:
-            await asyncio.sleep(0)
-        assert await status_from(HERE, server) == 202, "whoever goes makes room"
+        async with connected(server, 2):
+            assert await status_from(HERE, server, 2) == 202
+            for one in idle[:3]:
+                assert await end_of(one) == b"", "the oldest make room, whether they trickle or not"
+            assert not any(one.at_eof() for one in idle[3:])
         for task in trickling:
             task.cancel()
     told = [record.getMessage() for record in caplog.records if "connections" in record.getMessage()]
     assert told == [
-        "64 connections of one address are open; more are closed at once (PUMASI_HTTP_CONNECTIONS_PER_ADDRESS)"
+        "64 connections of one address are open; one is closed for each that comes (PUMASI_HTTP_CONNECTIONS_PER_ADDRESS)"
     ]
 
 
-async def test_there_is_an_end_to_all_connections_too() -> None:
-    async with served(http_connections=2) as server, connected(server, 2):
-        while len(server.server_state.connections) < 2:
-            await asyncio.sleep(0)
+POST = f"POST /v1/events HTTP/1.1\r\nhost: {HERE}\r\ncontent-type: {STRUCTURED['content-type']}\r\n"
+SITTING = {
+    "half a header": "GET /livez HTTP/1.1\r\n",
+    "a body that does not come": f"{POST}content-length: 9000\r\n\r\n{{",
+    "many answers that nobody reads": f"GET /openapi.json HTTP/1.1\r\nhost: {HERE}\r\n\r\n" * 600,
+}
+
+
+@pytest.mark.parametrize("said", SITTING.values(), ids=SITTING)
+async def test_however_somebody_keeps_us_waiting_there_is_room_for_one_who_does_not(said: str) -> None:
+    async with served(http_connections_per_address=2) as server, connected(server, 2) as sitting:
+        for one in sitting:
+            one.writer.transport.pause_reading()  # type: ignore[attr-defined]
+            say(one, said)
+        while not all(one._step or "livez" in said for one in server.server_state.connections):
+            await asyncio.sleep(0.01)
+        if "openapi" in said:
+            while not all(one.flow.write_paused for one in server.server_state.connections):
+                await asyncio.sleep(0.01)
+        assert await status_from(HERE, server) == 202
+
+
+async def test_whom_we_work_for_is_not_closed() -> None:
+    async with served(http_connections_per_address=2) as server, connected(server, 2) as working:
+        for one in working:
+            say(one, f"GET /sleeps HTTP/1.1\r\nhost: {HERE}\r\n\r\n")
+        while not all(one._step and not one._step.more_body for one in server.server_state.connections):
+            await asyncio.sleep(0.01)
         with pytest.raises(httpx.TransportError):
-            await status_from(NEXT_DOOR, server)
+            await status_from(HERE, server)
+        assert await status_from(NEXT_DOOR, server) == 202
+        working[1].writer.close()  # type: ignore[attr-defined]
+        while len(server.server_state.connections) == 2:
+            await asyncio.sleep(0.01)
+        assert await status_from(HERE, server, 2) == 202, "whoever goes makes room"
+
+
+async def test_there_is_an_end_to_all_connections_too_and_whoever_has_most_makes_room() -> None:
+    async with (
+        served(http_connections=3) as server,
+        connected(server, 1, NEXT_DOOR) as [alone],
+        connected(server, 2) as many,
+    ):
+        while len(server.server_state.connections) < 3:
+            await asyncio.sleep(0)
+        assert await status_from(THIRD, server) == 202
+        assert await end_of(many[0]) == b""
+        assert not alone.at_eof()
     async with served(http_connections=0, http_connections_per_address=0) as server, connected(server, 2 * MOST):
         while len(server.server_state.connections) < 2 * MOST:
             await asyncio.sleep(0)
@@ -130,14 +171,27 @@ async def test_there_is_an_end_to_all_connections_too() -> None:
 
 def test_connections_of_one_ipv6_line_are_one_addresss_and_are_forgotten_when_they_end() -> None:
     connections = Connections(0, 1)
-    address = module.network_of("2001:db8::1")
-    assert connections.enter(address)
-    assert not connections.enter(module.network_of("2001:db8::2"))
-    assert connections.enter(module.network_of("2001:db8:0:1::1"))
-    connections.leave(address)
-    assert connections.enter(address)
-    connections.leave(address)
-    assert address not in connections._open
+
+    def enters(address: str) -> Any:
+        ours, _theirs = socket.socketpair()
+        connection = connections.enter(ours, module.network_of(address))
+        if connection is not None:
+            connection.awaits_peer = lambda: False
+        else:
+            ours.close()
+        return connection
+
+    first = enters("2001:db8::1")
+    assert not enters("2001:db8::2")
+    other = enters("2001:db8:0:1::1")
+    first.close()
+    again = enters("2001:db8::1")
+    assert other
+    assert again
+    for one in (again, other, other):
+        one.close()
+    assert not connections._open
+    assert not connections._of
 
 
 GET = "GET /livez HTTP/1.1\r\nhost: 127.0.0.1\r\n"
@@ -189,6 +243,38 @@ async def test_one_connection_may_ask_for_longer_than_any_step_takes(monkeypatch
             for _ in range(2):
                 assert await one.readuntil(b'{"status":"ok"}')
             await asyncio.sleep(0.03)
+
+
+# ---- behind a proxy
+
+
+async def said_by(server: Server, named: str, path: str = "/livez") -> httpx.Response:
+    async with httpx.AsyncClient() as client:
+        return await client.get(
+            f"{server.http}{path}", headers={"x-forwarded-for": named, "x-forwarded-proto": "https"}
+        )
+
+
+async def test_nobody_is_believed_about_who_came_and_how_but_a_proxy_that_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")  # uvicorn's own, which would believe everybody
+    came: list[str] = []
+    monkeypatch.setattr("services.intake.rates.Rates.came", lambda _rates, address: came.append(network_of(address)))
+    odd = ["zz:zz", "unknown", "[::1", "203.0.113.5, fe80::1/64", "\x7f"]
+    for proxies, believed in ((None, False), (NEXT_DOOR, False), (f"{NEXT_DOOR}, 127.0.0.0/30", True)):
+        came.clear()
+        async with served(http_proxies=proxies) as server:
+            answer = await said_by(server, "203.0.113.5")
+            assert ("strict-transport-security" in answer.headers) is believed
+            for named in ("203.0.113.5", "198.51.100.1, 2001:db8::5", *odd):
+                assert (await said_by(server, named, "/v1/receipts/x")).status_code == 404
+        told = ["203.0.113.5", "2001:db8::/64", "?", "?", "?", "?", "?"]
+        assert came == (told if believed else [HERE] * 7)
+
+
+def test_an_ipv4_address_in_ipv6s_clothes_is_one_address() -> None:
+    assert [network_of(f"::ffff:10.0.0.{n}") for n in (1, 2)] == ["10.0.0.1", "10.0.0.2"]
 
 
 # ---- TLS
@@ -243,10 +329,8 @@ async def test_handshakes_that_do_not_come_are_counted_and_cut_off(
     tls = {"verify": trusting(authority)}
     async with served(**files, http_connections_per_address=2) as server, connected(server, 2) as idle:
         open_now = server._listener.connections._open
-        while open_now.total() < 2:
+        while len(open_now) < 2:
             await asyncio.sleep(0)
-        with pytest.raises(httpx.TransportError):
-            await status_from(HERE, server, **tls)
         assert await status_from(NEXT_DOOR, server, **tls) == 202
         for one in idle:
             assert await end_of(one) == b""

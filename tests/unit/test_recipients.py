@@ -5,6 +5,7 @@ import doctest
 import json
 import unicodedata
 from random import Random
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given, settings
@@ -80,7 +81,39 @@ def a_mail(r: Random) -> str:
     return written(r, r.choice(["mailto:", "mailto://"]) + text)
 
 
-@pytest.mark.parametrize("spelling", [a_phone, a_mail])
+def encoded(r: Random, text: str, *, keep: str) -> str:
+    """Some of it percent-encoded, and what nobody sees put between."""
+    unseen = ["", "", "", "\u200b", "\u2060", "\ufe0f", "\u00ad", "\U000e0101"]
+    whole = "".join(r.choice(unseen) + c for c in text)
+    return "".join(
+        c if c in keep or r.random() < 0.5 else "".join(r.choice([f"%{b:02X}", f"%{b:02x}"]) for b in c.encode())
+        for c in whole
+    )
+
+
+def a_matrix(r: Random) -> str:
+    name, server = (
+        r.choice(["kim.01", "KIM.01", wide("Kim.01")]),
+        r.choice(["ex-ample.org", "EX-ample.org", "ex-ample.org."]),
+    )
+    text = (
+        r.choice(["@", "%40", "u/"])
+        + encoded(r, f"{name}:{server}", keep="")
+        + r.choice([":8448", ":08448", "%3A8448"])
+    )
+    return r.choice(["matrix:", "MATRIX:", " matrix:"]) + text + r.choice(["", " ", "/"])
+
+
+def a_url(r: Random) -> str:
+    host = r.choice(["ex-ample.org", "EX-ample.org", "ex-ample.org.", "ex-ample.org:443", "ex-ample.org:0443"])
+    names = [r.choice(["Kím", "Ki\u0301m", wide("K") + "ím", "Kím ", "\u00a0Kím"]), "a/b", r.choice(["~+", "~\uff0b"])]
+    path = "".join(
+        r.choice(["/", "//", "/%20/", "/%E2%80%8B/"]) + encoded(r, name, keep=" ").replace("/", "%2F") for name in names
+    )
+    return r.choice(["https://", "HTTPS://", "https:\u200b//"]) + host + path + r.choice(["", "/", "/%20", " "])
+
+
+@pytest.mark.parametrize("spelling", [a_phone, a_mail, a_matrix, a_url])
 def test_a_thousand_spellings_are_one_person(spelling) -> None:
     r = Random(7)
     spellings = set()
@@ -99,6 +132,27 @@ def test_a_thousand_people_are_a_thousand() -> None:
     people += [f"tgram:kim_{n}" for n in range(50)] + [f"signal:kim.{n + 10}" for n in range(50)]
     people += [f"matrix:@kim{n}:example.org" for n in range(50)] + [f"matrix:@kim:{n}.example.org" for n in range(50)]
     people += [f"https://example.org/Kim{n}" for n in range(50)] + [f"https://example.org/kim{n}" for n in range(50)]
+    paths = [
+        "kim/x",
+        "kim%2Fx",
+        "kim%252Fx",
+        "kim%3Fx",
+        "kim%23x",
+        "kim%25x",
+        "kim;x",
+        "kim%20x",
+        "kimx",
+        "k%C3%ADmx",
+        "kim%E2%82%ACx",
+    ]
+    people += [f"https://example.org{port}/{path}" for path in paths for port in ("", ":444", ":8443")]
+    people += [f"matrix:@kim:example.org:{port}" for port in (1, 443, 8448)] + ["matrix:%40k%3Dm:example.org"]
+    people += [
+        "mailto:a%2541@example.org",
+        "mailto:aA@example.org",
+        "mailto:a%23b@example.org",
+        "mailto:a%2Fb@example.org",
+    ]
     assert len(people) > 1000
     assert len({person(one) for one in people}) == len(people)
 
@@ -108,11 +162,19 @@ def test_a_thousand_people_are_a_thousand() -> None:
     [
         ("tgram:@Kim_1", "tgram:kim_1"), ("signal:Kim.01", "signal:kim.01"), ("wechat:Wxid_Kim", "wechat://wxid_kim"),
         ("matrix:@Kim:Example.org", "matrix:u/kim:example.org"), ("tel:+82 010-1234-5678", "kakaotalk:+821012345678"),
-        ("https://Example.org:443/a/", "https://example.org//%61"), ("tel:+٨٦١٣٨٠٠١٣٨٠٠٠", PHONE),
+        ("https://Example.org:443/a/", "https://example.org//%61"), ("https://example.org/kim", "https://example.org/kim%E2%80%8B"),
+        ("https://example.org/kim", "https://example.org/%EF%BD%8Bim"), ("https://example.org/kim", "https://example.org/kim%EF%B8%8F"),
+        ("https://example.org/ki%CC%81m", "https://example.org/k%C3%ADm"), ("https://example.org/kim", "https://example.org/kim%20"),
+        ("matrix:@kim:example.org.", "matrix:@kim:example.org"), ("matrix:@kim:example.org:0443", "matrix:@kim:example.org:443"),
+        ("matrix:@kim:例え.jp", "matrix:@kim:xn--r8jz45g.jp"), ("tel:+٨٦١٣٨٠٠١٣٨٠٠٠", PHONE),
     ],
 )  # fmt: skip
 def test_other_spellings_of_one_person(one: str, other: str) -> None:
     assert person(one) == person(other)
+
+
+def test_what_a_name_is_written_with_stays_part_of_it() -> None:
+    assert recipient_of("mailto:a%2fb%@example.org", SCHEMES).address == "mailto:a%2Fb%25@example.org"
 
 
 REFUSED = [
@@ -130,7 +192,10 @@ REFUSED = [
                            "mailto:\ufffd@example.org", "https://127.0.0.1/kim", "https://localhost/kim", "https:kim",
                            "https://[::1/", "https://example.org:99999/", "https://example.org/../kim", "tgram:a", "tgram:13800138000",
                            "kakaotalk:01012345678", "signal:kim",
-                           "matrix:kim", "wechat:1a"]),
+                           "matrix:kim", "wechat:1a", "matrix:@kim:example.org..", "matrix:@kim:example.org:0", "matrix:@kim:127.0.0.1",
+                           "matrix:@kim:example.org:65536", "https://example.org/%2E%2E/kim", "https://example.org/.%E2%80%8B./kim",
+                           "https://example.org/kim%00", "https://example.org/kim%EF%BF%BD", "https://example.org/a%5Ckim",
+                           "https://example.org/a\\kim", "https://example.org/kim%EE%80%80", "https://example.org/kim%FF"]),
 ]  # fmt: skip
 
 
@@ -220,6 +285,10 @@ def test_a_word_of_the_senders_own_has_no_mark_and_nobody_can_send_one() -> None
 TEXTS = st.one_of(
     st.text(max_size=40),
     st.text("+0123456789 ()-.@:/?#%;,_kimKİßΣ\u200b\ufeff\u0130例え가é\u0301\ufdfa", max_size=40),
+    st.text("Kim/?#%25\\.ﷺ\u200b\u0301\ufe0f\u00b4\uff0f\uff05\ufffd ", max_size=20).map(
+        lambda text: f"example.org/{quote(text, safe='')}"
+    ),
+    st.text("kim%25.:@?#;/", max_size=20).map(lambda text: f"{quote(text, safe='')}@example.org"),
     st.from_regex(r"\+86 ?1[38][0-9]{9}|[a-zé]{1,5}@[a-z例]{1,5}\.(org|jp)|@[a-z]{5}:[a-z]{3}\.org", fullmatch=True),
 )
 

@@ -436,6 +436,13 @@ async def test_a_sender_that_sends_too_much_is_told_429_and_others_are_not(door:
     assert len(at.kafka.commands()) == 4
 
 
+async def test_what_is_wrong_counts_too_and_is_not_even_looked_at_beyond_the_rate(door: Door) -> None:
+    one = sender("clinic")
+    at, wrong = door(one, rates=Rates(sender_rate=3)), event(amount=0)
+    told = [await send(at, one.key, wrong, wrong), *[await send(at, one.key, wrong) for _ in range(5)]]
+    assert [answer.status_code for answer in told] == [422, 422, 429, 429, 429, 429]
+
+
 async def test_an_address_that_asks_too_much_is_told_429_with_a_key_or_without(door: Door) -> None:
     who = sender()
     one = door(who, rates=Rates(address_rate=2))
