@@ -140,11 +140,13 @@ class Bench:
         for _, value, _ in entries(1, GENESIS, "jilin", "2026-11-22T10:00:00Z", cause, [fact]):
             self.progress.fold(CommandRecord("ledger", place.partition, 0, None, value, ()))
 
-    def read(self, place: Place) -> None:
-        """Hear from the commands topic what was sent to `place`."""
+    def read(self, place: Place, at: float | None = None) -> None:
+        """Hear from the commands topic what was sent to `place`, and appended at a time, in seconds: else now."""
         out = self.kafka.records[place.offset]
-        headers, at = tuple(out.headers), int(self.seconds * 1000)
-        self.repeats.follow(CommandRecord(out.topic, out.partition, place.offset, out.key, out.value, headers, at), 4)
+        headers, at_ms = tuple(out.headers), int((self.seconds if at is None else at) * 1000)
+        self.repeats.follow(
+            CommandRecord(out.topic, out.partition, place.offset, out.key, out.value, headers, at_ms), 4
+        )
 
     async def told(self, receipt: str) -> dict[str, Any]:
         return (await self.client.get(f"/v1/receipts/{receipt}")).json()
