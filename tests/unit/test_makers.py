@@ -45,7 +45,7 @@ class Town(Bench):
             events.append({**event, "type": f"pumasi.{kind}", "data": {"fund": "jilin", **data}})
         return await send(self, who.key, *events)
 
-    def decide_all(self, at: float | None = None) -> None:
+    def decide_all(self, appended_at: float | None = None) -> None:
         """Let the engine decide all that is published, and intake read both topics."""
         for offset, out in enumerate(self.kafka.records[self._read :], self._read):
             self._read += 1
@@ -61,7 +61,7 @@ class Town(Bench):
             for number, value, linked in entries(self._seq + 1, self._digest, fund, text_of(at), cause, facts):
                 self.progress.fold(CommandRecord("ledger", 0, number, None, value, ()))
                 self._seq, self._digest = number, linked
-            self.read(Place(0, offset), at)
+            self.read(Place(0, offset), appended_at)
 
     async def hears(self, who: Issued, *told: tuple[str, dict[str, Any]], number: int | None = None) -> list[Any]:
         """What the receipts of events say once they are decided, and what comes with an answer, each without its secret."""
@@ -269,7 +269,7 @@ async def test_what_a_restart_reads_again_is_told_as_before(town: Callable[..., 
     fresh = Town()
     fresh.seconds = 10_000.0
     fresh.kafka.records = here.kafka.records
-    fresh.decide_all(at=0.0)
+    fresh.decide_all(appended_at=0.0)
     places = [n for n, out in enumerate(fresh.kafka.records) if out.topic == "pumasi.commands.v1"][-len(guesses) :]
     assert [fresh.progress.tell(Place(0, place)) for place in places] == before
     assert fresh.alarms == [], "it is no news"
