@@ -4,6 +4,7 @@
                               Desk ◄─ TopicDoor (FastStream) ─► Clearing
     commands ─► Tail ─► Repeats ◄─ Desk
     ledger ───► Tail ─► Progress ◄─ receipts, Repeats
+    both ─────────────► Makers, Floods ◄─ Progress
     both ─────────────► Lag ◄─ health
     senders ──► Tail ─► Senders ◄─ HttpDoor, TopicDoor
     services ─► Tail ─► Sealing ─► Desk, Sealer

@@ -14,7 +14,7 @@ nobody, so there it is the alarm alone.
 from __future__ import annotations
 
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Hashable
 
 from services.errors import TooMany
@@ -25,7 +25,7 @@ CONFLICTS_MAX = 20
 WINDOW_S = 60
 HELD_OFF_S = 60
 _REMEMBERED = 10_000
-"""Senders, and what they guess at, in memory; beyond that those are forgotten of whom nothing came for the longest time."""
+"""Cases whose vouchers are counted; beyond that those are forgotten for which nobody vouched for the longest time."""
 
 
 class _Window:
@@ -58,14 +58,15 @@ class Floods:
 
     def __init__(self, alarm: Callable[[Flood], object], clock: Callable[[], float] = time.time) -> None:
         self._alarm, self._clock = alarm, clock
-        self._windows: OrderedDict[tuple[str, Hashable], _Window] = OrderedDict()
+        self._conflicts = defaultdict[tuple[str, str | None], _Window](_Window)  # by sender, and each fund and all
+        self._vouches: OrderedDict[tuple[str, Hashable], _Window] = OrderedDict()
         self._held_off: dict[str, float] = {}
 
     def count(self, sender: str) -> TooMany | None:
         """One more conflict, now; what a sender that is held off is told in its place."""
-        if self._told(sender) is None and self._window(sender, None).hit(self._clock()):
+        if self.told(sender) is None and self._conflicts[sender, None].hit(self._clock()):
             self._hold_off(sender)
-        return self._told(sender)
+        return self.told(sender)
 
     def conflicted(self, sender: str, fund: str, at: float, *, is_repeat: bool = False) -> bool:
         """The matcher told of a conflict about an id, of a command appended at `at`; whether it is one of a flood.
@@ -73,46 +74,35 @@ class Floods:
         Args:
             is_repeat: it told of a repeat, which is honest unless it comes amid conflicts.
         """
-        if is_repeat and not self._window(sender, fund).is_open(at):
-            return self._is_news(at) and self._told(sender) is not None
-        return self._guessed(sender, fund, at, lambda: self._window(sender, None).hit(self._clock()))
+        window = self._conflicts[sender, fund]
+        if is_repeat and not window.is_open(at):
+            return self._is_news(at) and self.told(sender) is not None
+        is_flood = window.hit(at)
+        if self._is_news(at):
+            is_flood = self._conflicts[sender, None].hit(self._clock()) or is_flood
+        return self._is_held_off(sender, at, is_flood)
 
     def vouched(self, sender: str, case: Hashable, at: float) -> bool:
         """One more voucher for a case, by a command appended at `at`; whether it is one of a flood."""
-        return self._guessed(sender, case, at, lambda: False)
+        window = self._vouches.setdefault((sender, case), _Window())
+        self._vouches.move_to_end((sender, case))
+        while len(self._vouches) > _REMEMBERED:
+            self._vouches.popitem(last=False)
+        return self._is_held_off(sender, at, window.hit(at))
 
-    def _guessed(self, sender: str, about: Hashable, at: float, also: Callable[[], bool]) -> bool:
-        is_flood = self._window(sender, about).hit(at)
+    def _is_held_off(self, sender: str, at: float, is_flood: bool) -> bool:
+        """Whether a command is one of a flood, or comes after one; a flood of now holds its sender off."""
         if not self._is_news(at):
             return is_flood
-        if self._told(sender) is None and (also() or is_flood):
+        if is_flood and self.told(sender) is None:
             self._hold_off(sender)
-        return is_flood or self._told(sender) is not None
+        return self.told(sender) is not None
 
     def _is_news(self, at: float) -> bool:
         return abs(self._clock() - at) < WINDOW_S
 
-    def hold(self, sender: str) -> None:
-        """Hold that a sender may be answered about an id that stands.
-
-        Raises:
-            TooMany: if it is held off.
-        """
-        if (told := self._told(sender)) is not None:
-            raise told
-
-    def _window(self, sender: str, about: Hashable) -> _Window:
-        window = self._windows.setdefault((sender, about), _Window())
-        self._windows.move_to_end((sender, about))
-        while len(self._windows) > _REMEMBERED:
-            self._windows.popitem(last=False)
-        return window
-
-    def _hold_off(self, sender: str) -> None:
-        self._held_off[sender] = self._clock() + HELD_OFF_S
-        self._alarm(Flood(sender, CONFLICTS_MAX + 1, WINDOW_S))
-
-    def _told(self, sender: str) -> TooMany | None:
+    def told(self, sender: str) -> TooMany | None:
+        """What a sender that is held off is told of an id that stands; None if it is not."""
         left = self._held_off.get(sender, 0.0) - self._clock()
         if not 0 < left <= HELD_OFF_S:  # a clock that went back holds nobody off for longer
             self._held_off.pop(sender, None)
@@ -122,3 +112,7 @@ class Floods:
             hint="An id stands for one event. New events are taken; those that came before are looked at again later.",
             retry_after_s=int(left) + 1,
         )
+
+    def _hold_off(self, sender: str) -> None:
+        self._held_off[sender] = self._clock() + HELD_OFF_S
+        self._alarm(Flood(sender, CONFLICTS_MAX + 1, WINDOW_S))

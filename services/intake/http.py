@@ -142,8 +142,8 @@ class HttpDoor:
         try:
             headers = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in request.headers.raw]
             admitted = await self._admit(sender, headers, body)
-            if self._desk.stands(admitted):
-                self._floods.hold(sender.name)
+            if (held_off := self._floods.told(sender.name)) is not None and self._desk.stands(admitted):
+                raise held_off
             places = await self._desk.take(admitted)
         except Conflict as error:
             return problem_of(self._floods.count(sender.name) or error)
