@@ -120,12 +120,14 @@ class Makers:
         self._closed: dict[Id, int] = {}
         self._reached: dict[int, int] = {}
 
-    def came(self, place: Place, named: Named | None) -> None:
-        """A command stands at `place`, or what is none; those of a partition come in order."""
+    def came(self, place: Place, named: Named | None) -> bool:
+        """A command stands at `place`, or what is none; those of a partition come in order. Whether some were passed over."""
+        before = self._reached.get(place.partition, -1)
         self._reached[place.partition] = place.offset
         if named is not None:
             self._undecided[place] = named
             self._bound(self._undecided)
+        return place.offset > before + 1
 
     def closed(self, fund: str, case: str, offset: int) -> None:
         """The command at an offset closed a case."""

@@ -115,9 +115,9 @@ class Progress:
     def came(self, place: Place, named: Named | None) -> None:
         """A command stands at `place` of the commands topic, or what is none; those of a partition come in order."""
         if self._makers is not None:
-            self._makers.came(place, named)
-            for awaited in [one for one in self._awaited if one.partition == place.partition and one < place]:
-                self._settle(awaited)  # of what was passed over there is nothing more to wait for
+            if self._makers.came(place, named):
+                for awaited in [one for one in self._awaited if one.partition == place.partition and one < place]:
+                    self._settle(awaited)  # there is nothing more to wait for
             self._settle(place)
 
     def decision(self, place: Place) -> asyncio.Future[None] | None:
