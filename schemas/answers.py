@@ -95,7 +95,8 @@ class Receipt(Answer):
     code: Annotated[str | None, _words("Why it was rejected; `duplicate`: it was applied before", RECEIPT_CODES)] = None
     detail: Annotated[str | None, Field(description="The same in words")] = None
     progress: Annotated[
-        PledgeProgress | CaseProgress | None, Field(description="How its pledge or case stands now")
+        PledgeProgress | CaseProgress | None,
+        Field(description="How its pledge or case stands now; not of a vouch or thanks for another sender's case"),
     ] = None
     waiting_for: Annotated[
         list[Annotated[str, _words("One word", WAITING_FOR)]] | None,

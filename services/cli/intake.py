@@ -83,7 +83,7 @@ def _warn(as_json: bool, flood: Flood) -> None:
 
 def sentence(flood: Flood) -> str:
     """A flood in words, fit for a terminal."""
-    told = f"{visible(flood.sender)} SENT {flood.conflicts} EVENTS WITHIN {flood.seconds} s UNDER IDS THAT IT HAD USED FOR OTHERS"
+    told = f"{visible(flood.sender)} SENT {flood.conflicts} EVENTS WITHIN {flood.seconds} s UNDER IDS THAT WERE USED BEFORE"
     return f"{told}: its form is at fault, or somebody guesses with its key."
 
 

@@ -27,6 +27,8 @@ from services.intake.recipients import NoRecipient
 from services.intake.senders import NOBODY_ASKED, Known
 
 _CONTACT_FIELDS = ("contact", "sealed_contact")
+NAMES = ("case", "pledge", "payment", "delivery")
+"""The fields that hold ids which commands make."""
 Opened = Reached | str | None
 """What is for the notifier alone: whom to reach, or a text of thanks."""
 
@@ -103,7 +105,7 @@ def admit(
 
 def names_in(data: Mapping[str, Any]) -> dict[str, str]:
     """The ids that a command creates or concerns."""
-    return {name: data[name] for name in ("case", "pledge", "payment", "delivery") if data.get(name) is not None}
+    return {name: data[name] for name in NAMES if data.get(name) is not None}
 
 
 def _attribute_findings(event: Event) -> Iterator[Finding]:

@@ -4,6 +4,7 @@
                               Desk ◄─ TopicDoor (FastStream) ─► Clearing
     commands ─► Tail ─► Repeats ◄─ Desk
     ledger ───► Tail ─► Progress ◄─ receipts, Repeats
+    both ─────────────► Makers, Floods ◄─ Progress
     both ─────────────► Lag ◄─ health
     senders ──► Tail ─► Senders ◄─ HttpDoor, TopicDoor
     services ─► Tail ─► Sealing ─► Desk, Sealer
@@ -50,6 +51,7 @@ from services.intake.floods import Floods
 from services.intake.funds import Funds
 from services.intake.http import HttpDoor
 from services.intake.lag import Lag
+from services.intake.makers import Makers
 from services.intake.progress import Progress
 from services.intake.rates import Rates
 from services.intake.receipts import Receipts
@@ -122,7 +124,8 @@ class Service:
         self._publisher = Publisher(
             bootstrap, (COMMANDS, CONTACTS, DEADLETTERS, LEDGER, SENDERS, SERVICES, SUBMISSIONS), NAME, told=told
         )
-        self._progress = Progress(self._funds.began)
+        floods = Floods(alarm)
+        self._progress = Progress(self._funds.began, None if settings.open else Makers(CAPACITY, floods))
         self._repeats, self._lag = Repeats(self._progress), Lag(self._progress.answered_to)
         self._commands = Tail(bootstrap, COMMANDS, NAME, self._follow_command, last=CAPACITY)
         self._ledger = Tail(bootstrap, LEDGER, NAME, self._progress.fold)
@@ -133,7 +136,6 @@ class Service:
         self._sealing = Sealing(settings, sealer, self._services_tail.reach_end)
         holds = self._funds.hold, self._sealing.hold
         self._desk = Desk(self._publisher, self._repeats, reach_end, ticks, trusts, self._clock, *holds)
-        floods = Floods(alarm)
         self._topic_door = TopicDoor(bootstrap, self._desk, self._publisher, sealer, self._senders, floods)
         partitions = self._topic_door.partitions
         router = router_factory(

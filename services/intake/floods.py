@@ -1,19 +1,21 @@
-"""Floods of conflicts: a sender that again and again sends other data under ids that it has used.
+"""Floods of conflicts: a sender that again and again sends other data under ids that are used.
 
-A faulty form does so now and then. Many within a minute may be somebody who guesses, with a stolen key, what was sent under an
-id: 202 shows that it was a repeat, 409 that something differed. So conflicts are counted, at both doors, and too many are an
-alarm. For a while the HTTP door then answers 429 to whatever this sender sends under an id that is in use, repeat or not: a guess
-shows nothing any more, and new events pass. The topic answers nobody, so there the alarm is all.
+A form that is at fault does so now and then. Many within a minute may be somebody who guesses, with a stolen key, what was sent under
+an id. A guess shows itself in two ways. Under an event's own id a repeat is told by its 202, and whatever differs by its 409, at the
+door; under an id of a case, a pledge, a payment or a delivery the matcher decides, and the receipt says `duplicate` or `id_conflict`.
+Both are counted, and so are the vouchers of one case; too many are an alarm.
+
+For a while the HTTP door then answers 429 to all that this sender sends under an id that stands, be it a repeat or not: a guess tells
+nothing any more, and new events pass. What was published already is answered as to somebody who didn't make the id (`makers`). What the
+matcher decided is counted by the time of its append, so whoever reads it again after a restart comes to the same. The topic answers
+nobody, so there it is the alarm alone.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-
-from limits import RateLimitItemPerSecond
-from limits.storage import MemoryStorage
-from limits.strategies import MovingWindowRateLimiter
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable, Hashable
 
 from services.errors import TooMany
 from services.news import Flood
@@ -22,43 +24,87 @@ CONFLICTS_MAX = 20
 """Conflicts of one sender in any WINDOW_S; one more is a flood."""
 WINDOW_S = 60
 HELD_OFF_S = 60
+_REMEMBERED = 10_000
+"""Cases whose vouchers are counted; beyond that those are forgotten for which nobody vouched for the longest time."""
+
+
+class _Window:
+    """The last conflicts about something, seconds since 1970 each; and until when a flood of them lasts."""
+
+    def __init__(self) -> None:
+        self.times, self.floods_until = deque[float](maxlen=CONFLICTS_MAX), 0.0
+
+    def is_open(self, at: float) -> bool:
+        return bool(self.times) and at - self.times[-1] < WINDOW_S
+
+    def hit(self, at: float) -> bool:
+        """One more; whether that is too much, or comes after too much."""
+        if at < self.floods_until:
+            return True
+        if len(self.times) == CONFLICTS_MAX and at - self.times[0] < WINDOW_S:
+            self.floods_until = at + HELD_OFF_S
+            return True
+        self.times.append(at)
+        return False
 
 
 class Floods:
     """Counts conflicts.
 
     Args:
-        alarm: called with each flood, at most once in HELD_OFF_S for each sender.
-        clock: seconds, never backwards.
+        alarm: hears of each flood, at most once in HELD_OFF_S for each sender.
+        clock: seconds since 1970.
     """
 
-    def __init__(self, alarm: Callable[[Flood], object], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, alarm: Callable[[Flood], object], clock: Callable[[], float] = time.time) -> None:
         self._alarm, self._clock = alarm, clock
-        self._most = RateLimitItemPerSecond(CONFLICTS_MAX, WINDOW_S, namespace="conflicts")
-        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._conflicts = defaultdict[tuple[str, str | None], _Window](_Window)  # by sender, and each fund and all
+        self._vouches: OrderedDict[tuple[str, Hashable], _Window] = OrderedDict()
         self._held_off: dict[str, float] = {}
 
     def count(self, sender: str) -> TooMany | None:
-        """Count a conflict; returns the error for its sender if that is held off, else None."""
-        if (told := self._told(sender)) is not None:
-            return told
-        if not self._limiter.hit(self._most, sender):
-            self._held_off[sender] = self._clock() + HELD_OFF_S
-            self._alarm(Flood(sender, CONFLICTS_MAX + 1, WINDOW_S))
-        return self._told(sender)
+        """One more conflict, now; what a sender that is held off is told in its place."""
+        if self.told(sender) is None and self._conflicts[sender, None].hit(self._clock()):
+            self._hold_off(sender)
+        return self.told(sender)
 
-    def hold(self, sender: str) -> None:
-        """Check that a sender may be answered about an id that is in use.
+    def conflicted(self, sender: str, fund: str, at: float, *, is_repeat: bool = False) -> bool:
+        """The matcher told of a conflict about an id, of a command appended at `at`; whether it is one of a flood.
 
-        Raises:
-            TooMany: if it is held off.
+        Args:
+            is_repeat: it told of a repeat, which is honest unless it comes amid conflicts.
         """
-        if (told := self._told(sender)) is not None:
-            raise told
+        window = self._conflicts[sender, fund]
+        if is_repeat and not window.is_open(at):
+            return self._is_news(at) and self.told(sender) is not None
+        is_flood = window.hit(at)
+        if self._is_news(at):
+            is_flood = self._conflicts[sender, None].hit(self._clock()) or is_flood
+        return self._is_held_off(sender, at, is_flood)
 
-    def _told(self, sender: str) -> TooMany | None:
+    def vouched(self, sender: str, case: Hashable, at: float) -> bool:
+        """One more voucher for a case, by a command appended at `at`; whether it is one of a flood."""
+        window = self._vouches.setdefault((sender, case), _Window())
+        self._vouches.move_to_end((sender, case))
+        while len(self._vouches) > _REMEMBERED:
+            self._vouches.popitem(last=False)
+        return self._is_held_off(sender, at, window.hit(at))
+
+    def _is_held_off(self, sender: str, at: float, is_flood: bool) -> bool:
+        """Whether a command is one of a flood, or comes after one; a flood of now holds its sender off."""
+        if not self._is_news(at):
+            return is_flood
+        if is_flood and self.told(sender) is None:
+            self._hold_off(sender)
+        return self.told(sender) is not None
+
+    def _is_news(self, at: float) -> bool:
+        return abs(self._clock() - at) < WINDOW_S
+
+    def told(self, sender: str) -> TooMany | None:
+        """What a sender that is held off is told of an id that stands; None if it is not."""
         left = self._held_off.get(sender, 0.0) - self._clock()
-        if left <= 0:
+        if not 0 < left <= HELD_OFF_S:  # a clock that went back holds nobody off for longer
             self._held_off.pop(sender, None)
             return None
         return TooMany(
@@ -66,3 +112,7 @@ class Floods:
             hint="An id stands for one event. New events are taken; those that came before are looked at again later.",
             retry_after_s=int(left) + 1,
         )
+
+    def _hold_off(self, sender: str) -> None:
+        self._held_off[sender] = self._clock() + HELD_OFF_S
+        self._alarm(Flood(sender, CONFLICTS_MAX + 1, WINDOW_S))

@@ -34,7 +34,6 @@ from services.intake.contacts import Sealer
 from services.intake.doorway import ANY, Doorway
 from services.intake.findings import FINDINGS_MAX, bounded
 from services.intake.floods import Floods
-from services.intake.makers import UNTOLD, VERDICTS
 from services.intake.problems import RETRY_AFTER_SECONDS, problem, problem_of
 from services.intake.progress import Progress
 from services.intake.rates import Rates
@@ -143,8 +142,8 @@ class HttpDoor:
         try:
             headers = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in request.headers.raw]
             admitted = await self._admit(sender, headers, body)
-            if self._desk.stands(admitted):
-                self._floods.hold(sender.name)
+            if (held_off := self._floods.told(sender.name)) is not None and self._desk.stands(admitted):
+                raise held_off
             places = await self._desk.take(admitted)
         except Conflict as error:
             return problem_of(self._floods.count(sender.name) or error)
@@ -193,9 +192,6 @@ class HttpDoor:
             told = {"receipt": text, **self._progress.tell(place)}
         except UnknownFact as unknown:
             return problem_of(unknown)
-        if told.get("code") in VERDICTS and not self._senders.are_one:
-            own = self._desk.is_own(place)
-            told = told if own else {"receipt": text, **({"state": "accepted"} if own is None else UNTOLD)}
         if told["state"] == "rejected" and (successor := self._desk.successor(place)) is not None:
             told["superseded_by"] = self._receipts.write(successor)
         again = {"retry-after": str(RETRY_AFTER_SECONDS)} if told["state"] == "accepted" else {}

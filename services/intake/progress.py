@@ -1,9 +1,10 @@
 """What became of a command: a read model folded from the ledger, for receipts.
 
-Small on purpose: a byte and a reference for each command, and the books (`services.readmodel`) with each award. Until the fold has
+Small on purpose: two bytes and a reference for each command, and the books (`services.readmodel`) with each award. Until the fold has
 come to the last of a command's entries, the answer is `accepted`.
 
-What a receipt says about a case or a pledge is in `subjects`.
+What is told of a case or a pledge: `subjects`. What its sender may hear of a verdict: `makers`; so a command is decided here only once
+it was read on both topics.
 
 A fact that is unknown here may have changed any figure, so no receipt of its partition is answered any more. Which commands were
 decided, and which refused, is still followed: repeats rest on it.
@@ -22,6 +23,7 @@ import msgspec
 from schemas.times import parse
 from services.bus.envelope import Record
 from services.errors import UnknownFact
+from services.intake.makers import CLOSED, UNTOLD, WORDS, Heard, Id, Makers, Named, heard_by_others
 from services.intake.receipts import Place
 from services.intake.subjects import Books, Case, Fund, Pledge
 from services.readmodel.books import FactDict
@@ -29,6 +31,13 @@ from services.readmodel.books import FactDict
 log = logging.getLogger("pumasi.intake")
 
 _UNKNOWN, _APPLIED, _DUPLICATE, _REJECTED = range(4)
+_WORD = 4
+_TOLD: dict[Heard, dict[str, str]] = {
+    Heard.APPLIED: {"state": "applied"},
+    Heard.REFUSED: UNTOLD,
+    Heard.CASE_CLOSED: CLOSED,
+}
+"""What is told in place of a verdict."""
 _GAP_MAX = 1 << 24  # offsets without a command that are believed: they take memory
 
 _SUBJECT_OF = {  # which fact says what a command was about
@@ -53,10 +62,16 @@ _DETAILS = {  # which on the ledger tell a case's sums
 
 
 class _Partition:
-    """What is known of one partition's commands, by offset; `raised`: by how much a payment raised its pledge."""
+    """What is known of one partition's commands, by offset.
+
+    Attributes:
+        states: what the matcher said, and whether it is about a word (`_WORD`).
+        heard: what the sender hears of that (`Heard`); 0 where it isn't known whose the command is.
+        raised: by how much a payment raised its pledge.
+    """
 
     def __init__(self) -> None:
-        self.states = bytearray()
+        self.states, self.heard = bytearray(), bytearray()
         self.subjects: list[Case | Pledge | None] = []
         self.raised: dict[int, int] = {}
         self.stopped: UnknownFact | None = None
@@ -67,6 +82,7 @@ class _Partition:
             raise ValueError("the offset of no command")
         if short > 0:
             self.states.extend(bytes(short))
+            self.heard.extend(bytes(short))
             self.subjects.extend([None] * short)
 
 
@@ -75,22 +91,38 @@ class Progress:
 
     Args:
         began: called with each fund and the time of each of its configurations, microseconds since 1970.
+        makers: tells what a sender may hear; None if all senders are one, which hears all.
     """
 
-    def __init__(self, began: Callable[[str, int], None] = lambda _fund, _at: None) -> None:
-        self._began = began
+    def __init__(
+        self, began: Callable[[str, int], None] = lambda _fund, _at: None, makers: Makers | None = None
+    ) -> None:
+        self._began, self._makers = began, makers
         self._partitions: dict[int, _Partition] = {}
         self._rejections: dict[Place, tuple[str, str]] = {}
         self._books = Books(Fund)
         self._awaited: dict[Place, asyncio.Future[None]] = {}
 
     def is_refused(self, place: Place) -> bool:
-        """Whether the command at `place` was rejected."""
-        return self._state_of(place) == _REJECTED
+        """Whether the command at `place` was rejected, as its sender hears it."""
+        heard = self._heard(place)
+        return self._state_of(place) == _REJECTED if heard == Heard.ALL else heard in (Heard.REFUSED, Heard.CASE_CLOSED)
+
+    def is_made(self, one: Id | None) -> bool:
+        """Whether it is remembered that somebody made an id."""
+        return self._makers is not None and self._makers.stands(one)
+
+    def came(self, place: Place, named: Named | None) -> None:
+        """A command stands at `place` of the commands topic, or what is none; those of a partition come in order."""
+        if self._makers is not None:
+            if self._makers.came(place, named):
+                for awaited in [one for one in self._awaited if one.partition == place.partition and one < place]:
+                    self._settle(awaited)  # there is nothing more to wait for
+            self._settle(place)
 
     def decision(self, place: Place) -> asyncio.Future[None] | None:
-        """A future that is done once the command at `place` is decided; None if it is already. It is shared: nobody may cancel it."""
-        if self._state_of(place) != _UNKNOWN:
+        """Done as soon as the command at `place` is decided; None if it is already. For many to wait for: nobody may cancel it."""
+        if self._heard(place) is not None:
             return None
         if place not in self._awaited:
             self._awaited[place] = asyncio.get_running_loop().create_future()
@@ -110,9 +142,12 @@ class Progress:
         partition = self._partitions.get(place.partition)
         if partition is not None and partition.stopped is not None:
             raise partition.stopped
-        state = self._state_of(place)
-        if partition is None or state == _UNKNOWN:
+        heard = self._heard(place)
+        if partition is None or heard is None:
             return {"state": "accepted"}
+        if heard != Heard.ALL:
+            return dict(_TOLD[heard])
+        state = self._state_of(place)
         if state == _REJECTED:
             code, detail = self._rejections[place]
             return {"state": "rejected", "code": code, "detail": detail}
@@ -156,13 +191,26 @@ class Progress:
                 self._began(fund, parse(entry["at"]))
             elif name == "duplicate":
                 state = _DUPLICATE
+            elif name == "case_closed" and self._makers is not None:
+                self._makers.closed(fund, fact["case"], place.offset)
             elif name == "pledge_raised" and cause["type"] == _PAYMENT:
                 partition.raised[place.offset] = fact["amount"]
             if _SUBJECT_OF.get(cause["type"]) == name and partition.stopped is None:
                 partition.subjects[place.offset] = self._subject_of(fact.get("fund") or fund, fact)
         if entry.get("more"):
             return  # what the command itself came to stands in the last of its entries
-        partition.states[place.offset] = state
+        partition.states[place.offset] = state | (_WORD if cause["type"] in WORDS else 0)
+        self._settle(place)
+
+    def _settle(self, place: Place) -> None:
+        """Make out what the sender of a command hears, and tell who waits, as soon as both topics have told of it."""
+        if self._heard(place) is None:
+            return
+        if self._makers is not None:
+            partition, code = self._partitions[place.partition], self._code_of(place)
+            if not partition.heard[place.offset]:
+                is_word = bool(partition.states[place.offset] & _WORD)
+                partition.heard[place.offset] = self._makers.hear(place, code, is_word=is_word)
         if (awaited := self._awaited.pop(place, None)) is not None:
             awaited.set_result(None)
 
@@ -170,7 +218,22 @@ class Progress:
         partition = self._partitions.get(place.partition)
         if partition is None or place.offset >= len(partition.states):
             return _UNKNOWN
-        return partition.states[place.offset]
+        return partition.states[place.offset] & 3
+
+    def _code_of(self, place: Place) -> str | None:
+        """What the matcher said of a command that it decided; None for applied."""
+        return {_REJECTED: self._rejections.get(place, ("",))[0], _DUPLICATE: "duplicate"}.get(self._state_of(place))
+
+    def _heard(self, place: Place) -> Heard | None:
+        """What the sender of a command hears; None until it is decided, and known whose it is."""
+        if self._state_of(place) == _UNKNOWN or (self._makers is not None and not self._makers.has_read(place)):
+            return None
+        if self._makers is None:
+            return Heard.ALL
+        partition = self._partitions[place.partition]
+        if heard := partition.heard[place.offset]:
+            return Heard(heard)
+        return heard_by_others(self._code_of(place), is_word=bool(partition.states[place.offset] & _WORD))
 
     def _keep_books(self, partition: _Partition, number: int, entry: dict[str, Any]) -> None:
         if partition.stopped is None:

@@ -23,7 +23,7 @@ from schemas.commands import TICK, Unreadable
 from services.bus.envelope import MAC, SENDER, SUPERSEDES, Record, read_command, text_headers
 from services.errors import Conflict
 from services.intake.admission import Admitted
-from services.intake.makers import Makers
+from services.intake.makers import Named, id_of
 from services.intake.progress import Progress
 from services.intake.receipts import Place
 
@@ -57,7 +57,7 @@ class Repeats:
     """Which events came, and where their commands lie.
 
     Args:
-        progress: knows which commands are decided, and which were refused.
+        progress: knows which commands are decided, and which were refused; hears of each command that is followed.
         capacity: events remembered.
     """
 
@@ -65,7 +65,6 @@ class Repeats:
         self._progress, self._capacity = progress, capacity
         self._known: OrderedDict[tuple[str, str, str], Known | Expected] = OrderedDict()
         self._superseded: dict[Place, Place] = {}
-        self._makers = Makers(capacity)
 
     def __len__(self) -> int:
         return len(self._known)
@@ -116,16 +115,15 @@ class Repeats:
         return known.place
 
     def stands(self, admitted: Sequence[Admitted]) -> bool:
-        """Whether one of these ids came before and was not refused."""
-        return any(self._standing(one) is not None for one in admitted)
+        """Whether one of these events came before and was not refused, or is about an id that somebody made."""
+        return any(
+            self._standing(one) is not None or self._progress.is_made(id_of(one.fund, one.type, one.names))
+            for one in admitted
+        )
 
     def successor(self, place: Place) -> Place | None:
         """The command that took the place of the refused one at `place`, if any has."""
         return self._superseded.get(place)
-
-    def is_own(self, place: Place) -> bool | None:
-        """As `Makers` has it."""
-        return self._makers.is_own(place)
 
     def expect(self, one: Admitted) -> Expected:
         """Remember that this event, which is new or was refused, is on its way; settle it by `arrived` or `failed`."""
@@ -161,15 +159,14 @@ class Repeats:
             record: as consumed.
             partitions: of the topic.
         """
-        command = read_command(record, partitions)
-        if isinstance(command, Unreadable) or command.type == TICK:
-            return
-        headers = text_headers(record.headers)
-        place, supersedes = Place(record.partition, record.offset), Place.of(headers.get(SUPERSEDES, ""))
-        if SENDER in headers:  # as intake writes them; no event is known by anybody else's command
-            self._makers.came(place, headers[SENDER], command.type, command.data)
-            found = Known(headers.get(MAC, ""), place, supersedes)
-            self._found((headers[SENDER], headers["ce_source"], command.id), found)
+        command, place, named = read_command(record, partitions), Place(record.partition, record.offset), None
+        if not isinstance(command, Unreadable) and command.type != TICK:
+            headers = text_headers(record.headers)
+            if SENDER in headers:  # as intake writes them; no event is known by anybody else's command
+                named = Named.of(headers[SENDER], command, record.timestamp / 1000)
+                found = Known(headers.get(MAC, ""), place, Place.of(headers.get(SUPERSEDES, "")))
+                self._found((headers[SENDER], headers["ce_source"], command.id), found)
+        self._progress.came(place, named)
 
     def _standing(self, one: Admitted) -> Known | Expected | None:
         """What is known of an event, unless it was refused."""

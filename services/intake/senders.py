@@ -78,9 +78,6 @@ class Senders:
         caught_up: returns once `follow` has been given all that stands on the topic now.
     """
 
-    are_one = False
-    """Whether all senders are one and the same."""
-
     def __init__(self, private_key: PrivateKey, caught_up: Callable[[], Awaitable[None]]) -> None:
         self._private_key, self._caught_up = private_key, caught_up
         self._known: dict[str, Known] = {}
@@ -167,8 +164,6 @@ NOBODY_ASKED = Known(ANYONE)
 
 class Anyone(Senders):
     """Where keys are switched off: everybody is the same sender, which may send anything."""
-
-    are_one = True
 
     def __init__(self) -> None:
         self._complete = True

@@ -135,10 +135,6 @@ class Desk:
         """The command that took the place of the refused one at `place`, if any has."""
         return self._repeats.successor(place)
 
-    def is_own(self, place: Place) -> bool | None:
-        """As `Makers` has it."""
-        return self._repeats.is_own(place)
-
     async def _decided(self, admitted: Sequence[Admitted]) -> None:
         """Wait until all are new or decided, or patience is over."""
         clock = asyncio.get_running_loop().time

@@ -77,6 +77,7 @@ async def test_a_batch_that_contradicts_itself_counts_and_what_was_refused_stand
         assert problem(await send(one, clinic.key, guess(5), guess(6))) == (429, "too_many")
     assert one.alarms == [ALARM]
     one.decide(place, REFUSED)
+    one.read(place)
     assert (await send(one, clinic.key, guess(6, number=9))).status_code == 202
 
 

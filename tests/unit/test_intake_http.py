@@ -35,6 +35,7 @@ from services.intake.findings import FINDINGS_MAX
 from services.intake.floods import Floods
 from services.intake.funds import Funds
 from services.intake.http import BODIES_PER_SENDER_MAX, BODY_BYTES_MAX, HttpDoor
+from services.intake.makers import Makers
 from services.intake.progress import Progress
 from services.intake.rates import Rates
 from services.intake.receipts import Place, Receipts
@@ -101,8 +102,12 @@ class Bench:
         senders: Senders | None = None,
         rates: Rates | None = None,
         body_seconds: float = 20.0,
+        makers_max: int = 100,
     ) -> None:
-        self.kafka, self.progress, self.now, self.off = Ledger(), Progress(), parse("2026-11-22T10:00:00Z"), 0
+        self.kafka, self.now, self.off = Ledger(), parse("2026-11-22T10:00:00Z"), 0
+        self.seconds, self.alarms = 0.0, list[Flood]()
+        floods = Floods(self.alarms.append, lambda: self.seconds)
+        self.progress = Progress(makers=Makers(makers_max, floods) if senders else None)
         self.receipts = Receipts(KEY)
         self.repeats, self.elsewhere = Repeats(self.progress), list[CommandRecord]()
         self.kafka.clock = lambda: self.now
@@ -111,8 +116,7 @@ class Bench:
         desk = Desk(self.kafka, self.repeats, self.caught_up, 60, trust_time, self.clock)  # type: ignore[arg-type]
         sealer = Sealer(KEY, PrivateKey.generate().public_key)
         self.senders: Any = senders or Anyone()
-        self.seconds, self.alarms = 0.0, list[Flood]()
-        who = (self.senders, rates or Rates(), Floods(self.alarms.append, lambda: self.seconds))
+        who = (self.senders, rates or Rates(), floods)
         more = {"body_seconds": body_seconds}
         door = HttpDoor(desk, sealer, self.receipts, self.progress, self.kafka, *who, requests_max, amiss, **more)  # type: ignore[arg-type]
         self.desk, self.app, self.sealer, self.waiters = desk, door.application(), sealer, door.waiters
@@ -130,11 +134,19 @@ class Bench:
             headers, body = {"content-type": "application/cloudevents-batch+json"}, json.dumps(events)
         return await self.client.post("/v1/events", content=body, headers=headers)
 
-    def decide(self, place: Place, fact: dict[str, Any]) -> None:
+    def decide(self, place: Place, fact: dict[str, Any], kind: str = "pumasi.pledge.made") -> None:
         """Hear from the ledger what became of the command at `place`."""
-        cause = {"id": "e", "type": "pumasi.pledge.made", "offset": place.offset}
+        cause = {"id": "e", "type": kind, "offset": place.offset}
         for _, value, _ in entries(1, GENESIS, "jilin", "2026-11-22T10:00:00Z", cause, [fact]):
             self.progress.fold(CommandRecord("ledger", place.partition, 0, None, value, ()))
+
+    def read(self, place: Place, at: float | None = None) -> None:
+        """Hear from the commands topic what was sent to `place`, and appended at a time, in seconds: else now."""
+        out = self.kafka.records[place.offset]
+        headers, at_ms = tuple(out.headers), int((self.seconds if at is None else at) * 1000)
+        self.repeats.follow(
+            CommandRecord(out.topic, out.partition, place.offset, out.key, out.value, headers, at_ms), 4
+        )
 
     async def told(self, receipt: str) -> dict[str, Any]:
         return (await self.client.get(f"/v1/receipts/{receipt}")).json()
