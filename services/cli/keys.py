@@ -333,7 +333,7 @@ async def _make(settings: "Settings", lost: bool) -> list[str]:
 
     passwords: list[str] = [] if settings.open else keys.make_passwords(settings, access.USERS)
     if not keys.missing(settings) and not lost:
-        return passwords
+        return [*keys.make(settings), *passwords]  # none; but what a kill left goes
     fresh = settings.kafka is None and not (settings.data / "kafka" / "log").exists()
     try:
         bootstrap = None if fresh else bootstrap_of(settings, access.KEYS)
