@@ -32,7 +32,8 @@ async def test_a_service_tells_how_it_is_at_once_when_that_changes_and_takes_it_
     monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 3600.0)
     monkeypatch.setattr(heartbeat, "_LOOK_SECONDS", 0.01)
     bootstrap, now = topics_reset.bootstrap, WELL
-    async with Heartbeat(lambda: bootstrap, "matcher", "0", lambda: now, {"id": "0" * 16}):
+    used = {"id": "0" * 16}
+    async with Heartbeat(lambda: bootstrap, "matcher", "0", lambda: now, lambda: used):
         told = (await until(bootstrap, lambda found: "matcher-0" in found))["matcher-0"].told
         assert (told.service, told.positions, told.amiss, told.went_wrong) == ("matcher", {"0": 7, "3": 0}, (), None)
         assert told.since is not None
@@ -43,6 +44,8 @@ async def test_a_service_tells_how_it_is_at_once_when_that_changes_and_takes_it_
         now = WELL
         told = (await until(bootstrap, lambda found: not found["matcher-0"].told.amiss))["matcher-0"].told
         assert told.went_wrong.code == "ledger_tampered", "what is over is still remembered"
+        used = {"id": "1" * 16}
+        await until(bootstrap, lambda found: found["matcher-0"].told.keys == used)
     assert await heartbeat.heard(bootstrap) == []
 
 
