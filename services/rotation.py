@@ -83,7 +83,7 @@ async def rotate_notifier(
         KeyOther: if it isn't the one in use.
         KeyNotFollowed: if an intake doesn't take the new one; both keys then stay, and calling again goes on.
         UsageError: if somebody else is renewing keys here.
-        UnknownId: if nothing is, nor lately was, under any key in `forget`.
+        UnknownId: if nothing is under any key in `forget`, and what lately was can't be opened in any copy by the key of now.
         KafkaUnreachable, TopicsMismatch, TopicUnreadable: both keys stay as well.
     """
     if settings.notifier_public_key is not None:
@@ -97,13 +97,14 @@ async def rotate_notifier(
             if forget is not None and keys.is_renewed(settings):
                 await _Rotation(bootstrap, settings, contacts, progress).run()
             await contacts.read_on(lambda *at: progress("read", *at))
-            if forget is not None and not contacts.latest.keys() & set(forget):
+            opens = _fingerprint(keys.notifier_private_key(settings))
+            if forget is not None and not any(contacts.keeps(key, opens) for key in forget):
                 raise UnknownId(
                     "nothing is kept of them", hint="See how the word or the address is written, and --fund."
                 )
             gone = [key for key in forget or () if (found := contacts.latest.get(key)) and found.value is not None]
             for key in gone:
-                await contacts.forget(key)
+                await contacts.forget(key, opens)
             rotated = await _Rotation(bootstrap, settings, contacts, progress).run()
     rotated.forgotten, rotated.seconds = len(gone), round(time.monotonic() - began, 1)
     return rotated

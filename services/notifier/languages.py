@@ -126,7 +126,7 @@ class Languages:
         if record is None:
             return
         try:
-            self._keep(subject, msgspec.json.decode(record.value, type=_Value))
+            self._keep(subject, msgspec.json.decode(record.value or b"", type=_Value))
         except MemoryError:
             raise
         except Exception:  # noqa: BLE001  # whatever stands there, it can't be opened

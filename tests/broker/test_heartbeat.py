@@ -90,7 +90,7 @@ async def test_intake_and_notifier_tell_and_take_it_back(topics_reset: EmbeddedK
         services = lambda found: {one.told.service for one in found.values()}  # noqa: E731
         found = await until(bootstrap, lambda found: {"intake", "notifier"} <= services(found))
         used = {one.told.service: set(one.told.keys) for one in found.values()}
-        assert used["intake"] == {"pseudonym", "id", "intake", "notifier"}
+        assert used["intake"] == {"pseudonym", "id", "intake", "notifier", "reporter"}
         assert used["notifier"] == {"notifier"}
         in_use = await fingerprints.known(bootstrap)
         assert all(in_use[name] == one for heard in found.values() for name, one in heard.told.keys.items())
