@@ -306,6 +306,22 @@ async def test_a_notifier_that_runs_speaks_to_everybody_in_their_language_before
         assert (status, errors) == (0, ""), "no box was unopened"
 
 
+async def test_a_notifier_that_starts_after_renewals_takes_nothing_of_before_for_an_alarm(
+    topics_reset: EmbeddedKafka, settings: Settings
+) -> None:
+    bootstrap, stranger = topics_reset.bootstrap, PrivateKey.generate()
+    await fill(bootstrap, keys.notifier_private_key(settings), range(40))
+    for _ in range(2):
+        await rotate_notifier(bootstrap, settings)
+    async with notifier(bootstrap) as process:
+        status, errors = await process.stop()
+    assert (status, "can't be opened" in errors) == (0, False), errors
+    await fill(bootstrap, stranger, range(7, 8))
+    async with notifier(bootstrap) as process:
+        status, errors = await process.stop()
+    assert (status, errors.count("can't be opened")) == (0, 1), errors
+
+
 async def test_once_it_is_renewed_nobody_is_said_to_use_another(
     topics_reset: EmbeddedKafka, settings: Settings
 ) -> None:
