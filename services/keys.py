@@ -309,9 +309,7 @@ def succeed(settings: Settings) -> None:
     """
     following = directory(settings) / _NEXT
     key = _read(following)
-    seal_for(
-        settings, PrivateKey(key).public_key
-    )  # as before, if all went well: no halves are left that don't belong together
+    seal_for(settings, PrivateKey(key).public_key)  # whatever was there: no halves are left that don't belong together
     _overwrite(directory(settings) / "notifier.key", _encoded(key))
     destroy(following)
 
@@ -556,13 +554,17 @@ def read(path: Path) -> str:
         _refuse_if_open(path, os.fstat(handle))
         try:
             text = file.read(4096)
-            if not os.fstat(
-                handle
-            ).st_nlink:  # another took its place meanwhile, and this one may be overwritten already
+            if not _is_at(path, handle):  # another took its place meanwhile, and this one may be overwritten already
                 return read(path)
             return text.decode().strip()
         except (OSError, UnicodeDecodeError) as error:
             raise SettingError(f"{path} is not a key ({type(error).__name__})") from None
+
+
+def _is_at(path: Path, handle: int) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return os.path.samestat(path.lstat(), os.fstat(handle))
+    return False
 
 
 def _refuse_if_open(path: Path, found: os.stat_result) -> None:
