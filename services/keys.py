@@ -12,7 +12,11 @@
 
 They lie in PUMASI_KEYS, or beside the data in `<data>-keys`: never in it, so that no copy of the one opens the other. A key is base64
 of 32 bytes and a newline. Its file is ours alone (mode 0600, no link), or it is refused: what others can read is no secret, and what
-others could put there may be theirs.
+others could put there may be theirs. A private half is used only if it belongs to the public half beside it: nothing else opens what
+is sealed for that.
+
+A file is put there whole or not at all, from a draft, `.` and eight characters; one that a kill left is destroyed by whoever writes
+there next. No secret is unlinked that was not overwritten before.
 
 A process that needs a key reads its file, and makes none: a new key beside old data opens nothing, and gives everybody another
 pseudonym. `up` and `demo` make them when they first start, and `pumasi keys make` does; `services.bus.fingerprints` tells whether
@@ -28,6 +32,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import re
 import secrets
 import stat
 import tempfile
@@ -42,7 +47,7 @@ from typing import TYPE_CHECKING, Final
 from nacl.public import PrivateKey, PublicKey
 
 from schemas.times import SECOND, datetime_of
-from services.errors import KeyMissing, KeyUnsafe, SettingError, UsageError
+from services.errors import KeyMissing, KeyOther, KeyUnsafe, SettingError, UsageError
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -61,6 +66,9 @@ READERS: Final = PAIRS[1:]
 """Whom intake seals for; their public halves may come from settings."""
 MADE: Final = (*(f"{what}.key" for what in SECRETS), *(f"{whose}.{half}" for whose in PAIRS for half in ("key", "pub")))
 """The files that `make` makes; passwords apart."""
+OWN: Final = {"pumasi-intake": ("pseudonym.key", "id.key", "intake.key"), "pumasi-notifier": ("notifier.key",)}
+"""The private files that a service can't be without, by its Kafka user; passwords apart."""
+_DRAFT: Final = re.compile(r"\.[a-z0-9_]{8}")
 _NEXT: Final = "notifier.next.key"
 _WEBHOOK: Final = "webhook.secret"
 
@@ -102,6 +110,7 @@ def make(settings: Settings, *, lost: bool = False, also: Iterable[str] = ()) ->
         lost: a private key that isn't there beside its public half is lost, and the pair is made anew.
         also: files of more pseudonym keys that are to be there.
     """
+    _own(directory(settings))
     made = [name for file in also for name in _put(directory(settings) / file, secrets.token_bytes(KEY_BYTES))]
     for what in SECRETS:
         if getattr(settings, f"{what}_key") is None:
@@ -134,7 +143,7 @@ def renew_passwords(settings: Settings, users: Iterable[str]) -> list[str]:
 
 def passwords(settings: Settings, users: Iterable[str]) -> dict[str, str]:
     """The passwords of Kafka users, for a broker that is told them."""
-    return {user: _text(_password_file(settings, user)) for user in users}
+    return {user: read(_password_file(settings, user)) for user in users}
 
 
 def _password_file(settings: Settings, user: str) -> Path:
@@ -142,39 +151,87 @@ def _password_file(settings: Settings, user: str) -> Path:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a secret that isn't a key, for nobody else to read, in place of what was there."""
-    _draft(path, text.encode()).replace(path)
+    """Write a secret that isn't a key, for nobody else to read, in place of what was there, which is destroyed."""
+    with _draft(path, text.encode()) as draft:
+        former = _draft_name(path)
+        if os.path.lexists(path) and not path.is_symlink():
+            os.link(path, former)
+        draft.replace(path)
+        _sync(path.parent)
+        _discard(former)
+
+
+def destroy(path: Path) -> None:
+    """Overwrite a secret and remove it, if it is there. Killed meanwhile, it is a draft: nobody reads half of it."""
+    with contextlib.suppress(FileNotFoundError):
+        _erase(path.rename(_draft_name(path)))
+        _sync(path.parent)
 
 
 def _own(kept: Path) -> None:
+    """Have the directory to ourselves, without what a kill left there."""
     kept.mkdir(mode=0o700, parents=True, exist_ok=True)
     _refuse_if_open(kept, kept.stat())
+    for draft in [path for path in kept.iterdir() if _DRAFT.fullmatch(path.name)]:
+        with contextlib.suppress(OSError):  # it is gone, or its maker lives, and holds its lock
+            handle = os.open(draft, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+            with os.fdopen(handle):
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _discard(draft)
 
 
 def _put(path: Path, fresh: bytes) -> list[str]:
     """Put a key where there is none; its file's name, unless another process was quicker."""
     if os.path.lexists(path):
         return []
-    draft = _draft(path, _encoded(fresh))
-    try:
-        os.link(draft, path)  # whole or not at all, and never over another's
-    except FileExistsError:
-        return []
-    finally:
-        draft.unlink()
+    with _draft(path, _encoded(fresh)) as draft:
+        try:
+            os.link(draft, path)  # whole or not at all, and never over another's
+        except FileExistsError:
+            return []
     _sync(path.parent)
     return [path.name]
 
 
-def _draft(path: Path, content: bytes) -> Path:
-    """A file with that, for nobody else to read, beside its place."""
+@contextlib.contextmanager
+def _draft(path: Path, content: bytes) -> Iterator[Path]:
+    """A file with that, for nobody else to read, beside its place; gone in the end, unless it was moved there."""
     _own(path.parent)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".")  # mode 0600
+    while True:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".")  # mode 0600
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            break
+        os.close(handle)  # somebody took it for one that a kill had left, before it was locked
     with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    return Path(name)
+        try:
+            file.write(content)
+            file.flush()
+            os.fsync(handle)
+            yield Path(name)
+        finally:
+            _discard(Path(name))
+
+
+def _draft_name(path: Path) -> Path:
+    return path.with_name(f".{secrets.token_hex(4)}")
+
+
+def _discard(draft: Path) -> None:
+    """Remove a draft; what is in it is destroyed, unless it lies there as a key too."""
+    with contextlib.suppress(FileNotFoundError):
+        if draft.lstat().st_nlink > 1:
+            draft.unlink()
+        else:
+            _erase(draft)
+
+
+def _erase(path: Path) -> None:
+    """Overwrite a file where it lies, and remove it. A link is removed, and what it leads to left alone."""
+    found = path.lstat()
+    if stat.S_ISREG(found.st_mode):
+        _overwrite(path, secrets.token_bytes(max(found.st_size, 1)))
+    path.unlink()
 
 
 def _encoded(key: bytes) -> bytes:
@@ -214,11 +271,16 @@ def renewing(settings: Settings) -> Iterator[None]:
 
 def notifier_private_keys(settings: Settings) -> list[PrivateKey]:
     """What opens contacts and texts, the newest last: one key, or two while the first is being renewed."""
-    found = [notifier_private_key(settings)]
-    if is_renewed(settings):
-        with contextlib.suppress(KeyMissing):  # done in this very moment
-            found.append(PrivateKey(_read(directory(settings) / _NEXT)))
-    return found
+    following, key = _following(settings), notifier_private_key(settings)
+    return [key, *(one for one in following if one != key)]
+
+
+def _following(settings: Settings) -> list[PrivateKey]:
+    """The successor of the notifier's key, while there is one."""
+    with contextlib.suppress(KeyMissing):  # done in this very moment
+        if is_renewed(settings):
+            return [PrivateKey(_read(directory(settings) / _NEXT))]
+    return []
 
 
 def is_renewed(settings: Settings) -> bool:
@@ -230,51 +292,54 @@ def successor(settings: Settings) -> PrivateKey:
     """The key that takes the place of the notifier's: the one that an earlier attempt made, or a new one."""
     path = directory(settings) / _NEXT
     if os.path.lexists(path) and _read(path) == bytes(notifier_private_key(settings)):
-        path.unlink()  # the earlier attempt had all but ended
+        destroy(path)  # the earlier attempt had all but ended
     _put(path, bytes(PrivateKey.generate()))
     return PrivateKey(_read(path))
 
 
 def seal_for(settings: Settings, key: PublicKey) -> None:
     """Let intake seal for this key from now on."""
-    public = directory(settings) / "notifier.pub"
-    _draft(public, _encoded(bytes(key))).replace(public)
-    _sync(public.parent)
+    write(directory(settings) / "notifier.pub", _encoded(bytes(key)).decode())
 
 
 def succeed(settings: Settings) -> None:
-    """Put the successor in the place of the notifier's key, whose own bytes are overwritten by it, where they lie."""
-    path, following = directory(settings) / "notifier.key", directory(settings) / _NEXT
-    _overwrite(path, _encoded(_read(following)))
-    following.unlink()
-    _sync(path.parent)
+    """Put the successor in the place of the notifier's key, whose own bytes are overwritten by it, where they lie.
+
+    The successor's file is destroyed: in its time that key is a former one too.
+    """
+    following = directory(settings) / _NEXT
+    key = _read(following)
+    seal_for(settings, PrivateKey(key).public_key)  # whatever was there: no halves are left that don't belong together
+    _overwrite(directory(settings) / "notifier.key", _encoded(key))
+    destroy(following)
 
 
 # ---- destroying
 
 
 def destroy_all(settings: Settings) -> tuple[list[str], list[str]]:
-    """Overwrite and remove every file in the directory of keys, and then that; what was destroyed, and what could not be.
+    """Overwrite and remove every file in the directory of keys, however deep, and then that; what was destroyed, and what could not be.
 
     Private halves and secrets go first. A link is removed, and what it leads to left alone.
     """
     kept = directory(settings)
-    destroyed, left = list[str](), list[str]()
-    for path in sorted(kept.iterdir(), key=lambda path: (path.suffix != ".key", path.name)):
-        try:
-            if path.is_file() and not path.is_symlink():
-                _overwrite(path, secrets.token_bytes(max(path.stat().st_size, 1)))
-            path.unlink()
-            destroyed.append(path.name)
-        except OSError:
-            left.append(path.name)
+    files = [path for path in kept.rglob("*") if path.is_symlink() or not path.is_dir()]
+    destroyed = list[str]()
+    for path in sorted(files, key=lambda path: (path.suffix != ".key", len(path.parts), path)):
+        with contextlib.suppress(OSError):
+            _erase(path)
+            destroyed.append(str(path.relative_to(kept)))
     _sync(kept)
-    if not left:
-        kept.rmdir()
-    return destroyed, left
+    for folder in sorted((path for path in (kept, *kept.rglob("*")) if path.is_dir()), reverse=True):
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+    return destroyed, [str(path.relative_to(kept)) for path in sorted(kept.rglob("*")) if not any(path.glob("*"))]
 
 
 def _overwrite(path: Path, content: bytes) -> None:
+    """Write over a file's bytes, where they lie; also where it was made read-only."""
+    if not path.is_symlink():
+        path.chmod(0o600)
     handle = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         os.pwrite(handle, content, 0)
@@ -358,13 +423,13 @@ def _told(settings: Settings, whose: str) -> str | None:
 
 def notifier_private_key(settings: Settings) -> PrivateKey:
     """What opens contacts and texts."""
-    return PrivateKey(_read(directory(settings) / "notifier.key"))
+    return _private_key(settings, "notifier")
 
 
 def reporter_private_key(settings: Settings) -> PrivateKey:
     """What opens what cases say of access."""
     try:
-        return PrivateKey(_read(directory(settings) / "reporter.key"))
+        return _private_key(settings, "reporter")
     except KeyMissing as error:
         error.hint = "Whoever reports holds it: put it there, or name its directory by PUMASI_KEYS."
         raise
@@ -377,7 +442,30 @@ def intake_public_key(settings: Settings) -> PublicKey:
 
 def intake_private_key(settings: Settings) -> PrivateKey:
     """What opens them."""
-    return PrivateKey(_read(directory(settings) / "intake.key"))
+    return _private_key(settings, "intake")
+
+
+def _private_key(settings: Settings, whose: str) -> PrivateKey:
+    """A private half that belongs to the public half beside it, if there is one.
+
+    While the notifier's is being renewed, the public half may be its successor's. The private half is read last: a renewal that goes on
+    meanwhile makes it the successor before that is gone.
+
+    Raises:
+        KeyOther: if it doesn't.
+    """
+    path, public = (directory(settings) / f"{whose}.{half}" for half in ("key", "pub"))
+    is_beside = os.path.lexists(public) and not (whose in READERS and _told(settings, whose))
+    told = PublicKey(_read(public)) if is_beside else None
+    following = _following(settings) if whose == "notifier" else []
+    key = PrivateKey(_read(path))
+    if told is not None and told not in [one.public_key for one in (key, *following)]:
+        raise KeyOther(
+            f"{path} is another key than the one that {public.name} beside it belongs to",
+            hint="Put the former one back from your backup. If it is lost for good, have both made anew: "
+            f"rm {quote(str(path))}, then pumasi keys make --lost",
+        )
+    return key
 
 
 def webhook_secrets(settings: Settings) -> list[str]:
@@ -385,7 +473,7 @@ def webhook_secrets(settings: Settings) -> list[str]:
     if settings.webhook_secret is not None:
         return settings.webhook_secret.get_secret_value().split()
     path = directory(settings) / _WEBHOOK
-    return _text(path).split() if os.path.lexists(path) else []
+    return read(path).split() if os.path.lexists(path) else []
 
 
 def put_webhook_secrets(settings: Settings, kept: Iterable[str]) -> None:
@@ -396,7 +484,7 @@ def put_webhook_secrets(settings: Settings, kept: Iterable[str]) -> None:
 def kafka_password(settings: Settings, user: str) -> str:
     """A Kafka user's password."""
     try:
-        return _text(settings.kafka_password_file or _password_file(settings, settings.kafka_user or user))
+        return read(settings.kafka_password_file or _password_file(settings, settings.kafka_user or user))
     except KeyMissing as error:
         error.hint = (
             "The embedded broker's lie where it was started: name that --data, or its PUMASI_KEYS. On a cluster, put the user's "
@@ -425,16 +513,28 @@ def fingerprints(settings: Settings, *names: str) -> dict[str, str]:
     return told | {name: fingerprint(key()) for name, key in ring.items() if not names or name in names}
 
 
+def own_files(settings: Settings, user: str) -> list[Path]:
+    """The private files that a service can't be without, by its Kafka user; its password's too."""
+    names = OWN.get(user, ())
+    return [*(directory(settings) / name for name in names), _password_file(settings, settings.kafka_user or user)]
+
+
 def fingerprint(key: bytes) -> str:
     """Of one key."""
     return blake2b(key, digest_size=8, person=b"pumasi-finger").hexdigest()
 
 
 def _read(path: Path) -> bytes:
-    return _decoded(_text(path), str(path))
+    return _decoded(read(path), str(path))
 
 
-def _text(path: Path) -> str:
+def read(path: Path) -> str:
+    """A secret's file, without white space around it.
+
+    Raises:
+        KeyMissing, KeyUnsafe: if it isn't there; if it is a link, or others can read it.
+        SettingError: if it is no text.
+    """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
@@ -453,9 +553,18 @@ def _text(path: Path) -> str:
     with os.fdopen(handle, "rb") as file:
         _refuse_if_open(path, os.fstat(handle))
         try:
-            return file.read(4096).decode().strip()
+            text = file.read(4096)
+            if not _is_at(path, handle):  # another took its place meanwhile, and this one may be overwritten already
+                return read(path)
+            return text.decode().strip()
         except (OSError, UnicodeDecodeError) as error:
             raise SettingError(f"{path} is not a key ({type(error).__name__})") from None
+
+
+def _is_at(path: Path, handle: int) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return os.path.samestat(path.lstat(), os.fstat(handle))
+    return False
 
 
 def _refuse_if_open(path: Path, found: os.stat_result) -> None:

@@ -5,6 +5,7 @@
     3  every intake seals for the new one, has brought out what it had sealed for the former, and says so there
     4  what is sealed for the former is opened, sealed anew, written and read back, again and again until nothing is left
     5  the former's bytes are overwritten by the new key, where they lie, and nobody is told of it any more
+    6  for some seconds it is waited for that services say by their heartbeats which key they use now
 
 Killed anywhere, it goes on from there when it is called again, since each step is seen from what lies there. After 5, nothing opens
 what was sealed before: not on the topic, where Kafka compacts it away, nor in any copy of it. So of somebody whose record was taken off
@@ -28,7 +29,7 @@ from nacl.exceptions import CryptoError
 from nacl.public import PrivateKey, SealedBox
 
 from services import keys
-from services.bus import fingerprints
+from services.bus import fingerprints, heartbeat
 from services.bus.consume.scan import group_of
 from services.bus.contacts import Contacts, Latest
 from services.bus.topics import SUBMISSIONS
@@ -44,6 +45,7 @@ _THREADS = 2
 _LOOK_EVERY_SECONDS = 0.3
 FOLLOWED_WITHIN_SECONDS = 30.0
 """How long intakes are waited for; one that is frozen leaves its group meanwhile."""
+_HEARD_WITHIN_SECONDS = 5.0
 _BOXES = ("sealed_contact", "sealed_text")
 
 
@@ -81,7 +83,7 @@ async def rotate_notifier(
         KeyOther: if it isn't the one in use.
         KeyNotFollowed: if an intake doesn't take the new one; both keys then stay, and calling again goes on.
         UsageError: if somebody else is renewing keys here.
-        UnknownId: if nothing is, nor lately was, under any key in `forget`.
+        UnknownId: if nothing is under any key in `forget`, and what lately was can't be opened in any copy by the key of now.
         KafkaUnreachable, TopicsMismatch, TopicUnreadable: both keys stay as well.
     """
     if settings.notifier_public_key is not None:
@@ -95,13 +97,14 @@ async def rotate_notifier(
             if forget is not None and keys.is_renewed(settings):
                 await _Rotation(bootstrap, settings, contacts, progress).run()
             await contacts.read_on(lambda *at: progress("read", *at))
-            if forget is not None and not contacts.latest.keys() & set(forget):
+            opens = _fingerprint(keys.notifier_private_key(settings))
+            if forget is not None and not any(contacts.keeps(key, opens) for key in forget):
                 raise UnknownId(
                     "nothing is kept of them", hint="See how the word or the address is written, and --fund."
                 )
             gone = [key for key in forget or () if (found := contacts.latest.get(key)) and found.value is not None]
             for key in gone:
-                await contacts.forget(key)
+                await contacts.forget(key, opens)
             rotated = await _Rotation(bootstrap, settings, contacts, progress).run()
     rotated.forgotten, rotated.seconds = len(gone), round(time.monotonic() - began, 1)
     return rotated
@@ -133,6 +136,7 @@ class _Rotation:
         await self._seal_all()  # and what came meanwhile; nothing for the former key comes any more
         keys.succeed(self._settings)
         await fingerprints.move(self._bootstrap, {"notifier": new}, gone=followers)
+        await self._until_used()
         living = {key for key, latest in self._contacts.latest.items() if latest.value is not None}
         self.rotated.living, self.rotated.unopened = len(living), len(living & self._unopened)
         return self.rotated
@@ -205,6 +209,19 @@ class _Rotation:
                     hint=f"Copy {keys.directory(self._settings) / 'notifier.pub'} to PUMASI_KEYS of the others, which take it at "
                     "once; then do this again. Until then nothing is lost: the former key is still here.",
                 )
+            await asyncio.sleep(_LOOK_EVERY_SECONDS)
+
+    async def _until_used(self) -> None:
+        """Return once no service that runs says that it uses the former key, or after some seconds: nothing depends on it, but that
+        who looks now sees what is."""
+        former, deadline = _fingerprint(self._former), time.monotonic() + _HEARD_WITHIN_SECONDS
+        while time.monotonic() < deadline:
+            heard = await heartbeat.heard(self._bootstrap)
+            lately_ms = (time.time() - heartbeat.SILENT_SECONDS) * 1000
+            if not any(
+                told.service and told.keys.get("notifier") == former and at_ms > lately_ms for told, at_ms in heard
+            ):
+                return
             await asyncio.sleep(_LOOK_EVERY_SECONDS)
 
 

@@ -24,6 +24,8 @@ from services.errors import KafkaUnreachable
 
 REPLACES: Final = "pumasi_replaces"
 """The header of a record that takes the place of another: that one's offset, in the same partition."""
+SEALED_FOR: Final = "pumasi_sealed_for"
+"""The header of a record that lets a key's content be forgotten: the fingerprint of the notifier's key that opened it then."""
 FORGOTTEN: Final = "pumasi.contact.forgotten"
 _SWEEP = b"~"
 _PATIENCE_SECONDS = 30.0
@@ -112,13 +114,26 @@ class Contacts:
             records.append(Outgoing(CONTACTS, was.partition, key, value, [*kept, (REPLACES, b"%d" % was.offset)]))
         await self._publisher.publish(records)
 
-    async def forget(self, key: bytes) -> None:
-        """Let nothing under a key count any more.
+    async def forget(self, key: bytes, sealed_for: str | None = None) -> None:
+        """Let nothing of a key count any more. None: as it was forgotten before.
 
         Raises:
             KafkaUnreachable: if that is not known to be written.
         """
-        await self._publisher.publish([tombstone(key, self._publisher.partitions(CONTACTS))])
+        gone = tombstone(key, self._publisher.partitions(CONTACTS))
+        opened_by = sealed_for.encode() if sealed_for else self._sealed_for(key)
+        more = [] if opened_by is None else [(SEALED_FOR, opened_by)]
+        await self._publisher.publish([gone._replace(headers=[*gone.headers, *more])])
+
+    def keeps(self, key: bytes, opens: str) -> bool:
+        """Whether anything of a key counts; or was forgotten, and copies of it are opened by the key of this fingerprint, or nobody
+        knows by which."""
+        found = self.latest.get(key)
+        return found is not None and (found.value is not None or self._sealed_for(key) in (None, opens.encode()))
+
+    def _sealed_for(self, key: bytes) -> bytes | None:
+        found = self.latest.get(key)
+        return dict(found.headers).get(SEALED_FOR) if found else None
 
 
 async def until_gone(bootstrap: str, keys: Collection[bytes], again_seconds: float = 60.0) -> None:
@@ -131,6 +146,7 @@ async def until_gone(bootstrap: str, keys: Collection[bytes], again_seconds: flo
     """
     while await _lies_there(bootstrap, keys):
         async with Contacts(bootstrap, "pumasi-keys") as contacts:
+            await contacts.read_on()
             for key in keys:
                 await contacts.forget(key)
         await asyncio.sleep(again_seconds)

@@ -99,7 +99,7 @@ class Heartbeat:
         service: which service it is.
         instance: its name, or None.
         condition: asked each second how it is.
-        keys: fingerprints of the keys that it uses.
+        keys: asked likewise for the fingerprints of the keys that it uses.
     """
 
     def __init__(
@@ -108,11 +108,11 @@ class Heartbeat:
         service: ServiceName,
         instance: str | None,
         condition: Callable[[], Condition],
-        keys: Mapping[str, str] | None = None,
+        keys: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self._bootstrap, self._condition = bootstrap, condition
         self.process, self._service = process_name(service, instance), service
-        self._keys, self._since = dict(keys or {}), _now()
+        self._keys, self._since = keys, _now()
         self._went_wrong: WentWrong | None = None
         self._amiss: tuple[Amiss, ...] = ()
         self._producer: Producer | None = None
@@ -146,7 +146,7 @@ class Heartbeat:
         return ServiceTold(
             process=self.process,
             version=__version__,
-            keys=self._keys,
+            keys=dict(self._keys()),
             service=self._service,
             since=datetime_of(self._since),
             positions={str(number): offset for number, offset in sorted(positions.items())},
@@ -155,12 +155,13 @@ class Heartbeat:
         )
 
     async def _live(self) -> None:
-        """Beat when it is time, or when something goes wrong or right; whatever fails waits for the next time."""
-        last, due = None, 0.0
+        """Tell when it is time, or what is amiss or the keys are others; whatever fails is let be until the next time."""
+        last: object = None
+        due = 0.0
         while True:
             told = self.told()
-            if time.monotonic() >= due or told.amiss != last:
-                last, due = told.amiss, time.monotonic() + BEAT_SECONDS
+            if time.monotonic() >= due or (told.amiss, told.keys) != last:
+                last, due = (told.amiss, told.keys), time.monotonic() + BEAT_SECONDS
                 try:
                     await self._send(self.process, told.wire())
                     self._beats += 1

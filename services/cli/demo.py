@@ -44,6 +44,7 @@ def demo(
         Path | None,
         typer.Option(
             "--data",
+            callback=options.carried,
             metavar="DIR",
             help="Keep everything in DIR, created if missing.  [default: a fresh one, removed]",
         ),

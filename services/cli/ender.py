@@ -49,7 +49,7 @@ async def _run(settings: "Settings", as_json: bool) -> None:
         return options.bootstrap_of(settings, access.ENDER)
 
     bootstrap()  # a password that isn't there is told at once
-    stopping = stop_on_signals(settings)
+    stopping = stop_on_signals(settings, access.ENDER)
     asked: asyncio.Queue[Asked] = asyncio.Queue()
     tail = Tail(
         bootstrap, SERVICES, access.ENDER, lambda record: asked.put_nowait(one) if (one := read(record)) else None

@@ -46,7 +46,7 @@ def forget(
     from then on nothing opens what was kept of them, not in a backup either. What is sealed leaves the disk within an hour.
 
     The ledger and its totals stay: they hold words and sums, and nothing leads from there to anybody. Whoever takes part again is
-    known again. Exit status 1: nothing is kept of them. If it is cut short, run it again: nothing is lost.
+    known again. Exit status 1: nothing is kept of them, or all is forgotten already. If it is cut short, run it again: nothing is lost.
 
     Run it where notifier.key is, and for an address pseudonym.key too.
     """

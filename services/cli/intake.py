@@ -53,7 +53,7 @@ async def _run(settings: "Settings", as_json: bool) -> None:
     from services.bus import access
     from services.intake.app import Intake
 
-    stopping = stop_on_signals(settings)
+    stopping = stop_on_signals(settings, access.INTAKE)
     app = Intake(lambda: options.bootstrap_of(settings, access.INTAKE), settings, _tell, partial(_warn, as_json))
     try:
         await app.start()

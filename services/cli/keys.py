@@ -31,6 +31,16 @@ _EXAMPLES = """**Examples**
 """
 
 
+_FORMS = {
+    "sender": (
+        "NAME",
+        "a sender's name is 1 to 32 of a-z, 0-9 and -, with a letter or digit at both ends, and not `anyone`",
+    ),
+    "funds": ("--fund", "a fund's name is 1 to 64 of A-Z, a-z, 0-9 and ._~-"),
+}
+"""By the sender's field: where it comes from, and how it has to look."""
+
+
 def register(app: typer.Typer) -> None:
     """Add the command group."""
     group = typer.Typer(
@@ -92,24 +102,27 @@ def follow(kafka: options.Kafka = None, data: options.Data = None, as_json: opti
     from services.terminal import Terminal, marked
 
     settings, bootstrap = _where(kafka, data)
-    name = asyncio.run(_next(settings, bootstrap))
+    name, made = asyncio.run(_next(settings, bootstrap))
     if as_json:
-        print(json.dumps({"keys": str(keys.directory(settings)), "made": [f"{name}.key"]}))
+        print(json.dumps({"keys": str(keys.directory(settings)), "made": made}))
         return
-    _show_made(settings, [f"{name}.key"])
+    _show_made(settings, made)
     Terminal().print(marked("It serves funds that begin from {} UTC on.", name.removeprefix(keys.NEXT)), soft_wrap=True)
 
 
-async def _next(settings: "Settings", bootstrap: str) -> str:
+async def _next(settings: "Settings", bootstrap: str) -> tuple[str, list[str]]:
+    """The name of the key that serves next, and the files that were made: none, if it was there."""
     from services import keys
     from services.bus import fingerprints
 
     now = time.time_ns() // 1000
-    await fingerprints.hold(bootstrap, "keys", keys.fingerprints(settings, *keys.pseudonym_names(settings)))
-    await fingerprints.refuse_if_behind(bootstrap, now)
-    name = keys.make_next(settings, now)
-    await fingerprints.move(bootstrap, keys.fingerprints(settings, name))
-    return name
+    with keys.renewing(settings):
+        there = keys.pseudonym_names(settings)
+        await fingerprints.hold(bootstrap, "keys", keys.fingerprints(settings, *there))
+        await fingerprints.refuse_if_behind(bootstrap, now)
+        name = keys.make_next(settings, now)
+        await fingerprints.move(bootstrap, keys.fingerprints(settings, name))
+    return name, [] if name in there else [f"{name}.key"]
 
 
 def add(
@@ -289,7 +302,10 @@ def _issue(
     try:
         issued = made(_known(bootstrap).get(name), settings)
     except ValidationError as error:
-        raise typer.BadParameter(explain(error, Sender)) from None
+        first = error.errors(include_url=False, include_input=False)[0]
+        hint, said = _FORMS.get(str(first["loc"][0]), ("", explain(error, Sender)))
+        said = first["msg"] if first["type"] == "looks_like_contact" else said
+        raise typer.BadParameter(said, param_hint=hint) from None
     asyncio.run(put_sender(bootstrap, issued.sender))
     user = _kafka_user(settings, bootstrap, name)
     if as_json:
@@ -333,7 +349,7 @@ async def _make(settings: "Settings", lost: bool) -> list[str]:
 
     passwords: list[str] = [] if settings.open else keys.make_passwords(settings, access.USERS)
     if not keys.missing(settings) and not lost:
-        return passwords
+        return [*keys.make(settings), *passwords]  # none; but what a kill left goes
     fresh = settings.kafka is None and not (settings.data / "kafka" / "log").exists()
     try:
         bootstrap = None if fresh else bootstrap_of(settings, access.KEYS)

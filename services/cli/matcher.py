@@ -74,7 +74,7 @@ async def _run(settings: "Settings", as_json: bool) -> bool:
     from services.matcher.app import Matcher
 
     screen = _Screen(as_json)
-    stopping = stop_on_signals(settings)
+    stopping = stop_on_signals(settings, access.MATCHER)
     bootstrap = options.bootstrap_of(settings, access.MATCHER)
     if not await _wait_for_topics(bootstrap, stopping, screen):
         return False

@@ -59,9 +59,10 @@ def notifier(
 
 async def _run(settings: "Settings", quiet: bool, as_json: bool) -> bool:
     """True if a partition had to be stopped."""
+    from services.bus import access
     from services.notifier.app import application_factory
 
-    stopping = stop_on_signals(settings)
+    stopping = stop_on_signals(settings, access.NOTIFIER)
     screen = _Screen(as_json)
     application = application_factory(settings, _view(quiet, as_json), screen.tell)
     notifier = application.context.get("notifier")

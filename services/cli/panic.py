@@ -26,10 +26,11 @@ def panic(
 ) -> None:
     """Destroy all keys and passwords of this machine within a second: for when somebody is at the door.
 
-    Each file is overwritten and removed. After that no contact and no text can be opened, and nobody's address can be tried out
-    against a word. Commands and ledger stay: words and sums. Services that run here see within a second that their keys are gone,
-    and stop, as `pumasi up` and its broker do. Nothing starts again, unless the keys come back from a copy. Without one nobody
-    can be told anything, people who take part again are new people, and repeats of earlier events are not recognised.
+    Each file in their directory is overwritten and removed, in folders there too. After that no contact and no text can be opened, and
+    nobody's address can be tried out against a word. Commands and ledger stay: words and sums. Services that run here see within a
+    second that their keys are gone, and stop, as `pumasi up` and its broker do. Nothing starts again, unless the keys come back from a
+    copy. Without one nobody can be told anything, people who take part again are new people, and repeats of earlier events are not
+    recognised.
 
     Overwriting reaches what the disk still calls by that place. Flash memory and copying file systems keep old blocks for a while: use
     an encrypted disk too. Copies elsewhere are not touched. Exit status 0: all are destroyed; 1: some could not be, each is named.

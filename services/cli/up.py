@@ -78,11 +78,13 @@ class _Shown(NamedTuple):
 
 
 async def _run(settings: "Settings", matchers: int, shown: _Shown) -> None:
+    from services.bus import access
     from services.system.progress import BrokerProgress
     from services.system.supervisor import until_told_to_stop
 
     stopping = until_told_to_stop()
-    when_keys_go(settings, lambda: None if stopping.done() else stopping.set_result(signal.SIGTERM))
+    own = access.INTAKE, access.MATCHER, access.NOTIFIER
+    when_keys_go(settings, lambda: None if stopping.done() else stopping.set_result(signal.SIGTERM), *own)
     progress = BrokerProgress(quiet=shown.quiet)
     running = asyncio.create_task(_keep_up(settings, matchers, progress, shown))
     either: set[asyncio.Future[Any]] = {running, stopping}

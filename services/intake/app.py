@@ -155,7 +155,14 @@ class Service:
         hosts = hosts_of(settings.http_hosts, settings.http_host)
         self._door = HttpDoor(self._desk, sealer, receipts, *about, amiss=self.amiss, hosts=hosts)
         self.application = self._door.application(self._lifespan)
-        self._heartbeat = Heartbeat(bootstrap, "intake", settings.instance, self.condition, keys.fingerprints(settings))
+        self._used = keys.fingerprints(settings)
+        self._heartbeat = Heartbeat(
+            bootstrap,
+            "intake",
+            settings.instance,
+            self.condition,
+            lambda: {**self._used, "notifier": sealer.sealed_for},
+        )
         self._tasks: list[asyncio.Task[None]] = []
         self._serving: list[asyncio.Task[None]] = []
         self.ready = asyncio.Event()
@@ -237,6 +244,7 @@ class Service:
             await self._commands.reach_end()
             await self._ledger.reach_end()
         self._funds.turn_to(ring)
+        self._used |= keys.fingerprints(self._settings, *keys.pseudonym_names(self._settings))
 
     async def _look_for_keys(self) -> None:
         """Check each minute that our pseudonym keys are those in use, and take a new one long before it serves."""

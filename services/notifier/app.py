@@ -89,9 +89,9 @@ def application_factory(
     languages = Languages(
         settings.language, key, told, lambda: keys.notifier_private_keys(settings), addresses=settings.webhook_addresses
     )
-    renewal = Renewal(languages)
+    renewal = Renewal(languages, settings)
     notifier = Notifier(bootstrap, Teller(publisher, webhook, view, languages), told)
-    used = {"notifier": keys.fingerprint(bytes(key.public_key))} if key is not None else {}
+    used = renewal.used if key is not None else dict
     beat = Heartbeat(bootstrap, "notifier", settings.instance, lambda: condition(), used)
     notifier.went_wrong = beat.went_wrong
     held = AsyncExitStack()
@@ -116,7 +116,7 @@ def application_factory(
     async def opening() -> None:
         await publisher.in_reach.wait()
         if key is not None:
-            await renewal.hold(bootstrap(), settings)
+            await renewal.hold(bootstrap())
         if not languages.followed:
             await held.enter_async_context(languages.following(bootstrap()))
             if key is not None:

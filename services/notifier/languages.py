@@ -5,6 +5,9 @@ text stays in its box until it is told, and so does an address, where the webhoo
 language of the settings is spoken, and no text is told; with it, a box that it doesn't open is an alarm: somebody else has sealed it,
 or not sealed it at all.
 
+That goes for what stands under a name last. What was there before stays on the disk until Kafka compacts it away, and may be sealed for
+a key that is destroyed. So while the topic is followed, boxes are opened once all that stands there is known.
+
 While the key is being renewed (`services.rotation`) two keys open boxes. Before an alarm is raised, the keys in the directory are
 read again; and when the services topic says which keys are in use, the others are dropped, once every contact has been read as
 newly sealed.
@@ -40,6 +43,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pumasi.notifier")
 
+_LOOK_EVERY_SECONDS = 0.5
+_AT_ONCE = 200
+"""So many boxes are opened before others have their turn."""
 _WAIT_SECONDS = 5.0
 """How long tidings wait at most for contacts that can't be read: a notice in another language is better than none."""
 
@@ -86,10 +92,12 @@ class Languages:
         self._of: dict[str, Language] = {}
         self._texts: dict[str, bytes] = {}  # sealed
         self._contacts: dict[str, bytes] = {}  # sealed
+        self._unopened: dict[str, Record] = {}
         self._tail: Tail | None = None
 
     def of(self, subject: str) -> Language:
         """The language of a pseudonym's notices."""
+        self._open(subject)
         return self._of.get(subject, self._otherwise)
 
     def text(self, thanks: str) -> str | None:
@@ -105,18 +113,33 @@ class Languages:
     def take(self, record: Record) -> None:
         """Take in a record of the contacts topic. One without a value, or that can't be opened, makes the subject unknown."""
         subject = (record.key or b"").decode("utf-8", "replace")
-        for known in (self._of, self._texts, self._contacts):
+        for known in (self._of, self._texts, self._contacts, self._unopened):
             known.pop(subject, None)
         if not self._keys or record.value is None:
             return
+        self._unopened[subject] = record
+        if self._tail is None:
+            self._open(subject)
+
+    def _open(self, subject: str) -> None:
+        """Open what came last of a subject, unless it was."""
+        record = self._unopened.pop(subject, None)
+        if record is None:
+            return
         try:
-            self._keep(subject, msgspec.json.decode(record.value, type=_Value))
+            self._keep(subject, msgspec.json.decode(record.value or b"", type=_Value))
         except MemoryError:
             raise
         except Exception:  # noqa: BLE001  # whatever stands there, it can't be opened
             place = record.partition, record.offset
             log.error("a box on the contacts topic can't be opened (partition %d, offset %d)", *place)
             self._told(Unopened(*place))
+
+    async def _open_all(self) -> None:
+        """Open what came last of each, as it comes, for ever."""
+        while True:
+            await self.read_all()
+            await asyncio.sleep(_LOOK_EVERY_SECONDS)
 
     def _keep(self, subject: str, value: _Value) -> None:
         """Raises one of many errors if a box can't be opened, or holds something else."""
@@ -135,6 +158,7 @@ class Languages:
 
     def _kept(self, boxes: dict[str, bytes], name: str) -> bytes | None:
         """What is in a box that is kept; None if there is none, or it was sealed for a key that is gone, by who didn't know yet."""
+        self._open(name)
         with suppress(KeyError, CryptoError):
             return self._opened(boxes[name])
         return None
@@ -169,19 +193,24 @@ class Languages:
             yield
             return
         self._tail = Tail(lambda: bootstrap, CONTACTS, "pumasi-notifier", self.take)
-        task = asyncio.create_task(self._tail.run())
+        tasks = asyncio.create_task(self._tail.run()), asyncio.create_task(self._open_all())
         try:
             yield
         finally:
-            task.cancel()
+            for task in tasks:
+                task.cancel()
             self._tail = None
-            with suppress(asyncio.CancelledError):
-                await task
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def read_all(self) -> None:
-        """Wait until all contacts on the topic now are known."""
-        if self._tail is not None:
-            await self._tail.reach_end()
+        """Wait until the contacts that stand on the topic now are known, and opened."""
+        if self._tail is None:
+            return
+        await self._tail.reach_end()
+        for number, subject in enumerate([*self._unopened]):
+            self._open(subject)
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     async def prepare(self, subjects: Iterable[str]) -> None:
         """The same where a subject or a text's id is unknown, but for seconds only."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from services import keys
 from services.bus import fingerprints
 from services.bus.consume.tail import Tail
 from services.bus.envelope import Record
 from services.bus.topics import SERVICES
+from services.errors import SettingError
 from services.notifier.languages import Languages
 from services.settings import Settings
 
@@ -18,19 +19,31 @@ from services.settings import Settings
 class Renewal:
     """Has the notifier's keys read again whenever the topic announces them."""
 
-    def __init__(self, languages: Languages) -> None:
-        self._languages, self._told = languages, asyncio.Event()
+    def __init__(self, languages: Languages, settings: Settings) -> None:
+        self._languages, self._settings, self._told = languages, settings, asyncio.Event()
+        self._in_use: str | None = None
+        self._used: dict[str, str] = {}
 
-    async def hold(self, bootstrap: str, settings: Settings) -> None:
-        """Check that one of our keys is in use.
+    def used(self) -> dict[str, str]:
+        """The fingerprint of our key, of two the one in use; while none can be read, that of before."""
+        with suppress(SettingError):
+            self._used = self._ours()
+        return self._used
+
+    def _ours(self) -> dict[str, str]:
+        ours = [keys.fingerprint(bytes(key.public_key)) for key in keys.notifier_private_keys(self._settings)]
+        return {"notifier": self._in_use if self._in_use in ours else ours[0]}
+
+    async def hold(self, bootstrap: str) -> None:
+        """See that one of our keys is in use.
 
         Raises:
             KeyOther: if none is.
+            KeyMissing, KeyUnsafe: if they can't be read.
             KafkaUnreachable, TopicsMismatch: if that isn't known.
         """
-        ours = [keys.fingerprint(bytes(key.public_key)) for key in keys.notifier_private_keys(settings)]
-        told = (await fingerprints.known(bootstrap)).get("notifier")
-        await fingerprints.hold(bootstrap, "notifier", {"notifier": told if told in ours else ours[0]})
+        self._in_use = (await fingerprints.known(bootstrap)).get("notifier")
+        await fingerprints.hold(bootstrap, "notifier", self._ours())
 
     @asynccontextmanager
     async def following(self, bootstrap: Callable[[], str]) -> AsyncIterator[None]:
@@ -45,7 +58,9 @@ class Renewal:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def _follow(self, record: Record) -> None:
-        if fingerprints.told_in(record)[0] == fingerprints.OURS:
+        process, told = fingerprints.told_in(record)
+        if process == fingerprints.OURS:
+            self._in_use = told.get("notifier", self._in_use)
             self._told.set()
 
     async def _renew(self) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import get_args
 
 from schemas.senders import Scope
+from services import keys
 from services.bus import access
 from services.bus.security import servers
 from services.bus.senders import put_sender, senders
@@ -30,28 +31,24 @@ async def own_sender(bootstrap: str, settings: Settings, name: str) -> Issued:
     return issued
 
 
+def _is_there(file: Path) -> bool:
+    return os.path.lexists(file) and keys.read(file) is not None
+
+
 async def machine_key(bootstrap: str, settings: Settings) -> Path:
     """The file with this machine's bearer key; made, with its sender, if there is no valid one.
 
     Raises:
-        SettingError: if the file can't be written.
+        KeyUnsafe: if the file is a link, or others can read it.
+        SettingError: if it can't be written.
         KafkaUnreachable, TopicsMismatch, TopicUnreadable: if senders can't be read or written.
     """
     file = bearer_file(settings)
-    if file.exists() and await senders(servers(settings, bootstrap, access.KEYS)):
+    if _is_there(file) and await senders(servers(settings, bootstrap, access.KEYS)):
         return file
     issued = await own_sender(bootstrap, settings, MACHINE)
-    _keep(file, issued.key)
-    return file
-
-
-def _keep(file: Path, key: str) -> None:
-    """Put a key into a file of ours: whole or not at all, and never for others' eyes."""
-    fresh = file.with_suffix(".new")
     try:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "w") as writing:
-            writing.write(key + "\n")
-        fresh.replace(file)
+        keys.write(file, f"{issued.key}\n")
     except OSError as error:
         raise SettingError(f"the key file {file} can't be written ({error.strerror})") from None
+    return file

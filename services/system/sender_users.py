@@ -63,7 +63,7 @@ async def let_in(settings: Settings, bootstrap: str, sender: str) -> Path:
 def shut_out(settings: Settings, sender: str) -> None:
     """Take a sender's user away; the broker does within a second."""
     for suffix in (_SUFFIX, ".properties"):
-        _file(settings, access.of_sender(sender), suffix).unlink(missing_ok=True)
+        keys.destroy(_file(settings, access.of_sender(sender), suffix))
 
 
 def for_the_admin(kafka: str, sender: str, *, gone: bool = False) -> list[str]:

@@ -130,6 +130,7 @@ class Keeper:
                 self.failed.set_exception(self._failure(f"could not be kept ({type(error).__name__}: {error})"))
                 return
             if self._stopping:
+                self._tell_reason()
                 return
             in_vain = 0 if self.ready.is_set() else in_vain + 1
             if status == USAGE or in_vain == STARTS_IN_VAIN:
@@ -138,6 +139,7 @@ class Keeper:
             if time.monotonic() - began > FORGIVEN_AFTER_S:
                 backoff.succeeded()
             pause = backoff.failed()
+            self._tell_reason()
             self.listener.ended(self.service.name, status, pause)
             await asyncio.sleep(pause)
 
@@ -184,11 +186,16 @@ class Keeper:
             self.listener.said(self.service.name, line)
             return
         if is_error(event):
-            self._reason = event
+            self._reason = event  # not passed on yet: if it is the end of all, `failed` says it
+            return
         if "ready" in event:
             self.told_ready = event
             self.ready.set()
         self.listener.event(self.service.name, event)
+
+    def _tell_reason(self) -> None:
+        if self._reason is not None:
+            self.listener.event(self.service.name, self._reason)
 
     def _failure(self, what: str, status: int = 1) -> ServiceFailed:
         name, reason = self.service.name, self._reason

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from services import keys
 from services.bus import topics
-from services.bus.contacts import until_gone
+from services.bus.contacts import Contacts, until_gone
 from services.bus.embedded import EmbeddedKafka
 from services.bus.topics import CONTACTS, LEDGER
 from services.cli import build
@@ -110,8 +110,34 @@ async def test_who_is_forgotten_leaves_the_disk_and_no_copy_can_be_read(
             await until_gone(bootstrap, gone, again_seconds=0.6)
             while any(lies_in(log, box) for box in boxes):
                 await asyncio.sleep(0.1)
-        with pytest.raises(UnknownId):
-            await forget(bootstrap, "mailto:nobody@example.org")
+        for nobody in ("mailto:nobody@example.org", "mailto:kim@example.org"):
+            with pytest.raises(UnknownId):
+                await forget(bootstrap, nobody)
+        assert keys.notifier_private_key(settings) == new, "nothing is sealed anew for who is forgotten already"
+
+
+async def test_who_was_taken_off_the_topic_is_forgotten_in_copies_too_once(
+    topics_reset: EmbeddedKafka, settings: Settings
+) -> None:
+    """By a fund that forgets, or by an attempt that was cut short: until the key is renewed, a copy can be read."""
+    bootstrap, former = topics_reset.bootstrap, keys.notifier_private_key(settings)
+    await fill(bootstrap, former, range(1, 3))
+    async with Contacts(bootstrap, "test") as contacts:
+        await contacts.forget(b"~s1")
+    assert (await forget(bootstrap, "~s1"))["forgotten"] == 0
+    once = keys.notifier_private_key(settings)
+    assert once != former
+    async with Contacts(bootstrap, "test") as contacts:
+        await contacts.forget(b"~s2", keys.fingerprint(bytes(once.public_key)))
+    await forget(bootstrap, "~s2")
+    twice = keys.notifier_private_key(settings)
+    assert twice != once
+    async with Contacts(bootstrap, "test") as contacts:
+        await contacts.read_on()
+        await contacts.forget(b"~s2")  # as who waits does again and again
+    with pytest.raises(UnknownId):
+        await forget(bootstrap, "~s2")
+    assert keys.notifier_private_key(settings) == twice
 
 
 async def test_a_fund_forgets_by_itself_whoever_has_nothing_open_and_nobody_else(

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from schemas.services import Amiss
+from services import keys
 from services.bus import fingerprints, heartbeat
 from services.bus.embedded import EmbeddedKafka
 from services.bus.heartbeat import Condition, Heard, Heartbeat
+from services.settings import load
 from tests.broker import test_intake, test_notifier
 
 DEADLINE_S = 60
@@ -32,7 +34,8 @@ async def test_a_service_tells_how_it_is_at_once_when_that_changes_and_takes_it_
     monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 3600.0)
     monkeypatch.setattr(heartbeat, "_LOOK_SECONDS", 0.01)
     bootstrap, now = topics_reset.bootstrap, WELL
-    async with Heartbeat(lambda: bootstrap, "matcher", "0", lambda: now, {"id": "0" * 16}):
+    used = {"id": "0" * 16}
+    async with Heartbeat(lambda: bootstrap, "matcher", "0", lambda: now, lambda: used):
         told = (await until(bootstrap, lambda found: "matcher-0" in found))["matcher-0"].told
         assert (told.service, told.positions, told.amiss, told.went_wrong) == ("matcher", {"0": 7, "3": 0}, (), None)
         assert told.since is not None
@@ -43,6 +46,8 @@ async def test_a_service_tells_how_it_is_at_once_when_that_changes_and_takes_it_
         now = WELL
         told = (await until(bootstrap, lambda found: not found["matcher-0"].told.amiss))["matcher-0"].told
         assert told.went_wrong.code == "ledger_tampered", "what is over is still remembered"
+        used = {"id": "1" * 16}
+        await until(bootstrap, lambda found: found["matcher-0"].told.keys == used)
     assert await heartbeat.heard(bootstrap) == []
 
 
@@ -87,7 +92,7 @@ async def test_intake_and_notifier_tell_and_take_it_back(topics_reset: EmbeddedK
         services = lambda found: {one.told.service for one in found.values()}  # noqa: E731
         found = await until(bootstrap, lambda found: {"intake", "notifier"} <= services(found))
         used = {one.told.service: set(one.told.keys) for one in found.values()}
-        assert used["intake"] == {"pseudonym", "id", "intake", "notifier", "reporter"}
+        assert used["intake"] == {*keys.fingerprints(load(data=tmp_path))} >= {"pseudonym", "id", "intake", "notifier"}
         assert used["notifier"] == {"notifier"}
         in_use = await fingerprints.known(bootstrap)
         assert all(in_use[name] == one for heard in found.values() for name, one in heard.told.keys.items())

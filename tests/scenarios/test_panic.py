@@ -28,6 +28,9 @@ async def test_panic_ends_all_that_runs_and_nothing_starts_again(guarded_kafka: 
     async with asyncio.timeout(90):
         ready = json.loads(await up.stdout.readline())
     assert Path(ready["key"]).exists()
+    kept = keys.directory(load(data=data_dir))
+    (kept / "backup").mkdir()
+    (kept / "backup" / "notifier.key").write_bytes((kept / "notifier.key").read_bytes())
     panic = await pumasi("panic", "--yes", *where)
     began = time.monotonic()
     out, _ = await panic.communicate()
@@ -38,7 +41,7 @@ async def test_panic_ends_all_that_runs_and_nothing_starts_again(guarded_kafka: 
     async with asyncio.timeout(60):
         await up.communicate()
     assert time.monotonic() - began < 60
-    assert not list(keys.directory(load(data=data_dir)).glob("*.key"))
+    assert not kept.exists()
     again = await pumasi("up", *where, "--kafka-port", "0", "--http-port", "0")
     async with asyncio.timeout(90):
         _, errors = await again.communicate()

@@ -99,6 +99,7 @@ async def test_a_service_that_refuses_its_options_is_not_tried_again(
         await kept.start([matcher_on(kafka, "--no-such-option")])
     assert (failed.value.exit_status, failed.value.to_dict()["reason"]) == (2, "usage")
     assert not heard.ends
+    assert heard.events == [], "who started it says why, and nobody says it twice"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from services.called import VARIABLE, as_called, name
+from services.called import CARRIED, GROUPS, VARIABLE, as_called, give, name
 from services.cli import build
 from services.settings import PREFIX, SECRET
 from services.terminal import Terminal, marked
@@ -47,9 +47,53 @@ def test_a_command_is_named_as_it_was_called(monkeypatch: pytest.MonkeyPatch) ->
     assert as_called("pumasi up") == "'/a b/run' up"
 
 
+def test_a_command_looks_where_the_one_before_was_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "./run")
+    told = pumasi("status", "--data", "/no where", "--json", **{VARIABLE: "./run"})
+    hint = json.loads(told.stderr)["hint"]
+    assert (
+        "`./run up --data '/no where'` or `./run kafka --data '/no where'`, name its directory with --data DIR" in hint
+    )
+    told = pumasi("status", "--json", **{VARIABLE: "./run", "PUMASI_DATA": "/no where"})
+    assert "`./run up` or" in json.loads(told.stderr)["hint"], "the environment is there for the next one too"
+    monkeypatch.setattr("services.called._given", {"--data": "d", "--kafka": "k1:9092"})
+    for text, typed in {
+        "If lost: pumasi keys make --lost": "If lost: ./run keys make --data d --kafka k1:9092 --lost",
+        "`pumasi up`; ./run status": "`./run up --data d`; ./run status --data d --kafka k1:9092",
+        "`pumasi keys` and `pumasi schemas`": "`./run keys` and `./run schemas`",
+        "pumasi audit --data e": "./run audit --kafka k1:9092 --data e",
+    }.items():
+        assert as_called(text) == as_called(as_called(text)) == typed
+
+
+def test_options_are_carried_to_those_commands_that_have_them() -> None:
+    ways = {"pumasi " + " ".join(way): options for way, options in _options(get_command(build()))}
+    assert len(ways) > 20
+    for way, options in ways.items():
+        for option in CARRIED:
+            give(option, "x")
+            assert (option in as_called(way)) == (option in options), (way, option)
+            give(option, None)
+
+
+def _options(group: object, *above: str) -> list[tuple[list[str], set[str]]]:
+    found: list[tuple[list[str], set[str]]] = []
+    for one, inner in getattr(group, "commands", {}).items():
+        if hasattr(inner, "commands"):
+            assert one in GROUPS
+            found += _options(inner, *above, one)
+        else:
+            found.append(([*above, one], {option for param in inner.params for option in param.opts}))
+    return found
+
+
 def test_errors_and_helps_name_it_too() -> None:
     error = pumasi("status", "--data", "/nowhere", **{VARIABLE: "./run"})
-    assert (error.returncode, "`./run up`" in error.stderr, "pumasi up" in error.stderr) == (1, True, False)
+    assert (error.returncode, "`./run up --data /nowhere`" in error.stderr, "pumasi up" in error.stderr) == (
+        1,
+        True,
+        False,
+    )
     told = pumasi("up", "--help", **{VARIABLE: "./run"}).stdout
     assert "Usage: ./run up" in told
     assert "./run up --data /tmp/p" in told

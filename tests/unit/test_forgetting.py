@@ -12,6 +12,7 @@ from nacl.public import PrivateKey
 from typer.testing import CliRunner
 
 from services import keys
+from services.bus import access
 from services.bus.contacts import Contacts
 from services.cli import build
 from services.cli.shared.stopping import when_keys_go
@@ -119,12 +120,104 @@ def test_panic_overwrites_and_removes_every_key_and_leaves_what_a_link_leads_to(
     assert isinstance(again.exception, KeyMissing)
 
 
-def test_what_could_not_be_destroyed_is_named(settings: Settings) -> None:
-    (keys.directory(settings) / "folder").mkdir()
+def test_panic_destroys_what_lies_deeper_too_and_nothing_that_a_link_leads_to(
+    settings: Settings, tmp_path: Path
+) -> None:
+    kept, outside = keys.directory(settings), tmp_path / "outside"
+    outside.mkdir()
+    (outside / "notifier.key").write_text("stays")
+    (kept / "backup" / "older").mkdir(parents=True)
+    (kept / "backup" / "elsewhere").symlink_to(outside, target_is_directory=True)
+    (kept / "empty").mkdir()
+    deep = kept / "backup" / "older" / "notifier.key"
+    deep.write_bytes(before := (kept / "notifier.key").read_bytes())
+    with deep.open("rb") as held:
+        result = CliRunner().invoke(build(), ["panic", "--yes", "--json"])
+        assert held.read() != before
+    told = json.loads(result.stdout)
+    assert (result.exit_code, told["left"]) == (0, [])
+    assert {"backup/older/notifier.key", "backup/elsewhere", "notifier.key"} <= {*told["destroyed"]}
+    assert not kept.exists()
+    assert (outside / "notifier.key").read_text() == "stays"
+
+
+def test_what_could_not_be_destroyed_is_named_and_the_rest_goes(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, real = keys.directory(settings), keys._overwrite
+    (kept / "folder").mkdir()
+    (kept / "folder" / "held.key").write_text("x")
+
+    def overwrite(path: Path, content: bytes) -> None:
+        if path.name == "held.key":
+            raise PermissionError
+        real(path, content)
+
+    monkeypatch.setattr(keys, "_overwrite", overwrite)
     result = CliRunner().invoke(build(), ["panic", "--yes"])
     assert result.exit_code == 1
-    assert "NOT destroyed: folder" in result.stdout
-    assert [path.name for path in keys.directory(settings).iterdir()] == ["folder"]
+    assert "NOT destroyed: folder/held.key" in result.stdout
+    assert [str(path.relative_to(kept)) for path in kept.rglob("*")] == ["folder", "folder/held.key"]
+
+
+def test_no_key_of_the_notifier_is_left_to_read_on_any_block_of_the_disk(settings: Settings) -> None:
+    """Whoever holds a file open holds its blocks."""
+    kept = keys.directory(settings)
+    for _ in range(2):
+        new = keys.successor(settings)
+        with (kept / "notifier.next.key").open("rb") as held:
+            keys.succeed(settings)
+            assert base64.b64encode(bytes(new)) not in held.read()
+    held_on = (kept / "notifier.key").open("rb")
+    keys.destroy_all(settings)
+    with held_on:
+        assert base64.b64encode(bytes(new)) not in held_on.read()
+
+
+def test_what_takes_a_secrets_place_destroys_it(settings: Settings) -> None:
+    keys.put_webhook_secrets(settings, ["whsec_former"])
+    path = keys.directory(settings) / "webhook.secret"
+    with path.open("rb") as held:
+        keys.put_webhook_secrets(settings, ["whsec_new"])
+        assert b"former" not in held.read()
+    assert keys.webhook_secrets(settings) == ["whsec_new"]
+    with path.open("rb") as held:
+        keys.destroy(path)
+        assert b"new" not in held.read()
+    keys.destroy(path)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("by", ["make", "rotate", "write"])
+def test_a_draft_that_a_kill_left_is_destroyed_and_the_key_made_of_it_stays(settings: Settings, by: str) -> None:
+    kept = keys.directory(settings)
+    before, names = keys.fingerprints(settings), {path.name for path in kept.iterdir()}
+    alone, shared, other = kept / ".6sgpxzn6", kept / ".abcd_123", kept / ".gitignore"
+    for file in (alone, other):
+        file.write_text("former")
+    shared.hardlink_to(kept / "notifier.key")
+    with alone.open("rb") as held:
+        if by == "make":
+            assert keys.make(settings) == []
+        elif by == "rotate":
+            with keys.renewing(settings):
+                pass
+        else:
+            keys.write(kept / "bearer", "pumasi_x")
+            keys.destroy(kept / "bearer")
+        assert held.read() != b"former"
+    assert {path.name for path in kept.iterdir()} == {*names, ".gitignore"}
+    assert other.read_text() == "former"
+    assert keys.fingerprints(settings) == before
+    assert keys.notifier_private_key(settings)
+
+
+def test_a_draft_that_somebody_is_at_work_on_stays(settings: Settings) -> None:
+    path = keys.directory(settings) / "new.key"
+    with keys._draft(path, b"whole") as draft:
+        keys.make(settings)
+        assert draft.read_bytes() == b"whole"
+    assert not draft.exists()
 
 
 def record(offset: int, value: bytes | None, replaces: int | None = None) -> Any:
@@ -177,6 +270,25 @@ async def test_a_service_stops_once_keys_that_were_there_are_gone(settings: Sett
         await asyncio.wait_for(stopped.wait(), 1.0)
     keys.destroy_all(settings)
     await asyncio.wait_for(stopped.wait(), 2.0)
+
+
+async def test_each_service_stops_once_its_own_keys_are_gone_whatever_is_left(settings: Settings) -> None:
+    kept, stopped = keys.directory(settings), {user: asyncio.Event() for user in (access.INTAKE, access.NOTIFIER)}
+    keys.make_passwords(settings, access.USERS)
+    for user, event in stopped.items():
+        when_keys_go(settings, event.set, user)
+    everybody = asyncio.Event()
+    when_keys_go(settings, everybody.set)
+    (kept / "backup").mkdir()
+    (kept / "backup" / "notifier.key").write_text("a copy")
+    await asyncio.sleep(0.7)
+    (kept / "intake.key").unlink()
+    await asyncio.wait_for(stopped[access.INTAKE].wait(), 2.0)
+    assert not stopped[access.NOTIFIER].is_set()
+    for path in (*kept.glob("*.key"), *kept.glob("*.password")):
+        path.unlink()
+    await asyncio.wait_for(stopped[access.NOTIFIER].wait(), 2.0)
+    await asyncio.wait_for(everybody.wait(), 2.0)
 
 
 async def test_one_that_starts_before_its_keys_are_made_does_not_stop_for_that(

@@ -10,9 +10,12 @@ from nacl.public import PrivateKey
 
 from services import keys
 from services.bus import access, fingerprints
-from services.errors import KeyMissing, KeyUnsafe, SettingError
+from services.errors import KeyMissing, KeyOther, KeyUnsafe, SettingError
 from services.notifier.languages import private_key
+from services.senders import bearer_file
 from services.settings import Settings, load
+from services.system import own_senders
+from services.system.whole import refuse_unusable
 
 
 @pytest.fixture
@@ -136,6 +139,70 @@ def test_a_lost_half_is_made_anew_only_when_told(settings: Settings) -> None:
     assert keys.make(settings, lost=True) == ["notifier.key", "notifier.pub"]
     assert keys.fingerprints(settings)["notifier"] != before["notifier"]
     assert keys.fingerprints(settings, "pseudonym")["pseudonym"] == before["pseudonym"]
+
+
+@pytest.mark.parametrize("whose", keys.PAIRS)
+def test_a_private_half_that_belongs_to_another_public_half_is_refused_with_what_mends_it(
+    settings: Settings, whose: str
+) -> None:
+    read = {
+        "intake": keys.intake_private_key,
+        "notifier": keys.notifier_private_key,
+        "reporter": keys.reporter_private_key,
+    }[whose]
+    keys.make(settings)
+    path = keys.directory(settings) / f"{whose}.key"
+    path.write_text(base64.b64encode(bytes(PrivateKey.generate())).decode())
+    with pytest.raises(KeyOther, match=f"{whose}.pub") as refused:
+        read(settings)
+    assert str(refused.value.hint).endswith(f"rm {path}, then pumasi keys make --lost")
+    path.unlink()
+    assert keys.make(settings, lost=True) == [f"{whose}.key", f"{whose}.pub"]
+    assert read(settings)
+    (keys.directory(settings) / f"{whose}.pub").unlink()
+    assert read(settings), "on a machine of its own it has no public half beside it"
+
+
+async def test_nothing_is_started_with_a_private_half_of_another_pair(settings: Settings) -> None:
+    keys.make(settings)
+    (keys.directory(settings) / "intake.key").write_bytes((keys.directory(settings) / "notifier.key").read_bytes())
+    with pytest.raises(KeyOther):
+        await refuse_unusable(settings.model_copy(update={"http_port": 0}))
+
+
+def test_while_it_is_renewed_the_public_half_may_be_the_successors(settings: Settings) -> None:
+    keys.make(settings)
+    former, new = keys.notifier_private_key(settings), keys.successor(settings)
+    keys.seal_for(settings, new.public_key)
+    assert keys.notifier_private_keys(settings) == [former, new]
+    keys.succeed(settings)
+    assert keys.notifier_private_keys(settings) == [new]
+    keys.seal_for(settings, former.public_key)
+    with pytest.raises(KeyOther):
+        keys.notifier_private_keys(settings)
+
+
+@pytest.mark.parametrize("spoilt", ["open", "link"])
+async def test_this_machines_bearer_key_is_refused_as_any_key_that_others_can_read_or_a_link(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, spoilt: str
+) -> None:
+    keys.make(settings)
+    keys.make_passwords(settings, access.USERS)
+    file = bearer_file(settings)
+    keys.write(file, "pumasi_x\n")
+
+    async def senders(_bootstrap: str) -> dict[str, str]:
+        return {"this-machine": "known"}
+
+    monkeypatch.setattr(own_senders, "senders", senders)
+    assert await own_senders.machine_key("k1:9092", settings) == file
+    if spoilt == "open":
+        file.chmod(0o644)
+    else:
+        file.symlink_to(file.rename(file.with_name("elsewhere")))
+    with pytest.raises(KeyUnsafe) as refused:
+        await own_senders.machine_key("k1:9092", settings)
+    assert str(file) in str(refused.value.hint)
 
 
 def test_each_kafka_user_has_a_password_of_its_own(settings: Settings) -> None:

@@ -132,6 +132,47 @@ def test_a_contact_that_is_gone_or_cant_be_read_leaves_the_settings_language(
     assert told == [Unopened(1, 7)] * alarmed
 
 
+@pytest.mark.parametrize("last", ["opens", "is broken", "is gone"])
+async def test_of_what_stands_on_the_topic_only_the_last_of_each_name_is_opened(
+    last: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was sealed for a key that is destroyed lies there until Kafka compacts it away: it is no alarm."""
+    told: list[Any] = []
+    languages = Languages("ko", KEY, told.append, addresses=True)
+    former, broken = PrivateKey.generate(), contact(ZH, PrivateKey.generate())
+    stands = [given(name, contact(ZH, former)) for name in ("d-1", "d-2")] + [given(HASH, words(b"thanks", former))]
+    stands += [given("d-1", {"opens": contact(ZH), "is broken": broken, "is gone": None}[last])]
+    stands += [given("d-2", contact(ZH)), given(HASH, words(b"thanks"))]
+
+    class Standing:
+        """The topic, that gives all that stands there once."""
+
+        def __init__(self, _bootstrap: Any, _topic: str, _client: str, handle: Any) -> None:
+            self._handle, self._given = handle, asyncio.Event()
+
+        async def run(self) -> None:
+            for record in stands:
+                self._handle(record)
+                await asyncio.sleep(0)
+            self._given.set()
+            await asyncio.Event().wait()
+
+        async def reach_end(self) -> None:
+            await self._given.wait()
+
+    monkeypatch.setattr("services.notifier.languages.Tail", Standing)
+    async with languages.following("k1:9092"):
+        await languages.read_all()
+        assert told == [Unopened(1, 7)] * (last == "is broken")
+        assert languages.of("d-1") == ("zh" if last == "opens" else "ko")
+        assert (languages.of("d-2"), languages.text(HASH)) == ("zh", "thanks")
+        languages.take(given("d-2", broken))
+        async with asyncio.timeout(10):
+            while len(told) < 1 + (last == "is broken"):
+                await asyncio.sleep(0.01)
+        assert languages.address("d-2") is None, "an alarm that nobody asked for comes all the same"
+
+
 def test_no_address_is_kept() -> None:
     languages = Languages("ko", KEY)
     languages.take(given("d-1", contact(ZH)))

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ from standardwebhooks import WebhookVerificationError
 from typer.testing import CliRunner
 
 from services import keys
-from services.bus import access
+from services.bus import access, fingerprints
 from services.bus.embedded.directory import Running
+from services.called import VARIABLE
 from services.cli import build
+from services.cli.keys import _next
 from services.errors import UsageError
 from services.notifier.channels.webhook import Webhook
 from services.settings import load
@@ -91,6 +94,48 @@ def test_passwords_are_new_for_the_next_start_and_never_beside_a_broker_that_kno
     with pytest.raises(UsageError, match="the cluster's"):
         run("rotate", "passwords")
     assert keys.passwords(load(), access.USERS) == after
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("UPPER", "--all-funds"), "1 to 32 of a-z, 0-9 and -"),
+        (("-x-", "--all-funds"), "1 to 32 of a-z, 0-9 and -"),
+        (("x", "--fund", "no good"), "1 to 64 of A-Z"),
+        (("x", "--fund", "13800138000"), "no number by which somebody could be called"),
+    ],
+)
+def test_a_name_that_none_can_have_is_refused_with_how_it_has_to_look(
+    arguments: tuple[str, ...], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys.make(load())
+    monkeypatch.setattr("services.cli.keys._where", lambda *_: (load(), ""))
+    monkeypatch.setattr("services.cli.keys._known", lambda _bootstrap: {})
+    result = CliRunner().invoke(build(), ["keys", "add", "--scope", "cases", *arguments[1:], "--", arguments[0]])
+    assert result.exit_code == 2
+    assert says in " ".join(result.output.replace("│", " ").split())
+
+
+def test_the_next_step_is_named_as_it_is_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "./run")
+    result = CliRunner().invoke(build(), ["keys", "rotate", "webhook", "--data", "elsewhere"])
+    assert "./run keys revoke --data elsewhere webhook --old" in result.output
+
+
+async def test_a_next_key_that_is_there_is_not_said_to_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nothing(*_: object) -> None:
+        pass
+
+    keys.make(load())
+    for name in ("hold", "refuse_if_behind", "move"):
+        monkeypatch.setattr(fingerprints, name, nothing)
+    now = time.time_ns()
+    monkeypatch.setattr(time, "time_ns", lambda: now)
+    name, made = await _next(load(), "k1:9092")
+    assert made == [f"{name}.key"]
+    assert await _next(load(), "k1:9092") == (name, [])
+    with keys.renewing(load()), pytest.raises(UsageError, match="right now"):
+        await _next(load(), "k1:9092")
 
 
 @pytest.mark.parametrize("name", ["notifier", "webhook", "passwords"])

@@ -123,6 +123,10 @@ def test_keys_that_differ_are_found_between_machines_and_from_those_in_use() -> 
     assert codes(*ALL, heard("intake", "b", keys=one), heard("intake", "c", keys=other)) == ["keys_differ"]
     in_use = Heard(ServiceTold(process="keys", version="1.0", keys=one), NOW_MS)
     assert codes(*ALL, in_use, heard("intake", "c", keys=other)) == ["keys_differ"]
+    renewed = Heard(ServiceTold(process="keys", version="1.0", keys={**one, "id.former": "2" * 16}), NOW_MS)
+    assert codes(*ALL, renewed, heard("intake", "b", keys=one), heard("intake", "c", keys=other)) == [], (
+        "two are in use"
+    )
     assert codes(*ALL, in_use, heard("intake", "gone", 40, keys=other)) == ["service_silent"], "who is dead uses none"
 
 

@@ -20,7 +20,6 @@ from functools import partial
 from itertools import islice
 from types import FunctionType
 from typing import Any
-from weakref import WeakSet
 
 from aiokafka import TopicPartition
 from aiokafka import errors as kafka
@@ -206,7 +205,6 @@ class TellingFetcher(Fetcher):
         self._failed: dict[TopicPartition, Stuck] = {}
         self._silent: set[int] = set()  # brokers that do not answer, and are reported as such
         super().__init__(*args, **kwargs)
-        _at_work.add(self)
 
     @property
     def stuck(self) -> list[Stuck]:
@@ -296,14 +294,6 @@ class TellingFetcher(Fetcher):
             log.error("%s; it stands still, and is tried again", failed)
             failed.tell_at = now + _TOLD_AGAIN_SECONDS
         return Backoff(*_REST_SECONDS, failures=failed.failures - 1).failed()
-
-
-_at_work: WeakSet[TellingFetcher] = WeakSet()
-
-
-def stuck_in_this_process() -> list[Stuck]:
-    """All partitions that readers in this process can't read on, for metrics; a topic with two readers may appear twice."""
-    return [stuck for one in list(_at_work) if not one._closed for stuck in one.stuck]
 
 
 def _why(error: Exception) -> str:

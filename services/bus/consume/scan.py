@@ -205,17 +205,6 @@ class TopicReader:
         if unreadable:
             raise TopicUnreadable(unreadable)
 
-    async def any_from(self, topic: str, partition: int, begin: int, end: int) -> bool:
-        """Whether there is a committed record from `begin` on, below `end`; markers of transactions don't count.
-
-        Raises:
-            TopicUnreadable: if the next one can't be read.
-        """
-        async with contextlib.aclosing(self.between(topic, {partition: begin}, {partition: end})) as records:
-            async for _record in records:
-                return True
-        return False
-
     @property
     def _held(self) -> Consumer:
         assert self._consumer is not None, "entered"

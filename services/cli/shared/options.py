@@ -4,25 +4,34 @@ A command passes what it got to `services.settings.load(...)`: None means "not g
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from services.bus.bootstrap import bootstrap_of
+from services.called import give
 
-__all__ = ["Data", "HttpPort", "Json", "Kafka", "KafkaPort", "Partitions", "Replication", "bootstrap_of"]
+__all__ = ["Data", "HttpPort", "Json", "Kafka", "KafkaPort", "Partitions", "Replication", "bootstrap_of", "carried"]
+
+
+def carried(context: typer.Context, param: typer.CallbackParam, value: Any) -> Any:
+    """Have an option that was typed stand in the commands that are printed; what is in the environment is there for those too."""
+    source = context.get_parameter_source(param.name or "")
+    give(param.opts[0], value if source is not None and source.name == "COMMANDLINE" else None)
+    return value
+
 
 Json = Annotated[
     bool, typer.Option("--json", help="Print results as JSON on standard output, errors as JSON on standard error.")
 ]
 Kafka = Annotated[
     str | None,
-    typer.Option("--kafka", envvar="PUMASI_KAFKA", metavar="HOST:PORT,…",
+    typer.Option("--kafka", envvar="PUMASI_KAFKA", metavar="HOST:PORT,…", callback=carried,
                  help="Bootstrap servers of a cluster. Unset: the broker running on the data directory."),
 ]  # fmt: skip
 Data = Annotated[
     Path | None,
-    typer.Option("--data", envvar="PUMASI_DATA", metavar="DIR", file_okay=True,
+    typer.Option("--data", envvar="PUMASI_DATA", metavar="DIR", file_okay=True, callback=carried,
                  help="Data directory on this machine; created if missing.  [default: .pumasi]"),
 ]  # fmt: skip
 KafkaPort = Annotated[

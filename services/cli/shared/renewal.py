@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from services.called import as_called
 from services.cli.shared.options import bootstrap_of
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def _webhook(settings: Settings, as_json: bool) -> None:
         print(json.dumps({"rotated": "webhook", "secret": fresh}))
         return
     print(f"Notices are signed with this from now on, and with the one before it. Give it to the receiver:\n  {fresh}")
-    print("Once it is known there: pumasi keys revoke webhook --old")
+    print(as_called("Once it is known there: pumasi keys revoke webhook --old"))
 
 
 def revoke_webhook(settings: Settings, old: bool, as_json: bool) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 _LOOK_EVERY_SECONDS = 0.3
 
 
-def stop_on_signals(settings: Settings) -> asyncio.Future[None]:
-    """Done when SIGINT or SIGTERM comes, or keys that were there are gone; a second time changes nothing: the stop is under way."""
+def stop_on_signals(settings: Settings, *users: str) -> asyncio.Future[None]:
+    """Done when SIGINT or SIGTERM comes, or keys go (`when_keys_go`); a second time changes nothing: the stop is under way."""
     loop = asyncio.get_running_loop()
     stopping: asyncio.Future[None] = loop.create_future()
 
@@ -27,30 +27,33 @@ def stop_on_signals(settings: Settings) -> asyncio.Future[None]:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
-    when_keys_go(settings, stop)
+    when_keys_go(settings, stop, *users)
     return stopping
 
 
-def when_keys_go(settings: Settings, stop: Callable[[], None]) -> None:
-    """Call `stop` once the directory of keys has been seen with something in it, and then isn't there or is empty."""
+def when_keys_go(settings: Settings, stop: Callable[[], None], *users: str) -> None:
+    """Call `stop` once keys are gone that were there, whatever else lies beside them.
+
+    Of the private files of these Kafka users it is any; for who has none of its own here, all of all services.
+    """
     from services import keys
+    from services.bus import access
 
-    loop, kept = asyncio.get_running_loop(), keys.directory(settings)
+    loop = asyncio.get_running_loop()
+    own, others = (
+        [path for user in group for path in keys.own_files(settings, user)] for group in (users, access.USERS)
+    )
 
-    def look(before: bool) -> None:
-        now = _holds_any(kept)
-        if before and not now:
+    def look(seen: list[Path], enough: Callable[[Iterable[bool]], bool]) -> None:
+        if enough(map(os.path.lexists, seen)) or not seen:
+            mine = _there(own)
+            loop.call_later(_LOOK_EVERY_SECONDS, look, mine or _there(others), all if mine else any)
+        else:
             print("This machine's keys are gone: stopping.", file=sys.stderr, flush=True)
             stop()
-        else:
-            loop.call_later(_LOOK_EVERY_SECONDS, look, now)
 
-    look(False)
+    look([], all)
 
 
-def _holds_any(kept: Path) -> bool:
-    try:
-        with os.scandir(kept) as found:
-            return any(True for _ in found)
-    except OSError:
-        return False
+def _there(files: Iterable[Path]) -> list[Path]:
+    return [file for file in files if os.path.lexists(file)]

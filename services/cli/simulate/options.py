@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from services.cli.shared.options import carried
 from services.errors import UsageError
 
 _SEASON = "A generated season (what is played unless a log is named)"
@@ -55,12 +56,12 @@ Fund = Annotated[
 ]  # fmt: skip
 Kafka = Annotated[
     str | None,
-    _option("--kafka", panel=_LOG, envvar="PUMASI_KAFKA", metavar="HOST:PORT,…",
+    _option("--kafka", panel=_LOG, callback=carried, envvar="PUMASI_KAFKA", metavar="HOST:PORT,…",
             help="Read the log from this cluster. The variable alone reads nothing: it says where --fund F is."),
 ]  # fmt: skip
 Data = Annotated[
     Path | None,
-    _option("--data", panel=_LOG, envvar="PUMASI_DATA", metavar="DIR", file_okay=True,
+    _option("--data", panel=_LOG, callback=carried, envvar="PUMASI_DATA", metavar="DIR", file_okay=True,
             help="Read it from the broker running on this directory.  [default: .pumasi]"),
 ]  # fmt: skip
 Policies = Annotated[

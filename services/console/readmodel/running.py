@@ -12,7 +12,7 @@ from typing import Any, Final, get_args
 
 from schemas.services import ServiceName
 from schemas.times import text_of_datetime
-from services.bus.fingerprints import in_use
+from services.bus.fingerprints import FORMER, in_use
 from services.bus.heartbeat import BEGINNING, SILENT_SECONDS, Heard
 from services.console.readmodel.found import Finding
 
@@ -112,10 +112,13 @@ def _runs(found: Iterable[Process], service: str) -> Iterator[bool]:
 
 
 def _keys(found: Iterable[Process], used: dict[str, str]) -> Iterator[Finding]:
-    """Processes whose keys differ from those in use, or, where none is known to be in use, from the first process's."""
+    """Whose keys are others than those in use; where none is known to be in use, than those of who told first.
+
+    While a key is being renewed two are.
+    """
     for one in found:
         for name, fingerprint in one.keys.items() if one.running else ():
-            if (wanted := used.setdefault(name, fingerprint)) != fingerprint:
+            if (wanted := used.setdefault(name, fingerprint)) != fingerprint != used.get(name + FORMER):
                 yield Finding(
                     "keys_differ",
                     f"{one.process} uses another {name} key ({fingerprint}) than the one in use ({wanted})",
