@@ -96,6 +96,8 @@ def missing(settings: Settings) -> list[str]:
     """The files of keys, passwords apart, that aren't there."""
     given = [f"{what}.key" for what in SECRETS if getattr(settings, f"{what}_key")]
     given += [f"{whose}.{half}" for whose in READERS if _told(settings, whose) for half in ("key", "pub")]
+    if os.path.lexists(directory(settings) / "reporter.pub"):
+        given.append("reporter.key")  # whoever reports has it, elsewhere perhaps
     return [name for name in MADE if name not in given and not os.path.lexists(directory(settings) / name)]
 
 
@@ -107,7 +109,8 @@ def make(settings: Settings, *, lost: bool = False, also: Iterable[str] = ()) ->
 
     Args:
         settings: as everywhere.
-        lost: a private key that isn't there beside its public half is lost, and the pair is made anew.
+        lost: a private key that isn't there beside its public half is lost, and the pair is made anew; the reporter's may be
+            elsewhere, so it is lost only if both halves are.
         also: files of more pseudonym keys that are to be there.
     """
     _own(directory(settings))
@@ -119,7 +122,7 @@ def make(settings: Settings, *, lost: bool = False, also: Iterable[str] = ()) ->
         private, public = (directory(settings) / f"{whose}.{half}" for half in ("key", "pub"))
         if whose in READERS and _told(settings, whose):
             continue
-        if lost and not os.path.lexists(private):
+        if lost and whose != "reporter" and not os.path.lexists(private):
             public.unlink(missing_ok=True)
         if not os.path.lexists(public):  # beside a public half alone, a new private one would open nothing
             made += _put(private, bytes(PrivateKey.generate()))
@@ -463,7 +466,7 @@ def _private_key(settings: Settings, whose: str) -> PrivateKey:
         raise KeyOther(
             f"{path} is another key than the one that {public.name} beside it belongs to",
             hint="Put the former one back from your backup. If it is lost for good, have both made anew: "
-            f"rm {quote(str(path))}, then pumasi keys make --lost",
+            f"rm {quote(str(path))} {quote(str(public))}, then pumasi keys make --lost",
         )
     return key
 

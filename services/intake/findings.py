@@ -22,7 +22,7 @@ from services.errors import Finding
 
 FINDINGS_MAX = 100
 """Findings told of one request or record."""
-_MESSAGE_MAX = 300  # characters
+_MESSAGE_MAX = 600  # characters: all types of events fit
 
 CODES = {
     **violations.CODES,

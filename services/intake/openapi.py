@@ -68,7 +68,11 @@ def document() -> dict[str, Any]:
         "description": "Stable. " + "; ".join(f"`{code}`: {what}" for code, what in CODES.items()),
     }
     licence = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
-    key = {"type": "http", "scheme": "bearer", "description": "A sender's key, made by `pumasi keys add`"}
+    key = {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A sender's key; whoever runs this Pumasi makes it (`keys add`)",
+    }
     return {
         "openapi": "3.1.0",
         "info": {"title": "Pumasi", "version": VERSION, "description": _ABOUT, "license": licence},

@@ -119,7 +119,8 @@ class Senders:
         scheme, _, key = (authorization or "").partition(" ")
         if scheme.lower() != "bearer":
             raise Unauthenticated(
-                "no key", hint="Send `Authorization: Bearer pumasi_…`; `pumasi keys add` makes a key."
+                "no key",
+                hint="Send `Authorization: Bearer pumasi_…`; whoever runs this Pumasi makes keys (`keys add`).",
             )
         key = key.strip()
         try:
@@ -131,7 +132,9 @@ class Senders:
         known, shown = self._known.get(name or ""), hash_of(key)
         matches = [hmac.compare_digest(shown, one) for one in (known.hashes if known and known.hashes else (_NOBODYS,))]
         if known is None or not any(matches):
-            raise Unauthenticated("no such key, or it is revoked", hint="`pumasi keys list` shows which keys count.")
+            raise Unauthenticated(
+                "no such key, or it is revoked", hint="Whoever runs this Pumasi knows which keys count (`keys list`)."
+            )
         return known
 
     def signing(self, record: Record) -> tuple[Known, Event]:

@@ -155,8 +155,10 @@ def test_a_private_half_that_belongs_to_another_public_half_is_refused_with_what
     path.write_text(base64.b64encode(bytes(PrivateKey.generate())).decode())
     with pytest.raises(KeyOther, match=f"{whose}.pub") as refused:
         read(settings)
-    assert str(refused.value.hint).endswith(f"rm {path}, then pumasi keys make --lost")
+    public = path.with_suffix(".pub")
+    assert str(refused.value.hint).endswith(f"rm {path} {public}, then pumasi keys make --lost")
     path.unlink()
+    public.unlink()
     assert keys.make(settings, lost=True) == [f"{whose}.key", f"{whose}.pub"]
     assert read(settings)
     (keys.directory(settings) / f"{whose}.pub").unlink()
@@ -213,3 +215,17 @@ def test_each_kafka_user_has_a_password_of_its_own(settings: Settings) -> None:
     assert min(map(len, passwords.values())) >= 43  # 32 random bytes
     assert keys.kafka_password(settings, access.MATCHER) == passwords[access.MATCHER]
     assert set(modes(keys.directory(settings)).values()) == {0o600}
+
+
+def test_the_reporters_private_key_may_be_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PUMASI_KEYS", str(tmp_path / "kept"))
+    settings = load()
+    keys.make(settings)
+    private, public = (keys.directory(settings) / f"reporter.{half}" for half in ("key", "pub"))
+    before = public.read_bytes()
+    private.unlink()
+    assert keys.missing(settings) == []
+    assert keys.make(settings, lost=True) == [], "boxes that were sealed for it would never be opened again"
+    assert public.read_bytes() == before
+    public.unlink()
+    assert keys.make(settings, lost=True) == ["reporter.key", "reporter.pub"]
