@@ -40,6 +40,14 @@ def test_notices_are_counted_and_told_as_a_sum() -> None:
     assert shown(sums=True) == []
 
 
+def test_notices_that_reached_nobody_are_said_though_all_is_calm() -> None:
+    lost = [{**NOTICE, "outcome": outcome} for outcome in ("failed", "gave-up", "delivered", "suppressed")]
+    said = shown(*(("notifier", one) for one in lost), sums=True)
+    assert said == [
+        "notifier  │ 4 notices told: 4 matched", "notifier  │ 2 notices could not be told: see `pumasi status`"
+    ]  # fmt: skip
+
+
 def test_when_asked_for_a_notice_is_one_line_as_the_notifier_shows_it() -> None:
     [line] = shown(("notifier", NOTICE), verbose=True, sums=True)
     assert line == "notifier  │ 2021-11-24  donor        Your pledge of CNY 200.00 is needed now."

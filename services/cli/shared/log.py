@@ -25,6 +25,7 @@ from services.terminal import Terminal
 from services.visible import json_line, visible
 
 COLOURS = ("cyan", "magenta", "yellow", "green", "blue")
+_LOST = ("failed", "gave-up")
 _WIDE = 40
 """On a terminal this wide what does not fit goes on below, behind the service's name; on a narrower one it is not worth it."""
 _CALM = re.compile(r"[0-9-]{10} [0-9:,]{12} (INFO|DEBUG) ")
@@ -46,6 +47,7 @@ class Log:
         self._console, self._notices, self._verbose = console or Terminal(stderr=True), notices, verbose
         self._colours: dict[str, str] = {}
         self._counted: Counter[str] = Counter()
+        self._lost = 0
         self._ended: set[str] = set()
         self._troubled: set[str] = set()
 
@@ -57,6 +59,7 @@ class Log:
             self._print(service, Text(as_called(visible(line))))
 
     def event(self, service: str, event: dict[str, Any]) -> None:
+        self._lost += _is_notice(event) and event.get("outcome") in _LOST
         if _is_notice(event) and not (self._notices and self._verbose):
             self._counted[str(event.get("kind"))] += 1
         elif (told := in_words(event)) and (self._verbose or self._matters(service, event)):
@@ -73,12 +76,16 @@ class Log:
         self._print(service, Text(f"ended with status {status}; started again in {pause_s:g} s", "bold red"))
 
     def sum_up(self) -> None:
-        """Print how many notices came since the last time, if any did."""
+        """Print how many notices came since the last time, if any did, and how many of them reached nobody."""
         if self._notices and self._counted:
             number = self._counted.total()
             kinds = ", ".join(f"{count:,} {kind}" for kind, count in self._counted.most_common())
             self._print("notifier", Text(visible(f"{number:,} notice{'' if number == 1 else 's'} told: {kinds}")))
+        if self._lost:
+            them = "A notice" if self._lost == 1 else f"{self._lost:,} notices"
+            self._print("notifier", Text(as_called(f"{them} could not be told: see `pumasi status`"), "bold red"))
         self._counted.clear()
+        self._lost = 0
 
     def _print(self, service: str, told: Text) -> None:
         colour = self._colours.setdefault(service, COLOURS[len(self._colours) % len(COLOURS)])
