@@ -39,8 +39,8 @@ from tests.broker.test_matcher import SETTINGS, all_ready, assert_audit_holds, u
 ALONE_SECONDS = 5.0
 """Neighbours of a partition in trouble are answered within a second on a machine that does nothing else; tests share theirs."""
 SESSION_SECONDS = SETTINGS.session_timeout_ms / 1000
-FORMER = "6c9bc0e"
-"""An earlier state of the code with the same ledger: before topic and webhook carried one body."""
+FORMER = "ab1d0a2"
+"""An earlier state of the code with the same ledger, and other checkpoints."""
 JILIN, LIAONING, TIANJIN, YANJI = range(PARTITIONS)
 
 
