@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from services import keys
+from services import called, keys
 from services.bus import topics
 from services.bus.embedded import EmbeddedKafka
 from services.settings import load
@@ -26,19 +26,24 @@ from services.settings import load
 BROKER_FIXTURES = {"kafka", "topics_reset", "fresh_kafka", "new_kafka", "guarded_kafka"}
 
 LONG = {
-    "test_bench.py": ("foreign_libraries",),
+    "test_answered.py": ("come_go_and_are_killed", "another_has_acknowledged", "put_out_of_the_group"),
+    "test_bench.py": ("foreign_libraries", "measured_beside_peers"),
     "test_checkpoints.py": (
         "that_are_not_committed", "half_of_a_zombies", "goes_on_from_the_checkpoint", "amid_an_answer", "damaged_checkpoint",
         "fits_and_lies", "another_lifes", "made_again", "older_versions_records", "several_transactions", "takes_too_long",
         "named_matcher",
     ),
+    "test_demo.py": ("stopped_leaves_nothing",),
+    "test_deployed.py": ("compose_describes",),
+    "test_embedded.py": ("parent_that_was_killed", "another_program_took", "just_restarting"),
     "test_elastic.py": ("longer_than_the_session", "stands_still", "join_die_sleep", "two_versions"),
     "test_native.py": ("every_promise",),
     "test_replay.py": (
         "crash_in_the_middle", "behind_another", "killed_or_stopped", "two_operators", "was_asleep", "has_learned", "go_round",
     ),
-    "test_simulation.py": ("two_thousand",),
+    "test_simulation.py": ("two_thousand", "safeguard_removed"),
     "test_soak.py": ("no_fault", "ctrl_c"),
+    "test_supervisor.py": ("kill_9_of_up", "kill_9_of_its_broker", "while_the_services_start"),
 }  # fmt: skip
 """Tests that take long and vary what shorter ones show, by file and part of their names: run by `--long`, or when named by a path;
 `.ci/run` runs them after all others."""
@@ -134,6 +139,12 @@ def _no_settings_from_outside() -> Iterator[None]:
             environment.setenv("PUMASI_KEYS", kept)
             keys.make(load())
             yield
+
+
+@pytest.fixture(autouse=True)
+def _nothing_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a command was given goes no further than a test: one process calls many."""
+    monkeypatch.setattr(called, "_given", {})
 
 
 @pytest.fixture
