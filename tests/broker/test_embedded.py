@@ -121,6 +121,7 @@ async def test_a_broker_that_is_kept_comes_back_at_its_address_with_all_it_had(n
     await topics.ensure(before)
     await put(before, [b"one"])
     keeping = asyncio.create_task(keep_up(broker, told.append))
+    await asyncio.sleep(0)  # it watches by now: of an end before that it would have nothing to tell
     try:
         killed = broker.pid
         os.kill(killed, signal.SIGKILL)
