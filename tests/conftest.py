@@ -45,8 +45,8 @@ LONG = {
     "test_soak.py": ("no_fault", "ctrl_c"),
     "test_supervisor.py": ("kill_9_of_up", "kill_9_of_its_broker", "while_the_services_start"),
 }  # fmt: skip
-"""Tests that take long and vary what shorter ones show, by file and part of their names: run by `--long`, or when named by a path;
-`.ci/run` runs them after all others."""
+"""Tests that take long and vary what shorter ones show, by file and part of their names: run by `--long`,
+`--only-long`, or when named by a path."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -200,7 +200,7 @@ async def test_kill_9_between_publishing_and_acknowledging_loses_nothing(quick: 
 async def test_what_one_has_acknowledged_and_not_deleted_the_next_deletes(
     quick: EmbeddedKafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def nothing(_clearing: Clearing) -> None:
+    async def nothing(_clearing: Clearing, **_how: bool) -> None:
         pass
 
     async with submitting(quick) as submit:

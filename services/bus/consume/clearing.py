@@ -9,6 +9,9 @@ Kafka takes files off the disk whole, but never the one it is writing, and begin
 (`segment.ms`). Where nothing more comes, what was deleted would lie in the last file for ever. So once that is old enough, an
 empty record is appended; readers of the topic ignore it (`is_empty`). It costs one for each pause in which something was deleted,
 and one whenever a partition becomes ours, since nobody knows what lies there.
+
+A broker that is killed forgets deletions that it has not noted yet, which it does once a minute: what was deleted can be read again. So
+deletions are repeated now and then, and at a stop.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Mapping
+from itertools import count
 from typing import Final
 
 from aiokafka import TopicPartition
@@ -34,7 +38,8 @@ log = logging.getLogger("pumasi.bus")
 EMPTY: Final = ("pumasi.empty", b"")
 """The only header of a record that says nothing."""
 _EVERY_SECONDS: Final = 1.0
-_LAST_SECONDS_MAX: Final = 2.0
+_AGAIN_EVERY: Final = 15  # rounds
+_LAST_SECONDS_MAX: Final = 5.0
 _SAID_AGAIN_SECONDS: Final = 300.0
 
 
@@ -71,10 +76,10 @@ class Clearing:
 
     async def run(self) -> None:
         """Clear for ever; what can't be deleted now is tried again."""
-        while True:
+        for number in count(1):
             await asyncio.sleep(_EVERY_SECONDS)
             try:
-                await self._clear()
+                await self._clear(again=number % _AGAIN_EVERY == 0)
                 self._said_at = None
             except (PumasiError, *TROUBLE) as error:
                 self._complain(error)
@@ -84,11 +89,11 @@ class Clearing:
         """Delete what was done with last, if Kafka is quick, and let go of everything."""
         with contextlib.suppress(PumasiError, *TROUBLE):
             async with asyncio.timeout(_LAST_SECONDS_MAX):
-                await self._delete()
+                await self._delete(again=True)
         await self._leave()
 
-    async def _clear(self) -> None:
-        await self._delete()
+    async def _clear(self, *, again: bool) -> None:
+        await self._delete(again=again)
         now = asyncio.get_running_loop().time()
         due = [place for place, since in self._lies_since.items() if now > since + self._segment_seconds]
         if due:
@@ -97,17 +102,19 @@ class Clearing:
             for place in due:
                 del self._lies_since[place]
 
-    async def _delete(self) -> None:
+    async def _delete(self, *, again: bool) -> None:
         done = self._acknowledged()
         for known in (self._deleted, self._lies_since, self._empty):  # what others have, others clear
             for gone in known.keys() - done.keys():
                 del known[gone]
-        fresh = {place: at for place, at in done.items() if self._deleted.get(place) != at}
+        fresh = {place: at for place, at in done.items() if again or self._deleted.get(place) != at}
         if not fresh:
             return
         admin = await self._connected()
         await admin.delete_records({place: RecordsToDelete(before_offset=at) for place, at in fresh.items()})
         for place, at in fresh.items():
+            if self._deleted.get(place) == at:
+                continue
             only_an_empty_one = self._deleted.get(place) == self._empty.get(place) == at - 1
             if not only_an_empty_one:
                 self._lies_since[place] = asyncio.get_running_loop().time()
