@@ -115,7 +115,7 @@ class Contacts:
         await self._publisher.publish(records)
 
     async def forget(self, key: bytes, sealed_for: str | None = None) -> None:
-        """Let nothing of a key count any more. None: as it was forgotten before.
+        """Let nothing under a key count any more; `sealed_for` None: as when it was forgotten before.
 
         Raises:
             KafkaUnreachable: if that is not known to be written.

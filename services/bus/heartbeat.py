@@ -155,7 +155,7 @@ class Heartbeat:
         )
 
     async def _live(self) -> None:
-        """Tell when it is time, or what is amiss or the keys are others; whatever fails is let be until the next time."""
+        """Beat when it is time, or when what is amiss or the keys have changed; whatever fails waits for the next time."""
         last: object = None
         due = 0.0
         while True:

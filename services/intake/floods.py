@@ -1,9 +1,9 @@
 """Floods of conflicts: a sender that again and again sends other data under ids that are used.
 
-A form that is at fault does so now and then. Many within a minute may be somebody who guesses, with a stolen key, what was sent under
-an id. A guess shows itself in two ways. Under an event's own id a repeat is told by its 202, and whatever differs by its 409, at the
-door; under an id of a case, a pledge, a payment or a delivery the matcher decides, and the receipt says `duplicate` or `id_conflict`.
-Both are counted, and so are the vouchers of one case; too many are an alarm.
+A faulty form does so now and then. Many within a minute may be somebody who guesses, with a stolen key, what was sent under an
+id. A guess shows something in two ways. Under an event's own id 202 says that it was a repeat, and 409 that something differed, at
+the door; under an id of a case, a pledge, a payment or a delivery the matcher decides, and the receipt says `duplicate` or
+`id_conflict`. Both are counted, and so are the vouchers of one case; too many are an alarm.
 
 For a while the HTTP door then answers 429 to all that this sender sends under an id that stands, be it a repeat or not: a guess tells
 nothing any more, and new events pass. What was published already is answered as to somebody who didn't make the id (`makers`). What the
@@ -63,7 +63,7 @@ class Floods:
         self._held_off: dict[str, float] = {}
 
     def count(self, sender: str) -> TooMany | None:
-        """One more conflict, now; what a sender that is held off is told in its place."""
+        """Count a conflict, now; returns the error for its sender if that is held off, else None."""
         if self.told(sender) is None and self._conflicts[sender, None].hit(self._clock()):
             self._hold_off(sender)
         return self.told(sender)

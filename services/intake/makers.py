@@ -1,9 +1,10 @@
 """Makers: whose command made an id, and so what a sender may hear of a verdict on one.
 
-That an id is taken, and by what, tells of a person wherever a word of theirs goes with it: who guesses a voucher, and hears `duplicate`
-instead of `applied`, knows that somebody vouched. So what is the matter with an id is told to its maker, and all others hear the same
-of a hit and of a miss: of a word about a case that isn't theirs `applied` and nothing else, of any other id `refused`, and of a case
-that was closed before `case_closed`. What they hear also decides whether their event stands, or is taken anew when it comes again.
+That an id is taken, and by what, tells of a person wherever a word of theirs goes with it: whoever guesses a voucher, and hears
+`duplicate` instead of `applied`, knows that somebody vouched. So what is the matter with an id is told to its maker, and all others
+hear the same of a hit and of a miss: of a word about a case that isn't theirs `applied` and nothing else, of any other id `refused`,
+and of a case that was closed before `case_closed`. What they hear also decides whether their event stands, or is taken anew when it
+comes again.
 
 The maker is the sender whose command was applied: a refused one makes nothing. Followed from the commands and the ledger, as far back
 as the memory reaches; what was forgotten has no maker, and of a command that was, everybody hears what no maker would.
@@ -97,7 +98,7 @@ def id_of(fund: str, type: str, names: Mapping[str, Any]) -> Id | None:  # noqa:
 
 
 def heard_by_others(code: str | None, *, is_word: bool, was_closed: bool = False) -> Heard:
-    """What hears of a command who didn't make the id: `code` is what the matcher said, None for applied."""
+    """What a sender that didn't make the id hears of a command: `code` is what the matcher said, None for applied."""
     if was_closed:
         return Heard.CASE_CLOSED
     if is_word and (code is None or code in _VERDICTS - _MISSING):
@@ -110,7 +111,7 @@ class Makers:
 
     Args:
         capacity: how many.
-        floods: counts conflicts; who is held off hears what no maker would.
+        floods: counts conflicts; a sender that is held off hears what no maker would.
     """
 
     def __init__(self, capacity: int, floods: Floods) -> None:

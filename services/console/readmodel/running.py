@@ -112,9 +112,9 @@ def _runs(found: Iterable[Process], service: str) -> Iterator[bool]:
 
 
 def _keys(found: Iterable[Process], used: dict[str, str]) -> Iterator[Finding]:
-    """Whose keys are others than those in use; where none is known to be in use, than those of who told first.
+    """Processes whose keys differ from those in use, or, where none is known to be in use, from the first process's.
 
-    While a key is being renewed two are.
+    While a key is being renewed, two are in use.
     """
     for one in found:
         for name, fingerprint in one.keys.items() if one.running else ():
