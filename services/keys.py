@@ -11,12 +11,8 @@
     <user>.password      of a Kafka user, one for each service
 
 They lie in PUMASI_KEYS, or beside the data in `<data>-keys`: never in it, so that no copy of the one opens the other. A key is base64
-of 32 bytes and a newline. Its file is ours alone (mode 0600, no link), or it is refused: what others can read is no secret, and what
-others could put there may be theirs. A private half is used only if it belongs to the public half beside it: nothing else opens what
-is sealed for that.
-
-A file is put there whole or not at all, from a draft, `.` and eight characters; one that a kill left is destroyed by whoever writes
-there next. No secret is unlinked that was not overwritten before.
+of 32 bytes and a newline, in a file that is ours alone (`services.secret_files`). A private half is used only if it belongs to the
+public half beside it: nothing else opens what is sealed for that.
 
 A process that needs a key reads its file, and makes none: a new key beside old data opens nothing, and gives everybody another
 pseudonym. `up` and `demo` make them when they first start, and `pumasi keys make` does; `services.bus.fingerprints` tells whether
@@ -29,25 +25,22 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
-import errno
 import fcntl
 import os
-import re
 import secrets
-import stat
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, SupportsBytes
 
 from nacl.public import PrivateKey, PublicKey
 
 from schemas.times import SECOND, datetime_of
-from services.errors import KeyMissing, KeyOther, KeyUnsafe, SettingError, UsageError
+from services import secret_files
+from services.errors import KeyMissing, KeyOther, SettingError, UsageError
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -68,7 +61,6 @@ MADE: Final = (*(f"{what}.key" for what in SECRETS), *(f"{whose}.{half}" for who
 """The files that `make` makes; passwords apart."""
 OWN: Final = {"pumasi-intake": ("pseudonym.key", "id.key", "intake.key"), "pumasi-notifier": ("notifier.key",)}
 """The private files that a service can't be without, by its Kafka user; passwords apart."""
-_DRAFT: Final = re.compile(r"\.[a-z0-9_]{8}")
 _NEXT: Final = "notifier.next.key"
 _WEBHOOK: Final = "webhook.secret"
 
@@ -113,7 +105,7 @@ def make(settings: Settings, *, lost: bool = False, also: Iterable[str] = ()) ->
             elsewhere, so it is lost only if both halves are.
         also: files of more pseudonym keys that are to be there.
     """
-    _own(directory(settings))
+    secret_files.own(directory(settings))
     made = [name for file in also for name in _put(directory(settings) / file, secrets.token_bytes(KEY_BYTES))]
     for what in SECRETS:
         if getattr(settings, f"{what}_key") is None:
@@ -140,114 +132,26 @@ def renew_passwords(settings: Settings, users: Iterable[str]) -> list[str]:
     kept = [_password_file(settings, user) for user in users]
     for path in kept:
         if not _put(path, fresh := secrets.token_bytes(KEY_BYTES)):
-            _overwrite(path, _encoded(fresh))
+            secret_files.overwrite(path, _encoded(fresh))
     return [path.name for path in kept]
 
 
 def passwords(settings: Settings, users: Iterable[str]) -> dict[str, str]:
     """The passwords of Kafka users, for a broker that is told them."""
-    return {user: read(_password_file(settings, user)) for user in users}
+    return {user: secret_files.read(_password_file(settings, user)) for user in users}
 
 
 def _password_file(settings: Settings, user: str) -> Path:
     return directory(settings) / f"{user}.password"
 
 
-def write(path: Path, text: str) -> None:
-    """Write a secret that isn't a key, for nobody else to read, in place of what was there, which is destroyed."""
-    with _draft(path, text.encode()) as draft:
-        former = _draft_name(path)
-        if os.path.lexists(path) and not path.is_symlink():
-            os.link(path, former)
-        draft.replace(path)
-        _sync(path.parent)
-        _discard(former)
-
-
-def destroy(path: Path) -> None:
-    """Overwrite a secret and remove it, if it is there. Killed meanwhile, it is a draft: nobody reads half of it."""
-    with contextlib.suppress(FileNotFoundError):
-        _erase(path.rename(_draft_name(path)))
-        _sync(path.parent)
-
-
-def _own(kept: Path) -> None:
-    """Have the directory to ourselves, without what a kill left there."""
-    kept.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _refuse_if_open(kept, kept.stat())
-    for draft in [path for path in kept.iterdir() if _DRAFT.fullmatch(path.name)]:
-        with contextlib.suppress(OSError):  # it is gone, or its maker lives, and holds its lock
-            handle = os.open(draft, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-            with os.fdopen(handle):
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                _discard(draft)
-
-
-def _put(path: Path, fresh: bytes) -> list[str]:
+def _put(path: Path, key: bytes) -> list[str]:
     """Put a key where there is none; its file's name, unless another process was quicker."""
-    if os.path.lexists(path):
-        return []
-    with _draft(path, _encoded(fresh)) as draft:
-        try:
-            os.link(draft, path)  # whole or not at all, and never over another's
-        except FileExistsError:
-            return []
-    _sync(path.parent)
-    return [path.name]
-
-
-@contextlib.contextmanager
-def _draft(path: Path, content: bytes) -> Iterator[Path]:
-    """A file with that, for nobody else to read, beside its place; gone in the end, unless it was moved there."""
-    _own(path.parent)
-    while True:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".")  # mode 0600
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        if os.fstat(handle).st_nlink:
-            break
-        os.close(handle)  # somebody took it for one that a kill had left, before it was locked
-    with os.fdopen(handle, "wb") as file:
-        try:
-            file.write(content)
-            file.flush()
-            os.fsync(handle)
-            yield Path(name)
-        finally:
-            _discard(Path(name))
-
-
-def _draft_name(path: Path) -> Path:
-    return path.with_name(f".{secrets.token_hex(4)}")
-
-
-def _discard(draft: Path) -> None:
-    """Remove a draft; what is in it is destroyed, unless it lies there as a key too."""
-    with contextlib.suppress(FileNotFoundError):
-        if draft.lstat().st_nlink > 1:
-            draft.unlink()
-        else:
-            _erase(draft)
-
-
-def _erase(path: Path) -> None:
-    """Overwrite a file where it lies, and remove it. A link is removed, and what it leads to left alone."""
-    found = path.lstat()
-    if stat.S_ISREG(found.st_mode):
-        _overwrite(path, secrets.token_bytes(max(found.st_size, 1)))
-    path.unlink()
+    return secret_files.put(path, _encoded(key))
 
 
 def _encoded(key: bytes) -> bytes:
     return base64.b64encode(key) + b"\n"
-
-
-def _sync(kept: Path) -> None:
-    """Let what was renamed or unlinked in a directory outlive a power cut."""
-    handle = os.open(kept, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 # ---- renewing the notifier's, step by step: killed between two of them, all that was sealed can be opened
@@ -261,7 +165,7 @@ def renewing(settings: Settings) -> Iterator[None]:
         UsageError: if somebody does.
     """
     kept = directory(settings)
-    _own(kept)
+    secret_files.own(kept)
     handle = os.open(kept, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -295,14 +199,14 @@ def successor(settings: Settings) -> PrivateKey:
     """The key that takes the place of the notifier's: the one that an earlier attempt made, or a new one."""
     path = directory(settings) / _NEXT
     if os.path.lexists(path) and _read(path) == bytes(notifier_private_key(settings)):
-        destroy(path)  # the earlier attempt had all but ended
+        secret_files.destroy(path)  # the earlier attempt had all but ended
     _put(path, bytes(PrivateKey.generate()))
     return PrivateKey(_read(path))
 
 
 def seal_for(settings: Settings, key: PublicKey) -> None:
     """Let intake seal for this key from now on."""
-    write(directory(settings) / "notifier.pub", _encoded(bytes(key)).decode())
+    secret_files.write(directory(settings) / "notifier.pub", _encoded(bytes(key)).decode())
 
 
 def succeed(settings: Settings) -> None:
@@ -313,42 +217,8 @@ def succeed(settings: Settings) -> None:
     following = directory(settings) / _NEXT
     key = _read(following)
     seal_for(settings, PrivateKey(key).public_key)  # whatever was there: no halves are left that don't belong together
-    _overwrite(directory(settings) / "notifier.key", _encoded(key))
-    destroy(following)
-
-
-# ---- destroying
-
-
-def destroy_all(settings: Settings) -> tuple[list[str], list[str]]:
-    """Overwrite and remove every file in the directory of keys, however deep, and then that; what was destroyed, and what could not be.
-
-    Private halves and secrets go first. A link is removed, and what it leads to left alone.
-    """
-    kept = directory(settings)
-    files = [path for path in kept.rglob("*") if path.is_symlink() or not path.is_dir()]
-    destroyed = list[str]()
-    for path in sorted(files, key=lambda path: (path.suffix != ".key", len(path.parts), path)):
-        with contextlib.suppress(OSError):
-            _erase(path)
-            destroyed.append(str(path.relative_to(kept)))
-    _sync(kept)
-    for folder in sorted((path for path in (kept, *kept.rglob("*")) if path.is_dir()), reverse=True):
-        with contextlib.suppress(OSError):
-            folder.rmdir()
-    return destroyed, [str(path.relative_to(kept)) for path in sorted(kept.rglob("*")) if not any(path.glob("*"))]
-
-
-def _overwrite(path: Path, content: bytes) -> None:
-    """Write over a file's bytes, where they lie; also where it was made read-only."""
-    if not path.is_symlink():
-        path.chmod(0o600)
-    handle = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        os.pwrite(handle, content, 0)
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    secret_files.overwrite(directory(settings) / "notifier.key", _encoded(key))
+    secret_files.destroy(following)
 
 
 # ---- reading, each process its own
@@ -476,18 +346,18 @@ def webhook_secrets(settings: Settings) -> list[str]:
     if settings.webhook_secret is not None:
         return settings.webhook_secret.get_secret_value().split()
     path = directory(settings) / _WEBHOOK
-    return read(path).split() if os.path.lexists(path) else []
+    return secret_files.read(path).split() if os.path.lexists(path) else []
 
 
 def put_webhook_secrets(settings: Settings, kept: Iterable[str]) -> None:
     """Let notices be signed with these from now on."""
-    write(directory(settings) / _WEBHOOK, "".join(f"{one}\n" for one in kept))
+    secret_files.write(directory(settings) / _WEBHOOK, "".join(f"{one}\n" for one in kept))
 
 
 def kafka_password(settings: Settings, user: str) -> str:
     """A Kafka user's password."""
     try:
-        return read(settings.kafka_password_file or _password_file(settings, settings.kafka_user or user))
+        return secret_files.read(settings.kafka_password_file or _password_file(settings, settings.kafka_user or user))
     except KeyMissing as error:
         error.hint = (
             "The embedded broker's lie where it was started: name that --data, or its PUMASI_KEYS. On a cluster, put the user's "
@@ -505,12 +375,12 @@ def fingerprints(settings: Settings, *names: str) -> dict[str, str]:
             told of the public half.
     """
     ring = {name: partial(_read, directory(settings) / f"{name}.key") for name in pseudonym_names(settings)[1:]}
-    said: dict[str, Callable[[Settings], bytes]] = {
+    said: dict[str, Callable[[Settings], SupportsBytes]] = {
         "pseudonym": pseudonym_key,
         "id": id_key,
-        "intake": lambda settings: bytes(intake_public_key(settings)),
-        "notifier": lambda settings: bytes(notifier_public_key(settings)),
-        "reporter": lambda settings: bytes(reporter_public_key(settings)),
+        "intake": intake_public_key,
+        "notifier": notifier_public_key,
+        "reporter": reporter_public_key,
     }
     told = {name: fingerprint(said[name](settings)) for name in names or said if name in said}
     return told | {name: fingerprint(key()) for name, key in ring.items() if not names or name in names}
@@ -522,64 +392,13 @@ def own_files(settings: Settings, user: str) -> list[Path]:
     return [*(directory(settings) / name for name in names), _password_file(settings, settings.kafka_user or user)]
 
 
-def fingerprint(key: bytes) -> str:
-    """Of one key."""
-    return blake2b(key, digest_size=8, person=b"pumasi-finger").hexdigest()
+def fingerprint(key: SupportsBytes) -> str:
+    """Of one key; of a pair it is told of the public half."""
+    return blake2b(bytes(key), digest_size=8, person=b"pumasi-finger").hexdigest()
 
 
 def _read(path: Path) -> bytes:
-    return _decoded(read(path), str(path))
-
-
-def read(path: Path) -> str:
-    """A secret's file, without white space around it.
-
-    Raises:
-        KeyMissing, KeyUnsafe: if it isn't there; if it is a link, or others can read it.
-        SettingError: if it is no text.
-    """
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-    except FileNotFoundError:
-        raise KeyMissing(
-            f"there is no {path}",
-            hint="Put it back from your backup. An installation that never had one gets it by `pumasi up`, or `pumasi keys make`.",
-        ) from None
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise KeyUnsafe(
-                f"{path} is a link, and none is followed", hint=f"Put the file itself there: mv TARGET {path}"
-            ) from None
-        raise KeyUnsafe(
-            f"{path} can't be read ({type(error).__name__})", hint=f"sudo chown $USER {quote(str(path))}"
-        ) from None
-    with os.fdopen(handle, "rb") as file:
-        _refuse_if_open(path, os.fstat(handle))
-        try:
-            text = file.read(4096)
-            if not _is_at(path, handle):  # another took its place meanwhile, and this one may be overwritten already
-                return read(path)
-            return text.decode().strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingError(f"{path} is not a key ({type(error).__name__})") from None
-
-
-def _is_at(path: Path, handle: int) -> bool:
-    with contextlib.suppress(FileNotFoundError):
-        return os.path.samestat(path.lstat(), os.fstat(handle))
-    return False
-
-
-def _refuse_if_open(path: Path, found: os.stat_result) -> None:
-    place = quote(str(path))
-    if found.st_uid != os.geteuid():
-        raise KeyUnsafe(
-            f"{path} belongs to another user of this machine (uid {found.st_uid})",
-            hint=f"If it is yours: sudo chown $USER {place}",
-        )
-    if stat.S_IMODE(found.st_mode) & 0o077:
-        mode = "700" if stat.S_ISDIR(found.st_mode) else "600"
-        raise KeyUnsafe(f"others can read {path} (mode {stat.S_IMODE(found.st_mode):o})", hint=f"chmod {mode} {place}")
+    return _decoded(secret_files.read(path), str(path))
 
 
 def _decoded(text: str, place: str) -> bytes:

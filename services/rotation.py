@@ -22,22 +22,19 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
 
 import msgspec
 from nacl.exceptions import CryptoError
 from nacl.public import PrivateKey, SealedBox
 
 from services import keys
-from services.bus import fingerprints, heartbeat
+from services.bus import access, fingerprints, heartbeat
 from services.bus.consume.scan import group_of
 from services.bus.contacts import Contacts, Latest
 from services.bus.topics import SUBMISSIONS
 from services.errors import KeyNotFollowed, KeyOther, SettingError, UnknownId
 from services.settings import Settings
 
-INTAKE: Final = "pumasi-intake"
-"""The group of all intakes, and how the name begins under which each tells."""
 Progress = Callable[[str, int, int], None]
 """Called with a stage (`read`, `seal`, `follow`), how much of it is done, and how much there is."""
 _TOGETHER = 1000
@@ -97,7 +94,7 @@ async def rotate_notifier(
             if forget is not None and keys.is_renewed(settings):
                 await _Rotation(bootstrap, settings, contacts, progress).run()
             await contacts.read_on(lambda *at: progress("read", *at))
-            opens = _fingerprint(keys.notifier_private_key(settings))
+            opens = keys.fingerprint(keys.notifier_private_key(settings).public_key)
             if forget is not None and not any(contacts.keeps(key, opens) for key in forget):
                 raise UnknownId(
                     "nothing is kept of them", hint="See how the word or the address is written, and --fund."
@@ -118,11 +115,11 @@ class _Rotation:
         self._former, self._new = keys.notifier_private_key(settings), keys.successor(settings)
         self._done: dict[bytes, bytes | None] = {}  # what has to stand under a key
         self._unopened: set[bytes] = set()
-        self.rotated = Rotated(_fingerprint(self._new))
+        self.rotated = Rotated(keys.fingerprint(self._new.public_key))
 
     async def run(self) -> Rotated:
         """Go on from whatever step is the next."""
-        former, new = _fingerprint(self._former), self.rotated.key
+        former, new = keys.fingerprint(self._former.public_key), self.rotated.key
         told = (await fingerprints.known(self._bootstrap)).get("notifier", former)
         if told not in (former, new):
             raise KeyOther(
@@ -193,12 +190,12 @@ class _Rotation:
         """
         deadline = time.monotonic() + FOLLOWED_WITHIN_SECONDS
         while True:
-            intakes = (await group_of(self._bootstrap, INTAKE, SUBMISSIONS)).members
+            intakes = (await group_of(self._bootstrap, access.GROUPS[access.INTAKE], SUBMISSIONS)).members
             told = await fingerprints.by_process(self._bootstrap)
             followers = [
                 process
                 for process, words in told.items()
-                if process.startswith(f"{INTAKE}-") and words.get("notifier") == self.rotated.key
+                if process.startswith(f"{access.INTAKE}-") and words.get("notifier") == self.rotated.key
             ]
             self._progress("follow", min(len(followers), intakes), intakes)
             if len(followers) >= intakes:
@@ -214,7 +211,7 @@ class _Rotation:
     async def _until_used(self) -> None:
         """Return once no service that runs says that it uses the former key, or after some seconds: nothing depends on it, but that
         who looks now sees what is."""
-        former, deadline = _fingerprint(self._former), time.monotonic() + _HEARD_WITHIN_SECONDS
+        former, deadline = keys.fingerprint(self._former.public_key), time.monotonic() + _HEARD_WITHIN_SECONDS
         while time.monotonic() < deadline:
             heard = await heartbeat.heard(self._bootstrap)
             lately_ms = (time.time() - heartbeat.SILENT_SECONDS) * 1000
@@ -243,7 +240,3 @@ def _sealed_anew(value: bytes, former: PrivateKey, new: PrivateKey) -> bytes:
     if SealedBox(new).decrypt(anew) != content:
         raise CryptoError("what was sealed can't be opened")
     return msgspec.json.encode({**data, field: base64.b64encode(anew).decode()})
-
-
-def _fingerprint(key: PrivateKey) -> str:
-    return keys.fingerprint(bytes(key.public_key))

@@ -35,7 +35,7 @@ def panic(
     Overwriting reaches what the disk still calls by that place. Flash memory and copying file systems keep old blocks for a while: use
     an encrypted disk too. Copies elsewhere are not touched. Exit status 0: all are destroyed; 1: some could not be, each is named.
     """
-    from services import keys
+    from services import keys, secret_files
     from services.errors import KeyMissing
     from services.settings import load
 
@@ -48,7 +48,7 @@ def panic(
     if not yes:
         renewal.ask(f"All keys in {kept} will be destroyed.", "panic")
     began = time.monotonic()
-    destroyed, left = keys.destroy_all(settings)
+    destroyed, left = secret_files.destroy_all(keys.directory(settings))
     seconds = round(time.monotonic() - began, 3)
     if as_json:
         print(json.dumps({"keys": str(kept), "destroyed": destroyed, "left": left, "seconds": seconds}))

@@ -90,7 +90,7 @@ class Sealer:
 
     def seal_for(self, public_key: PublicKey) -> None:
         """Seal for this key from now on."""
-        self._box, self.sealed_for = SealedBox(public_key), fingerprint(bytes(public_key))
+        self._box, self.sealed_for = SealedBox(public_key), fingerprint(public_key)
 
     def reached(self, contact: Contact) -> Reached:
         """Whom a contact reaches.

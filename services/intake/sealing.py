@@ -17,7 +17,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 
 from services import keys
-from services.bus import fingerprints
+from services.bus import access, fingerprints
 from services.bus.envelope import Record
 from services.errors import KafkaUnreachable, KeyMoved, SettingError
 from services.intake.contacts import Sealer
@@ -45,7 +45,7 @@ class Sealing:
         self._told: str | None = None
         self._complete = self._is_awaited = False
         self._moved = asyncio.Event()
-        self.process = f"pumasi-intake-{secrets.token_hex(4)}"
+        self.process = f"{access.INTAKE}-{secrets.token_hex(4)}"
 
     async def catch_up(self) -> None:
         """Return once it is known which key is in use now."""
@@ -101,7 +101,7 @@ class Sealing:
             key = keys.notifier_public_key(self._settings)
         except SettingError:
             return False
-        if keys.fingerprint(bytes(key)) != self._told:
+        if keys.fingerprint(key) != self._told:
             return False
         self._sealer.seal_for(key)
         log.info("contacts are sealed for the notifier's new key, %s", self._told)

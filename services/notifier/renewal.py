@@ -31,7 +31,7 @@ class Renewal:
         return self._used
 
     def _ours(self) -> dict[str, str]:
-        ours = [keys.fingerprint(bytes(key.public_key)) for key in keys.notifier_private_keys(self._settings)]
+        ours = [keys.fingerprint(key.public_key) for key in keys.notifier_private_keys(self._settings)]
         return {"notifier": self._in_use if self._in_use in ours else ours[0]}
 
     async def hold(self, bootstrap: str) -> None:

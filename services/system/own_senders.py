@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import get_args
 
 from schemas.senders import Scope
-from services import keys
+from services import secret_files
 from services.bus import access
 from services.bus.security import servers
 from services.bus.senders import put_sender, senders
@@ -32,7 +32,7 @@ async def own_sender(bootstrap: str, settings: Settings, name: str) -> Issued:
 
 
 def _is_there(file: Path) -> bool:
-    return os.path.lexists(file) and keys.read(file) is not None
+    return os.path.lexists(file) and secret_files.read(file) is not None
 
 
 async def machine_key(bootstrap: str, settings: Settings) -> Path:
@@ -48,7 +48,7 @@ async def machine_key(bootstrap: str, settings: Settings) -> Path:
         return file
     issued = await own_sender(bootstrap, settings, MACHINE)
     try:
-        keys.write(file, f"{issued.key}\n")
+        secret_files.write(file, f"{issued.key}\n")
     except OSError as error:
         raise SettingError(f"the key file {file} can't be written ({error.strerror})") from None
     return file

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from services import keys
+from services import keys, secret_files
 from services.bus import access
 from services.bus.consume.scan import TopicReader
 from services.bus.security import SCRAM, client_properties, servers
@@ -41,10 +41,12 @@ async def let_in(settings: Settings, bootstrap: str, sender: str) -> Path:
         KafkaUnreachable: if the broker doesn't take it in time; it will at its next start.
     """
     user = access.of_sender(sender)
-    keys.write(_file(settings, user, _SUFFIX), base64.b64encode(secrets.token_bytes(keys.KEY_BYTES)).decode() + "\n")
+    secret_files.write(
+        _file(settings, user, _SUFFIX), base64.b64encode(secrets.token_bytes(keys.KEY_BYTES)).decode() + "\n"
+    )
     as_sender = servers(settings, bootstrap, user)
     config = _file(settings, user, ".properties")
-    keys.write(config, client_properties(as_sender))
+    secret_files.write(config, client_properties(as_sender))
     deadline = time.monotonic() + _PATIENCE_S
     while True:
         try:
@@ -63,7 +65,7 @@ async def let_in(settings: Settings, bootstrap: str, sender: str) -> Path:
 def shut_out(settings: Settings, sender: str) -> None:
     """Take a sender's user away; the broker does within a second."""
     for suffix in (_SUFFIX, ".properties"):
-        keys.destroy(_file(settings, access.of_sender(sender), suffix))
+        secret_files.destroy(_file(settings, access.of_sender(sender), suffix))
 
 
 def for_the_admin(kafka: str, sender: str, *, gone: bool = False) -> list[str]:

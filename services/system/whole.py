@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from services import keys
+from services import keys, secret_files
 from services.bus import access, fingerprints, topics
 from services.bus.embedded import EmbeddedKafka, Watcher, keep_up
 from services.bus.embedded.ports import refuse_if_not_here, refuse_if_taken
@@ -209,7 +209,7 @@ def broker_of(settings: Settings, watcher: Watcher) -> EmbeddedKafka:
 def write_client_config(settings: Settings, kafka: str) -> Path:
     """Write `client.properties` beside the keys, for an operator's own tools; where it is."""
     path = keys.directory(settings) / "client.properties"
-    keys.write(path, client_properties(servers(settings, kafka, access.OPERATOR)))
+    secret_files.write(path, client_properties(servers(settings, kafka, access.OPERATOR)))
     return path
 
 

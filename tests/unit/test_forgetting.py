@@ -11,7 +11,7 @@ import pytest
 from nacl.public import PrivateKey
 from typer.testing import CliRunner
 
-from services import keys
+from services import keys, secret_files
 from services.bus import access
 from services.bus.contacts import Contacts
 from services.cli import build
@@ -144,7 +144,7 @@ def test_panic_destroys_what_lies_deeper_too_and_nothing_that_a_link_leads_to(
 def test_what_could_not_be_destroyed_is_named_and_the_rest_goes(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept, real = keys.directory(settings), keys._overwrite
+    kept, real = keys.directory(settings), secret_files.overwrite
     (kept / "folder").mkdir()
     (kept / "folder" / "held.key").write_text("x")
 
@@ -153,7 +153,7 @@ def test_what_could_not_be_destroyed_is_named_and_the_rest_goes(
             raise PermissionError
         real(path, content)
 
-    monkeypatch.setattr(keys, "_overwrite", overwrite)
+    monkeypatch.setattr(secret_files, "overwrite", overwrite)
     result = CliRunner().invoke(build(), ["panic", "--yes"])
     assert result.exit_code == 1
     assert "NOT destroyed: folder/held.key" in result.stdout
@@ -169,7 +169,7 @@ def test_no_key_of_the_notifier_is_left_to_read_on_any_block_of_the_disk(setting
             keys.succeed(settings)
             assert base64.b64encode(bytes(new)) not in held.read()
     held_on = (kept / "notifier.key").open("rb")
-    keys.destroy_all(settings)
+    secret_files.destroy_all(keys.directory(settings))
     with held_on:
         assert base64.b64encode(bytes(new)) not in held_on.read()
 
@@ -182,9 +182,9 @@ def test_what_takes_a_secrets_place_destroys_it(settings: Settings) -> None:
         assert b"former" not in held.read()
     assert keys.webhook_secrets(settings) == ["whsec_new"]
     with path.open("rb") as held:
-        keys.destroy(path)
+        secret_files.destroy(path)
         assert b"new" not in held.read()
-    keys.destroy(path)
+    secret_files.destroy(path)
     assert not path.exists()
 
 
@@ -203,8 +203,8 @@ def test_a_draft_that_a_kill_left_is_destroyed_and_the_key_made_of_it_stays(sett
             with keys.renewing(settings):
                 pass
         else:
-            keys.write(kept / "bearer", "pumasi_x")
-            keys.destroy(kept / "bearer")
+            secret_files.write(kept / "bearer", "pumasi_x")
+            secret_files.destroy(kept / "bearer")
         assert held.read() != b"former"
     assert {path.name for path in kept.iterdir()} == {*names, ".gitignore"}
     assert other.read_text() == "former"
@@ -214,7 +214,7 @@ def test_a_draft_that_a_kill_left_is_destroyed_and_the_key_made_of_it_stays(sett
 
 def test_a_draft_that_somebody_is_at_work_on_stays(settings: Settings) -> None:
     path = keys.directory(settings) / "new.key"
-    with keys._draft(path, b"whole") as draft:
+    with secret_files.draft(path, b"whole") as draft:
         keys.make(settings)
         assert draft.read_bytes() == b"whole"
     assert not draft.exists()
@@ -268,7 +268,7 @@ async def test_a_service_stops_once_keys_that_were_there_are_gone(settings: Sett
     when_keys_go(settings, stopped.set)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(stopped.wait(), 1.0)
-    keys.destroy_all(settings)
+    secret_files.destroy_all(keys.directory(settings))
     await asyncio.wait_for(stopped.wait(), 2.0)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from nacl.public import PrivateKey
 
-from services import keys
+from services import keys, secret_files
 from services.bus import access, fingerprints
 from services.errors import KeyMissing, KeyOther, KeyUnsafe, SettingError
 from services.notifier.languages import private_key
@@ -191,7 +191,7 @@ async def test_this_machines_bearer_key_is_refused_as_any_key_that_others_can_re
     keys.make(settings)
     keys.make_passwords(settings, access.USERS)
     file = bearer_file(settings)
-    keys.write(file, "pumasi_x\n")
+    secret_files.write(file, "pumasi_x\n")
 
     async def senders(_bootstrap: str) -> dict[str, str]:
         return {"this-machine": "known"}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services import keys
+from services import keys, secret_files
 from services.bus import access
 from services.bus.embedded.broker import _environment
 from services.bus.embedded.config import Door, Guarded, server_properties
@@ -72,7 +72,7 @@ def test_open_is_open_and_a_plain_string_too(settings: Settings) -> None:
 
 def test_a_cluster_may_have_other_users_and_passwords(settings: Settings, tmp_path: Path) -> None:
     file = tmp_path / "password"
-    keys.write(file, "of theirs\n")
+    secret_files.write(file, "of theirs\n")
     theirs = load(data=settings.data, kafka_user="somebody", kafka_password_file=file)
     told = connection(servers(theirs, HERE, access.INTAKE))
     assert (told["sasl_plain_username"], told["sasl_plain_password"]) == ("somebody", "of theirs")

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from schemas.currencies import format_amount
-from services.bus import heartbeat, topics
+from services.bus import access, heartbeat, topics
 from services.bus.consume.scan import Extent, Group, Progress, TopicReader, group_of
 from services.bus.deadletters.box import DeadLetter, read
 from services.bus.topics import COMMANDS, DEADLETTERS, LEDGER, NOTICES, SERVICES, SUBMISSIONS
@@ -32,9 +32,9 @@ CLOCK_AHEAD_TOLD_SECONDS = 600
 """How long a refusal for a clock that was ahead is a finding."""
 LATE_SECONDS = 86_400
 GROUPS = {
-    "intake": ("pumasi-intake", SUBMISSIONS),
-    "matcher": ("pumasi-matcher", COMMANDS),
-    "notifier": ("pumasi-notifier", LEDGER),
+    "intake": (access.GROUPS[access.INTAKE], SUBMISSIONS),
+    "matcher": (access.GROUPS[access.MATCHER], COMMANDS),
+    "notifier": (access.GROUPS[access.NOTIFIER], LEDGER),
 }
 """The consumer group of each service, and what it reads by it."""
 _COUNTED_ONE_BY_ONE = 100_000

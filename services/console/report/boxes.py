@@ -63,7 +63,7 @@ async def asked_in(bootstrap: str, key: PrivateKey, fund: str | None = None, pro
             opened, unopened = opened + (case.access is not None), unopened + (case.access is None)
     if unopened and not opened:
         raise KeyOther(
-            f"reporter.key ({fingerprint(bytes(key.public_key))}) opens none of {unopened} boxes: they are sealed for another",
+            f"reporter.key ({fingerprint(key.public_key)}) opens none of {unopened} boxes: they are sealed for another",
             hint="Put the key whose public half intake has (reporter.pub) into PUMASI_KEYS.",
         )
     return Asked([one for name, one in sorted(cases.funds.items()) if fund in (None, name)], unopened)
