@@ -36,7 +36,7 @@ _KINDS: Final = {
 SERVICES: Final = ("intake", "matcher", "notifier", "ender")
 IMAGE: Final = "pumasi:0.1.0"
 _USER: Final = 10001
-_TMP: Final = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108
+_TMP: Final = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108  # a volume of the pod's own
 _CA: Final = {"key": "ca.crt", "path": "ca.crt"}
 _SECRETS: Final = "/secrets"
 
@@ -197,7 +197,7 @@ def _pod(name: str, keys: str, args: list[str], more: dict[str, Any]) -> dict[st
         "PUMASI_KAFKA": f"{CLUSTER}-kafka-bootstrap:9093",
         "PUMASI_KAFKA_CA_FILE": "/ca/ca.crt",
         "PUMASI_KEYS": "/keys/own",
-        **({"PUMASI_HTTP_HOST": "0.0.0.0", "PUMASI_HTTP_HOSTS": "localhost,intake"} if name == "intake" else {}),  # noqa: S104
+        **({"PUMASI_HTTP_HOST": "0.0.0.0", "PUMASI_HTTP_HOSTS": "localhost,intake"} if name == "intake" else {}),  # noqa: S104  # the pod's
     }
     itself = {"name": "PUMASI_INSTANCE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
     small = {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "64Mi"}}

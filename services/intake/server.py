@@ -164,7 +164,7 @@ class Punctual(H11Protocol):
     """The request under way, if one is."""
     _deadline: asyncio.TimerHandle
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Wait for a header."""
         super().connection_made(transport)
         self._connection = self.counted.at(transport.get_extra_info("socket").fileno())

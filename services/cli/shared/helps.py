@@ -14,7 +14,7 @@ class _Help:
     epilog: str | None
 
     def get_params(self, ctx: Any) -> list[Any]:
-        params: list[Any] = super().get_params(ctx)  # type: ignore[misc]
+        params: list[Any] = super().get_params(ctx)  # type: ignore[misc]  # it stands before a command
         for param in params:
             if getattr(param, "is_flag", False):
                 param.metavar = ""
@@ -22,7 +22,7 @@ class _Help:
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         self.help, self.epilog = as_called(self.help or ""), as_called(self.epilog or "")
-        super().format_help(ctx, formatter)  # type: ignore[misc]
+        super().format_help(ctx, formatter)  # type: ignore[misc]  # likewise
 
 
 class Command(_Help, TyperCommand):
