@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
+import shutil
 import signal
 import sys
 import time
@@ -69,6 +71,22 @@ async def until(code: str, *where: str, there: bool = True) -> None:
         assert time.monotonic() < deadline, f"{code} {'not ' if there else 'still '}there: {found}"
 
 
+@asynccontextmanager
+async def serving(where: tuple[str, ...]) -> AsyncIterator[dict[str, Any]]:
+    """A broker and an intake, and nobody who decides. `key` is a file, as `up` has it."""
+    assert (await typed("keys", "make", *where))[0] == 0
+    async with (
+        pumasi("kafka", *where, "--kafka-port", "0") as (_, kafka),
+        pumasi("intake", *where, "--http-port", "0") as (_, intake),
+    ):
+        scopes = [f"--scope={scope}" for scope in ("funds", "cases", "pledges")]
+        status, made = await typed("keys", "add", "form", *scopes, "--all-funds", *where)
+        assert status == 0
+        key = Path(where[-1]).with_name("form")
+        key.write_text(made["key"])
+        yield {**kafka, **intake, "key": str(key)}
+
+
 class Sender:
     """A form: what it sent, and whether each event was answered. It sends again whatever it is asked to."""
 
@@ -101,9 +119,9 @@ class Sender:
                        goal=500_000, priority="stat"),
         )  # fmt: skip
 
-    def pledge(self, name: str) -> dict[str, Any]:
+    def pledge(self, name: str, **data: Any) -> dict[str, Any]:
         contact = _contact(name)
-        return self.event("pledge.made", pledge=name, contact=contact, amount=1_000, currency="CNY")
+        return self.event("pledge.made", pledge=name, contact=contact, amount=1_000, currency="CNY", **data)
 
 
 def _contact(name: str) -> dict[str, str]:
@@ -162,3 +180,108 @@ async def notices_of(data: Path) -> list[str]:
         async for record in reader.records(topics.NOTICES):
             told += [value.decode() for name, value in record.headers if name == "ce_id" and value]
     return told
+
+
+async def test_commands_wait_until_a_matcher_comes(data_dir: Path) -> None:
+    """Lag grows: nobody decides, nothing is lost, and one command mends it."""
+    where, sender = ("--data", str(data_dir)), Sender()
+    async with serving(where) as ready:
+        await sender.begin(ready)
+        receipts = await sender.send(ready, *(sender.pledge(f"p-{n}") for n in range(50)))
+        assert "no_matcher" in await codes(*where)
+        async with pumasi("matcher", *where):
+            await answered(ready, *receipts)
+            assert "no_matcher" not in await codes(*where)
+
+
+GENEROUS = """
+import services
+from services.matcher.rules.waterfill import Book
+share_out = Book.share_out
+def one_more(self, amount):
+    return [(key, case, given + 1, *rest) for key, case, given, *rest in share_out(self, amount)]
+Book.share_out = one_more
+from services.cli.__main__ import main
+main()
+"""
+
+
+async def test_a_defective_matcher_writes_nothing_wrong_and_the_former_goes_on(data_dir: Path) -> None:
+    """A bad deploy: a matcher that awards more than a pledge has."""
+    where, sender = ("--data", str(data_dir)), Sender()
+    async with serving(where) as ready:
+        await sender.begin(ready)
+        async with pumasi("matcher", *where):
+            await answered(ready, *await sender.send(ready, sender.pledge("p-1")))
+        receipts = await sender.send(ready, sender.pledge("p-2", designation={"need": "surgery"}))
+        bad = await asyncio.create_subprocess_exec(
+            sys.executable, "-P", "-c", GENEROUS, "matcher", *where,
+            env={**os.environ, "PUMASI_PURE": "1"}, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert bad.stderr is not None
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                while b"STOPPED" not in await bad.stderr.readline():
+                    pass
+            assert "partition_stopped" in await codes(*where)
+        finally:
+            bad.send_signal(signal.SIGINT)
+            await bad.communicate()
+        assert bad.returncode == 1
+        assert (await typed("audit", *where))[0] == 0, "the entry was never written"
+        async with pumasi("matcher", *where):
+            await answered(ready, *receipts)
+
+
+async def test_a_lost_disk_comes_back_as_far_as_its_copy_and_senders_send_the_rest_again(data_dir: Path) -> None:
+    where, sender = ("--data", str(data_dir)), Sender()
+    everything = ("up", *where, "--kafka-port", "0", "--http-port", "0")
+    async with pumasi(*everything) as (_, ready):
+        await sender.begin(ready)
+        await answered(ready, *await sender.send(ready, sender.pledge("p-1")))
+    shutil.copytree(data_dir, copy := data_dir.with_name("copy"))
+    async with pumasi(*everything) as (_, ready):
+        await answered(ready, *await sender.send(ready, sender.pledge("p-2")))
+    shutil.rmtree(data_dir)
+    shutil.copytree(copy, data_dir)
+    async with pumasi(*everything) as (_, ready):
+        await answered(ready, *await sender.send(ready, *sender.sent))
+        status, told = await typed("status", *where)
+        assert (status, told["funds"][0]["pledges"]) == (0, 2), "what the copy had is a repeat, the rest is new"
+        assert (await typed("audit", *where))[0] == 0
+
+
+async def test_a_lost_key_stops_the_start_until_it_is_back(data_dir: Path) -> None:
+    where, sender = ("--data", str(data_dir)), Sender()
+    everything = ("up", *where, "--kafka-port", "0", "--http-port", "0")
+    kept = data_dir.with_name("data-keys")
+    async with pumasi(*everything) as (_, ready):
+        await sender.begin(ready)
+    lost = kept / "pseudonym.key"
+    content = lost.read_bytes()
+    lost.unlink()
+    status, told = await typed(*everything)
+    assert (status, told["code"]) == (2, "key_missing")
+    lost.write_bytes(content)
+    lost.chmod(0o600)
+    async with pumasi(*everything) as (_, ready):
+        await answered(ready, *await sender.send(ready, *sender.sent, sender.pledge("p-1")))
+        assert (await typed("status", *where))[0] == 0
+
+
+async def test_all_that_may_have_leaked_is_renewed_while_all_runs(data_dir: Path) -> None:
+    where, sender = ("--data", str(data_dir)), Sender()
+    everything = ("up", *where, "--kafka-port", "0", "--http-port", "0")
+    async with pumasi(*everything) as (_, ready):
+        await sender.begin(ready)
+        former = await asyncio.to_thread(Path(ready["key"]).read_text)
+        for what in ("notifier", "webhook", "reporter", "intake"):
+            assert (await typed("keys", "rotate", what, *where))[0] == 0, what
+        status, told = await typed("keys", "rotate", "this-machine", *where)
+        assert status == 0
+        assert (await typed("keys", "revoke", "this-machine", "--old", *where))[0] == 0
+        await sender.send(ready, sender.pledge("p-1"), key=told["key"])
+        async with httpx.AsyncClient(base_url=ready["http"], timeout=DEADLINE_S) as client:
+            refused = await client.post("/v1/events", headers={"authorization": f"Bearer {former}"})
+        assert refused.status_code == 401
+        assert (await typed("status", *where))[0] == 0
