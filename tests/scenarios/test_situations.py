@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import json
 import os
 import shutil
 import signal
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -285,3 +288,35 @@ async def test_all_that_may_have_leaked_is_renewed_while_all_runs(data_dir: Path
             refused = await client.post("/v1/events", headers={"authorization": f"Bearer {former}"})
         assert refused.status_code == 401
         assert (await typed("status", *where))[0] == 0
+
+
+async def test_what_a_receiver_missed_is_said_and_the_rest_is_told_once_it_is_back(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where, sender = ("--data", str(data_dir)), Sender()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    monkeypatch.setenv("PUMASI_WEBHOOK_URL", f"http://127.0.0.1:{port}/")
+    monkeypatch.setenv("PUMASI_WEBHOOK_ALLOW_PRIVATE", "1")
+    monkeypatch.setenv("PUMASI_WEBHOOK_SECRET", f"whsec_{base64.b64encode(bytes(32)).decode()}")
+    async with pumasi("up", *where, "--kafka-port", "0", "--http-port", "0") as (_, ready):
+        await sender.begin(ready)
+        await answered(ready, *await sender.send(ready, sender.pledge("p-1")))
+        await until("notices_given_up", *where)
+        heard = asyncio.Queue[bytes]()
+        async with await asyncio.start_server(partial(_take, heard), "127.0.0.1", port):
+            await answered(ready, *await sender.send(ready, sender.pledge("p-2")))
+            async with asyncio.timeout(DEADLINE_S):
+                while b'"pledge":"p-2"' not in await heard.get():
+                    pass
+            await until("webhook_down", *where, there=False)
+
+
+async def _take(heard: asyncio.Queue[bytes], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Take one notice a connection."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = next(line for line in head.lower().splitlines() if line.startswith(b"content-length"))
+    heard.put_nowait(await reader.readexactly(int(length.partition(b":")[2])))
+    writer.write(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n")
+    await writer.drain()
+    writer.close()
