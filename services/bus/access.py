@@ -139,6 +139,9 @@ def _grants() -> Iterator[Grant]:
         Grant(ADMIN, right, Kind.TOPIC, PREFIX, True)
         for right in (Right.CREATE, Right.DESCRIBE, Right.DESCRIBE_CONFIGS)
     )
+    yield from (
+        Grant(ADMIN, Right.DELETE, Kind.TOPIC, name) for name in (LEDGER, CHECKPOINTS)
+    )  # which commands give anew
     yield Grant(KEYS, Right.DESCRIBE, Kind.GROUP, GROUPS[INTAKE])  # how many have to follow
     yield Grant(ENDER, Right.DESCRIBE, Kind.TRANSACTIONAL_ID, _OURS, True)
     yield Grant(ENDER, Right.CLUSTER_ACTION, Kind.CLUSTER, _CLUSTER)

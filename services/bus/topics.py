@@ -255,7 +255,7 @@ async def ensure(bootstrap: str, partitions: int = 4, replication: int = 1) -> l
 
 # ---- asking a cluster -------------------------------------------------------------------------------------------------
 
-_TOPIC_EXISTS = 36  # Kafka's error codes
+_TOPIC_EXISTS, _NO_TOPIC = 36, 3  # Kafka's error codes
 _KNOWN_WITHIN_S = 30.0
 _LOOK_EVERY_S = 0.05
 
@@ -334,13 +334,45 @@ async def _look_until_known(admin: "AIOKafkaAdminClient", wanted: tuple[Topic, .
     return found
 
 
+async def rebuild(bootstrap: str, names: Collection[str] = (LEDGER, CHECKPOINTS)) -> None:
+    """Delete topics, with all in them, and make them anew, as many partitions and copies as they had.
+
+    What follows from other topics comes back, the ledger and its checkpoints from the commands. Nobody may use them meanwhile.
+
+    Raises:
+        KafkaUnreachable: if no broker answers.
+        TopicsMismatch: if one isn't there, or the cluster refuses.
+    """
+    async with _Admin(bootstrap) as admin:
+        there = await _look(admin, tuple(topic for topic in wanted_topics() if topic.name in names))
+        if missing := sorted({*names} - {*there}):
+            raise TopicsMismatch(
+                f"{', '.join(missing)} missing at {bootstrap}", hint="Make the topics with `pumasi topics --apply`."
+            )
+        await _remove(admin, names)
+        like = there[min(names)]
+        wanted = [topic for topic in wanted_topics(like.partitions, like.replicas) if topic.name in names]
+        await _create(admin, wanted, like.replicas)
+        await _look_until_known(admin, tuple(wanted))
+
+
 async def remove(bootstrap: str) -> None:
     """Delete every Pumasi topic, with all in it, and wait until none is known. For tests; no command offers it."""
     async with _Admin(bootstrap) as admin:
-        wanted = wanted_topics()
-        await admin.delete_topics([topic.name for topic in wanted])
-        deadline = time.monotonic() + _KNOWN_WITHIN_S
-        while await _look(admin, wanted):
-            if time.monotonic() > deadline:
-                raise TopicsMismatch(f"the topics at {bootstrap} could not be deleted within {_KNOWN_WITHIN_S:.0f} s")
-            await asyncio.sleep(_LOOK_EVERY_S)
+        await _remove(admin, [topic.name for topic in wanted_topics()])
+
+
+async def _remove(admin: "AIOKafkaAdminClient", names: Collection[str]) -> None:
+    answer: Any = await admin.delete_topics(list(names))
+    refused = [f"{name}: {code}" for name, code in answer.topic_error_codes if code not in (0, _NO_TOPIC)]
+    if refused:
+        raise TopicsMismatch(
+            f"Kafka refused to delete topics: {', '.join(refused)}",
+            hint="Its user needs the right to delete them: `pumasi access --apply`, or start the embedded broker anew.",
+        )
+    wanted = tuple(topic for topic in wanted_topics() if topic.name in names)
+    deadline = time.monotonic() + _KNOWN_WITHIN_S
+    while await _look(admin, wanted):
+        if time.monotonic() > deadline:
+            raise TopicsMismatch(f"{', '.join(names)} could not be deleted within {_KNOWN_WITHIN_S:.0f} s")
+        await asyncio.sleep(_LOOK_EVERY_S)

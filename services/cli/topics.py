@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from services.bus.topics import Report
+    from services.settings import Settings
 
 
 def register(app: typer.Typer) -> None:
@@ -23,6 +25,7 @@ _EXAMPLES = """**Examples**
 - `pumasi topics`: check the topics of the broker running on `.pumasi`
 - `PUMASI_KAFKA=k1:9092 pumasi topics --apply`: make what is missing on a cluster
 - `pumasi topics --apply --replication 3 --partitions 12`: on three brokers, for up to twelve matchers
+- `pumasi topics --rebuild-ledger`: where `pumasi audit` found a ledger that doesn't follow from its commands
 """
 
 
@@ -30,6 +33,13 @@ def topics(
     apply: Annotated[
         bool, typer.Option("--apply", help="Make the topics that are missing. Never alters one that exists.")
     ] = False,
+    rebuild_ledger: Annotated[
+        bool,
+        typer.Option(
+            "--rebuild-ledger", help="Delete the ledger and its checkpoints; matchers make them anew from the commands."
+        ),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --rebuild-ledger: don't ask.")] = False,
     kafka: options.Kafka = None,
     data: options.Data = None,
     partitions: options.Partitions = None,
@@ -41,12 +51,17 @@ def topics(
     Exit status 1 if one is missing or differs. What would only make a topic quicker to read is mentioned, but is no finding. A topic
     that exists is never altered: with another number of partitions its funds would lie elsewhere, and a shorter retention would have
     removed records already.
+
+    --rebuild-ledger is for a ledger that somebody else wrote to. Copy the data first, stop all services, and leave the broker alone
+    running (`pumasi kafka`). Each sound entry comes back byte for byte, and nobody is told anything twice.
     """
     from services.bus import access
     from services.bus import topics as bus
     from services.settings import load
 
     settings = load(kafka=kafka, data=data, partitions=partitions, replication=replication)
+    if rebuild_ledger:
+        _rebuild(settings, yes)
     look = bus.apply if apply else bus.check
     bootstrap = options.bootstrap_of(settings, access.ADMIN)
     reports = asyncio.run(look(bootstrap, settings.partitions, settings.replication))
@@ -57,6 +72,26 @@ def topics(
         _print_table(reports, bootstrap, warning, settings.way_in)
     if any(report.is_finding for report in reports):
         raise typer.Exit(1)
+
+
+def _rebuild(settings: "Settings", yes: bool) -> None:
+    """Raises UsageError while a service runs that reads or writes the ledger, or if nobody can be asked."""
+    from services.bus import access
+    from services.bus import topics as bus
+    from services.bus.heartbeat import heard
+    from services.cli.shared.renewal import ask
+    from services.console.readmodel.running import processes
+    from services.errors import UsageError
+
+    told = asyncio.run(heard(options.bootstrap_of(settings, access.OPERATOR)))
+    if running := [one.process for one in processes(told, time.time() * 1000) if one.running]:
+        raise UsageError(
+            f"still running, or killed less than a minute ago: {', '.join(running)}",
+            hint="Stop all services first, and leave Kafka alone running: `pumasi kafka`.",
+        )
+    if not yes:
+        ask("The ledger and its checkpoints will be deleted, and come back from the commands.", "rebuild")
+    asyncio.run(bus.rebuild(options.bootstrap_of(settings, access.ADMIN)))
 
 
 def _print_json(reports: "list[Report]", warning: str | None) -> None:
