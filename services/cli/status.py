@@ -83,11 +83,17 @@ def _as_dict(found: "Survey", public: bool) -> dict[str, Any]:
         },
         "notices_given_up_of_late": late.given_up,
         "funds": [for_operators(figures) for figures in found.funds],
-        "waits": [asdict(one) for one in found.waits],
+        "waits": [_as_typed(asdict(one)) for one in found.waits],
         "warning": found.warning,
         "findings": [{**asdict(one), "hint": one.hint and as_called(one.hint)} for one in found.findings],
         "ok": not found.findings,
     }  # fmt: skip
+
+
+def _as_typed(waits: dict[str, Any]) -> dict[str, Any]:
+    from services.called import as_called
+
+    return waits | {"oldest": [one | {"explain": as_called(one["explain"])} for one in waits["oldest"]]}
 
 
 def _print(found: "Survey", public: bool) -> None:
@@ -114,6 +120,12 @@ def _print(found: "Survey", public: bool) -> None:
     console.print()
     for one in found.waits:
         console.print(marked("[cyan]·[/] {}: {}.", one.fund, one.message))
+        for oldest in one.oldest:
+            since = oldest.since[:16].replace("T", " ")
+            told = "  {} {}, since {} UTC: [bold]{}[/]"
+            console.print(marked(told, oldest.kind, oldest.id, since, as_called(oldest.explain)))
+        if one.number > len(one.oldest):
+            console.print(marked("  [dim]and {} more[/]", f"{one.number - len(one.oldest):,}"))
     if found.late.letters:
         _print_dead_letters(console, found)
     if found.warning:

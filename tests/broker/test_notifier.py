@@ -26,7 +26,6 @@ from services.bus.embedded import EmbeddedKafka
 from services.bus.partition import partition_of
 from services.bus.produce.publisher import Publisher
 from services.bus.topics import CONTACTS, LEDGER, NOTICES
-from services.errors import KafkaUnreachable
 from services.notifier import app, screen
 from services.notifier.languages import Languages
 from services.notifier.teller import Teller
@@ -369,7 +368,7 @@ async def test_a_hanging_webhook_holds_up_no_stop_and_what_was_not_told_is_told_
 
 
 class Flaky(Teller):
-    """Records, except when it is to fail: then it ends as whatever nobody foresaw does; `fails` says after how many times, once each."""
+    """Records, but for when it is to fail, as nobody foresaw; `fails` says after how many times, once each."""
 
     def __init__(self, *arguments: Any, fails: list[int]) -> None:
         super().__init__(*arguments)
@@ -406,7 +405,9 @@ async def until_told(teller: Flaky, ids: set[str]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_whatever_fails_what_was_not_recorded_is_told_again_from_the_last_commit(topics_reset: EmbeddedKafka) -> None:
+async def test_whatever_fails_what_was_not_recorded_is_told_again_from_the_last_commit(
+    topics_reset: EmbeddedKafka,
+) -> None:
     kafka = topics_reset.bootstrap
     async with Ledger(kafka, "jilin") as ledger:
         await ledger.write(opening("jilin", 10_000), *(pledged(number) for number in range(100)))

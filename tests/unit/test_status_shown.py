@@ -140,11 +140,35 @@ def test_what_waits_for_somebody_outside_is_told_with_its_reason_and_is_no_findi
     told("case.submitted", case="c-2", beneficiary="b-2", need="test", route="home", goal=500, priority="routine")
     told.pledge("p-1", 130_000)
     told("pledge.made", pledge="p-2", donor="d-2", amount=100, currency="EUR")
-    assert [(one.code, one.message) for one in _waits(told.read().funds["jilin"])] == [
+    waits = list(_waits(told.read().funds["jilin"]))
+    assert [[(one.kind, one.id, one.explain) for one in each.oldest] for each in waits] == [
+        [("case", "c-2", "pumasi explain case c-2 --fund jilin")],
+        [("pledge", "p-2", "pumasi explain pledge p-2 --fund jilin")],
+        [("pledge", "p-1", "pumasi explain pledge p-1 --fund jilin")],
+    ]
+    assert [(one.code, one.message) for one in waits] == [
         ("voucher", "1 case waits for vouchers"),
         ("rate", "1 pledge waits for a rate of EUR"),
         ("case", "CNY 300.00 of 1 pledge waits for a case: no open case lacks money"),
     ]
+
+
+def test_the_oldest_of_what_waits_are_named_since_when_with_the_command_that_tells_more(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    told = Told("jilin")
+    for number in (1, 2, 3, 4, 5):
+        told.pledge(f"p-{number}", 100)
+    told.case("c-1", 150)  # takes the first, and half of the second
+    told("pledge.withdrawn", pledge="p-3")
+    told("case.closed", case="c-1", outcome="completed")
+    [waits] = _waits(told.read().funds["jilin"])
+    assert [one.id for one in waits.oldest] == ["p-2", "p-4", "p-5"], "p-1 waits anew, since the case was closed"
+    assert waits.number == 4
+    _print(Survey("k", [], waits=[waits]), public=False)
+    shown = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("  pledge p-2, since 2") and "explain pledge p-2 --fund jilin" in line for line in shown)
+    assert "  and 1 more" in shown
 
 
 # ---- all of it

@@ -13,6 +13,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from operator import itemgetter
+from shlex import quote
 
 from schemas.currencies import format_amount
 from services.bus import access, heartbeat, topics
@@ -22,8 +24,8 @@ from services.bus.topics import COMMANDS, DEADLETTERS, LEDGER, NOTICES, SERVICES
 from services.bus.waiting import waiting
 from services.console.readmodel import running
 from services.console.readmodel.figures import Figures, figures_of
-from services.console.readmodel.found import Finding, Waits, counted
-from services.console.readmodel.model import Fund, ReadModel, unbalanced
+from services.console.readmodel.found import Finding, Waiting, Waits, counted
+from services.console.readmodel.model import Case, Fund, Pledge, ReadModel, unbalanced
 from services.console.readmodel.reading import PartitionRead, read_ledger
 from services.console.readmodel.running import Process
 from services.errors import TopicUnreadable
@@ -39,6 +41,8 @@ GROUPS = {
 """The consumer group of each service, and what it reads by it."""
 _COUNTED_ONE_BY_ONE = 100_000
 """More offsets than these are taken for as many dead letters."""
+_OLDEST = 3
+"""So many of those that wait are named."""
 _GIVEN_UP = (b'"outcome":"gave-up"', b'"outcome":"failed"')
 
 
@@ -271,20 +275,29 @@ def _clocks_ahead(chains: Iterable[PartitionRead], now_ms: float) -> list[Findin
 
 def _waits(fund: Fund) -> Iterable[Waits]:
     """What waits in a fund for somebody outside."""
-    unvouched = sum(case.status == "submitted" for case in fund.cases.values())
+    unvouched = [case for case in fund.cases.values() if case.status == "submitted"]
     if unvouched:
-        told = f"{counted(unvouched, 'case waits', 'cases wait')} for vouchers"
-        yield Waits("voucher", fund.name, unvouched, told)
+        told = f"{counted(len(unvouched), 'case waits', 'cases wait')} for vouchers"
+        yield Waits("voucher", fund.name, len(unvouched), told, _oldest(fund, unvouched))
     unvalued = [pledge for pledge in fund.pledges.values() if pledge.rate is None and pledge.closed is None]
     if unvalued:
         currencies = ", ".join(sorted({pledge.currency for pledge in unvalued}))
         told = f"{counted(len(unvalued), 'pledge waits', 'pledges wait')} for a rate of {currencies}"
-        yield Waits("rate", fund.name, len(unvalued), told)
-    placeless = [pledge.waiting for pledge in fund.pledges.values() if pledge.waiting]
+        yield Waits("rate", fund.name, len(unvalued), told, _oldest(fund, unvalued))
+    placeless = [pledge for pledge in fund.pledges.values() if pledge.waiting]
     if placeless:
         why = (
             "its donors chose other needs" if any(number for number, _ in fund.lacking) else "no open case lacks money"
         )
-        amount = f"{fund.currency} {format_amount(sum(placeless), fund.currency)}"
+        amount = f"{fund.currency} {format_amount(sum(pledge.waiting for pledge in placeless), fund.currency)}"
         told = f"{amount} of {counted(len(placeless), 'pledge')} waits for a case: {why}"
-        yield Waits("case", fund.name, len(placeless), told)
+        yield Waits("case", fund.name, len(placeless), told, _oldest(fund, placeless))
+
+
+def _oldest(fund: Fund, waiting: Iterable[Case | Pledge]) -> list[Waiting]:
+    """Those that have waited longest; of the same age, the first on the ledger."""
+    found = []
+    for at, one in sorted(((one.since.at, one) for one in waiting if one.since), key=itemgetter(0))[:_OLDEST]:
+        kind = type(one).__name__.lower()
+        found.append(Waiting(kind, one.id, at, f"pumasi explain {kind} {quote(one.id)} --fund {quote(fund.name)}"))
+    return found
