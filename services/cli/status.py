@@ -80,6 +80,10 @@ def _as_dict(found: "Survey", public: bool) -> dict[str, Any]:
         "partitions": [asdict(partition) for partition in found.partitions],
         "dead_letters": {
             "total": sum(late.letters.values()), "of_late": late.letters_of_late, "partitions": dict(late.letters),
+            "latest": [
+                {"id": one.id, "code": one.code, "message": one.message, "sender": one.sender, "fund": one.fund}
+                for one in late.latest
+            ],
         },
         "notices_given_up_of_late": late.given_up,
         "funds": [for_operators(figures) for figures in found.funds],
@@ -153,6 +157,8 @@ def _print_dead_letters(console: "Console", found: "Survey") -> None:
             told, places, late,
         )
     )  # fmt: skip
+    for one in found.late.latest:
+        console.print(marked("  [yellow]{}[/], from {}: {}", one.code, one.sender or "nobody known", one.message))
 
 
 def _print_cluster(console: "Console", found: "Survey") -> None:

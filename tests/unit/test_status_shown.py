@@ -10,12 +10,15 @@ from rich.console import Console
 
 from schemas.services import Amiss, ServiceTold, WentWrong
 from schemas.times import datetime_of
+from services.bus.deadletters.box import DeadLetter, read
+from services.bus.deadletters.letter import dead_letter
 from services.bus.heartbeat import Heard
 from services.cli.status import _as_dict, _print, _print_funds
 from services.console.readmodel.found import Finding
 from services.console.readmodel.running import _WORDS, SERVICES, findings, processes, span
 from services.console.readmodel.survey import Late, Partition, Survey, _waits
 from tests.ledgers import Told
+from tests.unit.test_letters import Rec
 
 FUNDS = [
     {"fund": name, "currency": currency, "open": 1, "funded": 2, "closed": None, "asked": 10**14, "promised": 1_234_567,
@@ -50,6 +53,20 @@ def test_where_there_is_room_a_fund_is_a_line_else_a_block() -> None:
 SOUND = Survey("k1:9092", [])
 
 
+def test_of_the_latest_dead_letters_the_code_the_sender_and_the_field_are_said(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    why = "/data/amount: must be at least 1 (too_small)"
+    record = Rec(None, b"{}", [("pumasi-sender", b"clinic")], "pumasi.submissions.v1", 2, 41)
+    letter = read(Rec(*dead_letter(record, "invalid_submission", why)))
+    assert isinstance(letter, DeadLetter)
+    found = Survey("k1:9092", [], late=Late({2: 1}, 1, latest=[letter]))
+    _print(found, public=False)
+    assert f"  invalid_submission, from clinic: {why}" in capsys.readouterr().out.splitlines()
+    [told] = _as_dict(found, public=False)["dead_letters"]["latest"]
+    assert (told["code"], told["sender"], told["message"]) == ("invalid_submission", "clinic", why)
+
+
 @pytest.mark.parametrize(
     ("late", "told"),
     [
@@ -70,7 +87,7 @@ def test_dead_letters_are_counted_and_it_is_said_where_they_lie(
     assert "✓" in shown
     assert told in shown if told else "Dead letters" not in shown
     letters = {"total": sum(late.letters.values()), "of_late": late.letters_of_late, "partitions": late.letters}
-    assert _as_dict(found, public=False)["dead_letters"] == letters
+    assert _as_dict(found, public=False)["dead_letters"] == letters | {"latest": []}
     assert "dead_letters" not in _as_dict(found, public=True)
 
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from shlex import quote
 
 from schemas.currencies import format_amount
@@ -43,6 +43,8 @@ _COUNTED_ONE_BY_ONE = 100_000
 """More offsets than these are taken for as many dead letters."""
 _OLDEST = 3
 """So many of those that wait are named."""
+_LATEST = 3
+"""So many dead letters are shown."""
 _GIVEN_UP = (b'"outcome":"gave-up"', b'"outcome":"failed"')
 
 
@@ -76,11 +78,12 @@ class Partition:
 
 @dataclass(frozen=True)
 class Late:
-    """Failed records and notices: dead letters by partition, how many of these of late, and notices given up of late."""
+    """Failed records and notices: dead letters by partition, how many of these of late, the latest, and notices given up of late."""
 
     letters: Mapping[int, int] = field(default_factory=dict)
     letters_of_late: int = 0
     given_up: int = 0
+    latest: Sequence[DeadLetter] = ()
 
 
 @dataclass(frozen=True)
@@ -238,7 +241,7 @@ def _waiting(rows: Iterable[Partition]) -> dict[str, str]:
 
 async def _of_late(reader: TopicReader, missing: set[str], now_ms: float, findings: list[Finding]) -> Late:
     """What was given up; a topic that can't be read, and notices given up of late, are findings."""
-    since_ms, letters, given_up, of_late = int(now_ms - LATE_SECONDS * 1000), Counter[int](), 0, 0
+    since_ms, letters, given_up, of_late = int(now_ms - LATE_SECONDS * 1000), Counter[int](), 0, list[DeadLetter]()
     try:
         if NOTICES not in missing:
             spans = await reader.since(NOTICES, since_ms)
@@ -251,9 +254,10 @@ async def _of_late(reader: TopicReader, missing: set[str], now_ms: float, findin
                 letters.update({number: extent.end - extent.begin for number, extent in spans.items()})
             else:
                 async for record in reader.records(DEADLETTERS):
-                    is_letter = isinstance(read(record), DeadLetter)
-                    letters[record.partition] += is_letter
-                    of_late += is_letter and record.timestamp >= since_ms
+                    letter = read(record)
+                    if isinstance(letter, DeadLetter):
+                        letters[record.partition] += 1
+                        of_late += [letter] * (record.timestamp >= since_ms)
     except TopicUnreadable as unreadable:
         findings.append(Finding("topic_unreadable", unreadable.message))
     if given_up:
@@ -261,7 +265,8 @@ async def _of_late(reader: TopicReader, missing: set[str], now_ms: float, findin
         findings.append(
             Finding("notices_given_up", told, "See the webhook's receiver; they stand on pumasi.notices.v1.")
         )
-    return Late(dict(sorted((+letters).items())), of_late, given_up)
+    latest = sorted(of_late, key=attrgetter("at"))[-_LATEST:]
+    return Late(dict(sorted((+letters).items())), len(of_late), given_up, latest)
 
 
 def _clocks_ahead(chains: Iterable[PartitionRead], now_ms: float) -> list[Finding]:
