@@ -14,8 +14,9 @@ awarded + waiting + released. Of a case, which others pay for, it tells quarters
     payment       what is promised isn't paid
     confirmation  what is paid isn't confirmed as handed over (`case.delivered`)
 
-A case's words follow from the quarters beside them, so they reveal nothing more. `designation` is there where a pledge chose a case, has
-nothing in it, and the case isn't open: not yet, not any more, or there is none of that id. Which of these is for its maker alone.
+A case's words follow from the quarters beside them, so they reveal nothing more. `designation` is there where a pledge chose a
+case, has nothing in it, and the case isn't open: not yet, not any more, or there is none of that id. Which of these is for its maker
+alone.
 """
 
 from __future__ import annotations
