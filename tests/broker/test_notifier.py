@@ -8,6 +8,7 @@ import base64
 import contextlib
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -362,6 +363,103 @@ async def test_a_hanging_webhook_holds_up_no_stop_and_what_was_not_told_is_told_
             _, errors = await asyncio.wait_for(process.process.communicate(), DEADLINE_S)
             assert process.process.returncode == 2
             assert json.loads(errors.splitlines()[-1])["code"] == "invalid_setting"
+
+
+async def refuses(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.transport.abort()
+
+
+async def drips(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError):
+        writer.write(b"HTTP/1.1 200 ")
+        while not reader.at_eof():
+            writer.write(b"x")
+            await writer.drain()
+            await asyncio.sleep(0.05)
+
+
+async def puts_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 503 Later\r\nretry-after: 20\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        await writer.drain()
+    writer.close()
+
+
+@pytest.mark.parametrize("receiver", [refuses, drips, puts_off])
+async def test_no_receiver_holds_up_a_stop(receiver: Any, topics_reset: EmbeddedKafka) -> None:
+    """Whatever it does, and with all that is logged."""
+    kafka, asked = topics_reset.bootstrap, asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await receiver(reader, writer)
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server, Ledger(kafka, "jilin") as ledger:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        await ledger.write(opening("jilin", 1000), *(pledged(number) for number in range(40)))
+        settings = {"webhook_url": url, "webhook_secret": SECRET, "webhook_allow_private": "1", "log_level": "DEBUG"}
+        async with notifier(kafka, **settings) as process:
+            await asyncio.wait_for(asked.wait(), DEADLINE_S)
+            async with asyncio.timeout(15):
+                assert (await process.stop())[0] == 0
+
+
+class ByPerson:
+    """A receiver that doesn't answer about people in `slow`; `took` is what it has answered, by its id."""
+
+    def __init__(self, *slow: str) -> None:
+        self.slow, self.took, self.hung = {*slow}, asyncio.Queue[str](), asyncio.Event()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+            notice = json.loads(await reader.readexactly(int(re.search(r"content-length: (\d+)", head)[1])))["data"]
+            if notice["to"] in self.slow:
+                self.hung.set()
+                await reader.read()  # until the notifier gives up
+            else:
+                self.took.put_nowait(notice["id"])
+                writer.write(b"HTTP/1.1 204 Thanks\r\nconnection: close\r\n\r\n")
+                await writer.drain()
+        writer.close()
+
+    async def takes(self, ids: set[str]) -> list[str]:
+        """All that it takes until it has these."""
+        took: list[str] = []
+        async with asyncio.timeout(DEADLINE_S):
+            while ids - {*took}:
+                took.append(await self.took.get())
+        return took
+
+
+async def test_one_whose_receiver_hangs_holds_up_nobody_and_loses_nothing(topics_reset: EmbeddedKafka) -> None:
+    kafka, receiver = topics_reset.bootstrap, ByPerson("d-1")
+    async with await asyncio.start_server(receiver.serve, "127.0.0.1", 0) as server, Ledger(kafka, "jilin") as ledger:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        settings = {"webhook_url": url, "webhook_secret": SECRET, "webhook_allow_private": "1"}
+        await ledger.write(opening("jilin", 10_000), pledged(1), pledged(2))
+        async with notifier(kafka, **settings) as process:
+            await asyncio.wait_for(receiver.hung.wait(), DEADLINE_S)
+            await ledger.write(pledged(3), paid(1), paid(2))
+            others = {one.id for one in ledger.expected.values() if one.to != "d-1"}
+            await receiver.takes(others)
+            await recorded(kafka, others)
+            assert await group_offset(kafka, ledger.partition) in (None, 0, 1, 2, 3), (
+                "what d-1 is to hear stays before it"
+            )
+            await process.kill()
+        receiver.slow.clear()
+        late = [one.id for one in ledger.expected.values() if one.to == "d-1"]
+        assert len(late) > 1
+        async with notifier(kafka, **settings) as process:
+            again = await receiver.takes({*late})
+            assert [one for one in again if one in late] == late, "in order"
+            assert not others & {*again}, "what is recorded is not told again"
+            assert (await process.stop())[0] == 0
+        assert {dict(record.headers)["ce_id"].decode() for record in await recorded(kafka, {*late})} == {
+            *ledger.expected
+        }
 
 
 # ---- inside the service: what a process from outside can't be made to do --------------------------------------------------
