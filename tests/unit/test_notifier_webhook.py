@@ -280,6 +280,7 @@ def test_a_resolver_that_hangs_holds_up_no_end(monkeypatch: pytest.MonkeyPatch) 
         process.join(10)
         assert asked.is_set()
         assert not process.is_alive()
+        assert [thread.daemon for thread in threading.enumerate() if thread.name == "resolver"] == [True]
     finally:
         answers.set()
 
