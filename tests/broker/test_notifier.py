@@ -397,7 +397,7 @@ async def test_no_receiver_holds_up_a_stop(receiver: Any, topics_reset: Embedded
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server, Ledger(kafka, "jilin") as ledger:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-        await ledger.write(opening("jilin", 1000), *(pledged(number) for number in range(40)))
+        await ledger.write(opening("jilin", 100_000), *(pledged(number) for number in range(40)))
         settings = {"webhook_url": url, "webhook_secret": SECRET, "webhook_allow_private": "1", "log_level": "DEBUG"}
         async with notifier(kafka, **settings) as process:
             await asyncio.wait_for(asked.wait(), DEADLINE_S)
