@@ -276,6 +276,8 @@ class Notifier:
         """
         partition = records[0].partition
         reading, missed = await self._reading(records[0], consumer)
+        if self._stopping.is_set():
+            raise Stopping
         backlog = self._backlogs.get(partition)
         if backlog is None:
             backlog = self._backlogs[partition] = self._backlog(partition, reading.next_offset, consumer)

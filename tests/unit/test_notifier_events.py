@@ -119,4 +119,6 @@ async def test_a_service_that_stops_begins_nothing_new() -> None:
     async with world.running() as poll:
         await world.notifier.finish()
         await poll(entry(0))
+        with pytest.raises(Stopping):  # nor does what was being read when it was told to
+            await world.notifier.hear([entry(0)], world.consumer)
     assert world.consumer.committed_to == {}
