@@ -70,7 +70,10 @@ def test_how_long_a_receiver_is_waited_for_is_as_it_says() -> None:
         f"`Retry-After` is followed, up to {patience.pause_max_s:g} s; then `gave-up`; if nobody had an answer meanwhile, other "
         f"notices get one try each for {patience.down_s:g} s"
     ) in said
-    assert f"up to {AHEAD_MAX:,} later notices of the same partition, with at most {patience.at_once} requests open" in said
+    assert (
+        f"up to {AHEAD_MAX:,} later notices of the same partition, with at most {patience.at_once} requests open"
+        in said
+    )
 
 
 def test_words_and_members_that_it_names_are_those_of_the_contract() -> None:

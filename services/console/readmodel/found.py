@@ -25,8 +25,8 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Waiting:
-    """One case or pledge that waits.
+class Oldest:
+    """One case or pledge of those that have waited longest.
 
     Attributes:
         kind: `case` or `pledge`.
@@ -57,7 +57,7 @@ class Waits:
     fund: str
     number: int
     message: str
-    oldest: Sequence[Waiting] = ()
+    oldest: Sequence[Oldest] = ()
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:

@@ -24,7 +24,7 @@ from services.bus.topics import COMMANDS, DEADLETTERS, LEDGER, NOTICES, SERVICES
 from services.bus.waiting import waiting
 from services.console.readmodel import running
 from services.console.readmodel.figures import Figures, figures_of
-from services.console.readmodel.found import Finding, Waiting, Waits, counted
+from services.console.readmodel.found import Finding, Oldest, Waits, counted
 from services.console.readmodel.model import Case, Fund, Pledge, ReadModel, unbalanced
 from services.console.readmodel.reading import PartitionRead, read_ledger
 from services.console.readmodel.running import Process
@@ -299,10 +299,10 @@ def _waits(fund: Fund) -> Iterable[Waits]:
         yield Waits("case", fund.name, len(placeless), told, _oldest(fund, placeless))
 
 
-def _oldest(fund: Fund, waiting: Iterable[Case | Pledge]) -> list[Waiting]:
+def _oldest(fund: Fund, waiting: Iterable[Case | Pledge]) -> list[Oldest]:
     """Those that have waited longest; of the same age, the first on the ledger."""
     found = []
     for at, one in sorted(((one.since.at, one) for one in waiting if one.since), key=itemgetter(0))[:_OLDEST]:
         kind = type(one).__name__.lower()
-        found.append(Waiting(kind, one.id, at, f"pumasi explain {kind} {quote(one.id)} --fund {quote(fund.name)}"))
+        found.append(Oldest(kind, one.id, at, f"pumasi explain {kind} {quote(one.id)} --fund {quote(fund.name)}"))
     return found
