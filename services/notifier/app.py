@@ -41,7 +41,7 @@ from services.bus.envelope import Record
 from services.bus.heartbeat import Condition, Heartbeat
 from services.bus.produce.publisher import Publisher
 from services.bus.topics import CONTACTS, LEDGER, NOTICES, SERVICES
-from services.errors import LedgerTampered, PumasiError
+from services.errors import LedgerTampered, PumasiError, TopicUnreadable
 from services.news import Assigned, NotifierNews, Resumed, Waiting
 from services.notifier import screen
 from services.notifier.backlog import AHEAD_MAX, TOGETHER_MAX, Backlog, Stopping
@@ -347,7 +347,11 @@ class Notifier:
         """Learn which of the last notices, so many of each partition of their topic, are recorded."""
         if last > self._looked_up:
             found: set[str] = set()
-            await read_last(self._bootstrap(), NOTICES, GROUP, last, lambda record: found.update(_ids(record)))
+            try:
+                await read_last(self._bootstrap(), NOTICES, GROUP, last, lambda record: found.update(_ids(record)))
+            except TopicUnreadable:
+                if last == _ALL:
+                    raise  # all would be told again
             self._told_before, self._looked_up = found, last
 
     def _untold(self, tidings: list[Tidings]) -> list[Tidings]:

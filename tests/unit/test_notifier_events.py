@@ -11,7 +11,7 @@ from aiokafka import TopicPartition
 from faststream.kafka import TestKafkaBroker
 
 from services.bus.topics import LEDGER
-from services.errors import KafkaUnreachable, LedgerTampered
+from services.errors import KafkaUnreachable, LedgerTampered, TopicUnreadable
 from services.notifier import app
 from services.notifier.app import Notifier
 from services.notifier.backlog import Stopping
@@ -112,6 +112,17 @@ async def test_a_screen_that_nobody_reads_ends_the_service() -> None:
         await poll(entry(0))
     assert world.notifier.over.is_set()
     assert isinstance(world.notifier.failed, BrokenPipeError)
+
+
+async def test_notices_that_cant_be_read_cost_a_few_repeats_and_never_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def read_last(*_: Any) -> None:
+        raise TopicUnreadable({0: "torn"})
+
+    monkeypatch.setattr(app, "read_last", read_last)
+    notifier = World().notifier
+    await notifier._look_up_told(app.AHEAD_MAX)
+    with pytest.raises(TopicUnreadable):
+        await notifier._look_up_told(app._ALL)
 
 
 async def test_a_service_that_stops_begins_nothing_new() -> None:
