@@ -72,6 +72,14 @@ class PledgeProgress(Answer):
     released: Annotated[Sum, Field(description="Given back: the promise over it has ended, or it was refunded")]
     face: Annotated[Sum, Field(description="The pledge as it was made, in minor units of `face_currency`")]
     face_currency: Annotated[Currency, Field(description="The pledge's own")]
+    designation: Annotated[
+        str | None,
+        _words(
+            "`case_not_open`: the case that it names is not open (not yet, not any more, or there is none of that id) and has "
+            "nothing of it; so `fallback` applies, or did",
+            ["case_not_open"],
+        ),
+    ] = None
 
 
 class CaseProgress(Answer):

@@ -336,7 +336,7 @@ def _private_key(settings: Settings, whose: str) -> PrivateKey:
         raise KeyOther(
             f"{path} is another key than the one that {public.name} beside it belongs to",
             hint="Put the former one back from your backup. If it is lost for good, have both made anew: "
-            f"rm {quote(str(path))} {quote(str(public))}, then pumasi keys make --lost",
+            f"rm {quote(str(path))} {quote(str(public))} && pumasi keys make --lost",
         )
     return key
 

@@ -3,7 +3,8 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
@@ -13,6 +14,7 @@ from services.cli.shared import options
 
 if TYPE_CHECKING:
     from schemas.senders import Sender
+    from services.bus.security import Servers
     from services.senders import Issued
     from services.settings import Settings
 
@@ -78,7 +80,7 @@ def make(
     """Make the keys and passwords that are missing. One that is there is never touched.
 
     A new key beside a Kafka that knows another is refused (exit status 2): put the former one back, or say that it is --lost. Where no
-    broker runs on the data directory, but has run before, start it first with `pumasi kafka`: only it knows.
+    broker runs on the data directory, but has run before, it is started for that moment: only it knows.
     """
     from services.settings import load
 
@@ -343,21 +345,44 @@ def _tell_admin(user: dict[str, Any]) -> None:
 
 async def _make(settings: "Settings", lost: bool) -> list[str]:
     from services import keys
-    from services.bus import access, fingerprints
-    from services.bus.bootstrap import bootstrap_of
-    from services.errors import KafkaUnreachable
+    from services.bus import access
 
     passwords: list[str] = [] if settings.open else keys.make_passwords(settings, access.USERS)
     if not keys.missing(settings) and not lost:
         return [*keys.make(settings), *passwords]  # none; but what a kill left goes
-    fresh = settings.kafka is None and not (settings.data / "kafka" / "log").exists()
+    async with _kafka_that_knows(settings) as bootstrap:
+        return [*await _make_beside(settings, bootstrap, lost), *passwords]
+
+
+@asynccontextmanager
+async def _kafka_that_knows(settings: "Settings") -> "AsyncIterator[Servers | None]":
+    """Where Kafka is; the embedded broker is started if it doesn't run, and None is given if it never has."""
+    from services.bus import access
+    from services.bus.bootstrap import bootstrap_of
+    from services.bus.embedded.directory import running_broker
+    from services.bus.security import servers
+    from services.system.progress import BrokerProgress
+    from services.system.whole import broker_of
+
+    if settings.kafka or running_broker(settings.data):
+        yield bootstrap_of(settings, access.KEYS)
+    elif not (settings.data / "kafka" / "log").exists():
+        yield None
+    else:
+        with BrokerProgress(quiet=True) as progress:
+            async with broker_of(settings, progress) as broker:
+                yield servers(settings, broker.bootstrap, access.KEYS)
+
+
+async def _make_beside(settings: "Settings", bootstrap: "Servers | None", lost: bool) -> list[str]:
+    from services import keys
+    from services.bus import fingerprints
+    from services.errors import KafkaUnreachable
+
     try:
-        bootstrap = None if fresh else bootstrap_of(settings, access.KEYS)
         told = await fingerprints.known(bootstrap) if bootstrap else {}
     except KafkaUnreachable as error:
-        error.hint = (
-            "Only Kafka knows whether other keys are in use. Start it with `pumasi kafka`, or set PUMASI_KAFKA."
-        )
+        error.hint = "Only Kafka knows whether other keys are in use. See that it runs where PUMASI_KAFKA says."
         raise
     gone = [f"{name}.key" for name in told if name.startswith(keys.NEXT) and name not in keys.pseudonym_names(settings)]
     if not lost:
@@ -365,7 +390,7 @@ async def _make(settings: "Settings", lost: bool) -> list[str]:
     made = keys.make(settings, lost=lost, also=gone if lost else ())
     if bootstrap:
         await fingerprints.tell(bootstrap, "keys", keys.fingerprints(settings))
-    return [*made, *passwords]
+    return made
 
 
 def _show_made(settings: "Settings", made: list[str]) -> None:

@@ -43,8 +43,8 @@ def status(
     For operators: figures are shown however few people they are about. With --public, those about fewer than five are withheld. Exit
     status 1 if there is a finding: a service is silent or not there, its keys are others than those in use, its clock is off; a topic
     is missing, differs or can't be read; commands, entries or submissions wait that shouldn't; a partition has stopped or fails again
-    and again; notices were given up in the last 24 hours; or the ledger is wrong. What waits for vouchers, rates or cases is told, as
-    are dead letters, and is no finding. Where all was stopped, and nothing waits, all is well.
+    and again; notices were given up in the last 24 hours; or the ledger is wrong. What waits for vouchers, rates or cases is told,
+    the oldest by name, as are the latest dead letters, and is no finding. Where all was stopped, and nothing waits, all is well.
     """
     from services.bus import access
     from services.cli.shared.reading import shown_on
@@ -80,14 +80,24 @@ def _as_dict(found: "Survey", public: bool) -> dict[str, Any]:
         "partitions": [asdict(partition) for partition in found.partitions],
         "dead_letters": {
             "total": sum(late.letters.values()), "of_late": late.letters_of_late, "partitions": dict(late.letters),
+            "latest": [
+                {"id": one.id, "code": one.code, "message": one.message, "sender": one.sender, "fund": one.fund}
+                for one in late.latest
+            ],
         },
         "notices_given_up_of_late": late.given_up,
         "funds": [for_operators(figures) for figures in found.funds],
-        "waits": [asdict(one) for one in found.waits],
+        "waits": [_as_typed(asdict(one)) for one in found.waits],
         "warning": found.warning,
         "findings": [{**asdict(one), "hint": one.hint and as_called(one.hint)} for one in found.findings],
         "ok": not found.findings,
     }  # fmt: skip
+
+
+def _as_typed(waits: dict[str, Any]) -> dict[str, Any]:
+    from services.called import as_called
+
+    return waits | {"oldest": [one | {"explain": as_called(one["explain"])} for one in waits["oldest"]]}
 
 
 def _print(found: "Survey", public: bool) -> None:
@@ -114,6 +124,12 @@ def _print(found: "Survey", public: bool) -> None:
     console.print()
     for one in found.waits:
         console.print(marked("[cyan]·[/] {}: {}.", one.fund, one.message))
+        for oldest in one.oldest:
+            since = oldest.since[:16].replace("T", " ")
+            told = "  {} {}, since {} UTC: [bold]{}[/]"
+            console.print(marked(told, oldest.kind, oldest.id, since, as_called(oldest.explain)))
+        if one.number > len(one.oldest):
+            console.print(marked("  [dim]and {} more[/]", f"{one.number - len(one.oldest):,}"))
     if found.late.letters:
         _print_dead_letters(console, found)
     if found.warning:
@@ -141,6 +157,8 @@ def _print_dead_letters(console: "Console", found: "Survey") -> None:
             told, places, late,
         )
     )  # fmt: skip
+    for one in found.late.latest:
+        console.print(marked("  [yellow]{}[/], from {}: {}", one.code, one.sender or "nobody known", one.message))
 
 
 def _print_cluster(console: "Console", found: "Survey") -> None:

@@ -102,7 +102,6 @@ def _paths() -> dict[str, Any]:
 
 
 def _sending() -> dict[str, Any]:
-    scopes = "; ".join(f"`{kind}`: {scope}" for kind, scope in SCOPE_OF.items())
     only = "In binary mode (`application/json`) alone: the event's"
     header = {"in": "header", "required": False, "schema": _STRING}
     examples = {kind: {"value": _example(kind)} for kind in SUBMISSIONS}
@@ -118,7 +117,8 @@ def _sending() -> dict[str, Any]:
         "anyOf": [_ref(_name(kind)) for kind in SUBMISSIONS],
     }
     return {
-        "description": f"All events of a request are taken, or none. The scope of the key that each needs: {scopes}.",
+        "description": "All events of a request are taken, or none. A key needs the scope of each (`x-scopes`), for the event's fund.",
+        "x-scopes": SCOPE_OF,
         "parameters": [
             {"name": f"ce-{name}", **header, "description": f"{only} `{name}`"}
             for name in ("specversion", "id", "source", "type", "time")

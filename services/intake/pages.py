@@ -58,7 +58,7 @@ def rendered(document: bytes) -> tuple[str, str]:
     shapes = [_shape(name, schema) for name, schema in told["components"]["schemas"].items() if _is_shown(schema)]
     style = (_HERE / "page.css").read_text("utf-8")
     made = Environment(loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    made.filters["words"] = words
+    made.filters |= {"words": words, "breakable": _breakable}
     html_text = made.get_template("page.html").render(
         told=told, style=Markup(style), sections=sections, shapes=shapes, is_http="openapi" in told  # noqa: S704  # our own
     )  # fmt: skip
@@ -77,12 +77,21 @@ def words(text: str) -> Markup:
     return Markup("".join(blocks))  # noqa: S704  # escaped above
 
 
+def _breakable(name: str) -> Markup:
+    """A name that breaks after a slash before it breaks within a word."""
+    return Markup("/<wbr>").join(name.split("/"))
+
+
 def _operations(told: dict[str, Any]) -> Iterator[Section]:
     paths = [(path, method, one) for path, methods in told["paths"].items() for method, one in methods.items()]
     hooks = [(f"your receiver ({name})", "post", one["post"]) for name, one in told["webhooks"].items()]
     for path, method, one in [*paths, *hooks]:
-        sent = one.get("requestBody", {}).get("content", {})
+        sent, scopes = one.get("requestBody", {}).get("content", {}), one.get("x-scopes", {})
         tables = {
+            "Scopes of keys": [
+                Row(scope, Markup("lets send"), False, ", ".join(f"`{kind}`" for kind, of in scopes.items() if of == scope))
+                for scope in dict.fromkeys(scopes.values())
+            ],
             "Parameters": [
                 Row(found["name"], _kind(found["schema"]), found["required"], found["description"])
                 for found in one.get("parameters", ())
@@ -99,7 +108,8 @@ def _operations(told: dict[str, Any]) -> Iterator[Section]:
 
 
 def _topics(told: dict[str, Any]) -> Iterator[Section]:
-    by_address: dict[str, list[Row]] = {}
+    """What several do with the same shape is one row: a shape of many kinds is read once."""
+    by_address: dict[str, dict[Markup, Row]] = {}
     for name, channel in told["channels"].items():
         does = next(
             one["action"] for one in told["operations"].values() if one["channel"]["$ref"] == f"#/channels/{name}"
@@ -107,12 +117,14 @@ def _topics(told: dict[str, Any]) -> Iterator[Section]:
         service = name.rpartition(":")[2].lower()
         for message in channel["messages"].values():
             payload = _at(told, _at(told, message)["payload"])
-            row = Row(
-                f"{service} {'writes' if does == 'send' else 'reads'}", _kind(payload), False, channel["description"]
-            )
-            by_address.setdefault(channel["address"], []).append(row)  # fmt: skip
+            rows, kind = by_address.setdefault(channel["address"], {}), _kind(payload)
+            row = Row(f"{service} {'writes' if does == 'send' else 'reads'}", kind, False, channel["description"])
+            if (said := rows.get(kind)) is not None:
+                about = "\n\n".join(dict.fromkeys([*said.about.split("\n\n"), row.about]))
+                row = Row(f"{said.name}, {row.name}", kind, False, about)
+            rows[kind] = row
     for address, rows in by_address.items():
-        yield Section(address, address, "", {"Who does what with it": rows})
+        yield Section(address, address, "", {"Who does what with it": [*rows.values()]})
 
 
 def _at(told: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:

@@ -100,7 +100,10 @@ class Senders:
     def _read(self, sender: Sender) -> Known:
         secrets = [opened(key.secret, self._private_key) for key in sender.keys]
         if None in secrets:
-            log.error("%s can't sign: its secret is sealed for another key than intake's", sender.sender)
+            log.error(
+                "%s can't sign: its secret is sealed for another key than intake's; `pumasi keys rotate %s` gives it a new one",
+                sender.sender, sender.sender,
+            )  # fmt: skip
         return Known(
             sender.sender,
             frozenset(sender.scopes),

@@ -14,7 +14,9 @@ awarded + waiting + released. Of a case, which others pay for, it tells quarters
     payment       what is promised isn't paid
     confirmation  what is paid isn't confirmed as handed over (`case.delivered`)
 
-A case's words follow from the quarters beside them, so they reveal nothing more.
+A case's words follow from the quarters beside them, so they reveal nothing more. `designation` is there where a pledge chose a
+case, has nothing in it, and the case isn't open: not yet, not any more, or there is none of that id. Which of these is for its maker
+alone.
 """
 
 from __future__ import annotations
@@ -67,15 +69,17 @@ class Pledge(books.Pledge):
         is_valued: there is a rate.
         is_paid_on: a payment came.
         ended: what of it was unpaid is over.
+        wish: the case that its donor chose, if any.
     """
 
-    __slots__ = ("_fund", "currency", "ended", "face", "is_paid_on", "is_valued")
+    __slots__ = ("_fund", "currency", "ended", "face", "is_paid_on", "is_valued", "wish")
 
     def __init__(self, fund: Fund, fact: FactDict, of: Pledge | None) -> None:
         super().__init__(fact, of)
         self._fund, self.currency = fund, intern(fact["currency"])
         self.face: int = self.amount if fact["face"] == self.amount else fact["face"]  # one object, most often
         self.is_valued, self.is_paid_on, self.ended = fact["rate"] is not None, False, False
+        self.wish: str | None = of.wish if of else (fact.get("designation") or {}).get("case")
 
     def grow(self, fact: FactDict) -> None:
         super().grow(fact)
@@ -92,11 +96,19 @@ class Pledge(books.Pledge):
             "delivered": delivered, "waiting": self.waiting, "released": self.released + self.refunded,
             "face": self.face, "face_currency": self.currency,
         }  # fmt: skip
+        if self.wish is not None and self._misses(self.wish):
+            told["designation"] = "case_not_open"
         waits = {
             "rate": not self.is_valued and (self.is_paid_on or not self.ended), "claim": self.waiting > 0,
             "payment": self.paid < self.matched, "confirmation": delivered < self.paid,
         }  # fmt: skip
         return told, [word for word, it_waits in waits.items() if it_waits]
+
+    def _misses(self, wish: str) -> bool:
+        """Whether the case that was chosen isn't open, and has nothing of it."""
+        case = self._fund.cases.get(wish)
+        has = any(award is not None and award.case is case for award in self.awards)
+        return (case is None or case.status != "open") and not has
 
 
 class Fund(awards.Fund[Case, Pledge, Award[Case, Pledge]]):

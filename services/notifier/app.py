@@ -1,14 +1,15 @@
 """The notifier service, a FastStream application: reads the ledger as a group, tells people, and only then commits how far it has come.
 
-Each notice is sent at least once, always under one id. A partition's group offset is the place up to which all has been told and
-recorded. On taking a partition the audience's memory is rebuilt by reading the ledger from its start: silently up to the group
-offset, aloud from there. The consumer's own position is not trusted: a record that is not the very next entry has the memory
-rebuilt, one that this process has told already is skipped, and a gap stops the partition.
+Each notice is sent at least once, always under one id. What is read goes to the partition's `Backlog`, which tells, records and
+commits: a partition's group offset is the place up to which all has been told and recorded. On taking a partition the audience's
+memory is rebuilt by reading the ledger from its start: silently up to the group offset, aloud from there. The consumer's own
+position is not trusted: a record that is not the very next entry has the memory rebuilt, one that this process has taken already is
+skipped, and a gap stops the partition.
 
 The handler raises what is amiss; `Notifier.decide` forgets, goes back or stops the partition, and its neighbours go on.
 
-A new group starts at the ledger's beginning: nothing stays untold. Where a group has no offset (Kafka forgets those of a group that
-was away for a week), what stands on the notices topic already is not told again.
+A new group starts at the ledger's beginning: nothing stays untold. What stands on the notices topic already is not told again: its
+last notices, where the group has an offset, and all where it has none (Kafka forgets those of a group that was away for a week).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from itertools import chain
 from typing import Annotated, Any
@@ -40,9 +41,10 @@ from services.bus.envelope import Record
 from services.bus.heartbeat import Condition, Heartbeat
 from services.bus.produce.publisher import Publisher
 from services.bus.topics import CONTACTS, LEDGER, NOTICES, SERVICES
-from services.errors import LedgerTampered, PumasiError
+from services.errors import LedgerTampered, PumasiError, TopicUnreadable
 from services.news import Assigned, NotifierNews, Resumed, Waiting
 from services.notifier import screen
+from services.notifier.backlog import AHEAD_MAX, TOGETHER_MAX, Backlog, Stopping
 from services.notifier.channels.webhook import Webhook
 from services.notifier.languages import Languages, private_key
 from services.notifier.ledger import Reading
@@ -55,8 +57,7 @@ log = logging.getLogger("pumasi.notifier")
 
 _POLL_MS = 100
 _RECORDS_PER_POLL_MAX = 500
-_POLL_INTERVAL_MAX_MS = 1_800_000  # a batch may wait for a receiver that is down; see webhook.Patience
-_TOLD_TOGETHER_MAX = 64
+_POLL_INTERVAL_MAX_MS = 1_800_000  # a full backlog waits for a receiver that is down; see webhook.Patience
 _PAUSE_SECONDS = 1.0
 _FINISH_SECONDS = 5.0
 _BREATHE_EVERY = 200
@@ -195,10 +196,6 @@ def webhook_of(settings: Settings) -> Webhook | None:
     return Webhook(url, lambda: keys.webhook_secrets(settings), allow_private=settings.webhook_allow_private)
 
 
-class Stopping(Exception):
-    """Asked to stop while telling; what isn't recorded is told again after the next start."""
-
-
 class Notifier:
     """All partitions of one process.
 
@@ -223,7 +220,9 @@ class Notifier:
         self.failed: BrokenPipeError | None = None
         self.went_wrong: Callable[[str, int], None] = lambda _code, _partition: None
         self._readings: dict[int, Reading] = {}
-        self._told_before: set[str] | None = None
+        self._backlogs: dict[int, Backlog] = {}
+        self._told_before: set[str] = set()
+        self._looked_up = 0
         self._stopping = asyncio.Event()
 
     def broker(self, session_timeout_ms: int, opening: Callable[[], Any]) -> KafkaBroker:
@@ -235,17 +234,19 @@ class Notifier:
     @property
     def positions(self) -> dict[int, int]:
         """By partition that has been read here, the offset up to which all is told."""
-        return {number: reading.next_offset for number, reading in self._readings.items()}
+        return {number: backlog.told_to for number, backlog in self._backlogs.items()}
 
-    def finish(self) -> None:
-        """What is at hand may be told to its end, within seconds; nothing new is begun."""
+    async def finish(self) -> None:
+        """What is being told may be told to its end, within seconds; nothing new is begun."""
         self._stopping.set()
+        await asyncio.gather(*(backlog.finish(_FINISH_SECONDS) for backlog in self._backlogs.values()))
 
     def _assigned(self, assigned: Iterable[Any]) -> None:
         """aiokafka swallows errors raised here, so none may be raised."""
         ours = sorted(place.partition for place in assigned)
-        for partition in set(self._readings) - set(ours):
-            del self._readings[partition]
+        for partition in {*self._readings, *self._backlogs} - set(ours):
+            self._forget(partition)
+        self._looked_up = 0  # others may have told since
         self.assigned.set()
         self.told(Assigned(ours))
 
@@ -260,48 +261,74 @@ class Notifier:
                 self._alarm(part.partition, error)
             except Stopping:
                 self._readings.pop(part.partition, None)
-            except BrokenPipeError as error:  # nobody reads our screen any more
-                self._readings.pop(part.partition, None)
-                self.failed = self.failed or error
-                self.over.set()
+            except BrokenPipeError as error:
+                self._unseen(error)
             except Exception as error:  # noqa: BLE001  # whatever it is: forget, read again, go on
                 await self._go_back(part.records[0], error, consumer)
 
     async def hear(self, records: Sequence[Record], consumer: Any) -> None:
-        """Tell what entries of one partition say, and commit.
+        """Begin to tell what entries of one partition say; it is committed as it is told.
 
         Raises:
             LedgerTampered: if they don't follow from what came before.
-            Stopping: if the service stops meanwhile.
-            LookupError: if the partition is no longer ours.
-            KafkaError, KafkaUnreachable: if they could not be read, told or acknowledged.
+            Stopping: if the service stops meanwhile, or the partition is no longer ours.
+            KafkaError, KafkaUnreachable: if they could not be read.
         """
         partition = records[0].partition
         reading, missed = await self._reading(records[0], consumer)
+        if self._stopping.is_set():
+            raise Stopping
+        backlog = self._backlogs.get(partition)
+        if backlog is None:
+            backlog = self._backlogs[partition] = self._backlog(partition, reading.next_offset, consumer)
         tidings: list[Tidings] = []
         for record in chain(missed, records):
             if record.offset < reading.next_offset:
-                continue  # told by us before the group lost count
+                continue  # taken by us before the group lost count
             tidings += self._untold(reading.take(record))
-            if len(tidings) >= _TOLD_TOGETHER_MAX:
-                await self._tell(tidings)
-                await consumer.commit({_place(consumer, partition): reading.next_offset})
+            if len(tidings) >= TOGETHER_MAX:
+                await backlog.add(tidings, reading.next_offset)
                 tidings = []
-        await self._tell(tidings)
-        # If this fails the same notices go out again, under the same ids.
-        await consumer.commit({_place(consumer, partition): reading.next_offset})
+        await backlog.add(tidings, reading.next_offset)
         self._readings[partition] = reading
+
+    def _backlog(self, partition: int, at: int, consumer: Any) -> Backlog:
+        async def commit(offset: int) -> None:
+            await consumer.commit({_place(consumer, partition): offset})
+
+        def failed(error: Exception) -> None:
+            if isinstance(error, BrokenPipeError):
+                self._unseen(error)
+                return
+            with suppress(LookupError):  # what is untold is brought again, and finds the error: see `_go_back`
+                consumer.seek(_place(consumer, partition), backlog.told_to)
+
+        backlog = Backlog(self.teller, at, commit, failed)
+        return backlog
+
+    def _forget(self, partition: int) -> None:
+        """Let go of a partition; what of it is not recorded is told again."""
+        self._readings.pop(partition, None)
+        if (backlog := self._backlogs.pop(partition, None)) is not None:
+            backlog.cancel()
+
+    def _unseen(self, error: BrokenPipeError) -> None:
+        """Nobody reads our screen any more."""
+        self.failed = self.failed or error
+        self.over.set()
 
     async def _reading(self, record: Record, consumer: Any) -> tuple[Reading, list[Record]]:
         """The reading that `record` follows or is part of, and the records before it that are still to be told."""
         partition = record.partition
-        reading = self._readings.pop(partition, None)  # put back once all is told
+        reading = self._readings.pop(partition, None)  # put back once all is taken
         if reading is not None and (record.offset < reading.next_offset or reading.precedes(record.value)):
             return reading, []
+        if (backlog := self._backlogs.pop(partition, None)) is not None:
+            await backlog.end()
+            self._looked_up = 0
         reading, missed = Reading(partition), []
         committed = await consumer.committed(_place(consumer, partition))
-        if committed is None:
-            await self._look_up_told()
+        await self._look_up_told(_ALL if committed is None else AHEAD_MAX)
         if record.offset:
             async with TopicReader(self._bootstrap()) as reader:
                 async for former in reader.between(LEDGER, {partition: 0}, {partition: record.offset}):
@@ -311,38 +338,30 @@ class Notifier:
                     reading.take(former, silent=True)
                     if reading.seq % _BREATHE_EVERY == 0:
                         await asyncio.sleep(0)
+                        if self._stopping.is_set():
+                            raise Stopping
         self.told(Resumed(partition, reading.seq))
         return reading, missed
 
-    async def _look_up_told(self) -> None:
-        if self._told_before is None:
+    async def _look_up_told(self, last: int) -> None:
+        """Learn which of the last notices, so many of each partition of their topic, are recorded."""
+        if last > self._looked_up:
             found: set[str] = set()
-            await read_last(self._bootstrap(), NOTICES, GROUP, _ALL, lambda record: found.update(_ids(record)))
-            self._told_before = found
+            try:
+                await read_last(self._bootstrap(), NOTICES, GROUP, last, lambda record: found.update(_ids(record)))
+            except TopicUnreadable:
+                if last == _ALL:
+                    raise  # all would be told again
+            self._told_before, self._looked_up = found, last
 
     def _untold(self, tidings: list[Tidings]) -> list[Tidings]:
-        return [one for one in tidings if one.id not in self._told_before] if self._told_before else tidings
-
-    async def _tell(self, tidings: list[Tidings]) -> None:
-        """Tell in bundles. Raises Stopping if the service stops and the channel does not finish within seconds."""
-        for start in range(0, len(tidings), _TOLD_TOGETHER_MAX):
-            telling = asyncio.create_task(self.teller.tell(tidings[start : start + _TOLD_TOGETHER_MAX]))
-            stopping = asyncio.create_task(self._stopping.wait())
-            try:
-                await asyncio.wait({telling, stopping}, return_when=asyncio.FIRST_COMPLETED)
-                if not telling.done():
-                    await asyncio.wait({telling}, timeout=_FINISH_SECONDS)
-                if not telling.done():
-                    raise Stopping
-                await telling
-            finally:
-                stopping.cancel()
-                telling.cancel()
+        return [one for one in tidings if one.id not in self._told_before]
 
     async def _go_back(self, record: Record, error: Exception, consumer: Any) -> None:
         """Forget the partition and have `record` brought again; what is told then begins at the group offset."""
         partition = record.partition
-        self._readings.pop(partition, None)
+        self._forget(partition)
+        self._looked_up = 0
         why = error.message if isinstance(error, PumasiError) else type(error).__name__
         log.warning("partition %d: %s; to be read again", partition, why)
         self.went_wrong(error.code if isinstance(error, PumasiError) else "unforeseen", partition)

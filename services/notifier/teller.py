@@ -5,14 +5,12 @@ the screen is only a view for the operator: words of thanks that came sealed are
 
 With the last notice to somebody, how to reach them is taken off the contacts topic (`departures`).
 
-One person's tidings go out one after the other, in the ledger's order: the next once the one before is taken or given up. Those of
-different people go out side by side.
+Whose notice waits for which other: see `backlog`.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections import defaultdict
+import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -24,10 +22,13 @@ from services.bus.contacts import tombstone
 from services.bus.partition import partition_of
 from services.bus.produce.publisher import Outgoing, Publisher
 from services.bus.topics import CONTACTS, NOTICES
+from services.errors import KafkaUnreachable
 from services.notifier.audience import Farewell, day_of
 from services.notifier.channels.webhook import Delivery, Webhook
 from services.notifier.languages import Languages
 from services.notifier.phrases import in_words, sentence
+
+log = logging.getLogger("pumasi.notifier")
 
 
 class View(NamedTuple):
@@ -45,48 +46,45 @@ class View(NamedTuple):
 
 
 class Teller:
-    """Tells people, each in their language, and records the outcome."""
+    """Tells people, each in their language, and records the outcome. In which order, and what waits for what, is for `backlog`."""
 
     def __init__(self, publisher: Publisher, webhook: Webhook | None, view: View, languages: Languages) -> None:
         self._publisher, self._webhook, self._view, self._languages = publisher, webhook, view, languages
 
-    async def tell(self, tidings: Sequence[Tidings]) -> None:
-        """Tell all, and return once every notice is recorded by every in-sync replica. While nothing can be recorded, nobody is told.
-
-        Raises:
-            KafkaUnreachable: if they could not be recorded; some people may have been told.
-        """
-        await self._publisher.in_reach.wait()
+    async def in_words(self, tidings: Sequence[Tidings]) -> list[Notice]:
+        """What each is to hear, in their language."""
         await self._languages.prepare(
             [*(one.to for one in tidings), *(one.thanks for one in tidings if one.thanks and one.thanks not in PHRASES)]
         )
         notices = [in_words(one, self._languages.of(one.to)) for one in tidings]
         for one in notices:
             self._view.coming(one)
-        deliveries = await self._deliver_all(notices)
-        told = [self._told(one, delivery) for one, delivery in zip(notices, deliveries, strict=True)]
-        for one in told:
-            self._view.told(one)
-        partitions = self._publisher.partitions(NOTICES)
-        records = [_record(one, partitions) for one in told]
-        gone = [name for one in tidings if isinstance(one, Farewell) for name in (one.to, *one.texts)]
-        if gone:
-            contacts = self._publisher.partitions(CONTACTS)
-            records += [tombstone(name.encode(), contacts) for name in gone]
-        await self._publisher.publish(records)
+        return notices
 
-    async def _deliver_all(self, notices: Sequence[Notice]) -> list[Delivery]:
-        of_person: defaultdict[str, list[int]] = defaultdict(list)
-        for index, one in enumerate(notices):
-            of_person[one.to].append(index)
-        deliveries: dict[int, Delivery] = {}
+    async def deliver(self, notice: Notice) -> Notice:
+        """Tell one person; returns the notice with what came of it. While nothing can be recorded, nobody is told."""
+        await self._publisher.in_reach.wait()
+        told = self._told(notice, await self._deliver(notice))
+        self._view.told(told)
+        return told
 
-        async def in_order(indexes: list[int]) -> None:
-            for index in indexes:
-                deliveries[index] = await self._deliver(notices[index])
+    async def record(self, told: Sequence[tuple[Tidings, Notice]]) -> None:
+        """Have every in-sync replica record what came of tidings, however long that takes."""
+        while True:
+            await self._publisher.in_reach.wait()
+            try:
+                await self._publisher.publish(self._records(told))
+                return
+            except KafkaUnreachable as error:
+                log.warning("%s; %d notices are told and to be recorded", error.message, len(told))
 
-        await asyncio.gather(*map(in_order, of_person.values()))
-        return [deliveries[index] for index in range(len(notices))]
+    def _records(self, told: Sequence[tuple[Tidings, Notice]]) -> list[Outgoing]:
+        notices, contacts = self._publisher.partitions(NOTICES), self._publisher.partitions(CONTACTS)
+        gone = [name for one, _ in told if isinstance(one, Farewell) for name in (one.to, *one.texts)]
+        return [
+            *(_record(notice, notices) for _, notice in told),
+            *(tombstone(name.encode(), contacts) for name in gone),
+        ]
 
     async def _deliver(self, notice: Notice) -> Delivery:
         if self._webhook is not None:

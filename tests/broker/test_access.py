@@ -41,6 +41,7 @@ from services.bus.client.record_batch import row
 from services.bus.client.requests import AlterScram, DescribeProducers, DescribeTransactions, WriteTxnMarkers
 from services.bus.consume.scan import TopicReader
 from services.bus.embedded import EmbeddedKafka
+from services.bus.embedded.directory import running_broker
 from services.bus.produce.transaction import FencedWriter
 from services.bus.security import Security, Servers, connection, servers
 from services.errors import KafkaUnreachable, KeyMissing, KeyOther
@@ -314,6 +315,29 @@ async def test_keys_make_asks_kafka_first(
     now = await fingerprints.known(servers(settings, broker.bootstrap, access.KEYS))
     assert now == keys.fingerprints(settings) != former
     assert await make() == (0, {"keys": str(keys.directory(settings)), "made": []})
+
+
+async def test_a_lost_key_is_made_anew_by_one_command_where_no_broker_runs(tmp_path: Path, guarded_kafka: None) -> None:
+    settings = load(data=tmp_path / "data")
+    keys.make_passwords(settings, USERS)
+    async with EmbeddedKafka(settings.data, 0, passwords=partial(passwords, settings)) as broker:
+        await topics.ensure(servers(settings, broker.bootstrap, access.ADMIN))
+        await ensure_keys(broker.bootstrap, settings, lambda _line: None)
+    (keys.directory(settings) / "intake.key").unlink()
+
+    async def make(*options: str) -> dict[str, Any]:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-P", "-m", "services.cli", "keys", "make", "--json", "--data", str(settings.data), *options,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        said, complaint = await process.communicate()
+        return json.loads(said or complaint.splitlines()[-1])
+
+    assert (await make())["code"] == "key_missing"
+    assert (await make("--lost"))["made"] == ["intake.key", "intake.pub"]
+    assert running_broker(settings.data) is None
+    async with EmbeddedKafka(settings.data, 0, passwords=partial(passwords, settings)) as broker:
+        await ensure_keys(broker.bootstrap, settings, lambda _line: None)
 
 
 @pytest.mark.parametrize("commits", [True, False])

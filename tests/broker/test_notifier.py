@@ -8,6 +8,7 @@ import base64
 import contextlib
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -26,7 +27,6 @@ from services.bus.embedded import EmbeddedKafka
 from services.bus.partition import partition_of
 from services.bus.produce.publisher import Publisher
 from services.bus.topics import CONTACTS, LEDGER, NOTICES
-from services.errors import KafkaUnreachable
 from services.notifier import app, screen
 from services.notifier.languages import Languages
 from services.notifier.teller import Teller
@@ -365,27 +365,125 @@ async def test_a_hanging_webhook_holds_up_no_stop_and_what_was_not_told_is_told_
             assert json.loads(errors.splitlines()[-1])["code"] == "invalid_setting"
 
 
+async def refuses(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.transport.abort()
+
+
+async def drips(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError):
+        writer.write(b"HTTP/1.1 200 ")
+        while not reader.at_eof():
+            writer.write(b"x")
+            await writer.drain()
+            await asyncio.sleep(0.05)
+
+
+async def puts_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 503 Later\r\nretry-after: 20\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        await writer.drain()
+    writer.close()
+
+
+@pytest.mark.parametrize("receiver", [refuses, drips, puts_off])
+async def test_no_receiver_holds_up_a_stop(receiver: Any, topics_reset: EmbeddedKafka) -> None:
+    """Whatever it does, and with all that is logged."""
+    kafka, asked = topics_reset.bootstrap, asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await receiver(reader, writer)
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server, Ledger(kafka, "jilin") as ledger:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        await ledger.write(opening("jilin", 100_000), *(pledged(number) for number in range(40)))
+        settings = {"webhook_url": url, "webhook_secret": SECRET, "webhook_allow_private": "1", "log_level": "DEBUG"}
+        async with notifier(kafka, **settings) as process:
+            await asyncio.wait_for(asked.wait(), DEADLINE_S)
+            async with asyncio.timeout(15):
+                assert (await process.stop())[0] == 0
+
+
+class ByPerson:
+    """A receiver that doesn't answer about people in `slow`; `took` is what it has answered, by its id."""
+
+    def __init__(self, *slow: str) -> None:
+        self.slow, self.took, self.hung = {*slow}, asyncio.Queue[str](), asyncio.Event()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+            notice = json.loads(await reader.readexactly(int(re.search(r"content-length: (\d+)", head)[1])))["data"]
+            if notice["to"] in self.slow:
+                self.hung.set()
+                await reader.read()  # until the notifier gives up
+            else:
+                self.took.put_nowait(notice["id"])
+                writer.write(b"HTTP/1.1 204 Thanks\r\nconnection: close\r\n\r\n")
+                await writer.drain()
+        writer.close()
+
+    async def takes(self, ids: set[str]) -> list[str]:
+        """All that it takes until it has these."""
+        took: list[str] = []
+        async with asyncio.timeout(DEADLINE_S):
+            while ids - {*took}:
+                took.append(await self.took.get())
+        return took
+
+
+async def test_one_whose_receiver_hangs_holds_up_nobody_and_loses_nothing(topics_reset: EmbeddedKafka) -> None:
+    kafka, receiver = topics_reset.bootstrap, ByPerson("d-1")
+    async with await asyncio.start_server(receiver.serve, "127.0.0.1", 0) as server, Ledger(kafka, "jilin") as ledger:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        settings = {"webhook_url": url, "webhook_secret": SECRET, "webhook_allow_private": "1"}
+        await ledger.write(opening("jilin", 10_000), pledged(1), pledged(2))
+        async with notifier(kafka, **settings) as process:
+            await asyncio.wait_for(receiver.hung.wait(), DEADLINE_S)
+            await ledger.write(pledged(3), paid(1), paid(2))
+            others = {one.id for one in ledger.expected.values() if one.to != "d-1"}
+            await receiver.takes(others)
+            await recorded(kafka, others)
+            assert await group_offset(kafka, ledger.partition) in (None, 0, 1, 2, 3), (
+                "what d-1 is to hear stays before it"
+            )
+            await process.kill()
+        receiver.slow.clear()
+        late = [one.id for one in ledger.expected.values() if one.to == "d-1"]
+        assert len(late) > 1
+        async with notifier(kafka, **settings) as process:
+            again = await receiver.takes({*late})
+            assert [one for one in again if one in late] == late, "in order"
+            assert not others & {*again}, "what is recorded is not told again"
+            assert (await process.stop())[0] == 0
+        assert {dict(record.headers)["ce_id"].decode() for record in await recorded(kafka, {*late})} == {
+            *ledger.expected
+        }
+
+
 # ---- inside the service: what a process from outside can't be made to do --------------------------------------------------
 
 
 class Flaky(Teller):
-    """Tells, except when it is to fail; `fails` says after how many notices of a bundle, once each."""
+    """Records, but for when it is to fail, as nobody foresaw; `fails` says after how many times, once each."""
 
     def __init__(self, *arguments: Any, fails: list[int]) -> None:
         super().__init__(*arguments)
-        self.fails, self.bundles = fails, []
+        self.fails, self.recorded = fails, list[str]()
 
-    async def tell(self, tidings: Sequence[Tidings]) -> None:
-        if tidings and self.fails:
-            await super().tell(tidings[: self.fails.pop(0)])
-            raise KafkaUnreachable("as the test wants it")
-        await super().tell(tidings)
-        self.bundles.append([one.id for one in tidings])
+    async def record(self, told: Sequence[tuple[Tidings, Notice]]) -> None:
+        if self.fails and not self.fails[0]:
+            self.fails.pop(0)
+            raise RuntimeError("as the test wants it")
+        self.fails[:1] = [one - 1 for one in self.fails[:1]]
+        await super().record(told)
+        self.recorded += [one.id for one, _ in told]
 
 
 @contextlib.asynccontextmanager
 async def service(bootstrap: str, fails: Sequence[int] = ()) -> AsyncIterator[tuple[KafkaBroker, Flaky]]:
-    publisher = Publisher(lambda: bootstrap, [NOTICES], "test")
+    publisher = Publisher(lambda: bootstrap, [NOTICES, CONTACTS], "test")
     publisher.start()
     teller = Flaky(publisher, None, screen.quiet(), Languages("ko"), fails=list(fails))
     notifier = app.Notifier(lambda: bootstrap, teller)
@@ -394,22 +492,24 @@ async def service(bootstrap: str, fails: Sequence[int] = ()) -> AsyncIterator[tu
     try:
         yield broker, teller
     finally:
-        notifier.finish()
+        await notifier.finish()
         await broker.stop()
         await publisher.stop()
 
 
 async def until_told(teller: Flaky, ids: set[str]) -> None:
     async with asyncio.timeout(DEADLINE_S):
-        while ids - {one for bundle in teller.bundles for one in bundle}:
+        while ids - {*teller.recorded}:
             await asyncio.sleep(0.01)
 
 
-async def test_what_could_not_be_recorded_is_told_again_from_the_last_commit(topics_reset: EmbeddedKafka) -> None:
+async def test_whatever_fails_what_was_not_recorded_is_told_again_from_the_last_commit(
+    topics_reset: EmbeddedKafka,
+) -> None:
     kafka = topics_reset.bootstrap
     async with Ledger(kafka, "jilin") as ledger:
         await ledger.write(opening("jilin", 10_000), *(pledged(number) for number in range(100)))
-        async with service(kafka, fails=[0, 10, 64]) as (_, teller):
+        async with service(kafka, fails=[0, 1, 2]) as (_, teller):
             await until_told(teller, set(ledger.expected))
             await ledger.write(paid(1), delivered(100))
             await until_told(teller, set(ledger.expected))
@@ -432,7 +532,7 @@ async def test_a_group_without_offsets_tells_only_what_was_never_recorded(
         monkeypatch.setattr(app, "GROUP", "pumasi-notifier-that-forgot")
         async with service(kafka) as (_, teller):
             await until_told(teller, set(ledger.expected) - before)
-        assert not before & {one for bundle in teller.bundles for one in bundle}
+        assert not before & {*teller.recorded}
 
 
 async def test_a_consumer_that_stands_too_far_on_skips_nothing(topics_reset: EmbeddedKafka) -> None:
@@ -449,4 +549,5 @@ async def test_a_consumer_that_stands_too_far_on_skips_nothing(topics_reset: Emb
             consumer.resume(place)
             await ledger.write(pledged(3))
             await until_told(teller, set(ledger.expected))
-            assert teller.bundles[-1] == [one.id for one in ledger.expected.values() if one.to in ("d-1", "d-2", "d-3")]
+            late = [one.id for one in ledger.expected.values() if one.to in ("d-1", "d-2", "d-3")]
+            assert teller.recorded[-len(late) :] == late

@@ -27,10 +27,11 @@ from services.bus import access, topics
 from services.bus.embedded import EmbeddedKafka
 from services.bus.embedded.ports import free_port
 from services.bus.security import connection, servers
-from services.bus.topics import CONTACTS
+from services.bus.topics import CONTACTS, NOTICES
 from services.intake.contacts import Sealer
 from services.settings import Settings, load
 from services.system.sender_users import passwords
+from services.system.whole import write_client_config
 from tests.broker.test_notifier import DEADLINE_S, SECRET, give, notifier, recorded, sealed
 from tests.broker.told_ledger import Ledger, delivered, opening, paid, pledged
 
@@ -141,6 +142,32 @@ async def test_a_receiver_takes_a_repeat_once_and_refuses_what_is_not_ours(name:
         assert (await client.post(url, content=other, headers=headers)).status_code == 204
         said = [f"{notice['to']} ko {text}" for text in (notice["text"], "another")]
         assert await lines(printed, 2) == said  # of all that came, these two are new and ours
+
+
+async def test_whoever_operates_reads_the_topic_from_the_checkout_alone(tmp_path: Path, guarded_kafka: None) -> None:
+    settings = load(data=tmp_path / "data")
+    keys.make_passwords(settings, access.USERS)
+    file, golden = (
+        tmp_path / "notices.py",
+        json.loads((Path(__file__).parents[2] / "schemas/golden/v1" / GOLDEN).read_text("utf-8")),
+    )
+    file.write_text(program("notices.py"), "utf-8")
+    async with EmbeddedKafka(settings.data, 0, passwords=partial(passwords, settings)) as broker:
+        await topics.ensure(servers(settings, broker.bootstrap, access.ADMIN))
+        config = write_client_config(settings, broker.bootstrap)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, str(file), str(config), stdout=asyncio.subprocess.PIPE
+        )
+        try:
+            notifier_user = connection(servers(settings, broker.bootstrap, access.NOTIFIER))
+            async with AIOKafkaProducer(**notifier_user, acks="all") as producer:
+                for number in (1, 2):
+                    value = json.dumps({**golden["data"], "id": f"{number}"}).encode()
+                    await producer.send_and_wait(NOTICES, value, SUBJECT.encode())
+            assert [json.loads(line)["id"] for line in await lines(process.stdout, 2)] == ["1", "2"]
+        finally:
+            process.kill()
+            await process.wait()
 
 
 async def test_who_has_the_notifiers_key_finds_where_somebody_is_reached(tmp_path: Path, guarded_kafka: None) -> None:

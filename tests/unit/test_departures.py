@@ -12,6 +12,7 @@ from services.notifier.languages import Languages
 from services.notifier.phrases import sentence
 from services.notifier.teller import Teller
 from tests.broker.told_ledger import delivered, opening, paid, pledged
+from tests.telling import tell
 
 Facts = list[dict[str, Any]]
 ALL = {"~b", "~v", "~d"}
@@ -173,7 +174,7 @@ def test_with_the_last_notice_goes_the_contact_and_so_do_ones_own_words_of_thank
         reached = asyncio.Event()
         reached.set()
         kafka: Any = SimpleNamespace(in_reach=reached, partitions=lambda _topic: 4, publish=publish)
-        await Teller(kafka, None, screen.quiet(), Languages("en")).tell(tidings)
+        await tell(Teller(kafka, None, screen.quiet(), Languages("en")), tidings)
         assert not any("texts" in str(one.value) for one in published)
         return {one.key: one.topic for one in published if one.value is None}
 

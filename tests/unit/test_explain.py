@@ -130,6 +130,16 @@ def test_what_ended_an_award_is_said(
     assert [e["reason"] for e in ask(told, "award", "p-1/1").data["story"] if e["event"] == "award_voided"] == [reason]
 
 
+def test_a_designation_to_a_case_that_is_not_open_is_said() -> None:
+    told = Told("jilin")
+    told.pledge("p-1", 5_000, designation={"case": "c-1"}, fallback="hold")
+    assert "There is no case of that id" in sentences(ask(told, "pledge", "p-1"))
+    told.case("c-1")
+    assert "nothing can go there" not in sentences(ask(told, "pledge", "p-1"))
+    told("case.closed", case="c-1", outcome="completed")
+    assert "That case is closed, so nothing more can go there." in sentences(ask(told, "pledge", "p-1"))
+
+
 def test_expiry_and_a_designation_that_has_no_place_are_said() -> None:
     told = Told()
     told.case("c-1", 10_000)

@@ -84,6 +84,29 @@ def test_a_pledges_receipt_says_what_it_waits_for(events: list, waiting_for: lis
     assert told[1 + events.index(next(one for one in events if one[0] == "pledge.made"))]["waiting_for"] == waiting_for
 
 
+CHOSEN = ("pledge.made", {**pledged(50)[1], "designation": {"case": "c"}, "fallback": "hold"})
+CLOSED = ("case.closed", {"fund": "x", "case": "c", "outcome": "completed"})
+
+
+@pytest.mark.parametrize(
+    ("events", "designation"),
+    [
+        ([pledged(50)], None),
+        ([CHOSEN], "case_not_open"),  # there is none
+        ([CASE, CHOSEN], "case_not_open"),  # not yet: the same word, since that it is there is for its maker
+        ([CASE, CHOSEN, *VOUCHES], None),
+        ([CASE, *VOUCHES, CHOSEN], None),
+        ([CASE, *VOUCHES, CLOSED, CHOSEN], "case_not_open"),
+        ([CASE, *VOUCHES, CHOSEN, paid(50), delivered(50), CLOSED], None),  # it went where it was to go
+        ([CASE, *VOUCHES, CHOSEN, CLOSED], "case_not_open"),  # unpaid, it waits again
+    ],
+)
+def test_a_pledges_receipt_says_where_the_case_that_it_names_is_not_open(events: list, designation: str | None) -> None:
+    told = told_of(FUND, *events)
+    made = 1 + events.index(next(one for one in events if one[0] == "pledge.made"))
+    assert told[made]["progress"].get("designation") == designation
+
+
 @pytest.mark.parametrize(
     ("events", "waiting_for", "missing"),
     [
@@ -157,7 +180,12 @@ def test_receipts_tell_a_pledges_figures_and_a_cases_quarters(seed: int) -> None
             cases += 1
         elif hasattr(command.data, "pledge"):
             pledge = engine.funds[command.data.fund].pledges[command.data.pledge]
-            figures = told["progress"]
+            figures, (kind, wish) = told["progress"], pledge.designation or ("", "")
+            chosen = engine.funds[command.data.fund].cases.get(wish) if kind == "case" else None
+            misses = figures.pop("designation", None)
+            assert misses is None or (kind == "case" and (chosen is None or chosen.status != "open"))
+            if kind == "case" and chosen is None:
+                assert misses == "case_not_open"
             assert figures == {
                 "amount": pledge.amount, "awarded": pledge.awarded + pledge.settled + pledge.delivered,
                 "settled": pledge.settled + pledge.delivered, "delivered": pledge.delivered,

@@ -156,7 +156,7 @@ def test_a_private_half_that_belongs_to_another_public_half_is_refused_with_what
     with pytest.raises(KeyOther, match=f"{whose}.pub") as refused:
         read(settings)
     public = path.with_suffix(".pub")
-    assert str(refused.value.hint).endswith(f"rm {path} {public}, then pumasi keys make --lost")
+    assert str(refused.value.hint).endswith(f"rm {path} {public} && pumasi keys make --lost")
     path.unlink()
     public.unlink()
     assert keys.make(settings, lost=True) == [f"{whose}.key", f"{whose}.pub"]

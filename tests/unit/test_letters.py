@@ -84,6 +84,11 @@ def test_a_letter_says_what_it_withholds_and_that_refuses_it() -> None:
     assert letter(source=Place("pumasi.ledger.v1", 0, 3)).refusal == "not_replayable"
 
 
+def test_the_sender_is_said_as_the_record_says_it() -> None:
+    assert read(lying()).sender is None
+    assert read(lying(b"jilin", b"{}", ("pumasi_sender", b"clinic"))).sender == "clinic"
+
+
 @pytest.mark.parametrize(
     ("key", "value", "fund"),
     [

@@ -12,6 +12,7 @@ from schemas import generate
 from schemas.notices import CaseKind, DonorKind, Notice, NoticeOutcome, Tidings
 from schemas.submissions import Language
 from schemas.values import CLASSES, SCHEMES
+from services.notifier.backlog import AHEAD_MAX
 from services.notifier.channels.webhook import Patience
 from tests.unit.test_departures import all_over
 from tests.unit.test_notifier_seasons import Season
@@ -66,9 +67,13 @@ def test_how_long_a_receiver_is_waited_for_is_as_it_says() -> None:
     assert f"none within {patience.timeout_s:g} s" in said
     assert (
         f"tries again, {patience.attempts} times in all, after {patience.pause_s:g} s and then twice as long each time; a "
-        f"`Retry-After` is followed, up to {patience.pause_max_s:g} s; then `gave-up`, and for {patience.down_s:g} s other notices "
-        "get one try each"
+        f"`Retry-After` is followed, up to {patience.pause_max_s:g} s; then `gave-up`; if nobody had an answer meanwhile, other "
+        f"notices get one try each for {patience.down_s:g} s"
     ) in said
+    assert (
+        f"up to {AHEAD_MAX:,} later notices of the same partition, with at most {patience.at_once} requests open"
+        in said
+    )
 
 
 def test_words_and_members_that_it_names_are_those_of_the_contract() -> None:

@@ -11,9 +11,10 @@ from aiokafka import TopicPartition
 from faststream.kafka import TestKafkaBroker
 
 from services.bus.topics import LEDGER
-from services.errors import KafkaUnreachable, LedgerTampered
+from services.errors import KafkaUnreachable, LedgerTampered, TopicUnreadable
 from services.notifier import app
-from services.notifier.app import Notifier, Stopping
+from services.notifier.app import Notifier
+from services.notifier.backlog import Stopping
 from tests.records import CommandRecord
 
 PARTITIONS = 4
@@ -77,6 +78,7 @@ class World:
         async with TestKafkaBroker(broker):
             subscriber.consumer = self.consumer
             yield lambda *records: subscriber.process_message(records)
+        await self.notifier.finish()
 
 
 def entry(partition: int, offset: int = 0) -> CommandRecord:
@@ -98,11 +100,10 @@ async def test_what_one_partition_raises_is_decided_on_and_its_neighbours_go_on(
     world = World(p0=LedgerTampered("torn"), p1=KafkaUnreachable("away"), p2=Stopping())
     async with world.running() as poll:
         await poll(*map(entry, range(PARTITIONS)))
-        assert world.consumer.committed_to == {3: 1}
         assert list(world.notifier.stopped) == [0]
         assert world.consumer.sought == {1: 0}, "to be brought again"
         await poll(entry(0, 1))
-    assert 0 not in world.consumer.committed_to, "nobody is told of it any more"
+    assert world.consumer.committed_to == {3: 1}, "nobody is told of it any more"
 
 
 async def test_a_screen_that_nobody_reads_ends_the_service() -> None:
@@ -113,9 +114,22 @@ async def test_a_screen_that_nobody_reads_ends_the_service() -> None:
     assert isinstance(world.notifier.failed, BrokenPipeError)
 
 
+async def test_notices_that_cant_be_read_cost_a_few_repeats_and_never_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def read_last(*_: Any) -> None:
+        raise TopicUnreadable({0: "torn"})
+
+    monkeypatch.setattr(app, "read_last", read_last)
+    notifier = World().notifier
+    await notifier._look_up_told(app.AHEAD_MAX)
+    with pytest.raises(TopicUnreadable):
+        await notifier._look_up_told(app._ALL)
+
+
 async def test_a_service_that_stops_begins_nothing_new() -> None:
     world = World()
     async with world.running() as poll:
-        world.notifier.finish()
+        await world.notifier.finish()
         await poll(entry(0))
+        with pytest.raises(Stopping):  # nor does what was being read when it was told to
+            await world.notifier.hear([entry(0)], world.consumer)
     assert world.consumer.committed_to == {}

@@ -16,6 +16,7 @@ from services.notifier import screen
 from services.notifier.channels.webhook import Delivery
 from services.notifier.languages import Languages
 from services.notifier.teller import Teller
+from tests.telling import tell
 
 
 class Publisher:
@@ -67,15 +68,15 @@ async def test_one_persons_notices_wait_for_one_another_and_for_nobody_else() ->
     publisher, receiver = Publisher(), Slow(first_waits_for=2)
     told = [tidings("first", "d-1"), tidings("second", "d-1"), tidings("other-1", "d-2"), tidings("other-2", "d-2")]
     async with asyncio.timeout(10):
-        await Teller(publisher, receiver, screen.quiet(), Languages("en")).tell(told)
+        await tell(Teller(publisher, receiver, screen.quiet(), Languages("en")), told)
     assert [one.id for one in receiver.came] == ["other-1", "other-2", "first", "second"]
     assert receiver.most == 2
-    assert [one["id"] for one in publisher.published] == [one.id for one in told]
+    assert [one["id"] for one in publisher.published] == [one.id for one in receiver.came]
 
 
 async def test_topic_and_webhook_carry_one_body_but_for_what_came_of_telling() -> None:
     publisher, receiver = Publisher(), Slow(first_waits_for=0)
-    await Teller(publisher, receiver, screen.quiet(), Languages("ko")).tell([tidings("a", "d-1")])
+    await tell(Teller(publisher, receiver, screen.quiet(), Languages("ko")), [tidings("a", "d-1")])
     [posted], [recorded] = receiver.came, publisher.published
     came_of_it = {name: recorded.pop(name) for name in ("told_at", "channel", "outcome", "attempts")}
     assert recorded == json.loads(posted.wire())
@@ -102,7 +103,7 @@ ZH = b'{"address":"mailto://neighbour@example.org","language":"zh"}      '
 async def test_each_hears_it_in_the_language_of_their_contact() -> None:
     languages, receiver = Languages("en", KEY), Slow(first_waits_for=0)
     languages.take(given("d-1", contact(ZH)))
-    await Teller(Publisher(), receiver, screen.quiet(), languages).tell([tidings("a", "d-1"), tidings("b", "d-2")])
+    await tell(Teller(Publisher(), receiver, screen.quiet(), languages), [tidings("a", "d-1"), tidings("b", "d-2")])
     assert {one.id: (one.language, one.text) for one in receiver.came} == {
         "a": ("zh", "您的款项已收到，CNY 50.00 已兑现您的承诺。谢谢您。"),
         "b": ("en", "Your payment has arrived: CNY 50.00 now stands behind what you promised. Thank you."),
@@ -186,7 +187,7 @@ async def test_a_receiver_gets_addresses_only_where_that_is_set_and_nothing_else
         languages = Languages("en", KEY, addresses=wanted)
         languages.take(given("d-1", contact(ZH)))
         view = screen.quiet()._replace(coming=shown.append, told=shown.append)
-        await Teller(publisher, receiver, view, languages).tell([tidings("a", "d-1"), tidings("b", "d-2")])
+        await tell(Teller(publisher, receiver, view, languages), [tidings("a", "d-1"), tidings("b", "d-2")])
         assert dict(zip([one.id for one in receiver.came], receiver.addresses, strict=True)) == {
             "a": address,
             "b": None,
@@ -263,7 +264,7 @@ async def test_thanks_are_relayed_as_a_phrase_or_in_the_words_that_were_sealed(
     view = screen.quiet()._replace(coming=lambda one: shown.append(one.text), told=lambda one: shown.append(one.text))
     publisher = Publisher()
     languages.take(given(HASH, value))
-    await Teller(publisher, receiver, view, languages).tell([thanks(said)])
+    await tell(Teller(publisher, receiver, view, languages), [thanks(said)])
     assert [one.text for one in receiver.came] == [text]
     assert len(shown) == 2
     assert "고맙습니다" not in f"{shown} {publisher.published}"  # no free text on a screen, and none on the bus

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from standardwebhooks import WebhookVerificationError
 
 from schemas.notices import Notice, Posted
 from services.errors import SettingError
-from services.notifier.channels import webhook
+from services.notifier.channels import egress, webhook
 from services.notifier.channels.egress import AddressRefused, is_public, resolve
 from services.notifier.channels.webhook import Delivery, Patience, Webhook
 from services.settings import load
@@ -120,6 +121,23 @@ async def test_trouble_is_tried_again_under_the_same_id(trouble: str | None) -> 
         Verifier(SECRET).verify(body, headers)
 
 
+@pytest.mark.parametrize("others", [True, False])
+async def test_who_answers_others_meanwhile_is_slow_for_one_person_and_not_down(
+    others: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = TOLD.model_copy(update={"id": "cd" * 16, "to": "d-4"})
+    async with Webhook("http://127.0.0.1:1/", SECRET, allow_private=True, patience=HASTY) as hook:
+
+        async def post(notice: str, _body: str, attempt: int) -> tuple[int, float]:
+            if notice == TOLD.id and attempt == 1 and others:
+                assert await hook.send(quick) == ("delivered", 1)
+            return (503, 0.0) if notice == TOLD.id else (204, 0.0)
+
+        monkeypatch.setattr(hook, "_post", post)
+        assert await hook.send(TOLD) == ("gave-up", 3)
+        assert hook.is_down is not others
+
+
 async def test_lasting_trouble_is_given_up_and_then_each_gets_one_try_until_it_is_over() -> None:
     bad = status("502 Bad")
     async with receiving(bad, bad, bad, bad, OK, bad, OK) as (_, url):
@@ -205,10 +223,10 @@ def test_addresses_that_are_public(address: str) -> None:
 
 
 def resolver(monkeypatch: pytest.MonkeyPatch, answers: Callable[[], list[str]]) -> None:
-    async def getaddrinfo(host: str, port: int, **_: Any) -> list[tuple[Any, ...]]:
+    def getaddrinfo(host: str, port: int, **_: Any) -> list[tuple[Any, ...]]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in answers()]
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo, raising=False)
+    monkeypatch.setattr(egress.socket, "getaddrinfo", getaddrinfo)
 
 
 @pytest.mark.parametrize(
@@ -240,6 +258,31 @@ def test_a_receivers_url_is_never_shown() -> None:
     with pytest.raises(SettingError) as refused:
         Webhook("ftp://hooks.example.org/t0p-secret", SECRET)
     assert "t0p-secret" not in str(refused.value)
+
+
+def test_a_resolver_that_hangs_holds_up_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers, asked = threading.Event(), threading.Event()
+
+    def getaddrinfo(*_: Any, **__: Any) -> list[tuple[Any, ...]]:
+        asked.set()
+        answers.wait(60)
+        return []
+
+    monkeypatch.setattr(egress.socket, "getaddrinfo", getaddrinfo)
+
+    async def given_up() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(resolve("example.org", 443, allow_private=False), 0.05)
+
+    process = threading.Thread(target=lambda: asyncio.run(given_up()), daemon=True)
+    try:
+        process.start()
+        process.join(10)
+        assert asked.is_set()
+        assert not process.is_alive()
+        assert [thread.daemon for thread in threading.enumerate() if thread.name == "resolver"] == [True]
+    finally:
+        answers.set()
 
 
 async def test_one_private_address_among_public_ones_is_enough_to_refuse(monkeypatch: pytest.MonkeyPatch) -> None:

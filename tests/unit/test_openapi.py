@@ -16,12 +16,15 @@ from referencing import Registry, Resource
 from typer.testing import CliRunner
 
 from schemas import generate
+from schemas.commands import COMMANDS
 from schemas.notices import NOTICE_TYPE, Notice, Posted
+from schemas.senders import SCOPE_OF
 from schemas.submissions import SUBMISSIONS
 from services.cli import build
 from services.intake import problems
 from services.intake.doors import DOORS
 from services.intake.openapi import document
+from services.intake.pages import rendered
 from services.intake.problems import PROBLEMS
 from tests.unit.test_intake_http import Bench, pledge
 from tests.unit.test_intake_progress import CASE, FUND, RATE, VOUCHES, delivered, paid, pledged, told_of
@@ -97,13 +100,14 @@ def test_that_a_person_is_named_once_is_said_in_words() -> None:
 
 def test_every_receipt_is_as_the_document_has_it() -> None:
     unknown = ("pledge.withdrawn", {"fund": "x", "pledge": "q"})
-    told = told_of(FUND, CASE, *VOUCHES, pledged(50, "EUR"), RATE, paid(30), paid(40), delivered(100), unknown)
+    misses = ("pledge.made", {**pledged(5)[1], "pledge": "r", "designation": {"case": "none"}})
+    told = told_of(FUND, CASE, *VOUCHES, pledged(50, "EUR"), RATE, paid(30), paid(40), delivered(100), unknown, misses)
     assert {one["state"] for one in told} == {"applied", "rejected"}
     for one in told:
         component("Receipt", unevaluatedProperties=False).validate({"receipt": "r", **one})
     progress = DOCUMENT["components"]["schemas"]
     assert set(told[1]["progress"]) <= set(progress["CaseProgress"]["properties"])
-    assert set(told[4]["progress"]) == set(progress["PledgeProgress"]["properties"])
+    assert set(told[-1]["progress"]) == set(progress["PledgeProgress"]["properties"])
 
 
 async def test_every_answer_is_as_the_document_has_it() -> None:
@@ -143,6 +147,29 @@ def test_the_webhook_is_what_is_posted() -> None:
     posted = json.loads(Posted(type=NOTICE_TYPE, timestamp=notice.at, data=notice).wire())
     described = DOCUMENT["webhooks"]["notice"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     validator(described).validate(posted)
+
+
+def section(document: str, name: str) -> str:
+    """A section of a page."""
+    page, _ = rendered((GOLDEN.parent / document).read_bytes())
+    return re.search(rf'<section id="{re.escape(name)}">.*?</section>', page, re.DOTALL)[0]
+
+
+def test_the_page_shows_an_example_first_then_the_scopes_and_breaks_no_word() -> None:
+    sending = section("openapi.json", "sendEvents")
+    headings = re.findall("<h3>(.*?)</h3>", sending)
+    assert headings == ["Example", "Scopes of keys", "Parameters", "Body", "Answers"]
+    for kind, scope in SCOPE_OF.items():
+        [row] = [row for row in sending.split("<tr>") if f"<code>{kind}</code>" in row and "lets send" in row]
+        assert f'<th scope="row"><code>{scope}</code>' in row
+    assert "<code>application/<wbr>cloudevents+json</code>" in sending
+
+
+def test_the_page_of_topics_lists_what_a_topic_holds_once() -> None:
+    topic = section("asyncapi.json", "pumasi.commands.v1")
+    assert "intake writes, matcher reads" in topic
+    links = re.findall('href="#(.*?)"', topic)
+    assert len(links) == len(set(links)) == len(COMMANDS)
 
 
 @pytest.mark.parametrize(

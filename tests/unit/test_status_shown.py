@@ -10,12 +10,15 @@ from rich.console import Console
 
 from schemas.services import Amiss, ServiceTold, WentWrong
 from schemas.times import datetime_of
+from services.bus.deadletters.box import DeadLetter, read
+from services.bus.deadletters.letter import dead_letter
 from services.bus.heartbeat import Heard
 from services.cli.status import _as_dict, _print, _print_funds
 from services.console.readmodel.found import Finding
 from services.console.readmodel.running import _WORDS, SERVICES, findings, processes, span
 from services.console.readmodel.survey import Late, Partition, Survey, _waits
 from tests.ledgers import Told
+from tests.unit.test_letters import Rec
 
 FUNDS = [
     {"fund": name, "currency": currency, "open": 1, "funded": 2, "closed": None, "asked": 10**14, "promised": 1_234_567,
@@ -50,6 +53,20 @@ def test_where_there_is_room_a_fund_is_a_line_else_a_block() -> None:
 SOUND = Survey("k1:9092", [])
 
 
+def test_of_the_latest_dead_letters_the_code_the_sender_and_the_field_are_said(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    why = "/data/amount: must be at least 1 (too_small)"
+    record = Rec(None, b"{}", [("pumasi-sender", b"clinic")], "pumasi.submissions.v1", 2, 41)
+    letter = read(Rec(*dead_letter(record, "invalid_submission", why)))
+    assert isinstance(letter, DeadLetter)
+    found = Survey("k1:9092", [], late=Late({2: 1}, 1, latest=[letter]))
+    _print(found, public=False)
+    assert f"  invalid_submission, from clinic: {why}" in capsys.readouterr().out.splitlines()
+    [told] = _as_dict(found, public=False)["dead_letters"]["latest"]
+    assert (told["code"], told["sender"], told["message"]) == ("invalid_submission", "clinic", why)
+
+
 @pytest.mark.parametrize(
     ("late", "told"),
     [
@@ -70,7 +87,7 @@ def test_dead_letters_are_counted_and_it_is_said_where_they_lie(
     assert "✓" in shown
     assert told in shown if told else "Dead letters" not in shown
     letters = {"total": sum(late.letters.values()), "of_late": late.letters_of_late, "partitions": late.letters}
-    assert _as_dict(found, public=False)["dead_letters"] == letters
+    assert _as_dict(found, public=False)["dead_letters"] == letters | {"latest": []}
     assert "dead_letters" not in _as_dict(found, public=True)
 
 
@@ -140,11 +157,35 @@ def test_what_waits_for_somebody_outside_is_told_with_its_reason_and_is_no_findi
     told("case.submitted", case="c-2", beneficiary="b-2", need="test", route="home", goal=500, priority="routine")
     told.pledge("p-1", 130_000)
     told("pledge.made", pledge="p-2", donor="d-2", amount=100, currency="EUR")
-    assert [(one.code, one.message) for one in _waits(told.read().funds["jilin"])] == [
+    waits = list(_waits(told.read().funds["jilin"]))
+    assert [[(one.kind, one.id, one.explain) for one in each.oldest] for each in waits] == [
+        [("case", "c-2", "pumasi explain case c-2 --fund jilin")],
+        [("pledge", "p-2", "pumasi explain pledge p-2 --fund jilin")],
+        [("pledge", "p-1", "pumasi explain pledge p-1 --fund jilin")],
+    ]
+    assert [(one.code, one.message) for one in waits] == [
         ("voucher", "1 case waits for vouchers"),
         ("rate", "1 pledge waits for a rate of EUR"),
         ("case", "CNY 300.00 of 1 pledge waits for a case: no open case lacks money"),
     ]
+
+
+def test_the_oldest_of_what_waits_are_named_since_when_with_the_command_that_tells_more(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    told = Told("jilin")
+    for number in (1, 2, 3, 4, 5):
+        told.pledge(f"p-{number}", 100)
+    told.case("c-1", 150)  # takes the first, and half of the second
+    told("pledge.withdrawn", pledge="p-3")
+    told("case.closed", case="c-1", outcome="completed")
+    [waits] = _waits(told.read().funds["jilin"])
+    assert [one.id for one in waits.oldest] == ["p-2", "p-4", "p-5"], "p-1 waits anew, since the case was closed"
+    assert waits.number == 4
+    _print(Survey("k", [], waits=[waits]), public=False)
+    shown = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("  pledge p-2, since 2") and "explain pledge p-2 --fund jilin" in line for line in shown)
+    assert "  and 1 more" in shown
 
 
 # ---- all of it

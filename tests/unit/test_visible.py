@@ -5,6 +5,7 @@ import io
 import json
 import re
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from services.cli import audit, demo, explain, matcher, notifier, status, up
 from services.cli.deadletters import screen
 from services.cli.shared.log import Log
 from services.console.explain.telling import Told
-from services.console.readmodel.found import Finding, Waits
+from services.console.readmodel.found import Finding, Oldest, Waits
 from services.console.readmodel.running import Process
 from services.console.readmodel.survey import Late, Partition, Survey
 from services.errors import PumasiError, SettingError
@@ -153,8 +154,9 @@ def test_status(on_a_terminal: Any) -> None:
     finding = Finding("odd", HOSTILE, HOSTILE)
     process = Process(HOSTILE, "intake", True, 1.0, None, "1.0", {}, [], None, {})
     amiss = Partition(0, 5, 3, 1, 4, "2026-01-01T00:00:00Z", finding)
-    waits = [Waits("rate", HOSTILE, 1, HOSTILE)]
-    found = Survey(HOSTILE, [], 1, [process], [amiss], [], waits, Late({0: 1}), [finding])
+    waits = [Waits("rate", HOSTILE, 2, HOSTILE, [Oldest(HOSTILE, HOSTILE, HOSTILE, HOSTILE)])]
+    late = Late({0: 1}, 1, latest=[replace(letter(), sender=HOSTILE)])
+    found = Survey(HOSTILE, [], 1, [process], [amiss], [], waits, late, [finding])
     status._print(found, public=False)
     assert_harmless(on_a_terminal())
     for width in (400, 40):

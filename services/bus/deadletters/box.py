@@ -18,10 +18,11 @@ from schemas.times import text_of
 from services.bus.attributes import is_id
 from services.bus.consume.scan import Progress, TopicReader
 from services.bus.deadletters.letter import NOTHING, PREFIX, REPLAY_OF, WITHHELD, Header, Place, place_of
-from services.bus.envelope import COMMAND_BYTES_MAX, Record, command_headers
+from services.bus.envelope import COMMAND_BYTES_MAX, SENDER, Record, command_headers
 from services.bus.produce.transaction import Parts
 from services.bus.topics import COMMANDS, DEADLETTERS, SUBMISSIONS
 from services.errors import UnknownId
+from services.senders import SENDER_HEADER
 
 REPLAYED = "pumasi.deadletter.replayed"
 """The `ce_type` of a mark."""
@@ -29,6 +30,7 @@ DOORS = (COMMANDS, SUBMISSIONS)
 """The topics that a record may be put back to; the others are for one service alone to write."""
 
 _SOURCE = "/pumasi/deadletters"
+_SENDERS = (SENDER, SENDER_HEADER)  # of a command, of a submission
 _LAST_MS = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
 
 
@@ -51,6 +53,7 @@ class DeadLetter:
         withheld: what differs from the record: some of `key`, `value`, `headers`; None if the letter does not say.
         size: of key, value and headers, in bytes.
         replay_of: the id of the letter that the record was put back from, if it was.
+        sender: who sent it, as the record says; of one that is `unsigned` nothing shows that it is true.
     """
 
     source: Place
@@ -62,6 +65,7 @@ class DeadLetter:
     withheld: tuple[str, ...] | None
     size: int
     replay_of: str | None
+    sender: str | None = None
 
     @property
     def id(self) -> str:
@@ -260,6 +264,7 @@ def _letter(record: Stamped, told: dict[str, str]) -> DeadLetter | None:
         withheld=withheld,
         size=len(record.key or b"") + len(record.value or b"") + sum(len(n) + len(v or b"") for n, v in record.headers),
         replay_of=replay_of if place_of(replay_of) else None,
+        sender=next((told[name] for name in _SENDERS if is_id(told.get(name, ""))), None),
     )
 
 

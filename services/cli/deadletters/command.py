@@ -177,6 +177,7 @@ def as_dict(letter: "DeadLetter", box: "Box") -> dict[str, Any]:
         "source": letter.source._asdict(),
         "dead_letter": letter.place._asdict(),
         "fund": letter.fund,
+        "sender": letter.sender,
         "bytes": letter.size,
         "withheld": letter.withheld_parts,
         "replayable": letter.refusal is None,

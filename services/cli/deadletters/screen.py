@@ -66,10 +66,11 @@ def _number(letters: int) -> str:
 
 def _lines(shown: Sequence[DeadLetter], box: Box) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("letter", "written (UTC)", "code", "fund", "why"):
+    for name in ("letter", "written (UTC)", "code", "sender", "fund", "why"):
         table.add_column(name, no_wrap=True)
     for letter in shown:
-        table.add_row(letter.id, _minute(letter), _coloured(letter), visible(letter.fund or "–"), _why(letter, box))
+        whose = (visible(one or "–") for one in (letter.sender, letter.fund))
+        table.add_row(letter.id, _minute(letter), _coloured(letter), *whose, _why(letter, box))
     return table
 
 
@@ -91,7 +92,8 @@ def _print_in_pairs_of_lines(console: Console, shown: Sequence[DeadLetter], box:
             "  ",
             (f"{visible(letter.code):<{code}}", "yellow"),
         )
-        console.print(Text.assemble(*head, f"  {visible(letter.fund)}" if letter.fund else ""))
+        whose = (f"  {visible(one)}" for one in (letter.sender, letter.fund) if one)
+        console.print(Text.assemble(*head, *whose))
         console.print(Padding(_why(letter, box), (0, 0, 0, 4)))
 
 
@@ -151,6 +153,7 @@ def _about(letter: DeadLetter, kept: Content, box: Box) -> Iterator[tuple[str, s
     yield "why", letter.message
     yield "record", f"{letter.source.topic}, partition {letter.source.partition}, offset {letter.source.offset}"
     yield "letter", f"{letter.place}, written {_second(letter.at)}"
+    yield "sender", letter.sender or "–"
     yield "fund", letter.fund or "–"
     yield "key", "null" if kept.key is None else kept.key.decode("utf-8", "replace")
     yield "withheld", _withheld(letter, kept)

@@ -81,9 +81,9 @@ def _passwords(settings: Settings, as_json: bool) -> None:
 
     if settings.kafka is not None:
         raise UsageError(
-            "the passwords of a cluster's users are the cluster's",
-            hint="Give each user a new one with Kafka's own tools, put it into `<user>.password` in PUMASI_KEYS of its service, and "
-            "start that again.",
+            "a cluster's users get their passwords while it runs, and services that use them start again",
+            hint="Write a new one over `<user>.password` in PUMASI_KEYS (`openssl rand -base64 32`; not over the admin's, whom you "
+            "connect as), call `pumasi access --apply`, which gives each user what lies there, and start its service again.",
         )
     if running_broker(settings.data) is not None:
         raise UsageError(

@@ -177,7 +177,10 @@ class Teller:
     def _designation(self, pledge: Pledge) -> str:
         wish, fallback = pledge.designation or {}, self.say(wording.FALLBACKS[pledge.fallback])
         if "case" in wish:
-            return self.say("The donor chose case {case}; {fallback}.", case=wish["case"], fallback=fallback)
+            case = self.fund.cases.get(wish["case"])
+            state = "unknown" if case is None else case.status
+            said = self.say("The donor chose case {case}; {fallback}.", case=wish["case"], fallback=fallback)
+            return f"{said} {self.say(wording.NOT_OPEN[state])}" if state in wording.NOT_OPEN else said
         need = self.voice.need(wish["need"])
         return self.say("The donor chose the need {need}; {fallback}.", need=need, fallback=fallback)
 

@@ -92,6 +92,13 @@ FALLBACKS: Final = {
     "release": message("the rest is released"),
 }
 
+NOT_OPEN: Final = {
+    "unknown": message("There is no case of that id, so nothing can go there."),
+    "submitted": message("That case isn't open yet, so nothing can go there."),
+    "closed": message("That case is closed, so nothing more can go there."),
+}
+"""Of the case that a donor chose, by its state."""
+
 EVENTS: Final = {
     "case_submitted": message("Submitted: goal {goal}, own contribution {own}, urgency “{priority}”."),
     "case_vouched": message("Vouched for: {vouchers} of {required}."),

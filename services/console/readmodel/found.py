@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -24,6 +25,23 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Oldest:
+    """One case or pledge of those that have waited longest.
+
+    Attributes:
+        kind: `case` or `pledge`.
+        id: its id.
+        since: since when, RFC 3339, by its fund's time.
+        explain: the command that tells more.
+    """
+
+    kind: str
+    id: str
+    since: str
+    explain: str
+
+
+@dataclass(frozen=True)
 class Waits:
     """Something that waits as it should, for somebody outside.
 
@@ -32,12 +50,14 @@ class Waits:
         fund: where.
         number: how many cases or pledges wait.
         message: one line.
+        oldest: those that have waited longest.
     """
 
     code: str
     fund: str
     number: int
     message: str
+    oldest: Sequence[Oldest] = ()
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:

@@ -46,9 +46,9 @@ class Moment:
 
 
 class Case(awards.Case):
-    """One need of one beneficiary; `needed_by` is RFC 3339."""
+    """One need of one beneficiary; `needed_by` is RFC 3339, `since` when it was submitted."""
 
-    __slots__ = ("beneficiary", "need", "needed_by", "open_order", "opened", "route", "vouchers")
+    __slots__ = ("beneficiary", "need", "needed_by", "open_order", "opened", "route", "since", "vouchers")
 
     def __init__(self, fact: FactDict) -> None:
         super().__init__(fact)
@@ -58,6 +58,7 @@ class Case(awards.Case):
         self.needed_by: str | None = fact.get("needed_by")
         self.vouchers, self.open_order = 0, -1
         self.opened: Moment | None = None
+        self.since: Moment
 
     def vouch(self, voucher: str) -> None:
         self.vouchers += 1
@@ -70,15 +71,22 @@ class Pledge(Promise):
         received: all payments, valued.
         fallback: where money goes that the donor's choice has no room for.
         closed: "withdrawn" or "expired", or None.
+        since: since when it waits, for money to be matched or for a rate; None if it doesn't.
     """
 
-    __slots__ = ("closed", "fallback", "received")
+    __slots__ = ("closed", "fallback", "received", "since")
 
     def __init__(self, fact: FactDict, of: Pledge | None) -> None:
         super().__init__(fact, of)
         self.fallback: str = of.fallback if of else fact.get("fallback", "pool")
         self.received = 0
         self.closed: str | None = None
+        self.since: Moment | None = None
+
+    def look(self, moment: Moment) -> None:
+        """Keep since when it waits."""
+        waits = self.waiting > 0 or (self.rate is None and self.closed is None)
+        self.since = (self.since or moment) if waits else None
 
     @property
     def awarded(self) -> int:
@@ -186,6 +194,7 @@ class ReadModel(awards.Fold[Fund]):
         match fact["fact"]:
             case "case_submitted":
                 fund.of_beneficiary.setdefault(about.beneficiary, []).append(about)
+                about.since = self._moment
             case "case_opened":
                 about.opened, about.open_order = self._moment, fund.opened
                 fund.opened += 1
@@ -200,6 +209,9 @@ class ReadModel(awards.Fold[Fund]):
             case "awarded":
                 fund.awards[about.id] = about
                 about.made, about.policy = self._moment, fund.policy
+        pledge = about.pledge if isinstance(about, Award) else about
+        if isinstance(pledge, Pledge):
+            pledge.look(self._moment)
 
 
 def unbalanced(funds: Iterable[Fund]) -> list[str]:

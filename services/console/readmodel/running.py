@@ -86,10 +86,11 @@ def findings(
         members: of each service's consumer group, how many there are.
         waiting: for each service, what waits for it, in words; nothing if it is empty.
     """
-    there = {service: bool(members[service]) or any(_runs(found, service)) for service in SERVICES}
+    there = {service: bool(members.get(service)) or any(_runs(found, service)) for service in SERVICES}
     for service in SERVICES:
-        if not there[service] and (waiting[service] or any(there.values())):
-            told = f"{waiting[service]}, and no {service} runs" if waiting[service] else f"no {service} runs"
+        left = waiting.get(service)
+        if not there[service] and (left or any(there.values())):
+            told = f"{left}, and no {service} runs" if left else f"no {service} runs"
             yield Finding(f"no_{service}", told, f"Start one: `pumasi {service}`, or all there is with `pumasi up`.")
     for one in found:
         if not one.running:

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from operator import attrgetter, itemgetter
+from shlex import quote
 
 from schemas.currencies import format_amount
 from services.bus import access, heartbeat, topics
@@ -22,8 +24,8 @@ from services.bus.topics import COMMANDS, DEADLETTERS, LEDGER, NOTICES, SERVICES
 from services.bus.waiting import waiting
 from services.console.readmodel import running
 from services.console.readmodel.figures import Figures, figures_of
-from services.console.readmodel.found import Finding, Waits, counted
-from services.console.readmodel.model import Fund, ReadModel, unbalanced
+from services.console.readmodel.found import Finding, Oldest, Waits, counted
+from services.console.readmodel.model import Case, Fund, Pledge, ReadModel, unbalanced
 from services.console.readmodel.reading import PartitionRead, read_ledger
 from services.console.readmodel.running import Process
 from services.errors import TopicUnreadable
@@ -39,6 +41,10 @@ GROUPS = {
 """The consumer group of each service, and what it reads by it."""
 _COUNTED_ONE_BY_ONE = 100_000
 """More offsets than these are taken for as many dead letters."""
+_OLDEST = 3
+"""So many of those that wait are named."""
+_LATEST = 3
+"""So many dead letters are shown."""
 _GIVEN_UP = (b'"outcome":"gave-up"', b'"outcome":"failed"')
 
 
@@ -72,11 +78,12 @@ class Partition:
 
 @dataclass(frozen=True)
 class Late:
-    """Failed records and notices: dead letters by partition, how many of these of late, and notices given up of late."""
+    """Failed records and notices: dead letters by partition, how many of these of late, the latest, and notices given up of late."""
 
     letters: Mapping[int, int] = field(default_factory=dict)
     letters_of_late: int = 0
     given_up: int = 0
+    latest: Sequence[DeadLetter] = ()
 
 
 @dataclass(frozen=True)
@@ -234,7 +241,7 @@ def _waiting(rows: Iterable[Partition]) -> dict[str, str]:
 
 async def _of_late(reader: TopicReader, missing: set[str], now_ms: float, findings: list[Finding]) -> Late:
     """What was given up; a topic that can't be read, and notices given up of late, are findings."""
-    since_ms, letters, given_up, of_late = int(now_ms - LATE_SECONDS * 1000), Counter[int](), 0, 0
+    since_ms, letters, given_up, of_late = int(now_ms - LATE_SECONDS * 1000), Counter[int](), 0, list[DeadLetter]()
     try:
         if NOTICES not in missing:
             spans = await reader.since(NOTICES, since_ms)
@@ -247,9 +254,10 @@ async def _of_late(reader: TopicReader, missing: set[str], now_ms: float, findin
                 letters.update({number: extent.end - extent.begin for number, extent in spans.items()})
             else:
                 async for record in reader.records(DEADLETTERS):
-                    is_letter = isinstance(read(record), DeadLetter)
-                    letters[record.partition] += is_letter
-                    of_late += is_letter and record.timestamp >= since_ms
+                    letter = read(record)
+                    if isinstance(letter, DeadLetter):
+                        letters[record.partition] += 1
+                        of_late += [letter] * (record.timestamp >= since_ms)
     except TopicUnreadable as unreadable:
         findings.append(Finding("topic_unreadable", unreadable.message))
     if given_up:
@@ -257,7 +265,8 @@ async def _of_late(reader: TopicReader, missing: set[str], now_ms: float, findin
         findings.append(
             Finding("notices_given_up", told, "See the webhook's receiver; they stand on pumasi.notices.v1.")
         )
-    return Late(dict(sorted((+letters).items())), of_late, given_up)
+    latest = sorted(of_late, key=attrgetter("at"))[-_LATEST:]
+    return Late(dict(sorted((+letters).items())), len(of_late), given_up, latest)
 
 
 def _clocks_ahead(chains: Iterable[PartitionRead], now_ms: float) -> list[Finding]:
@@ -271,20 +280,29 @@ def _clocks_ahead(chains: Iterable[PartitionRead], now_ms: float) -> list[Findin
 
 def _waits(fund: Fund) -> Iterable[Waits]:
     """What waits in a fund for somebody outside."""
-    unvouched = sum(case.status == "submitted" for case in fund.cases.values())
+    unvouched = [case for case in fund.cases.values() if case.status == "submitted"]
     if unvouched:
-        told = f"{counted(unvouched, 'case waits', 'cases wait')} for vouchers"
-        yield Waits("voucher", fund.name, unvouched, told)
+        told = f"{counted(len(unvouched), 'case waits', 'cases wait')} for vouchers"
+        yield Waits("voucher", fund.name, len(unvouched), told, _oldest(fund, unvouched))
     unvalued = [pledge for pledge in fund.pledges.values() if pledge.rate is None and pledge.closed is None]
     if unvalued:
         currencies = ", ".join(sorted({pledge.currency for pledge in unvalued}))
         told = f"{counted(len(unvalued), 'pledge waits', 'pledges wait')} for a rate of {currencies}"
-        yield Waits("rate", fund.name, len(unvalued), told)
-    placeless = [pledge.waiting for pledge in fund.pledges.values() if pledge.waiting]
+        yield Waits("rate", fund.name, len(unvalued), told, _oldest(fund, unvalued))
+    placeless = [pledge for pledge in fund.pledges.values() if pledge.waiting]
     if placeless:
         why = (
             "its donors chose other needs" if any(number for number, _ in fund.lacking) else "no open case lacks money"
         )
-        amount = f"{fund.currency} {format_amount(sum(placeless), fund.currency)}"
+        amount = f"{fund.currency} {format_amount(sum(pledge.waiting for pledge in placeless), fund.currency)}"
         told = f"{amount} of {counted(len(placeless), 'pledge')} waits for a case: {why}"
-        yield Waits("case", fund.name, len(placeless), told)
+        yield Waits("case", fund.name, len(placeless), told, _oldest(fund, placeless))
+
+
+def _oldest(fund: Fund, waiting: Iterable[Case | Pledge]) -> list[Oldest]:
+    """Those that have waited longest; of the same age, the first on the ledger."""
+    found = []
+    for at, one in sorted(((one.since.at, one) for one in waiting if one.since), key=itemgetter(0))[:_OLDEST]:
+        kind = type(one).__name__.lower()
+        found.append(Oldest(kind, one.id, at, f"pumasi explain {kind} {quote(one.id)} --fund {quote(fund.name)}"))
+    return found

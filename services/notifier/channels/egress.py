@@ -8,7 +8,9 @@ addresses returned.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
+import threading
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 _NAT64 = IPv6Network("64:ff9b::/96")
@@ -46,8 +48,36 @@ async def resolve(host: str, port: int, allow_private: bool) -> list[str]:
         OSError: if the name has none.
         AddressRefused: if one of them is not public, unless `allow_private`.
     """
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    addresses = list(dict.fromkeys(str(info[4][0]) for info in found))
+    addresses = await _looked_up(host, port)
     if not allow_private and not all(is_public(ip_address(address)) for address in addresses):
         raise AddressRefused("the webhook's host has a loopback, link-local, private or multicast address")
     return addresses
+
+
+async def _looked_up(host: str, port: int) -> list[str]:
+    """What the system's resolver says. It may say nothing for half a minute, and can't be told to stop: so it has a thread that the
+    end of the process doesn't wait for, as it would for the event loop's own."""
+    loop = asyncio.get_running_loop()
+    outcome: asyncio.Future[list[str]] = loop.create_future()
+
+    def settle(found: list[str] | None, error: Exception | None) -> None:
+        if outcome.done():
+            return
+        if error is not None:
+            outcome.set_exception(error)
+        else:
+            outcome.set_result(found or [])
+
+    def look() -> None:
+        found, failed = None, None
+        try:
+            found = list(
+                dict.fromkeys(str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+            )
+        except Exception as error:  # noqa: BLE001  # for whoever waits
+            failed = error
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+            loop.call_soon_threadsafe(settle, found, failed)
+
+    threading.Thread(target=look, name="resolver", daemon=True).start()
+    return await outcome

@@ -2,7 +2,8 @@
 
 `webhook-id` is the notice's id at every try, so the receiver can drop what it has. 2xx is delivered; a server in trouble (5xx, 429, no
 connection, no answer in time) is tried again with growing, jittered pauses up to a bound; any other answer, a redirect too, is
-final. While a receiver is known to be down each notice gets one try only, so that a long outage does not hold up everybody else.
+final. One that answers nobody while a notice is given up counts as down: then each notice gets one try only, so that a long outage does
+not hold up everybody. One that answers others is not down: it is slow for one person, who alone waits.
 
 Where it may go: see `egress`. Proxies of the environment are not used: they would do the resolving.
 """
@@ -43,7 +44,7 @@ class Patience:
         timeout_s: for one try, from name to status.
         pause_s: before the second try; doubles with each, up to `pause_max_s`; a random part of it, at least half, is waited.
         down_s: how long a receiver that was given up counts as down.
-        at_once: connections at a time.
+        at_once: connections at a time; none is held through a pause.
     """
 
     attempts: int = 5
@@ -51,7 +52,7 @@ class Patience:
     pause_s: float = 0.5
     pause_max_s: float = 20.0
     down_s: float = 30.0
-    at_once: int = 16
+    at_once: int = 32
 
 
 class Delivery(NamedTuple):
@@ -86,7 +87,7 @@ class Webhook:
         self._signers = _signers(self._secrets())
         self._allow_private = allow_private
         self._patience = patience or Patience()
-        self._down_until = 0.0
+        self._down_until = self._answered_at = 0.0
         self._turns = asyncio.Semaphore(self._patience.at_once)
         self._client = httpx.AsyncClient(
             timeout=self._patience.timeout_s,
@@ -131,23 +132,24 @@ class Webhook:
     async def send(self, notice: Notice, address: str | None = None) -> Delivery:
         """Tell the receiver; returns once it is told or given up. Raises nothing that the receiver could cause."""
         body = Posted(type=NOTICE_TYPE, timestamp=notice.at, data=notice, address=address).wire()
-        async with self._turns:
-            attempts = 0
-            while True:
-                attempts += 1
-                try:
+        attempts, began = 0, time.monotonic()
+        while True:
+            attempts += 1
+            try:
+                async with self._turns:
                     status, asked_pause = await self._post(notice.id, body, attempts)
-                except AddressRefused:
-                    return Delivery("failed", attempts - 1)
-                except _TROUBLE:
-                    status, asked_pause = None, 0.0
-                if status is not None and status < 500 and status != 429:
-                    self._down_until = 0.0
-                    return Delivery("delivered" if 200 <= status < 300 else "failed", attempts)
-                if attempts >= self._patience.attempts or time.monotonic() < self._down_until:
+            except AddressRefused:
+                return Delivery("failed", attempts - 1)
+            except _TROUBLE:
+                status, asked_pause = None, 0.0
+            if status is not None and status < 500 and status != 429:
+                self._answered_at, self._down_until = time.monotonic(), 0.0
+                return Delivery("delivered" if 200 <= status < 300 else "failed", attempts)
+            if attempts >= self._patience.attempts or self.is_down:
+                if self._answered_at < began:
                     self._down_until = time.monotonic() + self._patience.down_s
-                    return Delivery("gave-up", attempts)
-                await asyncio.sleep(self._pause(attempts, asked_pause))
+                return Delivery("gave-up", attempts)
+            await asyncio.sleep(self._pause(attempts, asked_pause))
 
     def _pause(self, attempts: int, asked: float) -> float:
         most = self._patience.pause_max_s

@@ -1,0 +1,25 @@
+"""Telling as a notifier does, without Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from schemas.notices import Tidings
+from services.notifier.backlog import Backlog
+from services.notifier.teller import Teller
+
+
+async def tell(teller: Teller, tidings: Sequence[Tidings]) -> None:
+    """Tell all; returns once every notice is recorded and acknowledged. Raises what telling fails with."""
+    outcome: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def commit(_offset: int) -> None:
+        outcome.set_result(None)
+
+    backlog = Backlog(teller, 0, commit, outcome.set_exception)
+    try:
+        await backlog.add(tidings, 1)
+        await asyncio.wait_for(outcome, 10)
+    finally:
+        await backlog.end()

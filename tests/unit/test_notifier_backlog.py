@@ -1,0 +1,160 @@
+"""One whose receiver hangs waits alone: others are told and recorded meanwhile, and what is acknowledged stays before it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from schemas.notices import Notice
+from services.errors import KafkaUnreachable
+from services.notifier import backlog as module
+from services.notifier import screen
+from services.notifier.backlog import AHEAD_MAX, Backlog, Stopping
+from services.notifier.channels.webhook import Delivery
+from services.notifier.languages import Languages
+from services.notifier.teller import Teller
+from tests.unit.test_notifier_telling import Publisher, tidings
+
+
+class Hanging:
+    """A receiver that doesn't answer about `d-slow` until `answers` is set; `came` is what it has answered."""
+
+    def __init__(self) -> None:
+        self.answers, self.came = asyncio.Event(), list[str]()
+
+    async def send(self, notice: Notice, _address: str | None = None) -> Delivery:
+        if notice.to == "d-slow":
+            await self.answers.wait()
+        self.came.append(notice.id)
+        return Delivery("delivered", 1)
+
+
+class World:
+    """A backlog, the receiver, and what is recorded and acknowledged."""
+
+    def __init__(self) -> None:
+        self.receiver, self.publisher = Hanging(), Publisher()
+        self.acknowledged, self.failures = 0, list[Exception]()
+        teller = Teller(self.publisher, self.receiver, screen.quiet(), Languages("en"))  # type: ignore[arg-type]
+        self.backlog = Backlog(teller, 0, self.acknowledge, self.failures.append)
+
+    async def acknowledge(self, offset: int) -> None:
+        self.acknowledged = offset
+
+    @property
+    def recorded(self) -> list[str]:
+        return [one["id"] for one in self.publisher.published]
+
+
+@asynccontextmanager
+async def world() -> AsyncIterator[World]:
+    one = World()
+    try:
+        yield one
+    finally:
+        await one.backlog.end()
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not holds():
+            await asyncio.sleep(0.001)
+
+
+async def test_others_are_told_and_recorded_while_one_hangs() -> None:
+    async with world() as w:
+        await w.backlog.add([tidings("a", "d-1")], 1)
+        await until(lambda: w.acknowledged == 1)
+        await w.backlog.add([tidings("slow-1", "d-slow"), tidings("b", "d-2")], 2)
+        await w.backlog.add([tidings("slow-2", "d-slow"), tidings("c", "d-1")], 3)
+        await w.backlog.add([], 4)
+        await until(lambda: w.recorded == ["a", "b", "c"])
+        assert (w.acknowledged, w.backlog.told_to) == (1, 1), "after a crash the slow one is told all the same"
+        w.receiver.answers.set()
+        await until(lambda: w.acknowledged == 4)
+        assert w.recorded == w.receiver.came == ["a", "b", "c", "slow-1", "slow-2"]
+    assert not w.backlog._last, "nobody is remembered for ever"
+
+
+async def test_reading_runs_ahead_of_one_that_hangs_only_so_far() -> None:
+    async with world() as w:
+        await w.backlog.add([tidings("slow", "d-slow")], 1)
+        adding = asyncio.create_task(w.backlog.add([tidings(f"n-{i}", f"d-{i}") for i in range(2 * AHEAD_MAX)], 2))
+        await until(lambda: len(w.recorded) >= AHEAD_MAX)
+        for _ in range(1000):  # however many turns it has
+            await asyncio.sleep(0)
+        assert len(w.recorded) < AHEAD_MAX + module.TOGETHER_MAX
+        assert not adding.done()
+        w.receiver.answers.set()
+        await adding
+        await until(lambda: w.acknowledged == 2)
+        assert len(w.recorded) == 2 * AHEAD_MAX + 1
+
+
+async def test_a_stop_waits_for_one_that_hangs_no_longer_than_it_says_and_begins_nothing() -> None:
+    async with world() as w:
+        await w.backlog.add([tidings("a", "d-1"), tidings("slow-1", "d-slow"), tidings("slow-2", "d-slow")], 1)
+        await until(lambda: w.recorded == ["a"])
+        async with asyncio.timeout(5):
+            await w.backlog.finish(0.1)
+        with pytest.raises(Stopping):
+            await w.backlog.add([tidings("b", "d-1")], 2)
+    assert (w.receiver.came, w.acknowledged) == (["a"], 0)
+
+
+async def test_what_is_told_while_it_stops_is_recorded_and_acknowledged_and_what_comes_after_it_not_begun() -> None:
+    async with world() as w:
+        await w.backlog.add([tidings("slow-1", "d-slow")], 1)
+        await w.backlog.add([tidings("slow-2", "d-slow")], 2)
+        finishing = asyncio.create_task(w.backlog.finish(10))
+        await asyncio.sleep(0)
+        w.receiver.answers.set()
+        await finishing
+    assert (w.receiver.came, w.recorded, w.acknowledged) == (["slow-1"], ["slow-1"], 1)
+
+
+async def test_what_cant_be_recorded_now_is_recorded_later_and_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with world() as w:
+        publish, fails = w.publisher.publish, [KafkaUnreachable("away"), KafkaUnreachable("still away")]
+
+        async def flaky(records: list[Any]) -> None:
+            if fails:
+                raise fails.pop()
+            await publish(records)
+
+        monkeypatch.setattr(w.publisher, "publish", flaky)
+        await w.backlog.add([tidings("a", "d-1")], 1)
+        await until(lambda: w.acknowledged == 1)
+    assert w.receiver.came == w.recorded == ["a"]
+
+
+async def test_an_acknowledgement_that_fails_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_PAUSE_SECONDS", 0.0)
+    async with world() as w:
+        acknowledge, fails = w.acknowledge, [LookupError(), LookupError()]
+
+        async def flaky(offset: int) -> None:
+            if fails:
+                raise fails.pop()
+            await acknowledge(offset)
+
+        w.backlog._commit = flaky
+        await w.backlog.add([tidings("a", "d-1")], 1)
+        await until(lambda: w.acknowledged == 1)
+
+
+async def test_what_nobody_foresaw_ends_it_and_is_told() -> None:
+    async with world() as w:
+
+        async def broken(_notice: Notice, _address: str | None = None) -> Delivery:
+            raise RuntimeError("nobody foresaw it")
+
+        w.receiver.send = broken  # type: ignore[method-assign]
+        await w.backlog.add([tidings("a", "d-1"), tidings("b", "d-2")], 1)
+        await until(lambda: bool(w.failures))
+        with pytest.raises(RuntimeError):
+            await w.backlog.add([], 2)
+    assert len(w.failures) == 1
+    assert w.acknowledged == 0
