@@ -102,6 +102,7 @@ _WRITES: Final = {
     REPLAY: (SUBMISSIONS, COMMANDS, DEADLETTERS, SERVICES),
     SENDER: (SUBMISSIONS,),
     KEYS: (CONTACTS, SENDERS, SERVICES),
+    ENDER: (SERVICES,),
 }
 GROUPS: Final = {INTAKE: "pumasi-intake", MATCHER: "pumasi-matcher", NOTIFIER: "pumasi-notifier"}
 """The consumer group in which each shares the work with others of its kind."""
