@@ -141,6 +141,7 @@ def _grants() -> Iterator[Grant]:
         for right in (Right.CREATE, Right.DESCRIBE, Right.DESCRIBE_CONFIGS)
     )
     yield Grant(KEYS, Right.DESCRIBE, Kind.GROUP, GROUPS[INTAKE])  # how many have to follow
+    yield Grant(KEYS, Right.DESCRIBE, Kind.TOPIC, SUBMISSIONS)  # whether any wait, that may be sealed for a former key
     yield Grant(ENDER, Right.DESCRIBE, Kind.TRANSACTIONAL_ID, _OURS, True)
     yield Grant(ENDER, Right.CLUSTER_ACTION, Kind.CLUSTER, _CLUSTER)
 

@@ -24,9 +24,10 @@ from services.intake.admission import Admitted, admit
 from services.intake.cloudevents import Event, Malformed
 from services.intake.contacts import Sealer
 from services.intake.findings import CODES
+from services.intake.opening import Opener
 
 NOTIFIER, INTAKE, REPORTER = (PrivateKey.generate() for _ in range(3))
-SEALER = Sealer(b"k" * 32, NOTIFIER.public_key, INTAKE, reporter_key=REPORTER.public_key)
+SEALER = Sealer(b"k" * 32, NOTIFIER.public_key, Opener(lambda: [INTAKE]), reporter_key=REPORTER.public_key)
 ADDRESS = "mailto://Neighbour@Example.org"
 CANONICAL = "mailto:neighbour@example.org"
 CASE = {"fund": "jilin", "need": "test", "route": "home", "goal": 10000, "priority": "stat", "beneficiary": "b-1"}

@@ -22,6 +22,7 @@ from services.bus.topics import SUBMISSIONS as SUBMISSIONS_TOPIC
 from services.errors import Unauthenticated, Unsigned
 from services.intake import sequencer
 from services.intake.makers import UNTOLD
+from services.intake.opening import Opener
 from services.intake.rates import Rates
 from services.intake.senders import Senders
 from services.senders import Issued, issue, renewed, signed
@@ -76,7 +77,7 @@ class Topic(Senders):
     """The senders, as a topic would tell of them."""
 
     def __init__(self, *senders: Issued) -> None:
-        super().__init__(INTAKE, _nothing_new)
+        super().__init__(Opener(lambda: [INTAKE]), _nothing_new)
         self._complete = True
         for one in senders:
             self.put(one.sender)

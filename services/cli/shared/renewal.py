@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -21,7 +22,17 @@ if TYPE_CHECKING:
 _STAGES: Final = {
     "read": "Reading contacts",
     "seal": "Sealing contacts anew",
-    "follow": "Waiting until each intake seals for the new key",
+    "follow": "Waiting until each intake uses the new key",
+}
+_NEWS: Final = {
+    "intake": "intake.pub is what senders seal for from now on: give it to those who seal contacts for the topic. Once all of them "
+    "have it: pumasi keys revoke intake --old",
+    "reporter": "Keep reporter-….key with it, in your copy of the keys too: only those open what came before. None of them belongs "
+    "where services run.",
+}
+_LOST: Final = {
+    "intake": "What senders go on sealing for the former key becomes a dead letter.",
+    "reporter": "Nobody will ever again be told of access in cases that came before the key was renewed.",
 }
 COPIES: Final = "Renew notifier.key in your copy of the keys now, and destroy the former one there: it opens older copies of the data."
 
@@ -73,6 +84,71 @@ def _notifier(settings: Settings, as_json: bool) -> None:
     print(f"The former key is destroyed. {COPIES}")
 
 
+def _ring(whose: str, settings: Settings, as_json: bool) -> None:
+    from services.bus import access
+    from services.succession import renew
+
+    with _bar(quiet=as_json) as progress:
+        told = asyncio.run(renew(bootstrap_of(settings, access.KEYS), settings, whose, progress))
+    if as_json:
+        print(json.dumps({"rotated": whose, **asdict(told)}))
+        return
+    print(
+        f"{whose} has a new key, {told.key}, in {told.seconds:.1f} s. The former one opens as well: {', '.join(told.kept)}"
+    )
+    if told.resealed:
+        print(f"The secrets of {told.resealed} senders are sealed for it.")
+    if told.unopened:
+        print(
+            f"{told.unopened} senders' secrets can't be opened by any key here, and couldn't before: pumasi keys rotate NAME"
+        )
+    print(as_called(_NEWS[whose]))
+
+
+def revoke(what: str, settings: Settings, old: bool, yes: bool, as_json: bool) -> None:
+    """Let the keys before the newest of what is named `what` in OURS count no more.
+
+    Raises:
+        UsageError: if there are none that could count.
+    """
+    from services import keys
+    from services.errors import UsageError
+
+    if what == "webhook":
+        _revoke_webhook(settings, old, as_json)
+    elif what in keys.RINGS:
+        _revoke_former(what, settings, old, yes, as_json)
+    else:
+        raise UsageError(f"only one of {what} counts at a time", hint=f"Renew it: pumasi keys rotate {what}")
+
+
+def _revoke_former(whose: str, settings: Settings, old: bool, yes: bool, as_json: bool) -> None:
+    """Destroy the former keys of intake or the reporter, after asking.
+
+    Raises:
+        UsageError: if the key in use should go too, if nobody can be asked, or as `succession.revoke`.
+    """
+    from services import keys
+    from services.bus import access
+    from services.errors import UsageError
+    from services.succession import revoke
+
+    if not old:
+        raise UsageError(
+            f"{whose} always has a key", hint=f"Only those before it can be revoked: pumasi keys revoke {whose} --old"
+        )
+    former = keys.former_names(settings, whose)
+    if former and not yes:
+        ask(f"This destroys {', '.join(former)}. {_LOST[whose]}", whose)
+    gone = asyncio.run(revoke(bootstrap_of(settings, access.KEYS), settings, whose))
+    if as_json:
+        print(json.dumps({"revoked": len(gone), "destroyed": gone}))
+        return
+    print(f"{whose}: {len(gone)} revoked.")
+    if gone:
+        print(f"Destroy {', '.join(gone)} in every copy of the keys too, and on every machine that has them.")
+
+
 def _passwords(settings: Settings, as_json: bool) -> None:
     from services import keys
     from services.bus import access
@@ -118,7 +194,7 @@ def _webhook(settings: Settings, as_json: bool) -> None:
     print(as_called("Once it is known there: pumasi keys revoke webhook --old"))
 
 
-def revoke_webhook(settings: Settings, old: bool, as_json: bool) -> None:
+def _revoke_webhook(settings: Settings, old: bool, as_json: bool) -> None:
     """Let only the newest secret of the webhook sign.
 
     Raises:
@@ -138,8 +214,10 @@ def revoke_webhook(settings: Settings, old: bool, as_json: bool) -> None:
 
 
 OURS: Final[dict[str, Callable[[Settings, bool], None]]] = {
+    "intake": partial(_ring, "intake"),
     "notifier": _notifier,
     "passwords": _passwords,
+    "reporter": partial(_ring, "reporter"),
     "webhook": _webhook,
 }
 """What is this installation's own, and no sender's name."""
