@@ -283,7 +283,8 @@ def show(kafka: options.Kafka = None, data: options.Data = None, as_json: option
         table.add_row(row["sender"], ", ".join(row["scopes"]), ", ".join(funds), ", ".join(keys))
     Terminal().print(table if rows else "No senders yet: `pumasi keys add` makes one.")
     if ours:
-        Terminal().print(_table_of_ours(ours))
+        Terminal().print("", _table_of_ours(ours), sep="\n")
+        Terminal().print("`keys rotate NAME` renews them, `keys next` the pseudonym key; the id key stays.")
 
 
 def _ours(settings: "Settings", bootstrap: str) -> list[dict[str, Any]]:
@@ -305,17 +306,10 @@ def _ours(settings: "Settings", bootstrap: str) -> list[dict[str, Any]]:
 def _table_of_ours(rows: list[dict[str, Any]]) -> "Table":
     from rich.table import Table
 
-    from services.terminal import marked
-
-    table = Table(
-        "our own", "in use", "is here", "open as well", "renewed by", box=None, pad_edge=False, header_style="bold"
-    )
+    table = Table("our own", "in use", "is here", "open as well", box=None, pad_edge=False, header_style="bold")
     for row in rows:
-        name = row["key"].partition("-")[0]
-        by = {"id": "–", "pseudonym": "`pumasi keys next`, for funds to come"}.get(name, f"`pumasi keys rotate {name}`")
-        table.add_row(
-            row["key"], row["in_use"], "yes" if row["here"] else "no", str(len(row["former"]) or "–"), marked(by)
-        )
+        former = len(row["former"])
+        table.add_row(row["key"], row["in_use"], "yes" if row["here"] else "no", f"{former} former" if former else "–")
     return table
 
 

@@ -156,7 +156,7 @@ async def refuse_unusable(settings: Settings) -> None:
 _KEYS_READ: Final[Mapping[str, Callable[[Settings], object]]] = {
     "pseudonym.key": keys.pseudonym_key,
     "id.key": keys.id_key,
-    "intake.key": keys.intake_private_key,
+    "intake.key": partial(keys.private_keys, whose="intake"),
     "intake.pub": keys.intake_public_key,
     "notifier.key": keys.notifier_private_key,
     "notifier.pub": keys.notifier_public_key,
