@@ -19,9 +19,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import msgspec
 from nacl.exceptions import CryptoError
@@ -73,8 +74,10 @@ async def rotate_notifier(
     settings: Settings,
     progress: Progress = lambda *_: None,
     forget: Collection[bytes] | None = None,
+    refused: Mapping[bytes, int] = MappingProxyType({}),
 ) -> Rotated:
-    """Renew the notifier's key, once what is under the keys in `forget` has been taken off the contacts topic.
+    """Renew the notifier's key, once what is under the keys in `forget` has been taken off the contacts topic, and under those in
+    `refused` what lies at these offsets, if nothing has come since.
 
     Raises:
         KeyMissing, KeyUnsafe: if the key isn't here.
@@ -103,8 +106,13 @@ async def rotate_notifier(
             gone = [key for key in forget or () if (found := contacts.latest.get(key)) and found.value is not None]
             for key in gone:
                 await contacts.forget(key, opens)
+            here = {key: found for key in refused if (found := contacts.latest.get(key)) and found.value is not None}
+            unneeded = [key for key, found in here.items() if found.offset == refused[key]]
+            await contacts.replace(
+                dict.fromkeys(unneeded)
+            )  # if something comes now, that is written once more by what follows
             rotated = await _Rotation(bootstrap, settings, contacts, progress).run()
-    rotated.forgotten, rotated.seconds = len(gone), round(time.monotonic() - began, 1)
+    rotated.forgotten, rotated.seconds = len(gone) + len(unneeded), round(time.monotonic() - began, 1)
     return rotated
 
 

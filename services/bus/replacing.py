@@ -34,8 +34,9 @@ class Latest(NamedTuple):
 
 def is_covering(record: Record, offset: int | None) -> bool:
     """Whether a record must not count, since it replaces another than the one at `offset`, which counts so far, if any does."""
-    replaced = dict(record.headers).get(REPLACES)
-    return replaced is not None and offset is not None and replaced != b"%d" % offset
+    if offset is None:
+        return False
+    return dict(record.headers).get(REPLACES) not in (None, b"%d" % offset)
 
 
 class Replacing:

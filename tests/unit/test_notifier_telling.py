@@ -88,7 +88,7 @@ KEY = PrivateKey.generate()
 
 
 def given(subject: str, value: bytes | None) -> Any:
-    return SimpleNamespace(key=subject.encode(), value=value, partition=1, offset=7)
+    return SimpleNamespace(key=subject.encode(), value=value, partition=1, offset=7, headers=())
 
 
 def contact(content: bytes, key: PrivateKey = KEY) -> bytes:
