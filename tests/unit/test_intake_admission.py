@@ -161,6 +161,8 @@ def test_access_is_in_a_box_of_one_length_that_only_the_reporter_opens() -> None
     again = admitted("case.submitted", {**CASE, "access": {"province": "CN-JL", "status": "family-register"}})
     assert json.loads(again.value)["access_box"] != data["access_box"]
     assert again.mac == told.mac != admitted("case.submitted", CASE).mac
+    assert told.sealed_for == {"reporter": SEALER.sealed_for["reporter"]}
+    assert admitted("case.submitted", CASE).sealed_for == {}
 
 
 @pytest.mark.parametrize(

@@ -174,9 +174,14 @@ async def test_intakes_new_key_is_said_to_be_used_once_it_and_the_former_one_lie
         new = keys.successor(settings, "intake")
         world.told(intake=fingerprint(new), intake_former=fingerprint(former))
         keys.keep_former(settings, "intake")
+        [name] = keys.former_names(settings, "intake")
+        kept = (keys.directory(settings) / name).rename(keys.directory(settings) / "not-copied-yet")
         await asyncio.sleep(0.4)
         assert world.said == []
         keys.succeed(settings, "intake")
+        await asyncio.sleep(0.4)
+        assert world.said == [], "what is on its way for the former would not be opened after its next start"
+        kept.rename(keys.directory(settings) / name)
         await world.until_said()
         assert world.said == [{"intake": fingerprint(new)}]
         boxes = [base64.b64encode(SealedBox(key.public_key).encrypt(b"x")).decode() for key in (former, new)]

@@ -237,6 +237,23 @@ def test_a_secret_sealed_for_another_leaves_a_sender_its_bearer_key_alone() -> N
         topic.signing(record(who, event()))
 
 
+def test_a_sender_sealed_anew_counts_only_if_nothing_came_between() -> None:
+    who = sender()
+    topic, value = Topic(), who.sender.model_dump_json().encode()
+
+    def come(offset: int, value: bytes, replaces: int | None = None) -> None:
+        headers = () if replaces is None else (("pumasi_replaces", b"%d" % replaces),)
+        topic.follow(CommandRecord(SENDERS, 0, offset, b"clinic", value, headers))
+
+    come(1, value)
+    come(2, who.sender.model_copy(update={"keys": []}).model_dump_json().encode())  # revoked
+    come(3, value, replaces=1)
+    with pytest.raises(Unauthenticated):
+        topic.bearing(f"Bearer {who.key}")
+    come(4, value, replaces=2)
+    assert topic.bearing(f"Bearer {who.key}").name == "clinic"
+
+
 def test_nothing_of_a_key_stands_on_the_topic() -> None:
     who = sender()
     told = who.sender.model_dump_json()

@@ -103,10 +103,10 @@ def _ring(whose: str, settings: Settings, as_json: bool) -> None:
         f"{whose} has a new key, {told.key}, in {told.seconds:.1f} s. The former one opens as well: {', '.join(told.kept)}"
     )
     if told.resealed:
-        print(f"The secrets of {told.resealed} senders are sealed for it.")
+        print(f"Senders whose signing secrets are sealed for it now: {told.resealed}.")
     if told.unopened:
         print(
-            f"{told.unopened} senders' secrets can't be opened by any key here, and couldn't before: pumasi keys rotate NAME"
+            f"Senders whose secrets no key here opens, nor did before: {told.unopened}. Renew theirs: keys rotate NAME"
         )
     print(as_called(_NEWS[whose]))
 
