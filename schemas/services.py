@@ -16,7 +16,7 @@ from schemas.values import Id, Instant, Model
 
 SERVICE_TYPE = "pumasi.service.told"
 
-ServiceName = Literal["intake", "matcher", "notifier"]
+ServiceName = Literal["intake", "matcher", "notifier", "ender"]
 Code = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$", description="Stable, for programs")]
 Partition = Annotated[int, Field(ge=0, description="The partition concerned, if it is one")]
 

@@ -7,6 +7,8 @@
     notifier.key, .pub   opens contacts and texts; intake never reads it; what intake seals them with
     reporter.key, .pub   opens what cases say of access, for `pumasi report access`; no service reads it; what intake seals it with
     notifier.next.key    what takes its place, while all are sealed anew (`services.rotation`): until then either opens
+    intake-<which>.key   the former ones, by their fingerprints: they open as well (`services.succession`), until they are revoked
+    reporter-<which>.key likewise, without end: what is sealed for it stands on a topic that is kept for ever
     webhook.secret       signs notices to the webhook; the former one too, on a line of its own, until it is revoked
     <user>.password      of a Kafka user, one for each service
 
@@ -59,9 +61,10 @@ READERS: Final = PAIRS[1:]
 """Whom intake seals for; their public halves may come from settings."""
 MADE: Final = (*(f"{what}.key" for what in SECRETS), *(f"{whose}.{half}" for whose in PAIRS for half in ("key", "pub")))
 """The files that `make` makes; passwords apart."""
+RINGS: Final = ("intake", "reporter")
+"""Whose former keys are kept."""
 OWN: Final = {"pumasi-intake": ("pseudonym.key", "id.key", "intake.key"), "pumasi-notifier": ("notifier.key",)}
 """The private files that a service can't be without, by its Kafka user; passwords apart."""
-_NEXT: Final = "notifier.next.key"
 _WEBHOOK: Final = "webhook.secret"
 
 
@@ -154,7 +157,7 @@ def _encoded(key: bytes) -> bytes:
     return base64.b64encode(key) + b"\n"
 
 
-# ---- renewing the notifier's, step by step: killed between two of them, all that was sealed can be opened
+# ---- renewing a pair, step by step: killed between two of them, all that was sealed can be opened
 
 
 @contextlib.contextmanager
@@ -178,47 +181,82 @@ def renewing(settings: Settings) -> Iterator[None]:
 
 def notifier_private_keys(settings: Settings) -> list[PrivateKey]:
     """What opens contacts and texts, the newest last: one key, or two while the first is being renewed."""
-    following, key = _following(settings), notifier_private_key(settings)
-    return [key, *(one for one in following if one != key)]
+    return private_keys(settings, "notifier")
 
 
-def _following(settings: Settings) -> list[PrivateKey]:
-    """The successor of the notifier's key, while there is one."""
+def private_keys(settings: Settings, whose: str) -> list[PrivateKey]:
+    """All that open what is sealed for somebody: the key, its successor while it is being renewed, and former ones that are kept."""
+    following, key = _following(settings, whose), private_key(settings, whose)
+    return list(dict.fromkeys([key, *following, *(PrivateKey(_read(path)) for path in _former(settings, whose))]))
+
+
+def _following(settings: Settings, whose: str) -> list[PrivateKey]:
+    """The successor of somebody's key, while there is one."""
     with contextlib.suppress(KeyMissing):  # done in this very moment
-        if is_renewed(settings):
-            return [PrivateKey(_read(directory(settings) / _NEXT))]
+        if is_renewed(settings, whose):
+            return [PrivateKey(_read(_next(settings, whose)))]
     return []
 
 
-def is_renewed(settings: Settings) -> bool:
-    """Whether somebody has begun to renew the notifier's key, and has not finished."""
-    return os.path.lexists(directory(settings) / _NEXT)
+def _next(settings: Settings, whose: str) -> Path:
+    return directory(settings) / f"{whose}.next.key"
 
 
-def successor(settings: Settings) -> PrivateKey:
-    """The key that takes the place of the notifier's: the one that an earlier attempt made, or a new one."""
-    path = directory(settings) / _NEXT
-    if os.path.lexists(path) and _read(path) == bytes(notifier_private_key(settings)):
+def _former(settings: Settings, whose: str) -> list[Path]:
+    """The files of somebody's former keys; of the notifier's none is kept."""
+    return sorted(directory(settings).glob(f"{whose}-*.key")) if whose in RINGS else []
+
+
+def former_names(settings: Settings, whose: str) -> list[str]:
+    """The names of the files of somebody's former keys."""
+    return [path.name for path in _former(settings, whose)]
+
+
+def is_renewed(settings: Settings, whose: str = "notifier") -> bool:
+    """Whether somebody has begun to renew this key, and has not finished."""
+    return os.path.lexists(_next(settings, whose))
+
+
+def successor(settings: Settings, whose: str = "notifier") -> PrivateKey:
+    """The key that takes the place of this one: the one that an earlier attempt made, or a new one."""
+    path = _next(settings, whose)
+    if os.path.lexists(path) and _read(path) == bytes(private_key(settings, whose)):
         secret_files.destroy(path)  # the earlier attempt had all but ended
     _put(path, bytes(PrivateKey.generate()))
     return PrivateKey(_read(path))
 
 
-def seal_for(settings: Settings, key: PublicKey) -> None:
-    """Let intake seal for this key from now on."""
-    secret_files.write(directory(settings) / "notifier.pub", _encoded(bytes(key)).decode())
+def seal_for(settings: Settings, key: PublicKey, whose: str = "notifier") -> None:
+    """Let others seal for this key from now on."""
+    secret_files.write(directory(settings) / f"{whose}.pub", _encoded(bytes(key)).decode())
 
 
-def succeed(settings: Settings) -> None:
-    """Put the successor in the place of the notifier's key, whose own bytes are overwritten by it, where they lie.
+def succeed(settings: Settings, whose: str = "notifier") -> None:
+    """Put the successor in the place of the key, whose own bytes are overwritten by it, where they lie.
 
     The successor's file is destroyed: in its time that key is a former one too.
     """
-    following = directory(settings) / _NEXT
+    following = _next(settings, whose)
     key = _read(following)
-    seal_for(settings, PrivateKey(key).public_key)  # whatever was there: no halves are left that don't belong together
-    secret_files.overwrite(directory(settings) / "notifier.key", _encoded(key))
+    seal_for(
+        settings, PrivateKey(key).public_key, whose
+    )  # whatever was there: no halves are left that don't belong together
+    secret_files.overwrite(directory(settings) / f"{whose}.key", _encoded(key))
     secret_files.destroy(following)
+
+
+def keep_former(settings: Settings, whose: str) -> None:
+    """Keep a copy of a key that is about to be succeeded."""
+    key = private_key(settings, whose)
+    _put(directory(settings) / f"{whose}-{fingerprint(key.public_key)}.key", bytes(key))
+
+
+def destroy_former(settings: Settings, whose: str) -> list[str]:
+    """Destroy the former keys that are kept; their files' names."""
+    gone = _former(settings, whose)
+    for path in gone:
+        secret_files.destroy(path)
+    return [path.name for path in gone]
 
 
 # ---- reading, each process its own
@@ -275,15 +313,16 @@ def _secret(settings: Settings, what: str) -> bytes:
 
 def notifier_public_key(settings: Settings) -> PublicKey:
     """Whom contacts and texts are sealed for on the bus."""
-    return _public_key(settings, "notifier")
+    return public_key(settings, "notifier")
 
 
 def reporter_public_key(settings: Settings) -> PublicKey:
     """Whom it is sealed for where care was sought, and under which papers."""
-    return _public_key(settings, "reporter")
+    return public_key(settings, "reporter")
 
 
-def _public_key(settings: Settings, whose: str) -> PublicKey:
+def public_key(settings: Settings, whose: str) -> PublicKey:
+    """Whom it is sealed for what only one of READERS may see."""
     if (told := _told(settings, whose)) is not None:
         return PublicKey(_decoded(told, f"PUMASI_{whose.upper()}_PUBLIC_KEY"))
     return PublicKey(_read(directory(settings) / f"{whose}.pub"))
@@ -296,16 +335,12 @@ def _told(settings: Settings, whose: str) -> str | None:
 
 def notifier_private_key(settings: Settings) -> PrivateKey:
     """What opens contacts and texts."""
-    return _private_key(settings, "notifier")
+    return private_key(settings, "notifier")
 
 
 def reporter_private_key(settings: Settings) -> PrivateKey:
     """What opens what cases say of access."""
-    try:
-        return _private_key(settings, "reporter")
-    except KeyMissing as error:
-        error.hint = "Whoever reports holds it: put it there, or name its directory by PUMASI_KEYS."
-        raise
+    return private_key(settings, "reporter")
 
 
 def intake_public_key(settings: Settings) -> PublicKey:
@@ -315,14 +350,14 @@ def intake_public_key(settings: Settings) -> PublicKey:
 
 def intake_private_key(settings: Settings) -> PrivateKey:
     """What opens them."""
-    return _private_key(settings, "intake")
+    return private_key(settings, "intake")
 
 
-def _private_key(settings: Settings, whose: str) -> PrivateKey:
+def private_key(settings: Settings, whose: str) -> PrivateKey:
     """A private half that belongs to the public half beside it, if there is one.
 
-    While the notifier's is being renewed, the public half may be its successor's. The private half is read last: a renewal that goes on
-    meanwhile makes it the successor before that is gone.
+    While it is being renewed, the public half may be its successor's. The private half is read last: a renewal that goes on meanwhile
+    makes it the successor before that is gone.
 
     Raises:
         KeyOther: if it doesn't.
@@ -330,8 +365,13 @@ def _private_key(settings: Settings, whose: str) -> PrivateKey:
     path, public = (directory(settings) / f"{whose}.{half}" for half in ("key", "pub"))
     is_beside = os.path.lexists(public) and not (whose in READERS and _told(settings, whose))
     told = PublicKey(_read(public)) if is_beside else None
-    following = _following(settings) if whose == "notifier" else []
-    key = PrivateKey(_read(path))
+    following = _following(settings, whose)
+    try:
+        key = PrivateKey(_read(path))
+    except KeyMissing as error:
+        if whose == "reporter":
+            error.hint = "Whoever reports holds it: put it there, or name its directory by PUMASI_KEYS."
+        raise
     if told is not None and told not in [one.public_key for one in (key, *following)]:
         raise KeyOther(
             f"{path} is another key than the one that {public.name} beside it belongs to",

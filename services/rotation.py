@@ -19,9 +19,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import msgspec
 from nacl.exceptions import CryptoError
@@ -30,7 +31,8 @@ from nacl.public import PrivateKey, SealedBox
 from services import keys
 from services.bus import access, fingerprints, heartbeat
 from services.bus.consume.scan import group_of
-from services.bus.contacts import Contacts, Latest
+from services.bus.contacts import Contacts
+from services.bus.replacing import Latest
 from services.bus.topics import SUBMISSIONS
 from services.errors import KeyNotFollowed, KeyOther, SettingError, UnknownId
 from services.settings import Settings
@@ -72,8 +74,10 @@ async def rotate_notifier(
     settings: Settings,
     progress: Progress = lambda *_: None,
     forget: Collection[bytes] | None = None,
+    refused: Mapping[bytes, int] = MappingProxyType({}),
 ) -> Rotated:
-    """Renew the notifier's key, once what is under the keys in `forget` has been taken off the contacts topic.
+    """Renew the notifier's key, once what is under the keys in `forget` has been taken off the contacts topic, and under those in
+    `refused` what lies at these offsets, if nothing has come since.
 
     Raises:
         KeyMissing, KeyUnsafe: if the key isn't here.
@@ -102,8 +106,13 @@ async def rotate_notifier(
             gone = [key for key in forget or () if (found := contacts.latest.get(key)) and found.value is not None]
             for key in gone:
                 await contacts.forget(key, opens)
+            here = {key: found for key in refused if (found := contacts.latest.get(key)) and found.value is not None}
+            unneeded = [key for key, found in here.items() if found.offset == refused[key]]
+            await contacts.replace(
+                dict.fromkeys(unneeded)
+            )  # if something comes now, that is written once more by what follows
             rotated = await _Rotation(bootstrap, settings, contacts, progress).run()
-    rotated.forgotten, rotated.seconds = len(gone), round(time.monotonic() - began, 1)
+    rotated.forgotten, rotated.seconds = len(gone) + len(unneeded), round(time.monotonic() - began, 1)
     return rotated
 
 
@@ -129,11 +138,15 @@ class _Rotation:
         await fingerprints.move(self._bootstrap, {"notifier": new, f"notifier{fingerprints.FORMER}": former})
         keys.seal_for(self._settings, self._new.public_key)
         await self._seal_all()
-        followers = await self._until_followed()
+        hint = (
+            f"Copy {keys.directory(self._settings) / 'notifier.pub'} to PUMASI_KEYS of the others, which take it at once; then do this "
+            "again. Until then nothing is lost: the former key is still here."
+        )
+        followers = await until_followed(self._bootstrap, "notifier", new, hint, self._progress)
         await self._seal_all()  # and what came meanwhile; nothing for the former key comes any more
         keys.succeed(self._settings)
         await fingerprints.move(self._bootstrap, {"notifier": new}, gone=followers)
-        await self._until_used()
+        await until_used(self._bootstrap, "notifier", former)
         living = {key for key, latest in self._contacts.latest.items() if latest.value is not None}
         self.rotated.living, self.rotated.unopened = len(living), len(living & self._unopened)
         return self.rotated
@@ -182,44 +195,51 @@ class _Rotation:
             self._unopened.add(key)
             return latest.value
 
-    async def _until_followed(self) -> list[str]:
-        """Wait until every intake that runs says that it seals for the new key, and nothing for the former is under way; their names.
 
-        Raises:
-            KeyNotFollowed: if one doesn't.
-        """
-        deadline = time.monotonic() + FOLLOWED_WITHIN_SECONDS
-        while True:
-            intakes = (await group_of(self._bootstrap, access.GROUPS[access.INTAKE], SUBMISSIONS)).members
-            told = await fingerprints.by_process(self._bootstrap)
-            followers = [
-                process
-                for process, words in told.items()
-                if process.startswith(f"{access.INTAKE}-") and words.get("notifier") == self.rotated.key
-            ]
-            self._progress("follow", min(len(followers), intakes), intakes)
-            if len(followers) >= intakes:
-                return followers
-            if time.monotonic() > deadline:
-                raise KeyNotFollowed(
-                    f"{intakes} intakes run, and {len(followers)} of them have the notifier's new public key",
-                    hint=f"Copy {keys.directory(self._settings) / 'notifier.pub'} to PUMASI_KEYS of the others, which take it at "
-                    "once; then do this again. Until then nothing is lost: the former key is still here.",
-                )
-            await asyncio.sleep(_LOOK_EVERY_SECONDS)
+async def until_followed(
+    bootstrap: str, whose: str, key: str, hint: str, progress: Progress = lambda *_: None
+) -> list[str]:
+    """Wait until every intake that runs says that it uses a new key, and nothing for the former is under way; their names.
 
-    async def _until_used(self) -> None:
-        """Return once no service that runs says that it uses the former key, or after some seconds: nothing depends on it, but that
-        who looks now sees what is."""
-        former, deadline = keys.fingerprint(self._former.public_key), time.monotonic() + _HEARD_WITHIN_SECONDS
-        while time.monotonic() < deadline:
-            heard = await heartbeat.heard(self._bootstrap)
-            lately_ms = (time.time() - heartbeat.SILENT_SECONDS) * 1000
-            if not any(
-                told.service and told.keys.get("notifier") == former and at_ms > lately_ms for told, at_ms in heard
-            ):
-                return
-            await asyncio.sleep(_LOOK_EVERY_SECONDS)
+    Args:
+        bootstrap: Kafka, as who renews keys.
+        whose: the key's name.
+        key: its fingerprint.
+        hint: what to do if an intake doesn't take it.
+        progress: as everywhere here.
+
+    Raises:
+        KeyNotFollowed: if one doesn't.
+    """
+    deadline = time.monotonic() + FOLLOWED_WITHIN_SECONDS
+    while True:
+        intakes = (await group_of(bootstrap, access.GROUPS[access.INTAKE], SUBMISSIONS)).members
+        told = await fingerprints.by_process(bootstrap)
+        followers = [
+            process
+            for process, words in told.items()
+            if process.startswith(f"{access.INTAKE}-") and words.get(whose) == key
+        ]
+        progress("follow", min(len(followers), intakes), intakes)
+        if len(followers) >= intakes:
+            return followers
+        if time.monotonic() > deadline:
+            raise KeyNotFollowed(
+                f"{intakes} intakes run, and {len(followers)} of them have the {whose}'s new key", hint=hint
+            )
+        await asyncio.sleep(_LOOK_EVERY_SECONDS)
+
+
+async def until_used(bootstrap: str, whose: str, former: str) -> None:
+    """Return once no service that runs says that it uses the former key, of this fingerprint, or after some seconds: nothing depends
+    on it, but that who looks now sees what is."""
+    deadline = time.monotonic() + _HEARD_WITHIN_SECONDS
+    while time.monotonic() < deadline:
+        heard = await heartbeat.heard(bootstrap)
+        lately_ms = (time.time() - heartbeat.SILENT_SECONDS) * 1000
+        if not any(told.service and told.keys.get(whose) == former and at_ms > lately_ms for told, at_ms in heard):
+            return
+        await asyncio.sleep(_LOOK_EVERY_SECONDS)
 
 
 def _sealed_anew(value: bytes, former: PrivateKey, new: PrivateKey) -> bytes:

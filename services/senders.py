@@ -22,8 +22,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
-from nacl.exceptions import CryptoError
-from nacl.public import PrivateKey, PublicKey, SealedBox
+from nacl.public import PublicKey, SealedBox
 
 from schemas.senders import KEYS_MAX, NAME, Scope, Sender, SenderKey
 from schemas.times import datetime_of
@@ -150,11 +149,3 @@ def is_signed(secrets_known: Sequence[bytes], event: bytes, at: bytes, told: byt
 
 def _signature(secret: bytes, event: bytes, at: bytes, body: bytes) -> str:
     return base64.b64encode(hmac.digest(secret, b".".join((event, at, body)), "sha256")).decode()
-
-
-def opened(box: str, intake: PrivateKey) -> bytes | None:
-    """The secret in a box; None if it isn't for this key."""
-    try:
-        return SealedBox(intake).decrypt(base64.b64decode(box))
-    except (ValueError, CryptoError):
-        return None

@@ -102,6 +102,7 @@ _WRITES: Final = {
     REPLAY: (SUBMISSIONS, COMMANDS, DEADLETTERS, SERVICES),
     SENDER: (SUBMISSIONS,),
     KEYS: (CONTACTS, SENDERS, SERVICES),
+    ENDER: (SERVICES,),
 }
 GROUPS: Final = {INTAKE: "pumasi-intake", MATCHER: "pumasi-matcher", NOTIFIER: "pumasi-notifier"}
 """The consumer group in which each shares the work with others of its kind."""
@@ -143,6 +144,7 @@ def _grants() -> Iterator[Grant]:
         Grant(ADMIN, Right.DELETE, Kind.TOPIC, name) for name in (LEDGER, CHECKPOINTS)
     )  # which commands give anew
     yield Grant(KEYS, Right.DESCRIBE, Kind.GROUP, GROUPS[INTAKE])  # how many have to follow
+    yield Grant(KEYS, Right.DESCRIBE, Kind.TOPIC, SUBMISSIONS)  # whether any wait, that may be sealed for a former key
     yield Grant(ENDER, Right.DESCRIBE, Kind.TRANSACTIONAL_ID, _OURS, True)
     yield Grant(ENDER, Right.CLUSTER_ACTION, Kind.CLUSTER, _CLUSTER)
 

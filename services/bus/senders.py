@@ -15,6 +15,7 @@ from services.bus.app import broker_factory
 from services.bus.consume.scan import TopicReader
 from services.bus.envelope import SOURCE, Record, command_headers
 from services.bus.produce.publisher import Outgoing, Publisher
+from services.bus.replacing import is_covering
 from services.bus.topics import SENDERS
 from services.errors import KafkaUnreachable, UnreadableRecord
 
@@ -44,8 +45,12 @@ async def senders(bootstrap: str) -> dict[str, Sender]:
         UnreadableRecord: if one of them can't.
     """
     found: dict[str, Sender] = {}
+    at: dict[bytes | None, int] = {}
     async with TopicReader(bootstrap) as reader, aclosing(reader.records(SENDERS)) as records:
         async for record in records:
+            if is_covering(record, at.get(record.key)):
+                continue
+            at[record.key] = record.offset
             sender = read_sender(record)
             found[sender.sender] = sender
     return found

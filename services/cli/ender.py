@@ -40,9 +40,11 @@ def ender(kafka: options.Kafka = None, data: options.Data = None, as_json: optio
 
 
 async def _run(settings: "Settings", as_json: bool) -> None:
+    from schemas.services import Amiss
     from services.bus import access
     from services.bus.client.ending import Asked, read, serve
     from services.bus.consume.tail import Tail
+    from services.bus.heartbeat import Condition, Heartbeat
     from services.bus.topics import SERVICES
 
     def bootstrap() -> str:
@@ -54,13 +56,18 @@ async def _run(settings: "Settings", as_json: bool) -> None:
     tail = Tail(
         bootstrap, SERVICES, access.ENDER, lambda record: asked.put_nowait(one) if (one := read(record)) else None
     )
+
+    def condition() -> Condition:
+        return Condition({}, [Amiss(code="topic_unreadable", partition=stuck.partition) for stuck in tail.stuck])
+
     works = [asyncio.create_task(tail.run()), asyncio.create_task(serve(bootstrap, asked, _tell))]
     try:
         ready = asyncio.create_task(tail.reach_end())
-        await asyncio.wait({ready, stopping, *works}, return_when=asyncio.FIRST_COMPLETED)
-        if ready.done():
-            print(json.dumps({"ready": "ender"}) if as_json else "The ender is ready.", flush=True)
-            await asyncio.wait({stopping, *works}, return_when=asyncio.FIRST_COMPLETED)
+        async with Heartbeat(bootstrap, "ender", settings.instance, condition):
+            await asyncio.wait({ready, stopping, *works}, return_when=asyncio.FIRST_COMPLETED)
+            if ready.done():
+                print(json.dumps({"ready": "ender"}) if as_json else "The ender is ready.", flush=True)
+                await asyncio.wait({stopping, *works}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for work in (ready, *works):
             work.cancel()

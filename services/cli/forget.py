@@ -11,6 +11,7 @@ import typer
 from services.cli.shared import options, renewal
 
 if TYPE_CHECKING:
+    from services.rotation import Rotated
     from services.settings import Settings
 
 _EXAMPLES = """**Examples**
@@ -18,6 +19,7 @@ _EXAMPLES = """**Examples**
 - `pumasi forget ~k3j9…`: one word for somebody, as it stands on notices, and the thanks of their cases
 - `pumasi forget 'tel:+86 138 0013 8000'`: however it is written, in all funds and roles
 - `pumasi forget mailto:kim@example.org --fund jilin --yes --json`: there alone, without asking
+- `pumasi forget --refused --yes`: everybody whose events were all refused, once they are an hour old
 - `pumasi forget - < address.txt`: so that no shell remembers it
 """
 
@@ -28,9 +30,12 @@ def register(app: typer.Typer) -> None:
 
 def forget(
     who: Annotated[
-        str,
+        str | None,
         typer.Argument(metavar="SUBJECT|ADDRESS", help="A word for somebody, or an address; -: from standard input."),
-    ],
+    ] = None,
+    refused: Annotated[
+        bool, typer.Option("--refused", help="Everybody whose events were all refused, and lie an hour back.")
+    ] = False,
     fund: Annotated[str | None, typer.Option("--fund", metavar="FUND", help="There alone.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
     wait: Annotated[
@@ -48,19 +53,26 @@ def forget(
     The ledger and its totals stay: they hold words and sums, and nothing leads from there to anybody. Whoever takes part again is
     known again. Exit status 1: nothing is kept of them, or all is forgotten already. If it is cut short, run it again: nothing is lost.
 
+    --refused forgets those of whom the ledger says nothing: a contact comes with its event, before that is refused. If there are none
+    the key stays as it is.
+
     Run it where notifier.key is, and for an address pseudonym.key too.
     """
-    from services.forgetting import find, sought
     from services.settings import load
 
+    if (who is None) != refused or (refused and fund):
+        raise typer.BadParameter("say who: a word, an address, or --refused alone", param_hint="SUBJECT|ADDRESS")
     settings = load(kafka=kafka, data=data)
-    looked_for = sought(sys.stdin.readline().strip() if who == "-" else who, settings, fund)
-    if not yes:
-        renewal.ask("How this person is reached will be forgotten, for good.", "forget")
-    from services.bus import access
-
-    found = asyncio.run(find(options.bootstrap_of(settings, access.OPERATOR), looked_for))
-    told = renewal.rotated(settings, as_json, found)
+    found, told = (
+        _forgotten_refused(settings, yes, as_json) if who is None else _forgotten(who, settings, fund, yes, as_json)
+    )
+    if told is None:
+        print(
+            json.dumps({"forgotten": 0, "gone": True, "rotated": None})
+            if as_json
+            else "Nobody's events were all refused."
+        )
+        return
     if wait:
         asyncio.run(_wait(settings, found))
     if as_json:
@@ -72,6 +84,34 @@ def forget(
     print("They have left the topic." if wait else "They leave the disk within an hour, while a notifier runs.")
     print("The ledger, its totals and what was told (by words, without addresses) stay as they are.")
     print(renewal.COPIES)
+
+
+def _forgotten(
+    who: str, settings: "Settings", fund: str | None, yes: bool, as_json: bool
+) -> "tuple[list[bytes], Rotated | None]":
+    """Forget one person; the keys of what may have been kept of them, and what was done."""
+    from services.bus import access
+    from services.forgetting import find, sought
+
+    looked_for = sought(sys.stdin.readline().strip() if who == "-" else who, settings, fund)
+    if not yes:
+        renewal.ask("How this person is reached will be forgotten, for good.", "forget")
+    found = asyncio.run(find(options.bootstrap_of(settings, access.OPERATOR), looked_for))
+    return found, renewal.rotated(settings, as_json, found)
+
+
+def _forgotten_refused(settings: "Settings", yes: bool, as_json: bool) -> "tuple[list[bytes], Rotated | None]":
+    """Forget all whose events were refused; likewise. None if there are none."""
+    from services.bus import access
+    from services.forgetting import refused
+
+    reading, contacts = (options.bootstrap_of(settings, user) for user in (access.OPERATOR, access.KEYS))
+    found = asyncio.run(refused(reading, contacts))
+    if not found:
+        return [], None
+    if not yes:
+        renewal.ask(f"How {len(found)} people are reached, or words of thanks, will be forgotten, for good.", "forget")
+    return [*found], renewal.rotated(settings, as_json, refused=found)
 
 
 async def _wait(settings: "Settings", found: list[bytes]) -> None:

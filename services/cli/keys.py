@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
@@ -13,6 +13,8 @@ from services.called import as_called
 from services.cli.shared import options
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from schemas.senders import Sender
     from services.bus.security import Servers
     from services.senders import Issued
@@ -29,6 +31,8 @@ _EXAMPLES = """**Examples**
 - `pumasi keys rotate bank`: a new key; the one before goes on counting until `pumasi keys revoke bank --old`
 - `pumasi keys next`: a new key for the pseudonyms of funds that begin from now on
 - `pumasi keys rotate notifier`: contacts are sealed for a new key, and the former is destroyed
+- `pumasi keys rotate intake`: senders seal for a new key; the former opens too, until `pumasi keys revoke intake --old`
+- `pumasi keys rotate reporter`: where care is sought is sealed for a new key; reports need the former ones too
 - `pumasi keys revoke clinic-yanji`: within a second it may send nothing more
 """
 
@@ -179,7 +183,10 @@ def add(
 
 
 def rotate(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A sender; or notifier, webhook, passwords: our own.")],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="A sender; or our own: intake, notifier, reporter, webhook, passwords."),
+    ],
     kafka: options.Kafka = None,
     data: options.Data = None,
     as_json: options.Json = False,
@@ -192,6 +199,12 @@ def rotate(
     `notifier`: everybody's contacts are sealed anew, read back, and only then the former key is destroyed; nothing stops meanwhile, and
     what is cut short goes on when called again. Run it where notifier.key is. Renew it in your copy of the keys too: the former one
     opens old copies of the data.
+
+    `intake`: senders seal for a new key, and their signing secrets are sealed anew for it. The former opens as well, so that nothing on
+    its way is lost, until it is revoked (--old). Nothing stops meanwhile. Run it where intake.key is.
+
+    `reporter`: where care is sought, and under which papers, is sealed for a new key. That stands on a topic that is kept for ever, so
+    the former keys stay beside the new one, and `pumasi report access` opens all. Run it where reporter.key is.
 
     `webhook`: a new secret, shown this once; notices are signed with it and the one before, until that is revoked (--old).
 
@@ -216,6 +229,7 @@ def rotate(
 def revoke(
     name: Name,
     old: Annotated[bool, typer.Option("--old", help="Only the keys before the newest.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask, where that can't be undone.")] = False,
     kafka: options.Kafka = None,
     data: options.Data = None,
     as_json: options.Json = False,
@@ -223,14 +237,19 @@ def revoke(
     """Let a sender's keys count no more: within a second every intake refuses them, and Kafka its user. What came before stays.
 
     `webhook --old`: notices are signed with the newest secret alone.
+
+    `intake --old`: the keys before the newest are destroyed; what a sender still seals for them becomes a dead letter. Refused while
+    submissions wait.
+
+    `reporter --old`: likewise; nothing will ever open again what cases said of access before. `pumasi report access` says of how many.
     """
     from services.bus.senders import put_sender
     from services.cli.shared import renewal
 
-    if name == "webhook":
+    if name in renewal.OURS:
         from services.settings import load
 
-        renewal.revoke_webhook(load(kafka=kafka, data=data), old, as_json)
+        renewal.revoke(name, load(kafka=kafka, data=data), old, yes, as_json)
         return
     settings, bootstrap = _where(kafka, data)
     sender = _there(_known(bootstrap).get(name), name)
@@ -245,11 +264,15 @@ def revoke(
 
 
 def show(kafka: options.Kafka = None, data: options.Data = None, as_json: options.Json = False) -> None:
-    """List senders: what each may send, where, and since when its keys count. A sender without keys is revoked."""
-    _, bootstrap = _where(kafka, data)
+    """List senders: what each may send, where, and since when its keys count; and this installation's own keys, by fingerprint.
+
+    A sender without keys is revoked. Of our own it is told which is in use, whether it lies here, and how many former ones open too.
+    """
+    settings, bootstrap = _where(kafka, data)
     rows = [_row(sender) for _, sender in sorted(_known(bootstrap).items())]
+    ours = _ours(settings, bootstrap)
     if as_json:
-        print(json.dumps({"senders": rows}))
+        print(json.dumps({"senders": rows, "keys": ours}))
         return
     from rich.table import Table
 
@@ -260,6 +283,35 @@ def show(kafka: options.Kafka = None, data: options.Data = None, as_json: option
         funds, keys = row["funds"] or ["all funds"], row["keys"] or ["revoked"]
         table.add_row(row["sender"], ", ".join(row["scopes"]), ", ".join(funds), ", ".join(keys))
     Terminal().print(table if rows else "No senders yet: `pumasi keys add` makes one.")
+    if ours:
+        Terminal().print("", _table_of_ours(ours), sep="\n")
+        Terminal().print("`keys rotate NAME` renews them, `keys next` the pseudonym key; the id key stays.")
+
+
+def _ours(settings: "Settings", bootstrap: str) -> list[dict[str, Any]]:
+    """Our own keys, as they are listed: which are in use, and what of them lies here."""
+    from services import keys
+    from services.bus import fingerprints
+    from services.errors import SettingError
+
+    told = asyncio.run(fingerprints.known(bootstrap))
+    rows = []
+    for name in sorted(one for one in told if not one.endswith(fingerprints.FORMER)):
+        here = False
+        with suppress(SettingError):
+            here = keys.fingerprints(settings, name).get(name) == told[name]
+        rows.append({"key": name, "in_use": told[name], "here": here, "former": keys.former_names(settings, name)})
+    return rows
+
+
+def _table_of_ours(rows: list[dict[str, Any]]) -> "Table":
+    from rich.table import Table
+
+    table = Table("our own", "in use", "is here", "open as well", box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        former = len(row["former"])
+        table.add_row(row["key"], row["in_use"], "yes" if row["here"] else "no", f"{former} former" if former else "–")
+    return table
 
 
 def _where(kafka: str | None, data: Any) -> "tuple[Settings, str]":

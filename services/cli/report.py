@@ -31,16 +31,18 @@ def access(
     """Report by province and papers: how many asked, for how much, what was promised to them, how long they waited.
 
     Cases say where care was sought, and under which papers, in a sealed box. This opens the boxes with `reporter.key` out of
-    PUMASI_KEYS; no service has it. No figure is about fewer than five people, and none follows by subtraction: a smaller group is told
-    of with all others, and so is the next one if they would be fewer than five. Each fund has a table of its own: people go under
-    another word in each, so two can't be counted together. `asked` is what donors are asked for, `own` what people pay themselves,
-    `funded` what was promised of the one; `days` the median from opening to having all of it. Exit status 1 if the ledger is wrong, or
-    if boxes are sealed for another key; 2 if the key is missing, or opens none.
+    PUMASI_KEYS, and with the keys before it (`reporter-….key`, see `pumasi keys rotate reporter`); no service has them. No figure
+    is about fewer than five people, and none follows by subtraction: a smaller group is told of with all others, and so is the next
+    one if they would be fewer than five. Each fund has a table of its own: people go under another word in each, so two can't be
+    counted together. `asked` is what donors are asked for, `own` what people pay themselves, `funded` what was promised of the one;
+    `days` the median from opening to having all of it. Exit status 1 if the ledger is wrong, or if there are boxes that no key here
+    opens (it says how many); 2 if the key is missing, or none opens any.
     """
     from services import keys
     from services.bus import access as users
     from services.cli.shared.reading import shown_on
     from services.console.readmodel.figures import FEWEST
+    from services.console.readmodel.found import counted
     from services.console.report.access import access_report
     from services.console.report.boxes import asked_in
     from services.console.report.table import show
@@ -48,9 +50,9 @@ def access(
     from services.terminal import Terminal
 
     settings = load(kafka=kafka, data=data)
-    key = keys.reporter_private_key(settings)
+    ring = keys.private_keys(settings, "reporter")
     with shown_on(as_json, "ledger and commands") as progress:
-        found = asyncio.run(asked_in(options.bootstrap_of(settings, users.REPORTER), key, fund, progress))
+        found = asyncio.run(asked_in(options.bootstrap_of(settings, users.REPORTER), ring, fund, progress))
     reports = [access_report(one) for one in found.funds]
     if as_json:
         told = [report.as_dict() for report in reports]
@@ -62,6 +64,7 @@ def access(
         if not reports:
             console.print("No fund is configured yet.")
         if found.unopened:
-            console.print(f"{found.unopened} boxes are sealed for another key; their cases count among all others.")
+            boxes = counted(found.unopened, "box is", "boxes are")
+            console.print(f"{boxes} opened by no key here; the cases count among all others.")
     if found.unopened:
         raise typer.Exit(1)

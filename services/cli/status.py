@@ -54,7 +54,8 @@ def status(
     settings = load(kafka=kafka, data=data, partitions=partitions, replication=replication)
     with shown_on(as_json) as progress:
         bootstrap = options.bootstrap_of(settings, access.OPERATOR)
-        found = asyncio.run(survey(bootstrap, settings.partitions, settings.replication, progress))
+        needs = settings.way_in != "plain"
+        found = asyncio.run(survey(bootstrap, settings.partitions, settings.replication, progress, needs_ender=needs))
     if as_json:
         print(json_line(_as_dict(found, public)))
     else:

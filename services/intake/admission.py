@@ -8,6 +8,7 @@ into the event in its JSON form, in whatever mode it was sent, and never repeat 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -21,8 +22,9 @@ from services.bus.attributes import EVENT_ID_MAX, SOURCE_MAX, is_source
 from services.bus.deadletters.letter import looks_like_contact
 from services.errors import Finding, InvalidSubmission
 from services.intake.cloudevents import Event, decode
-from services.intake.contacts import TEXT_MAX, NotSealed, Reached, Sealer
+from services.intake.contacts import TEXT_MAX, Reached, Sealer
 from services.intake.findings import finding, findings_of
+from services.intake.opening import NotSealed
 from services.intake.recipients import NoRecipient
 from services.intake.senders import NOBODY_ASKED, Known
 
@@ -47,7 +49,7 @@ class Admitted(NamedTuple):
         mac: a keyed hash of what was sent; equal for an honest repeat, and for nothing else.
         sender: who sent it.
         submission: where it lies on the submissions topic, `<partition>-<offset>`, if it came from there.
-        sealed_for: the fingerprint of the key that `contact` is sealed for.
+        sealed_for: the fingerprints of the keys that something of it is sealed for: the `notifier`'s, the `reporter`'s.
     """
 
     id: str
@@ -62,7 +64,7 @@ class Admitted(NamedTuple):
     sender: str
     sent_id: str = ""
     submission: str | None = None
-    sealed_for: str = ""
+    sealed_for: Mapping[str, str] = MappingProxyType({})
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -216,10 +218,11 @@ def _completed(event: Event, submission: CommandData, opened: Opened, sealer: Se
     if "access" in given:
         given["access_box"] = sealer.seal_access(submission.access)  # type: ignore[attr-defined]  # it has one
         del given["access"]
+    sealed = [whose for whose, box in (("notifier", record), ("reporter", given.get("access_box"))) if box is not None]
     command = COMMANDS[event.type].model_validate_json(msgspec.json.encode(given))  # the matcher reads it so
     assert isinstance(command, CommandData), "nobody submits a tick"
     value = msgspec.json.encode(command.model_dump(mode="json", by_alias=True, exclude_none=True))
     return Admitted(
         sealer.ids.event(event.id), event.source, event.type, event.time, command.fund, value, names_in(given), record,
-        mac, sender, event.id, sealed_for=sealer.sealed_for,
+        mac, sender, event.id, sealed_for={whose: sealer.sealed_for[whose] for whose in sealed},
     )  # fmt: skip

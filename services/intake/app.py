@@ -7,7 +7,7 @@
     both ─────────────► Makers, Floods ◄─ Progress
     both ─────────────► Lag ◄─ health
     senders ──► Tail ─► Senders ◄─ HttpDoor, TopicDoor
-    services ─► Tail ─► Sealing ─► Desk, Sealer
+    services ─► Tail ─► Sealing ─► Desk, Sealer, Opener
 
 Starlette is outside, and everything else lives in its lifespan. HTTP listens at once, so that a sender hears 503 instead of nothing;
 when Kafka is in reach, the first tick tells whether our clock is right; then all senders are read, the memory of repeats is warmed
@@ -52,6 +52,7 @@ from services.intake.funds import Funds
 from services.intake.http import HttpDoor
 from services.intake.lag import Lag
 from services.intake.makers import Makers
+from services.intake.opening import Opener
 from services.intake.progress import Progress
 from services.intake.rates import Rates
 from services.intake.receipts import Receipts
@@ -108,13 +109,13 @@ class Service:
         told: Callable[[str], None] = log.info,
         alarm: Callable[[Flood], object] = log.warning,
     ) -> None:
-        private_key, id_key = keys.intake_private_key(settings), keys.id_key(settings)
+        opener, id_key = Opener(partial(keys.private_keys, settings, "intake")), keys.id_key(settings)
         self._clock = Clock()
         self._funds = Funds(keys.pseudonym_keys(settings), self._clock.now, settings.trust_time)
         sealer = Sealer(
             keys.pseudonym_key(settings),
             keys.notifier_public_key(settings),
-            private_key,
+            opener,
             id_key,
             settings.recipients.split(","),
             keys.reporter_public_key(settings),
@@ -130,10 +131,10 @@ class Service:
         self._commands = Tail(bootstrap, COMMANDS, NAME, self._follow_command, last=CAPACITY)
         self._ledger = Tail(bootstrap, LEDGER, NAME, self._progress.fold)
         self._senders_tail = Tail(bootstrap, SENDERS, NAME, lambda record: self._senders.follow(record))
-        self._senders = Anyone() if settings.open else Senders(private_key, self._senders_tail.reach_end)
+        self._senders = Anyone() if settings.open else Senders(opener, self._senders_tail.reach_end)
         reach_end, ticks, trusts = self._commands.reach_end, settings.tick_seconds, settings.trust_time
         self._services_tail = Tail(bootstrap, SERVICES, NAME, lambda record: self._sealing.follow(record))
-        self._sealing = Sealing(settings, sealer, self._services_tail.reach_end)
+        self._sealing = Sealing(settings, sealer, opener, self._services_tail.reach_end)
         holds = self._funds.hold, self._sealing.hold
         self._desk = Desk(self._publisher, self._repeats, reach_end, ticks, trusts, self._clock, *holds)
         self._topic_door = TopicDoor(bootstrap, self._desk, self._publisher, sealer, self._senders, floods)
@@ -161,7 +162,7 @@ class Service:
             "intake",
             settings.instance,
             self.condition,
-            lambda: {**self._used, "notifier": sealer.sealed_for},
+            lambda: {**self._used, **self._sealing.used()},
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._serving: list[asyncio.Task[None]] = []
@@ -221,7 +222,7 @@ class Service:
         if not self.ready.is_set():
             return "warming_up", "what came before is still being read"
         if self._sealing.is_behind:
-            return "key_moved", "the notifier's key was renewed, and its notifier.pub isn't in PUMASI_KEYS here"
+            return "key_moved", "a key that intake seals for was renewed, and its .pub isn't in PUMASI_KEYS here"
         oldest = self._lag.oldest()
         if oldest is not None and oldest[1] > PATIENCE_SECONDS:
             return "not_answered", f"a command in partition {oldest[0]} has no answer for {oldest[1]:.0f} s"

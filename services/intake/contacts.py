@@ -18,13 +18,13 @@ from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 import msgspec
-from nacl.exceptions import CryptoError
-from nacl.public import PrivateKey, PublicKey, SealedBox
+from nacl.public import PublicKey, SealedBox
 from pydantic import ValidationError
 
 from schemas.submissions import Contact, Language
 from schemas.values import SCHEMES, Access
 from services.intake.ids import Ids, People
+from services.intake.opening import NotSealed, Opener
 from services.intake.recipients import Recipient, recipient_of
 from services.keys import fingerprint
 
@@ -36,10 +36,6 @@ TEXT_MAX = 1000
 _PAD_TO = 256
 _ACCESS_BYTES = 72
 """Of what is in a box of access: no province and status together are longer. With NaCl's 48 it is 160 characters of base64."""
-
-
-class NotSealed(ValueError):
-    """A box that can't be opened here."""
 
 
 class Reached(NamedTuple):
@@ -55,7 +51,7 @@ class Sealer:
     Args:
         key: the 32 bytes that words for people are keyed with.
         public_key: whom contacts and texts are sealed for.
-        private_key: what opens the senders' boxes; None: one that nobody has sealed for.
+        opener: opens the senders' boxes; None: nothing does.
         id_key: what ids are hashed with; None: `key`.
         schemes: by which somebody may be reached.
         reporter_key: whom access is sealed for; None: whoever contacts are sealed for.
@@ -63,7 +59,8 @@ class Sealer:
 
     Attributes:
         ids: makes ids.
-        sealed_for: the fingerprint of the key that contacts and texts are sealed for now.
+        sealed_for: the fingerprints of the keys that are sealed for now: the `notifier`'s for contacts and texts, the `reporter`'s for
+            access.
         unopened: how many boxes could not be opened.
     """
 
@@ -71,16 +68,18 @@ class Sealer:
         self,
         key: bytes,
         public_key: PublicKey,
-        private_key: PrivateKey | None = None,
+        opener: Opener | None = None,
         id_key: bytes | None = None,
         schemes: Collection[str] = SCHEMES,
         reporter_key: PublicKey | None = None,
         key_of: Callable[[str, int | None], bytes] | None = None,
     ) -> None:
         self._schemes = schemes
+        self._boxes: dict[str, SealedBox[PublicKey]] = {}
+        self.sealed_for: dict[str, str] = {}
         self.seal_for(public_key)
-        self._reporters = SealedBox(reporter_key or public_key)
-        self._opening = SealedBox(private_key or PrivateKey.generate())
+        self.seal_for(reporter_key or public_key, "reporter")
+        self._opener = opener or Opener(list)
         self.ids, self._key_of = Ids(id_key or key), key_of or (lambda _fund, _sent_at: key)
         self.unopened = 0
 
@@ -88,9 +87,9 @@ class Sealer:
         """What makes words for people in a fund; `sent_at` is the time that what is sent was given. Raises KafkaUnreachable."""
         return People(self._key_of(fund, sent_at))
 
-    def seal_for(self, public_key: PublicKey) -> None:
-        """Seal for this key from now on."""
-        self._box, self.sealed_for = SealedBox(public_key), fingerprint(public_key)
+    def seal_for(self, public_key: PublicKey, whose: str = "notifier") -> None:
+        """Seal what is for them for this key from now on."""
+        self._boxes[whose], self.sealed_for[whose] = SealedBox(public_key), fingerprint(public_key)
 
     def reached(self, contact: Contact) -> Reached:
         """Whom a contact reaches.
@@ -110,13 +109,13 @@ class Sealer:
 
     def _sealed(self, content: bytes) -> str:
         padded = content + b" " * (-len(content) % _PAD_TO)  # JSON may end in blanks, and so may a text
-        return base64.b64encode(self._box.encrypt(padded)).decode()
+        return base64.b64encode(self._boxes["notifier"].encrypt(padded)).decode()
 
     def seal_access(self, access: Access) -> str:
         """Where care was sought and under which papers, for the reporter's eyes only: base64, always as long."""
         content = access.model_dump_json().encode().ljust(_ACCESS_BYTES)
         assert len(content) == _ACCESS_BYTES, "a longer box would tell of its content"
-        return base64.b64encode(self._reporters.encrypt(content)).decode()
+        return base64.b64encode(self._boxes["reporter"].encrypt(content)).decode()
 
     def opened_contact(self, box: str) -> Contact:
         """The contact in a sender's box.
@@ -145,8 +144,8 @@ class Sealer:
 
     def _opened(self, box: str) -> bytes:
         try:
-            return self._opening.decrypt(base64.b64decode(box, validate=True))
-        except (ValueError, TypeError, CryptoError):
+            return self._opener.opened(box)
+        except NotSealed:
             self.unopened += 1
             if (
                 self.unopened & (self.unopened - 1) == 0
@@ -154,4 +153,4 @@ class Sealer:
                 log.error(
                     "a sealed box can't be opened (%d by now): somebody may be sending what all can read", self.unopened
                 )
-            raise NotSealed("not sealed for intake") from None
+            raise

@@ -1,9 +1,10 @@
-"""The key that intake seals for, as it changes: intake follows `pumasi.services.v1`, as it follows senders, and reads
-notifier.pub anew.
+"""The keys that intake seals for, and opens by, as they change: intake follows `pumasi.services.v1`, as it follows senders, and reads
+notifier.pub, reporter.pub and its own keys anew.
 
 The bus says only which key is in use, never the key itself: whoever may write there could have contacts sealed for themselves. A
 key comes from the directory of keys alone, and is taken once it is the one that the bus announces. Until then nothing that is
-sealed is published, since the key it is sealed for is about to be destroyed: senders get 503, the topic waits.
+sealed for the notifier is published, since the key it is sealed for is about to be destroyed: senders get 503, the topic waits. What
+is sealed for the reporter's former key is published for as long as the bus says that one is in use as well, since that one is kept.
 
 Once all that was sealed for the former key is on its topic, or given up, intake announces the new key too: whoever renews the key
 waits for that.
@@ -14,41 +15,48 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from services import keys
 from services.bus import access, fingerprints
 from services.bus.envelope import Record
+from services.bus.fingerprints import FORMER
 from services.errors import KafkaUnreachable, KeyMoved, SettingError
 from services.intake.contacts import Sealer
+from services.intake.opening import Opener
 from services.settings import Settings
 
 log = logging.getLogger("pumasi.intake")
 
 _AGAIN_SECONDS = 0.3
+_INTAKE = "intake"
 
 
 class Sealing:
-    """Keeps a sealer's key the one in use.
+    """Keeps a sealer's keys, and an opener's, those in use.
 
     Args:
         settings: say where keys lie.
         sealer: seals.
+        opener: opens.
         caught_up: returns once `follow` has been given all that stands on the topic now.
 
     Attributes:
         process: which one announces.
     """
 
-    def __init__(self, settings: Settings, sealer: Sealer, caught_up: Callable[[], Awaitable[None]]) -> None:
-        self._settings, self._sealer, self._caught_up = settings, sealer, caught_up
-        self._told: str | None = None
-        self._complete = self._is_awaited = False
+    def __init__(
+        self, settings: Settings, sealer: Sealer, opener: Opener, caught_up: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._settings, self._sealer, self._opener, self._caught_up = settings, sealer, opener, caught_up
+        self._told: dict[str, str] = {}
+        self._said: dict[str, str] = {}
+        self._complete = False
         self._moved = asyncio.Event()
         self.process = f"{access.INTAKE}-{secrets.token_hex(4)}"
 
     async def catch_up(self) -> None:
-        """Return once it is known which key is in use now."""
+        """Return once it is known which keys are in use now."""
         await self._caught_up()
         self._complete = True
 
@@ -56,17 +64,25 @@ class Sealing:
         """Take in a record of the topic."""
         process, told = fingerprints.told_in(record)
         if process == fingerprints.OURS:
-            self._told = told.get("notifier", self._told)
-            self._is_awaited = f"notifier{fingerprints.FORMER}" in told
+            staying = {name: one for name, one in self._told.items() if not name.endswith(FORMER)}
+            self._told = staying | told
             self._moved.set()
+
+    def used(self) -> dict[str, str]:
+        """The fingerprints of the keys that we seal for and open by."""
+        return {**self._sealer.sealed_for, _INTAKE: self._opener.fingerprint}
 
     @property
     def is_behind(self) -> bool:
-        """Whether another key is in use than the one that we seal for."""
-        return self._told not in (None, self._sealer.sealed_for)
+        """Whether we seal for a key for which nothing may be published any more."""
+        return not all(self._serves(*one) for one in self._sealer.sealed_for.items())
 
-    def hold(self, sealed_for: str) -> None:
-        """Check that what is sealed for a key may be published.
+    def _serves(self, whose: str, key: str) -> bool:
+        told = self._told.get(whose, key)
+        return key == told or (whose in keys.RINGS and key == self._told.get(whose + FORMER))
+
+    def hold(self, sealed_for: Mapping[str, str]) -> None:
+        """Check that what is sealed for these keys, by whose they are, may be published.
 
         Raises:
             KeyMoved: if another is in use.
@@ -74,10 +90,9 @@ class Sealing:
         """
         if not self._complete:
             raise KafkaUnreachable("which keys are in use is not known yet", hint="Try again: a repeat is safe.")
-        if self._told not in (None, sealed_for):
-            raise KeyMoved(
-                "the key that contacts are sealed for is being replaced", hint="Try again: a repeat is safe."
-            )
+        for whose, key in sealed_for.items():
+            if key != self._sealer.sealed_for[whose] or not self._serves(whose, key):
+                raise KeyMoved(f"the {whose}'s key is being replaced", hint="Try again: a repeat is safe.")
 
     async def keep(self, bootstrap: Callable[[], str], drain: Callable[[], Awaitable[None]]) -> None:
         """Take each new key as it comes, for ever.
@@ -86,30 +101,44 @@ class Sealing:
             bootstrap: says where Kafka is.
             drain: returns once nothing is under way of what is lined up for publication.
         """
+        loop = asyncio.get_running_loop()
         while True:
             await self._moved.wait()
             self._moved.clear()
-            while self.is_behind and not self._take():
-                await asyncio.sleep(_AGAIN_SECONDS)
-            if self._is_awaited:  # also of an intake that has started meanwhile, with the new key
+            self._opener.renew()  # former keys may be revoked, and count no more
+            taken = {
+                name: self._told[name] for name in (*keys.READERS, _INTAKE) if name in self._told and self._take(name)
+            }
+            if taken.keys() < {*keys.READERS, _INTAKE} & self._told.keys():
+                loop.call_later(_AGAIN_SECONDS, self._moved.set)
+            # Whoever renews a key waits for these words, also for those of an intake that has started meanwhile, with the new key.
+            awaited = {name: key for name, key in taken.items() if name + FORMER in self._told}
+            if awaited != self._said:
                 await drain()
-                await self._say(bootstrap)
+                self._said = await self._say(bootstrap, awaited)
 
-    def _take(self) -> bool:
-        """Take the public key in the directory, if it is the one in use."""
+    def _take(self, whose: str) -> bool:
+        """Use the key in use, if it lies in the directory; whether we do."""
+        told = self._told[whose]
+        if whose == _INTAKE:
+            return self._opener.fingerprint == told and self._opener.has(self._told.get(whose + FORMER, told))
+        if self._sealer.sealed_for[whose] == told:
+            return True
         try:
-            key = keys.notifier_public_key(self._settings)
+            key = keys.public_key(self._settings, whose)
         except SettingError:
             return False
-        if keys.fingerprint(key) != self._told:
+        if keys.fingerprint(key) != told:
             return False
-        self._sealer.seal_for(key)
-        log.info("contacts are sealed for the notifier's new key, %s", self._told)
+        self._sealer.seal_for(key, whose)
+        log.info("what is for the %s is sealed for a new key, %s", whose, told)
         return True
 
-    async def _say(self, bootstrap: Callable[[], str]) -> None:
-        while True:
+    async def _say(self, bootstrap: Callable[[], str], awaited: dict[str, str]) -> dict[str, str]:
+        while awaited:
             try:
-                return await fingerprints.tell(bootstrap(), self.process, {"notifier": self._sealer.sealed_for})
+                await fingerprints.tell(bootstrap(), self.process, awaited)
+                break
             except KafkaUnreachable:
                 await asyncio.sleep(_AGAIN_SECONDS)
+        return awaited

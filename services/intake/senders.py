@@ -15,13 +15,13 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from nacl.public import PrivateKey
-
 from schemas.senders import ANYONE, SCOPE_OF, Sender
 from services.bus.envelope import Record
+from services.bus.replacing import is_covering
 from services.bus.senders import read_sender
 from services.errors import Forbidden, KafkaUnreachable, Unauthenticated, UnreadableRecord, Unsigned
 from services.intake.cloudevents import STRUCTURED, Event, media_type, read_record
+from services.intake.opening import NotSealed, Opener
 from services.senders import (
     ID_HEADER,
     SENDER_HEADER,
@@ -30,7 +30,6 @@ from services.senders import (
     Mistyped,
     hash_of,
     is_signed,
-    opened,
     sender_of,
 )
 
@@ -74,13 +73,14 @@ class Senders:
     """All senders.
 
     Args:
-        private_key: intake's; opens signing secrets.
+        opener: opens signing secrets.
         caught_up: returns once `follow` has been given all that stands on the topic now.
     """
 
-    def __init__(self, private_key: PrivateKey, caught_up: Callable[[], Awaitable[None]]) -> None:
-        self._private_key, self._caught_up = private_key, caught_up
+    def __init__(self, opener: Opener, caught_up: Callable[[], Awaitable[None]]) -> None:
+        self._opener, self._caught_up = opener, caught_up
         self._known: dict[str, Known] = {}
+        self._at: dict[str, int] = {}
         self._complete = False
 
     async def catch_up(self) -> None:
@@ -91,6 +91,9 @@ class Senders:
     def follow(self, record: Record) -> None:
         """Take in a record of the topic."""
         name = (record.key or b"").decode("utf-8", "replace")
+        if is_covering(record, self._at.get(name)):
+            return
+        self._at[name] = record.offset
         self._known.pop(name, None)
         try:
             self._known[name] = self._read(read_sender(record))
@@ -98,7 +101,7 @@ class Senders:
             log.error("a sender can't be read, and may send nothing: offset %d (%s)", record.offset, bad.message)
 
     def _read(self, sender: Sender) -> Known:
-        secrets = [opened(key.secret, self._private_key) for key in sender.keys]
+        secrets = [self._opened(key.secret) for key in sender.keys]
         if None in secrets:
             log.error(
                 "%s can't sign: its secret is sealed for another key than intake's; `pumasi keys rotate %s` gives it a new one",
@@ -111,6 +114,12 @@ class Senders:
             tuple(bytes.fromhex(key.hash) for key in sender.keys),
             tuple(secret for secret in secrets if secret is not None),
         )
+
+    def _opened(self, box: str) -> bytes | None:
+        try:
+            return self._opener.opened(box)
+        except NotSealed:
+            return None
 
     def bearing(self, authorization: str | None) -> Known:
         """Whose key the header of a request shows.

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from schemas.commands import TICK
@@ -72,7 +72,7 @@ class Desk:
         trust_time: take the events' own time, and let ticks follow it.
         clock: stamps what has no time that is trusted.
         hold_fund: called with the fund of each configuration, and what the clock says; raises if it may not begin then.
-        hold_sealed: called with the fingerprint of the key that a contact is sealed for; raises if it may not be published.
+        hold_sealed: called with the fingerprints of the keys that something is sealed for; raises if it may not be published.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Desk:
         trust_time: bool,
         clock: Clock,
         hold_fund: Callable[[str, int], None] = lambda _fund, _at: None,
-        hold_sealed: Callable[[str], None] = lambda _key: None,
+        hold_sealed: Callable[[Mapping[str, str]], None] = lambda _keys: None,
     ) -> None:
         self._hold_fund = hold_fund
         self._publisher, self._repeats, self._caught_up, self._clock = publisher, repeats, caught_up, clock
@@ -101,7 +101,7 @@ class Desk:
             KeyChanging: if a fund can't begin now; likewise.
             Conflict: if an id came before with other data, here or at another intake, and is not known to be refused; then none is
                 published.
-            KeyMoved: if a contact is sealed for a key that is being replaced; then none is published.
+            KeyMoved: if something is sealed for a key that is being replaced; then none is published.
             KafkaUnreachable: if one is not known to be published; a repeat of the whole batch is safe.
         """
         if self._waiting < WAITING_MAX:
@@ -213,7 +213,7 @@ class Desk:
         self._publisher.partitions(COMMANDS), self._publisher.partitions(CONTACTS)  # raises before anything is noted
         self.check_clock()  # likewise
         for one in admitted:
-            if one.contact is not None and self._repeats.place_of(one) is None:
+            if one.sealed_for and self._repeats.place_of(one) is None:
                 self._hold_sealed(one.sealed_for)  # likewise
         line = _Line(self._clock.now(), [], [], [])
         for one in admitted:

@@ -34,6 +34,7 @@ from schemas.submissions import Language
 from services import keys
 from services.bus.consume.tail import Tail
 from services.bus.envelope import Record
+from services.bus.replacing import is_covering
 from services.bus.topics import CONTACTS
 from services.errors import KeyMissing, SettingError
 from services.news import Unopened
@@ -46,6 +47,8 @@ log = logging.getLogger("pumasi.notifier")
 _LOOK_EVERY_SECONDS = 0.5
 _AT_ONCE = 200
 """So many boxes are opened before others have their turn."""
+_LATELY_MAX = 10_000
+"""Of so many the offset is known, to see what is covered: a record covers another only if they came within moments."""
 _WAIT_SECONDS = 5.0
 """How long tidings wait at most for contacts that can't be read: a notice in another language is better than none."""
 
@@ -93,6 +96,7 @@ class Languages:
         self._texts: dict[str, bytes] = {}  # sealed
         self._contacts: dict[str, bytes] = {}  # sealed
         self._unopened: dict[str, Record] = {}
+        self._lately: dict[str, int] = {}
         self._tail: Tail | None = None
 
     def of(self, subject: str) -> Language:
@@ -113,6 +117,12 @@ class Languages:
     def take(self, record: Record) -> None:
         """Take in a record of the contacts topic. One without a value, or that can't be opened, makes the subject unknown."""
         subject = (record.key or b"").decode("utf-8", "replace")
+        before = self._lately.pop(subject, None)
+        if is_covering(record, before):
+            return
+        self._lately[subject] = record.offset
+        if len(self._lately) > _LATELY_MAX:
+            del self._lately[next(iter(self._lately))]
         for known in (self._of, self._texts, self._contacts, self._unopened):
             known.pop(subject, None)
         if not self._keys or record.value is None:

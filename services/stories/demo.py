@@ -221,7 +221,7 @@ async def _access(story: Story, kafka: str, settings: Settings) -> tuple[AccessR
     """What `pumasi report access` tells of the funds of a story that ends with it."""
     if story.name != REPORTS:
         return ()
-    found = await asked_in(servers(settings, kafka, access.REPORTER), keys.reporter_private_key(settings))
+    found = await asked_in(servers(settings, kafka, access.REPORTER), keys.private_keys(settings, "reporter"))
     return tuple(access_report(fund) for fund in found.funds if fund.name in story.currencies)
 
 

@@ -156,7 +156,7 @@ async def refuse_unusable(settings: Settings) -> None:
 _KEYS_READ: Final[Mapping[str, Callable[[Settings], object]]] = {
     "pseudonym.key": keys.pseudonym_key,
     "id.key": keys.id_key,
-    "intake.key": keys.intake_private_key,
+    "intake.key": partial(keys.private_keys, whose="intake"),
     "intake.pub": keys.intake_public_key,
     "notifier.key": keys.notifier_private_key,
     "notifier.pub": keys.notifier_public_key,
@@ -242,8 +242,8 @@ def _services(settings: Settings, kafka: str, matchers: int, environment: Mappin
     given = {**where_of(settings, kafka), "PUMASI_PARTITIONS": str(settings.partitions), **environment}
     names = ["matcher"] if matchers == 1 else [f"matcher-{number}" for number in range(1, matchers + 1)]
     life = secrets.token_hex(4)  # what dies is back under its name, a matcher at once; another `up` may never share it
-    named = {name: {"PUMASI_INSTANCE": f"{name}-{life}", **given} for name in ("notifier", *names, "intake")}
-    ender = [] if settings.way_in == "plain" else [Service("ender", lambda _: ("ender", "--json"), given)]
+    named = {name: {"PUMASI_INSTANCE": f"{name}-{life}", **given} for name in ("ender", "notifier", *names, "intake")}
+    ender = [] if settings.way_in == "plain" else [Service("ender", lambda _: ("ender", "--json"), named["ender"])]
     return [
         *ender,
         Service(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -97,6 +99,21 @@ async def test_intake_and_notifier_tell_and_take_it_back(topics_reset: EmbeddedK
         in_use = await fingerprints.known(bootstrap)
         assert all(in_use[name] == one for heard in found.values() for name, one in heard.told.keys.items())
     assert not [one for one in await heartbeat.heard(bootstrap) if one.told.service]
+
+
+async def test_the_ender_tells_and_takes_it_back(topics_reset: EmbeddedKafka) -> None:
+    bootstrap = topics_reset.bootstrap
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-P", "-m", "services.cli", "ender", "--kafka", bootstrap, "--json",
+        env={**os.environ, "PUMASI_INSTANCE": "ender-1"}, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        found = await until(bootstrap, lambda found: "ender-1" in found)
+        assert (found["ender-1"].told.service, found["ender-1"].told.amiss) == ("ender", ())
+    finally:
+        process.terminate()
+        assert await process.wait() == 0
+    assert await heartbeat.heard(bootstrap) == []
 
 
 @pytest.mark.parametrize(

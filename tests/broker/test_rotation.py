@@ -258,7 +258,7 @@ async def test_an_intake_without_the_new_public_key_publishes_nothing_sealed_and
     contact = {"address": "mailto:a@example.org"}
     async with running(topics_reset, tmp_path / "elsewhere", keys=elsewhere) as (_, http):
         assert (await post(http, pledge(1, donor=None, contact=contact))).status_code == 202
-        with pytest.raises(KeyNotFollowed, match="1 intakes run, and 0"):
+        with pytest.raises(KeyNotFollowed, match="1 intakes run, and 0 of them have the notifier's new key"):
             await rotate_notifier(bootstrap, settings)
         assert keys.notifier_private_key(settings) == former
         refused = await post(http, pledge(2, donor=None, contact=contact))

@@ -128,6 +128,29 @@ def test_a_renewed_key_is_handed_out_over_the_former_one(handed_out: Path) -> No
     assert len(keys.pseudonym_keys(of(handed_out, "intake"))) == 2
 
 
+def test_intakes_former_key_is_handed_out_beside_the_new_one_until_it_is_revoked(handed_out: Path) -> None:
+    everything = of(handed_out, "all")
+    former = keys.intake_private_key(everything)
+    for whose in keys.RINGS:
+        keys.keep_former(everything, whose)
+        keys.successor(everything, whose)
+        keys.succeed(everything, whose)
+    hand_out(handed_out)
+    ring = keys.private_keys(of(handed_out, "intake"), "intake")
+    assert ring == keys.private_keys(everything, "intake")
+    assert ring[1:] == [former]
+    assert keys.reporter_public_key(of(handed_out, "intake")) == keys.reporter_public_key(everything)
+    assert not list(handed_out.glob("[!a]*/reporter*.key"))
+    held = (handed_out / "intake" / keys.former_names(everything, "intake")[0]).open("rb")
+    content = held.read()
+    keys.destroy_former(everything, "intake")
+    hand_out(handed_out)
+    assert keys.private_keys(of(handed_out, "intake"), "intake") == ring[:1]
+    with held:
+        held.seek(0)
+        assert held.read() != content, "it is overwritten before it goes"
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 def test_prepare_gives_everybody_their_own_and_may_be_repeated(tmp_path: Path) -> None:
     """Also where Docker was quicker, and made the directories that it mounts."""

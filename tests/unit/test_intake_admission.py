@@ -24,9 +24,10 @@ from services.intake.admission import Admitted, admit
 from services.intake.cloudevents import Event, Malformed
 from services.intake.contacts import Sealer
 from services.intake.findings import CODES
+from services.intake.opening import Opener
 
 NOTIFIER, INTAKE, REPORTER = (PrivateKey.generate() for _ in range(3))
-SEALER = Sealer(b"k" * 32, NOTIFIER.public_key, INTAKE, reporter_key=REPORTER.public_key)
+SEALER = Sealer(b"k" * 32, NOTIFIER.public_key, Opener(lambda: [INTAKE]), reporter_key=REPORTER.public_key)
 ADDRESS = "mailto://Neighbour@Example.org"
 CANONICAL = "mailto:neighbour@example.org"
 CASE = {"fund": "jilin", "need": "test", "route": "home", "goal": 10000, "priority": "stat", "beneficiary": "b-1"}
@@ -160,6 +161,8 @@ def test_access_is_in_a_box_of_one_length_that_only_the_reporter_opens() -> None
     again = admitted("case.submitted", {**CASE, "access": {"province": "CN-JL", "status": "family-register"}})
     assert json.loads(again.value)["access_box"] != data["access_box"]
     assert again.mac == told.mac != admitted("case.submitted", CASE).mac
+    assert told.sealed_for == {"reporter": SEALER.sealed_for["reporter"]}
+    assert admitted("case.submitted", CASE).sealed_for == {}
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 from nacl.public import PrivateKey, SealedBox
 
 from schemas.notices import Notice, Tidings
+from services.bus.replacing import REPLACES
 from services.news import Unopened
 from services.notifier import screen
 from services.notifier.channels.webhook import Delivery
@@ -89,7 +90,7 @@ KEY = PrivateKey.generate()
 
 
 def given(subject: str, value: bytes | None) -> Any:
-    return SimpleNamespace(key=subject.encode(), value=value, partition=1, offset=7)
+    return SimpleNamespace(key=subject.encode(), value=value, partition=1, offset=7, headers=())
 
 
 def contact(content: bytes, key: PrivateKey = KEY) -> bytes:
@@ -108,6 +109,19 @@ async def test_each_hears_it_in_the_language_of_their_contact() -> None:
         "a": ("zh", "您的款项已收到，CNY 50.00 已兑现您的承诺。谢谢您。"),
         "b": ("en", "Your payment has arrived: CNY 50.00 now stands behind what you promised. Thank you."),
     }
+
+
+@pytest.mark.parametrize("anew", [None, contact(ZH)])
+def test_a_contact_that_came_just_before_another_was_replaced_or_let_go_counts(anew: bytes | None) -> None:
+    languages = Languages("en", KEY)
+    for offset, value, headers in (
+        (1, contact(ZH), ()),
+        (2, contact(ZH.replace(b"zh", b"ko")), ()),
+        (3, anew, ((REPLACES, b"1"),)),
+    ):
+        record = SimpleNamespace(key=b"d-1", value=value, partition=1, offset=offset, headers=headers)
+        languages.take(record)  # type: ignore[arg-type]  # as much of a record as is looked at
+    assert languages.of("d-1") == "ko"
 
 
 @pytest.mark.parametrize(

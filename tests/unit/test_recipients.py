@@ -18,11 +18,12 @@ from services.intake import recipients
 from services.intake.admission import Admitted, admit
 from services.intake.cloudevents import Event
 from services.intake.contacts import Sealer
+from services.intake.opening import Opener
 from services.intake.recipients import NoRecipient, recipient_of
 from services.settings import load
 
 NOTIFIER, INTAKE = PrivateKey.generate(), PrivateKey.generate()
-SEALER = Sealer(b"k" * 32, NOTIFIER.public_key, INTAKE)
+SEALER = Sealer(b"k" * 32, NOTIFIER.public_key, Opener(lambda: [INTAKE]))
 CASE = {"fund": "jilin", "case": "c-1", "need": "test", "route": "home", "goal": 10000, "priority": "stat"}
 VOUCH = {"fund": "jilin", "case": "c-1"}
 PLEDGE = {"fund": "jilin", "amount": 500, "currency": "CNY"}

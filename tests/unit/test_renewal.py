@@ -138,7 +138,7 @@ async def test_a_next_key_that_is_there_is_not_said_to_be_made(monkeypatch: pyte
         await _next(load(), "k1:9092")
 
 
-@pytest.mark.parametrize("name", ["notifier", "webhook", "passwords"])
+@pytest.mark.parametrize("name", ["notifier", "intake", "reporter", "webhook", "passwords"])
 def test_no_sender_is_called_as_what_is_our_own(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("services.cli.keys._where", lambda *_: (load(), ""))
     monkeypatch.setattr("services.cli.keys._known", lambda _bootstrap: {})

@@ -22,6 +22,7 @@ from services.bus.topics import SUBMISSIONS as SUBMISSIONS_TOPIC
 from services.errors import Unauthenticated, Unsigned
 from services.intake import sequencer
 from services.intake.makers import UNTOLD
+from services.intake.opening import Opener
 from services.intake.rates import Rates
 from services.intake.senders import Senders
 from services.senders import Issued, issue, renewed, signed
@@ -76,7 +77,7 @@ class Topic(Senders):
     """The senders, as a topic would tell of them."""
 
     def __init__(self, *senders: Issued) -> None:
-        super().__init__(INTAKE, _nothing_new)
+        super().__init__(Opener(lambda: [INTAKE]), _nothing_new)
         self._complete = True
         for one in senders:
             self.put(one.sender)
@@ -234,6 +235,23 @@ def test_a_secret_sealed_for_another_leaves_a_sender_its_bearer_key_alone() -> N
     assert topic.bearing(f"Bearer {who.key}").name == "clinic"
     with pytest.raises(Unsigned):
         topic.signing(record(who, event()))
+
+
+def test_a_sender_sealed_anew_counts_only_if_nothing_came_between() -> None:
+    who = sender()
+    topic, value = Topic(), who.sender.model_dump_json().encode()
+
+    def come(offset: int, value: bytes, replaces: int | None = None) -> None:
+        headers = () if replaces is None else (("pumasi_replaces", b"%d" % replaces),)
+        topic.follow(CommandRecord(SENDERS, 0, offset, b"clinic", value, headers))
+
+    come(1, value)
+    come(2, who.sender.model_copy(update={"keys": []}).model_dump_json().encode())  # revoked
+    come(3, value, replaces=1)
+    with pytest.raises(Unauthenticated):
+        topic.bearing(f"Bearer {who.key}")
+    come(4, value, replaces=2)
+    assert topic.bearing(f"Bearer {who.key}").name == "clinic"
 
 
 def test_nothing_of_a_key_stands_on_the_topic() -> None:

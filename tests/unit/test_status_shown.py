@@ -118,6 +118,15 @@ def test_a_service_that_is_missing_beside_others_or_where_something_waits_for_it
     assert codes(waiting={**NOTHING, "notifier": "1 entry is untold"}) == ["no_notifier"]
 
 
+def test_an_ender_is_missed_only_where_one_has_to_run() -> None:
+    needed = NOBODY | {"ender": 0}
+    assert codes(*ALL, members=needed) == ["no_ender"]
+    assert codes(*ALL, heard("ender", "a"), members=needed) == []
+    assert codes(*ALL, heard("ender", "frozen", 40), members=needed) == ["no_ender", "service_silent"]
+    assert codes(*ALL, heard("ender", "frozen", 40)) == ["service_silent"]
+    assert codes(members=needed) == [], "where nothing runs nobody needs one"
+
+
 def test_a_process_that_is_silent_is_found_and_after_a_day_forgotten() -> None:
     assert codes(*ALL, heard("matcher", "dead", 40)) == ["service_silent"]
     assert codes(*ALL[:2], heard("notifier", "dead", 40)) == ["no_notifier", "service_silent"]

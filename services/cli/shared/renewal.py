@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from services.called import as_called
@@ -21,7 +23,17 @@ if TYPE_CHECKING:
 _STAGES: Final = {
     "read": "Reading contacts",
     "seal": "Sealing contacts anew",
-    "follow": "Waiting until each intake seals for the new key",
+    "follow": "Waiting until each intake uses the new key",
+}
+_NEWS: Final = {
+    "intake": "intake.pub is what senders seal for from now on: give it to those who seal contacts for the topic. Once all of them "
+    "have it: pumasi keys revoke intake --old",
+    "reporter": "Keep reporter-….key with it, in your copy of the keys too: only those open what came before. None of them belongs "
+    "where services run.",
+}
+_LOST: Final = {
+    "intake": "What senders go on sealing for the former key becomes a dead letter.",
+    "reporter": "Nobody will ever again be told of access in cases that came before the key was renewed.",
 }
 COPIES: Final = "Renew notifier.key in your copy of the keys now, and destroy the former one there: it opens older copies of the data."
 
@@ -51,13 +63,18 @@ def renew(what: str, kafka: str | None, data: Path | None, as_json: bool) -> Non
     OURS[what](load(kafka=kafka, data=data), as_json)
 
 
-def rotated(settings: Settings, as_json: bool, forget: Collection[bytes] | None = None) -> Rotated:
-    """Renew the notifier's key, once what is under the keys in `forget` is off the contacts topic; shown as it goes."""
+def rotated(
+    settings: Settings,
+    as_json: bool,
+    forget: Collection[bytes] | None = None,
+    refused: Mapping[bytes, int] = MappingProxyType({}),
+) -> Rotated:
+    """Renew the notifier's key, once what is named by the last two is off the contacts topic, as `rotate_notifier` has them."""
     from services.bus import access
     from services.rotation import rotate_notifier
 
     with _bar(quiet=as_json) as progress:
-        return asyncio.run(rotate_notifier(bootstrap_of(settings, access.KEYS), settings, progress, forget))
+        return asyncio.run(rotate_notifier(bootstrap_of(settings, access.KEYS), settings, progress, forget, refused))
 
 
 def _notifier(settings: Settings, as_json: bool) -> None:
@@ -71,6 +88,71 @@ def _notifier(settings: Settings, as_json: bool) -> None:
     if told.unopened:
         print(f"{told.unopened} can't be opened by any key here, and couldn't before.")
     print(f"The former key is destroyed. {COPIES}")
+
+
+def _ring(whose: str, settings: Settings, as_json: bool) -> None:
+    from services.bus import access
+    from services.succession import renew
+
+    with _bar(quiet=as_json) as progress:
+        told = asyncio.run(renew(bootstrap_of(settings, access.KEYS), settings, whose, progress))
+    if as_json:
+        print(json.dumps({"rotated": whose, **asdict(told)}))
+        return
+    print(
+        f"{whose} has a new key, {told.key}, in {told.seconds:.1f} s. The former one opens as well: {', '.join(told.kept)}"
+    )
+    if told.resealed:
+        print(f"Senders whose signing secrets are sealed for it now: {told.resealed}.")
+    if told.unopened:
+        print(
+            f"Senders whose secrets no key here opens, nor did before: {told.unopened}. Renew theirs: keys rotate NAME"
+        )
+    print(as_called(_NEWS[whose]))
+
+
+def revoke(what: str, settings: Settings, old: bool, yes: bool, as_json: bool) -> None:
+    """Let the keys before the newest of what is named `what` in OURS count no more.
+
+    Raises:
+        UsageError: if there are none that could count.
+    """
+    from services import keys
+    from services.errors import UsageError
+
+    if what == "webhook":
+        _revoke_webhook(settings, old, as_json)
+    elif what in keys.RINGS:
+        _revoke_former(what, settings, old, yes, as_json)
+    else:
+        raise UsageError(f"only one of {what} counts at a time", hint=f"Renew it: pumasi keys rotate {what}")
+
+
+def _revoke_former(whose: str, settings: Settings, old: bool, yes: bool, as_json: bool) -> None:
+    """Destroy the former keys of intake or the reporter, after asking.
+
+    Raises:
+        UsageError: if the key in use should go too, if nobody can be asked, or as `succession.revoke`.
+    """
+    from services import keys
+    from services.bus import access
+    from services.errors import UsageError
+    from services.succession import revoke
+
+    if not old:
+        raise UsageError(
+            f"{whose} always has a key", hint=f"Only those before it can be revoked: pumasi keys revoke {whose} --old"
+        )
+    former = keys.former_names(settings, whose)
+    if former and not yes:
+        ask(f"This destroys {', '.join(former)}. {_LOST[whose]}", whose)
+    gone = asyncio.run(revoke(bootstrap_of(settings, access.KEYS), settings, whose))
+    if as_json:
+        print(json.dumps({"revoked": len(gone), "destroyed": gone}))
+        return
+    print(f"{whose}: {len(gone)} revoked.")
+    if gone:
+        print(f"Destroy {', '.join(gone)} in every copy of the keys too, and on every machine that has them.")
 
 
 def _passwords(settings: Settings, as_json: bool) -> None:
@@ -118,7 +200,7 @@ def _webhook(settings: Settings, as_json: bool) -> None:
     print(as_called("Once it is known there: pumasi keys revoke webhook --old"))
 
 
-def revoke_webhook(settings: Settings, old: bool, as_json: bool) -> None:
+def _revoke_webhook(settings: Settings, old: bool, as_json: bool) -> None:
     """Let only the newest secret of the webhook sign.
 
     Raises:
@@ -138,8 +220,10 @@ def revoke_webhook(settings: Settings, old: bool, as_json: bool) -> None:
 
 
 OURS: Final[dict[str, Callable[[Settings, bool], None]]] = {
+    "intake": partial(_ring, "intake"),
     "notifier": _notifier,
     "passwords": _passwords,
+    "reporter": partial(_ring, "reporter"),
     "webhook": _webhook,
 }
 """What is this installation's own, and no sender's name."""

@@ -83,13 +83,12 @@ def findings(
     Args:
         found: the processes.
         heard: what the topic says.
-        members: of each service's consumer group, how many there are.
+        members: of each service that has to run where others do, how many are in its consumer group, if it has one.
         waiting: for each service, what waits for it, in words; nothing if it is empty.
     """
-    there = {service: bool(members.get(service)) or any(_runs(found, service)) for service in SERVICES}
-    for service in SERVICES:
-        left = waiting.get(service)
-        if not there[service] and (left or any(there.values())):
+    there = {service: bool(number) or any(_runs(found, service)) for service, number in members.items()}
+    for service in members:
+        if not there[service] and ((left := waiting.get(service)) or any(there.values())):
             told = f"{left}, and no {service} runs" if left else f"no {service} runs"
             yield Finding(f"no_{service}", told, f"Start one: `pumasi {service}`, or all there is with `pumasi up`.")
     for one in found:

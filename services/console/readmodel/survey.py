@@ -103,7 +103,9 @@ class Survey:
     findings: list[Finding] = field(default_factory=list)
 
 
-async def survey(bootstrap: str, partitions: int, replication: int, progress: Progress | None = None) -> Survey:
+async def survey(
+    bootstrap: str, partitions: int, replication: int, progress: Progress | None = None, *, needs_ender: bool = False
+) -> Survey:
     """Look at a cluster.
 
     Args:
@@ -111,6 +113,7 @@ async def survey(bootstrap: str, partitions: int, replication: int, progress: Pr
         partitions: how many partitions each topic should have.
         replication: how many replicas.
         progress: called with how far the reading of the ledger is.
+        needs_ender: whether an ender has to run where other services do; one needs none where Kafka asks for no rights.
 
     Raises:
         KafkaUnreachable: if no broker answers.
@@ -138,7 +141,8 @@ async def survey(bootstrap: str, partitions: int, replication: int, progress: Pr
     behind = [row for row, _ in rows]
     findings += _clocks_ahead(chains.values(), now_ms)
     members = {name: group.members for name, group in groups.items()}
-    findings += running.findings(found, heard, members, _waiting(behind))
+    expected = members | ({"ender": 0} if needs_ender else {})
+    findings += running.findings(found, heard, expected, _waiting(behind))
     findings += [Finding("does_not_add_up", line, "Run `pumasi audit`.") for line in unbalanced(model.funds.values())]
     funds = [model.funds[name] for name in sorted(model.funds)]
     matchers = max(members["matcher"], sum(one.running and one.service == "matcher" for one in found))

@@ -1,4 +1,5 @@
-"""The join: cases from the ledger, and the box that came with each one's command. Only the reporter's key opens it.
+"""The join: cases from the ledger, and the box that came with each one's command. Only the reporter's keys open them: one in use, and
+those before it (`services.succession`).
 
 If a case was submitted twice, the box of the command that the ledger answers by `case_submitted` counts.
 """
@@ -6,6 +7,8 @@ If a case was submitted twice, the box of the command that the ledger answers by
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import msgspec
@@ -32,17 +35,19 @@ class Asked(NamedTuple):
     unopened: int
 
 
-async def asked_in(bootstrap: str, key: PrivateKey, fund: str | None = None, progress: Progress | None = None) -> Asked:
+async def asked_in(
+    bootstrap: str, ring: Sequence[PrivateKey], fund: str | None = None, progress: Progress | None = None
+) -> Asked:
     """Read ledger and commands, and join them.
 
     Args:
         bootstrap: Kafka, as somebody who may read both.
-        key: the reporter's.
+        ring: the reporter's keys, the one in use first.
         fund: the only one; None: all.
         progress: told how far the reading of each topic is.
 
     Raises:
-        KeyOther: if the key opens none of the boxes that there are.
+        KeyOther: if no key opens any of the boxes that there are.
         UnknownId: if there is no such fund.
         LedgerTampered: if the ledger does not hold.
         KafkaUnreachable, TopicsMismatch, TopicUnreadable: if they can't be read.
@@ -59,12 +64,12 @@ async def asked_in(bootstrap: str, key: PrivateKey, fund: str | None = None, pro
             box = None if case is None else _box(record.value)
             if case is None or box is None:
                 continue
-            case.access = _opened(box, key)
+            case.access = _opened(box, ring)
             opened, unopened = opened + (case.access is not None), unopened + (case.access is None)
     if unopened and not opened:
         raise KeyOther(
-            f"reporter.key ({fingerprint(key.public_key)}) opens none of {unopened} boxes: they are sealed for another",
-            hint="Put the key whose public half intake has (reporter.pub) into PUMASI_KEYS.",
+            f"reporter.key ({fingerprint(ring[0].public_key)}) opens none of {unopened} boxes: they are sealed for another",
+            hint="Put the key whose public half intake has (reporter.pub) into PUMASI_KEYS, and the former ones (reporter-….key).",
         )
     return Asked([one for name, one in sorted(cases.funds.items()) if fund in (None, name)], unopened)
 
@@ -99,9 +104,9 @@ def _box(value: bytes | None) -> str | None:
     return box
 
 
-def _opened(box: str, key: PrivateKey) -> Access | None:
+def _opened(box: str, ring: Sequence[PrivateKey]) -> Access | None:
     """What is in a box; None if it is for another, or holds something else."""
-    try:
-        return Access.model_validate_json(SealedBox(key).decrypt(base64.b64decode(box)))
-    except (CryptoError, ValueError, ValidationError):
-        return None
+    for key in ring:
+        with suppress(CryptoError, ValueError, ValidationError):
+            return Access.model_validate_json(SealedBox(key).decrypt(base64.b64decode(box)))
+    return None

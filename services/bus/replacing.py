@@ -1,0 +1,112 @@
+"""A compacted topic for those who change it: what counts under each key, and how one record takes another's place.
+
+Kafka has no "write this only if nothing came meanwhile", and others go on writing. So a record that replaces another names that
+one's offset (`pumasi_replaces`). It counts if nothing else under its key lies between the two. Otherwise the record in between
+counts: it is *covered* by one that nobody should read, for the moment until it is written once more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final, NamedTuple, Self
+
+from services.bus.consume.scan import Progress, TopicReader
+from services.bus.envelope import Headers, Record
+from services.bus.produce.publisher import Outgoing, Publisher
+from services.errors import KafkaUnreachable
+
+REPLACES: Final = "pumasi_replaces"
+"""The header of a record that takes the place of another: that one's offset, in the same partition."""
+_PATIENCE_SECONDS = 30.0
+_DEADLINE_SECONDS = 60.0
+
+
+class Latest(NamedTuple):
+    """What counts under a key; `value` is None if it was deleted. `covered`: a later record lies above it that must not count."""
+
+    partition: int
+    offset: int
+    value: bytes | None
+    headers: Headers
+    covered: bool = False
+
+
+def is_covering(record: Record, offset: int | None) -> bool:
+    """Whether a record must not count, since it replaces another than the one at `offset`, which counts so far, if any does."""
+    if offset is None:
+        return False
+    return dict(record.headers).get(REPLACES) not in (None, b"%d" % offset)
+
+
+class Replacing:
+    """All that counts on a topic, in memory. Use as an async context manager.
+
+    Attributes:
+        latest: by key; as of the last `read_on`.
+    """
+
+    def __init__(self, bootstrap: str, topic: str, client_id: str) -> None:
+        self._topic, self._reader = topic, TopicReader(bootstrap)
+        self._publisher = Publisher(
+            lambda: bootstrap, [topic], client_id, deadline_seconds=_DEADLINE_SECONDS, told=lambda _line: None
+        )
+        self._next: dict[int, int] = {}
+        self.latest: dict[bytes, Latest] = {}
+
+    async def __aenter__(self) -> Self:
+        self._publisher.start()
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                await self._publisher.in_reach.wait()
+            await self._reader.__aenter__()
+        except TimeoutError:
+            await self._publisher.stop()
+            why = self._publisher.why_not
+            raise KafkaUnreachable(why, hint="Check PUMASI_KAFKA, and that the topics are there.") from None
+        except BaseException:
+            await self._publisher.stop()
+            raise
+        return self
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        await self._publisher.stop()
+        await self._reader.__aexit__(kind, error, trace)
+
+    async def read_on(self, progress: Progress | None = None) -> set[bytes]:
+        """Read to the topic's present end; returns the keys under which something came.
+
+        Raises:
+            KafkaUnreachable, TopicsMismatch, TopicUnreadable: if that can't be read.
+        """
+        extents = await self._reader.extents(self._topic)
+        begins = {number: self._next.get(number, extent.begin) for number, extent in extents.items()}
+        ends = {number: extent.end for number, extent in extents.items()}
+        came = set()
+        async for record in self._reader.between(self._topic, begins, ends, progress):
+            came.add(record.key or b"")
+            self.fold(record)
+        self._next = ends
+        return came
+
+    def fold(self, record: Record) -> None:
+        """Take in the next record of its partition."""
+        key = record.key or b""
+        before = self.latest.get(key)
+        if before is not None and is_covering(record, before.offset):
+            self.latest[key] = before._replace(covered=True)
+            return
+        self.latest[key] = Latest(record.partition, record.offset, record.value, record.headers)
+
+    async def replace(self, values: Mapping[bytes, bytes | None]) -> None:
+        """Replace what counts under these keys by these values, under the same headers.
+
+        Raises:
+            KafkaUnreachable: if one is not known to be written.
+        """
+        records = []
+        for key, value in values.items():
+            was = self.latest[key]
+            kept = [header for header in was.headers if header[0] != REPLACES]
+            records.append(Outgoing(self._topic, was.partition, key, value, [*kept, (REPLACES, b"%d" % was.offset)]))
+        await self._publisher.publish(records)
