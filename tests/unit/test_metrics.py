@@ -189,7 +189,7 @@ async def test_a_tenure_knows_what_waits_by_what_it_fetched_or_by_what_somebody_
     tenure.looked = Backlog(9, 1)
     assert tenure.backlog == Backlog(9, 1)
     assert not tenure.stalled, "it has just answered"
-    monkeypatch.setattr(tenure, "_answered_at", asyncio.get_running_loop().time() - 61)
+    monkeypatch.setattr(tenure, "_got_on_at", asyncio.get_running_loop().time() - 61)
     assert tenure.stalled
     await tenure.end()
 
@@ -239,9 +239,11 @@ async def test_the_notifier_is_stalled_only_while_something_waits_and_nobody_is_
         await poll(entry(0), entry(1))
     assert set(notifier._since_ms) == {0}, "what stopped waits, what was told does not"
     notifier._since_ms[0] = round((time.time() - 100) * 1000)
+    assert not notifier.stalled, "its neighbour has just got on"
+    monkeypatch.setattr(notifier, "_got_on_at", time.monotonic() - 61)
     assert notifier.stalled
     assert 99 < notifier._oldest_seconds() < 160
-    notifier._told_at = time.monotonic()
+    notifier._got_on_at = time.monotonic()
     assert not notifier.stalled, "it gets on"
     notifier._assigned([SimpleNamespace(partition=1)])
     assert notifier._oldest_seconds() == 0, "it is another's now"

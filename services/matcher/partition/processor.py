@@ -111,7 +111,7 @@ class Processor:
         self.next_offset = found.replay.watermark + 1
         self._rhythm.begin(found.head.seq if found.head else 0)
         self._lane = lane_of(found.replay.engine, self.partition, self.partitions)
-        self._untried = True
+        self._untried, self.since_ms = True, None
         self._metrics.count(RECOVERIES)
         self._metrics.observe(RECOVERY_SECONDS, time.perf_counter() - began)
 
