@@ -14,26 +14,32 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from schemas.commands import Command, read_data
 from schemas.times import parse
-from services.errors import LedgerTampered
+from services.errors import KafkaUnreachable, LedgerTampered
 from services.matcher.app import Matcher
 from services.matcher.engine.engine import Engine
 from services.matcher.partition import gauges
 from services.matcher.partition.backlog import Backlog
 from services.metrics import (
     DECISIONS,
+    LETTERS,
     MONEY,
     OPEN_CASES,
     PARTITION_LAG,
     PARTITION_STOPPED,
+    RECOVERIES,
     REJECTIONS,
     SERVICES,
     TABLE,
+    TRANSACTIONS,
     WATERMARK_AGE,
     Metric,
     Metrics,
     Name,
 )
 from services.settings import load
+from tests.properties.test_express import opened
+from tests.records import CommandRecord
+from tests.unit.test_processor import RECORDS, a_processor
 from tests.unit.test_tenure import Life
 
 needs_promtool = pytest.mark.skipif(
@@ -247,3 +253,33 @@ async def test_the_notifier_is_stalled_only_while_something_waits_and_nobody_is_
     assert not notifier.stalled, "it gets on"
     notifier._assigned([SimpleNamespace(partition=1)])
     assert notifier._oldest_seconds() == 0, "it is another's now"
+
+
+async def test_what_is_committed_is_counted_once_whoever_decided_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_work, ledger = a_processor(monkeypatch, 60.0)
+    metrics = at_work._metrics
+    await at_work.take()
+    await at_work.answer(RECORDS[:100])
+    assert at_work.since_ms is None
+    assert figures(metrics, DECISIONS)["pumasi.pledge.made", "applied"] == 100 - len(opened()), "the lane's, too"
+    assert sum(figures(metrics, DECISIONS).values()) == sum(ledger) == 100
+    assert figures(metrics, TRANSACTIONS) == {("committed",): len(ledger), ("failed",): 0}
+    twice = [RECORDS[50]._replace(offset=100), CommandRecord("", 0, 101, None, b"{", ())]
+    await at_work.answer(twice)
+    told = {labels: value for labels, value in figures(metrics, DECISIONS).items() if labels[1] != "applied" and value}
+    assert told == {("pumasi.pledge.made", "duplicate"): 1, ("other", "unreadable"): 1}
+    assert {code for code, value in figures(metrics, REJECTIONS).items() if value} == {("unreadable",)}
+    assert figures(metrics, LETTERS) == {("unreadable",): 1}
+
+
+async def test_what_fails_counts_as_one_failed_transaction_and_no_decision(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_work, _ledger = a_processor(monkeypatch, 60.0, "commit")
+    await at_work.take()
+    with pytest.raises(KafkaUnreachable):
+        await at_work.answer(RECORDS[:5])
+    assert at_work.since_ms == RECORDS[0].timestamp
+    await at_work.take()
+    assert at_work.since_ms is None, "it is read again"
+    assert figures(at_work._metrics, TRANSACTIONS) == {("committed",): 0, ("failed",): 1}
+    assert sum(figures(at_work._metrics, DECISIONS).values()) == 0
+    assert figures(at_work._metrics, RECOVERIES) == {(): 2}
