@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 import socket
@@ -98,10 +99,15 @@ async def test_whoever_sends_no_request_or_too_much_is_cut_off(monkeypatch: pyte
 
 async def test_whoever_holds_many_connections_keeps_out_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "CONNECTIONS_MAX", 3)
+    monkeypatch.setattr(health, "REQUEST_SECONDS", 3600.0)
     async with Service().running() as client:
         held = [await asyncio.open_connection(client.base_url.host, client.base_url.port) for _ in range(5)]
         for _ in range(3):
             assert (await client.get("/livez")).status_code == 200
+        async with asyncio.timeout(10):
+            for reader, _ in held[:3]:
+                with contextlib.suppress(ConnectionResetError):
+                    assert await reader.read() == b"", "whoever came first has gone"
         for _, writer in held:
             writer.close()
 
