@@ -36,7 +36,7 @@ from services.metrics import (
     Metrics,
     Name,
 )
-from services.settings import load
+from services.settings import Settings, load
 from tests.properties.test_express import opened
 from tests.records import CommandRecord
 from tests.unit.test_processor import RECORDS, a_processor
@@ -283,3 +283,27 @@ async def test_what_fails_counts_as_one_failed_transaction_and_no_decision(monke
     assert figures(at_work._metrics, TRANSACTIONS) == {("committed",): 0, ("failed",): 1}
     assert sum(figures(at_work._metrics, DECISIONS).values()) == 0
     assert figures(at_work._metrics, RECOVERIES) == {(): 2}
+
+
+@pytest.mark.parametrize(
+    ("port", "matchers", "told"),
+    [
+        (None, 1, {"intake": "", "notifier": "", "ender": "", "matcher": ""}),
+        (9100, 2, {"intake": "9100", "notifier": "9101", "ender": "9102", "matcher-1": "9103", "matcher-2": "9104"}),
+    ],
+)
+def test_under_up_each_service_has_a_port_of_its_own_or_none_has(
+    port: int | None, matchers: int, told: dict[str, str]
+) -> None:
+    from services.system.whole import _health, _services
+
+    settings = Settings.model_construct(health_port=port)
+    services = _services(settings, "k:9092", matchers, {}, _health(settings, matchers))
+    assert {one.name: one.environment["PUMASI_HEALTH_PORT"] for one in services} == told
+
+
+def test_any_free_ports_are_as_many_as_services() -> None:
+    from services.system.whole import _health
+
+    ports = _health(Settings.model_construct(health_port=0), 3).values()
+    assert len(set(ports)) == 6
