@@ -46,6 +46,8 @@ async def _run(settings: "Settings", as_json: bool) -> None:
     from services.bus.consume.tail import Tail
     from services.bus.heartbeat import Condition, Heartbeat
     from services.bus.topics import SERVICES
+    from services.health import Health
+    from services.metrics import Metrics
 
     def bootstrap() -> str:
         return options.bootstrap_of(settings, access.ENDER)
@@ -56,17 +58,24 @@ async def _run(settings: "Settings", as_json: bool) -> None:
     tail = Tail(
         bootstrap, SERVICES, access.ENDER, lambda record: asked.put_nowait(one) if (one := read(record)) else None
     )
+    ready = asyncio.ensure_future(tail.reach_end())
 
-    def condition() -> Condition:
-        return Condition({}, [Amiss(code="topic_unreadable", partition=stuck.partition) for stuck in tail.stuck])
+    def amiss() -> list[Amiss]:
+        return [Amiss(code="topic_unreadable", partition=stuck.partition) for stuck in tail.stuck]
 
+    def not_ready() -> list[Amiss]:
+        return amiss() or ([] if ready.done() and tail.in_reach else [Amiss(code="kafka_unreachable")])
+
+    metrics = Metrics("ender")
+    health = Health(metrics, not_ready, settings)
+    beat = Heartbeat(bootstrap, "ender", settings.instance, lambda: Condition({}, amiss()), metrics=metrics)
     works = [asyncio.create_task(tail.run()), asyncio.create_task(serve(bootstrap, asked, _tell))]
     try:
-        ready = asyncio.create_task(tail.reach_end())
-        async with Heartbeat(bootstrap, "ender", settings.instance, condition):
+        async with health.serving(), beat:
             await asyncio.wait({ready, stopping, *works}, return_when=asyncio.FIRST_COMPLETED)
             if ready.done():
-                print(json.dumps({"ready": "ender"}) if as_json else "The ender is ready.", flush=True)
+                told = {"ready": "ender", **({"health": health.url} if health.url else {})}
+                print(json.dumps(told) if as_json else "The ender is ready.", flush=True)
                 await asyncio.wait({stopping, *works}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for work in (ready, *works):

@@ -30,6 +30,7 @@ _EXAMPLES = """**Examples**
 - `pumasi up`: on `.pumasi`, ports 9092 and 8080 or free ones
 - `pumasi up --data /tmp/p --matchers 2`: on that directory, with two matchers that share the partitions
 - `PUMASI_KAFKA=k1:9092 pumasi up`: only the services, on your own cluster
+- `PUMASI_HEALTH_PORT=9100 pumasi up`: each service tells its health and its metrics, on port 9100, 9101, …; see deploy/METRICS.md
 - `pumasi up --json`: prints `{"kafka": "127.0.0.1:9092", "http": "http://127.0.0.1:8080", "key": …, "kafka_config": …}` when ready
 """
 
@@ -136,7 +137,7 @@ def _say_ready(system: "System", settings: "Settings", key: Path | None, as_json
     if as_json:
         told = {
             "kafka": system.kafka, "http": system.http, "key": None if key is None else str(key),
-            "kafka_config": str(system.client_config),
+            "kafka_config": str(system.client_config), **({"health": system.health} if system.health else {}),
         }  # fmt: skip
         print(json.dumps(told), flush=True)
         return
@@ -152,6 +153,7 @@ def _say_ready(system: "System", settings: "Settings", key: Path | None, as_json
         marked("Kafka      [bold green]{}[/]", system.kafka),
         marked("HTTP door  [bold green]{}[/]", f"{system.http}/v1/events"),
         marked("Data       {}", settings.data.absolute()),
+        *(marked("Health     {} ({})", url, service) for service, url in system.health.items()),
         *([marked("Key        {}", key)] if key else []),
         marked("Keys       {}  (keep a copy where no copy of the data is)", system.client_config.parent),
         *([marked("[bold yellow]{}[/]", OPEN)] if settings.open else []),

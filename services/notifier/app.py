@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
@@ -31,7 +33,17 @@ from schemas.notices import Tidings
 from schemas.services import Amiss
 from services import keys, logs
 from services.bus import access, heartbeat
-from services.bus.app import ByPartition, Each, Part, broker_factory, group_member, raw_batches, unreadable
+from services.bus.app import (
+    ByPartition,
+    Each,
+    Part,
+    broker_factory,
+    group_member,
+    lag,
+    measured,
+    raw_batches,
+    unreadable,
+)
 from services.bus.bootstrap import bootstrap_of
 from services.bus.consume.membership import Rebalance
 from services.bus.consume.scan import TopicReader
@@ -41,7 +53,10 @@ from services.bus.envelope import Record
 from services.bus.heartbeat import Condition, Heartbeat
 from services.bus.produce.publisher import Publisher
 from services.bus.topics import CONTACTS, LEDGER, NOTICES, SERVICES
+from services.bus.waiting import PATIENCE_SECONDS
 from services.errors import LedgerTampered, PumasiError, TopicUnreadable
+from services.health import PATHS, Health
+from services.metrics import LEDGER_LAG, NOTICES_WAITING, OLDEST_NOTICE, Metrics
 from services.news import Assigned, NotifierNews, Resumed, Waiting
 from services.notifier import screen
 from services.notifier.backlog import AHEAD_MAX, TOGETHER_MAX, Backlog, Stopping
@@ -74,7 +89,7 @@ def get_application() -> AsgiFastStream:
 def application_factory(
     settings: Settings, view: View, told: Callable[[NotifierNews], None] = lambda _news: None
 ) -> AsgiFastStream:
-    """The notifier, with `/livez` and `/readyz`. Its context knows the `Notifier` as `notifier`.
+    """The notifier, with `/livez`, `/readyz` and `/metrics`. Its context knows the `Notifier` as `notifier`, its `Health` as `health`.
 
     Args:
         settings: as `services.settings`.
@@ -91,9 +106,10 @@ def application_factory(
         settings.language, key, told, lambda: keys.notifier_private_keys(settings), addresses=settings.webhook_addresses
     )
     renewal = Renewal(languages, settings)
-    notifier = Notifier(bootstrap, Teller(publisher, webhook, view, languages), told)
+    metrics = Metrics("notifier")
+    notifier = Notifier(bootstrap, Teller(publisher, webhook, view, languages, metrics), told, metrics)
     used = renewal.used if key is not None else dict
-    beat = Heartbeat(bootstrap, "notifier", settings.instance, lambda: condition(), used)
+    beat = Heartbeat(bootstrap, "notifier", settings.instance, lambda: condition(), used, metrics)
     notifier.went_wrong = beat.went_wrong
     held = AsyncExitStack()
 
@@ -110,6 +126,7 @@ def application_factory(
             publisher.start()
             held.push_async_callback(publisher.stop)
             await held.enter_async_context(beat)
+            await held.enter_async_context(health.serving())
             sweeping = asyncio.create_task(keep_swept(publisher))
             held.callback(sweeping.cancel)
             yield
@@ -125,6 +142,7 @@ def application_factory(
         await languages.read_all()
 
     broker = notifier.broker(settings.session_timeout_ms, opening)
+    metrics.reads(LEDGER_LAG, partial(lag, broker))
 
     def condition() -> Condition:
         amiss = [Amiss(code=error.code, partition=number) for number, error in notifier.stopped.items()]
@@ -132,24 +150,34 @@ def application_factory(
         amiss += [Amiss(code="webhook_down")] if webhook is not None and webhook.is_down else []
         return Condition(notifier.positions, amiss)
 
-    @get
-    async def alive(_scope: Any) -> AsgiResponse:
-        return AsgiResponse(b"", 204)
+    def amiss() -> list[Amiss]:
+        """Why an entry that comes now would not be told; nothing if it would."""
+        if not publisher.in_reach.is_set():
+            return [Amiss(code="kafka_unreachable")]
+        if not notifier.assigned.is_set():
+            return [Amiss(code="joining")]
+        return [*condition().amiss, *([Amiss(code="not_told")] if notifier.stalled else [])]
 
-    @get
-    async def ready(_scope: Any) -> AsgiResponse:
-        amiss = [*notifier.stopped.values(), *unreadable(broker)]
-        well = publisher.in_reach.is_set() and notifier.assigned.is_set() and not amiss
-        return AsgiResponse(b"", 204 if well else 503)
-
+    health = Health(metrics, amiss, settings)
+    broker.context.set_global("health", health)
     return AsgiFastStream(
         broker,
         context=broker.context,
         logger=None,
         lifespan=lifespan,
         on_shutdown=[notifier.finish],
-        asgi_routes=[("/livez", alive), ("/readyz", ready)],
+        asgi_routes=[(path, _door(health, path)) for path in PATHS],
     )
+
+
+def _door(health: Health, path: str) -> Any:
+    @get
+    async def door(_scope: Any) -> AsgiResponse:
+        found = health.answer(path)
+        assert found is not None, "one of its paths"
+        return AsgiResponse(found.body, found.status, {"content-type": found.media_type})
+
+    return door
 
 
 def describe() -> KafkaBroker:
@@ -203,6 +231,7 @@ class Notifier:
         bootstrap: says where Kafka is.
         teller: tells people.
         told: hears the news, for the screen.
+        metrics: what is measured.
 
     Attributes:
         stopped: partitions whose ledger does not hold, and why.
@@ -212,8 +241,16 @@ class Notifier:
     """
 
     def __init__(
-        self, bootstrap: Callable[[], str], teller: Teller, told: Callable[[NotifierNews], None] = lambda _news: None
+        self,
+        bootstrap: Callable[[], str],
+        teller: Teller,
+        told: Callable[[NotifierNews], None] = lambda _news: None,
+        metrics: Metrics | None = None,
     ) -> None:
+        self._metrics = metrics or Metrics("notifier")
+        self._metrics.reads(OLDEST_NOTICE, self._oldest_seconds)
+        self._metrics.reads(NOTICES_WAITING, lambda: sum(one.waiting for one in self._backlogs.values()))
+        self._since_ms: dict[int, int] = {}  # by partition, when the first entry at hand was appended
         self._bootstrap, self.teller, self.told = bootstrap, teller, told
         self.stopped: dict[int, LedgerTampered] = {}
         self.assigned, self.over = asyncio.Event(), asyncio.Event()
@@ -229,7 +266,25 @@ class Notifier:
         """What brings it entries; arguments as `router_factory` and `broker_factory` have them."""
         listener = Rebalance(lambda _revoked: None, self._assigned)
         router = router_factory(session_timeout_ms, listener, [ByPartition(self.decide)])
-        return broker_factory(self._bootstrap, GROUP, router, opening=opening, context={"notifier": self})
+        return broker_factory(
+            self._bootstrap,
+            GROUP,
+            router,
+            opening=opening,
+            context={"notifier": self},
+            middlewares=[measured(self._metrics)],
+        )
+
+    @property
+    def stalled(self) -> bool:
+        """Whether entries wait for longer than they may, and none was told since."""
+        got_on_at = max((one.got_on_at for one in self._backlogs.values()), default=-math.inf)
+        return self._oldest_seconds() > PATIENCE_SECONDS and time.monotonic() - got_on_at > PATIENCE_SECONDS
+
+    def _oldest_seconds(self) -> float:
+        untold = (one.since_ms for one in self._backlogs.values())
+        since_ms = min((*self._since_ms.values(), *(one for one in untold if one is not None)), default=None)
+        return 0.0 if since_ms is None else max(0.0, time.time() - since_ms / 1000)
 
     @property
     def positions(self) -> dict[int, int]:
@@ -244,8 +299,9 @@ class Notifier:
     def _assigned(self, assigned: Iterable[Any]) -> None:
         """aiokafka swallows errors raised here, so none may be raised."""
         ours = sorted(place.partition for place in assigned)
-        for partition in {*self._readings, *self._backlogs} - set(ours):
+        for partition in {*self._readings, *self._backlogs, *self._since_ms} - set(ours):
             self._forget(partition)
+            self._since_ms.pop(partition, None)
         self._looked_up = 0  # others may have told since
         self.assigned.set()
         self.told(Assigned(ours))
@@ -255,8 +311,10 @@ class Notifier:
         for part in parts:
             if part.partition in self.stopped or self._stopping.is_set():
                 continue
+            self._since_ms[part.partition] = part.records[0].timestamp
             try:
                 await part.handle()
+                self._since_ms.pop(part.partition, None)
             except LedgerTampered as error:
                 self._alarm(part.partition, error)
             except Stopping:
@@ -287,9 +345,9 @@ class Notifier:
                 continue  # taken by us before the group lost count
             tidings += self._untold(reading.take(record))
             if len(tidings) >= TOGETHER_MAX:
-                await backlog.add(tidings, reading.next_offset)
+                await backlog.add(tidings, reading.next_offset, records[0].timestamp)
                 tidings = []
-        await backlog.add(tidings, reading.next_offset)
+        await backlog.add(tidings, reading.next_offset, records[0].timestamp)
         self._readings[partition] = reading
 
     def _backlog(self, partition: int, at: int, consumer: Any) -> Backlog:

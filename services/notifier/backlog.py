@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -34,11 +36,13 @@ class Stopping(Exception):
 
 @dataclass
 class _Place:
-    """Notices that were taken together: how many, how many of them are not recorded yet, and the offset after what they are of."""
+    """Notices that were taken together: how many, how many of them are not recorded yet, the offset after what they are of, and since
+    when they wait, milliseconds since 1970."""
 
     count: int
     left: int
     next_offset: int
+    since_ms: int
 
 
 class Backlog:
@@ -52,6 +56,7 @@ class Backlog:
 
     Attributes:
         told_to: the offset up to which all is told and recorded.
+        got_on_at: when something was last recorded, by `time.monotonic`.
     """
 
     def __init__(
@@ -67,13 +72,23 @@ class Backlog:
         self._last: dict[str, asyncio.Task[None]] = {}
         self._telling: set[asyncio.Task[None]] = set()
         self._told: list[tuple[Tidings, Notice, _Place]] = []
-        self._stopping = False
+        self._stopping, self.got_on_at = False, -math.inf
         self._failure: Exception | None = None
         self._news, self._room = asyncio.Event(), asyncio.Event()
         self._recording = self._watched(self._record())
 
-    async def add(self, tidings: Sequence[Tidings], next_offset: int) -> None:
-        """Begin to tell what was read up to `next_offset`; waits while too much before it is untold.
+    @property
+    def waiting(self) -> int:
+        """How many notices are not recorded yet."""
+        return sum(place.left for place in self._places)
+
+    @property
+    def since_ms(self) -> int | None:
+        """Since when the oldest of them has waited, milliseconds since 1970."""
+        return next((place.since_ms for place in self._places if place.left), None)
+
+    async def add(self, tidings: Sequence[Tidings], next_offset: int, since_ms: int = 0) -> None:
+        """Begin to tell what was read up to `next_offset`; waits while too much before it is untold. `since_ms`: when it was written.
 
         Raises:
             Stopping: if nothing new is begun any more.
@@ -91,7 +106,7 @@ class Backlog:
             if not some and self._places:
                 self._places[-1].next_offset = next_offset
                 continue
-            place = _Place(len(some), len(some), next_offset if is_last else 0)
+            place = _Place(len(some), len(some), next_offset if is_last else 0, since_ms)
             self._places.append(place)
             for one, notice in zip(some, notices, strict=True):
                 self._last[one.to] = self._watched(self._tell(one, notice, place, self._last.get(one.to)))
@@ -151,6 +166,7 @@ class Backlog:
             told, self._told = self._told, []
             if told:
                 await self._teller.record([(one, notice) for one, notice, _ in told])
+                self.got_on_at = time.monotonic()
             for _, _, place in told:
                 place.left -= 1
             while self._places and not self._places[0].left:

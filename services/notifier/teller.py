@@ -23,6 +23,7 @@ from services.bus.partition import partition_of
 from services.bus.produce.publisher import Outgoing, Publisher
 from services.bus.topics import CONTACTS, NOTICES
 from services.errors import KafkaUnreachable
+from services.metrics import TOLD, Metrics
 from services.notifier.audience import Farewell, day_of
 from services.notifier.channels.webhook import Delivery, Webhook
 from services.notifier.languages import Languages
@@ -48,7 +49,15 @@ class View(NamedTuple):
 class Teller:
     """Tells people, each in their language, and records the outcome. In which order, and what waits for what, is for `backlog`."""
 
-    def __init__(self, publisher: Publisher, webhook: Webhook | None, view: View, languages: Languages) -> None:
+    def __init__(
+        self,
+        publisher: Publisher,
+        webhook: Webhook | None,
+        view: View,
+        languages: Languages,
+        metrics: Metrics | None = None,
+    ) -> None:
+        self._metrics = metrics or Metrics("notifier")
         self._publisher, self._webhook, self._view, self._languages = publisher, webhook, view, languages
 
     async def in_words(self, tidings: Sequence[Tidings]) -> list[Notice]:
@@ -74,9 +83,11 @@ class Teller:
             await self._publisher.in_reach.wait()
             try:
                 await self._publisher.publish(self._records(told))
-                return
+                break
             except KafkaUnreachable as error:
                 log.warning("%s; %d notices are told and to be recorded", error.message, len(told))
+        for _, one in told:
+            self._metrics.count(TOLD, str(one.channel), str(one.outcome))
 
     def _records(self, told: Sequence[tuple[Tidings, Notice]]) -> list[Outgoing]:
         notices, contacts = self._publisher.partitions(NOTICES), self._publisher.partitions(CONTACTS)

@@ -21,7 +21,7 @@ from typing import Any, Final, TypeVar
 from services import keys, secret_files
 from services.bus import access, fingerprints, topics
 from services.bus.embedded import EmbeddedKafka, Watcher, keep_up
-from services.bus.embedded.ports import refuse_if_not_here, refuse_if_taken
+from services.bus.embedded.ports import free_port, refuse_if_not_here, refuse_if_taken
 from services.bus.security import client_properties, servers
 from services.errors import KafkaUnreachable
 from services.settings import OPEN, Settings
@@ -39,12 +39,14 @@ HELD_WITHIN_S: Final = 30.0
 class System:
     """What runs: where Kafka and the HTTP door answer, and who keeps the services and the broker.
 
-    `client_config` is a file for an operator's own tools. `broker` and `keeping` are None on a cluster of one's own.
+    `client_config` is a file for an operator's own tools; `health` says where each service tells its health, if any does. `broker` and
+    `keeping` are None on a cluster of one's own.
     """
 
     kafka: str
     http: str
     client_config: Path
+    health: Mapping[str, str]
     supervisor: Supervisor
     broker: EmbeddedKafka | None
     keeping: "asyncio.Task[None] | None"
@@ -113,11 +115,14 @@ async def whole_system(
         if before_services is not None:
             await _while_kept(keeping, _patiently(partial(before_services, kafka), patience))
         watcher.stage("services")
-        ready = await _while_kept(keeping, supervisor.start(_services(settings, kafka, matchers, environment or {})))
+        health = _health(settings, matchers)
+        services = _services(settings, kafka, matchers, environment or {}, health)
+        ready = await _while_kept(keeping, supervisor.start(services))
         if broker is not None:  # on a cluster of one's own, matchers elsewhere may hold their share
             watcher.stage("partitions")
             await _while_kept(keeping, _until_all_held(holdings, supervisor))
-        yield System(kafka, ready[-1]["http"], client_config, supervisor, broker, keeping)
+        where = {name: f"http://{settings.health_host}:{port}" for name, port in health.items()}
+        yield System(kafka, ready[-1]["http"], client_config, where, supervisor, broker, keeping)
     finally:
         await supervisor.stop()
         if keeping is not None:
@@ -237,12 +242,21 @@ def where_of(settings: Settings, kafka: str) -> dict[str, str]:
     }
 
 
-def _services(settings: Settings, kafka: str, matchers: int, environment: Mapping[str, str]) -> list[Service]:
-    """In the order of their start; the door comes last, and goes first."""
+def _services(
+    settings: Settings,
+    kafka: str,
+    matchers: int,
+    environment: Mapping[str, str],
+    health: Mapping[str, int] | None = None,
+) -> list[Service]:
+    """In the order of their start; the door comes last, and goes first. `health`: the port of each, where it has one."""
     given = {**where_of(settings, kafka), "PUMASI_PARTITIONS": str(settings.partitions), **environment}
-    names = ["matcher"] if matchers == 1 else [f"matcher-{number}" for number in range(1, matchers + 1)]
+    names = _matchers(matchers)
     life = secrets.token_hex(4)  # what dies is back under its name, a matcher at once; another `up` may never share it
-    named = {name: {"PUMASI_INSTANCE": f"{name}-{life}", **given} for name in ("ender", "notifier", *names, "intake")}
+    named = {
+        name: {"PUMASI_INSTANCE": f"{name}-{life}", **given, "PUMASI_HEALTH_PORT": str((health or {}).get(name, ""))}
+        for name in ("ender", "notifier", *names, "intake")
+    }
     ender = [] if settings.way_in == "plain" else [Service("ender", lambda _: ("ender", "--json"), named["ender"])]
     return [
         *ender,
@@ -257,6 +271,21 @@ def _services(settings: Settings, kafka: str, matchers: int, environment: Mappin
             "intake", lambda ready: _intake(settings, ready), named["intake"], ("PUMASI_PSEUDONYM_KEY", "PUMASI_ID_KEY")
         ),
     ]
+
+
+def _health(settings: Settings, matchers: int) -> dict[str, int]:
+    """By service, the port of its health: the one that is set and those after it, or any free ones; none if none is set."""
+    if (first := settings.health_port) is None:
+        return {}
+    names = ("intake", "notifier", *(() if settings.way_in == "plain" else ("ender",)), *_matchers(matchers))
+    ports = {first + at: None for at in range(len(names))} if first else dict[int, None]()
+    while len(ports) < len(names):
+        ports[free_port()] = None
+    return dict(zip(names, ports, strict=True))
+
+
+def _matchers(number: int) -> list[str]:
+    return ["matcher"] if number == 1 else [f"matcher-{one}" for one in range(1, number + 1)]
 
 
 def _intake(settings: Settings, ready: dict[str, Any] | None) -> list[str]:
