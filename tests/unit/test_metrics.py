@@ -245,12 +245,15 @@ async def test_the_notifier_is_stalled_only_while_something_waits_and_nobody_is_
         await poll(entry(0), entry(1))
     assert set(notifier._since_ms) == {0}, "what stopped waits, what was told does not"
     notifier._since_ms[0] = round((time.time() - 100) * 1000)
+    neighbour: Any = SimpleNamespace(waiting=0, since_ms=None, got_on_at=time.monotonic())
+    notifier._backlogs[1] = neighbour
     assert not notifier.stalled, "its neighbour has just got on"
-    monkeypatch.setattr(notifier, "_got_on_at", time.monotonic() - 61)
+    neighbour.got_on_at -= 61
     assert notifier.stalled
     assert 99 < notifier._oldest_seconds() < 160
-    notifier._got_on_at = time.monotonic()
-    assert not notifier.stalled, "it gets on"
+    neighbour.since_ms = round((time.time() - 200) * 1000)
+    assert 199 < notifier._oldest_seconds() < 260, "what is taken and not told waits too"
+    neighbour.since_ms = None
     notifier._assigned([SimpleNamespace(partition=1)])
     assert notifier._oldest_seconds() == 0, "it is another's now"
 
