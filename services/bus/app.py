@@ -98,7 +98,10 @@ class _Broker(KafkaBroker):
                 await self._opening()
                 return await super().start()
             except (KafkaUnreachable, *TROUBLE) as error:
-                log.warning("%s can't read yet (%s); trying again", self.config.client_id, type(error).__name__)
+                log.warning(
+                    "%(client)s can't read yet (%(cause)s); trying again",
+                    {"event": "not_reading_yet", "client": self.config.client_id, "cause": type(error).__name__},
+                )
                 await self.stop()
             await asyncio.sleep(backoff.failed())
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -71,14 +70,14 @@ async def _run(settings: "Settings", as_json: bool) -> None:
 
 
 def _tell(line: str) -> None:
-    print(visible(line), file=sys.stderr, flush=True)
+    logs.say(visible(line), "kafka")
 
 
 def _warn(as_json: bool, flood: Flood) -> None:
     if as_json:
         print(json.dumps(document(flood)), flush=True)
     else:
-        _tell(sentence(flood))
+        logs.say(sentence(flood), **document(flood))
 
 
 def sentence(flood: Flood) -> str:

@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import json
-import sys
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -173,7 +172,7 @@ class _Screen:
         if self.as_json:
             print(json.dumps(document), flush=True)
         else:
-            print(line, file=sys.stderr, flush=True)
+            logs.say(line, **{"event": "ready", **document})
 
 
 def sentence(news: MatcherNews) -> str | None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -100,7 +99,7 @@ class _Screen:
         line = sentence(news) if isinstance(news, Waiting) or not self._as_json else None
         if line and line != self._said:
             self._said = line
-            print(visible(line), file=sys.stderr, flush=True)
+            logs.say(visible(line), type(news).__name__.lower())
 
 
 def sentence(news: NotifierNews) -> str | None:

@@ -228,7 +228,8 @@ class HttpDoor:
         except (PumasiError, MemoryError):  # memory is ours to have: the same request can be read another time
             raise
         except Exception as error:  # noqa: BLE001  # whatever reading raises, it is this request that can't be read
-            log.error("a submission could not be read (%s)", type(error).__name__)
+            told = {"event": "submission_not_read", "cause": type(error).__name__}
+            log.error("a submission could not be read (%(cause)s)", told)
             raise Malformed(f"could not be read ({type(error).__name__})") from None
 
     async def _admit_all(self, sender: Known, coming: Iterator[Event], is_batch: bool) -> list[Admitted]:
@@ -331,7 +332,7 @@ class _Discreet:
         try:
             await self._app(scope, receive, watched)
         except Exception as error:  # noqa: BLE001  # nothing of it may come further
-            log.error("a request failed (%s)", type(error).__name__)
+            log.error("a request failed (%(cause)s)", {"event": "request_failed", "cause": type(error).__name__})
             if not begun:
                 told = problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "something went wrong on our side")
                 await told(scope, receive, send)

@@ -104,7 +104,10 @@ class Sealing:
         if keys.fingerprint(key) != self._told:
             return False
         self._sealer.seal_for(key)
-        log.info("contacts are sealed for the notifier's new key, %s", self._told)
+        log.info(
+            "contacts are sealed for the notifier's new key, %(fingerprint)s",
+            {"event": "key_renewed", "fingerprint": self._told},
+        )
         return True
 
     async def _say(self, bootstrap: Callable[[], str]) -> None:

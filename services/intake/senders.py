@@ -95,12 +95,18 @@ class Senders:
         try:
             self._known[name] = self._read(read_sender(record))
         except UnreadableRecord as bad:
-            log.error("a sender can't be read, and may send nothing: offset %d (%s)", record.offset, bad.message)
+            log.error(
+                "a sender can't be read, and may send nothing: offset %(offset)d (%(why)s)",
+                {"event": "sender_not_read", "offset": record.offset, "why": bad.message},
+            )
 
     def _read(self, sender: Sender) -> Known:
         secrets = [opened(key.secret, self._private_key) for key in sender.keys]
         if None in secrets:
-            log.error("%s can't sign: its secret is sealed for another key than intake's", sender.sender)
+            log.error(
+                "%(sender)s can't sign: its secret is sealed for another key than intake's",
+                {"event": "sender_cannot_sign", "sender": sender.sender},
+            )
         return Known(
             sender.sender,
             frozenset(sender.scopes),

@@ -344,8 +344,10 @@ class Notifier:
         partition = record.partition
         self._readings.pop(partition, None)
         why = error.message if isinstance(error, PumasiError) else type(error).__name__
-        log.warning("partition %d: %s; to be read again", partition, why)
-        self.went_wrong(error.code if isinstance(error, PumasiError) else "unforeseen", partition)
+        code = error.code if isinstance(error, PumasiError) else "unforeseen"
+        told = {"event": "to_be_read_again", "partition": partition, "code": code, "why": why}
+        log.warning("partition %(partition)d: %(why)s; to be read again", told)
+        self.went_wrong(code, partition)
         try:
             consumer.seek(_place(consumer, partition), record.offset)
         except LookupError:
@@ -359,7 +361,8 @@ class Notifier:
         """Stop one partition, with an alarm; it stays ours, and nobody hears of its cases and pledges."""
         self.stopped[partition] = error
         self._readings.pop(partition, None)
-        log.critical("partition %d STOPPED: %s", partition, error.message)
+        told = {"event": "partition_stopped", "partition": partition, "code": error.code, "why": error.message}
+        log.critical("partition %(partition)d STOPPED: %(why)s", told)
 
 
 def _place(consumer: Any, partition: int) -> Any:
