@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from services import logs
+from services import logs, traces
 from services.cli.shared import options
 from services.cli.shared.stopping import stop_on_signals
 from services.news import Flood, document
@@ -45,6 +45,7 @@ def intake(
 
     settings = load(kafka=kafka, data=data, http_port=http_port)
     logs.begin(settings)
+    traces.begin(settings, "pumasi-intake")
     asyncio.run(_run(settings, as_json))
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from services import logs, native
+from services import logs, native, traces
 from services.cli.shared import options
 from services.cli.shared.stopping import stop_on_signals
 from services.matcher.partition.process_memory import give_freed_memory_back, keep_freed_memory
@@ -57,6 +57,7 @@ def matcher(kafka: options.Kafka = None, data: options.Data = None, as_json: opt
         spare_the_collector(True)
     settings = load(kafka=kafka, data=data)
     logs.begin(settings)
+    traces.begin(settings, "pumasi-matcher")
     try:
         import uvloop
     except ImportError:

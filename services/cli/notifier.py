@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services import logs
+from services import logs, traces
 from services.cli.shared import options
 from services.cli.shared.stopping import stop_on_signals
 from services.news import Assigned, Ended, NotifierNews, Resumed, Unopened, Waiting
@@ -52,6 +52,7 @@ def notifier(
 
     settings = load(kafka=kafka, data=data)
     logs.begin(settings)
+    traces.begin(settings, "pumasi-notifier")
     if asyncio.run(_run(settings, quiet, as_json)):
         raise typer.Exit(1)
 

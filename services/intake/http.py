@@ -25,6 +25,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from services import traces
 from services.bus.produce.publisher import Publisher
 from services.errors import Conflict, Finding, InvalidSubmission, PumasiError, TooMany, UnknownFact
 from services.intake import documents
@@ -118,6 +119,12 @@ class HttpDoor:
 
     async def events(self, request: Request) -> Response:
         """Take a submission, or a batch of them: all or none."""
+        with traces.step("POST /v1/events", "SERVER", http__request__method="POST", http__route="/v1/events") as step:
+            answer = await self._take(request)
+            step.tell(http__response__status_code=answer.status_code)
+            return answer
+
+    async def _take(self, request: Request) -> Response:
         try:
             self._rates.came(_address(request))
             sender = self._senders.bearing(request.headers.get("authorization"))

@@ -28,7 +28,7 @@ from faststream.kafka.annotations import Consumer
 
 from schemas.notices import Tidings
 from schemas.services import Amiss
-from services import keys, logs
+from services import keys, logs, traces
 from services.bus import access, heartbeat
 from services.bus.app import ByPartition, Each, Part, broker_factory, group_member, raw_batches, unreadable
 from services.bus.bootstrap import bootstrap_of
@@ -36,7 +36,7 @@ from services.bus.consume.membership import Rebalance
 from services.bus.consume.scan import TopicReader
 from services.bus.consume.tail import read_last
 from services.bus.contacts import keep_swept
-from services.bus.envelope import Record
+from services.bus.envelope import Record, trace_of
 from services.bus.heartbeat import Condition, Heartbeat
 from services.bus.produce.publisher import Publisher
 from services.bus.topics import CONTACTS, LEDGER, NOTICES, SERVICES
@@ -67,6 +67,7 @@ def get_application() -> AsgiFastStream:
     """The application by the settings of the environment, for an ASGI server of one's own; it tells by webhook alone."""
     settings = load()
     logs.begin(settings)
+    traces.begin(settings, GROUP)
     return application_factory(settings, screen.quiet())
 
 
@@ -230,7 +231,8 @@ class Notifier:
         """What brings it entries; arguments as `router_factory` and `broker_factory` have them."""
         listener = Rebalance(lambda _revoked: None, self._assigned)
         router = router_factory(session_timeout_ms, listener, [ByPartition(self.decide)])
-        return broker_factory(self._bootstrap, GROUP, router, opening=opening, context={"notifier": self})
+        context, around = {"notifier": self}, traces.middlewares()
+        return broker_factory(self._bootstrap, GROUP, router, opening=opening, context=context, middlewares=around)
 
     @property
     def positions(self) -> dict[int, int]:
@@ -279,15 +281,19 @@ class Notifier:
         partition = records[0].partition
         reading, missed = await self._reading(records[0], consumer)
         tidings: list[Tidings] = []
+        traced: dict[str, bytes] = {}
         for record in chain(missed, records):
             if record.offset < reading.next_offset:
                 continue  # told by us before the group lost count
-            tidings += self._untold(reading.take(record))
+            untold = self._untold(reading.take(record))
+            tidings += untold
+            if (trace := trace_of(record)) is not None:
+                traced |= dict.fromkeys((one.id for one in untold), trace)
             if len(tidings) >= _TOLD_TOGETHER_MAX:
-                await self._tell(tidings)
+                await self._tell(tidings, traced)
                 await consumer.commit({_place(consumer, partition): reading.next_offset})
-                tidings = []
-        await self._tell(tidings)
+                tidings, traced = [], {}
+        await self._tell(tidings, traced)
         # If this fails the same notices go out again, under the same ids.
         await consumer.commit({_place(consumer, partition): reading.next_offset})
         self._readings[partition] = reading
@@ -323,10 +329,10 @@ class Notifier:
     def _untold(self, tidings: list[Tidings]) -> list[Tidings]:
         return [one for one in tidings if one.id not in self._told_before] if self._told_before else tidings
 
-    async def _tell(self, tidings: list[Tidings]) -> None:
+    async def _tell(self, tidings: list[Tidings], traced: dict[str, bytes]) -> None:
         """Tell in bundles. Raises Stopping if the service stops and the channel does not finish within seconds."""
         for start in range(0, len(tidings), _TOLD_TOGETHER_MAX):
-            telling = asyncio.create_task(self.teller.tell(tidings[start : start + _TOLD_TOGETHER_MAX]))
+            telling = asyncio.create_task(self.teller.tell(tidings[start : start + _TOLD_TOGETHER_MAX], traced))
             stopping = asyncio.create_task(self._stopping.wait())
             try:
                 await asyncio.wait({telling, stopping}, return_when=asyncio.FIRST_COMPLETED)

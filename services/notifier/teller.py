@@ -13,14 +13,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import NamedTuple
 
 from schemas.notices import Channel, Notice, Tidings, notice_headers
 from schemas.times import text_of_datetime
 from schemas.values import PHRASES
 from services.bus.contacts import tombstone
+from services.bus.envelope import TRACE
 from services.bus.partition import partition_of
 from services.bus.produce.publisher import Outgoing, Publisher
 from services.bus.topics import CONTACTS, NOTICES
@@ -28,6 +30,7 @@ from services.notifier.audience import Farewell, day_of
 from services.notifier.channels.webhook import Delivery, Webhook
 from services.notifier.languages import Languages
 from services.notifier.phrases import in_words, sentence
+from services.traces import following
 
 
 class View(NamedTuple):
@@ -50,8 +53,12 @@ class Teller:
     def __init__(self, publisher: Publisher, webhook: Webhook | None, view: View, languages: Languages) -> None:
         self._publisher, self._webhook, self._view, self._languages = publisher, webhook, view, languages
 
-    async def tell(self, tidings: Sequence[Tidings]) -> None:
+    async def tell(self, tidings: Sequence[Tidings], traced: Mapping[str, bytes] = MappingProxyType({})) -> None:
         """Tell all, and return once every notice is recorded by every in-sync replica. While nothing can be recorded, nobody is told.
+
+        Args:
+            tidings: in the ledger's order.
+            traced: the `traceparent` of those, by id, whose entry has one.
 
         Raises:
             KafkaUnreachable: if they could not be recorded; some people may have been told.
@@ -63,19 +70,19 @@ class Teller:
         notices = [in_words(one, self._languages.of(one.to)) for one in tidings]
         for one in notices:
             self._view.coming(one)
-        deliveries = await self._deliver_all(notices)
+        deliveries = await self._deliver_all(notices, traced)
         told = [self._told(one, delivery) for one, delivery in zip(notices, deliveries, strict=True)]
         for one in told:
             self._view.told(one)
         partitions = self._publisher.partitions(NOTICES)
-        records = [_record(one, partitions) for one in told]
+        records = [_record(one, partitions, traced.get(one.id)) for one in told]
         gone = [name for one in tidings if isinstance(one, Farewell) for name in (one.to, *one.texts)]
         if gone:
             contacts = self._publisher.partitions(CONTACTS)
             records += [tombstone(name.encode(), contacts) for name in gone]
         await self._publisher.publish(records)
 
-    async def _deliver_all(self, notices: Sequence[Notice]) -> list[Delivery]:
+    async def _deliver_all(self, notices: Sequence[Notice], traced: Mapping[str, bytes]) -> list[Delivery]:
         of_person: defaultdict[str, list[int]] = defaultdict(list)
         for index, one in enumerate(notices):
             of_person[one.to].append(index)
@@ -83,14 +90,20 @@ class Teller:
 
         async def in_order(indexes: list[int]) -> None:
             for index in indexes:
-                deliveries[index] = await self._deliver(notices[index])
+                deliveries[index] = await self._deliver(notices[index], traced.get(notices[index].id))
 
         await asyncio.gather(*map(in_order, of_person.values()))
         return [deliveries[index] for index in range(len(notices))]
 
-    async def _deliver(self, notice: Notice) -> Delivery:
+    async def _deliver(self, notice: Notice, trace: bytes | None) -> Delivery:
+        with following(trace, f"tell {notice.kind}", "CLIENT", pumasi__notice__role=notice.role) as step:
+            delivery = await self._delivered(notice, step.traceparent or trace)
+            step.tell(pumasi__notice__outcome=delivery.outcome, pumasi__notice__attempts=delivery.attempts)
+            return delivery
+
+    async def _delivered(self, notice: Notice, trace: bytes | None) -> Delivery:
         if self._webhook is not None:
-            return await self._webhook.send(self._in_own_words(notice), self._languages.address(notice.to))
+            return await self._webhook.send(self._in_own_words(notice), self._languages.address(notice.to), trace)
         return Delivery("delivered", 1) if self._view.is_channel else Delivery("suppressed", 0)
 
     def _in_own_words(self, notice: Notice) -> Notice:
@@ -111,12 +124,12 @@ class Teller:
         return notice.model_copy(update=came_of_it)
 
 
-def _record(notice: Notice, partitions: int) -> Outgoing:
+def _record(notice: Notice, partitions: int, trace: bytes | None) -> Outgoing:
     headers = notice_headers(notice, text_of_datetime(notice.told_at or notice.at))
     return Outgoing(
         NOTICES,
         partition_of(notice.to, partitions),
         notice.to.encode(),
         notice.wire(),
-        [(name, value.encode()) for name, value in headers.items()],
+        [*((name, value.encode()) for name, value in headers.items()), *([] if trace is None else [(TRACE, trace)])],
     )

@@ -30,6 +30,11 @@ class Answer(Struct, frozen=True):
     time: str
     bodies: list[bytes]
 
+    @property
+    def trace(self) -> bytes | None:
+        """The `traceparent` that its entries carry."""
+        return self.command.trace if isinstance(self.command, Command) else None
+
 
 def answer(engine: Engine, record: Record, partitions: int, seq: int) -> Answer:
     """Decide a record and put the decision into entries.

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from schemas.commands import Unreadable
+from schemas.commands import Command, Unreadable
+from services import traces
 from services.bus.client.record_batch import Row, laid_out, row
 from services.bus.deadletters.letter import dead_letter
 from services.bus.envelope import Record
@@ -59,6 +60,7 @@ class Batch:
         done: how many are answered.
         dead: dead letters of those among them that could not be read.
         fault: why the next one can't be answered, if it can't; then the batch ends there.
+        traced: where this process traces, those of them that are: when each began (ns since 1970), its command and its `traceparent`.
     """
 
     def __init__(self, records: Sequence[Record], draft: Draft, lane: Lane, one_turn: bool, seconds_max: float) -> None:
@@ -66,6 +68,7 @@ class Batch:
         self.done = 0
         self.dead: list[Row] = []
         self.fault: ConservationBreach | Unanswerable | None = None
+        self.traced: list[tuple[int, Command | Unreadable, bytes]] = []
         self._records, self._lane = records, lane
         self._one_turn, self._late = one_turn, time.monotonic() + seconds_max
         self._end = min(len(records), BATCH_COMMANDS_MAX)
@@ -102,6 +105,7 @@ class Batch:
 
     def _decide_one(self, record: Record) -> None:
         draft, lane, fault = self.draft, self._lane, None
+        began_ns = time.time_ns() if traces.is_on() else 0
         try:
             made = answer(lane.engine, record, lane.partitions, draft.seq)
         except ConservationBreach:
@@ -110,7 +114,10 @@ class Batch:
             fault = Unanswerable(_where(error))
         if fault is not None:  # out here, where it holds nothing of the error, which would hold the memory
             raise fault
-        draft.add(made.fund, made.time, made.bodies, record.offset)
+        trace = made.trace
+        draft.add(made.fund, made.time, made.bodies, record.offset, trace)
+        if trace is not None and began_ns:
+            self.traced.append((began_ns, made.command, trace))
         if isinstance(made.command, Unreadable):
             key, value, headers = dead_letter(record, "unreadable", made.command.detail)
             self.dead.append(row(key, value, laid_out(headers)))
