@@ -14,8 +14,10 @@ A step has places, types, counts and outcomes, and never an id or an amount. Wha
 
 from __future__ import annotations
 
+import atexit
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from services.settings import Settings
 
 Kind = Literal["INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"]
+_FLUSH_SECONDS = 3.0
 _tracer: Tracer | None = None
 _provider: TracerProvider | None = None
 
@@ -51,9 +54,29 @@ def begin(settings: Settings, service: str) -> None:
             "PUMASI_TRACES is set, and OpenTelemetry is not installed",
             hint="Install requirements-otel.lock in place of requirements.lock (`pip install pumasi[otel]`), or unset it.",
         ) from None
-    _provider = TracerProvider(resource=Resource.create({"service.name": service}))
-    _provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(f"{settings.traces.rstrip('/')}/v1/traces")))
+    exporter = OTLPSpanExporter(f"{settings.traces.rstrip('/')}/v1/traces")
+    _provider = TracerProvider(resource=Resource.create({"service.name": service}), shutdown_on_exit=False)
+    _provider.add_span_processor(BatchSpanProcessor(exporter))
+    _flush_at_exit(_provider.force_flush, exporter.shutdown)
     _tracer = _provider.get_tracer("pumasi")
+
+
+def _flush_at_exit(flush: Callable[[], object], give_up: Callable[[], object]) -> None:
+    """OpenTelemetry's own would hold up the end for half a minute, where the receiver is away. At the exit no thread can be started."""
+    ending, flushed = threading.Event(), threading.Event()
+
+    def wait_and_flush() -> None:
+        ending.wait()
+        flush()
+        flushed.set()
+
+    def end() -> None:
+        ending.set()
+        if not flushed.wait(_FLUSH_SECONDS):
+            give_up()
+
+    threading.Thread(target=wait_and_flush, daemon=True).start()
+    atexit.register(end)
 
 
 def is_on() -> bool:

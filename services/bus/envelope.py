@@ -145,7 +145,8 @@ def _read(record: Record, partitions: int) -> Command:
         if record.key is not None and record.key != fund.encode():
             raise Unfit
     appended = record.timestamp * 1000 if said.get(CLOCK) == _WALL else None
-    return Command(kind, event, at, data, record.offset, appended, carried(said.get(TRACE)))
+    trace = said.get(TRACE)
+    return Command(kind, event, at, data, record.offset, appended, None if trace is None else carried(trace))
 
 
 def _explained(record: Record, partitions: int) -> Command | Unreadable:

@@ -23,17 +23,14 @@ class Answer(Struct, frozen=True):
         fund: the entries' key, or None.
         time: the entries' `at`, RFC 3339.
         bodies: the value of each entry without its `hash`, in order.
+        trace: the `traceparent` that its entries carry.
     """
 
     command: Command | Unreadable
     fund: str | None
     time: str
     bodies: list[bytes]
-
-    @property
-    def trace(self) -> bytes | None:
-        """The `traceparent` that its entries carry."""
-        return self.command.trace if isinstance(self.command, Command) else None
+    trace: bytes | None = None
 
 
 def answer(engine: Engine, record: Record, partitions: int, seq: int) -> Answer:
@@ -50,10 +47,10 @@ def answer(engine: Engine, record: Record, partitions: int, seq: int) -> Answer:
     """
     command = read_command(record, partitions)
     decision = engine.execute(command)
-    event = None if isinstance(command, Unreadable) else command.id
+    event, trace = (None, None) if isinstance(command, Unreadable) else (command.id, command.trace)
     cause = {"id": event, "type": command.type, "offset": record.offset}
     fund, time = decision.fund, text_of(decision.at)
-    return Answer(command, fund, time, bodies(seq + 1, fund, time, cause, decision.facts))
+    return Answer(command, fund, time, bodies(seq + 1, fund, time, cause, decision.facts), trace)
 
 
 def linked(made: Answer, previous: bytes) -> tuple[list[bytes], bytes]:

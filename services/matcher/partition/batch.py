@@ -69,6 +69,7 @@ class Batch:
         self.dead: list[Row] = []
         self.fault: ConservationBreach | Unanswerable | None = None
         self.traced: list[tuple[int, Command | Unreadable, bytes]] = []
+        self._traces = traces.is_on()
         self._records, self._lane = records, lane
         self._one_turn, self._late = one_turn, time.monotonic() + seconds_max
         self._end = min(len(records), BATCH_COMMANDS_MAX)
@@ -105,7 +106,7 @@ class Batch:
 
     def _decide_one(self, record: Record) -> None:
         draft, lane, fault = self.draft, self._lane, None
-        began_ns = time.time_ns() if traces.is_on() else 0
+        began_ns = time.time_ns() if self._traces else 0
         try:
             made = answer(lane.engine, record, lane.partitions, draft.seq)
         except ConservationBreach:
@@ -114,12 +115,12 @@ class Batch:
             fault = Unanswerable(_where(error))
         if fault is not None:  # out here, where it holds nothing of the error, which would hold the memory
             raise fault
-        trace = made.trace
+        command, trace = made.command, made.trace
         draft.add(made.fund, made.time, made.bodies, record.offset, trace)
         if trace is not None and began_ns:
-            self.traced.append((began_ns, made.command, trace))
-        if isinstance(made.command, Unreadable):
-            key, value, headers = dead_letter(record, "unreadable", made.command.detail)
+            self.traced.append((began_ns, command, trace))
+        if isinstance(command, Unreadable):
+            key, value, headers = dead_letter(record, "unreadable", command.detail)
             self.dead.append(row(key, value, laid_out(headers)))
 
 
