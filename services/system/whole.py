@@ -240,6 +240,7 @@ def where_of(settings: Settings, kafka: str) -> dict[str, str]:
 def _services(settings: Settings, kafka: str, matchers: int, environment: Mapping[str, str]) -> list[Service]:
     """In the order of their start; the door comes last, and goes first."""
     given = {**where_of(settings, kafka), "PUMASI_PARTITIONS": str(settings.partitions), **environment}
+    given |= {"PUMASI_LOG_JSON": str(int(settings.log_json))}
     names = ["matcher"] if matchers == 1 else [f"matcher-{number}" for number in range(1, matchers + 1)]
     life = secrets.token_hex(4)  # what dies is back under its name, a matcher at once; another `up` may never share it
     named = {name: {"PUMASI_INSTANCE": f"{name}-{life}", **given} for name in ("notifier", *names, "intake")}

@@ -153,8 +153,8 @@ async def test_one_pledge_is_one_trace_from_http_to_its_notice(
             await until(lambda: any(one["kind"] == "matched" and trace in one["traceparent"] for one in told.webhooks))
             _, out, err = await pumasi(quick, "audit", "--json")
             assert json.loads(out)["findings"] == [], err
-        if keep := tmp_path / "spans.json":  # for whoever wants to draw it
-            keep.write_text(json.dumps([_as_row(one) for one in told.spans if one.span.trace_id.hex() == trace]))
+        rows = [_as_row(one) for one in told.spans if one.span.trace_id.hex() == trace]
+        (tmp_path / "spans.json").write_text(json.dumps(rows))  # for whoever wants to draw it
 
     [request] = told.named("POST /v1/events", trace)
     [answer] = told.named("answer pumasi.pledge.made", trace)

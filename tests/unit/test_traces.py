@@ -137,7 +137,8 @@ def test_a_step_that_follows_a_record_is_the_child_of_whoever_made_it(spans: InM
 
 @pytest.mark.parametrize("odd", [
     None, b"", TRACE.upper(), TRACE[:-1] + b"0", TRACE + b"\n", TRACE + b"-x", b"01" + TRACE[2:], b" " + TRACE, b"\xff" + TRACE[1:],
-    b"00-" + b"0" * 32 + TRACE[35:], TRACE[:36] + b"0" * 16 + b"-01", CANARY.encode(), b"00-" + b"+8613912345678".ljust(32) + TRACE[35:],
+    b"00-" + b"0" * 32 + TRACE[35:], TRACE[:36] + b"0" * 16 + b"-01", CANARY.encode(),
+    b"00-" + b"+8613912345678".ljust(32) + TRACE[35:],
 ])  # fmt: skip
 def test_nothing_is_carried_but_what_intake_could_have_written(odd: bytes | None) -> None:
     assert carried(odd) is None
