@@ -16,11 +16,12 @@ from typing import Any, NamedTuple
 
 import httpx
 import pytest
+from aiokafka import AIOKafkaProducer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from services.bus.embedded import EmbeddedKafka
-from services.bus.topics import COMMANDS, LEDGER, NOTICES
+from services.bus.topics import COMMANDS, LEDGER, NOTICES, SUBMISSIONS
 from tests.broker.test_console import pumasi
 from tests.broker.test_intake import read
 from tests.broker.test_logs import DEADLINE_S, STRUCTURED, service
@@ -101,6 +102,16 @@ BATCH = [
 ]
 
 
+QUOTE = event(6, "rate.quoted", fund="jilin", currency="USD", rate="7.1")
+"""Goes through the topic."""
+
+
+async def put(kafka: EmbeddedKafka) -> None:
+    headers = [("content-type", b"application/cloudevents+json"), ("traceparent", SENT.encode())]
+    async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap) as producer:
+        await producer.send_and_wait(SUBMISSIONS, json.dumps(QUOTE).encode(), headers=headers)
+
+
 async def send(url: str) -> None:
     async with httpx.AsyncClient(base_url=url, timeout=DEADLINE_S) as door:
         for one in EVENTS:
@@ -145,11 +156,13 @@ async def test_one_pledge_is_one_trace_from_http_to_its_notice(
             service("intake", quick.bootstrap, tmp_path) as intake,
         ):
             await send(intake.ready["http"])
+            await put(quick)
             await until(lambda: len(told.named("publish pumasi.pledge.made")) == 3)
             pledge = next(one.span for one in told.named("publish pumasi.pledge.made") if one.span.parent_span_id)
             trace = pledge.trace_id.hex()
             await until(lambda: told.named("tell matched", trace) and told.named("answer pumasi.pledge.made", trace))
             await until(lambda: len(told.named("tell matched")) == 3)
+            await until(lambda: told.named("answer pumasi.rate.quoted") and told.named(f"{SUBMISSIONS} process"))
             await until(lambda: any(one["kind"] == "matched" and trace in one["traceparent"] for one in told.webhooks))
             _, out, err = await pumasi(quick, "audit", "--json")
             assert json.loads(out)["findings"] == [], err
@@ -178,6 +191,10 @@ async def test_one_pledge_is_one_trace_from_http_to_its_notice(
     requests = {one.span.span_id for one in told.named("POST /v1/events")}
     assert len({one.trace_id for one in batch}) == 2, "each event of a batch is a trace of its own"
     assert all(one.links[0].span_id in requests for one in batch)
+    [quoted], answered = told.named("publish pumasi.rate.quoted"), told.named("answer pumasi.rate.quoted")
+    parents = {one.span.span_id for one in told.named(f"{SUBMISSIONS} process") if one.service == "pumasi-intake"}
+    assert quoted.span.parent_span_id in parents, "on the topic a trace begins with the poll, as FastStream tells it"
+    assert [one.span.parent_span_id for one in answered] == [quoted.span.span_id]
     polls = [one for one in told.named(f"{LEDGER} process") if one.service == "pumasi-notifier"]
     assert trace in {link.trace_id.hex() for one in told.named(f"{LEDGER} create") for link in one.span.links}
     assert polls, "FastStream tells of each poll"
