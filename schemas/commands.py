@@ -249,6 +249,7 @@ class Command(Struct, frozen=True):
         data: what `COMMANDS[type]` says, as a struct (`schemas.structs`).
         offset: the record's offset in its partition.
         appended: when the broker appended it, microseconds since 1970, if its writer stamped it by a wall clock; else None.
+        trace: its `traceparent`, for its entries; nothing is decided by it.
     """
 
     type: str
@@ -257,6 +258,7 @@ class Command(Struct, frozen=True):
     data: Any
     offset: int
     appended: int | None = None
+    trace: bytes | None = None
 
     @property
     def ahead(self) -> bool:

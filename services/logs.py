@@ -7,22 +7,33 @@ warnings and worse are kept, and of these the words that its authors wrote, neve
 places in the code that it came through. The same goes for what ends a thread or a process, and for Python's own warnings.
 
 A record is one line (`services.visible`), and an error's lines stand indented below theirs: nothing that is logged can forge a line.
+With `PUMASI_LOG_JSON` a record is one line of JSON, its error too, and may have fields: our own calls name what they fill in, and the
+event, by a code that stays while words change:
+
+    log.warning("%(topic)s: offset %(offset)d is gone", {"event": "offset_gone", "topic": topic, "offset": offset})
+
+structlog writes both. What a field may hold is what a line may hold. A field that is no number stands as its text.
 """
 
 from __future__ import annotations
 
-import copy
 import logging
 import sys
 import threading
 import traceback
 import warnings
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TextIO
 
 from services.errors import PumasiError
-from services.visible import visible
+from services.visible import json_line, visible
 
 if TYPE_CHECKING:
+    from structlog.stdlib import ProcessorFormatter
+    from structlog.typing import EventDict
+
     from services.settings import Settings
 
 OURS = "pumasi"
@@ -30,10 +41,17 @@ _TOLD_BY_US = ("aiokafka", "httpx", "httpcore", "faststream")
 """Libraries whose troubles are said by who called them, in words that fit: heard only at DEBUG."""
 
 
-def set_up(level: str) -> None:
+UNNAMED = "said"
+"""The event of a line whose words come from elsewhere, such as a sentence for people."""
+LIBRARY = "library"
+"""The event of a library's line."""
+
+
+def set_up(level: str, as_json: bool = False) -> None:
     """Log to standard error: our lines from `level` on, those of libraries from WARNING on. To be called again with another level."""
+    logging.raiseExceptions = False  # or what can't be written would be, with all its values
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Lines("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(_Lines(as_json))
     handler.addFilter(lambda record: _is_ours(record) or record.levelno >= logging.WARNING)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger(OURS).setLevel(level)
@@ -49,13 +67,22 @@ def begin(settings: Settings) -> None:
     """As a service begins: log by its settings, and say so if nobody is asked who they are."""
     from services.settings import OPEN  # read by then; `--help` does without
 
-    set_up(settings.log_level)
+    set_up(settings.log_level, settings.log_json)
     if settings.open:
-        logging.getLogger(OURS).warning(OPEN)
+        logging.getLogger(OURS).warning(OPEN, {"event": "open"})
+
+
+def say(line: str, event: str, **fields: Any) -> None:
+    """Tell whoever looks on what is new: by a line, fit for a terminal, or, where lines are JSON, by an event among the others."""
+    if any(isinstance(one.formatter, _Lines) and one.formatter.as_json for one in logging.getLogger().handlers):
+        logging.getLogger(OURS).info(line.replace("%", "%%"), {"event": event, **fields})
+    else:
+        print(line, file=sys.stderr, flush=True)
 
 
 def _unforeseen(what: str, error: BaseException | None) -> None:
-    logging.getLogger(OURS).critical("%s ended with an error that nobody foresaw", what, exc_info=error)
+    words = "%(what)s ended with an error that nobody foresaw"
+    logging.getLogger(OURS).critical(words, {"event": "unforeseen", "what": what}, exc_info=error)
 
 
 def _warned(
@@ -66,7 +93,8 @@ def _warned(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    logging.getLogger(OURS).warning("%s at %s:%d", category.__name__, filename, lineno)
+    place = {"event": "warned", "kind": category.__name__, "file": filename, "line": lineno}
+    logging.getLogger(OURS).warning("%(kind)s at %(file)s:%(line)d", place)
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
@@ -74,35 +102,80 @@ def _is_ours(record: logging.LogRecord) -> bool:
 
 
 class _Lines(logging.Formatter):
-    """One line a record; an error's lines below it, indented."""
+    """A record as text, by structlog, which is imported with the first one: most commands have none."""
+
+    def __init__(self, as_json: bool) -> None:
+        super().__init__()
+        self.as_json = as_json
+
+    @cached_property
+    def _by_structlog(self) -> ProcessorFormatter:
+        from structlog.stdlib import ProcessorFormatter
+
+        written = _for_programs if self.as_json else self._for_people
+        return ProcessorFormatter(processors=[_discreet, written], use_get_message=False, pass_foreign_args=True)
 
     def format(self, record: logging.LogRecord) -> str:
-        told = copy.copy(record)
-        told.exc_text = None  # what another has made of the error
-        if _is_ours(record):
-            told.args = tuple(map(_in_words, record.args)) if isinstance(record.args, tuple) else record.args
-        else:  # without arguments the authors' words and the values are one text already
-            words = record.msg if record.args else "something is amiss"
-            told.msg, told.args = f"{words} ({record.module}:{record.lineno}, {record.funcName})", None
-        return super().format(told)
+        """One line of JSON; or one for people, with an error's lines below it."""
+        return self._by_structlog.format(record)
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
-        return visible(super().formatMessage(record))
+    def _for_people(self, _logger: Any, _method: str, told: EventDict) -> str:
+        record, lines = told["_record"], []
+        for one in told["error"]:
+            lines += [*one["places"], ": ".join([one["class"], *([one["message"]] if "message" in one else [])])]
+        head = f"{self.formatTime(record)} {record.levelname} {record.name}: {told['message']}"
+        return "\n".join([visible(head), *(f"    {visible(line)}" for line in lines)])
 
-    def formatException(self, ei: Any) -> str:  # noqa: N802
-        lines = []
-        for error in _chain(ei[1]):
-            lines += [
-                f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)
-            ]
-            lines.append(f"{type(error).__qualname__}{': ' + error.message if isinstance(error, PumasiError) else ''}")
-        return "\n".join(f"    {visible(line)}" for line in lines)
+
+def _for_programs(_logger: Any, _method: str, told: EventDict) -> str:
+    record = told["_record"]
+    at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    line = {"at": at, "level": record.levelname.lower(), "logger": record.name, "event": told["event"]}
+    line |= {"message": told["message"]} | told["fields"]
+    return json_line(line | {"error": told["error"]} if told["error"] else line)
+
+
+def _discreet(_logger: Any, _method: str, said: EventDict) -> EventDict:
+    """What may be told of a record, and nothing else: its event, message, fields, and error."""
+    record, args = said["_record"], said["positional_args"]
+    if _is_ours(record):
+        fields = {name: _in_words(value) for name, value in args.items()} if isinstance(args, Mapping) else {}
+        message = _filled_in(str(record.msg), fields or tuple(map(_in_words, args)))
+        event = fields.pop("event", UNNAMED)
+    else:  # without arguments the authors' words and the values are one text already
+        fields, event = {"module": record.module, "line": record.lineno}, LIBRARY
+        words = record.msg if args else "something is amiss"
+        message = f"{words} ({record.module}:{record.lineno}, {record.funcName})"
+    error = said["exc_info"][1] if "exc_info" in said else None
+    return {"_record": record, "event": event, "message": message, "fields": fields, "error": _told_of(error)}
+
+
+def _filled_in(words: str, values: Mapping[str, Any] | tuple[Any, ...]) -> str:
+    try:
+        return words % values if values else words
+    except (TypeError, ValueError, KeyError):  # a slip of ours must not lose the line
+        return words
+
+
+def _told_of(error: BaseException | None) -> list[dict[str, Any]]:
+    """Of an error and those behind it, the first of all first: its class, where it came through, and its words if they are ours."""
+    return [
+        {
+            "class": type(one).__qualname__,
+            **({"message": one.message} if isinstance(one, PumasiError) else {}),
+            "places": [f"{at.filename}:{at.lineno} {at.name}" for at in traceback.extract_tb(one.__traceback__)],
+        }
+        for one in _chain(error)
+    ]
 
 
 def _in_words(given: Any) -> Any:
+    """A value as a field has it: a number as it is, of an error its class or our own words, anything else as text."""
     if isinstance(given, PumasiError):
         return given.message
-    return type(given).__name__ if isinstance(given, BaseException) else given
+    if isinstance(given, BaseException):
+        return type(given).__name__
+    return given if given is None or isinstance(given, int | float) else str(given)
 
 
 def _chain(error: BaseException | None) -> list[BaseException]:

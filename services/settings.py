@@ -251,6 +251,16 @@ class Settings(BaseSettings):
         "INFO",
         description="Least severe log line of ours that is written; libraries are heard from WARNING on, and never with values.",
     )
+    log_json: bool = Field(
+        False,
+        description="Write log lines as JSON, one an event, with a stable `event` and fields, for what collects them.",
+    )
+    traces: Annotated[str | None, BeforeValidator(_none_if_blank)] = Field(
+        None,
+        pattern=r"^https?://[A-Za-z0-9.:\[\]_-]+(/[A-Za-z0-9._/-]*)?$",
+        description="Where traces go: the base of an OTLP receiver over HTTP, such as `http://127.0.0.1:4318`. OpenTelemetry's own "
+        "variables (`OTEL_TRACES_SAMPLER`, `OTEL_EXPORTER_OTLP_HEADERS` …) hold besides. Unset: no traces.",
+    )
     transaction_timeout_ms: int = Field(
         60_000, ge=1_000, le=900_000,
         description="Milliseconds after which Kafka aborts a transaction whose matcher went silent; until then readers wait.",

@@ -28,12 +28,14 @@ from faststream.kafka.prometheus import KafkaPrometheusMiddleware
 from faststream.kafka.subscriber.usecase import LogicSubscriber
 from pydantic_core import core_schema
 
+from services import traces
 from services.backoff import Backoff
 from services.bus.client.consumer import Consumer
 from services.bus.client.fetching import Stuck
 from services.bus.client.producer import TROUBLE
-from services.bus.envelope import Record
+from services.bus.envelope import TRACE, Record, trace_of
 from services.bus.security import connection
+from services.bus.topics import LEDGER
 from services.errors import KafkaUnreachable
 from services.metrics import Metrics, Values
 
@@ -100,7 +102,10 @@ class _Broker(KafkaBroker):
                 await self._opening()
                 return await super().start()
             except (KafkaUnreachable, *TROUBLE) as error:
-                log.warning("%s can't read yet (%s); trying again", self.config.client_id, type(error).__name__)
+                log.warning(
+                    "%(client)s can't read yet (%(cause)s); trying again",
+                    {"event": "not_reading_yet", "client": self.config.client_id, "cause": type(error).__name__},
+                )
                 await self.stop()
             await asyncio.sleep(backoff.failed())
 
@@ -178,8 +183,14 @@ def group_member(group: str, session_timeout_ms: int, poll_interval_max_ms: int 
 
 
 async def _as_they_came(records: Sequence[Record]) -> KafkaMessage:
-    # FastStream's middlewares for metrics and traces measure the body
-    return KafkaMessage(body=[r.value or b"" for r in records], raw_message=tuple(records), consumer=FAKE_CONSUMER)
+    # FastStream's middlewares for metrics and traces measure the body; the latter links its span to the traces that it is told of
+    traced = (trace for r in records if r.topic == LEDGER and (trace := trace_of(r))) if traces.is_on() else ()
+    return KafkaMessage(
+        body=[r.value or b"" for r in records],
+        raw_message=tuple(records),
+        batch_headers=[{"correlation_id": trace.decode(), TRACE: trace.decode()} for trace in traced],
+        consumer=FAKE_CONSUMER,
+    )
 
 
 async def _raw(message: KafkaMessage) -> Any:

@@ -8,6 +8,7 @@ ours, and members of the data, that come twice: another reader might understand 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Protocol
@@ -40,8 +41,12 @@ SENDER, MAC = "pumasi_sender", "pumasi_mac"
 """The headers of a command that say who sent it, and, as a keyed hash, what was sent."""
 CLOCK, WALL = "pumasi_clock", "wall"
 """The header, and its value, of what intake stamped by its wall clock: such a time is compared with the record's append time."""
+TRACE = "traceparent"
+"""The header of a command, of its entries and of their notices by which they belong to one trace (W3C Trace Context); of no other
+record is it looked at (`services.traces`)."""
 _WALL = WALL.encode()
 _READERS = {kind.encode(): (kind, reader) for kind, reader in READERS.items()}
+_TRACE = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-01")
 _OURS = ("ce_", "pumasi", "content-type")  # how the names of headers that are read begin
 
 Headers = Sequence[tuple[str, bytes | None]]
@@ -84,6 +89,16 @@ def text_headers(headers: Headers) -> dict[str, str]:
         except UnicodeDecodeError:
             raise BadRecord("a header is not UTF-8") from None
     return found
+
+
+def carried(trace: bytes | None) -> bytes | None:
+    """A `traceparent` as it is carried on: only in the one form in which intake writes it, and of what is traced."""
+    return trace if trace is not None and _TRACE.fullmatch(trace) else None
+
+
+def trace_of(record: Record) -> bytes | None:
+    """The `traceparent` of an entry, if it has one."""
+    return next((carried(value) for name, value in record.headers if name == TRACE), None)
 
 
 def read_command(record: Record, partitions: int) -> Command | Unreadable:
@@ -130,7 +145,8 @@ def _read(record: Record, partitions: int) -> Command:
         if record.key is not None and record.key != fund.encode():
             raise Unfit
     appended = record.timestamp * 1000 if said.get(CLOCK) == _WALL else None
-    return Command(kind, event, at, data, record.offset, appended)
+    trace = said.get(TRACE)
+    return Command(kind, event, at, data, record.offset, appended, None if trace is None else carried(trace))
 
 
 def _explained(record: Record, partitions: int) -> Command | Unreadable:
@@ -179,7 +195,8 @@ def _command(record: Record, headers: dict[str, str], partitions: int) -> Comman
     if isinstance(data, CommandData):
         _check_place(record, data.fund, partitions)
     appended = record.timestamp * 1000 if headers.get(CLOCK) == WALL else None
-    return Command(kind, event, at, READERS[kind].struct_of(data), record.offset, appended)
+    trace = carried(headers.get(TRACE, "").encode())
+    return Command(kind, event, at, READERS[kind].struct_of(data), record.offset, appended, trace)
 
 
 def _attribute(headers: dict[str, str], name: str) -> str:
@@ -219,15 +236,16 @@ def service_headers(process: str, at: str) -> list[tuple[str, bytes]]:
     return _headers(SERVICE_TYPE, f"{process}-{at}", SOURCE, at)
 
 
-def entry_headers(partition: int, seq: int, at: str) -> list[tuple[str, bytes]]:
-    """The headers of a ledger entry (contract, 6)."""
-    return _headers(ENTRY_TYPE, f"{partition}-{seq}", f"{SOURCE}/matcher", at)
+def entry_headers(partition: int, seq: int, at: str, trace: bytes | None = None) -> list[tuple[str, bytes]]:
+    """The headers of a ledger entry (contract, 6); `trace` is its command's."""
+    headers = _headers(ENTRY_TYPE, f"{partition}-{seq}", f"{SOURCE}/matcher", at)
+    return headers if trace is None else [*headers, (TRACE, trace)]
 
 
-def entry_form() -> HeaderForm:
+def entry_form(trace: bytes | None = None) -> HeaderForm:
     """`entry_headers`, laid out but for `ce_id` and `ce_time`."""
     filled_in = {"ce_id", "ce_time"}
-    return HeaderForm([(name, None if name in filled_in else value) for name, value in entry_headers(0, 0, "")])
+    return HeaderForm([(name, None if name in filled_in else value) for name, value in entry_headers(0, 0, "", trace)])
 
 
 def _headers(kind: str, event: str, source: str, time: str) -> list[tuple[str, bytes]]:

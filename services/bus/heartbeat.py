@@ -175,7 +175,10 @@ class Heartbeat:
                     if self._beats % _TIDIED_EVERY == _TIDIED_AT:
                         await self._tidy()
                 except (PumasiError, *TROUBLE) as error:
-                    log.debug("a heartbeat was not heard (%s)", type(error).__name__)
+                    log.debug(
+                        "a heartbeat was not heard (%(cause)s)",
+                        {"event": "heartbeat_not_heard", "cause": type(error).__name__},
+                    )
                     await self._let_go()
             await asyncio.sleep(_LOOK_SECONDS)
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import sys
 from typing import TYPE_CHECKING
 
 import typer
@@ -84,4 +83,4 @@ async def _run(settings: "Settings", as_json: bool) -> None:
 
 
 def _tell(line: str) -> None:
-    print(visible(line), file=sys.stderr, flush=True)
+    logs.say(visible(line), "left_open_ended")

@@ -2,13 +2,12 @@
 
 import asyncio
 import json
-import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from services import logs
+from services import logs, traces
 from services.cli.shared import options
 from services.cli.shared.stopping import stop_on_signals
 from services.news import Flood, document
@@ -46,6 +45,7 @@ def intake(
 
     settings = load(kafka=kafka, data=data, http_port=http_port)
     logs.begin(settings)
+    traces.begin(settings, "pumasi-intake")
     asyncio.run(_run(settings, as_json))
 
 
@@ -71,14 +71,14 @@ async def _run(settings: "Settings", as_json: bool) -> None:
 
 
 def _tell(line: str) -> None:
-    print(visible(line), file=sys.stderr, flush=True)
+    logs.say(visible(line), "kafka")
 
 
 def _warn(as_json: bool, flood: Flood) -> None:
     if as_json:
         print(json.dumps(document(flood)), flush=True)
     else:
-        _tell(sentence(flood))
+        logs.say(sentence(flood), **document(flood))
 
 
 def sentence(flood: Flood) -> str:

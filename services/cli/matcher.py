@@ -3,12 +3,11 @@
 import asyncio
 import gc
 import json
-import sys
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from services import logs, native
+from services import logs, native, traces
 from services.cli.shared import options
 from services.cli.shared.stopping import stop_on_signals
 from services.matcher.partition.process_memory import give_freed_memory_back, keep_freed_memory
@@ -59,6 +58,7 @@ def matcher(kafka: options.Kafka = None, data: options.Data = None, as_json: opt
         spare_the_collector(True)
     settings = load(kafka=kafka, data=data)
     logs.begin(settings)
+    traces.begin(settings, "pumasi-matcher")
     try:
         import uvloop
     except ImportError:
@@ -180,7 +180,7 @@ class _Screen:
         if self.as_json:
             print(json.dumps(document), flush=True)
         else:
-            print(line, file=sys.stderr, flush=True)
+            logs.say(line, **{"event": "ready", **document})
 
 
 def sentence(news: MatcherNews) -> str | None:

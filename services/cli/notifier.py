@@ -2,12 +2,11 @@
 
 import asyncio
 import json
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services import logs
+from services import logs, traces
 from services.cli.shared import options
 from services.cli.shared.stopping import stop_on_signals
 from services.news import Assigned, Ended, NotifierNews, Resumed, Unopened, Waiting
@@ -53,6 +52,7 @@ def notifier(
 
     settings = load(kafka=kafka, data=data)
     logs.begin(settings)
+    traces.begin(settings, "pumasi-notifier")
     if asyncio.run(_run(settings, quiet, as_json)):
         raise typer.Exit(1)
 
@@ -102,7 +102,7 @@ class _Screen:
         line = sentence(news) if isinstance(news, Waiting) or not self._as_json else None
         if line and line != self._said:
             self._said = line
-            print(visible(line), file=sys.stderr, flush=True)
+            logs.say(visible(line), type(news).__name__.lower())
 
 
 def sentence(news: NotifierNews) -> str | None:

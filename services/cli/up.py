@@ -62,8 +62,10 @@ def up(
     """
     from services.settings import load
 
-    settings = load(data=data, kafka_port=kafka_port, http_port=http_port, partitions=partitions)
-    asyncio.run(_run(settings, matchers, _Shown(verbose, log_json, as_json)))
+    settings = load(
+        data=data, kafka_port=kafka_port, http_port=http_port, partitions=partitions, log_json=log_json or None
+    )
+    asyncio.run(_run(settings, matchers, _Shown(verbose, settings.log_json, as_json)))
 
 
 class _Shown(NamedTuple):

@@ -30,7 +30,7 @@ from faststream.kafka import KafkaBroker
 from starlette.applications import Starlette
 
 from schemas.services import Amiss
-from services import keys, logs
+from services import keys, logs, traces
 from services.bus import access, fingerprints
 from services.bus.app import ByPartition, acknowledged, broker_factory, lag, measured, unreadable
 from services.bus.bootstrap import bootstrap_of
@@ -78,6 +78,7 @@ def get_application() -> Starlette:
     """The application by the settings of the environment, for an ASGI server of one's own."""
     settings = load()
     logs.begin(settings)
+    traces.begin(settings, NAME)
     logging.getLogger("uvicorn.access").disabled = True  # a path may hold a receipt, which is a secret
     service = Service(partial(bootstrap_of, settings, user=access.INTAKE), settings)
     service.ended = lambda: signal.raise_signal(signal.SIGTERM)
@@ -151,7 +152,7 @@ class Service:
             router,
             opening=self._publisher.in_reach.wait,
             context={"door": self._topic_door},
-            middlewares=[measured(metrics)],
+            middlewares=[*traces.middlewares(), measured(metrics)],
             stop_seconds=_HAND_OVER_SECONDS,
         )
         self._clearing = Clearing(bootstrap, SUBMISSIONS, partial(acknowledged, self._broker), self._publisher)

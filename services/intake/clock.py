@@ -70,16 +70,15 @@ class Clock:
             self._is_off(now - last)
         elif now - first <= AHEAD_MAX and stamped - last >= -AHEAD_MAX:
             if self.off:
-                log.warning("this machine's clock is right again: submissions are taken")
+                log.warning("this machine's clock is right again: submissions are taken", {"event": "clock_right"})
             self.off = 0
             self.right.set()
 
     def _is_off(self, by: int) -> None:
         if not self.off:
             log.critical(
-                "THIS MACHINE'S CLOCK IS OFF, %d s %s Kafka's: nothing is taken until it is set right (clock_off)",
-                abs(by) // SECOND,
-                "ahead of" if by > 0 else "behind",
+                "THIS MACHINE'S CLOCK IS OFF, %(seconds)d s %(way)s Kafka's: nothing is taken until it is set right (clock_off)",
+                {"event": "clock_off", "seconds": abs(by) // SECOND, "way": "ahead of" if by > 0 else "behind"},
             )
         self.off = by
         self.right.clear()

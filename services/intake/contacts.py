@@ -151,6 +151,7 @@ class Sealer:
                 self.unopened & (self.unopened - 1) == 0
             ):  # the 1st, 2nd, 4th, 8th, …: an alarm must not drown the others
                 log.error(
-                    "a sealed box can't be opened (%d by now): somebody may be sending what all can read", self.unopened
+                    "a sealed box can't be opened (%(count)d by now): somebody may be sending what all can read",
+                    {"event": "box_not_opened", "count": self.unopened},
                 )
             raise

@@ -146,7 +146,8 @@ class TopicDoor:
             except MemoryError:  # of ours, not of the record: the same record can be read another time
                 raise
             except Exception as error:  # noqa: BLE001  # a bug of ours must not stop the neighbours
-                log.error("a submission could not be checked (%s)", type(error).__name__)
+                told = {"event": "submission_not_checked", "partition": record.partition, "cause": type(error).__name__}
+                log.error("a submission could not be checked (%(cause)s)", told)
                 letters.append(self._letter(record, "internal", f"could not be checked ({type(error).__name__})"))
         await self._refuse(letters)
         if good:
@@ -183,9 +184,9 @@ class TopicDoor:
         if self._said_at is None or now >= self._said_at + _SAID_AGAIN_SECONDS:
             self._said_at = now
             log.warning(
-                "submissions wait for the matcher: partition %d, offset %d came before and is not decided yet",
-                record.partition, record.offset,
-            )  # fmt: skip
+                "submissions wait for the matcher: partition %(partition)d, offset %(offset)d came before and is not decided yet",
+                {"event": "submissions_wait", "partition": record.partition, "offset": record.offset},
+            )
 
     async def _refuse(self, letters: Sequence[Refused]) -> None:
         if codes := await self._put(letters):
@@ -194,7 +195,10 @@ class TopicDoor:
                 self._metrics.count(REFUSALS, "topic", code, by=number)
                 self._metrics.count(EVENTS, "topic", "refused", by=number)
             told = ", ".join(f"{number} {code}" for code, number in sorted(codes.items()))
-            log.warning("%d submissions went to dead letters: %s", len(letters), told)
+            log.warning(
+                "%(count)d submissions went to dead letters: %(codes)s",
+                {"event": "dead_letters", "count": len(letters), "codes": told},
+            )
 
     @staticmethod
     def _letter(record: Record, code: str, why: str) -> Refused:

@@ -26,6 +26,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from services import traces
 from services.bus.produce.publisher import Publisher
 from services.errors import Conflict, Finding, InvalidSubmission, PumasiError, TooMany, UnknownFact
 from services.intake import documents
@@ -131,6 +132,12 @@ class HttpDoor:
 
     async def events(self, request: Request) -> Response:
         """Take a submission, or a batch of them: all or none."""
+        with traces.step("POST /v1/events", "SERVER", http__request__method="POST", http__route="/v1/events") as step:
+            answer = await self._take(request)
+            step.tell(http__response__status_code=answer.status_code)
+            return answer
+
+    async def _take(self, request: Request) -> Response:
         try:
             self._rates.came(_address(request))
             sender = self._senders.bearing(request.headers.get("authorization"))
@@ -249,7 +256,8 @@ class HttpDoor:
         except (PumasiError, MemoryError):  # memory is ours to have: the same request can be read another time
             raise
         except Exception as error:  # noqa: BLE001  # whatever reading raises, it is this request that can't be read
-            log.error("a submission could not be read (%s)", type(error).__name__)
+            told = {"event": "submission_not_read", "cause": type(error).__name__}
+            log.error("a submission could not be read (%(cause)s)", told)
             raise Malformed(f"could not be read ({type(error).__name__})") from None
 
     async def _admit_all(self, sender: Known, coming: Iterator[Event], is_batch: bool) -> list[Admitted]:
@@ -381,7 +389,7 @@ class _Discreet:
         try:
             await self._app(scope, receive, watched)
         except Exception as error:  # noqa: BLE001  # nothing of it may come further
-            log.error("a request failed (%s)", type(error).__name__)
+            log.error("a request failed (%(cause)s)", {"event": "request_failed", "cause": type(error).__name__})
             if not begun:
                 told = problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "something went wrong on our side")
                 await told(scope, receive, send)

@@ -90,7 +90,10 @@ class Partitions:
         except Leaving:
             pass  # whoever gets the partition next, even we, begins at what was acknowledged
         except TROUBLE as error:  # another has the partition by now, and will see them again
-            log.warning("submissions could not be acknowledged (%s)", type(error).__name__)
+            log.warning(
+                "submissions could not be acknowledged (%(cause)s)",
+                {"event": "not_acknowledged", "partition": part.partition, "cause": type(error).__name__},
+            )
         finally:
             self._at_work.pop(part.partition, None)
             consumer.resume(*_places(consumer, part.partition))
@@ -123,9 +126,15 @@ class Partitions:
         kinds = " after ".join(type(one).__name__ for one in (error, error.__cause__) if one is not None)
         log.log(
             logging.CRITICAL if tries >= TRIES_MAX else logging.WARNING,
-            "submissions from partition %d, offset %d on do not get through: %d tries (%s)",
-            first.partition, first.offset, tries, kinds,
-        )  # fmt: skip
+            "submissions from partition %(partition)d, offset %(offset)d on do not get through: %(tries)d tries (%(cause)s)",
+            {
+                "event": "not_through",
+                "partition": first.partition,
+                "offset": first.offset,
+                "tries": tries,
+                "cause": kinds,
+            },
+        )
 
 
 def _places(consumer: Any, *partitions: int) -> list[Any]:

@@ -241,7 +241,10 @@ class Progress:
                 self._books.feed(number, entry)
             except UnknownFact as unknown:
                 partition.stopped = unknown
-                log.critical("no receipt of partition %d is told any more: %s", number, unknown.message)
+                log.critical(
+                    "no receipt of partition %(partition)d is told any more: %(why)s",
+                    {"event": "receipts_stopped", "partition": number, "code": unknown.code, "why": unknown.message},
+                )
 
     def _subject_of(self, fund: str, fact: FactDict) -> Case | Pledge:
         books = self._books.funds[fund]

@@ -131,7 +131,10 @@ class Sealing:
         if keys.fingerprint(key) != told:
             return False
         self._sealer.seal_for(key, whose)
-        log.info("what is for the %s is sealed for a new key, %s", whose, told)
+        log.info(
+            "what is for the %(whose)s is sealed for a new key, %(fingerprint)s",
+            {"event": "key_renewed", "whose": whose, "fingerprint": told},
+        )
         return True
 
     async def _say(self, bootstrap: Callable[[], str], awaited: dict[str, str]) -> dict[str, str]:

@@ -98,15 +98,19 @@ class Senders:
         try:
             self._known[name] = self._read(read_sender(record))
         except UnreadableRecord as bad:
-            log.error("a sender can't be read, and may send nothing: offset %d (%s)", record.offset, bad.message)
+            log.error(
+                "a sender can't be read, and may send nothing: offset %(offset)d (%(why)s)",
+                {"event": "sender_not_read", "offset": record.offset, "why": bad.message},
+            )
 
     def _read(self, sender: Sender) -> Known:
         secrets = [self._opened(key.secret) for key in sender.keys]
         if None in secrets:
             log.error(
-                "%s can't sign: its secret is sealed for another key than intake's; `pumasi keys rotate %s` gives it a new one",
-                sender.sender, sender.sender,
-            )  # fmt: skip
+                "%(sender)s can't sign: its secret is sealed for another key than intake's; "
+                "`pumasi keys rotate %(sender)s` gives it a new one",
+                {"event": "sender_cannot_sign", "sender": sender.sender},
+            )
         return Known(
             sender.sender,
             frozenset(sender.scopes),

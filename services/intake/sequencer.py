@@ -26,7 +26,7 @@ from typing import NamedTuple
 from schemas.commands import TICK
 from schemas.ledger import encode
 from schemas.times import SECOND, text_of
-from services.bus.envelope import MAC, SENDER, SUBMISSION, SUPERSEDES, command_headers
+from services.bus.envelope import MAC, SENDER, SUBMISSION, SUPERSEDES, TRACE, command_headers
 from services.bus.partition import partition_of
 from services.bus.produce.publisher import Outgoing, Pending, Publisher
 from services.bus.topics import COMMANDS, CONTACTS
@@ -37,6 +37,7 @@ from services.intake.funds import CONFIGURED
 from services.intake.receipts import Place
 from services.intake.repeats import Expected, Repeats
 from services.metrics import EVENTS, PUBLISH_SECONDS, Metrics
+from services.traces import Step, begun
 
 SOURCE = "/pumasi/intake"
 PATIENCE_SECONDS = 2.0
@@ -51,11 +52,12 @@ def _stamp(now: int) -> int:
 
 
 class _Line(NamedTuple):
-    """What one call puts in line at one time of the wall clock: records, and which of them carries which event's command."""
+    """What one call puts in line at one time of the wall clock: records, which of them carries which event's command; steps."""
 
     now: int
     records: list[Outgoing]
     commands: list[tuple[int, Admitted, Expected]]
+    steps: list[Step]
     places: list[Place | asyncio.Future[Place]]
 
 
@@ -175,6 +177,8 @@ class Desk:
             raise
         if not self._trust_time:
             self._clock.heard(line.now, pending.appended)
+        for step in line.steps:
+            step.end()
         for index, one, expected in line.commands:
             self._repeats.arrived(one, expected, Place(line.records[index].partition, offsets[index]))
         return line, [place if isinstance(place, Place) else await asyncio.shield(place) for place in line.places]
@@ -226,7 +230,7 @@ class Desk:
         for one in admitted:
             if one.sealed_for and self._repeats.place_of(one) is None:
                 self._hold_sealed(one.sealed_for)  # likewise
-        line = _Line(self._clock.now(), [], [], [])
+        line = _Line(self._clock.now(), [], [], [], [])
         for one in admitted:
             if one.type == CONFIGURED and self._repeats.place_of(one) is None:
                 self._hold_fund(one.fund, line.now)  # likewise
@@ -245,19 +249,23 @@ class Desk:
             expected = self._repeats.expect(one)
             line.commands.append((len(line.records), one, expected))
             line.places.append(expected.place)
-            line.records.append(self._command(one, at, wall, expected.supersedes))
+            line.steps.append(begun(f"publish {one.type}", "PRODUCER", linked=len(admitted) > 1))
+            line.records.append(self._command(one, at, wall, expected.supersedes, line.steps[-1].traceparent))
         return line
 
     def _fail(self, line: _Line, error: BaseException) -> None:
         told = error if isinstance(error, KafkaUnreachable) else KafkaUnreachable("given up while publishing")
+        for step in line.steps:
+            step.end(error)
         for _, one, expected in line.commands:
             self._repeats.failed(one, expected, told)
 
-    def _command(self, one: Admitted, at: int, wall: bool, supersedes: Place | None) -> Outgoing:
+    def _command(self, one: Admitted, at: int, wall: bool, supersedes: Place | None, trace: bytes | None) -> Outgoing:
         partition = partition_of(one.fund, self._publisher.partitions(COMMANDS))
         headers = command_headers(one.type, one.id, one.source, text_of(at), wall=wall)
         more = ((SENDER, one.sender), (MAC, one.mac), (SUPERSEDES, supersedes), (SUBMISSION, one.submission))
         headers += [(name, str(value).encode()) for name, value in more if value is not None]
+        headers += [] if trace is None else [(TRACE, trace)]
         return Outgoing(COMMANDS, partition, one.fund.encode(), one.value, headers)
 
     def _contact(self, one: Admitted) -> Outgoing:

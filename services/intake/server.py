@@ -132,7 +132,8 @@ class Connections:
         if (now := time.monotonic()) >= self._said_at + _SAID_AGAIN_S:
             self._said_at = now
             log.warning(
-                "%d connections %s are open; one is closed for each that comes (PUMASI_HTTP_%s)", most, whose, setting
+                "%(count)d connections %(whose)s are open; one is closed for each that comes (PUMASI_HTTP_%(setting)s)",
+                {"event": "connections_full", "count": most, "whose": whose, "setting": setting},
             )
 
 
@@ -238,9 +239,9 @@ class Server(uvicorn.Server):
         self.http = f"{'https' if self._tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
         if self._tls is None and not ip_address(host).is_loopback:
             log.warning(
-                "HTTP listens on %s without TLS: whoever is on the way can read the keys and contacts that are sent. Set "
+                "HTTP listens on %(host)s without TLS: whoever is on the way can read the keys and contacts that are sent. Set "
                 "PUMASI_HTTP_CERTIFICATE_FILE, unless a proxy on this machine has the certificate",
-                host,
+                {"event": "no_tls", "host": host},
             )
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:

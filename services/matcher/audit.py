@@ -25,7 +25,7 @@ import msgspec
 
 from schemas.ledger import GENESIS
 from services.bus.consume.scan import TopicReader
-from services.bus.envelope import Record, entry_headers
+from services.bus.envelope import Headers, Record, entry_headers
 from services.bus.topics import CHECKPOINTS, COMMANDS, LEDGER
 from services.bus.waiting import PATIENCE_SECONDS, Waiting
 from services.errors import LedgerTampered, TopicsMismatch, TopicUnreadable
@@ -97,19 +97,22 @@ class Audit:
         self._engine = Engine()
         self._seq, self._hash = 0, GENESIS
 
-    def expected(self, command: Record) -> Iterator[tuple[int, str, bytes]]:
-        """The entries that a command must have brought about: number, time and value of each."""
+    def expected(self, command: Record) -> Iterator[tuple[int, Headers, bytes]]:
+        """The entries that a command must have brought about: number, headers and value of each."""
         made = answer(self._engine, command, self.partitions, self._seq)
         values, self._hash = linked(made, self._hash)
         first, self._seq = self._seq + 1, self._seq + len(values)
-        return ((number, made.time, value) for number, value in enumerate(values, first))
+        partition, time, trace = command.partition, made.time, made.trace
+        return (
+            (number, entry_headers(partition, number, time, trace), value) for number, value in enumerate(values, first)
+        )
 
-    def compare(self, command: Record, number: int, time: str, value: bytes, entry: Record) -> bool:
+    def compare(self, command: Record, number: int, headers: Headers, value: bytes, entry: Record) -> bool:
         """Compare one entry with what it must be, byte by byte; returns whether they are equal."""
         self.result.entries += 1
         if entry.value != value:
             self._unlike(f"entry {number}: not what the command at offset {command.offset} makes by the rule")
-        if list(entry.headers) != entry_headers(entry.partition, number, time):
+        if list(entry.headers) != headers:
             self.result.find(f"entry {number}: its headers are not the contract's")
         return entry.value == value
 
@@ -322,7 +325,7 @@ async def _hold_answer(audit: Audit, command: Record, ledger: _Entries) -> None:
         audit.waiting.add(command)
         return
     whole = True
-    for held, (number, at, value) in enumerate(audit.expected(command)):
+    for held, (number, headers, value) in enumerate(audit.expected(command)):
         if ledger.first is None or ledger.first.value != value:
             while not held and ledger.first is not None and ledger.command < command.offset:
                 audit.surplus(ledger.first)
@@ -332,7 +335,7 @@ async def _hold_answer(audit: Audit, command: Record, ledger: _Entries) -> None:
                 if held or ledger.first is not None:
                     audit.lacking(command, "is not whole" if held else "is missing, and later ones have theirs")
                 break
-        whole &= audit.compare(command, number, at, value, ledger.first)
+        whole &= audit.compare(command, number, headers, value, ledger.first)
         await ledger.step()
     audit.answered(command) if whole else audit.waiting.add(command)
 

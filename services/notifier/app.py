@@ -31,7 +31,7 @@ from faststream.kafka.annotations import Consumer
 
 from schemas.notices import Tidings
 from schemas.services import Amiss
-from services import keys, logs
+from services import keys, logs, traces
 from services.bus import access, heartbeat
 from services.bus.app import (
     ByPartition,
@@ -49,7 +49,7 @@ from services.bus.consume.membership import Rebalance
 from services.bus.consume.scan import TopicReader
 from services.bus.consume.tail import read_last
 from services.bus.contacts import keep_swept
-from services.bus.envelope import Record
+from services.bus.envelope import Record, trace_of
 from services.bus.heartbeat import Condition, Heartbeat
 from services.bus.produce.publisher import Publisher
 from services.bus.topics import CONTACTS, LEDGER, NOTICES, SERVICES
@@ -83,6 +83,7 @@ def get_application() -> AsgiFastStream:
     """The application by the settings of the environment, for an ASGI server of one's own; it tells by webhook alone."""
     settings = load()
     logs.begin(settings)
+    traces.begin(settings, GROUP)
     return application_factory(settings, screen.quiet())
 
 
@@ -272,7 +273,7 @@ class Notifier:
             router,
             opening=opening,
             context={"notifier": self},
-            middlewares=[measured(self._metrics)],
+            middlewares=[*traces.middlewares(), measured(self._metrics)],
         )
 
     @property
@@ -340,14 +341,18 @@ class Notifier:
         if backlog is None:
             backlog = self._backlogs[partition] = self._backlog(partition, reading.next_offset, consumer)
         tidings: list[Tidings] = []
+        traced: dict[str, bytes] = {}
         for record in chain(missed, records):
             if record.offset < reading.next_offset:
                 continue  # taken by us before the group lost count
-            tidings += self._untold(reading.take(record))
+            untold = self._untold(reading.take(record))
+            tidings += untold
+            if (trace := trace_of(record)) is not None:
+                traced |= dict.fromkeys((one.id for one in untold), trace)
             if len(tidings) >= TOGETHER_MAX:
-                await backlog.add(tidings, reading.next_offset, records[0].timestamp)
-                tidings = []
-        await backlog.add(tidings, reading.next_offset, records[0].timestamp)
+                await backlog.add(tidings, reading.next_offset, records[0].timestamp, traced)
+                tidings, traced = [], {}
+        await backlog.add(tidings, reading.next_offset, records[0].timestamp, traced)
         self._readings[partition] = reading
 
     def _backlog(self, partition: int, at: int, consumer: Any) -> Backlog:
@@ -421,8 +426,10 @@ class Notifier:
         self._forget(partition)
         self._looked_up = 0
         why = error.message if isinstance(error, PumasiError) else type(error).__name__
-        log.warning("partition %d: %s; to be read again", partition, why)
-        self.went_wrong(error.code if isinstance(error, PumasiError) else "unforeseen", partition)
+        code = error.code if isinstance(error, PumasiError) else "unforeseen"
+        told = {"event": "to_be_read_again", "partition": partition, "code": code, "why": why}
+        log.warning("partition %(partition)d: %(why)s; to be read again", told)
+        self.went_wrong(code, partition)
         try:
             consumer.seek(_place(consumer, partition), record.offset)
         except LookupError:
@@ -436,7 +443,8 @@ class Notifier:
         """Stop one partition, with an alarm; it stays ours, and nobody hears of its cases and pledges."""
         self.stopped[partition] = error
         self._readings.pop(partition, None)
-        log.critical("partition %d STOPPED: %s", partition, error.message)
+        told = {"event": "partition_stopped", "partition": partition, "code": error.code, "why": error.message}
+        log.critical("partition %(partition)d STOPPED: %(why)s", told)
 
 
 def _place(consumer: Any, partition: int) -> Any:

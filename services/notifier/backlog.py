@@ -14,13 +14,14 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from aiokafka.errors import KafkaError
 
 from schemas.notices import Notice, Tidings
-from services.notifier.teller import Teller
+from services.notifier.teller import Teller, Told
 
 log = logging.getLogger("pumasi.notifier")
 
@@ -71,7 +72,7 @@ class Backlog:
         self._places: deque[_Place] = deque()
         self._last: dict[str, asyncio.Task[None]] = {}
         self._telling: set[asyncio.Task[None]] = set()
-        self._told: list[tuple[Tidings, Notice, _Place]] = []
+        self._told: list[tuple[Told, _Place]] = []
         self._stopping, self.got_on_at = False, -math.inf
         self._failure: Exception | None = None
         self._news, self._room = asyncio.Event(), asyncio.Event()
@@ -87,8 +88,20 @@ class Backlog:
         """Since when the oldest of them has waited, milliseconds since 1970."""
         return next((place.since_ms for place in self._places if place.left), None)
 
-    async def add(self, tidings: Sequence[Tidings], next_offset: int, since_ms: int = 0) -> None:
-        """Begin to tell what was read up to `next_offset`; waits while too much before it is untold. `since_ms`: when it was written.
+    async def add(
+        self,
+        tidings: Sequence[Tidings],
+        next_offset: int,
+        since_ms: int = 0,
+        traced: Mapping[str, bytes] = MappingProxyType({}),
+    ) -> None:
+        """Begin to tell what was read up to `next_offset`; waits while too much before it is untold.
+
+        Args:
+            tidings: in the ledger's order.
+            next_offset: the offset after what they are of.
+            since_ms: when the first of it was written, milliseconds since 1970.
+            traced: the `traceparent` of those, by id, whose entry has one.
 
         Raises:
             Stopping: if nothing new is begun any more.
@@ -109,7 +122,9 @@ class Backlog:
             place = _Place(len(some), len(some), next_offset if is_last else 0, since_ms)
             self._places.append(place)
             for one, notice in zip(some, notices, strict=True):
-                self._last[one.to] = self._watched(self._tell(one, notice, place, self._last.get(one.to)))
+                self._last[one.to] = self._watched(
+                    self._tell(one, notice, place, self._last.get(one.to), traced.get(one.id))
+                )
                 self._telling.add(self._last[one.to])
         self._news.set()
 
@@ -147,13 +162,15 @@ class Backlog:
             self.cancel(error)
             self._failed(error)
 
-    async def _tell(self, one: Tidings, notice: Notice, place: _Place, before: asyncio.Task[None] | None) -> None:
+    async def _tell(
+        self, one: Tidings, notice: Notice, place: _Place, before: asyncio.Task[None] | None, trace: bytes | None
+    ) -> None:
         if before is not None and not before.done():
             await asyncio.wait({before})
         if self._stopping:
             return
-        told = await self._teller.deliver(notice)
-        self._told.append((one, told, place))
+        told = await self._teller.deliver(notice, trace)
+        self._told.append(((one, told, trace), place))
         self._news.set()
         if self._last.get(one.to) is asyncio.current_task():
             del self._last[one.to]
@@ -165,9 +182,9 @@ class Backlog:
             self._news.clear()
             told, self._told = self._told, []
             if told:
-                await self._teller.record([(one, notice) for one, notice, _ in told])
+                await self._teller.record([one for one, _ in told])
                 self.got_on_at = time.monotonic()
-            for _, _, place in told:
+            for _, place in told:
                 place.left -= 1
             while self._places and not self._places[0].left:
                 self.told_to = max(self.told_to, self._places.popleft().next_offset)

@@ -142,7 +142,10 @@ class Languages:
             raise
         except Exception:  # noqa: BLE001  # whatever stands there, it can't be opened
             place = record.partition, record.offset
-            log.error("a box on the contacts topic can't be opened (partition %d, offset %d)", *place)
+            log.error(
+                "a box on the contacts topic can't be opened (partition %(partition)d, offset %(offset)d)",
+                {"event": "contact_not_opened", "partition": record.partition, "offset": record.offset},
+            )
             self._told(Unopened(*place))
 
     async def _open_all(self) -> None:

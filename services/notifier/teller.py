@@ -19,6 +19,7 @@ from schemas.notices import Channel, Notice, Tidings, notice_headers
 from schemas.times import text_of_datetime
 from schemas.values import PHRASES
 from services.bus.contacts import tombstone
+from services.bus.envelope import TRACE
 from services.bus.partition import partition_of
 from services.bus.produce.publisher import Outgoing, Publisher
 from services.bus.topics import CONTACTS, NOTICES
@@ -28,8 +29,13 @@ from services.notifier.audience import Farewell, day_of
 from services.notifier.channels.webhook import Delivery, Webhook
 from services.notifier.languages import Languages
 from services.notifier.phrases import in_words, sentence
+from services.traces import following
 
 log = logging.getLogger("pumasi.notifier")
+
+
+Told = tuple[Tidings, Notice, bytes | None]
+"""What somebody was to hear, what came of it, and the `traceparent` of its entry."""
 
 
 class View(NamedTuple):
@@ -70,14 +76,19 @@ class Teller:
             self._view.coming(one)
         return notices
 
-    async def deliver(self, notice: Notice) -> Notice:
-        """Tell one person; returns the notice with what came of it. While nothing can be recorded, nobody is told."""
+    async def deliver(self, notice: Notice, trace: bytes | None = None) -> Notice:
+        """Tell one person; returns the notice with what came of it. While nothing can be recorded, nobody is told.
+
+        Args:
+            notice: what they hear.
+            trace: the `traceparent` of its entry, if that has one.
+        """
         await self._publisher.in_reach.wait()
-        told = self._told(notice, await self._deliver(notice))
+        told = self._told(notice, await self._deliver(notice, trace))
         self._view.told(told)
         return told
 
-    async def record(self, told: Sequence[tuple[Tidings, Notice]]) -> None:
+    async def record(self, told: Sequence[Told]) -> None:
         """Have every in-sync replica record what came of tidings, however long that takes."""
         while True:
             await self._publisher.in_reach.wait()
@@ -85,21 +96,30 @@ class Teller:
                 await self._publisher.publish(self._records(told))
                 break
             except KafkaUnreachable as error:
-                log.warning("%s; %d notices are told and to be recorded", error.message, len(told))
-        for _, one in told:
+                log.warning(
+                    "%(why)s; %(notices)d notices are told and to be recorded",
+                    {"event": "told_not_recorded", "why": error.message, "notices": len(told)},
+                )
+        for _, one, _trace in told:
             self._metrics.count(TOLD, str(one.channel), str(one.outcome))
 
-    def _records(self, told: Sequence[tuple[Tidings, Notice]]) -> list[Outgoing]:
+    def _records(self, told: Sequence[Told]) -> list[Outgoing]:
         notices, contacts = self._publisher.partitions(NOTICES), self._publisher.partitions(CONTACTS)
-        gone = [name for one, _ in told if isinstance(one, Farewell) for name in (one.to, *one.texts)]
+        gone = [name for one, _, _ in told if isinstance(one, Farewell) for name in (one.to, *one.texts)]
         return [
-            *(_record(notice, notices) for _, notice in told),
+            *(_record(notice, notices, trace) for _, notice, trace in told),
             *(tombstone(name.encode(), contacts) for name in gone),
         ]
 
-    async def _deliver(self, notice: Notice) -> Delivery:
+    async def _deliver(self, notice: Notice, trace: bytes | None) -> Delivery:
+        with following(trace, f"tell {notice.kind}", "CLIENT", pumasi__notice__role=notice.role) as step:
+            delivery = await self._delivered(notice, step.traceparent or trace)
+            step.tell(pumasi__notice__outcome=delivery.outcome, pumasi__notice__attempts=delivery.attempts)
+            return delivery
+
+    async def _delivered(self, notice: Notice, trace: bytes | None) -> Delivery:
         if self._webhook is not None:
-            return await self._webhook.send(self._in_own_words(notice), self._languages.address(notice.to))
+            return await self._webhook.send(self._in_own_words(notice), self._languages.address(notice.to), trace)
         return Delivery("delivered", 1) if self._view.is_channel else Delivery("suppressed", 0)
 
     def _in_own_words(self, notice: Notice) -> Notice:
@@ -120,12 +140,12 @@ class Teller:
         return notice.model_copy(update=came_of_it)
 
 
-def _record(notice: Notice, partitions: int) -> Outgoing:
+def _record(notice: Notice, partitions: int, trace: bytes | None) -> Outgoing:
     headers = notice_headers(notice, text_of_datetime(notice.told_at or notice.at))
     return Outgoing(
         NOTICES,
         partition_of(notice.to, partitions),
         notice.to.encode(),
         notice.wire(),
-        [(name, value.encode()) for name, value in headers.items()],
+        [*((name, value.encode()) for name, value in headers.items()), *([] if trace is None else [(TRACE, trace)])],
     )

@@ -252,6 +252,7 @@ def _services(
     """In the order of their start; the door comes last, and goes first. `health`: the port of each, where it has one."""
     given = {**where_of(settings, kafka), "PUMASI_PARTITIONS": str(settings.partitions), **environment}
     names = _matchers(matchers)
+    given |= {"PUMASI_LOG_JSON": str(int(settings.log_json))}
     life = secrets.token_hex(4)  # what dies is back under its name, a matcher at once; another `up` may never share it
     named = {
         name: {"PUMASI_INSTANCE": f"{name}-{life}", **given, "PUMASI_HEALTH_PORT": str((health or {}).get(name, ""))}

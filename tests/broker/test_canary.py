@@ -333,6 +333,7 @@ async def test_nothing_that_tells_of_a_person_stays_anywhere(
     traces, processes = Traces(), []
     for name in ("PUMASI_SENDER_RATE", "PUMASI_ADDRESS_RATE"):
         monkeypatch.setenv(name, "0")
+    monkeypatch.setenv("PUMASI_LOG_JSON", "1")  # which says all that a line for people does, and its fields
     async with talkative_receiver() as receiver:
         monkeypatch.setenv("PUMASI_WEBHOOK_URL", receiver)
         monkeypatch.setenv("PUMASI_WEBHOOK_SECRET", "whsec_" + base64.b64encode(b"k" * 32).decode())

@@ -135,7 +135,11 @@ async def client(topics_reset) -> AsyncIterator[Client]:
         yield client
 
 
-async def test_no_word_of_any_field_comes_into_a_log_at_any_level(client: Client, tmp_path: Path) -> None:
+@pytest.mark.parametrize("as_json", [False, True], ids=["for people", "JSON"])
+async def test_no_word_of_any_field_comes_into_a_log_at_any_level(
+    client: Client, tmp_path: Path, as_json: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PUMASI_LOG_JSON", str(int(as_json)))
     canaries, logs = Canaries(), []
     async with (
         service("notifier", client.bootstrap, tmp_path) as notifier,
@@ -168,4 +172,8 @@ async def test_no_word_of_any_field_comes_into_a_log_at_any_level(client: Client
         lines = each.log.decode().splitlines()
         assert [line for line in lines if canaries.told_of(line)] == [], each.name
         assert [line for line in lines if re.search(r" (DEBUG|INFO) (?!pumasi)", line)] == [], each.name
+        if as_json:
+            told = [json.loads(line) for line in lines]
+            assert [one for one in told if not one["logger"].startswith("pumasi") and one["event"] != "library"] == []
+            assert {"at", "level", "logger", "event", "message"} <= set.intersection(*map(set, told))
     assert b"went to dead letters" in intake.log, "it does log, at that"

@@ -44,7 +44,7 @@ class Slow:
         self.held = self.most = 0
         self._enough, self._first_waits_for = asyncio.Event(), first_waits_for
 
-    async def send(self, notice: Notice, address: str | None = None) -> Delivery:
+    async def send(self, notice: Notice, address: str | None = None, trace: bytes | None = None) -> Delivery:
         self.held += 1
         self.most = max(self.most, self.held)
         if notice.id.startswith("first"):

@@ -67,7 +67,13 @@ def test_no_exception_is_left_that_nobody_needs() -> None:
     assert set(ALONE) <= {one["name"] for one in BOM["components"]}
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock", "requirements-bench.lock"])
+def test_with_traces_the_same_is_installed_and_what_these_need() -> None:
+    base, more = locked("requirements.lock"), locked("requirements-otel.lock")
+    assert {name: more.get(name) for name in base} == base
+    assert "opentelemetry-sdk" in more
+
+
+@pytest.mark.parametrize("lock", [path.name for path in sorted(ROOT.glob("requirements*.lock"))])
 def test_whatever_is_locked_has_hashes(lock: str) -> None:
     for block in re.split(r"\n(?=[A-Za-z0-9])", (ROOT / lock).read_text().strip()):
         assert re.match(r"[A-Za-z0-9._-]+==", block), block[:80]

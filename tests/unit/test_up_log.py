@@ -63,6 +63,20 @@ def test_a_matchers_events_are_sentences_and_what_says_nothing_is_left_out() -> 
     assert "PARTITION 1 STOPPED (ledger_tampered): a gap" in lines[1]
 
 
+def test_a_line_of_a_log_in_json_is_shown_as_it_is_without() -> None:
+    line = {
+        "at": "2026-11-30T16:20:21.123Z",
+        "logger": "pumasi.matcher",
+        "event": "clock_off",
+        "message": "THE CLOCK IS OFF",
+    }
+    calm, bad = {**line, "level": "info"}, {**line, "level": "critical", "code": "x"}
+    assert shown(("matcher", calm), ("matcher", bad)) == [
+        "matcher   │ 2026-11-30 16:20:21,123 CRITICAL pumasi.matcher: THE CLOCK IS OFF"
+    ]
+    assert len(shown(("matcher", calm), ("matcher", bad), verbose=True)) == 2
+
+
 def test_without_notices_the_rest_is_still_said() -> None:
     error = {"code": "key_missing", "message": "there is no id.key", "hint": "See `pumasi keys make`."}
     lines = shown(("notifier", NOTICE), ("intake", error), notices=False, sums=True)

@@ -149,4 +149,4 @@ class Consumer(AIOKafkaConsumer):
                 if passed and self._assigned_now() is assigned:
                     await self.commit(passed)
         except (KafkaError, IllegalStateError, TimeoutError) as error:  # a rebalance at this moment, a broker away
-            log.debug("markers not passed: %s", type(error).__name__)
+            log.debug("markers not passed: %(cause)s", {"event": "markers_not_passed", "cause": type(error).__name__})

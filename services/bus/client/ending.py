@@ -142,7 +142,10 @@ async def serve(bootstrap: Callable[[], str], asked: asyncio.Queue[Asked], told:
         try:
             ended = await end(bootstrap(), one)
         except TROUBLE as error:
-            log.warning("what %s left open can't be ended now: %s", one.transactional_id, type(error).__name__)
+            log.warning(
+                "what %(writer)s left open can't be ended now: %(cause)s",
+                {"event": "not_ended", "writer": one.transactional_id, "cause": type(error).__name__},
+            )
             continue
         if ended:
             told(f"{_how(one)} a transaction of {one.transactional_id} that Kafka had left open: {_names(ended)}")

@@ -232,7 +232,10 @@ class TellingFetcher(Fetcher):
             response = await self._client.send(node_id, request)
         except kafka.KafkaError as error:
             if node_id not in self._silent:  # told once, and not ten times a second for as long as the broker is away
-                log.info("nothing can be fetched from broker %s: %s; it is asked again", node_id, type(error).__name__)
+                log.info(
+                    "nothing can be fetched from broker %(broker)s: %(cause)s; it is asked again",
+                    {"event": "broker_silent", "broker": node_id, "cause": type(error).__name__},
+                )
             self._silent.add(node_id)
             await asyncio.sleep(self._retry_backoff)
             return False
@@ -271,7 +274,10 @@ class TellingFetcher(Fetcher):
             self._client.force_metadata_update()
             return False
         elif error is kafka.OffsetOutOfRangeError and self._default_reset_strategy != OffsetResetStrategy.NONE:
-            log.warning("%s, partition %d: offset %d is gone", place.topic, place.partition, state.position)
+            log.warning(
+                "%(topic)s, partition %(partition)d: offset %(offset)d is gone",
+                {"event": "offset_gone", "topic": place.topic, "partition": place.partition, "offset": state.position},
+            )
             state.await_reset(self._default_reset_strategy)
             return False
         given = Records(
@@ -291,7 +297,15 @@ class TellingFetcher(Fetcher):
         failed.why, failed.failures = _why(error), failed.failures + 1
         now = time.monotonic()
         if failed.failures >= FAILURES_TOLD and now >= failed.tell_at:
-            log.error("%s; it stands still, and is tried again", failed)
+            log.error(
+                "%(stuck)s; it stands still, and is tried again",
+                {
+                    "event": "topic_unreadable",
+                    "stuck": failed,
+                    "partition": failed.partition,
+                    "failures": failed.failures,
+                },
+            )
             failed.tell_at = now + _TOLD_AGAIN_SECONDS
         return Backoff(*_REST_SECONDS, failures=failed.failures - 1).failed()
 

@@ -82,7 +82,10 @@ class Leftovers:
                 if getattr(error, "retriable", False):  # else the answer would be lost by asking to be the writer
                     await asyncio.sleep(_RETRY_SECONDS)
                     return False
-                log.debug("%s: what was decided isn't known: %s", self._id, type(error).__name__)
+                log.debug(
+                    "%(writer)s: what was decided isn't known: %(cause)s",
+                    {"event": "decision_unknown", "writer": self._id, "cause": type(error).__name__},
+                )
             return bool(await init(node))
 
         producer._sender._do_init_pid = ask_then_init  # type: ignore[method-assign]  # nowhere else is the moment before it
@@ -132,7 +135,10 @@ class Leftovers:
             if left := await self._open(producer):
                 await self._mark(producer, left)
         except _TOO_OLD:
-            log.debug("%s: this Kafka is too old to be asked for transactions left open", self._id)
+            log.debug(
+                "%(writer)s: this Kafka is too old to be asked for transactions left open",
+                {"event": "kafka_too_old", "writer": self._id},
+            )
 
     async def _ask(self, producer: AIOKafkaProducer, node: int) -> tuple[str, int]:
         """The state of the last transaction, as the coordinator has it, and its epoch."""
@@ -169,7 +175,8 @@ class Leftovers:
                     place = TopicPartition(topic, number)
                     if code in _UNAUTHORIZED:
                         log.warning(
-                            "%s: Kafka does not tell us whether anything is left open in %s", self._id, _names([place])
+                            "%(writer)s: Kafka does not tell us whether anything is left open in %(places)s",
+                            {"event": "left_open_not_told", "writer": self._id, "places": _names([place])},
                         )
                     elif code:
                         again.append(place)
@@ -220,9 +227,9 @@ class Leftovers:
                 return
             await asyncio.sleep(_RETRY_SECONDS)
         log.error(
-            "Kafka has left a transaction of %s open (%s), and no ender ends it: until `pumasi ender` runs, or somebody does it with "
-            "`kafka-transactions.sh abort`, nobody reads on there",
-            self._id, _names(one.place for one in left),
+            "Kafka has left a transaction of %(writer)s open (%(places)s), and no ender ends it: until `pumasi ender` runs, or "
+            "somebody does it with `kafka-transactions.sh abort`, nobody reads on there",
+            {"event": "left_open", "writer": self._id, "places": _names(one.place for one in left)},
         )  # fmt: skip
         raise RequestTimedOutError("no ender has ended what was left open")
 
@@ -251,7 +258,10 @@ class Leftovers:
                 return
             places = dict.fromkeys(again)
             if number >= _TRIES_FOR_OTHERS and self._leading not in places:
-                log.warning("%s: not known whether anything is left open in %s", self._id, _names(places))
+                log.warning(
+                    "%(writer)s: not known whether anything is left open in %(places)s",
+                    {"event": "left_open_unknown", "writer": self._id, "places": _names(places)},
+                )
                 return
             await client.force_metadata_update()
             await asyncio.sleep(_RETRY_SECONDS)
@@ -261,8 +271,8 @@ class Leftovers:
         which = ", ".join(f"{one.place.topic} partition {one.place.partition} from offset {one.begin}" for one in left)
         if not refused:
             log.warning(
-                "Kafka had left a transaction of %s open (%s); it is ended now: %s",
-                self._id, which, "committed" if commits else "aborted",
+                "Kafka had left a transaction of %(writer)s open (%(places)s); it is ended now: %(outcome)s",
+                {"event": "left_open_ended", "writer": self._id, "places": which, "outcome": "committed" if commits else "aborted"},
             )  # fmt: skip
 
 

@@ -144,4 +144,7 @@ class Clearing:
         now = asyncio.get_running_loop().time()
         if self._publisher.in_reach.is_set() and (self._said_at is None or now >= self._said_at + _SAID_AGAIN_SECONDS):
             self._said_at = now
-            log.warning("what is done with on %s can't be deleted now (%s)", self._topic, type(error).__name__)
+            log.warning(
+                "what is done with on %(topic)s can't be deleted now (%(cause)s)",
+                {"event": "not_deleted", "topic": self._topic, "cause": type(error).__name__},
+            )

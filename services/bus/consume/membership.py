@@ -162,7 +162,10 @@ class Membership:
                 await consumer.start()
                 await self._stay(consumer)
             except Exception as error:  # noqa: BLE001  # whatever it is: join anew, with back-off
-                log.warning("the place in group %s is lost (%s); joining anew", self.group, type(error).__name__)
+                log.warning(
+                    "the place in group %(group)s is lost (%(cause)s); joining anew",
+                    {"event": "place_lost", "group": self.group, "cause": type(error).__name__},
+                )
                 self._tell(self._waiting, f"{type(error).__name__} at {self.bootstrap}")
             finally:
                 await _leave(consumer)
@@ -218,7 +221,10 @@ class Membership:
     def _look_home(self) -> None:
         silent = time.monotonic() - self._heard
         if silent > HOME_SILENT_SECONDS_MAX:
-            log.critical("the process has not answered for %.0f s: it leaves its partitions to others", silent)
+            log.critical(
+                "the process has not answered for %(seconds).0f s: it leaves its partitions to others",
+                {"event": "process_silent", "seconds": silent},
+            )
             raise TimeoutError
         self._tell(self._hear)
 
@@ -237,7 +243,10 @@ class Membership:
             async with asyncio.timeout(_PROGRESS_SECONDS_MAX):
                 await consumer.commit({TopicPartition(self.topic, number): told for number, told in news.items()})
         except (KafkaError, IllegalStateError, TimeoutError) as error:  # a rebalance at this moment, a broker away
-            log.debug("group offsets not written: %s", type(error).__name__)
+            log.debug(
+                "group offsets not written: %(cause)s",
+                {"event": "group_offsets_not_written", "cause": type(error).__name__},
+            )
         else:
             written |= news
 

@@ -124,7 +124,10 @@ class Tail:
                         await self._poll(consumer)
                         backoff.succeeded()
             except (KafkaError, KafkaUnreachable, OSError, TimeoutError) as error:
-                log.warning("following %s: %s; trying again", self._topic, type(error).__name__)
+                log.warning(
+                    "following %(topic)s: %(cause)s; trying again",
+                    {"event": "following_failed", "topic": self._topic, "cause": type(error).__name__},
+                )
             finally:
                 self._reading = None
             await asyncio.sleep(backoff.failed())
@@ -146,8 +149,9 @@ class Tail:
                     self._handle(record)
                 except Exception as error:  # noqa: BLE001  # one bad record must not end the following
                     log.error(
-                        "%s: partition %d, offset %d passed over (%s)",
-                        self._topic, place.partition, record.offset, type(error).__name__,
+                        "%(topic)s: partition %(partition)d, offset %(offset)d passed over (%(cause)s)",
+                        {"event": "passed_over", "topic": self._topic, "partition": place.partition, "offset": record.offset,
+                         "cause": type(error).__name__},
                     )  # fmt: skip
                 self._next[place.partition] = record.offset + 1
             await asyncio.sleep(0)  # doors come first

@@ -42,8 +42,10 @@ from services.bus.envelope import (
     SENDER,
     SUBMISSION,
     SUPERSEDES,
+    TRACE,
     WALL,
     Record,
+    carried,
 )
 from services.bus.topics import COMMANDS as COMMANDS_TOPIC
 
@@ -211,6 +213,8 @@ def _reasons(record: Record, code: str, why: str) -> list[Header]:
 
 def _known_headers(record: Record) -> Iterator[tuple[str, bytes]]:
     for name, value in record.headers:
+        if name == TRACE and record.topic == COMMANDS_TOPIC and (trace := carried(value)):  # which intake has made
+            yield name, trace
         if name in _HEADERS:
             rule: Any = _HEADERS[name]
         elif name.startswith("ce_") and name[3:] in KNOWN:

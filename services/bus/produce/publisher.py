@@ -200,7 +200,7 @@ class Publisher:
             except TROUBLE as error:
                 self._say_not(f"Kafka does not answer ({type(error).__name__})")
             except Exception as error:
-                log.exception("connecting to Kafka failed")
+                log.exception("connecting to Kafka failed", {"event": "connecting_failed"})
                 self._say_not(f"connecting to Kafka failed ({type(error).__name__})")
             else:
                 backoff.succeeded()

@@ -59,6 +59,10 @@ class Log:
             self._print(service, Text(as_called(visible(line))))
 
     def event(self, service: str, event: dict[str, Any]) -> None:
+        if "logger" in event:  # it logs in JSON
+            at = event["at"].translate(str.maketrans({"T": " ", ".": ",", "Z": ""}))
+            self.said(service, f"{at} {event['level'].upper()} {event['logger']}: {event['message']}")
+            return
         self._lost += _is_notice(event) and event.get("outcome") in _LOST
         if _is_notice(event) and not (self._notices and self._verbose):
             self._counted[str(event.get("kind"))] += 1

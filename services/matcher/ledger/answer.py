@@ -27,6 +27,7 @@ class Answer(Struct, frozen=True):
         fund: the entries' key, or None.
         time: the entries' `at`, RFC 3339.
         bodies: the value of each entry without its `hash`, in order.
+        trace: the `traceparent` that its entries carry.
     """
 
     command: Command | Unreadable
@@ -34,6 +35,7 @@ class Answer(Struct, frozen=True):
     fund: str | None
     time: str
     bodies: list[bytes]
+    trace: bytes | None = None
 
 
 def answer(engine: Engine, record: Record, partitions: int, seq: int) -> Answer:
@@ -50,7 +52,7 @@ def answer(engine: Engine, record: Record, partitions: int, seq: int) -> Answer:
     """
     command = read_command(record, partitions)
     decision = engine.execute(command)
-    event = None if isinstance(command, Unreadable) else command.id
+    event, trace = (None, None) if isinstance(command, Unreadable) else (command.id, command.trace)
     cause = {"id": event, "type": command.type, "offset": record.offset}
     fund, time = decision.fund, text_of(decision.at)
     facts = decision.facts
@@ -58,7 +60,7 @@ def answer(engine: Engine, record: Record, partitions: int, seq: int) -> Answer:
     verdict = last["fact"]
     if verdict == "rejected":
         verdict = last["code"]
-    return Answer(command, verdict, fund, time, bodies(seq + 1, fund, time, cause, facts))
+    return Answer(command, verdict, fund, time, bodies(seq + 1, fund, time, cause, facts), trace)
 
 
 def linked(made: Answer, previous: bytes) -> tuple[list[bytes], bytes]:

@@ -5,5 +5,5 @@ cdef class Draft:
     cdef public Py_ssize_t bytes
     cdef object _form
 
-    cpdef add(self, fund, str time, list bodies, offset)
-    cpdef bytes _linked(self, fund, bytes body, bytes name, bytes time)
+    cpdef add(self, fund, str time, list bodies, offset, bytes trace=*)
+    cpdef bytes _linked(self, fund, bytes body, bytes name, bytes time, form)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from schemas.ledger import link
-from services.bus.client.record_batch import Row, row, sized, varint
+from services.bus.client.record_batch import HeaderForm, Row, row, sized, varint
 from services.bus.envelope import entry_form
 
 try:
@@ -67,7 +67,7 @@ class Draft:
             self._hash = links.hash()
         return self._hash
 
-    def add(self, fund: str | None, time: str, bodies: list[bytes], offset: int) -> None:
+    def add(self, fund: str | None, time: str, bodies: list[bytes], offset: int, trace: bytes | None = None) -> None:
         """Take in an answer.
 
         Args:
@@ -75,11 +75,12 @@ class Draft:
             time: their `at`, RFC 3339.
             bodies: the value of each without its `hash`, in order.
             offset: of the command.
+            trace: its `traceparent`.
         """
-        at = time.encode()
+        at, form = time.encode(), self._form if trace is None else entry_form(trace)
         for body in bodies:
             self.seq += 1
-            self._rows.append(self._linked(fund, body, self._prefix + b"%d" % self.seq, at))
+            self._rows.append(self._linked(fund, body, self._prefix + b"%d" % self.seq, at, form))
             self.bytes += len(body) + len(_HASH) - 1
         self.watermark = offset
 
@@ -93,15 +94,15 @@ class Draft:
                 self._links = Links(links)
         return Portion(rows, links)
 
-    def _linked(self, fund: str | None, body: bytes, name: bytes, time: bytes) -> Row:
+    def _linked(self, fund: str | None, body: bytes, name: bytes, time: bytes, form: HeaderForm) -> Row:
         """An entry's row, its hash filled in or left to be; `name` is its `ce_id`."""
         if Links is None:
             value, self._hash = link(self._hash, body)
-            return row(None if fund is None else fund.encode(), value, self._form.filled(name, time))
+            return row(None if fund is None else fund.encode(), value, form.filled(name, time))
         if self._links is None:
             self._links = Links(self._hash)
         key, length = _key(fund), varint(len(body) + len(_HASH) - 1)
-        first, between, last = self._form.parts
+        first, between, last = form.parts
         made = b"".join((key, length, body[:-1], _HASH, first, sized(name), between, sized(time), last))
         self._links.add(made, len(key) + len(length), len(body) - 1)
         return made

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from schemas.commands import Unreadable
+from schemas.commands import Command, Unreadable
+from services import traces
 from services.bus.client.record_batch import Row, laid_out, row
 from services.bus.deadletters.letter import dead_letter
 from services.bus.envelope import Record
@@ -60,6 +61,7 @@ class Batch:
         dead: dead letters of those among them that could not be read.
         verdicts: type and verdict of each; but for what the lane has answered, which is applied, and only in `done`.
         fault: why the next one can't be answered, if it can't; then the batch ends there.
+        traced: where this process traces, those of them that are: when each began (ns since 1970), its command and its `traceparent`.
     """
 
     def __init__(self, records: Sequence[Record], draft: Draft, lane: Lane, one_turn: bool, seconds_max: float) -> None:
@@ -68,6 +70,8 @@ class Batch:
         self.dead: list[Row] = []
         self.verdicts: list[tuple[str | None, str]] = []
         self.fault: ConservationBreach | Unanswerable | None = None
+        self.traced: list[tuple[int, Command | Unreadable, bytes]] = []
+        self._traces = traces.is_on()
         self._records, self._lane = records, lane
         self._one_turn, self._late = one_turn, time.monotonic() + seconds_max
         self._end = min(len(records), BATCH_COMMANDS_MAX)
@@ -104,6 +108,7 @@ class Batch:
 
     def _decide_one(self, record: Record) -> None:
         draft, lane, fault = self.draft, self._lane, None
+        began_ns = time.time_ns() if self._traces else 0
         try:
             made = answer(lane.engine, record, lane.partitions, draft.seq)
         except ConservationBreach:
@@ -112,10 +117,13 @@ class Batch:
             fault = Unanswerable(_where(error))
         if fault is not None:  # out here, where it holds nothing of the error, which would hold the memory
             raise fault
-        draft.add(made.fund, made.time, made.bodies, record.offset)
-        self.verdicts.append((made.command.type, made.verdict))
-        if isinstance(made.command, Unreadable):
-            key, value, headers = dead_letter(record, "unreadable", made.command.detail)
+        command, trace = made.command, made.trace
+        draft.add(made.fund, made.time, made.bodies, record.offset, trace)
+        if trace is not None and began_ns:
+            self.traced.append((began_ns, command, trace))
+        self.verdicts.append((command.type, made.verdict))
+        if isinstance(command, Unreadable):
+            key, value, headers = dead_letter(record, "unreadable", command.detail)
             self.dead.append(row(key, value, laid_out(headers)))
 
 

@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from services import traces
 from services.bus.client.record_batch import Row, row
 from services.bus.envelope import Record
 from services.bus.topics import CHECKPOINTS, DEADLETTERS, LEDGER
@@ -193,6 +194,12 @@ class Processor:
         replay.seq, replay.hash, replay.watermark = draft.seq, draft.hash, draft.watermark
         self.next_offset, self._untried = draft.watermark + 1, False
         self._measure(batch, time.perf_counter() - began)
+        for began_ns, command, trace in batch.traced:
+            place = {
+                "messaging__destination__partition__id": self.partition,
+                "messaging__kafka__offset": command.offset,
+            }
+            traces.tell(trace, f"answer {command.type}", "CONSUMER", began_ns, **place)
         if batch.fault is not None:
             raise self._fault(records, batch)
         return batch.done

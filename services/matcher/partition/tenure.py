@@ -178,7 +178,10 @@ class Tenure:
             except Fenced:
                 raise
             except Exception as error:  # noqa: BLE001  # whatever it is: it is asked again, and nothing depends on it
-                log.debug("partition %d: not known to be settled: %s", self.partition, error)
+                log.debug(
+                    "partition %(partition)d: not known to be settled: %(cause)s",
+                    {"event": "not_settled", "partition": self.partition, "cause": error},
+                )
         if stuck := self._commands.stuck:
             self._stands_still(str(stuck))
         elif not self._backoff.failures:
@@ -194,12 +197,16 @@ class Tenure:
         elif now - self._held_up[1] > _HELD_UP_SECONDS:
             self._held_up = at, now
             log.warning(
-                "partition %d: commands from offset %d on are held up by an open transaction", self.partition, at
+                "partition %(partition)d: commands from offset %(offset)d on are held up by an open transaction",
+                {"event": "held_up", "partition": self.partition, "offset": at},
             )
             try:
                 await self._release()
             except Exception as error:  # noqa: BLE001  # whatever it is: it is tried again
-                log.warning("partition %d: it could not be ended: %s", self.partition, error)
+                log.warning(
+                    "partition %(partition)d: it could not be ended: %(cause)s",
+                    {"event": "not_released", "partition": self.partition, "cause": error},
+                )
 
     def _tell_progress(self) -> None:
         """Tell how far all is answered, past the markers that came behind; a remark stays until there is an answer."""
@@ -210,7 +217,10 @@ class Tenure:
         self._progress(self.processor.next_offset, why)
         if why != self._standing:
             self._standing = why
-            log.critical("partition %d STANDS STILL: %s", self.partition, why)
+            log.critical(
+                "partition %(partition)d STANDS STILL: %(why)s",
+                {"event": "partition_stands_still", "partition": self.partition, "why": why},
+            )
             self._told(StandsStill(self.partition, self.processor.next_offset, why))
 
     async def _rest(self) -> None:
@@ -235,7 +245,10 @@ class Tenure:
     def _alarm(self, error: PumasiError) -> None:
         """Stop, loudly. The partition stays here and at rest; whoever is given it next will find the same, and say so."""
         self.stopped = error.with_traceback(None)  # which would hold the memory that is let go of
-        log.critical("partition %d STOPPED: %s: %s", self.partition, error.code, error.message)
+        log.critical(
+            "partition %(partition)d STOPPED: %(code)s: %(why)s",
+            {"event": "partition_stopped", "partition": self.partition, "code": error.code, "why": error.message},
+        )
         self._progress(self.processor.next_offset, f"STOPPED, {error.code}: {error.message}")
         self._told(Stopped(self.partition, error.code, error.message, error.hint))
 
@@ -244,9 +257,10 @@ class Tenure:
         expected = isinstance(error, PumasiError)
         log.log(
             logging.INFO if isinstance(error, Fenced) else logging.WARNING,
-            "partition %d: %s; forgotten, to be rebuilt in %.1f s",
-            self.partition, error, self._pause, exc_info=None if expected else error,
-        )  # fmt: skip
+            "partition %(partition)d: %(cause)s; forgotten, to be rebuilt in %(seconds).1f s",
+            {"event": "partition_forgotten", "partition": self.partition, "cause": error, "seconds": self._pause},
+            exc_info=None if expected else error,
+        )
         why = str(error) if expected else type(error).__name__
         if self._backoff.failures >= FAILURES_REMARKED:
             if isinstance(error, Fenced | KafkaUnreachable):
@@ -262,7 +276,8 @@ class Tenure:
         self._taken, self._got_on_at = True, asyncio.get_running_loop().time()
         if found.without and processor.seq and found.without != NONE_YET:
             log.warning(
-                "partition %d: no checkpoint was of use: %s; all entries were read", self.partition, found.without
+                "partition %(partition)d: no checkpoint was of use: %(why)s; all entries were read",
+                {"event": "no_checkpoint", "partition": self.partition, "why": found.without},
             )
         if not self._backoff.failures:  # else the next answer will show
             self._tell_progress()

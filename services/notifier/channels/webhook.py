@@ -27,6 +27,7 @@ from standardwebhooks import Webhook as Signer
 
 from schemas.notices import NOTICE_TYPE, Notice, NoticeOutcome, Posted
 from services.backoff import Backoff
+from services.bus.envelope import TRACE
 from services.errors import SettingError
 from services.notifier.channels.egress import AddressRefused, resolve
 
@@ -129,15 +130,18 @@ class Webhook:
         except (OSError, UnicodeError):
             pass
 
-    async def send(self, notice: Notice, address: str | None = None) -> Delivery:
-        """Tell the receiver; returns once it is told or given up. Raises nothing that the receiver could cause."""
+    async def send(self, notice: Notice, address: str | None = None, trace: bytes | None = None) -> Delivery:
+        """Tell the receiver, and give it a `traceparent` if there is one; returns once it is told or given up.
+
+        Raises nothing that the receiver could cause.
+        """
         body = Posted(type=NOTICE_TYPE, timestamp=notice.at, data=notice, address=address).wire()
         attempts, began = 0, time.monotonic()
         while True:
             attempts += 1
             try:
                 async with self._turns:
-                    status, asked_pause = await self._post(notice.id, body, attempts)
+                    status, asked_pause = await self._post(notice.id, body, attempts, trace)
             except AddressRefused:
                 return Delivery("failed", attempts - 1)
             except _TROUBLE:
@@ -163,7 +167,7 @@ class Webhook:
             self._signers = _signers(self._secrets())
         return " ".join(signer.sign(notice, now, body) for signer in self._signers)
 
-    async def _post(self, notice: str, body: str, attempt: int) -> tuple[int, float]:
+    async def _post(self, notice: str, body: str, attempt: int, trace: bytes | None) -> tuple[int, float]:
         """One try: the status, and the pause the receiver asks for in seconds. The answer's body is not read."""
         async with asyncio.timeout(self._patience.timeout_s):
             addresses = await self._addresses()
@@ -179,6 +183,7 @@ class Webhook:
                     "webhook-id": notice,
                     "webhook-timestamp": str(int(now.timestamp())),
                     "webhook-signature": self._signed(notice, now, body),
+                    **({} if trace is None else {TRACE: trace.decode()}),
                 },
                 extensions={"sni_hostname": self._host},
             )
