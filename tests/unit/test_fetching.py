@@ -31,11 +31,15 @@ class Broker:
     def __init__(self) -> None:
         self._loop, self._metadata_max_age_ms = asyncio.get_running_loop(), 300_000
         self.cluster = SimpleNamespace(leader_for_partition=lambda _place: 0)
+        self._conns: dict[Any, Any] = {}
         self.logs: dict[int, list[tuple[int, bytes]] | int] = {0: [], 1: []}
         self.asked = {0: 0, 1: 0}
         self.raises: Exception | None = None
 
-    async def send(self, _node: int, request: Any) -> Any:
+    async def ready(self, _node: int, *, group: str) -> bool:
+        return True
+
+    async def send(self, _node: int, request: Any, *, group: str) -> Any:
         await asyncio.sleep(0.001)
         if self.raises is not None:
             raise self.raises

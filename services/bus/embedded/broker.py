@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -32,6 +33,8 @@ each log takes its time to be recovered, and a start that was given up for its l
 STOP_GRACE_S = 30.0
 PORT_TRIES = 3
 POLL_S = 0.05
+_USERS_EVERY = 5
+"""Looks at whether it runs, of which each fifth, once a second, is for its users: their passwords are a dozen files."""
 GUARD = Path(__file__).with_name("guard.py")
 _COMPLAINT = re.compile(r"\b(ERROR|FATAL|OutOfMemoryError|Exception)\b|\[error\]")
 _CALM = re.compile(r"^\S+ (INFO|DEBUG) ")
@@ -159,8 +162,12 @@ class EmbeddedKafka:
 
     async def wait(self) -> None:
         """Return never, unless the broker ends without being asked to, or takes no users any more: then raise BrokerFailed."""
-        while self.running:
+        for look in count(1):
+            if not self.running:
+                break
             await asyncio.sleep(0.2)
+            if look % _USERS_EVERY:
+                continue
             with contextlib.suppress(SettingError):  # a file is just being replaced
                 await self._let_in()
         if self._guard is not None and self._lifeline >= 0:
