@@ -99,6 +99,8 @@ def server_properties(
         "socket.send.buffer.bytes": -1,
         # Two cores, a dozen clients.
         "num.network.threads": 2,
+        "listener.name.controller.num.network.threads": 1,
+        **({"listener.name.broker.num.network.threads": 1} if guarded else {}),
         "num.io.threads": 4,
         "background.threads": 2,
         "num.recovery.threads.per.data.dir": 2,
@@ -181,10 +183,15 @@ def jvm_options(home: Path, heap_mb: int) -> list[str]:
     """What Java is told: bounded memory, a quick start, no file outside `home`."""
     return [
         f"-Xmx{heap_mb}m",
+        # What lives is 30 MiB; the rest is garbage that nobody collects at rest.
         "-Xms48m",
         "-Xmn20m",
-        "-XX:MinHeapFreeRatio=20",
-        "-XX:MaxHeapFreeRatio=40",
+        "-XX:MinHeapFreeRatio=10",
+        "-XX:MaxHeapFreeRatio=30",
+        # The light compiler alone: the other takes memory for itself and for its code, and works for minutes after each start.
+        "-XX:TieredStopAtLevel=1",
+        "-XX:+IgnoreUnrecognizedVMOptions",  # an older Java knows nothing of the next
+        "-XX:TrimNativeHeapInterval=60000",  # milliseconds: what is free goes back to the system
         "-XX:+UseSerialGC",  # measured: starts as fast as G1, with fewer threads and less memory
         "-XX:MaxDirectMemorySize=128m",  # a dozen threads, each of which keeps a buffer of the largest size
         f"-Djdk.nio.maxCachedBufferSize={MAX_RECORD_BYTES + (1 << 20)}",
