@@ -6,9 +6,9 @@ given out up to the place that can't be read. The partition rests there and is t
 `stuck` tells it. No record is skipped, and the other partitions go on as if nothing had happened.
 
 Who waits for records has the broker wait, which answers as soon as there are any. Where it is asked for all that there is to be read
-there, it may wait long: asked twice a second by each of a dozen readers, it would never rest. But it answers a connection's requests one
-by one. So fetches have a connection of their own; and one that asks for what is no longer wanted, since reading goes on elsewhere,
-is not waited for: it is hung up on.
+there, it may wait long: asked twice a second by each of a dozen readers, it would never rest. But it answers the requests of a
+connection one by one. So fetches have a connection of their own; and one that asks for what is no longer wanted, since reading goes on
+elsewhere, is not waited for: it is hung up on.
 
 Where `raw_records` is compiled, records are found where they lie; else aiokafka finds them. Both have what `envelope.Record` asks for.
 """
@@ -50,7 +50,7 @@ _REST_SECONDS = (0.2, 5.0)
 _TOLD_AGAIN_SECONDS = 600.0
 _LOG_OVERHEAD = 12  # offset and length of a batch
 _WAIT_MS = 5_000
-"""How long a broker waits for records that aren't there. What it tells besides, how far what isn't committed reaches, is as old as that."""
+"""How long a broker waits for records that aren't there. So old is what it tells besides: how far what isn't committed reaches."""
 _FETCHES = "fetches"
 """Beside aiokafka's groups of connections, one for fetches."""
 

@@ -106,8 +106,6 @@ def server_properties(
         "num.recovery.threads.per.data.dir": 2,
         "num.replica.fetchers": 1,
         "log.cleaner.dedupe.buffer.size": 4 << 20,  # 128 MiB of heap by default
-        # The controller keeps two buffers of this size (default: 8 MiB); topics of thousands of partitions fit in one.
-        "internal.metadata.max.batch.size.in.bytes": 1 << 20,
         # Twice a second it would write that nothing happened, so that other controllers see it is there: there are none.
         "metadata.max.idle.interval.ms": 0,
         "message.max.bytes": MAX_RECORD_BYTES,
@@ -185,7 +183,7 @@ def jvm_options(home: Path, heap_mb: int) -> list[str]:
         f"-Xmx{heap_mb}m",
         # What lives is 30 MiB; the rest is garbage that nobody collects at rest.
         "-Xms48m",
-        "-Xmn20m",
+        "-Xmn16m",
         "-XX:MinHeapFreeRatio=10",
         "-XX:MaxHeapFreeRatio=30",
         # The light compiler alone: the other takes memory for itself and for its code, and works for minutes after each start.

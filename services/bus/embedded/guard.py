@@ -66,7 +66,7 @@ def start(command: list[str]) -> int:
         for number in (signal.SIGPIPE, signal.SIGXFSZ):  # which Python ignores, and so would the command
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
-        os.execvp(command[0], command)
+        os.execvp(command[0], command)  # noqa: S606  # it is ours
     except OSError as error:
         os.write(2, f"{command[0]}: {error.strerror}\n".encode())
     finally:
