@@ -82,7 +82,7 @@ async def rest(watcher: Watcher, settled: float = SETTLED_SECONDS, seconds: floa
         directory = Path(name)
         watcher.doing("starting a whole Pumasi")
         command = [sys.executable, "-P", "-m", "services.cli", "up", "--json", "--data", str(directory / "data")]
-        ours = {"PUMASI_KEYS": str(directory / "keys")}
+        ours = {"PUMASI_KEYS": str(directory / "keys"), "PUMASI_OPEN": "0"}  # as people have it
         async with running([*command, "--kafka-port", "0", "--http-port", "0"], directory / "up.log", ours) as up:
             await up.told("kafka", _READY_SECONDS_MAX)
             watcher.doing(f"leaving it alone for {settled:.0f} s, then watching it for {seconds:.0f} s")

@@ -12,7 +12,7 @@ Standard library only, and little of it, since there is one for each process tha
 again. Run as `python -I -S guard.py LIFELINE_FD GRACE_S COMMAND…`; prints the JVM's process id.
 """
 
-import _signal as signal  # without the enumerations of `signal`, which take a third of all that is here
+import _signal as signal  # type: ignore[import-not-found]  # without the enumerations of `signal`, which take a third of all that is here
 import os
 import select
 import sys
