@@ -103,6 +103,8 @@ def server_properties(
         **({"listener.name.broker.num.network.threads": 1} if guarded else {}),
         "num.io.threads": 4,
         "background.threads": 2,
+        "group.coordinator.threads": 1,
+        "share.coordinator.threads": 1,
         "num.recovery.threads.per.data.dir": 2,
         "num.replica.fetchers": 1,
         "log.cleaner.dedupe.buffer.size": 4 << 20,  # 128 MiB of heap by default
@@ -183,13 +185,13 @@ def jvm_options(home: Path, heap_mb: int) -> list[str]:
         f"-Xmx{heap_mb}m",
         # What lives is 30 MiB; the rest is garbage that nobody collects at rest.
         "-Xms48m",
-        "-Xmn16m",
+        "-Xmn12m",
         "-XX:MinHeapFreeRatio=10",
         "-XX:MaxHeapFreeRatio=30",
         # The light compiler alone: the other takes memory for itself and for its code, and works for minutes after each start.
         "-XX:TieredStopAtLevel=1",
         "-XX:+IgnoreUnrecognizedVMOptions",  # an older Java knows nothing of the next two
-        "-XX:TrimNativeHeapInterval=60000",  # milliseconds: what is free goes back to the system
+        "-XX:TrimNativeHeapInterval=30000",  # milliseconds: what is free goes back to the system
         "-XX:+UseCompactObjectHeaders",
         "-XX:+UseSerialGC",  # measured: starts as fast as G1, with fewer threads and less memory
         "-XX:MaxDirectMemorySize=128m",  # a dozen threads, each of which keeps a buffer of the largest size
