@@ -42,7 +42,7 @@ _TIME_WANTED = "must be an RFC 3339 time with an offset, such as 2026-11-22T10:0
 class Model(BaseModel):
     """Base of every shape on the wire: frozen, strict about types, closed to unknown fields."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", populate_by_name=True, defer_build=True)
 
 
 def _known_currency(code: str) -> str:

@@ -45,6 +45,8 @@ SHAPES = "x-shapes"
 """Stands in AsyncAPI for the shapes of a group, until they are filled in."""
 _HEARTBEATS_PER_SESSION = 5
 _BACKOFF_SECONDS = (0.2, 5.0)
+_LOOK_MS = 1000
+"""How often the group is told of markers that reading has passed, while nothing comes."""
 
 
 async def _at_once() -> None:
@@ -113,7 +115,7 @@ class _Broker(KafkaBroker):
         self._connection_kwargs |= connection(self._where())
         theirs = await super()._connect()
         assert isinstance(theirs, partial), "what makes a consumer, with how it connects"
-        self.config.broker_config.builder = partial(Consumer, **theirs.keywords)
+        self.config.broker_config.builder = partial(_Waiting, **theirs.keywords)
         return self.config.broker_config.builder
 
 
@@ -147,16 +149,24 @@ def _consumers(broker: KafkaBroker) -> list[Consumer]:
     return [consumer for consumer in found if isinstance(consumer, Consumer)]
 
 
-def raw_batches(poll_ms: int, records_max: int) -> dict[str, Any]:
+class _Waiting(Consumer):
+    """Polls until there is something: FastStream sleeps after an empty poll, and what came meanwhile would wait."""
+
+    async def getmany(self, *places: TopicPartition, **how: Any) -> dict[TopicPartition, list[Any]]:
+        while not (found := await super().getmany(*places, **how)):
+            pass
+        return found
+
+
+def raw_batches(records_max: int) -> dict[str, Any]:
     """Options of a subscriber that takes batches of committed records unchanged, and acknowledges them itself.
 
     Args:
-        poll_ms: how long a poll waits; FastStream sleeps as long again after an empty one.
         records_max: records of one poll at most.
     """
     return {
         "batch": True,
-        "batch_timeout_ms": poll_ms,
+        "batch_timeout_ms": _LOOK_MS,
         "max_records": records_max,
         "auto_offset_reset": "earliest",
         "isolation_level": "read_committed",

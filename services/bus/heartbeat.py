@@ -44,7 +44,7 @@ BEGINNING = frozenset({"recovering", "warming_up"})
 BEAT_SECONDS = 10.0
 SILENT_SECONDS = 35.0
 """A process that has said nothing for so long is dead, cut off or frozen."""
-_LOOK_SECONDS = 1.0
+_LOOK_SECONDS = 2.0
 _SEND_SECONDS_MAX = 3.0
 _TIDIED_AT, _TIDIED_EVERY = 6, 360  # beats: a minute after the start, then each hour
 _PROCESS_MAX = 64
@@ -100,7 +100,7 @@ class Heartbeat:
         bootstrap: says where Kafka is; may raise KafkaUnreachable.
         service: which service it is.
         instance: its name, or None.
-        condition: asked each second how it is.
+        condition: asked every two seconds how it is.
         keys: asked likewise for the fingerprints of the keys that it uses.
         metrics: the process's, which learn how far its clock is off.
     """

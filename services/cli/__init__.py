@@ -110,7 +110,7 @@ def main(modules: Sequence[str] = COMMANDS) -> None:
     os.umask(0o077)  # whatever we write is for nobody else
     logs.set_up("WARNING")  # a service does it again, by its settings
     try:
-        _run(build(modules))
+        _run(build(_called_for(modules)))
     except PumasiError as error:
         _report(error)
         sys.exit(error.exit_status)
@@ -119,6 +119,11 @@ def main(modules: Sequence[str] = COMMANDS) -> None:
         sys.exit(128 + signal.SIGPIPE)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
+
+
+def _called_for(modules: Sequence[str]) -> Sequence[str]:
+    """The module of the command that is called, if it is one: who runs it for months needn't hold the others."""
+    return [one for one in modules if one.rpartition(".")[2] == sys.argv[1]] or modules if sys.argv[1:] else modules
 
 
 def _run(app: typer.Typer) -> None:

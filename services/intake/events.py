@@ -48,7 +48,6 @@ log = logging.getLogger("pumasi.intake")
 
 REASON_MAX = 4000
 """The longest reason that a dead letter gives, in characters."""
-_POLL_MS = 50
 _RECORDS_PER_POLL_MAX = 1000
 _SAID_AGAIN_SECONDS = 300.0
 
@@ -71,7 +70,7 @@ def router_factory(
         (DEADLETTERS, "A submission that could not be read, as it came, without contacts; why: in its headers", bytes),
     ):
         router.publisher(topic, title=f"{topic}:Intake", description=what, schema=schema)
-    options = raw_batches(_POLL_MS, _RECORDS_PER_POLL_MAX) | group_member(GROUP, session_timeout_ms)
+    options = raw_batches(_RECORDS_PER_POLL_MAX) | group_member(GROUP, session_timeout_ms)
     router.subscriber(SUBMISSIONS, title=f"{SUBMISSIONS}:Intake", listener=listener, **options)(submissions)
     return router
 

@@ -70,7 +70,6 @@ from services.settings import Settings, load
 GROUP = "pumasi-notifier"
 log = logging.getLogger("pumasi.notifier")
 
-_POLL_MS = 100
 _RECORDS_PER_POLL_MAX = 500
 _POLL_INTERVAL_MAX_MS = 1_800_000  # a full backlog waits for a receiver that is down; see webhook.Patience
 _PAUSE_SECONDS = 1.0
@@ -203,7 +202,7 @@ def router_factory(
     router.publisher(SERVICES, title=f"{SERVICES}:Notifier", description=heartbeat.ABOUT, schema=services)
     what = "That somebody is forgotten: a record without a value; key: the subject"
     router.publisher(CONTACTS, title=f"{CONTACTS}:Notifier", description=what, schema=bytes)
-    options = raw_batches(_POLL_MS, _RECORDS_PER_POLL_MAX)
+    options = raw_batches(_RECORDS_PER_POLL_MAX)
     options |= group_member(GROUP, session_timeout_ms, _POLL_INTERVAL_MAX_MS)
     options["rebalance_timeout_ms"] = session_timeout_ms * 3
     router.subscriber(LEDGER, title=f"{LEDGER}:Notifier", listener=listener, **options)(entries)

@@ -151,7 +151,8 @@ class Languages:
     async def _open_all(self) -> None:
         """Open what came last of each, as it comes, for ever."""
         while True:
-            await self.read_all()
+            if self._unopened:
+                await self.read_all()
             await asyncio.sleep(_LOOK_EVERY_SECONDS)
 
     def _keep(self, subject: str, value: _Value) -> None:

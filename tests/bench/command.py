@@ -24,6 +24,7 @@ _EXAMPLES = """**Examples**
 - `./run bench --check`: has anything become slower? Ratios against those recorded in the repository; some five minutes
 - `./run bench --check --record`: record them anew, once a change is meant
 - `./run bench --memory`: of a matcher with 100,000 live cases and as many pledges; a minute
+- `./run bench --rest`: what a whole Pumasi takes when nobody sends anything; three minutes
 - `./run bench --scaling --pledges 100000`: from one partition and process to four of each; some minutes
 - `./run bench --intake`, `./run bench --notifier`: what comes before the matcher, and after it; half a minute each
 - `./run bench --engine`: the engine alone, from 100 to 1,000,000 open cases; some minutes and 3 GB of memory
@@ -95,6 +96,14 @@ def bench(
     memory: Annotated[
         bool, typer.Option("--memory", rich_help_panel=_INSTEAD, help="How much a matcher remembers, in MiB.")
     ] = False,
+    rest: Annotated[
+        bool,
+        typer.Option(
+            "--rest",
+            rich_help_panel=_INSTEAD,
+            help="Memory and processor time of a whole Pumasi at rest; status 1 if it is more than aimed at.",
+        ),
+    ] = False,
     parts: Annotated[
         bool,
         typer.Option(
@@ -147,6 +156,7 @@ def bench(
         "--check": check or record,
         "--latency": latency,
         "--memory": memory,
+        "--rest": rest,
         "--parts": parts,
         "--scaling": scaling,
         "--intake": intake,
@@ -174,6 +184,10 @@ def bench(
 
         live = pledges or _PLEDGES_LIVE
         bench_memory(cases=cases or _CASES_LIVE, pledges=live, more=live // 5, seed=seed, as_json=as_json)
+    elif rest:
+        from tests.bench.shown.rest import bench_rest
+
+        bench_rest(as_json=as_json)
     elif parts:
         from tests.bench.shown.parts import bench_parts
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes  # noqa: F401  # at hand for the child, which is bound between fork and exec
 import json
 import os
 import time
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from services.bus.embedded.guard import die_with_guard
+from services.bus.embedded.guard import die_with
 from services.errors import PumasiError
 
 _LINES_KEPT = 3
@@ -66,7 +68,7 @@ async def running(
             stdout=file,
             stderr=file,
             env={**os.environ, **(environment or {})},
-            preexec_fn=die_with_guard(os.getpid()),  # nothing is left behind, however the bench ends (Linux)
+            preexec_fn=partial(die_with, os.getpid()),  # nothing is left behind, however the bench ends (Linux)
         )
     try:
         yield Running(process, output)

@@ -136,6 +136,7 @@ def test_a_drawing_is_a_file_by_itself(document: plot.Document, kind: str, tmp_p
         ["--latency", "--peers", "faust"],
         ["--latency", "--rates", "fast"],
         ["--memory", "--engine"],
+        ["--rest", "--memory"],
         ["--plot", "drawing.bmp"],
     ],
     ids=" ".join,

@@ -25,6 +25,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulat
 from aiokafka.producer.sender import Sender
 from aiokafka.producer.transaction_manager import TransactionManager
 from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.types import Array, Schema
 from aiokafka.record.memory_records import MemoryRecords
 
@@ -42,15 +43,17 @@ RELIED_ON: dict[Any, str] = {
     SubscriptionState: "subscription",
     Subscription: "assignment",
     TopicPartitionState: "_position await_reset has_valid_position highwater lso paused position timestamp",
-    Fetcher: "_check_crcs _client _closed _default_reset_strategy _fetch_requests_routine _fetch_task _in_flight "
-    "_isolation_level _key_deserializer _pending_tasks _prefetch_backoff _proc_fetch_request _records _retry_backoff "
-    "_subscriptions _value_deserializer fetched_records next_record",
+    Fetcher: "_check_crcs _client _closed _default_reset_strategy _fetch_max_wait_ms _fetch_requests_routine _fetch_task "
+    "_fetch_waiters _in_flight _isolation_level _key_deserializer _loop _notify _pending_tasks _prefetch_backoff "
+    "_proc_fetch_request _records _retry_backoff _select_read_replica _subscriptions _value_deserializer fetched_records "
+    "next_record seek_to",
+    FetchRequest: "_max_wait_ms topics",
     FetchResult: "_partition_records _topic_partition _update_position check_assignment getall has_more",
     PartitionRecords: "_aborted_producers _check_crcs _consume_aborted_up_to _consumer_record _contains_abort_marker "
     "_isolation_level _records _records_iterator _tp _unpack_records next_fetch_offset",
     MemoryRecords: "next_batch",
     AIOKafkaAdminClient: "_client find_coordinator",
-    AIOKafkaClient: "add_topic bootstrap close cluster force_metadata_update get_random_node send",
+    AIOKafkaClient: "_conns add_topic bootstrap close cluster force_metadata_update get_random_node ready send",
     ConnectionGroup: "COORDINATION",
     CoordinationType: "TRANSACTION",
     Request: "prepare",

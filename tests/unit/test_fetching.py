@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.consumer.subscription_state import SubscriptionState
+from aiokafka.errors import KafkaConnectionError
 
 from services.bus.client import fetching
 from services.bus.client.fetching import TellingFetcher
@@ -31,11 +32,22 @@ class Broker:
     def __init__(self) -> None:
         self._loop, self._metadata_max_age_ms = asyncio.get_running_loop(), 300_000
         self.cluster = SimpleNamespace(leader_for_partition=lambda _place: 0)
+        self._conns: dict[Any, Any] = {}
         self.logs: dict[int, list[tuple[int, bytes]] | int] = {0: [], 1: []}
         self.asked = {0: 0, 1: 0}
         self.raises: Exception | None = None
+        self.waits: list[int] = []  # of each fetch, milliseconds
+        self.empty = False
 
-    async def send(self, _node: int, request: Any) -> Any:
+    async def ready(self, _node: int, *, group: str) -> bool:
+        return True
+
+    async def send(self, _node: int, request: Any, *, group: str) -> Any:
+        self.waits.append(request._max_wait_ms)
+        if self.empty:
+            connection = self._conns[_node, group] = Connection()
+            await asyncio.shield(connection.closed)
+            raise KafkaConnectionError
         await asyncio.sleep(0.001)
         if self.raises is not None:
             raise self.raises
@@ -50,6 +62,17 @@ class Broker:
         if isinstance(log, int):
             return number, log, -1, -1, None, b""
         return number, 0, 1000, 1000, None, b"".join(found for begin, found in log if begin >= offset)
+
+
+class Connection:
+    """One on which the broker is waiting for records."""
+
+    def __init__(self) -> None:
+        self.closed = asyncio.get_running_loop().create_future()
+
+    def close(self) -> None:
+        if not self.closed.done():
+            self.closed.set_result(None)
 
 
 @pytest.fixture
@@ -157,3 +180,54 @@ def test_a_reason_holds_nothing_of_a_record() -> None:
             raise CorruptRecordException(f"Found invalid record structure: {error!r}") from error
     except CorruptRecordException as error:
         assert fetching._why(error) == "CorruptRecordException"
+
+
+async def waiting(broker: Broker) -> Connection:
+    """The connection on which the broker waits for records, once it does."""
+    broker.empty = True
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while not (found := [one for one in broker._conns.values() if not one.closed.done()]):
+            await asyncio.sleep(0.001)
+    return found[0]
+
+
+async def test_the_broker_waits_long_where_it_is_asked_for_everything(fetcher: TellingFetcher, broker: Broker) -> None:
+    await waiting(broker)
+    assert broker.waits[-1] == fetching._WAIT_MS
+
+
+async def test_the_broker_waits_no_longer_than_it_was_told_where_something_is_left_out(
+    fetcher: TellingFetcher, broker: Broker
+) -> None:
+    fetcher._subscriptions.subscription.assignment.state_value(BROKEN).pause()
+    before = broker.asked[1]
+    while broker.asked[1] < before + 3:
+        await asyncio.sleep(0.001)
+    await waiting(broker)
+    assert broker.waits[-1] == fetcher._fetch_max_wait_ms < fetching._WAIT_MS
+
+
+async def test_who_goes_on_elsewhere_is_not_kept_waiting(
+    fetcher: TellingFetcher, broker: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    connection = await waiting(broker)
+    broker.empty, broker.logs[0] = False, [(7, at(7, batch(0, VALUES)))]
+    fetcher.seek_to(BROKEN, 7)
+    found = await polled(fetcher, lambda found: found[BROKEN])
+    assert found[BROKEN][0] == 7 and connection.closed.done() and not caplog.records
+
+
+async def test_seeking_to_where_the_broker_was_asked_leaves_it_waiting(fetcher: TellingFetcher, broker: Broker) -> None:
+    connection = await waiting(broker)
+    fetcher.seek_to(SOUND, 0)
+    assert not connection.closed.done()
+
+
+async def test_a_fetch_for_partitions_that_went_elsewhere_is_hung_up_on(
+    fetcher: TellingFetcher, broker: Broker
+) -> None:
+    connection = await waiting(broker)
+    fetcher._subscriptions.assign_from_user([SOUND])
+    fetcher.seek_to(SOUND, 0)
+    await asyncio.wait_for(connection.closed, DEADLINE_SECONDS)
+    assert await waiting(broker) is not connection

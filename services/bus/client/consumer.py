@@ -26,6 +26,8 @@ from services.bus.client.fetching import Stuck, TellingFetcher
 log = logging.getLogger("pumasi.bus")
 
 _MARKERS_SECONDS_MAX = 2.0
+_LOOK_MS = 5_000
+"""How often what is to be fetched is looked at although nothing has happened; aiokafka's own is five times a second."""
 
 
 class Consumer(AIOKafkaConsumer):
@@ -34,7 +36,7 @@ class Consumer(AIOKafkaConsumer):
     start = FunctionType(AIOKafkaConsumer.start.__code__, {**vars(theirs), "Fetcher": TellingFetcher})
 
     def __init__(self, *topics: str, **options: Any) -> None:
-        super().__init__(*topics, **options)
+        super().__init__(*topics, **{"consumer_timeout_ms": _LOOK_MS, **options})
         self._given: dict[TopicPartition, int] = {}
         self._done: dict[TopicPartition, int | None] = {}
         self._known_of: Any = None

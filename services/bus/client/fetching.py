@@ -5,6 +5,11 @@ Other errors in the broker's answers it ignores; at best the poller hears that a
 given out up to the place that can't be read. The partition rests there and is tried again with back-off; the log says so, and
 `stuck` tells it. No record is skipped, and the other partitions go on as if nothing had happened.
 
+Who waits for records has the broker wait, which answers as soon as there are any. Where it is asked for all that there is to be read
+there, it may wait long: asked twice a second by each of a dozen readers, it would never rest. But it answers the requests of a
+connection one by one. So fetches have a connection of their own; and one that asks for what is no longer wanted, since reading goes on
+elsewhere, is not waited for: it is hung up on.
+
 Where `raw_records` is compiled, records are found where they lie; else aiokafka finds them. Both have what `envelope.Record` asks for.
 """
 
@@ -44,6 +49,10 @@ FAILURES_TOLD = 3
 _REST_SECONDS = (0.2, 5.0)
 _TOLD_AGAIN_SECONDS = 600.0
 _LOG_OVERHEAD = 12  # offset and length of a batch
+_WAIT_MS = 5_000
+"""How long a broker waits for records that aren't there. So old is what it tells besides: how far what isn't committed reaches."""
+_FETCHES = "fetches"
+"""Beside aiokafka's groups of connections, one for fetches."""
 
 
 @dataclass
@@ -204,6 +213,8 @@ class TellingFetcher(Fetcher):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._failed: dict[TopicPartition, Stuck] = {}
         self._silent: set[int] = set()  # brokers that do not answer, and are reported as such
+        self._asked: dict[int, dict[TopicPartition, int]] = {}  # broker → what it is being asked for
+        self._unwanted: set[int] = set()  # brokers whose answer nobody waits for any more
         super().__init__(*args, **kwargs)
 
     @property
@@ -228,9 +239,18 @@ class TellingFetcher(Fetcher):
 
     async def _proc_fetch_request(self, assignment: Any, node_id: int, request: Any) -> bool:
         """Ask for records and add them to what waits to be polled; returns whether somebody may be waiting for it."""
+        asked = {TopicPartition(topic, n): offset for topic, found in request.topics for n, offset, _ in found}
+        request._max_wait_ms = self._wait_ms(assignment, node_id, asked)
+        self._asked[node_id] = asked
+        self._unwanted.discard(node_id)
         try:
-            response = await self._client.send(node_id, request)
+            await self._client.ready(node_id, group=_FETCHES)
+            if node_id in self._unwanted:  # while it was being connected to
+                return False
+            response = await self._client.send(node_id, request, group=_FETCHES)
         except kafka.KafkaError as error:
+            if node_id in self._unwanted:
+                return False
             if node_id not in self._silent:  # told once, and not ten times a second for as long as the broker is away
                 log.info(
                     "nothing can be fetched from broker %(broker)s: %(cause)s; it is asked again",
@@ -240,11 +260,13 @@ class TellingFetcher(Fetcher):
             await asyncio.sleep(self._retry_backoff)
             return False
         except asyncio.CancelledError:  # closed, or the partitions went elsewhere
+            self._hang_up(node_id)
             return False
+        finally:
+            self._asked.pop(node_id, None)
         self._silent.discard(node_id)
         if not assignment.active:
             return False
-        asked = {TopicPartition(topic, n): offset for topic, found in request.topics for n, offset, _ in found}
         answered = [
             (TopicPartition(topic, number), code, rest)
             for topic, found in response.topics
@@ -258,6 +280,24 @@ class TellingFetcher(Fetcher):
             if state is not None and state.has_valid_position and state.position == asked.get(place):
                 woken |= self._take(assignment, place, state, kafka.for_code(code), response.API_VERSION, *rest)
         return woken
+
+    def seek_to(self, place: TopicPartition, offset: int) -> None:
+        """Go on elsewhere, at once."""
+        super().seek_to(place, offset)
+        for node_id, asked in self._asked.items():
+            if asked.get(place, offset) != offset:
+                self._unwanted.add(node_id)
+                self._hang_up(node_id)
+
+    def _hang_up(self, node_id: int) -> None:
+        """Don't wait for a broker's answer: what it is asked next would wait behind it."""
+        if connection := self._client._conns.get((node_id, _FETCHES)):
+            connection.close()
+
+    def _wait_ms(self, assignment: Any, node_id: int, asked: dict[TopicPartition, int]) -> int:
+        """How long a broker may wait for records: not long where what it isn't asked for would have to wait behind it."""
+        there = {place for place in assignment.tps if self._select_read_replica(place) == node_id}
+        return _WAIT_MS if asked.keys() == there else int(self._fetch_max_wait_ms)
 
     def _take(
         self, assignment: Any, place: TopicPartition, state: Any, error: type, version: int, highwater: int, *rest: Any
@@ -307,7 +347,14 @@ class TellingFetcher(Fetcher):
                 },
             )
             failed.tell_at = now + _TOLD_AGAIN_SECONDS
-        return Backoff(*_REST_SECONDS, failures=failed.failures - 1).failed()
+        rest = Backoff(*_REST_SECONDS, failures=failed.failures - 1).failed()
+        self._loop.call_later(rest, self._wake)
+        return rest
+
+    def _wake(self) -> None:
+        """Have what was fetched looked at again."""
+        for waiter in self._fetch_waiters:
+            self._notify(waiter)
 
 
 def _why(error: Exception) -> str:

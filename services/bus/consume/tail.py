@@ -24,13 +24,14 @@ log = logging.getLogger("pumasi.bus")
 
 _BACKOFF_SECONDS = (0.2, 5.0)
 _POLL_MS = 200
+_POLL_UNAWAITED_MS = 1000
 _RECORDS_PER_POLL = 2000
 _START_SECONDS = 15.0
 
 
 @asynccontextmanager
 async def _started(bootstrap: str, client_id: str, *topics: str) -> AsyncIterator[Consumer]:
-    """A consumer of all partitions of `topics`; of none, to ask."""
+    """A consumer of all partitions of `topics`."""
     consumer = Consumer(
         *topics,
         **connection(bootstrap),
@@ -73,14 +74,15 @@ class Tail:
         self._bootstrap, self._topic, self._client_id, self._handle = bootstrap, topic, client_id, handle
         self._last = last
         self._next: dict[int, int] = {}
-        self._reading: tuple[Consumer, Consumer] | None = None
+        self._reading: Consumer | None = None
         self._handled: dict[int, int] = {}
         self._polled = asyncio.Event()
+        self._awaited = 0  # by how many the end is
 
     @property
     def stuck(self) -> list[Stuck]:
         """The partitions that can't be read on; the others are followed."""
-        return self._reading[0].stuck if self._reading else []
+        return self._reading.stuck if self._reading else []
 
     @property
     def in_reach(self) -> bool:
@@ -93,15 +95,19 @@ class Tail:
         Nobody is kept waiting by a partition that can't be read on: `stuck` tells of it.
         """
         ends: dict[int, int] | None = None
-        while ends is None or self._is_short_of(ends):
-            polled = self._polled
-            if ends is None and self._reading is not None:
-                consumer, asking = self._reading
-                with suppress(KafkaError, ConsumerStoppedError, OSError, TimeoutError):
-                    found = await asking.end_offsets(sorted(consumer.assignment()))
-                    ends = {place.partition: end for place, end in found.items()}
-                    continue
-            await polled.wait()
+        self._awaited += 1
+        try:
+            while ends is None or self._is_short_of(ends):
+                polled = self._polled
+                if ends is None and self._reading is not None:
+                    consumer = self._reading
+                    with suppress(KafkaError, ConsumerStoppedError, OSError, TimeoutError):
+                        found = await consumer.end_offsets(sorted(consumer.assignment()))
+                        ends = {place.partition: end for place, end in found.items()}
+                        continue
+                await polled.wait()
+        finally:
+            self._awaited -= 1
 
     def _is_short_of(self, ends: dict[int, int]) -> bool:
         stuck = {one.partition for one in self.stuck}
@@ -113,13 +119,9 @@ class Tail:
         while True:
             try:
                 bootstrap = self._bootstrap()
-                async with (
-                    _started(bootstrap, self._client_id, self._topic) as consumer,
-                    # A broker answers a connection's requests one by one: a question would wait until a fetch has found something.
-                    _started(bootstrap, self._client_id) as asking,
-                ):
+                async with _started(bootstrap, self._client_id, self._topic) as consumer:
                     await self._begin(consumer)
-                    self._reading = consumer, asking
+                    self._reading = consumer
                     while True:
                         await self._poll(consumer)
                         backoff.succeeded()
@@ -143,7 +145,8 @@ class Tail:
             consumer.seek(place, self._next.get(place.partition, 0))
 
     async def _poll(self, consumer: Consumer) -> None:
-        for place, records in (await consumer.getmany(timeout_ms=_POLL_MS, max_records=_RECORDS_PER_POLL)).items():
+        timeout = _POLL_MS if self._awaited else _POLL_UNAWAITED_MS
+        for place, records in (await consumer.getmany(timeout_ms=timeout, max_records=_RECORDS_PER_POLL)).items():
             for record in records:
                 try:
                     self._handle(record)

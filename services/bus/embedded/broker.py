@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -19,7 +20,7 @@ from services.bus.client.producer import TROUBLE
 from services.bus.client.users import let_in
 from services.bus.embedded.config import Door, Guarded, jvm_options, log4j2_properties, server_properties
 from services.bus.embedded.directory import DirectoryLock, claim, write_atomically
-from services.bus.embedded.jars import ensure_jars
+from services.bus.embedded.jars import ensure_jars_apart
 from services.bus.embedded.java import find_java
 from services.bus.embedded.ports import HOST, Reservation, free_port, is_free, is_reserved, port_taken, refuse_if_taken
 from services.bus.security import Security, Servers, connection
@@ -32,6 +33,8 @@ each log takes its time to be recovered, and a start that was given up for its l
 STOP_GRACE_S = 30.0
 PORT_TRIES = 3
 POLL_S = 0.05
+_USERS_EVERY = 5
+"""Looks at whether it runs, of which each fifth, once a second, is for its users: their passwords are a dozen files."""
 GUARD = Path(__file__).with_name("guard.py")
 _COMPLAINT = re.compile(r"\b(ERROR|FATAL|OutOfMemoryError|Exception)\b|\[error\]")
 _CALM = re.compile(r"^\S+ (INFO|DEBUG) ")
@@ -159,8 +162,12 @@ class EmbeddedKafka:
 
     async def wait(self) -> None:
         """Return never, unless the broker ends without being asked to, or takes no users any more: then raise BrokerFailed."""
-        while self.running:
+        for look in count(1):
+            if not self.running:
+                break
             await asyncio.sleep(0.2)
+            if look % _USERS_EVERY:
+                continue
             with contextlib.suppress(SettingError):  # a file is just being replaced
                 await self._let_in()
         if self._guard is not None and self._lifeline >= 0:
@@ -202,7 +209,7 @@ class EmbeddedKafka:
     def _prepare(self) -> str:
         """Everything before the JVM: the class path, the directory, the format. Blocks."""
         self.watcher.stage("download")
-        classpath = os.pathsep.join(map(str, ensure_jars(self._on_download)))
+        classpath = os.pathsep.join(map(str, ensure_jars_apart(self._on_download)))
         shutil.rmtree(self.home / "tmp", ignore_errors=True)  # native libraries of a broker that was killed
         (self.home / "tmp").mkdir(parents=True)
         (self.home / "log4j2.properties").write_text(log4j2_properties(self.home / "kafka.log"))
@@ -395,7 +402,7 @@ async def _cluster_at(bootstrap: str) -> str | None:
 def _environment(classpath: str) -> dict[str, str]:
     """Without our settings: what is secret in them is none of the JVM's business."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith("PUMASI_")}
-    return {**ours, "CLASSPATH": classpath}
+    return {**ours, "CLASSPATH": classpath, "MALLOC_ARENA_MAX": "2"}  # not a store of free memory for each few threads
 
 
 def _choose_port(asked: int | None) -> int:

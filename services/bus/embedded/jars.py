@@ -3,23 +3,29 @@
 jgo knows where jars come from and where they are kept (`M2_REPO`, `~/.m2/repository`, its configuration file). What they
 must be is in the lock: coordinates and SHA-256, 46 jars, 44 MB. Every jar is hashed before every start (0.1 s in all), so neither
 a broken download nor a changed cache is ever run. A file lock lets several first starts share one download.
+
+jgo comes with much that is of use for this moment alone. So who runs for months has them looked for by a process of its own.
 """
+
+from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import logging
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
-
-from jgo.config import GlobalSettings
-from jgo.env import LockFile
-from jgo.maven import Artifact, MavenContext, PythonResolver
-from requests import RequestException
+from typing import TYPE_CHECKING
 
 from services.errors import JarsUnavailable
+
+if TYPE_CHECKING:
+    from jgo.maven import Artifact, MavenContext
 
 LOCK = Path(__file__).with_name("kafka.lock.toml")
 DOWNLOADS_AT_ONCE = 4
@@ -34,6 +40,9 @@ def ensure_jars(progress: Progress | None = None, lock: Path = LOCK) -> list[Pat
 
     Raises JarsUnavailable when a jar can't be had or isn't the locked one.
     """
+    from jgo.config import GlobalSettings
+    from jgo.maven import MavenContext, PythonResolver
+
     meter = _Meter(progress)
     context = MavenContext(
         PythonResolver(progress_callback=meter.one_file), repo_cache=GlobalSettings.load().repo_cache, timeout=TIMEOUT_S
@@ -48,8 +57,42 @@ def ensure_jars(progress: Progress | None = None, lock: Path = LOCK) -> list[Pat
     return [_path(jar) for jar in jars]
 
 
+def ensure_jars_apart(progress: Progress | None = None) -> list[Path]:
+    """The same, by a process of its own; an error of `progress` ends it."""
+    command = [sys.executable, "-P", "-c", f"from {__name__} import tell_jars; tell_jars()"]
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as finder:
+        assert finder.stdout is not None, "a pipe"
+        try:
+            for line in finder.stdout:
+                match json.loads(line):
+                    case {"jars": jars}:
+                        return [Path(jar) for jar in jars]
+                    case {"message": message, "hint": hint}:
+                        raise JarsUnavailable(message, hint=hint)
+                    case {"come": come} if progress:
+                        progress(*come)
+        except BaseException:
+            finder.kill()
+            raise
+    raise JarsUnavailable(f"who looks for the jars of Apache Kafka ended with status {finder.returncode}")
+
+
+def tell_jars() -> None:
+    """Print a line of JSON for each step of a download, then the jars, or why they can't be had."""
+    told: dict[str, object]
+    try:
+        told = {"jars": [str(jar) for jar in ensure_jars(lambda *come: print(json.dumps({"come": come}), flush=True))]}
+    except JarsUnavailable as error:
+        told = {"message": error.message, "hint": error.hint}
+    print(json.dumps(told), flush=True)
+
+
 def _locked_jars(context: MavenContext, lock: Path) -> dict[Artifact, str | None]:
     """Each jar with the SHA-256 it must have."""
+    from jgo.env import LockFile
+
     return {
         context.project(dep.groupId, dep.artifactId)
         .at_version(dep.version)
@@ -76,6 +119,9 @@ def _path(jar: Artifact) -> Path:
 
 
 def _download(jars: dict[Artifact, str | None]) -> None:
+    from jgo.maven import Artifact
+    from requests import RequestException
+
     logging.getLogger("jgo").setLevel(logging.ERROR)  # what it would warn of, a wrong checksum, is refused here
     for jar in jars:
         _path(jar).unlink(missing_ok=True)  # half a download, or not the locked jar

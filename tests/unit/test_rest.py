@@ -1,0 +1,124 @@
+"""What runs for months takes little while nothing happens: it holds nothing that it needs for a moment, and asks nobody in vain."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services import cli
+from services.bus import app
+from services.bus.client.consumer import Consumer
+from services.bus.embedded import jars
+from services.bus.embedded.broker import GUARD
+from services.errors import JarsUnavailable
+from services.notifier import languages
+
+ROOT = Path(__file__).parents[2]
+DEADLINE_SECONDS = 20
+
+
+def finder(monkeypatch: pytest.MonkeyPatch, directory: Path, *said: str, status: int = 0) -> None:
+    """Have somebody else look for jars, who says so much, and ends with that status."""
+    program = directory / "finder"
+    program.write_text("\n".join(["#!/bin/sh", "cat <<'END'", *said, "END", f"exit {status}", ""]))
+    program.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(program))
+
+
+def test_jars_are_found_by_another_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    finder(monkeypatch, tmp_path, '{"come": [1, 46, 1000]}', '{"jars": ["/one.jar", "/other.jar"]}')
+    told: list[tuple[int, ...]] = []
+    assert jars.ensure_jars_apart(lambda *come: told.append(come)) == [Path("/one.jar"), Path("/other.jar")]
+    assert told == [(1, 46, 1000)]
+
+
+def test_why_jars_cannot_be_had_is_passed_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    finder(monkeypatch, tmp_path, '{"message": "no network", "hint": "Check it."}')
+    with pytest.raises(JarsUnavailable, match="no network") as raised:
+        jars.ensure_jars_apart()
+    assert raised.value.hint == "Check it."
+
+
+def test_who_looks_for_jars_and_dies_is_told_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    finder(monkeypatch, tmp_path, "{}", status=3)
+    with pytest.raises(JarsUnavailable, match="status 3"):
+        jars.ensure_jars_apart()
+
+
+def test_a_start_that_is_given_up_ends_the_search(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    finder(monkeypatch, tmp_path, '{"come": [1, 46, 1000]}', '{"jars": []}')
+
+    def give_up(*_come: int) -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        jars.ensure_jars_apart(give_up)
+
+
+def test_what_supervises_holds_no_library_of_downloads() -> None:
+    code = "import services.cli.up, services.system.whole, sys; print({'jgo', 'requests', 'faststream'} & set(sys.modules))"
+    told = subprocess.run([sys.executable, "-P", "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert told.stdout == "set()\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "loaded"),
+    [
+        (["ender", "--json"], ["services.cli.ender"]),
+        (["deadletters", "list"], ["services.cli.deadletters"]),
+        (["--help"], cli.COMMANDS),
+        (["nonsense"], cli.COMMANDS),
+        ([], cli.COMMANDS),
+    ],
+    ids=str,
+)
+def test_a_command_loads_no_others(monkeypatch: pytest.MonkeyPatch, given: list[str], loaded: Any) -> None:
+    monkeypatch.setattr(sys, "argv", ["pumasi", *given])
+    assert list(cli._called_for(cli.COMMANDS)) == list(loaded)
+
+
+async def test_a_poll_lasts_until_there_is_something(monkeypatch: pytest.MonkeyPatch) -> None:
+    polls = iter([{}, {}, {"place": ["record"]}])
+
+    async def getmany(*_places: Any, **_how: Any) -> Any:
+        return next(polls)
+
+    monkeypatch.setattr(Consumer, "getmany", getmany)
+    assert await app._Waiting.getmany(object.__new__(app._Waiting)) == {"place": ["record"]}
+
+
+async def test_contacts_are_asked_for_only_where_a_box_is_unopened(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(languages, "_LOOK_EVERY_SECONDS", 0)
+    held, asked = languages.Languages("en"), asyncio.Event()
+
+    async def read_all() -> None:
+        asked.set()
+
+    monkeypatch.setattr(held, "read_all", read_all)
+    opening = asyncio.create_task(held._open_all())
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not asked.is_set()
+    held._unopened["somebody"] = object()  # type: ignore[assignment]
+    await asyncio.wait_for(asked.wait(), DEADLINE_SECONDS)
+    opening.cancel()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_guard_that_is_told_to_stop_at_once_stops_what_it_has_just_started(number: signal.Signals) -> None:
+    """However early it comes: it must reach the command, and not who is about to become it."""
+    theirs, ours = os.pipe()
+    command = [sys.executable, "-I", "-S", str(GUARD), str(theirs), "60", "sleep", "60"]
+    with subprocess.Popen(command, pass_fds=(theirs,), stdout=subprocess.PIPE) as guard:
+        assert guard.stdout is not None and int(guard.stdout.readline())
+        guard.send_signal(number)
+        assert guard.wait(DEADLINE_SECONDS) == 128 + signal.SIGTERM
+    os.close(theirs)
+    os.close(ours)
