@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Sequence
 
 from schemas.notices import Tidings
-from services.notifier.backlog import Backlog
 from services.notifier.teller import Teller
+from services.notifier.untold import Backlog
 
 
 async def tell(teller: Teller, tidings: Sequence[Tidings]) -> None:

@@ -188,7 +188,9 @@ class Matcher:
             try:
                 found = await look(self.bootstrap, begins)
             except Exception as error:  # noqa: BLE001  # whatever it is: what was known is older then, and nothing depends on it
-                log.debug("not known what waits (%s)", type(error).__name__)
+                log.debug(
+                    "not known what waits (%(error)s)", {"event": "backlog_unknown", "error": type(error).__name__}
+                )
                 continue
             for number in found.keys() & self.tenures.keys():
                 self.tenures[number].looked = found[number]

@@ -59,12 +59,12 @@ from services.health import PATHS, Health
 from services.metrics import LEDGER_LAG, NOTICES_WAITING, OLDEST_NOTICE, Metrics
 from services.news import Assigned, NotifierNews, Resumed, Waiting
 from services.notifier import screen
-from services.notifier.backlog import AHEAD_MAX, TOGETHER_MAX, Backlog, Stopping
 from services.notifier.channels.webhook import Webhook
 from services.notifier.languages import Languages, private_key
 from services.notifier.ledger import Reading
 from services.notifier.renewal import Renewal
 from services.notifier.teller import Teller, View
+from services.notifier.untold import AHEAD_MAX, TOGETHER_MAX, Backlog, Stopping
 from services.settings import Settings, load
 
 GROUP = "pumasi-notifier"

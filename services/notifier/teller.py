@@ -5,7 +5,7 @@ the screen is only a view for the operator: words of thanks that came sealed are
 
 With the last notice to somebody, how to reach them is taken off the contacts topic (`departures`).
 
-Whose notice waits for which other: see `backlog`.
+Whose notice waits for which other: see `untold`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class View(NamedTuple):
 
 
 class Teller:
-    """Tells people, each in their language, and records the outcome. In which order, and what waits for what, is for `backlog`."""
+    """Tells people, each in their language, and records the outcome. In which order, and what waits for what, is for `untold`."""
 
     def __init__(
         self,

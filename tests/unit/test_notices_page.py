@@ -12,8 +12,8 @@ from schemas import generate
 from schemas.notices import CaseKind, DonorKind, Notice, NoticeOutcome, Tidings
 from schemas.submissions import Language
 from schemas.values import CLASSES, SCHEMES
-from services.notifier.backlog import AHEAD_MAX
 from services.notifier.channels.webhook import Patience
+from services.notifier.untold import AHEAD_MAX
 from tests.unit.test_departures import all_over
 from tests.unit.test_notifier_seasons import Season
 

@@ -14,7 +14,7 @@ from services.bus.topics import LEDGER
 from services.errors import KafkaUnreachable, LedgerTampered, TopicUnreadable
 from services.notifier import app
 from services.notifier.app import Notifier
-from services.notifier.backlog import Stopping
+from services.notifier.untold import Stopping
 from tests.records import CommandRecord
 
 PARTITIONS = 4

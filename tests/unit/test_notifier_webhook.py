@@ -128,7 +128,7 @@ async def test_who_answers_others_meanwhile_is_slow_for_one_person_and_not_down(
     quick = TOLD.model_copy(update={"id": "cd" * 16, "to": "d-4"})
     async with Webhook("http://127.0.0.1:1/", SECRET, allow_private=True, patience=HASTY) as hook:
 
-        async def post(notice: str, _body: str, attempt: int) -> tuple[int, float]:
+        async def post(notice: str, _body: str, attempt: int, _trace: bytes | None) -> tuple[int, float]:
             if notice == TOLD.id and attempt == 1 and others:
                 assert await hook.send(quick) == ("delivered", 1)
             return (503, 0.0) if notice == TOLD.id else (204, 0.0)

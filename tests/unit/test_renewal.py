@@ -91,7 +91,7 @@ def test_passwords_are_new_for_the_next_start_and_never_beside_a_broker_that_kno
     with pytest.raises(UsageError, match="a broker runs"):
         run("rotate", "passwords")
     monkeypatch.setenv("PUMASI_KAFKA", "k1:9092")
-    with pytest.raises(UsageError, match="the cluster's"):
+    with pytest.raises(UsageError, match="a cluster's users"):
         run("rotate", "passwords")
     assert keys.passwords(load(), access.USERS) == after
 

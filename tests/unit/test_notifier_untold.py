@@ -9,12 +9,12 @@ import pytest
 
 from schemas.notices import Notice
 from services.errors import KafkaUnreachable
-from services.notifier import backlog as module
 from services.notifier import screen
-from services.notifier.backlog import AHEAD_MAX, Backlog, Stopping
+from services.notifier import untold as module
 from services.notifier.channels.webhook import Delivery
 from services.notifier.languages import Languages
 from services.notifier.teller import Teller
+from services.notifier.untold import AHEAD_MAX, Backlog, Stopping
 from tests.unit.test_notifier_telling import Publisher, tidings
 
 
@@ -24,7 +24,7 @@ class Hanging:
     def __init__(self) -> None:
         self.answers, self.came = asyncio.Event(), list[str]()
 
-    async def send(self, notice: Notice, _address: str | None = None) -> Delivery:
+    async def send(self, notice: Notice, _address: str | None = None, _trace: bytes | None = None) -> Delivery:
         if notice.to == "d-slow":
             await self.answers.wait()
         self.came.append(notice.id)
@@ -148,7 +148,7 @@ async def test_an_acknowledgement_that_fails_is_tried_again(monkeypatch: pytest.
 async def test_what_nobody_foresaw_ends_it_and_is_told() -> None:
     async with world() as w:
 
-        async def broken(_notice: Notice, _address: str | None = None) -> Delivery:
+        async def broken(_notice: Notice, _address: str | None = None, _trace: bytes | None = None) -> Delivery:
             raise RuntimeError("nobody foresaw it")
 
         w.receiver.send = broken  # type: ignore[method-assign]
