@@ -10,11 +10,11 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tests.soak.disk import Disk
-from tests.soak.plan import KAFKA, Fault
+from tests.soak.plan import Fault
 from tests.soak.proxy import END_TXN, INIT_PRODUCER_ID, PRODUCE, SPRINGS_WITHIN_S, How, Snare
 from tests.soak.world import World
 
@@ -49,7 +49,7 @@ class Adversary:
     """
 
     world: World
-    disk: Disk | None
+    disks: Mapping[str, Disk]
     struck: list[Strike] = field(default_factory=list)
     missed: list[Fault] = field(default_factory=list)
 
@@ -165,8 +165,8 @@ class Adversary:
         return True
 
     async def _fill(self, fault: Fault) -> bool:
-        disk = self.disk
-        if disk is None or not await self._alive(KAFKA):
+        disk = self.disks.get(fault.target)
+        if disk is None or not await self._alive(fault.target):
             return False
         with self._striking(fault):
             try:
@@ -174,6 +174,27 @@ class Adversary:
                 await asyncio.sleep(fault.seconds)
             finally:
                 disk.free()
+        return True
+
+    async def _kill_leader(self, fault: Fault) -> bool:
+        """Of the moment: whom it strikes is known only then."""
+        leader = self.world.leading()
+        return bool(leader) and await self._end(fault._replace(target=leader))
+
+    async def _roll(self, fault: Fault) -> bool:
+        with self._striking(fault):
+            names = list(self.world.brokers)
+            first = names.index(fault.target)
+            for broker in names[first:] + names[:first]:
+                await self.world.until_in_step()
+                if not await self._alive(broker):
+                    return False
+                pid = self.world.pid(broker)
+                self.world.ear.note("adversary", f"{fault.kind}: {broker}")
+                self.world.signal(broker, signal.SIGTERM)
+                while self.world.pid(broker) in (pid, 0):
+                    await asyncio.sleep(_LOOK_S)
+            await self.world.until_in_step()
         return True
 
 
@@ -189,6 +210,8 @@ _ACTS: dict[str, Callable[[Adversary, Fault], Awaitable[bool]]] = {
     "silence": Adversary._silence,
     "clock": Adversary._clock,
     "disk-full": Adversary._fill,
+    "kill-controller": Adversary._kill_leader,
+    "roll-brokers": Adversary._roll,
     **dict.fromkeys(_SNARES, Adversary._snare),
 }
 """The index of acts, by kind of fault."""
