@@ -65,6 +65,11 @@ class Member(EmbeddedKafka):
     def _inside(self) -> tuple[int, Guarded | None]:
         return self._of.controllers[self.number], Guarded(free_port(), self._of.password)
 
+    def _java(self, *arguments: str) -> list[str]:
+        """Three of them on a machine for one would compile for minutes."""
+        java, *options = super()._java(*arguments)
+        return [java, "-XX:TieredStopAtLevel=1", *options]
+
     def _spawn(self, port: int) -> None:
         super()._spawn(port)
         self.itself = self._of.servers(access.BROKER, self.bootstrap)

@@ -27,7 +27,7 @@ BROKER_FIXTURES = {"kafka", "topics_reset", "fresh_kafka", "new_kafka", "guarded
 
 LONG = {
     "test_answered.py": ("come_go_and_are_killed", "another_has_acknowledged", "put_out_of_the_group"),
-    "test_bench.py": ("foreign_libraries", "measured_beside_peers"),
+    "test_bench.py": ("foreign_libraries", "measured_beside_peers", "four_processes"),
     "test_checkpoints.py": (
         "that_are_not_committed", "half_of_a_zombies", "goes_on_from_the_checkpoint", "amid_an_answer", "damaged_checkpoint",
         "fits_and_lies", "another_lifes", "made_again", "older_versions_records", "several_transactions", "takes_too_long",

@@ -52,6 +52,7 @@ class Adversary:
     disks: Mapping[str, Disk]
     struck: list[Strike] = field(default_factory=list)
     missed: list[Fault] = field(default_factory=list)
+    _brokers: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def run(self, faults: Sequence[Fault], began: float) -> None:
         """Do all faults, each at its time after `began` (monotonic); return when the last is over. Cancel to end them early."""
@@ -67,9 +68,17 @@ class Adversary:
             await asyncio.gather(*at_work, return_exceptions=True)
 
     async def _do(self, fault: Fault) -> None:
-        if not await _ACTS[fault.kind](self, fault):
+        async with self._brokers if self._is_of_several(fault) else contextlib.nullcontext():
+            if self._is_of_several(fault):
+                await self.world.until_in_step()
+            done = await _ACTS[fault.kind](self, fault)
+        if not done:
             self.missed.append(fault)
             self.world.ear.note("adversary", f"missed: {fault}")
+
+    def _is_of_several(self, fault: Fault) -> bool:
+        """Three brokers can do without one, and without no second: so they are struck one after the other."""
+        return fault.target in self.world.brokers and len(self.world.brokers) > 1
 
     @contextlib.contextmanager
     def _striking(self, fault: Fault):

@@ -42,10 +42,10 @@ several `kill-controller` (the one that leads) and `roll-brokers` (each in turn,
 `cut`, `delay`, `silence`, and what happens to one request: `lost-endtxn-reply`, `late-endtxn`, `lost-endtxn`,
 `lost-produce-reply`, `lost-init-reply`; of matchers and intakes, `clock` (it steps by up to a day).
 
-They overlap as they fall. A seed fixes load and plan to the last detail; what a real machine makes of it differs by moments,
-so a failing seed may have to be tried some times. As root the broker's data lie on a small filesystem in memory, which is
-filled in a phase of its own at the end (of several brokers that of one); clocks step where there is a C compiler. What can't
-be done on a machine is said.
+They overlap as they fall; but several brokers are struck one after the other, since three can do without one of them. A seed fixes
+load and plan to the last detail; what a real machine makes of it differs by moments, so a failing seed may have to be tried some
+times. As root the broker's data lie on a small filesystem in memory, which is filled in a phase of its own at the end (of several
+brokers that of one); clocks step where there is a C compiler. What can't be done on a machine is said.
 """
 
 
