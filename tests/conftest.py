@@ -42,7 +42,8 @@ LONG = {
         "crash_in_the_middle", "behind_another", "killed_or_stopped", "two_operators", "was_asleep", "has_learned", "go_round",
     ),
     "test_simulation.py": ("two_thousand", "safeguard_removed"),
-    "test_soak.py": ("no_fault", "ctrl_c"),
+    "test_cluster.py": ("",),
+    "test_soak.py": ("no_fault", "three_brokers", "ctrl_c"),
     "test_supervisor.py": ("kill_9_of_up", "kill_9_of_its_broker", "while_the_services_start"),
 }  # fmt: skip
 """Tests that take long and vary what shorter ones show, by file and part of their names: run by `--long`,

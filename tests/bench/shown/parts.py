@@ -95,7 +95,10 @@ def bench_scaling(*, cases: int, pledges: int, rounds: int, seed: int, as_json: 
 
 
 def _print_scaling(rows: "Sequence[Row]", cases: int, pledges: int, rounds: int) -> None:
-    title = f"Pledges a second in all; {pledges:,} pledges over {cases:,} open cases in each partition (of 12: a third), medians of {rounds}"
+    title = (
+        f"Pledges a second in all; {pledges:,} pledges over {cases:,} open cases in each partition (of twelve, a third), medians "
+        f"of {rounds}"
+    )
     columns = (
         "partitions",
         "processes",
