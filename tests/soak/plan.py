@@ -86,7 +86,7 @@ KINDS: dict[str, Kind] = {
 """The index of faults."""
 OF_SEVERAL: dict[str, Kind] = KINDS | {
     "pause-broker": replace(
-        KINDS["pause-broker"], text="SIGSTOP of a broker beyond its session, then SIGCONT", seconds=(8, 14)
+        KINDS["pause-broker"], text="SIGSTOP of a broker far beyond its session, then SIGCONT", seconds=(18, 25)
     ),
     "kill-controller": Kind(0.3, (KAFKA,), "kill -9 of the broker whose controller leads"),
     "roll-brokers": Kind(0.15, (KAFKA,), "each broker restarted in turn, once all copies are in step"),
