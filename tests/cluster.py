@@ -197,7 +197,9 @@ class Cluster:
 
     async def behind(self) -> list[str]:
         """The partitions that lack a copy in step, each as `topic-number`; what can't be asked counts as one."""
-        admin = AIOKafkaAdminClient(**connection(self.servers()), client_id="pumasi-tests", request_timeout_ms=5_000)
+        admin = AIOKafkaAdminClient(
+            **connection(self.servers()) | {"request_timeout_ms": 5_000}, client_id="pumasi-tests"
+        )
         try:
             async with asyncio.timeout(_ANSWER_S):
                 await admin.start()

@@ -234,6 +234,7 @@ class TellingFetcher(Fetcher):
             if node_id not in self._silent:  # told once, and not ten times a second for as long as the broker is away
                 log.info("nothing can be fetched from broker %s: %s; it is asked again", node_id, type(error).__name__)
             self._silent.add(node_id)
+            self._client.force_metadata_update()  # others may lead by now
             await asyncio.sleep(self._retry_backoff)
             return False
         except asyncio.CancelledError:  # closed, or the partitions went elsewhere

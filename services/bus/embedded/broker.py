@@ -388,7 +388,7 @@ async def _cluster_at(bootstrap: str) -> str | None:
     try:
         _, writer = await asyncio.open_connection(host, int(port))
         writer.close()
-        client = AIOKafkaAdminClient(**connection(bootstrap), request_timeout_ms=5_000)
+        client = AIOKafkaAdminClient(**connection(bootstrap) | {"request_timeout_ms": 5_000})
     except OSError:
         return None
     try:
