@@ -6,15 +6,20 @@ be that of fewer. The broker and all matchers share the machine, so with more pr
 says how many there are. What can be told on any machine is what a command costs: the processor time of all matchers over that window.
 Where four processes cost what one does, four machines do four times as much.
 
-In the last plan one of the processes is killed half-way. Its partitions go to the others once its session is over.
+Nobody begins before all have their partitions: the processes are stopped (SIGSTOP, with a session that lasts) while the load is put
+there. In the last plan one of the processes is killed half-way, and its partitions go to the others once its session is over: this
+session is the usual one, so there the load comes first.
 """
 
 from __future__ import annotations
 
+import asyncio
+import json
+import signal
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -44,6 +49,9 @@ PLANS = tuple(
 )
 UNTIL, KILLED_AT = 0.85, 0.5
 _LOADS_MAX = 4
+_SESSION_LASTS = {"PUMASI_SESSION_TIMEOUT_MS": "300000"}
+_SETTLED_SECONDS_MAX = 120.0
+_LOOK_SECONDS = 0.1
 _SECONDS_MAX = 900.0
 _STALL_SECONDS_MAX = 60.0
 _QUIET_SECONDS = 1.0
@@ -150,15 +158,21 @@ def _processor_seconds(process: psutil.Process) -> float:
 async def _measured(bootstrap: str, load: Load, plan: Plan, home: Path, watcher: Watcher) -> _Measured:
     partitions = plan.partitions
     await topics.ensure(bootstrap, partitions)
-    watcher.doing(f"{title(plan)}: filling")
-    await fill(bootstrap, load, partitions)
     commands = load.commands * partitions
-    watcher.doing(title(plan), commands)
+    watcher.doing(f"{title(plan)}: filling")
+    if plan.killed:
+        await fill(bootstrap, load, partitions)
     async with AsyncExitStack() as stack:
+        session = {} if plan.killed else _SESSION_LASTS
         matchers = [
-            await stack.enter_async_context(running(matcher_command(bootstrap), home / f"{number}.log"))
+            await stack.enter_async_context(running(matcher_command(bootstrap), home / f"{number}.log", session))
             for number in range(plan.processes)
         ]
+        if not plan.killed:
+            await _settled(matchers, partitions)
+            with _stopped(matchers):
+                await fill(bootstrap, load, partitions)
+        watcher.doing(title(plan), commands)
         costs = _Costs(matchers, plan.killed, int(KILLED_AT * commands))
 
         def told(reached: int) -> None:
@@ -181,6 +195,45 @@ async def _measured(bootstrap: str, load: Load, plan: Plan, home: Path, watcher:
     return _Measured(
         window(curve.times, counts, before, begin, _NEVER, end).rate, cost.seconds / cost.records * 1e6, stall
     )
+
+
+async def _settled(matchers: Sequence[Running], partitions: int) -> None:
+    """Wait until each has its equal part of the partitions. Raises Ended, TimeoutError."""
+    async with asyncio.timeout(_SETTLED_SECONDS_MAX):
+        while sorted(number for matcher in matchers for number in _taken(matcher)) != list(
+            range(partitions)
+        ) or not all(
+            len(_taken(matcher)) in (partitions // len(matchers), -(-partitions // len(matchers)))
+            for matcher in matchers
+        ):
+            for matcher in matchers:
+                matcher.still()
+            await asyncio.sleep(_LOOK_SECONDS)
+
+
+def _taken(matcher: Running) -> set[int]:
+    """The partitions that are a matcher's, and that it has taken."""
+    mine: set[int] = set()
+    taken: set[int] = set()
+    for line in matcher.output.read_text(errors="replace").splitlines():
+        match json.loads(line) if line.startswith("{") else {}:
+            case {"event": "assigned", "partitions": numbers}:
+                mine = set(numbers)
+                taken &= mine
+            case {"event": "taken", "partition": number}:
+                taken.add(number)
+    return taken & mine
+
+
+@contextmanager
+def _stopped(matchers: Sequence[Running]) -> Iterator[None]:
+    for matcher in matchers:
+        matcher.process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for matcher in matchers:
+            matcher.process.send_signal(signal.SIGCONT)
 
 
 def _longest_stall(curve: Curve, since: float) -> float:

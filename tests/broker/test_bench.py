@@ -74,8 +74,8 @@ async def test_latency_is_told_for_the_floor_and_for_the_matcher(place: Place, m
 
 async def test_four_processes_cost_what_one_does_and_three_take_over_from_a_fourth() -> None:
     plans = [Plan(12, 1), Plan(12, 4), Plan(12, 4, 1)]
-    alone, four, killed = await scaling(Load(300, 60_000), plans, 2, Quiet())
-    assert min(four.costs) <= COSTS_MAX * min(alone.costs), (four.costs, alone.costs)
+    alone, four, killed = await scaling(Load(300, 60_000), plans, 1, Quiet())
+    assert four.costs[0] <= COSTS_MAX * alone.costs[0], (four.costs, alone.costs)
     assert 0 < max(killed.stalls) < SESSION_S + TAKEN_OVER_S
     assert max(alone.stalls) == max(four.stalls) == 0
 
