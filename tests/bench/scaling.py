@@ -3,8 +3,8 @@
 The load grows with the partitions, up to four times that of one, so nobody runs dry early. The clock runs from when all cases and the
 first 40 % of all pledges are readable to when 85 % are: towards the end partitions finish one by one, and a rate over that tail would
 be that of fewer. The broker and all matchers share the machine, so with more processes than cores nothing can be gained; the table
-says how many there are. What can be told on any machine is what a command costs: the processor time of all matchers over that window.
-Where four processes cost what one does, four machines do four times as much.
+says how many there are. What can be told on any machine is what a command costs: the processor time of all matchers, from the first
+command to the last. Where four processes cost what one does, four machines do four times as much.
 
 Nobody begins before all have their partitions: the processes are stopped (SIGSTOP, with a session that lasts) while the load is put
 there. In the last plan one of the processes is killed half-way, and its partitions go to the others once its session is over: this
@@ -123,22 +123,22 @@ def title(plan: Plan) -> str:
 
 
 class _Costs:
-    """The processor time of all matchers, each time the ledger has moved; and the end of some of them, half-way.
+    """The processor time of all matchers until the ledger moved last; and the end of some of them, half-way.
 
     Attributes:
-        seconds: in all, of matchers that live and that ended.
+        seconds: since this was made, of matchers that live and that ended.
         killed_at: when, by `time.perf_counter`.
     """
 
     def __init__(self, matchers: Sequence[Running], killed: int, after: int) -> None:
         self._matchers, self._killed, self._after = list(matchers), killed, after
         self._processes = {one: psutil.Process(one.process.pid) for one in matchers}
-        self._ended = 0.0
-        self.seconds: list[float] = []
+        self._began, self._ended = sum(map(_processor_seconds, self._processes.values())), 0.0
+        self.seconds = 0.0
         self.killed_at: float | None = None
 
     def moved(self, reached: int) -> None:
-        self.seconds.append(self._ended + sum(map(_processor_seconds, self._processes.values())))
+        self.seconds = self._ended + sum(map(_processor_seconds, self._processes.values())) - self._began
         if reached >= self._after and self.killed_at is None and self._killed:
             self.killed_at = time.perf_counter()
             for one in self._matchers[: self._killed]:
@@ -190,10 +190,9 @@ async def _measured(bootstrap: str, load: Load, plan: Plan, home: Path, watcher:
     counts = curve.counts({number: output.offsets for number, output in enumerate(outputs)})
     before, pledges = load.before * partitions, load.pledges * partitions
     begin, end = before + int(WARM * pledges), before + int(UNTIL * pledges)
-    cost = window(costs.seconds, counts, before, begin, _NEVER, end)
     stall = 0.0 if costs.killed_at is None else _longest_stall(curve, costs.killed_at)
     return _Measured(
-        window(curve.times, counts, before, begin, _NEVER, end).rate, cost.seconds / cost.records * 1e6, stall
+        window(curve.times, counts, before, begin, _NEVER, end).rate, costs.seconds / commands * 1e6, stall
     )
 
 
