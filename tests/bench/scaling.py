@@ -111,7 +111,7 @@ async def scaling(load: Load, plans: Sequence[Plan], rounds: int, watcher: Watch
                     measured = await _measured(broker.bootstrap, part, plan, home, watcher)
                 found[plan].append(measured)
                 watcher.say(
-                    f"{title(plan)}: {measured.rate:9,.0f} pledges/s in all, {measured.cost:,.0f} µs of a processor a command"
+                    f"{title(plan)}: {measured.rate:9,.0f} pledges/s in all, {measured.cost:,.1f} µs of a processor a command"
                 )
     return [Row(plan, *zip(*measured, strict=True)) for plan, measured in found.items()]
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from tests.cluster import SESSION_S
 from tests.soak.disk import Disk
 from tests.soak.plan import Fault
 from tests.soak.proxy import END_TXN, INIT_PRODUCER_ID, PRODUCE, SPRINGS_WITHIN_S, How, Snare
@@ -20,6 +21,7 @@ from tests.soak.world import World
 
 _ALIVE_WITHIN_S = 8.0
 _LOOK_S = 0.02
+_IN_STEP_WITHIN_S = 120.0
 _SNARES: dict[str, tuple[int, How]] = {
     "lost-endtxn-reply": (END_TXN, "lose-reply"),
     "late-endtxn": (END_TXN, "late"),
@@ -68,17 +70,26 @@ class Adversary:
             await asyncio.gather(*at_work, return_exceptions=True)
 
     async def _do(self, fault: Fault) -> None:
-        async with self._brokers if self._is_of_several(fault) else contextlib.nullcontext():
-            if self._is_of_several(fault):
-                await self.world.until_in_step()
-            done = await _ACTS[fault.kind](self, fault)
-        if not done:
+        act = self._once_in_step if self._is_of_several(fault) else _ACTS[fault.kind].__get__(self)
+        if not await act(fault):
             self.missed.append(fault)
             self.world.ear.note("adversary", f"missed: {fault}")
 
     def _is_of_several(self, fault: Fault) -> bool:
         """Three brokers can do without one, and without no second: so they are struck one after the other."""
         return fault.target in self.world.brokers and len(self.world.brokers) > 1
+
+    async def _once_in_step(self, fault: Fault) -> bool:
+        """Strike one of several brokers once the others have all there is; the next has to wait until it shows that one is missed."""
+        async with self._brokers:
+            try:
+                async with asyncio.timeout(_IN_STEP_WITHIN_S):
+                    await self.world.until_in_step()
+            except TimeoutError:
+                return False
+            done = await _ACTS[fault.kind](self, fault)
+            await asyncio.sleep(SESSION_S)
+        return done
 
     @contextlib.contextmanager
     def _striking(self, fault: Fault):

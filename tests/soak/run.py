@@ -124,7 +124,7 @@ class Soak:
         try:
             self._told.phase(f"Load and faults for {self.wanted.minutes:g} minutes; seed {self.wanted.seed}.")
             striking = asyncio.create_task(adversary.run(result.faults, began))
-            sending = asyncio.create_task(doors.run(self.stopping))
+            sending = asyncio.create_task(doors.run(self.stopping, lambda: not striking.done()))
             await self._unless(lost, self._until_over(striking, sending))
             result.load_seconds = time.monotonic() - began
             result.stopped_early = self.stopping.is_set()

@@ -7,16 +7,21 @@ import os
 import struct
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from services.bus.partition import partition_of
 from services.errors import UsageError
 from tests.cluster import SESSION_S
+from tests.soak import adversary
 from tests.soak.adversary import _ACTS, Strike
 from tests.soak.clocks import Clock, library
 from tests.soak.doors import batches
@@ -66,6 +71,33 @@ class TestThePlan:
             plan(1, 60, NAMES, only=["roll-brokers"])
 
 
+class TestTheAdversary:
+    async def test_several_brokers_are_struck_one_after_the_other_each_once_all_is_in_step(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(adversary, "SESSION_S", 0.2)
+        said: list[str] = []
+
+        async def until_in_step() -> None:
+            said.append("in step")
+
+        def struck(name: str, _number: int) -> bool:
+            said.append(name)
+            return True
+
+        brokers = {"kafka-1": None, "kafka-2": None}
+        ear = SimpleNamespace(note=lambda *_: None)
+        world: Any = SimpleNamespace(
+            brokers=brokers, ear=ear, pid=lambda _: 1, signal=struck, until_in_step=until_in_step, leading=lambda: ""
+        )
+        made = adversary.Adversary(world, {})
+        kinds = [("kill-broker", "kafka-2"), ("restart-broker", "kafka-1"), ("kill-controller", "kafka-1")]
+        await made.run([Fault(0.0, kind, target, 0.0, 0.0) for kind, target in kinds], time.monotonic())
+        assert said == ["in step", "kafka-2", "in step", "kafka-1", "in step"]
+        assert made.struck[1].began - made.struck[0].began >= 0.2
+        assert [fault.kind for fault in made.missed] == ["kill-controller"], "nobody leads"
+
+
 class TestTheLoad:
     def test_it_is_a_function_of_the_seed(self) -> None:
         def events(seed: int) -> list:
@@ -73,6 +105,11 @@ class TestTheLoad:
             return [*load.opening(), *load.events()]
 
         assert events(1) == events(1) != events(2)
+
+    def test_it_goes_on_beyond_its_length_for_as_long_as_it_is_told(self) -> None:
+        within = list(Load(1, 50, 10, 4, 3).events())
+        beyond = list(islice(Load(1, 50, 10, 4, 3).events(lambda: True), len(within) + 100))
+        assert (beyond[: len(within)], beyond[-1].due_s) == (within, 599 / 50)
 
     def test_it_says_everything_there_is_to_say_in_every_partition(self) -> None:
         load = Load(1, 100, 60, 4, 6)
