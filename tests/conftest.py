@@ -27,7 +27,7 @@ BROKER_FIXTURES = {"kafka", "topics_reset", "fresh_kafka", "new_kafka", "guarded
 
 LONG = {
     "test_answered.py": ("come_go_and_are_killed", "another_has_acknowledged", "put_out_of_the_group"),
-    "test_bench.py": ("foreign_libraries", "measured_beside_peers"),
+    "test_bench.py": ("foreign_libraries", "measured_beside_peers", "four_processes"),
     "test_checkpoints.py": (
         "that_are_not_committed", "half_of_a_zombies", "goes_on_from_the_checkpoint", "amid_an_answer", "damaged_checkpoint",
         "fits_and_lies", "another_lifes", "made_again", "older_versions_records", "several_transactions", "takes_too_long",
@@ -42,8 +42,9 @@ LONG = {
         "crash_in_the_middle", "behind_another", "killed_or_stopped", "two_operators", "was_asleep", "has_learned", "go_round",
     ),
     "test_simulation.py": ("two_thousand", "safeguard_removed"),
+    "test_cluster.py": ("",),
     "test_situations.py": ("stopped_partitions", "defective", "lost_", "leaked"),
-    "test_soak.py": ("no_fault", "ctrl_c"),
+    "test_soak.py": ("no_fault", "three_brokers", "ctrl_c"),
     "test_supervisor.py": ("kill_9_of_up", "kill_9_of_its_broker", "while_the_services_start"),
 }  # fmt: skip
 """Tests that take long and vary what shorter ones show, by file and part of their names: run by `--long`,

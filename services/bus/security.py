@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from services.settings import Settings
 
 SCRAM: Final = "SCRAM-SHA-512"
+ANSWER_MS: Final = 10_000
+"""Milliseconds after which a broker that has a request and says nothing is asked no more. By then others lead what it led: Kafka gives
+a silent broker 9 s. aiokafka's own 40 s would let a broker that hangs hold up its clients long after nobody needs it."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ class Servers(str):
 def connection(bootstrap: str) -> dict[str, Any]:
     """What every client of Kafka is told of where and how to connect."""
     security = bootstrap.security if isinstance(bootstrap, Servers) else Security()
-    return {"bootstrap_servers": str(bootstrap), **security.options()}
+    return {"bootstrap_servers": str(bootstrap), "request_timeout_ms": ANSWER_MS, **security.options()}
 
 
 def servers(settings: Settings, bootstrap: str, user: str) -> Servers:

@@ -206,7 +206,7 @@ async def test_who_has_no_password_gets_nothing_on_any_listener(
     ports = [one.rpartition(":")[2] for one in listeners.split(",")]
     assert len(ports) == 3  # clients, the broker itself, its controller
     for port in ports:
-        client = AIOKafkaClient(**connection(Servers(f"127.0.0.1:{port}", security)), request_timeout_ms=5000)
+        client = AIOKafkaClient(**connection(Servers(f"127.0.0.1:{port}", security)) | {"request_timeout_ms": 5000})
         with pytest.raises(KafkaConnectionError):
             await client.bootstrap()
         await client.close()

@@ -13,10 +13,16 @@ from services.bus.embedded import EmbeddedKafka
 from tests.bench import latency, throughput
 from tests.bench.load import Load
 from tests.bench.peers import EXACTLY, PEERS, Place, environment
+from tests.bench.scaling import Plan, scaling
 from tests.bench.throughput import Found, Throughput
 
 LOAD = Load(50, 80_000)  # several transactions of the matcher
 """Several transactions of whoever uses the largest."""
+
+COSTS_MAX = 1.2
+"""Of processor time a command, four processes over one."""
+SESSION_S, TAKEN_OVER_S = 6.0, 30.0
+"""What Kafka waits for one that was killed, and what its neighbours may take on a busy machine."""
 
 
 class Quiet:
@@ -64,6 +70,15 @@ async def test_latency_is_told_for_the_floor_and_for_the_matcher(place: Place, m
     assert row.counted == 400
     assert 0 < row.ms["p50"] <= row.ms["p99"] <= row.ms["max"] < 20_000
     assert row.transactions > 1
+
+
+async def test_four_processes_cost_what_one_does_and_three_take_over_from_a_fourth() -> None:
+    watcher = Quiet()
+    alone, four = await scaling(Load(300, 120_000), [Plan(12, 1), Plan(12, 4)], 1, watcher)
+    [killed] = await scaling(Load(300, 30_000), [Plan(12, 4, 1)], 1, watcher)
+    print(*watcher.said, f"stood still for {killed.stalls[0]:.1f} s", sep="\n")
+    assert four.costs[0] <= COSTS_MAX * alone.costs[0]
+    assert 0 < killed.stalls[0] < SESSION_S + TAKEN_OVER_S
 
 
 @pytest.mark.skipif(not environment.is_ready(), reason="its environment is made on the first `bench`")

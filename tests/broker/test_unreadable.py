@@ -39,7 +39,7 @@ async def test_a_topic_of_any_codec_is_read_by_everybody(
     topics_reset: EmbeddedKafka, tmp_path: Path, codec: str
 ) -> None:
     bootstrap = topics_reset.bootstrap
-    await compress(bootstrap, PARTITIONS, codec)
+    await compress(bootstrap, 1, codec)
     async with (
         Client(bootstrap) as client,
         running(bootstrap),

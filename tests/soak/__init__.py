@@ -3,6 +3,7 @@
     load ──► doors ──► intake ×2 ──► commands ──► matcher ×3 ──► ledger ──► notifier ×2 ──► sink
                           ▲                        ▲ proxies ▲                 ▲
     plan ──► adversary ───┴── kill -9, stop, cut, delay, lose replies, step clocks, fill the disk
+    with --brokers 3: a cluster by TLS and passwords; one broker at a time is killed, paused, filled, restarted in turn
     at the end: check (every topic, what was sent, what was told) and once more by the engine itself (audit, checkpoints)
 
 `plan` and `load` are pure functions of the seed. What happens in between is decided by a real machine, so a seed gives back the same

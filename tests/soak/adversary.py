@@ -10,16 +10,18 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from tests.cluster import SESSION_S
 from tests.soak.disk import Disk
-from tests.soak.plan import KAFKA, Fault
+from tests.soak.plan import Fault
 from tests.soak.proxy import END_TXN, INIT_PRODUCER_ID, PRODUCE, SPRINGS_WITHIN_S, How, Snare
 from tests.soak.world import World
 
 _ALIVE_WITHIN_S = 8.0
 _LOOK_S = 0.02
+_IN_STEP_WITHIN_S = 120.0
 _SNARES: dict[str, tuple[int, How]] = {
     "lost-endtxn-reply": (END_TXN, "lose-reply"),
     "late-endtxn": (END_TXN, "late"),
@@ -49,9 +51,10 @@ class Adversary:
     """
 
     world: World
-    disk: Disk | None
+    disks: Mapping[str, Disk]
     struck: list[Strike] = field(default_factory=list)
     missed: list[Fault] = field(default_factory=list)
+    _brokers: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def run(self, faults: Sequence[Fault], began: float) -> None:
         """Do all faults, each at its time after `began` (monotonic); return when the last is over. Cancel to end them early."""
@@ -67,9 +70,26 @@ class Adversary:
             await asyncio.gather(*at_work, return_exceptions=True)
 
     async def _do(self, fault: Fault) -> None:
-        if not await _ACTS[fault.kind](self, fault):
+        act = self._once_in_step if self._is_of_several(fault) else _ACTS[fault.kind].__get__(self)
+        if not await act(fault):
             self.missed.append(fault)
             self.world.ear.note("adversary", f"missed: {fault}")
+
+    def _is_of_several(self, fault: Fault) -> bool:
+        """Three brokers can do without one, and without no second: so they are struck one after the other."""
+        return fault.target in self.world.brokers and len(self.world.brokers) > 1
+
+    async def _once_in_step(self, fault: Fault) -> bool:
+        """Strike one of several brokers once the others have all there is; the next has to wait until it shows that one is missed."""
+        async with self._brokers:
+            try:
+                async with asyncio.timeout(_IN_STEP_WITHIN_S):
+                    await self.world.until_in_step()
+            except TimeoutError:
+                return False
+            done = await _ACTS[fault.kind](self, fault)
+            await asyncio.sleep(SESSION_S)
+        return done
 
     @contextlib.contextmanager
     def _striking(self, fault: Fault):
@@ -165,8 +185,8 @@ class Adversary:
         return True
 
     async def _fill(self, fault: Fault) -> bool:
-        disk = self.disk
-        if disk is None or not await self._alive(KAFKA):
+        disk = self.disks.get(fault.target)
+        if disk is None or not await self._alive(fault.target):
             return False
         with self._striking(fault):
             try:
@@ -174,6 +194,27 @@ class Adversary:
                 await asyncio.sleep(fault.seconds)
             finally:
                 disk.free()
+        return True
+
+    async def _kill_leader(self, fault: Fault) -> bool:
+        """Of the moment: whom it strikes is known only then."""
+        leader = self.world.leading()
+        return bool(leader) and await self._end(fault._replace(target=leader))
+
+    async def _roll(self, fault: Fault) -> bool:
+        with self._striking(fault):
+            names = list(self.world.brokers)
+            first = names.index(fault.target)
+            for broker in names[first:] + names[:first]:
+                await self.world.until_in_step()
+                if not await self._alive(broker):
+                    return False
+                pid = self.world.pid(broker)
+                self.world.ear.note("adversary", f"{fault.kind}: {broker}")
+                self.world.signal(broker, signal.SIGTERM)
+                while self.world.pid(broker) in (pid, 0):
+                    await asyncio.sleep(_LOOK_S)
+            await self.world.until_in_step()
         return True
 
 
@@ -189,6 +230,8 @@ _ACTS: dict[str, Callable[[Adversary, Fault], Awaitable[bool]]] = {
     "silence": Adversary._silence,
     "clock": Adversary._clock,
     "disk-full": Adversary._fill,
+    "kill-controller": Adversary._kill_leader,
+    "roll-brokers": Adversary._roll,
     **dict.fromkeys(_SNARES, Adversary._snare),
 }
 """The index of acts, by kind of fault."""

@@ -11,7 +11,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from services.bus import topics
@@ -24,11 +24,11 @@ from services.matcher.ledger.replay import Replay
 _TOLD_MAX = 5
 
 
-async def audit(kafka: str) -> dict[str, Any]:
-    """`pumasi audit --json` as anybody would run it; what it said, or its failure as `{"ok": false, …}`."""
+async def audit(environment: Mapping[str, str]) -> dict[str, Any]:
+    """`pumasi audit --json` as anybody would run it, by these settings; what it said, or its failure as `{"ok": false, …}`."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-P", "-m", "services.cli", "audit", "--json",
-        env={**os.environ, "PUMASI_KAFKA": kafka},
+        env={**os.environ, **environment},
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:

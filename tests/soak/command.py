@@ -13,6 +13,7 @@ import typer
 from services.cli.shared import options
 
 if TYPE_CHECKING:
+    from tests.soak.disk import Disk
     from tests.soak.figures import Result, Wanted
 
 
@@ -27,20 +28,24 @@ _EXAMPLES = """**Examples**
 - `./run soak --minutes 30 --seed 7 --plan`: what would be done to whom and when; nothing is started
 - `./run soak --minutes 1 --without disk-full --without clock --keep /tmp/soak --json`: for a program, and everything is kept
 - `./run soak --check /tmp/soak`: check kept evidence once more
+- `./run soak --brokers 3 --minutes 10`: on a cluster of three, by TLS and passwords, each record in three copies
+- `./run soak --brokers 3 --minutes 4 --only kill-broker --only roll-brokers`: nothing but that, so its stalls are its own
 
 **Findings** are what must never be: a submission acknowledged and lost or applied twice, a command without an answer, an entry
 missing, doubled or altered, money lost or over-allocated, a poison record without its one dead letter, a notice untold or told
 of nothing, a service that gave up. Each has a code, a place and a sentence. At a finding everything is kept, and the line that
 does it again is printed.
 
-**Kinds of fault**, for --without: of services, `kill` (-9), `restart` (SIGTERM), `pause` (SIGSTOP beyond the session's
-timeout: a zombie wakes up); of the broker, `kill-broker`, `restart-broker`, `pause-broker`, `disk-full`; of a matcher's line,
+**Kinds of fault**, for --without and --only: of services, `kill` (-9), `restart` (SIGTERM), `pause` (SIGSTOP beyond the session's
+timeout: a zombie wakes up); of the broker, `kill-broker`, `restart-broker`, `pause-broker`, `disk-full`, and of
+several `kill-controller` (the one that leads) and `roll-brokers` (each in turn, once all copies are in step); of a matcher's line,
 `cut`, `delay`, `silence`, and what happens to one request: `lost-endtxn-reply`, `late-endtxn`, `lost-endtxn`,
 `lost-produce-reply`, `lost-init-reply`; of matchers and intakes, `clock` (it steps by up to a day).
 
-They overlap as they fall. A seed fixes load and plan to the last detail; what a real machine makes of it differs by moments,
-so a failing seed may have to be tried some times. As root the broker's data lie on a small filesystem in memory, which is
-filled in a phase of its own at the end; clocks step where there is a C compiler. What can't be done on a machine is said.
+They overlap as they fall; but several brokers are struck one after the other, since three can do without one of them. A seed fixes
+load and plan to the last detail; what a real machine makes of it differs by moments, so a failing seed may have to be tried some
+times. As root the broker's data lie on a small filesystem in memory, which is filled in a phase of its own at the end (of several
+brokers that of one); clocks step where there is a C compiler. What can't be done on a machine is said.
 """
 
 
@@ -53,10 +58,18 @@ def soak(
     matchers: Annotated[int, typer.Option(min=1, max=16, help="Matcher processes.")] = 3,
     intakes: Annotated[int, typer.Option(min=1, max=8, help="Intake processes.")] = 2,
     notifiers: Annotated[int, typer.Option(min=1, max=8, help="Notifier processes.")] = 2,
+    brokers: Annotated[
+        int,
+        typer.Option(min=1, max=5, help="Brokers. One is open; several are a cluster that asks for passwords by TLS."),
+    ] = 1,
     partitions: Annotated[int, typer.Option(min=1, max=64, help="Partitions of each topic.")] = 4,
     without: Annotated[
         list[str] | None,
         typer.Option("--without", metavar="KIND", help="Leave a kind of fault out; may be given again."),
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="KIND", help="No other kind of fault; may be given again."),
     ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Print the adversary's plan and do nothing.")] = False,
     keep: Annotated[
@@ -81,7 +94,8 @@ def soak(
     from tests.soak.figures import Wanted
     from tests.soak.world import Crew
 
-    wanted = Wanted(minutes, seed, rate, Crew(matchers, intakes, notifiers), partitions, tuple(without or ()))
+    crew = Crew(matchers, intakes, notifiers, brokers)
+    wanted = Wanted(minutes, seed, rate, crew, partitions, tuple(without or ()), tuple(only or ()))
     if plan:
         _print_plan(wanted, as_json)
         return
@@ -91,9 +105,7 @@ def soak(
 
 
 def _print_plan(wanted: "Wanted", as_json: bool) -> None:
-    from tests.soak.plan import plan
-
-    faults = plan(wanted.seed, wanted.length_s, wanted.crew.names, wanted.without)
+    faults = wanted.plan()
     if as_json:
         print(json.dumps([fault._asdict() for fault in faults]))
         return
@@ -103,31 +115,24 @@ def _print_plan(wanted: "Wanted", as_json: bool) -> None:
 
 def _run(wanted: "Wanted", keep: Path | None, as_json: bool) -> "Result":
     from services.errors import UsageError
-    from tests.soak import disk
-    from tests.soak.plan import plan
     from tests.soak.shown import Screen, show
 
-    plan(
-        wanted.seed, wanted.length_s, wanted.crew.names, wanted.without
-    )  # what is wrong with it is told before anything starts
+    planned = wanted.plan()  # what is wrong with it is told before anything starts
     if keep is not None and keep.exists() and any(keep.iterdir()):
         raise UsageError(f"{keep} is not empty", hint="Name a new directory with --keep DIR.")
     home = keep.absolute() if keep else Path(tempfile.mkdtemp(prefix="pumasi-soak-"))
     (home / "data").mkdir(parents=True, exist_ok=True)
-    ours = (
-        disk.mounted(home / "data", disk.size_for(wanted.length_s, wanted.rate))
-        if "disk-full" not in wanted.without
-        else None
-    )
+    fills = any(fault.kind == "disk-full" for fault in planned)
+    disks = _disks(home, wanted) if fills else {}
     screen = Screen(sys.stderr)
     result = None
     try:
-        result = asyncio.run(_until_stopped(wanted, home, ours, screen))
+        result = asyncio.run(_until_stopped(wanted, home, disks, screen))
         return result
     finally:
         kept = keep is not None or (result is not None and not result.ok)
-        if ours is not None:
-            (ours.keep if kept else ours.unmount)()
+        for disk in disks.values():
+            (disk.keep if kept else disk.unmount)()
         if kept and result is not None:
             result.evidence = home
         if not kept:
@@ -136,13 +141,28 @@ def _run(wanted: "Wanted", keep: Path | None, as_json: bool) -> "Result":
             show(result, screen.console, as_json)
 
 
-async def _until_stopped(wanted: "Wanted", home: Path, ours: Any, screen: Any) -> "Result":
+def _disks(home: Path, wanted: "Wanted") -> "dict[str, Disk]":
+    """The disk of each broker by its name; none where they can't be had."""
+    from tests.soak.disk import mounted, size_for
+    from tests.soak.plan import brokers_of
+    from tests.soak.world import BROKERS
+
+    found = {}
+    for name in brokers_of(wanted.crew.brokers):
+        place = home / "data" if wanted.crew.brokers == 1 else home / BROKERS / name
+        place.mkdir(parents=True, exist_ok=True)
+        if one := mounted(place, size_for(wanted.length_s, wanted.rate)):
+            found[name] = one
+    return found
+
+
+async def _until_stopped(wanted: "Wanted", home: Path, disks: "dict[str, Disk]", screen: Any) -> "Result":
     """The result. The first signal ends the load; another cancels everything, and nothing runs any more either."""
     import signal
 
     from tests.soak.run import Soak
 
-    soak = Soak(wanted, home, ours, screen, screen.watcher)
+    soak = Soak(wanted, home, disks, screen, screen.watcher)
     running = asyncio.create_task(soak.run())
 
     def stop() -> None:
@@ -175,8 +195,12 @@ def _check_again(home: Path, as_json: bool) -> "Result":
 
 
 async def _check(home: Path, result: "Result", screen: Any) -> None:
-    from services.bus.embedded import EmbeddedKafka
-    from tests.soak.run import check_broker
+    from tests.soak.run import check_kafka
+    from tests.soak.world import BROKERS, Kafka
 
-    async with EmbeddedKafka(home / "data", 0, watcher=screen.watcher) as broker:
-        await check_broker(home, broker, result, screen.phase)
+    kafka = Kafka(home, len(list((home / BROKERS).glob("kafka-*"))) or 1, screen.watcher)
+    try:
+        await kafka.start()
+        await check_kafka(home, kafka, result, screen.phase)
+    finally:
+        await kafka.stop()

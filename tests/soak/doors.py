@@ -64,12 +64,12 @@ class Doors:
         self._ended = True
         await asyncio.gather(*map(self._send_all, range(len(self._queues))))
 
-    async def run(self, stopping: asyncio.Event) -> None:
-        """Send everything at its time; return once all is acknowledged. `stopping` ends the load early."""
+    async def run(self, stopping: asyncio.Event, goes_on: Callable[[], bool]) -> None:
+        """Send everything at its time; return once all is acknowledged. `stopping` ends the load early; see `Load.events`."""
         self._began, self._ended = time.monotonic(), False
         senders = [asyncio.create_task(self._send_all(number)) for number in range(len(self._queues))]
         try:
-            for event in self._load.events():
+            for event in self._load.events(goes_on):
                 while event.due_s > self.elapsed_s + _AHEAD_S and not stopping.is_set():
                     await asyncio.sleep(_ROUND_S)
                 if stopping.is_set():

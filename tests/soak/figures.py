@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
 
 from tests.soak.adversary import Strike
 from tests.soak.check.findings import Finding
-from tests.soak.plan import KILLS, KINDS, Fault
-from tests.soak.watch import Stall, at_work, longest_by_kind
+from tests.soak.plan import KILLS, Fault, kinds, plan
+from tests.soak.watch import Stall, at_work, longest_by_kind, longest_of_each
 from tests.soak.world import Crew
 
 _STALLS_TOLD = 20
@@ -28,6 +29,11 @@ class Wanted:
     crew: Crew = field(default_factory=Crew)
     partitions: int = 4
     without: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+
+    def plan(self) -> list[Fault]:
+        """The faults. Raises UsageError for a kind that isn't known."""
+        return plan(self.seed, self.length_s, self.crew.names, self.without, self.only, self.crew.brokers)
 
     @property
     def length_s(self) -> float:
@@ -49,11 +55,13 @@ class Wanted:
         ]
         for name, value, usual in (
             ("--matchers", self.crew.matchers, 3), ("--intakes", self.crew.intakes, 2),
-            ("--notifiers", self.crew.notifiers, 2), ("--partitions", self.partitions, 4),
+            ("--notifiers", self.crew.notifiers, 2), ("--partitions", self.partitions, 4), ("--brokers", self.crew.brokers, 1),
         ):  # fmt: skip
             parts += [] if value == usual else [name, str(value)]
         for kind in self.without:
             parts += ["--without", kind]
+        for kind in self.only:
+            parts += ["--only", kind]
         return shlex.join(parts)
 
 
@@ -62,18 +70,20 @@ class Row(NamedTuple):
 
     Attributes:
         planned, struck: how often.
-        longest, alone: seconds of the longest stall in which it was at work, and in which nothing else was; None: there was none.
+        typical, longest: of the longest stalls in which each was at work, seconds: the median, 0 for each without one, and the most.
+        alone: of the longest in which nothing else was at work. None: there was none.
     """
 
     kind: str
     planned: int
     struck: int
+    typical: float | None
     longest: float | None
     alone: float | None
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
-        stalls = {"longest_stall_s": self.longest, "longest_stall_alone_s": self.alone}
+        stalls = {"typical_stall_s": self.typical, "longest_stall_s": self.longest, "longest_stall_alone_s": self.alone}
         rounded = {name: None if stall is None else round(stall, 1) for name, stall in stalls.items()}
         return {"planned": self.planned, "struck": self.struck, **rounded}
 
@@ -123,14 +133,14 @@ class Result:
         return max(self.stalls, key=lambda stall: stall.seconds, default=None)
 
     def rows(self) -> list[Row]:
-        """What each kind of fault came to, in the order of `KINDS`."""
+        """What each kind of fault came to, in the order of the index."""
         planned = Counter(fault.kind for fault in self.faults)
         struck = Counter(strike.fault.kind for strike in self.struck)
-        longest = longest_by_kind(self.stalls, self.struck)
+        each = longest_of_each(self.stalls, self.struck)
         alone = longest_by_kind(self.stalls, self.struck, alone=True)
         return [
-            Row(kind, planned[kind], struck[kind], longest.get(kind), alone.get(kind))
-            for kind in KINDS
+            Row(kind, planned[kind], struck[kind], *_typical_and_most(each.get(kind, [])), alone.get(kind))
+            for kind in kinds(self.wanted.crew.brokers)
             if planned[kind]
         ]
 
@@ -175,11 +185,15 @@ class Result:
         }
 
 
-def skipped_kinds(can_fill: bool, has_clocks: bool, without: Collection[str]) -> dict[str, str]:
-    """Kinds of fault that can't be done here, each with why."""
+def _typical_and_most(stalls: Sequence[float]) -> tuple[float | None, float | None]:
+    return (median(stalls), max(stalls)) if any(stalls) else (None, None)
+
+
+def skipped_kinds(can_fill: bool, has_clocks: bool, wanted: Collection[str]) -> dict[str, str]:
+    """Kinds of fault that are wanted and can't be done here, each with why."""
     found = {}
-    if not can_fill and "disk-full" not in without:
+    if not can_fill and "disk-full" in wanted:
         found["disk-full"] = "needs root, to mount a small filesystem for the broker's data"
-    if not has_clocks and "clock" not in without:
+    if not has_clocks and "clock" in wanted:
         found["clock"] = "needs Linux and a C compiler (Debian: apt-get install gcc)"
     return found

@@ -12,8 +12,9 @@ at.
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -128,12 +129,14 @@ class Load:
             events += [self._event(fund, 0.0, "case.submitted") for _ in range(4)]
         return events
 
-    def events(self) -> Iterator[Event]:
-        """Everything after the opening, in order of its time."""
+    def events(self, goes_on: Callable[[], bool] = lambda: False) -> Iterator[Event]:
+        """Everything after the opening, in order of its time; beyond the length, more of it for as long as `goes_on` says so."""
         kinds, weights = list(_WHAT), list(_WHAT.values())
         count = int(self.rate * self.length_s)
         late = self._funds[0]
-        for number in range(count):
+        for number in itertools.count():
+            if number >= count and not goes_on():
+                return
             due = number / self.rate
             fund = self._draw.choice(self._funds)
             if number == int(count * 0.85):

@@ -8,7 +8,7 @@ full disk has a phase to itself at the end, since nothing else is to be learnt f
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import NamedTuple
 
@@ -27,7 +27,7 @@ class Fault(NamedTuple):
     Attributes:
         at_s: seconds after the load began.
         kind: of `KINDS`.
-        target: a service's name, or `kafka`.
+        target: a service's name, or a broker's: `kafka`, or `kafka-1` and so on.
         seconds: how long it lasts; 0 for what is over at once.
         size: of a delay, seconds a frame; of a clock, seconds it is off; else 0.
 
@@ -84,10 +84,35 @@ KINDS: dict[str, Kind] = {
     "disk-full": Kind(0.0, (KAFKA,), "the broker's disk is full", (3, 6)),
 }
 """The index of faults."""
-KILLS = ("kill", "kill-broker")
+OF_SEVERAL: dict[str, Kind] = KINDS | {
+    "pause-broker": replace(
+        KINDS["pause-broker"], text="SIGSTOP of a broker far beyond its session, then SIGCONT", seconds=(18, 25)
+    ),
+    "kill-controller": Kind(0.3, (KAFKA,), "kill -9 of the broker whose controller leads"),
+    "roll-brokers": Kind(0.15, (KAFKA,), "each broker restarted in turn, once all copies are in step"),
+}
+"""The same where there are several brokers."""
+KILLS = ("kill", "kill-broker", "kill-controller")
 
 
-def plan(seed: int, length_s: float, services: Sequence[str], without: Collection[str] = ()) -> list[Fault]:
+def kinds(brokers: int) -> dict[str, Kind]:
+    """The index of faults for so many brokers."""
+    return KINDS if brokers == 1 else OF_SEVERAL
+
+
+def brokers_of(number: int) -> list[str]:
+    """The names of so many brokers."""
+    return [KAFKA] if number == 1 else [f"{KAFKA}-{one}" for one in range(1, number + 1)]
+
+
+def plan(
+    seed: int,
+    length_s: float,
+    services: Sequence[str],
+    without: Collection[str] = (),
+    only: Collection[str] = (),
+    brokers: int = 1,
+) -> list[Fault]:
     """The faults of a soak, by time.
 
     Args:
@@ -95,25 +120,32 @@ def plan(seed: int, length_s: float, services: Sequence[str], without: Collectio
         length_s: how long the load lasts, seconds.
         services: the names of those that may be struck, such as `matcher-1`.
         without: kinds to leave out.
+        only: the kinds there are to be; none given: all.
+        brokers: how many.
 
     Raises:
         UsageError: for a kind that isn't known.
 
     """
-    if unknown := set(without) - KINDS.keys():
-        raise UsageError(f"--without {min(unknown)}: there is no such fault", hint=f"There are: {', '.join(KINDS)}.")
-    disk = "disk-full" not in without
+    index = kinds(brokers)
+    for option, named in (("--without", without), ("--only", only)):
+        if unknown := set(named) - index.keys():
+            raise UsageError(f"{option} {min(unknown)}: there is no such fault", hint=f"There are: {', '.join(index)}.")
+    wanted = (set(only) or index.keys()) - set(without)
+    struck = [*services, *brokers_of(brokers)]
+    disk = "disk-full" in wanted
     span = length_s - LAST_WORD_S - (disk_phase_s(length_s) if disk else 0.0)
     faults = [
         fault
-        for kind in KINDS
-        if kind not in without and kind != "disk-full"
-        for fault in _faults(seed, kind, max(span, 1.0), services)
+        for name, kind in index.items()
+        if name in wanted and name != "disk-full"
+        for fault in _faults(_stream(seed, name), name, kind, max(span, 1.0), struck)
     ]
     if disk:
         draw = _stream(seed, "disk-full")
         seconds = draw.uniform(*KINDS["disk-full"].seconds)
-        faults.append(Fault(length_s - disk_phase_s(length_s) + 1.0, "disk-full", KAFKA, seconds, 0.0))
+        target = draw.choice(brokers_of(brokers))
+        faults.append(Fault(length_s - disk_phase_s(length_s) + 1.0, "disk-full", target, seconds, 0.0))
     return sorted(faults)
 
 
@@ -123,13 +155,12 @@ def disk_phase_s(length_s: float) -> float:
     return min(most, max(least, length_s / 10))
 
 
-def _faults(seed: int, name: str, span_s: float, services: Sequence[str]) -> Iterator[Fault]:
-    kind, draw = KINDS[name], _stream(seed, name)
+def _faults(draw: Random, name: str, kind: Kind, span_s: float, struck: Sequence[str]) -> Iterator[Fault]:
     count = max(1, round(kind.a_minute * span_s / 60))
     for number in range(count):
         at = (number + draw.random()) * span_s / count
         beginning = draw.choice(kind.targets)
-        target = draw.choice([one for one in (*services, KAFKA) if one.startswith(beginning)])
+        target = draw.choice([one for one in struck if one.startswith(beginning)])
         seconds = min(draw.uniform(*kind.seconds), max(0.0, span_s + LAST_WORD_S - at))
         yield Fault(round(at, 3), name, target, round(seconds, 3), round(_size(draw, kind), 3))
 

@@ -1,9 +1,10 @@
-"""A link: the one way from a service to the broker, a TCP proxy that understands just enough of Kafka to harm it.
+"""A link: the one way from a service to the brokers, a TCP proxy that understands just enough of Kafka to harm it.
 
 Kafka's protocol is frames: four bytes of length, then in a request `api_key` (int16), `api_version` (int16) and a correlation id
 (int32), in a reply the correlation id first. So a link can count on frames, know which request it carries, and lose the very reply
 that hurts. The broker has a listener for each link and advertises the link's own port there (`services.bus.embedded.Door`), so a
-client that came through a link never learns of another way.
+client that came through a link never learns of another way. With several brokers a link has a port for each, and is one line all the
+same: what is done to it is done to all. Where brokers speak TLS it ends at the link and begins anew, or nothing could be understood.
 
 A snare lies in wait for the next request of one api, springs once, and is gone.
 """
@@ -12,10 +13,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from functools import partial
+from typing import Literal, NamedTuple
 
 from services.bus.embedded.ports import HOST
 
@@ -67,44 +70,60 @@ class _Connection:
             self.broker.transport.abort()
 
 
+class Tls(NamedTuple):
+    """What a link shows to its service, and whom it trusts on the other side."""
+
+    shown: ssl.SSLContext
+    trusted: ssl.SSLContext
+
+
 class Link:
     """One service's line.
 
     Args:
         name: the service's.
-        upstream: the port of the broker's listener for it.
+        upstreams: the ports of the brokers' listeners for it.
+        tls: if it is by TLS.
 
     Attributes:
-        port: where the service has to connect.
+        ports: where the service has to connect, in the order of the brokers.
         delay_s: how long each frame waits, either way.
         silent: whether frames are swallowed.
         refusing: whether new connections are reset at once.
 
     """
 
-    def __init__(self, name: str, upstream: int) -> None:
-        self.name, self.upstream = name, upstream
-        self.port = 0
+    def __init__(self, name: str, upstreams: Sequence[int], tls: Tls | None = None) -> None:
+        self.name, self.upstreams, self.tls = name, upstreams, tls
+        self.ports: list[int] = []
         self.delay_s = 0.0
         self.silent = self.refusing = False
         self.snares: list[Snare] = []
         self._connections: set[_Connection] = set()
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
         self._late: set[asyncio.Task[None]] = set()
 
     async def listen(self) -> None:
-        """Begin to listen, on a free port."""
-        self._server = await asyncio.start_server(self._serve, HOST, 0)
-        self.port = self._server.sockets[0].getsockname()[1]
+        """Begin to listen, on free ports."""
+        for upstream in self.upstreams:
+            serve = partial(self._serve, upstream)
+            server = await asyncio.start_server(serve, HOST, 0, ssl=self.tls and self.tls.shown)
+            self._servers.append(server)
+            self.ports.append(server.sockets[0].getsockname()[1])
+
+    @property
+    def servers(self) -> str:
+        """Where the service has to connect, as Kafka's clients are told."""
+        return ",".join(f"{HOST}:{port}" for port in self.ports)
 
     async def close(self) -> None:
         """Cut everything and listen no more."""
-        if self._server is not None:
-            self._server.close()
-            self.cut()
-            for task in self._late:
-                task.cancel()
-            await asyncio.gather(*self._late, return_exceptions=True)
+        for server in self._servers:
+            server.close()
+        self.cut()
+        for task in self._late:
+            task.cancel()
+        await asyncio.gather(*self._late, return_exceptions=True)
 
     def cut(self) -> int:
         """Reset all connections; how many these were."""
@@ -122,13 +141,15 @@ class Link:
             if snare in self.snares:
                 self.snares.remove(snare)
 
-    async def _serve(self, from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+    async def _serve(self, upstream: int, from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         if self.refusing:
             to_client.transport.abort()
             return
         try:
             async with asyncio.timeout(_CONNECT_S):
-                from_broker, to_broker = await asyncio.open_connection(HOST, self.upstream)
+                from_broker, to_broker = await asyncio.open_connection(
+                    HOST, upstream, ssl=self.tls and self.tls.trusted
+                )
         except (OSError, TimeoutError):
             to_client.transport.abort()
             return

@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from services.bus.security import connection
 from services.bus.topics import LEDGER, SUBMISSIONS
 from tests.soak.watch import CLIENT, Watch
 
@@ -52,8 +53,8 @@ async def _left(bootstrap: str, watch: Watch) -> str | None:
 
 async def _behind(bootstrap: str, watch: Watch) -> dict[str, int]:
     """How far each group is behind its topic, in offsets."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id=CLIENT)
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, client_id=CLIENT)
+    admin = AIOKafkaAdminClient(**connection(bootstrap), client_id=CLIENT)
+    consumer = AIOKafkaConsumer(**connection(bootstrap), client_id=CLIENT)
     try:
         await admin.start()
         await consumer.start()

@@ -1,6 +1,7 @@
 """One soak from start to end: up, load and faults, rest, down, check.
 
-    home/   plan.txt  sent.jsonl  told.jsonl  services.log  findings.txt  figures.json  data/ (the broker's and the services')
+    home/   plan.txt  sent.jsonl  told.jsonl  services.log  findings.txt  figures.json
+            data/ (the broker's and the services'; of several brokers: brokers/)
 
 Whoever is told to stop ends load and faults, lets the system come to rest, and checks what there is; so the answer to Ctrl-C is
 as sound as that of a full run, only about less.
@@ -11,11 +12,12 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from services.bus.embedded import EmbeddedKafka, Watcher
+from services.bus.embedded import Watcher
+from services.bus.security import connection
 from services.errors import PumasiError
 from tests.soak import again
 from tests.soak.adversary import Adversary
@@ -25,11 +27,10 @@ from tests.soak.disk import Disk
 from tests.soak.doors import Doors
 from tests.soak.figures import Result, Wanted, skipped_kinds
 from tests.soak.load import Load
-from tests.soak.plan import plan
 from tests.soak.rest import until_at_rest
 from tests.soak.sent import Sent
 from tests.soak.watch import Watch
-from tests.soak.world import CHECKPOINT_ENTRIES, Ear, World, world
+from tests.soak.world import CHECKPOINT_ENTRIES, Ear, Kafka, World, world
 
 SENDERS = 6
 _LOOK_S = 0.25
@@ -53,14 +54,14 @@ class Soak:
     Args:
         wanted: what it is to be.
         home: an empty directory for all that is written down.
-        disk: the broker's disk at `home/data`, if it can be filled.
+        disks: the brokers' disks by their names, if they can be filled.
         told: hears how it goes.
         watcher: sees the broker start.
 
     """
 
-    def __init__(self, wanted: Wanted, home: Path, disk: Disk | None, told: Told, watcher: Watcher) -> None:
-        self.wanted, self.home, self.disk, self._told, self._watcher = wanted, home, disk, told, watcher
+    def __init__(self, wanted: Wanted, home: Path, disks: Mapping[str, Disk], told: Told, watcher: Watcher) -> None:
+        self.wanted, self.home, self.disks, self._told, self._watcher = wanted, home, disks, told, watcher
         self.result = Result(wanted)
         self.stopping = asyncio.Event()
         """Set to end load and faults early."""
@@ -75,14 +76,16 @@ class Soak:
 
         """
         began, wanted = time.monotonic(), self.wanted
-        faults = plan(wanted.seed, wanted.length_s, wanted.crew.names, wanted.without)
+        faults = wanted.plan()
         (self.home / "plan.txt").write_text("".join(f"{fault}\n" for fault in faults))
         ear, sent = Ear(self.home / "services.log"), Sent(self.home / "sent.jsonl")
         try:
             async with world(
-                wanted.crew, self.home / "data", ear, self._load.tick_seconds, wanted.partitions, self._watcher
+                wanted.crew, self.home, ear, self._load.tick_seconds, wanted.partitions, self._watcher
             ) as made:
-                self.result.skipped = skipped_kinds(self.disk is not None, bool(made.clocks), wanted.without)
+                self.result.skipped = skipped_kinds(
+                    bool(self.disks), bool(made.clocks), {fault.kind for fault in faults}
+                )
                 self.result.faults = [fault for fault in faults if fault.kind not in self.result.skipped]
                 await self._soak(made, sent)
                 await self._check(made)
@@ -94,8 +97,8 @@ class Soak:
         return self.result
 
     async def _soak(self, made: World, sent: Sent) -> None:
-        doors = Doors(self._load, made.https, made.kafka, made.sender, sent)
-        async with Watch(made.kafka, self.wanted.partitions) as watch:
+        doors = Doors(self._load, made.https, made.kafka.servers, made.sender, sent)
+        async with Watch(made.kafka.servers, self.wanted.partitions) as watch:
             try:
                 self._told.phase("All services are ready. Funds, rates and first cases are submitted.")
                 async with asyncio.timeout(_OPENED_WITHIN_S):
@@ -113,7 +116,7 @@ class Soak:
             result.find("alarm", "services", alarm)
 
     async def _under_fire(self, made: World, doors: Doors, watch: Watch, sent: Sent) -> None:
-        result, adversary = self.result, Adversary(made, self.disk)
+        result, adversary = self.result, Adversary(made, self.disks)
         result.began = began = time.monotonic()
         result.struck, result.missed = adversary.struck, adversary.missed
         beating = asyncio.create_task(self._beat(made, doors, watch, sent, adversary))
@@ -121,12 +124,12 @@ class Soak:
         try:
             self._told.phase(f"Load and faults for {self.wanted.minutes:g} minutes; seed {self.wanted.seed}.")
             striking = asyncio.create_task(adversary.run(result.faults, began))
-            sending = asyncio.create_task(doors.run(self.stopping))
+            sending = asyncio.create_task(doors.run(self.stopping, lambda: not striking.done()))
             await self._unless(lost, self._until_over(striking, sending))
             result.load_seconds = time.monotonic() - began
             result.stopped_early = self.stopping.is_set()
             self._told.phase("The load is over and the faults are undone; everything is brought to its end.")
-            left = await self._unless(lost, until_at_rest(made.kafka, watch, lambda: bool(made.ear.alarms)))
+            left = await self._unless(lost, until_at_rest(made.kafka.servers, watch, lambda: bool(made.ear.alarms)))
             if left:
                 result.find("not_at_rest", "the system", f"nothing moves any more, and there are left: {left}")
         finally:
@@ -178,21 +181,21 @@ class Soak:
         made.sink.write(self.home / "told.jsonl")
         for wrong in made.sink.wrong[:KEPT_OF_EACH]:
             self.result.find("altered_notice", "the receiver", wrong)
-        await check_broker(self.home, made.broker, self.result, self._told.phase)
+        await check_kafka(self.home, made.kafka, self.result, self._told.phase)
 
     def _write(self) -> None:
         (self.home / "figures.json").write_text(json.dumps(self.result.as_json(), indent=1, ensure_ascii=False) + "\n")
         (self.home / "findings.txt").write_text("".join(f"{finding}\n" for finding in self.result.findings))
 
 
-async def check_broker(home: Path, broker: EmbeddedKafka, result: Result, told: Callable[[str], None]) -> None:
+async def check_kafka(home: Path, kafka: Kafka, result: Result, told: Callable[[str], None]) -> None:
     """The independent check, then the audit; what they find goes to `result`."""
-    if not broker.running:
+    if not kafka.running:
         result.find("gave_up", "the broker", "it does not run any more, so nothing can be checked")
         return
     try:
         check = await check_cluster(
-            broker.bootstrap, home / "sent.jsonl", home / "told.jsonl", lambda text: told(f"Checking {text}.")
+            connection(kafka.servers), home / "sent.jsonl", home / "told.jsonl", lambda text: told(f"Checking {text}.")
         )
     except (PumasiError, OSError, TimeoutError) as error:
         result.find("unchecked", "the checker", f"{type(error).__name__}: {error}")
@@ -201,13 +204,13 @@ async def check_broker(home: Path, broker: EmbeddedKafka, result: Result, told: 
     result.findings += check.findings.kept
     result.finding_counts += check.findings.counts
     told("Executing every command again, without faults (audit).")
-    result.audit = await again.audit(broker.bootstrap)
+    result.audit = await again.audit(kafka.environment)
     if not result.audit["ok"]:
         result.find("audit", "pumasi audit", json.dumps(result.audit)[:2000])
     told("Restoring every checkpoint.")
     for partition in range(len(result.audit.get("partitions", ()))):
         try:
-            wrong = await again.restored(broker.bootstrap, partition, CHECKPOINT_ENTRIES)
+            wrong = await again.restored(kafka.servers, partition, CHECKPOINT_ENTRIES)
         except PumasiError as error:
             wrong = [error.message]
         for text in wrong:

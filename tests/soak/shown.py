@@ -89,13 +89,15 @@ def show(result: Result, console: Terminal, as_json: bool) -> None:
 
 
 def _faults(result: Result) -> Table:
-    """`stall`: the longest in which such a fault was at work; `alone`: the longest in which only such faults were."""
+    """Of the longest stall in which each such fault was at work the median and the most; `alone`: in which only such faults were."""
     table = Table(box=box.SIMPLE, pad_edge=False)
     table.add_column("fault", no_wrap=True)
-    for name in ("done", "planned", "stall", "alone"):
+    for name in ("done", "planned", "stall p50", "max", "alone"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in result.rows():
-        table.add_row(row.kind, str(row.struck), str(row.planned), _seconds(row.longest), _seconds(row.alone))
+        table.add_row(
+            row.kind, str(row.struck), str(row.planned), *map(_seconds, (row.typical, row.longest, row.alone))
+        )
     return table
 
 

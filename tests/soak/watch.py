@@ -22,6 +22,7 @@ from aiokafka.errors import KafkaError
 
 from services.bus.consume.tail import Tail
 from services.bus.envelope import Record
+from services.bus.security import connection
 from services.bus.topics import COMMANDS, LEDGER, NOTICES
 from tests.soak.adversary import Strike
 
@@ -158,7 +159,7 @@ class Watch:
         """Ask for the end of the commands again and again, while the broker can be had."""
         places = [TopicPartition(COMMANDS, number) for number in self._places]
         while True:
-            consumer = AIOKafkaConsumer(bootstrap_servers=self._bootstrap, client_id=CLIENT)
+            consumer = AIOKafkaConsumer(**connection(self._bootstrap), client_id=CLIENT)
             try:
                 async with asyncio.timeout(_ASK_TIMEOUT_S):
                     await consumer.start()
@@ -184,6 +185,14 @@ def longest_by_kind(stalls: Sequence[Stall], strikes: Sequence[Strike], alone: b
         kinds = {strike.fault.kind for strike in strikes if at_work(strike, stall)}
         for kind in kinds if len(kinds) == 1 or not alone else ():
             found[kind] = max(found[kind], stall.seconds)
+    return dict(found)
+
+
+def longest_of_each(stalls: Sequence[Stall], strikes: Sequence[Strike]) -> dict[str, list[float]]:
+    """By kind, of each fault the longest stall in which it was at work, in seconds; 0 where nothing stood still."""
+    found: defaultdict[str, list[float]] = defaultdict(list)
+    for strike in strikes:
+        found[strike.fault.kind].append(max((one.seconds for one in stalls if at_work(strike, one)), default=0.0))
     return dict(found)
 
 

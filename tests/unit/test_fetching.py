@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.consumer.subscription_state import SubscriptionState
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, RequestTimedOutError
 
 from services.bus.client import fetching
+from services.bus.client.consumer import Consumer
 from services.bus.client.fetching import TellingFetcher
+from services.bus.security import ANSWER_MS, connection
 from tests.unit.test_codecs import DAMAGED, VALUES, batch
 
 TOPIC = "pumasi.commands.v1"
@@ -38,6 +40,10 @@ class Broker:
         self.raises: Exception | None = None
         self.waits: list[int] = []  # of each fetch, milliseconds
         self.empty = False
+        self.looked = 0
+
+    def force_metadata_update(self) -> None:
+        self.looked += 1
 
     async def ready(self, _node: int, *, group: str) -> bool:
         return True
@@ -156,6 +162,24 @@ async def test_an_error_that_the_broker_answers_is_told(
     found = await polled(fetcher, lambda found: found[SOUND] and fetcher.stuck)
     assert found[SOUND] == [0, 1, 2, 3]
     assert fetcher.stuck[0].why == why
+
+
+async def test_whoever_gets_no_answer_looks_who_leads_now(fetcher: TellingFetcher, broker: Broker) -> None:
+    """Else it would ask a broker that hangs for as long as that hangs, though others lead its partitions."""
+    broker.raises = RequestTimedOutError()
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while not broker.looked:
+            await asyncio.sleep(0.001)
+    broker.raises, broker.logs[0] = None, [(0, batch(0, VALUES))]
+    await polled(fetcher, lambda found: len(found[BROKEN]) == 4)
+
+
+async def test_who_joins_a_group_is_given_a_session_more_for_the_answer() -> None:
+    alone, member = Consumer(**connection("h:1")), Consumer(**connection("h:1"), group_id="g", session_timeout_ms=6_000)
+    assert alone._client._request_timeout_ms == ANSWER_MS
+    assert member._client._request_timeout_ms == ANSWER_MS + 6_000
+    for consumer in (alone, member):
+        await consumer.stop()
 
 
 async def test_fetching_that_has_ended_begins_anew(fetcher: TellingFetcher, broker: Broker) -> None:

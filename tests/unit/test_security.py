@@ -10,7 +10,7 @@ from services import keys, secret_files
 from services.bus import access
 from services.bus.embedded.broker import _environment
 from services.bus.embedded.config import Door, Guarded, server_properties
-from services.bus.security import Security, Servers, client_properties, connection, servers
+from services.bus.security import ANSWER_MS, Security, Servers, client_properties, connection, servers
 from services.errors import KeyMissing, SettingError
 from services.settings import SECRET, Settings, load
 from services.system.supervisor import Service
@@ -31,6 +31,7 @@ def test_unless_told_otherwise_a_user_shows_its_own_password(settings: Settings)
     told = connection(servers(settings, HERE, access.MATCHER))
     assert told == {
         "bootstrap_servers": HERE,
+        "request_timeout_ms": ANSWER_MS,
         "security_protocol": "SASL_PLAINTEXT",
         "sasl_mechanism": "SCRAM-SHA-512",
         "sasl_plain_username": "pumasi-matcher",
@@ -64,7 +65,7 @@ def test_tls_alone_and_with_a_certificate_of_ours(settings: Settings) -> None:
 
 
 def test_open_is_open_and_a_plain_string_too(settings: Settings) -> None:
-    plain = {"bootstrap_servers": HERE, "security_protocol": "PLAINTEXT"}
+    plain = {"bootstrap_servers": HERE, "request_timeout_ms": ANSWER_MS, "security_protocol": "PLAINTEXT"}
     assert connection(servers(load(data=settings.data, open=True), HERE, access.INTAKE)) == plain
     assert connection(servers(load(data=settings.data, kafka_security="plain"), HERE, access.INTAKE)) == plain
     assert connection(HERE) == plain

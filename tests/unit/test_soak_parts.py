@@ -7,22 +7,28 @@ import os
 import struct
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from services.bus.partition import partition_of
 from services.errors import UsageError
+from tests.cluster import SESSION_S
+from tests.soak import adversary
 from tests.soak.adversary import _ACTS, Strike
 from tests.soak.clocks import Clock, library
 from tests.soak.doors import batches
 from tests.soak.load import Load
-from tests.soak.plan import KILLS, KINDS, Fault, disk_phase_s, plan
+from tests.soak.plan import KILLS, KINDS, OF_SEVERAL, Fault, disk_phase_s, plan
 from tests.soak.proxy import END_TXN, How, Link, Snare
-from tests.soak.watch import Stall, _Place, longest_by_kind
+from tests.soak.watch import Stall, _Place, longest_by_kind, longest_of_each
 from tests.soak.world import Crew
 
 NAMES = Crew().names
@@ -35,7 +41,7 @@ class TestThePlan:
     def test_half_an_hour_has_a_hundred_kills_and_every_kind(self) -> None:
         kinds = Counter(fault.kind for fault in plan(1, 1800, NAMES))
         assert sum(kinds[kind] for kind in KILLS) >= 100
-        assert kinds.keys() == KINDS.keys() == _ACTS.keys()
+        assert kinds.keys() == KINDS.keys()
 
     def test_the_shortest_has_every_kind_too(self) -> None:
         assert {fault.kind for fault in plan(1, 30, NAMES)} == KINDS.keys()
@@ -48,9 +54,48 @@ class TestThePlan:
         faults = plan(3, 600, NAMES)
         assert [fault.kind for fault in faults if fault.at_s + fault.seconds > 600 - disk_phase_s(600)] == ["disk-full"]
 
+    def test_several_brokers_are_struck_each_and_their_leader_and_in_turn(self) -> None:
+        faults = plan(1, 1800, NAMES, brokers=3)
+        assert {fault.kind for fault in faults} == OF_SEVERAL.keys() == _ACTS.keys()
+        assert {fault.target for fault in faults if fault.kind == "kill-broker"} == {"kafka-1", "kafka-2", "kafka-3"}
+        assert min(fault.seconds for fault in faults if fault.kind == "pause-broker") > SESSION_S
+        assert [f for f in faults if f.kind == "kill"] == [f for f in plan(1, 1800, NAMES) if f.kind == "kill"]
+
+    def test_there_may_be_one_kind_and_no_other(self) -> None:
+        assert plan(1, 600, NAMES, only=["kill"]) == plan(1, 600, NAMES, KINDS.keys() - {"kill"})
+
     def test_a_kind_nobody_knows_is_told(self) -> None:
         with pytest.raises(UsageError, match="earthquake"):
             plan(1, 60, NAMES, ["earthquake"])
+        with pytest.raises(UsageError, match="roll-brokers"):
+            plan(1, 60, NAMES, only=["roll-brokers"])
+
+
+class TestTheAdversary:
+    async def test_several_brokers_are_struck_one_after_the_other_each_once_all_is_in_step(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(adversary, "SESSION_S", 0.2)
+        said: list[str] = []
+
+        async def until_in_step() -> None:
+            said.append("in step")
+
+        def struck(name: str, _number: int) -> bool:
+            said.append(name)
+            return True
+
+        brokers = {"kafka-1": None, "kafka-2": None}
+        ear = SimpleNamespace(note=lambda *_: None)
+        world: Any = SimpleNamespace(
+            brokers=brokers, ear=ear, pid=lambda _: 1, signal=struck, until_in_step=until_in_step, leading=lambda: ""
+        )
+        made = adversary.Adversary(world, {})
+        kinds = [("kill-broker", "kafka-2"), ("restart-broker", "kafka-1"), ("kill-controller", "kafka-1")]
+        await made.run([Fault(0.0, kind, target, 0.0, 0.0) for kind, target in kinds], time.monotonic())
+        assert said == ["in step", "kafka-2", "in step", "kafka-1", "in step"]
+        assert made.struck[1].began - made.struck[0].began >= 0.2
+        assert [fault.kind for fault in made.missed] == ["kill-controller"], "nobody leads"
 
 
 class TestTheLoad:
@@ -60,6 +105,11 @@ class TestTheLoad:
             return [*load.opening(), *load.events()]
 
         assert events(1) == events(1) != events(2)
+
+    def test_it_goes_on_beyond_its_length_for_as_long_as_it_is_told(self) -> None:
+        within = list(Load(1, 50, 10, 4, 3).events())
+        beyond = list(islice(Load(1, 50, 10, 4, 3).events(lambda: True), len(within) + 100))
+        assert (beyond[: len(within)], beyond[-1].due_s) == (within, 599 / 50)
 
     def test_it_says_everything_there_is_to_say_in_every_partition(self) -> None:
         load = Load(1, 100, 60, 4, 6)
@@ -114,9 +164,9 @@ class Broker:
 async def linked() -> AsyncIterator[tuple[Link, Broker, asyncio.StreamReader, asyncio.StreamWriter]]:
     broker = Broker()
     server = await asyncio.start_server(broker.serve, "127.0.0.1", 0)
-    link = Link("matcher-1", server.sockets[0].getsockname()[1])
+    link = Link("matcher-1", [server.sockets[0].getsockname()[1]])
     await link.listen()
-    reader, writer = await asyncio.open_connection("127.0.0.1", link.port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", link.ports[0])
     try:
         yield link, broker, reader, writer
     finally:
@@ -161,7 +211,7 @@ class TestALink:
             assert link.cut() == 1
             await reader.read(8)
             assert await is_cut(reader)
-            again, one_more = await asyncio.open_connection("127.0.0.1", link.port)
+            again, one_more = await asyncio.open_connection("127.0.0.1", link.ports[0])
             assert await is_cut(again)
             one_more.close()
 
@@ -196,6 +246,7 @@ class TestStalls:
         strikes = [strike("kill", 9, 9), strike("cut", 1, 2), strike("pause", 13, 20), strike("cut", 50, 50)]
         assert longest_by_kind(stalls, strikes) == {"kill": 4, "pause": 4, "cut": 1}
         assert longest_by_kind(stalls, strikes, alone=True) == {"cut": 1}
+        assert longest_of_each(stalls, strikes) == {"kill": [4], "pause": [4], "cut": [0, 1]}
 
 
 def test_a_clock_steps_and_sleeping_goes_on(tmp_path: Path) -> None:

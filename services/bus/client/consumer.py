@@ -22,12 +22,14 @@ from aiokafka.consumer import consumer as theirs
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from services.bus.client.fetching import Stuck, TellingFetcher
+from services.bus.security import ANSWER_MS
 
 log = logging.getLogger("pumasi.bus")
 
 _MARKERS_SECONDS_MAX = 2.0
 _LOOK_MS = 5_000
 """How often what is to be fetched is looked at although nothing has happened; aiokafka's own is five times a second."""
+_SESSION_MS = 10_000  # aiokafka's own
 
 
 class Consumer(AIOKafkaConsumer):
@@ -36,6 +38,8 @@ class Consumer(AIOKafkaConsumer):
     start = FunctionType(AIOKafkaConsumer.start.__code__, {**vars(theirs), "Fetcher": TellingFetcher})
 
     def __init__(self, *topics: str, **options: Any) -> None:
+        if options.get("group_id") is not None:  # who joins is answered once all have, or their session is over
+            options["request_timeout_ms"] = ANSWER_MS + options.get("session_timeout_ms", _SESSION_MS)
         super().__init__(*topics, **{"consumer_timeout_ms": _LOOK_MS, **options})
         self._given: dict[TopicPartition, int] = {}
         self._done: dict[TopicPartition, int | None] = {}

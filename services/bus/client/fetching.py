@@ -257,6 +257,7 @@ class TellingFetcher(Fetcher):
                     {"event": "broker_silent", "broker": node_id, "cause": type(error).__name__},
                 )
             self._silent.add(node_id)
+            self._client.force_metadata_update()  # others may lead by now
             await asyncio.sleep(self._retry_backoff)
             return False
         except asyncio.CancelledError:  # closed, or the partitions went elsewhere

@@ -39,8 +39,9 @@ def unreachable(bootstrap: str, error: BaseException) -> KafkaUnreachable:
 async def _knock(server: str, how: dict[str, Any]) -> KafkaUnreachable | None:
     host, _, port = server.rpartition(":")
     options = {name: value for name, value in how.items() if name != "bootstrap_servers"}
+    options["request_timeout_ms"] = _KNOCK_MS
     try:
-        knocking = await create_conn(host.strip("[]"), int(port), request_timeout_ms=_KNOCK_MS, **options)
+        knocking = await create_conn(host.strip("[]"), int(port), **options)
         try:
             await knocking.send(MetadataRequest([]))
         finally:

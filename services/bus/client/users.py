@@ -35,7 +35,7 @@ _LOOK_EVERY_S: Final = 0.02
 
 
 async def let_in(bootstrap: str, passwords: Mapping[str, str], *, all_senders: bool = True) -> None:
-    """Give users their passwords, and all of ours their rights, and take them from senders that are gone; return once the broker knows.
+    """Give users their passwords, and all of ours their rights, and take them from senders that are gone; return once all brokers know.
 
     Args:
         bootstrap: the broker, as somebody who may do so.
@@ -61,8 +61,9 @@ async def let_in(bootstrap: str, passwords: Mapping[str, str], *, all_senders: b
         await asyncio.gather(*(_delete(client, node, grant) for grant in found - wanted))
         made: Any = await client.send(node, CreateAcls([_as_kafka_has_it(one) for one in (*(wanted - found), mark)]))
         _hold(code for code, _message in made.creation_responses)
-        while mark not in await rights_of(client, node):
-            await asyncio.sleep(_LOOK_EVERY_S)
+        for each in client.cluster.brokers():
+            while mark not in await rights_of(client, each.nodeId):
+                await asyncio.sleep(_LOOK_EVERY_S)
         await _delete(client, node, mark)
     finally:
         await client.close()

@@ -87,6 +87,8 @@ class EmbeddedKafka:
         self.port_asked, self.heap_mb, self.watcher = port, heap_mb, watcher or _Nobody()
         self.doors, self.more = tuple(doors), dict(more or {})
         self.passwords = passwords
+        self.at_format: Sequence[str] = ()
+        """What Kafka's `format` is told besides."""
         self._known: Mapping[str, str] = {}
         self.bootstrap = ""
         self.itself: str = ""
@@ -225,11 +227,12 @@ class EmbeddedKafka:
         shutil.rmtree(draft, ignore_errors=True)
         shutil.rmtree(self.home / "log", ignore_errors=True)  # without meta.properties it holds no data
         properties = self.home / "format.properties"
-        properties.write_text(server_properties(draft, DEFAULT_PORT, DEFAULT_PORT + 1))
+        properties.write_text(server_properties(draft, DEFAULT_PORT, DEFAULT_PORT + 1, more=self.more))
         # The light compiler alone: this JVM lives for a second.
         command = self._java(
-            "-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool", "format", "-t", self.cluster, "-c", str(properties)
-        )
+            "-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool", "format", "-t", self.cluster, "-c", str(properties),
+            *self.at_format,
+        )  # fmt: skip
         done = subprocess.run(
             command, env=_environment(classpath), capture_output=True, text=True, errors="replace", check=False
         )
@@ -265,10 +268,12 @@ class EmbeddedKafka:
                 return
 
     def _spawn(self, port: int) -> None:
-        guarded = Guarded(free_port(), secrets.token_urlsafe(32)) if self.passwords is not None else None
+        controller_port, guarded = self._inside()
         properties = self.home / "server.properties"
         properties.touch(0o600)
-        properties.write_text(server_properties(self.home / "log", port, free_port(), self.doors, self.more, guarded))
+        properties.write_text(
+            server_properties(self.home / "log", port, controller_port, self.doors, self.more, guarded)
+        )
         command = self._java("kafka.Kafka", str(properties))
         kafka_log = self.home / "kafka.log"
         self._logs_from = {kafka_log: kafka_log.stat().st_size if kafka_log.exists() else 0}
@@ -289,6 +294,10 @@ class EmbeddedKafka:
         if guarded is not None:
             alone = Security("SASL_PLAINTEXT", BROKER, guarded.password, "PLAIN")
             self.itself = Servers(f"{HOST}:{guarded.port}", alone)
+
+    def _inside(self) -> tuple[int, Guarded | None]:
+        """The controller's port, and how the broker speaks to itself; other ones in each life."""
+        return free_port(), Guarded(free_port(), secrets.token_urlsafe(32)) if self.passwords is not None else None
 
     def _say_where(self) -> None:
         write_atomically(
@@ -386,7 +395,7 @@ async def _cluster_at(bootstrap: str) -> str | None:
     try:
         _, writer = await asyncio.open_connection(host, int(port))
         writer.close()
-        client = AIOKafkaAdminClient(**connection(bootstrap), request_timeout_ms=5_000)
+        client = AIOKafkaAdminClient(**connection(bootstrap) | {"request_timeout_ms": 5_000})
     except OSError:
         return None
     try:

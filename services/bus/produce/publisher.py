@@ -211,13 +211,12 @@ class Publisher:
         bootstrap = self._bootstrap()
         topics.require(await topics.check(bootstrap), self._needed, bootstrap)
         producer = Producer(
-            **connection(bootstrap),
+            **connection(bootstrap) | {"request_timeout_ms": int(self.deadline_seconds * 1000)},
             client_id=self._client_id,
             enable_idempotence=True,
             acks="all",
             max_batch_size=512 * 1024,
             max_request_size=2 * MAX_RECORD_BYTES,
-            request_timeout_ms=int(self.deadline_seconds * 1000),
         )
         try:
             async with asyncio.timeout(self.deadline_seconds):

@@ -96,14 +96,32 @@ def bench_scaling(*, cases: int, pledges: int, rounds: int, seed: int, as_json: 
 
 def _print_scaling(rows: "Sequence[Row]", cases: int, pledges: int, rounds: int) -> None:
     title = (
-        f"Pledges a second in all; {pledges:,} pledges over {cases:,} open cases in each partition, medians of {rounds}"
+        f"Pledges a second in all; {pledges:,} pledges over {cases:,} open cases in each partition (of twelve, a third), medians "
+        f"of {rounds}"
     )
-    table = plain_table(title, ("partitions", "processes", "pledges/s", "min–max", "of one"))
+    columns = (
+        "partitions",
+        "processes",
+        "killed",
+        "stall",
+        "pledges/s",
+        "min–max",
+        "of one",
+        "µs/command",
+        "of one process",
+    )
+    table = plain_table(title, columns)
     one = median(rows[0].rates)
+    costs = {row.plan.partitions: median(row.costs) for row in rows if row.plan.processes == 1}
     for row in rows:
         rate = median(row.rates)
         between = f"{min(row.rates):,.0f}–{max(row.rates):,.0f}"
-        table.add_row(str(row.partitions), str(row.processes), f"{rate:,.0f}", between, f"{rate / one:.2f} ×")
+        cost, alone = median(row.costs), costs.get(row.plan.partitions)
+        killed = (str(row.plan.killed), f"{max(row.stalls):.1f} s") if row.plan.killed else ("–", "–")
+        table.add_row(
+            str(row.plan.partitions), str(row.plan.processes), *killed, f"{rate:,.0f}", between, f"{rate / one:.2f} ×",
+            f"{cost:,.1f}", f"{cost / alone:.2f} ×" if alone else "–",
+        )  # fmt: skip
     show(table)
 
 

@@ -167,34 +167,34 @@ class Books:
 
 
 async def check_cluster(
-    bootstrap: str, sent: Path, told: Path, progress: Callable[[str], None] = lambda _text: None
+    kafka: records.Kafka, sent: Path, told: Path, progress: Callable[[str], None] = lambda _text: None
 ) -> Check:
     """Check everything on a broker against what was sent and what arrived.
 
     Args:
-        bootstrap: where it answers.
+        kafka: where it answers, and how to connect as somebody who may read everything.
         sent, told: the files of senders and receiver.
         progress: told what is being looked at.
 
     """
     with sent.open(encoding="utf-8") as lines:
         known = read_sent(lines)
-    numbers = await records.partitions_of(bootstrap, records.COMMANDS)
+    numbers = await records.partitions_of(kafka, records.COMMANDS)
     check = Check(len(numbers), known)
 
     async def all_of(topic: str, places: Sequence[int]) -> list[Raw]:
-        return [record for place in places for record in await records.read_all(bootstrap, topic, place)]
+        return [record for place in places for record in await records.read_all(kafka, topic, place)]
 
     for number in numbers:
         progress(f"partition {number + 1} of {len(numbers)}: commands, ledger, money")
         wanted = (records.COMMANDS, records.LEDGER, records.CHECKPOINTS)
         check.partition(number, *[await all_of(topic, [number]) for topic in wanted])
     progress("dead letters, submissions")
-    check.letters(await all_of(records.DEADLETTERS, await records.partitions_of(bootstrap, records.DEADLETTERS)))
-    check.submissions(await all_of(records.SUBMISSIONS, await records.partitions_of(bootstrap, records.SUBMISSIONS)))
+    check.letters(await all_of(records.DEADLETTERS, await records.partitions_of(kafka, records.DEADLETTERS)))
+    check.submissions(await all_of(records.SUBMISSIONS, await records.partitions_of(kafka, records.SUBMISSIONS)))
     progress("notices")
-    for place in await records.partitions_of(bootstrap, records.NOTICES):
-        async for portion in records.read(bootstrap, records.NOTICES, place):
+    for place in await records.partitions_of(kafka, records.NOTICES):
+        async for portion in records.read(kafka, records.NOTICES, place):
             check.notices(portion)
     with told.open(encoding="utf-8") as lines:
         check.receiver(lines)

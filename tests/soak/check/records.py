@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from typing import NamedTuple
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -12,6 +12,10 @@ SUBMISSIONS, COMMANDS, LEDGER = "pumasi.submissions.v1", "pumasi.commands.v1", "
 CHECKPOINTS, NOTICES, DEADLETTERS = "pumasi.checkpoints.v1", "pumasi.notices.v1", "pumasi.deadletters.v1"
 CONTACTS = "pumasi.contacts.v1"
 _STALL_S = 60.0
+
+
+Kafka = Mapping[str, Any]
+"""Where it answers, and how to connect: options of aiokafka's consumer."""
 
 
 class Raw(NamedTuple):
@@ -36,9 +40,9 @@ class Raw(NamedTuple):
             return None
 
 
-async def partitions_of(bootstrap: str, topic: str) -> list[int]:
+async def partitions_of(kafka: Kafka, topic: str) -> list[int]:
     """The numbers of a topic's partitions."""
-    consumer = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap)
+    consumer = AIOKafkaConsumer(topic, **kafka)
     await consumer.start()
     try:
         return sorted(place.partition for place in consumer.assignment())
@@ -46,7 +50,7 @@ async def partitions_of(bootstrap: str, topic: str) -> list[int]:
         await consumer.stop()
 
 
-async def read(bootstrap: str, topic: str, partition: int) -> AsyncIterator[list[Raw]]:
+async def read(kafka: Kafka, topic: str, partition: int) -> AsyncIterator[list[Raw]]:
     """All committed records of a partition, in portions, up to where it ends now.
 
     Raises:
@@ -54,7 +58,7 @@ async def read(bootstrap: str, topic: str, partition: int) -> AsyncIterator[list
 
     """
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
+        **kafka,
         isolation_level="read_committed",
         enable_auto_commit=False,
         auto_offset_reset="earliest",
@@ -82,6 +86,6 @@ async def read(bootstrap: str, topic: str, partition: int) -> AsyncIterator[list
         await consumer.stop()
 
 
-async def read_all(bootstrap: str, topic: str, partition: int) -> list[Raw]:
+async def read_all(kafka: Kafka, topic: str, partition: int) -> list[Raw]:
     """The same, all at once."""
-    return [record async for portion in read(bootstrap, topic, partition) for record in portion]
+    return [record async for portion in read(kafka, topic, partition) for record in portion]
