@@ -29,7 +29,7 @@ from services.bus.produce.publisher import Publisher
 from services.bus.topics import CONTACTS, LEDGER, NOTICES
 from services.notifier import app, screen
 from services.notifier.languages import Languages
-from services.notifier.teller import Teller
+from services.notifier.teller import Teller, Told
 from services.settings import OPEN, Settings
 from tests.broker.told_ledger import PARTITIONS, Ledger, delivered, opening, paid, pledged
 
@@ -472,13 +472,13 @@ class Flaky(Teller):
         super().__init__(*arguments)
         self.fails, self.recorded = fails, list[str]()
 
-    async def record(self, told: Sequence[tuple[Tidings, Notice]]) -> None:
+    async def record(self, told: Sequence[Told]) -> None:
         if self.fails and not self.fails[0]:
             self.fails.pop(0)
             raise RuntimeError("as the test wants it")
         self.fails[:1] = [one - 1 for one in self.fails[:1]]
         await super().record(told)
-        self.recorded += [one.id for one, _ in told]
+        self.recorded += [one.id for one, _, _ in told]
 
 
 @contextlib.asynccontextmanager
