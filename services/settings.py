@@ -169,6 +169,15 @@ class Settings(BaseSettings):
         description="Addresses or networks of proxies, with commas between, whose `X-Forwarded-For` and `-Proto` say who came and how. "
         "Whoever can connect from there can name any address. Unset: nobody is believed.",
     )
+    health_port: Port | None = Field(
+        None,
+        description="TCP port of a service's `/livez`, `/readyz` and `/metrics`. `up` gives its services this one and those after it. "
+        "0: any free one, told when ready. Unset: none; intake has the three at its HTTP door in any case.",
+    )
+    health_host: Annotated[str, BeforeValidator(_address)] = Field(
+        "127.0.0.1",
+        description="Address it listens on. Nobody is asked who they are there, and figures may tell of people.",
+    )
     partitions: int = Field(
         4,
         ge=1,

@@ -24,6 +24,7 @@ from aiokafka import TopicPartition
 from faststream import AckPolicy, BaseMiddleware, ContextRepo
 from faststream.kafka import KafkaBroker, KafkaRouter
 from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
+from faststream.kafka.prometheus import KafkaPrometheusMiddleware
 from faststream.kafka.subscriber.usecase import LogicSubscriber
 from pydantic_core import core_schema
 
@@ -34,6 +35,7 @@ from services.bus.client.producer import TROUBLE
 from services.bus.envelope import Record
 from services.bus.security import connection
 from services.errors import KafkaUnreachable
+from services.metrics import Metrics, Values
 
 log = logging.getLogger("pumasi.bus")
 
@@ -118,6 +120,21 @@ def unreadable(broker: KafkaBroker) -> list[Stuck]:
 def acknowledged(broker: KafkaBroker) -> dict[TopicPartition, int]:
     """How far each partition that is ours is done, as its group has recorded it."""
     return {place: at for consumer in _consumers(broker) for place, at in consumer.acknowledged.items()}
+
+
+def lag(broker: KafkaBroker) -> Values:
+    """By partition that is ours, how many records lie behind those that are done, where that is known."""
+    found: dict[tuple[str, ...], float] = {}
+    for consumer in _consumers(broker):
+        for place, done in consumer.acknowledged.items():
+            if (end := consumer.highwater(place)) is not None:
+                found[str(place.partition),] = max(0, end - done)
+    return found
+
+
+def measured(metrics: Metrics) -> KafkaPrometheusMiddleware:
+    """FastStream's own measures of what its handlers take; given to `broker_factory` among the middlewares."""
+    return KafkaPrometheusMiddleware(registry=metrics.registry, app_name=metrics.service)
 
 
 def _consumers(broker: KafkaBroker) -> list[Consumer]:

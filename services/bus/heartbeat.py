@@ -27,9 +27,11 @@ from services import __version__
 from services.bus.client.producer import TROUBLE, Producer
 from services.bus.consume.scan import TopicReader
 from services.bus.envelope import Record, service_headers
+from services.bus.produce.publisher import LOG_APPEND_TIME
 from services.bus.security import connection
 from services.bus.topics import SERVICES
 from services.errors import PumasiError
+from services.metrics import CLOCK_OFFSET, Metrics
 
 log = logging.getLogger("pumasi.bus")
 
@@ -100,6 +102,7 @@ class Heartbeat:
         instance: its name, or None.
         condition: asked each second how it is.
         keys: asked likewise for the fingerprints of the keys that it uses.
+        metrics: the process's, which learn how far its clock is off.
     """
 
     def __init__(
@@ -109,7 +112,11 @@ class Heartbeat:
         instance: str | None,
         condition: Callable[[], Condition],
         keys: Callable[[], Mapping[str, str]] = dict,
+        metrics: Metrics | None = None,
     ) -> None:
+        self._clock_offset: float | None = None
+        if metrics is not None:
+            metrics.reads(CLOCK_OFFSET, lambda: self._clock_offset)
         self._bootstrap, self._condition = bootstrap, condition
         self.process, self._service = process_name(service, instance), service
         self._keys, self._since = keys, _now()
@@ -182,7 +189,10 @@ class Heartbeat:
         async with asyncio.timeout(_SEND_SECONDS_MAX):
             producer = self._producer = self._producer or await self._connected()
             headers = service_headers(process, text_of(_now()))
-            await producer.send_and_wait(SERVICES, value, process.encode(), headers=headers)
+            sent, started = time.time(), time.monotonic()
+            placed = await producer.send_and_wait(SERVICES, value, process.encode(), headers=headers)
+            if placed.timestamp_type == LOG_APPEND_TIME:  # somewhere between the two; off by half of the way at most
+                self._clock_offset = sent + (time.monotonic() - started) / 2 - placed.timestamp / 1000
 
     async def _connected(self) -> Producer:
         producer = Producer(**connection(self._bootstrap()), client_id="pumasi-heartbeat", acks="all")

@@ -40,10 +40,13 @@ def ender(kafka: options.Kafka = None, data: options.Data = None, as_json: optio
 
 
 async def _run(settings: "Settings", as_json: bool) -> None:
+    from schemas.services import Amiss
     from services.bus import access
     from services.bus.client.ending import Asked, read, serve
     from services.bus.consume.tail import Tail
     from services.bus.topics import SERVICES
+    from services.health import Health
+    from services.metrics import Metrics
 
     def bootstrap() -> str:
         return options.bootstrap_of(settings, access.ENDER)
@@ -54,13 +57,22 @@ async def _run(settings: "Settings", as_json: bool) -> None:
     tail = Tail(
         bootstrap, SERVICES, access.ENDER, lambda record: asked.put_nowait(one) if (one := read(record)) else None
     )
+    ready = asyncio.ensure_future(tail.reach_end())
+
+    def amiss() -> list[Amiss]:
+        if tail.stuck:
+            return [Amiss(code="topic_unreadable")]
+        return [] if ready.done() and tail.in_reach else [Amiss(code="kafka_unreachable")]
+
+    health = Health(Metrics("ender"), amiss, settings)
     works = [asyncio.create_task(tail.run()), asyncio.create_task(serve(bootstrap, asked, _tell))]
     try:
-        ready = asyncio.create_task(tail.reach_end())
-        await asyncio.wait({ready, stopping, *works}, return_when=asyncio.FIRST_COMPLETED)
-        if ready.done():
-            print(json.dumps({"ready": "ender"}) if as_json else "The ender is ready.", flush=True)
-            await asyncio.wait({stopping, *works}, return_when=asyncio.FIRST_COMPLETED)
+        async with health.serving():
+            await asyncio.wait({ready, stopping, *works}, return_when=asyncio.FIRST_COMPLETED)
+            if ready.done():
+                told = {"ready": "ender", **({"health": health.url} if health.url else {})}
+                print(json.dumps(told) if as_json else "The ender is ready.", flush=True)
+                await asyncio.wait({stopping, *works}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for work in (ready, *works):
             work.cancel()

@@ -71,7 +71,9 @@ def matcher(kafka: options.Kafka = None, data: options.Data = None, as_json: opt
 async def _run(settings: "Settings", as_json: bool) -> bool:
     from services.bus import access
     from services.bus.heartbeat import Heartbeat
+    from services.health import Health
     from services.matcher.app import Matcher
+    from services.metrics import Metrics
 
     screen = _Screen(as_json)
     stopping = stop_on_signals(settings, access.MATCHER)
@@ -91,10 +93,12 @@ async def _run(settings: "Settings", as_json: bool) -> bool:
                 heartbeat.went_wrong(code, partition)
         screen.tell(news)
 
-    service = Matcher(bootstrap, settings, told)
-    heartbeat = Heartbeat(lambda: bootstrap, "matcher", settings.instance, service.condition)
-    screen.service = service
-    async with heartbeat:
+    metrics = Metrics("matcher")
+    service = Matcher(bootstrap, settings, told, metrics)
+    heartbeat = Heartbeat(lambda: bootstrap, "matcher", settings.instance, service.condition, metrics=metrics)
+    health = Health(metrics, service.amiss, settings)
+    screen.service, screen.health = service, health.url
+    async with heartbeat, health.serving():
         await service.start()
         try:
             await stopping
@@ -147,6 +151,7 @@ class _Screen:
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
         self.service: Matcher | None = None
+        self.health: str | None = None
         self._ready = False
         self._waiting = False
 
@@ -167,7 +172,8 @@ class _Screen:
             self._ready = True
             partitions = sorted(service.held - set(service.stopped))
             line = f"Ready. Matching on {_plural(len(partitions), 'partition')}; Ctrl-C stops."
-            self._show({"ready": "matcher", "partitions": partitions}, line)
+            told = {"health": self.health} if self.health else {}
+            self._show({"ready": "matcher", "partitions": partitions, **told}, line)
 
     def _show(self, document: dict[str, Any], line: str) -> None:
         if self.as_json:

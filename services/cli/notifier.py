@@ -65,7 +65,7 @@ async def _run(settings: "Settings", quiet: bool, as_json: bool) -> bool:
     stopping = stop_on_signals(settings, access.NOTIFIER)
     screen = _Screen(as_json)
     application = application_factory(settings, _view(quiet, as_json), screen.tell)
-    notifier = application.context.get("notifier")
+    notifier, screen.health = application.context.get("notifier"), application.context.get("health").url
     async with application.start_lifespan_context():
         await asyncio.wait({stopping, asyncio.create_task(notifier.over.wait())}, return_when=asyncio.FIRST_COMPLETED)
     if notifier.failed is not None:
@@ -90,13 +90,15 @@ class _Screen:
         self._as_json = as_json
         self._said: str | None = None
         self._ready = False
+        self.health: str | None = None
 
     def tell(self, news: NotifierNews) -> None:
         """Print news; the same line is not printed twice in a row."""
         if isinstance(news, Assigned) and not self._ready:
             self._ready = True
             if self._as_json:
-                print(json.dumps({"ready": "notifier"}), flush=True)
+                told = {"health": self.health} if self.health else {}
+                print(json.dumps({"ready": "notifier", **told}), flush=True)
         line = sentence(news) if isinstance(news, Waiting) or not self._as_json else None
         if line and line != self._said:
             self._said = line

@@ -32,7 +32,7 @@ from starlette.applications import Starlette
 from schemas.services import Amiss
 from services import keys, logs
 from services.bus import access, fingerprints
-from services.bus.app import ByPartition, acknowledged, broker_factory, unreadable
+from services.bus.app import ByPartition, acknowledged, broker_factory, lag, measured, unreadable
 from services.bus.bootstrap import bootstrap_of
 from services.bus.consume.clearing import Clearing
 from services.bus.consume.tail import Tail
@@ -42,7 +42,8 @@ from services.bus.produce.publisher import Publisher
 from services.bus.produce.transaction import hush_told_errors
 from services.bus.topics import COMMANDS, CONTACTS, DEADLETTERS, LEDGER, SENDERS, SERVICES, SUBMISSIONS
 from services.bus.waiting import PATIENCE_SECONDS
-from services.errors import KafkaUnreachable
+from services.errors import KafkaUnreachable, PumasiError
+from services.health import Health
 from services.intake.clock import PROBE_SECONDS, Clock
 from services.intake.contacts import Sealer
 from services.intake.doorway import hosts_of
@@ -60,6 +61,7 @@ from services.intake.sealing import Sealing
 from services.intake.senders import Anyone, Senders
 from services.intake.sequencer import Desk
 from services.intake.server import Server
+from services.metrics import OLDEST_UNANSWERED, SUBMISSIONS_LAG, UNANSWERED, Metrics
 from services.news import Flood
 from services.settings import Settings, load
 
@@ -109,7 +111,7 @@ class Service:
         alarm: Callable[[Flood], object] = log.warning,
     ) -> None:
         private_key, id_key = keys.intake_private_key(settings), keys.id_key(settings)
-        self._clock = Clock()
+        self._clock, metrics = Clock(), Metrics("intake")
         self._funds = Funds(keys.pseudonym_keys(settings), self._clock.now, settings.trust_time)
         sealer = Sealer(
             keys.pseudonym_key(settings),
@@ -135,8 +137,8 @@ class Service:
         self._services_tail = Tail(bootstrap, SERVICES, NAME, lambda record: self._sealing.follow(record))
         self._sealing = Sealing(settings, sealer, self._services_tail.reach_end)
         holds = self._funds.hold, self._sealing.hold
-        self._desk = Desk(self._publisher, self._repeats, reach_end, ticks, trusts, self._clock, *holds)
-        self._topic_door = TopicDoor(bootstrap, self._desk, self._publisher, sealer, self._senders, floods)
+        self._desk = Desk(self._publisher, self._repeats, reach_end, ticks, trusts, self._clock, *holds, metrics)
+        self._topic_door = TopicDoor(bootstrap, self._desk, self._publisher, sealer, self._senders, floods, metrics)
         partitions = self._topic_door.partitions
         router = router_factory(
             settings.session_timeout_ms, partitions.listener, [ByPartition(partitions.bring_through)]
@@ -147,13 +149,14 @@ class Service:
             router,
             opening=self._publisher.in_reach.wait,
             context={"door": self._topic_door},
+            middlewares=[measured(metrics)],
             stop_seconds=_HAND_OVER_SECONDS,
         )
         self._clearing = Clearing(bootstrap, SUBMISSIONS, partial(acknowledged, self._broker), self._publisher)
         rates = Rates(settings.sender_rate, settings.address_rate)
         receipts, about = Receipts(id_key), (self._progress, self._publisher, self._senders, rates, floods)
         hosts = hosts_of(settings.http_hosts, settings.http_host)
-        self._door = HttpDoor(self._desk, sealer, receipts, *about, amiss=self.amiss, hosts=hosts)
+        self._door = HttpDoor(self._desk, sealer, receipts, *about, amiss=self.amiss, hosts=hosts, metrics=metrics)
         self.application = self._door.application(self._lifespan)
         self._used = keys.fingerprints(settings)
         self._heartbeat = Heartbeat(
@@ -162,7 +165,12 @@ class Service:
             settings.instance,
             self.condition,
             lambda: {**self._used, "notifier": sealer.sealed_for},
+            metrics,
         )
+        metrics.reads(UNANSWERED, self._lag.unanswered)
+        metrics.reads(OLDEST_UNANSWERED, lambda: (self._lag.oldest() or (0, 0.0))[1])
+        metrics.reads(SUBMISSIONS_LAG, partial(lag, self._broker))
+        self._health = Health(metrics, self._not_ready, settings)
         self._tasks: list[asyncio.Task[None]] = []
         self._serving: list[asyncio.Task[None]] = []
         self.ready = asyncio.Event()
@@ -179,7 +187,7 @@ class Service:
         for task in self._tasks:
             task.add_done_callback(lambda task: task.cancelled() or self.ended())
         try:
-            async with self._heartbeat:
+            async with self._heartbeat, self._health.serving():
                 yield
         finally:
             for task in self._tasks:
@@ -226,6 +234,17 @@ class Service:
         if oldest is not None and oldest[1] > PATIENCE_SECONDS:
             return "not_answered", f"a command in partition {oldest[0]} has no answer for {oldest[1]:.0f} s"
         return None
+
+    def _not_ready(self) -> list[Amiss]:
+        """Why an event taken now would not be answered, as codes: what `/readyz` says."""
+        if not self._publisher.in_reach.is_set():
+            return [Amiss(code="kafka_unreachable")]
+        try:
+            self._desk.check_clock()
+        except PumasiError as error:
+            return [Amiss(code=error.code)]
+        found = self.amiss()
+        return [Amiss(code=found[0])] if found else []
 
     def condition(self) -> Condition:
         """How far submissions were brought through, and why an event taken now would not be answered, for the heartbeat."""

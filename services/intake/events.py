@@ -39,6 +39,7 @@ from services.intake.senders import Senders
 from services.intake.sequencer import Desk
 from services.intake.submissions import Submissions
 from services.intake.turns import Turns
+from services.metrics import EVENTS, LETTERS, REFUSALS, Metrics
 
 GROUP = "pumasi-intake"
 Refused = tuple[Record, str, Letter]
@@ -92,6 +93,7 @@ class TopicDoor:
         sealer: as the HTTP door has it.
         senders: likewise.
         floods: likewise.
+        metrics: what is measured.
 
     Attributes:
         partitions: the partitions that are ours.
@@ -105,7 +107,9 @@ class TopicDoor:
         sealer: Sealer,
         senders: Senders,
         floods: Floods,
+        metrics: Metrics | None = None,
     ) -> None:
+        self._metrics = metrics or Metrics("intake")
         self._bootstrap, self._desk, self._publisher = bootstrap, desk, publisher
         self._sealer, self._senders, self._floods = sealer, senders, floods
         self._boxes: dict[int, Letterbox] = {}
@@ -184,8 +188,11 @@ class TopicDoor:
             )  # fmt: skip
 
     async def _refuse(self, letters: Sequence[Refused]) -> None:
-        if letters and await self._put(letters):
-            codes = Counter(code for _, code, _ in letters)
+        if codes := await self._put(letters):
+            for code, number in codes.items():
+                self._metrics.count(LETTERS, code, by=number)
+                self._metrics.count(REFUSALS, "topic", code, by=number)
+                self._metrics.count(EVENTS, "topic", "refused", by=number)
             told = ", ".join(f"{number} {code}" for code, number in sorted(codes.items()))
             log.warning("%d submissions went to dead letters: %s", len(letters), told)
 
@@ -193,13 +200,16 @@ class TopicDoor:
     def _letter(record: Record, code: str, why: str) -> Refused:
         return record, code, dead_letter(record, code, why)
 
-    async def _put(self, letters: Sequence[Refused]) -> int:
-        """Write the letters that are not written yet; returns how many these were."""
-        written = 0
+    async def _put(self, letters: Sequence[Refused]) -> Counter[str]:
+        """Write the letters that are not written yet; returns how many these were, by code."""
+        codes = Counter[str]()
         for partition in sorted({record.partition for record, _, _ in letters}):
             here = {record.offset: letter for record, _, letter in letters if record.partition == partition}
-            written += await self._box(partition).put(here)
-        return written
+            written = await self._box(partition).put(here)
+            codes.update(
+                code for record, code, _ in letters if record.partition == partition and record.offset in written
+            )
+        return codes
 
     def _box(self, partition: int) -> Letterbox:
         if partition not in self._boxes:

@@ -1,4 +1,4 @@
-"""The HTTP door: `POST /v1/events`, `GET /v1/receipts/{receipt}`, `/livez`, `/readyz` (and `/healthz`, the same); and `documents`.
+"""HTTP: `POST /v1/events`, `GET /v1/receipts/{receipt}`, `/livez`, `/readyz` (`/healthz` is the same), `/metrics`, `documents`.
 
 A 202 says that every in-sync replica has the command; whatever is not known to be so is a problem, never a 202. The number of
 requests at work and the size of each are bounded, so a flood gets `429` or `413` instead of taking the memory; its bodies are
@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from http import HTTPStatus
@@ -23,7 +24,7 @@ from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.bus.produce.publisher import Publisher
 from services.errors import Conflict, Finding, InvalidSubmission, PumasiError, TooMany, UnknownFact
@@ -34,7 +35,7 @@ from services.intake.contacts import Sealer
 from services.intake.doorway import ANY, Doorway
 from services.intake.findings import FINDINGS_MAX, bounded
 from services.intake.floods import Floods
-from services.intake.problems import RETRY_AFTER_SECONDS, problem, problem_of
+from services.intake.problems import REFUSED, RETRY_AFTER_SECONDS, problem, problem_of
 from services.intake.progress import Progress
 from services.intake.rates import Rates
 from services.intake.receipts import Receipts
@@ -42,9 +43,12 @@ from services.intake.senders import Known, Senders
 from services.intake.sequencer import Desk
 from services.intake.turns import Turns
 from services.intake.waiters import Waiters, seconds_of
+from services.metrics import EVENTS, OTHER, REFUSALS, REQUEST_SECONDS, Metrics
+from services.metrics import MEDIA_TYPE as PROMETHEUS
 
 log = logging.getLogger("pumasi.intake")
 
+EVENTS_PATH = "/v1/events"
 RECEIPTS = "/v1/receipts"
 BODY_BYTES_MAX = 4 << 20
 """The largest request body, in bytes."""
@@ -54,6 +58,7 @@ DRAIN_SECONDS = 10.0
 """How long such a body may take."""
 BODY_SECONDS = 20.0
 """How long a body may take to come."""
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 BODIES_PER_SENDER_MAX = 64
 """Bodies of one sender under way at once; one more gets 429."""
 REQUESTS_MAX = 64
@@ -76,6 +81,7 @@ class HttpDoor:
         amiss: a code and a sentence that say why an event taken now would not be answered; None if it would.
         hosts: the names that the door answers to (`doorway`).
         body_seconds: how long a body may take to come.
+        metrics: what is measured, and shown.
     """
 
     def __init__(
@@ -92,7 +98,9 @@ class HttpDoor:
         amiss: Callable[[], tuple[str, str] | None] = lambda: None,
         hosts: Collection[str] = (ANY,),
         body_seconds: float = BODY_SECONDS,
+        metrics: Metrics | None = None,
     ) -> None:
+        self._metrics = metrics or Metrics("intake")
         self._desk, self._sealer, self._receipts = desk, sealer, receipts
         self._progress, self._publisher, self._amiss = progress, publisher, amiss
         self._senders, self._rates, self._floods = senders, rates, floods
@@ -105,15 +113,20 @@ class HttpDoor:
     def application(self, lifespan: Callable[[Starlette], Any] | None = None) -> Starlette:
         """The application; what else there is to intake lives in its lifespan."""
         routes = [
-            Route("/v1/events", self.events, methods=["POST"]),
+            Route(EVENTS_PATH, self.events, methods=["POST"]),
             Route(f"{RECEIPTS}/{{receipt}}", self.receipt, methods=["GET"]),
             Route("/livez", self.alive, methods=["GET"]),
             Route("/readyz", self.health, methods=["GET"]),
             Route("/healthz", self.health, methods=["GET"]),
+            Route("/metrics", self.metrics, methods=["GET"]),
             *documents.routes(),
         ]
         handlers: dict[Any, Any] = {HTTPException: _http_problem}
-        around = [Middleware(_Discreet), Middleware(Doorway, hosts=self._hosts)]
+        around = [
+            Middleware(_Measured, metrics=self._metrics),
+            Middleware(_Discreet),
+            Middleware(Doorway, hosts=self._hosts),
+        ]
         return Starlette(routes=routes, exception_handlers=handlers, middleware=around, lifespan=lifespan)
 
     async def events(self, request: Request) -> Response:
@@ -213,6 +226,10 @@ class HttpDoor:
             return problem(HTTPStatus.SERVICE_UNAVAILABLE, *amiss)
         return JSONResponse({"status": "ok"})
 
+    async def metrics(self, _request: Request) -> Response:
+        """What is measured, for Prometheus; nothing of money or people."""
+        return Response(self._metrics.text(), media_type=PROMETHEUS)
+
     async def _admit(self, sender: Known, headers: list[tuple[str, str]], body: bytes) -> list[Admitted]:
         """Read and check a request, all of it or none.
 
@@ -311,6 +328,35 @@ async def _http_problem(_request: Request, error: Exception) -> Response:
     response = problem(status, status.phrase.lower().replace(" ", "_"), status.description or status.phrase)
     response.headers.update(error.headers or {})
     return response
+
+
+class _Measured:
+    """How long each request took, by the path as it stands in `doors`; and of events, why they were refused."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app, self._metrics = app, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, and measure that."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, status = time.perf_counter(), 0
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        finally:
+            method = scope["method"] if scope["method"] in _METHODS else OTHER
+            route = getattr(scope.get("route"), "path", OTHER)
+            self._metrics.observe(REQUEST_SECONDS, time.perf_counter() - began, route, method, str(status))
+            if scope["path"] == EVENTS_PATH and (code := scope.get(REFUSED)) is not None:
+                self._metrics.count(REFUSALS, "http", code)
+                self._metrics.count(EVENTS, "http", "refused")
 
 
 class _Discreet:

@@ -54,6 +54,12 @@ class Lag:
         at_ms, number = min(waits)
         return number, max(0.0, (now - at_ms) / 1000)
 
+    def unanswered(self) -> int:
+        """How many wait in all; of a partition, the offsets from the first to the last."""
+        return sum(
+            waiting[-1].last - self._answered_to(number) for number in self._came if (waiting := self._waiting(number))
+        )
+
     def _waiting(self, partition: int) -> deque[_Came]:
         waiting, answered = self._came.setdefault(partition, deque()), self._answered_to(partition)
         while waiting and waiting[0].last <= answered:

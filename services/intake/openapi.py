@@ -94,6 +94,7 @@ def _paths() -> dict[str, Any]:
         "/asyncapi.json": {"operationId": "asyncapi", **_document("The AsyncAPI document", JSON)},
         "/docs": {"operationId": "docs", **_document("A page", "text/html")},
         "/docs/topics": {"operationId": "topicsDocs", **_document("A page", "text/html")},
+        "/metrics": {"operationId": "metrics", **_document("Prometheus' text format", "text/plain")},
         "/": {"operationId": "doors", **_document("Every method and path there is", JSON)},
     }
     return {

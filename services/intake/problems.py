@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from http import HTTPStatus
 from typing import Any
 
 from starlette.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
 
 from services.errors import (
     ClockOff,
@@ -52,6 +54,7 @@ PROBLEMS: dict[str, tuple[HTTPStatus, str]] = {
 }  # fmt: skip
 """Every code: its status, and what it means."""
 
+REFUSED = "pumasi.refused"
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
 
@@ -76,6 +79,15 @@ _TITLES = {
 }
 
 
+class Refusal(JSONResponse):
+    """A problem; whoever looks at the request's scope afterwards finds its code under REFUSED."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        scope[REFUSED] = json.loads(bytes(self.body))["code"]
+        await super().__call__(scope, receive, send)
+
+
 def problem(status: HTTPStatus, code: str, detail: str, **more: Any) -> JSONResponse:
     """A problem as a response.
 
@@ -95,7 +107,7 @@ def problem(status: HTTPStatus, code: str, detail: str, **more: Any) -> JSONResp
         headers["retry-after"] = str(RETRY_AFTER_SECONDS)
     if status is HTTPStatus.UNAUTHORIZED:
         headers["www-authenticate"] = "Bearer"
-    return JSONResponse(body, int(status), headers, MEDIA_TYPE)
+    return Refusal(body, int(status), headers, MEDIA_TYPE)
 
 
 def problem_of(error: PumasiError) -> JSONResponse:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
@@ -35,6 +36,7 @@ from services.intake.clock import SAYABLE, Clock
 from services.intake.funds import CONFIGURED
 from services.intake.receipts import Place
 from services.intake.repeats import Expected, Repeats
+from services.metrics import EVENTS, PUBLISH_SECONDS, Metrics
 
 SOURCE = "/pumasi/intake"
 PATIENCE_SECONDS = 2.0
@@ -73,6 +75,7 @@ class Desk:
         clock: stamps what has no time that is trusted.
         hold_fund: called with the fund of each configuration, and what the clock says; raises if it may not begin then.
         hold_sealed: called with the fingerprint of the key that a contact is sealed for; raises if it may not be published.
+        metrics: what is measured.
     """
 
     def __init__(
@@ -85,7 +88,9 @@ class Desk:
         clock: Clock,
         hold_fund: Callable[[str, int], None] = lambda _fund, _at: None,
         hold_sealed: Callable[[str], None] = lambda _key: None,
+        metrics: Metrics | None = None,
     ) -> None:
+        self._metrics = metrics or Metrics("intake")
         self._hold_fund = hold_fund
         self._publisher, self._repeats, self._caught_up, self._clock = publisher, repeats, caught_up, clock
         self._hold_sealed = hold_sealed
@@ -143,13 +148,19 @@ class Desk:
             await asyncio.wait(undecided, timeout=left)
 
     async def _take(self, admitted: Sequence[Admitted], guess: bool = True) -> list[Place]:
+        began = time.perf_counter()
         try:
             async with asyncio.timeout(2 * self._publisher.deadline_seconds):
-                return await self._publish(admitted, guess)
+                line, places = await self._publish(admitted, guess)
         except TimeoutError:
             raise KafkaUnreachable("Kafka did not confirm in time", hint="Try again: a repeat is safe.") from None
+        door, accepted = "http" if guess else "topic", len(line.commands)
+        self._metrics.observe(PUBLISH_SECONDS, time.perf_counter() - began)
+        self._metrics.count(EVENTS, door, "accepted", by=accepted)
+        self._metrics.count(EVENTS, door, "repeated", by=len(places) - accepted)
+        return places
 
-    async def _publish(self, admitted: Sequence[Admitted], guess: bool) -> list[Place]:
+    async def _publish(self, admitted: Sequence[Admitted], guess: bool) -> tuple[_Line, list[Place]]:
         try:
             line, pending = await self._enqueue(admitted, guess)
         except Conflict:
@@ -166,7 +177,7 @@ class Desk:
             self._clock.heard(line.now, pending.appended)
         for index, one, expected in line.commands:
             self._repeats.arrived(one, expected, Place(line.records[index].partition, offsets[index]))
-        return [place if isinstance(place, Place) else await asyncio.shield(place) for place in line.places]
+        return line, [place if isinstance(place, Place) else await asyncio.shield(place) for place in line.places]
 
     async def _enqueue(self, admitted: Sequence[Admitted], guess: bool) -> tuple[_Line, Pending]:
         async with self._queue:

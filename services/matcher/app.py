@@ -9,6 +9,7 @@ go on. If its ledger is wrong, that partition alone stops, with an alarm.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any
@@ -24,10 +25,15 @@ from services.bus.heartbeat import Condition
 from services.bus.produce.transaction import hush_told_errors
 from services.bus.topics import CHECKPOINTS, COMMANDS, DEADLETTERS, LEDGER, SERVICES
 from services.errors import PumasiError
+from services.matcher.partition.backlog import LOOK_SECONDS, look
+from services.matcher.partition.gauges import show
 from services.matcher.partition.processor import Processor
 from services.matcher.partition.tenure import Tenure
+from services.metrics import Metrics
 from services.news import Assigned, MatcherNews, StandsStill, Stopped, Waiting
 from services.settings import Settings
+
+log = logging.getLogger("pumasi.matcher")
 
 GROUP = "pumasi-matcher"
 _MEMBERSHIP_APART = True
@@ -66,6 +72,7 @@ class Matcher:
         bootstrap: Kafka's servers.
         settings: timeouts.
         told: hears the news, for the screen.
+        metrics: what is measured.
 
     Attributes:
         tenures: by partition, those that the group gave to this process.
@@ -73,15 +80,22 @@ class Matcher:
     """
 
     def __init__(
-        self, bootstrap: str, settings: Settings, told: Callable[[MatcherNews], None] = lambda _news: None
+        self,
+        bootstrap: str,
+        settings: Settings,
+        told: Callable[[MatcherNews], None] = lambda _news: None,
+        metrics: Metrics | None = None,
     ) -> None:
+        self._metrics = metrics or Metrics("matcher")
         self.bootstrap, self.settings = bootstrap, settings
         self.tenures: dict[int, Tenure] = {}
+        show(self._metrics, self.tenures)
         self.alarms: list[str] = []
         self._told = told
         self._settled = asyncio.Event()
         self._endings: set[asyncio.Task[None]] = set()
-        self._stopping = False
+        self._stopping = self._joined = False
+        self._looking: asyncio.Task[None] | None = None
         self._membership = Membership(
             bootstrap,
             COMMANDS,
@@ -98,6 +112,7 @@ class Matcher:
         """Join the group; for as long as Kafka is out of reach, keep trying."""
         hush_told_errors(asyncio.get_running_loop())
         self._membership.start()
+        self._looking = asyncio.create_task(self._look())
 
     @property
     def held(self) -> set[int]:
@@ -116,10 +131,21 @@ class Matcher:
             [Amiss(code=code, partition=number) for number, tenure in self.tenures.items() if (code := tenure.amiss)],
         )
 
+    def amiss(self) -> list[Amiss]:
+        """Why a command that comes now would not be answered here; nothing if it would."""
+        if not self._joined:
+            return [Amiss(code="joining")]
+        found = list(self.condition().amiss)
+        known = {one.partition for one in found}
+        stalled = [number for number, tenure in self.tenures.items() if tenure.stalled and number not in known]
+        return found + [Amiss(code="not_answered", partition=number) for number in stalled]
+
     async def stop(self) -> None:
         """Finish the transactions at hand, let go of all partitions, leave the group."""
         self._stopping = True
         self._settled.set()  # nobody need wait for the group any more
+        if self._looking is not None:
+            self._looking.cancel()
         await asyncio.gather(*(tenure.end() for tenure in self.tenures.values()), *self._endings)
         await self._membership.stop()
 
@@ -137,6 +163,7 @@ class Matcher:
         if self._stopping:
             return
         self._settled.set()
+        self._joined = True
         for gone in self.held - ours:
             ending = asyncio.create_task(self.tenures.pop(gone).end())
             self._endings.add(ending)
@@ -144,6 +171,26 @@ class Matcher:
         for number in sorted(ours - self.held):
             self.tenures[number] = self._tenure(number, partitions)
         self.told(Assigned(sorted(ours)))
+
+    async def _look(self) -> None:
+        """Now and then see what waits where nothing is fetched; see `partition.backlog`."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            begins = {}
+            for number, tenure in self.tenures.items():
+                if (begin := tenure.unknown_from) is None:
+                    tenure.looked = None
+                else:
+                    begins[number] = begin
+            if not begins:
+                continue
+            try:
+                found = await look(self.bootstrap, begins)
+            except PumasiError as error:  # what was known is older then
+                log.debug("not known what waits: %s", error.code)
+                continue
+            for number in found.keys() & self.tenures.keys():
+                self.tenures[number].looked = found[number]
 
     def _tenure(self, partition: int, partitions: int) -> Tenure:
         settings = self.settings
@@ -154,6 +201,7 @@ class Matcher:
             settings.transaction_timeout_ms,
             settings.checkpoint_entries,
             settings.checkpoint_seconds,
+            self._metrics,
         )
         return Tenure(
             processor,

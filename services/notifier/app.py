@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -30,7 +32,17 @@ from schemas.notices import Tidings
 from schemas.services import Amiss
 from services import keys, logs
 from services.bus import access, heartbeat
-from services.bus.app import ByPartition, Each, Part, broker_factory, group_member, raw_batches, unreadable
+from services.bus.app import (
+    ByPartition,
+    Each,
+    Part,
+    broker_factory,
+    group_member,
+    lag,
+    measured,
+    raw_batches,
+    unreadable,
+)
 from services.bus.bootstrap import bootstrap_of
 from services.bus.consume.membership import Rebalance
 from services.bus.consume.scan import TopicReader
@@ -40,7 +52,10 @@ from services.bus.envelope import Record
 from services.bus.heartbeat import Condition, Heartbeat
 from services.bus.produce.publisher import Publisher
 from services.bus.topics import CONTACTS, LEDGER, NOTICES, SERVICES
+from services.bus.waiting import PATIENCE_SECONDS
 from services.errors import LedgerTampered, PumasiError
+from services.health import PATHS, Health
+from services.metrics import LEDGER_LAG, OLDEST_NOTICE, Metrics
 from services.news import Assigned, NotifierNews, Resumed, Waiting
 from services.notifier import screen
 from services.notifier.channels.webhook import Webhook
@@ -73,7 +88,7 @@ def get_application() -> AsgiFastStream:
 def application_factory(
     settings: Settings, view: View, told: Callable[[NotifierNews], None] = lambda _news: None
 ) -> AsgiFastStream:
-    """The notifier, with `/livez` and `/readyz`. Its context knows the `Notifier` as `notifier`.
+    """The notifier, with `/livez`, `/readyz` and `/metrics`. Its context knows the `Notifier` as `notifier`, its `Health` as `health`.
 
     Args:
         settings: as `services.settings`.
@@ -90,9 +105,10 @@ def application_factory(
         settings.language, key, told, lambda: keys.notifier_private_keys(settings), addresses=settings.webhook_addresses
     )
     renewal = Renewal(languages, settings)
-    notifier = Notifier(bootstrap, Teller(publisher, webhook, view, languages), told)
+    metrics = Metrics("notifier")
+    notifier = Notifier(bootstrap, Teller(publisher, webhook, view, languages, metrics), told, metrics)
     used = renewal.used if key is not None else dict
-    beat = Heartbeat(bootstrap, "notifier", settings.instance, lambda: condition(), used)
+    beat = Heartbeat(bootstrap, "notifier", settings.instance, lambda: condition(), used, metrics)
     notifier.went_wrong = beat.went_wrong
     held = AsyncExitStack()
 
@@ -109,6 +125,7 @@ def application_factory(
             publisher.start()
             held.push_async_callback(publisher.stop)
             await held.enter_async_context(beat)
+            await held.enter_async_context(health.serving())
             sweeping = asyncio.create_task(keep_swept(publisher))
             held.callback(sweeping.cancel)
             yield
@@ -124,6 +141,7 @@ def application_factory(
         await languages.read_all()
 
     broker = notifier.broker(settings.session_timeout_ms, opening)
+    metrics.reads(LEDGER_LAG, partial(lag, broker))
 
     def condition() -> Condition:
         amiss = [Amiss(code=error.code, partition=number) for number, error in notifier.stopped.items()]
@@ -131,24 +149,34 @@ def application_factory(
         amiss += [Amiss(code="webhook_down")] if webhook is not None and webhook.is_down else []
         return Condition(notifier.positions, amiss)
 
-    @get
-    async def alive(_scope: Any) -> AsgiResponse:
-        return AsgiResponse(b"", 204)
+    def amiss() -> list[Amiss]:
+        """Why an entry that comes now would not be told; nothing if it would."""
+        if not publisher.in_reach.is_set():
+            return [Amiss(code="kafka_unreachable")]
+        if not notifier.assigned.is_set():
+            return [Amiss(code="joining")]
+        return [*condition().amiss, *([Amiss(code="not_told")] if notifier.stalled else [])]
 
-    @get
-    async def ready(_scope: Any) -> AsgiResponse:
-        amiss = [*notifier.stopped.values(), *unreadable(broker)]
-        well = publisher.in_reach.is_set() and notifier.assigned.is_set() and not amiss
-        return AsgiResponse(b"", 204 if well else 503)
-
+    health = Health(metrics, amiss, settings)
+    broker.context.set_global("health", health)
     return AsgiFastStream(
         broker,
         context=broker.context,
         logger=None,
         lifespan=lifespan,
         on_shutdown=[notifier.finish],
-        asgi_routes=[("/livez", alive), ("/readyz", ready)],
+        asgi_routes=[(path, _door(health, path)) for path in PATHS],
     )
+
+
+def _door(health: Health, path: str) -> Any:
+    @get
+    async def door(_scope: Any) -> AsgiResponse:
+        found = health.answer(path)
+        assert found is not None, "one of its paths"
+        return AsgiResponse(found.body, found.status, {"content-type": found.media_type})
+
+    return door
 
 
 def describe() -> KafkaBroker:
@@ -206,6 +234,7 @@ class Notifier:
         bootstrap: says where Kafka is.
         teller: tells people.
         told: hears the news, for the screen.
+        metrics: what is measured.
 
     Attributes:
         stopped: partitions whose ledger does not hold, and why.
@@ -215,8 +244,16 @@ class Notifier:
     """
 
     def __init__(
-        self, bootstrap: Callable[[], str], teller: Teller, told: Callable[[NotifierNews], None] = lambda _news: None
+        self,
+        bootstrap: Callable[[], str],
+        teller: Teller,
+        told: Callable[[NotifierNews], None] = lambda _news: None,
+        metrics: Metrics | None = None,
     ) -> None:
+        self._metrics = metrics or Metrics("notifier")
+        self._metrics.reads(OLDEST_NOTICE, self._oldest_seconds)
+        self._since_ms: dict[int, int] = {}  # by partition, when the first entry at hand was appended
+        self._told_at = -math.inf
         self._bootstrap, self.teller, self.told = bootstrap, teller, told
         self.stopped: dict[int, LedgerTampered] = {}
         self.assigned, self.over = asyncio.Event(), asyncio.Event()
@@ -230,7 +267,22 @@ class Notifier:
         """What brings it entries; arguments as `router_factory` and `broker_factory` have them."""
         listener = Rebalance(lambda _revoked: None, self._assigned)
         router = router_factory(session_timeout_ms, listener, [ByPartition(self.decide)])
-        return broker_factory(self._bootstrap, GROUP, router, opening=opening, context={"notifier": self})
+        return broker_factory(
+            self._bootstrap,
+            GROUP,
+            router,
+            opening=opening,
+            context={"notifier": self},
+            middlewares=[measured(self._metrics)],
+        )
+
+    @property
+    def stalled(self) -> bool:
+        """Whether entries wait for longer than they may, and nobody was told anything since."""
+        return self._oldest_seconds() > PATIENCE_SECONDS and time.monotonic() - self._told_at > PATIENCE_SECONDS
+
+    def _oldest_seconds(self) -> float:
+        return max(0.0, time.time() - min(self._since_ms.values()) / 1000) if self._since_ms else 0.0
 
     @property
     def positions(self) -> dict[int, int]:
@@ -246,6 +298,8 @@ class Notifier:
         ours = sorted(place.partition for place in assigned)
         for partition in set(self._readings) - set(ours):
             del self._readings[partition]
+        for partition in set(self._since_ms) - set(ours):
+            del self._since_ms[partition]
         self.assigned.set()
         self.told(Assigned(ours))
 
@@ -254,8 +308,10 @@ class Notifier:
         for part in parts:
             if part.partition in self.stopped or self._stopping.is_set():
                 continue
+            self._since_ms[part.partition] = part.records[0].timestamp
             try:
                 await part.handle()
+                del self._since_ms[part.partition]
             except LedgerTampered as error:
                 self._alarm(part.partition, error)
             except Stopping:
@@ -286,7 +342,7 @@ class Notifier:
             if len(tidings) >= _TOLD_TOGETHER_MAX:
                 await self._tell(tidings)
                 await consumer.commit({_place(consumer, partition): reading.next_offset})
-                tidings = []
+                tidings, self._since_ms[partition] = [], record.timestamp
         await self._tell(tidings)
         # If this fails the same notices go out again, under the same ids.
         await consumer.commit({_place(consumer, partition): reading.next_offset})
@@ -335,6 +391,7 @@ class Notifier:
                 if not telling.done():
                     raise Stopping
                 await telling
+                self._told_at = time.monotonic()
             finally:
                 stopping.cancel()
                 telling.cancel()

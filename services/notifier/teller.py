@@ -24,6 +24,7 @@ from services.bus.contacts import tombstone
 from services.bus.partition import partition_of
 from services.bus.produce.publisher import Outgoing, Publisher
 from services.bus.topics import CONTACTS, NOTICES
+from services.metrics import NOTICES_WAITING, TOLD, Metrics
 from services.notifier.audience import Farewell, day_of
 from services.notifier.channels.webhook import Delivery, Webhook
 from services.notifier.languages import Languages
@@ -47,7 +48,16 @@ class View(NamedTuple):
 class Teller:
     """Tells people, each in their language, and records the outcome."""
 
-    def __init__(self, publisher: Publisher, webhook: Webhook | None, view: View, languages: Languages) -> None:
+    def __init__(
+        self,
+        publisher: Publisher,
+        webhook: Webhook | None,
+        view: View,
+        languages: Languages,
+        metrics: Metrics | None = None,
+    ) -> None:
+        self._metrics, self._waiting = metrics or Metrics("notifier"), 0
+        self._metrics.reads(NOTICES_WAITING, lambda: self._waiting)
         self._publisher, self._webhook, self._view, self._languages = publisher, webhook, view, languages
 
     async def tell(self, tidings: Sequence[Tidings]) -> None:
@@ -56,6 +66,13 @@ class Teller:
         Raises:
             KafkaUnreachable: if they could not be recorded; some people may have been told.
         """
+        self._waiting += len(tidings)
+        try:
+            await self._tell(tidings)
+        finally:
+            self._waiting -= len(tidings)
+
+    async def _tell(self, tidings: Sequence[Tidings]) -> None:
         await self._publisher.in_reach.wait()
         await self._languages.prepare(
             [*(one.to for one in tidings), *(one.thanks for one in tidings if one.thanks and one.thanks not in PHRASES)]
@@ -74,6 +91,8 @@ class Teller:
             contacts = self._publisher.partitions(CONTACTS)
             records += [tombstone(name.encode(), contacts) for name in gone]
         await self._publisher.publish(records)
+        for one in told:
+            self._metrics.count(TOLD, str(one.channel), str(one.outcome))
 
     async def _deliver_all(self, notices: Sequence[Notice]) -> list[Delivery]:
         of_person: defaultdict[str, list[int]] = defaultdict(list)

@@ -11,7 +11,7 @@ broker, so none can join another one that answers at that address later.
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -238,12 +238,17 @@ def where_of(settings: Settings, kafka: str) -> dict[str, str]:
 
 
 def _services(settings: Settings, kafka: str, matchers: int, environment: Mapping[str, str]) -> list[Service]:
-    """In the order of their start; the door comes last, and goes first."""
+    """In the order of their start; the door comes last, and goes first. Each has a health port of its own, if any has."""
     given = {**where_of(settings, kafka), "PUMASI_PARTITIONS": str(settings.partitions), **environment}
     names = ["matcher"] if matchers == 1 else [f"matcher-{number}" for number in range(1, matchers + 1)]
     life = secrets.token_hex(4)  # what dies is back under its name, a matcher at once; another `up` may never share it
-    named = {name: {"PUMASI_INSTANCE": f"{name}-{life}", **given} for name in ("notifier", *names, "intake")}
-    ender = [] if settings.way_in == "plain" else [Service("ender", lambda _: ("ender", "--json"), given)]
+    ports = health_ports(settings, ("intake", "notifier", "ender", *names))
+    named = {
+        name: {"PUMASI_INSTANCE": f"{name}-{life}", **ports[name], **given} for name in ("notifier", *names, "intake")
+    }
+    ender = []
+    if settings.way_in != "plain":
+        ender = [Service("ender", lambda _: ("ender", "--json"), {**ports["ender"], **given})]
     return [
         *ender,
         Service(
@@ -257,6 +262,15 @@ def _services(settings: Settings, kafka: str, matchers: int, environment: Mappin
             "intake", lambda ready: _intake(settings, ready), named["intake"], ("PUMASI_PSEUDONYM_KEY", "PUMASI_ID_KEY")
         ),
     ]
+
+
+def health_ports(settings: Settings, names: Sequence[str]) -> dict[str, dict[str, str]]:
+    """By service, the setting with the port of its health: the one that is set and those after it."""
+    first = settings.health_port
+    return {
+        name: {"PUMASI_HEALTH_PORT": str(first + at) if first else "" if first is None else "0"}
+        for at, name in enumerate(names)
+    }
 
 
 def _intake(settings: Settings, ready: dict[str, Any] | None) -> list[str]:

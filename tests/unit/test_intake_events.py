@@ -77,10 +77,10 @@ class AllFresh:
 class Letters(dict[int, Any]):
     """A letterbox in memory."""
 
-    async def put(self, letters: dict[int, Any]) -> int:
+    async def put(self, letters: dict[int, Any]) -> list[int]:
         """Keep them."""
         self.update(letters)
-        return len(letters)
+        return list(letters)
 
 
 class Consumer:

@@ -61,6 +61,11 @@ class PartitionReader:
         there = stable is not None and end is not None and stable < end
         return stable if there and await self._held.position(self._place) >= stable else None
 
+    @property
+    def end(self) -> int | None:
+        """Where the topic's partition ended when it was last asked, one past its last record; None before."""
+        return None if self._consumer is None else self._consumer.highwater(self._place)
+
     def passed(self, offset: int) -> int:
         """Where to go on once all before `offset` is done with; see `Consumer.passed`."""
         return offset if self._consumer is None else self._consumer.passed(self._place, offset)

@@ -82,6 +82,11 @@ class Tail:
         """The partitions that can't be read on; the others are followed."""
         return self._reading[0].stuck if self._reading else []
 
+    @property
+    def in_reach(self) -> bool:
+        """Whether the topic is being read at this moment."""
+        return self._reading is not None
+
     async def reach_end(self) -> None:
         """Wait until all that stands on the topic now is handled; while Kafka is away, that long. Needs `run` to run.
 

@@ -8,7 +8,7 @@ error it starts again from there. Until something unreadable comes, nothing is f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from services.bus.client.open_transactions import Leftovers
 from services.bus.consume.scan import TopicReader
@@ -41,14 +41,14 @@ class Letterbox:
         self._written: set[int] = set()
         self._floor = 0
 
-    async def put(self, letters: Mapping[int, Letter]) -> int:
-        """Write the letters, by the offsets of their records, that are not written yet; how many these were.
+    async def put(self, letters: Mapping[int, Letter]) -> Collection[int]:
+        """Write the letters, by the offsets of their records, that are not written yet; which these were.
 
         Raises:
             KafkaUnreachable: if that is not known to have happened; try again.
         """
         if not letters:
-            return 0
+            return ()
         try:
             writer = await self._open(min(letters))
             fresh = {offset: letter for offset, letter in sorted(letters.items()) if offset not in self._written}
@@ -65,7 +65,7 @@ class Letterbox:
             await self.close()
             raise
         self._written.update(fresh)
-        return len(fresh)
+        return fresh.keys()
 
     async def close(self) -> None:
         """Let go."""

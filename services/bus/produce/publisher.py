@@ -27,7 +27,8 @@ log = logging.getLogger("pumasi.bus")
 Headers = Sequence[tuple[str, bytes | None]]
 _BACKOFF_SECONDS = (0.2, 2.0)
 _STOP_SECONDS = 5.0
-_LOG_APPEND_TIME = 1  # Kafka's number
+LOG_APPEND_TIME = 1
+"""Kafka's number for a time of its own, on what was sent."""
 
 
 class Outgoing(NamedTuple):
@@ -50,7 +51,7 @@ class Pending(NamedTuple):
     def appended(self) -> list[int]:
         """When the broker appended each, once all are confirmed, in microseconds since 1970; without those that it didn't stamp."""
         told = (future.result() for future in self.futures)
-        stamps = (one.timestamp for one in told if one.timestamp_type == _LOG_APPEND_TIME)
+        stamps = (one.timestamp for one in told if one.timestamp_type == LOG_APPEND_TIME)
         return [stamp * 1000 for stamp in stamps if stamp is not None]
 
 

@@ -13,6 +13,7 @@ from schemas.ledger import bodies, link
 from schemas.times import text_of
 from services.bus.envelope import Record, read_command
 from services.matcher.engine.engine import Engine
+from services.matcher.model.entities import FactDict
 
 
 class Answer(Struct, frozen=True):
@@ -20,12 +21,14 @@ class Answer(Struct, frozen=True):
 
     Attributes:
         command: as read; an `Unreadable` goes to dead letters as well.
+        verdict: `applied`, `duplicate`, or the code of the rejection.
         fund: the entries' key, or None.
         time: the entries' `at`, RFC 3339.
         bodies: the value of each entry without its `hash`, in order.
     """
 
     command: Command | Unreadable
+    verdict: str
     fund: str | None
     time: str
     bodies: list[bytes]
@@ -48,7 +51,16 @@ def answer(engine: Engine, record: Record, partitions: int, seq: int) -> Answer:
     event = None if isinstance(command, Unreadable) else command.id
     cause = {"id": event, "type": command.type, "offset": record.offset}
     fund, time = decision.fund, text_of(decision.at)
-    return Answer(command, fund, time, bodies(seq + 1, fund, time, cause, decision.facts))
+    verdict = _verdict(decision.facts)
+    return Answer(command, verdict, fund, time, bodies(seq + 1, fund, time, cause, decision.facts))
+
+
+def _verdict(facts: list[FactDict]) -> str:
+    """What a decision came to: a refusal is its last fact, behind those of timers."""
+    last = facts[-1] if facts else None
+    if last is None or last["fact"] not in ("duplicate", "rejected"):
+        return "applied"
+    return str(last.get("code", "duplicate"))
 
 
 def linked(made: Answer, previous: bytes) -> tuple[list[bytes], bytes]:

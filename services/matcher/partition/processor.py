@@ -11,6 +11,7 @@ for `tenure` to say.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from services.bus.client.record_batch import Row, row
@@ -23,7 +24,21 @@ from services.matcher.fast import lane_of
 from services.matcher.ledger.draft import Draft
 from services.matcher.ledger.journal import Journal, first_at_or_after
 from services.matcher.partition.batch import Batch, Lane
+from services.metrics import (
+    DECISIONS,
+    LETTERS,
+    OTHER,
+    RECOVERIES,
+    RECOVERY_SECONDS,
+    REJECTIONS,
+    TRANSACTION_COMMANDS,
+    TRANSACTION_SECONDS,
+    TRANSACTIONS,
+    TYPES,
+    Metrics,
+)
 
+PLEDGE = "pumasi.pledge.made"
 RECORDS_AT_ONCE = 50_000
 """Records of a whole checkpoint in one transaction, about: some tenths of a second, for which readers of the ledger wait."""
 _PART_OF_TIMEOUT = 0.25
@@ -40,10 +55,12 @@ class Processor:
         transaction_timeout_ms: see `Journal`.
         checkpoint_entries: a checkpoint is due after so many entries …
         checkpoint_seconds: … or so many seconds, if there were any.
+        metrics: the process's.
 
     Attributes:
         recovered: the memory; None unless it agrees with the ledger, and the partition is believed to be ours.
         next_offset: of the first command that may not be answered yet: watermark + 1.
+        since_ms: when the oldest command at hand was appended, milliseconds since 1970; None while all are answered.
     """
 
     def __init__(
@@ -54,11 +71,14 @@ class Processor:
         transaction_timeout_ms: int,
         checkpoint_entries: int = 100_000,
         checkpoint_seconds: float = 300.0,
+        metrics: Metrics | None = None,
     ) -> None:
         self.bootstrap, self.partition, self.partitions = bootstrap, partition, partitions
         self.journal = Journal(bootstrap, partition, transaction_timeout_ms)
         self.recovered: Recovered | None = None
         self.next_offset = 0
+        self.since_ms: int | None = None
+        self._metrics = metrics or Metrics("matcher")
         self._patience = transaction_timeout_ms / 1000 * _PART_OF_TIMEOUT
         self._rhythm = Rhythm(checkpoint_entries, checkpoint_seconds)
         self._lane: Lane | None = None
@@ -92,6 +112,8 @@ class Processor:
         self._rhythm.begin(found.head.seq if found.head else 0)
         self._lane = lane_of(found.replay.engine, self.partition, self.partitions)
         self._untried = True
+        self._metrics.count(RECOVERIES)
+        self._metrics.observe(RECOVERY_SECONDS, time.perf_counter() - began)
 
     async def answer(self, records: Sequence[Record]) -> bool:
         """Answer the commands that are not answered yet, in order, in transactions of bounded size.
@@ -110,10 +132,12 @@ class Processor:
             return False
         try:
             while records:
+                self.since_ms = records[0].timestamp
                 records = records[await self._transact(records) :]
         except BaseException:
             self.forget()
             raise
+        self.since_ms = None
         return True
 
     async def close(self) -> None:
@@ -140,6 +164,7 @@ class Processor:
         found, lane = self.recovered, self._lane
         assert found is not None and lane is not None, "`take` comes first"
         replay, keeper = found.replay, found.keeper
+        began = time.perf_counter()
         draft = Draft(self.partition, replay.seq, replay.hash, replay.watermark)
         careful = self._untried or self.next_offset <= self._careful_until
         batch = Batch(records, draft, lane, careful, self._patience)
@@ -158,6 +183,7 @@ class Processor:
                 if due:
                     await transaction.append(CHECKPOINTS, self._checkpoint(found, draft, await transaction.arrived()))
         except (Fenced, KafkaUnreachable) as error:
+            self._metrics.count(TRANSACTIONS, "failed")
             self._careful_until = draft.watermark  # it may be one command that takes too long for an open transaction
             if due and isinstance(error, KafkaUnreachable):
                 self._rhythm.failed(draft.seq)
@@ -166,9 +192,25 @@ class Processor:
             self._rhythm.written(draft.seq)
         replay.seq, replay.hash, replay.watermark = draft.seq, draft.hash, draft.watermark
         self.next_offset, self._untried = draft.watermark + 1, False
+        self._measure(batch, time.perf_counter() - began)
         if batch.fault is not None:
             raise self._fault(records, batch)
         return batch.done
+
+    def _measure(self, batch: Batch, seconds: float) -> None:
+        """Count what a transaction has committed; whatever the lane answered was a plain pledge."""
+        metrics = self._metrics
+        metrics.count(TRANSACTIONS, "committed")
+        metrics.observe(TRANSACTION_SECONDS, seconds)
+        metrics.observe(TRANSACTION_COMMANDS, batch.done)
+        plain: Counter[tuple[str | None, str]] = Counter({(PLEDGE, "applied"): batch.done - batch.verdicts.total()})
+        for (kind, verdict), number in (batch.verdicts + plain).items():
+            outcome = verdict if verdict in ("applied", "duplicate", "unreadable") else "rejected"
+            metrics.count(DECISIONS, kind if kind in TYPES else OTHER, outcome, by=number)
+            if outcome in ("rejected", "unreadable"):
+                metrics.count(REJECTIONS, verdict, by=number)
+        if batch.dead:
+            metrics.count(LETTERS, "unreadable", by=len(batch.dead))
 
     def _fault(self, records: Sequence[Record], batch: Batch) -> ConservationBreach | Unanswerable:
         what = f"partition {self.partition}, command at offset {records[batch.done].offset}: {batch.fault}"

@@ -21,14 +21,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
+import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from services.backoff import Backoff
 from services.bus.consume.partition_reader import PartitionReader
 from services.bus.envelope import Record
 from services.bus.topics import COMMANDS
+from services.bus.waiting import PATIENCE_SECONDS
 from services.errors import ConservationBreach, Fenced, KafkaUnreachable, LedgerTampered, PumasiError
 from services.matcher.checkpoint.restoring import NONE_YET
+from services.matcher.partition.backlog import Backlog
 from services.matcher.partition.batch import BATCH_COMMANDS_MAX
 from services.matcher.partition.processor import Processor
 from services.news import Answered, Forgotten, MatcherNews, StandsStill, Stopped, Taken
@@ -61,6 +65,7 @@ class Tenure:
 
     Attributes:
         stopped: why it stopped with an alarm, if it did.
+        looked: what waited when somebody last looked, while it did not get on (`partition.backlog`).
     """
 
     def __init__(
@@ -74,6 +79,7 @@ class Tenure:
     ) -> None:
         self.processor, self.partition = processor, processor.partition
         self.stopped: PumasiError | None = None
+        self.looked: Backlog | None = None
         self._group_settled, self._fenced_pause = group_settled, fenced_pause
         self._release, self._told, self._progress = release, told, progress
         self._commands = PartitionReader(processor.bootstrap, _CLIENT, COMMANDS, self.partition)
@@ -84,6 +90,8 @@ class Tenure:
         self._standing = ""
         self._settled = True  # what was answered can be read
         self._held_up: tuple[int, float] | None = None  # at which offset, since when
+        self._answered_at = -math.inf
+        self._taken = False
         self._task = asyncio.create_task(self._live())
 
     @property
@@ -94,6 +102,31 @@ class Tenure:
         if self._standing:
             return "stands_still"
         return None if self.processor.ready else "recovering"
+
+    @property
+    def backlog(self) -> Backlog | None:
+        """What waits; None while nobody knows."""
+        ours, end = self.processor, self._commands.end
+        if not ours.ready or end is None:
+            return self.looked
+        waits = max(0, end - self._commands.passed(ours.next_offset))
+        if ours.since_ms is None and waits and self.looked is not None:  # there, and not fetched: held up perhaps
+            return Backlog(waits, self.looked.since_ms)
+        return Backlog(waits, ours.since_ms)
+
+    @property
+    def unknown_from(self) -> int | None:
+        """From which offset on nobody here knows what waits, so that it has to be looked up; None if all is known."""
+        ours, found = self.processor, self.backlog
+        gets_on = ours.ready and (ours.since_ms is not None or found is None or not found.records)
+        return None if gets_on or not self._taken else ours.next_offset
+
+    @property
+    def stalled(self) -> bool:
+        """Whether a command waits for longer than it may, and none was answered since."""
+        found, now = self.backlog, asyncio.get_running_loop().time()
+        waits = found is not None and found.since_ms is not None and time.time() - found.since_ms / 1000
+        return bool(waits and waits > PATIENCE_SECONDS and now - self._answered_at > PATIENCE_SECONDS)
 
     async def end(self) -> None:
         """Finish the transaction at hand and let go. Safe to repeat."""
@@ -133,6 +166,7 @@ class Tenure:
             await self._commands.seek(self.processor.next_offset)
         elif commands := self.processor.next_offset - before:
             self._backoff.succeeded()
+            self._answered_at = asyncio.get_running_loop().time()
             self._standing, self._settled = "", False
             self._tell_progress()
             self._told(Answered(self.partition, commands, self.processor.seq))
@@ -226,6 +260,7 @@ class Tenure:
     def _tell_taken(self) -> None:
         processor, found = self.processor, self.processor.recovered
         assert found is not None, "it was just taken"
+        self._taken = True
         if found.without and processor.seq and found.without != NONE_YET:
             log.warning(
                 "partition %d: no checkpoint was of use: %s; all entries were read", self.partition, found.without
