@@ -40,6 +40,8 @@ _KINDS: Final = {
     Kind.TRANSACTIONAL_ID: "transactionalId",
 }
 SERVICES: Final = ("intake", "matcher", "notifier", "ender")
+HEALTH_PORT: Final = 9100
+"""Where a service in a container tells its health, and what it measures."""
 IMAGE: Final = "pumasi:0.1.0"
 _USER: Final = 10001
 _TMP: Final = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108  # a volume of the pod's own
@@ -171,7 +173,7 @@ def _acl(kind: Kind, name: str, prefixed: bool, rights: list[Right]) -> dict[str
 def _deployment(service: str) -> dict[str, Any]:
     """A service of one process, by its own keys; how many of it there are, an overlay says."""
     labels = _labels(service)
-    pod = _pod(service, service, [service], _probes() if service == "intake" else {})
+    pod = _pod(service, service, [service], _probes(service))
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -214,6 +216,7 @@ def _pod(name: str, keys: str, args: list[str], more: dict[str, Any]) -> dict[st
         "PUMASI_KAFKA": f"{CLUSTER}-kafka-bootstrap:9093",
         "PUMASI_KAFKA_CA_FILE": "/ca/ca.crt",
         "PUMASI_KEYS": "/keys/own",
+        **({"PUMASI_HEALTH_HOST": "0.0.0.0", "PUMASI_HEALTH_PORT": str(HEALTH_PORT)} if name in SERVICES else {}),  # noqa: S104  # the pod's
         **({"PUMASI_HTTP_HOST": "0.0.0.0", "PUMASI_HTTP_HOSTS": "localhost,intake"} if name == "intake" else {}),  # noqa: S104  # the pod's
     }
     itself = {"name": "PUMASI_INSTANCE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
@@ -260,15 +263,18 @@ def _pod(name: str, keys: str, args: list[str], more: dict[str, Any]) -> dict[st
     }
 
 
-def _probes() -> dict[str, Any]:
-    """Whether the process serves, and whether what it takes would be answered. By a name that the door answers to."""
+def _probes(service: str) -> dict[str, Any]:
+    """Whether the process serves, and whether what it takes would be answered. Intake is asked where its senders ask, by a name that
+    this door answers to; the others at the port for it."""
+    door = {"port": 8080, "httpHeaders": [{"name": "Host", "value": "localhost"}]}
+    where = door if service == "intake" else {"port": HEALTH_PORT}
+    http = [{"name": "http", "containerPort": 8080}] if service == "intake" else []
 
     def ask(path: str, **how: int) -> dict[str, Any]:
-        host = [{"name": "Host", "value": "localhost"}]
-        return {"httpGet": {"path": path, "port": 8080, "httpHeaders": host}, "timeoutSeconds": 5, **how}
+        return {"httpGet": {"path": path, **where}, "timeoutSeconds": 5, **how}
 
     return {
-        "ports": [{"name": "http", "containerPort": 8080}],
+        "ports": [*http, {"name": "health", "containerPort": HEALTH_PORT}],
         "startupProbe": ask("/livez", periodSeconds=2, failureThreshold=60),
         "livenessProbe": ask("/livez", periodSeconds=10, failureThreshold=6),
         "readinessProbe": ask("/readyz", periodSeconds=5, failureThreshold=2),

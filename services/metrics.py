@@ -17,7 +17,15 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Final, Literal, get_args
 
-from prometheus_client import CollectorRegistry, Counter, GCCollector, Histogram, PlatformCollector, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.metrics_core import Metric as Family
@@ -29,6 +37,7 @@ from schemas.notices import Channel, NoticeOutcome
 from schemas.values import CLASSES
 from services import __version__
 
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series of each, telling when it began
 Name = Literal["intake", "matcher", "notifier", "ender"]
 SERVICES: Final[tuple[Name, ...]] = get_args(Name)
 MEDIA_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4

@@ -136,7 +136,7 @@ def _say_ready(system: "System", settings: "Settings", key: Path | None, as_json
     if as_json:
         told = {
             "kafka": system.kafka, "http": system.http, "key": None if key is None else str(key),
-            "kafka_config": str(system.client_config),
+            "kafka_config": str(system.client_config), **({"health": system.health} if system.health else {}),
         }  # fmt: skip
         print(json.dumps(told), flush=True)
         return
@@ -152,6 +152,7 @@ def _say_ready(system: "System", settings: "Settings", key: Path | None, as_json
         marked("Kafka      [bold green]{}[/]", system.kafka),
         marked("HTTP door  [bold green]{}[/]", f"{system.http}/v1/events"),
         marked("Data       {}", settings.data.absolute()),
+        *(marked("Health     {} ({})", url, service) for service, url in system.health.items()),
         *([marked("Key        {}", key)] if key else []),
         marked("Keys       {}  (keep a copy where no copy of the data is)", system.client_config.parent),
         *([marked("[bold yellow]{}[/]", OPEN)] if settings.open else []),

@@ -25,7 +25,7 @@ COMPILED = (
     "services.native.blake", "services.native.buffer", "services.native.chain",
     "services.bus.client.framing", "services.bus.client.record_batch", "services.bus.client.raw_records", "services.bus.envelope",
     "services.matcher.model.award_rows", "services.matcher.model.entities", "services.matcher.model.changes",
-    "services.matcher.model.timers", "services.matcher.model.waiting_money",
+    "services.matcher.model.timers", "services.matcher.model.totals", "services.matcher.model.waiting_money",
     "services.matcher.rules.waterfill_arithmetic", "services.matcher.rules.key_heap", "services.matcher.rules.waterfill",
     "services.matcher.engine.fund", "services.matcher.engine.ageing", "services.matcher.engine.facts",
     "services.matcher.engine.transition", "services.matcher.engine.commands", "services.matcher.engine.conservation",

@@ -11,7 +11,7 @@ broker, so none can join another one that answers at that address later.
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +21,7 @@ from typing import Any, Final, TypeVar
 from services import keys, secret_files
 from services.bus import access, fingerprints, topics
 from services.bus.embedded import EmbeddedKafka, Watcher, keep_up
-from services.bus.embedded.ports import refuse_if_not_here, refuse_if_taken
+from services.bus.embedded.ports import free_port, refuse_if_not_here, refuse_if_taken
 from services.bus.security import client_properties, servers
 from services.errors import KafkaUnreachable
 from services.settings import OPEN, Settings
@@ -39,12 +39,14 @@ HELD_WITHIN_S: Final = 30.0
 class System:
     """What runs: where Kafka and the HTTP door answer, and who keeps the services and the broker.
 
-    `client_config` is a file for an operator's own tools. `broker` and `keeping` are None on a cluster of one's own.
+    `client_config` is a file for an operator's own tools; `health` says where each service tells its health, if any does. `broker` and
+    `keeping` are None on a cluster of one's own.
     """
 
     kafka: str
     http: str
     client_config: Path
+    health: Mapping[str, str]
     supervisor: Supervisor
     broker: EmbeddedKafka | None
     keeping: "asyncio.Task[None] | None"
@@ -113,11 +115,14 @@ async def whole_system(
         if before_services is not None:
             await _while_kept(keeping, _patiently(partial(before_services, kafka), patience))
         watcher.stage("services")
-        ready = await _while_kept(keeping, supervisor.start(_services(settings, kafka, matchers, environment or {})))
+        health = _health(settings, matchers)
+        services = _services(settings, kafka, matchers, health, environment or {})
+        ready = await _while_kept(keeping, supervisor.start(services))
         if broker is not None:  # on a cluster of one's own, matchers elsewhere may hold their share
             watcher.stage("partitions")
             await _while_kept(keeping, _until_all_held(holdings, supervisor))
-        yield System(kafka, ready[-1]["http"], client_config, supervisor, broker, keeping)
+        where = {name: f"http://{settings.health_host}:{port}" for name, port in health.items()}
+        yield System(kafka, ready[-1]["http"], client_config, where, supervisor, broker, keeping)
     finally:
         await supervisor.stop()
         if keeping is not None:
@@ -237,18 +242,18 @@ def where_of(settings: Settings, kafka: str) -> dict[str, str]:
     }
 
 
-def _services(settings: Settings, kafka: str, matchers: int, environment: Mapping[str, str]) -> list[Service]:
-    """In the order of their start; the door comes last, and goes first. Each has a health port of its own, if any has."""
+def _services(
+    settings: Settings, kafka: str, matchers: int, health: Mapping[str, int], environment: Mapping[str, str]
+) -> list[Service]:
+    """In the order of their start; the door comes last, and goes first."""
     given = {**where_of(settings, kafka), "PUMASI_PARTITIONS": str(settings.partitions), **environment}
-    names = ["matcher"] if matchers == 1 else [f"matcher-{number}" for number in range(1, matchers + 1)]
+    names = _matchers(matchers)
     life = secrets.token_hex(4)  # what dies is back under its name, a matcher at once; another `up` may never share it
-    ports = health_ports(settings, ("intake", "notifier", "ender", *names))
     named = {
-        name: {"PUMASI_INSTANCE": f"{name}-{life}", **ports[name], **given} for name in ("notifier", *names, "intake")
+        name: {**given, "PUMASI_HEALTH_PORT": str(health.get(name, "")), "PUMASI_INSTANCE": f"{name}-{life}"}
+        for name in ("ender", "notifier", *names, "intake")
     }
-    ender = []
-    if settings.way_in != "plain":
-        ender = [Service("ender", lambda _: ("ender", "--json"), {**ports["ender"], **given})]
+    ender = [] if settings.way_in == "plain" else [Service("ender", lambda _: ("ender", "--json"), named["ender"])]
     return [
         *ender,
         Service(
@@ -264,13 +269,16 @@ def _services(settings: Settings, kafka: str, matchers: int, environment: Mappin
     ]
 
 
-def health_ports(settings: Settings, names: Sequence[str]) -> dict[str, dict[str, str]]:
-    """By service, the setting with the port of its health: the one that is set and those after it."""
-    first = settings.health_port
-    return {
-        name: {"PUMASI_HEALTH_PORT": str(first + at) if first else "" if first is None else "0"}
-        for at, name in enumerate(names)
-    }
+def _health(settings: Settings, matchers: int) -> dict[str, int]:
+    """By service, the port of its health: the one that is set and those after it, or any free ones; none if none is set."""
+    if (first := settings.health_port) is None:
+        return {}
+    names = ("intake", "notifier", *(() if settings.way_in == "plain" else ("ender",)), *_matchers(matchers))
+    return {name: first + at if first else free_port() for at, name in enumerate(names)}
+
+
+def _matchers(number: int) -> list[str]:
+    return ["matcher"] if number == 1 else [f"matcher-{one}" for one in range(1, number + 1)]
 
 
 def _intake(settings: Settings, ready: dict[str, Any] | None) -> list[str]:

@@ -7,21 +7,23 @@ from pathlib import Path
 import pytest
 
 from schemas.commands import Command, read_data
-from services import settings
+from services import metrics, settings
 from services.matcher.engine.engine import Engine
 from services.stories.figures import Figures
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-SETTINGS = ROOT / "deploy/SETTINGS.md"
+TABLES = {"settings": settings.as_markdown, "metrics": metrics.as_markdown}
+"""What stands in deploy/<NAME>.md, between its marks."""
 DOCUMENTS = [ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "CHANGELOG", "SECURITY")]
 DOCUMENTS += [path for folder in ("deploy", "schemas", "services", "tests") for path in (ROOT / folder).rglob("*.md")]
 
 
-def test_the_settings_are_the_current_ones() -> None:
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_says_what_the_code_does(name: str) -> None:
     """Renew with: python -P -m tests.renew"""
-    told = SETTINGS.read_text().partition("<!-- settings -->\n")[2].partition("<!-- /settings -->")[0]
-    assert told == settings.as_markdown()
+    text = (ROOT / f"deploy/{name.upper()}.md").read_text()
+    assert text.partition(f"<!-- {name} -->\n")[2].partition(f"<!-- /{name} -->")[0] == TABLES[name]()
 
 
 def table(mark: str) -> list[list[str]]:
@@ -95,14 +97,12 @@ def test_each_part_of_the_contract_that_code_names_is_there(folder: str) -> None
 
 
 def renew() -> None:
-    """Write the table of settings as it should be."""
-    SETTINGS.write_text(
-        re.sub(
-            r"(?s)(<!-- settings -->\n).*?(<!-- /settings -->)",
-            lambda match: match[1] + settings.as_markdown() + match[2],
-            SETTINGS.read_text(),
-        )
-    )
+    """Write the tables as they should be."""
+    for name, made in TABLES.items():
+        path = ROOT / f"deploy/{name.upper()}.md"
+        head, mark, rest = path.read_text().partition(f"<!-- {name} -->\n")
+        end = f"<!-- /{name} -->"
+        path.write_text(head + mark + made() + end + rest.partition(end)[2])
 
 
 if __name__ == "__main__":

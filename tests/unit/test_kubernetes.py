@@ -115,9 +115,12 @@ def test_production_speaks_tls_has_probes_and_keeps_three_copies() -> None:
         assert ask["httpHeaders"] == [{"name": "Host", "value": "localhost"}]
     hosts = next(one["value"] for one in containers["intake"]["env"] if one["name"] == "PUMASI_HTTP_HOSTS")
     assert "localhost" in hosts.split(","), "or the probes are refused"
-    assert containers["notifier"]["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": 8081}
-    assert containers["notifier"]["command"][3:6] == ["uvicorn", "services.notifier.app:get_application", "--factory"]
-    assert not containers["notifier"].get("args")
+    for name in set(containers) - {"intake"}:
+        told = {one["name"]: one.get("value") for one in containers[name]["env"]}
+        assert {"name": "health", "containerPort": int(told["PUMASI_HEALTH_PORT"])} in containers[name]["ports"]
+        for probe, path in (("startupProbe", "/livez"), ("livenessProbe", "/livez"), ("readinessProbe", "/readyz")):
+            assert containers[name][probe]["httpGet"] == {"path": path, "port": int(told["PUMASI_HEALTH_PORT"])}
+    assert containers["notifier"]["args"] == ["notifier", "--quiet"]
     assert {it["spec"]["replicas"] for it in named(found, "KafkaTopic").values()} == {3}
     assert named(found, "KafkaNodePool")["node"]["spec"]["replicas"] == 3
     http = next(it["secret"] for it in pods(found)["intake"]["volumes"] if it["name"] == "http")

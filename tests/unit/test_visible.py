@@ -226,6 +226,7 @@ def test_up(console: Terminal, on_a_terminal: Any) -> None:
 class _System:
     def __init__(self, kafka: str, http: str) -> None:
         self.kafka, self.http, self.client_config = kafka, http, Path(f"/tmp/{HOSTILE}/client.properties")
+        self.health = {HOSTILE: http}
 
 
 def test_a_services_own_lines(on_a_terminal: Any) -> None:

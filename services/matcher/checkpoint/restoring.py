@@ -81,7 +81,7 @@ def restoring(records: Mapping[bytes, bytes]) -> Generator[None, None, Restored]
         yield from reading.read()
         reading.hold()
         for fund in reading.engine.funds.values():
-            yield from checking(fund, PORTION)
+            fund.totals = yield from checking(fund, PORTION)
     except ConservationBreach as breach:
         raise Unusable(f"it does not conserve money: {breach}") from breach
     except MemoryError:  # there is none either for the ledger, which holds more

@@ -2,16 +2,17 @@
 
 For every pledge: amount = waiting + awarded + settled + delivered + released, and the paid part of what waits lies within it.
 For every case: delivered ≤ settled ≤ awarded ≤ claim. Only what an entry touched can have changed; an audit checks all, and
-sums up the awards besides.
+sums up the awards, and the fund's totals, besides.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from services.matcher.model.breach import ConservationBreach
+from services.matcher.model.totals import Totals
 
 if TYPE_CHECKING:
     from services.matcher.engine.fund import Fund
@@ -47,35 +48,49 @@ def check(pledges: Iterable[Pledge], cases: Iterable[Case]) -> None:
 
 
 def check_all(fund: Fund) -> None:
-    """Check every pledge and case of a fund, and that their awards sum up to their figures.
+    """Check every pledge and case of a fund, and that their awards sum up to their figures, and these to the fund's totals.
 
     Awards delivered in whole are no longer kept: what the others do not explain must be delivered, here and there.
 
     Raises:
         ConservationBreach: naming the first that fails.
     """
-    for _ in checking(fund, max(1, len(fund.pledges) + len(fund.cases))):
-        pass
+    checks = checking(fund, max(1, len(fund.pledges) + len(fund.cases)))
+    while True:
+        try:
+            next(checks)
+        except StopIteration as done:
+            totals: Totals = done.value
+            break
+    if totals.told() != fund.totals.told():
+        raise ConservationBreach(f"fund {fund.name}: its totals {fund.totals.told()} are not {totals.told()}")
 
 
-def checking(fund: Fund, step: int) -> Iterator[None]:
-    """`check_all` in steps of so many pledges or cases, so that the caller can let others work in between.
+def checking(fund: Fund, step: int) -> Generator[None, None, Totals]:
+    """`check_all` in steps of so many pledges or cases, so that the caller can let others work in between; it returns the totals.
 
     Raises:
         ConservationBreach: naming the first that fails.
     """
     gone_of_pledges = gone_of_cases = 0
+    totals = Totals()
     pledges, cases = iter(fund.pledges.values()), iter(fund.cases.values())
     while some_pledges := list(islice(pledges, step)):
         check(some_pledges, ())
         gone_of_pledges += sum(map(_delivered_and_gone, some_pledges))
+        for pledge in some_pledges:
+            totals.add(pledge)
         yield
     while some_cases := list(islice(cases, step)):
         check((), some_cases)
         gone_of_cases += sum(map(_handed_over_and_gone, some_cases))
+        for case in some_cases:
+            if case.status == "open":
+                totals.open[case.rank] += 1
         yield
     if gone_of_pledges != gone_of_cases:
         raise ConservationBreach(f"delivered of pledges {gone_of_pledges} is not delivered of cases {gone_of_cases}")
+    return totals
 
 
 def _delivered_and_gone(p: Pledge) -> int:

@@ -54,6 +54,7 @@ def _case_opened(fund: Fund, fact: FactDict, at: int) -> None:
     case.opened_at = case.began = at
     case.open_order = fund.cases_opened
     fund.cases_opened += 1
+    fund.totals.open[case.rank] += 1
     for book in books:
         book.add(case)
     fund.touched_cases[case] = None
@@ -121,6 +122,8 @@ def _hand_over(fund: Fund, award: Award, amount: int) -> None:
     award.delivered += amount
     pledge.settled -= amount
     pledge.delivered += amount
+    fund.totals.settled -= amount
+    fund.totals.delivered += amount
     fund.touched_pledges[pledge] = None
 
 
@@ -140,6 +143,7 @@ def _case_closed(fund: Fund, fact: FactDict, _at: int) -> None:
     if case.status == "open":
         for book in fund.books_of(case):
             book.remove(case)
+        fund.totals.open[case.rank] -= 1
     case.status, case.outcome = "closed", fact["outcome"]
     case.next_escalation = case.next_renewal = None
     fund.touched_cases[case] = None
@@ -162,6 +166,7 @@ def _pledge_instalment(fund: Fund, fact: FactDict, at: int) -> None:
 def _take_in(fund: Fund, pledge: Pledge) -> None:
     fund.pledges[pledge.id] = pledge
     fund.pledges_made += 1
+    fund.totals.waiting += pledge.waiting
     if pledge.rate is None:
         fund.unrated.setdefault(pledge.currency, {})[pledge.id] = pledge
     if pledge.expires_at is not None:
@@ -182,6 +187,7 @@ def _pledge_raised(fund: Fund, fact: FactDict, _at: int) -> None:
         pledge.paid_waiting = convert(pledge.face_paid, rate, pledge.currency, fund.policy.currency)
     pledge.amount += fact["amount"]
     pledge.waiting += fact["amount"]
+    fund.totals.waiting += fact["amount"]
     fund.touched_pledges[pledge] = None
 
 
@@ -221,6 +227,9 @@ def commit(fund: Fund, pledge: Pledge, case: Case, number: int, amount: int) -> 
         pledge.awards = [award]
     pledge.waiting -= amount
     pledge.awarded += amount
+    totals = fund.totals
+    totals.waiting -= amount
+    totals.awarded += amount
     fund.touched_pledges[pledge] = None
     fund.touched_cases[case] = None
 
@@ -233,6 +242,8 @@ def _award_settled(fund: Fund, fact: FactDict, _at: int) -> None:
     pledge.awarded -= amount
     pledge.settled += amount
     case.settled += amount
+    fund.totals.awarded -= amount
+    fund.totals.settled += amount
     fund.touched_pledges[pledge] = None
     fund.touched_cases[case] = None
 
@@ -246,6 +257,10 @@ def _award_voided(fund: Fund, fact: FactDict, _at: int) -> None:
     pledge.settled -= settled
     pledge.waiting += amount
     pledge.paid_waiting += settled
+    totals = fund.totals
+    totals.awarded -= amount - settled
+    totals.settled -= settled
+    totals.waiting += amount
     case.settled -= settled
     if award.amount == award.delivered:  # void as a whole, or but for what is handed over
         _forget(award)
@@ -257,6 +272,8 @@ def _released(fund: Fund, fact: FactDict, _at: int) -> None:
     pledge = fund.pledges[fact["pledge"]]
     pledge.waiting -= fact["amount"]
     pledge.released += fact["amount"]
+    fund.totals.waiting -= fact["amount"]
+    fund.totals.released += fact["amount"]
     fund.touched_pledges[pledge] = None
 
 
@@ -266,6 +283,8 @@ def _refunded(fund: Fund, fact: FactDict, _at: int) -> None:
     pledge.waiting -= fact["amount"]
     pledge.paid_waiting -= fact["amount"]
     pledge.released += fact["amount"]
+    fund.totals.waiting -= fact["amount"]
+    fund.totals.released += fact["amount"]
     fund.touched_pledges[pledge] = None
 
 

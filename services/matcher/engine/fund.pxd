@@ -4,6 +4,7 @@ from services.matcher.model.award_rows cimport Fresh
 from services.matcher.model.changes cimport Changes
 from services.matcher.model.entities cimport Award, Case, Pledge
 from services.matcher.model.timers cimport Timers
+from services.matcher.model.totals cimport Totals
 from services.matcher.model.waiting_money cimport Queues
 
 
@@ -16,6 +17,7 @@ cdef class Fund:
     cdef public Timers timers
     cdef public Queues queues
     cdef public Changes changed
+    cdef public Totals totals
 
     @cython.locals(known=Pledge)
     cpdef Award award(self, str award_id)

@@ -12,6 +12,7 @@ from services.matcher.model.award_rows import Fresh
 from services.matcher.model.changes import Changes
 from services.matcher.model.entities import Award, Case, Pledge, Policy
 from services.matcher.model.timers import Timers
+from services.matcher.model.totals import Totals
 from services.matcher.model.waiting_money import Queues
 from services.matcher.rules.index import book_of
 from services.matcher.rules.protocol import RuleBook, Share, StagedShare
@@ -42,6 +43,7 @@ class Fund:
         self.queues = Queues()
         self.pool: RuleBook | None = None
         self.needs: dict[str, RuleBook] = {}
+        self.totals = Totals()
         self.changed = Changes()  # since the last checkpoint
         # Sets that keep their order, for the order of changes.
         self.touched_cases: dict[Case, None] = {}
@@ -121,6 +123,8 @@ class Fund:
         books = self.books_of(case)
         for book in books:
             book.remove(case)
+        self.totals.open[case.rank] -= 1
+        self.totals.open[rank] += 1
         case.rank = rank
         self.changed.add(case)
         for book in books:

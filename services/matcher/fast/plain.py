@@ -54,12 +54,14 @@ def accept(fund: Fund, pledge: Pledge, name: str, donor: str, amount: int, curre
                 raise ConservationBreach(f"case {case.id}: awarded {case.awarded} > claim {case.claim}")
         pledge.begin_fresh(fresh, number, fund.awards_made)
         pledge.awarded = given
+        fund.totals.awarded += given
         fund.awards_made += number
         amount -= given
         if amount < 0:
             raise ConservationBreach(f"pledge {name}: {-amount} more awarded than promised")
         pledge.waiting = amount
     if amount:
+        fund.totals.waiting += amount
         fund.queues.wait(pledge)
     return shares
 

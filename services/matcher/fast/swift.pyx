@@ -104,9 +104,11 @@ cdef bint accept(Fund fund, Pledge pledge, str name, str donor, long long amount
         pledge._first_order = fund.awards_made
         pledge.awards_made = index
         pledge.awarded = whole if left == 0 else given
+        fund.totals.awarded += pledge.awarded
         pledge.waiting = left
         fund.awards_made += index
     if left:
+        fund.totals.waiting += left
         fund.queues.wait(pledge)
     return True
 
