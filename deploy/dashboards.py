@@ -56,15 +56,15 @@ class Panel:
     words: Mapping[str, tuple[str, str]] | None = None
 
 
-def a_minute(metric: str, by: str, where: str = "") -> dict[str, str]:
-    """How often something happens, by labels."""
+def a_minute(metric: str, by: str) -> dict[str, str]:
+    """How often something happens, by labels; what never does has no line."""
     legend = " ".join(f"{{{{{label}}}}}" for label in by.split(", "))
-    return {legend: f"60 * sum by ({by}) (rate({metric}{where}[$__rate_interval]))"}
+    return {legend: f"60 * sum by ({by}) (rate({metric}[$__rate_interval])) > 0"}
 
 
-def spread(histogram: str) -> dict[str, str]:
+def spread(histogram: str, within: str = "$__rate_interval") -> dict[str, str]:
     """What half of all stays below, and what 99 of a hundred do."""
-    buckets = f"sum by (le) (rate({histogram}_bucket[$__rate_interval]))"
+    buckets = f"sum by (le) (rate({histogram}_bucket[{within}]))"
     return {
         "half are below": f"histogram_quantile(0.5, {buckets})",
         "99 of 100 are below": f"histogram_quantile(0.99, {buckets})",
@@ -191,8 +191,8 @@ BOARDS: Final[Mapping[str, tuple[str, Mapping[str, tuple[Panel, ...]]]]] = {
                 ),
                 Panel(
                     "A recovery",
-                    "How long a matcher takes to rebuild a partition's memory.",
-                    spread("pumasi_recovery_seconds"),
+                    "How long a matcher took to rebuild a partition's memory, within an hour.",
+                    spread("pumasi_recovery_seconds", "1h"),
                     "s",
                 ),
             ),
@@ -254,14 +254,14 @@ BOARDS: Final[Mapping[str, tuple[str, Mapping[str, tuple[Panel, ...]]]]] = {
                 Panel(
                     "Notices nobody heard, within a day",
                     "Refused by the receiver, or given up. They stand on pumasi.notices.v1, and nobody tries them again.",
-                    {"lost": 'sum(increase(pumasi_notices_total{outcome=~"failed|gave-up"}[1d])) or vector(0)'},
+                    {"lost": 'round(sum(increase(pumasi_notices_total{outcome=~"failed|gave-up"}[1d]))) or vector(0)'},
                     kind="number",
                     red_from=1,
                 ),
                 Panel(
                     "Records that could not be read, within a day",
                     "Dead letters: `pumasi deadletters list` shows them.",
-                    {"letters": "sum(increase(pumasi_deadletters_total[1d])) or vector(0)"},
+                    {"letters": "round(sum(increase(pumasi_deadletters_total[1d]))) or vector(0)"},
                     kind="number",
                     red_from=1,
                 ),
@@ -328,7 +328,7 @@ def _board(name: str, title: str, rows: Mapping[str, tuple[Panel, ...]]) -> str:
 
 def _panel(panel: Panel, width: int) -> Any:
     shown = _number(panel) if panel.kind == "number" else _lines(panel)
-    shown.title(panel.title).description(panel.why).unit(panel.unit).span(width).datasource(_SOURCE)
+    shown.title(panel.title).description(panel.why).unit(panel.unit).no_value("none").span(width).datasource(_SOURCE)
     for number, (legend, expr) in enumerate(panel.asks.items()):
         shown.with_target(prometheus.Dataquery().expr(expr).legend_format(legend).ref_id(chr(ord("A") + number)))
     return shown

@@ -134,14 +134,6 @@ class Prometheus:
         found: list[dict[str, Any]] = self._get("query", query=expr)["result"]
         return found
 
-    def ask_range(self, expr: str, seconds: float, step: float = 1.0) -> list[dict[str, Any]]:
-        """What it was in the last so many seconds: each with `metric` and `values`."""
-        now = time.time()
-        found: list[dict[str, Any]] = self._get("query_range", query=expr, start=now - seconds, end=now, step=step)[
-            "result"
-        ]
-        return found
-
     def firing(self) -> dict[str, dict[str, Any]]:
         """The alerts that fire, by name."""
         return {one["labels"]["alertname"]: one for one in self._get("alerts")["alerts"] if one["state"] == "firing"}

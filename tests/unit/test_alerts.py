@@ -84,7 +84,12 @@ CASES: dict[str, list[Case]] = {
             0,
         ),
     ],
-    "PumasiClockDrifts": [Case({CLOCK: "29x9"}, 5, 0), Case({CLOCK: "31x9"}, 5, 1), Case({CLOCK: "-31x9"}, 5, 1)],
+    "PumasiClockDrifts": [
+        Case({CLOCK: "29x9"}, 5, 0),
+        Case({CLOCK: "0x3 31x9"}, 4, 0),
+        Case({CLOCK: "31x9"}, 5, 1),
+        Case({CLOCK: "-31x9"}, 5, 1),
+    ],
     "PumasiClockOff": [Case({CLOCK: "119x9"}, 5, 0), Case({CLOCK: "121x9"}, 5, 1), Case({CLOCK: "-121x9"}, 5, 1)],
     "PumasiAnswersLate": [
         Case({AGE: "59x9"}, 5, 0),
@@ -93,6 +98,7 @@ CASES: dict[str, list[Case]] = {
         Case({"pumasi_oldest_unanswered_seconds": "0+60x9"}, 4, 1),
     ],
     "PumasiLagGrows": [
+        Case({'pumasi_partition_lag_records{partition="0"}': "0+100x60"}, 13, 0),
         Case({'pumasi_partition_lag_records{partition="0"}': "0+100x60"}, 20, 1),
         Case({'pumasi_partition_lag_records{partition="0"}': "0+10x60"}, 40, 0),
         Case({'pumasi_partition_lag_records{partition="0"}': "9000-100x60"}, 20, 0),
