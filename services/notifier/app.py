@@ -253,7 +253,7 @@ class Notifier:
         self._metrics = metrics or Metrics("notifier")
         self._metrics.reads(OLDEST_NOTICE, self._oldest_seconds)
         self._since_ms: dict[int, int] = {}  # by partition, when the first entry at hand was appended
-        self._told_at = -math.inf
+        self._got_on_at = -math.inf
         self._bootstrap, self.teller, self.told = bootstrap, teller, told
         self.stopped: dict[int, LedgerTampered] = {}
         self.assigned, self.over = asyncio.Event(), asyncio.Event()
@@ -278,8 +278,8 @@ class Notifier:
 
     @property
     def stalled(self) -> bool:
-        """Whether entries wait for longer than they may, and nobody was told anything since."""
-        return self._oldest_seconds() > PATIENCE_SECONDS and time.monotonic() - self._told_at > PATIENCE_SECONDS
+        """Whether entries wait for longer than they may, and none was told since."""
+        return self._oldest_seconds() > PATIENCE_SECONDS and time.monotonic() - self._got_on_at > PATIENCE_SECONDS
 
     def _oldest_seconds(self) -> float:
         return max(0.0, time.time() - min(self._since_ms.values()) / 1000) if self._since_ms else 0.0
@@ -312,6 +312,7 @@ class Notifier:
             try:
                 await part.handle()
                 del self._since_ms[part.partition]
+                self._got_on_at = time.monotonic()
             except LedgerTampered as error:
                 self._alarm(part.partition, error)
             except Stopping:
@@ -391,7 +392,7 @@ class Notifier:
                 if not telling.done():
                     raise Stopping
                 await telling
-                self._told_at = time.monotonic()
+                self._got_on_at = time.monotonic()
             finally:
                 stopping.cancel()
                 telling.cancel()

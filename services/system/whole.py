@@ -116,7 +116,7 @@ async def whole_system(
             await _while_kept(keeping, _patiently(partial(before_services, kafka), patience))
         watcher.stage("services")
         health = _health(settings, matchers)
-        services = _services(settings, kafka, matchers, health, environment or {})
+        services = _services(settings, kafka, matchers, environment or {}, health)
         ready = await _while_kept(keeping, supervisor.start(services))
         if broker is not None:  # on a cluster of one's own, matchers elsewhere may hold their share
             watcher.stage("partitions")
@@ -243,14 +243,18 @@ def where_of(settings: Settings, kafka: str) -> dict[str, str]:
 
 
 def _services(
-    settings: Settings, kafka: str, matchers: int, health: Mapping[str, int], environment: Mapping[str, str]
+    settings: Settings,
+    kafka: str,
+    matchers: int,
+    environment: Mapping[str, str],
+    health: Mapping[str, int] | None = None,
 ) -> list[Service]:
-    """In the order of their start; the door comes last, and goes first."""
+    """In the order of their start; the door comes last, and goes first. `health`: the port of each, where it has one."""
     given = {**where_of(settings, kafka), "PUMASI_PARTITIONS": str(settings.partitions), **environment}
     names = _matchers(matchers)
     life = secrets.token_hex(4)  # what dies is back under its name, a matcher at once; another `up` may never share it
     named = {
-        name: {**given, "PUMASI_HEALTH_PORT": str(health.get(name, "")), "PUMASI_INSTANCE": f"{name}-{life}"}
+        name: {**given, "PUMASI_HEALTH_PORT": str((health or {}).get(name, "")), "PUMASI_INSTANCE": f"{name}-{life}"}
         for name in ("ender", "notifier", *names, "intake")
     }
     ender = [] if settings.way_in == "plain" else [Service("ender", lambda _: ("ender", "--json"), named["ender"])]

@@ -551,7 +551,7 @@ def state(engine: Engine) -> list[object]:
     """All that a later command could see of an engine's cases, pledges and awards."""
     return [
         (
-            fund.name, fund.now, fund.pledges_made, fund.awards_made,
+            fund.name, fund.now, fund.pledges_made, fund.awards_made, fund.totals.told(),
             [
                 (p.id, p.order, p.amount, p.waiting, p.awarded, p.paid_waiting, p.awards_made, p.accepted_at, p.queue,
                  [(a.id, a.order, a.amount, a.case.id) for a in p.awards])

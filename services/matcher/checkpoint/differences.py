@@ -35,6 +35,8 @@ def differences(one: Engine, other: Engine) -> Iterator[str]:
 def _of_funds(one: Fund, one_clock: int, other: Fund, other_clock: int) -> Iterator[str]:
     if fund_row(one) != fund_row(other):
         yield f"fund {one.name}"
+    if one.totals.told() != other.totals.told():
+        yield f"totals of {one.name}"
     for name in SAID:
         if getattr(one, name) != getattr(other, name):
             yield f"{name} of {one.name}"

@@ -2,6 +2,7 @@ import cython
 
 from services.matcher.engine.fund cimport Fund
 from services.matcher.model.entities cimport Award, Case, Pledge
+from services.matcher.model.totals cimport Totals
 
 
 cpdef apply(Fund fund, dict fact, at)
@@ -34,13 +35,13 @@ cpdef _close(Fund fund, dict fact, how)
 @cython.locals(pledge=Pledge, case=Case)
 cpdef _awarded(Fund fund, dict fact, _at)
 
-@cython.locals(award=Award)
+@cython.locals(award=Award, totals=Totals)
 cpdef commit(Fund fund, Pledge pledge, Case case, int number, amount)
 
 @cython.locals(award=Award, pledge=Pledge, case=Case)
 cpdef _award_settled(Fund fund, dict fact, _at)
 
-@cython.locals(award=Award, pledge=Pledge, case=Case)
+@cython.locals(award=Award, pledge=Pledge, case=Case, totals=Totals)
 cpdef _award_voided(Fund fund, dict fact, _at)
 
 @cython.locals(pledge=Pledge)

@@ -15,13 +15,15 @@ from services.bus.envelope import Record, read_command
 from services.matcher.engine.engine import Engine
 from services.matcher.model.entities import FactDict
 
+_NOTHING: FactDict = {"fact": "applied"}
+
 
 class Answer(Struct, frozen=True):
     """One command's entries, but for their hashes.
 
     Attributes:
         command: as read; an `Unreadable` goes to dead letters as well.
-        verdict: `applied`, `duplicate`, or the code of the rejection.
+        verdict: what it came to: the code of the rejection, `duplicate`, or another name of a fact, if it was applied.
         fund: the entries' key, or None.
         time: the entries' `at`, RFC 3339.
         bodies: the value of each entry without its `hash`, in order.
@@ -51,16 +53,12 @@ def answer(engine: Engine, record: Record, partitions: int, seq: int) -> Answer:
     event = None if isinstance(command, Unreadable) else command.id
     cause = {"id": event, "type": command.type, "offset": record.offset}
     fund, time = decision.fund, text_of(decision.at)
-    verdict = _verdict(decision.facts)
-    return Answer(command, verdict, fund, time, bodies(seq + 1, fund, time, cause, decision.facts))
-
-
-def _verdict(facts: list[FactDict]) -> str:
-    """What a decision came to: a refusal is its last fact, behind those of timers."""
-    last = facts[-1] if facts else None
-    if last is None or last["fact"] not in ("duplicate", "rejected"):
-        return "applied"
-    return str(last.get("code", "duplicate"))
+    facts = decision.facts
+    last = facts[-1] if facts else _NOTHING  # a refusal is the last fact, behind those of timers
+    verdict = last["fact"]
+    if verdict == "rejected":
+        verdict = last["code"]
+    return Answer(command, verdict, fund, time, bodies(seq + 1, fund, time, cause, facts))
 
 
 def linked(made: Answer, previous: bytes) -> tuple[list[bytes], bytes]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -59,7 +58,7 @@ class Batch:
     Attributes:
         done: how many are answered.
         dead: dead letters of those among them that could not be read.
-        verdicts: how many of them came to what, by type and verdict; what the lane has answered is only in `done`.
+        verdicts: type and verdict of each; but for what the lane has answered, which is applied, and only in `done`.
         fault: why the next one can't be answered, if it can't; then the batch ends there.
     """
 
@@ -67,7 +66,7 @@ class Batch:
         self.draft = draft
         self.done = 0
         self.dead: list[Row] = []
-        self.verdicts = Counter[tuple[str | None, str]]()
+        self.verdicts: list[tuple[str | None, str]] = []
         self.fault: ConservationBreach | Unanswerable | None = None
         self._records, self._lane = records, lane
         self._one_turn, self._late = one_turn, time.monotonic() + seconds_max
@@ -114,7 +113,7 @@ class Batch:
         if fault is not None:  # out here, where it holds nothing of the error, which would hold the memory
             raise fault
         draft.add(made.fund, made.time, made.bodies, record.offset)
-        self.verdicts[made.command.type, made.verdict] += 1
+        self.verdicts.append((made.command.type, made.verdict))
         if isinstance(made.command, Unreadable):
             key, value, headers = dead_letter(record, "unreadable", made.command.detail)
             self.dead.append(row(key, value, laid_out(headers)))

@@ -111,7 +111,7 @@ class Processor:
         self.next_offset = found.replay.watermark + 1
         self._rhythm.begin(found.head.seq if found.head else 0)
         self._lane = lane_of(found.replay.engine, self.partition, self.partitions)
-        self._untried = True
+        self._untried, self.since_ms = True, None
         self._metrics.count(RECOVERIES)
         self._metrics.observe(RECOVERY_SECONDS, time.perf_counter() - began)
 
@@ -203,9 +203,11 @@ class Processor:
         metrics.count(TRANSACTIONS, "committed")
         metrics.observe(TRANSACTION_SECONDS, seconds)
         metrics.observe(TRANSACTION_COMMANDS, batch.done)
-        plain: Counter[tuple[str | None, str]] = Counter({(PLEDGE, "applied"): batch.done - batch.verdicts.total()})
-        for (kind, verdict), number in (batch.verdicts + plain).items():
-            outcome = verdict if verdict in ("applied", "duplicate", "unreadable") else "rejected"
+        metrics.count(DECISIONS, PLEDGE, "applied", by=batch.done - len(batch.verdicts))
+        for (kind, verdict), number in Counter(batch.verdicts).items():
+            outcome = "rejected" if verdict in REJECTIONS.labels["code"] else "applied"
+            if verdict in ("duplicate", "unreadable"):
+                outcome = verdict
             metrics.count(DECISIONS, kind if kind in TYPES else OTHER, outcome, by=number)
             if outcome in ("rejected", "unreadable"):
                 metrics.count(REJECTIONS, verdict, by=number)

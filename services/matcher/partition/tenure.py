@@ -90,8 +90,7 @@ class Tenure:
         self._standing = ""
         self._settled = True  # what was answered can be read
         self._held_up: tuple[int, float] | None = None  # at which offset, since when
-        self._answered_at = -math.inf
-        self._taken = False
+        self._taken, self._got_on_at = False, -math.inf
         self._task = asyncio.create_task(self._live())
 
     @property
@@ -126,7 +125,7 @@ class Tenure:
         """Whether a command waits for longer than it may, and none was answered since."""
         found, now = self.backlog, asyncio.get_running_loop().time()
         waits = found is not None and found.since_ms is not None and time.time() - found.since_ms / 1000
-        return bool(waits and waits > PATIENCE_SECONDS and now - self._answered_at > PATIENCE_SECONDS)
+        return bool(waits and waits > PATIENCE_SECONDS and now - self._got_on_at > PATIENCE_SECONDS)
 
     async def end(self) -> None:
         """Finish the transaction at hand and let go. Safe to repeat."""
@@ -166,7 +165,7 @@ class Tenure:
             await self._commands.seek(self.processor.next_offset)
         elif commands := self.processor.next_offset - before:
             self._backoff.succeeded()
-            self._answered_at = asyncio.get_running_loop().time()
+            self._got_on_at = asyncio.get_running_loop().time()
             self._standing, self._settled = "", False
             self._tell_progress()
             self._told(Answered(self.partition, commands, self.processor.seq))
@@ -260,7 +259,7 @@ class Tenure:
     def _tell_taken(self) -> None:
         processor, found = self.processor, self.processor.recovered
         assert found is not None, "it was just taken"
-        self._taken = True
+        self._taken, self._got_on_at = True, asyncio.get_running_loop().time()
         if found.without and processor.seq and found.without != NONE_YET:
             log.warning(
                 "partition %d: no checkpoint was of use: %s; all entries were read", self.partition, found.without
