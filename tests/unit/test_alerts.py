@@ -48,8 +48,7 @@ CLOCK = 'pumasi_clock_offset_seconds{job="pumasi-intake", instance="a"}'
 AGE = 'pumasi_watermark_age_seconds{partition="2"}'
 STOPPED = 'pumasi_partition_stopped{partition="2", code="ledger_tampered"}'
 FAILED = 'pumasi_transactions_total{outcome="failed"}'
-STUCK = {'pumasi_submissions_lag_records{partition="0"}': "7x60"}
-BY_TOPIC = 'pumasi_events_total{door="topic", outcome="accepted"}'
+WAITING = 'pumasi_submissions_lag_records{partition="0"}'
 LETTERS = 'pumasi_deadletters_total{job="pumasi-intake", code="malformed"}'
 REFUSED = 'pumasi_refusals_total{door="http", code="unauthorized"}'
 GAVE_UP = 'pumasi_notices_total{channel="webhook", outcome="gave-up"}'
@@ -115,9 +114,11 @@ CASES: dict[str, list[Case]] = {
     ],
     "PumasiTransactionsFail": [Case({FAILED: "0 0 1 1x9"}, 4, 0), Case({FAILED: "0 1 2 3 4 5"}, 5, 1)],
     "PumasiSubmissionsStuck": [
-        Case({**STUCK, BY_TOPIC: "3x60"}, 1, 0),
-        Case({**STUCK, BY_TOPIC: "3x60"}, 8, 1),
-        Case({**STUCK, BY_TOPIC: "3+60x60"}, 8, 0),
+        Case({WAITING: "7x60"}, 1, 0),
+        Case({WAITING: "7x60"}, 8, 1),
+        Case({WAITING: "1+9x60"}, 8, 1),
+        Case({WAITING: "900-9x60"}, 8, 0),
+        Case({WAITING: "7 9 6 8 7 9 8 9 6 8 9"}, 10, 0),
     ],
     "PumasiDeadLetters": [
         Case({LETTERS: "_x20 1x60"}, 25, 1),
