@@ -62,7 +62,7 @@ async def _run(settings: "Settings", as_json: bool) -> None:
         any_of: set[asyncio.Future[Any]] = {ready, ended, stopping}
         await asyncio.wait(any_of, return_when=asyncio.FIRST_COMPLETED)
         if ready.done():
-            _say_ready(app.http, settings, as_json)
+            _say_ready(app.http, app.health.url, settings, as_json)
             await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if ended.done():
             await ended
@@ -87,9 +87,10 @@ def sentence(flood: Flood) -> str:
     return f"{told}: its form is at fault, or somebody guesses with its key."
 
 
-def _say_ready(http: str, settings: "Settings", as_json: bool) -> None:
+def _say_ready(http: str, health: str | None, settings: "Settings", as_json: bool) -> None:
     if as_json:
-        print(json.dumps({"ready": "intake", "http": http}), flush=True)
+        told = {"health": health} if health else {}
+        print(json.dumps({"ready": "intake", "http": http, **told}), flush=True)
         return
     from rich.panel import Panel
     from rich.text import Text

@@ -100,6 +100,7 @@ class Service:
     Attributes:
         application: the HTTP door; the rest lives in its lifespan.
         ready: set once Kafka was reached, has told its time, all senders are known, and the memory of repeats is warm.
+        health: what it tells at its health port, if it has one.
         ended: called when a part that should run for ever has ended; `wait` raises why.
     """
 
@@ -170,7 +171,7 @@ class Service:
         metrics.reads(UNANSWERED, self._lag.unanswered)
         metrics.reads(OLDEST_UNANSWERED, lambda: (self._lag.oldest() or (0, 0.0))[1])
         metrics.reads(SUBMISSIONS_LAG, partial(lag, self._broker))
-        self._health = Health(metrics, self._not_ready, settings)
+        self.health = Health(metrics, self._not_ready, settings)
         self._tasks: list[asyncio.Task[None]] = []
         self._serving: list[asyncio.Task[None]] = []
         self.ready = asyncio.Event()
@@ -187,7 +188,7 @@ class Service:
         for task in self._tasks:
             task.add_done_callback(lambda task: task.cancelled() or self.ended())
         try:
-            async with self._heartbeat, self._health.serving():
+            async with self._heartbeat, self.health.serving():
                 yield
         finally:
             for task in self._tasks:

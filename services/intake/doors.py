@@ -23,7 +23,7 @@ DOORS = (
     Door("GET", "/livez", "200 while the process serves"),
     Door("GET", "/readyz", "200 while what is sent gets its answer, else why not"),
     Door("GET", "/healthz", "The same as /readyz"),
-    Door("GET", "/metrics", "What is measured, for Prometheus"),
+    Door("GET", "/metrics", "What is measured, for Prometheus; nothing of money or people"),
     Door("GET", "/", "This list"),
 )
 

@@ -226,8 +226,12 @@ class HttpDoor:
             return problem(HTTPStatus.SERVICE_UNAVAILABLE, *amiss)
         return JSONResponse({"status": "ok"})
 
-    async def metrics(self, _request: Request) -> Response:
+    async def metrics(self, request: Request) -> Response:
         """What is measured, for Prometheus; nothing of money or people."""
+        try:
+            self._rates.came(_address(request))
+        except TooMany as error:
+            return problem_of(error)
         return Response(self._metrics.text(), media_type=PROMETHEUS)
 
     async def _admit(self, sender: Known, headers: list[tuple[str, str]], body: bytes) -> list[Admitted]:

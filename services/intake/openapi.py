@@ -94,7 +94,7 @@ def _paths() -> dict[str, Any]:
         "/asyncapi.json": {"operationId": "asyncapi", **_document("The AsyncAPI document", JSON)},
         "/docs": {"operationId": "docs", **_document("A page", "text/html")},
         "/docs/topics": {"operationId": "topicsDocs", **_document("A page", "text/html")},
-        "/metrics": {"operationId": "metrics", **_document("Prometheus' text format", "text/plain")},
+        "/metrics": {"operationId": "metrics", **_document("Prometheus' text format", "text/plain", ("too_many",))},
         "/": {"operationId": "doors", **_document("Every method and path there is", JSON)},
     }
     return {
@@ -168,9 +168,11 @@ def _state(description: str, codes: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def _document(description: str, media: str) -> dict[str, Any]:
+def _document(description: str, media: str, codes: Iterable[str] = ()) -> dict[str, Any]:
     schema = _STRING if media != JSON else {"type": "object"}
-    return {"responses": {"200": {"description": description, "content": {media: {"schema": schema}}}, **_problems(())}}
+    return {
+        "responses": {"200": {"description": description, "content": {media: {"schema": schema}}}, **_problems(codes)}
+    }
 
 
 def _problems(codes: Iterable[str]) -> dict[str, Any]:

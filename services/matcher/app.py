@@ -146,6 +146,7 @@ class Matcher:
         self._settled.set()  # nobody need wait for the group any more
         if self._looking is not None:
             self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
         await asyncio.gather(*(tenure.end() for tenure in self.tenures.values()), *self._endings)
         await self._membership.stop()
 
@@ -186,8 +187,8 @@ class Matcher:
                 continue
             try:
                 found = await look(self.bootstrap, begins)
-            except PumasiError as error:  # what was known is older then
-                log.debug("not known what waits: %s", error.code)
+            except Exception as error:  # noqa: BLE001  # whatever it is: what was known is older then, and nothing depends on it
+                log.debug("not known what waits (%s)", type(error).__name__)
                 continue
             for number in found.keys() & self.tenures.keys():
                 self.tenures[number].looked = found[number]

@@ -278,7 +278,10 @@ def _health(settings: Settings, matchers: int) -> dict[str, int]:
     if (first := settings.health_port) is None:
         return {}
     names = ("intake", "notifier", *(() if settings.way_in == "plain" else ("ender",)), *_matchers(matchers))
-    return {name: first + at if first else free_port() for at, name in enumerate(names)}
+    ports = {first + at: None for at in range(len(names))} if first else dict[int, None]()
+    while len(ports) < len(names):
+        ports[free_port()] = None
+    return dict(zip(names, ports, strict=True))
 
 
 def _matchers(number: int) -> list[str]:

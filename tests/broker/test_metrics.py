@@ -231,14 +231,14 @@ async def what_moves_while_all_is_well(
     await matcher.until(
         lambda samples: of(samples, "pumasi_partition_lag_records") == dict.fromkeys(ANY_OF["partition"], 0)
     )
-    samples = await intake.until(lambda samples: at(samples, "pumasi_refusals_total", door="topic", code="malformed"))
+    samples = await intake.until(lambda samples: at(samples, "pumasi_refusals_total", door="topic", code="unreadable"))
     events = {
         outcome: at(samples, "pumasi_events_total", door="http", outcome=outcome)
         for outcome in ("accepted", "repeated", "refused")
     }
     assert events == {"accepted": 6, "repeated": 1, "refused": 1}
     assert at(samples, "pumasi_refusals_total", door="http", code="invalid_submission") == 1
-    assert at(samples, "pumasi_deadletters_total", code="malformed") == 1
+    assert at(samples, "pumasi_deadletters_total", code="unreadable") == 1
     assert at(samples, "pumasi_http_request_seconds_count", route="/v1/events", method="POST", status="202") == 7
     assert at(samples, "pumasi_publish_seconds_count") >= 7
     assert at(samples, "faststream_received_messages_total", app_name="intake", broker="kafka", handler=SUBMISSIONS) > 0

@@ -1031,3 +1031,32 @@ async def test_a_door_answers_to_its_names_alone_and_to_no_other_sites_page(
 
 def test_names_may_be_given_in_place_of_this_machines() -> None:
     assert hosts_of(" A.example.org,b.example.org", "0.0.0.0") == {"a.example.org", "b.example.org"}
+
+
+async def test_metrics_tell_requests_by_the_path_as_it_is_documented_and_refusals_by_code() -> None:
+    one = Bench()
+    await one.send(pledge(1))
+    await one.send({"specversion": "1.0"})
+    await one.client.get("/v1/receipts/a-secret")
+    await one.client.request("BREW", "/a-secret")
+    told = (await one.client.get("/metrics")).text
+    assert "a-secret" not in told
+    assert "BREW" not in told
+    counts = re.findall(r'pumasi_http_request_seconds_count{method="(\w+)",route="([^"]+)",status="(\d+)"} (.+)', told)
+    assert set(counts) == {
+        ("POST", "/v1/events", "202", "1.0"),
+        ("POST", "/v1/events", "400", "1.0"),
+        ("GET", "/v1/receipts/{receipt}", "404", "1.0"),
+        ("other", "other", "404", "1.0"),
+    }
+    assert 'pumasi_refusals_total{code="malformed",door="http"} 1.0\n' in told
+    assert 'pumasi_events_total{door="http",outcome="refused"} 1.0\n' in told
+    assert "unknown_receipt" not in told, "no event was refused"
+    assert one.desk._metrics.registry.get_sample_value(
+        "pumasi_events_total", {"door": "http", "outcome": "accepted"}
+    ) == 1  # fmt: skip
+
+
+async def test_whoever_asks_for_metrics_too_often_hears_429() -> None:
+    one = Bench(rates=Rates(0, 2))
+    assert [(await one.client.get("/metrics")).status_code for _ in range(3)] == [200, 200, 429]
