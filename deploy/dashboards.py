@@ -62,9 +62,11 @@ def a_minute(metric: str, by: str) -> dict[str, str]:
     return {legend: f"60 * sum by ({by}) (rate({metric}[$__rate_interval])) > 0"}
 
 
-def spread(histogram: str, within: str = "$__rate_interval") -> dict[str, str]:
-    """What half of all stays below, and what 99 of a hundred do."""
-    buckets = f"sum by (le) (rate({histogram}_bucket[{within}]))"
+def spread(histogram: str, *, seldom: bool = False) -> dict[str, str]:
+    """What half of all stays below, and what 99 of a hundred do; of what is seldom, since the processes began."""
+    buckets = (
+        f"sum by (le) ({histogram}_bucket)" if seldom else f"sum by (le) (rate({histogram}_bucket[$__rate_interval]))"
+    )
     return {
         "half are below": f"histogram_quantile(0.5, {buckets})",
         "99 of 100 are below": f"histogram_quantile(0.99, {buckets})",
@@ -191,8 +193,8 @@ BOARDS: Final[Mapping[str, tuple[str, Mapping[str, tuple[Panel, ...]]]]] = {
                 ),
                 Panel(
                     "A recovery",
-                    "How long a matcher took to rebuild a partition's memory, within an hour.",
-                    spread("pumasi_recovery_seconds", "1h"),
+                    "How long matchers took to rebuild a partition's memory, since they began.",
+                    spread("pumasi_recovery_seconds", seldom=True),
                     "s",
                 ),
             ),
@@ -208,9 +210,9 @@ BOARDS: Final[Mapping[str, tuple[str, Mapping[str, tuple[Panel, ...]]]]] = {
                     spread("pumasi_transaction_commands"),
                 ),
                 Panel(
-                    "Recoveries, within an hour",
-                    "Each start, each takeover and each failure makes one a partition.",
-                    {"{{instance}}": "sum by (instance) (increase(pumasi_recoveries_total[1h]))"},
+                    "Recoveries, since a matcher began",
+                    "One a partition at its start, at each takeover, and after each failure. A line that climbs is trouble.",
+                    {"{{instance}}": "sum by (instance) (pumasi_recoveries_total)"},
                 ),
             ),
             "Processes": (
