@@ -79,7 +79,8 @@ class Pumasi:
         self.environment = {**clean(), "PUMASI_DATA": str(self.data), "PUMASI_KEYS": str(home / "keys")}
         self._kafka_port, self._http_port, self._sent = free_port(), free_port(), 0
         library = clocks.library(home)
-        assert library is not None, "needs a C compiler"
+        if library is None:
+            pytest.skip("needs a C compiler, to set a process's clock")
         self.clock = clocks.Clock(home / "clock", library)
 
     def begin(self) -> None:
