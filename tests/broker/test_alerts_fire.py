@@ -21,6 +21,7 @@ import httpx
 import psutil
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.record.util import calc_crc32c
 
 from services import metrics
 from services.bus import access
@@ -29,7 +30,7 @@ from services.bus.security import connection, servers
 from services.bus.topics import COMMANDS, SUBMISSIONS
 from services.settings import load
 from tests.broker.raw import PARTITION, headers
-from tests.broker.test_unreadable import damage
+from tests.broker.test_unreadable import ATTRIBUTES
 from tests.deploy_files import PUMASI, clean
 from tests.prometheus import Prometheus, alerts, asked, groups, needs_prometheus, series_in
 from tests.soak import clocks
@@ -281,10 +282,9 @@ def the_broker_is_down(it: Pumasi) -> Iterator[None]:
     it.start_kafka()
 
 
-@fault("PumasiClockDrifts", "PumasiClockOff", "PumasiSubmissionsStuck")
+@fault("PumasiClockDrifts", "PumasiClockOff")
 def the_clock_of_intake_is_off(it: Pumasi) -> Iterator[None]:
     it.clock.step(200)
-    it.put(SUBMISSIONS, {"value": b"no event"}, {"value": b"nor is this"})
     yield
     it.clock.step(0)
 
@@ -328,29 +328,42 @@ def two_matchers_have_one_name(it: Pumasi) -> Iterator[Callable[[], object]]:
     it.prometheus.leave("matcher", it.ports["twin"])
 
 
-@fault("PumasiPartitionStopped", "PumasiLagGrows", "PumasiAnswersLate")
-def a_batch_of_commands_is_damaged(it: Pumasi) -> Iterator[Callable[[], object]]:
+@fault("PumasiPartitionStopped", "PumasiLagGrows", "PumasiAnswersLate", "PumasiSubmissionsStuck")
+def batches_are_damaged_where_they_lie(it: Pumasi) -> Iterator[Callable[[], object]]:
+    partition = PARTITION[FUND]
+    it.kill("intake")
     it.kill("matcher")
-    it.pledge()
+    it.command(partition)
+    it.put(SUBMISSIONS, {"value": b"no event", "partition": partition})
     it.stop("kafka")
-    [segment] = it.data.rglob(f"{COMMANDS}-{PARTITION[FUND]}/*.log")
-    sound = segment.read_bytes()
-    damage(it.data, COMMANDS, PARTITION[FUND], batches(sound) - 1, 5)
+    segments = [max(it.data.rglob(f"{topic}-{partition}/*.log")) for topic in (COMMANDS, SUBMISSIONS)]
+    sound = {segment: segment.read_bytes() for segment in segments}
+    for segment in segments:
+        overwrite(segment, damaged(sound[segment]))
     it.start_kafka()
     it.start("matcher")
-    yield lambda: it.command(*[PARTITION[FUND]] * 100)
+    it.start("intake")
+    yield lambda: it.command(*[partition] * 100)
     it.stop("kafka")
-    with segment.open("r+b") as file:
-        file.write(sound)
+    for segment in segments:
+        overwrite(segment, sound[segment])
     it.start_kafka()
 
 
-def batches(log: bytes) -> int:
-    """How many a segment has."""
-    found = place = 0
-    while place < len(log) and (length := struct.unpack_from(">i", log, place + 8)[0]):
-        found, place = found + 1, place + 12 + length
-    return found
+def damaged(log: bytes) -> bytes:
+    """The same log, whose last batch says that it is of a codec that nobody knows, as if its writer had."""
+    place, made = 0, bytearray(log)
+    while (end := place + 12 + struct.unpack_from(">i", log, place + 8)[0]) < len(log):
+        place = end
+    made[place + ATTRIBUTES] = made[place + ATTRIBUTES] & ~7 | 5
+    struct.pack_into(">I", made, place + 17, calc_crc32c(bytes(made[place + 21 :])))
+    return bytes(made)
+
+
+def overwrite(file: Path, begins: bytes) -> None:
+    """Let a file begin so; what came behind it stays."""
+    with file.open("r+b") as opened:
+        opened.write(begins)
 
 
 def test_there_is_a_fault_for_each_alert() -> None:
