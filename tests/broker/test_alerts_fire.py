@@ -331,6 +331,8 @@ def two_matchers_have_one_name(it: Pumasi) -> Iterator[Callable[[], object]]:
 @fault("PumasiPartitionStopped", "PumasiLagGrows", "PumasiAnswersLate", "PumasiSubmissionsStuck")
 def batches_are_damaged_where_they_lie(it: Pumasi) -> Iterator[Callable[[], object]]:
     partition = PARTITION[FUND]
+    it.put(SUBMISSIONS, {"value": b"no event", "partition": partition})  # how far it is, is known from the first on
+    it.until(lambda: it.shows(f'pumasi_submissions_lag_records{{partition="{partition}"}} == 0'))
     it.kill("intake")
     it.kill("matcher")
     it.command(partition)
