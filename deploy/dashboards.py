@@ -87,7 +87,7 @@ OLDEST_NOTICE: Final = Panel(
 )
 OPEN_CASES: Final = Panel(
     "Open cases, by class",
-    "Needs that are not met yet; stat comes first, then asap, urgent and routine.",
+    "Needs that are open, with or without all of their money; stat comes first, then asap, urgent and routine.",
     {"{{class}}": "sum by (class) (pumasi_open_cases)"},
     kind="stack",
 )
