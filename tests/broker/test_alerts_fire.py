@@ -328,7 +328,7 @@ def two_matchers_have_one_name(it: Pumasi) -> Iterator[Callable[[], object]]:
     it.prometheus.leave("matcher", it.ports["twin"])
 
 
-@fault("PumasiPartitionStopped", "PumasiLagGrows", "PumasiAnswersLate", "PumasiSubmissionsStuck")
+@fault("PumasiPartitionStopped", "PumasiLagGrows", "PumasiSubmissionsStuck")
 def batches_are_damaged_where_they_lie(it: Pumasi) -> Iterator[Callable[[], object]]:
     partition = PARTITION[FUND]
     it.put(SUBMISSIONS, {"value": b"no event", "partition": partition})  # how far it is, is known from the first on
