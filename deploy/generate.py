@@ -5,18 +5,24 @@
     here                          ─► kubernetes/base/services.yaml             a Deployment for each service
     topics and access             ─► kubernetes/production/scaling.yaml        KEDA's ScaledObject
     services.bus.embedded.config  ─► compose/server.properties                 a broker that asks who comes
+    schemas.currencies            ─► prometheus/money.rules.yml                money in major units
+    prometheus/*.rules.yml        ─► kubernetes/monitoring/rules.yaml          the same, as Prometheus' operator wants it
+    deploy.dashboards             ─► grafana, kubernetes/monitoring/dashboards.yaml
 
 Nobody edits these by hand: `python -P -m deploy.generate` writes them, and a test holds that they are what it would write.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
+from deploy import dashboards
+from schemas.currencies import DIGITS
 from services.bus.access import GRANTS, GROUPS, MATCHER, USERS, Kind, Right
 from services.bus.embedded.config import FETCH_HEADROOM_BYTES, Guarded, server_properties
 from services.bus.topics import COMMANDS, MAX_RECORD_BYTES, Topic, wanted_topics
@@ -44,10 +50,16 @@ _SECRETS: Final = "/secrets"
 
 
 class _Plain(yaml.SafeDumper):
-    """Says everything in full: no anchors."""
+    """Says everything in full, without anchors, and lines as lines."""
 
     def ignore_aliases(self, _data: Any) -> bool:
         return True
+
+    def _text(self, text: str) -> yaml.ScalarNode:
+        return self.represent_scalar("tag:yaml.org,2002:str", text, "|" if "\n" in text else None)
+
+
+_Plain.add_representer(str, _Plain._text)
 
 
 def files() -> dict[Path, str]:
@@ -61,6 +73,11 @@ def files() -> dict[Path, str]:
     made[kubernetes / "operator.yaml"] = _yaml("deploy/generate.py", [_operator()])
     scaled = _scaled(OVERLAYS["production"][0])
     made[kubernetes / "production/scaling.yaml"] = _yaml("services/bus/topics.py", scaled)
+    made[HERE / "prometheus/money.rules.yml"] = _yaml("schemas/currencies.py", [_money()])
+    made |= {HERE / "grafana" / name: text for name, text in dashboards.files().items()}
+    monitoring = (_config_map(name, text) for name, text in dashboards.files().items())
+    made[kubernetes / "monitoring/dashboards.yaml"] = _yaml("deploy/dashboards.py", monitoring)
+    made[kubernetes / "monitoring/rules.yaml"] = _yaml("deploy/prometheus", [_rules()])
     made[HERE / "compose/server.properties"] = _HEAD.format("services/bus/embedded/config.py") + _broker()
     return made
 
@@ -316,6 +333,42 @@ def _scaled(partitions: int) -> list[dict[str, Any]]:
             },
         },
     ]
+
+
+def _money() -> dict[str, Any]:
+    """A rule that says money in major units, by the digits that each currency has."""
+    of: defaultdict[int, list[str]] = defaultdict(list)
+    for currency, digits in sorted(DIGITS.items()):
+        of[digits].append(currency)
+    usual = max(of, key=lambda digits: len(of[digits]))
+    others = [digits for digits in sorted(of) if digits != usual]
+    named = {10**digits: f'=~"{"|".join(of[digits])}"' for digits in others}
+    rest = {10**usual: f'!~"{"|".join("|".join(of[digits]) for digits in others)}"'}
+    minor = "sum by (stage, currency) (pumasi_money_minor_units{currency%s}) / %s"
+    parts = [minor % (which, units) for units, which in {**rest, **named}.items()]
+    rule = {"record": "pumasi:money_major_units:sum", "expr": "\nor ".join(parts)}
+    return {"groups": [{"name": "pumasi-money", "rules": [rule]}]}
+
+
+def _rules() -> dict[str, Any]:
+    alerts = yaml.safe_load((HERE / "prometheus/pumasi.rules.yml").read_text())
+    return {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "PrometheusRule",
+        "metadata": {"name": "pumasi", "labels": {"app.kubernetes.io/part-of": "pumasi"}},
+        "spec": {"groups": [*alerts["groups"], *_money()["groups"]]},
+    }
+
+
+def _config_map(name: str, text: str) -> dict[str, Any]:
+    """As Grafana's sidecar finds it."""
+    labels = {"app.kubernetes.io/part-of": "pumasi", "grafana_dashboard": "1"}
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": f"dashboard-{name.removesuffix('.json')}", "labels": labels},
+        "data": {name: text},
+    }
 
 
 def _broker() -> str:

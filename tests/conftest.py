@@ -26,6 +26,7 @@ from services.settings import load
 BROKER_FIXTURES = {"kafka", "topics_reset", "fresh_kafka", "new_kafka", "guarded_kafka"}
 
 LONG = {
+    "test_alerts_fire.py": ("alerts_fire_for_a_fault",),
     "test_answered.py": ("come_go_and_are_killed", "another_has_acknowledged", "put_out_of_the_group"),
     "test_bench.py": ("foreign_libraries", "measured_beside_peers", "four_processes"),
     "test_checkpoints.py": (

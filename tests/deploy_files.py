@@ -56,4 +56,6 @@ def documents(text: str) -> list[dict[str, Any]]:
     return [one for one in yaml.safe_load_all(text) if one]
 
 
+FOREIGN = {"kafka", "prometheus", "grafana"}
+"""Services of compose.yaml that are none of Pumasi's own commands."""
 PUMASI = [sys.executable, "-P", "-m", "services.cli"]

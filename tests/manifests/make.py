@@ -7,7 +7,8 @@ The tests need nothing of those systems but this file. From a new version of one
     KUBERNETES   the folder `kubernetes_validate/kubernetes-json-schema/v…-local-strict` of the wheel kubernetes-validate (PyPI)
     CRD          YAML files of custom resource definitions: KEDA's lie in its Go module, config/crd/bases. Strimzi's are made by
                  `java -cp … io.strimzi.crdgenerator.CrdGenerator --target-kube 1.30+ --crd-api-version v1 CLASS=FILE` from the Maven
-                 artefacts io.strimzi:crd-generator and io.strimzi:api, with Java 21 or newer
+                 artefacts io.strimzi:crd-generator and io.strimzi:api, with Java 21 or newer. Prometheus' operator's are made by
+                 `controller-gen crd:maxDescLen=0 paths=…/v1` (sigs.k8s.io/controller-tools) from its Go module pkg/apis/monitoring
 
 All of them are licensed under Apache-2.0. Descriptions are left out.
 """
@@ -23,6 +24,7 @@ SCHEMAS = Path(__file__).with_name("schemas.json")
 KINDS = {
     "apps/v1/Deployment": "deployment-apps-v1",
     "v1/Pod": "pod-v1",
+    "v1/ConfigMap": "configmap-v1",
     "v1/Namespace": "namespace-v1",
     "v1/Secret": "secret-v1",
     "v1/Service": "service-v1",

@@ -18,7 +18,7 @@ from services import keys
 from services.bus import access
 from services.cli import build
 from services.settings import Settings, load
-from tests.deploy_files import COMPOSE, DEPLOY, PUMASI, clean, compose, settings_of
+from tests.deploy_files import COMPOSE, DEPLOY, FOREIGN, PUMASI, clean, compose, settings_of
 
 
 @pytest.mark.parametrize("path", generate.files(), ids=lambda path: str(path.relative_to(DEPLOY)))
@@ -51,7 +51,7 @@ def test_the_specification_is_asked() -> None:
         PyCompose.from_json(json.dumps(wrong))
 
 
-@pytest.mark.parametrize("name", [name for name in compose() if name not in ("kafka", "prepare")])
+@pytest.mark.parametrize("name", sorted(compose().keys() - FOREIGN - {"prepare"}))
 def test_a_service_of_compose_is_a_command_with_settings_that_exist(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     service = compose()[name]
     app = build()

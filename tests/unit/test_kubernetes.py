@@ -17,6 +17,7 @@ from services.bus import access
 from services.bus.topics import wanted_topics
 from services.settings import load
 from tests.deploy_files import KUBERNETES, OVERLAYS, ROOT, documents, manifests
+from tests.prometheus import groups
 
 SCHEMAS = json.loads((ROOT / "tests/manifests/schemas.json").read_text())
 KUSTOMIZE = (
@@ -125,6 +126,21 @@ def test_production_speaks_tls_has_probes_and_keeps_three_copies() -> None:
     assert named(found, "KafkaNodePool")["node"]["spec"]["replicas"] == 3
     http = next(it["secret"] for it in pods(found)["intake"]["volumes"] if it["name"] == "http")
     assert http["defaultMode"] == 0o440
+
+
+def test_prometheus_operator_is_told_to_scrape_every_process_under_the_names_that_the_rules_ask_for() -> None:
+    [monitor] = named(manifests()[KUBERNETES / "monitoring/scraping.yaml"], "PodMonitor").values()
+    [endpoint] = monitor["spec"]["podMetricsEndpoints"]
+    [relabelling] = endpoint["relabelings"]
+    assert (relabelling["targetLabel"], relabelling["replacement"]) == ("job", "pumasi-$1")
+    chosen = monitor["spec"]["selector"]["matchLabels"].items()
+    for name, one in named(manifests()[KUBERNETES / "base/services.yaml"], "Deployment").items():
+        template = one["spec"]["template"]
+        assert chosen <= template["metadata"]["labels"].items()
+        assert template["metadata"]["labels"]["app.kubernetes.io/name"] == name
+        assert endpoint["port"] in [port["name"] for port in template["spec"]["containers"][0]["ports"]]
+    [rules] = named(manifests()[KUBERNETES / "monitoring/rules.yaml"], "PrometheusRule").values()
+    assert rules["spec"]["groups"] == sorted(groups(), key=lambda group: group["name"] == "pumasi-money")
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
