@@ -15,14 +15,14 @@ from collections.abc import Sequence
 import msgspec
 
 from schemas.commands import AHEAD_MAX
-from schemas.ledger import ENTRY_BYTES_MAX, bodies
+from schemas.ledger import ENTRY_BYTES_MAX
 from schemas.structs import ID_MAX, are_ids
-from schemas.times import parse_given, text_of
+from schemas.times import parse_given
 from schemas.values import AMOUNT_MAX
 from services.bus.attributes import is_source
 from services.bus.envelope import CLOCK, COMMAND_BYTES_MAX, MAC, SENDER, WALL, Record, partition_of_fund
 from services.matcher.engine.engine import Engine
-from services.matcher.fast.plain import accept, facts_of, text_of_facts
+from services.matcher.fast.plain import accept, facts_of
 from services.matcher.ledger.draft import Draft
 from services.matcher.model.entities import Pledge
 from services.matcher.rules.protocol import Share
@@ -153,16 +153,7 @@ class Express:
         self, record: Record, draft: Draft, fund: str, now: int, event: bytes, pledge: Pledge, shares: list[Share]
     ) -> None:
         """Put an answer into the draft."""
-        at, seq, offset = text_of(now), draft.seq + 1, record.offset
-        if len(shares) > SHARES_MAX:
-            cause = {"id": event.decode(), "type": PLEDGE, "offset": offset}
-            draft.add(fund, at, bodies(seq, fund, at, cause, facts_of(pledge, shares)), offset)
-            return
-        body = (
-            f'{{"seq":{seq},"fund":"{fund}","at":"{at}","cause":{{"id":"{event.decode()}","type":"pumasi.pledge.made",'
-            f'"offset":{offset}}},"facts":[{text_of_facts(pledge, shares)}]}}'
-        ).encode()
-        draft.add(fund, at, [body], offset)
+        draft.add(fund, now, event.decode(), PLEDGE, record.offset, facts_of(pledge, shares))
 
     def time_in(self, text: bytes) -> int | None:
         """A `ce_time` as microseconds, or None if the general way has to say what is wrong; the last ones are remembered."""

@@ -452,8 +452,6 @@ cdef inline Links links_of(Draft draft):
     cdef Links links = draft._links
     if links is None:
         draft._links = links = Links(draft._hash)
-    elif links.handed_over or links.filled_in:
-        draft._links = links = Links(links)
     return links
 
 

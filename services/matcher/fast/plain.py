@@ -2,7 +2,7 @@
 
 A pledge is plain if it is new, in the fund's currency, for whoever is next, and without an end or a recurrence. To it happens what
 `engine.commands.pledge` and `transition` make of any pledge: the same facts, the same state. `accept` does it, `facts_of` gives its
-facts, and `text_of_facts` the JSON of these as an entry has it. That both ways lead to the same is held by properties (every log is
+facts. That both ways lead to the same is held by properties (every log is
 decided with this short cut and without, and in the express lane) and by the oracle.
 """
 
@@ -95,21 +95,3 @@ def facts_of(pledge: Pledge, shares: list[Share]) -> list[FactDict]:
         facts.append({"fact": "waiting", "pledge": name, "amount": pledge.waiting})
     return facts
 
-
-def text_of_facts(pledge: Pledge, shares: list[Share]) -> str:
-    """`facts_of` as JSON without its brackets. Ids need no escaping: none of their characters does."""
-    name, amount = pledge.id, pledge.amount
-    text = (
-        f'{{"fact":"pledge_accepted","pledge":"{name}","donor":"{pledge.donor}","amount":{amount},"face":{amount},'
-        f'"currency":"{pledge.currency}","rate":"1"}}'
-    )
-    for number, (key, case, part, before, claim, rank) in enumerate(shares, 1):
-        text += (
-            f',{{"fact":"awarded","award":"{name}/{number}","pledge":"{name}","case":"{case.id}","amount":{part},'
-            f'"why":{{"class":"{CLASSES[rank]}","key":{key},"before":{before},"after":{before + part},"claim":{claim}}}}}'
-        )
-        if case.awarded >= case.claim:
-            text += f',{{"fact":"case_funded","case":"{case.id}","claim":{case.claim}}}'
-    if pledge.waiting:
-        text += f',{{"fact":"waiting","pledge":"{name}","amount":{pledge.waiting}}}'
-    return text

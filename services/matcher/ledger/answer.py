@@ -1,10 +1,12 @@
 """An answer: what one record of the commands topic brings about, from its bytes to the bytes of its entries.
 
-The draft writes what is made here, and the audit makes it again; so there is one way from command to ledger, and no other. What stands
-in the chain is made first without its hash: that may be filled in while the next command is being decided.
+A record is read, then decided, then written: `draft_answers` does so for the matcher; `answer` makes the same by the ledger's own
+definition, for whoever holds entries against it.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from msgspec import Struct
 
@@ -13,6 +15,7 @@ from schemas.ledger import bodies, link
 from schemas.times import text_of
 from services.bus.envelope import Record, read_command
 from services.matcher.engine.engine import Engine
+from services.matcher.ledger.draft import Draft
 
 
 class Answer(Struct, frozen=True):
@@ -49,6 +52,29 @@ def answer(engine: Engine, record: Record, partitions: int, seq: int) -> Answer:
     cause = {"id": event, "type": command.type, "offset": record.offset}
     fund, time = decision.fund, text_of(decision.at)
     return Answer(command, fund, time, bodies(seq + 1, fund, time, cause, decision.facts))
+
+
+def draft_answers(
+    engine: Engine, records: Sequence[Record], start: int, end: int, partitions: int, draft: Draft
+) -> None:
+    """Decide records from `start` on until `end`, and draft their entries.
+
+    Args:
+        engine, partitions: as for `answer`.
+        draft: takes the answers.
+
+    Raises:
+        ConservationBreach: as `answer`; the draft holds what comes before the record at fault.
+    """
+    for place in range(start, end):
+        record = records[place]
+        command = read_command(record, partitions)
+        decision = engine.execute(command)
+        if isinstance(command, Unreadable):
+            draft.unreadable.append((record, command.detail))
+            draft.add(None, decision.at, None, command.type, command.offset, decision.facts)
+        else:
+            draft.add(decision.fund, decision.at, command.id, command.type, command.offset, decision.facts)
 
 
 def linked(made: Answer, previous: bytes) -> tuple[list[bytes], bytes]:

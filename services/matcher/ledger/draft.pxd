@@ -1,9 +1,25 @@
-cdef class Draft:
-    cdef public object seq, watermark, _links
-    cdef public bytes _hash, _prefix
-    cdef public list _rows
-    cdef public Py_ssize_t bytes
-    cdef object _form
+import cython
 
-    cpdef add(self, fund, str time, list bodies, offset)
-    cpdef bytes _linked(self, fund, bytes body, bytes name, bytes time)
+from services.native.buffer cimport Buffer
+from services.native.chain cimport Links as CompiledLinks
+
+
+cdef class Draft:
+    cdef public long long seq, watermark
+    cdef public Py_ssize_t bytes
+    cdef public list unreadable
+    cdef public CompiledLinks _links
+    cdef public bytes _hash
+    cdef public list _rows
+    cdef object _at
+    cdef str _prefix, _time
+    cdef bytes _before, _between, _after
+    cdef Buffer _body, _row
+
+    cpdef add(self, str fund, at, str event, str kind, long long offset, list facts)
+
+    @cython.locals(body=Buffer, row=Buffer, key=bytes, value=bytes, made=bytes, length=Py_ssize_t, start=Py_ssize_t)
+    cpdef _add_entry(self, str fund, str event, str kind, long long offset, bytes facts, bint more)
+
+
+cpdef _put_word(Buffer text, str word)

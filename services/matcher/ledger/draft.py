@@ -3,17 +3,20 @@
 It holds what the next entry is linked to. Once its entries are appended, what it says of number, hash and watermark is true of the
 ledger; until then it is thrown away with the memory whose decisions it holds.
 
-Where that is compiled, entries come without their hashes: these are filled in behind (`services.native.chain`), by a thread, while the
-next answers are decided. Nobody sees an entry before its hash is there, and whoever asks for `hash` waits for it.
+What an entry is, `schemas.ledger` says, by whose `bodies` the audit makes each anew. Here it is laid out at once as the record that goes
+into a batch. Where that is compiled, entries come without their hashes: these are filled in behind (`services.native.chain`), by a
+thread, while the next answers are decided. Nobody sees an entry before its hash is there, and whoever asks for `hash` waits for it.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
+from typing import Any
 
-from schemas.ledger import link
-from services.bus.client.record_batch import Row, row, sized, varint
-from services.bus.envelope import entry_form
+from schemas.ledger import encode, link, parts
+from schemas.times import text_of
+from services.bus.client.record_batch import Row
+from services.bus.envelope import Record, entry_form
+from services.native.buffer import Buffer
 
 try:
     from services.native.chain import Links
@@ -48,16 +51,24 @@ class Draft:
     Attributes:
         seq, hash, watermark: of the last answer: its last entry's number and 32 hash bytes, and its command's offset.
         bytes: how large the values of all entries are together, taken or not.
+        unreadable: the records that could not be read, each with what is wrong with it.
     """
 
-    __slots__ = ("_form", "_hash", "_links", "_prefix", "_rows", "bytes", "seq", "watermark")
+    __slots__ = (
+        "_after", "_at", "_before", "_between", "_body", "_hash", "_links", "_prefix", "_row", "_rows", "_time", "bytes", "seq",
+        "unreadable", "watermark",
+    )  # fmt: skip
 
     def __init__(self, partition: int, seq: int, digest: bytes, watermark: int) -> None:
         self.seq, self._hash, self.watermark = seq, digest, watermark
         self._rows: list[Row] = []
         self._links: Links | None = None  # to be filled in; `_hash` is true if there are none
         self.bytes = 0
-        self._form, self._prefix = entry_form(), b"%d-" % partition
+        self.unreadable: list[tuple[Record, str]] = []
+        self._before, self._between, self._after = entry_form().parts
+        self._prefix = f"{partition}-"
+        self._body, self._row = Buffer(), Buffer()
+        self._at, self._time = 0, text_of(0)  # of the last entry
 
     @property
     def hash(self) -> bytes:
@@ -67,46 +78,82 @@ class Draft:
             self._hash = links.hash()
         return self._hash
 
-    def add(self, fund: str | None, time: str, bodies: list[bytes], offset: int) -> None:
+    def add(
+        self, fund: str | None, at: int, event: str | None, kind: str | None, offset: int, facts: list[dict[str, Any]]
+    ) -> None:
         """Take in an answer.
 
         Args:
             fund: the entries' key, or None.
-            time: their `at`, RFC 3339.
-            bodies: the value of each without its `hash`, in order.
-            offset: of the command.
+            at: their time, microseconds since 1970.
+            event, kind, offset: the command's `ce_id` and `ce_type`, if it could be read, and its place.
+            facts: what it brought about.
         """
-        at = time.encode()
-        for body in bodies:
-            self.seq += 1
-            self._rows.append(self._linked(fund, body, self._prefix + b"%d" % self.seq, at))
-            self.bytes += len(body) + len(_HASH) - 1
+        if at != self._at:
+            self._at, self._time = at, text_of(at)
+        for part, more in parts(facts, {"id": event, "type": kind, "offset": offset}):
+            self._add_entry(fund, event, kind, offset, encode(part), more)
         self.watermark = offset
 
     def taken(self) -> Portion:
         """The rows so far, as records of the ledger; they are the taker's from now on."""
-        rows, self._rows = self._rows, []
-        links = self._links
-        if links is not None:
+        rows, self._rows, links = self._rows, [], self._links
+        if rows and links is not None:
             links.hand_over()
-            if rows:
-                self._links = Links(links)
+            self._links = Links(links)
         return Portion(rows, links)
 
-    def _linked(self, fund: str | None, body: bytes, name: bytes, time: bytes) -> Row:
-        """An entry's row, its hash filled in or left to be; `name` is its `ce_id`."""
+    def _add_entry(
+        self, fund: str | None, event: str | None, kind: str | None, offset: int, facts: bytes, more: bool
+    ) -> None:
+        """Add an entry, `facts` being JSON. None of the other words has a character that JSON would escape."""
+        body, row, key = self._body, self._row, None if fund is None else fund.encode()
+        self.seq += 1
+        body.put_bytes(b'{"seq":')
+        body.put_whole(self.seq)
+        body.put_bytes(b',"fund":')
+        _put_word(body, fund)
+        body.put_bytes(b',"at":"')
+        body.put_text(self._time)
+        body.put_bytes(b'","cause":{"id":')
+        _put_word(body, event)
+        body.put_bytes(b',"type":')
+        _put_word(body, kind)
+        body.put_bytes(b',"offset":')
+        body.put_whole(offset)
+        body.put_bytes(b'},"facts":')
+        body.put_bytes(facts)
+        if more:
+            body.put_bytes(b',"more":true')
+        length = body.size
         if Links is None:
-            value, self._hash = link(self._hash, body)
-            return row(None if fund is None else fund.encode(), value, self._form.filled(name, time))
-        if self._links is None:
-            self._links = Links(self._hash)
-        key, length = _key(fund), varint(len(body) + len(_HASH) - 1)
-        first, between, last = self._form.parts
-        made = b"".join((key, length, body[:-1], _HASH, first, sized(name), between, sized(time), last))
-        self._links.add(made, len(key) + len(length), len(body) - 1)
-        return made
+            body.put_bytes(b"}")
+            value, self._hash = link(self._hash, body.taken())
+        else:
+            body.put_bytes(_HASH)
+            value = body.taken()
+        row.put_sized(key)
+        row.put_varint(len(value))
+        start = row.size
+        row.put_bytes(value)
+        row.put_bytes(self._before)
+        row.put_sized(f"{self._prefix}{self.seq}".encode())
+        row.put_bytes(self._between)
+        row.put_sized(self._time.encode())
+        row.put_bytes(self._after)
+        made = row.taken()
+        self._rows.append(made)
+        self.bytes += len(value)
+        if Links is not None:
+            if self._links is None:
+                self._links = Links(self._hash)
+            self._links.add(made, start, length)
 
 
-@lru_cache(maxsize=65536)
-def _key(fund: str | None) -> bytes:
-    return sized(None if fund is None else fund.encode())
+def _put_word(text: Buffer, word: str | None) -> None:
+    if word is None:
+        text.put_bytes(b"null")
+    else:
+        text.put_bytes(b'"')
+        text.put_text(word)
+        text.put_bytes(b'"')

@@ -12,13 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from schemas.commands import Unreadable
 from services.bus.client.record_batch import Row, laid_out, row
 from services.bus.deadletters.letter import dead_letter
 from services.bus.envelope import Record
 from services.errors import Unanswerable
 from services.matcher.engine.engine import Engine
-from services.matcher.ledger.answer import answer
+from services.matcher.ledger.answer import draft_answers
 from services.matcher.ledger.draft import Draft, Portion
 from services.matcher.model.breach import ConservationBreach
 
@@ -77,9 +76,13 @@ class Batch:
             return None
         try:
             self._turn()
-        except (ConservationBreach, Unanswerable) as found:
-            self.fault = found.with_traceback(None)  # which would hold this batch
+        except ConservationBreach as breach:
+            self.fault = breach.with_traceback(None)  # which would hold this batch
+        except Exception as error:  # noqa: BLE001  # whatever it is, what came before is answered, and the command named
+            self.fault = Unanswerable(_where(error))
+        if self.fault is not None:
             self.done = sum(record.offset <= self.draft.watermark for record in self._records)
+        self._write_unreadable()
         self._over = (
             self._one_turn
             or self.fault is not None
@@ -90,30 +93,21 @@ class Batch:
         return self.draft.taken() or None
 
     def _turn(self) -> None:
-        over, full = time.monotonic() + TURN_SECONDS, self.draft.bytes + TURN_BYTES
+        lane, over, full = self._lane, time.monotonic() + TURN_SECONDS, self.draft.bytes + TURN_BYTES
         while self.done < self._end and self.draft.bytes < full:
             end = min(self._end, self.done + _LANE_COMMANDS)
-            self.done = self._lane.run(self._records, self.done, end, self.draft)
+            self.done = lane.run(self._records, self.done, end, self.draft)
             if self.done < end:
-                self._decide_one(self._records[self.done])
+                draft_answers(lane.engine, self._records, self.done, self.done + 1, lane.partitions, self.draft)
                 self.done += 1
             if time.monotonic() > over:
                 break
 
-    def _decide_one(self, record: Record) -> None:
-        draft, lane, fault = self.draft, self._lane, None
-        try:
-            made = answer(lane.engine, record, lane.partitions, draft.seq)
-        except ConservationBreach:
-            raise
-        except Exception as error:  # noqa: BLE001  # whatever it is, what came before is answered, and the command named
-            fault = Unanswerable(_where(error))
-        if fault is not None:  # out here, where it holds nothing of the error, which would hold the memory
-            raise fault
-        draft.add(made.fund, made.time, made.bodies, record.offset)
-        if isinstance(made.command, Unreadable):
-            key, value, headers = dead_letter(record, "unreadable", made.command.detail)
+    def _write_unreadable(self) -> None:
+        for record, detail in self.draft.unreadable:
+            key, value, headers = dead_letter(record, "unreadable", detail)
             self.dead.append(row(key, value, laid_out(headers)))
+        self.draft.unreadable.clear()
 
 
 def _where(error: Exception) -> str:

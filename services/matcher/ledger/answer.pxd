@@ -1,0 +1,8 @@
+import cython
+
+from services.matcher.engine.engine cimport Engine
+from services.matcher.ledger.draft cimport Draft
+
+
+@cython.locals(place=Py_ssize_t)
+cpdef draft_answers(Engine engine, list records, Py_ssize_t start, Py_ssize_t end, int partitions, Draft draft)
