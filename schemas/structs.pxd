@@ -1,5 +1,17 @@
 import cython
 
 
-@cython.locals(word=str, character=Py_UCS4, digits=int, most=int)
-cpdef bint are_ids(list words) except -1
+cdef class Reader:
+    cdef object _struct, _decode
+    cdef tuple _words, _refs, _times, _optional, _checks
+    cdef Py_ssize_t _members
+
+    @cython.locals(word=str, fit=bint)
+    cpdef read(self, bytes value, str event=*)
+
+    @cython.locals(colons=Py_ssize_t)
+    cpdef bint _said_once(self, data, bytes value) except -1
+
+
+@cython.locals(character=Py_UCS4, digits=int, most=int)
+cpdef bint is_id(str word) except -1

@@ -23,7 +23,8 @@ from pathlib import Path
 COMPILED = (
     "schemas.numbers", "schemas.times", "schemas.structs", "schemas.ledger",
     "services.native.blake", "services.native.buffer", "services.native.chain",
-    "services.bus.client.framing", "services.bus.client.record_batch", "services.bus.client.raw_records", "services.bus.envelope",
+    "services.bus.client.framing", "services.bus.client.record_batch", "services.bus.client.raw_records",
+    "services.bus.client.header_values", "services.bus.envelope",
     "services.matcher.model.award_rows", "services.matcher.model.entities", "services.matcher.model.changes",
     "services.matcher.model.timers", "services.matcher.model.waiting_money",
     "services.matcher.rules.waterfill_arithmetic", "services.matcher.rules.key_heap", "services.matcher.rules.waterfill",

@@ -16,7 +16,7 @@ import msgspec
 
 from schemas.commands import AHEAD_MAX
 from schemas.ledger import ENTRY_BYTES_MAX
-from schemas.structs import ID_MAX, are_ids
+from schemas.structs import ID_MAX, is_id
 from schemas.times import parse_given
 from schemas.values import AMOUNT_MAX
 from services.bus.attributes import is_source
@@ -120,7 +120,7 @@ class Express:
         name, donor, amount, fund_name = said.pledge, said.donor, said.amount, said.fund
         if not (0 < amount <= AMOUNT_MAX and said.fallback == "pool"):
             return False
-        if not are_ids([event.decode(), name, donor]):
+        if not all(map(is_id, (event.decode(), name, donor))):
             return False
         engine = self.engine
         fund = engine.funds.get(fund_name)
