@@ -1,5 +1,6 @@
 import cython
 
+from services.matcher.engine.facts cimport receive_payment
 from services.matcher.engine.fund cimport Fund
 from services.matcher.engine.transition cimport Transition
 from services.matcher.model.entities cimport Case, Pledge

@@ -16,6 +16,7 @@ from schemas.structs import said
 from schemas.times import micros_of, parse, text_of
 from schemas.values import CLASSES
 from services.matcher.engine.ageing import class_at
+from services.matcher.engine.facts import receive_payment
 from services.matcher.engine.fund import Fund
 from services.matcher.engine.transition import Transition
 from services.matcher.model.entities import RANK, Case, FactDict, Pledge, Policy, case_identity, pledge_identity
@@ -94,7 +95,7 @@ def vouch(transition: Transition, data: c.CaseVouched) -> None:
 def _open(transition: Transition, case: Case) -> None:
     rank = class_at(transition.fund.policy, case, transition.at)
     transition.tell({"fact": "case_opened", "case": case.id, "claim": case.claim, "class": CLASSES[rank]})
-    if case.residual:
+    if case.residual():
         transition.claim_opened(case)
     else:
         transition.funded(case)
@@ -124,13 +125,13 @@ def amend(transition: Transition, data: c.CaseAmended) -> None:
 
 
 def _tell_amended(transition: Transition, case: Case, claim: int, changes: dict[str, Any]) -> None:
-    lacked = case.residual
+    lacked = case.residual()
     priority = RANK[changes["priority"]] if "priority" in changes else None
     needed_by = parse(changes["needed_by"]) if "needed_by" in changes else None
     rank = class_at(transition.fund.policy, case, transition.at, priority, needed_by)
     transition.tell({"fact": "case_amended", "case": case.id, "claim": claim, "class": CLASSES[rank], **changes})
     transition.void_case(case, max(0, case.awarded - claim))
-    if lacked and not case.residual:
+    if lacked and not case.residual():
         transition.funded(case)
     transition.claim_opened(case)
 
@@ -242,7 +243,8 @@ def receive(transition: Transition, data: c.PaymentReceived) -> None:
     paid = None if known.rate is None else _worth(fund, known, known.face_paid + data.amount)
     amount = None if paid is None else paid - _worth(fund, known, known.face_paid)
     excess = max(0, (amount or 0) - known.unpaid)
-    transition.tell(
+    receive_payment(fund, known, data.payment, data.amount, amount)
+    transition.note(
         {"fact": "payment_received", "pledge": known.id, "payment": data.payment, "amount": amount, "face": data.amount}
     )
     if paid is None or amount is None:

@@ -12,11 +12,8 @@ cpdef _case_vouched(Fund fund, dict fact, _at)
 @cython.locals(case=Case)
 cpdef _case_opened(Fund fund, dict fact, at)
 
-@cython.locals(case=Case, award=Award)
+@cython.locals(case=Case, award=Award, pledge=Pledge, done=list)
 cpdef _case_delivered(Fund fund, dict fact, _at)
-
-@cython.locals(pledge=Pledge)
-cpdef _hand_over(Fund fund, Award award, amount)
 
 cpdef _forget(Award award)
 
@@ -34,20 +31,24 @@ cpdef _close(Fund fund, dict fact, how)
 @cython.locals(pledge=Pledge, case=Case)
 cpdef _awarded(Fund fund, dict fact, _at)
 
-@cython.locals(award=Award)
+@cython.locals(order="long long")
 cpdef commit(Fund fund, Pledge pledge, Case case, int number, amount)
 
-@cython.locals(award=Award, pledge=Pledge, case=Case)
 cpdef _award_settled(Fund fund, dict fact, _at)
 
-@cython.locals(award=Award, pledge=Pledge, case=Case)
+@cython.locals(pledge=Pledge, case=Case)
+cpdef settle_award(Fund fund, Award award, amount)
+
 cpdef _award_voided(Fund fund, dict fact, _at)
+
+@cython.locals(pledge=Pledge, case=Case)
+cpdef void_award(Fund fund, Award award, amount, settled)
 
 @cython.locals(pledge=Pledge)
 cpdef _released(Fund fund, dict fact, _at)
 
-@cython.locals(pledge=Pledge)
 cpdef _payment_received(Fund fund, dict fact, _at)
+cpdef receive_payment(Fund fund, Pledge pledge, str payment, face, amount)
 
 @cython.locals(pledge=Pledge)
 cpdef _payment_failed(Fund fund, dict fact, _at)

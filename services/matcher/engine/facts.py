@@ -1,6 +1,8 @@
 """The fold: `apply(fund, fact)`, one function a fact, the same code live and in replay.
 
 Nothing here decides. Every change of money is one fact, and one function below. The index at the end names all that can change a fund.
+Of the commonest facts a function without a dash does the work: who decides one has the award or the pledge at hand, and need not find it
+by its id again.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ def _fund_configured(fund: Fund, fact: FactDict, at: int) -> None:
 def _case_submitted(fund: Fund, fact: FactDict, _at: int) -> None:
     case = Case(fact)
     fund.cases[case.id] = case
-    fund.touched_cases[case] = None
+    fund.touch_case(case)
 
 
 def _case_vouched(fund: Fund, fact: FactDict, _at: int) -> None:
@@ -56,7 +58,7 @@ def _case_opened(fund: Fund, fact: FactDict, at: int) -> None:
     fund.cases_opened += 1
     for book in books:
         book.add(case)
-    fund.touched_cases[case] = None
+    fund.touch_case(case)
     schedule_case(fund, case, at)
 
 
@@ -99,13 +101,17 @@ def _case_renewed(fund: Fund, fact: FactDict, _at: int) -> None:
 def _case_delivered(fund: Fund, fact: FactDict, _at: int) -> None:
     case = fund.cases[fact["case"]]
     fund.deliveries[fact["delivery"]] = (case.id, fact["amount"])
-    case.delivered += fact["amount"]
     left = fact["amount"]
+    case.delivered += left
     done = []
-    for award in case.awards:  # oldest first
+    for award in case.all_awards():  # oldest first
         part = min(left, award.settled - award.delivered)
         if part:
-            _hand_over(fund, award, part)
+            pledge = award.pledge
+            award.delivered += part
+            pledge.settled -= part
+            pledge.delivered += part
+            fund.touch_pledge(pledge)
             left -= part
             if award.delivered == award.amount:
                 done.append(award)
@@ -113,15 +119,7 @@ def _case_delivered(fund: Fund, fact: FactDict, _at: int) -> None:
                 break
     for award in done:
         _forget(award)
-    fund.touched_cases[case] = None
-
-
-def _hand_over(fund: Fund, award: Award, amount: int) -> None:
-    pledge = award.pledge
-    award.delivered += amount
-    pledge.settled -= amount
-    pledge.delivered += amount
-    fund.touched_pledges[pledge] = None
+    fund.touch_case(case)
 
 
 def _forget(award: Award) -> None:
@@ -142,7 +140,7 @@ def _case_closed(fund: Fund, fact: FactDict, _at: int) -> None:
             book.remove(case)
     case.status, case.outcome = "closed", fact["outcome"]
     case.next_escalation = case.next_renewal = None
-    fund.touched_cases[case] = None
+    fund.touch_case(case)
 
 
 def _pledge_accepted(fund: Fund, fact: FactDict, at: int) -> None:
@@ -168,7 +166,7 @@ def _take_in(fund: Fund, pledge: Pledge) -> None:
         fund.timers.set(pledge.expires_at, EXPIRY, pledge.id)
     if pledge.recurrence:
         schedule_instalment(fund, pledge)
-    fund.touched_pledges[pledge] = None
+    fund.touch_pledge(pledge)
 
 
 def _pledge_raised(fund: Fund, fact: FactDict, _at: int) -> None:
@@ -182,7 +180,7 @@ def _pledge_raised(fund: Fund, fact: FactDict, _at: int) -> None:
         pledge.paid_waiting = convert(pledge.face_paid, rate, pledge.currency, fund.policy.currency)
     pledge.amount += fact["amount"]
     pledge.waiting += fact["amount"]
-    fund.touched_pledges[pledge] = None
+    fund.touch_pledge(pledge)
 
 
 def _pledge_withdrawn(fund: Fund, fact: FactDict, _at: int) -> None:
@@ -212,33 +210,42 @@ def commit(fund: Fund, pledge: Pledge, case: Case, number: int, amount: int) -> 
     """Note an award whose money the case and its books already count: the rest of `awarded`, live and in replay."""
     order = fund.awards_made
     fund.awards_made = order + 1
-    award = Award(number, order, pledge, case, amount)
-    case.awards.append(award)
-    pledge.awards_made = number
-    if pledge.awards:
-        pledge.awards.append(award)
-    else:
-        pledge.awards = [award]
+    if not pledge.add_fresh(fund.fresh, case, number, order, amount):
+        award = Award(number, order, pledge, case, amount)
+        case.all_awards().append(award)
+        pledge.awards_made = number
+        if pledge.all_awards():
+            pledge.all_awards().append(award)
+        else:
+            pledge.awards = [award]
     pledge.waiting -= amount
     pledge.awarded += amount
-    fund.touched_pledges[pledge] = None
-    fund.touched_cases[case] = None
+    fund.touch_pledge(pledge)
+    fund.touch_case(case)
 
 
 def _award_settled(fund: Fund, fact: FactDict, _at: int) -> None:
-    award, amount = fund.award(fact["award"]), fact["amount"]
-    award.settled += amount
+    settle_award(fund, fund.award(fact["award"]), fact["amount"])
+
+
+def settle_award(fund: Fund, award: Award, amount: int) -> None:
+    """Note that so much of an award is paid."""
     pledge, case = award.pledge, award.case
+    award.settled += amount
     pledge.paid_waiting -= amount
     pledge.awarded -= amount
     pledge.settled += amount
     case.settled += amount
-    fund.touched_pledges[pledge] = None
-    fund.touched_cases[case] = None
+    fund.touch_pledge(pledge)
+    fund.touch_case(case)
 
 
 def _award_voided(fund: Fund, fact: FactDict, _at: int) -> None:
-    award, amount, settled = fund.award(fact["award"]), fact["amount"], fact["settled"]
+    void_award(fund, fund.award(fact["award"]), fact["amount"], fact["settled"])
+
+
+def void_award(fund: Fund, award: Award, amount: int, settled: int) -> None:
+    """Take so much of an award back, `settled` of it paid."""
     pledge, case = award.pledge, award.case
     award.amount -= amount
     award.settled -= settled
@@ -249,7 +256,7 @@ def _award_voided(fund: Fund, fact: FactDict, _at: int) -> None:
     case.settled -= settled
     if award.amount == award.delivered:  # void as a whole, or but for what is handed over
         _forget(award)
-    fund.touched_pledges[pledge] = None
+    fund.touch_pledge(pledge)
     fund.move(case, 0, -amount)
 
 
@@ -257,7 +264,7 @@ def _released(fund: Fund, fact: FactDict, _at: int) -> None:
     pledge = fund.pledges[fact["pledge"]]
     pledge.waiting -= fact["amount"]
     pledge.released += fact["amount"]
-    fund.touched_pledges[pledge] = None
+    fund.touch_pledge(pledge)
 
 
 def _refunded(fund: Fund, fact: FactDict, _at: int) -> None:
@@ -266,15 +273,19 @@ def _refunded(fund: Fund, fact: FactDict, _at: int) -> None:
     pledge.waiting -= fact["amount"]
     pledge.paid_waiting -= fact["amount"]
     pledge.released += fact["amount"]
-    fund.touched_pledges[pledge] = None
+    fund.touch_pledge(pledge)
 
 
 def _payment_received(fund: Fund, fact: FactDict, _at: int) -> None:
-    pledge = fund.pledges[fact["pledge"]]
-    fund.payments[fact["payment"]] = (pledge.id, fact["face"])
-    pledge.face_paid += fact["face"]
-    pledge.paid_waiting += fact["amount"] or 0
-    fund.touched_pledges[pledge] = None
+    receive_payment(fund, fund.pledges[fact["pledge"]], fact["payment"], fact["face"], fact["amount"])
+
+
+def receive_payment(fund: Fund, pledge: Pledge, payment: str, face: int, amount: int | None) -> None:
+    """Note a payment, worth `amount`."""
+    fund.payments[payment] = (pledge.id, face)
+    pledge.face_paid += face
+    pledge.paid_waiting += amount or 0
+    fund.touch_pledge(pledge)
 
 
 def _payment_failed(fund: Fund, fact: FactDict, _at: int) -> None:

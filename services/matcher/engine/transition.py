@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
 
 from schemas.values import CLASSES
-from services.matcher.engine.facts import apply, commit
+from services.matcher.engine.facts import apply, commit, settle_award, void_award
 from services.matcher.engine.fund import Fund
-from services.matcher.model.entities import POOL, Award, Case, FactDict, Pledge, Queue
+from services.matcher.model.entities import POOL, Award, Case, FactDict, Pledge, Queue, award_id
 from services.matcher.rules.protocol import RuleBook, Share, StagedShare
 
 
@@ -37,10 +37,7 @@ class Transition:
     def tell(self, fact: FactDict) -> None:
         """Apply a fact and note it."""
         apply(self.fund, fact, self.at)
-        if self.named:
-            self.note(fact)
-        else:
-            self.facts.append(fact)
+        self.note(fact)
 
     def note(self, fact: FactDict) -> None:
         """Note a fact whose effect is there already."""
@@ -56,12 +53,13 @@ class Transition:
 
     def match(self) -> None:
         """Match all waiting money that could find a claim since it began, in pledge order."""
-        if not self._opened and len(self._freed) == 1:  # a plain pledge: nobody else is concerned
-            self._place(*self._freed.popitem())
+        if not self._opened and len(self._freed) < 2:  # a plain pledge or payment: nobody else is concerned
+            if self._freed:
+                self._place(*self._freed.popitem())
             return
         queues: set[Queue] = set()
         for case in self._opened:
-            if case.residual:
+            if case.residual():
                 queues |= {POOL, ("case", case.id), ("need", case.need)}
         heap: list[tuple[int, int, Pledge, Queue | None]] = []
         for queue in queues:
@@ -78,7 +76,7 @@ class Transition:
 
     def void_pledge(self, pledge: Pledge) -> None:
         """End a pledge's unsettled awards, newest first, and release all its unpaid money."""
-        for award in pledge.awards[::-1]:
+        for award in pledge.all_awards()[::-1]:
             unsettled = award.amount - award.settled
             if unsettled:
                 self._void(award, unsettled, 0)
@@ -92,7 +90,7 @@ class Transition:
             case: the case, closed or with a lower claim.
             excess: how much, minor units; at most what is not delivered.
         """
-        newest = case.awards[::-1]
+        newest = case.all_awards()[::-1]
         parts: dict[Award, list[int]] = {}
         for settled in (0, 1):
             for award in newest:
@@ -112,10 +110,10 @@ class Transition:
 
     def settle(self, pledge: Pledge, amount: int) -> None:
         """Settle a pledge's awards, oldest first, with paid money that waits."""
-        for award in tuple(pledge.awards):
+        for award in pledge.all_awards():
             part = min(amount, award.amount - award.settled)
             if part:
-                self.tell({"fact": "award_settled", "award": award.id, "amount": part})
+                self._settle(award, part)
                 amount -= part
                 if not amount:
                     return
@@ -124,8 +122,14 @@ class Transition:
         """Tell that an open case's awards have reached its claim."""
         self.tell({"fact": "case_funded", "case": case.id, "claim": case.claim})
 
+    def _settle(self, award: Award, amount: int) -> None:
+        settle_award(self.fund, award, amount)
+        self.note({"fact": "award_settled", "award": award_id(award.pledge, award.number), "amount": amount})
+
     def _void(self, award: Award, amount: int, settled: int) -> None:
-        self.tell({"fact": "award_voided", "award": award.id, "amount": amount, "settled": settled})
+        void_award(self.fund, award, amount, settled)
+        name = award_id(award.pledge, award.number)
+        self.note({"fact": "award_voided", "award": name, "amount": amount, "settled": settled})
 
     def _push_head(self, heap: list[tuple[int, int, Pledge, Queue | None]], queue: Queue) -> None:
         head = self.fund.queues.head(queue)
@@ -135,7 +139,7 @@ class Transition:
     def _queue_has_claims(self, queue: Queue) -> bool:
         kind, name = queue
         if kind == "case":
-            return self.fund.cases[name].residual > 0
+            return self.fund.cases[name].residual() > 0
         book = self.fund.book_of_need(name) if kind == "need" else self.fund.book_of_pool()
         return book.any_residual()
 
@@ -175,14 +179,13 @@ class Transition:
             key, case, amount, before, claim, rank = share[:6]
             number = pledge.awards_made + 1
             commit(fund, pledge, case, number, amount)
-            award_id = f"{pledge.id}/{number}"
             why = {"class": CLASSES[rank], "key": key, "before": before, "after": before + amount, "claim": claim}
             if len(share) > 6:
                 why["stage"] = share[6]
             self.note(
                 {
                     "fact": "awarded",
-                    "award": award_id,
+                    "award": award_id(pledge, number),
                     "pledge": pledge.id,
                     "case": case.id,
                     "amount": amount,
@@ -191,7 +194,7 @@ class Transition:
             )
             if paid:
                 part = min(paid, amount)
-                self.tell({"fact": "award_settled", "award": award_id, "amount": part})
+                self._settle(pledge.award(number), part)
                 paid -= part
             if case.awarded == case.claim:
                 self.funded(case)

@@ -71,7 +71,12 @@ class Award:
     @property
     def id(self) -> str:
         """`<pledge>/<number>`."""
-        return f"{self.pledge.id}/{self.number}"
+        return award_id(self.pledge, self.number)
+
+
+def award_id(pledge: Pledge, number: int) -> str:
+    """The id of a pledge's award."""
+    return f"{pledge.id}/{number}"
 
 
 def amounts_of(award: Award) -> Amounts:
@@ -88,13 +93,14 @@ class Case:
         person_mark: its beneficiary's, if a contact is known: whoever vouches under the same is the beneficiary.
         mark: its part of the last checkpoint's state hash; 0 if it has no record of its own there.
         listed: whether it has changed since (`changes`).
+        touched: whether the answer at hand has changed it.
     """
 
     __slots__ = (
         "_awards", "_fresh", "_last",
         "awarded", "began", "beneficiary", "claim", "delivered", "goal", "id", "listed", "mark", "need", "needed_by",
         "next_escalation", "next_renewal", "open_order", "opened_at", "origin", "outcome", "own_contribution", "period",
-        "person_mark", "priority", "rank", "recurrence", "settled", "status", "thanks", "vouchers",
+        "person_mark", "priority", "rank", "recurrence", "settled", "status", "thanks", "touched", "vouchers",
     )  # fmt: skip
 
     _awards: list[Award]
@@ -125,23 +131,30 @@ class Case:
         self.period = 1
         self.next_escalation: int | None = None
         self.next_renewal: int | None = None
-        self.mark, self.listed = 0, False
+        self.mark, self.listed, self.touched = 0, False, False
 
     def recall(self, origin: tuple[Any, ...], vouchers: Collection[str], thanks: Collection[str]) -> None:
         """Derive what a checkpoint does not say again from what was said when the case was submitted."""
         self.origin, self.beneficiary, self.need = origin, origin[0], intern(origin[1])
         self.own_contribution, self.recurrence = origin[4], origin[7]
         self.vouchers, self.thanks = grown(vouchers), grown(thanks)
-        self.awards, self.mark, self.listed = [], 0, False
+        self.awards, self.mark, self.listed, self.touched = [], 0, False, False
 
     @property
     def awards(self) -> list[Award]:
         """See above; rows become objects."""
+        return self.all_awards()
+
+    def all_awards(self) -> list[Award]:
+        """`awards`, for whoever asks often."""
         if self._fresh is not None:
             chain = self._fresh.chain(self._last)
             self._fresh, self._last = None, NONE
-            self._awards += [pledge.award_of_row(row) for pledge, row in chain]
-            self._awards.sort(key=_ORDER)  # they are in order but where they came from a checkpoint
+            awards = self._awards
+            known = len(awards)
+            awards += [pledge.award_of_row(row) for pledge, row in chain]
+            if known and awards[known - 1].order > awards[known].order:  # they came from a checkpoint
+                awards.sort(key=_ORDER)
         return self._awards
 
     @awards.setter
@@ -172,14 +185,14 @@ class Case:
         """The row of its newest award, if that is fresh; else `NONE`."""
         return self._last
 
-    @property
     def residual(self) -> int:
         """What the claim still lacks; only an open case has one."""
         return max(0, self.claim - self.awarded) if self.status == "open" else 0
 
     def forget(self, award: Award) -> None:
         """Let go of an award that is void as a whole or delivered in whole."""
-        del self.awards[bisect_left(self.awards, award.order, key=_ORDER)]
+        awards = self.all_awards()
+        del awards[_place_of(awards, award)]
 
 
 class Pledge:
@@ -199,12 +212,13 @@ class Pledge:
         closed: "withdrawn" or "expired", or None.
         mark: its part of the last checkpoint's state hash; 0 if it has no record of its own there.
         listed: whether it has changed since (`changes`).
+        touched: whether the answer at hand has changed it.
     """
 
     __slots__ = (
         "__dict__", "_awards", "_first_order", "_first_row", "_fresh", "_rows", "amount", "awarded", "awards_made", "closed",
         "currency", "delivered", "donor", "face", "face_paid", "id", "listed", "mark", "order", "paid_waiting", "rate",
-        "released", "settled", "waiting",
+        "released", "settled", "touched", "waiting",
     )  # fmt: skip
 
     _awards: list[Award] | tuple[()]
@@ -238,7 +252,7 @@ class Pledge:
         self.paid_waiting = self.awarded = self.settled = self.delivered = self.released = self.face_paid = 0
         self.awards = ()
         self.awards_made = self.mark = 0
-        self.listed = False
+        self.listed = self.touched = False
 
     def _take_terms(self, fact: FactDict, at: int) -> None:
         for name in fact.keys() & {"fallback", "of"}:
@@ -255,6 +269,10 @@ class Pledge:
     @property
     def awards(self) -> list[Award] | tuple[()]:
         """See above; rows become objects."""
+        return self.all_awards()
+
+    def all_awards(self) -> list[Award] | tuple[()]:
+        """`awards`, for whoever asks often."""
         if self._fresh is not None:
             fresh, self._fresh = self._fresh, None
             self._awards = [
@@ -284,6 +302,19 @@ class Pledge:
             amounts_of(self.award_of_row(row)) if self._fresh is None else (self._fresh.case_and_amount(row)[1], 0, 0)
         )
 
+    def add_fresh(self, fresh: Fresh, case: Case, number: int, order: int, amount: int) -> bool:
+        """Have another award as a row, behind those it has, if it can be one; whether it could."""
+        rows = 0 if self._fresh is None else self._rows
+        if amount >= _WORD or number != rows + 1:
+            return False
+        if not rows:
+            self._fresh, self._first_row, self._first_order = fresh, len(fresh), order
+        elif len(fresh) != self._first_row + rows or order != self._first_order + rows:
+            return False
+        case.take(fresh, fresh.add(self, case, amount, case._last))
+        self._rows = self.awards_made = number
+        return True
+
     def begin_fresh(self, fresh: Fresh, rows: int, first_order: int) -> None:
         """Have the awards of the last rows of `fresh`: so many, from 1 on, and from `first_order` among the fund's."""
         self._fresh, self._first_row, self._rows, self._first_order = fresh, len(fresh) - rows, rows, first_order
@@ -304,27 +335,44 @@ class Pledge:
         Raises:
             KeyError: if it was never made, is void as a whole, or delivered in whole.
         """
-        awards = self.awards
+        awards = self.all_awards()
         if awards:
-            index = number - awards[0].number  # most pledges have let go of none in the middle
-            if not 0 <= index < len(awards) or awards[index].number != number:
-                index = bisect_left(awards, number, key=_NUMBER)
-            if index < len(awards) and awards[index].number == number:
-                return awards[index]
+            one = awards[0]
+            index = number - one.number  # most pledges have let go of none in the middle
+            if 0 < index < len(awards):
+                one = awards[index]
+            if one.number != number:
+                one = awards[bisect_left(awards, number, 0, len(awards) - 1, key=_NUMBER)]
+            if one.number == number:
+                return one
         raise KeyError(number)
 
     def forget(self, award: Award) -> None:
         """Let go of an award that is void as a whole or delivered in whole."""
-        awards = self.awards
+        awards = self.all_awards()
         assert awards, "it is among them"
-        del awards[bisect_left(awards, award.number, key=_NUMBER)]
+        del awards[_place_of(awards, award)]
         if not awards:
             self.awards = ()
 
 
 _PLAIN_PLEDGE = len(("fact", "pledge", "donor", "amount", "face", "currency", "rate"))
 _NUMBER = attrgetter("number")
+_WORD = 1 << 62
 _ORDER = attrgetter("order")
+
+
+def _place_of(awards: list[Award], award: Award) -> int:
+    """Where an award is among others, which are as old as their orders say."""
+    low, high, order = 0, len(awards) - 1, award.order
+    while low < high:
+        middle = (low + high) // 2
+        one = awards[middle]
+        if one.order < order:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 def grown(said: Collection[str], more: str | None = None) -> Collection[str]:

@@ -86,7 +86,7 @@ class Book:
         """Let go of a case, before its class or state changes."""
         claimant = self._claimants[case.rank][case.beneficiary]
         claimant.cases -= 1
-        residual = case.residual
+        residual = case.residual()
         if residual:
             self._drop(claimant, case)
         claimant.claim -= case.claim
@@ -135,7 +135,7 @@ class Book:
 
     def share_of_one(self, case: Case, amount: int) -> Share | None:
         """What a pledge designated to a single case gives it, or None if the case has no residual; no money is moved here."""
-        given = min(amount, case.residual)
+        given = min(amount, case.residual())
         if given <= 0:
             return None
         key = key_of(boundary_of(case.awarded, case.claim, self.share), case.claim, self.by_claim)
@@ -253,7 +253,7 @@ class Book:
     def _shift(self, claimant: Claimant, case: Case, claim: int, awarded: int, was: int) -> None:
         claimant.claim = claimant.claim + claim if claimant.claim else claim  # a lone case's number is kept once
         claimant.awarded += awarded
-        residual = case.residual
+        residual = case.residual()
         self.residual[case.rank] += residual - was
         if residual and not was:
             insort(claimant.waiting, case, key=_BY_OPENING)
