@@ -29,7 +29,7 @@ cdef class Fund:
     @cython.locals(books=tuple)
     cpdef move(self, Case case, claim, awarded)
 
-    @cython.locals(case=Case)
+    @cython.locals(case=Case, needs=dict, share=tuple)
     cpdef follow(self, list shares, book)
 
     @cython.locals(pledge=Pledge, case=Case)

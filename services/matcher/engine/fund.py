@@ -106,14 +106,19 @@ class Fund:
 
     def follow(self, shares: list[Share] | list[StagedShare], book: RuleBook) -> None:
         """Tell the other books of money that `book` has just shared out."""
-        if book is not self.pool and self.pool is not None:  # one not built yet will be built from what is true then
-            for _, case, amount, *_ in shares:
-                self.pool.update(case, 0, amount, case.residual() + amount)
-        if self.needs:
-            for _, case, amount, *_ in shares:
-                other = self.needs.get(case.need)
-                if other is not None and other is not book:
-                    other.update(case, 0, amount, case.residual() + amount)
+        pool, needs = self.pool, self.needs
+        if book is pool or pool is None:  # one not built yet will be built from what is true then
+            if not needs:
+                return
+            pool = None
+        for share in shares:
+            case, amount = share[1], share[2]
+            was = case.residual() + amount
+            if pool is not None:
+                pool.update(case, 0, amount, was)
+            other = needs.get(case.need)
+            if other is not None and other is not book:
+                other.update(case, 0, amount, was)
 
     def settle_in(self) -> None:
         """End an answer: put touched pledges that have money into their queues, and list all that was touched as changed."""

@@ -54,8 +54,9 @@ class Transition:
     def match(self) -> None:
         """Match all waiting money that could find a claim since it began, in pledge order."""
         if not self._opened and len(self._freed) < 2:  # a plain pledge or payment: nobody else is concerned
-            if self._freed:
-                self._place(*self._freed.popitem())
+            for pledge, new in self._freed.items():
+                self._place(pledge, new)
+            self._freed.clear()
             return
         queues: set[Queue] = set()
         for case in self._opened:
