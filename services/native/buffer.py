@@ -30,6 +30,10 @@ class Buffer:
         """Add an integer that is not negative, and in C below 2⁶⁴, in decimal digits."""
         self._data += b"%d" % number
 
+    def put_int(self, number: int) -> None:
+        """Add an integer, whatever it is, in decimal digits."""
+        self._data += b"%d" % number
+
     def put_varint(self, number: int) -> None:
         """Add a zigzag varint, of a number that is not negative."""
         left = number << 1

@@ -12,8 +12,8 @@ cdef class Engine:
     cdef dict _announced
     cdef object __weakref__  # the tests see by it whether a memory is let go of
 
-    @cython.locals(fund=Fund)
-    cpdef execute(self, command)
+    @cython.locals(fund=Fund, name=str, facts=list)
+    cpdef tuple decide(self, command)
 
     cpdef _decide(self, Transition transition, command)
     cpdef _close(self, Fund fund)

@@ -6,21 +6,24 @@ from services.matcher.model.entities cimport Award, Case, Pledge
 
 cpdef apply(Fund fund, dict fact, at)
 
-@cython.locals(case=Case)
 cpdef _case_vouched(Fund fund, dict fact, _at)
-
-@cython.locals(case=Case)
+cpdef vouch(Fund fund, Case case, str voucher)
 cpdef _case_opened(Fund fund, dict fact, at)
 
-@cython.locals(case=Case, award=Award, pledge=Pledge, done=list)
+@cython.locals(books=tuple)
+cpdef open_case(Fund fund, Case case, rank, at)
+
 cpdef _case_delivered(Fund fund, dict fact, _at)
+
+@cython.locals(award=Award, pledge=Pledge, done=list)
+cpdef deliver(Fund fund, Case case, str delivery, left)
 
 cpdef _forget(Award award)
 
 @cython.locals(case=Case)
 cpdef _case_closed(Fund fund, dict fact, _at)
 
-cpdef _take_in(Fund fund, Pledge pledge)
+cpdef take_in(Fund fund, Pledge pledge)
 
 @cython.locals(pledge=Pledge)
 cpdef _pledge_raised(Fund fund, dict fact, _at)
@@ -44,8 +47,8 @@ cpdef _award_voided(Fund fund, dict fact, _at)
 @cython.locals(pledge=Pledge, case=Case)
 cpdef void_award(Fund fund, Award award, amount, settled)
 
-@cython.locals(pledge=Pledge)
 cpdef _released(Fund fund, dict fact, _at)
+cpdef release(Fund fund, Pledge pledge, amount)
 
 cpdef _payment_received(Fund fund, dict fact, _at)
 cpdef receive_payment(Fund fund, Pledge pledge, str payment, face, amount)

@@ -44,15 +44,23 @@ def _case_submitted(fund: Fund, fact: FactDict, _at: int) -> None:
 
 
 def _case_vouched(fund: Fund, fact: FactDict, _at: int) -> None:
-    case = fund.cases[fact["case"]]
-    case.vouchers = grown(case.vouchers, fact["voucher"])
+    vouch(fund, fund.cases[fact["case"]], fact["voucher"])
+
+
+def vouch(fund: Fund, case: Case, voucher: str) -> None:
+    """Note a voucher."""
+    case.vouchers = grown(case.vouchers, voucher)
     fund.changed.add(case)
 
 
 def _case_opened(fund: Fund, fact: FactDict, at: int) -> None:
-    case = fund.cases[fact["case"]]
+    open_case(fund, fund.cases[fact["case"]], RANK[fact["class"]], at)
+
+
+def open_case(fund: Fund, case: Case, rank: int, at: int) -> None:
+    """Open a case in a class."""
     books = fund.books_of(case)  # built, if need be, before the case counts as open
-    case.status, case.rank = "open", RANK[fact["class"]]
+    case.status, case.rank = "open", rank
     case.opened_at = case.began = at
     case.open_order = fund.cases_opened
     fund.cases_opened += 1
@@ -99,9 +107,12 @@ def _case_renewed(fund: Fund, fact: FactDict, _at: int) -> None:
 
 
 def _case_delivered(fund: Fund, fact: FactDict, _at: int) -> None:
-    case = fund.cases[fact["case"]]
-    fund.deliveries[fact["delivery"]] = (case.id, fact["amount"])
-    left = fact["amount"]
+    deliver(fund, fund.cases[fact["case"]], fact["delivery"], fact["amount"])
+
+
+def deliver(fund: Fund, case: Case, delivery: str, left: int) -> None:
+    """Hand over so much of what is settled, of the oldest awards first."""
+    fund.deliveries[delivery] = (case.id, left)
     case.delivered += left
     done = []
     for award in case.all_awards():  # oldest first
@@ -144,7 +155,7 @@ def _case_closed(fund: Fund, fact: FactDict, _at: int) -> None:
 
 
 def _pledge_accepted(fund: Fund, fact: FactDict, at: int) -> None:
-    _take_in(fund, Pledge(fact, fund.pledges_made, at))
+    take_in(fund, Pledge(fact, fund.pledges_made, at))
 
 
 def _pledge_instalment(fund: Fund, fact: FactDict, at: int) -> None:
@@ -153,11 +164,12 @@ def _pledge_instalment(fund: Fund, fact: FactDict, at: int) -> None:
     pledge.designation, pledge.fallback, pledge.queue = parent.designation, parent.fallback, parent.queue
     pledge.expires_at = parent.expires_at
     parent.instalment += 1
-    _take_in(fund, pledge)
+    take_in(fund, pledge)
     schedule_instalment(fund, parent)
 
 
-def _take_in(fund: Fund, pledge: Pledge) -> None:
+def take_in(fund: Fund, pledge: Pledge) -> None:
+    """Take in a new pledge."""
     fund.pledges[pledge.id] = pledge
     fund.pledges_made += 1
     if pledge.rate is None:
@@ -261,9 +273,13 @@ def void_award(fund: Fund, award: Award, amount: int, settled: int) -> None:
 
 
 def _released(fund: Fund, fact: FactDict, _at: int) -> None:
-    pledge = fund.pledges[fact["pledge"]]
-    pledge.waiting -= fact["amount"]
-    pledge.released += fact["amount"]
+    release(fund, fund.pledges[fact["pledge"]], fact["amount"])
+
+
+def release(fund: Fund, pledge: Pledge, amount: int) -> None:
+    """Give unpaid money that waits back to its donor."""
+    pledge.waiting -= amount
+    pledge.released += amount
     fund.touch_pledge(pledge)
 
 

@@ -1,6 +1,6 @@
 import cython
 
-from services.matcher.engine.facts cimport apply, commit, settle_award, void_award
+from services.matcher.engine.facts cimport apply, commit, release, settle_award, void_award
 from services.matcher.engine.fund cimport Fund
 from services.matcher.model.entities cimport Award, Case, Pledge, award_id
 
@@ -14,7 +14,7 @@ cdef class Transition:
     cdef dict _freed
 
     cpdef tell(self, dict fact)
-    cpdef note(self, dict fact)
+    cpdef note(self, fact)
     cpdef claim_opened(self, Case case)
     cpdef money_freed(self, Pledge pledge, bint new=*)
 

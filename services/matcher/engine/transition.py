@@ -10,8 +10,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
 
+from schemas.forms import (
+    AWARD_SETTLED,
+    AWARD_VOIDED,
+    AWARDED,
+    CASE_FUNDED,
+    RELEASED,
+    WAITING,
+    Fact,
+    as_dict,
+)
 from schemas.values import CLASSES
-from services.matcher.engine.facts import apply, commit, settle_award, void_award
+from services.matcher.engine.facts import apply, commit, release, settle_award, void_award
 from services.matcher.engine.fund import Fund
 from services.matcher.model.entities import POOL, Award, Case, FactDict, Pledge, Queue, award_id
 from services.matcher.rules.protocol import RuleBook, Share, StagedShare
@@ -29,7 +39,7 @@ class Transition:
 
     __slots__ = ("_freed", "_opened", "at", "facts", "fund", "named")
 
-    def __init__(self, fund: Fund, at: int, facts: list[FactDict], named: bool = False) -> None:
+    def __init__(self, fund: Fund, at: int, facts: list[Fact], named: bool = False) -> None:
         self.fund, self.at, self.facts, self.named = fund, at, facts, named
         self._opened: list[Case] = []
         self._freed: dict[Pledge, bool] = {}  # with whether it is new
@@ -39,9 +49,12 @@ class Transition:
         apply(self.fund, fact, self.at)
         self.note(fact)
 
-    def note(self, fact: FactDict) -> None:
+    def note(self, fact: Fact) -> None:
         """Note a fact whose effect is there already."""
-        self.facts.append({"fact": fact["fact"], "fund": self.fund.name, **fact} if self.named else fact)
+        if self.named:
+            fact = as_dict(fact)
+            fact = {"fact": fact["fact"], "fund": self.fund.name, **fact}
+        self.facts.append(fact)
 
     def claim_opened(self, case: Case) -> None:
         """Remember that a case has, or has again, a claim that money may go to, for `match` once the command is decided."""
@@ -107,7 +120,8 @@ class Transition:
         """Release the unpaid money of a pledge that waits."""
         unpaid = pledge.waiting - pledge.paid_waiting
         if unpaid:
-            self.tell({"fact": "released", "pledge": pledge.id, "amount": unpaid})
+            release(self.fund, pledge, unpaid)
+            self.note((RELEASED, pledge.id, unpaid))
 
     def settle(self, pledge: Pledge, amount: int) -> None:
         """Settle a pledge's awards, oldest first, with paid money that waits."""
@@ -121,16 +135,15 @@ class Transition:
 
     def funded(self, case: Case) -> None:
         """Tell that an open case's awards have reached its claim."""
-        self.tell({"fact": "case_funded", "case": case.id, "claim": case.claim})
+        self.note((CASE_FUNDED, case.id, case.claim))
 
     def _settle(self, award: Award, amount: int) -> None:
         settle_award(self.fund, award, amount)
-        self.note({"fact": "award_settled", "award": award_id(award.pledge, award.number), "amount": amount})
+        self.note((AWARD_SETTLED, award_id(award.pledge, award.number), amount))
 
     def _void(self, award: Award, amount: int, settled: int) -> None:
         void_award(self.fund, award, amount, settled)
-        name = award_id(award.pledge, award.number)
-        self.note({"fact": "award_voided", "award": name, "amount": amount, "settled": settled})
+        self.note((AWARD_VOIDED, award_id(award.pledge, award.number), amount, settled))
 
     def _push_head(self, heap: list[tuple[int, int, Pledge, Queue | None]], queue: Queue) -> None:
         head = self.fund.queues.head(queue)
@@ -155,7 +168,7 @@ class Transition:
                 self.release(pledge)
         if pledge.waiting:
             if new:
-                self.tell({"fact": "waiting", "pledge": pledge.id, "amount": pledge.waiting})
+                self.note((WAITING, pledge.id, pledge.waiting))
             self.fund.queues.wait(pledge)
 
     def _place_designated(self, pledge: Pledge, kind: str, name: str) -> None:
@@ -180,19 +193,8 @@ class Transition:
             key, case, amount, before, claim, rank = share[:6]
             number = pledge.awards_made + 1
             commit(fund, pledge, case, number, amount)
-            why = {"class": CLASSES[rank], "key": key, "before": before, "after": before + amount, "claim": claim}
-            if len(share) > 6:
-                why["stage"] = share[6]
-            self.note(
-                {
-                    "fact": "awarded",
-                    "award": award_id(pledge, number),
-                    "pledge": pledge.id,
-                    "case": case.id,
-                    "amount": amount,
-                    "why": why,
-                }
-            )
+            told = (AWARDED, award_id(pledge, number), pledge.id, case.id, amount, CLASSES[rank], key, before, before + amount, claim)
+            self.note(told + share[6:] if len(share) > 6 else told)
             if paid:
                 part = min(paid, amount)
                 self._settle(pledge.award(number), part)

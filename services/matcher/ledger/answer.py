@@ -69,12 +69,12 @@ def draft_answers(
     for place in range(start, end):
         record = records[place]
         command = read_command(record, partitions)
-        decision = engine.execute(command)
+        fund, at, facts = engine.decide(command)
         if isinstance(command, Unreadable):
             draft.unreadable.append((record, command.detail))
-            draft.add(None, decision.at, None, command.type, command.offset, decision.facts)
+            draft.add(None, at, None, command.type, command.offset, facts)
         else:
-            draft.add(decision.fund, decision.at, command.id, command.type, command.offset, decision.facts)
+            draft.add(fund, at, command.id, command.type, command.offset, facts)
 
 
 def linked(made: Answer, previous: bytes) -> tuple[list[bytes], bytes]:

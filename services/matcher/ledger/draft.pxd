@@ -1,5 +1,6 @@
 import cython
 
+from schemas.forms cimport Form
 from services.native.buffer cimport Buffer
 from services.native.chain cimport Links as CompiledLinks
 
@@ -18,8 +19,12 @@ cdef class Draft:
 
     cpdef add(self, str fund, at, str event, str kind, long long offset, list facts)
 
-    @cython.locals(body=Buffer, row=Buffer, key=bytes, value=bytes, made=bytes, length=Py_ssize_t, start=Py_ssize_t)
-    cpdef _add_entry(self, str fund, str event, str kind, long long offset, bytes facts, bint more)
+    @cython.locals(body=Buffer, row=Buffer, key=bytes, value=bytes, made=bytes, length=Py_ssize_t, start=Py_ssize_t,
+                   separator=bytes)
+    cpdef _add_entry(self, str fund, str event, str kind, long long offset, list facts, bint more)
 
+
+@cython.locals(form=Form, place=Py_ssize_t, values=tuple)
+cpdef _put_fact(Buffer text, fact)
 
 cpdef _put_word(Buffer text, str word)

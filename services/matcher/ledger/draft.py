@@ -10,9 +10,8 @@ thread, while the next answers are decided. Nobody sees an entry before its hash
 
 from __future__ import annotations
 
-from typing import Any
-
-from schemas.ledger import encode, link, parts
+from schemas.forms import Fact, as_dict
+from schemas.ledger import FACTS_MANY, encode, link, parts
 from schemas.times import text_of
 from services.bus.client.record_batch import Row
 from services.bus.envelope import Record, entry_form
@@ -79,7 +78,7 @@ class Draft:
         return self._hash
 
     def add(
-        self, fund: str | None, at: int, event: str | None, kind: str | None, offset: int, facts: list[dict[str, Any]]
+        self, fund: str | None, at: int, event: str | None, kind: str | None, offset: int, facts: list[Fact]
     ) -> None:
         """Take in an answer.
 
@@ -91,8 +90,11 @@ class Draft:
         """
         if at != self._at:
             self._at, self._time = at, text_of(at)
-        for part, more in parts(facts, {"id": event, "type": kind, "offset": offset}):
-            self._add_entry(fund, event, kind, offset, encode(part), more)
+        if len(facts) < FACTS_MANY:
+            self._add_entry(fund, event, kind, offset, facts, False)
+        else:
+            for part, more in parts([as_dict(fact) for fact in facts], {"id": event, "type": kind, "offset": offset}):
+                self._add_entry(fund, event, kind, offset, part, more)
         self.watermark = offset
 
     def taken(self) -> Portion:
@@ -104,9 +106,9 @@ class Draft:
         return Portion(rows, links)
 
     def _add_entry(
-        self, fund: str | None, event: str | None, kind: str | None, offset: int, facts: bytes, more: bool
+        self, fund: str | None, event: str | None, kind: str | None, offset: int, facts: list[Fact], more: bool
     ) -> None:
-        """Add an entry, `facts` being JSON. None of the other words has a character that JSON would escape."""
+        """Add an entry. No word but those in facts that are dicts has a character that JSON would escape."""
         body, row, key = self._body, self._row, None if fund is None else fund.encode()
         self.seq += 1
         body.put_bytes(b'{"seq":')
@@ -122,7 +124,12 @@ class Draft:
         body.put_bytes(b',"offset":')
         body.put_whole(offset)
         body.put_bytes(b'},"facts":')
-        body.put_bytes(facts)
+        separator = b"["
+        for fact in facts:
+            body.put_bytes(separator)
+            _put_fact(body, fact)
+            separator = b","
+        body.put_bytes(b"]" if facts else b"[]")
         if more:
             body.put_bytes(b',"more":true')
         length = body.size
@@ -148,6 +155,25 @@ class Draft:
             if self._links is None:
                 self._links = Links(self._hash)
             self._links.add(made, start, length)
+
+
+def _put_fact(text: Buffer, fact: Fact) -> None:
+    if isinstance(fact, dict):
+        text.put_bytes(encode(fact))
+        return
+    form = fact[0]
+    for place in range(1, len(fact)):
+        value = fact[place]
+        if value is None and place > form.required:
+            continue
+        text.put_bytes(form.pieces[place - 1])
+        if type(value) is str:
+            _put_word(text, value)
+        elif type(value) is int:
+            text.put_int(value)
+        else:
+            text.put_bytes(encode(value))
+    text.put_bytes(form.end)
 
 
 def _put_word(text: Buffer, word: str | None) -> None:

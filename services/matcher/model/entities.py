@@ -242,7 +242,7 @@ class Pledge:
             fact["pledge"], order, fact["donor"], fact["face"], fact["currency"], fact["rate"], fact["amount"] or 0
         )
         if len(fact) > _PLAIN_PLEDGE:
-            self._take_terms(fact, at)
+            self.take_terms(fact, at)
 
     def begin(self, name: str, order: int, donor: str, face: int, currency: str, rate: str | None, amount: int) -> None:
         """Be a pledge without terms, of which all waits."""
@@ -254,7 +254,8 @@ class Pledge:
         self.awards_made = self.mark = 0
         self.listed = self.touched = False
 
-    def _take_terms(self, fact: FactDict, at: int) -> None:
+    def take_terms(self, fact: FactDict, at: int) -> None:
+        """Have what few pledges have, as a fact of time `at` says it."""
         for name in fact.keys() & {"fallback", "of"}:
             setattr(self, name, fact[name])
         if "designation" in fact:
