@@ -1,3 +1,6 @@
+import cython
+
+@cython.final
 cdef class Form:
     cdef public str fact
     cdef public tuple pieces

@@ -1,6 +1,7 @@
 import cython
 
 
+@cython.final
 cdef class Reader:
     cdef object _struct, _decode
     cdef tuple _words, _refs, _times, _optional, _checks

@@ -114,7 +114,7 @@ def pledge_of(row: Row) -> Pledge:
         pledge.awards_made, pledge.closed, terms, _awards,
     ) = row  # fmt: skip
     pledge.currency, pledge.rate = intern(currency), rate and intern(rate)  # few, and the same in very many
-    pledge.awards, pledge.mark, pledge.listed, pledge.touched = (), 0, False, False
+    pledge.awards, pledge.mark, pledge.listed, pledge.touched, pledge.has_terms = (), 0, False, False, bool(terms)
     if terms:
         for name, value in terms.items():
             setattr(pledge, "queue" if name == "lane" else name, tupled(value))

@@ -185,7 +185,7 @@ def pledge(transition: Transition, data: c.PledgeMade) -> None:
     fund, name = transition.fund, data.pledge
     amount, rate = valued(fund, data.amount, data.currency)
     terms = _terms(data)
-    made = Pledge.__new__(Pledge)
+    made: Pledge = Pledge.__new__(Pledge)
     made.begin(name, fund.pledges_made, data.donor, data.amount, data.currency, rate, amount or 0)
     if terms is not None:
         made.take_terms(terms, transition.at)
@@ -251,7 +251,7 @@ def receive(transition: Transition, data: c.PaymentReceived) -> None:
         _repeat_or_conflict(before == (known.id, face), f"payment {payment}")
     paid = None if known.rate is None else _worth(fund, known, known.face_paid + face)
     amount = None if paid is None else paid - _worth(fund, known, known.face_paid)
-    excess = max(0, (amount or 0) - known.unpaid)
+    excess = max(0, (amount or 0) - known.unpaid())
     facts.receive_payment(fund, known, payment, face, amount)
     transition.note((PAYMENT_RECEIVED, known.id, payment, amount, face))
     if paid is None or amount is None:
@@ -271,7 +271,7 @@ def _worth(fund: Fund, pledge: Pledge, face: int) -> int:
 
 def _tell_settled(transition: Transition, pledge: Pledge, paid: int) -> None:
     """Tell that nothing is unpaid any more; where all that was paid is worth nothing, it settled nothing."""
-    if paid and not pledge.unpaid:
+    if paid and not pledge.unpaid():
         transition.note((PLEDGE_SETTLED, pledge.id))
 
 

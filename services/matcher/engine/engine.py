@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from heapq import heappop, heappush
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from schemas.commands import TICK, Command, Unreadable
 from schemas.forms import Fact, as_dict
@@ -76,18 +76,19 @@ class Engine:
             return (None, at, [_rejected("unreadable", command.detail)])
         if command.appended is not None and command.ahead:
             return self._ahead(command)
-        kind = command.type
+        kind, time = command.type, command.time
         if kind == TICK:
-            return self._tick(command.time)
-        name: str = command.data.fund
+            return self._tick(time)
+        data = command.data
+        name: str = data.fund
         facts: list[Fact] = []
         fund = self.funds.get(name)
         if fund is None:
-            now = self._time_of(name, command.time)
+            now = self._time_of(name, time)
             if kind != "pumasi.fund.configured":
                 return (name, now, [_rejected("unknown_fund", f"no fund {name}")])
             fund = self._found(name, now)
-        now = command.time  # the largest of three, spelt out: this is the path of every command
+        now = time  # the largest of three, spelt out: this is the path of every command
         if now < self.clock:
             now = self.clock
         if now < fund.now:
@@ -98,7 +99,7 @@ class Engine:
                 self.latest = now
         while fund.timers.any_due(now) and (timer := ageing.next_due(fund, now)):
             self._fire(fund, timer, facts, named=False)
-        self._decide(Transition(fund, now, facts), command)
+        self._decide(Transition(fund, now, facts), kind, data)
         self._close(fund)
         return name, now, facts
 
@@ -156,9 +157,9 @@ class Engine:
         fund = self.funds[name] = Fund(name, now)
         return fund
 
-    def _decide(self, transition: Transition, command: Command) -> None:
+    def _decide(self, transition: Transition, kind: str, data: Any) -> None:
         try:
-            DECIDE[command.type](transition, command.data)
+            DECIDE[kind](transition, data)
         except Repeated:
             transition.tell({"fact": "duplicate"})
         except Refused as refused:

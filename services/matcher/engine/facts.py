@@ -161,6 +161,7 @@ def _pledge_accepted(fund: Fund, fact: FactDict, at: int) -> None:
 def _pledge_instalment(fund: Fund, fact: FactDict, at: int) -> None:
     parent = fund.pledges[fact["of"]]
     pledge = Pledge(fact, fund.pledges_made, at)
+    pledge.has_terms = True
     pledge.designation, pledge.fallback, pledge.queue = parent.designation, parent.fallback, parent.queue
     pledge.expires_at = parent.expires_at
     parent.instalment += 1
@@ -174,10 +175,11 @@ def take_in(fund: Fund, pledge: Pledge) -> None:
     fund.pledges_made += 1
     if pledge.rate is None:
         fund.unrated.setdefault(pledge.currency, {})[pledge.id] = pledge
-    if pledge.expires_at is not None:
-        fund.timers.set(pledge.expires_at, EXPIRY, pledge.id)
-    if pledge.recurrence:
-        schedule_instalment(fund, pledge)
+    if pledge.has_terms:
+        if pledge.expires_at is not None:
+            fund.timers.set(pledge.expires_at, EXPIRY, pledge.id)
+        if pledge.recurrence:
+            schedule_instalment(fund, pledge)
     fund.touch_pledge(pledge)
 
 

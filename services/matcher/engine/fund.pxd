@@ -7,6 +7,7 @@ from services.matcher.model.timers cimport Timers
 from services.matcher.model.waiting_money cimport Queues
 
 
+@cython.final
 cdef class Fund:
     cdef public str name
     cdef public object now, pool

@@ -130,8 +130,7 @@ class Fund:
         for case in self.touched_cases:
             case.touched = False
             self.changed.add(case)
-        self.touched_pledges.clear()
-        self.touched_cases.clear()
+        del self.touched_pledges[:], self.touched_cases[:]
 
     def reclass(self, case: Case, rank: int) -> None:
         """Put an open case into another class."""

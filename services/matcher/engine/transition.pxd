@@ -5,6 +5,7 @@ from services.matcher.engine.fund cimport Fund
 from services.matcher.model.entities cimport Award, Case, Pledge, award_id
 
 
+@cython.final
 cdef class Transition:
     cdef public Fund fund
     cdef public object at

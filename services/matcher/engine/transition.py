@@ -160,16 +160,22 @@ class Transition:
     def _place(self, pledge: Pledge, new: bool) -> None:
         """Run the rule for one pledge: its designation first, then its fallback."""
         if pledge.waiting:
-            if pledge.designation is not None:
-                self._place_designated(pledge, *pledge.designation)
-            if pledge.queue is POOL and pledge.waiting:
+            if pledge.has_terms:
+                self._place_by_terms(pledge)
+            else:
                 self._share_out(pledge, self.fund.book_of_pool())
-            if pledge.fallback == "release" and pledge.designation is not None:
-                self.release(pledge)
         if pledge.waiting:
             if new:
                 self.note((WAITING, pledge.id, pledge.waiting))
             self.fund.queues.wait(pledge)
+
+    def _place_by_terms(self, pledge: Pledge) -> None:
+        if pledge.designation is not None:
+            self._place_designated(pledge, *pledge.designation)
+        if pledge.queue is POOL and pledge.waiting:
+            self._share_out(pledge, self.fund.book_of_pool())
+        if pledge.fallback == "release" and pledge.designation is not None:
+            self.release(pledge)
 
     def _place_designated(self, pledge: Pledge, kind: str, name: str) -> None:
         fund = self.fund
@@ -190,7 +196,7 @@ class Transition:
         """Tell of the awards whose money the rule has just moved, and settle them with what is paid already."""
         fund, paid = self.fund, pledge.paid_waiting
         for share in shares:
-            key, case, amount, before, claim, rank = share[:6]
+            key, case, amount, before, claim, rank = share[0], share[1], share[2], share[3], share[4], share[5]
             number = pledge.awards_made + 1
             commit(fund, pledge, case, number, amount)
             told = (AWARDED, award_id(pledge, number), pledge.id, case.id, amount, CLASSES[rank], key, before, before + amount, claim)

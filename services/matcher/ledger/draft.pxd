@@ -5,6 +5,7 @@ from services.native.buffer cimport Buffer
 from services.native.chain cimport Links as CompiledLinks
 
 
+@cython.final
 cdef class Draft:
     cdef public long long seq, watermark
     cdef public Py_ssize_t bytes

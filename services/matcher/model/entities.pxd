@@ -4,10 +4,12 @@ import cython
 
 from services.matcher.model.award_rows cimport Fresh
 
+@cython.final
 cdef class Policy:
     cdef public str currency, rule, weights
     cdef public object ageing, deadline, forget_after_days, share, vouchers_required
 
+@cython.final
 cdef class Award:
     cdef public object amount, delivered, settled
     cdef public long long number, order
@@ -16,6 +18,7 @@ cdef class Award:
 
 cpdef str award_id(Pledge pledge, long long number)
 
+@cython.final
 cdef class Case:
     cdef public list _awards
     cdef public Fresh _fresh
@@ -25,7 +28,7 @@ cdef class Case:
     cdef public object opened_at, origin, outcome, own_contribution, period, person_mark, priority, rank, recurrence, settled, thanks, vouchers
     cdef public str beneficiary, id, need, status
 
-    @cython.locals(pledge=Pledge, row=Py_ssize_t, known=Py_ssize_t, awards=list)
+    @cython.locals(pledge=Pledge, row=Py_ssize_t, known=Py_ssize_t, awards=list, chain=list)
     cpdef list all_awards(self)
 
     cpdef residual(self)
@@ -34,6 +37,7 @@ cdef class Case:
     @cython.locals(awards=list)
     cpdef forget(self, Award award)
 
+@cython.final
 cdef class Pledge:
     cdef dict __dict__
     cdef public object _awards
@@ -41,19 +45,20 @@ cdef class Pledge:
     cdef public Py_ssize_t _first_row
     cdef public long long _first_order, order
     cdef public int _rows, awards_made
-    cdef public bint listed, touched
+    cdef public bint has_terms, listed, touched
     cdef public object amount, awarded, closed, delivered, face, face_paid, mark
     cdef public object paid_waiting, rate, released, settled, waiting
     cdef public str currency, donor, id
 
     cpdef begin(self, str name, long long order, str donor, object face, str currency, object rate, object amount)
 
-    @cython.locals(number=Py_ssize_t)
+    @cython.locals(fresh=Fresh, number=Py_ssize_t)
     cpdef all_awards(self)
 
     @cython.locals(rows=int)
     cpdef bint add_fresh(self, Fresh fresh, Case case, int number, long long order, amount) except -1
 
+    cpdef unpaid(self)
     cpdef Award award_of_row(self, Py_ssize_t row)
 
     @cython.locals(index=Py_ssize_t, one=Award)

@@ -208,6 +208,7 @@ class Pledge:
         released: given back to the donor, unpaid (released) or paid (refunded).
         face_paid: payments so far in the pledge's own currency.
         awards: those with money not yet delivered, oldest first.
+        has_terms: whether there is anything beside the slots that says where its money may go, or when.
         cancelled: its unpaid part has ended before its rate was known.
         closed: "withdrawn" or "expired", or None.
         mark: its part of the last checkpoint's state hash; 0 if it has no record of its own there.
@@ -217,7 +218,7 @@ class Pledge:
 
     __slots__ = (
         "__dict__", "_awards", "_first_order", "_first_row", "_fresh", "_rows", "amount", "awarded", "awards_made", "closed",
-        "currency", "delivered", "donor", "face", "face_paid", "id", "listed", "mark", "order", "paid_waiting", "rate",
+        "currency", "delivered", "donor", "face", "face_paid", "has_terms", "id", "listed", "mark", "order", "paid_waiting", "rate",
         "released", "settled", "touched", "waiting",
     )  # fmt: skip
 
@@ -252,10 +253,11 @@ class Pledge:
         self.paid_waiting = self.awarded = self.settled = self.delivered = self.released = self.face_paid = 0
         self.awards = ()
         self.awards_made = self.mark = 0
-        self.listed = self.touched = False
+        self.listed = self.touched = self.has_terms = False
 
     def take_terms(self, fact: FactDict, at: int) -> None:
         """Have what few pledges have, as a fact of time `at` says it."""
+        self.has_terms = True
         for name in fact.keys() & {"fallback", "of"}:
             setattr(self, name, fact[name])
         if "designation" in fact:
@@ -325,7 +327,6 @@ class Pledge:
         """What the award of a row of its own has become. Raises KeyError as `award`."""
         return self.award(row - self._first_row + 1)
 
-    @property
     def unpaid(self) -> int:
         """What is promised and not paid: waiting or awarded."""
         return self.waiting - self.paid_waiting + self.awarded

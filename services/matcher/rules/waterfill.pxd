@@ -5,12 +5,14 @@ from services.matcher.rules.key_heap cimport Places
 from services.matcher.rules.waterfill_arithmetic cimport boundary_of, key_of, level_of
 
 
+@cython.final
 cdef class Claimant:
     cdef public object awarded, claim, key, order
     cdef public int cases, rank
     cdef public str beneficiary
     cdef public list waiting
 
+@cython.final
 cdef class Book:
     cdef public object share
     cdef public bint by_claim
