@@ -1,9 +1,13 @@
 import cython
 
+from schemas.plain cimport Plain as CompiledPlain
+
 
 @cython.final
 cdef class Reader:
-    cdef object _struct, _decode
+    cdef object _struct
+    cdef readonly object _decode  # for the tests
+    cdef CompiledPlain _plain
     cdef tuple _words, _refs, _times, _optional, _checks
     cdef Py_ssize_t _members
 

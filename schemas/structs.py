@@ -26,6 +26,11 @@ from schemas.numbers import DIGITS_MANY, holds_number
 from schemas.times import datetime_of, parse_given
 from schemas.values import ID_PATTERN, PLEDGE_PATTERN, Model, nobodys
 
+try:
+    from schemas.plain import Plain
+except ImportError:  # not compiled
+    Plain = None
+
 ID_MAX = 64
 _REF = re.compile(PLEDGE_PATTERN.removesuffix("$"))
 _REF_MAX = ID_MAX + len("#9999999")
@@ -44,7 +49,7 @@ class Reader:
         model: the definition.
     """
 
-    __slots__ = ("_checks", "_decode", "_members", "_optional", "_refs", "_struct", "_times", "_words")
+    __slots__ = ("_checks", "_decode", "_members", "_optional", "_plain", "_refs", "_struct", "_times", "_words")
 
     def __init__(self, model: type[Model]) -> None:
         fields = {name: _Field(info) for name, info in model.model_fields.items()}
@@ -58,6 +63,7 @@ class Reader:
         self._optional = tuple(
             (name, field.info.default, f'"{name}":'.encode()) for name, field in fields.items() if name not in required
         )
+        self._plain = Plain and Plain(self._struct, [(name, name in required, field.plain()) for name, field in fields.items()])
         self._checks = tuple((name, check) for name, field in fields.items() for check in field.checks)
 
     def read(self, value: bytes, event: str | None = None) -> Struct:
@@ -70,6 +76,10 @@ class Reader:
         Raises:
             Unfit: if the model would not take it, or a member comes twice.
         """
+        if event is not None and not is_id(event):
+            raise Unfit
+        if self._plain is not None and (data := self._plain.read(value)) is not None:
+            return data
         try:
             data = self._decode(value)
             if not self._said_once(data, value) and says_twice(value):
@@ -82,7 +92,7 @@ class Reader:
                     setattr(data, name, check(given))
         except (ValueError, RecursionError) as error:  # msgspec's are ValueErrors
             raise Unfit from error
-        fit = event is None or is_id(event)
+        fit = True
         for name in self._words:
             word = getattr(data, name)
             fit = fit and (word is None or is_id(word))
@@ -94,6 +104,8 @@ class Reader:
             fit = fit and is_id(word)
         if not fit:
             raise Unfit
+        if self._plain is not None:
+            self._plain.learn(data)
         return data
 
     def _said_once(self, data: Struct, value: bytes) -> bool:
@@ -194,6 +206,16 @@ class _Field:
         self._limits |= {name: limit for name in ("ge", "le") if (limit := getattr(one, name, None)) is not None}
         if isinstance(one, AfterValidator) and one.func is not nobodys:
             self.checks.append(cast("Check", one.func))
+
+    def plain(self) -> None | dict[bytes, str] | tuple[int, ...]:
+        """What this is for `schemas.plain`."""
+        if self.type is str and self.pattern in (ID_PATTERN, PLEDGE_PATTERN):
+            return None
+        if self.type is str:
+            return {}
+        if get_origin(self.type) is Literal:
+            return {word.encode(): word for word in get_args(self.type)}
+        return (self._limits["ge"], self._limits["le"]) if self.type is int else ()
 
     def as_struct_field(self, nested: bool) -> tuple[Any, ...]:
         """Type, and default if there is one, as `msgspec.defstruct` wants them."""

@@ -263,7 +263,7 @@ def test_words_beside_the_data_are_looked_at_too() -> None:
     assert reader.read(value, "e-1")
     for word in ("", "a" * 65, "e 1", "13800138000", "é"):
         with pytest.raises(Unfit):
-            reader.read(value, "e-1", word)
+            reader.read(value, word)
 
 
 def test_the_model_explains_what_the_struct_refuses() -> None:
