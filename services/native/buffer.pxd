@@ -52,6 +52,11 @@ cdef class Buffer:
         self.put_varint(PyBytes_GET_SIZE(part))
         return self.put_bytes(part)
 
+    cdef inline int put_all_of(self, Buffer other) except -1:
+        self.put(other.data, other.size)
+        other.size = 0
+        return 0
+
     cdef inline int put_text(self, str text) except -1:
         cdef Py_ssize_t length
         cdef const char *data = PyUnicode_AsUTF8AndSize(text, &length)

@@ -50,6 +50,10 @@ class Buffer:
             self.put_varint(len(part))
             self._data += part
 
+    def put_all_of(self, other: Buffer) -> None:
+        """Add what was written into another buffer, which is empty then."""
+        self._data += other.taken()
+
     def taken(self) -> bytes:
         """All that was written; the buffer is empty then."""
         found, self._data = bytes(self._data), bytearray()

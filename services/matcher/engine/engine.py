@@ -71,7 +71,7 @@ class Engine:
 
     def decide(self, command: Command | Unreadable) -> tuple[str | None, int, list[Fact]]:
         """The same, the facts as they are told (`schemas.forms`)."""
-        if isinstance(command, Unreadable):
+        if type(command) is Unreadable:
             at = 0 if self.latest == _BEFORE_ALL_TIME else self.latest
             return (None, at, [_rejected("unreadable", command.detail)])
         if command.appended is not None and command.ahead:

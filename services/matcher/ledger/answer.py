@@ -70,7 +70,7 @@ def draft_answers(
         record = records[place]
         command = read_command(record, partitions)
         fund, at, facts = engine.decide(command)
-        if isinstance(command, Unreadable):
+        if type(command) is Unreadable:
             draft.unreadable.append((record, command.detail))
             draft.add(None, at, None, command.type, command.offset, facts)
         else:

@@ -136,13 +136,14 @@ class Draft:
         if Links is None:
             body.put_bytes(b"}")
             value, self._hash = link(self._hash, body.taken())
+            body.put_bytes(value)
         else:
             body.put_bytes(_HASH)
-            value = body.taken()
+        self.bytes += body.size
         row.put_sized(key)
-        row.put_varint(len(value))
+        row.put_varint(body.size)
         start = row.size
-        row.put_bytes(value)
+        row.put_all_of(body)
         row.put_bytes(self._before)
         row.put_sized(f"{self._prefix}{self.seq}".encode())
         row.put_bytes(self._between)
@@ -150,7 +151,6 @@ class Draft:
         row.put_bytes(self._after)
         made = row.taken()
         self._rows.append(made)
-        self.bytes += len(value)
         if Links is not None:
             if self._links is None:
                 self._links = Links(self._hash)

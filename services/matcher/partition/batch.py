@@ -30,7 +30,7 @@ TURN_SECONDS = 0.01
 TURN_BYTES = (1 << 20) - (1 << 16)
 """Once its entries are so large, a turn ends: they go to Kafka in one batch, and while they are on their way the next is being made.
 Kafka's client has one on its way at a time; a turn of several batches would wait for each but the last."""
-_LANE_COMMANDS = 64  # between two looks at the clock
+_LANE_COMMANDS = 64  # between two looks at the clock; what the lane leaves of them goes the general way, as does all behind it
 
 
 class Lane(Protocol):
@@ -97,9 +97,8 @@ class Batch:
         while self.done < self._end and self.draft.bytes < full:
             end = min(self._end, self.done + _LANE_COMMANDS)
             self.done = lane.run(self._records, self.done, end, self.draft)
-            if self.done < end:
-                draft_answers(lane.engine, self._records, self.done, self.done + 1, lane.partitions, self.draft)
-                self.done += 1
+            draft_answers(lane.engine, self._records, self.done, end, lane.partitions, self.draft)
+            self.done = end
             if time.monotonic() > over:
                 break
 
