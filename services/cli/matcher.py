@@ -52,10 +52,6 @@ def matcher(kafka: options.Kafka = None, data: options.Data = None, as_json: opt
     from services.settings import load
 
     gc.set_threshold(200_000, 20, 100)  # it is told when, see `_settle`
-    if native.in_use():
-        from services.matcher.fast.lane import spare_the_collector
-
-        spare_the_collector(True)
     settings = load(kafka=kafka, data=data)
     logs.begin(settings)
     try:

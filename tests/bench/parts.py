@@ -119,9 +119,7 @@ def _fetch(rows: Sequence[Any]) -> bytes:
 def _served(engine: Engine, begun: Draft, fetches: list[bytes], checkpoint_entries: int, clock: _Clock) -> None:
     """All pledges as in service."""
     from services.bus.client.raw_records import RawRecords
-    from services.matcher.fast.lane import spare_the_collector
 
-    spare_the_collector(True)  # as the matcher does
     lane, keeper, records = lane_of(engine, 0, 1), Keeper(), []
     seq, digest, watermark, checkpointed = begun.seq, begun.hash, begun.watermark, begun.seq
     for number, fetch in enumerate(fetches, 1):

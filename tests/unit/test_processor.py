@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import sys
 import time
 import weakref
@@ -18,6 +19,8 @@ from services.errors import Fenced, KafkaUnreachable, Unanswerable
 from services.matcher.checkpoint import recovery
 from services.matcher.checkpoint.recovery import Recovered
 from services.matcher.checkpoint.writing import Keeper
+from services.matcher.ledger import answer
+from services.matcher.ledger.answer import draft_answers
 from services.matcher.ledger.draft import Draft
 from services.matcher.ledger.journal import Journal
 from services.matcher.ledger.replay import Replay
@@ -85,14 +88,10 @@ def a_processor(monkeypatch: pytest.MonkeyPatch, seconds: float, fails: str = ""
     made.journal = Stub("nowhere", 0, int(seconds * 1000))
     ledger = made.journal.ledger = []
     made.journal.fails = fails
-    answer = batch.answer
-
     async def recovered(_partition: int, _written: Any) -> Recovered:
         with recovery.collector_at_rest():
             replay, draft = Replay(0), Draft(0, 0, bytes(32), -1)
-            for record in RECORDS[: sum(ledger)]:
-                made = answer(replay.engine, record, 1, draft.seq)
-                draft.add(made.fund, made.time, made.bodies, record.offset)
+            draft_answers(replay.engine, RECORDS, 0, sum(ledger), 1, draft, sys.maxsize, math.inf)
             replay.seq, replay.hash, replay.watermark = draft.seq, draft.hash, draft.watermark
             await asyncio.sleep(0)
             return Recovered(replay, Keeper(), None, None, {})
@@ -146,15 +145,15 @@ async def until_answered(at_work: Processor, ledger: list[int]) -> int:
 async def test_commands_that_take_long_together_are_answered_in_several_transactions(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    answer = batch.answer
+    read = answer.read_command
 
     def slow(*given: Any) -> Any:
         time.sleep(0.002)
-        return answer(*given)
+        return read(*given)
 
     at_work, ledger = a_processor(monkeypatch, 0.4)
     monkeypatch.setattr(processor, "lane_of", NoLane)
-    monkeypatch.setattr(batch, "answer", slow)
+    monkeypatch.setattr(answer, "read_command", slow)
     assert await until_answered(at_work, ledger) == 0
     assert len(ledger) > 2
 
@@ -162,16 +161,16 @@ async def test_commands_that_take_long_together_are_answered_in_several_transact
 async def test_a_command_that_takes_longer_than_a_transaction_may_is_answered_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    answer = batch.answer
+    read = answer.read_command
 
-    def slow(engine: Any, record: CommandRecord, *given: Any) -> Any:
+    def slow(record: CommandRecord, *given: Any) -> Any:
         if record.offset == 200:
             time.sleep(0.5)
-        return answer(engine, record, *given)
+        return read(record, *given)
 
     at_work, ledger = a_processor(monkeypatch, 0.4)
     monkeypatch.setattr(processor, "lane_of", NoLane)
-    monkeypatch.setattr(batch, "answer", slow)
+    monkeypatch.setattr(answer, "read_command", slow)
     assert await until_answered(at_work, ledger) <= 1
 
 
@@ -187,17 +186,17 @@ async def test_the_first_transaction_of_a_partition_is_one_turn(monkeypatch: pyt
 async def test_an_error_while_deciding_is_named_what_comes_before_it_is_answered_and_the_rest_forgotten(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    answer = batch.answer
+    read = answer.read_command
 
-    def defect(engine: Any, record: CommandRecord, *given: Any) -> Any:
+    def defect(record: CommandRecord, *given: Any) -> Any:
         if record.offset == 300:
             raise ZeroDivisionError(record.value)
-        return answer(engine, record, *given)
+        return read(record, *given)
 
     at_work, ledger = a_processor(monkeypatch, 60.0)
     monkeypatch.setattr(processor, "lane_of", NoLane)
     monkeypatch.setattr(batch, "TURN_SECONDS", 0.0)
-    monkeypatch.setattr(batch, "answer", defect)
+    monkeypatch.setattr(answer, "read_command", defect)
     await at_work.take()
     with pytest.raises(Unanswerable, match=r"command at offset 300: ZeroDivisionError in test_processor.py, line \d+$"):
         await at_work.answer(RECORDS)

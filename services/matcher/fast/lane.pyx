@@ -18,9 +18,6 @@ from services.matcher.model.entities cimport Case, Pledge
 from services.matcher.engine.fund cimport Fund
 from services.matcher.fast.swift cimport Path, Step, accept
 
-cdef extern from "Python.h":
-    void PyObject_GC_UnTrack(void *thing) noexcept
-
 from schemas.commands import AHEAD_MAX
 from schemas.numbers import DIGITS_MANY as MANY, holds_number
 from schemas.structs import ID_MAX as ID_LENGTH_MAX
@@ -58,19 +55,6 @@ cdef enum:
 cdef unsigned char IS_ID[256]
 for code in range(256):
     IS_ID[code] = code in express.ID_BYTES
-
-
-cdef bint SPARING = False
-
-
-def spare_the_collector(bint spares):
-    """Keep from the garbage collector, from now on, what the lane makes to last: pledges and their awards.
-
-    This is for a process that keeps an engine for as long as it has the partition, and then unties it by hand (`Engine.untie`). `gc.freeze`
-    would spare the same objects, but only after the collector has looked through them. Anywhere else it would be a leak.
-    """
-    global SPARING
-    SPARING = spares
 
 
 cdef struct Said:
@@ -272,8 +256,6 @@ cdef class Lane:
             self.path,
         ):
             return False
-        if SPARING:
-            PyObject_GC_UnTrack(<void *>pledge)
         if self.now is not now or fund.now is not now:
             fund.now = now
             if self.engine.latest < now:

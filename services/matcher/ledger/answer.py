@@ -7,6 +7,7 @@ definition, for whoever holds entries against it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from time import monotonic
 
 from msgspec import Struct
 
@@ -55,18 +56,24 @@ def answer(engine: Engine, record: Record, partitions: int, seq: int) -> Answer:
 
 
 def draft_answers(
-    engine: Engine, records: Sequence[Record], start: int, end: int, partitions: int, draft: Draft
-) -> None:
-    """Decide records from `start` on until `end`, and draft their entries.
+    engine: Engine, records: Sequence[Record], start: int, end: int, partitions: int, draft: Draft, full: int, over: float
+) -> int:
+    """Decide records from `start` on, `end` at most, and draft their entries.
 
     Args:
         engine, partitions: as for `answer`.
         draft: takes the answers.
+        full: it ends once the draft holds so many bytes …
+        over: … or `time.monotonic()` is past this; at least one record is decided.
+
+    Returns:
+        The place of the first that is not answered yet.
 
     Raises:
         ConservationBreach: as `answer`; the draft holds what comes before the record at fault.
     """
-    for place in range(start, end):
+    place = start
+    while place < end:
         record = records[place]
         command = read_command(record, partitions)
         fund, at, facts = engine.decide(command)
@@ -75,6 +82,10 @@ def draft_answers(
             draft.add(None, at, None, command.type, command.offset, facts)
         else:
             draft.add(fund, at, command.id, command.type, command.offset, facts)
+        place += 1
+        if draft.bytes >= full or monotonic() > over:
+            break
+    return place
 
 
 def linked(made: Answer, previous: bytes) -> tuple[list[bytes], bytes]:

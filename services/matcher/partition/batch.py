@@ -93,12 +93,12 @@ class Batch:
         return self.draft.taken() or None
 
     def _turn(self) -> None:
-        lane, over, full = self._lane, time.monotonic() + TURN_SECONDS, self.draft.bytes + TURN_BYTES
-        while self.done < self._end and self.draft.bytes < full:
+        lane, draft, records = self._lane, self.draft, self._records
+        over, full = time.monotonic() + TURN_SECONDS, draft.bytes + TURN_BYTES
+        while self.done < self._end and draft.bytes < full:
             end = min(self._end, self.done + _LANE_COMMANDS)
-            self.done = lane.run(self._records, self.done, end, self.draft)
-            draft_answers(lane.engine, self._records, self.done, end, lane.partitions, self.draft)
-            self.done = end
+            self.done = lane.run(records, self.done, end, draft)
+            self.done = draft_answers(lane.engine, records, self.done, end, lane.partitions, draft, full, over)
             if time.monotonic() > over:
                 break
 
