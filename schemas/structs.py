@@ -63,7 +63,9 @@ class Reader:
         self._optional = tuple(
             (name, field.info.default, f'"{name}":'.encode()) for name, field in fields.items() if name not in required
         )
-        self._plain = Plain and Plain(self._struct, [(name, name in required, field.plain()) for name, field in fields.items()])
+        self._plain = Plain and Plain(
+            self._struct, [(name, name in required, field.plain()) for name, field in fields.items()]
+        )
         self._checks = tuple((name, check) for name, field in fields.items() for check in field.checks)
 
     def read(self, value: bytes, event: str | None = None) -> Struct:
@@ -207,7 +209,7 @@ class _Field:
         if isinstance(one, AfterValidator) and one.func is not nobodys:
             self.checks.append(cast("Check", one.func))
 
-    def plain(self) -> None | dict[bytes, str] | tuple[int, ...]:
+    def plain(self) -> dict[bytes, str] | tuple[int, ...] | None:
         """What this is for `schemas.plain`."""
         if self.type is str and self.pattern in (ID_PATTERN, PLEDGE_PATTERN):
             return None

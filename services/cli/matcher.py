@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from services import logs, native
+from services import logs
 from services.cli.shared import options
 from services.cli.shared.stopping import stop_on_signals
 from services.matcher.partition.process_memory import give_freed_memory_back, keep_freed_memory

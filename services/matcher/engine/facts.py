@@ -1,8 +1,8 @@
 """The fold: `apply(fund, fact)`, one function a fact, the same code live and in replay.
 
 Nothing here decides. Every change of money is one fact, and one function below. The index at the end names all that can change a fund.
-Of the commonest facts a function without a dash does the work: who decides one has the award or the pledge at hand, and need not find it
-by its id again.
+Of the commonest facts a function without a dash does the work: who decides one has the award or the pledge at hand, and need not
+find it by its id again.
 """
 
 from __future__ import annotations

@@ -199,7 +199,18 @@ class Transition:
             key, case, amount, before, claim, rank = share[0], share[1], share[2], share[3], share[4], share[5]
             number = pledge.awards_made + 1
             commit(fund, pledge, case, number, amount)
-            told = (AWARDED, award_id(pledge, number), pledge.id, case.id, amount, CLASSES[rank], key, before, before + amount, claim)
+            told = (
+                AWARDED,
+                award_id(pledge, number),
+                pledge.id,
+                case.id,
+                amount,
+                CLASSES[rank],
+                key,
+                before,
+                before + amount,
+                claim,
+            )
             self.note(told + share[6:] if len(share) > 6 else told)
             if paid:
                 part = min(paid, amount)

@@ -56,7 +56,14 @@ def answer(engine: Engine, record: Record, partitions: int, seq: int) -> Answer:
 
 
 def draft_answers(
-    engine: Engine, records: Sequence[Record], start: int, end: int, partitions: int, draft: Draft, full: int, over: float
+    engine: Engine,
+    records: Sequence[Record],
+    start: int,
+    end: int,
+    partitions: int,
+    draft: Draft,
+    full: int,
+    over: float,
 ) -> int:
     """Decide records from `start` on, `end` at most, and draft their entries.
 

@@ -3,8 +3,8 @@
 It holds what the next entry is linked to. Once its entries are appended, what it says of number, hash and watermark is true of the
 ledger; until then it is thrown away with the memory whose decisions it holds.
 
-What an entry is, `schemas.ledger` says, by whose `bodies` the audit makes each anew. Here it is laid out at once as the record that goes
-into a batch. Where that is compiled, entries come without their hashes: these are filled in behind (`services.native.chain`), by a
+What an entry is, `schemas.ledger` says, by whose `bodies` the audit makes each anew. Here it is laid out at once as the record that
+goes into a batch. Where that is compiled, entries come without their hashes: these are filled in behind (`services.native.chain`), by a
 thread, while the next answers are decided. Nobody sees an entry before its hash is there, and whoever asks for `hash` waits for it.
 """
 

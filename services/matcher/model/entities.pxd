@@ -30,7 +30,8 @@ cdef class Case:
     cdef public object opened_at, origin, outcome, own_contribution, period, person_mark, priority, rank, recurrence, settled, thanks, vouchers
     cdef public str beneficiary, id, need, status
 
-    @cython.locals(pledge=Pledge, row=Py_ssize_t, known=Py_ssize_t, awards=list, chain=list)
+    @cython.locals(pledge=Pledge, row=Py_ssize_t, known=Py_ssize_t, place=Py_ssize_t, awards=list, chain=list,
+                   one=Award, other=Award)
     cpdef list all_awards(self)
 
     cpdef residual(self)

@@ -153,8 +153,11 @@ class Case:
             awards = self._awards
             known = len(awards)
             awards += [pledge.award_of_row(row) for pledge, row in chain]
-            if known and awards[known - 1].order > awards[known].order:  # they came from a checkpoint
-                awards.sort(key=_ORDER)
+            for place in range(max(known, 1), len(awards)):
+                one, other = awards[place - 1], awards[place]
+                if one.order > other.order:  # they came from a checkpoint
+                    awards.sort(key=_ORDER)
+                    break
         return self._awards
 
     @awards.setter

@@ -30,14 +30,12 @@ TURN_SECONDS = 0.01
 TURN_BYTES = (1 << 20) - (1 << 16)
 """Once its entries are so large, a turn ends: they go to Kafka in one batch, and while they are on their way the next is being made.
 Kafka's client has one on its way at a time; a turn of several batches would wait for each but the last."""
-_LANE_COMMANDS = 64  # between two looks at the clock; what the lane leaves of them goes the general way, as does all behind it
+_COMMANDS_A_LOOK = 64
+"""Commands that the lane has a look at. What it leaves of them goes the general way, as does all behind it."""
 
 
 class Lane(Protocol):
-    """What may answer some records in a shorter way; see `fast.express.Express`."""
-
-    engine: Engine
-    partitions: int
+    """What may answer some records in a shorter way; see `services.matcher.fast`."""
 
     def run(self, records: Sequence[Record], start: int, end: int, draft: Draft) -> int:
         """Answer records from `start` on, `end` at most, for as long as it can; the place of the first that it leaves."""
@@ -49,7 +47,9 @@ class Batch:
     Args:
         records: the next ones of the partition, at least one; as many of them are answered as go into one transaction.
         draft: what the first is linked to.
-        lane: the partition's.
+        engine: the partition's.
+        partitions: how many there are.
+        lane: what may answer some of them in a shorter way.
         one_turn: there is only one turn, decided before its transaction begins. So a command that takes longer than Kafka lets a
             transaction be open is answered all the same.
         seconds_max: no turn begins later than this; Kafka's own time limit goes on while turns are decided.
@@ -60,12 +60,21 @@ class Batch:
         fault: why the next one can't be answered, if it can't; then the batch ends there.
     """
 
-    def __init__(self, records: Sequence[Record], draft: Draft, lane: Lane, one_turn: bool, seconds_max: float) -> None:
+    def __init__(
+        self,
+        records: Sequence[Record],
+        draft: Draft,
+        engine: Engine,
+        partitions: int,
+        one_turn: bool,
+        seconds_max: float,
+        lane: Lane | None = None,
+    ) -> None:
         self.draft = draft
         self.done = 0
         self.dead: list[Row] = []
         self.fault: ConservationBreach | Unanswerable | None = None
-        self._records, self._lane = records, lane
+        self._records, self._engine, self._partitions, self._lane = records, engine, partitions, lane
         self._one_turn, self._late = one_turn, time.monotonic() + seconds_max
         self._end = min(len(records), BATCH_COMMANDS_MAX)
         self._over = False
@@ -93,12 +102,13 @@ class Batch:
         return self.draft.taken() or None
 
     def _turn(self) -> None:
-        lane, draft, records = self._lane, self.draft, self._records
+        draft, records, lane = self.draft, self._records, self._lane
         over, full = time.monotonic() + TURN_SECONDS, draft.bytes + TURN_BYTES
         while self.done < self._end and draft.bytes < full:
-            end = min(self._end, self.done + _LANE_COMMANDS)
-            self.done = lane.run(records, self.done, end, draft)
-            self.done = draft_answers(lane.engine, records, self.done, end, lane.partitions, draft, full, over)
+            end = min(self._end, self.done + _COMMANDS_A_LOOK)
+            if lane is not None:
+                self.done = lane.run(records, self.done, end, draft)
+            self.done = draft_answers(self._engine, records, self.done, end, self._partitions, draft, full, over)
             if time.monotonic() > over:
                 break
 

@@ -137,12 +137,12 @@ class Processor:
 
     async def _transact(self, records: Sequence[Record]) -> int:
         """Answer as many of the records as go into one transaction, at least one; returns how many."""
-        found, lane = self.recovered, self._lane
-        assert found is not None and lane is not None, "`take` comes first"
+        found = self.recovered
+        assert found is not None, "`take` comes first"
         replay, keeper = found.replay, found.keeper
         draft = Draft(self.partition, replay.seq, replay.hash, replay.watermark)
         careful = self._untried or self.next_offset <= self._careful_until
-        batch = Batch(records, draft, lane, careful, self._patience)
+        batch = Batch(records, draft, replay.engine, self.partitions, careful, self._patience, self._lane)
         portion, due = batch.decide(), False  # before the transaction begins, and Kafka's patience with it
         if portion is None:
             raise self._fault(records, batch)
