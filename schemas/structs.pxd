@@ -11,8 +11,10 @@ cdef class Reader:
     cdef tuple _words, _refs, _times, _optional, _checks
     cdef Py_ssize_t _members
 
-    @cython.locals(word=str, fit=bint)
     cpdef read(self, bytes value, str event=*)
+
+    @cython.locals(word=str, fit=bint)
+    cpdef _read(self, bytes value)
 
     @cython.locals(colons=Py_ssize_t)
     cpdef bint _said_once(self, data, bytes value) except -1

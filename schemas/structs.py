@@ -68,7 +68,7 @@ class Reader:
         )
         self._checks = tuple((name, check) for name, field in fields.items() for check in field.checks)
 
-    def read(self, value: bytes, event: str | None = None) -> Struct:
+    def read(self, value: bytes, event: str | None = None) -> Any:
         """Read JSON.
 
         Args:
@@ -80,8 +80,11 @@ class Reader:
         """
         if event is not None and not is_id(event):
             raise Unfit
-        if self._plain is not None and (data := self._plain.read(value)) is not None:
-            return data
+        data: Any = None if self._plain is None else self._plain.read(value)
+        return self._read(value) if data is None else data
+
+    def _read(self, value: bytes) -> Any:
+        """`read`, however it is written."""
         try:
             data = self._decode(value)
             if not self._said_once(data, value) and says_twice(value):

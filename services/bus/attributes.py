@@ -15,7 +15,7 @@ from functools import lru_cache
 
 from schemas.commands import COMMANDS
 from schemas.numbers import holds_number
-from schemas.structs import is_id
+from schemas.structs import is_id as is_id
 from schemas.times import parse_given
 
 EVENT_ID_MAX = 256

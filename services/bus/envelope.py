@@ -112,14 +112,9 @@ def _read(record: Record, partitions: int) -> Command:
         raise Unfit
     version, media, kind, event, source, time, clock = values
     value, key = record.value, record.key
-    if (
-        version != b"1.0"
-        or media not in (None, JSON)
-        or source is None
-        or time is None
-        or event is None
-        or value is None
-    ):
+    if version != b"1.0" or media not in (None, JSON):
+        raise Unfit
+    if kind is None or source is None or time is None or event is None or value is None:
         raise Unfit
     name, reader = _READERS[kind]
     event_id = event.decode()

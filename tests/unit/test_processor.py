@@ -214,14 +214,12 @@ async def test_entities_that_no_collector_looks_at_are_let_go_of_when_the_partit
     try:
         await at_work.take()
         await at_work.answer(raw(RECORDS))
-        kept = [
-            one
-            for fund in at_work.recovered.replay.engine.funds.values()
-            for one in fund.pledges.values()
-            if one.any_awards
-        ]
+        [fund] = at_work.recovered.replay.engine.funds.values()
+        kept: list[Any] = [one for one in fund.pledges.values() if one.any_awards]
+        kept += fund.cases.values()
         assert len(kept) > 50
-        assert not any(map(gc.is_tracked, kept))
+        assert not any(map(gc.is_tracked, fund.cases.values()))
+        del fund
         await at_work.close()
         await asyncio.sleep(0)
         assert {sys.getrefcount(one) for one in kept} == {sys.getrefcount(one) for one in [object()]}, (

@@ -208,7 +208,8 @@ _TERMS = ("designation", "fallback", "expires_at", "recurrence")
 
 def _terms(data: c.PledgeMade) -> FactDict | None:
     """What few pledges have, as their fact says it."""
-    if data.designation is data.expires_at is data.recurrence is None and data.fallback == "pool":
+    plain = data.designation is None and data.expires_at is None and data.recurrence is None
+    if plain and data.fallback == "pool":
         return None
     terms: FactDict = {}
     if data.designation is not None:

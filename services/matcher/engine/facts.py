@@ -228,8 +228,9 @@ def commit(fund: Fund, pledge: Pledge, case: Case, number: int, amount: int) -> 
         award = Award(number, order, pledge, case, amount)
         case.all_awards().append(award)
         pledge.awards_made = number
-        if pledge.all_awards():
-            pledge.all_awards().append(award)
+        awards = pledge.all_awards()
+        if isinstance(awards, list):
+            awards.append(award)
         else:
             pledge.awards = [award]
     pledge.waiting -= amount

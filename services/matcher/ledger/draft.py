@@ -10,6 +10,8 @@ thread, while the next answers are decided. Nobody sees an entry before its hash
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from schemas.forms import Fact, as_dict
 from schemas.ledger import FACTS_MANY, encode, link, parts
 from schemas.times import text_of
@@ -94,7 +96,7 @@ class Draft:
             self._add_entry(fund, event, kind, offset, facts, False)
         else:
             for part, more in parts([as_dict(fact) for fact in facts], {"id": event, "type": kind, "offset": offset}):
-                self._add_entry(fund, event, kind, offset, part, more)
+                self._add_entry(fund, event, kind, offset, list(part), more)
         self.watermark = offset
 
     def taken(self) -> Portion:
@@ -106,7 +108,7 @@ class Draft:
         return Portion(rows, links)
 
     def _add_entry(
-        self, fund: str | None, event: str | None, kind: str | None, offset: int, facts: list[Fact], more: bool
+        self, fund: str | None, event: str | None, kind: str | None, offset: int, facts: Sequence[Fact], more: bool
     ) -> None:
         """Add an entry. No word but those in facts that are dicts has a character that JSON would escape."""
         body, row, key = self._body, self._row, None if fund is None else fund.encode()

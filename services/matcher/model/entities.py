@@ -145,6 +145,10 @@ class Case:
         """See above; rows become objects."""
         return self.all_awards()
 
+    @awards.setter
+    def awards(self, awards: list[Award]) -> None:
+        self._awards, self._fresh, self._last = awards, None, NONE
+
     def all_awards(self) -> list[Award]:
         """`awards`, for whoever asks often."""
         if self._fresh is not None:
@@ -159,10 +163,6 @@ class Case:
                     awards.sort(key=_ORDER)
                     break
         return self._awards
-
-    @awards.setter
-    def awards(self, awards: list[Award]) -> None:
-        self._awards, self._fresh, self._last = awards, None, NONE
 
     @property
     def touched_awards(self) -> list[Award]:
@@ -277,6 +277,10 @@ class Pledge:
         """See above; rows become objects."""
         return self.all_awards()
 
+    @awards.setter
+    def awards(self, awards: list[Award] | tuple[()]) -> None:
+        self._awards, self._fresh = awards, None
+
     def all_awards(self) -> list[Award] | tuple[()]:
         """`awards`, for whoever asks often."""
         if self._fresh is not None:
@@ -286,10 +290,6 @@ class Pledge:
                 for number in range(self._rows)
             ]
         return self._awards
-
-    @awards.setter
-    def awards(self, awards: list[Award] | tuple[()]) -> None:
-        self._awards, self._fresh = awards, None
 
     @property
     def any_awards(self) -> bool:
