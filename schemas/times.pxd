@@ -1,9 +1,9 @@
 import cython
 
 cdef int _WITH_SECONDS, _WITH_MICROS
-cdef long long _SECOND, _MINUTE, _DAY
+cdef long long _SECOND, _MINUTE
 
-@cython.locals(day="long long", rest="long long", minute=int, second=int, fraction=int)
+@cython.locals(minute="long long", rest="long long", second=int, fraction=int)
 cpdef str text_of(long long micros)
 
 @cython.locals(length=Py_ssize_t, hour=int, minute=int, second=int, fraction=int, high=int, middle=int, low=int)

@@ -22,7 +22,7 @@ DAY = 24 * HOUR
 PERIOD_PATTERN = r"^P[1-9][0-9]{0,3}[DWMY]$"
 
 _WITH_SECONDS, _WITH_MICROS = len("2026-11-22T10:00:00Z"), len("2026-11-22T10:00:00.123456Z")
-_SECOND, _MINUTE, _DAY = SECOND, MINUTE, DAY  # in C's numbers, where this is compiled
+_SECOND, _MINUTE = SECOND, MINUTE  # in C's numbers, where this is compiled
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _RFC3339 = re.compile(
@@ -51,15 +51,15 @@ def text_of_datetime(moment: datetime) -> str:
 
 def text_of(micros: int) -> str:
     """RFC 3339 with `Z` of microseconds since 1970."""
-    day, rest = micros // _DAY, micros % _DAY
-    minute, second, fraction = rest // _MINUTE, rest % _MINUTE // _SECOND, rest % _SECOND
-    text = f"{_text_of_day(day)}T{minute // 60:02d}:{minute % 60:02d}:{second:02d}"
-    return f"{text}.{fraction:06d}Z" if fraction else f"{text}Z"
+    minute, rest = micros // _MINUTE, micros % _MINUTE
+    second, fraction = rest // _SECOND, rest % _SECOND
+    text = _text_of_minute(minute)
+    return f"{text}{second:02d}.{fraction:06d}Z" if fraction else f"{text}{second:02d}Z"
 
 
-@lru_cache(maxsize=4096)  # what happens at about the same time shares its day
-def _text_of_day(day: int) -> str:
-    return datetime_of(day * DAY).date().isoformat()
+@lru_cache(maxsize=4096)  # what happens at about the same time shares its minute
+def _text_of_minute(minute: int) -> str:
+    return text_of_datetime(datetime_of(minute * MINUTE))[: -len("00Z")]
 
 
 def parse(text: str) -> int:

@@ -57,6 +57,9 @@ cdef class Buffer:
         other.size = 0
         return 0
 
+    cdef inline void clear(self) noexcept:
+        self.size = 0
+
     cdef inline int put_text(self, str text) except -1:
         cdef Py_ssize_t length
         cdef const char *data = PyUnicode_AsUTF8AndSize(text, &length)

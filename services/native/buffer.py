@@ -54,6 +54,10 @@ class Buffer:
         """Add what was written into another buffer, which is empty then."""
         self._data += other.taken()
 
+    def clear(self) -> None:
+        """Let go of all that was written."""
+        self._data.clear()
+
     def taken(self) -> bytes:
         """All that was written; the buffer is empty then."""
         found, self._data = bytes(self._data), bytearray()

@@ -230,7 +230,7 @@ def test_what_does_not_fit_an_entry_is_cut_alike_on_every_way(monkeypatch) -> No
     assert assert_same(records) in (None, 2)
     for module in (draft_module, schemas.ledger):
         monkeypatch.setattr(module, "FACTS_MANY", 2)
-    monkeypatch.setattr(schemas.ledger, "ENTRY_BYTES_MAX", 2_000)
+        monkeypatch.setattr(module, "ENTRY_BYTES_MAX", 2_000)
     assert len(defined(records)) > len(records)
     assert assert_same(records) in (None, 2)
 

@@ -3,7 +3,7 @@
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
-from libc.string cimport memcmp
+from libc.string cimport memcmp, memcpy
 
 from services.bus.client.raw_records cimport RawRecord
 
@@ -75,8 +75,8 @@ cdef inline bint same(Part one, Part other) noexcept:
 cdef inline Place part(Place at, Place end, Part *found) noexcept:
     """Past a name or a value that is ASCII, with its length before it; NULL if it is anything else."""
     cdef unsigned int size
-    cdef unsigned char all = 0
-    cdef int index
+    cdef unsigned long long eight, all = 0
+    cdef int index = 0
     if at is NULL or at == end:
         return NULL
     size = at[0]
@@ -92,9 +92,14 @@ cdef inline Place part(Place at, Place end, Part *found) noexcept:
     if end - at < size:
         return NULL
     found.at, found.length = at, <int>size
-    for index in range(found.length):
+    while index + 8 <= found.length:
+        memcpy(&eight, at + index, 8)
+        all |= eight
+        index += 8
+    while index < found.length:
         all |= at[index]
-    return NULL if all & 0x80 else at + size
+        index += 1
+    return NULL if all & <unsigned long long>0x8080808080808080 else at + size
 
 
 cdef list by_objects(object record, tuple names):

@@ -126,10 +126,12 @@ class Fund:
             pledge.touched = False
             if pledge.waiting:
                 self.queues.wait(pledge)
-            self.changed.add(pledge)
+            if not pledge.listed:
+                self.changed.add(pledge)
         for case in self.touched_cases:
             case.touched = False
-            self.changed.add(case)
+            if not case.listed:
+                self.changed.add(case)
         del self.touched_pledges[:], self.touched_cases[:]
 
     def reclass(self, case: Case, rank: int) -> None:

@@ -16,14 +16,16 @@ cdef class Draft:
     cdef object _at
     cdef str _prefix, _time
     cdef bytes _before, _between, _after
-    cdef Buffer _body, _row
+    cdef Buffer _body, _facts, _row
 
     cpdef add(self, str fund, at, str event, str kind, long long offset, list facts)
 
-    @cython.locals(body=Buffer, row=Buffer, key=bytes, value=bytes, made=bytes, length=Py_ssize_t, start=Py_ssize_t,
-                   separator=bytes)
-    cpdef _add_entry(self, str fund, str event, str kind, long long offset, list facts, bint more)
+    @cython.locals(body=Buffer, row=Buffer, key=bytes, value=bytes, made=bytes, length=Py_ssize_t, start=Py_ssize_t)
+    cpdef _add_entry(self, str fund, str event, str kind, long long offset, bint more)
 
+
+@cython.locals(separator=bytes)
+cpdef _put_facts(Buffer text, list facts)
 
 @cython.locals(form=Form, place=Py_ssize_t, values=tuple)
 cpdef _put_fact(Buffer text, fact)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from schemas.forms import Fact, as_dict
-from schemas.ledger import FACTS_MANY, encode, link, parts
+from schemas.ledger import ENTRY_BYTES_MAX, FACTS_MANY, encode, link, parts
 from schemas.times import text_of
 from services.bus.client.record_batch import Row
 from services.bus.envelope import Record, entry_form
@@ -26,6 +26,8 @@ except ImportError:  # not compiled
 
 _HASH = b',"hash":"' + b"0" * 64 + b'"}'
 """What closes an entry, its digits to be filled in."""
+_REST_MAX = 2048
+"""More bytes than an entry has beside its facts."""
 
 
 class Portion:
@@ -56,8 +58,8 @@ class Draft:
     """
 
     __slots__ = (
-        "_after", "_at", "_before", "_between", "_body", "_hash", "_links", "_prefix", "_row", "_rows", "_time", "bytes", "seq",
-        "unreadable", "watermark",
+        "_after", "_at", "_before", "_between", "_body", "_facts", "_hash", "_links", "_prefix", "_row", "_rows", "_time", "bytes",
+        "seq", "unreadable", "watermark",
     )  # fmt: skip
 
     def __init__(self, partition: int, seq: int, digest: bytes, watermark: int) -> None:
@@ -68,7 +70,7 @@ class Draft:
         self.unreadable: list[tuple[Record, str]] = []
         self._before, self._between, self._after = entry_form().parts
         self._prefix = f"{partition}-"
-        self._body, self._row = Buffer(), Buffer()
+        self._facts, self._body, self._row = Buffer(), Buffer(), Buffer()
         self._at, self._time = 0, text_of(0)  # of the last entry
 
     @property
@@ -92,11 +94,14 @@ class Draft:
         """
         if at != self._at:
             self._at, self._time = at, text_of(at)
-        if len(facts) < FACTS_MANY:
-            self._add_entry(fund, event, kind, offset, facts, False)
+        _put_facts(self._facts, facts)
+        if len(facts) < FACTS_MANY or self._facts.size < ENTRY_BYTES_MAX - _REST_MAX:
+            self._add_entry(fund, event, kind, offset, False)
         else:
+            self._facts.clear()
             for part, more in parts([as_dict(fact) for fact in facts], {"id": event, "type": kind, "offset": offset}):
-                self._add_entry(fund, event, kind, offset, list(part), more)
+                _put_facts(self._facts, list(part))
+                self._add_entry(fund, event, kind, offset, more)
         self.watermark = offset
 
     def taken(self) -> Portion:
@@ -107,10 +112,8 @@ class Draft:
             self._links = Links(links)
         return Portion(rows, links)
 
-    def _add_entry(
-        self, fund: str | None, event: str | None, kind: str | None, offset: int, facts: Sequence[Fact], more: bool
-    ) -> None:
-        """Add an entry. No word but those in facts that are dicts has a character that JSON would escape."""
+    def _add_entry(self, fund: str | None, event: str | None, kind: str | None, offset: int, more: bool) -> None:
+        """Add an entry of the facts that are written. None of the other words has a character that JSON would escape."""
         body, row, key = self._body, self._row, None if fund is None else fund.encode()
         self.seq += 1
         body.put_bytes(b'{"seq":')
@@ -126,12 +129,7 @@ class Draft:
         body.put_bytes(b',"offset":')
         body.put_whole(offset)
         body.put_bytes(b'},"facts":')
-        separator = b"["
-        for fact in facts:
-            body.put_bytes(separator)
-            _put_fact(body, fact)
-            separator = b","
-        body.put_bytes(b"]" if facts else b"[]")
+        body.put_all_of(self._facts)
         if more:
             body.put_bytes(b',"more":true')
         length = body.size
@@ -157,6 +155,15 @@ class Draft:
             if self._links is None:
                 self._links = Links(self._hash)
             self._links.add(made, start, length)
+
+
+def _put_facts(text: Buffer, facts: Sequence[Fact]) -> None:
+    separator = b"["
+    for fact in facts:
+        text.put_bytes(separator)
+        _put_fact(text, fact)
+        separator = b","
+    text.put_bytes(b"]" if facts else b"[]")
 
 
 def _put_fact(text: Buffer, fact: Fact) -> None:
