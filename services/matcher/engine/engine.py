@@ -132,9 +132,6 @@ class Engine:
         for name in touched:
             self._close(self.funds[name])
 
-    def __del__(self) -> None:
-        self.untie()
-
     def untie(self) -> None:
         """Break all cycles of references, so that the memory is freed at once; the engine is of no use after that."""
         for fund in self.funds.values():

@@ -1,5 +1,5 @@
 # The same classes with their fields laid out for C, where they are compiled (`services.native`). Sums stay Python's integers: there is
-# no amount at which they would overflow. The garbage collector never looks at entities: an engine that goes unties its own.
+# no amount at which they would overflow.
 import cython
 
 from services.matcher.model.award_rows cimport Fresh
@@ -10,7 +10,6 @@ cdef class Policy:
     cdef public object ageing, deadline, forget_after_days, share, vouchers_required
 
 @cython.final
-@cython.no_gc
 cdef class Award:
     cdef public object amount, delivered, settled
     cdef public long long number, order
@@ -20,7 +19,6 @@ cdef class Award:
 cpdef str award_id(Pledge pledge, long long number)
 
 @cython.final
-@cython.no_gc
 cdef class Case:
     cdef public list _awards
     cdef public Fresh _fresh
@@ -41,7 +39,6 @@ cdef class Case:
     cpdef forget(self, Award award)
 
 @cython.final
-@cython.no_gc
 cdef class Pledge:
     cdef dict __dict__
     cdef public object _awards

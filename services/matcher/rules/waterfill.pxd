@@ -6,7 +6,6 @@ from services.matcher.rules.waterfill_arithmetic cimport boundary_of, key_of, le
 
 
 @cython.final
-@cython.no_gc
 cdef class Claimant:
     cdef public object awarded, claim, key, order
     cdef public int cases, rank
