@@ -49,7 +49,7 @@ class Reader:
         model: the definition.
     """
 
-    __slots__ = ("_checks", "_decode", "_members", "_optional", "_plain", "_refs", "_struct", "_times", "_words")
+    __slots__ = ("_checks", "_decode", "_plain", "_refs", "_struct", "_times", "_words")
 
     def __init__(self, model: type[Model]) -> None:
         fields = {name: _Field(info) for name, info in model.model_fields.items()}
@@ -59,10 +59,6 @@ class Reader:
         self._refs = tuple(name for name, field in fields.items() if field.pattern == PLEDGE_PATTERN)
         self._times = tuple(name for name, field in fields.items() if field.type is datetime)
         required = [name for name, field in fields.items() if field.info.is_required()]
-        self._members = len(required)
-        self._optional = tuple(
-            (name, field.info.default, f'"{name}":'.encode()) for name, field in fields.items() if name not in required
-        )
         self._plain = Plain and Plain(
             self._struct, [(name, name in required, field.plain()) for name, field in fields.items()]
         )
@@ -87,7 +83,7 @@ class Reader:
         """`read`, however it is written."""
         try:
             data = self._decode(value)
-            if not self._said_once(data, value) and says_twice(value):
+            if says_twice(value):
                 raise Unfit
             for name in self._times:
                 if (text := getattr(data, name)) is not None:
@@ -112,22 +108,6 @@ class Reader:
         if self._plain is not None:
             self._plain.learn(data)
         return data
-
-    def _said_once(self, data: Struct, value: bytes) -> bool:
-        """Whether it is certain that no member comes twice: there are as many colons as there are members that were surely said."""
-        colons = value.count(b":") - self._members
-        if not colons:
-            return True
-        for name, default, key in self._optional:
-            given = getattr(data, name)
-            if given is not default or key in value:
-                colons -= 1
-                if isinstance(given, Struct):
-                    for one in given.__struct_fields__:
-                        colons -= getattr(given, one) is not None
-                elif given is not None and name in self._times:
-                    colons -= given.count(":")
-        return colons == 0 and b"\\" not in value
 
     def struct_of(self, model: Model) -> Struct:
         """The struct of a model."""
