@@ -138,7 +138,7 @@ class Engine:
             for pledge in fund.pledges.values():
                 pledge.awards = ()
             for case in fund.cases.values():
-                case.awards = []
+                case.awards = None
             fund.fresh.clear()
 
     def _time_of(self, name: str, time: int) -> int:

@@ -103,7 +103,7 @@ class Case:
         "person_mark", "priority", "rank", "recurrence", "settled", "status", "thanks", "touched", "vouchers",
     )  # fmt: skip
 
-    _awards: list[Award]
+    _awards: list[Award] | None
     _fresh: Fresh | None
     _last: int
 
@@ -125,7 +125,7 @@ class Case:
         self.claim: int = self.goal - self.own_contribution if self.own_contribution else self.goal
         self.rank = self.priority
         self.awarded = self.settled = self.delivered = 0
-        self.awards = []
+        self.awards = None
         self.open_order = 0
         self.opened_at = self.began = 0
         self.period = 1
@@ -138,7 +138,7 @@ class Case:
         self.origin, self.beneficiary, self.need = origin, origin[0], intern(origin[1])
         self.own_contribution, self.recurrence = origin[4], origin[7]
         self.vouchers, self.thanks = grown(vouchers), grown(thanks)
-        self.awards, self.mark, self.listed, self.touched = [], 0, False, False
+        self.awards, self.mark, self.listed, self.touched = None, 0, False, False
 
     @property
     def awards(self) -> list[Award]:
@@ -146,11 +146,13 @@ class Case:
         return self.all_awards()
 
     @awards.setter
-    def awards(self, awards: list[Award]) -> None:
+    def awards(self, awards: list[Award] | None) -> None:
         self._awards, self._fresh, self._last = awards, None, NONE
 
     def all_awards(self) -> list[Award]:
         """`awards`, for whoever asks often."""
+        if self._awards is None:  # most cases are never asked
+            self._awards = []
         if self._fresh is not None:
             chain = self._fresh.chain(self._last)
             self._fresh, self._last = None, NONE
@@ -164,10 +166,16 @@ class Case:
                     break
         return self._awards
 
-    @property
-    def touched_awards(self) -> list[Award]:
-        """Those among them that are no rows."""
-        return self._awards
+    def add_touched(self, award: Award) -> None:
+        """Have an award that is no row, from a checkpoint; once all are there, `put_in_order`."""
+        if self._awards is None:
+            self._awards = []
+        self._awards.append(award)
+
+    def put_in_order(self) -> None:
+        """See `add_touched`."""
+        if self._awards:
+            self._awards.sort(key=_ORDER)
 
     @property
     def any_awards(self) -> bool:
@@ -177,7 +185,9 @@ class Case:
     def amounts(self) -> list[Amounts]:
         """Of each of its awards; rows stay rows."""
         rows: Sequence[tuple[Pledge, int]] = () if self._fresh is None else self._fresh.chain(self._last)
-        return [amounts_of(award) for award in self._awards] + [pledge.amounts_of_row(row) for pledge, row in rows]
+        return [amounts_of(award) for award in self._awards or ()] + [
+            pledge.amounts_of_row(row) for pledge, row in rows
+        ]
 
     def take(self, fresh: Fresh, row: int) -> None:
         """Be given a fresh award, whose row names the last one before it (`last_row`)."""

@@ -262,7 +262,10 @@ class Book:
         residual, rank = case.residual(), case.rank
         self.residual[rank] += residual - was
         if residual and not was:
-            insort(claimant.waiting, case, key=_BY_OPENING)
+            if claimant.waiting:
+                insort(claimant.waiting, case, key=_BY_OPENING)
+            else:
+                claimant.waiting = [case]  # most have one, and a list made of one has room for no more
         elif was and not residual:
             self._drop(claimant, case)
         self._put(claimant)
