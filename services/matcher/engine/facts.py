@@ -226,7 +226,7 @@ def commit(fund: Fund, pledge: Pledge, case: Case, number: int, amount: int) -> 
     fund.awards_made = order + 1
     if not pledge.add_fresh(fund.fresh, case, number, order, amount):
         award = Award(number, order, pledge, case, amount)
-        case.all_awards().append(award)
+        case.add_touched(award)
         pledge.awards_made = number
         awards = pledge.all_awards()
         if isinstance(awards, list):

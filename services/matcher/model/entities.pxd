@@ -28,10 +28,10 @@ cdef class Case:
     cdef public object opened_at, origin, outcome, own_contribution, period, person_mark, priority, rank, recurrence, settled, thanks, vouchers
     cdef public str beneficiary, id, need, status
 
-    @cython.locals(pledge=Pledge, row=Py_ssize_t, known=Py_ssize_t, place=Py_ssize_t, awards=list, chain=list,
-                   one=Award, other=Award)
+    @cython.locals(pledge=Pledge, row=Py_ssize_t, chain=list, found=list, place=Py_ssize_t)
     cpdef list all_awards(self)
 
+    cpdef add_touched(self, Award award)
     cpdef residual(self)
     cpdef take(self, Fresh fresh, Py_ssize_t row)
 

@@ -156,18 +156,17 @@ class Case:
         if self._fresh is not None:
             chain = self._fresh.chain(self._last)
             self._fresh, self._last = None, NONE
-            awards = self._awards
-            known = len(awards)
-            awards += [pledge.award_of_row(row) for pledge, row in chain]
-            for place in range(max(known, 1), len(awards)):
-                one, other = awards[place - 1], awards[place]
-                if one.order > other.order:  # they came from a checkpoint
-                    awards.sort(key=_ORDER)
-                    break
+            found = [pledge.award_of_row(row) for pledge, row in chain]
+            found.sort(key=_ORDER)  # from a checkpoint they come in another
+            place = bisect_left(self._awards, found[0].order, key=_ORDER)
+            if place < len(self._awards):
+                found += self._awards[place:]
+                found.sort(key=_ORDER)
+            self._awards[place:] = found
         return self._awards
 
     def add_touched(self, award: Award) -> None:
-        """Have an award that is no row, from a checkpoint; once all are there, `put_in_order`."""
+        """Have an award that is no row. Of many from a checkpoint `put_in_order` makes those that are."""
         if self._awards is None:
             self._awards = []
         self._awards.append(award)
