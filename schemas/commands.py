@@ -6,7 +6,7 @@ answer, in facts. All ids are given here; what a sender may leave out is filled 
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, final
 
 from msgspec import Struct
 from pydantic import Field
@@ -266,6 +266,7 @@ class Command(Struct, frozen=True):
         return is_ahead(self.time, self.appended)
 
 
+@final
 class Unreadable(Struct, frozen=True):
     """A record on the commands topic that is no command.
 

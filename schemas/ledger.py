@@ -7,7 +7,7 @@ without changing every later hash.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from typing import Annotated, Any
 
@@ -22,7 +22,7 @@ ENTRY_BYTES_MAX = 512 * 1024
 """The largest entry, in bytes; a longer answer goes on in further entries."""
 GENESIS = bytes(32)
 """What stands before the first entry's bytes in its hash."""
-_FACTS_MANY = 256  # fewer make one entry: a fact stays well under 2 KiB
+FACTS_MANY = 256  # fewer make one entry: a fact stays well under 2 KiB
 _TAIL = len(b',"hash":""}') + 64
 _MORE = b',"more":true'
 
@@ -107,17 +107,27 @@ def bodies(seq: int, fund: str | None, at: str, cause: dict[str, Any], facts: Se
         cause: `{"id", "type", "offset"}`.
         facts: plain JSON-able facts, in order.
     """
-    if len(facts) < _FACTS_MANY:
-        return [encode({"seq": seq, "fund": fund, "at": at, "cause": cause, "facts": facts})]
     made: list[bytes] = []
-    for part, more in _parts(facts, 512 + len(encode(cause))):
+    for part, more in parts(facts, cause):
         head = {"seq": seq + len(made), "fund": fund, "at": at, "cause": cause, "facts": part}
         made.append(encode(head | {"more": True} if more else head))
     return made
 
 
-def _parts(facts: Sequence[dict[str, Any]], envelope: int) -> Iterator[tuple[Sequence[dict[str, Any]], bool]]:
-    """Cut facts into parts whose entries stay under the limit; `envelope` is a bound on all other bytes."""
+def parts(facts: Sequence[dict[str, Any]], cause: dict[str, Any]) -> Iterable[tuple[Sequence[dict[str, Any]], bool]]:
+    """Facts as they go into entries: into one, or cut into several that stay under the limit; each with whether more come.
+
+    Args:
+        facts: plain JSON-able facts, in order.
+        cause: what the entries say of it.
+    """
+    if len(facts) < FACTS_MANY:
+        return ((facts, False),)
+    return _cut(facts, 512 + len(encode(cause)))
+
+
+def _cut(facts: Sequence[dict[str, Any]], envelope: int) -> Iterator[tuple[Sequence[dict[str, Any]], bool]]:
+    """Cut facts into parts; `envelope` is a bound on all other bytes of an entry."""
     room, start, size = ENTRY_BYTES_MAX - envelope - _TAIL - len(_MORE), 0, 0
     for index, fact in enumerate(facts):
         length = len(encode(fact)) + 1

@@ -4,7 +4,7 @@ A model stays the single definition. Its fields, limits and validators are looke
 accepts the same JSON. It says less about what it refuses: for an explanation, ask the model. Properties hold that both come to
 the same verdict on every field (`tests/properties/test_structs.py`).
 
-Fields that are ids are not looked at one by one: most texts are, and one look at all of them together costs less (`words`).
+Fields that are ids are not looked at by patterns: most texts are, and a pattern costs more than all the rest.
 """
 
 from __future__ import annotations
@@ -26,6 +26,11 @@ from schemas.numbers import DIGITS_MANY, holds_number
 from schemas.times import datetime_of, parse_given
 from schemas.values import ID_PATTERN, PLEDGE_PATTERN, Model, nobodys
 
+try:
+    from schemas.plain import Plain
+except ImportError:  # not compiled
+    Plain = None
+
 ID_MAX = 64
 _REF = re.compile(PLEDGE_PATTERN.removesuffix("$"))
 _REF_MAX = ID_MAX + len("#9999999")
@@ -44,7 +49,7 @@ class Reader:
         model: the definition.
     """
 
-    __slots__ = ("_checks", "_decode", "_members", "_optional", "_refs", "_struct", "_times", "_words")
+    __slots__ = ("_checks", "_decode", "_plain", "_refs", "_struct", "_times", "_words")
 
     def __init__(self, model: type[Model]) -> None:
         fields = {name: _Field(info) for name, info in model.model_fields.items()}
@@ -54,25 +59,31 @@ class Reader:
         self._refs = tuple(name for name, field in fields.items() if field.pattern == PLEDGE_PATTERN)
         self._times = tuple(name for name, field in fields.items() if field.type is datetime)
         required = [name for name, field in fields.items() if field.info.is_required()]
-        self._members = len(required)
-        self._optional = tuple(
-            (name, field.info.default, f'"{name}":'.encode()) for name, field in fields.items() if name not in required
+        self._plain = Plain and Plain(
+            self._struct, [(name, name in required, field.plain()) for name, field in fields.items()]
         )
         self._checks = tuple((name, check) for name, field in fields.items() for check in field.checks)
 
-    def read(self, value: bytes, *beside: str) -> Struct:
+    def read(self, value: bytes, event: str | None = None) -> Any:
         """Read JSON.
 
         Args:
             value: an object.
-            beside: other words that must be ids, and nobody's number.
+            event: another word that must be an id, and nobody's number.
 
         Raises:
             Unfit: if the model would not take it, or a member comes twice.
         """
+        if event is not None and not is_id(event):
+            raise Unfit
+        data: Any = None if self._plain is None else self._plain.read(value)
+        return self._read(value) if data is None else data
+
+    def _read(self, value: bytes) -> Any:
+        """`read`, however it is written."""
         try:
             data = self._decode(value)
-            if not self._said_once(data, value) and says_twice(value):
+            if says_twice(value):
                 raise Unfit
             for name in self._times:
                 if (text := getattr(data, name)) is not None:
@@ -82,55 +93,42 @@ class Reader:
                     setattr(data, name, check(given))
         except (ValueError, RecursionError) as error:  # msgspec's are ValueErrors
             raise Unfit from error
-        words = [*beside, *[word for name in self._words if (word := getattr(data, name)) is not None]]
+        fit = True
+        for name in self._words:
+            word = getattr(data, name)
+            fit = fit and (word is None or is_id(word))
         for name in self._refs:
             word = getattr(data, name)
             if "#" in word:
-                if not _REF.fullmatch(word):
-                    raise Unfit
+                fit = fit and bool(_REF.fullmatch(word))
                 word = word.partition("#")[0]
-            words.append(word)
-        if not are_ids(words):
+            fit = fit and is_id(word)
+        if not fit:
             raise Unfit
+        if self._plain is not None:
+            self._plain.learn(data)
         return data
-
-    def _said_once(self, data: Struct, value: bytes) -> bool:
-        """Whether it is certain that no member comes twice: there are as many colons as there are members that were surely said."""
-        colons = value.count(b":") - self._members
-        for name, default, key in self._optional:
-            given = getattr(data, name)
-            if given is not default or key in value:
-                colons -= 1
-                if isinstance(given, Struct):
-                    for one in given.__struct_fields__:
-                        colons -= getattr(given, one) is not None
-                elif given is not None and name in self._times:
-                    colons -= given.count(":")
-        return colons == 0 and b"\\" not in value
 
     def struct_of(self, model: Model) -> Struct:
         """The struct of a model."""
         return self._struct(**{name: _as_struct(getattr(model, name)) for name in type(model).model_fields})
 
 
-def are_ids(words: list[str]) -> bool:
-    """Whether all are ids of the contract, in which nobody's number is."""
-    for word in words:
-        if not 0 < len(word) <= ID_MAX:
+def is_id(word: str) -> bool:
+    """Whether this is an id of the contract, in which nobody's number is."""
+    if not 0 < len(word) <= ID_MAX:
+        return False
+    digits = most = 0
+    for character in word:
+        if "0" <= character <= "9":
+            digits += 1
+            if digits > most:
+                most = digits
+        elif "a" <= character <= "z" or "A" <= character <= "Z":
+            digits = 0
+        elif character not in "._~-":
             return False
-        digits = most = 0
-        for character in word:
-            if "0" <= character <= "9":
-                digits += 1
-                if digits > most:
-                    most = digits
-            elif "a" <= character <= "z" or "A" <= character <= "Z":
-                digits = 0
-            elif character not in "._~-":
-                return False
-        if most >= DIGITS_MANY and holds_number(word):  # few have so many with no letter between
-            return False
-    return True
+    return most < DIGITS_MANY or not holds_number(word)  # few have so many with no letter between
 
 
 def says_twice(value: bytes) -> bool:
@@ -193,6 +191,16 @@ class _Field:
         self._limits |= {name: limit for name in ("ge", "le") if (limit := getattr(one, name, None)) is not None}
         if isinstance(one, AfterValidator) and one.func is not nobodys:
             self.checks.append(cast("Check", one.func))
+
+    def plain(self) -> dict[bytes, str] | tuple[int, ...] | None:
+        """What this is for `schemas.plain`."""
+        if self.type is str and self.pattern in (ID_PATTERN, PLEDGE_PATTERN):
+            return None
+        if self.type is str:
+            return {}
+        if get_origin(self.type) is Literal:
+            return {word.encode(): word for word in get_args(self.type)}
+        return (self._limits["ge"], self._limits["le"]) if self.type is int else ()
 
     def as_struct_field(self, nested: bool) -> tuple[Any, ...]:
         """Type, and default if there is one, as `msgspec.defstruct` wants them."""

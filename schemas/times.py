@@ -16,12 +16,13 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 SECOND = 1_000_000
-HOUR = 3600 * SECOND
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 PERIOD_PATTERN = r"^P[1-9][0-9]{0,3}[DWMY]$"
 
-_DOT = len("2026-11-22T10:00:00")
-_WITH_MICROS = _DOT + len(".123456Z")
+_WITH_SECONDS, _WITH_MICROS = len("2026-11-22T10:00:00Z"), len("2026-11-22T10:00:00.123456Z")
+_SECOND, _MINUTE = SECOND, MINUTE  # in C's numbers, where this is compiled
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _RFC3339 = re.compile(
@@ -50,14 +51,15 @@ def text_of_datetime(moment: datetime) -> str:
 
 def text_of(micros: int) -> str:
     """RFC 3339 with `Z` of microseconds since 1970."""
-    rest = micros % SECOND
-    second = _text_of_second(micros // SECOND)
-    return f"{second}.{rest:06d}Z" if rest else f"{second}Z"
+    minute, rest = micros // _MINUTE, micros % _MINUTE
+    second, fraction = rest // _SECOND, rest % _SECOND
+    text = _text_of_minute(minute)
+    return f"{text}{second:02d}.{fraction:06d}Z" if fraction else f"{text}{second:02d}Z"
 
 
-@lru_cache(maxsize=4096)  # what happens at about the same time shares its second
-def _text_of_second(seconds: int) -> str:
-    return text_of_datetime(datetime_of(seconds * SECOND))[:-1]
+@lru_cache(maxsize=4096)  # what happens at about the same time shares its minute
+def _text_of_minute(minute: int) -> str:
+    return text_of_datetime(datetime_of(minute * MINUTE))[: -len("00Z")]
 
 
 def parse(text: str) -> int:
@@ -66,14 +68,31 @@ def parse(text: str) -> int:
     Raises:
         ValueError: if the text is not an RFC 3339 date-time with an offset, or lies in no year from 1 to 9999 of UTC.
     """
-    if len(text) == _WITH_MICROS and text[_DOT] == "." and text[-1] == "Z" and text.isascii():  # as we write them
-        fraction = text[_DOT + 1 : -1]
-        if fraction.isdigit():
-            return _parse(text[:_DOT] + "Z") + int(fraction)
-    return _parse(text)
+    length, fraction = len(text), 0
+    if length not in (_WITH_SECONDS, _WITH_MICROS) or text[10] != "T" or text[length - 1] != "Z":
+        return _parse(text)
+    if text[13] != ":" or text[16] != ":":
+        return _parse(text)
+    hour, minute, second = _two_digits(text, 11), _two_digits(text, 14), _two_digits(text, 17)
+    if length == _WITH_MICROS:
+        high, middle, low = _two_digits(text, 20), _two_digits(text, 22), _two_digits(text, 24)
+        fraction = -1 if text[19] != "." or max(high, middle, low) > 99 else 10_000 * high + 100 * middle + low
+    if hour > 23 or minute > 59 or second > 59 or fraction < 0:
+        return _parse(text)
+    return _beginning_of_day(text[:10]) + ((hour * 60 + minute) * 60 + second) * _SECOND + fraction
+
+
+def _two_digits(text: str, at: int) -> int:
+    """The number at a place; 100 if there is none."""
+    tens, ones = ord(text[at]) - 48, ord(text[at + 1]) - 48
+    return 10 * tens + ones if 0 <= tens <= 9 and 0 <= ones <= 9 else 100
 
 
 @lru_cache(maxsize=4096)
+def _beginning_of_day(text: str) -> int:
+    return _parse(f"{text}T00:00:00Z")
+
+
 def _parse(text: str) -> int:
     match = _RFC3339.fullmatch(text)  # `$` alone would let a newline through
     if not match:

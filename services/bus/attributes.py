@@ -15,8 +15,8 @@ from functools import lru_cache
 
 from schemas.commands import COMMANDS
 from schemas.numbers import holds_number
+from schemas.structs import is_id as is_id
 from schemas.times import parse_given
-from schemas.values import ID_PATTERN
 
 EVENT_ID_MAX = 256
 """The longest `id` that may be sent, in characters."""
@@ -28,15 +28,9 @@ KNOWN = frozenset(
 )
 """What a dead letter may name; of any other attribute it keeps nothing."""
 
-_ID = re.compile(ID_PATTERN)  # for fullmatch: Python's $ lets a newline pass
 _SOURCE = re.compile(r"(?:/|https?://|urn:)[A-Za-z0-9._~:/#-]*|[A-Za-z0-9._~-]+")
 _MEDIA = re.compile(r"application/(cloudevents\+)?json(; ?charset=utf-?8)?", re.IGNORECASE | re.ASCII)
 _TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context
-
-
-def is_id(text: str) -> bool:
-    """True for an id of the contract, in which nobody's number is."""
-    return bool(_ID.fullmatch(text)) and not holds_number(text)
 
 
 def is_source(text: str) -> bool:

@@ -24,6 +24,7 @@ from schemas.values import Model
 from schemas.violations import UNKNOWN_FIELD, violations
 from services.bus.attributes import is_id, is_source
 from services.bus.client.codecs import TOO_LARGE
+from services.bus.client.header_values import header_values
 from services.bus.client.record_batch import HeaderForm
 from services.bus.partition import partition_of
 
@@ -46,6 +47,7 @@ TRACE = "traceparent"
 record is it looked at (`services.traces`)."""
 _WALL = WALL.encode()
 _READERS = {kind.encode(): (kind, reader) for kind, reader in READERS.items()}
+_ATTRIBUTES = ("ce_specversion", "content-type", "ce_type", "ce_id", "ce_source", "ce_time", CLOCK, TRACE)
 _TRACE = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-01")
 _OURS = ("ce_", "pumasi", "content-type")  # how the names of headers that are read begin
 
@@ -120,33 +122,34 @@ def read_command(record: Record, partitions: int) -> Command | Unreadable:
 
 def _read(record: Record, partitions: int) -> Command:
     """Read a sound record; of any other say only that it isn't (`Unfit`)."""
-    headers, value = record.headers, record.value
-    said: dict[str, bytes] = {}
-    for name, one in headers:
-        if one is None or not one.isascii():
-            raise Unfit
-        said[name] = one
-    if len(said) != len(headers) or value is None:
+    values = header_values(record, _ATTRIBUTES)
+    if values is None:
         raise Unfit
-    if said.get("ce_specversion") != b"1.0" or said.get("content-type", JSON) != JSON:
+    version, media, kind, event, source, time, clock, trace = values
+    value, key = record.value, record.key
+    if version != b"1.0" or media not in (None, JSON):
         raise Unfit
-    kind, reader = _READERS[said["ce_type"]]
-    event = said["ce_id"].decode()
-    at = parse_given(said["ce_time"].decode())
-    if not is_source(said["ce_source"].decode()):
+    if kind is None or source is None or time is None or event is None or value is None:
         raise Unfit
-    if len(value) > COMMAND_BYTES_MAX or value.count(b",") > COMMAS_MAX:
+    name, reader = _READERS[kind]
+    event_id = event.decode()
+    at = parse_given(time.decode())
+    if not _is_source(source):
         raise Unfit
-    data: Any = reader.read(value, event)
-    if kind != TICK:
+    if len(value) > COMMAND_BYTES_MAX or (len(value) > COMMAS_MAX and value.count(b",") > COMMAS_MAX):
+        raise Unfit
+    data: Any = reader.read(value, event_id)
+    if name != TICK:
         fund = data.fund
-        if partition_of_fund(fund, partitions) != record.partition:
+        if partition_of_fund(fund, partitions) != record.partition or (key is not None and key != fund.encode()):
             raise Unfit
-        if record.key is not None and record.key != fund.encode():
-            raise Unfit
-    appended = record.timestamp * 1000 if said.get(CLOCK) == _WALL else None
-    trace = said.get(TRACE)
-    return Command(kind, event, at, data, record.offset, appended, None if trace is None else carried(trace))
+    appended = record.timestamp * 1000 if clock == _WALL else None
+    return Command(name, event_id, at, data, record.offset, appended, None if trace is None else carried(trace))
+
+
+@lru_cache(maxsize=1024)
+def _is_source(source: bytes) -> bool:
+    return is_source(source.decode())
 
 
 def _explained(record: Record, partitions: int) -> Command | Unreadable:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from services import logs, native, traces
+from services import logs, traces
 from services.cli.shared import options
 from services.cli.shared.stopping import stop_on_signals
 from services.matcher.partition.process_memory import give_freed_memory_back, keep_freed_memory
@@ -52,10 +52,6 @@ def matcher(kafka: options.Kafka = None, data: options.Data = None, as_json: opt
     from services.settings import load
 
     gc.set_threshold(200_000, 20, 100)  # it is told when, see `_settle`
-    if native.in_use():
-        from services.matcher.fast.lane import spare_the_collector
-
-        spare_the_collector(True)
     settings = load(kafka=kafka, data=data)
     logs.begin(settings)
     traces.begin(settings, "pumasi-matcher")

@@ -189,7 +189,7 @@ class Matcher:
                 found = await look(self.bootstrap, begins)
             except Exception as error:  # noqa: BLE001  # whatever it is: what was known is older then, and nothing depends on it
                 log.debug(
-                    "not known what waits (%(error)s)", {"event": "backlog_unknown", "error": type(error).__name__}
+                    "not known what waits (%(cause)s)", {"event": "backlog_unknown", "cause": type(error).__name__}
                 )
                 continue
             for number in found.keys() & self.tenures.keys():

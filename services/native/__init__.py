@@ -21,9 +21,10 @@ from importlib.util import spec_from_file_location
 from pathlib import Path
 
 COMPILED = (
-    "schemas.numbers", "schemas.times", "schemas.structs", "schemas.ledger",
+    "schemas.numbers", "schemas.currencies", "schemas.times", "schemas.plain", "schemas.structs", "schemas.forms", "schemas.ledger",
     "services.native.blake", "services.native.buffer", "services.native.chain",
-    "services.bus.client.framing", "services.bus.client.record_batch", "services.bus.client.raw_records", "services.bus.envelope",
+    "services.bus.client.framing", "services.bus.client.record_batch", "services.bus.client.raw_records",
+    "services.bus.client.header_values", "services.bus.envelope",
     "services.matcher.model.award_rows", "services.matcher.model.entities", "services.matcher.model.changes",
     "services.matcher.model.timers", "services.matcher.model.totals", "services.matcher.model.waiting_money",
     "services.matcher.rules.waterfill_arithmetic", "services.matcher.rules.key_heap", "services.matcher.rules.waterfill",
@@ -31,7 +32,7 @@ COMPILED = (
     "services.matcher.engine.transition", "services.matcher.engine.commands", "services.matcher.engine.conservation",
     "services.matcher.engine.engine", "services.matcher.ledger.answer", "services.matcher.ledger.draft",
     "services.matcher.checkpoint.rows", "services.matcher.checkpoint.writing", "services.matcher.checkpoint.rowtext",
-    "services.matcher.fast.plain", "services.matcher.fast.swift", "services.matcher.fast.lane",
+    "services.matcher.fast.swift", "services.matcher.fast.lane",
 )  # fmt: skip
 """The modules that are compiled."""
 ROOT = Path(__file__).parents[2]

@@ -46,6 +46,20 @@ cdef class Buffer:
     cdef inline int put_bytes(self, bytes text) except -1:
         return self.put(PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text))
 
+    cdef inline int put_sized(self, bytes part) except -1:
+        if part is None:
+            return self.put(b"\x01", 1)
+        self.put_varint(PyBytes_GET_SIZE(part))
+        return self.put_bytes(part)
+
+    cdef inline int put_all_of(self, Buffer other) except -1:
+        self.put(other.data, other.size)
+        other.size = 0
+        return 0
+
+    cdef inline void clear(self) noexcept:
+        self.size = 0
+
     cdef inline int put_text(self, str text) except -1:
         cdef Py_ssize_t length
         cdef const char *data = PyUnicode_AsUTF8AndSize(text, &length)

@@ -107,7 +107,7 @@ def bench(
     parts: Annotated[
         bool,
         typer.Option(
-            "--parts", rich_help_panel=_INSTEAD, help="Where a pledge's time goes, part by part, without a broker."
+            "--parts", rich_help_panel=_INSTEAD, help="Where a command's time goes, part by part, without a broker."
         ),
     ] = False,
     scaling: Annotated[
@@ -191,7 +191,8 @@ def bench(
     elif parts:
         from tests.bench.shown.parts import bench_parts
 
-        bench_parts(cases=cases or _CASES, pledges=pledges or _PLEDGES, seed=seed, as_json=as_json)
+        names = [name.strip() for name in loads.split(",")]
+        bench_parts(loads=names, cases=cases or _CASES, count=pledges or _PLEDGES, seed=seed, as_json=as_json)
     elif scaling:
         from tests.bench.shown.parts import bench_scaling
 

@@ -125,12 +125,12 @@ class _Fund:
     def turn(self, amount: Callable[[], int], **more: Any) -> tuple[float, float]:
         """Seconds of processor time a pledge, and awards a pledge, over one turn."""
         seconds, awards = 0.0, 0
-        execute = self.engine.execute
+        decide = self.engine.decide  # as the matcher does
         for _ in range(_TURN // _BUNCH):
             bunch = list(self.pledges(_BUNCH, amount, **more))
             began = time.process_time()
             for command in bunch:
-                awards += len(execute(command).facts) - 1
+                awards += len(decide(command)[2]) - 1
             seconds += time.process_time() - began
         return seconds / _TURN, awards / _TURN
 

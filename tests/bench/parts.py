@@ -1,19 +1,21 @@
-"""Where a pledge's time goes: the matcher's parts one after the other, in one process, without a broker.
+"""Where a command's time goes: the matcher's parts one after the other, in one process, without a broker.
 
 The same commands go the same way as in service, a part at a time: found in the bytes of a fetch, answered, laid out, and every so
-many entries the checkpoint. The decisions are measured by themselves a second time, by an engine that is led through the same
-pledges, to tell what is in the whole. Hashes are filled in by a thread in service, here by who measures. Processor time; what client,
-sockets, loop and waiting take is not here: it is the difference to the matcher's own figure.
+many entries the checkpoint. All of it goes the general way, also plain pledges. Reading and deciding are measured by themselves a
+second time, by an engine that is led through the same commands, to tell what is in the whole. Hashes are filled in by a thread in
+service, here by who measures. Processor time; what client, sockets, loop and waiting take is not here: it is the difference to the
+matcher's own figure.
 """
 
 from __future__ import annotations
 
 import gc
+import math
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from itertools import islice
 from multiprocessing import get_context
 from typing import Any
 
@@ -21,31 +23,34 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from schemas.ledger import GENESIS
 from services import native
-from services.bus.client.record_batch import PreparedBatch
+from services.bus.client.record_batch import PreparedBatch, crc32c
+from services.bus.envelope import read_command
 from services.bus.produce.transaction import BATCH_BYTES
 from services.errors import UsageError
 from services.matcher.checkpoint.writing import Head, Keeper
 from services.matcher.engine.engine import Engine
-from services.matcher.fast import lane_of
-from services.matcher.ledger.answer import answer
+from services.matcher.ledger.answer import draft_answers
 from services.matcher.ledger.draft import Draft
 from services.matcher.partition.batch import BATCH_COMMANDS_MAX
+from services.matcher.partition.process_memory import keep_freed_memory
 from tests.bench.alone import commands
 from tests.bench.load import Load
+from tests.bench.season import Season
 
 FINDING, CHECKSUM = "finding records in a fetch", "its checksum"
-DECIDING, HASHING, WRITING = "deciding", "hashing the entry (by a thread)", "reading the command, writing the entry"
+READING, DECIDING, HASHING, WRITING = "reading", "deciding", "hashing the entry (by a thread)", "writing the entry"
 LAYING_OUT = "laying out batches, their checksums"
 CHECKPOINT, LAYING_CHECKPOINT = "checkpoint: what changed, as records", "checkpoint: laying out batches"
 COLLECTING = "looking through new objects for garbage"
 _FETCH_RECORDS = 4_000
+_CRC_FROM = 21
 
 
-def parts(load: Load, checkpoint_entries: int) -> dict[str, float]:
-    """Microseconds of processor time a pledge, by part; measured in a process apart, whose collector is the matcher's.
+def parts(load: Load | Season, checkpoint_entries: int) -> dict[str, float]:
+    """Microseconds of processor time a command, by part; measured in a process apart, whose collector is the matcher's.
 
     Args:
-        load: cases and pledges.
+        load: what is answered, all of it the general way.
         checkpoint_entries: a checkpoint every so many entries.
 
     Raises:
@@ -59,42 +64,47 @@ def parts(load: Load, checkpoint_entries: int) -> dict[str, float]:
         return pool.submit(_measured, load, checkpoint_entries).result()
 
 
-def _measured(load: Load, checkpoint_entries: int) -> dict[str, float]:
+def _measured(load: Load | Season, checkpoint_entries: int) -> dict[str, float]:
     gc.set_threshold(200_000, 20, 100)
+    keep_freed_memory()
     rows = list(commands(load))
     fetches = [_fetch(part) for part in _parts_of(rows[load.before :], _FETCH_RECORDS)]
-    engine, begun = Engine(), Draft(0, 0, GENESIS, -1)
-    for row in rows[: load.before]:
-        made = answer(engine, row, 1, begun.seq)
-        begun.add(made.fund, made.time, made.bodies, row.offset)
-    gc.collect()
-    gc.freeze()
-    clock = _Clock(load.pledges)
+    engine, begun = _opened(rows[: load.before])
+    clock = _Clock(load.measured)
     _served(engine, begun, fetches, checkpoint_entries, clock)
-    other = Engine()
-    for row in rows[: load.before]:
-        answer(other, row, 1, 0)
-    pledges = [data for _, _, data, _ in islice(load.rows(), load.before, None)]
-    gc.collect()
-    gc.freeze()
+    other, _ = _opened(rows[: load.before])
     gc.disable()  # what is made here is looked through above
-    with clock.of(DECIDING):
-        _decided(other, pledges)
+    for fetch in fetches:
+        records = _found(fetch)
+        with clock.of(READING):
+            read = [read_command(record, 1) for record in records]
+        with clock.of(DECIDING):
+            for command in read:
+                other.decide(command)
     found = clock.microseconds()
-    found[WRITING] -= found[DECIDING]
+    found[WRITING] -= found[READING] + found[DECIDING]
     return {name: found[name] for name in _ORDER}
 
 
+def _opened(rows: list[Any]) -> tuple[Engine, Draft]:
+    """What there is before the commands that are measured."""
+    engine, begun = Engine(), Draft(0, 0, GENESIS, -1)
+    draft_answers(engine, rows, 0, len(rows), 1, begun, sys.maxsize, math.inf)
+    gc.collect()
+    gc.freeze()
+    return engine, begun
+
+
 _ORDER = (
-    FINDING, CHECKSUM, WRITING, DECIDING, HASHING, LAYING_OUT, CHECKPOINT, LAYING_CHECKPOINT, COLLECTING,
+    FINDING, CHECKSUM, READING, DECIDING, WRITING, HASHING, LAYING_OUT, CHECKPOINT, LAYING_CHECKPOINT, COLLECTING,
 )  # fmt: skip
 
 
 class _Clock:
     """Processor time by part."""
 
-    def __init__(self, pledges: int) -> None:
-        self._pledges, self._seconds = pledges, dict.fromkeys(_ORDER, 0.0)
+    def __init__(self, commands: int) -> None:
+        self._commands, self._seconds = commands, dict.fromkeys(_ORDER, 0.0)
 
     @contextmanager
     def of(self, part: str) -> Iterator[None]:
@@ -103,7 +113,7 @@ class _Clock:
         self._seconds[part] += time.process_time() - began
 
     def microseconds(self) -> dict[str, float]:
-        return {part: seconds / self._pledges * 1e6 for part, seconds in self._seconds.items()}
+        return {part: seconds / self._commands * 1e6 for part, seconds in self._seconds.items()}
 
 
 def _fetch(rows: Sequence[Any]) -> bytes:
@@ -116,29 +126,31 @@ def _fetch(rows: Sequence[Any]) -> bytes:
     return rows[0].offset.to_bytes(8, "big") + bytes(batch.build())[8:]
 
 
-def _served(engine: Engine, begun: Draft, fetches: list[bytes], checkpoint_entries: int, clock: _Clock) -> None:
-    """All pledges as in service."""
+def _found(fetch: bytes) -> list[Any]:
+    """The records of a fetch."""
     from services.bus.client.raw_records import RawRecords
-    from services.matcher.fast.lane import spare_the_collector
 
-    spare_the_collector(True)  # as the matcher does
-    lane, keeper, records = lane_of(engine, 0, 1), Keeper(), []
+    fetched = RawRecords(fetch)
+    fetched.lie_in("", 0)
+    batch = fetched.next_batch()
+    return list(batch)
+
+
+def _served(engine: Engine, begun: Draft, fetches: list[bytes], checkpoint_entries: int, clock: _Clock) -> None:
+    """All commands as in service."""
+    keeper: Keeper = Keeper()
+    records: list[Any] = []
     seq, digest, watermark, checkpointed = begun.seq, begun.hash, begun.watermark, begun.seq
     for number, fetch in enumerate(fetches, 1):
         with clock.of(FINDING):
-            fetched = RawRecords(fetch)
-            fetched.lie_in("", 0)
-            batch = fetched.next_batch()
-            records += list(batch)
+            records += _found(fetch)
         with clock.of(CHECKSUM):
-            batch.validate_crc()
+            crc32c(memoryview(fetch)[_CRC_FROM:])
         if len(records) < BATCH_COMMANDS_MAX and number < len(fetches):
             continue
         draft = Draft(0, seq, digest, watermark)
         with clock.of(WRITING):
-            done = lane.run(records, 0, len(records), draft)
-        if done < len(records):
-            raise AssertionError(f"the lane left the command at offset {records[done].offset}")
+            draft_answers(engine, records, 0, len(records), 1, draft, sys.maxsize, math.inf)
         with clock.of(HASHING):
             draft.hash  # noqa: B018  # whoever asks before the rows are taken fills them in himself
             rows = draft.taken().linked()
@@ -166,13 +178,6 @@ def _laid_out(portions: list[list[bytes]]) -> None:
             batch._build()
             batch = PreparedBatch(BATCH_BYTES)
     batch._build()
-
-
-def _decided(engine: Engine, pledges: list[dict[str, Any]]) -> None:
-    from services.matcher.fast.swift import accept_all
-
-    [fund] = engine.funds.values()
-    accept_all(fund, pledges)
 
 
 def _parts_of(rows: Sequence[Any], length: int) -> Iterator[Sequence[Any]]:

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import tarfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,6 @@ from services.bus.envelope import entry_headers
 from services.console.readmodel.survey import survey
 from services.errors import KafkaUnreachable
 from services.matcher.app import GROUP, Matcher
-from services.matcher.fast.express import Express
 from services.matcher.model.breach import ConservationBreach
 from services.matcher.partition.tenure import AWAY_SECONDS_MAX, BACKOFF_SECONDS
 from services.news import Assigned, Forgotten, MatcherNews, Stopped
@@ -117,32 +116,27 @@ def assert_pauses_grow(pauses: list[float]) -> None:
     assert max(jitter) - min(jitter) > 0.01, "no chance in it"
 
 
-class NoLane(Express):
-    """An express lane that is closed."""
+def look_before_deciding(monkeypatch: pytest.MonkeyPatch, look: Callable[[Any], None]) -> None:
+    """Who takes a partition from now on looks at each of its records before deciding it, and decides none in the express lane."""
+    draft = services.matcher.partition.batch.draft_answers
 
-    def run(self, _records: Any, start: int, _end: int, _draft: Any) -> int:
-        """Answers nothing."""
-        return start
+    def one_by_one(engine: Any, records: Any, start: int, _end: int, *given: Any) -> int:
+        look(records[start])
+        return draft(engine, records, start, start + 1, *given)
 
-
-def decide_by(monkeypatch, answer: Any) -> None:
-    """Who takes a partition from now on answers each of its commands by `answer`, and none in the express lane."""
-    monkeypatch.setattr(services.matcher.partition.batch, "answer", answer)
-    monkeypatch.setattr(services.matcher.partition.processor, "lane_of", NoLane)
+    monkeypatch.setattr(services.matcher.partition.batch, "draft_answers", one_by_one)
+    monkeypatch.setattr(services.matcher.partition.processor, "lane_of", lambda *_: None)
 
 
 async def test_a_command_that_takes_longer_than_the_session_puts_nobody_out_of_the_group(
     client: Client, monkeypatch
 ) -> None:
-    answer = services.matcher.partition.batch.answer
-
-    def slow(engine: Any, record: Any, *rest: Any) -> Any:
+    def slow(record: Any) -> None:
         end = time.monotonic() + (SESSION_SECONDS + 1.5 if b"p-slow" in record.value else 0)
         while time.monotonic() < end:  # as an engine does that fires a great many timers: the loop stands still
             pass
-        return answer(engine, record, *rest)
 
-    decide_by(monkeypatch, slow)
+    look_before_deciding(monkeypatch, slow)
     async with matcher_in(client.bootstrap) as (matcher, told):
         await until(lambda: all_ready(matcher))
         await client.fund("jilin")
@@ -184,15 +178,12 @@ async def forge_an_entry(client: Client, partition: int) -> None:
 
 def break_conservation(monkeypatch, marked: bytes) -> None:
     """From now on a command that holds `marked` would make money appear."""
-    answer = services.matcher.partition.batch.answer
 
-    def breaking(engine: Any, record: Any, *rest: Any) -> Any:
-        made = answer(engine, record, *rest)
+    def breaking(record: Any) -> None:
         if marked in (record.value or b""):
             raise ConservationBreach("pledge p-bad: 6 is not 5")
-        return made
 
-    decide_by(monkeypatch, breaking)
+    look_before_deciding(monkeypatch, breaking)
 
 
 async def test_partitions_that_cannot_go_on_stop_alone_wherever_the_group_moves_them(

@@ -20,12 +20,12 @@ from services.bus.topics import COMMANDS, SUBMISSIONS
 from services.console.readmodel.survey import survey
 from services.matcher.app import Matcher
 from services.matcher.audit import audit_partition
-from services.matcher.partition import batch
+from services.matcher.ledger.answer import draft_answers
 from services.news import MatcherNews, StandsStill
 from tests.broker import test_intake, test_notifier
 from tests.broker.raw import PARTITION, PARTITIONS, Client
 from tests.broker.test_console import pumasi
-from tests.broker.test_elastic import NoLane
+from tests.broker.test_elastic import look_before_deciding
 from tests.broker.test_matcher import SETTINGS, all_ready, assert_audit_holds, running, until
 from tests.soak.codecs import compress
 
@@ -149,15 +149,13 @@ async def test_a_command_that_brings_up_an_error_each_time_is_an_alarm_and_a_fin
     topics_reset: EmbeddedKafka, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("services.matcher.partition.tenure.BACKOFF_SECONDS", (0.01, 0.1))
-    answer, bootstrap = batch.answer, topics_reset.bootstrap
+    bootstrap = topics_reset.bootstrap
 
-    def defect(engine: Any, record: Any, *given: Any) -> Any:
+    def defect(record: Any) -> None:
         if b"p-bad" in record.value:
             raise OverflowError(record.value)
-        return answer(engine, record, *given)
 
-    monkeypatch.setattr(batch, "answer", defect)
-    monkeypatch.setattr("services.matcher.partition.processor.lane_of", NoLane)
+    look_before_deciding(monkeypatch, defect)
     heard = list[MatcherNews]()
     matcher = Matcher(bootstrap, SETTINGS, heard.append)
     await matcher.start()
@@ -186,7 +184,7 @@ async def test_a_command_that_brings_up_an_error_each_time_is_an_alarm_and_a_fin
             async with asyncio.timeout(DEADLINE_S):
                 while not any(alarm.why in one.message for one in (await survey(bootstrap, PARTITIONS, 1)).findings):
                     await asyncio.sleep(0.1)
-            monkeypatch.setattr(batch, "answer", answer)
+            monkeypatch.setattr("services.matcher.partition.batch.draft_answers", draft_answers)
             await client.ledger("jilin", found.unanswered + 1)
             async with asyncio.timeout(DEADLINE_S):
                 while any(row.finding or row.remark for row in (await survey(bootstrap, PARTITIONS, 1)).partitions):

@@ -43,7 +43,6 @@ from services.intake.senders import Anyone
 from services.matcher.checkpoint.restoring import Unusable, restored
 from services.matcher.checkpoint.writing import HEAD, mark_of
 from services.matcher.engine.engine import Engine
-from services.matcher.fast.express import Express
 from services.matcher.ledger.answer import answer, linked
 from services.matcher.ledger.draft import Draft
 from services.matcher.ledger.replay import Replay
@@ -126,7 +125,7 @@ def submission(data: bytes) -> None:
 
 
 def command(data: bytes) -> None:
-    """Records of the commands topic, behind those that open a fund; decided with the express lane and without."""
+    """Records of the commands topic, behind those that open a fund; answered as the ledger is defined, and in turns."""
     records = [*opening(), *(record_of(one, COMMANDS, 20 + n) for n, one in enumerate(data.split(RECORD_END)))]
     engine, seq, last, general = Engine(), 0, GENESIS, []
     for record in records:
@@ -138,7 +137,7 @@ def command(data: bytes) -> None:
             assert_letter(record, dead_letter(record, "unreadable", read_again.detail))
         Repeats(Progress()).follow(record, PARTITIONS)
     engine = Engine()
-    batch = Batch(records, Draft(PARTITION, 0, GENESIS, -1), Express(engine, PARTITION, PARTITIONS), False, 10.0)
+    batch = Batch(records, Draft(PARTITION, 0, GENESIS, -1), engine, PARTITIONS, False, 10.0)
     rows = [row for portion in iter(batch.decide, None) for row in portion.linked()]
     assert batch.fault is None
     assert [value for value in general if not any(value in row for row in rows)] == []

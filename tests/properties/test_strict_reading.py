@@ -197,7 +197,7 @@ def test_the_fast_lane_takes_no_other_spelling_either(name: str) -> None:
     text = json.dumps({**PLAIN, name: "<hole>"}, separators=(",", ":"))
     for wrong in misspelt((name,), field, PLAIN[name]):
         record = told(20, "pledge.made", text.replace(HOLE, wrong).encode())
-        assert assert_same([*opened(), record]) == 0, wrong[:80]
+        assert assert_same([*opened(), record]) in (None, 0), wrong[:80]
 
 
 def test_a_minus_before_nought_is_nought_to_every_reader() -> None:

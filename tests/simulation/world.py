@@ -31,7 +31,7 @@ import services.bus.consume.membership
 import services.bus.produce.transaction
 import services.matcher.app
 import services.matcher.checkpoint.writing
-import services.matcher.fast.express
+import services.matcher.ledger.draft
 import services.matcher.partition.batch
 import services.matcher.partition.processor
 from services.news import Forgotten, MatcherNews, Stopped, document
@@ -247,8 +247,8 @@ def _settings(plan: Plan) -> Settings:
 
 def _sizes(sizes: Sizes) -> list[tuple[Any, str, Any]]:
     return [
-        (services.matcher.fast.express, "SHARES_MAX", -1),  # for entries are cut where no honest one is
-        (schemas.ledger, "_parts", lambda facts, _: _parts(facts, sizes.entry_facts)),
+        (services.matcher.ledger.draft, "ENTRY_BYTES_MAX", 0),  # for entries are cut where no honest one is
+        (schemas.ledger, "_cut", lambda facts, _: _parts(facts, sizes.entry_facts)),
         (services.matcher.partition.batch, "BATCH_COMMANDS_MAX", sizes.batch_commands),
         (services.bus.produce.transaction, "BATCH_BYTES", sizes.batch_bytes),
         (services.matcher.partition.processor, "RECORDS_AT_ONCE", sizes.records_at_once),

@@ -18,6 +18,7 @@ from tests.bench.alone import Command
 from tests.bench.curve import Curve, window
 from tests.bench.load import Load, funds, record
 from tests.bench.peers import MATCHER, PEERS
+from tests.bench.season import Season
 from tests.bench.stats import Spread, quantile, ratios
 
 
@@ -112,8 +113,9 @@ LATENCY = {"machine": MACHINE, "cases": 10, "latency": {"floor": {"title": "Floo
 
 
 @pytest.mark.skipif(not native.in_use(), reason="nothing is compiled here, and the parts are those of the compiled way")
-def test_every_part_of_a_pledges_time_is_found() -> None:
-    found = parts.parts(Load(cases=50, pledges=4_000), 1_500)
+@pytest.mark.parametrize("load", [Load(cases=50, pledges=4_000), Season(50, 3_000)], ids=["pledges", "community"])
+def test_every_part_of_a_commands_time_is_found(load: Load | Season) -> None:
+    found = parts.parts(load, 1_500)
     assert list(found) == list(parts._ORDER)
     assert all(found[part] > 0 for part in (parts.FINDING, parts.DECIDING, parts.HASHING, parts.CHECKPOINT))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import sys
 import time
 import weakref
@@ -18,12 +19,14 @@ from services.errors import Fenced, KafkaUnreachable, Unanswerable
 from services.matcher.checkpoint import recovery
 from services.matcher.checkpoint.recovery import Recovered
 from services.matcher.checkpoint.writing import Keeper
+from services.matcher.ledger import answer
+from services.matcher.ledger.answer import draft_answers
 from services.matcher.ledger.draft import Draft
 from services.matcher.ledger.journal import Journal
 from services.matcher.ledger.replay import Replay
 from services.matcher.partition import batch, processor
 from services.matcher.partition.processor import Processor
-from tests.properties.test_express import NoLane, opened, pledge, raw
+from tests.properties.test_express import opened, pledge, raw
 from tests.records import CommandRecord
 
 RECORDS = [
@@ -85,14 +88,11 @@ def a_processor(monkeypatch: pytest.MonkeyPatch, seconds: float, fails: str = ""
     made.journal = Stub("nowhere", 0, int(seconds * 1000))
     ledger = made.journal.ledger = []
     made.journal.fails = fails
-    answer = batch.answer
 
     async def recovered(_partition: int, _written: Any) -> Recovered:
         with recovery.collector_at_rest():
             replay, draft = Replay(0), Draft(0, 0, bytes(32), -1)
-            for record in RECORDS[: sum(ledger)]:
-                made = answer(replay.engine, record, 1, draft.seq)
-                draft.add(made.fund, made.time, made.bodies, record.offset)
+            draft_answers(replay.engine, RECORDS, 0, sum(ledger), 1, draft, sys.maxsize, math.inf)
             replay.seq, replay.hash, replay.watermark = draft.seq, draft.hash, draft.watermark
             await asyncio.sleep(0)
             return Recovered(replay, Keeper(), None, None, {})
@@ -146,15 +146,15 @@ async def until_answered(at_work: Processor, ledger: list[int]) -> int:
 async def test_commands_that_take_long_together_are_answered_in_several_transactions(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    answer = batch.answer
+    read = answer.read_command
 
     def slow(*given: Any) -> Any:
         time.sleep(0.002)
-        return answer(*given)
+        return read(*given)
 
     at_work, ledger = a_processor(monkeypatch, 0.4)
-    monkeypatch.setattr(processor, "lane_of", NoLane)
-    monkeypatch.setattr(batch, "answer", slow)
+    monkeypatch.setattr(processor, "lane_of", lambda *_: None)
+    monkeypatch.setattr(answer, "read_command", slow)
     assert await until_answered(at_work, ledger) == 0
     assert len(ledger) > 2
 
@@ -162,16 +162,16 @@ async def test_commands_that_take_long_together_are_answered_in_several_transact
 async def test_a_command_that_takes_longer_than_a_transaction_may_is_answered_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    answer = batch.answer
+    read = answer.read_command
 
-    def slow(engine: Any, record: CommandRecord, *given: Any) -> Any:
+    def slow(record: CommandRecord, *given: Any) -> Any:
         if record.offset == 200:
             time.sleep(0.5)
-        return answer(engine, record, *given)
+        return read(record, *given)
 
     at_work, ledger = a_processor(monkeypatch, 0.4)
-    monkeypatch.setattr(processor, "lane_of", NoLane)
-    monkeypatch.setattr(batch, "answer", slow)
+    monkeypatch.setattr(processor, "lane_of", lambda *_: None)
+    monkeypatch.setattr(answer, "read_command", slow)
     assert await until_answered(at_work, ledger) <= 1
 
 
@@ -187,17 +187,17 @@ async def test_the_first_transaction_of_a_partition_is_one_turn(monkeypatch: pyt
 async def test_an_error_while_deciding_is_named_what_comes_before_it_is_answered_and_the_rest_forgotten(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    answer = batch.answer
+    read = answer.read_command
 
-    def defect(engine: Any, record: CommandRecord, *given: Any) -> Any:
+    def defect(record: CommandRecord, *given: Any) -> Any:
         if record.offset == 300:
             raise ZeroDivisionError(record.value)
-        return answer(engine, record, *given)
+        return read(record, *given)
 
     at_work, ledger = a_processor(monkeypatch, 60.0)
-    monkeypatch.setattr(processor, "lane_of", NoLane)
+    monkeypatch.setattr(processor, "lane_of", lambda *_: None)
     monkeypatch.setattr(batch, "TURN_SECONDS", 0.0)
-    monkeypatch.setattr(batch, "answer", defect)
+    monkeypatch.setattr(answer, "read_command", defect)
     await at_work.take()
     with pytest.raises(Unanswerable, match=r"command at offset 300: ZeroDivisionError in test_processor.py, line \d+$"):
         await at_work.answer(RECORDS)
@@ -205,36 +205,23 @@ async def test_an_error_while_deciding_is_named_what_comes_before_it_is_answered
     assert sum(ledger) == [record.offset for record in RECORDS].index(300)
 
 
-@pytest.mark.skipif(not native.in_use(), reason="nothing is compiled here, so nothing is spared from the start")
-async def test_what_is_spared_from_the_start_is_let_go_of_when_the_partition_goes(
+async def test_what_a_partition_remembers_is_let_go_of_when_it_goes_though_no_collector_looks_at_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from services.matcher.fast.lane import spare_the_collector
-
     at_work, _ledger = a_processor(monkeypatch, 60.0)
-    spare_the_collector(True)
-    gc.collect()
-    gc.freeze()
     gc.disable()
     try:
         await at_work.take()
-        await at_work.answer(raw(RECORDS))
-        pledges = [
-            one
-            for fund in at_work.recovered.replay.engine.funds.values()
-            for one in fund.pledges.values()
-            if one.any_awards
-        ]
-        spared = [one for one in pledges if not gc.is_tracked(one)]
-        assert len(spared) > 50
-        kept = spared[:50]
-        del pledges, spared
+        await at_work.answer(raw(RECORDS) if native.in_use() else RECORDS)
+        [fund] = at_work.recovered.replay.engine.funds.values()
+        kept: list[Any] = [one for one in fund.pledges.values() if one.any_awards]
+        kept += fund.cases.values()
+        assert len(kept) > 50
+        del fund
         await at_work.close()
         await asyncio.sleep(0)
         assert {sys.getrefcount(one) for one in kept} == {sys.getrefcount(one) for one in [object()]}, (
             "nobody else has them"
         )
     finally:
-        spare_the_collector(False)
         gc.enable()
-        gc.unfreeze()

@@ -28,7 +28,7 @@ def test_it_stands_where_the_engine_stands(seed: int) -> None:
         mine = model.funds[name]
         assert {
             c.id: (c.status, c.claim, c.promised, c.settled, c.delivered, c.lacks) for c in mine.cases.values()
-        } == {c.id: (c.status, c.claim, c.awarded, c.settled, c.delivered, c.residual) for c in fund.cases.values()}
+        } == {c.id: (c.status, c.claim, c.awarded, c.settled, c.delivered, c.residual()) for c in fund.cases.values()}
         assert {c.id: c.rank for c in mine.cases.values() if c.opened} == {
             c.id: c.rank for c in fund.cases.values() if c.opened_at
         }
@@ -41,8 +41,8 @@ def test_it_stands_where_the_engine_stands(seed: int) -> None:
         }
         lacking = [[0, 0] for _ in range(4)]
         for case in fund.open_cases():
-            lacking[case.rank][0] += case.residual > 0
-            lacking[case.rank][1] += case.residual
+            lacking[case.rank][0] += case.residual() > 0
+            lacking[case.rank][1] += case.residual()
         assert mine.lacking == lacking
 
 

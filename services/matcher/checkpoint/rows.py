@@ -114,7 +114,7 @@ def pledge_of(row: Row) -> Pledge:
         pledge.awards_made, pledge.closed, terms, _awards,
     ) = row  # fmt: skip
     pledge.currency, pledge.rate = intern(currency), rate and intern(rate)  # few, and the same in very many
-    pledge.awards, pledge.mark, pledge.listed = (), 0, False
+    pledge.awards, pledge.mark, pledge.listed, pledge.touched, pledge.has_terms = (), 0, False, False, bool(terms)
     if terms:
         for name, value in terms.items():
             setattr(pledge, "queue" if name == "lane" else name, tupled(value))
@@ -173,7 +173,7 @@ def _take_in_awards(fund: Fund, pledge: Pledge, told: list[Row]) -> None:
         award = Award(number, order, pledge, case, amount)
         award.settled, award.delivered = settled, delivered
         awards.append(award)
-        case.touched_awards.append(award)
+        case.add_touched(award)
 
 
 def take_in_ended(fund: Fund, bundle: dict[str, list[Any]]) -> None:
@@ -201,6 +201,6 @@ def put_in_order(fund: Fund, live: list[Case], pledges: list[Pledge]) -> None:
         pledges: its pledges that may still change.
     """
     for case in live:
-        case.touched_awards.sort(key=_ORDER)  # those that are rows are put among them when they become objects
+        case.put_in_order()  # those that are rows are put among them when they become objects
     for pledge in sorted((pledge for pledge in pledges if pledge.rate is None), key=_ORDER):
         fund.unrated.setdefault(pledge.currency, {})[pledge.id] = pledge

@@ -12,9 +12,11 @@ from typing import Any
 
 from schemas import commands as c
 from schemas.currencies import convert
+from schemas.forms import CASE_DELIVERED, CASE_OPENED, CASE_VOUCHED, PAYMENT_RECEIVED, PLEDGE_ACCEPTED, PLEDGE_SETTLED
 from schemas.structs import said
 from schemas.times import micros_of, parse, text_of
 from schemas.values import CLASSES
+from services.matcher.engine import facts
 from services.matcher.engine.ageing import class_at
 from services.matcher.engine.fund import Fund
 from services.matcher.engine.transition import Transition
@@ -86,15 +88,17 @@ def vouch(transition: Transition, data: c.CaseVouched) -> None:
     _not_closed(case)
     if data.mark is not None and data.mark == case.person_mark:
         raise Refused("own_voucher", f"case {case.id}: nobody vouches for themselves")
-    transition.tell({"fact": "case_vouched", "case": case.id, "voucher": data.voucher})
+    facts.vouch(transition.fund, case, data.voucher)
+    transition.note((CASE_VOUCHED, case.id, data.voucher))
     if case.status == "submitted" and len(case.vouchers) >= transition.fund.policy.vouchers_required:
         _open(transition, case)
 
 
 def _open(transition: Transition, case: Case) -> None:
     rank = class_at(transition.fund.policy, case, transition.at)
-    transition.tell({"fact": "case_opened", "case": case.id, "claim": case.claim, "class": CLASSES[rank]})
-    if case.residual:
+    facts.open_case(transition.fund, case, rank, transition.at)
+    transition.note((CASE_OPENED, case.id, case.claim, CLASSES[rank]))
+    if case.residual():
         transition.claim_opened(case)
     else:
         transition.funded(case)
@@ -124,13 +128,13 @@ def amend(transition: Transition, data: c.CaseAmended) -> None:
 
 
 def _tell_amended(transition: Transition, case: Case, claim: int, changes: dict[str, Any]) -> None:
-    lacked = case.residual
+    lacked = case.residual()
     priority = RANK[changes["priority"]] if "priority" in changes else None
     needed_by = parse(changes["needed_by"]) if "needed_by" in changes else None
     rank = class_at(transition.fund.policy, case, transition.at, priority, needed_by)
     transition.tell({"fact": "case_amended", "case": case.id, "claim": claim, "class": CLASSES[rank], **changes})
     transition.void_case(case, max(0, case.awarded - claim))
-    if lacked and not case.residual:
+    if lacked and not case.residual():
         transition.funded(case)
     transition.claim_opened(case)
 
@@ -149,7 +153,8 @@ def deliver(transition: Transition, data: c.CaseDelivered) -> None:
             "exceeds_settled",
             f"case {case.id}: {data.amount} > settled {case.settled} less delivered {case.delivered}",
         )
-    transition.tell({"fact": "case_delivered", "case": case.id, "delivery": data.delivery, "amount": data.amount})
+    facts.deliver(fund, case, data.delivery, data.amount)
+    transition.note((CASE_DELIVERED, case.id, data.delivery, data.amount))
 
 
 def thank(transition: Transition, data: c.CaseThanked) -> None:
@@ -177,40 +182,45 @@ def pledge(transition: Transition, data: c.PledgeMade) -> None:
 
     What a later rate finds to be worth nothing is a pledge of 0: it is accepted already, and a payment may still raise it.
     """
-    fund = transition.fund
-    fact = _acceptance(fund, data)
-    known = fund.pledges.get(data.pledge)
-    if known is not None:
-        _repeat_or_conflict(pledge_identity(known) == pledge_identity(Pledge(fact, 0, 0)), f"pledge {data.pledge}")
-    if data.expires_at is not None and micros_of(data.expires_at) <= transition.at:
-        raise Refused("already_expired", f"pledge {data.pledge} expired at {fact['expires_at']}")
-    if fact["amount"] == 0:
-        home = fund.policy.currency
-        raise Refused("worth_nothing", f"pledge {data.pledge}: less than one minor unit of {home} at {fact['rate']}")
-    transition.tell(fact)
-    transition.money_freed(fund.pledges[data.pledge], new=True)
-
-
-def _acceptance(fund: Fund, data: c.PledgeMade) -> FactDict:
+    fund, name = transition.fund, data.pledge
     amount, rate = valued(fund, data.amount, data.currency)
-    fact: FactDict = {
-        "fact": "pledge_accepted",
-        "pledge": data.pledge,
-        "donor": data.donor,
-        "amount": amount,
-        "face": data.amount,
-        "currency": data.currency,
-        "rate": rate,
-    }
+    terms = _terms(data)
+    made: Pledge = Pledge.__new__(Pledge)
+    made.begin(name, fund.pledges_made, data.donor, data.amount, data.currency, rate, amount or 0)
+    if terms is not None:
+        made.take_terms(terms, transition.at)
+    known = fund.pledges.get(name)
+    if known is not None:
+        _repeat_or_conflict(pledge_identity(known) == pledge_identity(made), f"pledge {name}")
+    if terms is not None and made.expires_at is not None and made.expires_at <= transition.at:
+        raise Refused("already_expired", f"pledge {name} expired at {terms['expires_at']}")
+    if amount == 0:
+        home = fund.policy.currency
+        raise Refused("worth_nothing", f"pledge {name}: less than one minor unit of {home} at {rate}")
+    facts.take_in(fund, made)
+    told = (PLEDGE_ACCEPTED, name, made.donor, amount, made.face, made.currency, rate)
+    transition.note(told if terms is None else (*told, *map(terms.get, _TERMS)))
+    transition.money_freed(made, new=True)
+
+
+_TERMS = ("designation", "fallback", "expires_at", "recurrence")
+
+
+def _terms(data: c.PledgeMade) -> FactDict | None:
+    """What few pledges have, as their fact says it."""
+    plain = data.designation is None and data.expires_at is None and data.recurrence is None
+    if plain and data.fallback == "pool":
+        return None
+    terms: FactDict = {}
     if data.designation is not None:
-        fact["designation"] = said(data.designation)
+        terms["designation"] = said(data.designation)
     if data.fallback != "pool":
-        fact["fallback"] = data.fallback
+        terms["fallback"] = data.fallback
     if data.expires_at is not None:
-        fact["expires_at"] = text_of(micros_of(data.expires_at))
+        terms["expires_at"] = text_of(micros_of(data.expires_at))
     if data.recurrence is not None:
-        fact["recurrence"] = said(data.recurrence)
-    return fact
+        terms["recurrence"] = said(data.recurrence)
+    return terms
 
 
 def valued(fund: Fund, face: int, currency: str) -> tuple[int | None, str | None]:
@@ -236,15 +246,15 @@ def receive(transition: Transition, data: c.PaymentReceived) -> None:
     """Settle with money received; it is never refused, and what is beyond the pledge raises it."""
     fund = transition.fund
     known = _pledge(fund, data.pledge)
-    before = fund.payments.get(data.payment)
+    payment, face = data.payment, data.amount
+    before = fund.payments.get(payment)
     if before is not None:
-        _repeat_or_conflict(before == (known.id, data.amount), f"payment {data.payment}")
-    paid = None if known.rate is None else _worth(fund, known, known.face_paid + data.amount)
+        _repeat_or_conflict(before == (known.id, face), f"payment {payment}")
+    paid = None if known.rate is None else _worth(fund, known, known.face_paid + face)
     amount = None if paid is None else paid - _worth(fund, known, known.face_paid)
-    excess = max(0, (amount or 0) - known.unpaid)
-    transition.tell(
-        {"fact": "payment_received", "pledge": known.id, "payment": data.payment, "amount": amount, "face": data.amount}
-    )
+    excess = max(0, (amount or 0) - known.unpaid())
+    facts.receive_payment(fund, known, payment, face, amount)
+    transition.note((PAYMENT_RECEIVED, known.id, payment, amount, face))
     if paid is None or amount is None:
         return
     transition.settle(known, amount)
@@ -262,8 +272,8 @@ def _worth(fund: Fund, pledge: Pledge, face: int) -> int:
 
 def _tell_settled(transition: Transition, pledge: Pledge, paid: int) -> None:
     """Tell that nothing is unpaid any more; where all that was paid is worth nothing, it settled nothing."""
-    if paid and not pledge.unpaid:
-        transition.tell({"fact": "pledge_settled", "pledge": pledge.id})
+    if paid and not pledge.unpaid():
+        transition.note((PLEDGE_SETTLED, pledge.id))
 
 
 def fail(transition: Transition, data: c.PaymentFailed) -> None:

@@ -12,9 +12,9 @@ cdef class Engine:
     cdef dict _announced
     cdef object __weakref__  # the tests see by it whether a memory is let go of
 
-    @cython.locals(fund=Fund)
-    cpdef execute(self, command)
+    @cython.locals(fund=Fund, name=str, kind=str, facts=list)
+    cpdef tuple decide(self, command)
 
-    cpdef _decide(self, Transition transition, command)
+    cpdef _decide(self, Transition transition, str kind, data)
     cpdef _close(self, Fund fund)
     cpdef announce(self, Fund fund)

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from heapq import heappop, heappush
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from schemas.commands import TICK, Command, Unreadable
+from schemas.forms import Fact, as_dict
 from schemas.values import CLASSES
 from services.matcher.engine import ageing
 from services.matcher.engine.commands import DECIDE, Refused, Repeated, escalate, valued
@@ -65,23 +66,29 @@ class Engine:
         Raises:
             ConservationBreach: if the facts would lose, double or over-allocate money; the engine must then be thrown away.
         """
-        if isinstance(command, Unreadable):
+        fund, at, facts = self.decide(command)
+        return Decision(fund, at, [as_dict(fact) for fact in facts])
+
+    def decide(self, command: Command | Unreadable) -> tuple[str | None, int, list[Fact]]:
+        """The same, the facts as they are told (`schemas.forms`)."""
+        if type(command) is Unreadable:
             at = 0 if self.latest == _BEFORE_ALL_TIME else self.latest
-            return Decision(None, at, [_rejected("unreadable", command.detail)])
+            return (None, at, [_rejected("unreadable", command.detail)])
         if command.appended is not None and command.ahead:
             return self._ahead(command)
-        kind = command.type
+        kind, time = command.type, command.time
         if kind == TICK:
-            return self._tick(command.time)
-        name: str = command.data.fund
-        facts: list[FactDict] = []
+            return self._tick(time)
+        data = command.data
+        name: str = data.fund
+        facts: list[Fact] = []
         fund = self.funds.get(name)
         if fund is None:
-            now = self._time_of(name, command.time)
+            now = self._time_of(name, time)
             if kind != "pumasi.fund.configured":
-                return Decision(name, now, [_rejected("unknown_fund", f"no fund {name}")])
+                return (name, now, [_rejected("unknown_fund", f"no fund {name}")])
             fund = self._found(name, now)
-        now = command.time  # the largest of three, spelt out: this is the path of every command
+        now = time  # the largest of three, spelt out: this is the path of every command
         if now < self.clock:
             now = self.clock
         if now < fund.now:
@@ -92,9 +99,9 @@ class Engine:
                 self.latest = now
         while fund.timers.any_due(now) and (timer := ageing.next_due(fund, now)):
             self._fire(fund, timer, facts, named=False)
-        self._decide(Transition(fund, now, facts), command)
+        self._decide(Transition(fund, now, facts), kind, data)
         self._close(fund)
-        return Decision(name, now, facts)
+        return name, now, facts
 
     def absorb(self, fund_name: str | None, at: int, facts: Iterable[FactDict], tick: bool) -> None:
         """Take an entry's facts into the state without deciding anything: replay.
@@ -131,7 +138,7 @@ class Engine:
             for pledge in fund.pledges.values():
                 pledge.awards = ()
             for case in fund.cases.values():
-                case.awards = []
+                case.awards = None
             fund.fresh.clear()
 
     def _time_of(self, name: str, time: int) -> int:
@@ -150,9 +157,9 @@ class Engine:
         fund = self.funds[name] = Fund(name, now)
         return fund
 
-    def _decide(self, transition: Transition, command: Command) -> None:
+    def _decide(self, transition: Transition, kind: str, data: Any) -> None:
         try:
-            DECIDE[command.type](transition, command.data)
+            DECIDE[kind](transition, data)
         except Repeated:
             transition.tell({"fact": "duplicate"})
         except Refused as refused:
@@ -160,16 +167,16 @@ class Engine:
         else:
             transition.match()
 
-    def _ahead(self, command: Command) -> Decision:
+    def _ahead(self, command: Command) -> tuple[str | None, int, list[Fact]]:
         """Refuse what was stamped by a clock that is ahead. It counts as of 1970, before all times: it moves none, no timer fires."""
         name = None if command.type == TICK else command.data.fund
-        at = self._tick(0).at if name is None else self._time_of(name, 0)
-        return Decision(name, at, [_rejected("clock_ahead", "stamped more than two minutes after it was appended")])
+        at = self._tick(0)[1] if name is None else self._time_of(name, 0)
+        return (name, at, [_rejected("clock_ahead", "stamped more than two minutes after it was appended")])
 
-    def _tick(self, time: int) -> Decision:
+    def _tick(self, time: int) -> tuple[None, int, list[Fact]]:
         self.clock = max(self.clock, time)
         self.latest = max(self.latest, self.clock)
-        facts: list[FactDict] = []
+        facts: list[Fact] = []
         fired: dict[str, Fund] = {}
         while self._timers and self._timers[0][0] <= self.clock:
             due, name = heappop(self._timers)
@@ -182,7 +189,7 @@ class Engine:
             self.announce(fund)
         for fund in fired.values():
             self._close(fund)
-        return Decision(None, self.clock, facts)
+        return None, self.clock, facts
 
     def _close(self, fund: Fund) -> None:
         """End an answer: nothing that does not conserve money goes further."""
@@ -200,7 +207,7 @@ class Engine:
             self._announced[fund.name] = earliest
             heappush(self._timers, (earliest, fund.name))
 
-    def _fire(self, fund: Fund, timer: timers.Timer, facts: list[FactDict], named: bool) -> None:
+    def _fire(self, fund: Fund, timer: timers.Timer, facts: list[Fact], named: bool) -> None:
         due, kind, owner = timer
         fund.timers.pop()
         transition = Transition(fund, due, facts, named)

@@ -7,24 +7,24 @@ from services.matcher.model.totals cimport Totals
 
 cpdef apply(Fund fund, dict fact, at)
 
-@cython.locals(case=Case)
 cpdef _case_vouched(Fund fund, dict fact, _at)
-
-@cython.locals(case=Case)
+cpdef vouch(Fund fund, Case case, str voucher)
 cpdef _case_opened(Fund fund, dict fact, at)
 
-@cython.locals(case=Case, award=Award)
+@cython.locals(books=tuple)
+cpdef open_case(Fund fund, Case case, rank, at)
+
 cpdef _case_delivered(Fund fund, dict fact, _at)
 
-@cython.locals(pledge=Pledge)
-cpdef _hand_over(Fund fund, Award award, amount)
+@cython.locals(award=Award, pledge=Pledge, done=list)
+cpdef deliver(Fund fund, Case case, str delivery, left)
 
 cpdef _forget(Award award)
 
 @cython.locals(case=Case)
 cpdef _case_closed(Fund fund, dict fact, _at)
 
-cpdef _take_in(Fund fund, Pledge pledge)
+cpdef take_in(Fund fund, Pledge pledge)
 
 @cython.locals(pledge=Pledge)
 cpdef _pledge_raised(Fund fund, dict fact, _at)
@@ -35,20 +35,24 @@ cpdef _close(Fund fund, dict fact, how)
 @cython.locals(pledge=Pledge, case=Case)
 cpdef _awarded(Fund fund, dict fact, _at)
 
-@cython.locals(award=Award, totals=Totals)
+@cython.locals(order="long long", totals=Totals)
 cpdef commit(Fund fund, Pledge pledge, Case case, int number, amount)
 
-@cython.locals(award=Award, pledge=Pledge, case=Case)
 cpdef _award_settled(Fund fund, dict fact, _at)
 
-@cython.locals(award=Award, pledge=Pledge, case=Case, totals=Totals)
+@cython.locals(pledge=Pledge, case=Case, totals=Totals)
+cpdef settle_award(Fund fund, Award award, amount)
+
 cpdef _award_voided(Fund fund, dict fact, _at)
 
-@cython.locals(pledge=Pledge)
-cpdef _released(Fund fund, dict fact, _at)
+@cython.locals(pledge=Pledge, case=Case)
+cpdef void_award(Fund fund, Award award, amount, settled)
 
-@cython.locals(pledge=Pledge)
+cpdef _released(Fund fund, dict fact, _at)
+cpdef release(Fund fund, Pledge pledge, amount)
+
 cpdef _payment_received(Fund fund, dict fact, _at)
+cpdef receive_payment(Fund fund, Pledge pledge, str payment, face, amount)
 
 @cython.locals(pledge=Pledge)
 cpdef _payment_failed(Fund fund, dict fact, _at)

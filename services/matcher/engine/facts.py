@@ -1,6 +1,8 @@
 """The fold: `apply(fund, fact)`, one function a fact, the same code live and in replay.
 
 Nothing here decides. Every change of money is one fact, and one function below. The index at the end names all that can change a fund.
+Of the commonest facts a function without a dash does the work: who decides one has the award or the pledge at hand, and need not
+find it by its id again.
 """
 
 from __future__ import annotations
@@ -38,26 +40,34 @@ def _fund_configured(fund: Fund, fact: FactDict, at: int) -> None:
 def _case_submitted(fund: Fund, fact: FactDict, _at: int) -> None:
     case = Case(fact)
     fund.cases[case.id] = case
-    fund.touched_cases[case] = None
+    fund.touch_case(case)
 
 
 def _case_vouched(fund: Fund, fact: FactDict, _at: int) -> None:
-    case = fund.cases[fact["case"]]
-    case.vouchers = grown(case.vouchers, fact["voucher"])
+    vouch(fund, fund.cases[fact["case"]], fact["voucher"])
+
+
+def vouch(fund: Fund, case: Case, voucher: str) -> None:
+    """Note a voucher."""
+    case.vouchers = grown(case.vouchers, voucher)
     fund.changed.add(case)
 
 
 def _case_opened(fund: Fund, fact: FactDict, at: int) -> None:
-    case = fund.cases[fact["case"]]
+    open_case(fund, fund.cases[fact["case"]], RANK[fact["class"]], at)
+
+
+def open_case(fund: Fund, case: Case, rank: int, at: int) -> None:
+    """Open a case in a class."""
     books = fund.books_of(case)  # built, if need be, before the case counts as open
-    case.status, case.rank = "open", RANK[fact["class"]]
+    case.status, case.rank = "open", rank
     case.opened_at = case.began = at
     case.open_order = fund.cases_opened
     fund.cases_opened += 1
     fund.totals.open[case.rank] += 1
     for book in books:
         book.add(case)
-    fund.touched_cases[case] = None
+    fund.touch_case(case)
     schedule_case(fund, case, at)
 
 
@@ -98,15 +108,24 @@ def _case_renewed(fund: Fund, fact: FactDict, _at: int) -> None:
 
 
 def _case_delivered(fund: Fund, fact: FactDict, _at: int) -> None:
-    case = fund.cases[fact["case"]]
-    fund.deliveries[fact["delivery"]] = (case.id, fact["amount"])
-    case.delivered += fact["amount"]
-    left = fact["amount"]
+    deliver(fund, fund.cases[fact["case"]], fact["delivery"], fact["amount"])
+
+
+def deliver(fund: Fund, case: Case, delivery: str, left: int) -> None:
+    """Hand over so much of what is settled, of the oldest awards first."""
+    fund.deliveries[delivery] = (case.id, left)
+    case.delivered += left
     done = []
-    for award in case.awards:  # oldest first
+    for award in case.all_awards():  # oldest first
         part = min(left, award.settled - award.delivered)
         if part:
-            _hand_over(fund, award, part)
+            pledge = award.pledge
+            award.delivered += part
+            pledge.settled -= part
+            pledge.delivered += part
+            fund.totals.settled -= part
+            fund.totals.delivered += part
+            fund.touch_pledge(pledge)
             left -= part
             if award.delivered == award.amount:
                 done.append(award)
@@ -114,17 +133,7 @@ def _case_delivered(fund: Fund, fact: FactDict, _at: int) -> None:
                 break
     for award in done:
         _forget(award)
-    fund.touched_cases[case] = None
-
-
-def _hand_over(fund: Fund, award: Award, amount: int) -> None:
-    pledge = award.pledge
-    award.delivered += amount
-    pledge.settled -= amount
-    pledge.delivered += amount
-    fund.totals.settled -= amount
-    fund.totals.delivered += amount
-    fund.touched_pledges[pledge] = None
+    fund.touch_case(case)
 
 
 def _forget(award: Award) -> None:
@@ -146,34 +155,37 @@ def _case_closed(fund: Fund, fact: FactDict, _at: int) -> None:
         fund.totals.open[case.rank] -= 1
     case.status, case.outcome = "closed", fact["outcome"]
     case.next_escalation = case.next_renewal = None
-    fund.touched_cases[case] = None
+    fund.touch_case(case)
 
 
 def _pledge_accepted(fund: Fund, fact: FactDict, at: int) -> None:
-    _take_in(fund, Pledge(fact, fund.pledges_made, at))
+    take_in(fund, Pledge(fact, fund.pledges_made, at))
 
 
 def _pledge_instalment(fund: Fund, fact: FactDict, at: int) -> None:
     parent = fund.pledges[fact["of"]]
     pledge = Pledge(fact, fund.pledges_made, at)
+    pledge.has_terms = True
     pledge.designation, pledge.fallback, pledge.queue = parent.designation, parent.fallback, parent.queue
     pledge.expires_at = parent.expires_at
     parent.instalment += 1
-    _take_in(fund, pledge)
+    take_in(fund, pledge)
     schedule_instalment(fund, parent)
 
 
-def _take_in(fund: Fund, pledge: Pledge) -> None:
+def take_in(fund: Fund, pledge: Pledge) -> None:
+    """Take in a new pledge."""
     fund.pledges[pledge.id] = pledge
     fund.pledges_made += 1
     fund.totals.waiting += pledge.waiting
     if pledge.rate is None:
         fund.unrated.setdefault(pledge.currency, {})[pledge.id] = pledge
-    if pledge.expires_at is not None:
-        fund.timers.set(pledge.expires_at, EXPIRY, pledge.id)
-    if pledge.recurrence:
-        schedule_instalment(fund, pledge)
-    fund.touched_pledges[pledge] = None
+    if pledge.has_terms:
+        if pledge.expires_at is not None:
+            fund.timers.set(pledge.expires_at, EXPIRY, pledge.id)
+        if pledge.recurrence:
+            schedule_instalment(fund, pledge)
+    fund.touch_pledge(pledge)
 
 
 def _pledge_raised(fund: Fund, fact: FactDict, _at: int) -> None:
@@ -188,7 +200,7 @@ def _pledge_raised(fund: Fund, fact: FactDict, _at: int) -> None:
     pledge.amount += fact["amount"]
     pledge.waiting += fact["amount"]
     fund.totals.waiting += fact["amount"]
-    fund.touched_pledges[pledge] = None
+    fund.touch_pledge(pledge)
 
 
 def _pledge_withdrawn(fund: Fund, fact: FactDict, _at: int) -> None:
@@ -218,38 +230,49 @@ def commit(fund: Fund, pledge: Pledge, case: Case, number: int, amount: int) -> 
     """Note an award whose money the case and its books already count: the rest of `awarded`, live and in replay."""
     order = fund.awards_made
     fund.awards_made = order + 1
-    award = Award(number, order, pledge, case, amount)
-    case.awards.append(award)
-    pledge.awards_made = number
-    if pledge.awards:
-        pledge.awards.append(award)
-    else:
-        pledge.awards = [award]
+    if not pledge.add_fresh(fund.fresh, case, number, order, amount):
+        award = Award(number, order, pledge, case, amount)
+        case.add_touched(award)
+        pledge.awards_made = number
+        awards = pledge.all_awards()
+        if isinstance(awards, list):
+            awards.append(award)
+        else:
+            pledge.awards = [award]
     pledge.waiting -= amount
     pledge.awarded += amount
     totals = fund.totals
     totals.waiting -= amount
     totals.awarded += amount
-    fund.touched_pledges[pledge] = None
-    fund.touched_cases[case] = None
+    fund.touch_pledge(pledge)
+    fund.touch_case(case)
 
 
 def _award_settled(fund: Fund, fact: FactDict, _at: int) -> None:
-    award, amount = fund.award(fact["award"]), fact["amount"]
-    award.settled += amount
+    settle_award(fund, fund.award(fact["award"]), fact["amount"])
+
+
+def settle_award(fund: Fund, award: Award, amount: int) -> None:
+    """Note that so much of an award is paid."""
     pledge, case = award.pledge, award.case
+    award.settled += amount
     pledge.paid_waiting -= amount
     pledge.awarded -= amount
     pledge.settled += amount
     case.settled += amount
-    fund.totals.awarded -= amount
-    fund.totals.settled += amount
-    fund.touched_pledges[pledge] = None
-    fund.touched_cases[case] = None
+    totals = fund.totals
+    totals.awarded -= amount
+    totals.settled += amount
+    fund.touch_pledge(pledge)
+    fund.touch_case(case)
 
 
 def _award_voided(fund: Fund, fact: FactDict, _at: int) -> None:
-    award, amount, settled = fund.award(fact["award"]), fact["amount"], fact["settled"]
+    void_award(fund, fund.award(fact["award"]), fact["amount"], fact["settled"])
+
+
+def void_award(fund: Fund, award: Award, amount: int, settled: int) -> None:
+    """Take so much of an award back, `settled` of it paid."""
     pledge, case = award.pledge, award.case
     award.amount -= amount
     award.settled -= settled
@@ -264,17 +287,21 @@ def _award_voided(fund: Fund, fact: FactDict, _at: int) -> None:
     case.settled -= settled
     if award.amount == award.delivered:  # void as a whole, or but for what is handed over
         _forget(award)
-    fund.touched_pledges[pledge] = None
+    fund.touch_pledge(pledge)
     fund.move(case, 0, -amount)
 
 
 def _released(fund: Fund, fact: FactDict, _at: int) -> None:
-    pledge = fund.pledges[fact["pledge"]]
-    pledge.waiting -= fact["amount"]
-    pledge.released += fact["amount"]
-    fund.totals.waiting -= fact["amount"]
-    fund.totals.released += fact["amount"]
-    fund.touched_pledges[pledge] = None
+    release(fund, fund.pledges[fact["pledge"]], fact["amount"])
+
+
+def release(fund: Fund, pledge: Pledge, amount: int) -> None:
+    """Give unpaid money that waits back to its donor."""
+    pledge.waiting -= amount
+    pledge.released += amount
+    fund.totals.waiting -= amount
+    fund.totals.released += amount
+    fund.touch_pledge(pledge)
 
 
 def _refunded(fund: Fund, fact: FactDict, _at: int) -> None:
@@ -285,15 +312,19 @@ def _refunded(fund: Fund, fact: FactDict, _at: int) -> None:
     pledge.released += fact["amount"]
     fund.totals.waiting -= fact["amount"]
     fund.totals.released += fact["amount"]
-    fund.touched_pledges[pledge] = None
+    fund.touch_pledge(pledge)
 
 
 def _payment_received(fund: Fund, fact: FactDict, _at: int) -> None:
-    pledge = fund.pledges[fact["pledge"]]
-    fund.payments[fact["payment"]] = (pledge.id, fact["face"])
-    pledge.face_paid += fact["face"]
-    pledge.paid_waiting += fact["amount"] or 0
-    fund.touched_pledges[pledge] = None
+    receive_payment(fund, fund.pledges[fact["pledge"]], fact["payment"], fact["face"], fact["amount"])
+
+
+def receive_payment(fund: Fund, pledge: Pledge, payment: str, face: int, amount: int | None) -> None:
+    """Note a payment, worth `amount`."""
+    fund.payments[payment] = (pledge.id, face)
+    pledge.face_paid += face
+    pledge.paid_waiting += amount or 0
+    fund.touch_pledge(pledge)
 
 
 def _payment_failed(fund: Fund, fact: FactDict, _at: int) -> None:

@@ -2,16 +2,19 @@ import cython
 
 from services.matcher.model.award_rows cimport Fresh
 from services.matcher.model.changes cimport Changes
-from services.matcher.model.entities cimport Award, Case, Pledge
+from services.matcher.model.entities cimport Award, Case, Pledge, Policy
 from services.matcher.model.timers cimport Timers
 from services.matcher.model.totals cimport Totals
 from services.matcher.model.waiting_money cimport Queues
 
 
+@cython.final
 cdef class Fund:
     cdef public str name
-    cdef public object now, policy, pool
-    cdef public dict cases, pledges, rates, unrated, deliveries, payments, failures, refunds, needs, touched_cases, touched_pledges
+    cdef public object now, pool
+    cdef public Policy policy
+    cdef public dict cases, pledges, rates, unrated, deliveries, payments, failures, refunds, needs
+    cdef public list touched_cases, touched_pledges
     cdef public long long pledges_made, cases_opened, awards_made
     cdef public Fresh fresh
     cdef public Timers timers
@@ -22,11 +25,14 @@ cdef class Fund:
     @cython.locals(known=Pledge)
     cpdef Award award(self, str award_id)
 
-    cpdef list books_of(self, Case case)
+    cpdef touch_case(self, Case case)
+    cpdef touch_pledge(self, Pledge pledge)
+    cpdef tuple books_of(self, Case case)
     cpdef book_of_pool(self)
+    @cython.locals(books=tuple)
     cpdef move(self, Case case, claim, awarded)
 
-    @cython.locals(case=Case)
+    @cython.locals(case=Case, needs=dict, share=tuple)
     cpdef follow(self, list shares, book)
 
     @cython.locals(pledge=Pledge, case=Case)

@@ -45,9 +45,21 @@ class Fund:
         self.needs: dict[str, RuleBook] = {}
         self.totals = Totals()
         self.changed = Changes()  # since the last checkpoint
-        # Sets that keep their order, for the order of changes.
-        self.touched_cases: dict[Case, None] = {}
-        self.touched_pledges: dict[Pledge, None] = {}
+        # What the answer at hand has changed, each once, in order.
+        self.touched_cases: list[Case] = []
+        self.touched_pledges: list[Pledge] = []
+
+    def touch_case(self, case: Case) -> None:
+        """Note that a case changes with the answer at hand."""
+        if not case.touched:
+            case.touched = True
+            self.touched_cases.append(case)
+
+    def touch_pledge(self, pledge: Pledge) -> None:
+        """Note that a pledge does."""
+        if not pledge.touched:
+            pledge.touched = True
+            self.touched_pledges.append(pledge)
 
     def award(self, award_id: str) -> Award:
         """An award by its id.
@@ -79,44 +91,50 @@ class Fund:
             book = self.needs[need] = book_of(self.policy, cases)
         return book
 
-    def books_of(self, case: Case) -> list[RuleBook]:
+    def books_of(self, case: Case) -> tuple[RuleBook, ...]:
         """The books that hold an open case."""
-        books = [self.book_of_pool()]
-        if case.need in self.needs:
-            books.append(self.needs[case.need])
-        return books
+        pool, of_need = self.book_of_pool(), self.needs.get(case.need)
+        return (pool,) if of_need is None else (pool, of_need)
 
     def move(self, case: Case, claim: int, awarded: int) -> None:
         """Change a case's claim and awarded money by the given amounts, books included."""
-        books = self.books_of(case) if case.status == "open" else []
-        was = case.residual
+        books = self.books_of(case) if case.status == "open" else ()
+        was = case.residual()
         case.claim += claim
         case.awarded += awarded
         for book in books:
             book.update(case, claim, awarded, was)
-        self.touched_cases[case] = None
+        self.touch_case(case)
 
     def follow(self, shares: list[Share] | list[StagedShare], book: RuleBook) -> None:
         """Tell the other books of money that `book` has just shared out."""
-        if book is not self.pool and self.pool is not None:  # one not built yet will be built from what is true then
-            for _, case, amount, *_ in shares:
-                self.pool.update(case, 0, amount, case.residual + amount)
-        if self.needs:
-            for _, case, amount, *_ in shares:
-                other = self.needs.get(case.need)
-                if other is not None and other is not book:
-                    other.update(case, 0, amount, case.residual + amount)
+        pool, needs = self.pool, self.needs
+        if book is pool or pool is None:  # one not built yet will be built from what is true then
+            if not needs:
+                return
+            pool = None
+        for share in shares:
+            case, amount = share[1], share[2]
+            was = case.residual() + amount
+            if pool is not None:
+                pool.update(case, 0, amount, was)
+            other = needs.get(case.need)
+            if other is not None and other is not book:
+                other.update(case, 0, amount, was)
 
     def settle_in(self) -> None:
         """End an answer: put touched pledges that have money into their queues, and list all that was touched as changed."""
         for pledge in self.touched_pledges:
+            pledge.touched = False
             if pledge.waiting:
                 self.queues.wait(pledge)
-            self.changed.add(pledge)
+            if not pledge.listed:
+                self.changed.add(pledge)
         for case in self.touched_cases:
-            self.changed.add(case)
-        self.touched_pledges.clear()
-        self.touched_cases.clear()
+            case.touched = False
+            if not case.listed:
+                self.changed.add(case)
+        del self.touched_pledges[:], self.touched_cases[:]
 
     def reclass(self, case: Case, rank: int) -> None:
         """Put an open case into another class."""

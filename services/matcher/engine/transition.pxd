@@ -1,10 +1,11 @@
 import cython
 
-from services.matcher.engine.facts cimport apply, commit
+from services.matcher.engine.facts cimport apply, commit, release, settle_award, void_award
 from services.matcher.engine.fund cimport Fund
-from services.matcher.model.entities cimport Award, Case, Pledge
+from services.matcher.model.entities cimport Award, Case, Pledge, award_id
 
 
+@cython.final
 cdef class Transition:
     cdef public Fund fund
     cdef public object at
@@ -14,7 +15,7 @@ cdef class Transition:
     cdef dict _freed
 
     cpdef tell(self, dict fact)
-    cpdef note(self, dict fact)
+    cpdef note(self, fact)
     cpdef claim_opened(self, Case case)
     cpdef money_freed(self, Pledge pledge, bint new=*)
 
@@ -33,6 +34,7 @@ cdef class Transition:
     cpdef settle(self, Pledge pledge, amount)
 
     cpdef funded(self, Case case)
+    cpdef _settle(self, Award award, amount)
     cpdef _void(self, Award award, amount, settled)
 
     @cython.locals(head=Pledge)
@@ -43,5 +45,5 @@ cdef class Transition:
     cpdef _place_designated(self, Pledge pledge, str kind, str name)
     cpdef _share_out(self, Pledge pledge, book)
 
-    @cython.locals(case=Case, number=int)
+    @cython.locals(case=Case, number=int, share=tuple)
     cpdef _award(self, Pledge pledge, list shares)

@@ -10,10 +10,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
 
+from schemas.forms import (
+    AWARD_SETTLED,
+    AWARD_VOIDED,
+    AWARDED,
+    CASE_FUNDED,
+    RELEASED,
+    WAITING,
+    Fact,
+    as_dict,
+)
 from schemas.values import CLASSES
-from services.matcher.engine.facts import apply, commit
+from services.matcher.engine.facts import apply, commit, release, settle_award, void_award
 from services.matcher.engine.fund import Fund
-from services.matcher.model.entities import POOL, Award, Case, FactDict, Pledge, Queue
+from services.matcher.model.entities import POOL, Award, Case, FactDict, Pledge, Queue, award_id
 from services.matcher.rules.protocol import RuleBook, Share, StagedShare
 
 
@@ -29,7 +39,7 @@ class Transition:
 
     __slots__ = ("_freed", "_opened", "at", "facts", "fund", "named")
 
-    def __init__(self, fund: Fund, at: int, facts: list[FactDict], named: bool = False) -> None:
+    def __init__(self, fund: Fund, at: int, facts: list[Fact], named: bool = False) -> None:
         self.fund, self.at, self.facts, self.named = fund, at, facts, named
         self._opened: list[Case] = []
         self._freed: dict[Pledge, bool] = {}  # with whether it is new
@@ -37,14 +47,14 @@ class Transition:
     def tell(self, fact: FactDict) -> None:
         """Apply a fact and note it."""
         apply(self.fund, fact, self.at)
-        if self.named:
-            self.note(fact)
-        else:
-            self.facts.append(fact)
+        self.note(fact)
 
-    def note(self, fact: FactDict) -> None:
+    def note(self, fact: Fact) -> None:
         """Note a fact whose effect is there already."""
-        self.facts.append({"fact": fact["fact"], "fund": self.fund.name, **fact} if self.named else fact)
+        if self.named:
+            fact = as_dict(fact)
+            fact = {"fact": fact["fact"], "fund": self.fund.name, **fact}
+        self.facts.append(fact)
 
     def claim_opened(self, case: Case) -> None:
         """Remember that a case has, or has again, a claim that money may go to, for `match` once the command is decided."""
@@ -56,12 +66,14 @@ class Transition:
 
     def match(self) -> None:
         """Match all waiting money that could find a claim since it began, in pledge order."""
-        if not self._opened and len(self._freed) == 1:  # a plain pledge: nobody else is concerned
-            self._place(*self._freed.popitem())
+        if not self._opened and len(self._freed) < 2:  # a plain pledge or payment: nobody else is concerned
+            for pledge, new in self._freed.items():
+                self._place(pledge, new)
+            self._freed.clear()
             return
         queues: set[Queue] = set()
         for case in self._opened:
-            if case.residual:
+            if case.residual():
                 queues |= {POOL, ("case", case.id), ("need", case.need)}
         heap: list[tuple[int, int, Pledge, Queue | None]] = []
         for queue in queues:
@@ -78,7 +90,7 @@ class Transition:
 
     def void_pledge(self, pledge: Pledge) -> None:
         """End a pledge's unsettled awards, newest first, and release all its unpaid money."""
-        for award in pledge.awards[::-1]:
+        for award in pledge.all_awards()[::-1]:
             unsettled = award.amount - award.settled
             if unsettled:
                 self._void(award, unsettled, 0)
@@ -92,7 +104,7 @@ class Transition:
             case: the case, closed or with a lower claim.
             excess: how much, minor units; at most what is not delivered.
         """
-        newest = case.awards[::-1]
+        newest = case.all_awards()[::-1]
         parts: dict[Award, list[int]] = {}
         for settled in (0, 1):
             for award in newest:
@@ -108,24 +120,30 @@ class Transition:
         """Release the unpaid money of a pledge that waits."""
         unpaid = pledge.waiting - pledge.paid_waiting
         if unpaid:
-            self.tell({"fact": "released", "pledge": pledge.id, "amount": unpaid})
+            release(self.fund, pledge, unpaid)
+            self.note((RELEASED, pledge.id, unpaid))
 
     def settle(self, pledge: Pledge, amount: int) -> None:
         """Settle a pledge's awards, oldest first, with paid money that waits."""
-        for award in tuple(pledge.awards):
+        for award in pledge.all_awards():
             part = min(amount, award.amount - award.settled)
             if part:
-                self.tell({"fact": "award_settled", "award": award.id, "amount": part})
+                self._settle(award, part)
                 amount -= part
                 if not amount:
                     return
 
     def funded(self, case: Case) -> None:
         """Tell that an open case's awards have reached its claim."""
-        self.tell({"fact": "case_funded", "case": case.id, "claim": case.claim})
+        self.note((CASE_FUNDED, case.id, case.claim))
+
+    def _settle(self, award: Award, amount: int) -> None:
+        settle_award(self.fund, award, amount)
+        self.note((AWARD_SETTLED, award_id(award.pledge, award.number), amount))
 
     def _void(self, award: Award, amount: int, settled: int) -> None:
-        self.tell({"fact": "award_voided", "award": award.id, "amount": amount, "settled": settled})
+        void_award(self.fund, award, amount, settled)
+        self.note((AWARD_VOIDED, award_id(award.pledge, award.number), amount, settled))
 
     def _push_head(self, heap: list[tuple[int, int, Pledge, Queue | None]], queue: Queue) -> None:
         head = self.fund.queues.head(queue)
@@ -135,23 +153,29 @@ class Transition:
     def _queue_has_claims(self, queue: Queue) -> bool:
         kind, name = queue
         if kind == "case":
-            return self.fund.cases[name].residual > 0
+            return self.fund.cases[name].residual() > 0
         book = self.fund.book_of_need(name) if kind == "need" else self.fund.book_of_pool()
         return book.any_residual()
 
     def _place(self, pledge: Pledge, new: bool) -> None:
         """Run the rule for one pledge: its designation first, then its fallback."""
         if pledge.waiting:
-            if pledge.designation is not None:
-                self._place_designated(pledge, *pledge.designation)
-            if pledge.queue is POOL and pledge.waiting:
+            if pledge.has_terms:
+                self._place_by_terms(pledge)
+            else:
                 self._share_out(pledge, self.fund.book_of_pool())
-            if pledge.fallback == "release" and pledge.designation is not None:
-                self.release(pledge)
         if pledge.waiting:
             if new:
-                self.tell({"fact": "waiting", "pledge": pledge.id, "amount": pledge.waiting})
+                self.note((WAITING, pledge.id, pledge.waiting))
             self.fund.queues.wait(pledge)
+
+    def _place_by_terms(self, pledge: Pledge) -> None:
+        if pledge.designation is not None:
+            self._place_designated(pledge, *pledge.designation)
+        if pledge.queue is POOL and pledge.waiting:
+            self._share_out(pledge, self.fund.book_of_pool())
+        if pledge.fallback == "release" and pledge.designation is not None:
+            self.release(pledge)
 
     def _place_designated(self, pledge: Pledge, kind: str, name: str) -> None:
         fund = self.fund
@@ -172,26 +196,25 @@ class Transition:
         """Tell of the awards whose money the rule has just moved, and settle them with what is paid already."""
         fund, paid = self.fund, pledge.paid_waiting
         for share in shares:
-            key, case, amount, before, claim, rank = share[:6]
+            key, case, amount, before, claim, rank = share[0], share[1], share[2], share[3], share[4], share[5]
             number = pledge.awards_made + 1
             commit(fund, pledge, case, number, amount)
-            award_id = f"{pledge.id}/{number}"
-            why = {"class": CLASSES[rank], "key": key, "before": before, "after": before + amount, "claim": claim}
-            if len(share) > 6:
-                why["stage"] = share[6]
-            self.note(
-                {
-                    "fact": "awarded",
-                    "award": award_id,
-                    "pledge": pledge.id,
-                    "case": case.id,
-                    "amount": amount,
-                    "why": why,
-                }
+            told = (
+                AWARDED,
+                award_id(pledge, number),
+                pledge.id,
+                case.id,
+                amount,
+                CLASSES[rank],
+                key,
+                before,
+                before + amount,
+                claim,
             )
+            self.note(told + share[6:] if len(share) > 6 else told)
             if paid:
                 part = min(paid, amount)
-                self.tell({"fact": "award_settled", "award": award_id, "amount": part})
+                self._settle(pledge.award(number), part)
                 paid -= part
             if case.awarded == case.claim:
                 self.funded(case)

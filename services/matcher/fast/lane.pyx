@@ -1,35 +1,34 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
-"""The express lane in C: what `express` does, for records whose bytes are as intake writes them.
+"""The express lane: plain pledges, in C.
 
-`express.Express` is the definition, and takes whatever differs from that: other spacing, another order of members, many shares. Here the
-bytes are compared and copied as they lie; the decision itself is `swift.accept`. The properties in `tests/properties` hold both, and the
-general way, to the same bytes.
+A pledge is plain if it is new, in the fund's currency, for whoever is next, and without an end or a recurrence. The lane takes a record only
+if its bytes are as intake writes them, and a pledge only if `swift.accept` does; whatever is different in any way is left, untouched, to the
+general way (`ledger.answer`), which alone says what is unreadable. So the lane has no errors of its own, and no rules. That both ways lead to
+the same bytes and the same memory is held by properties, and by every audit: that goes the general way.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeASCII
-from libc.string cimport memcmp, memmove, strlen
+from libc.string cimport memcmp, strlen
 
 from services.bus.client.raw_records cimport RawRecord
-from services.native.buffer cimport Buffer, varint_size
-from services.native.chain cimport Links
 from services.matcher.ledger.draft cimport Draft
-from services.matcher.model.entities cimport Case, Pledge
+from services.matcher.model.entities cimport Case, Pledge, award_id
 from services.matcher.engine.fund cimport Fund
-from services.matcher.fast.swift cimport Path, Step, accept
-
-cdef extern from "Python.h":
-    void PyObject_GC_UnTrack(void *thing) noexcept
+from services.matcher.fast.swift cimport Path, accept
 
 from schemas.commands import AHEAD_MAX
 from schemas.numbers import DIGITS_MANY as MANY, holds_number
 from schemas.structs import ID_MAX as ID_LENGTH_MAX
-from schemas.times import text_of
+from schemas.forms import AWARDED, CASE_FUNDED, PLEDGE_ACCEPTED, WAITING
+from schemas.times import parse_given
 from schemas.values import AMOUNT_MAX, CLASSES
 from services.bus.attributes import is_source
-from services.bus.envelope import CLOCK, COMMAND_BYTES_MAX, MAC, SENDER, WALL, entry_form, partition_of_fund
+from services.bus.envelope import CLOCK, COMMAND_BYTES_MAX, MAC, SENDER, WALL, partition_of_fund
 from services.bus.client.record_batch import sized
-from services.matcher.fast import express
+
+PLEDGE = "pumasi.pledge.made"
+
 
 cdef bytes _pair(str name, bytes value):
     """A header as it stands in a record."""
@@ -41,7 +40,7 @@ cdef bytes _pair(str name, bytes value):
 cdef unsigned char SIX = 2 * 6, SEVEN = 2 * 7, EIGHT = 2 * 8, NINE = 2 * 9
 cdef bytes BEFORE_ID = _pair("ce_specversion", b"1.0") + sized(b"ce_id")
 cdef bytes BEFORE_SOURCE = sized(b"ce_source")
-cdef bytes BEFORE_TIME = _pair("ce_type", express.PLEDGE.encode()) + sized(b"ce_time")
+cdef bytes BEFORE_TIME = _pair("ce_type", PLEDGE.encode()) + sized(b"ce_time")
 cdef bytes AFTER_TIME = _pair("content-type", b"application/json")
 cdef bytes BY_WALL_CLOCK = _pair(CLOCK, WALL.encode())
 cdef bytes BEFORE_SENDER = sized(SENDER.encode())
@@ -52,25 +51,9 @@ cdef int DIGITS_MANY = MANY
 cdef long long MOST = AMOUNT_MAX
 cdef long long AHEAD = AHEAD_MAX
 cdef int VALUE_MAX = COMMAND_BYTES_MAX
-cdef enum:
-    LENGTH_ROOM = 2  # bytes of a value's length, mostly
-
 cdef unsigned char IS_ID[256]
 for code in range(256):
-    IS_ID[code] = code in express.ID_BYTES
-
-
-cdef bint SPARING = False
-
-
-def spare_the_collector(bint spares):
-    """Keep from the garbage collector, from now on, what the lane makes to last: pledges and their awards.
-
-    This is for a process that keeps an engine for as long as it has the partition, and then unties it by hand (`Engine.untie`). `gc.freeze`
-    would spare the same objects, but only after the collector has looked through them. Anywhere else it would be a leak.
-    """
-    global SPARING
-    SPARING = spares
+    IS_ID[code] = chr(code).isascii() and (chr(code).isalnum() or chr(code) in "._~-")
 
 
 cdef struct Said:
@@ -161,7 +144,7 @@ cdef bint read(const char *at, const char *end, Said *said) noexcept:
 
 
 cdef class Lane:
-    """The lane of one partition, as `express.Express`; that takes what this one leaves.
+    """The lane of one partition.
 
     Args:
         engine: the partition's.
@@ -170,36 +153,29 @@ cdef class Lane:
     """
 
     cdef readonly object engine, partition, partitions
-    cdef object slow
-    cdef Buffer text
     cdef Path path
     cdef Fund fund
-    cdef bytes fund_bytes, source_bytes, time_bytes, now_bytes, headers_before, headers_between, headers_after
+    cdef bytes fund_bytes, source_bytes, time_bytes
     cdef str fund_name, currency
-    cdef object at, now, clock
-    cdef int shares_max
-    cdef tuple classes
+    cdef object at, clock
 
     def __init__(self, engine, partition, partitions):
         self.engine, self.partition, self.partitions = engine, partition, partitions
-        self.slow = express.Express(engine, partition, partitions)
-        self.text, self.path = Buffer(), Path()
-        self.classes = CLASSES
-        self.headers_before, self.headers_between, self.headers_after = entry_form().parts
+        self.path = Path()
 
     def run(self, list records, Py_ssize_t start, Py_ssize_t end, Draft draft):
-        """Answer records from `start` on for as long as they are plain pledges, `end` at most; see `Express.run`."""
+        """Answer records from `start` on for as long as they are plain pledges, `end` at most.
+
+        Returns:
+            The place of the first that isn't; `end` if all were.
+
+        Raises:
+            ConservationBreach: as `Engine.execute`; the draft holds what comes before the record at fault.
+        """
         cdef Py_ssize_t place = start
         self.clock = self.engine.clock  # no pledge moves it
-        self.shares_max = express.SHARES_MAX
-        while place < end:
-            record = records[place]
-            if type(record) is RawRecord and self.decide_if_plain(<RawRecord>record, draft):
-                place += 1
-            elif self.slow._decide_if_plain(record, draft):
-                place += 1
-            else:
-                break
+        while place < end and type(records[place]) is RawRecord and self.decide_if_plain(<RawRecord>records[place], draft):
+            place += 1
         return place
 
     cdef bint decide_if_plain(self, RawRecord record, Draft draft) except -1:
@@ -262,7 +238,7 @@ cdef class Lane:
         if currency is None or memcmp(PyUnicode_AsUTF8AndSize(currency, NULL), said.currency, 3) != 0:
             self.currency = currency = PyUnicode_DecodeASCII(said.currency, 3, NULL)
         cdef Pledge pledge = Pledge.__new__(Pledge)
-        if not accept(
+        shares = accept(
             fund,
             pledge,
             PyUnicode_DecodeASCII(said.pledge, said.pledge_len, NULL),
@@ -270,20 +246,13 @@ cdef class Lane:
             said.amount,
             currency,
             self.path,
-        ):
+        )
+        if shares is None:
             return False
-        if SPARING:
-            PyObject_GC_UnTrack(<void *>pledge)
-        if self.now is not now or fund.now is not now:
-            fund.now = now
-            if self.engine.latest < now:
-                self.engine.latest = now
-            self.now, self.now_bytes = now, text_of(now).encode()
-        if self.path.shares is not None or self.path.count > self.shares_max:
-            shares = self.path.as_shares() if self.path.shares is None else self.path.shares
-            self.slow._tell(record, draft, self.fund_name, now, PyBytes_FromStringAndSize(event, event_len), pledge, shares)
-        else:
-            self.tell(record, draft, event, event_len, &said, pledge)
+        fund.now = now
+        if self.engine.latest < now:
+            self.engine.latest = now
+        draft.add(self.fund_name, now, PyUnicode_DecodeASCII(event, event_len, NULL), PLEDGE, record.offset, told(pledge, shares))
         return True
 
     cdef bint is_fund(self, const char *text, int length) except -1:
@@ -324,137 +293,27 @@ cdef class Lane:
         ):
             return True
         cdef bytes time = PyBytes_FromStringAndSize(text, length)
-        at = self.slow.time_in(time)
-        if at is None:
+        try:
+            self.at = parse_given(time.decode())
+        except ValueError:
             return False
-        self.time_bytes, self.at = time, at
+        self.time_bytes = time
         return True
 
-    cdef int tell(
-        self, RawRecord record, Draft draft, const char *event, int event_len, Said *said, Pledge pledge
-    ) except -1:
-        """Put an answer into the draft: the row of its entry, whose hash is filled in later."""
-        cdef Buffer text = self.text
-        cdef bytes now = self.now_bytes
-        cdef Py_ssize_t value_at, length, value_len
-        cdef int number
-        cdef Step *step
-        cdef Case case
-        seq = draft.seq + 1
-        text.size = 0
-        text.put_varint(PyBytes_GET_SIZE(self.fund_bytes))
-        text.put_bytes(self.fund_bytes)
-        value_at = text.size + LENGTH_ROOM  # its length isn't known yet
-        text.need(LENGTH_ROOM)
-        text.size = value_at
-        text.put_literal(b'{"seq":')
-        text.put_int(seq)
-        text.put_literal(b',"fund":"')
-        text.put_bytes(self.fund_bytes)
-        text.put_literal(b'","at":"')
-        text.put_bytes(now)
-        text.put_literal(b'","cause":{"id":"')
-        text.put(event, event_len)
-        text.put_literal(b'","type":"pumasi.pledge.made","offset":')
-        text.put_whole(record.offset)
-        text.put_literal(b'},"facts":[{"fact":"pledge_accepted","pledge":"')
-        text.put(said.pledge, said.pledge_len)
-        text.put_literal(b'","donor":"')
-        text.put(said.donor, said.donor_len)
-        text.put_literal(b'","amount":')
-        text.put_whole(said.amount)
-        text.put_literal(b',"face":')
-        text.put_whole(said.amount)
-        text.put_literal(b',"currency":"')
-        text.put(said.currency, 3)
-        text.put_literal(b'","rate":"1"}')
-        for number in range(self.path.count):
-            step = &self.path.steps[number]
-            case = <Case>step.case
-            text.put_literal(b',{"fact":"awarded","award":"')
-            text.put(said.pledge, said.pledge_len)
-            text.put_literal(b"/")
-            text.put_whole(number + 1)
-            text.put_literal(b'","pledge":"')
-            text.put(said.pledge, said.pledge_len)
-            text.put_literal(b'","case":"')
-            text.put_text(case.id)
-            text.put_literal(b'","amount":')
-            text.put_whole(step.amount)
-            text.put_literal(b',"why":{"class":"')
-            text.put_text(<str>self.classes[step.rank])
-            text.put_literal(b'","key":')
-            text.put_whole(step.key)
-            text.put_literal(b',"before":')
-            text.put_whole(step.before)
-            text.put_literal(b',"after":')
-            text.put_whole(step.before + step.amount)
-            text.put_literal(b',"claim":')
-            text.put_whole(step.claim)
-            text.put_literal(b"}}")
-            if case.awarded >= case.claim:
-                text.put_literal(b',{"fact":"case_funded","case":"')
-                text.put_text(case.id)
-                text.put_literal(b'","claim":')
-                text.put_int(case.claim)
-                text.put_literal(b"}")
-        if pledge.waiting:
-            text.put_literal(b',{"fact":"waiting","pledge":"')
-            text.put(said.pledge, said.pledge_len)
-            text.put_literal(b'","amount":')
-            text.put_int(pledge.waiting)
-            text.put_literal(b"}")
-        text.put_literal(b"]")
-        length = text.size - value_at
-        text.put_literal(b',"hash":"')
-        text.need(64)
-        text.size += 64
-        text.put_literal(b'"}')
-        value_len = text.size - value_at
-        value_at = self.set_length(text, value_at, value_len)
-        self.put_headers(text, seq)
-        cdef bytes row = text.taken()
-        draft._rows.append(row)
-        links_of(draft).add(row, value_at, length)
-        draft.seq, draft.watermark = seq, record.offset
-        draft.bytes += value_len
-        return 0
-
-    cdef Py_ssize_t set_length(self, Buffer text, Py_ssize_t value_at, Py_ssize_t value_len) except -1:
-        """Put the value's length before it; where the value is then."""
-        cdef Py_ssize_t moved_by = varint_size(value_len) - LENGTH_ROOM
-        if moved_by:
-            text.need(moved_by)
-            memmove(text.data + value_at + moved_by, text.data + value_at, value_len)
-        text.size = value_at - LENGTH_ROOM
-        text.put_varint(value_len)
-        text.size += value_len
-        return value_at + moved_by
-
-    cdef int put_headers(self, Buffer text, object seq) except -1:
-        cdef bytes now = self.now_bytes
-        cdef Py_ssize_t at
-        text.put_bytes(self.headers_before)
-        at = text.size
-        text.put_literal(b"?")  # the length of what follows: it is less than 64
-        text.put_whole(<int>self.partition)
-        text.put_literal(b"-")
-        text.put_int(seq)
-        text.data[at] = <char>(2 * (text.size - at - 1))
-        text.put_bytes(self.headers_between)
-        text.put_varint(PyBytes_GET_SIZE(now))
-        text.put_bytes(now)
-        return text.put_bytes(self.headers_after)
-
-
-cdef inline Links links_of(Draft draft):
-    """Those to which the draft's next entry is to be added."""
-    cdef Links links = draft._links
-    if links is None:
-        draft._links = links = Links(draft._hash)
-    elif links.handed_over or links.filled_in:
-        draft._links = links = Links(links)
-    return links
+cdef list told(Pledge pledge, list shares):
+    """The facts of a pledge that was just accepted. A case is told as funded by the state it is in now."""
+    cdef list facts = [(PLEDGE_ACCEPTED, pledge.id, pledge.donor, pledge.amount, pledge.face, pledge.currency, "1")]
+    cdef int number = 0
+    cdef Case case
+    for key, case, amount, before, claim, rank in shares:
+        number += 1
+        name = award_id(pledge, number)
+        facts.append((AWARDED, name, pledge.id, case.id, amount, CLASSES[rank], key, before, before + amount, claim))
+        if case.awarded >= case.claim:
+            facts.append((CASE_FUNDED, case.id, case.claim))
+    if pledge.waiting:
+        facts.append((WAITING, pledge.id, pledge.waiting))
+    return facts
 
 
 cdef const char *value_of(const char *at, const char *end, const char **begin, int *length) noexcept:

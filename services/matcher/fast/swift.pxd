@@ -18,11 +18,10 @@ cdef struct Step:
 cdef class Path:
     cdef Step steps[STEPS_MAX]
     cdef int count
-    cdef list shares  # all of them, where they are not steps
     cdef bint ends_early
     cdef int first  # the first step of the class in which it ended early
 
     cdef list as_shares(self)
 
 
-cdef bint accept(Fund fund, Pledge pledge, str name, str donor, long long amount, str currency, Path path) except -1
+cdef list accept(Fund fund, Pledge pledge, str name, str donor, long long amount, str currency, Path path)

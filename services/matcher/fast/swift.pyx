@@ -1,19 +1,17 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
-"""A plain pledge decided in C: what `plain.accept` does, for numbers that fit a processor's word.
+"""A plain pledge decided in C, for numbers that fit a processor's word: to it happens what `engine.commands.pledge` makes of any pledge.
 
 The walk is that of `Book._walk`, which takes over after some hundred stairs, or where a number doesn't fit. It leaves
 steps in a `Path`, not objects.
 """
 
-from cpython.dict cimport PyDict_GetItem, PyDict_SetDefault
+from cpython.dict cimport PyDict_GetItem
 from cpython.object cimport PyObject
 
 from services.matcher.rules.waterfill cimport Book, Claimant
-from services.matcher.model.changes cimport Changes
 from services.matcher.model.entities cimport Case
-from services.matcher.model.award_rows cimport Fresh
+from services.matcher.engine.facts cimport commit
 from services.matcher.rules.key_heap cimport Place, Places
-from services.matcher.fast.plain cimport accept as accept_the_long_way
 
 from services.matcher.model.breach import ConservationBreach
 
@@ -48,69 +46,53 @@ cdef class Path:
         return found
 
 
-cdef bint accept(Fund fund, Pledge pledge, str name, str donor, long long amount, str currency, Path path) except -1:
-    """Accept a pledge without terms, and match it; see `plain.accept`, also for what False means. What it gives to whom is in `path`."""
+cdef list accept(Fund fund, Pledge pledge, str name, str donor, long long amount, str currency, Path path):
+    """Accept a pledge without terms, and match it.
+
+    Args:
+        fund: where it is made.
+        pledge: blank, to become the pledge.
+        name, donor, amount, currency: what was said.
+        path: room for the walk.
+
+    Returns:
+        What it gives to whom, one share a case; None, with nothing done, if it is not new or in another currency, or if the walk in C is not the
+        fund's.
+
+    Raises:
+        ConservationBreach: if money would be over-allocated; the engine must then be thrown away.
+    """
     cdef Book pool
     cdef Case case
-    cdef Fresh fresh
-    cdef Changes changed
-    cdef Step *step
-    cdef long long left, given = 0
-    cdef int index
-    path.count, path.ends_early = 0, False
-    if type(fund.pool) is not Book or (<Book>fund.pool).by_claim or fund.needs:
-        path.shares = accept_the_long_way(fund, pledge, name, donor, amount, currency)
-        return path.shares is not None
-    path.shares = None
-    pool = <Book>fund.pool
-    if currency != <str>fund.policy.currency:
-        return False
+    cdef long long left
+    cdef list shares
+    cdef tuple share
+    cdef int number = 0
+    if type(fund.pool) is not Book or (<Book>fund.pool).by_claim or fund.needs or currency != fund.policy.currency:
+        return None
     if fund.pledges.setdefault(name, pledge) is not pledge:
-        return False
+        return None
+    pool = <Book>fund.pool
     whole = amount
     pledge.begin(name, fund.pledges_made, donor, whole, currency, "1", whole)
     fund.pledges_made += 1
-    changed = fund.changed
-    changed.add(pledge)
+    fund.totals.waiting += whole
+    path.count, path.ends_early = 0, False
     left = walk(pool, amount, path)
+    shares = path.as_shares()
     if path.ends_early:
-        path.shares = shares = path.as_shares()
         left = pool.go_on(left, shares, path.first)
-    fresh = fund.fresh
-    if path.shares is None:
-        for index in range(path.count):
-            step = &path.steps[index]
-            case = <Case>step.case
-            case._last = fresh.add(pledge, case, step.amount, case._last)
-            case._fresh = fresh
-            if not case.listed:
-                changed.add(case)
-            given += step.amount
-        index = path.count
-    else:
-        for share in path.shares:
-            case = <Case>share[1]
-            case._last = fresh.add(pledge, case, share[2], case._last)
-            case._fresh = fresh
-            changed.add(case)
-            given += share[2]
-            if case.awarded > case.claim:
-                raise ConservationBreach(f"case {case.id}: awarded {case.awarded} > claim {case.claim}")
-        index = len(path.shares)
-    if given != amount - left or left < 0:
-        raise ConservationBreach(f"pledge {name}: {given} awarded and {left} left of {amount}")
-    if index:
-        pledge._fresh, pledge._first_row, pledge._rows = fresh, fresh.size - index, index
-        pledge._first_order = fund.awards_made
-        pledge.awards_made = index
-        pledge.awarded = whole if left == 0 else given
-        fund.totals.awarded += pledge.awarded
-        pledge.waiting = left
-        fund.awards_made += index
-    if left:
-        fund.totals.waiting += left
-        fund.queues.wait(pledge)
-    return True
+    for share in shares:
+        number += 1
+        case = <Case>share[1]
+        commit(fund, pledge, case, number, share[2])
+        if case.awarded > case.claim:
+            raise ConservationBreach(f"case {case.id}: awarded {case.awarded} > claim {case.claim}")
+    if pledge.waiting != left or left < 0:
+        raise ConservationBreach(f"pledge {name}: {pledge.waiting} waits and {left} is left of {amount}")
+    fund.touch_pledge(pledge)
+    fund.settle_in()
+    return shares
 
 
 cdef long long walk(Book book, long long amount, Path path) except -1:
@@ -218,18 +200,6 @@ cdef long long walk_class(Book book, int rank, long long amount, Path path) exce
     return 0
 
 
-def accept_all(Fund fund, list said):
-    """Accept plain pledges, told as dicts, one after the other; how many were."""
-    cdef Path path = Path()
-    cdef int done = 0
-    for one in said:
-        done += accept(fund, Pledge.__new__(Pledge), one["pledge"], one["donor"], one["amount"], one["currency"], path)
-    return done
-
-
 def accepted(Fund fund, str name, str donor, long long amount, str currency):
-    """`accept` for callers that are not written in C: a pledge's shares, or None."""
-    cdef Path path = Path()
-    if not accept(fund, Pledge.__new__(Pledge), name, donor, amount, currency, path):
-        return None
-    return path.as_shares() if path.shares is None else path.shares
+    """`accept` for callers that are not written in C."""
+    return accept(fund, Pledge.__new__(Pledge), name, donor, amount, currency, Path())

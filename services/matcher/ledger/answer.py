@@ -1,21 +1,23 @@
 """An answer: what one record of the commands topic brings about, from its bytes to the bytes of its entries.
 
-The draft writes what is made here, and the audit makes it again; so there is one way from command to ledger, and no other. What stands
-in the chain is made first without its hash: that may be filled in while the next command is being decided.
+A record is read, then decided, then written: `draft_answers` does so for the matcher; `answer` makes the same by the ledger's own
+definition, for whoever holds entries against it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from time import monotonic, time_ns
+
 from msgspec import Struct
 
 from schemas.commands import Command, Unreadable
+from schemas.forms import Fact
 from schemas.ledger import bodies, link
 from schemas.times import text_of
 from services.bus.envelope import Record, read_command
 from services.matcher.engine.engine import Engine
-from services.matcher.model.entities import FactDict
-
-_NOTHING: FactDict = {"fact": "applied"}
+from services.matcher.ledger.draft import Draft
 
 
 class Answer(Struct, frozen=True):
@@ -23,7 +25,6 @@ class Answer(Struct, frozen=True):
 
     Attributes:
         command: as read; an `Unreadable` goes to dead letters as well.
-        verdict: what it came to: the code of the rejection, `duplicate`, or another name of a fact, if it was applied.
         fund: the entries' key, or None.
         time: the entries' `at`, RFC 3339.
         bodies: the value of each entry without its `hash`, in order.
@@ -31,7 +32,6 @@ class Answer(Struct, frozen=True):
     """
 
     command: Command | Unreadable
-    verdict: str
     fund: str | None
     time: str
     bodies: list[bytes]
@@ -55,12 +55,59 @@ def answer(engine: Engine, record: Record, partitions: int, seq: int) -> Answer:
     event, trace = (None, None) if isinstance(command, Unreadable) else (command.id, command.trace)
     cause = {"id": event, "type": command.type, "offset": record.offset}
     fund, time = decision.fund, text_of(decision.at)
-    facts = decision.facts
-    last = facts[-1] if facts else _NOTHING  # a refusal is the last fact, behind those of timers
-    verdict = last["fact"]
-    if verdict == "rejected":
-        verdict = last["code"]
-    return Answer(command, verdict, fund, time, bodies(seq + 1, fund, time, cause, facts), trace)
+    return Answer(command, fund, time, bodies(seq + 1, fund, time, cause, decision.facts), trace)
+
+
+def draft_answers(
+    engine: Engine,
+    records: Sequence[Record],
+    start: int,
+    end: int,
+    partitions: int,
+    draft: Draft,
+    full: int,
+    over: float,
+) -> int:
+    """Decide records from `start` on, `end` at most, and draft their entries.
+
+    Args:
+        engine, partitions: as for `answer`.
+        draft: takes the answers, and notes what each came to.
+        full: it ends once the draft holds so many bytes …
+        over: … or `time.monotonic()` is past this; at least one record is decided.
+
+    Returns:
+        The place of the first that is not answered yet.
+
+    Raises:
+        ConservationBreach: as `answer`; the draft holds what comes before the record at fault.
+    """
+    place, traced = start, draft.traced
+    while place < end:
+        record = records[place]
+        began_ns = 0 if traced is None else time_ns()
+        command = read_command(record, partitions)
+        fund, at, facts = engine.decide(command)
+        if type(command) is Unreadable:
+            draft.unreadable.append((record, command.detail))
+            draft.add(None, at, None, command.type, command.offset, facts)
+        else:
+            draft.add(fund, at, command.id, command.type, command.offset, facts, command.trace)
+            if traced is not None and command.trace is not None:
+                traced.append((began_ns, command, command.trace))
+        draft.verdicts.append((command.type, _verdict(facts)))
+        place += 1
+        if draft.bytes >= full or monotonic() > over:
+            break
+    return place
+
+
+def _verdict(facts: list[Fact]) -> str:
+    """What a command came to: `applied`, `duplicate`, or the code of its rejection, which is the last fact, behind those of timers."""
+    last = facts[-1] if facts else None
+    if not isinstance(last, dict) or last["fact"] not in ("duplicate", "rejected"):
+        return "applied"
+    return last["code"] if last["fact"] == "rejected" else "duplicate"
 
 
 def linked(made: Answer, previous: bytes) -> tuple[list[bytes], bytes]:

@@ -3,17 +3,22 @@
 It holds what the next entry is linked to. Once its entries are appended, what it says of number, hash and watermark is true of the
 ledger; until then it is thrown away with the memory whose decisions it holds.
 
-Where that is compiled, entries come without their hashes: these are filled in behind (`services.native.chain`), by a thread, while the
-next answers are decided. Nobody sees an entry before its hash is there, and whoever asks for `hash` waits for it.
+What an entry is, `schemas.ledger` says, by whose `bodies` the audit makes each anew. Here it is laid out at once as the record that
+goes into a batch. Where that is compiled, entries come without their hashes: these are filled in behind (`services.native.chain`), by a
+thread, while the next answers are decided. Nobody sees an entry before its hash is there, and whoever asks for `hash` waits for it.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Sequence
 
-from schemas.ledger import link
-from services.bus.client.record_batch import HeaderForm, Row, row, sized, varint
-from services.bus.envelope import entry_form
+from schemas.commands import Command
+from schemas.forms import Fact, as_dict
+from schemas.ledger import ENTRY_BYTES_MAX, FACTS_MANY, encode, link, parts
+from schemas.times import text_of
+from services.bus.client.record_batch import Row
+from services.bus.envelope import Record, entry_form
+from services.native.buffer import Buffer
 
 try:
     from services.native.chain import Links
@@ -22,6 +27,8 @@ except ImportError:  # not compiled
 
 _HASH = b',"hash":"' + b"0" * 64 + b'"}'
 """What closes an entry, its digits to be filled in."""
+_REST_MAX = 2048
+"""More bytes than an entry has beside its facts."""
 
 
 class Portion:
@@ -48,16 +55,28 @@ class Draft:
     Attributes:
         seq, hash, watermark: of the last answer: its last entry's number and 32 hash bytes, and its command's offset.
         bytes: how large the values of all entries are together, taken or not.
+        unreadable: the records that could not be read, each with what is wrong with it.
+        verdicts: of each answer but the lane's, which are applied: its command's type, and what it came to.
+        traced: where this process traces, those answers that are: when each began (ns since 1970), its command and its `traceparent`.
     """
 
-    __slots__ = ("_form", "_hash", "_links", "_prefix", "_rows", "bytes", "seq", "watermark")
+    __slots__ = (
+        "_after", "_at", "_before", "_between", "_body", "_facts", "_hash", "_links", "_prefix", "_row", "_rows", "_time", "bytes",
+        "seq", "traced", "unreadable", "verdicts", "watermark",
+    )  # fmt: skip
 
     def __init__(self, partition: int, seq: int, digest: bytes, watermark: int) -> None:
         self.seq, self._hash, self.watermark = seq, digest, watermark
         self._rows: list[Row] = []
         self._links: Links | None = None  # to be filled in; `_hash` is true if there are none
         self.bytes = 0
-        self._form, self._prefix = entry_form(), b"%d-" % partition
+        self.unreadable: list[tuple[Record, str]] = []
+        self.verdicts: list[tuple[str | None, str]] = []
+        self.traced: list[tuple[int, Command, bytes]] | None = None
+        self._before, self._between, self._after = entry_form().parts
+        self._prefix = f"{partition}-"
+        self._facts, self._body, self._row = Buffer(), Buffer(), Buffer()
+        self._at, self._time = 0, text_of(0)  # of the last entry
 
     @property
     def hash(self) -> bytes:
@@ -67,47 +86,127 @@ class Draft:
             self._hash = links.hash()
         return self._hash
 
-    def add(self, fund: str | None, time: str, bodies: list[bytes], offset: int, trace: bytes | None = None) -> None:
+    def add(
+        self,
+        fund: str | None,
+        at: int,
+        event: str | None,
+        kind: str | None,
+        offset: int,
+        facts: list[Fact],
+        trace: bytes | None = None,
+    ) -> None:
         """Take in an answer.
 
         Args:
             fund: the entries' key, or None.
-            time: their `at`, RFC 3339.
-            bodies: the value of each without its `hash`, in order.
-            offset: of the command.
-            trace: its `traceparent`.
+            at: their time, microseconds since 1970.
+            event, kind, offset: the command's `ce_id` and `ce_type`, if it could be read, and its place.
+            facts: what it brought about.
+            trace: the command's `traceparent`.
         """
-        at, form = time.encode(), self._form if trace is None else entry_form(trace)
-        for body in bodies:
-            self.seq += 1
-            self._rows.append(self._linked(fund, body, self._prefix + b"%d" % self.seq, at, form))
-            self.bytes += len(body) + len(_HASH) - 1
+        if at != self._at:
+            self._at, self._time = at, text_of(at)
+        _put_facts(self._facts, facts)
+        if len(facts) < FACTS_MANY or self._facts.size < ENTRY_BYTES_MAX - _REST_MAX:
+            self._add_entry(fund, event, kind, offset, False, trace)
+        else:
+            self._facts.clear()
+            for part, more in parts([as_dict(fact) for fact in facts], {"id": event, "type": kind, "offset": offset}):
+                _put_facts(self._facts, list(part))
+                self._add_entry(fund, event, kind, offset, more, trace)
         self.watermark = offset
 
     def taken(self) -> Portion:
         """The rows so far, as records of the ledger; they are the taker's from now on."""
-        rows, self._rows = self._rows, []
-        links = self._links
-        if links is not None:
+        rows, self._rows, links = self._rows, [], self._links
+        if rows and links is not None:
             links.hand_over()
-            if rows:
-                self._links = Links(links)
+            self._links = Links(links)
         return Portion(rows, links)
 
-    def _linked(self, fund: str | None, body: bytes, name: bytes, time: bytes, form: HeaderForm) -> Row:
-        """An entry's row, its hash filled in or left to be; `name` is its `ce_id`."""
+    def _add_entry(
+        self, fund: str | None, event: str | None, kind: str | None, offset: int, more: bool, trace: bytes | None
+    ) -> None:
+        """Add an entry of the facts that are written. None of the other words has a character that JSON would escape."""
+        body, row, key = self._body, self._row, None if fund is None else fund.encode()
+        before, between, after = self._before, self._between, self._after
+        if trace is not None:
+            before, between, after = entry_form(trace).parts
+        self.seq += 1
+        body.put_bytes(b'{"seq":')
+        body.put_whole(self.seq)
+        body.put_bytes(b',"fund":')
+        _put_word(body, fund)
+        body.put_bytes(b',"at":"')
+        body.put_text(self._time)
+        body.put_bytes(b'","cause":{"id":')
+        _put_word(body, event)
+        body.put_bytes(b',"type":')
+        _put_word(body, kind)
+        body.put_bytes(b',"offset":')
+        body.put_whole(offset)
+        body.put_bytes(b'},"facts":')
+        body.put_all_of(self._facts)
+        if more:
+            body.put_bytes(b',"more":true')
+        length = body.size
         if Links is None:
-            value, self._hash = link(self._hash, body)
-            return row(None if fund is None else fund.encode(), value, form.filled(name, time))
-        if self._links is None:
-            self._links = Links(self._hash)
-        key, length = _key(fund), varint(len(body) + len(_HASH) - 1)
-        first, between, last = form.parts
-        made = b"".join((key, length, body[:-1], _HASH, first, sized(name), between, sized(time), last))
-        self._links.add(made, len(key) + len(length), len(body) - 1)
-        return made
+            body.put_bytes(b"}")
+            value, self._hash = link(self._hash, body.taken())
+            body.put_bytes(value)
+        else:
+            body.put_bytes(_HASH)
+        self.bytes += body.size
+        row.put_sized(key)
+        row.put_varint(body.size)
+        start = row.size
+        row.put_all_of(body)
+        row.put_bytes(before)
+        row.put_sized(f"{self._prefix}{self.seq}".encode())
+        row.put_bytes(between)
+        row.put_sized(self._time.encode())
+        row.put_bytes(after)
+        made = row.taken()
+        self._rows.append(made)
+        if Links is not None:
+            if self._links is None:
+                self._links = Links(self._hash)
+            self._links.add(made, start, length)
 
 
-@lru_cache(maxsize=65536)
-def _key(fund: str | None) -> bytes:
-    return sized(None if fund is None else fund.encode())
+def _put_facts(text: Buffer, facts: Sequence[Fact]) -> None:
+    separator = b"["
+    for fact in facts:
+        text.put_bytes(separator)
+        _put_fact(text, fact)
+        separator = b","
+    text.put_bytes(b"]" if facts else b"[]")
+
+
+def _put_fact(text: Buffer, fact: Fact) -> None:
+    if isinstance(fact, dict):
+        text.put_bytes(encode(fact))
+        return
+    form = fact[0]
+    for place in range(1, len(fact)):
+        value = fact[place]
+        if value is None and place > form.required:
+            continue
+        text.put_bytes(form.pieces[place - 1])
+        if type(value) is str:
+            _put_word(text, value)
+        elif type(value) is int:
+            text.put_int(value)
+        else:
+            text.put_bytes(encode(value))
+    text.put_bytes(form.end)
+
+
+def _put_word(text: Buffer, word: str | None) -> None:
+    if word is None:
+        text.put_bytes(b"null")
+    else:
+        text.put_bytes(b'"')
+        text.put_text(word)
+        text.put_bytes(b'"')

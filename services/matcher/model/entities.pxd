@@ -1,25 +1,44 @@
 # The same classes with their fields laid out for C, where they are compiled (`services.native`). Sums stay Python's integers: there is
 # no amount at which they would overflow.
+import cython
 
 from services.matcher.model.award_rows cimport Fresh
 
+@cython.final
+cdef class Policy:
+    cdef public str currency, rule, weights
+    cdef public object ageing, deadline, forget_after_days, share, vouchers_required
+
+@cython.final
 cdef class Award:
     cdef public object amount, delivered, settled
     cdef public long long number, order
     cdef public Case case
     cdef public Pledge pledge
 
+cpdef str award_id(Pledge pledge, long long number)
+
+@cython.final
 cdef class Case:
     cdef public list _awards
     cdef public Fresh _fresh
     cdef public Py_ssize_t _last
-    cdef public bint listed
+    cdef public bint listed, touched
     cdef public object awarded, began, claim, delivered, goal, mark, needed_by, next_escalation, next_renewal, open_order
     cdef public object opened_at, origin, outcome, own_contribution, period, person_mark, priority, rank, recurrence, settled, thanks, vouchers
     cdef public str beneficiary, id, need, status
 
+    @cython.locals(pledge=Pledge, row=Py_ssize_t, chain=list, found=list, place=Py_ssize_t)
+    cpdef list all_awards(self)
+
+    cpdef add_touched(self, Award award)
+    cpdef residual(self)
+    cpdef take(self, Fresh fresh, Py_ssize_t row)
+
+    @cython.locals(awards=list)
     cpdef forget(self, Award award)
 
+@cython.final
 cdef class Pledge:
     cdef dict __dict__
     cdef public object _awards
@@ -27,11 +46,26 @@ cdef class Pledge:
     cdef public Py_ssize_t _first_row
     cdef public long long _first_order, order
     cdef public int _rows, awards_made
-    cdef public bint listed
+    cdef public bint has_terms, listed, touched
     cdef public object amount, awarded, closed, delivered, face, face_paid, mark
     cdef public object paid_waiting, rate, released, settled, waiting
     cdef public str currency, donor, id
 
     cpdef begin(self, str name, long long order, str donor, object face, str currency, object rate, object amount)
+
+    @cython.locals(fresh=Fresh, number=Py_ssize_t)
+    cpdef all_awards(self)
+
+    @cython.locals(rows=int)
+    cpdef bint add_fresh(self, Fresh fresh, Case case, int number, long long order, amount) except -1
+
+    cpdef unpaid(self)
+    cpdef Award award_of_row(self, Py_ssize_t row)
+
+    @cython.locals(index=Py_ssize_t, one=Award)
     cpdef Award award(self, int number)
+
     cpdef forget(self, Award award)
+
+@cython.locals(low=Py_ssize_t, high=Py_ssize_t, middle=Py_ssize_t, order="long long", one=Award)
+cpdef Py_ssize_t _place_of(list awards, Award award) except -1

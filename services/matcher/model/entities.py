@@ -71,7 +71,12 @@ class Award:
     @property
     def id(self) -> str:
         """`<pledge>/<number>`."""
-        return f"{self.pledge.id}/{self.number}"
+        return award_id(self.pledge, self.number)
+
+
+def award_id(pledge: Pledge, number: int) -> str:
+    """The id of a pledge's award."""
+    return f"{pledge.id}/{number}"
 
 
 def amounts_of(award: Award) -> Amounts:
@@ -88,16 +93,17 @@ class Case:
         person_mark: its beneficiary's, if a contact is known: whoever vouches under the same is the beneficiary.
         mark: its part of the last checkpoint's state hash; 0 if it has no record of its own there.
         listed: whether it has changed since (`changes`).
+        touched: whether the answer at hand has changed it.
     """
 
     __slots__ = (
         "_awards", "_fresh", "_last",
         "awarded", "began", "beneficiary", "claim", "delivered", "goal", "id", "listed", "mark", "need", "needed_by",
         "next_escalation", "next_renewal", "open_order", "opened_at", "origin", "outcome", "own_contribution", "period",
-        "person_mark", "priority", "rank", "recurrence", "settled", "status", "thanks", "vouchers",
+        "person_mark", "priority", "rank", "recurrence", "settled", "status", "thanks", "touched", "vouchers",
     )  # fmt: skip
 
-    _awards: list[Award]
+    _awards: list[Award] | None
     _fresh: Fresh | None
     _last: int
 
@@ -119,39 +125,56 @@ class Case:
         self.claim: int = self.goal - self.own_contribution if self.own_contribution else self.goal
         self.rank = self.priority
         self.awarded = self.settled = self.delivered = 0
-        self.awards = []
+        self.awards = None
         self.open_order = 0
         self.opened_at = self.began = 0
         self.period = 1
         self.next_escalation: int | None = None
         self.next_renewal: int | None = None
-        self.mark, self.listed = 0, False
+        self.mark, self.listed, self.touched = 0, False, False
 
     def recall(self, origin: tuple[Any, ...], vouchers: Collection[str], thanks: Collection[str]) -> None:
         """Derive what a checkpoint does not say again from what was said when the case was submitted."""
         self.origin, self.beneficiary, self.need = origin, origin[0], intern(origin[1])
         self.own_contribution, self.recurrence = origin[4], origin[7]
         self.vouchers, self.thanks = grown(vouchers), grown(thanks)
-        self.awards, self.mark, self.listed = [], 0, False
+        self.awards, self.mark, self.listed, self.touched = None, 0, False, False
 
     @property
     def awards(self) -> list[Award]:
         """See above; rows become objects."""
+        return self.all_awards()
+
+    @awards.setter
+    def awards(self, awards: list[Award] | None) -> None:
+        self._awards, self._fresh, self._last = awards, None, NONE
+
+    def all_awards(self) -> list[Award]:
+        """`awards`, for whoever asks often."""
+        if self._awards is None:  # most cases are never asked
+            self._awards = []
         if self._fresh is not None:
             chain = self._fresh.chain(self._last)
             self._fresh, self._last = None, NONE
-            self._awards += [pledge.award_of_row(row) for pledge, row in chain]
-            self._awards.sort(key=_ORDER)  # they are in order but where they came from a checkpoint
+            found = [pledge.award_of_row(row) for pledge, row in chain]
+            found.sort(key=_ORDER)  # from a checkpoint they come in another
+            place = bisect_left(self._awards, found[0].order, key=_ORDER)
+            if place < len(self._awards):
+                found += self._awards[place:]
+                found.sort(key=_ORDER)
+            self._awards[place:] = found
         return self._awards
 
-    @awards.setter
-    def awards(self, awards: list[Award]) -> None:
-        self._awards, self._fresh, self._last = awards, None, NONE
+    def add_touched(self, award: Award) -> None:
+        """Have an award that is no row. Of many from a checkpoint `put_in_order` makes those that are."""
+        if self._awards is None:
+            self._awards = []
+        self._awards.append(award)
 
-    @property
-    def touched_awards(self) -> list[Award]:
-        """Those among them that are no rows."""
-        return self._awards
+    def put_in_order(self) -> None:
+        """See `add_touched`."""
+        if self._awards:
+            self._awards.sort(key=_ORDER)
 
     @property
     def any_awards(self) -> bool:
@@ -161,7 +184,9 @@ class Case:
     def amounts(self) -> list[Amounts]:
         """Of each of its awards; rows stay rows."""
         rows: Sequence[tuple[Pledge, int]] = () if self._fresh is None else self._fresh.chain(self._last)
-        return [amounts_of(award) for award in self._awards] + [pledge.amounts_of_row(row) for pledge, row in rows]
+        return [amounts_of(award) for award in self._awards or ()] + [
+            pledge.amounts_of_row(row) for pledge, row in rows
+        ]
 
     def take(self, fresh: Fresh, row: int) -> None:
         """Be given a fresh award, whose row names the last one before it (`last_row`)."""
@@ -172,14 +197,14 @@ class Case:
         """The row of its newest award, if that is fresh; else `NONE`."""
         return self._last
 
-    @property
     def residual(self) -> int:
         """What the claim still lacks; only an open case has one."""
         return max(0, self.claim - self.awarded) if self.status == "open" else 0
 
     def forget(self, award: Award) -> None:
         """Let go of an award that is void as a whole or delivered in whole."""
-        del self.awards[bisect_left(self.awards, award.order, key=_ORDER)]
+        awards = self.all_awards()
+        del awards[_place_of(awards, award)]
 
 
 class Pledge:
@@ -195,16 +220,18 @@ class Pledge:
         released: given back to the donor, unpaid (released) or paid (refunded).
         face_paid: payments so far in the pledge's own currency.
         awards: those with money not yet delivered, oldest first.
+        has_terms: whether there is anything beside the slots that says where its money may go, or when.
         cancelled: its unpaid part has ended before its rate was known.
         closed: "withdrawn" or "expired", or None.
         mark: its part of the last checkpoint's state hash; 0 if it has no record of its own there.
         listed: whether it has changed since (`changes`).
+        touched: whether the answer at hand has changed it.
     """
 
     __slots__ = (
         "__dict__", "_awards", "_first_order", "_first_row", "_fresh", "_rows", "amount", "awarded", "awards_made", "closed",
-        "currency", "delivered", "donor", "face", "face_paid", "id", "listed", "mark", "order", "paid_waiting", "rate",
-        "released", "settled", "waiting",
+        "currency", "delivered", "donor", "face", "face_paid", "has_terms", "id", "listed", "mark", "order", "paid_waiting", "rate",
+        "released", "settled", "touched", "waiting",
     )  # fmt: skip
 
     _awards: list[Award] | tuple[()]
@@ -228,7 +255,7 @@ class Pledge:
             fact["pledge"], order, fact["donor"], fact["face"], fact["currency"], fact["rate"], fact["amount"] or 0
         )
         if len(fact) > _PLAIN_PLEDGE:
-            self._take_terms(fact, at)
+            self.take_terms(fact, at)
 
     def begin(self, name: str, order: int, donor: str, face: int, currency: str, rate: str | None, amount: int) -> None:
         """Be a pledge without terms, of which all waits."""
@@ -238,9 +265,11 @@ class Pledge:
         self.paid_waiting = self.awarded = self.settled = self.delivered = self.released = self.face_paid = 0
         self.awards = ()
         self.awards_made = self.mark = 0
-        self.listed = False
+        self.listed = self.touched = self.has_terms = False
 
-    def _take_terms(self, fact: FactDict, at: int) -> None:
+    def take_terms(self, fact: FactDict, at: int) -> None:
+        """Have what few pledges have, as a fact of time `at` says it."""
+        self.has_terms = True
         for name in fact.keys() & {"fallback", "of"}:
             setattr(self, name, fact[name])
         if "designation" in fact:
@@ -255,6 +284,14 @@ class Pledge:
     @property
     def awards(self) -> list[Award] | tuple[()]:
         """See above; rows become objects."""
+        return self.all_awards()
+
+    @awards.setter
+    def awards(self, awards: list[Award] | tuple[()]) -> None:
+        self._awards, self._fresh = awards, None
+
+    def all_awards(self) -> list[Award] | tuple[()]:
+        """`awards`, for whoever asks often."""
         if self._fresh is not None:
             fresh, self._fresh = self._fresh, None
             self._awards = [
@@ -262,10 +299,6 @@ class Pledge:
                 for number in range(self._rows)
             ]
         return self._awards
-
-    @awards.setter
-    def awards(self, awards: list[Award] | tuple[()]) -> None:
-        self._awards, self._fresh = awards, None
 
     @property
     def any_awards(self) -> bool:
@@ -284,6 +317,19 @@ class Pledge:
             amounts_of(self.award_of_row(row)) if self._fresh is None else (self._fresh.case_and_amount(row)[1], 0, 0)
         )
 
+    def add_fresh(self, fresh: Fresh, case: Case, number: int, order: int, amount: int) -> bool:
+        """Have another award as a row, behind those it has, if it can be one; whether it could."""
+        rows = 0 if self._fresh is None else self._rows
+        if amount >= _WORD or number != rows + 1:
+            return False
+        if not rows:
+            self._fresh, self._first_row, self._first_order = fresh, len(fresh), order
+        elif len(fresh) != self._first_row + rows or order != self._first_order + rows:
+            return False
+        case.take(fresh, fresh.add(self, case, amount, case._last))
+        self._rows = self.awards_made = number
+        return True
+
     def begin_fresh(self, fresh: Fresh, rows: int, first_order: int) -> None:
         """Have the awards of the last rows of `fresh`: so many, from 1 on, and from `first_order` among the fund's."""
         self._fresh, self._first_row, self._rows, self._first_order = fresh, len(fresh) - rows, rows, first_order
@@ -293,7 +339,6 @@ class Pledge:
         """What the award of a row of its own has become. Raises KeyError as `award`."""
         return self.award(row - self._first_row + 1)
 
-    @property
     def unpaid(self) -> int:
         """What is promised and not paid: waiting or awarded."""
         return self.waiting - self.paid_waiting + self.awarded
@@ -304,27 +349,44 @@ class Pledge:
         Raises:
             KeyError: if it was never made, is void as a whole, or delivered in whole.
         """
-        awards = self.awards
+        awards = self.all_awards()
         if awards:
-            index = number - awards[0].number  # most pledges have let go of none in the middle
-            if not 0 <= index < len(awards) or awards[index].number != number:
-                index = bisect_left(awards, number, key=_NUMBER)
-            if index < len(awards) and awards[index].number == number:
-                return awards[index]
+            one = awards[0]
+            index = number - one.number  # most pledges have let go of none in the middle
+            if 0 < index < len(awards):
+                one = awards[index]
+            if one.number != number:
+                one = awards[bisect_left(awards, number, 0, len(awards) - 1, key=_NUMBER)]
+            if one.number == number:
+                return one
         raise KeyError(number)
 
     def forget(self, award: Award) -> None:
         """Let go of an award that is void as a whole or delivered in whole."""
-        awards = self.awards
+        awards = self.all_awards()
         assert awards, "it is among them"
-        del awards[bisect_left(awards, award.number, key=_NUMBER)]
+        del awards[_place_of(awards, award)]
         if not awards:
             self.awards = ()
 
 
 _PLAIN_PLEDGE = len(("fact", "pledge", "donor", "amount", "face", "currency", "rate"))
 _NUMBER = attrgetter("number")
+_WORD = 1 << 62
 _ORDER = attrgetter("order")
+
+
+def _place_of(awards: list[Award], award: Award) -> int:
+    """Where an award is among others, which are as old as their orders say."""
+    low, high, order = 0, len(awards) - 1, award.order
+    while low < high:
+        middle = (low + high) // 2
+        one = awards[middle]
+        if one.order < order:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 def grown(said: Collection[str], more: str | None = None) -> Collection[str]:

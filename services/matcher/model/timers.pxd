@@ -1,3 +1,6 @@
+import cython
+
+@cython.final
 cdef class Timers:
     cdef list _heap
     cdef public bint earlier

@@ -1,5 +1,8 @@
+import cython
+
 from services.matcher.model.entities cimport Pledge
 
+@cython.final
 cdef class Queues:
     cdef dict _heaps
     cdef set _queued

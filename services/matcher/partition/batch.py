@@ -12,14 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from schemas.commands import Command, Unreadable
 from services import traces
 from services.bus.client.record_batch import Row, laid_out, row
 from services.bus.deadletters.letter import dead_letter
 from services.bus.envelope import Record
 from services.errors import Unanswerable
 from services.matcher.engine.engine import Engine
-from services.matcher.ledger.answer import answer
+from services.matcher.ledger.answer import draft_answers
 from services.matcher.ledger.draft import Draft, Portion
 from services.matcher.model.breach import ConservationBreach
 
@@ -32,14 +31,12 @@ TURN_SECONDS = 0.01
 TURN_BYTES = (1 << 20) - (1 << 16)
 """Once its entries are so large, a turn ends: they go to Kafka in one batch, and while they are on their way the next is being made.
 Kafka's client has one on its way at a time; a turn of several batches would wait for each but the last."""
-_LANE_COMMANDS = 64  # between two looks at the clock
+_COMMANDS_A_LOOK = 64
+"""Commands that the lane has a look at. What it leaves of them goes the general way, as does all behind it."""
 
 
 class Lane(Protocol):
-    """What may answer some records in a shorter way; see `fast.express.Express`."""
-
-    engine: Engine
-    partitions: int
+    """What may answer some records in a shorter way; see `services.matcher.fast`."""
 
     def run(self, records: Sequence[Record], start: int, end: int, draft: Draft) -> int:
         """Answer records from `start` on, `end` at most, for as long as it can; the place of the first that it leaves."""
@@ -51,7 +48,9 @@ class Batch:
     Args:
         records: the next ones of the partition, at least one; as many of them are answered as go into one transaction.
         draft: what the first is linked to.
-        lane: the partition's.
+        engine: the partition's.
+        partitions: how many there are.
+        lane: what may answer some of them in a shorter way.
         one_turn: there is only one turn, decided before its transaction begins. So a command that takes longer than Kafka lets a
             transaction be open is answered all the same.
         seconds_max: no turn begins later than this; Kafka's own time limit goes on while turns are decided.
@@ -59,20 +58,25 @@ class Batch:
     Attributes:
         done: how many are answered.
         dead: dead letters of those among them that could not be read.
-        verdicts: type and verdict of each; but for what the lane has answered, which is applied, and only in `done`.
         fault: why the next one can't be answered, if it can't; then the batch ends there.
-        traced: where this process traces, those of them that are: when each began (ns since 1970), its command and its `traceparent`.
     """
 
-    def __init__(self, records: Sequence[Record], draft: Draft, lane: Lane, one_turn: bool, seconds_max: float) -> None:
+    def __init__(
+        self,
+        records: Sequence[Record],
+        draft: Draft,
+        engine: Engine,
+        partitions: int,
+        one_turn: bool,
+        seconds_max: float,
+        lane: Lane | None = None,
+    ) -> None:
         self.draft = draft
         self.done = 0
         self.dead: list[Row] = []
-        self.verdicts: list[tuple[str | None, str]] = []
+        draft.traced = [] if traces.is_on() else None
         self.fault: ConservationBreach | Unanswerable | None = None
-        self.traced: list[tuple[int, Command | Unreadable, bytes]] = []
-        self._traces = traces.is_on()
-        self._records, self._lane = records, lane
+        self._records, self._engine, self._partitions, self._lane = records, engine, partitions, lane
         self._one_turn, self._late = one_turn, time.monotonic() + seconds_max
         self._end = min(len(records), BATCH_COMMANDS_MAX)
         self._over = False
@@ -83,9 +87,13 @@ class Batch:
             return None
         try:
             self._turn()
-        except (ConservationBreach, Unanswerable) as found:
-            self.fault = found.with_traceback(None)  # which would hold this batch
+        except ConservationBreach as breach:
+            self.fault = breach.with_traceback(None)  # which would hold this batch
+        except Exception as error:  # noqa: BLE001  # whatever it is, what came before is answered, and the command named
+            self.fault = Unanswerable(_where(error))
+        if self.fault is not None:
             self.done = sum(record.offset <= self.draft.watermark for record in self._records)
+        self._write_unreadable()
         self._over = (
             self._one_turn
             or self.fault is not None
@@ -96,35 +104,21 @@ class Batch:
         return self.draft.taken() or None
 
     def _turn(self) -> None:
-        over, full = time.monotonic() + TURN_SECONDS, self.draft.bytes + TURN_BYTES
-        while self.done < self._end and self.draft.bytes < full:
-            end = min(self._end, self.done + _LANE_COMMANDS)
-            self.done = self._lane.run(self._records, self.done, end, self.draft)
-            if self.done < end:
-                self._decide_one(self._records[self.done])
-                self.done += 1
+        draft, records, lane = self.draft, self._records, self._lane
+        over, full = time.monotonic() + TURN_SECONDS, draft.bytes + TURN_BYTES
+        while self.done < self._end and draft.bytes < full:
+            end = min(self._end, self.done + _COMMANDS_A_LOOK)
+            if lane is not None:
+                self.done = lane.run(records, self.done, end, draft)
+            self.done = draft_answers(self._engine, records, self.done, end, self._partitions, draft, full, over)
             if time.monotonic() > over:
                 break
 
-    def _decide_one(self, record: Record) -> None:
-        draft, lane, fault = self.draft, self._lane, None
-        began_ns = time.time_ns() if self._traces else 0
-        try:
-            made = answer(lane.engine, record, lane.partitions, draft.seq)
-        except ConservationBreach:
-            raise
-        except Exception as error:  # noqa: BLE001  # whatever it is, what came before is answered, and the command named
-            fault = Unanswerable(_where(error))
-        if fault is not None:  # out here, where it holds nothing of the error, which would hold the memory
-            raise fault
-        command, trace = made.command, made.trace
-        draft.add(made.fund, made.time, made.bodies, record.offset, trace)
-        if trace is not None and began_ns:
-            self.traced.append((began_ns, command, trace))
-        self.verdicts.append((command.type, made.verdict))
-        if isinstance(command, Unreadable):
-            key, value, headers = dead_letter(record, "unreadable", command.detail)
+    def _write_unreadable(self) -> None:
+        for record, detail in self.draft.unreadable:
+            key, value, headers = dead_letter(record, "unreadable", detail)
             self.dead.append(row(key, value, laid_out(headers)))
+        self.draft.unreadable.clear()
 
 
 def _where(error: Exception) -> str:

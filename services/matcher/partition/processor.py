@@ -162,13 +162,13 @@ class Processor:
 
     async def _transact(self, records: Sequence[Record]) -> int:
         """Answer as many of the records as go into one transaction, at least one; returns how many."""
-        found, lane = self.recovered, self._lane
-        assert found is not None and lane is not None, "`take` comes first"
+        found = self.recovered
+        assert found is not None, "`take` comes first"
         replay, keeper = found.replay, found.keeper
         began = time.perf_counter()
         draft = Draft(self.partition, replay.seq, replay.hash, replay.watermark)
         careful = self._untried or self.next_offset <= self._careful_until
-        batch = Batch(records, draft, lane, careful, self._patience)
+        batch = Batch(records, draft, replay.engine, self.partitions, careful, self._patience, self._lane)
         portion, due = batch.decide(), False  # before the transaction begins, and Kafka's patience with it
         if portion is None:
             raise self._fault(records, batch)
@@ -193,8 +193,8 @@ class Processor:
             self._rhythm.written(draft.seq)
         replay.seq, replay.hash, replay.watermark = draft.seq, draft.hash, draft.watermark
         self.next_offset, self._untried = draft.watermark + 1, False
-        self._measure(batch, time.perf_counter() - began)
-        for began_ns, command, trace in batch.traced:
+        self._measure(batch, draft, time.perf_counter() - began)
+        for began_ns, command, trace in draft.traced or ():
             place = {
                 "messaging__destination__partition__id": self.partition,
                 "messaging__kafka__offset": command.offset,
@@ -204,14 +204,14 @@ class Processor:
             raise self._fault(records, batch)
         return batch.done
 
-    def _measure(self, batch: Batch, seconds: float) -> None:
+    def _measure(self, batch: Batch, draft: Draft, seconds: float) -> None:
         """Count what a transaction has committed; whatever the lane answered was a plain pledge."""
         metrics = self._metrics
         metrics.count(TRANSACTIONS, "committed")
         metrics.observe(TRANSACTION_SECONDS, seconds)
         metrics.observe(TRANSACTION_COMMANDS, batch.done)
-        metrics.count(DECISIONS, PLEDGE, "applied", by=batch.done - len(batch.verdicts))
-        for (kind, verdict), number in Counter(batch.verdicts).items():
+        metrics.count(DECISIONS, PLEDGE, "applied", by=batch.done - len(draft.verdicts))
+        for (kind, verdict), number in Counter(draft.verdicts).items():
             outcome = "rejected" if verdict in REJECTIONS.labels["code"] else "applied"
             if verdict in ("duplicate", "unreadable"):
                 outcome = verdict

@@ -63,7 +63,7 @@ class FirstCome:
 
     def add(self, case: Case) -> None:
         """Take in an open case."""
-        self._line.place(case, case.residual > 0)
+        self._line.place(case, case.residual() > 0)
 
     def remove(self, case: Case) -> None:
         """Let go of a case, before its class or state changes."""
@@ -71,7 +71,7 @@ class FirstCome:
 
     def update(self, case: Case, _claim: int, _awarded: int, _was: int) -> None:
         """Follow a change of a case's claim and awarded money, after it happened."""
-        self._line.place(case, case.residual > 0)
+        self._line.place(case, case.residual() > 0)
 
     def share_out(self, amount: int) -> list[Share]:
         """Run the rule for `amount` minor units over the claims; the money moves at once, in the cases and in this book.
@@ -81,18 +81,18 @@ class FirstCome:
         """
         shares: list[Share] = []
         while amount and (case := self._line.first()) is not None:
-            step = min(amount, case.residual)
+            step = min(amount, case.residual())
             if step <= 0:  # a line that stands still would never end
                 raise ConservationBreach(f"case {case.id}: it stands in line and lacks no money")
             shares.append(share_of(case, step))
             case.awarded += step
             amount -= step
-            self._line.place(case, case.residual > 0)
+            self._line.place(case, case.residual() > 0)
         return shares
 
     def share_of_one(self, case: Case, amount: int) -> Share | None:
         """What a pledge designated to a single case gives it, or None if the case has no residual; no money is moved here."""
-        given = min(amount, case.residual)
+        given = min(amount, case.residual())
         return share_of(case, given) if given else None
 
 

@@ -97,7 +97,7 @@ class GuaranteedFloor:
 
     def share_of_one(self, case: Case, amount: int) -> StagedShare | None:
         """What a pledge designated to a single case gives it, or None if the case has no residual; no money is moved here."""
-        given = min(amount, case.residual)
+        given = min(amount, case.residual())
         if not given:
             return None
         if self._lacks_of_floor(case) > 0:
@@ -109,7 +109,7 @@ class GuaranteedFloor:
         """Give floors, oldest case first, until all have theirs or the money is used up; the shares, and what is left."""
         shares: list[StagedShare] = []
         while amount and (case := self._below.first()) is not None:
-            was = case.residual
+            was = case.residual()
             step = min(amount, self._lacks_of_floor(case))
             if step <= 0:  # a line that stands still would never end
                 raise ConservationBreach(f"case {case.id}: it stands in line and lacks nothing of its floor")

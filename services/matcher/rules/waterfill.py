@@ -75,26 +75,29 @@ class Book:
     def add(self, case: Case) -> None:
         """Take in an open case, in its present class."""
         assert 0 <= case.open_order <= _ORDER_MAX, "a place has no room for a greater order"
-        claimants = self._claimants[case.rank]
+        rank = case.rank
+        claimants = self._claimants[rank]
         claimant = claimants.get(case.beneficiary)
         if claimant is None:
-            claimant = claimants[case.beneficiary] = Claimant(case.rank, case.beneficiary)
+            claimant = claimants[case.beneficiary] = Claimant(rank, case.beneficiary)
         claimant.cases += 1
         self._shift(claimant, case, case.claim, case.awarded, was=0)
 
     def remove(self, case: Case) -> None:
         """Let go of a case, before its class or state changes."""
-        claimant = self._claimants[case.rank][case.beneficiary]
+        rank = case.rank
+        claimants = self._claimants[rank]
+        claimant = claimants[case.beneficiary]
         claimant.cases -= 1
-        residual = case.residual
+        residual = case.residual()
         if residual:
             self._drop(claimant, case)
         claimant.claim -= case.claim
         claimant.awarded -= case.awarded
-        self.residual[case.rank] -= residual
+        self.residual[rank] -= residual
         self._put(claimant)
         if not claimant.cases:
-            del self._claimants[case.rank][case.beneficiary]
+            del claimants[case.beneficiary]
 
     def update(self, case: Case, claim: int, awarded: int, was: int) -> None:
         """Follow a change of a case's claim and awarded money, by the given amounts, after it happened.
@@ -102,7 +105,8 @@ class Book:
         `was` is the residual before. Between the facts of a lowered goal the awards may stand above the claim; no money is
         matched until they no longer do.
         """
-        self._shift(self._claimants[case.rank][case.beneficiary], case, claim, awarded, was)
+        claimants = self._claimants[case.rank]
+        self._shift(claimants[case.beneficiary], case, claim, awarded, was)
 
     def share_out(self, amount: int) -> list[Share]:
         """Run the rule for `amount` minor units over the claims: classes strictly by urgency, then the path within.
@@ -135,7 +139,7 @@ class Book:
 
     def share_of_one(self, case: Case, amount: int) -> Share | None:
         """What a pledge designated to a single case gives it, or None if the case has no residual; no money is moved here."""
-        given = min(amount, case.residual)
+        given = min(amount, case.residual())
         if given <= 0:
             return None
         key = key_of(boundary_of(case.awarded, case.claim, self.share), case.claim, self.by_claim)
@@ -230,9 +234,11 @@ class Book:
         """Give a claimant its present place."""
         rank, key, order = claimant.rank, NOWHERE, NOWHERE
         if claimant.waiting:
-            boundary = boundary_of(claimant.awarded, claimant.claim, self.share)
-            order = claimant.waiting[0].open_order
-            key = key_of(boundary, claimant.claim, self.by_claim)
+            oldest = claimant.waiting[0]
+            order = oldest.open_order
+            key = boundary_of(claimant.awarded, claimant.claim, self.share)
+            if self.by_claim:
+                key = key_of(key, claimant.claim, True)
         was_key, was_order = claimant.key, claimant.order
         if was_key == key and was_order == order:
             return
@@ -253,16 +259,23 @@ class Book:
     def _shift(self, claimant: Claimant, case: Case, claim: int, awarded: int, was: int) -> None:
         claimant.claim = claimant.claim + claim if claimant.claim else claim  # a lone case's number is kept once
         claimant.awarded += awarded
-        residual = case.residual
-        self.residual[case.rank] += residual - was
+        residual, rank = case.residual(), case.rank
+        self.residual[rank] += residual - was
         if residual and not was:
-            insort(claimant.waiting, case, key=_BY_OPENING)
+            if claimant.waiting:
+                insort(claimant.waiting, case, key=_BY_OPENING)
+            else:
+                claimant.waiting = [case]  # most have one, and a list made of one has room for no more
         elif was and not residual:
             self._drop(claimant, case)
         self._put(claimant)
 
     def _drop(self, claimant: Claimant, case: Case) -> None:
-        del claimant.waiting[bisect_left(claimant.waiting, case.open_order, key=_BY_OPENING)]
+        waiting = claimant.waiting
+        if waiting[0] is case:
+            del waiting[0]
+        else:
+            del waiting[bisect_left(waiting, case.open_order, key=_BY_OPENING)]
 
 
 def _note(shares: list[Share], at: dict[Case, int], first: int, step: Share) -> None:

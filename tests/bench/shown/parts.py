@@ -45,32 +45,28 @@ def _print_memory(found: "Memory") -> None:
     show(table)
 
 
-def bench_parts(*, cases: int, pledges: int, seed: int, as_json: bool) -> None:
+def bench_parts(*, loads: Sequence[str], cases: int, count: int, seed: int, as_json: bool) -> None:
     """Measure and show; raises UsageError where nothing is compiled."""
     from services.settings import Settings
-    from tests.bench.load import Load
     from tests.bench.machine import this_machine
     from tests.bench.parts import parts
     from tests.bench.screen import BenchScreen, described
+    from tests.bench.shown.throughput import load_of
 
     machine, interval = this_machine(), Settings.model_fields["checkpoint_entries"].default
+    found: dict[str, dict[str, float]] = {}
     with BenchScreen() as screen:
-        screen.doing("part by part, without a broker")
-        found = parts(Load(cases, pledges, seed), interval)
-    whole = sum(found.values())
+        for name in loads:
+            screen.doing(f"{name}, part by part, without a broker")
+            found[name] = parts(load_of(name, cases, count, seed), interval)
     if as_json:
-        told = {
-            "cases": cases,
-            "pledges": pledges,
-            "microseconds": {name: round(value, 3) for name, value in found.items()},
-        }
-        print(json.dumps({"machine": machine.as_json(), "seed": seed, "parts": told}))
+        told = {load: {name: round(value, 3) for name, value in one.items()} for load, one in found.items()}
+        print(json.dumps({"machine": machine.as_json(), "seed": seed, "microseconds": told}))
         return
-    title = f"A pledge's processor time by part; {pledges:,} pledges over {cases:,} open cases, a checkpoint every {interval:,}"
-    table = plain_table(title, ("", "µs", "of it"))
-    for name, value in found.items():
-        table.add_row(name, f"{value:.2f}", f"{value / whole:.0%}")
-    table.add_row("all", f"{whole:.2f}", "")
+    table = plain_table(f"µs of processor time a command, a checkpoint every {interval:,}", ("", *loads))
+    for name in next(iter(found.values())):
+        table.add_row(name, *(f"{one[name]:.2f}" for one in found.values()))
+    table.add_row("all", *(f"{sum(one.values()):.2f}" for one in found.values()))
     show(table)
     print("What client, sockets, loop and waiting for Kafka take comes on top.")
     print(described(machine))

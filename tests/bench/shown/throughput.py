@@ -35,7 +35,7 @@ def bench_throughput(
     from tests.bench.screen import BenchScreen, described
     from tests.bench.throughput import throughput
 
-    peers, measured = peers_of(names), [_load(name, cases, count, seed) for name in loads]
+    peers, measured = peers_of(names), [load_of(name, cases, count, seed) for name in loads]
     if plot:
         from tests.bench.plot import check_kind
 
@@ -62,7 +62,8 @@ def bench_throughput(
         print(described(machine))
 
 
-def _load(name: str, cases: int, count: int, seed: int) -> "Load | Season":
+def load_of(name: str, cases: int, count: int, seed: int) -> "Load | Season":
+    """What `--load` names. Raises UsageError if it names none."""
     from tests.bench.load import Load
     from tests.bench.season import MIXTURES, Season
 

@@ -1,0 +1,177 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+"""Plain JSON read in C: one object of ids, whole numbers and known words, in any order and however it is spaced.
+
+Almost every command is one. Whatever is written in another way (escapes, objects within, times, a member that comes twice or that nobody
+knows) is left to `structs.Reader`, which alone says what is refused.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.object cimport PyObject
+from cpython.unicode cimport PyUnicode_DecodeASCII
+from libc.string cimport memcmp
+
+from schemas.numbers import DIGITS_MANY as MANY, holds_number
+
+cdef extern from "Python.h":
+    object PyObject_Vectorcall(object called, PyObject **args, size_t count, PyObject *names)
+    PyObject **PySequence_Fast_ITEMS(object sequence)
+
+cdef enum:
+    MEMBERS_MAX = 14
+    LEARNT_MAX = 256
+    ID_MAX = 64
+    DIGITS_MAX = 18
+    ID = 0
+    WORD = 1
+    WHOLE = 2
+    OTHER = 3
+
+cdef int DIGITS_MANY = MANY
+cdef unsigned char IS_ID[256]  # 1: a digit, 2: a letter, 3: between
+for code in range(256):
+    IS_ID[code] = 1 if 48 <= code <= 57 else 2 if chr(code).isalpha() and code < 128 else 3 if code in b"._~-" else 0
+
+ctypedef const char *Place
+
+
+cdef inline Place spaces(Place at) noexcept:
+    """Past blanks; bytes end with a zero."""
+    while at[0] == 32 or 9 <= at[0] <= 10 or at[0] == 13:
+        at += 1
+    return at
+
+
+cdef inline Place text(Place at) noexcept:
+    """Past the quotation mark that ends a text without escapes; NULL if it has any, or isn't ASCII."""
+    while at[0] != b'"':
+        if <unsigned char>at[0] < 32 or <unsigned char>at[0] > 126 or at[0] == b"\\":
+            return NULL
+        at += 1
+    return at + 1
+
+
+cdef inline Place identifier(Place at, bint *many) noexcept:
+    """Past the quotation mark that ends an id; NULL if it is none. `many`: it may hold somebody's number."""
+    cdef Place begin = at
+    cdef int digits = 0, kind
+    while True:
+        kind = IS_ID[<unsigned char>at[0]]
+        if kind == 0:
+            break
+        digits = digits + 1 if kind == 1 else 0 if kind == 2 else digits
+        if digits >= DIGITS_MANY:
+            many[0] = True
+        at += 1
+    return at + 1 if at[0] == b'"' and 0 < at - begin <= ID_MAX else NULL
+
+
+cdef class Plain:
+    """Reads the members of a struct.
+
+    Args:
+        struct: the class.
+        members: for each member its name, whether it must be said, and what it is: None for an id, the words that it can be (more may be
+            learnt), the least and the greatest whole number, or an empty tuple for anything else.
+    """
+
+    def __init__(self, struct, list members):
+        cdef int index
+        self.struct, self.count = struct, len(members)
+        self.names = tuple([name for name, _, _ in members])
+        self.keys = tuple([name.encode() for name in self.names])
+        self.words = []
+        for index, (name, required, kind) in enumerate(members[:MEMBERS_MAX]):
+            self.must |= <unsigned long long>required << index
+            self.words.append(kind if isinstance(kind, dict) else None)
+            self.kind[index] = ID if kind is None else WORD if isinstance(kind, dict) else WHOLE if kind else OTHER
+            if self.kind[index] == WHOLE:
+                self.least[index], self.most[index] = kind
+
+    cpdef object read(self, bytes value):
+        """The struct, or None."""
+        cdef Place at = spaces(PyBytes_AS_STRING(value))
+        cdef Place begin
+        cdef unsigned long long said = 0, order = 1
+        cdef long long number
+        cdef int index = -1, length
+        cdef bint many
+        cdef list made = []
+        if self.count > MEMBERS_MAX or at[0] != b"{":
+            return None
+        while True:
+            at = spaces(at + 1)
+            if at[0] != b'"':
+                return None
+            begin = at + 1
+            at = text(begin)
+            if at is NULL:
+                return None
+            index = self.member(begin, <int>(at - begin - 1), index + 1)
+            if index < 0 or said >> index & 1:
+                return None
+            said |= <unsigned long long>1 << index
+            order = order << 4 | index
+            at = spaces(at)
+            if at[0] != b":":
+                return None
+            at = spaces(at + 1)
+            if self.kind[index] == WHOLE:
+                begin, number = at, 0
+                while 48 <= at[0] <= 57 and at - begin <= DIGITS_MAX:
+                    number = 10 * number + (at[0] - 48)
+                    at += 1
+                if at == begin or at - begin > DIGITS_MAX or (begin[0] == 48 and at - begin > 1):
+                    return None
+                if not self.least[index] <= number <= self.most[index]:
+                    return None
+                made.append(number)
+            elif at[0] != b'"' or self.kind[index] == OTHER:
+                return None
+            elif self.kind[index] == ID:
+                begin, many = at + 1, False
+                at = identifier(begin, &many)
+                if at is NULL:
+                    return None
+                word = PyUnicode_DecodeASCII(begin, at - begin - 1, NULL)
+                if many and holds_number(word):
+                    return None
+                made.append(word)
+            else:
+                begin = at + 1
+                at = text(begin)
+                if at is NULL:
+                    return None
+                word = (<dict>self.words[index]).get(PyBytes_FromStringAndSize(begin, at - begin - 1))
+                if word is None:
+                    return None
+                made.append(word)
+            at = spaces(at)
+            if at[0] != b",":
+                break
+        if at[0] != b"}" or spaces(at + 1) != PyBytes_AS_STRING(value) + PyBytes_GET_SIZE(value) or self.must & ~said:
+            return None
+        if order != self.order or self.said is None:
+            self.order, self.said = order, self.in_order(order, len(made))
+        return PyObject_Vectorcall(self.struct, PySequence_Fast_ITEMS(made), 0, <PyObject *>self.said)
+
+    def learn(self, data):
+        """Know the words of a struct that was read in another way."""
+        cdef int index
+        for index in range(min(self.count, MEMBERS_MAX)):
+            words = self.words[index]
+            if words is not None and len(words) < LEARNT_MAX and (word := getattr(data, self.names[index])) is not None:
+                words[word.encode()] = word
+
+    cdef int member(self, Place begin, int length, int guess) noexcept:
+        """Which member has this name, -1 if none; most come in the order of the struct."""
+        cdef int index, tried
+        for tried in range(self.count):
+            index = (guess + tried) % self.count
+            key = <PyObject *>(<tuple>self.keys)[index]
+            if PyBytes_GET_SIZE(<bytes>key) == length and memcmp(PyBytes_AS_STRING(<bytes>key), begin, length) == 0:
+                return index
+        return -1
+
+    cdef tuple in_order(self, unsigned long long order, int count):
+        """The names of the members that were said, in order."""
+        return tuple([self.names[order >> 4 * (count - 1 - place) & 15] for place in range(count)])

@@ -1,0 +1,1 @@
+cpdef list header_values(object record, tuple names)
