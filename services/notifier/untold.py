@@ -198,6 +198,9 @@ class Backlog:
                 await self._commit(self.told_to)
                 self._committed = self.told_to
         except (KafkaError, LookupError) as error:
-            log.warning("what is told could not be acknowledged (%s); trying again", type(error).__name__)
+            log.warning(
+                "what is told could not be acknowledged (%(cause)s); trying again",
+                {"event": "told_not_acknowledged", "cause": type(error).__name__},
+            )
             await asyncio.sleep(_PAUSE_SECONDS)
             self._news.set()

@@ -106,7 +106,7 @@ def defined(records: Sequence[Any], partition: int = 0, partitions: int = 1) -> 
         made = answer(engine, record, partitions, len(rows))
         values, digest = linked(made, digest)
         for value in values:
-            headers = laid_out(entry_headers(partition, len(rows) + 1, made.time))
+            headers = laid_out(entry_headers(partition, len(rows) + 1, made.time, made.trace))
             rows.append(row(None if made.fund is None else made.fund.encode(), value, headers))
     return rows
 
