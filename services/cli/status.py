@@ -136,7 +136,7 @@ def _print(found: "Survey", public: bool) -> None:
     if found.warning:
         console.print(marked("[bold yellow]![/] {}.", found.warning))
     for finding in found.findings:
-        console.print(marked("[bold red]✗[/] {}.", finding.message))
+        console.print(marked("[bold red]✗[/] {}. [dim]({})[/]", finding.message, finding.code))
         if finding.hint:
             console.print(marked("  [dim]{}[/]", as_called(finding.hint)))
     if not found.findings:

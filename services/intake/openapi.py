@@ -118,7 +118,10 @@ def _sending() -> dict[str, Any]:
         "anyOf": [_ref(_name(kind)) for kind in SUBMISSIONS],
     }
     return {
-        "description": "All events of a request are taken, or none. A key needs the scope of each (`x-scopes`), for the event's fund.",
+        "description": (
+            "Send the key as `Authorization: Bearer …`; it needs the scope of each event (`x-scopes`), for the event's fund. "
+            "All events of a request are taken, or none."
+        ),
         "x-scopes": SCOPE_OF,
         "parameters": [
             {"name": f"ce-{name}", **header, "description": f"{only} `{name}`"}

@@ -7,6 +7,7 @@ import ssl
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import Any
@@ -385,3 +386,22 @@ def test_settings_that_cant_be_used_are_said_without_the_secret(url: str, secret
         Webhook(url, secret)
     assert "word" not in told.value.message or "password" in told.value.message
     assert secret is None or secret.removeprefix("whsec_") not in told.value.message
+
+
+async def test_who_refuses_is_said_once_and_again_if_it_answers_otherwise(caplog: pytest.LogCaptureFixture) -> None:
+    refusals = (status("401 Unauthorized"), status("401 Unauthorized"), status("410 Gone"))
+    async with receiving(*refusals, OK) as (_, url), Webhook(url, SECRET, allow_private=True, patience=HASTY) as hook:
+        assert [(await hook.send(TOLD)).outcome for _ in range(4)] == ["failed", "failed", "failed", "delivered"]
+    assert [one.getMessage() for one in caplog.records if one.name == "pumasi.notifier"] == [
+        f"the webhook's receiver refuses notices: it answers {number}" for number in (401, 410)
+    ]
+
+
+async def test_a_receiver_that_was_given_up_is_down_until_it_answers() -> None:
+    quickly = replace(HASTY, down_s=0.0)
+    failures = [status("503 Service Unavailable")] * 3
+    async with receiving(*failures, OK) as (_, url), Webhook(url, SECRET, allow_private=True, patience=quickly) as hook:
+        assert (await hook.send(TOLD)).outcome == "gave-up"
+        assert hook.is_down, "though it is tried as before by now"
+        assert (await hook.send(TOLD)).outcome == "delivered"
+        assert not hook.is_down

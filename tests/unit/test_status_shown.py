@@ -223,7 +223,7 @@ def test_the_page_fits_80_columns_and_says_what_to_do(
     assert "untaken" not in "".join(shown), "a topic that nobody sends on is not spoken of"
     _print(Survey("k", [], partitions=[replace(rows[0], untaken=3)]), public=False)
     assert ["partition", "untaken", "commands"] in [line.split()[:3] for line in capsys.readouterr().out.splitlines()]
-    assert shown[-2:] == ["✗ no notifier runs.", "  Start one."]
+    assert shown[-2:] == ["✗ no notifier runs. (no_notifier)", "  Start one."]
     assert not any("✓" in line for line in shown)
 
 

@@ -198,6 +198,7 @@ def _webhook(settings: Settings, as_json: bool) -> None:
         return
     print(f"Notices are signed with this from now on, and with the one before it. Give it to the receiver:\n  {fresh}")
     print(as_called("Once it is known there: pumasi keys revoke webhook --old"))
+    print("A notifier that was started with PUMASI_WEBHOOK_SECRET signs by that alone: start it again without.")
 
 
 def _revoke_webhook(settings: Settings, old: bool, as_json: bool) -> None:

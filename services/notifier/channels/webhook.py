@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import logging
 import re
 import ssl
 import time
@@ -30,6 +31,8 @@ from services.backoff import Backoff
 from services.bus.envelope import TRACE
 from services.errors import SettingError
 from services.notifier.channels.egress import AddressRefused, resolve
+
+log = logging.getLogger("pumasi.notifier")
 
 _SECRET_BYTES = range(24, 65)
 _PORTS = {"http": 80, "https": 443}
@@ -89,6 +92,7 @@ class Webhook:
         self._allow_private = allow_private
         self._patience = patience or Patience()
         self._down_until = self._answered_at = 0.0
+        self._refused: int | None = None
         self._turns = asyncio.Semaphore(self._patience.at_once)
         self._client = httpx.AsyncClient(
             timeout=self._patience.timeout_s,
@@ -99,7 +103,12 @@ class Webhook:
 
     @property
     def is_down(self) -> bool:
-        """Whether the receiver was given up a moment ago, so that each notice gets one try."""
+        """Whether the receiver was given up, and has not answered since."""
+        return self._down_until > 0
+
+    @property
+    def _is_spared(self) -> bool:
+        """Whether it was given up a moment ago, so that each notice gets one try."""
         return time.monotonic() < self._down_until
 
     async def __aenter__(self) -> Webhook:
@@ -148,12 +157,23 @@ class Webhook:
                 status, asked_pause = None, 0.0
             if status is not None and status < 500 and status != 429:
                 self._answered_at, self._down_until = time.monotonic(), 0.0
+                self._say(status)
                 return Delivery("delivered" if 200 <= status < 300 else "failed", attempts)
-            if attempts >= self._patience.attempts or self.is_down:
+            if attempts >= self._patience.attempts or self._is_spared:
                 if self._answered_at < began:
                     self._down_until = time.monotonic() + self._patience.down_s
                 return Delivery("gave-up", attempts)
             await asyncio.sleep(self._pause(attempts, asked_pause))
+
+    def _say(self, status: int) -> None:
+        """Log the first of several refusals in a row, and each that is another."""
+        refused = None if 200 <= status < 300 else status
+        if refused is not None and refused != self._refused:
+            log.warning(
+                "the webhook's receiver refuses notices: it answers %(status)d",
+                {"event": "notice_refused", "status": refused},
+            )
+        self._refused = refused
 
     def _pause(self, attempts: int, asked: float) -> float:
         most = self._patience.pause_max_s
