@@ -38,7 +38,7 @@ class Case:
         return max(0, self.claim - self.promised) if self.status == "open" else 0
 
     def vouch(self, voucher: str) -> None:
-        """Somebody vouched for it. No sum says who."""
+        """Somebody vouched for it; who it was is in no sum."""
 
     def restate(self, claim: int) -> None:
         """Change the claim."""

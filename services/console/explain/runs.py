@@ -1,4 +1,4 @@
-"""Runs of the rule, compared with the state they found, to see what an award's own `why` can't show: that nobody was skipped.
+"""Runs of the rule, compared with the state they found, which shows what an award's own `why` can't: that nobody was skipped.
 
 Money moves along a path of places, the least first. So a run kept the rule if three things hold at its end: nobody who still lacks
 money stands at a place before one that it served; it kept the donor's choice; and class, claim and standing in `why` are those of
