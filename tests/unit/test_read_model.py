@@ -110,3 +110,35 @@ def test_public_figures_say_nothing_about_fewer_than_five() -> None:
     assert shown["asked"] == 50_000
     assert shown["beneficiaries"] == shown["open"] == 5
     assert {"promised", "settled", "waiting", "donors", "pledges"} <= {name for name, v in shown.items() if v is None}
+
+
+def test_public_figures_count_who_is_in_each_and_not_who_else_is_there() -> None:
+    told = Told()
+    told.case("c-0", 100_000)
+    told("fund.configured", currency="CNY", vouchers_required=1)
+    for number in range(1, 11):
+        told.case(f"c-{number}", 1_000)
+    shown = for_everyone(figures_of(told.read().funds["jilin"]))
+    assert shown["beneficiaries"] == 11
+    assert shown["asked"] is shown["open"] is None, "ten whom nobody vouched for hide nobody"
+    for number in range(5):
+        told.pledge(f"p-{number}", 1_000)
+    told.pledge("p-5", 200_000)
+    shown = for_everyone(figures_of(told.read().funds["jilin"]))
+    assert shown["pledges"] == 6
+    assert shown["waiting"] is None, "what waits is one donor's"
+
+
+def test_public_figures_let_nobody_be_found_by_subtraction() -> None:
+    told = Told()
+    for number in range(6):
+        told.case(f"c-{number}", 1_000)
+    for number in range(6):
+        told.pledge(f"p-{number}", 1_000)
+    for number in range(5):
+        told.pay(f"p-{number}", 1_000)
+    figures = figures_of(told.read().funds["jilin"])
+    shown = for_everyone(figures)
+    assert (figures.promised, figures.settled) == (6_000, 5_000)
+    assert shown["promised"] == 6_000
+    assert shown["settled"] is None, "or it would be known what the sixth has not paid"

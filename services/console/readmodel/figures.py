@@ -1,17 +1,19 @@
 """The figures of a fund: how many cases, how much asked, promised, settled, delivered, waiting and released. Never mixed in one.
 
-An operator, who may read the whole ledger anyway, sees every figure. What is shown to the public says nothing about fewer than
-five people (contract, 8): a fund with fewer than five beneficiaries, or donors, shows no figure about them, and a count from one
-to four is withheld.
+An operator, who may read the whole ledger anyway, sees every figure. What is shown to the public says nothing about fewer than five
+people (contract, 8): for each figure those are counted who are in it, beneficiaries and donors apart. What follows by subtraction is a
+figure too: where fewer than five make the difference between two sums of the chain asked, promised, settled, delivered, the smaller is
+withheld. Cases that nobody has vouched for hide nobody: whoever sends events can make as many as they like.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from itertools import combinations
+from typing import Any, Final
 
-from services.console.readmodel.model import Fund
+from services.console.readmodel.model import Case, Fund, Pledge
 
 FEWEST = 5
 """Public figures about fewer people than this are suppressed."""
@@ -27,6 +29,7 @@ class Figures:
         waiting: promised to the fund and matched to nothing, paid or not.
         unvalued: pledges without a rate for their currency.
         released: unpaid money given back; refunded: paid money given back.
+        about: how many people are in each, at the fewest; of `a-b`, in the difference.
     """
 
     fund: str
@@ -46,52 +49,88 @@ class Figures:
     waiting: int
     released: int
     refunded: int
+    about: Mapping[str, int] = field(default_factory=dict)
+
+
+CHAIN: Final = ("asked", "promised", "settled", "delivered")
+"""Sums of which each is part of the one before."""
+_BETWEEN: Final = tuple(combinations(CHAIN, 2))
+_OF_CASE: Final[Mapping[str, Callable[[Case], int]]] = {
+    "submitted": lambda case: case.status == "submitted",
+    "open": lambda case: case.status == "open" and case.lacks > 0,
+    "funded": lambda case: case.status == "open" and not case.lacks,
+    "closed": lambda case: case.status == "closed",
+    "asked": lambda case: (case.promised if case.status == "closed" else case.claim) if case.opened else 0,
+    "promised": lambda case: case.promised if case.opened else 0,
+    "settled": lambda case: case.settled if case.opened else 0,
+    "delivered": lambda case: case.delivered if case.opened else 0,
+}
+_OF_PLEDGE: Final[Mapping[str, Callable[[Pledge], int]]] = {
+    "pledges": lambda _pledge: 1,
+    "unvalued": lambda pledge: pledge.rate is None,
+    "waiting": lambda pledge: pledge.waiting,
+    "released": lambda pledge: pledge.released,
+    "refunded": lambda pledge: pledge.refunded,
+}
+_OF_DONORS_TOO: Final[Mapping[str, Callable[[Pledge], int]]] = {
+    "promised": lambda pledge: pledge.matched,
+    "settled": lambda pledge: pledge.paid,
+}
 
 
 def figures_of(fund: Fund) -> Figures:
     """A fund's figures. `funded` counts open cases that lack nothing, `open` those that lack something."""
     cases, pledges = fund.cases.values(), fund.pledges.values()
-    standing = Counter("funded" if c.status == "open" and not c.lacks else c.status for c in cases)
-    opened = [c for c in cases if c.opened]
+    needs = [(case.beneficiary, {name: int(of(case)) for name, of in _OF_CASE.items()}) for case in cases]
+    gifts = [(pledge.donor, {name: int(of(pledge)) for name, of in _OF_PLEDGE.items()}) for pledge in pledges]
+    theirs = [(pledge.donor, {name: of(pledge) for name, of in _OF_DONORS_TOO.items()}) for pledge in pledges]
+    about: dict[str, int] = {}
+    for found in (needs, gifts, theirs):
+        for name, people in _people(found):
+            about[name] = min(people, about.get(name, people))
+    about["cases"], about["gifts"] = (
+        len({case.beneficiary for case in cases if case.opened}),
+        len({who for who, _ in gifts}),
+    )
     return Figures(
         fund=fund.name,
         currency=fund.policy.currency,
         beneficiaries=len(fund.of_beneficiary),
-        donors=len({p.donor for p in pledges}),
-        submitted=standing["submitted"],
-        open=standing["open"],
-        funded=standing["funded"],
-        closed=standing["closed"],
-        pledges=len(fund.pledges),
-        unvalued=sum(p.rate is None for p in pledges),
-        asked=sum(c.promised if c.status == "closed" else c.claim for c in opened),
-        promised=sum(c.promised for c in opened),
-        settled=sum(c.settled for c in opened),
-        delivered=sum(c.delivered for c in opened),
-        waiting=sum(p.waiting for p in pledges),
-        released=sum(p.released for p in pledges),
-        refunded=sum(p.refunded for p in pledges),
+        donors=about["gifts"],
+        **{name: sum(parts[name] for _, parts in needs) for name in _OF_CASE},
+        **{name: sum(parts[name] for _, parts in gifts) for name in _OF_PLEDGE},
+        about=about,
     )
 
 
-_OF_BENEFICIARIES = ("submitted", "open", "funded", "closed", "asked", "delivered")
-_OF_DONORS = ("pledges", "unvalued", "waiting", "released", "refunded")
-_OF_BOTH = ("promised", "settled")
-_COUNTS = ("beneficiaries", "donors", "submitted", "open", "funded", "closed", "pledges", "unvalued")
+def _people(found: Iterable[tuple[str, dict[str, int]]]) -> Iterator[tuple[str, int]]:
+    """How many are in each figure, and in each difference that could be worked out."""
+    of: dict[str, set[str]] = {}
+    for who, parts in found:
+        for name, part in parts.items():
+            of.setdefault(name, set()).update([who] if part else [])
+        for more, less in _BETWEEN:
+            if more in parts and less in parts:
+                of.setdefault(f"{more}-{less}", set()).update([who] if parts[more] - parts[less] else [])
+    for name, people in of.items():
+        yield name, len(people)
 
 
 def for_operators(figures: Figures) -> dict[str, Any]:
     """Every figure."""
-    return asdict(figures)
+    return {name: value for name, value in asdict(figures).items() if name != "about"}
 
 
 def for_everyone(figures: Figures) -> dict[str, Any]:
-    """The figures with None in place of each that is about fewer than five people."""
-    told = asdict(figures)
-    hidden: set[str] = set()
-    if figures.beneficiaries < FEWEST:
-        hidden |= {*_OF_BENEFICIARIES, *_OF_BOTH}
-    if figures.donors < FEWEST:
-        hidden |= {*_OF_DONORS, *_OF_BOTH}
-    hidden |= {name for name in _COUNTS if 0 < told[name] < FEWEST}
+    """The figures with None in place of each that is about fewer than five people, or by which such a one could be worked out."""
+    told, about = for_operators(figures), figures.about
+    hidden = {name for name in ("beneficiaries", "donors") if 0 < told[name] < FEWEST}
+    for names, group in ((_OF_CASE, "cases"), (_OF_PLEDGE, "gifts")):
+        few = about[group] < FEWEST  # then nothing at all is said, not even that there is nothing
+        hidden |= {name for name in names if few or 0 < about.get(name, 0) < FEWEST}
+    if about["gifts"] < FEWEST:
+        hidden |= {*_OF_DONORS_TOO}
+    for more, less in _BETWEEN:
+        if not hidden & {more, less} and 0 < about.get(f"{more}-{less}", 0) < FEWEST:
+            hidden.add(less)
     return {name: None if name in hidden else value for name, value in told.items()}
