@@ -27,7 +27,7 @@ SITUATIONS = {
     "lag-grows", "a-partition-stopped", "disputed-case", "clock-off", "bad-deploy", "disk-lost", "key-lost", "keys-rotated",
     "receiver-down", "kafka-upgraded",
 }  # fmt: skip
-"""Sections of OPERATING.md that each are about one thing that happens; its other sections may be led to as well."""
+"""What may happen: each has a section in OPERATING.md; its other sections may be led to as well."""
 OF_PROMETHEUS = {"up", "ALERTS"}
 OF_THE_LIBRARY = {"process_start_time_seconds", "process_cpu_seconds_total", "process_resident_memory_bytes"}
 
@@ -222,8 +222,14 @@ def test_an_alert_says_how_urgent_it_is_what_it_means_and_where_to_read_on(name:
     assert said.keys() == {"summary", "description", "runbook_url"}
     page, _, anchor = said["runbook_url"].partition("#")
     assert page == "deploy/OPERATING.md"
-    assert anchor in SITUATIONS | anchors(DEPLOY / "OPERATING.md")
+    assert anchor in anchors(DEPLOY / "OPERATING.md")
     assert said["description"].endswith(".")
+
+
+def test_the_page_has_every_situation_and_names_no_alert_that_is_not_there() -> None:
+    page = DEPLOY / "OPERATING.md"
+    assert anchors(page) >= SITUATIONS
+    assert {*re.findall(r"\bPumasi[A-Z]\w+", page.read_text())} <= {*alerts()}
 
 
 def known() -> set[str]:
