@@ -234,12 +234,12 @@ class HttpDoor:
         return JSONResponse({"status": "ok"})
 
     async def metrics(self, request: Request) -> Response:
-        """What is measured, for Prometheus; nothing of money or people."""
+        """What is measured of this door, for Prometheus; nothing of money or people, nor of what came by the topic."""
         try:
             self._rates.came(_address(request))
         except TooMany as error:
             return problem_of(error)
-        return Response(self._metrics.text(), media_type=PROMETHEUS)
+        return Response(self._metrics.public_text(), media_type=PROMETHEUS)
 
     async def _admit(self, sender: Known, headers: list[tuple[str, str]], body: bytes) -> list[Admitted]:
         """Read and check a request, all of it or none.
