@@ -12,6 +12,7 @@ not the process's, so that tests may have several of a kind.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import product
@@ -43,6 +44,9 @@ SERVICES: Final[tuple[Name, ...]] = get_args(Name)
 MEDIA_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 OTHER: Final = "other"
 """Stands in a label for whatever is none of its values."""
+
+PUBLIC_SECONDS: Final = 1.0
+"""How long what anybody may read stays as it was read."""
 
 Values = Mapping[tuple[str, ...], float]
 """What a gauge is, by the values of its labels."""
@@ -106,10 +110,12 @@ SUBMISSIONS_LAG = Metric("pumasi_submissions_lag_records", "gauge", _INTAKE,
     "Records of the submissions topic not brought through yet, of partitions held here", _PARTITION)
 
 DECISIONS = Metric("pumasi_decisions_total", "counter", _MATCHER,
-    "Commands whose entries are committed, by type and outcome; a type that nobody knows is `other`",
+    "Commands whose entries are committed, by type and outcome; a type that nobody knows is `other`. "
+    "A vouch or thanks for a case counts as applied, be it new, known, the beneficiary's own or too late",
     {"type": TYPES, "outcome": ("applied", "duplicate", "rejected", "unreadable")})
 REJECTIONS = Metric("pumasi_rejections_total", "counter", _MATCHER,
-    "Those of them that were rejected, or unreadable, by code", {"code": get_args(RejectionCode)})
+    "Those of them that were rejected, or unreadable, by code",
+    {"code": tuple(code for code in get_args(RejectionCode) if code != "own_voucher")})
 TRANSACTIONS = Metric("pumasi_transactions_total", "counter", _MATCHER,
     "Transactions on the ledger; after one that failed, the partition is recovered",
     {"outcome": ("committed", "failed")})
@@ -148,6 +154,9 @@ LEDGER_LAG = Metric("pumasi_ledger_lag_records", "gauge", _NOTIFIER,
 
 TABLE: Final = tuple(one for one in list(globals().values()) if isinstance(one, Metric))
 """Every metric of ours, in the order of this file; beside them `process_*`, `python_*`, and FastStream's `faststream_*`."""
+PUBLIC: Final = (BUILD, READY, CLOCK_OFFSET, EVENTS, REFUSALS, REQUEST_SECONDS, UNANSWERED, OLDEST_UNANSWERED)
+"""What intake shows to anybody. Whoever sends on the topic hears no answer, so no figure may stand for one: nothing of that door is
+among these, and nothing that an answer moves, such as dead letters, or a process' time."""
 
 
 class Metrics(Collector):
@@ -159,6 +168,7 @@ class Metrics(Collector):
         self._counters: dict[str, Counter] = {}
         self._histograms: dict[str, Histogram] = {}
         self._sources: dict[str, Callable[[], Values | float | None]] = {}
+        self._public: tuple[float, bytes] | None = None
         for one in TABLE:
             if service in one.services:
                 self._begin(one)
@@ -187,6 +197,12 @@ class Metrics(Collector):
         """All of it as Prometheus reads it, of `MEDIA_TYPE`."""
         return generate_latest(self.registry)
 
+    def public_text(self, now: Callable[[], float] = time.monotonic) -> bytes:
+        """What of it anybody may read, `PUBLIC`; made anew once PUBLIC_SECONDS have passed, however many ask."""
+        if self._public is None or now() - self._public[0] >= PUBLIC_SECONDS:
+            self._public = now(), generate_latest(_Public(self, *self._counters.values(), *self._histograms.values()))
+        return self._public[1]
+
     def collect(self) -> Iterable[Family]:
         """The gauges, read now."""
         for one in TABLE:
@@ -209,6 +225,20 @@ class Metrics(Collector):
             counter = self._counters[one.name] = Counter(one.name, one.help, names, registry=self.registry)
             for labels in product(*one.labels.values()) if names else ():
                 counter.labels(*labels)
+
+
+class _Public(Collector):
+    """What anybody may read of what some collectors have."""
+
+    def __init__(self, *collectors: Collector) -> None:
+        self._collectors, self._names = collectors, {one.name.removesuffix("_total") for one in PUBLIC}
+
+    def collect(self) -> Iterable[Family]:
+        """Families of `PUBLIC`, without what is told of the topic."""
+        for family in (family for one in self._collectors for family in one.collect()):
+            if family.name in self._names:
+                family.samples = [one for one in family.samples if one.labels.get("door") != "topic"]
+                yield family
 
 
 def as_markdown() -> str:

@@ -3,19 +3,20 @@
 A faulty form does so now and then. Many within a minute may be somebody who guesses, with a stolen key, what was sent under an
 id. A guess shows something in two ways. Under an event's own id 202 says that it was a repeat, and 409 that something differed, at
 the door; under an id of a case, a pledge, a payment or a delivery the matcher decides, and the receipt says `duplicate` or
-`id_conflict`. Both are counted, and so are the vouchers of one case; too many are an alarm.
+`id_conflict`. Both are counted, and so are the vouchers of one case; too many are an alarm. Too many vouchers in one batch are refused
+with it, before the matcher sees any.
 
-For a while the HTTP door then answers 429 to all that this sender sends under an id that stands, be it a repeat or not: a guess tells
-nothing any more, and new events pass. What was published already is answered as to somebody who didn't make the id (`makers`). What the
-matcher decided is counted by the time of its append, so whoever reads it again after a restart comes to the same. The topic answers
-nobody, so there it is the alarm alone.
+For a while the HTTP door then answers 429 to all that this sender sends under an id of its own that stands, be it a repeat or not, and
+to every vouch: a guess tells nothing any more, and other new events pass; of an id that another made it never tells. What was published
+already is answered as to somebody who didn't make the id (`makers`). What the matcher decided is counted by the time of its append, so
+whoever reads it again after a restart comes to the same. The topic answers nobody, so there it is the alarm alone.
 """
 
 from __future__ import annotations
 
 import time
-from collections import OrderedDict, defaultdict, deque
-from collections.abc import Callable, Hashable
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable, Hashable, Iterable
 
 from services.errors import TooMany
 from services.news import Flood
@@ -90,6 +91,22 @@ class Floods:
             self._vouches.popitem(last=False)
         return self._is_held_off(sender, at, window.hit(at))
 
+    def hold_batch(self, sender: str, cases: Iterable[Hashable]) -> None:
+        """Check the vouches of one request, before any of it is kept: `cases` are those that they are for.
+
+        Raises:
+            TooMany: if too many are for one; it is a flood.
+        """
+        if max(Counter(cases).values(), default=0) <= CONFLICTS_MAX:
+            return
+        if self.told(sender) is None:
+            self._hold_off(sender)
+        raise TooMany(
+            f"more than {CONFLICTS_MAX} vouchers for one case in one batch",
+            hint=f"None of the batch is taken. Send at most {CONFLICTS_MAX} vouchers for one case within {WINDOW_S} s.",
+            retry_after_s=HELD_OFF_S,
+        )
+
     def _is_held_off(self, sender: str, at: float, is_flood: bool) -> bool:
         """Whether a command is one of a flood, or comes after one; a flood of now holds its sender off."""
         if not self._is_news(at):
@@ -108,8 +125,8 @@ class Floods:
             self._held_off.pop(sender, None)
             return None
         return TooMany(
-            f"more than {CONFLICTS_MAX} events within {WINDOW_S} s had an id that came before with other data",
-            hint="An id stands for one event. New events are taken; those that came before are looked at again later.",
+            f"more than {CONFLICTS_MAX} events within {WINDOW_S} s had an id that came before with other data, or vouched for one case",
+            hint="An id stands for one event. New events are taken; vouches, and those that came before, are looked at again later.",
             retry_after_s=int(left) + 1,
         )
 

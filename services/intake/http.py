@@ -36,6 +36,7 @@ from services.intake.contacts import Sealer
 from services.intake.doorway import ANY, Doorway
 from services.intake.findings import FINDINGS_MAX, bounded
 from services.intake.floods import Floods
+from services.intake.makers import VOUCHED
 from services.intake.problems import REFUSED, RETRY_AFTER_SECONDS, problem, problem_of
 from services.intake.progress import Progress
 from services.intake.rates import Rates
@@ -162,6 +163,8 @@ class HttpDoor:
         try:
             headers = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in request.headers.raw]
             admitted = await self._admit(sender, headers, body)
+            vouched = ((one.fund, one.names["case"]) for one in admitted if one.type == VOUCHED)
+            self._floods.hold_batch(sender.name, vouched)
             if (held_off := self._floods.told(sender.name)) is not None and self._desk.stands(admitted):
                 raise held_off
             places = await self._desk.take(admitted)
@@ -234,12 +237,12 @@ class HttpDoor:
         return JSONResponse({"status": "ok"})
 
     async def metrics(self, request: Request) -> Response:
-        """What is measured, for Prometheus; nothing of money or people."""
+        """What is measured of this door, for Prometheus; nothing of money or people, nor of what came by the topic."""
         try:
             self._rates.came(_address(request))
         except TooMany as error:
             return problem_of(error)
-        return Response(self._metrics.text(), media_type=PROMETHEUS)
+        return Response(self._metrics.public_text(), media_type=PROMETHEUS)
 
     async def _admit(self, sender: Known, headers: list[tuple[str, str]], body: bytes) -> list[Admitted]:
         """Read and check a request, all of it or none.

@@ -22,10 +22,10 @@ from services.intake.admission import NAMES
 from services.intake.floods import Floods
 from services.intake.receipts import Place
 
-_SUBMITTED, _PLEDGED, _VOUCHED = "pumasi.case.submitted", "pumasi.pledge.made", "pumasi.case.vouched"
-WORDS = frozenset({_VOUCHED, "pumasi.case.thanked"})
+_SUBMITTED, _PLEDGED, VOUCHED = "pumasi.case.submitted", "pumasi.pledge.made", "pumasi.case.vouched"
+WORDS = frozenset({VOUCHED, "pumasi.case.thanked"})
 """The types that only add a word, a person's or a text's, to what somebody made: heard of as `applied`, be it new or not."""
-_ON_CASE = frozenset({_VOUCHED, "pumasi.case.amended", "pumasi.case.delivered", "pumasi.case.closed"})
+_ON_CASE = frozenset({VOUCHED, "pumasi.case.amended", "pumasi.case.delivered", "pumasi.case.closed"})
 """What may not be once a case is closed."""
 _MISSING = frozenset({"unknown_case", "unknown_pledge", "unknown_payment", "unknown_delivery"})
 _VERDICTS = _MISSING | {"duplicate", "id_conflict", "own_voucher", "case_closed"}
@@ -138,9 +138,9 @@ class Makers:
         """Whether the command at `place` has come, or was passed over."""
         return place.offset <= self._reached.get(place.partition, -1)
 
-    def stands(self, one: Id | None) -> bool:
-        """Whether it is remembered that somebody made an id."""
-        return one in self._makers
+    def is_made_by(self, sender: str, one: Id | None) -> bool:
+        """Whether it is remembered that a sender made an id."""
+        return one is not None and self._makers.get(one) == sender
 
     def hear(self, place: Place, code: str | None, *, is_word: bool) -> Heard:
         """What the sender of the command at `place` hears, now that it is decided: called once, in the order of its partition."""
@@ -161,7 +161,7 @@ class Makers:
         """Count what may be a guess: data under an id that stands, and vouchers of one case."""
         if named.id is None:
             return False
-        if named.type == _VOUCHED and code not in _MISSING:
+        if named.type == VOUCHED and code not in _MISSING:
             return self._floods.vouched(named.sender, named.id, named.at)
         if code not in ("id_conflict", "duplicate"):
             return False

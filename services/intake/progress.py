@@ -108,9 +108,9 @@ class Progress:
         heard = self._heard(place)
         return self._state_of(place) == _REJECTED if heard == Heard.ALL else heard in (Heard.REFUSED, Heard.CASE_CLOSED)
 
-    def is_made(self, one: Id | None) -> bool:
-        """Whether it is remembered that somebody made an id."""
-        return self._makers is not None and self._makers.stands(one)
+    def is_made_by(self, sender: str, one: Id | None) -> bool:
+        """Whether it is remembered that a sender made an id."""
+        return self._makers is not None and self._makers.is_made_by(sender, one)
 
     def came(self, place: Place, named: Named | None) -> None:
         """A command stands at `place` of the commands topic, or what is none; those of a partition come in order."""

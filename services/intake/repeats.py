@@ -23,7 +23,7 @@ from schemas.commands import TICK, Unreadable
 from services.bus.envelope import MAC, SENDER, SUPERSEDES, Record, read_command, text_headers
 from services.errors import Conflict
 from services.intake.admission import Admitted
-from services.intake.makers import Named, id_of
+from services.intake.makers import VOUCHED, Named, id_of
 from services.intake.progress import Progress
 from services.intake.receipts import Place
 
@@ -115,9 +115,15 @@ class Repeats:
         return known.place
 
     def stands(self, admitted: Sequence[Admitted]) -> bool:
-        """Whether one of these events came before and was not refused, or is about an id that somebody made."""
+        """Whether one of these events came before and was not refused, is about an id that its sender made, or is a vouch.
+
+        Not about an id that another made: the answer would tell that it is there. So a vouch, for whatever case, counts as one
+        that stands.
+        """
         return any(
-            self._standing(one) is not None or self._progress.is_made(id_of(one.fund, one.type, one.names))
+            one.type == VOUCHED
+            or self._standing(one) is not None
+            or self._progress.is_made_by(one.sender, id_of(one.fund, one.type, one.names))
             for one in admitted
         )
 

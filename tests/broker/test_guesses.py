@@ -80,11 +80,19 @@ async def test_who_guesses_with_a_key_learns_of_others_nothing_and_under_own_ids
         await home.hears(event("fund.configured", 1, currency="CNY", vouchers_required=2), need, vouch(3, VOUCHER))
 
         began = time.monotonic()
-        guesses = [*MISSES[:50], BENEFICIARY, VOUCHER, MISSES[0]]
+        guesses = [*MISSES[: CONFLICTS_MAX - 3], BENEFICIARY, VOUCHER, MISSES[0]]
         told = await strangers.hears(*(vouch(100 + number, address) for number, address in enumerate(guesses)))
         print(f"a stranger: {len(guesses)} vouchers in {time.monotonic() - began:.2f} s")
         assert told == [{"state": "applied"}] * len(guesses)
+        assert "strangers" not in caplog.text
+        assert await strangers.hears(vouch(200, VOUCHER)) == [{"state": "applied"}]
         assert "strangers" in caplog.text, "and it is an alarm"
+        for case_name in ("c-1", "c-9"):
+            one_more = event("case.vouched", 201, case=case_name, **contact(VOUCHER))
+            assert (await strangers.post(one_more)).status_code == 429, "nothing more, be there such a case or not"
+        others = await sender("others", "vouch")
+        many = await others.post(*(vouch(300 + number, address) for number, address in enumerate(MISSES)))
+        assert (many.status_code, "others" in caplog.text) == (429, True), "whole, before the matcher sees any"
 
         await thief.hears(promise(1, DONOR))
         began = time.monotonic()

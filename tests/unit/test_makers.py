@@ -255,10 +255,44 @@ async def test_vouchers_of_one_case_are_counted_and_those_of_many_are_not(town: 
     await here.hears(here.stranger, *cases)
     told = await here.hears(here.stranger, *(vouch(NOBODY, f"s-{number}") for number in range(30)))
     assert all("progress" in one for one in told)
-    guesses = [f"mailto:u{number}@example.org" for number in range(CONFLICTS_MAX)]
-    told = await here.hears(here.stranger, *(vouch(address, "s-0") for address in [*guesses, BENEFICIARY, NOBODY]))
-    assert told[-3:] == [{"state": "applied"}] * 3
+    guesses = [f"mailto:u{number}@example.org" for number in range(CONFLICTS_MAX - 1)]
+    await here.hears(here.stranger, *(vouch(address, "s-0") for address in guesses))
+    assert here.alarms == []
+    told = await here.hears(here.stranger, vouch(BENEFICIARY, "s-0"), vouch(NOBODY, "s-0"))
+    assert told == [{"state": "applied"}] * 2
     assert here.alarms == [ALARM]
+
+
+async def test_a_batch_with_too_many_vouchers_of_one_case_is_refused_whole_and_nothing_of_it_is_kept(
+    town: Callable[..., Any],
+) -> None:
+    here = await town()
+    vouches = [vouch(f"mailto:u{number}@example.org") for number in range(CONFLICTS_MAX + 1)]
+    before = len(here.kafka.records)
+    refused = await here.post(here.stranger, pledge(NOBODY), *vouches, vouch(NOBODY, "c-9"))
+    assert (problem(refused), refused.headers["retry-after"]) == ((429, "too_many"), str(HELD_OFF_S))
+    assert len(here.kafka.records) == before, "no command, no contact"
+    assert here.alarms == [ALARM]
+    assert problem(await here.post(here.stranger, *vouches[1:]))[0] == 429, "and its sender is held off"
+    assert await here.hears(here.maker, *vouches[:10], *(vouch(NOBODY, f"c-{n}") for n in range(2, 40)))
+    here.seconds += HELD_OFF_S
+    assert await here.hears(here.stranger, *vouches[1:]) == [{"state": "applied"}] * CONFLICTS_MAX
+    assert here.alarms == [ALARM], "so many may come together"
+
+
+async def test_whoever_is_held_off_does_not_hear_whether_anothers_id_is_there(town: Callable[..., Any]) -> None:
+    here = await town()
+    await here.hears(here.maker, pledge(VOUCHER))
+    await here.hears(here.stranger, pledge(NOBODY, "p-own"))
+    await here.hears(here.stranger, *(pledge(NOBODY, "p-own", amount=100 + n) for n in range(CONFLICTS_MAX + 1)))
+    assert here.alarms == [ALARM]
+
+    async def status(*told: tuple[str, dict[str, Any]]) -> list[int]:
+        return [(await here.post(here.stranger, one)).status_code for one in told]
+
+    assert await status(pledge(NOBODY), pledge(NOBODY, "p-9"), pledge(NOBODY, "p-own")) == [202, 202, 429]
+    assert await status(("case.closed", {**CLOSE[1], "case": "c-9"}), CLOSE) == [202, 202]
+    assert await status(vouch(NOBODY), vouch(NOBODY, "c-9")) == [429, 429], "no more vouchers, of whatever case"
 
 
 async def test_what_a_restart_reads_again_is_told_as_before(town: Callable[..., Any]) -> None:
