@@ -44,7 +44,8 @@ def status(
     status 1 if there is a finding: a service is silent or not there, its keys are others than those in use, its clock is off; a topic
     is missing, differs or can't be read; commands, entries or submissions wait that shouldn't; a partition has stopped or fails again
     and again; notices were given up in the last 24 hours; or the ledger is wrong. What waits for vouchers, rates or cases is told,
-    the oldest by name, as are the latest dead letters, and is no finding. Where all was stopped, and nothing waits, all is well.
+    the oldest by name, as are the latest dead letters, and is no finding; of notices given up the latest are
+    named. Where all was stopped, and nothing waits, all is well.
     """
     from services.bus import access
     from services.cli.shared.reading import shown_on
@@ -87,6 +88,10 @@ def _as_dict(found: "Survey", public: bool) -> dict[str, Any]:
             ],
         },
         "notices_given_up_of_late": late.given_up,
+        "latest_notices_given_up": [
+            one.model_dump(mode="json", include={"id", "kind", "to", "role", "fund", "entry", "told_at", "outcome"})
+            for one in late.latest_given_up
+        ],
         "funds": [for_operators(figures) for figures in found.funds],
         "waits": [_as_typed(asdict(one)) for one in found.waits],
         "warning": found.warning,
@@ -137,6 +142,10 @@ def _print(found: "Survey", public: bool) -> None:
         console.print(marked("[bold yellow]![/] {}.", found.warning))
     for finding in found.findings:
         console.print(marked("[bold red]✗[/] {}.", finding.message))
+        if finding.code == "notices_given_up":
+            for lost in found.late.latest_given_up:
+                day = f"{lost.told_at or lost.at:%Y-%m-%d}"
+                console.print(marked("  [red]{}[/] to {}, {}: {}", lost.kind, lost.to, day, lost.outcome))
         if finding.hint:
             console.print(marked("  [dim]{}[/]", as_called(finding.hint)))
     if not found.findings:
@@ -184,7 +193,8 @@ def _print_services(console: "Console", found: "Survey") -> None:
     for service in SERVICES:
         ours = [one for one in found.services if one.service == service]
         for one in ours:
-            silent = Text(f"silent for {span(one.told_seconds_ago)}", "red")
+            pid = f" (pid {one.pid})" if one.pid else ""
+            silent = Text(f"silent for {span(one.told_seconds_ago)}{pid}", "red")
             well = Text((one.since or "")[:16].replace("T", " ") + " UTC", "yellow" if one.amiss else "green")
             table.add_row(
                 marked("[bold]{}[/]", service), visible(one.process), well if one.running else silent, one.version
