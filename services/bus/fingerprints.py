@@ -121,6 +121,11 @@ async def until_held(bootstrap: Callable[[], str], process: str, keys: Mapping[s
             await asyncio.sleep(_AGAIN_SECONDS)
 
 
+def in_use_of(told: Collection[str], missing: Collection[str]) -> list[str]:
+    """Of files of keys that aren't there, those of keys that are in use: `told` by name."""
+    return sorted(file for file in missing if file.partition(".")[0] in told)
+
+
 def refuse_if_lost(bootstrap: str, told: Collection[str], missing: Collection[str]) -> None:
     """Raise KeyMissing if a key that is in use isn't there, so that none is made in its place.
 
@@ -129,7 +134,7 @@ def refuse_if_lost(bootstrap: str, told: Collection[str], missing: Collection[st
         told: names of keys that are in use.
         missing: names of files of keys that aren't there.
     """
-    if lost := sorted(file for file in missing if file.partition(".")[0] in told):
+    if lost := in_use_of(told, missing):
         raise KeyMissing(
             f"keys that are in use at {bootstrap} aren't here: {', '.join(lost)}",
             hint="Put them back into PUMASI_KEYS from your backup. If they are lost for good: pumasi keys make --lost",
