@@ -83,7 +83,7 @@ def test_the_dispute_is_one() -> None:
             "It was needed by 2022-12-21 00:00 UTC.",
             "Claims in its own class that come before it now: 1, lacking CNY 10.00 together.",
             "It is number 2 of 2 in class “immediate” now; its next step ends at CNY 200.00. Before it: 1 with next "
-            "step CNY 200.00. After it: 0.",
+            "step CNY 200.00. After it: nobody.",
             "It waits, since all money of the fund that it may have is placed; none has been matched since 2022-12-15 19:40 UTC.",
             "The fund holds CNY 90.00 more that it can't have: the donors chose another need (test), and want it kept for that.",
             "Of the matchings that came while it lacked money 27 gave it nothing, and 3 gave it a part and others the rest. "
@@ -97,7 +97,7 @@ def test_the_dispute_is_one() -> None:
             "The last was at 2022-12-15 19:40 UTC (entry 0-113). It then stood in class “urgent”, with CNY 150.00 of "
             "CNY 260.00 promised.",
             "It was number 3 of 3 there; its next step ended at CNY 200.00. Before it: 1 with next step CNY 150.00 "
-            "and 1 with next step CNY 200.00. After it: 0.",
+            "and 1 with next step CNY 200.00. After it: nobody.",
             "Those of its class that were served then had next steps that ended at CNY 150.00 to CNY 200.00.",
         ]),
         ("ko", [
