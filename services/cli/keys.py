@@ -133,7 +133,7 @@ async def _next(settings: "Settings", bootstrap: str) -> tuple[str, list[str]]:
     now = time.time_ns() // 1000
     with keys.renewing(settings):
         there = keys.pseudonym_names(settings)
-        await fingerprints.hold(bootstrap, "keys", keys.fingerprints(settings, *there))
+        await fingerprints.hold(bootstrap, "keys", keys.fingerprints(settings, *there), keys.directory(settings))
         await fingerprints.refuse_if_behind(bootstrap, now)
         name = keys.make_next(settings, now)
         await fingerprints.move(bootstrap, keys.fingerprints(settings, name))
@@ -294,7 +294,9 @@ def show(kafka: options.Kafka = None, data: options.Data = None, as_json: option
     Terminal().print(table if rows else "No senders yet: `pumasi keys add` makes one.")
     if ours:
         Terminal().print("", _table_of_ours(ours), sep="\n")
-        Terminal().print("`keys rotate NAME` renews them, `keys next` the pseudonym key; the id key stays.")
+        Terminal().print(
+            "`pumasi keys rotate NAME` renews them, `pumasi keys next` the pseudonym key; the id key stays."
+        )
 
 
 def _ours(settings: "Settings", bootstrap: str) -> list[dict[str, Any]]:
@@ -310,6 +312,9 @@ def _ours(settings: "Settings", bootstrap: str) -> list[dict[str, Any]]:
         with suppress(SettingError):
             here = keys.fingerprints(settings, name).get(name) == told[name]
         rows.append({"key": name, "in_use": told[name], "here": here, "former": keys.former_names(settings, name)})
+    with suppress(SettingError):  # of the webhook's, which Kafka knows nothing of, those here are in use
+        if signing := [keys.fingerprint(one.encode()) for one in keys.webhook_secrets(settings)]:
+            rows.append({"key": "webhook", "in_use": signing[0], "here": True, "former": signing[1:]})
     return rows
 
 
@@ -448,7 +453,7 @@ async def _make_beside(settings: "Settings", bootstrap: "Servers | None", lost: 
         raise
     gone = [f"{name}.key" for name in told if name.startswith(keys.NEXT) and name not in keys.pseudonym_names(settings)]
     if not lost:
-        fingerprints.refuse_if_lost(str(bootstrap), told, keys.missing(settings))
+        fingerprints.refuse_if_lost(str(bootstrap), told, keys.missing(settings), keys.directory(settings))
     elif not yes and (means := _losses(fingerprints.in_use_of(told, [*keys.missing(settings), *gone]))):
         renewal.ask(as_called("\n  ".join(["What it means that these are lost, for good:", *means])), "lost")
     made = keys.make(settings, lost=lost, also=gone if lost else ())

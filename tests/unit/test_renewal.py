@@ -18,9 +18,9 @@ from services.bus import access, fingerprints
 from services.bus.embedded.directory import Running
 from services.called import VARIABLE
 from services.cli import build
-from services.cli.keys import _LOSS, _losses, _make_beside, _next
+from services.cli.keys import _LOSS, _losses, _make_beside, _next, _ours
 from services.cli.shared import renewal
-from services.errors import UsageError
+from services.errors import KeyMissing, UsageError
 from services.notifier.channels.webhook import Webhook
 from services.settings import load
 
@@ -184,3 +184,24 @@ def test_what_a_loss_means_is_known_of_every_key_and_nothing_is_said_of_password
         "id.key", "intake.key", "notifier.key", "pseudonym.key", "reporter.key"
     ]  # fmt: skip
     assert _losses(["pseudonym-20270101T120000Z.key"])[0].startswith("pseudonym-20270101T120000Z.key: who took part")
+
+
+def test_the_webhooks_secret_is_listed_by_fingerprint(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def known(_bootstrap: str) -> dict[str, str]:
+        return {}
+
+    monkeypatch.setattr(fingerprints, "known", known)
+    assert _ours(load(), "nowhere:1") == []
+    first = run("rotate", "webhook")["secret"]
+    [before] = _ours(load(), "nowhere:1")
+    assert (before["key"], before["here"], before["former"]) == ("webhook", True, [])
+    run("rotate", "webhook")
+    [after] = _ours(load(), "nowhere:1")
+    assert after["former"] == [before["in_use"]]
+    assert first not in str(after)
+
+
+def test_where_keys_should_lie_is_said_by_name(tmp_path: Path) -> None:
+    with pytest.raises(KeyMissing) as missing:
+        fingerprints.refuse_if_lost("k1:9092", ["id"], ["id.key"], keys.directory(load()))
+    assert f"back into {tmp_path / 'keys'} from" in str(missing.value.hint)
