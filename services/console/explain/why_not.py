@@ -173,7 +173,7 @@ def _order_data(order: Order, rank: int) -> dict[str, Any]:
 
 def _order(voice: Voice, when: str, order: Order, rank: int, policy: Policy) -> str:
     """Its place, and how high those before it stand: ranks without names."""
-    after = order.after or voice.say("nobody")
+    after = voice.say("{count}", count=order.after) if order.after else voice.say("nobody")
     if order.by_opening:
         return voice.say(ORDER_BY_OPENING[when], place=order.place, of=order.of, after=after)
     if not order.before:
