@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from services.console.readmodel.survey import Survey
+    from services.terminal import Terminal
 
 
 def register(app: typer.Typer) -> None:
@@ -129,46 +130,48 @@ def _print(found: "Survey", public: bool) -> None:
     )
     console.print()
     for one in found.waits:
-        console.print(marked("[cyan]·[/] {}: {}.", one.fund, one.message))
+        console.print_whole(marked("[cyan]·[/] {}: {}.", one.fund, one.message))
         for oldest in one.oldest:
             since = oldest.since[:16].replace("T", " ")
             told = "  {} {}, since {} UTC: [bold]{}[/]"
-            console.print(marked(told, oldest.kind, oldest.id, since, as_called(oldest.explain)))
+            console.print_whole(marked(told, oldest.kind, oldest.id, since, as_called(oldest.explain)))
         if one.number > len(one.oldest):
-            console.print(marked("  [dim]and {} more[/]", f"{one.number - len(one.oldest):,}"))
+            console.print_whole(marked("  [dim]and {} more[/]", f"{one.number - len(one.oldest):,}"))
     if found.late.letters:
         _print_dead_letters(console, found)
     if found.warning:
-        console.print(marked("[bold yellow]![/] {}.", found.warning))
+        console.print_whole(marked("[bold yellow]![/] {}.", found.warning))
     for finding in found.findings:
-        console.print(marked("[bold red]✗[/] {}.", finding.message))
+        console.print_whole(marked("[bold red]✗[/] {}.", finding.message))
         if finding.code == "notices_given_up":
             for lost in found.late.latest_given_up:
                 day = f"{lost.told_at or lost.at:%Y-%m-%d}"
-                console.print(marked("  [red]{}[/] to {}, {}: {}", lost.kind, lost.to, day, lost.outcome))
+                console.print_whole(marked("  [red]{}[/] to {}, {}: {}", lost.kind, lost.to, day, lost.outcome))
         if finding.hint:
-            console.print(marked("  [dim]{}[/]", as_called(finding.hint)))
+            console.print_whole(marked("  [dim]{}[/]", as_called(finding.hint)))
     if not found.findings:
         who = "Every service runs" if found.services else "Nothing runs, and nothing needs to"
-        console.print(marked("[bold green]✓[/] {}; topics and ledger are sound, and nothing is left behind.", who))
+        console.print_whole(
+            marked("[bold green]✓[/] {}; topics and ledger are sound, and nothing is left behind.", who)
+        )
 
 
-def _print_dead_letters(console: "Console", found: "Survey") -> None:
+def _print_dead_letters(console: "Terminal", found: "Survey") -> None:
     from services.console.readmodel.found import counted
     from services.terminal import marked
 
     number, places = sum(found.late.letters.values()), ", ".join(map(str, found.late.letters))
     late = f"{found.late.letters_of_late:,} in the last 24 hours" if found.late.letters_of_late else "none of late"
     told = counted(number, "record could not be read and lies", "records could not be read and lie")
-    console.print(
+    console.print_whole(
         marked(
-            "[bold yellow]![/] [bold]Dead letters[/] {} in pumasi.deadletters.v1 (partition {}), {}. "
+            "[bold yellow]![/] [bold]Dead letters[/]: {} in pumasi.deadletters.v1 (partition {}), {}. "
             "`pumasi deadletters list` says which and why.",
             told, places, late,
         )
     )  # fmt: skip
     for one in found.late.latest:
-        console.print(marked("  [yellow]{}[/], from {}: {}", one.code, one.sender or "nobody known", one.message))
+        console.print_whole(marked("  [yellow]{}[/], from {}: {}", one.code, one.sender or "nobody known", one.message))
 
 
 def _print_cluster(console: "Console", found: "Survey") -> None:

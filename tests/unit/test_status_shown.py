@@ -18,9 +18,10 @@ from services.bus.deadletters.letter import dead_letter
 from services.bus.heartbeat import Heard
 from services.bus.topics import DEADLETTERS
 from services.cli.status import _as_dict, _print, _print_funds
-from services.console.readmodel.found import Finding
+from services.console.readmodel.found import Finding, Oldest, Waits
 from services.console.readmodel.running import _WORDS, SERVICES, findings, processes, span
 from services.console.readmodel.survey import Late, Partition, Survey, _of_late, _waits
+from services.terminal import Terminal
 from tests.ledgers import Told
 from tests.unit.test_letters import Rec
 from tests.unit.test_notifier_webhook import TOLD as NOTICE
@@ -132,6 +133,26 @@ async def test_of_the_latest_notices_given_up_the_kind_the_person_and_the_day_ar
     assert (first["kind"], first["to"], first["outcome"]) == ("settled", "d-1", "failed")
 
 
+def test_a_command_stays_on_one_line_and_all_else_keeps_to_the_width(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Terminal, "is_terminal", True)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("NO_COLOR", "1")
+    long = "pumasi explain pledge " + "p" * 64 + " --fund jilin"
+    since = [Oldest("pledge", "p-1", "2023-11-14T00:00:00Z", long)]
+    told = Finding(
+        "x",
+        "a partition " * 9,
+        "If all that is there is known and lost for good, then type `pumasi keys make --lost` x",
+    )
+    _print(replace(SOUND, waits=[Waits("rate", "jilin", 1, "a pledge waits", since)], findings=[told]), public=False)
+    lines = [line.rstrip() for line in re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()]
+    assert any(long in line for line in lines)
+    assert "`pumasi keys make --lost` x" in lines
+    assert [line for line in lines if len(line) > 80] == [long], lines
+
+
 # ---- who runs
 
 
@@ -181,7 +202,7 @@ def test_of_a_silent_process_it_is_said_how_to_end_it_and_not_to_start_another_b
     missing, silent = findings(processes(told, NOW_MS), told, NOBODY, NOTHING)
     assert (missing.code, silent.code) == ("no_matcher", "service_silent")
     for one in (missing, silent):
-        assert "kill -9 4711. What supervises it" in str(one.hint)
+        assert "`kill -9 4711`. What supervises it" in str(one.hint)
         assert "Start one" not in str(one.hint)
     _print(replace(SOUND, services=processes(told, NOW_MS)), public=False)
     assert "silent for 40 s (pid 4711)" in capsys.readouterr().out

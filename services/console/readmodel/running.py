@@ -113,7 +113,7 @@ def findings(
 
 def _ending(silent: Process) -> str:
     """How to be rid of a process that may hang; in a container it is the first, and its number says nothing outside."""
-    how = f": kill -9 {silent.pid}" if silent.pid and silent.pid > 1 else ""
+    how = f": `kill -9 {silent.pid}`" if silent.pid and silent.pid > 1 else ""
     return (
         f"Kill {silent.process} where it runs, if it is still there{how}. What supervises it (`pumasi up`, systemd, "
         "Kubernetes) starts another; its log says more."
