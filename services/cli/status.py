@@ -45,8 +45,8 @@ def status(
     status 1 if there is a finding: a service is silent or not there, its keys are others than those in use, its clock is off; a topic
     is missing, differs or can't be read; commands, entries or submissions wait that shouldn't; a partition has stopped or fails again
     and again; notices were given up in the last 24 hours; or the ledger is wrong. What waits for vouchers, rates or cases is told,
-    the oldest by name, as are the latest dead letters, and is no finding; of notices given up the latest are
-    named. Where all was stopped, and nothing waits, all is well.
+    the oldest by name, as are the latest dead letters, and is no finding; of notices given up the latest are named.
+    Where all was stopped, and nothing waits, all is well.
     """
     from services.bus import access
     from services.cli.shared.reading import shown_on
