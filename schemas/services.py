@@ -51,6 +51,7 @@ class ServiceTold(Model):
         ServiceName | None,
         Field(description="Which service runs as this process; none: it only says which keys are in use"),
     ] = None
+    pid: Annotated[int | None, Field(ge=1, description="Its process id, where it runs")] = None
     since: Annotated[Instant | None, Field(description="When it started, by its own clock")] = None
     positions: Annotated[
         dict[Annotated[str, Field(pattern=r"^[0-9]{1,6}$")], Annotated[int, Field(ge=0)]],

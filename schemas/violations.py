@@ -62,6 +62,13 @@ _MESSAGES = {
     "string_type": "must be a string",
     "model_type": "must be a JSON object",
 }
+_WRITTEN = {
+    "int_parsing": "must be a whole number",
+    "float_parsing": "must be a number",
+    "bool_parsing": "must be 1 or 0",
+    "greater_than": "must be more than {gt:g}",
+}
+"""Of what is typed as text: an option, a variable."""
 _COUNTS = {
     "times",
     "ageing_days",
@@ -100,6 +107,19 @@ def violations(error: ValidationError, model: type[BaseModel]) -> Iterator[Viola
         if kind != "misnamed":
             message = found["msg"] if kind in CODES else _message(kind, place, found.get("ctx", {}), model)
             yield Violation(place, _code(kind), message)
+
+
+def of_text(error: ValidationError) -> Iterator[tuple[str, str]]:
+    """What is wrong with options or settings, which were written as text: the name of each, and words for it."""
+    for found in error.errors(include_url=False, include_input=False):
+        kind, bounds = found["type"], found.get("ctx", {})
+        if kind in _WRITTEN:
+            words = _WRITTEN[kind].format_map(bounds)
+        elif kind in _OURS:
+            words = _message(kind, (), bounds, BaseModel)
+        else:
+            words = str(bounds.get("error", found["msg"]))
+        yield str(found["loc"][0]) if found["loc"] else "", words
 
 
 def model_within(model: type[BaseModel], name: str | int) -> type[BaseModel] | None:

@@ -35,10 +35,12 @@ def name() -> str:
 def as_called(text: str) -> str:
     """A text of ours, its commands as they are called here. Once more changes nothing."""
     called = re.escape(name())
-    command = rf"(?<![\w./-])(?:pumasi|{called}) ((?:{'|'.join(GROUPS)}) [a-z]+|[a-z]+)\b(?=([^`;\n]*))"
+    command = rf"(?<![\w./-])(?:pumasi|{called}) ((?:{'|'.join(GROUPS)}) [a-z]+|[a-z]+|--help)\b(?=([^`;\n]*))"
     return re.sub(command, lambda found: " ".join([name(), found[1], *_carried(found[1], found[2])]), text)
 
 
 def _carried(command: str, rest: str) -> list[str]:
+    if command == "--help":
+        return []
     takes = [option for option, without in CARRIED.items() if command not in without and command not in GROUPS]
     return [f"{option} {_given[option]}" for option in takes if option in _given and option not in rest]

@@ -133,7 +133,7 @@ class _Rotation:
         if told not in (former, new):
             raise KeyOther(
                 f"not the notifier's key in use at {self._bootstrap}: it is {former}, not {told}",
-                hint="Put the former one back into PUMASI_KEYS. If it is lost for good: pumasi keys make --lost",
+                hint=f"Put the former one back into {keys.directory(self._settings)}. If it is lost for good: pumasi keys make --lost",
             )
         await fingerprints.move(self._bootstrap, {"notifier": new, f"notifier{fingerprints.FORMER}": former})
         keys.seal_for(self._settings, self._new.public_key)

@@ -357,11 +357,12 @@ def _like(name: str, known: set[str]) -> list[str]:
 
 
 def _explain(error: ValidationError, given: dict[str, Any]) -> Iterator[str]:
-    for finding in error.errors(include_url=False):
-        name = str(finding["loc"][0]) if finding["loc"] else "settings"
+    from schemas.violations import of_text  # the contract's models, which most starts do without here
+
+    inputs = [finding["input"] for finding in error.errors(include_url=False)]
+    for (name, reason), told in zip(of_text(error), inputs, strict=True):
         shown = "--" + name.replace("_", "-") if name in given else PREFIX + name.upper()
-        reason = finding["msg"].removeprefix("Value error, ")
-        value = "" if "secret" in name or name.endswith("_key") else f" (it is {finding['input']!r})"
+        value = "" if "secret" in name or name.endswith("_key") else f" (it is {told!r})"
         yield f"{shown}: {reason}{value}"
 
 

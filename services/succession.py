@@ -108,7 +108,7 @@ async def revoke(bootstrap: str, settings: Settings, whose: str) -> list[str]:
             raise UsageError(
                 f"the {whose}'s key is being renewed", hint=f"Finish that first: pumasi keys rotate {whose}"
             )
-        _hold(bootstrap, whose, key, told.get(whose, key))
+        _hold(bootstrap, settings, whose, key, told.get(whose, key))
         if whose == "intake":
             await _seal_secrets(bootstrap, settings)  # of a sender that was changed while the rest was sealed anew
             await _refuse_if_waiting(bootstrap)
@@ -121,11 +121,11 @@ def _in_use(settings: Settings, whose: str) -> str:
     return keys.fingerprint(keys.private_key(settings, whose).public_key)
 
 
-def _hold(bootstrap: str, whose: str, ours: str, *told: str) -> None:
+def _hold(bootstrap: str, settings: Settings, whose: str, ours: str, *told: str) -> None:
     if ours not in told:
         raise KeyOther(
             f"not the {whose}'s key in use at {bootstrap}: it is {ours}, not {told[0]}",
-            hint="Put the former one back into PUMASI_KEYS. If it is lost for good: pumasi keys make --lost",
+            hint=f"Put the former one back into {keys.directory(settings)}. If it is lost for good: pumasi keys make --lost",
         )
 
 
@@ -136,7 +136,7 @@ async def _succeeded(bootstrap: str, settings: Settings, whose: str) -> str:
         if keys.is_renewed(settings, whose):
             keys.succeed(settings, whose)  # the earlier attempt had done so, but for the last step of that
         return told[whose + FORMER]
-    _hold(bootstrap, whose, ours, told.get(whose, ours), told.get(whose + FORMER, ""))
+    _hold(bootstrap, settings, whose, ours, told.get(whose, ours), told.get(whose + FORMER, ""))
     keys.keep_former(settings, whose)
     new = keys.fingerprint(keys.successor(settings, whose).public_key)
     await fingerprints.move(bootstrap, {whose: new, whose + FORMER: ours})

@@ -10,11 +10,12 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Span, Text
 
-from services.called import as_called
+from services.called import as_called, name
 from services.visible import STEERS, visible
 
 
@@ -29,6 +30,17 @@ class Terminal(Console):
 
     def render_str(self, text: str, **how: Any) -> Text:
         return super().render_str(as_called(visible(text, lines=True)), **how)
+
+    def print_whole(self, text: Text) -> None:
+        """Print a text in the width that there is, but each command on one line, however long: what is copied can be typed."""
+        offsets, start = [], 0
+        command = rf"`[^`\n]+`|(?<![\w./-]){re.escape(name())} [^`;,\n]+"
+        for word in re.finditer(rf"\s*((?:{command}|\S)+)", text.plain):
+            if start < word.start() and cell_len(text.plain[start : word.end()]) > self.width:
+                offsets.append(start := word.start(1))  # noqa: PERF401  # the next depends on it
+        for line in text.divide(offsets):
+            line.rstrip()
+            self.print(line, soft_wrap=True)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         if isinstance(renderable, Text):

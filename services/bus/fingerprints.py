@@ -31,6 +31,8 @@ OURS: Final = "keys"
 """The process as which `pumasi keys` tells."""
 FORMER: Final = ".former"
 """What follows a key's name while the former key is still in use."""
+KEPT: Final = "PUMASI_KEYS"
+"""Where keys lie, if it is not said."""
 _SECONDS_MAX = 15.0
 _AGAIN_SECONDS = 0.5
 
@@ -81,13 +83,14 @@ async def refuse_if_behind(bootstrap: str, now: int) -> None:
         )
 
 
-async def hold(bootstrap: str, process: str, keys: Mapping[str, str]) -> None:
+async def hold(bootstrap: str, process: str, keys: Mapping[str, str], kept: object = KEPT) -> None:
     """Check that our keys are those in use; announce those of which nothing was said.
 
     Args:
         bootstrap: Kafka, as somebody who may read and write the topic.
         process: which one announces them.
         keys: fingerprints, by the key's name.
+        kept: where they lie, for the hint.
 
     Raises:
         KeyOther: if one is not.
@@ -96,19 +99,21 @@ async def hold(bootstrap: str, process: str, keys: Mapping[str, str]) -> None:
     """
     told = await known(bootstrap)
     if "pseudonym" in keys:  # whoever makes words for people needs all keys that they were made with
-        refuse_if_lost(bootstrap, told, [f"{name}.key" for name in told if name.startswith(NEXT) and name not in keys])
+        refuse_if_lost(
+            bootstrap, told, [f"{name}.key" for name in told if name.startswith(NEXT) and name not in keys], kept
+        )
     if others := sorted(
         name for name, one in keys.items() if one not in (told.get(name, one), told.get(name + FORMER))
     ):
         raise KeyOther(
             f"not the keys in use at {bootstrap}: {', '.join(f'{name} is {keys[name]}, not {told[name]}' for name in others)}",
-            hint="Put the former ones back into PUMASI_KEYS. If they are lost for good: pumasi keys make --lost",
+            hint=f"Put the former ones back into {kept}. If they are lost for good: pumasi keys make --lost",
         )
     if not keys.keys() <= told.keys():
         await tell(bootstrap, process, keys)
 
 
-async def until_held(bootstrap: Callable[[], str], process: str, keys: Mapping[str, str]) -> None:
+async def until_held(bootstrap: Callable[[], str], process: str, keys: Mapping[str, str], kept: object = KEPT) -> None:
     """`hold`, however often it takes until Kafka answers; `bootstrap` says where it is.
 
     Raises:
@@ -116,23 +121,29 @@ async def until_held(bootstrap: Callable[[], str], process: str, keys: Mapping[s
     """
     while True:
         try:
-            return await hold(bootstrap(), process, keys)
+            return await hold(bootstrap(), process, keys, kept)
         except KafkaUnreachable:
             await asyncio.sleep(_AGAIN_SECONDS)
 
 
-def refuse_if_lost(bootstrap: str, told: Collection[str], missing: Collection[str]) -> None:
+def in_use_of(told: Collection[str], missing: Collection[str]) -> list[str]:
+    """Of files of keys that aren't there, those of keys that are in use: `told` by name."""
+    return sorted(file for file in missing if file.partition(".")[0] in told)
+
+
+def refuse_if_lost(bootstrap: str, told: Collection[str], missing: Collection[str], kept: object = KEPT) -> None:
     """Raise KeyMissing if a key that is in use isn't there, so that none is made in its place.
 
     Args:
         bootstrap: where they were announced.
         told: names of keys that are in use.
         missing: names of files of keys that aren't there.
+        kept: where they should lie, for the hint.
     """
-    if lost := sorted(file for file in missing if file.partition(".")[0] in told):
+    if lost := in_use_of(told, missing):
         raise KeyMissing(
             f"keys that are in use at {bootstrap} aren't here: {', '.join(lost)}",
-            hint="Put them back into PUMASI_KEYS from your backup. If they are lost for good: pumasi keys make --lost",
+            hint=f"Put them back into {kept} from your backup. If they are lost for good: pumasi keys make --lost",
         )
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -155,6 +156,7 @@ class Heartbeat:
             version=__version__,
             keys=dict(self._keys()),
             service=self._service,
+            pid=os.getpid(),
             since=datetime_of(self._since),
             positions={str(number): offset for number, offset in sorted(positions.items())},
             amiss=self._amiss,

@@ -1,7 +1,9 @@
 """`pumasi explain`: why there, why not me, from the ledger."""
 
 import asyncio
+from difflib import get_close_matches
 from enum import StrEnum
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -31,6 +33,17 @@ class Language(StrEnum):
     ZH = "zh"
 
 
+def _kind(text: str) -> Kind:
+    from services.called import as_called
+
+    if text in tuple(Kind):
+        return Kind(text)
+    if near := get_close_matches(text, tuple(Kind), 1):
+        raise typer.BadParameter(f"{visible(text)} is none of these; did you mean {near[0]}?")
+    asked = ", or ".join(as_called(f"`pumasi explain {kind} {visible(quote(text))}`") for kind in Kind)
+    raise typer.BadParameter(f"say what it is: {asked}")
+
+
 def register(app: typer.Typer) -> None:
     app.command("explain", epilog=_EXAMPLES)(explain)
 
@@ -44,7 +57,7 @@ _EXAMPLES = """**Examples**
 
 
 def explain(
-    kind: Annotated[Kind, typer.Argument(metavar="case|pledge|award", help="What is asked about.")],
+    kind: Annotated[Kind, typer.Argument(parser=_kind, metavar="case|pledge|award", help="What is asked about.")],
     name: Annotated[str, typer.Argument(metavar="ID", help="Its id; an award's is PLEDGE/N.")],
     fund: Annotated[
         str | None,

@@ -2,8 +2,9 @@
 
 import asyncio
 import json
+import re
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
@@ -45,6 +46,14 @@ _FORMS = {
     "funds": ("--fund", "a fund's name is 1 to 64 of A-Z, a-z, 0-9 and ._~-"),
 }
 """By the sender's field: where it comes from, and how it has to look."""
+_LOSS = {
+    "pseudonym": "who took part before is somebody new to funds when they take part again.",
+    "id": "earlier events that are sent again count once more, and their receipts are not recognised.",
+    "intake": "what senders sealed for it becomes a dead letter, and senders that sign need new secrets (`pumasi keys rotate NAME`).",
+    "notifier": "no contact that is kept can be opened again: nobody is told anything until they send something again.",
+    "reporter": "nobody will ever be told of access in cases that came before.",
+}
+"""By the key's name: what it means that it is lost."""
 
 
 def register(app: typer.Typer) -> None:
@@ -73,10 +82,10 @@ def make(
         bool,
         typer.Option(
             "--lost",
-            help="Make new ones in place of keys that are in use and can't be found any more. Contacts that were sealed for them can't "
-            "be read again, and everybody gets a new pseudonym.",
+            help="Make new ones in place of keys that are in use and can't be found any more. What that means is said of each first.",
         ),
     ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask, where that can't be undone.")] = False,
     kafka: options.Kafka = None,
     data: options.Data = None,
     as_json: options.Json = False,
@@ -89,7 +98,7 @@ def make(
     from services.settings import load
 
     settings = load(kafka=kafka, data=data)
-    made = asyncio.run(_make(settings, lost))
+    made = asyncio.run(_make(settings, lost, yes))
     if as_json:
         from services import keys
 
@@ -124,7 +133,7 @@ async def _next(settings: "Settings", bootstrap: str) -> tuple[str, list[str]]:
     now = time.time_ns() // 1000
     with keys.renewing(settings):
         there = keys.pseudonym_names(settings)
-        await fingerprints.hold(bootstrap, "keys", keys.fingerprints(settings, *there))
+        await fingerprints.hold(bootstrap, "keys", keys.fingerprints(settings, *there), keys.directory(settings))
         await fingerprints.refuse_if_behind(bootstrap, now)
         name = keys.make_next(settings, now)
         await fingerprints.move(bootstrap, keys.fingerprints(settings, name))
@@ -285,7 +294,9 @@ def show(kafka: options.Kafka = None, data: options.Data = None, as_json: option
     Terminal().print(table if rows else "No senders yet: `pumasi keys add` makes one.")
     if ours:
         Terminal().print("", _table_of_ours(ours), sep="\n")
-        Terminal().print("`keys rotate NAME` renews them, `keys next` the pseudonym key; the id key stays.")
+        Terminal().print(
+            "`pumasi keys rotate NAME` renews them, `pumasi keys next` the pseudonym key; the id key stays."
+        )
 
 
 def _ours(settings: "Settings", bootstrap: str) -> list[dict[str, Any]]:
@@ -301,6 +312,9 @@ def _ours(settings: "Settings", bootstrap: str) -> list[dict[str, Any]]:
         with suppress(SettingError):
             here = keys.fingerprints(settings, name).get(name) == told[name]
         rows.append({"key": name, "in_use": told[name], "here": here, "former": keys.former_names(settings, name)})
+    with suppress(SettingError):  # of the webhook's, which Kafka knows nothing of, those here are in use
+        if signing := [keys.fingerprint(one.encode()) for one in keys.webhook_secrets(settings)]:
+            rows.append({"key": "webhook", "in_use": signing[0], "here": True, "former": signing[1:]})
     return rows
 
 
@@ -395,7 +409,7 @@ def _tell_admin(user: dict[str, Any]) -> None:
         print("Its Kafka user is for the cluster's admin:", *user["kafka_admin"], sep="\n  ")
 
 
-async def _make(settings: "Settings", lost: bool) -> list[str]:
+async def _make(settings: "Settings", lost: bool, yes: bool) -> list[str]:
     from services import keys
     from services.bus import access
 
@@ -403,7 +417,7 @@ async def _make(settings: "Settings", lost: bool) -> list[str]:
     if not keys.missing(settings) and not lost:
         return [*keys.make(settings), *passwords]  # none; but what a kill left goes
     async with _kafka_that_knows(settings) as bootstrap:
-        return [*await _make_beside(settings, bootstrap, lost), *passwords]
+        return [*await _make_beside(settings, bootstrap, lost, yes), *passwords]
 
 
 @asynccontextmanager
@@ -426,9 +440,10 @@ async def _kafka_that_knows(settings: "Settings") -> "AsyncIterator[Servers | No
                 yield servers(settings, broker.bootstrap, access.KEYS)
 
 
-async def _make_beside(settings: "Settings", bootstrap: "Servers | None", lost: bool) -> list[str]:
+async def _make_beside(settings: "Settings", bootstrap: "Servers | None", lost: bool, yes: bool) -> list[str]:
     from services import keys
     from services.bus import fingerprints
+    from services.cli.shared import renewal
     from services.errors import KafkaUnreachable
 
     try:
@@ -438,7 +453,9 @@ async def _make_beside(settings: "Settings", bootstrap: "Servers | None", lost: 
         raise
     gone = [f"{name}.key" for name in told if name.startswith(keys.NEXT) and name not in keys.pseudonym_names(settings)]
     if not lost:
-        fingerprints.refuse_if_lost(str(bootstrap), told, keys.missing(settings))
+        fingerprints.refuse_if_lost(str(bootstrap), told, keys.missing(settings), keys.directory(settings))
+    elif not yes and (means := _losses(fingerprints.in_use_of(told, [*keys.missing(settings), *gone]))):
+        renewal.ask(as_called("\n  ".join(["What it means that these are lost, for good:", *means])), "lost")
     made = keys.make(settings, lost=lost, also=gone if lost else ())
     if bootstrap:
         await fingerprints.tell(bootstrap, "keys", keys.fingerprints(settings))
@@ -454,4 +471,12 @@ def _show_made(settings: "Settings", made: list[str]) -> None:
         Terminal().print(marked("Nothing is missing in {}.", where), soft_wrap=True)
         return
     Terminal().print(marked("Made in {}: {}.", where, ", ".join(made)), soft_wrap=True)
-    Terminal().print("Keep a copy where no copy of the data is: without them nobody can be told anything any more.")
+    if means := _losses(made):
+        Terminal().print("Keep a copy where no copy of the data is. What it would mean that one is lost:")
+        Terminal().print(*(f"  {line}" for line in means), sep="\n", soft_wrap=True)
+
+
+def _losses(files: Iterable[str]) -> list[str]:
+    """What it means to lose each key of which there are files, a line each; passwords are made anew."""
+    by_name = {re.split(r"[-.]", file)[0]: file for file in files if file.endswith(".key")}
+    return [f"{file}: {_LOSS[name]}" for name, file in sorted(by_name.items())]

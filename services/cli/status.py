@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from services.console.readmodel.survey import Survey
+    from services.terminal import Terminal
 
 
 def register(app: typer.Typer) -> None:
@@ -44,7 +45,8 @@ def status(
     status 1 if there is a finding: a service is silent or not there, its keys are others than those in use, its clock is off; a topic
     is missing, differs or can't be read; commands, entries or submissions wait that shouldn't; a partition has stopped or fails again
     and again; notices were given up in the last 24 hours; or the ledger is wrong. What waits for vouchers, rates or cases is told,
-    the oldest by name, as are the latest dead letters, and is no finding. Where all was stopped, and nothing waits, all is well.
+    the oldest by name, as are the latest dead letters, and is no finding; of notices given up the latest are named.
+    Where all was stopped, and nothing waits, all is well.
     """
     from services.bus import access
     from services.cli.shared.reading import shown_on
@@ -87,6 +89,10 @@ def _as_dict(found: "Survey", public: bool) -> dict[str, Any]:
             ],
         },
         "notices_given_up_of_late": late.given_up,
+        "latest_notices_given_up": [
+            one.model_dump(mode="json", include={"id", "kind", "to", "role", "fund", "entry", "told_at", "outcome"})
+            for one in late.latest_given_up
+        ],
         "funds": [for_operators(figures) for figures in found.funds],
         "waits": [_as_typed(asdict(one)) for one in found.waits],
         "warning": found.warning,
@@ -124,42 +130,48 @@ def _print(found: "Survey", public: bool) -> None:
     )
     console.print()
     for one in found.waits:
-        console.print(marked("[cyan]·[/] {}: {}.", one.fund, one.message))
+        console.print_whole(marked("[cyan]·[/] {}: {}.", one.fund, one.message))
         for oldest in one.oldest:
             since = oldest.since[:16].replace("T", " ")
             told = "  {} {}, since {} UTC: [bold]{}[/]"
-            console.print(marked(told, oldest.kind, oldest.id, since, as_called(oldest.explain)))
+            console.print_whole(marked(told, oldest.kind, oldest.id, since, as_called(oldest.explain)))
         if one.number > len(one.oldest):
-            console.print(marked("  [dim]and {} more[/]", f"{one.number - len(one.oldest):,}"))
+            console.print_whole(marked("  [dim]and {} more[/]", f"{one.number - len(one.oldest):,}"))
     if found.late.letters:
         _print_dead_letters(console, found)
     if found.warning:
-        console.print(marked("[bold yellow]![/] {}.", found.warning))
+        console.print_whole(marked("[bold yellow]![/] {}.", found.warning))
     for finding in found.findings:
-        console.print(marked("[bold red]✗[/] {}. [dim]({})[/]", finding.message, finding.code))
+        console.print_whole(marked("[bold red]✗[/] {}. [dim]({})[/]", finding.message, finding.code))
+        if finding.code == "notices_given_up":
+            for lost in found.late.latest_given_up:
+                day = f"{lost.told_at or lost.at:%Y-%m-%d}"
+                console.print_whole(marked("  [red]{}[/] to {}, {}: {}", lost.kind, lost.to, day, lost.outcome))
         if finding.hint:
-            console.print(marked("  [dim]{}[/]", as_called(finding.hint)))
+            console.print_whole(marked("  [dim]{}[/]", as_called(finding.hint)))
     if not found.findings:
         who = "Every service runs" if found.services else "Nothing runs, and nothing needs to"
-        console.print(marked("[bold green]✓[/] {}; topics and ledger are sound, and nothing is left behind.", who))
+        console.print_whole(
+            marked("[bold green]✓[/] {}; topics and ledger are sound, and nothing is left behind.", who)
+        )
 
 
-def _print_dead_letters(console: "Console", found: "Survey") -> None:
+def _print_dead_letters(console: "Terminal", found: "Survey") -> None:
     from services.console.readmodel.found import counted
     from services.terminal import marked
 
     number, places = sum(found.late.letters.values()), ", ".join(map(str, found.late.letters))
     late = f"{found.late.letters_of_late:,} in the last 24 hours" if found.late.letters_of_late else "none of late"
     told = counted(number, "record could not be read and lies", "records could not be read and lie")
-    console.print(
+    console.print_whole(
         marked(
-            "[bold yellow]![/] [bold]Dead letters[/] {} in pumasi.deadletters.v1 (partition {}), {}. "
+            "[bold yellow]![/] [bold]Dead letters[/]: {} in pumasi.deadletters.v1 (partition {}), {}. "
             "`pumasi deadletters list` says which and why.",
             told, places, late,
         )
     )  # fmt: skip
     for one in found.late.latest:
-        console.print(marked("  [yellow]{}[/], from {}: {}", one.code, one.sender or "nobody known", one.message))
+        console.print_whole(marked("  [yellow]{}[/], from {}: {}", one.code, one.sender or "nobody known", one.message))
 
 
 def _print_cluster(console: "Console", found: "Survey") -> None:
@@ -184,7 +196,8 @@ def _print_services(console: "Console", found: "Survey") -> None:
     for service in SERVICES:
         ours = [one for one in found.services if one.service == service]
         for one in ours:
-            silent = Text(f"silent for {span(one.told_seconds_ago)}", "red")
+            pid = f" (pid {one.pid})" if one.pid else ""
+            silent = Text(f"silent for {span(one.told_seconds_ago)}{pid}", "red")
             well = Text((one.since or "")[:16].replace("T", " ") + " UTC", "yellow" if one.amiss else "green")
             table.add_row(
                 marked("[bold]{}[/]", service), visible(one.process), well if one.running else silent, one.version

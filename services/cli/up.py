@@ -157,7 +157,8 @@ def _say_ready(system: "System", settings: "Settings", key: Path | None, as_json
         marked("Data       {}", settings.data.absolute()),
         *(marked("Health     {} ({})", url, service) for service, url in system.health.items()),
         *([marked("Key        {}", key)] if key else []),
-        marked("Keys       {}  (keep a copy where no copy of the data is)", system.client_config.parent),
+        marked("Keys       {}", system.client_config.parent),
+        marked("           [dim]keep a copy where no copy of the data is[/]"),
         *([marked("[bold yellow]{}[/]", OPEN)] if settings.open else []),
     ]
     console = Terminal()

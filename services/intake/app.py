@@ -211,7 +211,9 @@ class Service:
     async def _open(self) -> None:
         """Warm the memory, then start the broker. HTTP works meanwhile: the matcher remembers what intake doesn't yet."""
         await self._publisher.in_reach.wait()
-        await fingerprints.until_held(self._bootstrap, "intake", keys.fingerprints(self._settings))
+        await fingerprints.until_held(
+            self._bootstrap, "intake", keys.fingerprints(self._settings), keys.directory(self._settings)
+        )
         await self._take_keys()
         if not self._settings.trust_time:
             await self._clock.right.wait()
@@ -274,7 +276,7 @@ class Service:
             await asyncio.sleep(LOOK_SECONDS)
             with contextlib.suppress(KafkaUnreachable):
                 ours = keys.fingerprints(self._settings, *keys.pseudonym_names(self._settings))
-                await fingerprints.hold(self._bootstrap(), "intake", ours)
+                await fingerprints.hold(self._bootstrap(), "intake", ours, keys.directory(self._settings))
                 await self._take_keys()
 
     async def _follow(self, tail: Tail) -> None:

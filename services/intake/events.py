@@ -50,6 +50,7 @@ REASON_MAX = 4000
 """The longest reason that a dead letter gives, in characters."""
 _RECORDS_PER_POLL_MAX = 1000
 _SAID_AGAIN_SECONDS = 300.0
+_LETTERS_SAID = "%(count)d submissions went to dead letters: %(codes)s; `pumasi deadletters list` says which and why"
 
 
 def router_factory(
@@ -195,7 +196,7 @@ class TopicDoor:
                 self._metrics.count(EVENTS, "topic", "refused", by=number)
             told = ", ".join(f"{number} {code}" for code, number in sorted(codes.items()))
             log.warning(
-                "%(count)d submissions went to dead letters: %(codes)s",
+                _LETTERS_SAID if len(letters) > 1 else _LETTERS_SAID.replace("submissions", "submission", 1),
                 {"event": "dead_letters", "count": len(letters), "codes": told},
             )
 

@@ -43,7 +43,7 @@ class Renewal:
             KafkaUnreachable, TopicsMismatch: if that isn't known.
         """
         self._in_use = (await fingerprints.known(bootstrap)).get("notifier")
-        await fingerprints.hold(bootstrap, "notifier", self._ours())
+        await fingerprints.hold(bootstrap, "notifier", self._ours(), keys.directory(self._settings))
 
     @asynccontextmanager
     async def following(self, bootstrap: Callable[[], str]) -> AsyncIterator[None]:

@@ -192,10 +192,10 @@ async def ensure_keys(kafka: str, settings: Settings, said: Callable[[str], None
     """See that the keys here are those in use, and make them where none are. Raises KeyMissing, KeyOther."""
     bootstrap = servers(settings, kafka, access.KEYS)
     if missing := keys.missing(settings):
-        fingerprints.refuse_if_lost(kafka, await fingerprints.known(bootstrap), missing)
+        fingerprints.refuse_if_lost(kafka, await fingerprints.known(bootstrap), missing, keys.directory(settings))
         made = keys.make(settings)
         said(f"made in {keys.directory(settings)}: {', '.join(made)}. Keep a copy where no copy of the data is")
-    await fingerprints.hold(bootstrap, "keys", keys.fingerprints(settings))
+    await fingerprints.hold(bootstrap, "keys", keys.fingerprints(settings), keys.directory(settings))
 
 
 def broker_of(settings: Settings, watcher: Watcher) -> EmbeddedKafka:

@@ -310,7 +310,7 @@ async def test_keys_make_asks_kafka_first(
 
     status, told = await make()
     assert (status, told["code"]) == (2, "key_missing")
-    status, told = await make("--lost")
+    status, told = await make("--lost", "--yes")
     assert (status, told["made"]) == (0, ["intake.key", "intake.pub"])
     now = await fingerprints.known(servers(settings, broker.bootstrap, access.KEYS))
     assert now == keys.fingerprints(settings) != former
@@ -334,7 +334,7 @@ async def test_a_lost_key_is_made_anew_by_one_command_where_no_broker_runs(tmp_p
         return json.loads(said or complaint.splitlines()[-1])
 
     assert (await make())["code"] == "key_missing"
-    assert (await make("--lost"))["made"] == ["intake.key", "intake.pub"]
+    assert (await make("--lost", "--yes"))["made"] == ["intake.key", "intake.pub"]
     assert running_broker(settings.data) is None
     async with EmbeddedKafka(settings.data, 0, passwords=partial(passwords, settings)) as broker:
         await ensure_keys(broker.bootstrap, settings, lambda _line: None)

@@ -40,7 +40,7 @@ async def test_a_service_tells_how_it_is_at_once_when_that_changes_and_takes_it_
     async with Heartbeat(lambda: bootstrap, "matcher", "0", lambda: now, lambda: used):
         told = (await until(bootstrap, lambda found: "matcher-0" in found))["matcher-0"].told
         assert (told.service, told.positions, told.amiss, told.went_wrong) == ("matcher", {"0": 7, "3": 0}, (), None)
-        assert told.since is not None
+        assert (told.since is not None, told.pid) == (True, os.getpid())
         assert await fingerprints.known(bootstrap) == {}, "what one process uses is not what is in use"
         now = Condition({}, [Amiss(code="ledger_tampered", partition=3)])
         told = (await until(bootstrap, lambda found: found["matcher-0"].told.amiss))["matcher-0"].told

@@ -422,6 +422,7 @@ async def test_poison_on_the_topic_goes_to_dead_letters_once_and_its_neighbours_
     warned = [entry.getMessage() for entry in caplog.records if "went to dead letters" in entry.getMessage()]
     assert sum(int(line.split()[0]) for line in warned) == len(poison)
     assert any("invalid_submission" in line for line in warned)
+    assert all((line.split()[1] == "submission") == (line.split()[0] == "1") for line in warned)
     assert (await survey(topics_reset.bootstrap, 4, 1)).late.letters == {3: len(poison)}
     assert originals[5].value is None
     async with running(topics_reset, tmp_path):  # no letter comes again

@@ -93,7 +93,7 @@ async def test_old_funds_keep_their_key_and_new_ones_have_the_new(topics_reset: 
     with pytest.raises(ClockOff):
         await fingerprints.refuse_if_behind(topics_reset.bootstrap, now - HOUR)
     await fingerprints.refuse_if_behind(topics_reset.bootstrap, now)
-    code, out, err = await pumasi(topics_reset, settings, "keys", "make", "--lost", "--json")
+    code, out, err = await pumasi(topics_reset, settings, "keys", "make", "--lost", "--yes", "--json")
     assert (code, json.loads(out)["made"]) == (0, [made]), err
 
 

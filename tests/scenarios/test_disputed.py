@@ -83,7 +83,7 @@ def test_the_dispute_is_one() -> None:
             "It was needed by 2022-12-21 00:00 UTC.",
             "Claims in its own class that come before it now: 1, lacking CNY 10.00 together.",
             "It is number 2 of 2 in class “immediate” now; its next step ends at CNY 200.00. Before it: 1 with next "
-            "step CNY 200.00. After it: 0.",
+            "step CNY 200.00. After it: nobody.",
             "It waits, since all money of the fund that it may have is placed; none has been matched since 2022-12-15 19:40 UTC.",
             "The fund holds CNY 90.00 more that it can't have: the donors chose another need (test), and want it kept for that.",
             "Of the matchings that came while it lacked money 27 gave it nothing, and 3 gave it a part and others the rest. "
@@ -97,14 +97,14 @@ def test_the_dispute_is_one() -> None:
             "The last was at 2022-12-15 19:40 UTC (entry 0-113). It then stood in class “urgent”, with CNY 150.00 of "
             "CNY 260.00 promised.",
             "It was number 3 of 3 there; its next step ended at CNY 200.00. Before it: 1 with next step CNY 150.00 "
-            "and 1 with next step CNY 200.00. After it: 0.",
+            "and 1 with next step CNY 200.00. After it: nobody.",
             "Those of its class that were served then had next steps that ended at CNY 150.00 to CNY 200.00.",
         ]),
         ("ko", [
             "기금의 규칙: 긴급한 등급이 먼저입니다. 같은 등급 안에서는 CNY 50.00씩 단계로 나누어 가장 낮은 쪽이 먼저 받습니다.",
             "필요했던 기한: 2022-12-21 00:00 UTC.",
             "지금 같은 등급에서 앞에 있는 쪽: 1건, 부족액 합계 CNY 10.00.",
-            "지금 등급 “즉시”에서 순위: 2건 중 2번째, 다음 단계의 끝 CNY 200.00. 앞: 1건(다음 단계 CNY 200.00). 뒤: 0건.",
+            "지금 등급 “즉시”에서 순위: 2건 중 2번째, 다음 단계의 끝 CNY 200.00. 앞: 1건(다음 단계 CNY 200.00). 뒤: 없음.",
             "이 사례가 받을 수 있는 기금의 돈이 모두 배정되어, 새 돈을 기다리는 중입니다. 2022-12-15 19:40 UTC "
             "이후 배정된 돈이 없습니다.",
             "기금에 CNY 90.00이(가) 더 있지만 받을 수 없습니다: 기부자가 다른 용도(검사)로 지정해 남겨 둔 돈입니다.",
@@ -117,7 +117,7 @@ def test_the_dispute_is_one() -> None:
             "사례 종료 또는 목표 하향).",
             "마지막은 2022-12-15 19:40 UTC(기록 0-113)입니다. 당시 등급 “급함”, CNY 260.00 중 CNY 150.00 약속.",
             "당시 그 등급에서 순위: 3건 중 3번째, 다음 단계의 끝 CNY 200.00. 앞: 1건(다음 단계 CNY 150.00), "
-            "1건(다음 단계 CNY 200.00). 뒤: 0건.",
+            "1건(다음 단계 CNY 200.00). 뒤: 없음.",
             "그때 같은 등급에서 받은 쪽의 다음 단계의 끝: CNY 150.00–CNY 200.00.",
         ]),
         ("zh", [
@@ -125,7 +125,7 @@ def test_the_dispute_is_one() -> None:
             "须在 2022-12-21 00:00 UTC 之前获得，期限已过。",
             "现在同级别中排在前面的：1 个，共缺 CNY 10.00。",
             "现在它在级别“立即”中列第 2 位，共 2 位；它的下一级到 CNY 200.00 为止。在它之前：1 位（下一级到 CNY "
-            "200.00）。在它之后：0 位。",
+            "200.00）。在它之后：无。",
             "它在等待：基金中它可以获得的款项已全部分配，自 2022-12-15 19:40 UTC 以来没有新的分配。",
             "基金另有 CNY 90.00，但不能给它：捐助人指定用于其他需要（检测），并要求为此保留。",
             "在它有缺口期间的分配：27 次没有给它，3 次只给了一部分、其余给了别处。这些款项承诺给了：",
@@ -136,7 +136,7 @@ def test_the_dispute_is_one() -> None:
             "其中 CNY 900.00 此后已终止、不再有效（捐助人撤回、付款失败、认捐到期、个案结案或目标下调）。",
             "最近一次是 2022-12-15 19:40 UTC（第 0-113 条）。当时级别“紧急”，所需 CNY 260.00 中已承诺 CNY 150.00。",
             "当时它在该级别中列第 3 位，共 3 位；它的下一级到 CNY 200.00 为止。在它之前：1 位（下一级到 CNY "
-            "150.00）、1 位（下一级到 CNY 200.00）。在它之后：0 位。",
+            "150.00）、1 位（下一级到 CNY 200.00）。在它之后：无。",
             "当时同级别获助者的下一级到 CNY 150.00 至 CNY 200.00 为止。",
         ]),
     ],

@@ -303,6 +303,11 @@ async def test_what_a_receiver_missed_is_said_and_the_rest_is_told_once_it_is_ba
         await sender.begin(ready)
         await answered(ready, *await sender.send(ready, sender.pledge("p-1")))
         await until("notices_given_up", *where)
+        lost = (await typed("status", *where))[1]["latest_notices_given_up"]
+        assert {(one["role"], one["outcome"]) for one in lost} <= {
+            (role, "gave-up") for role in ("donor", "beneficiary")
+        }
+        assert 1 <= len(lost) <= 3
         heard = asyncio.Queue[bytes]()
         async with await asyncio.start_server(partial(_take, heard), "127.0.0.1", port):
             await answered(ready, *await sender.send(ready, sender.pledge("p-2")))

@@ -82,9 +82,12 @@ async def test_up_leaves_nothing_stale_breaks_no_word_and_status_finds_all_well(
         happened = [line for line in shown if re.match(r"\d\d:\d\d:\d\d ", line)]
         assert [line[9:13] for line in happened] == ["keys"], "that all goes as it should is not said"
         assert "  intake" not in "".join(shown)
+        assert "keep a copy where no copy of the data is" in [line.strip("│ ") for line in shown]
         assert any(line.startswith("  ./run status --data ") for line in shown)
         async with asyncio.timeout(DEADLINE_S):
-            while len((told := await status(data_dir))["services"]) < 4:
+            while len((told := await status(data_dir))["services"]) < 4 or any(
+                one["amiss"] for one in told["services"]
+            ):
                 await asyncio.sleep(0.2)
         assert (told["findings"], told["ok"]) == ([], True)
         assert [one["service"] for one in told["services"]] == ["intake", "matcher", "notifier", "ender"]

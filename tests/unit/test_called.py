@@ -45,6 +45,7 @@ def test_a_command_is_named_as_it_was_called(monkeypatch: pytest.MonkeyPatch) ->
     assert Terminal().render_str("See `pumasi up`").plain == "See `./run up`"
     monkeypatch.setenv(VARIABLE, "/a b/run")
     assert as_called("pumasi up") == "'/a b/run' up"
+    assert as_called("See `pumasi --help`") == "See `'/a b/run' --help`"
 
 
 def test_a_command_looks_where_the_one_before_was_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,9 +62,28 @@ def test_a_command_looks_where_the_one_before_was_told_to(monkeypatch: pytest.Mo
         "If lost: pumasi keys make --lost": "If lost: ./run keys make --data d --kafka k1:9092 --lost",
         "`pumasi up`; ./run status": "`./run up --data d`; ./run status --data d --kafka k1:9092",
         "`pumasi keys` and `pumasi schemas`": "`./run keys` and `./run schemas`",
+        "`pumasi --help` has them": "`./run --help` has them",
         "pumasi audit --data e": "./run audit --kafka k1:9092 --data e",
     }.items():
         assert as_called(text) == as_called(as_called(text)) == typed
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("explain c-1", "say what it is: `./run explain case c-1`, or `./run explain pledge c-1`"),
+        ("explain pledg c-1", "did you mean pledge?"),
+        ("explain case c-1 --lang xx", "'--lang': 'xx' is not one of 'en', 'ko', 'zh'"),
+        ("up --kafka-port abc", "must be a whole number"),
+        ("up --matchers 99", "'--matchers': must be at most 64"),
+    ],
+)
+def test_a_value_is_refused_in_words_for_people(typed: str, told: str) -> None:
+    refused = pumasi(*typed.split(), "--json", **{VARIABLE: "./run"})
+    assert refused.returncode == 2
+    message = json.loads(refused.stderr)["message"]
+    assert told in message
+    assert "Input should" not in message and "Value error" not in message
 
 
 def test_options_are_carried_to_those_commands_that_have_them() -> None:

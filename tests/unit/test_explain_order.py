@@ -78,8 +78,10 @@ def test_where_the_order_of_opening_decides_it_is_that(rule: str, language: str)
         "before": [{"key": 0, "claimants": 1}],
         "after": 1,
     }
-    assert Words(language).say(ORDER_BY_OPENING["now"], place=2, of=3, after=1) in sentences(found)
-    assert Words(language).say(ORDER_BY_OPENING["then"], place=2, of=3, after=1) in sentences(found)
+    words = Words(language)
+    after = words.say("{count}", count=1)
+    assert words.say(ORDER_BY_OPENING["now"], place=2, of=3, after=after) in sentences(found)
+    assert words.say(ORDER_BY_OPENING["then"], place=2, of=3, after=after) in sentences(found)
 
 
 def test_a_case_that_merely_waits_hears_so_and_since_when() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
 from typer.testing import CliRunner
@@ -17,8 +18,9 @@ from services.bus import access, fingerprints
 from services.bus.embedded.directory import Running
 from services.called import VARIABLE
 from services.cli import build
-from services.cli.keys import _next
-from services.errors import UsageError
+from services.cli.keys import _LOSS, _losses, _make_beside, _next, _ours
+from services.cli.shared import renewal
+from services.errors import KeyMissing, UsageError
 from services.notifier.channels.webhook import Webhook
 from services.settings import load
 
@@ -144,3 +146,62 @@ def test_no_sender_is_called_as_what_is_our_own(name: str, monkeypatch: pytest.M
     monkeypatch.setattr("services.cli.keys._known", lambda _bootstrap: {})
     with pytest.raises(UsageError, match="no sender's name"):
         run("add", name, "--scope", "cases", "--all-funds")
+
+
+@pytest.mark.parametrize("lost", ["pseudonym", "id", "intake", "notifier"])
+async def test_of_each_lost_key_it_is_said_what_that_means_before_another_takes_its_place(
+    lost: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load()
+    keys.make(settings)
+    former, asked = keys.fingerprints(settings), list[str]()
+
+    async def known(_bootstrap: str) -> dict[str, str]:
+        return former
+
+    async def tell(*_: object) -> None:
+        pass
+
+    def no(what: str, _word: str) -> None:
+        asked.append(what)
+        raise typer.Exit(1)
+
+    monkeypatch.setattr(fingerprints, "known", known)
+    monkeypatch.setattr(fingerprints, "tell", tell)
+    (keys.directory(settings) / f"{lost}.key").unlink()
+    with pytest.raises(UsageError, match="can't be undone"):
+        await _make_beside(settings, "nowhere:1", lost=True, yes=False)
+    monkeypatch.setattr(renewal, "ask", no)
+    with pytest.raises(typer.Exit):
+        await _make_beside(settings, "nowhere:1", lost=True, yes=False)
+    assert [name for name, means in _LOSS.items() if means[:40] in asked[0]] == [lost]
+    assert not (keys.directory(settings) / f"{lost}.key").exists()
+    assert f"{lost}.key" in await _make_beside(settings, "nowhere:1", lost=True, yes=True)
+
+
+def test_what_a_loss_means_is_known_of_every_key_and_nothing_is_said_of_passwords() -> None:
+    assert [line.partition(":")[0] for line in _losses([*keys.MADE, "pumasi-intake.password"])] == [
+        "id.key", "intake.key", "notifier.key", "pseudonym.key", "reporter.key"
+    ]  # fmt: skip
+    assert _losses(["pseudonym-20270101T120000Z.key"])[0].startswith("pseudonym-20270101T120000Z.key: who took part")
+
+
+def test_the_webhooks_secret_is_listed_by_fingerprint(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def known(_bootstrap: str) -> dict[str, str]:
+        return {}
+
+    monkeypatch.setattr(fingerprints, "known", known)
+    assert _ours(load(), "nowhere:1") == []
+    first = run("rotate", "webhook")["secret"]
+    [before] = _ours(load(), "nowhere:1")
+    assert (before["key"], before["here"], before["former"]) == ("webhook", True, [])
+    run("rotate", "webhook")
+    [after] = _ours(load(), "nowhere:1")
+    assert after["former"] == [before["in_use"]]
+    assert first not in str(after)
+
+
+def test_where_keys_should_lie_is_said_by_name(tmp_path: Path) -> None:
+    with pytest.raises(KeyMissing) as missing:
+        fingerprints.refuse_if_lost("k1:9092", ["id"], ["id.key"], keys.directory(load()))
+    assert f"back into {tmp_path / 'keys'} from" in str(missing.value.hint)

@@ -86,3 +86,24 @@ def test_every_setting_has_a_row_that_explains_it() -> None:
     assert len(as_rows()) == len(Settings.model_fields)
     assert all(len(row.meaning) > 20 for row in as_rows())
     assert "| `PUMASI_TICK_SECONDS` | `60` |" in as_markdown()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("PARTITIONS", "x", "must be a whole number"),
+        ("HTTP_PORT", "70000", "must be at most 65535"),
+        ("TICK_SECONDS", "z", "must be a number"),
+        ("OPEN", "maybe", "must be 1 or 0"),
+        ("LANGUAGE", "fr", "must be one of: en, ko, zh"),
+        ("CHECKPOINT_SECONDS", "0", "must be more than 0"),
+        ("HTTP_HOST", "a b", "not an address, such as 127.0.0.1, ::1, or a name"),
+    ],
+)
+def test_a_value_is_refused_in_words_for_people(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str
+) -> None:
+    monkeypatch.setenv(f"PUMASI_{name}", value)
+    with pytest.raises(SettingError) as refused:
+        load()
+    assert refused.value.message == f"PUMASI_{name}: {told} (it is {value!r})"

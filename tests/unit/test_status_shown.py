@@ -2,23 +2,29 @@
 
 import io
 import re
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
 from schemas.services import Amiss, ServiceTold, WentWrong
 from schemas.times import datetime_of
+from services.bus.consume.scan import Extent
 from services.bus.deadletters.box import DeadLetter, read
 from services.bus.deadletters.letter import dead_letter
 from services.bus.heartbeat import Heard
+from services.bus.topics import DEADLETTERS
 from services.cli.status import _as_dict, _print, _print_funds
-from services.console.readmodel.found import Finding
+from services.console.readmodel.found import Finding, Oldest, Waits
 from services.console.readmodel.running import _WORDS, SERVICES, findings, processes, span
-from services.console.readmodel.survey import Late, Partition, Survey, _waits
+from services.console.readmodel.survey import Late, Partition, Survey, _of_late, _waits
+from services.terminal import Terminal
 from tests.ledgers import Told
 from tests.unit.test_letters import Rec
+from tests.unit.test_notifier_webhook import TOLD as NOTICE
 
 FUNDS = [
     {"fund": name, "currency": currency, "open": 1, "funded": 2, "closed": None, "asked": 10**14, "promised": 1_234_567,
@@ -91,6 +97,62 @@ def test_dead_letters_are_counted_and_it_is_said_where_they_lie(
     assert "dead_letters" not in _as_dict(found, public=True)
 
 
+class Notices:
+    """Reads what notices are told; from others nothing."""
+
+    def __init__(self, *values: bytes) -> None:
+        self._values = values
+
+    async def since(self, _topic: str, _ms: int) -> dict[int, Extent]:
+        return {0: Extent(0, len(self._values))}
+
+    async def between(self, *_: object) -> AsyncIterator[SimpleNamespace]:
+        for number, value in reversed(list(enumerate(self._values))):  # partitions are not in the order of time
+            yield SimpleNamespace(value=value, timestamp=NOW_MS + number)
+
+
+async def test_of_the_latest_notices_given_up_the_kind_the_person_and_the_day_are_said(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    day = datetime_of(NOW_MS * 1000)
+    told = [
+        NOTICE.model_copy(update={"to": f"d-{number}", "told_at": day, "outcome": outcome})
+        for number, outcome in enumerate(["gave-up", "failed", "gave-up", "gave-up", "delivered", "suppressed"])
+    ]
+    values = [*(one.wire() for one in told), b'{"outcome":"failed","of":"another version"}']
+    found: list[Finding] = []
+    late = await _of_late(Notices(*values), {DEADLETTERS}, NOW_MS, found)
+    survey = replace(SOUND, late=late, findings=found)
+    assert (late.given_up, [one.to for one in late.latest_given_up]) == (5, ["d-1", "d-2", "d-3"])
+    _print(survey, public=False)
+    lines = capsys.readouterr().out.splitlines()
+    place = next(number for number, line in enumerate(lines) if line.startswith("✗ 5 notices of the last 24 hours"))
+    assert lines[place + 1] == "  settled to d-1, 2023-11-14: failed"
+    assert lines[place + 3] == "  settled to d-3, 2023-11-14: gave-up"
+    [first, *_] = _as_dict(survey, public=False)["latest_notices_given_up"]
+    assert (first["kind"], first["to"], first["outcome"]) == ("settled", "d-1", "failed")
+
+
+def test_a_command_stays_on_one_line_and_all_else_keeps_to_the_width(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Terminal, "is_terminal", True)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("NO_COLOR", "1")
+    long = "pumasi explain pledge " + "p" * 64 + " --fund jilin"
+    since = [Oldest("pledge", "p-1", "2023-11-14T00:00:00Z", long)]
+    told = Finding(
+        "x",
+        "a partition " * 9,
+        "If all that is there is known and lost for good, then type `pumasi keys make --lost` x",
+    )
+    _print(replace(SOUND, waits=[Waits("rate", "jilin", 1, "a pledge waits", since)], findings=[told]), public=False)
+    lines = [line.rstrip() for line in re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()]
+    assert any(long in line for line in lines)
+    assert "`pumasi keys make --lost` x" in lines
+    assert [line for line in lines if len(line) > 80] == [long], lines
+
+
 # ---- who runs
 
 
@@ -131,6 +193,23 @@ def test_a_process_that_is_silent_is_found_and_after_a_day_forgotten() -> None:
     assert codes(*ALL, heard("matcher", "dead", 40)) == ["service_silent"]
     assert codes(*ALL[:2], heard("notifier", "dead", 40)) == ["no_notifier", "service_silent"]
     assert codes(*ALL, heard("matcher", "dead", 90_000)) == []
+
+
+def test_of_a_silent_process_it_is_said_how_to_end_it_and_not_to_start_another_beside_what_supervises_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    told = [*ALL[::2], heard("matcher", "frozen", 40, pid=4711)]
+    missing, silent = findings(processes(told, NOW_MS), told, NOBODY, NOTHING)
+    assert (missing.code, silent.code) == ("no_matcher", "service_silent")
+    for one in (missing, silent):
+        assert "`kill -9 4711`. What supervises it" in str(one.hint)
+        assert "Start one" not in str(one.hint)
+    _print(replace(SOUND, services=processes(told, NOW_MS)), public=False)
+    assert "silent for 40 s (pid 4711)" in capsys.readouterr().out
+    [within] = findings(processes([*ALL, heard("matcher", "b", 40, pid=1)], NOW_MS), told, NOBODY, NOTHING)
+    assert "kill -9" not in str(within.hint), "a number that means something else outside its container"
+    [none] = findings(processes(ALL[::2], NOW_MS), told, NOBODY, NOTHING)
+    assert "Start one" in str(none.hint)
 
 
 def test_what_a_process_says_is_amiss_is_found_once() -> None:

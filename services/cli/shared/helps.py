@@ -1,7 +1,9 @@
-"""How every `--help` looks: commands are named as they are called here, and a flag, which takes no value, shows no type."""
+"""How every `--help` looks: commands are named as they are called here, and a flag, which takes no value, shows no type; and in which
+words a value is refused."""
 
 from typing import Any
 
+from typer import BadParameter
 from typer.core import TyperCommand, TyperGroup
 
 from services.called import as_called
@@ -19,6 +21,18 @@ class _Help:
             if getattr(param, "is_flag", False):
                 param.metavar = ""
         return params
+
+    def make_context(self, *arguments: Any, **more: Any) -> Any:
+        try:
+            return super().make_context(*arguments, **more)  # type: ignore[misc]  # likewise
+        except BadParameter as refused:
+            from pydantic import ValidationError
+
+            if isinstance(refused.__cause__, ValidationError):  # Pydantic's words are for programmers
+                from schemas.violations import of_text
+
+                refused.message = "; ".join(words for _, words in of_text(refused.__cause__))
+            raise
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         self.help, self.epilog = as_called(self.help or ""), as_called(self.epilog or "")

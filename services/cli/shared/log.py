@@ -30,6 +30,8 @@ _WIDE = 40
 """On a terminal this wide what does not fit goes on below, behind the service's name; on a narrower one it is not worth it."""
 _CALM = re.compile(r"[0-9-]{10} [0-9:,]{12} (INFO|DEBUG) ")
 """How lines begin that report nothing amiss."""
+_HEAD = re.compile(r"[0-9-]{10} [0-9:,]{12} ([A-Z]+) (?:pumasi[\w.]*: )?")
+"""What such a line needs no more behind a time and a service's name: its own time, and which of our modules says it."""
 _IN_REACH = "Kafka is in reach at "
 """How a line begins that matters only after Kafka was out of reach."""
 
@@ -56,7 +58,7 @@ class Log:
         if not is_calm:
             (self._troubled.discard if line.startswith(_IN_REACH) else self._troubled.add)(service)
         if self._verbose or not is_calm:
-            self._print(service, Text(as_called(visible(line))))
+            self._print(service, Text(as_called(visible(_HEAD.sub(r"\1 ", line, count=1)))))
 
     def event(self, service: str, event: dict[str, Any]) -> None:
         if "logger" in event:  # it logs in JSON

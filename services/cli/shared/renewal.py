@@ -106,7 +106,8 @@ def _ring(whose: str, settings: Settings, as_json: bool) -> None:
         print(f"Senders whose signing secrets are sealed for it now: {told.resealed}.")
     if told.unopened:
         print(
-            f"Senders whose secrets no key here opens, nor did before: {told.unopened}. Renew theirs: keys rotate NAME"
+            f"Senders whose secrets no key here opens, nor did before: {told.unopened}. "
+            + as_called("Renew theirs: pumasi keys rotate NAME")
         )
     print(as_called(_NEWS[whose]))
 

@@ -173,8 +173,9 @@ def _order_data(order: Order, rank: int) -> dict[str, Any]:
 
 def _order(voice: Voice, when: str, order: Order, rank: int, policy: Policy) -> str:
     """Its place, and how high those before it stand: ranks without names."""
+    after = voice.say("{count}", count=order.after) if order.after else voice.say("nobody")
     if order.by_opening:
-        return voice.say(ORDER_BY_OPENING[when], place=order.place, of=order.of, after=order.after)
+        return voice.say(ORDER_BY_OPENING[when], place=order.place, of=order.of, after=after)
     if not order.before:
         before = voice.say("nobody")
     elif len(order.before) <= _STEPS:
@@ -185,7 +186,7 @@ def _order(voice: Voice, when: str, order: Order, rank: int, policy: Policy) -> 
         count = order.place - 1
         before = voice.say("{count} with next steps from {least} to {most}", count=count, least=least, most=most)
     return voice.say(
-        ORDER[when], place=order.place, of=order.of, class_=voice.class_(rank), after=order.after,
+        ORDER[when], place=order.place, of=order.of, class_=voice.class_(rank), after=after,
         step=_step(voice, order.key, policy), before=before,
     )  # fmt: skip
 

@@ -39,6 +39,7 @@ class Process:
         running: whether its heartbeat is recent.
         told_seconds_ago: the age of its heartbeat.
         since: when it started, RFC 3339.
+        pid: its process id where it runs; None if its version does not tell.
         positions: by partition, the offset that it goes on from.
         amiss: codes of why it does not get on, with `partition`.
         went_wrong: the last thing that went wrong, over by now or not.
@@ -55,6 +56,7 @@ class Process:
     amiss: list[dict[str, Any]]
     went_wrong: dict[str, Any] | None
     keys: Mapping[str, str]
+    pid: int | None = None
 
 
 def processes(heard: Iterable[Heard], now_ms: float) -> list[Process]:
@@ -69,7 +71,7 @@ def processes(heard: Iterable[Heard], now_ms: float) -> list[Process]:
             Process(
                 told.process, told.service, ago <= SILENT_SECONDS, round(ago, 1),
                 text_of_datetime(told.since) if told.since else None, told.version, told.positions,
-                list(document["amiss"]), document.get("went_wrong"), told.keys,
+                list(document["amiss"]), document.get("went_wrong"), told.keys, told.pid,
             )
         )  # fmt: skip
     return sorted(found, key=lambda one: (SERVICES.index(one.service), one.process))
@@ -90,13 +92,15 @@ def findings(
     for service in members:
         if not there[service] and ((left := waiting.get(service)) or any(there.values())):
             told = f"{left}, and no {service} runs" if left else f"no {service} runs"
-            yield Finding(f"no_{service}", told, f"Start one: `pumasi {service}`, or all there is with `pumasi up`.")
+            silent = next((one for one in found if one.service == service), None)
+            start = f"Start one: `pumasi {service}`, or all there is with `pumasi up`."
+            yield Finding(f"no_{service}", told, _ending(silent) if silent else start)
     for one in found:
         if not one.running:
             yield Finding(
                 "service_silent",
                 f"{one.process} has told nothing for {span(one.told_seconds_ago)}: it is dead, cut off or frozen",
-                f"See its log. Once another {one.service} has run for a minute, it is not missed any more.",
+                f"{_ending(one)} Once another {one.service} has run for a minute, it is not missed any more.",
             )
         else:
             for amiss in one.amiss:
@@ -105,6 +109,15 @@ def findings(
                     where = f", partition {amiss['partition']}" if "partition" in amiss else ""
                     yield Finding(amiss["code"], f"{one.process}{where}: {_WORDS.get(amiss['code'], amiss['code'])}")
     yield from _keys(found, in_use(heard))
+
+
+def _ending(silent: Process) -> str:
+    """How to be rid of a process that may hang; in a container it is the first, and its number says nothing outside."""
+    how = f": `kill -9 {silent.pid}`" if silent.pid and silent.pid > 1 else ""
+    return (
+        f"Kill {silent.process} where it runs, if it is still there{how}. What supervises it (`pumasi up`, systemd, "
+        "Kubernetes) starts another; its log says more."
+    )
 
 
 def _runs(found: Iterable[Process], service: str) -> Iterator[bool]:

@@ -11,12 +11,16 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from operator import attrgetter, itemgetter
 from shlex import quote
 
+from pydantic import ValidationError
+
 from schemas.currencies import format_amount
+from schemas.notices import Notice
 from services.bus import access, heartbeat, topics
 from services.bus.consume.scan import Extent, Group, Progress, TopicReader, group_of
 from services.bus.deadletters.box import DeadLetter, read
@@ -44,7 +48,7 @@ _COUNTED_ONE_BY_ONE = 100_000
 _OLDEST = 3
 """So many of those that wait are named."""
 _LATEST = 3
-"""So many dead letters are shown."""
+"""So many dead letters are shown, and so many notices given up."""
 _GIVEN_UP = (b'"outcome":"gave-up"', b'"outcome":"failed"')
 
 
@@ -78,12 +82,14 @@ class Partition:
 
 @dataclass(frozen=True)
 class Late:
-    """Failed records and notices: dead letters by partition, how many of these of late, the latest, and notices given up of late."""
+    """Failed records and notices: dead letters by partition, how many of these of late, the latest; notices given up of late, the
+    latest."""
 
     letters: Mapping[int, int] = field(default_factory=dict)
     letters_of_late: int = 0
     given_up: int = 0
     latest: Sequence[DeadLetter] = ()
+    latest_given_up: Sequence[Notice] = ()
 
 
 @dataclass(frozen=True)
@@ -246,12 +252,17 @@ def _waiting(rows: Iterable[Partition]) -> dict[str, str]:
 async def _of_late(reader: TopicReader, missing: set[str], now_ms: float, findings: list[Finding]) -> Late:
     """What was given up; a topic that can't be read, and notices given up of late, are findings."""
     since_ms, letters, given_up, of_late = int(now_ms - LATE_SECONDS * 1000), Counter[int](), 0, list[DeadLetter]()
+    lost = list[tuple[int, Notice]]()
     try:
         if NOTICES not in missing:
             spans = await reader.since(NOTICES, since_ms)
             begins, ends = ({number: getattr(at, side) for number, at in spans.items()} for side in ("begin", "end"))
             async for record in reader.between(NOTICES, begins, ends):
-                given_up += any(mark in (record.value or b"") for mark in _GIVEN_UP)
+                if any(mark in (value := record.value or b"") for mark in _GIVEN_UP):
+                    given_up += 1
+                    with suppress(ValidationError):  # of another version; it counts
+                        notice = Notice.model_validate_json(value, extra="ignore")
+                        lost = sorted([*lost, (record.timestamp, notice)], key=itemgetter(0))[-_LATEST:]
         if DEADLETTERS not in missing:
             spans = await reader.extents(DEADLETTERS)
             if sum(extent.end - extent.begin for extent in spans.values()) > _COUNTED_ONE_BY_ONE:
@@ -270,7 +281,7 @@ async def _of_late(reader: TopicReader, missing: set[str], now_ms: float, findin
             Finding("notices_given_up", told, "See the webhook's receiver; they stand on pumasi.notices.v1.")
         )
     latest = sorted(of_late, key=attrgetter("at"))[-_LATEST:]
-    return Late(dict(sorted((+letters).items())), len(of_late), given_up, latest)
+    return Late(dict(sorted((+letters).items())), len(of_late), given_up, latest, [notice for _, notice in lost])
 
 
 def _clocks_ahead(chains: Iterable[PartitionRead], now_ms: float) -> list[Finding]:
