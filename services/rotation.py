@@ -108,12 +108,32 @@ async def rotate_notifier(
                 await contacts.forget(key, opens)
             here = {key: found for key in refused if (found := contacts.latest.get(key)) and found.value is not None}
             unneeded = [key for key, found in here.items() if found.offset == refused[key]]
-            await contacts.replace(
-                dict.fromkeys(unneeded)
-            )  # if something comes now, that is written once more by what follows
+            *_, newest = _fingerprints(settings)  # the successor's, where an earlier renewal was cut short
+            for key in unneeded:  # if something comes now, that is written once more by what follows
+                await contacts.forget(key, newest, only_known=True)
             rotated = await _Rotation(bootstrap, settings, contacts, progress).run()
+            while contacts.forgotten([rotated.key]):  # the successor's: its copies are to be closed too
+                rotated = await _Rotation(bootstrap, settings, contacts, progress).run()
     rotated.forgotten, rotated.seconds = len(gone) + len(unneeded), round(time.monotonic() - began, 1)
     return rotated
+
+
+async def unfinished(bootstrap: str, settings: Settings) -> list[bytes] | None:
+    """What was forgotten before a renewal of the notifier's key that was cut short, by keys on the topic; None if none was.
+
+    Raises:
+        KeyMissing, KeyUnsafe: if the key isn't here.
+        KafkaUnreachable, TopicsMismatch, TopicUnreadable: if that can't be read.
+    """
+    async with Contacts(bootstrap, "pumasi-keys") as contacts:
+        await contacts.read_on()
+    gone = contacts.forgotten(_fingerprints(settings))
+    return gone if gone or keys.is_renewed(settings) else None
+
+
+def _fingerprints(settings: Settings) -> list[str]:
+    """Of the notifier's key, and of its successor while it is being renewed."""
+    return [keys.fingerprint(key.public_key) for key in keys.notifier_private_keys(settings)]
 
 
 class _Rotation:

@@ -14,7 +14,7 @@ from services.bus.consume.scan import TopicReader
 from services.bus.envelope import SOURCE, command_headers
 from services.bus.partition import partition_of
 from services.bus.produce.publisher import Outgoing, Publisher
-from services.bus.replacing import Replacing
+from services.bus.replacing import REPLACES, Replacing
 from services.bus.topics import CONTACTS
 from services.errors import KafkaUnreachable
 
@@ -30,8 +30,13 @@ class Contacts(Replacing):
     def __init__(self, bootstrap: str, client_id: str) -> None:
         super().__init__(bootstrap, CONTACTS, client_id)
 
-    async def forget(self, key: bytes, sealed_for: str | None = None) -> None:
-        """Let nothing under a key count any more; `sealed_for` None: as when it was forgotten before.
+    async def forget(self, key: bytes, sealed_for: str | None = None, *, only_known: bool = False) -> None:
+        """Let nothing under a key count any more; with `only_known`, only if nothing came since that was read.
+
+        Args:
+            key: the key.
+            sealed_for: the fingerprint of the key that opens what is forgotten; None: as when it was forgotten before.
+            only_known: whether what came since goes on counting.
 
         Raises:
             KafkaUnreachable: if that is not known to be written.
@@ -39,6 +44,8 @@ class Contacts(Replacing):
         gone = tombstone(key, self._publisher.partitions(CONTACTS))
         opened_by = sealed_for.encode() if sealed_for else self._sealed_for(key)
         more = [] if opened_by is None else [(SEALED_FOR, opened_by)]
+        if only_known:
+            more.append((REPLACES, b"%d" % self.latest[key].offset))
         await self._publisher.publish([gone._replace(headers=[*gone.headers, *more])])
 
     def keeps(self, key: bytes, opens: str) -> bool:
@@ -46,6 +53,11 @@ class Contacts(Replacing):
         knows by which."""
         found = self.latest.get(key)
         return found is not None and (found.value is not None or self._sealed_for(key) in (None, opens.encode()))
+
+    def forgotten(self, opens: Collection[str]) -> list[bytes]:
+        """The keys of what was forgotten while a key of these fingerprints opened it."""
+        by = {one.encode() for one in opens}
+        return [key for key, found in self.latest.items() if found.value is None and self._sealed_for(key) in by]
 
     def _sealed_for(self, key: bytes) -> bytes | None:
         found = self.latest.get(key)

@@ -31,6 +31,8 @@ SENDERS: Final = "pumasi.senders.v1"
 SERVICES: Final = "pumasi.services.v1"
 PREFIX: Final = "pumasi."
 """How the names of all our topics begin."""
+_PLACED_ALIKE: Final = (COMMANDS, SUBMISSIONS, LEDGER, CHECKPOINTS, DEADLETTERS)
+"""A fund lies in the partition of the same number in each of these, so all have as many."""
 
 MAX_RECORD_BYTES: Final = 4 << 20
 """Room for an entry of 512 KiB and for a 2 MiB record that is poison, in its own topic and again in the dead letters."""
@@ -227,16 +229,32 @@ async def config_of(bootstrap: str, name: str) -> Mapping[str, str]:
 async def apply(bootstrap: str, partitions: int = 4, replication: int = 1) -> list[Report]:
     """Make the topics that are missing; then how all stand, once the cluster knows them. Safe to repeat, and by several at once.
 
-    Raises KafkaUnreachable, and TopicsMismatch if the cluster refuses to make one.
+    Raises KafkaUnreachable, and TopicsMismatch if the cluster refuses to make one, or has others with which it must share its
+    number of partitions, and doesn't.
     """
     async with _Admin(bootstrap) as admin:
         wanted = wanted_topics(partitions, replication)
-        missing = [report.topic for report in plan(wanted, await _look(admin, wanted)) if report.state is State.MISSING]
+        found = await _look(admin, wanted)
+        missing = [report.topic for report in plan(wanted, found) if report.state is State.MISSING]
         if missing:
+            _require_alike(missing, found, bootstrap)
             await _create(admin, missing, replication)
         reports = plan(wanted, await _look_until_known(admin, wanted))
     made = {topic.name for topic in missing}
     return [replace(r, state=State.CREATED) if r.topic.name in made and r.state is State.OK else r for r in reports]
+
+
+def _require_alike(missing: Iterable[Topic], found: Mapping[str, Found], bootstrap: str) -> None:
+    """Check that what is to be made gets as many partitions as what it shares funds with. Raises TopicsMismatch."""
+    there = {name: found[name].partitions for name in _PLACED_ALIKE if name in found}
+    for topic in missing:
+        for name, has in there.items():
+            if topic.name in _PLACED_ALIKE and topic.partitions != has:
+                raise TopicsMismatch(
+                    f"{topic.name} can't be made with {topic.partitions} partitions at {bootstrap}: {name} has {has}, and a fund lies "
+                    "in the same one of both",
+                    hint=f"Use as many: PUMASI_PARTITIONS={has}, or --partitions {has}.",
+                )
 
 
 async def ensure(bootstrap: str, partitions: int = 4, replication: int = 1) -> list[Report]:
@@ -335,22 +353,22 @@ async def _look_until_known(admin: "AIOKafkaAdminClient", wanted: tuple[Topic, .
 
 
 async def rebuild(bootstrap: str, names: Collection[str] = (LEDGER, CHECKPOINTS)) -> None:
-    """Delete topics, with all in them, and make them anew, as many partitions and copies as they had.
+    """Delete topics, with all in them, and make them anew, as many partitions and copies as commands have. Cut short, run it again.
 
     What follows from other topics comes back, the ledger and its checkpoints from the commands. Nobody may use them meanwhile.
 
     Raises:
         KafkaUnreachable: if no broker answers.
-        TopicsMismatch: if one isn't there, or the cluster refuses.
+        TopicsMismatch: if there are no commands, or the cluster refuses.
     """
     async with _Admin(bootstrap) as admin:
-        there = await _look(admin, tuple(topic for topic in wanted_topics() if topic.name in names))
-        if missing := sorted({*names} - {*there}):
+        like = (await _look(admin, wanted_topics())).get(COMMANDS)
+        if like is None:
             raise TopicsMismatch(
-                f"{', '.join(missing)} missing at {bootstrap}", hint="Make the topics with `pumasi topics --apply`."
+                f"{COMMANDS} missing at {bootstrap}, from which the others come back",
+                hint="Is PUMASI_KAFKA that of this installation, and PUMASI_DATA?",
             )
         await _remove(admin, names)
-        like = there[min(names)]
         wanted = [topic for topic in wanted_topics(like.partitions, like.replicas) if topic.name in names]
         await _create(admin, wanted, like.replicas)
         await _look_until_known(admin, tuple(wanted))

@@ -53,8 +53,8 @@ def forget(
     The ledger and its totals stay: they hold words and sums, and nothing leads from there to anybody. Whoever takes part again is
     known again. Exit status 1: nothing is kept of them, or all is forgotten already. If it is cut short, run it again: nothing is lost.
 
-    --refused forgets those of whom the ledger says nothing: a contact comes with its event, before that is refused. If there are none
-    the key stays as it is.
+    --refused forgets those of whom the ledger says nothing: a contact comes with its event, before that is refused. If there are none,
+    and nothing was cut short, the key stays as it is.
 
     Run it where notifier.key is, and for an address pseudonym.key too.
     """
@@ -101,17 +101,19 @@ def _forgotten(
 
 
 def _forgotten_refused(settings: "Settings", yes: bool, as_json: bool) -> "tuple[list[bytes], Rotated | None]":
-    """Forget all whose events were refused; likewise. None if there are none."""
+    """Forget all whose events were refused, or finish that where it was cut short; likewise. None if there are none."""
     from services.bus import access
     from services.forgetting import refused
+    from services.rotation import unfinished
 
     reading, contacts = (options.bootstrap_of(settings, user) for user in (access.OPERATOR, access.KEYS))
     found = asyncio.run(refused(reading, contacts))
-    if not found:
+    left = asyncio.run(unfinished(contacts, settings))
+    if not found and left is None:
         return [], None
-    if not yes:
+    if found and not yes:
         renewal.ask(f"How {len(found)} people are reached, or words of thanks, will be forgotten, for good.", "forget")
-    return [*found], renewal.rotated(settings, as_json, refused=found)
+    return [*found, *(left or ())], renewal.rotated(settings, as_json, refused=found)
 
 
 async def _wait(settings: "Settings", found: list[bytes]) -> None:

@@ -171,7 +171,8 @@ def _print_dead_letters(console: "Terminal", found: "Survey") -> None:
         )
     )  # fmt: skip
     for one in found.late.latest:
-        console.print_whole(marked("  [yellow]{}[/], from {}: {}", one.code, one.sender or "nobody known", one.message))
+        whose = one.whose if one.whose != one.sender else f"from {one.sender or 'nobody known'}"
+        console.print_whole(marked("  [yellow]{}[/], {}: {}", one.code, whose, one.message))
 
 
 def _print_cluster(console: "Console", found: "Survey") -> None:

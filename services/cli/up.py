@@ -50,7 +50,9 @@ def up(
             "--verbose", "-v", help="Print all that services do, and each notice, not only how many a minute."
         ),
     ] = False,
-    log_json: Annotated[bool, typer.Option("--log-json", help="The same as lines of JSON, on standard error.")] = False,
+    log_json: Annotated[
+        bool, typer.Option("--log-json", help="Print lines of JSON, on standard error; never what notices say.")
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
     """Run everything: Kafka, topics, intake, matcher, notifier, until Ctrl-C or SIGTERM.
@@ -110,7 +112,7 @@ async def _keep_up(settings: "Settings", matchers: int, progress: Any, shown: _S
     with ExitStack() as bars:
         bars.enter_context(progress)
         pretty = Log(None if shown.as_json else progress.console, notices=not shown.as_json, verbose=shown.verbose)
-        log = JsonLog() if shown.log_json else pretty
+        log = JsonLog(verbose=shown.verbose) if shown.log_json else pretty
         key: Path | None = None
 
         async def make_key(kafka: str) -> None:

@@ -17,7 +17,7 @@ from nacl.exceptions import CryptoError
 from nacl.public import SealedBox
 from typer.testing import CliRunner
 
-from services import forgetting, keys
+from services import forgetting, keys, rotation
 from services.bus import topics
 from services.bus.contacts import Contacts, until_gone
 from services.bus.embedded import EmbeddedKafka
@@ -234,22 +234,50 @@ async def test_nobody_is_taken_for_refused_while_a_command_waits_or_where_the_le
 async def test_a_contact_that_comes_while_that_of_a_refused_event_goes_is_there_in_the_end(
     topics_reset: EmbeddedKafka, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bootstrap, real = topics_reset.bootstrap, Contacts.replace
+    bootstrap, real = topics_reset.bootstrap, Contacts.forget
     await fill(bootstrap, keys.notifier_private_key(settings), range(3))
     found = {record.key: record.offset for record in await read(bootstrap, CONTACTS)}
     came = False
 
-    async def slowly(contacts: Contacts, values: dict[bytes, bytes | None]) -> None:
+    async def slowly(contacts: Contacts, *arguments: Any, **more: Any) -> None:
         nonlocal came
         if not came:
             came = True
             await fill(bootstrap, keys.notifier_private_key(settings), range(1, 2))
-        await real(contacts, values)
+        await real(contacts, *arguments, **more)
 
-    monkeypatch.setattr(Contacts, "replace", slowly)
+    monkeypatch.setattr(Contacts, "forget", slowly)
     told = await rotate_notifier(bootstrap, settings, refused={name: found[name] for name in (b"~s0", b"~s1")})
     left, key = await living(bootstrap), keys.notifier_private_key(settings)
     assert {name: opened(value, key) for name, value in left.items()} == {"~s1": content(1), "~s2": content(2)}
     assert told.living == 2
     stale = await rotate_notifier(bootstrap, settings, refused={b"~s2": found[b"~s2"]})
     assert (stale.forgotten, stale.living) == (0, 2), "another lies there by now"
+
+
+class Killed(Exception):
+    """Instead of SIGKILL."""
+
+
+@pytest.mark.parametrize("step", ["before the successor is made", "before the former is destroyed"])
+@pytest.mark.parametrize("renewed", [False, True])
+async def test_forgetting_the_refused_is_finished_by_the_next_run_wherever_it_was_cut_short(
+    topics_reset: EmbeddedKafka, settings: Settings, monkeypatch: pytest.MonkeyPatch, step: str, renewed: bool
+) -> None:
+    """With `renewed`, a renewal was under way before, so what is forgotten may be sealed for its successor."""
+    bootstrap, former = topics_reset.bootstrap, keys.notifier_private_key(settings)
+    async with Ledger(bootstrap, "jilin") as ledger:
+        await ledger.write(opening("jilin", 1000))
+    monkeypatch.setattr(forgetting, "SETTLED_SECONDS", 0.0)
+    opener = keys.successor(settings) if renewed else former
+    await fill(bootstrap, opener, range(3))
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        where, name = (rotation, "_Rotation") if step == "before the successor is made" else (keys, "succeed")
+        patched.setattr(where, name, lambda *_: (_ for _ in ()).throw(Killed()))
+        await forget(bootstrap, "--refused")
+    assert not await living(bootstrap)
+    told = await forget(bootstrap, "--refused")
+    assert told["rotated"] is not None
+    assert not keys.is_renewed(settings)
+    assert not {former, opener} & {*keys.notifier_private_keys(settings)}, "no copy opens"
+    assert (await forget(bootstrap, "--refused"))["rotated"] is None, "once is enough"

@@ -237,6 +237,26 @@ def test_a_secret_sealed_for_another_leaves_a_sender_its_bearer_key_alone() -> N
         topic.signing(record(who, event()))
 
 
+async def test_while_it_reads_up_intake_complains_of_no_record_that_a_later_one_put_right(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As after `keys rotate intake` and `keys revoke intake --old`: the former records can't be opened any more."""
+    topic, lost = Topic(), PrivateKey.generate().public_key
+    topic._complete = False
+    for name in ("clinic", "mill"):
+        topic.put(issue(name, ["pledges"], None, lost).sender)
+    topic.follow(CommandRecord(SENDERS, 0, 7, b"school", b"no sender", ()))
+    topic.put(sender("clinic").sender)
+    topic.put(sender("school").sender)
+    assert not caplog.records
+    await topic.catch_up()
+    assert [one.message.partition(":")[0] for one in caplog.records] == ["mill can't sign"]
+    await topic.catch_up()
+    assert len(caplog.records) == 1, "once"
+    topic.put(issue("clinic", ["pledges"], None, lost).sender)
+    assert caplog.records[-1].message.startswith("clinic can't sign"), "and at once, when all is read"
+
+
 def test_a_sender_sealed_anew_counts_only_if_nothing_came_between() -> None:
     who = sender()
     topic, value = Topic(), who.sender.model_dump_json().encode()

@@ -5,22 +5,28 @@ import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from shlex import split
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
 from schemas.services import Amiss, ServiceTold, WentWrong
 from schemas.times import datetime_of
 from services.bus.consume.scan import Extent
-from services.bus.deadletters.box import DeadLetter, read
+from services.bus.deadletters.box import Box, Content, DeadLetter, read
 from services.bus.deadletters.letter import dead_letter
 from services.bus.heartbeat import Heard
 from services.bus.topics import DEADLETTERS
+from services.cli import build
+from services.cli.deadletters import screen
 from services.cli.status import _as_dict, _print, _print_funds
 from services.console.readmodel.found import Finding, Oldest, Waits
 from services.console.readmodel.running import _WORDS, SERVICES, findings, processes, span
 from services.console.readmodel.survey import Late, Partition, Survey, _of_late, _waits
+from services.errors import UnknownId
 from services.terminal import Terminal
 from tests.ledgers import Told
 from tests.unit.test_letters import Rec
@@ -71,6 +77,34 @@ def test_of_the_latest_dead_letters_the_code_the_sender_and_the_field_are_said(
     assert f"  invalid_submission, from clinic: {why}" in capsys.readouterr().out.splitlines()
     [told] = _as_dict(found, public=False)["dead_letters"]["latest"]
     assert (told["code"], told["sender"], told["message"]) == ("invalid_submission", "clinic", why)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [(b"clinic", "says it is clinic"), (b"Kim_Min-ji", "from nobody known"), (None, "from nobody known")],
+)
+def test_whom_an_unsigned_record_claims_to_be_from_is_told_as_a_claim(
+    name: bytes | None, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = Rec(None, b"{}", [("pumasi-sender", name)] if name else [], "pumasi.submissions.v1", 2, 41)
+    kept = dead_letter(record, "unsigned", "no signature")
+    assert b"Kim" not in b"".join(value or b"" for _, value in kept.headers)
+    letter = read(Rec(*kept))
+    assert isinstance(letter, DeadLetter)
+    _print(Survey("k1:9092", [], late=Late({2: 1}, 1, latest=[letter])), public=False)
+    assert f"  unsigned, {told}: no signature" in capsys.readouterr().out.splitlines()
+    screen.print_list([letter], Box({letter.id: letter}), 1)
+    screen.print_letter(letter, Content(*kept), Box({letter.id: letter}))
+    shown = capsys.readouterr().out
+    assert shown.count("says it is clinic") == (2 if name == b"clinic" else 0)
+
+
+def test_no_letter_tells_as_a_sender_what_can_be_none() -> None:
+    """Whoever wrote the letter."""
+    kept = dead_letter(Rec(None, b"{}", [], "pumasi.submissions.v1", 2, 41), "unsigned", "why")
+    letter = read(Rec(kept.key, kept.value, [*kept.headers, ("pumasi-sender", b"Kim_Min-ji")]))
+    assert isinstance(letter, DeadLetter)
+    assert letter.sender is None
 
 
 @pytest.mark.parametrize(
@@ -256,6 +290,23 @@ def test_what_waits_for_somebody_outside_is_told_with_its_reason_and_is_no_findi
         ("rate", "1 pledge waits for a rate of EUR"),
         ("case", "CNY 300.00 of 1 pledge waits for a case: no open case lacks money"),
     ]
+
+
+def test_an_id_that_looks_like_an_option_is_asked_for_as_an_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = Told("--yes")
+    told.case("c-1", 100)
+    told.pledge("--kafka", 300)
+    [waits] = _waits(told.read().funds["--yes"])
+    asked: list[Any] = []
+
+    async def ask(*arguments: Any) -> Any:
+        asked.extend(arguments[1:4])
+        raise UnknownId("enough")
+
+    monkeypatch.setattr("services.console.explain.explain.explain", ask)
+    program, *command = split(waits.oldest[0].explain)
+    CliRunner().invoke(build(), command, env={"PUMASI_KAFKA": "k1:9092"})
+    assert (program, asked) == ("pumasi", ["pledge", "--kafka", "--yes"])
 
 
 def test_the_oldest_of_what_waits_are_named_since_when_with_the_command_that_tells_more(

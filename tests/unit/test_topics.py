@@ -151,3 +151,21 @@ async def test_apply_makes_what_is_missing_once_and_never_alters(kafka: Embedded
     with pytest.raises(TopicsMismatch, match="refused"):
         await topics.remove(kafka.bootstrap)
         await topics.apply(kafka.bootstrap, replication=3)
+
+
+async def test_a_rebuilding_that_was_cut_short_is_finished_by_the_next_with_as_many_partitions(
+    kafka: EmbeddedKafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await topics.remove(kafka.bootstrap)
+    await topics.ensure(kafka.bootstrap, partitions=2)
+    with monkeypatch.context() as patched, pytest.raises(ZeroDivisionError):
+        patched.setattr(topics, "_create", lambda *_: 1 / 0)
+        await topics.rebuild(kafka.bootstrap)
+    with pytest.raises(TopicsMismatch, match=r"ledger\.v1 can't be made with 4 partitions .*commands\.v1 has 2"):
+        await topics.apply(kafka.bootstrap)
+    assert topics.LEDGER not in await topics.partition_counts(kafka.bootstrap)
+    await topics.rebuild(kafka.bootstrap)
+    assert {report.state for report in await topics.check(kafka.bootstrap, partitions=2)} == {State.OK}
+    await topics.remove(kafka.bootstrap)
+    with pytest.raises(TopicsMismatch, match=r"commands\.v1 missing"):
+        await topics.rebuild(kafka.bootstrap)

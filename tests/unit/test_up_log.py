@@ -1,5 +1,6 @@
 """What `pumasi up` shows of its services: words for people, notices as sums, never raw fields; and when it is up."""
 
+import asyncio
 import io
 import json
 import re
@@ -7,9 +8,12 @@ from typing import Any, get_args
 
 import pytest
 
+from services.cli import up
 from services.cli.shared.log import JsonLog, Log
 from services.news import _NAMES, Ended, Flood, MatcherNews, StandsStill, Taken, document, read
+from services.settings import load
 from services.system.holdings import Holdings
+from services.system.progress import BrokerProgress
 from services.terminal import Terminal
 
 NOTICE = {
@@ -117,18 +121,39 @@ def test_on_a_terminal_no_word_is_broken_and_what_does_not_fit_goes_on_below() -
 def test_a_program_gets_all_of_it_as_lines_of_json(capsys: pytest.CaptureFixture[str]) -> None:
     log = JsonLog()
     log.event("notifier", NOTICE)
+    log.event("notifier", {**NOTICE, "outcome": "failed"})
     log.said("kafka", "a line\x1b[2J")
     log.ended("intake", 137, 0.1)
     log.sum_up()
+    log.sum_up()  # nothing new, so nothing more
     out, err = capsys.readouterr()
     told = [json.loads(line) for line in err.splitlines()]
     assert (out, "\x1b" in err) == ("", False)
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT.*Z", one.pop("logged_at")) for one in told)
     assert told == [
-        {"service": "notifier", **NOTICE},
         {"service": "kafka", "line": "a line\x1b[2J"},
         {"service": "intake", "event": "process_ended", "status": 137, "pause_s": 0.1},
+        {"service": "notifier", "event": "notices_told", "kinds": {"matched": 2}, "lost": 1},
     ]
+
+
+def test_a_program_gets_notices_only_when_asked_for_and_never_what_they_say(capsys: pytest.CaptureFixture[str]) -> None:
+    log = JsonLog(verbose=True)
+    log.event("notifier", NOTICE)
+    log.sum_up()
+    [line] = capsys.readouterr().err.splitlines()
+    told = json.loads(line)
+    del told["logged_at"]
+    assert told == {"service": "notifier", **{name: NOTICE[name] for name in NOTICE if name != "text"}}
+
+
+def test_up_asked_for_json_is_as_calm_as_up_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    monkeypatch.setattr("services.cli.shared.log.JsonLog", lambda **how: made.append(how) or 1 / 0)
+    for verbose in (False, True):
+        with pytest.raises(ZeroDivisionError):
+            asyncio.run(up._keep_up(load(), 1, BrokerProgress(quiet=True), up._Shown(verbose, True, False)))
+    assert made == [{"verbose": False}, {"verbose": True}]
 
 
 def test_the_matchers_are_up_when_together_they_hold_everything() -> None:

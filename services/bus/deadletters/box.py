@@ -9,11 +9,13 @@ oldest first, no letter is ever seen without the mark that came after it. Anythi
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+from schemas.senders import NAME
 from schemas.times import text_of
 from services.bus.attributes import is_id
 from services.bus.consume.scan import Progress, TopicReader
@@ -21,7 +23,7 @@ from services.bus.deadletters.letter import NOTHING, PREFIX, REPLAY_OF, WITHHELD
 from services.bus.envelope import COMMAND_BYTES_MAX, SENDER, Record, command_headers
 from services.bus.produce.transaction import Parts
 from services.bus.topics import COMMANDS, DEADLETTERS, SUBMISSIONS
-from services.errors import UnknownId
+from services.errors import UnknownId, Unsigned
 from services.senders import SENDER_HEADER
 
 REPLAYED = "pumasi.deadletter.replayed"
@@ -31,6 +33,7 @@ DOORS = (COMMANDS, SUBMISSIONS)
 
 _SOURCE = "/pumasi/deadletters"
 _SENDERS = (SENDER, SENDER_HEADER)  # of a command, of a submission
+_is_name = re.compile(NAME).fullmatch
 _LAST_MS = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
 
 
@@ -53,7 +56,7 @@ class DeadLetter:
         withheld: what differs from the record: some of `key`, `value`, `headers`; None if the letter does not say.
         size: of key, value and headers, in bytes.
         replay_of: the id of the letter that the record was put back from, if it was.
-        sender: who sent it, as the record says; of one that is `unsigned` nothing shows that it is true.
+        sender: who sent it, as the record says, where that can be a sender's name.
     """
 
     source: Place
@@ -70,6 +73,11 @@ class DeadLetter:
     @property
     def id(self) -> str:
         return str(self.source)
+
+    @property
+    def whose(self) -> str | None:
+        """Who sent it, for people: of what is `unsigned` nothing shows that it is true."""
+        return f"says it is {self.sender}" if self.sender and self.code == Unsigned.code else self.sender
 
     @property
     def refusal(self) -> str | None:
@@ -264,7 +272,7 @@ def _letter(record: Stamped, told: dict[str, str]) -> DeadLetter | None:
         withheld=withheld,
         size=len(record.key or b"") + len(record.value or b"") + sum(len(n) + len(v or b"") for n, v in record.headers),
         replay_of=replay_of if place_of(replay_of) else None,
-        sender=next((told[name] for name in _SENDERS if is_id(told.get(name, ""))), None),
+        sender=next((told[name] for name in _SENDERS if _is_name(told.get(name, ""))), None),
     )
 
 

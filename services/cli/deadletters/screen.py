@@ -69,7 +69,7 @@ def _lines(shown: Sequence[DeadLetter], box: Box) -> Table:
     for name in ("letter", "written (UTC)", "code", "sender", "fund", "why"):
         table.add_column(name, no_wrap=True)
     for letter in shown:
-        whose = (visible(one or "–") for one in (letter.sender, letter.fund))
+        whose = (visible(one or "–") for one in (letter.whose, letter.fund))
         table.add_row(letter.id, _minute(letter), _coloured(letter), *whose, _why(letter, box))
     return table
 
@@ -92,7 +92,7 @@ def _print_in_pairs_of_lines(console: Console, shown: Sequence[DeadLetter], box:
             "  ",
             (f"{visible(letter.code):<{code}}", "yellow"),
         )
-        whose = (f"  {visible(one)}" for one in (letter.sender, letter.fund) if one)
+        whose = (f"  {visible(one)}" for one in (letter.whose, letter.fund) if one)
         console.print(Text.assemble(*head, *whose))
         console.print(Padding(_why(letter, box), (0, 0, 0, 4)))
 
@@ -153,7 +153,7 @@ def _about(letter: DeadLetter, kept: Content, box: Box) -> Iterator[tuple[str, s
     yield "why", letter.message
     yield "record", f"{letter.source.topic}, partition {letter.source.partition}, offset {letter.source.offset}"
     yield "letter", f"{letter.place}, written {_second(letter.at)}"
-    yield "sender", letter.sender or "–"
+    yield "sender", letter.whose or "–"
     yield "fund", letter.fund or "–"
     yield "key", "null" if kept.key is None else kept.key.decode("utf-8", "replace")
     yield "withheld", _withheld(letter, kept)

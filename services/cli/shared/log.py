@@ -3,7 +3,8 @@
 Services run with --json; here their events become what the same commands print for people. An event that says nothing to people
 is left out. Calm by default: what somebody should know is printed at once, with its time; notices, of which there may be
 thousands, are counted until somebody asks for the sum; normal events (a start, a partition that is taken) are not printed. With
-`verbose` everything has its line, each notice as the notifier shows it. `JsonLog` prints everything for a program.
+`verbose` everything has its line, each notice as the notifier shows it. `JsonLog` prints the same for a program, but for the sentences
+of notices: logs go where contacts and words never may.
 """
 
 import re
@@ -106,19 +107,38 @@ class Log:
 
 
 class JsonLog:
-    """The same for a program: each line of a service, and each event, as a line of JSON on standard error."""
+    """The same for a program: each line of a service, and each event, as a line of JSON on standard error.
+
+    Args:
+        verbose: whether notices have their lines, without what they say, and are not only counted.
+    """
+
+    def __init__(self, *, verbose: bool = False) -> None:
+        self._verbose = verbose
+        self._counted: Counter[str] = Counter()
+        self._lost = 0
 
     def said(self, service: str, line: str) -> None:
         self._print(service, {"line": line})
 
     def event(self, service: str, event: dict[str, Any]) -> None:
-        self._print(service, event)
+        if not _is_notice(event):
+            self._print(service, event)
+        elif self._verbose:
+            self._print(service, {name: value for name, value in event.items() if name != "text"})
+        else:
+            self._counted[str(event.get("kind"))] += 1
+            self._lost += event.get("outcome") in _LOST
 
     def ended(self, service: str, status: int, pause_s: float) -> None:
         self._print(service, {"event": "process_ended", "status": status, "pause_s": pause_s})
 
     def sum_up(self) -> None:
-        """Nothing: each notice was told."""
+        """Print how many notices came since the last time, if any did, and how many of them reached nobody."""
+        if self._counted:
+            self._print("notifier", {"event": "notices_told", "kinds": dict(self._counted), "lost": self._lost})
+        self._counted.clear()
+        self._lost = 0
 
     def _print(self, service: str, told: dict[str, Any]) -> None:
         now = text_of(time.time_ns() // 1000)
@@ -145,7 +165,7 @@ def in_words(event: dict[str, Any]) -> Text | None:
 
 
 def _is_notice(event: dict[str, Any]) -> bool:
-    return "text" in event and "role" in event
+    return "to" in event and "role" in event
 
 
 def _where(event: dict[str, Any]) -> str:
@@ -156,4 +176,6 @@ def _where(event: dict[str, Any]) -> str:
 
 def _notice(notice: dict[str, Any]) -> Text:
     """A day, a role and words; a screen is seen by others, so it says nobody's word."""
-    return Text.assemble((visible(notice["at"][:10]), "dim"), visible(f"  {notice['role']:<11}  {notice['text']}"))
+    return Text.assemble(
+        (visible(notice["at"][:10]), "dim"), visible(f"  {notice['role']:<11}  {notice.get('text', '')}")
+    )

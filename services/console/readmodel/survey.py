@@ -319,5 +319,7 @@ def _oldest(fund: Fund, waiting: Iterable[Case | Pledge]) -> list[Oldest]:
     found = []
     for at, one in sorted(((one.since.at, one) for one in waiting if one.since), key=itemgetter(0))[:_OLDEST]:
         kind = type(one).__name__.lower()
-        found.append(Oldest(kind, one.id, at, f"pumasi explain {kind} {quote(one.id)} --fund {quote(fund.name)}"))
+        name, where = quote(one.id), f"--fund {quote(fund.name)}"
+        asked = f"{where} -- {name}" if name.startswith("-") else f"{name} {where}"  # else it is read as an option
+        found.append(Oldest(kind, one.id, at, f"pumasi explain {kind} {asked}"))
     return found
