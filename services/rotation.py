@@ -216,6 +216,14 @@ class _Rotation:
             return latest.value
 
 
+async def _intakes(bootstrap: str) -> int:
+    """How many run: one that is about to join its group again is not in it, and one of a former version has no heartbeat."""
+    members = (await group_of(bootstrap, access.GROUPS[access.INTAKE], SUBMISSIONS)).members
+    since_ms = (time.time() - heartbeat.SILENT_SECONDS) * 1000
+    alive = [one for one in await heartbeat.heard(bootstrap) if one.told.service == "intake" and one.at_ms > since_ms]
+    return max(members, len(alive))
+
+
 async def until_followed(
     bootstrap: str, whose: str, key: str, hint: str, progress: Progress = lambda *_: None
 ) -> list[str]:
@@ -233,7 +241,7 @@ async def until_followed(
     """
     deadline = time.monotonic() + FOLLOWED_WITHIN_SECONDS
     while True:
-        intakes = (await group_of(bootstrap, access.GROUPS[access.INTAKE], SUBMISSIONS)).members
+        intakes = await _intakes(bootstrap)
         told = await fingerprints.by_process(bootstrap)
         followers = [
             process
