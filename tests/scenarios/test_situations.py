@@ -65,6 +65,7 @@ async def typed(*arguments: str) -> tuple[int, dict[str, Any]]:
 
 async def codes(*where: str) -> set[str]:
     _, told = await typed("status", *where)
+    assert "findings" in told, told
     return {finding["code"] for finding in told["findings"]}
 
 
