@@ -6,7 +6,7 @@ crash what was told beyond it would come again, but for what the notices topic h
 
 Reading may run `AHEAD_MAX` notices ahead of that place: so much is kept in memory, and no more is told again. Who adds looks for room
 first (`has_room`) and never waits for it here, or one partition's reader would hold up the others; `roomy` says when half is free.
-Of what one person has to wait for only the first is in words, and has a task: a flood for one person costs its tidings alone.
+Each person's notices stand in one line, of which only the first few are in words: a flood for one person costs its tidings alone.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -84,7 +85,7 @@ class Backlog:
         self.told_to = self._committed = at
         self._places: deque[_Place] = deque()
         self._ahead = 0  # notices of all places
-        self._of: dict[str, deque[_Waiting]] = {}  # by person; the first is being told
+        self._of: dict[str, deque[_Waiting]] = {}  # by line; the first is being told
         self._telling: set[asyncio.Task[None]] = set()
         self._told: list[tuple[Told, _Place]] = []
         self._stopping = False
@@ -133,9 +134,8 @@ class Backlog:
         """
         for start in range(0, len(tidings) or 1, TOGETHER_MAX):
             some = tidings[start : start + TOGETHER_MAX]
-            first = {
-                one.to: one for one in reversed(some) if one.to not in self._of
-            }  # of each who waits for nothing else
+            lines = [self._teller.line(one) for one in some]
+            first = {line: one for line, one in zip(lines[::-1], some[::-1], strict=True) if line not in self._of}
             notices = await self._teller.in_words([*first.values()]) if first else []
             in_words = {one.id: one for one in notices}
             if self._failure is not None:
@@ -147,13 +147,13 @@ class Backlog:
             place = _Place(len(some), len(some), next_offset if is_last else 0, since_ms, time.monotonic())
             self._places.append(place)
             self._ahead += place.count
-            for one in some:
+            for line, one in zip(lines, some, strict=True):
                 waiting = _Waiting(one, place, traced.get(one.id), in_words.get(one.id))
-                if one.to in self._of:
-                    self._of[one.to].append(waiting)
+                if line in self._of:
+                    self._of[line].append(waiting)
                 else:
-                    self._of[one.to] = deque([waiting])
-                    self._telling.add(self._watched(self._tell(one.to)))
+                    self._of[line] = deque([waiting])
+                    self._telling.add(self._watched(self._tell(line)))
         self._news.set()
 
     async def finish(self, seconds: float) -> None:
@@ -188,20 +188,25 @@ class Backlog:
             self.cancel(error)
             self._failed(error)
 
-    async def _tell(self, person: str) -> None:
-        """Tell somebody all that waits for them, one after the other."""
-        waiting = self._of[person]
+    async def _tell(self, line: str) -> None:
+        """Tell all that stands in one line, one after the other."""
+        waiting = self._of[line]
+        words = deque[Notice]()
         while waiting and not self._stopping:
             one, place, trace, notice = waiting[0]
             if notice is None:
-                [notice] = await self._teller.in_words([one])
+                if not words:
+                    words += await self._teller.in_words(
+                        [next_one.tidings for next_one in islice(waiting, TOGETHER_MAX)]
+                    )
+                notice = words.popleft()
             told = await self._teller.deliver(notice, trace)
             self._told.append(((one, told, trace), place))
             self._news.set()
             waiting.popleft()
             await asyncio.sleep(0)  # where nobody need be waited for, others have their turn all the same
         if not waiting:
-            del self._of[person]
+            del self._of[line]
 
     async def _record(self) -> None:
         """Record what is told as it comes, and commit."""
