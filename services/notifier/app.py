@@ -156,7 +156,7 @@ def application_factory(
             return [Amiss(code="kafka_unreachable")]
         if not notifier.assigned.is_set():
             return [Amiss(code="joining")]
-        return condition().amiss
+        return [*condition().amiss]
 
     health = Health(metrics, amiss, settings)
     broker.context.set_global("health", health)
