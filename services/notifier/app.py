@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -71,7 +70,7 @@ GROUP = "pumasi-notifier"
 log = logging.getLogger("pumasi.notifier")
 
 _RECORDS_PER_POLL_MAX = 500
-_POLL_INTERVAL_MAX_MS = 1_800_000  # a full backlog waits for a receiver that is down; see webhook.Patience
+_POLL_INTERVAL_MAX_MS = 1_800_000  # who takes a partition reads its ledger from the start
 _PAUSE_SECONDS = 1.0
 _FINISH_SECONDS = 5.0
 _BREATHE_EVERY = 200
@@ -148,6 +147,7 @@ def application_factory(
         amiss = [Amiss(code=error.code, partition=number) for number, error in notifier.stopped.items()]
         amiss += [Amiss(code="topic_unreadable", partition=stuck.partition) for stuck in unreadable(broker)]
         amiss += [Amiss(code="webhook_down")] if webhook is not None and webhook.is_down else []
+        amiss += [Amiss(code="not_told", partition=number) for number in notifier.stalled]
         return Condition(notifier.positions, amiss)
 
     def amiss() -> list[Amiss]:
@@ -156,7 +156,7 @@ def application_factory(
             return [Amiss(code="kafka_unreachable")]
         if not notifier.assigned.is_set():
             return [Amiss(code="joining")]
-        return [*condition().amiss, *([Amiss(code="not_told")] if notifier.stalled else [])]
+        return [*condition().amiss]
 
     health = Health(metrics, amiss, settings)
     broker.context.set_global("health", health)
@@ -250,7 +250,8 @@ class Notifier:
         self._metrics = metrics or Metrics("notifier")
         self._metrics.reads(OLDEST_NOTICE, self._oldest_seconds)
         self._metrics.reads(NOTICES_WAITING, lambda: sum(one.waiting for one in self._backlogs.values()))
-        self._since_ms: dict[int, int] = {}  # by partition, when the first entry at hand was appended
+        self._since_ms: dict[int, int] = {}  # by partition, when the first entry that is being taken was appended
+        self._at_hand_since: dict[int, float] = {}  # and since when it has been at hand, by `time.monotonic`
         self._bootstrap, self.teller, self.told = bootstrap, teller, told
         self.stopped: dict[int, LedgerTampered] = {}
         self.assigned, self.over = asyncio.Event(), asyncio.Event()
@@ -276,10 +277,12 @@ class Notifier:
         )
 
     @property
-    def stalled(self) -> bool:
-        """Whether entries wait for longer than they may, and none was told since."""
-        got_on_at = max((one.got_on_at for one in self._backlogs.values()), default=-math.inf)
-        return self._oldest_seconds() > PATIENCE_SECONDS and time.monotonic() - got_on_at > PATIENCE_SECONDS
+    def stalled(self) -> list[int]:
+        """Partitions of which something has been at hand for longer than it may, though others be told meanwhile."""
+        since = self._at_hand_since | {
+            number: at for number, one in self._backlogs.items() if (at := one.at_hand_since) is not None
+        }
+        return sorted(number for number, at in since.items() if time.monotonic() - at > PATIENCE_SECONDS)
 
     def _oldest_seconds(self) -> float:
         untold = (one.since_ms for one in self._backlogs.values())
@@ -301,7 +304,7 @@ class Notifier:
         ours = sorted(place.partition for place in assigned)
         for partition in {*self._readings, *self._backlogs, *self._since_ms} - set(ours):
             self._forget(partition)
-            self._since_ms.pop(partition, None)
+            self._taken(partition)
         self._looked_up = 0  # others may have told since
         self.assigned.set()
         self.told(Assigned(ours))
@@ -312,9 +315,10 @@ class Notifier:
             if part.partition in self.stopped or self._stopping.is_set():
                 continue
             self._since_ms[part.partition] = part.records[0].timestamp
+            self._at_hand_since.setdefault(part.partition, time.monotonic())
             try:
                 await part.handle()
-                self._since_ms.pop(part.partition, None)
+                self._taken(part.partition)
             except LedgerTampered as error:
                 self._alarm(part.partition, error)
             except Stopping:
@@ -325,7 +329,9 @@ class Notifier:
                 await self._go_back(part.records[0], error, consumer)
 
     async def hear(self, records: Sequence[Record], consumer: Any) -> None:
-        """Begin to tell what entries of one partition say; it is committed as it is told.
+        """Begin to tell what entries of one partition say, as far as there is room; it is committed as it is told.
+
+        A partition without room is paused at the first entry that has to wait, and its neighbours go on.
 
         Raises:
             LedgerTampered: if they don't follow from what came before.
@@ -344,6 +350,11 @@ class Notifier:
         for record in chain(missed, records):
             if record.offset < reading.next_offset:
                 continue  # taken by us before the group lost count
+            if not backlog.has_room:
+                place = _place(consumer, partition)
+                consumer.pause(place)
+                consumer.seek(place, record.offset)
+                break
             untold = self._untold(reading.take(record))
             tidings += untold
             if (trace := trace_of(record)) is not None:
@@ -364,9 +375,19 @@ class Notifier:
                 return
             with suppress(LookupError):  # what is untold is brought again, and finds the error: see `_go_back`
                 consumer.seek(_place(consumer, partition), backlog.told_to)
+                roomy()
 
-        backlog = Backlog(self.teller, at, commit, failed)
+        def roomy() -> None:
+            with suppress(LookupError):
+                consumer.resume(_place(consumer, partition))
+
+        backlog = Backlog(self.teller, at, commit, failed, roomy)
         return backlog
+
+    def _taken(self, partition: int) -> None:
+        """Nothing of a partition is being taken any more."""
+        self._since_ms.pop(partition, None)
+        self._at_hand_since.pop(partition, None)
 
     def _forget(self, partition: int) -> None:
         """Let go of a partition; what of it is not recorded is told again."""

@@ -66,6 +66,10 @@ class Teller:
         self._metrics = metrics or Metrics("notifier")
         self._publisher, self._webhook, self._view, self._languages = publisher, webhook, view, languages
 
+    def line(self, tidings: Tidings) -> str:
+        """Those of one line are told one after the other. Where no receiver can be slow all stand in one, in the ledger's order."""
+        return tidings.to if self._webhook is not None else ""
+
     async def in_words(self, tidings: Sequence[Tidings]) -> list[Notice]:
         """What each is to hear, in their language."""
         await self._languages.prepare(

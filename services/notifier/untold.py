@@ -4,19 +4,22 @@ A notice waits for the one before it to the same person, and for nobody else's. 
 committed up to the oldest entry of which something is still untold. So whoever is slow holds up that place and no other person; after a
 crash what was told beyond it would come again, but for what the notices topic has by then (`Notifier` looks).
 
-Reading may run `AHEAD_MAX` notices ahead of that place: so much is kept in memory, and no more is told again.
+Reading may run `AHEAD_MAX` notices ahead of that place: so much is kept in memory, and no more is told again. Who adds looks for room
+first (`has_room`) and never waits for it here, or one partition's reader would hold up the others; `roomy` says when half is free.
+Each person's notices stand in one line, of which only the first few are in words: a flood for one person costs its tidings alone.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from types import MappingProxyType
+from typing import NamedTuple
 
 from aiokafka.errors import KafkaError
 
@@ -25,7 +28,7 @@ from services.notifier.teller import Teller, Told
 
 log = logging.getLogger("pumasi.notifier")
 
-AHEAD_MAX = 1000
+AHEAD_MAX = 20_000
 TOGETHER_MAX = 64
 """So many notices at most are put into words together."""
 _PAUSE_SECONDS = 1.0
@@ -38,12 +41,22 @@ class Stopping(Exception):
 @dataclass
 class _Place:
     """Notices that were taken together: how many, how many of them are not recorded yet, the offset after what they are of, and since
-    when they wait, milliseconds since 1970."""
+    when they wait: milliseconds since 1970, and at hand here by `time.monotonic`."""
 
     count: int
     left: int
     next_offset: int
     since_ms: int
+    at_hand_since: float
+
+
+class _Waiting(NamedTuple):
+    """What somebody is to hear once what comes before it is told; words only where they were made together with others'."""
+
+    tidings: Tidings
+    place: _Place
+    trace: bytes | None
+    notice: Notice | None
 
 
 class Backlog:
@@ -54,10 +67,10 @@ class Backlog:
         at: the offset up to which all is told.
         commit: acknowledges an offset up to which all is told and recorded.
         failed: called once with an error that ends this; `add` raises it from then on.
+        roomy: called whenever something was recorded and half of the room, or more, is free.
 
     Attributes:
         told_to: the offset up to which all is told and recorded.
-        got_on_at: when something was last recorded, by `time.monotonic`.
     """
 
     def __init__(
@@ -66,16 +79,18 @@ class Backlog:
         at: int,
         commit: Callable[[int], Awaitable[None]],
         failed: Callable[[Exception], None] = lambda _error: None,
+        roomy: Callable[[], None] = lambda: None,
     ) -> None:
-        self._teller, self._commit, self._failed = teller, commit, failed
+        self._teller, self._commit, self._failed, self._roomy = teller, commit, failed, roomy
         self.told_to = self._committed = at
         self._places: deque[_Place] = deque()
-        self._last: dict[str, asyncio.Task[None]] = {}
+        self._ahead = 0  # notices of all places
+        self._of: dict[str, deque[_Waiting]] = {}  # by line; the first is being told
         self._telling: set[asyncio.Task[None]] = set()
         self._told: list[tuple[Told, _Place]] = []
-        self._stopping, self.got_on_at = False, -math.inf
+        self._stopping = False
         self._failure: Exception | None = None
-        self._news, self._room = asyncio.Event(), asyncio.Event()
+        self._news = asyncio.Event()
         self._recording = self._watched(self._record())
 
     @property
@@ -88,6 +103,16 @@ class Backlog:
         """Since when the oldest of them has waited, milliseconds since 1970."""
         return next((place.since_ms for place in self._places if place.left), None)
 
+    @property
+    def at_hand_since(self) -> float | None:
+        """Since when the same has been at hand here, by `time.monotonic`."""
+        return next((place.at_hand_since for place in self._places if place.left), None)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more may be added. What has failed takes all, to raise why."""
+        return self._ahead < AHEAD_MAX or self._failure is not None
+
     async def add(
         self,
         tidings: Sequence[Tidings],
@@ -95,7 +120,7 @@ class Backlog:
         since_ms: int = 0,
         traced: Mapping[str, bytes] = MappingProxyType({}),
     ) -> None:
-        """Begin to tell what was read up to `next_offset`; waits while too much before it is untold.
+        """Begin to tell what was read up to `next_offset`. Whether there is room is for the caller to ask before.
 
         Args:
             tidings: in the ledger's order.
@@ -109,29 +134,31 @@ class Backlog:
         """
         for start in range(0, len(tidings) or 1, TOGETHER_MAX):
             some = tidings[start : start + TOGETHER_MAX]
-            while sum(place.count for place in self._places) >= AHEAD_MAX and self._failure is None:
-                self._room.clear()
-                await self._room.wait()
-            notices = await self._teller.in_words(some) if some else []
+            lines = [self._teller.line(one) for one in some]
+            first = {line: one for line, one in zip(lines[::-1], some[::-1], strict=True) if line not in self._of}
+            notices = await self._teller.in_words([*first.values()]) if first else []
+            in_words = {one.id: one for one in notices}
             if self._failure is not None:
                 raise self._failure
             is_last = start + TOGETHER_MAX >= len(tidings)
             if not some and self._places:
                 self._places[-1].next_offset = next_offset
                 continue
-            place = _Place(len(some), len(some), next_offset if is_last else 0, since_ms)
+            place = _Place(len(some), len(some), next_offset if is_last else 0, since_ms, time.monotonic())
             self._places.append(place)
-            for one, notice in zip(some, notices, strict=True):
-                self._last[one.to] = self._watched(
-                    self._tell(one, notice, place, self._last.get(one.to), traced.get(one.id))
-                )
-                self._telling.add(self._last[one.to])
+            self._ahead += place.count
+            for line, one in zip(lines, some, strict=True):
+                waiting = _Waiting(one, place, traced.get(one.id), in_words.get(one.id))
+                if line in self._of:
+                    self._of[line].append(waiting)
+                else:
+                    self._of[line] = deque([waiting])
+                    self._telling.add(self._watched(self._tell(line)))
         self._news.set()
 
     async def finish(self, seconds: float) -> None:
         """Begin nothing new; what is being told may be told and recorded to its end, for so long."""
         self._stopping, self._failure = True, self._failure or Stopping()
-        self._room.set()
         self._news.set()
         await asyncio.wait({*self._telling, self._recording}, timeout=seconds)
         await self.end()
@@ -139,7 +166,6 @@ class Backlog:
     def cancel(self, why: Exception | None = None) -> None:
         """Stop at once; what is not recorded is for others to tell."""
         self._failure = self._failure or why or Stopping()
-        self._room.set()
         for task in (*self._telling, self._recording):
             task.cancel()
 
@@ -162,18 +188,25 @@ class Backlog:
             self.cancel(error)
             self._failed(error)
 
-    async def _tell(
-        self, one: Tidings, notice: Notice, place: _Place, before: asyncio.Task[None] | None, trace: bytes | None
-    ) -> None:
-        if before is not None and not before.done():
-            await asyncio.wait({before})
-        if self._stopping:
-            return
-        told = await self._teller.deliver(notice, trace)
-        self._told.append(((one, told, trace), place))
-        self._news.set()
-        if self._last.get(one.to) is asyncio.current_task():
-            del self._last[one.to]
+    async def _tell(self, line: str) -> None:
+        """Tell all that stands in one line, one after the other."""
+        waiting = self._of[line]
+        words = deque[Notice]()
+        while waiting and not self._stopping:
+            one, place, trace, notice = waiting[0]
+            if notice is None:
+                if not words:
+                    words += await self._teller.in_words(
+                        [next_one.tidings for next_one in islice(waiting, TOGETHER_MAX)]
+                    )
+                notice = words.popleft()
+            told = await self._teller.deliver(notice, trace)
+            self._told.append(((one, told, trace), place))
+            self._news.set()
+            waiting.popleft()
+            await asyncio.sleep(0)  # where nobody need be waited for, others have their turn all the same
+        if not waiting:
+            del self._of[line]
 
     async def _record(self) -> None:
         """Record what is told as it comes, and commit."""
@@ -183,12 +216,13 @@ class Backlog:
             told, self._told = self._told, []
             if told:
                 await self._teller.record([one for one, _ in told])
-                self.got_on_at = time.monotonic()
             for _, place in told:
                 place.left -= 1
             while self._places and not self._places[0].left:
-                self.told_to = max(self.told_to, self._places.popleft().next_offset)
-            self._room.set()
+                over = self._places.popleft()
+                self.told_to, self._ahead = max(self.told_to, over.next_offset), self._ahead - over.count
+            if self._ahead <= AHEAD_MAX // 2:
+                self._roomy()
             await self._acknowledge()
 
     async def _acknowledge(self) -> None:

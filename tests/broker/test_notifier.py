@@ -27,9 +27,11 @@ from services.bus.embedded import EmbeddedKafka
 from services.bus.partition import partition_of
 from services.bus.produce.publisher import Publisher
 from services.bus.topics import CONTACTS, LEDGER, NOTICES
-from services.notifier import app, screen
+from services.notifier import app, screen, untold
+from services.notifier.channels.webhook import Delivery
 from services.notifier.languages import Languages
 from services.notifier.teller import Teller, Told
+from services.notifier.untold import TOGETHER_MAX
 from services.settings import OPEN, Settings
 from tests.broker.told_ledger import PARTITIONS, Ledger, delivered, opening, paid, pledged
 
@@ -481,11 +483,25 @@ class Flaky(Teller):
         self.recorded += [one.id for one, _, _ in told]
 
 
+class Receiving:
+    """A webhook whose receiver answers nothing about one person until `answers` is set."""
+
+    def __init__(self, slow: str) -> None:
+        self.slow, self.answers = slow, asyncio.Event()
+
+    async def send(self, notice: Notice, _address: str | None = None, _trace: bytes | None = None) -> Delivery:
+        if notice.to == self.slow:
+            await self.answers.wait()
+        return Delivery("delivered", 1)
+
+
 @contextlib.asynccontextmanager
-async def service(bootstrap: str, fails: Sequence[int] = ()) -> AsyncIterator[tuple[KafkaBroker, Flaky]]:
+async def service(
+    bootstrap: str, fails: Sequence[int] = (), webhook: Any = None
+) -> AsyncIterator[tuple[KafkaBroker, Flaky]]:
     publisher = Publisher(lambda: bootstrap, [NOTICES, CONTACTS], "test")
     publisher.start()
-    teller = Flaky(publisher, None, screen.quiet(), Languages("ko"), fails=list(fails))
+    teller = Flaky(publisher, webhook, screen.quiet(), Languages("ko"), fails=list(fails))
     notifier = app.Notifier(lambda: bootstrap, teller)
     broker = notifier.broker(Settings().session_timeout_ms, publisher.in_reach.wait)
     await broker.start()
@@ -551,3 +567,37 @@ async def test_a_consumer_that_stands_too_far_on_skips_nothing(topics_reset: Emb
             await until_told(teller, set(ledger.expected))
             late = [one.id for one in ledger.expected.values() if one.to in ("d-1", "d-2", "d-3")]
             assert teller.recorded[-len(late) :] == late
+
+
+async def test_a_flood_for_one_person_beyond_all_room_holds_up_no_other_partition_and_loses_nothing(
+    topics_reset: EmbeddedKafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(untold, "AHEAD_MAX", 20)
+    kafka, receiver = topics_reset.bootstrap, Receiving("d-1")
+    other = next(
+        name
+        for name in map("fund-{}".format, range(99))
+        if partition_of(name, PARTITIONS) != partition_of("jilin", PARTITIONS)
+    )
+    async with Ledger(kafka, "jilin") as flooded, Ledger(kafka, other) as neighbour:
+        flood = [pledged(number) for number in range(300)]
+        for facts in flood:
+            facts[0]["donor"] = "d-1"
+        await flooded.write(opening("jilin", 1_000_000), *flood)
+        async with service(kafka, webhook=receiver) as (broker, teller):
+            [subscriber] = broker.subscribers
+            async with asyncio.timeout(DEADLINE_S):
+                while not subscriber.consumer or not subscriber.consumer.paused():
+                    await asyncio.sleep(0.01)
+            for number in range(3):  # and it goes on being told, again and again
+                await neighbour.write(*([opening(other, 1000)] if not number else []), pledged(1000 + number))
+                await until_told(teller, {*neighbour.expected})
+            assert {place.partition for place in subscriber.consumer.paused()} == {flooded.partition}
+            assert len({*teller.recorded} & {*flooded.expected}) < 2 * 20 + TOGETHER_MAX, (
+                "reading runs ahead only so far"
+            )
+            receiver.answers.set()
+            await until_told(teller, {*flooded.expected})
+        to_them = [one.id for one in flooded.expected.values() if one.to == "d-1"]
+        assert len(to_them) >= 300
+        assert [one for one in teller.recorded if one in {*to_them}] == to_them, "in order, each once"

@@ -231,31 +231,29 @@ async def test_a_matcher_is_ready_once_every_partition_that_it_was_given_gets_on
     }  # fmt: skip
 
 
-async def test_the_notifier_is_stalled_only_while_something_waits_and_nobody_is_told(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_the_notifier_is_stalled_where_something_is_at_hand_for_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     from services.notifier import app
     from tests.unit.test_notifier_events import World, entry
 
     monkeypatch.setattr(app, "_PAUSE_SECONDS", 0.0)
     world = World(p0=LedgerTampered("torn"))
     notifier = world.notifier
-    assert not notifier.stalled
     async with world.running() as poll:
         await poll(entry(0), entry(1))
-    assert set(notifier._since_ms) == {0}, "what stopped waits, what was told does not"
+    assert set(notifier._since_ms) == set(notifier._at_hand_since) == {0}, "what stopped waits, what was told does not"
     notifier._since_ms[0] = round((time.time() - 100) * 1000)
-    neighbour: Any = SimpleNamespace(waiting=0, since_ms=None, got_on_at=time.monotonic())
+    assert not notifier.stalled, "it is old, and has just come here: others may have been away for long"
+    neighbour: Any = SimpleNamespace(waiting=0, since_ms=None, at_hand_since=time.monotonic() - 61)
     notifier._backlogs[1] = neighbour
-    assert not notifier.stalled, "its neighbour has just got on"
-    neighbour.got_on_at -= 61
-    assert notifier.stalled
+    assert notifier.stalled == [1]
+    notifier._at_hand_since[0] -= 61
+    assert notifier.stalled == [0, 1]
     assert 99 < notifier._oldest_seconds() < 160
     neighbour.since_ms = round((time.time() - 200) * 1000)
     assert 199 < notifier._oldest_seconds() < 260, "what is taken and not told waits too"
     neighbour.since_ms = None
     notifier._assigned([SimpleNamespace(partition=1)])
-    assert notifier._oldest_seconds() == 0, "it is another's now"
+    assert (notifier._oldest_seconds(), notifier.stalled) == (0, [1]), "it is another's now"
 
 
 async def test_what_is_committed_is_counted_once_whoever_decided_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,10 +13,14 @@ from faststream.kafka import TestKafkaBroker
 
 from services.bus.topics import LEDGER
 from services.errors import KafkaUnreachable, LedgerTampered, TopicUnreadable
-from services.notifier import app
+from services.notifier import app, screen, untold
 from services.notifier.app import Notifier
+from services.notifier.languages import Languages
+from services.notifier.teller import Teller
 from services.notifier.untold import Stopping
 from tests.records import CommandRecord
+from tests.unit.test_notifier_telling import Publisher, tidings
+from tests.unit.test_notifier_untold import Hanging, until
 
 PARTITIONS = 4
 
@@ -26,6 +31,7 @@ class Consumer:
     def __init__(self) -> None:
         self.committed_to: dict[int, int] = {}
         self.sought: dict[int, int] = {}
+        self.paused: set[int] = set()
 
     def assignment(self) -> list[TopicPartition]:
         """All partitions."""
@@ -38,6 +44,14 @@ class Consumer:
     def seek(self, place: TopicPartition, offset: int) -> None:
         """Go back."""
         self.sought[place.partition] = offset
+
+    def pause(self, place: TopicPartition) -> None:
+        """Bring nothing of it."""
+        self.paused.add(place.partition)
+
+    def resume(self, place: TopicPartition) -> None:
+        """Bring what comes of it."""
+        self.paused.discard(place.partition)
 
 
 class Read:
@@ -133,3 +147,60 @@ async def test_a_service_that_stops_begins_nothing_new() -> None:
         with pytest.raises(Stopping):  # nor does what was being read when it was told to
             await world.notifier.hear([entry(0)], world.consumer)
     assert world.consumer.committed_to == {}
+
+
+class Says(Read):
+    """A reading whose every entry has something to say to `d-slow`, the first of its partition; or to others."""
+
+    def __init__(self, to: str) -> None:
+        super().__init__(0, None)
+        self.to = to
+
+    def take(self, record: Any) -> list[Any]:
+        """One is told."""
+        super().take(record)
+        return [tidings(f"{record.partition}-{record.offset}", self.to)]
+
+
+async def test_a_partition_without_room_is_paused_and_resumed_and_its_neighbours_are_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(untold, "AHEAD_MAX", 10)
+    world, receiver, publisher = World(), Hanging(), Publisher()
+    world.notifier.teller = Teller(publisher, receiver, screen.quiet(), Languages("en"))  # type: ignore[arg-type]
+    world.notifier._readings = {0: Says("d-slow"), 1: Says("d-2")}  # type: ignore[dict-item]
+    async with world.running() as poll:
+        async with asyncio.timeout(10):
+            await poll(*(entry(0, offset) for offset in range(10)))
+            await poll(*(entry(0, offset) for offset in range(10, 30)), entry(1, 0))
+        assert (world.consumer.paused, world.consumer.sought) == ({0}, {0: 10}), "to be brought once there is room"
+        assert world.notifier._readings[0].next_offset == 10
+        await until(lambda: world.consumer.committed_to == {1: 1})
+        assert world.notifier.stalled == []
+        world.notifier._backlogs[0]._places[0].at_hand_since -= 61
+        assert world.notifier.stalled == [0], "though its neighbour gets on"
+        receiver.answers.set()
+        await until(lambda: not world.consumer.paused)
+        await poll(*(entry(0, offset) for offset in range(10, 20)))
+        await until(lambda: world.consumer.committed_to == {0: 20, 1: 1})
+        assert world.notifier.stalled == []
+    assert [one["id"] for one in publisher.published if one["id"][0] == "0"] == [f"0-{offset}" for offset in range(20)]
+
+
+async def test_a_paused_partition_whose_telling_fails_is_brought_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(untold, "AHEAD_MAX", 1)
+    world, receiver, publisher = World(), Hanging(), Publisher()
+    world.notifier.teller = Teller(publisher, receiver, screen.quiet(), Languages("en"))  # type: ignore[arg-type]
+    world.notifier._readings = {0: Says("d-slow")}  # type: ignore[dict-item]
+    async with world.running() as poll:
+        await poll(entry(0, 0))
+        await poll(entry(0, 1))
+        assert world.consumer.paused == {0}
+
+        async def broken(_records: list[Any]) -> None:
+            raise RuntimeError("nobody foresaw it")
+
+        monkeypatch.setattr(publisher, "publish", broken)
+        receiver.answers.set()
+        await until(lambda: not world.consumer.paused)
+        assert world.consumer.sought == {0: 0}

@@ -14,7 +14,7 @@ from services.notifier import untold as module
 from services.notifier.channels.webhook import Delivery
 from services.notifier.languages import Languages
 from services.notifier.teller import Teller
-from services.notifier.untold import AHEAD_MAX, Backlog, Stopping
+from services.notifier.untold import Backlog, Stopping
 from tests.unit.test_notifier_telling import Publisher, tidings
 
 
@@ -36,12 +36,15 @@ class World:
 
     def __init__(self) -> None:
         self.receiver, self.publisher = Hanging(), Publisher()
-        self.acknowledged, self.failures = 0, list[Exception]()
+        self.acknowledged, self.roomy, self.failures = 0, 0, list[Exception]()
         teller = Teller(self.publisher, self.receiver, screen.quiet(), Languages("en"))  # type: ignore[arg-type]
-        self.backlog = Backlog(teller, 0, self.acknowledge, self.failures.append)
+        self.backlog = Backlog(teller, 0, self.acknowledge, self.failures.append, self.has_become_roomy)
 
     async def acknowledge(self, offset: int) -> None:
         self.acknowledged = offset
+
+    def has_become_roomy(self) -> None:
+        self.roomy += 1
 
     @property
     def recorded(self) -> list[str]:
@@ -75,22 +78,40 @@ async def test_others_are_told_and_recorded_while_one_hangs() -> None:
         w.receiver.answers.set()
         await until(lambda: w.acknowledged == 4)
         assert w.recorded == w.receiver.came == ["a", "b", "c", "slow-1", "slow-2"]
-    assert not w.backlog._last, "nobody is remembered for ever"
+    assert not w.backlog._of, "nobody is remembered for ever"
 
 
-async def test_reading_runs_ahead_of_one_that_hangs_only_so_far() -> None:
+async def test_adding_waits_for_nobody_and_says_when_there_is_no_room_and_when_half_is_free(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "AHEAD_MAX", 100)
     async with world() as w:
         await w.backlog.add([tidings("slow", "d-slow")], 1)
-        adding = asyncio.create_task(w.backlog.add([tidings(f"n-{i}", f"d-{i}") for i in range(2 * AHEAD_MAX)], 2))
-        await until(lambda: len(w.recorded) >= AHEAD_MAX)
-        for _ in range(1000):  # however many turns it has
-            await asyncio.sleep(0)
-        assert len(w.recorded) < AHEAD_MAX + module.TOGETHER_MAX
-        assert not adding.done()
+        async with asyncio.timeout(5):
+            await w.backlog.add([tidings(f"n-{i}", f"d-{i}") for i in range(98)], 2)
+            assert w.backlog.has_room
+            await w.backlog.add([tidings("last", "d-1")], 3)
+        await until(lambda: len(w.recorded) == 99)
+        assert not w.backlog.has_room, "what was told beyond one that hangs would be told again after a crash"
+        w.roomy = 0
         w.receiver.answers.set()
-        await adding
+        await until(lambda: w.acknowledged == 3)
+        assert w.backlog.has_room
+        assert w.roomy
+
+
+async def test_a_flood_for_one_person_is_told_in_order_while_others_have_their_turn() -> None:
+    async with world() as w:
+        flood = [tidings(f"slow-{i}", "d-slow") for i in range(2400)]
+        await w.backlog.add([*flood[:1200], tidings("a", "d-1"), *flood[1200:]], 1)
+        await w.backlog.add([tidings("b", "d-2")], 2)
+        await until(lambda: w.recorded == ["a", "b"])
+        assert w.backlog.has_room
+        assert len(w.backlog._telling) == 1, "who waits needs no task"
+        assert w.backlog.waiting == 2400
+        w.receiver.answers.set()
         await until(lambda: w.acknowledged == 2)
-        assert len(w.recorded) == 2 * AHEAD_MAX + 1
+    assert w.recorded == w.receiver.came == ["a", "b", *(one.id for one in flood)]
 
 
 async def test_a_stop_waits_for_one_that_hangs_no_longer_than_it_says_and_begins_nothing() -> None:

@@ -405,3 +405,30 @@ async def test_a_receiver_that_was_given_up_is_down_until_it_answers() -> None:
         assert hook.is_down, "though it is tried as before by now"
         assert (await hook.send(TOLD)).outcome == "delivered"
         assert not hook.is_down
+
+
+async def test_one_that_refuses_one_persons_notices_alone_is_not_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = TOLD.model_copy(update={"id": "cd" * 16, "to": "d-4"})
+    async with Webhook("http://127.0.0.1:1/", SECRET, allow_private=True, patience=HASTY) as hook:
+        away = False
+
+        async def post(notice: str, _body: str, _attempt: int, _trace: bytes | None) -> tuple[int, float]:
+            return (500, 0.0) if notice == TOLD.id or away else (204, 0.0)
+
+        monkeypatch.setattr(hook, "_post", post)
+        assert await hook.send(TOLD) == ("gave-up", 3)
+        assert hook.is_down, "nobody was answered yet"
+        for _ in range(3):
+            assert await hook.send(other) == ("delivered", 1)
+            assert await hook.send(TOLD) == ("gave-up", 3)
+            assert not hook.is_down
+        away = True
+        assert await hook.send(TOLD) == ("gave-up", 3)
+        assert hook.is_down, "nobody was answered since"
+
+
+async def test_of_whom_notices_were_given_up_is_not_kept_without_bounds() -> None:
+    async with Webhook("http://127.0.0.1:1/", SECRET, allow_private=True, patience=HASTY) as hook:
+        for number in range(1100):
+            hook._give_up(f"d-{number}", 0.0)
+        assert len(hook._gave_up_at) == 1000

@@ -3,7 +3,8 @@
 `webhook-id` is the notice's id at every try, so the receiver can drop what it has. 2xx is delivered; a server in trouble (5xx, 429, no
 connection, no answer in time) is tried again with growing, jittered pauses up to a bound; any other answer, a redirect too, is
 final. One that answers nobody while a notice is given up counts as down: then each notice gets one try only, so that a long outage does
-not hold up everybody. One that answers others is not down: it is slow for one person, who alone waits.
+not hold up everybody. One that answers others is not down: it is slow for one person, who alone waits; or refuses one person's notices,
+if since the last of theirs that was given up it has answered somebody.
 
 Where it may go: see `egress`. Proxies of the environment are not used: they would do the resolving.
 """
@@ -35,6 +36,7 @@ from services.notifier.channels.egress import AddressRefused, resolve
 log = logging.getLogger("pumasi.notifier")
 
 _SECRET_BYTES = range(24, 65)
+_GAVE_UP_MAX = 1000
 _PORTS = {"http": 80, "https": 443}
 _TROUBLE = (httpx.TransportError, OSError, TimeoutError, UnicodeError)  # UnicodeError: a name that no resolver takes
 
@@ -92,6 +94,7 @@ class Webhook:
         self._allow_private = allow_private
         self._patience = patience or Patience()
         self._down_until = self._answered_at = 0.0
+        self._gave_up_at: dict[str, float] = {}  # by person, of whom nothing was answered since
         self._refused: int | None = None
         self._turns = asyncio.Semaphore(self._patience.at_once)
         self._client = httpx.AsyncClient(
@@ -157,13 +160,22 @@ class Webhook:
                 status, asked_pause = None, 0.0
             if status is not None and status < 500 and status != 429:
                 self._answered_at, self._down_until = time.monotonic(), 0.0
+                self._gave_up_at.pop(notice.to, None)
                 self._say(status)
                 return Delivery("delivered" if 200 <= status < 300 else "failed", attempts)
             if attempts >= self._patience.attempts or self._is_spared:
-                if self._answered_at < began:
-                    self._down_until = time.monotonic() + self._patience.down_s
+                self._give_up(notice.to, began)
                 return Delivery("gave-up", attempts)
             await asyncio.sleep(self._pause(attempts, asked_pause))
+
+    def _give_up(self, person: str, began: float) -> None:
+        """Know it as down, unless somebody was answered meanwhile or since the person's last notice that was given up."""
+        now = time.monotonic()
+        if self._answered_at < self._gave_up_at.pop(person, began):
+            self._down_until = now + self._patience.down_s
+        self._gave_up_at[person] = now
+        if len(self._gave_up_at) > _GAVE_UP_MAX:
+            del self._gave_up_at[next(iter(self._gave_up_at))]
 
     def _say(self, status: int) -> None:
         """Log the first of several refusals in a row, and each that is another."""
