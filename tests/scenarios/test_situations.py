@@ -286,7 +286,7 @@ async def test_all_that_may_have_leaked_is_renewed_while_all_runs(data_dir: Path
         assert (await typed("keys", "revoke", "this-machine", "--old", *where))[0] == 0
         await sender.send(ready, sender.pledge("p-1"), key=told["key"])
         async with httpx.AsyncClient(base_url=ready["http"], timeout=DEADLINE_S) as client:
-            refused = await client.post("/v1/events", headers={"authorization": f"Bearer {former}"})
+            refused = await client.post("/v1/events", headers={"authorization": f"Bearer {former.strip()}"})
         assert refused.status_code == 401
         assert (await typed("status", *where))[0] == 0
 

@@ -1,4 +1,6 @@
-"""Coming to rest: after the load and the faults, until every submission is a command, every command answered, every entry told of."""
+"""Coming to rest: after the load and the faults, until every submission is a command, every command answered, every entry told of.
+
+And until what is answered can't be read: a broker that is killed forgets its latest deletions, which intake repeats now and then."""
 
 from __future__ import annotations
 
@@ -19,6 +21,7 @@ STALLED_S = 120.0
 """If nothing at all moves for so long, it will not come to rest."""
 _ASK_S = 0.5
 _ANSWER_S = 10.0
+_READABLE = "what is answered, and can be read"
 _GROUPS = {"pumasi-intake": SUBMISSIONS, "pumasi-notifier": LEDGER}
 
 
@@ -61,13 +64,15 @@ async def _behind(bootstrap: str, watch: Watch) -> dict[str, int]:
         places = [TopicPartition(SUBMISSIONS, number) for number in watch.partitions]
         ends = await consumer.end_offsets(places)
         ends |= {TopicPartition(LEDGER, number): offset + 1 for number, offset in watch.last_entry.items()}
-        behind = dict.fromkeys(_GROUPS.values(), 0)
+        begins = await consumer.beginning_offsets(places)
+        behind = dict.fromkeys((*_GROUPS.values(), _READABLE), 0)
         for group, topic in _GROUPS.items():
             told = await admin.list_consumer_group_offsets(group)
             for place, end in ends.items():
                 if place.topic == topic:
                     reached = told[place].offset if place in told else 0
                     behind[topic] += max(0, end - max(0, reached))
+                    behind[_READABLE] += max(0, reached - begins.get(place, reached))
         return behind
     finally:
         for client in (admin.close, consumer.stop):
