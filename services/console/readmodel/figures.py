@@ -1,16 +1,14 @@
 """The figures of a fund: how many cases, how much asked, promised, settled, delivered, waiting and released. Never mixed in one.
 
 An operator, who may read the whole ledger anyway, sees every figure. What is shown to the public says nothing about fewer than five
-people (contract, 8): for each figure those are counted who are in it, beneficiaries and donors apart. What follows by subtraction is a
-figure too: where fewer than five make the difference between two sums of the chain asked, promised, settled, delivered, the smaller is
-withheld. Cases that nobody has vouched for hide nobody: whoever sends events can make as many as they like.
+people (contract, 8): for each figure those are counted who are in it, beneficiaries and donors apart. Cases that nobody has vouched for
+hide nobody: whoever sends events can make as many as they like. What the difference of two figures tells is not looked at.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from itertools import combinations
 from typing import Any, Final
 
 from services.console.readmodel.model import Case, Fund, Pledge
@@ -29,7 +27,7 @@ class Figures:
         waiting: promised to the fund and matched to nothing, paid or not.
         unvalued: pledges without a rate for their currency.
         released: unpaid money given back; refunded: paid money given back.
-        about: how many people are in each, at the fewest; of `a-b`, in the difference.
+        about: how many people are in each, at the fewest.
     """
 
     fund: str
@@ -52,9 +50,6 @@ class Figures:
     about: Mapping[str, int] = field(default_factory=dict)
 
 
-CHAIN: Final = ("asked", "promised", "settled", "delivered")
-"""Sums of which each is part of the one before."""
-_BETWEEN: Final = tuple(combinations(CHAIN, 2))
 _OF_CASE: Final[Mapping[str, Callable[[Case], int]]] = {
     "submitted": lambda case: case.status == "submitted",
     "open": lambda case: case.status == "open" and case.lacks > 0,
@@ -104,14 +99,11 @@ def figures_of(fund: Fund) -> Figures:
 
 
 def _people(found: Iterable[tuple[str, dict[str, int]]]) -> Iterator[tuple[str, int]]:
-    """How many are in each figure, and in each difference that could be worked out."""
+    """How many are in each figure."""
     of: dict[str, set[str]] = {}
     for who, parts in found:
         for name, part in parts.items():
             of.setdefault(name, set()).update([who] if part else [])
-        for more, less in _BETWEEN:
-            if more in parts and less in parts:
-                of.setdefault(f"{more}-{less}", set()).update([who] if parts[more] - parts[less] else [])
     for name, people in of.items():
         yield name, len(people)
 
@@ -122,7 +114,7 @@ def for_operators(figures: Figures) -> dict[str, Any]:
 
 
 def for_everyone(figures: Figures) -> dict[str, Any]:
-    """The figures with None in place of each that is about fewer than five people, or by which such a one could be worked out."""
+    """The figures with None in place of each that is about fewer than five people."""
     told, about = for_operators(figures), figures.about
     hidden = {name for name in ("beneficiaries", "donors") if 0 < told[name] < FEWEST}
     for names, group in ((_OF_CASE, "cases"), (_OF_PLEDGE, "gifts")):
@@ -130,7 +122,4 @@ def for_everyone(figures: Figures) -> dict[str, Any]:
         hidden |= {name for name in names if few or 0 < about.get(name, 0) < FEWEST}
     if about["gifts"] < FEWEST:
         hidden |= {*_OF_DONORS_TOO}
-    for more, less in _BETWEEN:
-        if not hidden & {more, less} and 0 < about.get(f"{more}-{less}", 0) < FEWEST:
-            hidden.add(less)
     return {name: None if name in hidden else value for name, value in told.items()}
