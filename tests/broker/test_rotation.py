@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +125,26 @@ class Killed(BaseException):
     """Instead of SIGKILL."""
 
 
+@contextlib.contextmanager
+def killed_at(monkeypatch: pytest.MonkeyPatch, step: tuple[Any, str], done: bool) -> Iterator[None]:
+    """What is done within is killed at a step: once that is done, or before it."""
+    where, name = step
+    real = getattr(where, name)
+
+    def killed(*arguments: Any, **more: Any) -> Any:
+        async def at_end(made: Any) -> None:
+            await made
+            raise Killed
+
+        if done and asyncio.iscoroutine(made := real(*arguments, **more)):
+            return at_end(made)
+        raise Killed
+
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(where, name, killed)
+        yield
+
+
 @pytest.mark.parametrize("done", [False, True])
 @pytest.mark.parametrize("step", STEPS)
 async def test_cut_short_at_any_step_it_is_finished_by_the_next(
@@ -130,22 +152,8 @@ async def test_cut_short_at_any_step_it_is_finished_by_the_next(
 ) -> None:
     bootstrap, former = topics_reset.bootstrap, keys.notifier_private_key(settings)
     await fill(bootstrap, former, range(30))
-    where, name = STEPS[step]
-    with monkeypatch.context() as patched:
-        real = getattr(where, name)
-
-        def killed(*arguments: Any, **more: Any) -> Any:
-            async def at_end(made: Any) -> None:
-                await made
-                raise Killed
-
-            if done and asyncio.iscoroutine(made := real(*arguments, **more)):
-                return at_end(made)
-            raise Killed
-
-        patched.setattr(where, name, killed)
-        with pytest.raises(Killed):
-            await rotate_notifier(bootstrap, settings)
+    with killed_at(monkeypatch, STEPS[step], done):
+        await rotate_notifier(bootstrap, settings)
     ring = keys.notifier_private_keys(settings)
     assert all(any(opened(value, key) for key in ring) for value in (await living(bootstrap)).values())
     told = await fingerprints.known(bootstrap)

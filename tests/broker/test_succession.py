@@ -27,7 +27,7 @@ from services.errors import KeyNotFollowed, KeyOther, UsageError
 from services.senders import issue, renewed
 from services.settings import Settings, load
 from tests.broker.test_intake import commands, event, post, running
-from tests.broker.test_rotation import Killed
+from tests.broker.test_rotation import killed_at
 
 WHOSE = ("intake", "reporter")
 
@@ -131,22 +131,9 @@ async def test_cut_short_at_any_step_everything_opens_and_the_next_finishes_it(
     topics_reset: EmbeddedKafka, settings: Settings, monkeypatch: pytest.MonkeyPatch, step: str, done: bool
 ) -> None:
     bootstrap, former = topics_reset.bootstrap, keys.intake_private_key(settings)
-    before, (where, name) = await fill(bootstrap, settings), STEPS[step]
-    with monkeypatch.context() as patched:
-        real = getattr(where, name)
-
-        def killed(*arguments: Any, **more: Any) -> Any:
-            async def at_end(made: Any) -> None:
-                await made
-                raise Killed
-
-            if done and asyncio.iscoroutine(made := real(*arguments, **more)):
-                return at_end(made)
-            raise Killed
-
-        patched.setattr(where, name, killed)
-        with pytest.raises(Killed):
-            await succession.renew(bootstrap, settings, "intake")
+    before = await fill(bootstrap, settings)
+    with killed_at(monkeypatch, STEPS[step], done):
+        await succession.renew(bootstrap, settings, "intake")
     assert former in keys.private_keys(settings, "intake"), "what is on its way is opened"
     assert await secrets(bootstrap, keys.private_keys(settings, "intake")) == before
     await fingerprints.hold(bootstrap, "intake", keys.fingerprints(settings))  # it can be started
