@@ -215,9 +215,10 @@ async def test_every_step_has_its_time(monkeypatch: pytest.MonkeyPatch, said: st
     monkeypatch.setattr(module, "KEEP_ALIVE_S", 1000)
     async with served() as server, connected(server) as [one]:
         say(one, said)
+        if said.startswith(GET):  # what has come and is not read yet goes, when a connection ends amid what is sent
+            assert await one.readuntil(b'{"status":"ok"}')
         more = asyncio.create_task(trickle(one, "x" * 10_000 if trickles else "", 0.05))
-        answers = (await end_of(one)).count(b"HTTP/1.1 200")
-        assert answers == said.startswith(f"{GET}")
+        assert b"HTTP/1.1 200" not in await end_of(one)
         more.cancel()
         while server.server_state.connections:
             await asyncio.sleep(0)
