@@ -38,7 +38,8 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Final, SupportsBytes
 
-from nacl.public import PrivateKey, PublicKey
+from nacl.exceptions import CryptoError
+from nacl.public import PrivateKey, PublicKey, SealedBox
 
 from schemas.times import SECOND, datetime_of
 from services import secret_files
@@ -190,6 +191,18 @@ def private_keys(settings: Settings, whose: str) -> list[PrivateKey]:
     return list(dict.fromkeys([key, *following, *(PrivateKey(_read(path)) for path in _former(settings, whose))]))
 
 
+def opened(box: bytes, ring: Iterable[PrivateKey]) -> bytes:
+    """What is in a sealed box; the keys are tried in this order.
+
+    Raises:
+        CryptoError: if none of them opens it.
+    """
+    for key in ring:
+        with contextlib.suppress(CryptoError):
+            return SealedBox(key).decrypt(box)
+    raise CryptoError("no key opens it")
+
+
 def _following(settings: Settings, whose: str) -> list[PrivateKey]:
     """The successor of somebody's key, while there is one."""
     with contextlib.suppress(KeyMissing):  # done in this very moment
@@ -338,19 +351,9 @@ def notifier_private_key(settings: Settings) -> PrivateKey:
     return private_key(settings, "notifier")
 
 
-def reporter_private_key(settings: Settings) -> PrivateKey:
-    """What opens what cases say of access."""
-    return private_key(settings, "reporter")
-
-
 def intake_public_key(settings: Settings) -> PublicKey:
     """Whom senders seal contacts and texts for."""
     return PublicKey(_read(directory(settings) / "intake.pub"))
-
-
-def intake_private_key(settings: Settings) -> PrivateKey:
-    """What opens them."""
-    return private_key(settings, "intake")
 
 
 def private_key(settings: Settings, whose: str) -> PrivateKey:

@@ -23,6 +23,7 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from nacl.exceptions import CryptoError
@@ -185,13 +186,11 @@ def _sealed_anew(value: bytes | None, ring: Sequence[PrivateKey]) -> tuple[bytes
 def _secret_anew(box: str, ring: Sequence[PrivateKey]) -> str:
     """Raises CryptoError if none of these keys opens the box, ValueError if it is none."""
     sealed = base64.b64decode(box, validate=True)
-    for key in ring:
-        try:
-            secret = SealedBox(key).decrypt(sealed)
-        except CryptoError:
-            continue
-        return box if key is ring[0] else base64.b64encode(SealedBox(ring[0].public_key).encrypt(secret)).decode()
-    raise CryptoError("no key opens it")
+    with suppress(CryptoError):
+        keys.opened(sealed, ring[:1])
+        return box
+    secret = keys.opened(sealed, ring[1:])
+    return base64.b64encode(SealedBox(ring[0].public_key).encrypt(secret)).decode()
 
 
 async def _refuse_if_waiting(bootstrap: str) -> None:

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
 from nacl.exceptions import CryptoError
-from nacl.public import PrivateKey, SealedBox
+from nacl.public import PrivateKey
 
+from services import keys
 from services.errors import SettingError
-from services.keys import fingerprint
 
 
 class NotSealed(ValueError):
@@ -34,11 +34,11 @@ class Opener:
     @property
     def fingerprint(self) -> str:
         """Of the key that senders should seal for."""
-        return fingerprint(self._keys[0].public_key)
+        return keys.fingerprint(self._keys[0].public_key)
 
     def has(self, told: str) -> bool:
         """Whether a key of this fingerprint is among them."""
-        return told in [fingerprint(key.public_key) for key in self._keys]
+        return told in [keys.fingerprint(key.public_key) for key in self._keys]
 
     def renew(self) -> None:
         """Read the keys again, and use no others; if they can't be read, those that we have are better than none."""
@@ -55,10 +55,10 @@ class Opener:
             sealed = base64.b64decode(box, validate=True)
         except (ValueError, TypeError):
             raise NotSealed("no box") from None
-        for key in self._tried():
-            with suppress(CryptoError, ValueError):
-                return SealedBox(key).decrypt(sealed)
-        raise NotSealed("not sealed for intake")
+        try:
+            return keys.opened(sealed, self._tried())
+        except CryptoError:
+            raise NotSealed("not sealed for intake") from None
 
     def _tried(self) -> Iterator[PrivateKey]:
         """The keys; then, if none of them did, those that have come since."""

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from nacl.exceptions import CryptoError
-from nacl.public import PrivateKey, SealedBox
+from nacl.public import PrivateKey
 
 from schemas.notices import ADDRESS_MAX
 from schemas.submissions import Language
@@ -180,9 +180,9 @@ class Languages:
     def _opened(self, box: bytes) -> bytes:
         """The content of a box. Raises CryptoError if no key that is there now opens it."""
         with suppress(CryptoError):
-            return _opened(box, self._keys)
+            return keys.opened(box, reversed(self._keys))  # less and less is sealed for a former one
         self._keys += [key for key in self._read_keys() if key not in self._keys]
-        return _opened(box, self._keys)
+        return keys.opened(box, reversed(self._keys))
 
     def _read_keys(self) -> Sequence[PrivateKey]:
         try:
@@ -231,13 +231,6 @@ class Languages:
         if any(subject not in self._of and subject not in self._texts for subject in subjects):
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.read_all(), _WAIT_SECONDS)
-
-
-def _opened(box: bytes, keys: Sequence[PrivateKey]) -> bytes:
-    for key in reversed(keys):  # less and less is sealed for a former one
-        with suppress(CryptoError):
-            return SealedBox(key).decrypt(box)
-    raise CryptoError("no key opens it")
 
 
 def private_key(settings: Settings) -> PrivateKey | None:

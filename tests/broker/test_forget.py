@@ -104,7 +104,7 @@ async def test_who_is_forgotten_leaves_the_disk_and_no_copy_can_be_read(
         new = keys.notifier_private_key(settings)
         for box in boxes:
             assert lies_in(backup, box)
-            for left in (new, keys.intake_private_key(settings)):
+            for left in (new, keys.private_key(settings, "intake")):
                 with pytest.raises(CryptoError):
                     SealedBox(left).decrypt(base64.b64decode(box))
         assert all(opened(value, new) for value in (await living(bootstrap)).values())

@@ -102,7 +102,7 @@ async def secrets(bootstrap: str, ring: list[PrivateKey]) -> dict[str, list[byte
 async def test_senders_secrets_are_sealed_for_intakes_new_key_and_are_the_same(
     topics_reset: EmbeddedKafka, settings: Settings
 ) -> None:
-    bootstrap, former = topics_reset.bootstrap, keys.intake_private_key(settings)
+    bootstrap, former = topics_reset.bootstrap, keys.private_key(settings, "intake")
     before = await fill(bootstrap, settings)
     told = await succession.renew(bootstrap, settings, "intake")
     assert (told.resealed, told.unopened, told.kept) == (2, 0, [f"intake-{fingerprint(former)}.key"])
@@ -110,7 +110,7 @@ async def test_senders_secrets_are_sealed_for_intakes_new_key_and_are_the_same(
     assert await secrets(bootstrap, keys.private_keys(settings, "intake")[:1]) == before
     assert [len(one) for one in before.values()] == [1, 2, 0]
     assert await succession.revoke(bootstrap, settings, "intake") == told.kept
-    assert keys.private_keys(settings, "intake") == [keys.intake_private_key(settings)]
+    assert keys.private_keys(settings, "intake") == [keys.private_key(settings, "intake")]
 
 
 STEPS = {
@@ -130,7 +130,7 @@ STEPS = {
 async def test_cut_short_at_any_step_everything_opens_and_the_next_finishes_it(
     topics_reset: EmbeddedKafka, settings: Settings, monkeypatch: pytest.MonkeyPatch, step: str, done: bool
 ) -> None:
-    bootstrap, former = topics_reset.bootstrap, keys.intake_private_key(settings)
+    bootstrap, former = topics_reset.bootstrap, keys.private_key(settings, "intake")
     before = await fill(bootstrap, settings)
     with killed_at(monkeypatch, STEPS[step], done):
         await succession.renew(bootstrap, settings, "intake")
@@ -164,7 +164,7 @@ async def test_intake_opens_by_both_while_it_runs_until_the_former_is_revoked(
 async def test_boxes_for_the_reporter_are_for_the_new_key_at_once_and_all_are_opened(
     topics_reset: EmbeddedKafka, settings: Settings
 ) -> None:
-    bootstrap, former = topics_reset.bootstrap, keys.reporter_private_key(settings)
+    bootstrap, former = topics_reset.bootstrap, keys.private_key(settings, "reporter")
     async with running(topics_reset, settings.data) as (_, http):
         assert (await post(http, case(1))).status_code == 202
         told = await succession.renew(bootstrap, settings, "reporter")

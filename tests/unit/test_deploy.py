@@ -100,7 +100,7 @@ def test_each_service_gets_the_keys_that_it_reads_and_no_others(handed_out: Path
     for service in ("intake", "matcher", "notifier", "ender"):
         assert keys.kafka_password(of(handed_out, service), f"pumasi-{service}")
     assert keys.fingerprints(of(handed_out, "intake")) == keys.fingerprints(of(handed_out, "all"))
-    assert keys.intake_private_key(of(handed_out, "intake"))
+    assert keys.private_key(of(handed_out, "intake"), "intake")
     assert keys.notifier_private_key(of(handed_out, "notifier"))
     held = {service: {path.name for path in (handed_out / service).iterdir()} for service in ("matcher", "ender")}
     assert held == {service: {f"pumasi-{service}.password"} for service in held}
@@ -130,7 +130,7 @@ def test_a_renewed_key_is_handed_out_over_the_former_one(handed_out: Path) -> No
 
 def test_intakes_former_key_is_handed_out_beside_the_new_one_until_it_is_revoked(handed_out: Path) -> None:
     everything = of(handed_out, "all")
-    former = keys.intake_private_key(everything)
+    former = keys.private_key(everything, "intake")
     for whose in keys.RINGS:
         keys.keep_former(everything, whose)
         keys.successor(everything, whose)

@@ -3,6 +3,7 @@
 import base64
 import os
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,7 @@ def test_keys_are_made_once_also_by_several_at_once_for_nobody_else(settings: Se
         made = [name for names in pool.map(lambda _: keys.make(settings), range(32)) for name in names]
     assert sorted(made) == sorted(keys.MADE)
     assert keys.notifier_public_key(settings) == keys.notifier_private_key(settings).public_key
-    assert keys.intake_public_key(settings) == keys.intake_private_key(settings).public_key
+    assert keys.intake_public_key(settings) == keys.private_key(settings, "intake").public_key
     kept = settings.data.with_name("data-keys")
     assert modes(kept) == dict.fromkeys(keys.MADE, 0o600)
     assert kept.stat().st_mode & 0o777 == 0o700
@@ -48,7 +49,7 @@ def test_who_needs_a_key_makes_none(settings: Settings) -> None:
         keys.pseudonym_key,
         keys.notifier_public_key,
         keys.notifier_private_key,
-        keys.intake_private_key,
+        partial(keys.private_key, whose="intake"),
         private_key,
     ):
         with pytest.raises(KeyMissing, match="there is no"):
@@ -111,7 +112,7 @@ def test_no_link_is_followed(settings: Settings) -> None:
     path.rename(path.with_name("elsewhere"))
     path.symlink_to("elsewhere")
     with pytest.raises(KeyUnsafe, match="is a link"):
-        keys.intake_private_key(settings)
+        keys.private_key(settings, "intake")
 
 
 def test_another_users_key_is_refused(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,24 +146,19 @@ def test_a_lost_half_is_made_anew_only_when_told(settings: Settings) -> None:
 def test_a_private_half_that_belongs_to_another_public_half_is_refused_with_what_mends_it(
     settings: Settings, whose: str
 ) -> None:
-    read = {
-        "intake": keys.intake_private_key,
-        "notifier": keys.notifier_private_key,
-        "reporter": keys.reporter_private_key,
-    }[whose]
     keys.make(settings)
     path = keys.directory(settings) / f"{whose}.key"
     path.write_text(base64.b64encode(bytes(PrivateKey.generate())).decode())
     with pytest.raises(KeyOther, match=f"{whose}.pub") as refused:
-        read(settings)
+        keys.private_key(settings, whose)
     public = path.with_suffix(".pub")
     assert str(refused.value.hint).endswith(f"rm {path} {public} && pumasi keys make --lost")
     path.unlink()
     public.unlink()
     assert keys.make(settings, lost=True) == [f"{whose}.key", f"{whose}.pub"]
-    assert read(settings)
+    assert keys.private_key(settings, whose)
     (keys.directory(settings) / f"{whose}.pub").unlink()
-    assert read(settings), "on a machine of its own it has no public half beside it"
+    assert keys.private_key(settings, whose), "on a machine of its own it has no public half beside it"
 
 
 async def test_nothing_is_started_with_a_private_half_of_another_pair(settings: Settings) -> None:

@@ -137,7 +137,7 @@ async def test_no_service_but_keys_moves_the_key(settings: Settings, monkeypatch
 async def test_what_is_sealed_for_the_reporters_former_key_passes_while_that_is_in_use_as_well(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world, former, new = World(settings, monkeypatch), keys.reporter_private_key(settings), PrivateKey.generate()
+    world, former, new = World(settings, monkeypatch), keys.private_key(settings, "reporter"), PrivateKey.generate()
     before, after = {"reporter": fingerprint(former)}, {"reporter": fingerprint(new)}
     async with world.kept():
         world.told(reporter=fingerprint(new), reporter_former=fingerprint(former))
@@ -169,7 +169,7 @@ async def test_an_intake_that_lacks_the_reporters_new_key_publishes_nothing_for_
 async def test_intakes_new_key_is_said_to_be_used_once_it_and_the_former_one_lie_there(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world, former = World(settings, monkeypatch), keys.intake_private_key(settings)
+    world, former = World(settings, monkeypatch), keys.private_key(settings, "intake")
     async with world.kept():
         new = keys.successor(settings, "intake")
         world.told(intake=fingerprint(new), intake_former=fingerprint(former))

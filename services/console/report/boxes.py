@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 from nacl.exceptions import CryptoError
-from nacl.public import PrivateKey, SealedBox
+from nacl.public import PrivateKey
 from pydantic import ValidationError
 
 from schemas.times import parse
@@ -23,7 +23,7 @@ from services.bus.topics import COMMANDS
 from services.console.readmodel.reading import hold, read_ledger
 from services.console.report.access import CaseAsked, FundAsked
 from services.errors import KeyOther, UnknownId
-from services.keys import fingerprint
+from services.keys import fingerprint, opened
 from services.readmodel.books import FactDict, Fund, Pledge
 from services.readmodel.fold import Fold
 
@@ -106,7 +106,6 @@ def _box(value: bytes | None) -> str | None:
 
 def _opened(box: str, ring: Sequence[PrivateKey]) -> Access | None:
     """What is in a box; None if it is for another, or holds something else."""
-    for key in ring:
-        with suppress(CryptoError, ValueError, ValidationError):
-            return Access.model_validate_json(SealedBox(key).decrypt(base64.b64decode(box)))
+    with suppress(CryptoError, ValueError, ValidationError):
+        return Access.model_validate_json(opened(base64.b64decode(box), ring))
     return None
