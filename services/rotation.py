@@ -219,9 +219,7 @@ class _Rotation:
 async def _intakes(bootstrap: str) -> int:
     """How many run: one that is about to join its group again is not in it, and one of a former version has no heartbeat."""
     members = (await group_of(bootstrap, access.GROUPS[access.INTAKE], SUBMISSIONS)).members
-    since_ms = (time.time() - heartbeat.SILENT_SECONDS) * 1000
-    alive = [one for one in await heartbeat.heard(bootstrap) if one.told.service == "intake" and one.at_ms > since_ms]
-    return max(members, len(alive))
+    return max(members, sum(one.told.service == "intake" for one in await heartbeat.living(bootstrap)))
 
 
 async def until_followed(
@@ -263,9 +261,7 @@ async def until_used(bootstrap: str, whose: str, former: str) -> None:
     on it, but that who looks now sees what is."""
     deadline = time.monotonic() + _HEARD_WITHIN_SECONDS
     while time.monotonic() < deadline:
-        heard = await heartbeat.heard(bootstrap)
-        lately_ms = (time.time() - heartbeat.SILENT_SECONDS) * 1000
-        if not any(told.service and told.keys.get(whose) == former and at_ms > lately_ms for told, at_ms in heard):
+        if not any(one.told.keys.get(whose) == former for one in await heartbeat.living(bootstrap)):
             return
         await asyncio.sleep(_LOOK_EVERY_SECONDS)
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -78,13 +77,12 @@ def _rebuild(settings: "Settings", yes: bool) -> None:
     """Raises UsageError while a service runs that reads or writes the ledger, or if nobody can be asked."""
     from services.bus import access
     from services.bus import topics as bus
-    from services.bus.heartbeat import heard
+    from services.bus.heartbeat import living
     from services.cli.shared.renewal import ask
-    from services.console.readmodel.running import processes
     from services.errors import UsageError
 
-    told = asyncio.run(heard(options.bootstrap_of(settings, access.OPERATOR)))
-    if running := [one.process for one in processes(told, time.time() * 1000) if one.running]:
+    told = asyncio.run(living(options.bootstrap_of(settings, access.OPERATOR)))
+    if running := sorted(one.told.process for one in told):
         raise UsageError(
             f"still running, or killed less than a minute ago: {', '.join(running)}",
             hint="Stop all services first, and leave Kafka alone running: `pumasi kafka`.",
