@@ -102,9 +102,8 @@ class Consumer(AIOKafkaConsumer):
     async def numbers_of(self, topic: str) -> set[int]:
         """A topic's partitions; none if it is not there. A consumer without a subscription knows of no topic by itself."""
         await self._client.add_topic(topic)
-        if not (
-            found := self.partitions_for_topic(topic)
-        ):  # what was being asked just then may have been of other topics alone
+        found = self.partitions_for_topic(topic)
+        if not found:  # what was being asked just then may have been of other topics alone
             await self._client.force_metadata_update()
             found = self.partitions_for_topic(topic)
         return found or set()
