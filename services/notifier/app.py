@@ -63,7 +63,7 @@ from services.notifier.languages import Languages, private_key
 from services.notifier.ledger import Reading
 from services.notifier.renewal import Renewal
 from services.notifier.teller import Teller, View
-from services.notifier.untold import AHEAD_MAX, TOGETHER_MAX, Backlog, Stopping
+from services.notifier.untold import AHEAD_MAX, TOGETHER_MAX, Backlog, Since, Stopping
 from services.settings import Settings, load
 
 GROUP = "pumasi-notifier"
@@ -250,8 +250,7 @@ class Notifier:
         self._metrics = metrics or Metrics("notifier")
         self._metrics.reads(OLDEST_NOTICE, self._oldest_seconds)
         self._metrics.reads(NOTICES_WAITING, lambda: sum(one.waiting for one in self._backlogs.values()))
-        self._since_ms: dict[int, int] = {}  # by partition, when the first entry that is being taken was appended
-        self._at_hand_since: dict[int, float] = {}  # and since when it has been at hand, by `time.monotonic`
+        self._taking: dict[int, Since] = {}  # by partition, since when the first entry waits that is being taken
         self._bootstrap, self.teller, self.told = bootstrap, teller, told
         self.stopped: dict[int, LedgerTampered] = {}
         self.assigned, self.over = asyncio.Event(), asyncio.Event()
@@ -279,15 +278,16 @@ class Notifier:
     @property
     def stalled(self) -> list[int]:
         """Partitions of which something has been at hand for longer than it may, though others be told meanwhile."""
-        since = self._at_hand_since | {
-            number: at for number, one in self._backlogs.items() if (at := one.at_hand_since) is not None
-        }
-        return sorted(number for number, at in since.items() if time.monotonic() - at > PATIENCE_SECONDS)
+        since, now = self._taking | self._taken(), time.monotonic()
+        return sorted(number for number, one in since.items() if now - one.at_hand > PATIENCE_SECONDS)
 
     def _oldest_seconds(self) -> float:
-        untold = (one.since_ms for one in self._backlogs.values())
-        since_ms = min((*self._since_ms.values(), *(one for one in untold if one is not None)), default=None)
-        return 0.0 if since_ms is None else max(0.0, time.time() - since_ms / 1000)
+        waits = (*self._taking.values(), *self._taken().values())
+        return max(0.0, time.time() - min(one.written_ms for one in waits) / 1000) if waits else 0.0
+
+    def _taken(self) -> dict[int, Since]:
+        """By partition, since when the oldest of what was taken, and is not told, has waited."""
+        return {number: since for number, one in self._backlogs.items() if (since := one.since) is not None}
 
     @property
     def positions(self) -> dict[int, int]:
@@ -302,9 +302,9 @@ class Notifier:
     def _assigned(self, assigned: Iterable[Any]) -> None:
         """aiokafka swallows errors raised here, so none may be raised."""
         ours = sorted(place.partition for place in assigned)
-        for partition in {*self._readings, *self._backlogs, *self._since_ms} - set(ours):
+        for partition in {*self._readings, *self._backlogs, *self._taking} - set(ours):
             self._forget(partition)
-            self._taken(partition)
+            self._taking.pop(partition, None)
         self._looked_up = 0  # others may have told since
         self.assigned.set()
         self.told(Assigned(ours))
@@ -314,11 +314,12 @@ class Notifier:
         for part in parts:
             if part.partition in self.stopped or self._stopping.is_set():
                 continue
-            self._since_ms[part.partition] = part.records[0].timestamp
-            self._at_hand_since.setdefault(part.partition, time.monotonic())
+            before = self._taking.get(part.partition)  # what is brought again has been at hand all along
+            at_hand = time.monotonic() if before is None else before.at_hand
+            self._taking[part.partition] = Since(part.records[0].timestamp, at_hand)
             try:
                 await part.handle()
-                self._taken(part.partition)
+                self._taking.pop(part.partition, None)
             except LedgerTampered as error:
                 self._alarm(part.partition, error)
             except Stopping:
@@ -383,11 +384,6 @@ class Notifier:
 
         backlog = Backlog(self.teller, at, commit, failed, roomy)
         return backlog
-
-    def _taken(self, partition: int) -> None:
-        """Nothing of a partition is being taken any more."""
-        self._since_ms.pop(partition, None)
-        self._at_hand_since.pop(partition, None)
 
     def _forget(self, partition: int) -> None:
         """Let go of a partition; what of it is not recorded is told again."""

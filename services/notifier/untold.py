@@ -38,16 +38,22 @@ class Stopping(Exception):
     """Asked to stop while telling; what isn't recorded is told again after the next start."""
 
 
+class Since(NamedTuple):
+    """Since when something waits to be told: when it was written, milliseconds since 1970, and at hand here, by `time.monotonic`."""
+
+    written_ms: int
+    at_hand: float
+
+
 @dataclass
 class _Place:
     """Notices that were taken together: how many, how many of them are not recorded yet, the offset after what they are of, and since
-    when they wait: milliseconds since 1970, and at hand here by `time.monotonic`."""
+    when they wait."""
 
     count: int
     left: int
     next_offset: int
-    since_ms: int
-    at_hand_since: float
+    since: Since
 
 
 class _Waiting(NamedTuple):
@@ -99,14 +105,9 @@ class Backlog:
         return sum(place.left for place in self._places)
 
     @property
-    def since_ms(self) -> int | None:
-        """Since when the oldest of them has waited, milliseconds since 1970."""
-        return next((place.since_ms for place in self._places if place.left), None)
-
-    @property
-    def at_hand_since(self) -> float | None:
-        """Since when the same has been at hand here, by `time.monotonic`."""
-        return next((place.at_hand_since for place in self._places if place.left), None)
+    def since(self) -> Since | None:
+        """Since when the oldest of them has waited."""
+        return next((place.since for place in self._places if place.left), None)
 
     @property
     def has_room(self) -> bool:
@@ -144,7 +145,7 @@ class Backlog:
             if not some and self._places:
                 self._places[-1].next_offset = next_offset
                 continue
-            place = _Place(len(some), len(some), next_offset if is_last else 0, since_ms, time.monotonic())
+            place = _Place(len(some), len(some), next_offset if is_last else 0, Since(since_ms, time.monotonic()))
             self._places.append(place)
             self._ahead += place.count
             for line, one in zip(lines, some, strict=True):

@@ -233,6 +233,7 @@ async def test_a_matcher_is_ready_once_every_partition_that_it_was_given_gets_on
 
 async def test_the_notifier_is_stalled_where_something_is_at_hand_for_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     from services.notifier import app
+    from services.notifier.untold import Since
     from tests.unit.test_notifier_events import World, entry
 
     monkeypatch.setattr(app, "_PAUSE_SECONDS", 0.0)
@@ -240,18 +241,19 @@ async def test_the_notifier_is_stalled_where_something_is_at_hand_for_too_long(m
     notifier = world.notifier
     async with world.running() as poll:
         await poll(entry(0), entry(1))
-    assert set(notifier._since_ms) == set(notifier._at_hand_since) == {0}, "what stopped waits, what was told does not"
-    notifier._since_ms[0] = round((time.time() - 100) * 1000)
+    assert set(notifier._taking) == {0}, "what stopped waits, what was told does not"
+    notifier._taking[0] = notifier._taking[0]._replace(written_ms=round((time.time() - 100) * 1000))
     assert not notifier.stalled, "it is old, and has just come here: others may have been away for long"
-    neighbour: Any = SimpleNamespace(waiting=0, since_ms=None, at_hand_since=time.monotonic() - 61)
+    just_written = Since(round((time.time() + 60) * 1000), time.monotonic() - 61)
+    neighbour: Any = SimpleNamespace(waiting=0, since=just_written)
     notifier._backlogs[1] = neighbour
     assert notifier.stalled == [1]
-    notifier._at_hand_since[0] -= 61
+    notifier._taking[0] = notifier._taking[0]._replace(at_hand=notifier._taking[0].at_hand - 61)
     assert notifier.stalled == [0, 1]
     assert 99 < notifier._oldest_seconds() < 160
-    neighbour.since_ms = round((time.time() - 200) * 1000)
+    neighbour.since = just_written._replace(written_ms=round((time.time() - 200) * 1000))
     assert 199 < notifier._oldest_seconds() < 260, "what is taken and not told waits too"
-    neighbour.since_ms = None
+    neighbour.since = just_written
     notifier._assigned([SimpleNamespace(partition=1)])
     assert (notifier._oldest_seconds(), notifier.stalled) == (0, [1]), "it is another's now"
 

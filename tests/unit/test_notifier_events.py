@@ -177,7 +177,8 @@ async def test_a_partition_without_room_is_paused_and_resumed_and_its_neighbours
         assert world.notifier._readings[0].next_offset == 10
         await until(lambda: world.consumer.committed_to == {1: 1})
         assert world.notifier.stalled == []
-        world.notifier._backlogs[0]._places[0].at_hand_since -= 61
+        place = world.notifier._backlogs[0]._places[0]
+        place.since = place.since._replace(at_hand=place.since.at_hand - 61)
         assert world.notifier.stalled == [0], "though its neighbour gets on"
         receiver.answers.set()
         await until(lambda: not world.consumer.paused)
