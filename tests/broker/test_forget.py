@@ -30,10 +30,9 @@ from services.settings import Settings
 from tests.broker.test_intake import case, event, pledge, post, read, running
 from tests.broker.test_matcher import running as matching
 from tests.broker.test_notifier import notifier
-from tests.broker.test_rotation import content, fill, living, opened, settings
+from tests.broker.test_rotation import content, fill, living, opened
 from tests.broker.told_ledger import Ledger, delivered, opening, paid, pledged
 
-__all__ = ["settings"]  # the fixture
 SOON = {
     "cleanup.policy": "compact", "message.timestamp.type": "LogAppendTime", "max.message.bytes": str(topics.MAX_RECORD_BYTES),
     "segment.ms": "500", "max.compaction.lag.ms": "500", "min.compaction.lag.ms": "0", "min.cleanable.dirty.ratio": "0.01",

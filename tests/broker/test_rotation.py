@@ -33,19 +33,10 @@ from services.cli import build
 from services.console.readmodel.running import SERVICES, findings, processes
 from services.errors import KeyNotFollowed, KeyOther, UsageError
 from services.rotation import rotate_notifier
-from services.settings import Settings, load
+from services.settings import Settings
 from tests.broker.test_intake import commands, pledge, post, read, running
 from tests.broker.test_notifier import notifier
 from tests.broker.told_ledger import Ledger, opening, pledged
-
-
-@pytest.fixture
-def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    monkeypatch.setenv("PUMASI_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("PUMASI_KEYS", str(tmp_path / "keys"))
-    settings = load()
-    keys.make(settings)
-    return settings
 
 
 def content(number: int) -> bytes:

@@ -25,20 +25,11 @@ from services.bus.topics import SENDERS, SUBMISSIONS
 from services.cli import build
 from services.errors import KeyNotFollowed, KeyOther, UsageError
 from services.senders import issue, renewed
-from services.settings import Settings, load
+from services.settings import Settings
 from tests.broker.test_intake import commands, event, post, running
 from tests.broker.test_rotation import killed_at
 
 WHOSE = ("intake", "reporter")
-
-
-@pytest.fixture
-def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    monkeypatch.setenv("PUMASI_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("PUMASI_KEYS", str(tmp_path / "keys"))
-    settings = load()
-    keys.make(settings)
-    return settings
 
 
 def fingerprint(key: PrivateKey) -> str:
