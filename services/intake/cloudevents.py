@@ -59,7 +59,7 @@ class Event(NamedTuple):
     data: bytes | None
 
 
-class Malformed(PumasiError):
+class Malformed(PumasiError, code="malformed"):
     """This is no CloudEvent; the message says where, without its content.
 
     Attributes:
@@ -67,23 +67,17 @@ class Malformed(PumasiError):
         event: its place in a batch.
     """
 
-    code = "malformed"
-
     def __init__(self, message: str, *, pointer: str | None = None, event: int | None = None) -> None:
         super().__init__(message if event is None else f"event {event}: {message}")
         self.pointer, self.event = pointer, event
 
 
-class TooLarge(PumasiError):
+class TooLarge(PumasiError, code="too_large"):
     """A request, a batch or an event is larger than the doors take."""
 
-    code = "too_large"
 
-
-class UnknownMedia(PumasiError):
+class UnknownMedia(PumasiError, code="unsupported_media_type"):
     """The content type is none that is read here."""
-
-    code = "unsupported_media_type"
 
 
 def read_http(headers: Sequence[tuple[str, str]], body: bytes) -> tuple[Iterator[Event], bool]:
@@ -131,14 +125,12 @@ def read_record(record: Record) -> Event:
     """
     try:
         return _from_record(record)
-    except BadRecord as bad:
-        raise UnreadableRecord(str(bad), reason="malformed") from None
-    except (Malformed, TooLarge) as bad:
-        raise UnreadableRecord(bad.message, reason="malformed") from None
+    except (BadRecord, Malformed, TooLarge) as bad:
+        raise UnreadableRecord(str(bad)) from None
     except MemoryError:  # of ours, not of the record: the same record can be read another time
         raise
     except Exception as error:  # noqa: BLE001  # a record that we did not foresee must not hold up those behind it
-        raise UnreadableRecord(f"could not be read ({type(error).__name__})", reason="malformed") from None
+        raise UnreadableRecord(f"could not be read ({type(error).__name__})") from None
 
 
 def _from_record(record: Record) -> Event:

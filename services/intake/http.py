@@ -124,11 +124,7 @@ class HttpDoor:
             *documents.routes(),
         ]
         handlers: dict[Any, Any] = {HTTPException: _http_problem}
-        around = [
-            Middleware(_Measured, metrics=self._metrics),
-            Middleware(_Discreet),
-            Middleware(Doorway, hosts=self._hosts),
-        ]
+        around = [Middleware(_Watched, metrics=self._metrics), Middleware(Doorway, hosts=self._hosts)]
         return Starlette(routes=routes, exception_handlers=handlers, middleware=around, lifespan=lifespan)
 
     async def events(self, request: Request) -> Response:
@@ -148,7 +144,7 @@ class HttpDoor:
         try:
             body = await self._body_of(request, sender)
         except TimeoutError:
-            return problem(HTTPStatus.REQUEST_TIMEOUT, "too_slow", f"a body has {self._body_seconds:g} s to come")
+            return problem("too_slow", f"a body has {self._body_seconds:g} s to come")
         except PumasiError as error:
             return problem_of(error)
         except ClientDisconnect:
@@ -156,9 +152,7 @@ class HttpDoor:
         if body is None:
             await _drain(request)
         if body is None or self._at_work >= self._requests_max:
-            return problem(
-                HTTPStatus.TOO_MANY_REQUESTS, "too_busy", "too many submissions at once; try again in a moment"
-            )
+            return problem("too_busy", "too many submissions at once; try again in a moment")
         self._at_work += 1
         try:
             headers = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in request.headers.raw]
@@ -208,7 +202,7 @@ class HttpDoor:
         text = request.path_params["receipt"]
         place = self._receipts.read(text)
         if place is None:
-            return problem(HTTPStatus.NOT_FOUND, "unknown_receipt", "no receipt of this service")
+            return problem("unknown_receipt", "no receipt of this service")
         if seconds and (decision := self._progress.decision(place)) is not None:
             await self.waiters.wait(decision, request, seconds)
         try:
@@ -227,13 +221,13 @@ class HttpDoor:
     async def health(self, _request: Request) -> Response:
         """200 while an event taken now would be answered, else 503 and why not; for load balancers."""
         if not self._publisher.in_reach.is_set():
-            return problem(HTTPStatus.SERVICE_UNAVAILABLE, "kafka_unreachable", "Kafka is out of reach")
+            return problem("kafka_unreachable", "Kafka is out of reach")
         try:
             self._desk.check_clock()
         except PumasiError as error:
             return problem_of(error)
         if (amiss := self._amiss()) is not None:
-            return problem(HTTPStatus.SERVICE_UNAVAILABLE, *amiss)
+            return problem(*amiss)
         return JSONResponse({"status": "ok"})
 
     async def metrics(self, request: Request) -> Response:
@@ -340,19 +334,23 @@ async def _drain(request: Request, stream: AsyncIterator[bytes] | None = None) -
 async def _http_problem(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException), "registered for it alone"
     status = HTTPStatus(error.status_code)
-    response = problem(status, status.phrase.lower().replace(" ", "_"), status.description or status.phrase)
+    response = problem(status.phrase.lower().replace(" ", "_"), status.description or status.phrase, status)
     response.headers.update(error.headers or {})
     return response
 
 
-class _Measured:
-    """How long each request took, by the path as it stands in `doors`; and of events, why they were refused."""
+class _Watched:
+    """Around all else: measures how long each request took, by the path as it stands in `doors`, and why events were refused.
+
+    A defect of ours is a 500, and a line in the log without its words: Starlette would have the server log a traceback. What is
+    answered in part already is cut off.
+    """
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app, self._metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, and measure that."""
+        """Answer a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -365,6 +363,10 @@ class _Measured:
 
         try:
             await self._app(scope, receive, watched)
+        except Exception as error:  # noqa: BLE001  # nothing of it may come further
+            log.error("a request failed (%(cause)s)", {"event": "request_failed", "cause": type(error).__name__})
+            if not status:
+                await problem("internal", "something went wrong on our side")(scope, receive, watched)
         finally:
             method = scope["method"] if scope["method"] in _METHODS else OTHER
             route = getattr(scope.get("route"), "path", OTHER)
@@ -372,27 +374,3 @@ class _Measured:
             if scope["path"] == EVENTS_PATH and (code := scope.get(REFUSED)) is not None:
                 self._metrics.count(REFUSALS, "http", code)
                 self._metrics.count(EVENTS, "http", "refused")
-
-
-class _Discreet:
-    """A defect of ours is a 500, and a line in the log without its words. Starlette would have the server log a traceback."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request; what is already answered in part is cut off."""
-        begun = False
-
-        async def watched(message: Any) -> None:
-            nonlocal begun
-            begun = True
-            await send(message)
-
-        try:
-            await self._app(scope, receive, watched)
-        except Exception as error:  # noqa: BLE001  # nothing of it may come further
-            log.error("a request failed (%(cause)s)", {"event": "request_failed", "cause": type(error).__name__})
-            if not begun:
-                told = problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "something went wrong on our side")
-                await told(scope, receive, send)
