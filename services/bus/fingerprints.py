@@ -20,9 +20,8 @@ from schemas.services import ServiceTold
 from schemas.times import text_of
 from services import __version__
 from services.bus import heartbeat
-from services.bus.client.producer import TROUBLE, Producer
 from services.bus.envelope import Record, service_headers
-from services.bus.security import connection
+from services.bus.produce.publisher import Outgoing, publishing
 from services.bus.topics import SERVICES
 from services.errors import ClockOff, KafkaUnreachable, KeyMissing, KeyOther
 from services.keys import NEXT
@@ -33,7 +32,6 @@ FORMER: Final = ".former"
 """What follows a key's name while the former key is still in use."""
 KEPT: Final = "PUMASI_KEYS"
 """Where keys lie, if it is not said."""
-_SECONDS_MAX = 15.0
 _AGAIN_SECONDS = 0.5
 
 
@@ -170,15 +168,6 @@ async def move(bootstrap: str, keys: Mapping[str, str], gone: Sequence[str] = ()
 
 async def _write(bootstrap: str, words: Sequence[tuple[str, bytes | None]]) -> None:
     now = text_of(time.time_ns() // 1000)
-    producer = Producer(**connection(bootstrap), client_id="pumasi-keys", enable_idempotence=True, acks="all")
-    try:
-        async with asyncio.timeout(_SECONDS_MAX):
-            await producer.start()
-            for process, value in words:
-                await producer.send_and_wait(SERVICES, value, process.encode(), headers=service_headers(process, now))
-    except TROUBLE as error:
-        raise KafkaUnreachable(
-            f"Kafka at {bootstrap} took no word of our keys ({type(error).__name__})", hint="Try again in a moment."
-        ) from error
-    finally:
-        await producer.give_up()
+    told = [Outgoing(SERVICES, 0, name.encode(), value, service_headers(name, now)) for name, value in words]
+    async with publishing(bootstrap, SERVICES, "pumasi-keys") as publisher:
+        await publisher.publish(told)

@@ -10,7 +10,8 @@ there it is advice, with the command that follows it, and no finding.
 
 import asyncio
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
@@ -200,26 +201,26 @@ def require(reports: Iterable[Report], names: Collection[str], bootstrap: str) -
 
 async def check(bootstrap: str, partitions: int = 4, replication: int = 1) -> list[Report]:
     """How the topics of the cluster at `bootstrap` stand. Raises KafkaUnreachable."""
-    async with _Admin(bootstrap) as admin:
+    async with admin_of(bootstrap) as admin:
         wanted = wanted_topics(partitions, replication)
         return plan(wanted, await _look(admin, wanted))
 
 
 async def brokers(bootstrap: str) -> int:
     """How many brokers the cluster has now. Raises KafkaUnreachable."""
-    async with _Admin(bootstrap) as admin:
+    async with admin_of(bootstrap) as admin:
         return len((await admin.describe_cluster())["brokers"])
 
 
 async def partition_counts(bootstrap: str) -> dict[str, int]:
     """How many partitions each of Pumasi's topics that exist has. Raises KafkaUnreachable."""
-    async with _Admin(bootstrap) as admin:
+    async with admin_of(bootstrap) as admin:
         return {name: found.partitions for name, found in (await _look(admin, wanted_topics())).items()}
 
 
 async def config_of(bootstrap: str, name: str) -> Mapping[str, str]:
     """How one of Pumasi's topics is configured. Raises KafkaUnreachable, and TopicsMismatch if it is not there."""
-    async with _Admin(bootstrap) as admin:
+    async with admin_of(bootstrap) as admin:
         found = await _look(admin, tuple(topic for topic in wanted_topics() if topic.name == name))
     if name not in found:
         raise TopicsMismatch(f"{name} missing at {bootstrap}", hint="Make the topics with `pumasi topics --apply`.")
@@ -232,7 +233,7 @@ async def apply(bootstrap: str, partitions: int = 4, replication: int = 1) -> li
     Raises KafkaUnreachable, and TopicsMismatch if the cluster refuses to make one, or has others with which it must share its
     number of partitions, and doesn't.
     """
-    async with _Admin(bootstrap) as admin:
+    async with admin_of(bootstrap) as admin:
         wanted = wanted_topics(partitions, replication)
         found = await _look(admin, wanted)
         missing = [report.topic for report in plan(wanted, found) if report.state is State.MISSING]
@@ -278,35 +279,26 @@ _KNOWN_WITHIN_S = 30.0
 _LOOK_EVERY_S = 0.05
 
 
-class _Admin:
+@asynccontextmanager
+async def admin_of(bootstrap: str, client_id: str = "pumasi-topics") -> AsyncIterator["AIOKafkaAdminClient"]:
     """aiokafka's admin client for one piece of work, its failures told as KafkaUnreachable."""
+    from aiokafka.admin import AIOKafkaAdminClient
+    from aiokafka.errors import KafkaError
 
-    def __init__(self, bootstrap: str) -> None:
-        self._bootstrap = bootstrap
+    from services.bus.client.unreachable import unreachable, why_unreachable
+    from services.bus.security import connection
 
-    async def __aenter__(self) -> "AIOKafkaAdminClient":
-        from aiokafka.admin import AIOKafkaAdminClient
-        from aiokafka.errors import KafkaError
-
-        from services.bus.client.unreachable import why_unreachable
-        from services.bus.security import connection
-
-        self._admin = AIOKafkaAdminClient(**connection(self._bootstrap), client_id="pumasi-topics")
+    admin = AIOKafkaAdminClient(**connection(bootstrap), client_id=client_id)
+    try:
         try:
-            await self._admin.start()
+            await admin.start()
         except (KafkaError, OSError) as error:
-            await self._admin.close()
-            raise await why_unreachable(self._bootstrap, error) from error
-        return self._admin
-
-    async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        from aiokafka.errors import KafkaError
-
-        from services.bus.client.unreachable import unreachable
-
-        await self._admin.close()
-        if isinstance(error, KafkaError | OSError):
-            raise unreachable(self._bootstrap, error) from error
+            raise await why_unreachable(bootstrap, error) from error
+        yield admin
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise unreachable(bootstrap, error) from error
+    finally:
+        await admin.close()
 
 
 async def _look(admin: "AIOKafkaAdminClient", wanted: tuple[Topic, ...]) -> dict[str, Found]:
@@ -361,7 +353,7 @@ async def rebuild(bootstrap: str, names: Collection[str] = (LEDGER, CHECKPOINTS)
         KafkaUnreachable: if no broker answers.
         TopicsMismatch: if there are no commands, or the cluster refuses.
     """
-    async with _Admin(bootstrap) as admin:
+    async with admin_of(bootstrap) as admin:
         like = (await _look(admin, wanted_topics())).get(COMMANDS)
         if like is None:
             raise TopicsMismatch(
@@ -376,7 +368,7 @@ async def rebuild(bootstrap: str, names: Collection[str] = (LEDGER, CHECKPOINTS)
 
 async def remove(bootstrap: str) -> None:
     """Delete every Pumasi topic, with all in it, and wait until none is known. For tests; no command offers it."""
-    async with _Admin(bootstrap) as admin:
+    async with admin_of(bootstrap) as admin:
         await _remove(admin, [topic.name for topic in wanted_topics()])
 
 

@@ -427,7 +427,7 @@ class Notifier:
         if last > self._looked_up:
             found: set[str] = set()
             try:
-                await read_last(self._bootstrap(), NOTICES, GROUP, last, lambda record: found.update(_ids(record)))
+                await read_last(self._bootstrap(), NOTICES, last, lambda record: found.update(_ids(record)))
             except TopicUnreadable:
                 if last == _ALL:
                     raise  # all would be told again

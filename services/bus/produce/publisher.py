@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 from aiokafka.errors import KafkaConnectionError
@@ -27,6 +28,7 @@ log = logging.getLogger("pumasi.bus")
 Headers = Sequence[tuple[str, bytes | None]]
 _BACKOFF_SECONDS = (0.2, 2.0)
 _STOP_SECONDS = 5.0
+_PATIENCE_SECONDS = 30.0
 LOG_APPEND_TIME = 1
 """Kafka's number for a time of its own, on what was sent."""
 
@@ -239,6 +241,28 @@ class Publisher:
         if line != self._said:
             self._said = line
             self._told(line)
+
+
+@asynccontextmanager
+async def publishing(
+    bootstrap: str, topic: str, client_id: str, deadline_seconds: float = 10.0
+) -> AsyncIterator[Publisher]:
+    """A publisher to one topic for one piece of work; arguments as `Publisher` has them.
+
+    Raises:
+        KafkaUnreachable: if Kafka, and the topic there, are not in reach within half a minute.
+    """
+    publisher = Publisher(lambda: bootstrap, [topic], client_id, deadline_seconds, told=lambda _line: None)
+    publisher.start()
+    try:
+        try:
+            await asyncio.wait_for(publisher.in_reach.wait(), _PATIENCE_SECONDS)
+        except TimeoutError:
+            hint = "Check PUMASI_KAFKA, and that the topics are there."
+            raise KafkaUnreachable(publisher.why_not, hint=hint) from None
+        yield publisher
+    finally:
+        await publisher.stop()
 
 
 def _forget(futures: Sequence[Promise] | set[Promise]) -> None:
