@@ -28,11 +28,12 @@
     ├── TopicsMismatch    topics_mismatch         topics are missing, or not as the contract says
     ├── TopicUnreadable   topic_unreadable        what lies on a topic can't be read from some place on
     ├── UnreadableRecord  unreadable              a record that can't be read; it goes to dead letters
-    ├── InvalidSubmission invalid_submission      read, but against the contract; carries its findings
+    ├── OfEvent                    abstract: one event is wrong, and it may be of a batch
+    │   ├── InvalidSubmission invalid_submission  read, but against the contract; carries its findings
+    │   └── Forbidden       forbidden               a sender may not send this, or not there
     ├── Conflict          id_conflict             the same id with other data
     ├── Unauthenticated   unauthenticated         nobody knows who sends: no key, or a wrong one
     │   └── Unsigned        unsigned                the same on the topic: no signature, or a wrong one
-    ├── Forbidden         forbidden               a sender may not send this, or not there
     ├── TooMany           too_many                a sender, or an address, sends more than it may
     ├── UnknownId         unknown_id              nothing of that id was found
     ├── LedgerTampered    ledger_tampered         a gap, a broken hash chain, an entry no command explains
@@ -210,12 +211,26 @@ class Finding(TypedDict):
     event: NotRequired[int]  # index in a batch
 
 
-class InvalidSubmission(PumasiError, code="invalid_submission"):
+class OfEvent(PumasiError):
+    """Something is wrong with one event; `event` is its place in a batch, once `in_batch` has said it."""
+
+    event: int | None = None
+
+    def in_batch(self, event: int) -> None:
+        """Say which event of a batch it is."""
+        self.event, self.message = event, f"event {event}: {self.message}"
+
+
+class InvalidSubmission(OfEvent, code="invalid_submission"):
     """A submission that was read but breaks the contract; `findings` names every field, not only the first."""
 
     def __init__(self, message: str, findings: list[Finding], *, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.findings = findings
+
+    def in_batch(self, event: int) -> None:
+        """Say so in each finding: those of several events are told together."""
+        self.findings = [{**found, "event": event} for found in self.findings]
 
     def to_dict(self) -> dict[str, Any]:
         return {**super().to_dict(), "errors": self.findings}
@@ -233,18 +248,17 @@ class Unsigned(Unauthenticated, code="unsigned"):
     """The same on the topic: no signature came, or a wrong one."""
 
 
-class Forbidden(PumasiError, code="forbidden"):
+class Forbidden(OfEvent, code="forbidden"):
     """A sender may not send this.
 
     Attributes:
         scope: the one that is missing, if it is that.
         fund: the fund where the sender may send nothing, if it is that.
-        event: its place in a batch.
     """
 
-    def __init__(self, message: str, *, scope: str | None = None, fund: str | None = None, event: int | None = None):
-        super().__init__(message if event is None else f"event {event}: {message}")
-        self.scope, self.fund, self.event = scope, fund, event
+    def __init__(self, message: str, *, scope: str | None = None, fund: str | None = None) -> None:
+        super().__init__(message)
+        self.scope, self.fund = scope, fund
 
 
 class TooMany(PumasiError, code="too_many"):

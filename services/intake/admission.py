@@ -72,9 +72,7 @@ class Admitted(NamedTuple):
         return self.sender, self.source, self.id
 
 
-def admit(
-    event: Event, sealer: Sealer, sender: Known = NOBODY_ASKED, *, clear_contact: bool, number: int | None = None
-) -> Admitted:
+def admit(event: Event, sealer: Sealer, sender: Known = NOBODY_ASKED, *, clear_contact: bool) -> Admitted:
     """Check an event and complete it.
 
     Args:
@@ -82,7 +80,6 @@ def admit(
         sealer: makes pseudonyms and seals contacts.
         sender: who sent it.
         clear_contact: whether this door takes a contact in the clear.
-        number: its place in a batch, for findings.
 
     Raises:
         Forbidden: if the sender may not send it.
@@ -90,18 +87,16 @@ def admit(
         Malformed: if the data are not JSON, or of too many members.
         KafkaUnreachable: if it isn't known yet which key makes the fund's words.
     """
-    sender.hold_scope(event.type, number)
+    sender.hold_scope(event.type)
     findings = list(_attribute_findings(event))
     submission: CommandData | None = None
     opened: Opened = None
     if event.type in SUBMISSIONS:
-        submission, opened, wrong = _read(event, sealer, clear_contact, number)
+        submission, opened, wrong = _read(event, sealer, clear_contact)
         findings += wrong
     if findings or submission is None:
-        if number is not None:
-            findings = [{**found, "event": number} for found in findings]
         raise InvalidSubmission("the submission breaks the contract; see each finding", findings)
-    sender.hold_fund(submission.fund, number)
+    sender.hold_fund(submission.fund)
     return _completed(event, submission, opened, sealer, sender.name)
 
 
@@ -127,12 +122,10 @@ def _attribute_findings(event: Event) -> Iterator[Finding]:
         yield finding("/data", "missing", "is needed")
 
 
-def _read(
-    event: Event, sealer: Sealer, clear_contact: bool, number: int | None
-) -> tuple[CommandData | None, Opened, list[Finding]]:
+def _read(event: Event, sealer: Sealer, clear_contact: bool) -> tuple[CommandData | None, Opened, list[Finding]]:
     if event.data is None:
         return None, None, []
-    raw = decode(event.data, "data", number)
+    raw = decode(event.data, "data")
     findings: dict[tuple[str, str], Finding] = {}
     model, submission, opened = SUBMISSIONS[event.type], None, None
     try:

@@ -31,7 +31,7 @@ from services.bus.produce.publisher import Publisher
 from services.errors import Conflict, Finding, InvalidSubmission, PumasiError, TooMany, UnknownFact
 from services.intake import documents
 from services.intake.admission import Admitted, admit
-from services.intake.cloudevents import Event, Malformed, TooLarge, read_http
+from services.intake.cloudevents import Event, Malformed, TooLarge, numbered, read_http
 from services.intake.contacts import Sealer
 from services.intake.doorway import ANY, Doorway
 from services.intake.findings import FINDINGS_MAX, bounded
@@ -272,8 +272,8 @@ class HttpDoor:
                 last = number - 1
                 break
             try:
-                place = number if is_batch else None
-                admitted.append(admit(event, self._sealer, sender, clear_contact=True, number=place))
+                with numbered(number if is_batch else None):
+                    admitted.append(admit(event, self._sealer, sender, clear_contact=True))
             except InvalidSubmission as invalid:
                 findings += invalid.findings
             await turns.breathe()

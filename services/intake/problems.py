@@ -9,7 +9,7 @@ from typing import Any
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
-from services.errors import Forbidden, InvalidSubmission, PumasiError, TooMany
+from services.errors import Forbidden, InvalidSubmission, OfEvent, PumasiError, TooMany
 from services.intake.cloudevents import Malformed
 from services.intake.doors import told
 
@@ -91,9 +91,11 @@ def problem_of(error: PumasiError) -> JSONResponse:
     findings = error.findings if isinstance(error, InvalidSubmission) else None
     place: dict[str, Any] = {}
     if isinstance(error, Malformed):
-        place = {"pointer": error.pointer, "event": error.event}
+        place = {"pointer": error.pointer}
     elif isinstance(error, Forbidden):
-        place = {"scope": error.scope, "fund": error.fund, "event": error.event}
+        place = {"scope": error.scope, "fund": error.fund}
+    if isinstance(error, OfEvent):
+        place["event"] = error.event
     response = problem(error.code, error.message, status, hint=error.hint, errors=findings, **place)
     if isinstance(error, TooMany):
         response.headers["retry-after"] = str(error.retry_after_s)

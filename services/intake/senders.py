@@ -49,24 +49,16 @@ class Known(NamedTuple):
     hashes: tuple[bytes, ...] = ()
     secrets: tuple[bytes, ...] = ()
 
-    def hold_scope(self, kind: str, number: int | None = None) -> None:
-        """Check that it may send events of this type; an unknown type passes here.
-
-        Raises:
-            Forbidden: if not; `number` is the event's place in a batch.
-        """
+    def hold_scope(self, kind: str) -> None:
+        """Check that it may send events of this type; an unknown type passes here. Raises Forbidden if not."""
         scope = SCOPE_OF.get(kind)
         if scope is not None and self.scopes is not None and scope not in self.scopes:
-            raise Forbidden(f"this key lacks the scope {scope}, which {kind} needs", scope=scope, event=number)
+            raise Forbidden(f"this key lacks the scope {scope}, which {kind} needs", scope=scope)
 
-    def hold_fund(self, fund: str, number: int | None = None) -> None:
-        """Check that it may send anything in this fund.
-
-        Raises:
-            Forbidden: as above.
-        """
+    def hold_fund(self, fund: str) -> None:
+        """Check that it may send anything in this fund. Raises Forbidden if not."""
         if self.funds is not None and fund not in self.funds:
-            raise Forbidden("this key is not for the fund of the event", fund=fund, event=number)
+            raise Forbidden("this key is not for the fund of the event", fund=fund)
 
 
 class Senders:
