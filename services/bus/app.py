@@ -228,30 +228,27 @@ class Part(NamedTuple):
     handle: Callable[[], Awaitable[None]]
 
 
-class ByPartition:
-    """A middleware that calls the handler for each partition separately. It must not raise.
+class ByPartition(BaseMiddleware):
+    """A middleware that calls the handler for each partition separately, made as `partial(ByPartition, decide)`.
 
-    Args:
-        decide: given the parts of a poll and the consumer; calls their handlers, and decides what to do next.
+    `decide` is given the parts of a poll and the consumer; it calls their handlers, decides what to do next, and must not raise.
     """
 
-    def __init__(self, decide: Callable[[list[Part], Any], Awaitable[None]]) -> None:
-        self._decide = decide
-
-    def __call__(self, message: Any, /, *, context: ContextRepo) -> BaseMiddleware:
-        """FastStream's way to make one for a message."""
-        return _ByPartition(self._decide, message, context=context)
-
-
-class _ByPartition(BaseMiddleware):
     def __init__(self, decide: Callable[[list[Part], Any], Awaitable[None]], *message: Any, **how: Any) -> None:
         super().__init__(*message, **how)
         self._decide = decide
 
     async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> None:
+        """FastStream calls it with each poll."""
         parts = []
         for partition, records in groupby(msg.raw_message, attrgetter("partition")):
             one = copy(msg)
             one.raw_message = tuple(records)
             parts.append(Part(partition, one.raw_message, partial(call_next, one)))
         await self._decide(parts, self.context.get("handler_").consumer)
+
+
+def writes(router: KafkaRouter, service: str, *topics: tuple[str, str, Any]) -> None:
+    """Declare what a service writes: topics, each with what it says and its shape."""
+    for topic, what, schema in topics:
+        router.publisher(topic, title=f"{topic}:{service}", description=what, schema=schema)

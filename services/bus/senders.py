@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from schemas.senders import SENDER_TYPE, Sender
 from schemas.times import text_of
-from services.bus.app import broker_factory
+from services.bus.app import broker_factory, writes
 from services.bus.consume.scan import TopicReader
 from services.bus.envelope import SOURCE, Record, command_headers
 from services.bus.produce.publisher import Outgoing, publishing
@@ -68,6 +68,9 @@ async def put_sender(bootstrap: str, sender: Sender) -> None:
 def describe() -> KafkaBroker:
     """What is written here, for AsyncAPI."""
     router = KafkaRouter()
-    what = "Who may send what, only hashes and sealed boxes of their keys; key: the sender"
-    router.publisher(SENDERS, title=f"{SENDERS}:Keys", description=what, schema=Sender)
+    writes(
+        router,
+        "Keys",
+        (SENDERS, "Who may send what, only hashes and sealed boxes of their keys; key: the sender", Sender),
+    )
     return broker_factory(lambda: "", "pumasi-keys", router)

@@ -144,7 +144,7 @@ class Service:
         self._topic_door = TopicDoor(bootstrap, self._desk, self._publisher, sealer, self._senders, floods, metrics)
         partitions = self._topic_door.partitions
         router = router_factory(
-            settings.session_timeout_ms, partitions.listener, [ByPartition(partitions.bring_through)]
+            settings.session_timeout_ms, partitions.listener, [partial(ByPartition, partitions.bring_through)]
         )
         self._broker = broker_factory(
             bootstrap,

@@ -21,7 +21,7 @@ from faststream.kafka import KafkaRouter
 from schemas.submissions import SealedContact, SealedText
 from schemas.violations import UNKNOWN_FIELD
 from services.bus import heartbeat
-from services.bus.app import ByPartition, Each, group_member, raw_batches
+from services.bus.app import Each, group_member, raw_batches, writes
 from services.bus.consume.clearing import is_empty
 from services.bus.consume.membership import Rebalance
 from services.bus.deadletters.letter import UNKNOWN, Letter, dead_letter
@@ -54,7 +54,7 @@ _LETTERS_SAID = "%(count)d submissions went to dead letters: %(codes)s; `pumasi 
 
 
 def router_factory(
-    session_timeout_ms: int, listener: Rebalance | None = None, middlewares: Sequence[ByPartition] = ()
+    session_timeout_ms: int, listener: Rebalance | None = None, middlewares: Sequence[Any] = ()
 ) -> KafkaRouter:
     """What intake reads and writes.
 
@@ -64,13 +64,14 @@ def router_factory(
         middlewares: decide what becomes of what the handler raises.
     """
     router = KafkaRouter(middlewares=middlewares)
-    for topic, what, schema in (
+    writes(
+        router,
+        "Intake",
         (SERVICES, heartbeat.ABOUT, Annotated[Any, Each("services")]),
         (COMMANDS, "Commands, in the order of their fund; key: the fund", Annotated[Any, Each("commands")]),
         (CONTACTS, "Contacts and texts, sealed for the notifier; key: the subject", SealedContact | SealedText),
         (DEADLETTERS, "A submission that could not be read, as it came, without contacts; why: in its headers", bytes),
-    ):
-        router.publisher(topic, title=f"{topic}:Intake", description=what, schema=schema)
+    )
     options = raw_batches(_RECORDS_PER_POLL_MAX) | group_member(GROUP, session_timeout_ms)
     router.subscriber(SUBMISSIONS, title=f"{SUBMISSIONS}:Intake", listener=listener, **options)(submissions)
     return router

@@ -42,6 +42,7 @@ from services.bus.app import (
     measured,
     raw_batches,
     unreadable,
+    writes,
 )
 from services.bus.bootstrap import bootstrap_of
 from services.bus.consume.membership import Rebalance
@@ -186,22 +187,17 @@ def describe() -> KafkaBroker:
 
 
 def router_factory(
-    session_timeout_ms: int, listener: Rebalance | None = None, middlewares: Sequence[ByPartition] = ()
+    session_timeout_ms: int, listener: Rebalance | None = None, middlewares: Sequence[Any] = ()
 ) -> KafkaRouter:
-    """What the notifier reads and writes.
-
-    Args:
-        session_timeout_ms: silence after which the group gives our partitions to another.
-        listener: learns which are ours.
-        middlewares: decide what becomes of what the handler raises.
-    """
+    """What the notifier reads and writes; arguments as intake's has them."""
     router = KafkaRouter(middlewares=middlewares)
-    what = "What was told to whom, when, with what outcome; key: the subject"
-    router.publisher(NOTICES, title=f"{NOTICES}:Notifier", description=what, schema=Annotated[Any, Each("notices")])
-    services = Annotated[Any, Each("services")]
-    router.publisher(SERVICES, title=f"{SERVICES}:Notifier", description=heartbeat.ABOUT, schema=services)
-    what = "That somebody is forgotten: a record without a value; key: the subject"
-    router.publisher(CONTACTS, title=f"{CONTACTS}:Notifier", description=what, schema=bytes)
+    writes(
+        router,
+        "Notifier",
+        (NOTICES, "What was told to whom, when, with what outcome; key: the subject", Annotated[Any, Each("notices")]),
+        (SERVICES, heartbeat.ABOUT, Annotated[Any, Each("services")]),
+        (CONTACTS, "That somebody is forgotten: a record without a value; key: the subject", bytes),
+    )
     options = raw_batches(_RECORDS_PER_POLL_MAX)
     options |= group_member(GROUP, session_timeout_ms, _POLL_INTERVAL_MAX_MS)
     options["rebalance_timeout_ms"] = session_timeout_ms * 3
@@ -265,7 +261,7 @@ class Notifier:
     def broker(self, session_timeout_ms: int, opening: Callable[[], Any]) -> KafkaBroker:
         """What brings it entries; arguments as `router_factory` and `broker_factory` have them."""
         listener = Rebalance(lambda _revoked: None, self._assigned)
-        router = router_factory(session_timeout_ms, listener, [ByPartition(self.decide)])
+        router = router_factory(session_timeout_ms, listener, [partial(ByPartition, self.decide)])
         return broker_factory(
             self._bootstrap,
             GROUP,

@@ -13,7 +13,7 @@ import re
 from collections.abc import Collection, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from schemas.senders import NAME
 from schemas.times import text_of
@@ -35,12 +35,6 @@ _SOURCE = "/pumasi/deadletters"
 _SENDERS = (SENDER, SENDER_HEADER)  # of a command, of a submission
 _is_name = re.compile(NAME).fullmatch
 _LAST_MS = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
-
-
-class Stamped(Record, Protocol):
-    """A consumed record with its time, milliseconds since 1970."""
-
-    timestamp: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +168,7 @@ class Box:
         return self.letters[name]
 
 
-def read(record: Stamped) -> DeadLetter | Mark | None:
+def read(record: Record) -> DeadLetter | Mark | None:
     """A record of the dead-letters topic; None if it is neither letter nor mark, or can't be read at all."""
     try:
         return _read(record)
@@ -184,7 +178,7 @@ def read(record: Stamped) -> DeadLetter | Mark | None:
         return None
 
 
-def _read(record: Stamped) -> DeadLetter | Mark | None:
+def _read(record: Record) -> DeadLetter | Mark | None:
     told = {name: (value or b"").decode("utf-8", "replace") for name, value in reversed(list(record.headers))}
     if PREFIX + "topic" in told:
         return _letter(record, told)
@@ -254,7 +248,7 @@ async def contents(reader: TopicReader, letters: Collection[DeadLetter]) -> dict
     return found
 
 
-def _letter(record: Stamped, told: dict[str, str]) -> DeadLetter | None:
+def _letter(record: Record, told: dict[str, str]) -> DeadLetter | None:
     source = place_of("-".join(told.get(PREFIX + name, "") for name in ("topic", "partition", "offset")))
     if source is None:
         return None
@@ -276,7 +270,7 @@ def _letter(record: Stamped, told: dict[str, str]) -> DeadLetter | None:
     )
 
 
-def _mark(record: Stamped, told: dict[str, str]) -> Mark | None:
+def _mark(record: Record, told: dict[str, str]) -> Mark | None:
     try:
         given = json.loads(record.value or b"")
         to = place_of(str(Place(given["topic"], given["partition"], given["offset"])))
@@ -287,7 +281,7 @@ def _mark(record: Stamped, told: dict[str, str]) -> Mark | None:
     return Mark(letter, to, _at(record), run) if to and place_of(letter) else None
 
 
-def _at(record: Stamped) -> int:
+def _at(record: Record) -> int:
     """Its time in microseconds. A writer may give any number; one that no calendar has becomes the nearest that it has."""
     return max(0, min(record.timestamp, _LAST_MS)) * 1000
 
