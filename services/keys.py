@@ -30,7 +30,7 @@ import contextlib
 import fcntl
 import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from hashlib import blake2b
@@ -201,6 +201,24 @@ def opened(box: bytes, ring: Iterable[PrivateKey]) -> bytes:
         with contextlib.suppress(CryptoError):
             return SealedBox(key).decrypt(box)
     raise CryptoError("no key opens it")
+
+
+def sealed_anew(box: str, ring: Sequence[PrivateKey]) -> str:
+    """A sealed box, base64, sealed for the first of these keys; the same, if it is already.
+
+    Raises:
+        CryptoError: if none of them opens it.
+        ValueError, TypeError: if it is no base64.
+    """
+    sealed = base64.b64decode(box, validate=True)
+    with contextlib.suppress(CryptoError):
+        opened(sealed, ring[:1])
+        return box
+    content = opened(sealed, ring[1:])
+    anew = SealedBox(ring[0].public_key).encrypt(content)
+    if opened(anew, ring[:1]) != content:
+        raise CryptoError("what was sealed can't be opened")
+    return base64.b64encode(anew).decode()
 
 
 def _following(settings: Settings, whose: str) -> list[PrivateKey]:
