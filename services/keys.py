@@ -104,7 +104,6 @@ def make(settings: Settings, *, lost: bool = False, also: Iterable[str] = ()) ->
     """Make the keys that are missing; the names of their files. Several may do so at once: one of them makes each.
 
     Args:
-        settings: as everywhere.
         lost: a private key that isn't there beside its public half is lost, and the pair is made anew; the reporter's may be
             elsewhere, so it is lost only if both halves are.
         also: files of more pseudonym keys that are to be there.
@@ -431,7 +430,6 @@ def fingerprints(settings: Settings, *names: str) -> dict[str, str]:
     """What may be told of keys, to tell them from others.
 
     Args:
-        settings: as everywhere.
         names: `pseudonym` (or another of `pseudonym_names`), `id`, `intake`, `notifier`, `reporter`, or none for all; of a pair it is
             told of the public half.
     """

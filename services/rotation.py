@@ -220,11 +220,7 @@ async def until_followed(
     """Wait until every intake that runs says that it uses a new key, and nothing for the former is under way; their names.
 
     Args:
-        bootstrap: Kafka, as who renews keys.
-        whose: the key's name.
-        key: its fingerprint.
         hint: what to do if an intake doesn't take it.
-        progress: as everywhere here.
 
     Raises:
         KeyNotFollowed: if one doesn't.

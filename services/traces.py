@@ -182,7 +182,6 @@ def tell(trace: bytes, name: str, kind: Kind, began_ns: int, **attributes: str |
     """Tell of a step that follows from a record, and is over now.
 
     Args:
-        trace: the record's `traceparent`.
         name, kind, attributes: as `begun` has them.
         began_ns: when it began, as `time.time_ns` has it.
     """

@@ -34,7 +34,7 @@ from services.bus.client.consumer import Consumer
 from services.bus.client.fetching import Stuck
 from services.bus.client.producer import TROUBLE
 from services.bus.envelope import TRACE, Record, trace_of
-from services.bus.security import connection
+from services.bus.security import Bootstrap, connection
 from services.bus.topics import LEDGER
 from services.errors import KafkaUnreachable
 from services.metrics import Metrics, Values
@@ -54,7 +54,7 @@ async def _at_once() -> None:
 
 
 def broker_factory(
-    bootstrap: Callable[[], str],
+    bootstrap: Bootstrap,
     client_id: str,
     *routers: KafkaRouter,
     opening: Callable[[], Awaitable[Any]] = _at_once,
@@ -65,9 +65,6 @@ def broker_factory(
     """A service's broker, not started yet.
 
     Args:
-        bootstrap: says where Kafka is and how to connect to it, asked at every start; may raise KafkaUnreachable.
-        client_id: the client's name.
-        routers: subscribers and publishers.
         opening: awaited by each start before the consumers join; what is out of reach is tried again.
         context: what handlers may ask for with `Context()`, by name.
         middlewares: around every handler, such as metrics and traces.
@@ -92,7 +89,7 @@ def broker_factory(
 class _Broker(KafkaBroker):
     """FastStream's broker with our consumers; it keeps trying to start, and asks each time where Kafka is."""
 
-    def __init__(self, bootstrap: Callable[[], str], opening: Callable[[], Awaitable[Any]], **options: Any) -> None:
+    def __init__(self, bootstrap: Bootstrap, opening: Callable[[], Awaitable[Any]], **options: Any) -> None:
         super().__init__(**options)
         self._where, self._opening = bootstrap, opening
 
@@ -180,7 +177,6 @@ def group_member(group: str, session_timeout_ms: int, poll_interval_max_ms: int 
     """Options of a subscriber that shares a topic's partitions with others.
 
     Args:
-        group: the consumer group.
         session_timeout_ms: silence after which the group gives our partitions to another.
         poll_interval_max_ms: how long a handler may take before it does.
     """

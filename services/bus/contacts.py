@@ -34,7 +34,6 @@ class Contacts(Replacing):
         """Let nothing under a key count any more; with `only_known`, only if nothing came since that was read.
 
         Args:
-            key: the key.
             sealed_for: the fingerprint of the key that opens what is forgotten; None: as when it was forgotten before.
             only_known: whether what came since goes on counting.
 

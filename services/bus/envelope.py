@@ -107,7 +107,6 @@ def read_command(record: Record, partitions: int) -> Command | Unreadable:
     """Read a record of the commands topic; anything wrong with it, foreseen or not, makes it an `Unreadable`.
 
     Args:
-        record: as consumed.
         partitions: how many partitions the topic has, to tell a command that is in the wrong one.
     """
     try:

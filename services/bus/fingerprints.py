@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from schemas.commands import is_ahead
@@ -22,6 +22,7 @@ from services import __version__
 from services.bus import heartbeat
 from services.bus.envelope import Record, service_headers
 from services.bus.produce.publisher import Outgoing, publishing
+from services.bus.security import Bootstrap
 from services.bus.topics import SERVICES
 from services.errors import ClockOff, KafkaUnreachable, KeyMissing, KeyOther
 from services.keys import NEXT
@@ -88,7 +89,6 @@ async def hold(bootstrap: str, process: str, keys: Mapping[str, str], kept: obje
         bootstrap: Kafka, as somebody who may read and write the topic.
         process: which one announces them.
         keys: fingerprints, by the key's name.
-        kept: where they lie, for the hint.
 
     Raises:
         KeyOther: if one is not.
@@ -111,7 +111,7 @@ async def hold(bootstrap: str, process: str, keys: Mapping[str, str], kept: obje
         await tell(bootstrap, process, keys)
 
 
-async def until_held(bootstrap: Callable[[], str], process: str, keys: Mapping[str, str], kept: object = KEPT) -> None:
+async def until_held(bootstrap: Bootstrap, process: str, keys: Mapping[str, str], kept: object = KEPT) -> None:
     """`hold`, however often it takes until Kafka answers; `bootstrap` says where it is.
 
     Raises:
@@ -133,10 +133,8 @@ def refuse_if_lost(bootstrap: str, told: Collection[str], missing: Collection[st
     """Raise KeyMissing if a key that is in use isn't there, so that none is made in its place.
 
     Args:
-        bootstrap: where they were announced.
         told: names of keys that are in use.
         missing: names of files of keys that aren't there.
-        kept: where they should lie, for the hint.
     """
     if lost := in_use_of(told, missing):
         raise KeyMissing(

@@ -29,7 +29,7 @@ from services.bus.client.producer import TROUBLE, Producer
 from services.bus.consume.scan import TopicReader
 from services.bus.envelope import Record, service_headers
 from services.bus.produce.publisher import LOG_APPEND_TIME
-from services.bus.security import connection
+from services.bus.security import Bootstrap, connection
 from services.bus.topics import SERVICES
 from services.errors import PumasiError
 from services.metrics import CLOCK_OFFSET, Metrics
@@ -108,9 +108,6 @@ class Heartbeat:
     """One process's. Use as an async context manager around its life.
 
     Args:
-        bootstrap: says where Kafka is; may raise KafkaUnreachable.
-        service: which service it is.
-        instance: its name, or None.
         condition: asked every two seconds how it is.
         keys: asked likewise for the fingerprints of the keys that it uses.
         metrics: the process's, which learn how far its clock is off.
@@ -118,7 +115,7 @@ class Heartbeat:
 
     def __init__(
         self,
-        bootstrap: Callable[[], str],
+        bootstrap: Bootstrap,
         service: ServiceName,
         instance: str | None,
         condition: Callable[[], Condition],

@@ -73,13 +73,7 @@ class Admitted(NamedTuple):
 
 
 def admit(event: Event, sealer: Sealer, sender: Known = NOBODY_ASKED, *, clear_contact: bool) -> Admitted:
-    """Check an event and complete it.
-
-    Args:
-        event: as read.
-        sealer: makes pseudonyms and seals contacts.
-        sender: who sent it.
-        clear_contact: whether this door takes a contact in the clear.
+    """Check an event and complete it. `clear_contact`: whether this door takes a contact in the clear.
 
     Raises:
         Forbidden: if the sender may not send it.

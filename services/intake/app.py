@@ -40,6 +40,7 @@ from services.bus.envelope import Record
 from services.bus.heartbeat import Condition, Heartbeat
 from services.bus.produce.publisher import Publisher
 from services.bus.produce.transaction import hush_told_errors
+from services.bus.security import Bootstrap
 from services.bus.topics import COMMANDS, CONTACTS, DEADLETTERS, LEDGER, SENDERS, SERVICES, SUBMISSIONS
 from services.bus.waiting import PATIENCE_SECONDS
 from services.errors import KafkaUnreachable, PumasiError
@@ -94,8 +95,6 @@ class Service:
     """All of intake but the server that serves `application`.
 
     Args:
-        bootstrap: says where Kafka is, asked at every attempt; may raise KafkaUnreachable.
-        settings: as `services.settings`.
         told: called with a line for people when Kafka comes into reach, or why it isn't.
         alarm: called with each flood of conflicts.
 
@@ -108,7 +107,7 @@ class Service:
 
     def __init__(
         self,
-        bootstrap: Callable[[], str],
+        bootstrap: Bootstrap,
         settings: Settings,
         told: Callable[[str], None] = log.info,
         alarm: Callable[[Flood], object] = log.warning,

@@ -84,7 +84,6 @@ def read_http(headers: Sequence[tuple[str, str]], body: bytes) -> tuple[Iterator
 
     Args:
         headers: names in lower case.
-        body: as it was sent.
 
     Raises:
         Malformed: here or by the iterator, if the request is no CloudEvent or batch of them.

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from faststream import Context
@@ -28,6 +28,7 @@ from services.bus.deadletters.letter import UNKNOWN, Letter, dead_letter
 from services.bus.deadletters.letterbox import Letterbox
 from services.bus.envelope import Record
 from services.bus.produce.publisher import Publisher
+from services.bus.security import Bootstrap
 from services.bus.topics import COMMANDS, CONTACTS, DEADLETTERS, SERVICES, SUBMISSIONS
 from services.errors import Conflict, Finding, InvalidSubmission, PumasiError, Unsigned
 from services.intake.admission import Admitted, admit
@@ -85,24 +86,11 @@ async def submissions(
 
 
 class TopicDoor:
-    """Brings submissions through.
-
-    Args:
-        bootstrap: says where Kafka is; may raise KafkaUnreachable.
-        desk: publishes commands.
-        publisher: tells when Kafka is in reach, and how many partitions there are.
-        sealer: as the HTTP door has it.
-        senders: likewise.
-        floods: likewise.
-        metrics: what is measured.
-
-    Attributes:
-        partitions: the partitions that are ours.
-    """
+    """Brings submissions through. `partitions`: the partitions that are ours."""
 
     def __init__(
         self,
-        bootstrap: Callable[[], str],
+        bootstrap: Bootstrap,
         desk: Desk,
         publisher: Publisher,
         sealer: Sealer,

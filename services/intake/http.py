@@ -71,19 +71,10 @@ class HttpDoor:
     """What answers behind the HTTP port.
 
     Args:
-        desk: publishes.
-        sealer: makes pseudonyms and seals contacts.
-        receipts: writes and reads receipts.
-        progress: what became of a command.
-        publisher: tells whether Kafka is in reach.
-        senders: who may send.
-        rates: how much.
-        floods: counts conflicts.
         requests_max: submissions at work at once; one counts once its body is there.
         amiss: a code and a sentence that say why an event taken now would not be answered; None if it would.
         hosts: the names that the door answers to (`doorway`).
         body_seconds: how long a body may take to come.
-        metrics: what is measured, and shown.
     """
 
     def __init__(

@@ -16,11 +16,7 @@ from services.bus.attributes import is_id
 
 
 class Ids:
-    """Makes ids.
-
-    Args:
-        key: the id key (`services.keys.id_key`).
-    """
+    """Makes ids."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key
@@ -50,11 +46,7 @@ class Ids:
 
 
 class People:
-    """Makes words for people; nothing else is made with the pseudonym key.
-
-    Args:
-        key: the pseudonym key (`services.keys.pseudonym_key`).
-    """
+    """Makes words for people; nothing else is made with the pseudonym key."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key
@@ -64,7 +56,6 @@ class People:
 
         Args:
             role: `beneficiary`, `donor` or `voucher`.
-            fund: which.
             person: `services.intake.recipients.Recipient.person`.
         """
         return "~" + _hashed(self._key, b"pumasi-subject", role, fund, person)

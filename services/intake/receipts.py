@@ -35,11 +35,7 @@ class Place(NamedTuple):
 
 
 class Receipts:
-    """Writes and reads receipts.
-
-    Args:
-        key: this installation's key; the MAC's own is derived from it.
-    """
+    """Writes and reads receipts. `key`: this installation's key; the MAC's own is derived from it."""
 
     def __init__(self, key: bytes) -> None:
         self._key = blake2b(b"receipts", digest_size=32, key=key, person=b"pumasi-receipt").digest()

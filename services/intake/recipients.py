@@ -79,10 +79,6 @@ def recipient_of(address: str, schemes: Collection[str]) -> Recipient:
     >>> recipient_of("signal:+86 138 0013 8000", SCHEMES).person, recipient_of("mailto://Kim@Example.ORG", SCHEMES).person
     ('tel:+8613800138000', 'mailto:kim@example.org')
 
-    Args:
-        address: as it was sent.
-        schemes: those that are allowed.
-
     Raises:
         NoRecipient: if it names nobody for certain, or by another scheme.
     """

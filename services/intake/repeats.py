@@ -58,7 +58,6 @@ class Repeats:
 
     Args:
         progress: knows which commands are decided, and which were refused; hears of each command that is followed.
-        capacity: events remembered.
     """
 
     def __init__(self, progress: Progress, capacity: int = CAPACITY) -> None:
@@ -159,12 +158,7 @@ class Repeats:
             expected.place.set_exception(error)
 
     def follow(self, record: Record, partitions: int) -> None:
-        """Remember a command as it lies on the topic; ticks are ignored, and so is what the matcher can't read.
-
-        Args:
-            record: as consumed.
-            partitions: of the topic.
-        """
+        """Remember a command as it lies on the topic; ticks are ignored, and so is what the matcher can't read."""
         command, place, named = read_command(record, partitions), Place(record.partition, record.offset), None
         if not isinstance(command, Unreadable) and command.type != TICK:
             headers = text_headers(record.headers)

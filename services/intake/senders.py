@@ -62,12 +62,7 @@ class Known(NamedTuple):
 
 
 class Senders:
-    """All senders.
-
-    Args:
-        opener: opens signing secrets.
-        caught_up: returns once `follow` has been given all that stands on the topic now.
-    """
+    """All senders. `caught_up`: returns once `follow` has been given all that stands on the topic now."""
 
     def __init__(self, opener: Opener, caught_up: Callable[[], Awaitable[None]]) -> None:
         self._opener, self._caught_up = opener, caught_up

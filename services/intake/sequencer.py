@@ -69,15 +69,11 @@ class Desk:
     """Publishes what is admitted.
 
     Args:
-        publisher: of commands and contacts.
-        repeats: the memory of recent events.
         caught_up: returns once `repeats` has followed the commands topic to its end of now.
-        tick_seconds: seconds between ticks.
         trust_time: take the events' own time, and let ticks follow it.
         clock: stamps what has no time that is trusted.
         hold_fund: called with the fund of each configuration, and what the clock says; raises if it may not begin then.
         hold_sealed: called with the fingerprints of the keys that something is sealed for; raises if it may not be published.
-        metrics: what is measured.
     """
 
     def __init__(

@@ -9,12 +9,13 @@ read again. While all goes well that is a few records, once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 
 from services.bus.consume.scan import TopicReader
 from services.bus.envelope import SUBMISSION, Record
 from services.bus.partition import partition_of
+from services.bus.security import Bootstrap
 from services.bus.topics import COMMANDS
 from services.intake.admission import Admitted
 from services.intake.receipts import Place
@@ -27,13 +28,9 @@ CLOCKS_APART_MS_MAX = 30_000
 
 
 class Submissions:
-    """What is known of the records of the partitions that are ours.
+    """What is known of the records of the partitions that are ours."""
 
-    Args:
-        bootstrap: says where Kafka is; may raise KafkaUnreachable.
-    """
-
-    def __init__(self, bootstrap: Callable[[], str]) -> None:
+    def __init__(self, bootstrap: Bootstrap) -> None:
         self._bootstrap = bootstrap
         self._through: dict[Way, set[int]] = {}
 
@@ -45,10 +42,6 @@ class Submissions:
         """Those that have no command yet.
 
         Only the partitions of commands that theirs would lie in are read: one that can't be read holds up nobody else.
-
-        Args:
-            coming: records and what they were admitted as, in order.
-            partitions: how many there are of the commands topic.
 
         Raises:
             KafkaUnreachable: if that can't be found out.

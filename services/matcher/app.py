@@ -69,12 +69,6 @@ async def commands(command: Annotated[Any, Each("commands")]) -> None:
 class Matcher:
     """All tenures of one process.
 
-    Args:
-        bootstrap: Kafka's servers.
-        settings: timeouts.
-        told: hears the news, for the screen.
-        metrics: what is measured.
-
     Attributes:
         tenures: by partition, those that the group gave to this process.
         alarms: what stopped partitions, or held them up, in the order in which it was found.

@@ -52,6 +52,7 @@ from services.bus.contacts import keep_swept
 from services.bus.envelope import Record, trace_of
 from services.bus.heartbeat import Condition, Heartbeat
 from services.bus.produce.publisher import Publisher
+from services.bus.security import Bootstrap
 from services.bus.topics import CONTACTS, LEDGER, NOTICES, SERVICES
 from services.bus.waiting import PATIENCE_SECONDS
 from services.errors import LedgerTampered, PumasiError, TopicUnreadable
@@ -90,11 +91,6 @@ def application_factory(
     settings: Settings, view: View, told: Callable[[NotifierNews], None] = lambda _news: None
 ) -> AsgiFastStream:
     """The notifier, with `/livez`, `/readyz` and `/metrics`. Its context knows the `Notifier` as `notifier`, its `Health` as `health`.
-
-    Args:
-        settings: as `services.settings`.
-        view: the screen.
-        told: hears the news, for the screen.
 
     Raises:
         SettingError: if a webhook can't be made of them; of one that must not be reached, when it starts.
@@ -223,12 +219,6 @@ def webhook_of(settings: Settings) -> Webhook | None:
 class Notifier:
     """All partitions of one process.
 
-    Args:
-        bootstrap: says where Kafka is.
-        teller: tells people.
-        told: hears the news, for the screen.
-        metrics: what is measured.
-
     Attributes:
         stopped: partitions whose ledger does not hold, and why.
         assigned: set once the group has given this process its share, be it nothing.
@@ -238,7 +228,7 @@ class Notifier:
 
     def __init__(
         self,
-        bootstrap: Callable[[], str],
+        bootstrap: Bootstrap,
         teller: Teller,
         told: Callable[[NotifierNews], None] = lambda _news: None,
         metrics: Metrics | None = None,

@@ -148,7 +148,6 @@ class Standing(awards.Fund[Case, Pledge, Part]):
         """Count what has begun and ended for whom; returns whose time has come.
 
         Args:
-            happened: what the command did.
             at: the entry's time, microseconds since 1970.
         """
         for person in happened.begun:

@@ -84,7 +84,6 @@ class Teller:
         """Tell one person; returns the notice with what came of it. While nothing can be recorded, nobody is told.
 
         Args:
-            notice: what they hear.
             trace: the `traceparent` of its entry, if that has one.
         """
         await self._publisher.in_reach.wait()

@@ -48,9 +48,6 @@ async def reading(bootstrap: str, client_id: str, *topics: str, committed: bool 
     """A consumer in no group, of all partitions of `topics`, or of none yet; what fails is raised as aiokafka has it.
 
     Args:
-        bootstrap: Kafka's servers, `host:port,…`.
-        client_id: the name in the broker's logs.
-        topics: which.
         committed: read committed records only, and wait at an open transaction.
     """
     consumer = Consumer(

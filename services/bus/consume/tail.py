@@ -18,6 +18,7 @@ from services.bus.client.consumer import Consumer
 from services.bus.client.fetching import Stuck
 from services.bus.consume.scan import TopicReader, reading
 from services.bus.envelope import Record
+from services.bus.security import Bootstrap
 from services.errors import KafkaUnreachable
 
 log = logging.getLogger("pumasi.bus")
@@ -32,16 +33,13 @@ class Tail:
     """Follows a topic for ever; use `run` as a task.
 
     Args:
-        bootstrap: says where Kafka is, asked at every attempt; may raise KafkaUnreachable.
-        topic: which.
-        client_id: the name in the broker's logs.
         handle: called with each record, in order of its partition. What it raises is logged, and the record skipped.
         last: begin so many records before the end, the same number in each partition; None for the start.
     """
 
     def __init__(
         self,
-        bootstrap: Callable[[], str],
+        bootstrap: Bootstrap,
         topic: str,
         client_id: str,
         handle: Callable[[Record], None],

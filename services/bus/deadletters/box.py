@@ -207,9 +207,7 @@ async def read_box(
     """The letters that a filter admits, and all marks beside them, as the topic stands now.
 
     Args:
-        reader: an entered reader.
         wanted: which letters; all if None.
-        progress: told how far it is.
         sources: read the letters of these partitions of the source topics only.
 
     Raises:

@@ -132,7 +132,6 @@ def dead_letter(record: Record, code: str, why: str) -> Letter:
     """The dead letter of a record, whatever is in it.
 
     Args:
-        record: the record that could not be read.
         code: a stable code, such as `malformed`.
         why: what is wrong, without the record's content and without a name that the contract doesn't know.
     """

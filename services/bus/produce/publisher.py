@@ -19,7 +19,7 @@ from aiokafka.errors import KafkaConnectionError
 from services.backoff import Backoff
 from services.bus import topics
 from services.bus.client.producer import TROUBLE, Producer, Promise
-from services.bus.security import connection
+from services.bus.security import Bootstrap, connection
 from services.bus.topics import MAX_RECORD_BYTES
 from services.errors import KafkaUnreachable, TopicsMismatch
 
@@ -61,16 +61,14 @@ class Publisher:
     """One producer, made anew whenever it fails.
 
     Args:
-        bootstrap: says where Kafka is, asked at every attempt; may raise KafkaUnreachable.
         needed: topics that must exist.
-        client_id: the name in the broker's logs.
         deadline_seconds: how long a publication may take before it counts as failed.
         told: called with a line for people when Kafka comes into reach, or why it isn't; each once.
     """
 
     def __init__(
         self,
-        bootstrap: Callable[[], str],
+        bootstrap: Bootstrap,
         needed: Sequence[str],
         client_id: str,
         deadline_seconds: float = 10.0,
