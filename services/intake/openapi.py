@@ -21,7 +21,7 @@ from schemas.senders import SCOPE_OF
 from schemas.submissions import SUBMISSIONS
 from services.bus.attributes import EVENT_ID_MAX, SOURCE_MAX
 from services.intake.cloudevents import BATCH, BATCH_MAX, EVENT_BYTES_MAX, JSON, STRUCTURED
-from services.intake.doors import DOORS
+from services.intake.documents import DOORS
 from services.intake.findings import CODES
 from services.intake.problems import MEDIA_TYPE, PROBLEMS
 from services.intake.waiters import WAIT_SECONDS_MAX
@@ -157,25 +157,23 @@ def _receipt() -> dict[str, Any]:
             {"name": "receipt", "in": "path", "required": True, "description": "As the 202 gave it", "schema": _STRING},
             {"name": "wait", "in": "query", "required": False, "description": wait, "schema": _STRING, "example": "10s"},
         ],
-        "responses": {
-            "200": {"description": "What became of it", "content": {JSON: {"schema": _ref("Receipt")}}},
-            **_problems(_OF_RECEIPTS),
-        },
+        **_answers("What became of it", JSON, _ref("Receipt"), _OF_RECEIPTS),
     }  # fmt: skip
+
+
+def _answers(description: str, media: str, schema: dict[str, Any], codes: Iterable[str] = ()) -> dict[str, Any]:
+    return {
+        "responses": {"200": {"description": description, "content": {media: {"schema": schema}}}, **_problems(codes)}
+    }
 
 
 def _state(description: str, codes: tuple[str, ...]) -> dict[str, Any]:
     schema = {"type": "object", "properties": {"status": {"const": "ok"}}, "required": ["status"]}
-    return {
-        "responses": {"200": {"description": description, "content": {JSON: {"schema": schema}}}, **_problems(codes)}
-    }
+    return _answers(description, JSON, schema, codes)
 
 
 def _document(description: str, media: str, codes: Iterable[str] = ()) -> dict[str, Any]:
-    schema = _STRING if media != JSON else {"type": "object"}
-    return {
-        "responses": {"200": {"description": description, "content": {media: {"schema": schema}}}, **_problems(codes)}
-    }
+    return _answers(description, media, _STRING if media != JSON else {"type": "object"}, codes)
 
 
 def _problems(codes: Iterable[str]) -> dict[str, Any]:

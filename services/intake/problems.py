@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from services.errors import Forbidden, InvalidSubmission, OfEvent, PumasiError, TooMany
 from services.intake.cloudevents import Malformed
-from services.intake.doors import told
+from services.intake.documents import told
 
 PROBLEMS: dict[str, tuple[HTTPStatus, str]] = {
     "malformed": (HTTPStatus.BAD_REQUEST, "no CloudEvent; with `pointer` to the attribute, where there is one (and `event`)"),

@@ -23,7 +23,7 @@ from schemas.submissions import SUBMISSIONS
 from services.cli import build
 from services.errors import Conflict, KafkaRefused, PumasiError, UnknownId
 from services.intake import problems
-from services.intake.doors import DOORS
+from services.intake.documents import DOORS
 from services.intake.openapi import document
 from services.intake.pages import rendered
 from services.intake.problems import PROBLEMS, problem_of
