@@ -1,49 +1,17 @@
 """The tree of what can go wrong, one class for each thing a reader can act on.
 
-    PumasiError                    abstract
-    ├── UsageError        usage                   a wrong option, argument or combination of them    (exit 2)
-    │   ├── SettingError  invalid_setting         a setting that can't be used                       (exit 2)
-    │   │   ├── KeyMissing  key_missing             a key isn't where it should be                     (exit 2)
-    │   │   ├── KeyUnsafe   key_unsafe              others could read it, or it may be somebody else's (exit 2)
-    │   │   └── KeyOther    key_other               not the key that is in use here                    (exit 2)
-    │   ├── ScenarioInvalid invalid_scenario      a story's file that can't be read, or isn't there  (exit 2)
-    │   ├── LogInvalid      invalid_log           a recorded command log that can't be read          (exit 2)
-    │   ├── FileUnwritable  file_unwritable       a file can't be written where it was asked for     (exit 2)
-    │   └── PolicyInvalid   invalid_policy        a policy to simulate that the contract doesn't know (exit 2)
-    ├── BrokerError                abstract: the embedded broker
-    │   ├── PortTaken             port_taken              the port asked for has another listener
-    │   ├── DataDirForeign        data_dir_foreign        not a directory that Pumasi made
-    │   ├── DataDirLocked         data_dir_locked         another broker runs on this directory
-    │   ├── BrokerFailed          broker_failed           the JVM ended or never answered
-    │   ├── JavaMissing           java_missing            no Java >= 17
-    │   └── JarsUnavailable       jars_unavailable        Kafka's jars can't be had, or aren't the locked ones
-    ├── KeyMoved          key_moved               sealed for a key that is being replaced; a repeat is safe
-    ├── KeyNotFollowed    key_not_followed        a service doesn't take a key that takes another's place
-    ├── ServiceFailed     service_failed          a service of `pumasi up` ends whenever it is started
-    ├── KafkaUnreachable  kafka_unreachable       no broker answers where one was expected
-    │   ├── KafkaUntrusted  kafka_untrusted         one does, with a certificate that isn't trusted
-    │   └── KafkaRefused    kafka_refused           one does, and doesn't let us in
-    ├── ClockOff          clock_off               the machine's clock is not Kafka's; nothing is stamped by it
-    ├── KeyChanging       key_changing            for some minutes no fund begins: a new pseudonym key is about to serve
-    ├── TopicsMismatch    topics_mismatch         topics are missing, or not as the contract says
-    ├── TopicUnreadable   topic_unreadable        what lies on a topic can't be read from some place on
-    ├── UnreadableRecord  unreadable              a record that can't be read; it goes to dead letters
-    ├── OfEvent                    abstract: one event is wrong, and it may be of a batch
-    │   ├── InvalidSubmission invalid_submission  read, but against the contract; carries its findings
-    │   └── Forbidden       forbidden               a sender may not send this, or not there
-    ├── Conflict          id_conflict             the same id with other data
-    ├── Unauthenticated   unauthenticated         nobody knows who sends: no key, or a wrong one
-    │   └── Unsigned        unsigned                the same on the topic: no signature, or a wrong one
-    ├── TooMany           too_many                a sender, or an address, sends more than it may
-    ├── UnknownId         unknown_id              nothing of that id was found
-    ├── LedgerTampered    ledger_tampered         a gap, a broken hash chain, an entry no command explains
-    │   └── UnknownFact   unknown_fact            a fact in it that this version doesn't know
-    │       └── UnknownRule unknown_rule        a fund's rule that it doesn't know
-    ├── Unanswerable      unanswerable            a command brought up what it should not: a defect
-    ├── WordsMissing      words_missing           a language's catalogue lacks what was to be said in it: a defect
-    ├── ConservationBreach conservation_breach    money that would appear or vanish: never written
-    └── Fenced            fenced                  another owner has taken the partition
-        └── LedgerMoved   ledger_moved            something was written to the ledger besides
+    PumasiError
+    ├── UsageError                        exit status 2, and all below it
+    │   ├── SettingError                  KeyMissing, KeyUnsafe, KeyOther
+    │   └── …                             ScenarioInvalid, LogInvalid, FileUnwritable, PolicyInvalid
+    ├── BrokerError                       PortTaken, DataDirForeign, DataDirLocked, BrokerFailed, JavaMissing, JarsUnavailable
+    ├── KafkaUnreachable                  KafkaUntrusted, KafkaRefused
+    ├── OfEvent                           InvalidSubmission, Forbidden
+    ├── Unauthenticated                   Unsigned
+    ├── LedgerTampered                    UnknownFact, and of that UnknownRule
+    ├── Fenced                            LedgerMoved
+    └── each by itself                    ServiceFailed, KeyMoved, KeyNotFollowed, KeyChanging, ClockOff, TopicsMismatch, TopicUnreadable,
+                                          UnreadableRecord, Conflict, TooMany, UnknownId, ConservationBreach, Unanswerable, WordsMissing
 
 A `code` is stable: other software may switch on it. A message says what was wrong and where; `hint` says what to do. Neither
 ever holds a name, an address or free text of a person: errors reach logs and responses.
