@@ -10,8 +10,9 @@
     ├── Unauthenticated                   Unsigned
     ├── LedgerTampered                    UnknownFact, and of that UnknownRule
     ├── Fenced                            LedgerMoved
-    └── each by itself                    ServiceFailed, KeyMoved, KeyNotFollowed, KeyChanging, ClockOff, TopicsMismatch, TopicUnreadable,
-                                          UnreadableRecord, Conflict, TooMany, UnknownId, ConservationBreach, Unanswerable, WordsMissing
+    └── each by itself                    ServiceFailed, KeyMoved, KeyNotFollowed, KeyChanging, ClockOff, TopicsMismatch,
+                                          TopicUnreadable, UnreadableRecord, Conflict, TooMany, UnknownId, ConservationBreach,
+                                          Unanswerable, WordsMissing
 
 A `code` is stable: other software may switch on it. A message says what was wrong and where; `hint` says what to do. Neither
 ever holds a name, an address or free text of a person: errors reach logs and responses.

@@ -228,7 +228,7 @@ async def until_followed(
     deadline = time.monotonic() + FOLLOWED_WITHIN_SECONDS
     while True:
         intakes = await _intakes(bootstrap)
-        told = await fingerprints.by_process(bootstrap)
+        told = fingerprints.by_process(await heartbeat.heard(bootstrap))
         followers = [
             process
             for process, words in told.items()

@@ -43,13 +43,9 @@ def told_in(record: Record) -> tuple[str, dict[str, str]]:
     return (record.key or b"").decode("utf-8", "replace"), keys
 
 
-async def by_process(bootstrap: str) -> dict[str, dict[str, str]]:
-    """What each process last said about the keys in use; heartbeats left out.
-
-    Raises:
-        KafkaUnreachable, TopicsMismatch: if it can't be read.
-    """
-    return _by_process(await heartbeat.heard(bootstrap))
+def by_process(heard: Iterable[heartbeat.Heard]) -> dict[str, dict[str, str]]:
+    """What each process last said about the keys in use; heartbeats left out."""
+    return {told.process: dict(told.keys) for told, _ in heard if told.service is None}
 
 
 async def known(bootstrap: str) -> dict[str, str]:
@@ -63,13 +59,9 @@ async def known(bootstrap: str) -> dict[str, str]:
 
 def in_use(heard: Iterable[heartbeat.Heard]) -> dict[str, str]:
     """The same from what was read already; a running service's own keys are left out: they may be the wrong ones."""
-    told = _by_process(heard)
+    told = by_process(heard)
     ours = told.pop(OURS, {})
     return {name: one for of_process in (*told.values(), ours) for name, one in of_process.items()}
-
-
-def _by_process(heard: Iterable[heartbeat.Heard]) -> dict[str, dict[str, str]]:
-    return {told.process: dict(told.keys) for told, _ in heard if told.service is None}
 
 
 async def refuse_if_behind(bootstrap: str, now: int) -> None:

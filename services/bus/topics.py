@@ -10,7 +10,7 @@ there it is advice, with the command that follows it, and no finding.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -240,7 +240,7 @@ async def apply(bootstrap: str, partitions: int = 4, replication: int = 1) -> li
         if missing:
             _require_alike(missing, found, bootstrap)
             await _create(admin, missing, replication)
-        reports = plan(wanted, await _look_until_known(admin, wanted))
+        reports = plan(wanted, await _look_until(admin, wanted, len(wanted)))
     made = {topic.name for topic in missing}
     return [replace(r, state=State.CREATED) if r.topic.name in made and r.state is State.OK else r for r in reports]
 
@@ -301,7 +301,7 @@ async def admin_of(bootstrap: str, client_id: str = "pumasi-topics") -> AsyncIte
         await admin.close()
 
 
-async def _look(admin: "AIOKafkaAdminClient", wanted: tuple[Topic, ...]) -> dict[str, Found]:
+async def _look(admin: "AIOKafkaAdminClient", wanted: Sequence[Topic]) -> dict[str, Found]:
     from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
     names = {topic.name for topic in wanted}
@@ -336,10 +336,10 @@ async def _create(admin: "AIOKafkaAdminClient", topics: list[Topic], replication
         )
 
 
-async def _look_until_known(admin: "AIOKafkaAdminClient", wanted: tuple[Topic, ...]) -> dict[str, Found]:
-    """What the cluster has, once a topic just made is known to the broker asked, or after 30 s what it has then."""
+async def _look_until(admin: "AIOKafkaAdminClient", wanted: Sequence[Topic], there: int) -> dict[str, Found]:
+    """What the broker asked knows of these, once it is so many (others may know later), or after 30 s what it has then."""
     deadline = time.monotonic() + _KNOWN_WITHIN_S
-    while len(found := await _look(admin, wanted)) < len(wanted) and time.monotonic() < deadline:
+    while len(found := await _look(admin, wanted)) != there and time.monotonic() < deadline:
         await asyncio.sleep(_LOOK_EVERY_S)
     return found
 
@@ -363,7 +363,7 @@ async def rebuild(bootstrap: str, names: Collection[str] = (LEDGER, CHECKPOINTS)
         await _remove(admin, names)
         wanted = [topic for topic in wanted_topics(like.partitions, like.replicas) if topic.name in names]
         await _create(admin, wanted, like.replicas)
-        await _look_until_known(admin, tuple(wanted))
+        await _look_until(admin, wanted, len(wanted))
 
 
 async def remove(bootstrap: str) -> None:
@@ -380,9 +380,6 @@ async def _remove(admin: "AIOKafkaAdminClient", names: Collection[str]) -> None:
             f"Kafka refused to delete topics: {', '.join(refused)}",
             hint="Its user needs the right to delete them: `pumasi access --apply`, or start the embedded broker anew.",
         )
-    wanted = tuple(topic for topic in wanted_topics() if topic.name in names)
-    deadline = time.monotonic() + _KNOWN_WITHIN_S
-    while await _look(admin, wanted):
-        if time.monotonic() > deadline:
-            raise TopicsMismatch(f"{', '.join(names)} could not be deleted within {_KNOWN_WITHIN_S:.0f} s")
-        await asyncio.sleep(_LOOK_EVERY_S)
+    wanted = [topic for topic in wanted_topics() if topic.name in names]
+    if await _look_until(admin, wanted, 0):
+        raise TopicsMismatch(f"{', '.join(names)} could not be deleted within {_KNOWN_WITHIN_S:.0f} s")

@@ -28,7 +28,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services import traces
 from services.bus.produce.publisher import Publisher
-from services.errors import Conflict, Finding, InvalidSubmission, PumasiError, TooMany, UnknownFact
+from services.errors import Conflict, Finding, InvalidSubmission, PumasiError
 from services.intake import documents
 from services.intake.admission import Admitted, admit
 from services.intake.cloudevents import Event, Malformed, TooLarge, numbered, read_http
@@ -114,14 +114,19 @@ class HttpDoor:
             Route("/metrics", self.metrics, methods=["GET"]),
             *documents.routes(),
         ]
-        handlers: dict[Any, Any] = {HTTPException: _http_problem}
+        handlers: dict[Any, Any] = {HTTPException: _http_problem, PumasiError: _problem}
         around = [Middleware(_Watched, metrics=self._metrics), Middleware(Doorway, hosts=self._hosts)]
         return Starlette(routes=routes, exception_handlers=handlers, middleware=around, lifespan=lifespan)
 
     async def events(self, request: Request) -> Response:
         """Take a submission, or a batch of them: all or none."""
         with traces.step("POST /v1/events", "SERVER", http__request__method="POST", http__route="/v1/events") as step:
-            answer = await self._take(request)
+            try:
+                answer = await self._take(request)
+            except PumasiError as error:
+                answer = problem_of(error)
+            except ClientDisconnect:
+                answer = Response(status_code=HTTPStatus.BAD_REQUEST)
             step.tell(http__response__status_code=answer.status_code)
             return answer
 
@@ -129,17 +134,13 @@ class HttpDoor:
         try:
             self._rates.came(_address(request))
             sender = self._senders.bearing(request.headers.get("authorization"))
-        except PumasiError as error:
+        except PumasiError:
             await _drain(request)
-            return problem_of(error)
+            raise
         try:
             body = await self._body_of(request, sender)
         except TimeoutError:
             return problem("too_slow", f"a body has {self._body_seconds:g} s to come")
-        except PumasiError as error:
-            return problem_of(error)
-        except ClientDisconnect:
-            return Response(status_code=HTTPStatus.BAD_REQUEST)
         if body is None:
             await _drain(request)
         if body is None or self._at_work >= self._requests_max:
@@ -150,13 +151,11 @@ class HttpDoor:
             admitted = await self._admit(sender, headers, body)
             vouched = ((one.fund, one.names["case"]) for one in admitted if one.type == VOUCHED)
             self._floods.hold_batch(sender.name, vouched)
-            if (held_off := self._floods.told(sender.name)) is not None and self._desk.stands(admitted):
+            if (held_off := self._floods.told(sender.name)) is not None and self._desk.repeats.stands(admitted):
                 raise held_off
             places = await self._desk.take(admitted)
         except Conflict as error:
-            return problem_of(self._floods.count(sender.name) or error)
-        except PumasiError as error:
-            return problem_of(error)
+            raise self._floods.count(sender.name) or error from None
         finally:
             self._at_work -= 1
         answers = [
@@ -185,22 +184,16 @@ class HttpDoor:
         `?wait=10s` answers once it is decided, or after that time.
         Details about an id are told only to whoever made it (`makers`).
         """
-        try:
-            self._rates.came(_address(request))
-            seconds = seconds_of(request.query_params.get("wait", "0"))
-        except (TooMany, Malformed) as error:
-            return problem_of(error)
+        self._rates.came(_address(request))
+        seconds = seconds_of(request.query_params.get("wait", "0"))
         text = request.path_params["receipt"]
         place = self._receipts.read(text)
         if place is None:
             return problem("unknown_receipt", "no receipt of this service")
         if seconds and (decision := self._progress.decision(place)) is not None:
             await self.waiters.wait(decision, request, seconds)
-        try:
-            told = {"receipt": text, **self._progress.tell(place)}
-        except UnknownFact as unknown:
-            return problem_of(unknown)
-        if told["state"] == "rejected" and (successor := self._desk.successor(place)) is not None:
+        told = {"receipt": text, **self._progress.tell(place)}
+        if told["state"] == "rejected" and (successor := self._desk.repeats.successor(place)) is not None:
             told["superseded_by"] = self._receipts.write(successor)
         again = {"retry-after": str(RETRY_AFTER_SECONDS)} if told["state"] == "accepted" else {}
         return JSONResponse(told, headers={"cache-control": "no-store", **again})
@@ -213,20 +206,14 @@ class HttpDoor:
         """200 while an event taken now would be answered, else 503 and why not; for load balancers."""
         if not self._publisher.in_reach.is_set():
             return problem("kafka_unreachable", "Kafka is out of reach")
-        try:
-            self._desk.check_clock()
-        except PumasiError as error:
-            return problem_of(error)
+        self._desk.check_clock()
         if (amiss := self._amiss()) is not None:
             return problem(*amiss)
         return JSONResponse({"status": "ok"})
 
     async def metrics(self, request: Request) -> Response:
         """What is measured of this door, for Prometheus; nothing of money or people, nor of what came by the topic."""
-        try:
-            self._rates.came(_address(request))
-        except TooMany as error:
-            return problem_of(error)
+        self._rates.came(_address(request))
         return Response(self._metrics.public_text(), media_type=PROMETHEUS)
 
     async def _admit(self, sender: Known, headers: list[tuple[str, str]], body: bytes) -> list[Admitted]:
@@ -328,6 +315,11 @@ async def _http_problem(_request: Request, error: Exception) -> Response:
     response = problem(status.phrase.lower().replace(" ", "_"), status.description or status.phrase, status)
     response.headers.update(error.headers or {})
     return response
+
+
+async def _problem(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, PumasiError), "registered for it alone"
+    return problem_of(error)
 
 
 class _Watched:

@@ -153,12 +153,7 @@ class TopicReader:
     async def between(
         self, topic: str, begins: dict[int, int], ends: dict[int, int], progress: Progress | None = None
     ) -> AsyncGenerator[Record, None]:
-        """Every committed record with `begins[partition] <= offset < ends[partition]`.
-
-        Raises:
-            TopicUnreadable: once all that can be read has been given, if something can't be.
-            KafkaUnreachable: if nothing moves for a minute.
-        """
+        """Every committed record with `begins[partition] <= offset < ends[partition]`. Raises as `records`."""
         async with aclosing(self.portions(topic, begins, ends, progress)) as portions:
             async for records in portions:
                 for record in records:
@@ -172,12 +167,7 @@ class TopicReader:
         progress: Progress | None = None,
         stall_seconds: float = _STALL_SECONDS,
     ) -> AsyncGenerator[list[Record], None]:
-        """The same as they are fetched, each portion of one partition.
-
-        Raises:
-            TopicUnreadable: once all that can be read has been given, if something can't be.
-            KafkaUnreachable: if nothing moves for `stall_seconds`.
-        """
+        """The same as they are fetched, each portion of one partition; KafkaUnreachable, if nothing moves for `stall_seconds`."""
         consumer = self._held
         unread = {TopicPartition(topic, number): end for number, end in ends.items() if begins[number] < end}
         total = sum(end - begins[place.partition] for place, end in unread.items())
