@@ -112,7 +112,7 @@ class TopicDoor:
             await box.close()
 
     async def bring(self, records: Sequence[Record]) -> None:
-        """Commands in the order of their records; what can't be one goes to dead letters."""
+        """Commands in the order of their records, of one partition; what can't be one goes to dead letters."""
         good: list[tuple[Record, Admitted]] = []
         letters: list[Refused] = []
         turns, caught_up = Turns(), False
@@ -194,15 +194,12 @@ class TopicDoor:
         return record, code, dead_letter(record, code, why)
 
     async def _put(self, letters: Sequence[Refused]) -> Counter[str]:
-        """Write the letters that are not written yet; returns how many these were, by code."""
-        codes = Counter[str]()
-        for partition in sorted({record.partition for record, _, _ in letters}):
-            here = {record.offset: letter for record, _, letter in letters if record.partition == partition}
-            written = await self._box(partition).put(here)
-            codes.update(
-                code for record, code, _ in letters if record.partition == partition and record.offset in written
-            )
-        return codes
+        """Write the letters, all of one partition, that are not written yet; returns how many these were, by code."""
+        if not letters:
+            return Counter()
+        box = self._box(letters[0][0].partition)
+        written = await box.put({record.offset: letter for record, _, letter in letters})
+        return Counter(code for record, code, _ in letters if record.offset in written)
 
     def _box(self, partition: int) -> Letterbox:
         if partition not in self._boxes:

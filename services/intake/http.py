@@ -224,9 +224,7 @@ class HttpDoor:
         """
         try:
             events, is_batch = read_http(headers, body)
-            if not is_batch:
-                return await self._admit_all(sender, events, is_batch)
-            async with self._checking:
+            async with self._checking if is_batch else contextlib.nullcontext():
                 return await self._admit_all(sender, events, is_batch)
         except (PumasiError, MemoryError):  # memory is ours to have: the same request can be read another time
             raise
