@@ -94,11 +94,6 @@ def admit(event: Event, sealer: Sealer, sender: Known = NOBODY_ASKED, *, clear_c
     return _completed(event, submission, opened, sealer, sender.name)
 
 
-def names_in(data: Mapping[str, Any]) -> dict[str, str]:
-    """The ids that a command creates or concerns."""
-    return {name: data[name] for name in NAMES if data.get(name) is not None}
-
-
 def _attribute_findings(event: Event) -> Iterator[Finding]:
     if not 0 < len(event.id) <= EVENT_ID_MAX:
         yield finding("/id", "invalid_id", f"must be 1–{EVENT_ID_MAX} characters")
@@ -209,7 +204,8 @@ def _completed(event: Event, submission: CommandData, opened: Opened, sealer: Se
     command = COMMANDS[event.type].model_validate_json(msgspec.json.encode(given))  # the matcher reads it so
     assert isinstance(command, CommandData), "nobody submits a tick"
     value = msgspec.json.encode(command.model_dump(mode="json", by_alias=True, exclude_none=True))
+    names = {name: given[name] for name in NAMES if name in given}
     return Admitted(
-        sealer.ids.event(event.id), event.source, event.type, event.time, command.fund, value, names_in(given), record,
+        sealer.ids.event(event.id), event.source, event.type, event.time, command.fund, value, names, record,
         mac, sender, event.id, sealed_for={whose: sealer.sealed_for[whose] for whose in sealed},
     )  # fmt: skip

@@ -12,8 +12,6 @@ from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from typing import Any
 
-from pydantic import BaseModel
-
 from schemas.answers import Acceptance, Problem, Receipt
 from schemas.generate import HERE, VERSION, Shape, schema_of
 from schemas.notices import Posted
@@ -61,7 +59,7 @@ def document() -> dict[str, Any]:
         },
     }
     for model in (Acceptance, Receipt, Problem, Posted):
-        components |= _with_inner(model.__name__, _schema(model))
+        components |= _with_inner(model.__name__, schema_of(Shape("", model.__name__, model)))
     components["Problem"]["properties"]["code"]["x-extensible-enum"] = list(PROBLEMS)
     components["FindingTold"]["properties"]["code"] |= {
         "x-extensible-enum": list(CODES),
@@ -255,10 +253,6 @@ def _name(kind: str) -> str:
 
 def _ref(name: str) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _schema(model: type[BaseModel]) -> dict[str, Any]:
-    return schema_of(Shape("", model.__name__, model))
 
 
 def _with_inner(name: str, schema: dict[str, Any]) -> Iterator[tuple[str, Any]]:

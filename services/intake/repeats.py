@@ -205,9 +205,4 @@ def _counts_rather(found: Known, known: Known | Expected) -> bool:
     if (found.supersedes is None) != (known.supersedes is None):
         return known.supersedes is None
     # What is on its way from here is this very record, or comes behind it; or it is of another fund, and neither is first.
-    return isinstance(known, Expected) or _is_before(found.place, known.place)
-
-
-def _is_before(one: Place, other: Place) -> bool:
-    """Whether a place comes first; in two partitions (of two funds) neither does."""
-    return one.partition == other.partition and one.offset < other.offset
+    return isinstance(known, Expected) or (found.place.partition == known.place.partition and found.place < known.place)

@@ -342,7 +342,7 @@ class Notifier:
                 consumer.pause(place)
                 consumer.seek(place, record.offset)
                 break
-            untold = self._untold(reading.take(record))
+            untold = [one for one in reading.take(record) if one.id not in self._told_before]
             tidings += untold
             if (trace := trace_of(record)) is not None:
                 traced |= dict.fromkeys((one.id for one in untold), trace)
@@ -418,9 +418,6 @@ class Notifier:
                 if last == _ALL:
                     raise  # all would be told again
             self._told_before, self._looked_up = found, last
-
-    def _untold(self, tidings: list[Tidings]) -> list[Tidings]:
-        return [one for one in tidings if one.id not in self._told_before]
 
     async def _go_back(self, record: Record, error: Exception, consumer: Any) -> None:
         """Forget the partition and have `record` brought again; what is told then begins at the group offset."""
