@@ -259,8 +259,3 @@ def _headers(kind: str, event: str, source: str, time: str) -> list[tuple[str, b
         ("ce_time", time.encode()),
         ("content-type", JSON),
     ]
-
-
-def as_dict(record: Record) -> dict[str, Any]:
-    """Where a record stands: topic, partition, offset."""
-    return {"topic": record.topic, "partition": record.partition, "offset": record.offset}

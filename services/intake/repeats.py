@@ -65,9 +65,6 @@ class Repeats:
         self._known: OrderedDict[tuple[str, str, str], Known | Expected] = OrderedDict()
         self._superseded: dict[Place, Place] = {}
 
-    def __len__(self) -> int:
-        return len(self._known)
-
     def check(self, admitted: Sequence[Admitted]) -> None:
         """Check that all may pass, before any does.
 

@@ -112,14 +112,7 @@ class Content(NamedTuple):
 
 @dataclass(frozen=True)
 class Filter:
-    """Which letters are meant; None admits all.
-
-    Attributes:
-        topic, partition: the record's.
-        code: why.
-        since, until: when the letter was written, microseconds since 1970; `until` is excluded.
-        fund: the record's fund, where it can be read.
-    """
+    """Which letters are meant, by what `DeadLetter` has; None admits all. Times are as its `at`, and `until` is excluded."""
 
     topic: str | None = None
     partition: int | None = None
