@@ -220,6 +220,7 @@ async def until_followed(
     """Wait until every intake that runs says that it uses a new key, and nothing for the former is under way; their names.
 
     Args:
+        whose, key: the key's name, and its fingerprint.
         hint: what to do if an intake doesn't take it.
 
     Raises:

@@ -36,9 +36,6 @@ class Contacts(Replacing):
         Args:
             sealed_for: the fingerprint of the key that opens what is forgotten; None: as when it was forgotten before.
             only_known: whether what came since goes on counting.
-
-        Raises:
-            KafkaUnreachable: if that is not known to be written.
         """
         gone = tombstone(key, self._publisher.partitions(CONTACTS))
         opened_by = sealed_for.encode() if sealed_for else self._sealed_for(key)

@@ -5,7 +5,8 @@ everything would be silently wrong. So each process says at its start which keys
 The topic is compacted by process. What `pumasi keys` says (and `up` on its behalf) takes precedence over what a service says of
 its keys. Heartbeats also say which keys each process uses; they decide nothing, `status` compares them.
 
-While the notifier's key is being renewed two are in use: the new one, and `notifier.former`.
+While the notifier's key is being renewed two are in use: the new one, and `notifier.former`. What can't be read, or may not have been
+told, is KafkaUnreachable or TopicsMismatch everywhere here.
 """
 
 from __future__ import annotations
@@ -49,11 +50,7 @@ def by_process(heard: Iterable[heartbeat.Heard]) -> dict[str, dict[str, str]]:
 
 
 async def known(bootstrap: str) -> dict[str, str]:
-    """The fingerprints that were announced, by the key's name.
-
-    Raises:
-        KafkaUnreachable, TopicsMismatch: if it can't be read.
-    """
+    """The fingerprints that were announced, by the key's name."""
     return in_use(await heartbeat.heard(bootstrap))
 
 
@@ -85,7 +82,6 @@ async def hold(bootstrap: str, process: str, keys: Mapping[str, str], kept: obje
     Raises:
         KeyOther: if one is not.
         KeyMissing: if others have a pseudonym key that isn't here.
-        KafkaUnreachable, TopicsMismatch: if it isn't known.
     """
     told = await known(bootstrap)
     if "pseudonym" in keys:  # whoever makes words for people needs all keys that they were made with
@@ -104,11 +100,7 @@ async def hold(bootstrap: str, process: str, keys: Mapping[str, str], kept: obje
 
 
 async def until_held(bootstrap: Bootstrap, process: str, keys: Mapping[str, str], kept: object = KEPT) -> None:
-    """`hold`, however often it takes until Kafka answers; `bootstrap` says where it is.
-
-    Raises:
-        KeyOther, TopicsMismatch: as `hold`.
-    """
+    """`hold`, however often it takes until Kafka answers; `bootstrap` says where it is. Raises the rest as it does."""
     while True:
         try:
             return await hold(bootstrap(), process, keys, kept)
@@ -136,21 +128,13 @@ def refuse_if_lost(bootstrap: str, told: Collection[str], missing: Collection[st
 
 
 async def tell(bootstrap: str, process: str, keys: Mapping[str, str]) -> None:
-    """Announce which keys are in use from now on.
-
-    Raises:
-        KafkaUnreachable: if it may not have been told.
-    """
+    """Announce which keys are in use from now on."""
     value = ServiceTold(process=process, version=__version__, keys=dict(keys)).wire()
     await _write(bootstrap, [(process, value)])
 
 
 async def move(bootstrap: str, keys: Mapping[str, str], gone: Sequence[str] = ()) -> None:
-    """Announce that these keys replace others of their names; all others stay. What processes in `gone` said is deleted.
-
-    Raises:
-        KafkaUnreachable: if it may not have been told.
-    """
+    """Announce that these keys replace others of their names; all others stay. What processes in `gone` said is deleted."""
     staying = {name: one for name, one in (await known(bootstrap)).items() if name.removesuffix(FORMER) not in keys}
     value = ServiceTold(process=OURS, version=__version__, keys={**staying, **keys}).wire()
     await _write(bootstrap, [(OURS, value), *((process, None) for process in gone)])

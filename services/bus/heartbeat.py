@@ -81,11 +81,7 @@ async def heard(bootstrap: str) -> list[Heard]:
 
 
 async def living(bootstrap: str) -> list[Heard]:
-    """The services that have been heard of lately: the same, without those that are silent.
-
-    Raises:
-        KafkaUnreachable, TopicsMismatch: if it can't be read.
-    """
+    """The services that have been heard of lately: the same, without those that are silent."""
     since_ms = (time.time() - SILENT_SECONDS) * 1000
     return [one for one in await heard(bootstrap) if one.told.service is not None and one.at_ms > since_ms]
 

@@ -40,6 +40,8 @@ def is_covering(record: Record, offset: int | None) -> bool:
 class Replacing:
     """All that counts on a topic, in memory. Use as an async context manager.
 
+    What can't be read is KafkaUnreachable, TopicsMismatch or TopicUnreadable; what isn't known to be written, KafkaUnreachable.
+
     Attributes:
         latest: by key; as of the last `read_on`.
     """
@@ -61,11 +63,7 @@ class Replacing:
         await self._open.__aexit__(*raised)
 
     async def read_on(self, progress: Progress | None = None) -> set[bytes]:
-        """Read to the topic's present end; returns the keys under which something came.
-
-        Raises:
-            KafkaUnreachable, TopicsMismatch, TopicUnreadable: if that can't be read.
-        """
+        """Read to the topic's present end; returns the keys under which something came."""
         extents = await self._reader.extents(self._topic)
         begins = {number: self._next.get(number, extent.begin) for number, extent in extents.items()}
         ends = {number: extent.end for number, extent in extents.items()}
@@ -86,11 +84,7 @@ class Replacing:
         self.latest[key] = Latest(record.partition, record.offset, record.value, record.headers)
 
     async def replace(self, values: Mapping[bytes, bytes | None]) -> None:
-        """Replace what counts under these keys by these values, under the same headers.
-
-        Raises:
-            KafkaUnreachable: if one is not known to be written.
-        """
+        """Replace what counts under these keys by these values, under the same headers."""
         records = []
         for key, value in values.items():
             was = self.latest[key]

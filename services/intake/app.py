@@ -304,11 +304,7 @@ class Intake(Service):
     """Where HTTP listens, such as `http://127.0.0.1:8080`; known once `start` has returned."""
 
     async def start(self) -> None:
-        """Listen, and begin to connect; `ready` tells when submissions are taken.
-
-        Raises:
-            SettingError: as `Server`.
-        """
+        """Listen, and begin to connect; `ready` tells when submissions are taken. Raises as `Server`."""
         self._server = Server(self.application, self._settings)
         self.http = self._server.http
         self._serving = [asyncio.create_task(self._server.serve())]

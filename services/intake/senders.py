@@ -192,9 +192,5 @@ class Anyone(Senders):
         return NOBODY_ASKED
 
     def signing(self, record: Record) -> tuple[Known, Event]:
-        """Anyone, and the event.
-
-        Raises:
-            UnreadableRecord: if it is no CloudEvent.
-        """
+        """Anyone, and the event; raises UnreadableRecord if it is none."""
         return NOBODY_ASKED, read_record(record)

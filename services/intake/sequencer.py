@@ -119,9 +119,7 @@ class Desk:
         """Publish the commands of the first of a batch, up to an event that is not decided yet; returns how many events these were.
 
         If the very first is undecided its decision is waited for; after PATIENCE_SECONDS none is taken: call again.
-
-        Raises:
-            Conflict, KeyMoved, KafkaUnreachable: as `take`.
+        Raises as `take`.
         """
         await self._decided(admitted[:1])
         while ready := self.repeats.ready(admitted):
@@ -204,11 +202,7 @@ class Desk:
             await self._publisher.flush()
 
     def check_clock(self) -> None:
-        """Check that events may be stamped; trusted time needs no clock.
-
-        Raises:
-            ClockOff, KafkaUnreachable: as `Clock.check`.
-        """
+        """Check that events may be stamped, as `Clock.check` does; trusted time needs no clock."""
         if not self._trust_time:
             self._clock.check()
 

@@ -201,13 +201,9 @@ class Audit:
 def audit_all(
     bootstrap: str, partitions: int, progress: Callable[[int, int, int], None], *, matched: bool, commands: int
 ) -> list[PartitionAudit]:
-    """Audit every partition of a live cluster as of now, side by side.
+    """Audit every partition of a live cluster as of now, side by side, of so many commands in all, about.
 
-    Args:
-        progress: called with the partition, the commands checked, and those there are, about.
-
-    Raises:
-        KafkaUnreachable: if Kafka can't be read.
+    As `audit_partition` does; `progress` is called with the partition first.
     """
     return side_by_side(
         _audit_one, (bootstrap, partitions, matched), range(partitions), progress, small=commands < SMALL
@@ -233,6 +229,7 @@ async def audit_partition(
 
     Args:
         progress: called with the number of commands checked, and how many there are, about; now and then.
+        matched: whether a matcher runs.
 
     Raises:
         KafkaUnreachable: if Kafka can't be read.

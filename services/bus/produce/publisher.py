@@ -154,11 +154,7 @@ class Publisher:
         return offsets
 
     async def publish(self, records: Sequence[Outgoing]) -> list[int]:
-        """Publish and wait: `enqueue`, then `confirm`.
-
-        Raises:
-            KafkaUnreachable: as they do.
-        """
+        """Publish and wait: `enqueue`, then `confirm`; raises KafkaUnreachable as they do."""
         return await self.confirm(await self.enqueue(records))
 
     async def flush(self) -> None:
