@@ -47,9 +47,9 @@ class View(NamedTuple):
         is_channel: whether what is shown counts as told, where there is no webhook.
     """
 
-    coming: Callable[[Notice], None]
-    told: Callable[[Notice], None]
-    is_channel: bool
+    coming: Callable[[Notice], object] = lambda _notice: None
+    told: Callable[[Notice], object] = lambda _notice: None
+    is_channel: bool = True
 
 
 class Teller:

@@ -19,7 +19,7 @@ from schemas.senders import NAME
 from schemas.times import text_of
 from services.bus.attributes import is_id
 from services.bus.consume.scan import Progress, TopicReader
-from services.bus.deadletters.letter import NOTHING, PREFIX, REPLAY_OF, WITHHELD, Header, Place, place_of
+from services.bus.deadletters.letter import NOTHING, PREFIX, REPLAY_OF, WITHHELD, Letter, Place, place_of
 from services.bus.envelope import COMMAND_BYTES_MAX, SENDER, Record, command_headers
 from services.bus.produce.transaction import Parts
 from services.bus.topics import COMMANDS, DEADLETTERS, SUBMISSIONS
@@ -102,12 +102,8 @@ class Mark(NamedTuple):
     run: str
 
 
-class Content(NamedTuple):
-    """What a letter keeps of its record."""
-
-    key: bytes | None
-    value: bytes | None
-    headers: list[Header]
+Content = Letter
+"""What a letter keeps of its record, without the letter's own headers."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +175,7 @@ def _read(record: Record) -> DeadLetter | Mark | None:
 
 
 def content(record: Record) -> Content:
-    """The record that a letter keeps, without the letter's own headers."""
+    """The record that a letter keeps."""
     headers = [(name, value) for name, value in record.headers if not name.startswith(PREFIX) and name != WITHHELD]
     return Content(record.key, record.value, headers)
 
