@@ -433,10 +433,8 @@ class Notifier:
             consumer.seek(_place(consumer, partition), record.offset)
         except LookupError:
             return  # its new owner begins at the group offset
-        try:
+        with suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), _PAUSE_SECONDS)
-        except TimeoutError:
-            pass
 
     def _alarm(self, partition: int, error: LedgerTampered) -> None:
         """Stop one partition, with an alarm; it stays ours, and nobody hears of its cases and pledges."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
 
 from aiokafka.errors import KafkaConnectionError
@@ -268,10 +268,8 @@ def _forget(futures: Sequence[Promise] | set[Promise]) -> None:
 async def _close(producer: Producer, *, finish: bool) -> None:
     """Close a producer; what it still holds is finished within seconds, or without `finish` given up at once."""
     if finish:
-        try:
+        with suppress(*TROUBLE):
             async with asyncio.timeout(_STOP_SECONDS):
                 await producer.stop()
                 return
-        except TROUBLE:
-            pass
     await producer.give_up()
