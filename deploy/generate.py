@@ -87,11 +87,13 @@ def _yaml(source: str, documents: Iterable[dict[str, Any]]) -> str:
     return _HEAD.format(source) + text
 
 
+def _object(api: str, kind: str, name: str, labels: dict[str, str] | None = None, **parts: Any) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"name": name, "labels": labels} if labels else {"name": name}
+    return {"apiVersion": api, "kind": kind, "metadata": metadata, **parts}
+
+
 def _resource(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
-    labels = {"strimzi.io/cluster": CLUSTER}
-    return {
-        "apiVersion": "kafka.strimzi.io/v1", "kind": kind, "metadata": {"name": name, "labels": labels}, "spec": spec,
-    }  # fmt: skip
+    return _object("kafka.strimzi.io/v1", kind, name, {"strimzi.io/cluster": CLUSTER}, spec=spec)
 
 
 def _kafka(replicas: int) -> list[dict[str, Any]]:
@@ -129,9 +131,8 @@ def _kafka(replicas: int) -> list[dict[str, Any]]:
     kafka = {"listeners": [door], "authorization": {"type": "simple"}, "config": config}
     operators: dict[str, Any] = {"topicOperator": {}, "userOperator": {}}
     pool = _resource("KafkaNodePool", "node", nodes)
-    cluster = _resource("Kafka", CLUSTER, {"kafka": kafka, "entityOperator": operators})
-    del cluster["metadata"]["labels"]
-    return [pool, cluster]
+    spec = {"kafka": kafka, "entityOperator": operators}
+    return [pool, _object("kafka.strimzi.io/v1", "Kafka", CLUSTER, spec=spec)]
 
 
 def _topic(topic: Topic, replicas: int) -> dict[str, Any]:
@@ -173,26 +174,19 @@ def _acl(kind: Kind, name: str, prefixed: bool, rights: list[Right]) -> dict[str
 def _deployment(service: str) -> dict[str, Any]:
     """A service of one process, by its own keys; how many of it there are, an overlay says."""
     labels = _labels(service)
-    pod = _pod(service, service, [service], _probes(service))
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": service, "labels": labels},
-        "spec": {
-            "replicas": 1,
-            "selector": {"matchLabels": {"app.kubernetes.io/name": service}},
-            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0}},
-            "template": {"metadata": {"labels": labels}, "spec": pod},
-        },
+    spec = {
+        "replicas": 1,
+        "selector": {"matchLabels": {"app.kubernetes.io/name": service}},
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0}},
+        "template": {"metadata": {"labels": labels}, "spec": _pod(service, service, [service], _probes(service))},
     }
+    return _object("apps/v1", "Deployment", service, labels, spec=spec)
 
 
 def _operator() -> dict[str, Any]:
     """A pod in which somebody runs commands: `kubectl exec -it operator -- pumasi status`. It isn't part of any overlay."""
     pod = _pod("operator", "operator", [], {"command": ["sleep", "infinity"]}) | {"restartPolicy": "Never"}
-    return {
-        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "operator", "labels": _labels("operator")}, "spec": pod,
-    }  # fmt: skip
+    return _object("v1", "Pod", "operator", _labels("operator"), spec=pod)
 
 
 def _labels(name: str) -> dict[str, str]:
@@ -283,12 +277,8 @@ def _probes(service: str) -> dict[str, Any]:
 
 def _door() -> dict[str, Any]:
     ports = [{"name": "http", "port": 8080, "targetPort": "http"}]
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"name": "intake", "labels": _labels("intake")},
-        "spec": {"selector": {"app.kubernetes.io/name": "intake"}, "ports": ports},
-    }
+    spec = {"selector": {"app.kubernetes.io/name": "intake"}, "ports": ports}
+    return _object("v1", "Service", "intake", _labels("intake"), spec=spec)
 
 
 def _scaled(partitions: int) -> list[dict[str, Any]]:
@@ -312,26 +302,17 @@ def _scaled(partitions: int) -> list[dict[str, Any]]:
         {"parameter": "password", "name": "pumasi-keda", "key": "password"},
         {"parameter": "ca", "name": f"{CLUSTER}-cluster-ca-cert", "key": "ca.crt"},
     ]
+    scaling = {
+        "scaleTargetRef": {"name": "matcher"},
+        "minReplicaCount": 1,
+        "maxReplicaCount": partitions,
+        "fallback": {"failureThreshold": 3, "replicas": 2},  # what can't be read asks for neither none nor all
+        "triggers": [trigger],
+    }
     keda = "keda.sh/v1alpha1"
     return [
-        {
-            "apiVersion": keda,
-            "kind": "TriggerAuthentication",
-            "metadata": {"name": "kafka"},
-            "spec": {"secretTargetRef": from_secrets},
-        },
-        {
-            "apiVersion": keda,
-            "kind": "ScaledObject",
-            "metadata": {"name": "matcher"},
-            "spec": {
-                "scaleTargetRef": {"name": "matcher"},
-                "minReplicaCount": 1,
-                "maxReplicaCount": partitions,
-                "fallback": {"failureThreshold": 3, "replicas": 2},  # what can't be read asks for neither none nor all
-                "triggers": [trigger],
-            },
-        },
+        _object(keda, "TriggerAuthentication", "kafka", spec={"secretTargetRef": from_secrets}),
+        _object(keda, "ScaledObject", "matcher", spec=scaling),
     ]
 
 
@@ -352,23 +333,15 @@ def _money() -> dict[str, Any]:
 
 def _rules() -> dict[str, Any]:
     alerts = yaml.safe_load((HERE / "prometheus/pumasi.rules.yml").read_text())
-    return {
-        "apiVersion": "monitoring.coreos.com/v1",
-        "kind": "PrometheusRule",
-        "metadata": {"name": "pumasi", "labels": {"app.kubernetes.io/part-of": "pumasi"}},
-        "spec": {"groups": [*alerts["groups"], *_money()["groups"]]},
-    }
+    labels = {"app.kubernetes.io/part-of": "pumasi"}
+    spec = {"groups": [*alerts["groups"], *_money()["groups"]]}
+    return _object("monitoring.coreos.com/v1", "PrometheusRule", "pumasi", labels, spec=spec)
 
 
 def _config_map(name: str, text: str) -> dict[str, Any]:
     """As Grafana's sidecar finds it."""
     labels = {"app.kubernetes.io/part-of": "pumasi", "grafana_dashboard": "1"}
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": f"dashboard-{name.removesuffix('.json')}", "labels": labels},
-        "data": {name: text},
-    }
+    return _object("v1", "ConfigMap", f"dashboard-{name.removesuffix('.json')}", labels, data={name: text})
 
 
 def _broker() -> str:

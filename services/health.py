@@ -50,7 +50,6 @@ class Health:
     Args:
         metrics: what it measures; also has `pumasi_ready` from here on.
         amiss: why what is taken now would not be answered; nothing if it would.
-        settings: where to listen, if anywhere.
 
     Attributes:
         url: where it listens, such as `http://127.0.0.1:9100`; None if nowhere.

@@ -30,9 +30,8 @@ import contextlib
 import fcntl
 import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from shlex import quote
@@ -104,7 +103,6 @@ def make(settings: Settings, *, lost: bool = False, also: Iterable[str] = ()) ->
     """Make the keys that are missing; the names of their files. Several may do so at once: one of them makes each.
 
     Args:
-        settings: as everywhere.
         lost: a private key that isn't there beside its public half is lost, and the pair is made anew; the reporter's may be
             elsewhere, so it is lost only if both halves are.
         also: files of more pseudonym keys that are to be there.
@@ -116,7 +114,7 @@ def make(settings: Settings, *, lost: bool = False, also: Iterable[str] = ()) ->
             made += _put(directory(settings) / f"{what}.key", secrets.token_bytes(KEY_BYTES))
     for whose in PAIRS:
         private, public = (directory(settings) / f"{whose}.{half}" for half in ("key", "pub"))
-        if whose in READERS and _told(settings, whose):
+        if _told(settings, whose):
             continue
         if lost and whose != "reporter" and not os.path.lexists(private):
             public.unlink(missing_ok=True)
@@ -203,6 +201,24 @@ def opened(box: bytes, ring: Iterable[PrivateKey]) -> bytes:
     raise CryptoError("no key opens it")
 
 
+def sealed_anew(box: str, ring: Sequence[PrivateKey]) -> str:
+    """A sealed box, base64, sealed for the first of these keys; the same, if it is already.
+
+    Raises:
+        CryptoError: if none of them opens it.
+        ValueError, TypeError: if it is no base64.
+    """
+    sealed = base64.b64decode(box, validate=True)
+    with contextlib.suppress(CryptoError):
+        opened(sealed, ring[:1])
+        return box
+    content = opened(sealed, ring[1:])
+    anew = SealedBox(ring[0].public_key).encrypt(content)
+    if opened(anew, ring[:1]) != content:
+        raise CryptoError("what was sealed can't be opened")
+    return base64.b64encode(anew).decode()
+
+
 def _following(settings: Settings, whose: str) -> list[PrivateKey]:
     """The successor of somebody's key, while there is one."""
     with contextlib.suppress(KeyMissing):  # done in this very moment
@@ -251,9 +267,8 @@ def succeed(settings: Settings, whose: str = "notifier") -> None:
     """
     following = _next(settings, whose)
     key = _read(following)
-    seal_for(
-        settings, PrivateKey(key).public_key, whose
-    )  # whatever was there: no halves are left that don't belong together
+    # Whatever was there: no halves are left that don't belong together.
+    seal_for(settings, PrivateKey(key).public_key, whose)
     secret_files.overwrite(directory(settings) / f"{whose}.key", _encoded(key))
     secret_files.destroy(following)
 
@@ -335,14 +350,14 @@ def reporter_public_key(settings: Settings) -> PublicKey:
 
 
 def public_key(settings: Settings, whose: str) -> PublicKey:
-    """Whom it is sealed for what only one of READERS may see."""
+    """Whom it is sealed for what only one of PAIRS may see."""
     if (told := _told(settings, whose)) is not None:
         return PublicKey(_decoded(told, f"PUMASI_{whose.upper()}_PUBLIC_KEY"))
     return PublicKey(_read(directory(settings) / f"{whose}.pub"))
 
 
 def _told(settings: Settings, whose: str) -> str | None:
-    told: str | None = getattr(settings, f"{whose}_public_key")
+    told: str | None = getattr(settings, f"{whose}_public_key", None)
     return told
 
 
@@ -353,7 +368,7 @@ def notifier_private_key(settings: Settings) -> PrivateKey:
 
 def intake_public_key(settings: Settings) -> PublicKey:
     """Whom senders seal contacts and texts for."""
-    return PublicKey(_read(directory(settings) / "intake.pub"))
+    return public_key(settings, "intake")
 
 
 def private_key(settings: Settings, whose: str) -> PrivateKey:
@@ -366,7 +381,7 @@ def private_key(settings: Settings, whose: str) -> PrivateKey:
         KeyOther: if it doesn't.
     """
     path, public = (directory(settings) / f"{whose}.{half}" for half in ("key", "pub"))
-    is_beside = os.path.lexists(public) and not (whose in READERS and _told(settings, whose))
+    is_beside = os.path.lexists(public) and not (_told(settings, whose))
     told = PublicKey(_read(public)) if is_beside else None
     following = _following(settings, whose)
     try:
@@ -413,20 +428,17 @@ def fingerprints(settings: Settings, *names: str) -> dict[str, str]:
     """What may be told of keys, to tell them from others.
 
     Args:
-        settings: as everywhere.
         names: `pseudonym` (or another of `pseudonym_names`), `id`, `intake`, `notifier`, `reporter`, or none for all; of a pair it is
             told of the public half.
     """
-    ring = {name: partial(_read, directory(settings) / f"{name}.key") for name in pseudonym_names(settings)[1:]}
-    said: dict[str, Callable[[Settings], SupportsBytes]] = {
-        "pseudonym": pseudonym_key,
-        "id": id_key,
-        "intake": intake_public_key,
-        "notifier": notifier_public_key,
-        "reporter": reporter_public_key,
-    }
-    told = {name: fingerprint(said[name](settings)) for name in names or said if name in said}
-    return told | {name: fingerprint(key()) for name, key in ring.items() if not names or name in names}
+
+    def said(name: str) -> SupportsBytes:
+        if name in PAIRS:
+            return public_key(settings, name)
+        return _secret(settings, name) if name in SECRETS else _read(directory(settings) / f"{name}.key")
+
+    told = names or (*SECRETS, *PAIRS, *pseudonym_names(settings)[1:])
+    return {name: fingerprint(said(name)) for name in told}
 
 
 def own_files(settings: Settings, user: str) -> list[Path]:

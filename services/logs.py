@@ -25,7 +25,7 @@ import warnings
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from services.errors import PumasiError
 from services.visible import json_line, visible
@@ -85,14 +85,7 @@ def _unforeseen(what: str, error: BaseException | None) -> None:
     logging.getLogger(OURS).critical(words, {"event": "unforeseen", "what": what}, exc_info=error)
 
 
-def _warned(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
+def _warned(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any, **__: Any) -> None:
     place = {"event": "warned", "kind": category.__name__, "file": filename, "line": lineno}
     logging.getLogger(OURS).warning("%(kind)s at %(file)s:%(line)d", place)
 

@@ -29,7 +29,6 @@ def side_by_side(
     Args:
         work: a function of a module.
         given: handed to each process once, when it begins.
-        items: what to do.
         progress: hears how far each is.
         small: processes would take longer to start than they save; it is all done here, one item after the other.
     """

@@ -17,7 +17,6 @@ Boxes that neither key opens were of no use before; they are counted, and left.
 from __future__ import annotations
 
 import asyncio
-import base64
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +25,7 @@ from types import MappingProxyType
 
 import msgspec
 from nacl.exceptions import CryptoError
-from nacl.public import PrivateKey, SealedBox
+from nacl.public import PrivateKey
 
 from services import keys
 from services.bus import access, fingerprints, heartbeat
@@ -87,11 +86,7 @@ async def rotate_notifier(
         UnknownId: if nothing is under any key in `forget`, and what lately was can't be opened in any copy by the key of now.
         KafkaUnreachable, TopicsMismatch, TopicUnreadable: both keys stay as well.
     """
-    if settings.notifier_public_key is not None:
-        raise SettingError(
-            "PUMASI_NOTIFIER_PUBLIC_KEY fixes whom contacts are sealed for",
-            hint="Put that key into notifier.pub in PUMASI_KEYS of every intake, unset the setting, and start them again.",
-        )
+    refuse_if_fixed(settings, "notifier")
     began = time.monotonic()
     with keys.renewing(settings):
         async with Contacts(bootstrap, "pumasi-keys") as contacts:
@@ -150,11 +145,8 @@ class _Rotation:
         """Go on from whatever step is the next."""
         former, new = keys.fingerprint(self._former.public_key), self.rotated.key
         told = (await fingerprints.known(self._bootstrap)).get("notifier", former)
-        if told not in (former, new):
-            raise KeyOther(
-                f"not the notifier's key in use at {self._bootstrap}: it is {former}, not {told}",
-                hint=f"Put the former one back into {keys.directory(self._settings)}. If it is lost for good: pumasi keys make --lost",
-            )
+        if told != new:
+            hold(self._bootstrap, self._settings, "notifier", former, told)
         await fingerprints.move(self._bootstrap, {"notifier": new, f"notifier{fingerprints.FORMER}": former})
         keys.seal_for(self._settings, self._new.public_key)
         await self._seal_all()
@@ -210,7 +202,7 @@ class _Rotation:
         if latest.value is None:
             return None
         try:
-            return _sealed_anew(latest.value, self._former, self._new)
+            return _sealed_anew(latest.value, (self._new, self._former))
         except (CryptoError, ValueError, TypeError, KeyError, msgspec.MsgspecError):
             self._unopened.add(key)
             return latest.value
@@ -228,11 +220,8 @@ async def until_followed(
     """Wait until every intake that runs says that it uses a new key, and nothing for the former is under way; their names.
 
     Args:
-        bootstrap: Kafka, as who renews keys.
-        whose: the key's name.
-        key: its fingerprint.
+        whose, key: the key's name, and its fingerprint.
         hint: what to do if an intake doesn't take it.
-        progress: as everywhere here.
 
     Raises:
         KeyNotFollowed: if one doesn't.
@@ -240,7 +229,7 @@ async def until_followed(
     deadline = time.monotonic() + FOLLOWED_WITHIN_SECONDS
     while True:
         intakes = await _intakes(bootstrap)
-        told = await fingerprints.by_process(bootstrap)
+        told = fingerprints.by_process(await heartbeat.heard(bootstrap))
         followers = [
             process
             for process, words in told.items()
@@ -266,21 +255,31 @@ async def until_used(bootstrap: str, whose: str, former: str) -> None:
         await asyncio.sleep(_LOOK_EVERY_SECONDS)
 
 
-def _sealed_anew(value: bytes, former: PrivateKey, new: PrivateKey) -> bytes:
-    """A value of the topic with its box sealed for the new key; the same, if it is already.
+def refuse_if_fixed(settings: Settings, whose: str) -> None:
+    """Raise SettingError if a setting says whom intake seals for, in place of a key that could be renewed."""
+    if getattr(settings, f"{whose}_public_key", None) is not None:
+        raise SettingError(
+            f"PUMASI_{whose.upper()}_PUBLIC_KEY fixes whom intake seals for",
+            hint=f"Put that key into {whose}.pub in PUMASI_KEYS of every intake, unset the setting, and start them again.",
+        )
+
+
+def hold(bootstrap: str, settings: Settings, whose: str, ours: str, *told: str) -> None:
+    """Raise KeyOther if our key, of this fingerprint, is none of those in use."""
+    if ours not in told:
+        raise KeyOther(
+            f"not the {whose}'s key in use at {bootstrap}: it is {ours}, not {told[0]}",
+            hint=f"Put the former one back into {keys.directory(settings)}. If it is lost for good: pumasi keys make --lost",
+        )
+
+
+def _sealed_anew(value: bytes, ring: Sequence[PrivateKey]) -> bytes:
+    """A value of the topic with its box sealed for the first of these keys; the same, if it is already.
 
     Raises:
-        CryptoError, ValueError, TypeError, KeyError, MsgspecError: if it holds no box that either key opens.
+        CryptoError, ValueError, TypeError, KeyError, MsgspecError: if it holds no box that one of them opens.
     """
     data = msgspec.json.decode(value, type=dict[str, str])
     field = next(name for name in (*_BOXES, "") if not name or data.get(name) is not None)
-    box = base64.b64decode(data[field], validate=True)
-    try:
-        content = SealedBox(former).decrypt(box)
-    except CryptoError:
-        SealedBox(new).decrypt(box)
-        return value
-    anew = SealedBox(new.public_key).encrypt(content)
-    if SealedBox(new).decrypt(anew) != content:
-        raise CryptoError("what was sealed can't be opened")
-    return msgspec.json.encode({**data, field: base64.b64encode(anew).decode()})
+    anew = keys.sealed_anew(data[field], ring)
+    return value if anew == data[field] else msgspec.json.encode({**data, field: anew})

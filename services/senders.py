@@ -122,9 +122,7 @@ def signed(name: str, secret: str, event: str, body: bytes) -> list[tuple[str, b
     """The headers of a signed event on the topic.
 
     Args:
-        name: the sender's.
         secret: as `Issued` has it.
-        event: the event's id.
         body: the event in its JSON form, as it is sent.
     """
     now = str(int(time.time()))

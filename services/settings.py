@@ -2,16 +2,16 @@
 
 A setting comes from a command's option if one is given, else from the environment variable `PUMASI_<NAME>`, else from the
 default here. There is no settings file: a container, a unit file and a shell all know how to set a variable. The table in
-`deploy/SETTINGS.md` is made from this class (`as_rows`), and a test holds it.
+`deploy/SETTINGS.md` is made from this class (`as_markdown`), and a test holds it.
 """
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -24,45 +24,45 @@ _NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]{0,62})(\.[A-Za-z0-9][
 _SERVER = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
 
 
-def _servers(value: Any) -> Any:
-    """`host:port,…` without blanks; nothing at all counts as unset, as in `PUMASI_KAFKA= pumasi up`."""
-    if not isinstance(value, str):
-        return value
-    servers = [server for part in value.split(",") if (server := part.strip())]
-    for server in servers:
-        match = _SERVER.fullmatch(server)
-        if not match or not 0 < int(match[2]) < 65536:
-            raise ValueError(f"{server!r} is not host:port, such as kafka-1.example.org:9092")
-    return ",".join(servers) or None
+def _listed(check: Callable[[str], str], none: str | None = None) -> BeforeValidator:
+    """Words with commas between, each as `check` gives it, or raises. None at all count as unset, as in `PUMASI_KAFKA= pumasi up`, or
+    are an error, which `none` says."""
+
+    def listed(value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        words = [check(word) for part in value.split(",") if (word := part.strip())]
+        if not words and none is not None:
+            raise ValueError(none)
+        return ",".join(words) or None
+
+    return BeforeValidator(listed)
+
+
+def _server(server: str) -> str:
+    match = _SERVER.fullmatch(server)
+    if not match or not 0 < int(match[2]) < 65536:
+        raise ValueError(f"{server!r} is not host:port, such as kafka-1.example.org:9092")
+    return server
+
+
+def _scheme(scheme: str) -> str:
+    if (known := scheme.lower()) not in SCHEMES:
+        raise ValueError(f"{known!r} is not one of {','.join(SCHEMES)}")
+    return known
+
+
+def _network(network: str) -> str:
+    try:
+        ip_network(network)
+    except ValueError:
+        told = f"{network!r} is neither an address, such as 127.0.0.1, nor a network, such as 10.0.0.0/8"
+        raise ValueError(told) from None
+    return network
 
 
 def _none_if_blank(value: Any) -> Any:
     return None if isinstance(value, str) and not value.strip() else value
-
-
-def _schemes(value: Any) -> Any:
-    """`mailto,tel,…`, each of which an address of ours may have."""
-    if not isinstance(value, str):
-        return value
-    schemes = [scheme for part in value.split(",") if (scheme := part.strip().lower())]
-    if not schemes or (unknown := next((scheme for scheme in schemes if scheme not in SCHEMES), None)):
-        raise ValueError(f"{unknown!r} is not one of {','.join(SCHEMES)}" if schemes else "at least one is needed")
-    return ",".join(schemes)
-
-
-def _networks(value: Any) -> Any:
-    """Addresses and networks with commas between; nothing at all counts as unset."""
-    if not isinstance(value, str):
-        return value
-    networks = [network for part in value.split(",") if (network := part.strip())]
-    for network in networks:
-        try:
-            ip_network(network)
-        except ValueError:
-            raise ValueError(
-                f"{network!r} is neither an address, such as 127.0.0.1, nor a network, such as 10.0.0.0/8"
-            ) from None
-    return ",".join(networks) or None
 
 
 def _address(value: Any) -> Any:
@@ -77,7 +77,7 @@ def _address(value: Any) -> Any:
     return value
 
 
-Servers = Annotated[str | None, BeforeValidator(_servers)]
+Servers = Annotated[str | None, _listed(_server)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -164,7 +164,7 @@ class Settings(BaseSettings):
         ge=0,
         description="Those of one address, or of one IPv6 /64. Behind a proxy, which is one address, set it as `http_connections`.",
     )
-    http_proxies: Annotated[str | None, BeforeValidator(_networks)] = Field(
+    http_proxies: Annotated[str | None, _listed(_network)] = Field(
         None,
         description="Addresses or networks of proxies, with commas between, whose `X-Forwarded-For` and `-Proto` say who came and how. "
         "Whoever can connect from there can name any address. Unset: nobody is believed.",
@@ -213,7 +213,7 @@ class Settings(BaseSettings):
         None,
         description="base64 of 32 bytes: the key that ids and receipts are hashed with; never renewed. Unset: `id.key` in `keys`.",
     )
-    recipients: Annotated[str, BeforeValidator(_schemes)] = Field(
+    recipients: Annotated[str, _listed(_scheme, none="at least one is needed")] = Field(
         ",".join(SCHEMES),
         description="Schemes of addresses by which people may be reached, of those in the default; any other is refused.",
     )
@@ -366,26 +366,12 @@ def _explain(error: ValidationError, given: dict[str, Any]) -> Iterator[str]:
         yield f"{shown}: {reason}{value}"
 
 
-class Row(NamedTuple):
-    """One setting for the table: environment variable, default as written there, meaning."""
-
-    name: str
-    default: str
-    meaning: str
-
-
-def as_rows() -> list[Row]:
-    """Every setting in the order of the class, for tables."""
-    return [
-        Row(PREFIX + name.upper(), _shown(field.default), field.description or "")
-        for name, field in Settings.model_fields.items()
-    ]
-
-
 def as_markdown() -> str:
-    """The table of `deploy/SETTINGS.md`."""
+    """The table of `deploy/SETTINGS.md`: every setting in the order of the class."""
     lines = ["| setting | default | meaning |", "|---|---|---|"]
-    lines += [f"| `{row.name}` | {f'`{row.default}`' if row.default else '–'} | {row.meaning} |" for row in as_rows()]
+    for name, field in Settings.model_fields.items():
+        default = _shown(field.default)
+        lines.append(f"| `{PREFIX}{name.upper()}` | {f'`{default}`' if default else '–'} | {field.description} |")
     return "\n".join(lines) + "\n"
 
 

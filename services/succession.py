@@ -20,14 +20,12 @@ moment: whatever a box is sealed for, its key lies here.
 
 from __future__ import annotations
 
-import base64
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from nacl.exceptions import CryptoError
-from nacl.public import PrivateKey, SealedBox
+from nacl.public import PrivateKey
 from pydantic import ValidationError
 
 from schemas.senders import Sender
@@ -37,8 +35,8 @@ from services.bus.consume.scan import TopicReader, group_of
 from services.bus.fingerprints import FORMER
 from services.bus.replacing import Replacing
 from services.bus.topics import SENDERS, SUBMISSIONS
-from services.errors import KeyOther, SettingError, UsageError
-from services.rotation import Progress, until_followed, until_used
+from services.errors import UsageError
+from services.rotation import Progress, hold, refuse_if_fixed, until_followed, until_used
 from services.settings import Settings
 
 _FILES = {"reporter": "reporter.pub", "intake": "intake.key, intake.pub and intake-*.key"}
@@ -74,11 +72,7 @@ async def renew(bootstrap: str, settings: Settings, whose: str, progress: Progre
         UsageError: if somebody else is renewing keys here.
         KafkaUnreachable, TopicsMismatch, TopicUnreadable: as with KeyNotFollowed.
     """
-    if whose in keys.READERS and getattr(settings, f"{whose}_public_key") is not None:
-        raise SettingError(
-            f"PUMASI_{whose.upper()}_PUBLIC_KEY fixes whom intake seals for",
-            hint=f"Put that key into {whose}.pub in PUMASI_KEYS of every intake, unset the setting, and start them again.",
-        )
+    refuse_if_fixed(settings, whose)
     began = time.monotonic()
     with keys.renewing(settings):
         former = await _succeeded(bootstrap, settings, whose)
@@ -109,7 +103,7 @@ async def revoke(bootstrap: str, settings: Settings, whose: str) -> list[str]:
             raise UsageError(
                 f"the {whose}'s key is being renewed", hint=f"Finish that first: pumasi keys rotate {whose}"
             )
-        _hold(bootstrap, settings, whose, key, told.get(whose, key))
+        hold(bootstrap, settings, whose, key, told.get(whose, key))
         if whose == "intake":
             await _seal_secrets(bootstrap, settings)  # of a sender that was changed while the rest was sealed anew
             await _refuse_if_waiting(bootstrap)
@@ -122,14 +116,6 @@ def _in_use(settings: Settings, whose: str) -> str:
     return keys.fingerprint(keys.private_key(settings, whose).public_key)
 
 
-def _hold(bootstrap: str, settings: Settings, whose: str, ours: str, *told: str) -> None:
-    if ours not in told:
-        raise KeyOther(
-            f"not the {whose}'s key in use at {bootstrap}: it is {ours}, not {told[0]}",
-            hint=f"Put the former one back into {keys.directory(settings)}. If it is lost for good: pumasi keys make --lost",
-        )
-
-
 async def _succeeded(bootstrap: str, settings: Settings, whose: str) -> str:
     """Put a new key in the place of the one in use, unless an earlier attempt did; the fingerprint of the former."""
     told, ours = await fingerprints.known(bootstrap), _in_use(settings, whose)
@@ -137,7 +123,7 @@ async def _succeeded(bootstrap: str, settings: Settings, whose: str) -> str:
         if keys.is_renewed(settings, whose):
             keys.succeed(settings, whose)  # the earlier attempt had done so, but for the last step of that
         return told[whose + FORMER]
-    _hold(bootstrap, settings, whose, ours, told.get(whose, ours), told.get(whose + FORMER, ""))
+    hold(bootstrap, settings, whose, ours, told.get(whose, ours), told.get(whose + FORMER, ""))
     keys.keep_former(settings, whose)
     new = keys.fingerprint(keys.successor(settings, whose).public_key)
     await fingerprints.move(bootstrap, {whose: new, whose + FORMER: ours})
@@ -174,23 +160,13 @@ def _sealed_anew(value: bytes | None, ring: Sequence[PrivateKey]) -> tuple[bytes
         return None, True
     try:
         sender = Sender.model_validate_json(value)
-        told = [_secret_anew(key.secret, ring) for key in sender.keys]
+        told = [keys.sealed_anew(key.secret, ring) for key in sender.keys]
     except (ValidationError, CryptoError, ValueError):
         return value, False
     if told == [key.secret for key in sender.keys]:
         return value, True
     anew = [key.model_copy(update={"secret": box}) for key, box in zip(sender.keys, told, strict=True)]
     return sender.model_copy(update={"keys": anew}).model_dump_json().encode(), True
-
-
-def _secret_anew(box: str, ring: Sequence[PrivateKey]) -> str:
-    """Raises CryptoError if none of these keys opens the box, ValueError if it is none."""
-    sealed = base64.b64decode(box, validate=True)
-    with suppress(CryptoError):
-        keys.opened(sealed, ring[:1])
-        return box
-    secret = keys.opened(sealed, ring[1:])
-    return base64.b64encode(SealedBox(ring[0].public_key).encrypt(secret)).decode()
 
 
 async def _refuse_if_waiting(bootstrap: str) -> None:

@@ -151,27 +151,25 @@ def begun(name: str, kind: Kind = "INTERNAL", *, linked: bool = False, **attribu
 def step(name: str, kind: Kind = "INTERNAL", **attributes: str | int) -> Iterator[Step]:
     """A step that goes on for as long as the block, which what is begun in it is part of."""
     one = begun(name, kind, linked=False, **attributes)
-    if one._span is None:
-        yield one
-        return
-    from opentelemetry.trace import use_span
+    with _ended(one):
+        if one._span is None:
+            yield one
+            return
+        from opentelemetry.trace import use_span
 
-    try:
         with use_span(one._span, record_exception=False, set_status_on_exception=False):  # which would tell its words
             yield one
-    except BaseException as error:
-        one.end(error)
-        raise
-    one.end()
 
 
 @contextmanager
 def following(trace: bytes | None, name: str, kind: Kind = "INTERNAL", **attributes: str | int) -> Iterator[Step]:
     """A step that follows from a record with the header `traceparent`; of one without, nothing is told."""
-    if _tracer is None or trace is None:
-        yield Step()
-        return
-    one = _after(trace, name, kind, attributes)
+    with _ended(Step() if _tracer is None or trace is None else _after(trace, name, kind, attributes)) as one:
+        yield one
+
+
+@contextmanager
+def _ended(one: Step) -> Iterator[Step]:
     try:
         yield one
     except BaseException as error:
@@ -184,7 +182,6 @@ def tell(trace: bytes, name: str, kind: Kind, began_ns: int, **attributes: str |
     """Tell of a step that follows from a record, and is over now.
 
     Args:
-        trace: the record's `traceparent`.
         name, kind, attributes: as `begun` has them.
         began_ns: when it began, as `time.time_ns` has it.
     """

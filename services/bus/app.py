@@ -34,7 +34,7 @@ from services.bus.client.consumer import Consumer
 from services.bus.client.fetching import Stuck
 from services.bus.client.producer import TROUBLE
 from services.bus.envelope import TRACE, Record, trace_of
-from services.bus.security import connection
+from services.bus.security import Bootstrap, connection
 from services.bus.topics import LEDGER
 from services.errors import KafkaUnreachable
 from services.metrics import Metrics, Values
@@ -54,7 +54,7 @@ async def _at_once() -> None:
 
 
 def broker_factory(
-    bootstrap: Callable[[], str],
+    bootstrap: Bootstrap,
     client_id: str,
     *routers: KafkaRouter,
     opening: Callable[[], Awaitable[Any]] = _at_once,
@@ -65,9 +65,6 @@ def broker_factory(
     """A service's broker, not started yet.
 
     Args:
-        bootstrap: says where Kafka is and how to connect to it, asked at every start; may raise KafkaUnreachable.
-        client_id: the client's name.
-        routers: subscribers and publishers.
         opening: awaited by each start before the consumers join; what is out of reach is tried again.
         context: what handlers may ask for with `Context()`, by name.
         middlewares: around every handler, such as metrics and traces.
@@ -92,7 +89,7 @@ def broker_factory(
 class _Broker(KafkaBroker):
     """FastStream's broker with our consumers; it keeps trying to start, and asks each time where Kafka is."""
 
-    def __init__(self, bootstrap: Callable[[], str], opening: Callable[[], Awaitable[Any]], **options: Any) -> None:
+    def __init__(self, bootstrap: Bootstrap, opening: Callable[[], Awaitable[Any]], **options: Any) -> None:
         super().__init__(**options)
         self._where, self._opening = bootstrap, opening
 
@@ -158,11 +155,16 @@ class _Waiting(Consumer):
         return found
 
 
-def raw_batches(records_max: int) -> dict[str, Any]:
-    """Options of a subscriber that takes batches of committed records unchanged, and acknowledges them itself.
+def raw_batches(
+    group: str, records_max: int, session_timeout_ms: int, poll_interval_max_ms: int = 600_000
+) -> dict[str, Any]:
+    """Options of a subscriber that shares a topic's partitions with others, takes batches of committed records unchanged, and
+    acknowledges them itself.
 
     Args:
         records_max: records of one poll at most.
+        session_timeout_ms: silence after which the group gives our partitions to another.
+        poll_interval_max_ms: how long a handler may take before it does.
     """
     return {
         "batch": True,
@@ -173,18 +175,6 @@ def raw_batches(records_max: int) -> dict[str, Any]:
         "ack_policy": AckPolicy.MANUAL,
         "parser": _as_they_came,
         "decoder": _raw,
-    }
-
-
-def group_member(group: str, session_timeout_ms: int, poll_interval_max_ms: int = 600_000) -> dict[str, Any]:
-    """Options of a subscriber that shares a topic's partitions with others.
-
-    Args:
-        group: the consumer group.
-        session_timeout_ms: silence after which the group gives our partitions to another.
-        poll_interval_max_ms: how long a handler may take before it does.
-    """
-    return {
         "group_id": group,
         "session_timeout_ms": session_timeout_ms,
         "heartbeat_interval_ms": session_timeout_ms // _HEARTBEATS_PER_SESSION,
@@ -228,30 +218,27 @@ class Part(NamedTuple):
     handle: Callable[[], Awaitable[None]]
 
 
-class ByPartition:
-    """A middleware that calls the handler for each partition separately. It must not raise.
+class ByPartition(BaseMiddleware):
+    """A middleware that calls the handler for each partition separately, made as `partial(ByPartition, decide)`.
 
-    Args:
-        decide: given the parts of a poll and the consumer; calls their handlers, and decides what to do next.
+    `decide` is given the parts of a poll and the consumer; it calls their handlers, decides what to do next, and must not raise.
     """
 
-    def __init__(self, decide: Callable[[list[Part], Any], Awaitable[None]]) -> None:
-        self._decide = decide
-
-    def __call__(self, message: Any, /, *, context: ContextRepo) -> BaseMiddleware:
-        """FastStream's way to make one for a message."""
-        return _ByPartition(self._decide, message, context=context)
-
-
-class _ByPartition(BaseMiddleware):
     def __init__(self, decide: Callable[[list[Part], Any], Awaitable[None]], *message: Any, **how: Any) -> None:
         super().__init__(*message, **how)
         self._decide = decide
 
     async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> None:
+        """FastStream calls it with each poll."""
         parts = []
         for partition, records in groupby(msg.raw_message, attrgetter("partition")):
             one = copy(msg)
             one.raw_message = tuple(records)
             parts.append(Part(partition, one.raw_message, partial(call_next, one)))
         await self._decide(parts, self.context.get("handler_").consumer)
+
+
+def writes(router: KafkaRouter, service: str, *topics: tuple[str, str, Any]) -> None:
+    """Declare what a service writes: topics, each with what it says and its shape."""
+    for topic, what, schema in topics:
+        router.publisher(topic, title=f"{topic}:{service}", description=what, schema=schema)

@@ -5,14 +5,15 @@ everything would be silently wrong. So each process says at its start which keys
 The topic is compacted by process. What `pumasi keys` says (and `up` on its behalf) takes precedence over what a service says of
 its keys. Heartbeats also say which keys each process uses; they decide nothing, `status` compares them.
 
-While the notifier's key is being renewed two are in use: the new one, and `notifier.former`.
+While the notifier's key is being renewed two are in use: the new one, and `notifier.former`. What can't be read, or may not have been
+told, is KafkaUnreachable or TopicsMismatch everywhere here.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from schemas.commands import is_ahead
@@ -20,9 +21,9 @@ from schemas.services import ServiceTold
 from schemas.times import text_of
 from services import __version__
 from services.bus import heartbeat
-from services.bus.client.producer import TROUBLE, Producer
 from services.bus.envelope import Record, service_headers
-from services.bus.security import connection
+from services.bus.produce.publisher import Outgoing, publishing
+from services.bus.security import Bootstrap
 from services.bus.topics import SERVICES
 from services.errors import ClockOff, KafkaUnreachable, KeyMissing, KeyOther
 from services.keys import NEXT
@@ -33,7 +34,6 @@ FORMER: Final = ".former"
 """What follows a key's name while the former key is still in use."""
 KEPT: Final = "PUMASI_KEYS"
 """Where keys lie, if it is not said."""
-_SECONDS_MAX = 15.0
 _AGAIN_SECONDS = 0.5
 
 
@@ -44,33 +44,21 @@ def told_in(record: Record) -> tuple[str, dict[str, str]]:
     return (record.key or b"").decode("utf-8", "replace"), keys
 
 
-async def by_process(bootstrap: str) -> dict[str, dict[str, str]]:
-    """What each process last said about the keys in use; heartbeats left out.
-
-    Raises:
-        KafkaUnreachable, TopicsMismatch: if it can't be read.
-    """
-    return _by_process(await heartbeat.heard(bootstrap))
+def by_process(heard: Iterable[heartbeat.Heard]) -> dict[str, dict[str, str]]:
+    """What each process last said about the keys in use; heartbeats left out."""
+    return {told.process: dict(told.keys) for told, _ in heard if told.service is None}
 
 
 async def known(bootstrap: str) -> dict[str, str]:
-    """The fingerprints that were announced, by the key's name.
-
-    Raises:
-        KafkaUnreachable, TopicsMismatch: if it can't be read.
-    """
+    """The fingerprints that were announced, by the key's name."""
     return in_use(await heartbeat.heard(bootstrap))
 
 
 def in_use(heard: Iterable[heartbeat.Heard]) -> dict[str, str]:
     """The same from what was read already; a running service's own keys are left out: they may be the wrong ones."""
-    told = _by_process(heard)
+    told = by_process(heard)
     ours = told.pop(OURS, {})
     return {name: one for of_process in (*told.values(), ours) for name, one in of_process.items()}
-
-
-def _by_process(heard: Iterable[heartbeat.Heard]) -> dict[str, dict[str, str]]:
-    return {told.process: dict(told.keys) for told, _ in heard if told.service is None}
 
 
 async def refuse_if_behind(bootstrap: str, now: int) -> None:
@@ -90,12 +78,10 @@ async def hold(bootstrap: str, process: str, keys: Mapping[str, str], kept: obje
         bootstrap: Kafka, as somebody who may read and write the topic.
         process: which one announces them.
         keys: fingerprints, by the key's name.
-        kept: where they lie, for the hint.
 
     Raises:
         KeyOther: if one is not.
         KeyMissing: if others have a pseudonym key that isn't here.
-        KafkaUnreachable, TopicsMismatch: if it isn't known.
     """
     told = await known(bootstrap)
     if "pseudonym" in keys:  # whoever makes words for people needs all keys that they were made with
@@ -113,12 +99,8 @@ async def hold(bootstrap: str, process: str, keys: Mapping[str, str], kept: obje
         await tell(bootstrap, process, keys)
 
 
-async def until_held(bootstrap: Callable[[], str], process: str, keys: Mapping[str, str], kept: object = KEPT) -> None:
-    """`hold`, however often it takes until Kafka answers; `bootstrap` says where it is.
-
-    Raises:
-        KeyOther, TopicsMismatch: as `hold`.
-    """
+async def until_held(bootstrap: Bootstrap, process: str, keys: Mapping[str, str], kept: object = KEPT) -> None:
+    """`hold`, however often it takes until Kafka answers; `bootstrap` says where it is. Raises the rest as it does."""
     while True:
         try:
             return await hold(bootstrap(), process, keys, kept)
@@ -135,10 +117,8 @@ def refuse_if_lost(bootstrap: str, told: Collection[str], missing: Collection[st
     """Raise KeyMissing if a key that is in use isn't there, so that none is made in its place.
 
     Args:
-        bootstrap: where they were announced.
         told: names of keys that are in use.
         missing: names of files of keys that aren't there.
-        kept: where they should lie, for the hint.
     """
     if lost := in_use_of(told, missing):
         raise KeyMissing(
@@ -148,21 +128,13 @@ def refuse_if_lost(bootstrap: str, told: Collection[str], missing: Collection[st
 
 
 async def tell(bootstrap: str, process: str, keys: Mapping[str, str]) -> None:
-    """Announce which keys are in use from now on.
-
-    Raises:
-        KafkaUnreachable: if it may not have been told.
-    """
+    """Announce which keys are in use from now on."""
     value = ServiceTold(process=process, version=__version__, keys=dict(keys)).wire()
     await _write(bootstrap, [(process, value)])
 
 
 async def move(bootstrap: str, keys: Mapping[str, str], gone: Sequence[str] = ()) -> None:
-    """Announce that these keys replace others of their names; all others stay. What processes in `gone` said is deleted.
-
-    Raises:
-        KafkaUnreachable: if it may not have been told.
-    """
+    """Announce that these keys replace others of their names; all others stay. What processes in `gone` said is deleted."""
     staying = {name: one for name, one in (await known(bootstrap)).items() if name.removesuffix(FORMER) not in keys}
     value = ServiceTold(process=OURS, version=__version__, keys={**staying, **keys}).wire()
     await _write(bootstrap, [(OURS, value), *((process, None) for process in gone)])
@@ -170,15 +142,6 @@ async def move(bootstrap: str, keys: Mapping[str, str], gone: Sequence[str] = ()
 
 async def _write(bootstrap: str, words: Sequence[tuple[str, bytes | None]]) -> None:
     now = text_of(time.time_ns() // 1000)
-    producer = Producer(**connection(bootstrap), client_id="pumasi-keys", enable_idempotence=True, acks="all")
-    try:
-        async with asyncio.timeout(_SECONDS_MAX):
-            await producer.start()
-            for process, value in words:
-                await producer.send_and_wait(SERVICES, value, process.encode(), headers=service_headers(process, now))
-    except TROUBLE as error:
-        raise KafkaUnreachable(
-            f"Kafka at {bootstrap} took no word of our keys ({type(error).__name__})", hint="Try again in a moment."
-        ) from error
-    finally:
-        await producer.give_up()
+    told = [Outgoing(SERVICES, 0, name.encode(), value, service_headers(name, now)) for name, value in words]
+    async with publishing(bootstrap, SERVICES, "pumasi-keys") as publisher:
+        await publisher.publish(told)

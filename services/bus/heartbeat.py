@@ -29,7 +29,7 @@ from services.bus.client.producer import TROUBLE, Producer
 from services.bus.consume.scan import TopicReader
 from services.bus.envelope import Record, service_headers
 from services.bus.produce.publisher import LOG_APPEND_TIME
-from services.bus.security import connection
+from services.bus.security import Bootstrap, connection
 from services.bus.topics import SERVICES
 from services.errors import PumasiError
 from services.metrics import CLOCK_OFFSET, Metrics
@@ -81,11 +81,7 @@ async def heard(bootstrap: str) -> list[Heard]:
 
 
 async def living(bootstrap: str) -> list[Heard]:
-    """The services that have been heard of lately: the same, without those that are silent.
-
-    Raises:
-        KafkaUnreachable, TopicsMismatch: if it can't be read.
-    """
+    """The services that have been heard of lately: the same, without those that are silent."""
     since_ms = (time.time() - SILENT_SECONDS) * 1000
     return [one for one in await heard(bootstrap) if one.told.service is not None and one.at_ms > since_ms]
 
@@ -108,9 +104,6 @@ class Heartbeat:
     """One process's. Use as an async context manager around its life.
 
     Args:
-        bootstrap: says where Kafka is; may raise KafkaUnreachable.
-        service: which service it is.
-        instance: its name, or None.
         condition: asked every two seconds how it is.
         keys: asked likewise for the fingerprints of the keys that it uses.
         metrics: the process's, which learn how far its clock is off.
@@ -118,7 +111,7 @@ class Heartbeat:
 
     def __init__(
         self,
-        bootstrap: Callable[[], str],
+        bootstrap: Bootstrap,
         service: ServiceName,
         instance: str | None,
         condition: Callable[[], Condition],

@@ -7,18 +7,16 @@ counts: it is *covered* by one that nobody should read, for the moment until it 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
-from typing import Final, NamedTuple, Self
+from contextlib import AsyncExitStack
+from typing import Any, Final, NamedTuple, Self
 
 from services.bus.consume.scan import Progress, TopicReader
 from services.bus.envelope import Headers, Record
-from services.bus.produce.publisher import Outgoing, Publisher
-from services.errors import KafkaUnreachable
+from services.bus.produce.publisher import Outgoing, publishing
 
 REPLACES: Final = "pumasi_replaces"
 """The header of a record that takes the place of another: that one's offset, in the same partition."""
-_PATIENCE_SECONDS = 30.0
 _DEADLINE_SECONDS = 60.0
 
 
@@ -42,43 +40,30 @@ def is_covering(record: Record, offset: int | None) -> bool:
 class Replacing:
     """All that counts on a topic, in memory. Use as an async context manager.
 
+    What can't be read is KafkaUnreachable, TopicsMismatch or TopicUnreadable; what isn't known to be written, KafkaUnreachable.
+
     Attributes:
         latest: by key; as of the last `read_on`.
     """
 
     def __init__(self, bootstrap: str, topic: str, client_id: str) -> None:
         self._topic, self._reader = topic, TopicReader(bootstrap)
-        self._publisher = Publisher(
-            lambda: bootstrap, [topic], client_id, deadline_seconds=_DEADLINE_SECONDS, told=lambda _line: None
-        )
+        self._begun, self._open = publishing(bootstrap, topic, client_id, _DEADLINE_SECONDS), AsyncExitStack()
         self._next: dict[int, int] = {}
         self.latest: dict[bytes, Latest] = {}
 
     async def __aenter__(self) -> Self:
-        self._publisher.start()
-        try:
-            async with asyncio.timeout(_PATIENCE_SECONDS):
-                await self._publisher.in_reach.wait()
-            await self._reader.__aenter__()
-        except TimeoutError:
-            await self._publisher.stop()
-            why = self._publisher.why_not
-            raise KafkaUnreachable(why, hint="Check PUMASI_KAFKA, and that the topics are there.") from None
-        except BaseException:
-            await self._publisher.stop()
-            raise
+        async with self._open:
+            self._publisher = await self._open.enter_async_context(self._begun)
+            await self._open.enter_async_context(self._reader)
+            self._open = self._open.pop_all()
         return self
 
-    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        await self._publisher.stop()
-        await self._reader.__aexit__(kind, error, trace)
+    async def __aexit__(self, *raised: Any) -> None:
+        await self._open.__aexit__(*raised)
 
     async def read_on(self, progress: Progress | None = None) -> set[bytes]:
-        """Read to the topic's present end; returns the keys under which something came.
-
-        Raises:
-            KafkaUnreachable, TopicsMismatch, TopicUnreadable: if that can't be read.
-        """
+        """Read to the topic's present end; returns the keys under which something came."""
         extents = await self._reader.extents(self._topic)
         begins = {number: self._next.get(number, extent.begin) for number, extent in extents.items()}
         ends = {number: extent.end for number, extent in extents.items()}
@@ -99,11 +84,7 @@ class Replacing:
         self.latest[key] = Latest(record.partition, record.offset, record.value, record.headers)
 
     async def replace(self, values: Mapping[bytes, bytes | None]) -> None:
-        """Replace what counts under these keys by these values, under the same headers.
-
-        Raises:
-            KafkaUnreachable: if one is not known to be written.
-        """
+        """Replace what counts under these keys by these values, under the same headers."""
         records = []
         for key, value in values.items():
             was = self.latest[key]

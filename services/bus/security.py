@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import ipaddress
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -107,6 +107,10 @@ class Servers(str):
         made = super().__new__(cls, servers)
         made.security = security
         return made
+
+
+Bootstrap = Callable[[], str]
+"""Says where Kafka is and how to connect to it; asked at every attempt, since that may change. It may raise KafkaUnreachable."""
 
 
 def connection(bootstrap: str) -> dict[str, Any]:

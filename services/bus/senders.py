@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from contextlib import aclosing
 
@@ -11,15 +10,13 @@ from pydantic import ValidationError
 
 from schemas.senders import SENDER_TYPE, Sender
 from schemas.times import text_of
-from services.bus.app import broker_factory
+from services.bus.app import broker_factory, writes
 from services.bus.consume.scan import TopicReader
 from services.bus.envelope import SOURCE, Record, command_headers
-from services.bus.produce.publisher import Outgoing, Publisher
+from services.bus.produce.publisher import Outgoing, publishing
 from services.bus.replacing import is_covering
 from services.bus.topics import SENDERS
-from services.errors import KafkaUnreachable, UnreadableRecord
-
-_PATIENCE_SECONDS = 30.0
+from services.errors import UnreadableRecord
 
 
 def read_sender(record: Record) -> Sender:
@@ -62,25 +59,18 @@ async def put_sender(bootstrap: str, sender: Sender) -> None:
     Raises:
         KafkaUnreachable: if it is not known to be written; to do it again is safe.
     """
-    publisher = Publisher(lambda: bootstrap, [SENDERS], "pumasi-keys", told=lambda _line: None)
-    publisher.start()
-    try:
-        async with asyncio.timeout(_PATIENCE_SECONDS):
-            await publisher.in_reach.wait()
-            now = text_of(time.time_ns() // 1000)
-            headers = command_headers(SENDER_TYPE, sender.sender, f"{SOURCE}/keys", now)
-            await publisher.publish(
-                [Outgoing(SENDERS, 0, sender.sender.encode(), sender.model_dump_json().encode(), headers)]
-            )
-    except TimeoutError:
-        raise KafkaUnreachable(publisher.why_not, hint="Check PUMASI_KAFKA, and that the topics are there.") from None
-    finally:
-        await publisher.stop()
+    headers = command_headers(SENDER_TYPE, sender.sender, f"{SOURCE}/keys", text_of(time.time_ns() // 1000))
+    put = Outgoing(SENDERS, 0, sender.sender.encode(), sender.model_dump_json().encode(), headers)
+    async with publishing(bootstrap, SENDERS, "pumasi-keys") as publisher:
+        await publisher.publish([put])
 
 
 def describe() -> KafkaBroker:
     """What is written here, for AsyncAPI."""
     router = KafkaRouter()
-    what = "Who may send what, only hashes and sealed boxes of their keys; key: the sender"
-    router.publisher(SENDERS, title=f"{SENDERS}:Keys", description=what, schema=Sender)
+    writes(
+        router,
+        "Keys",
+        (SENDERS, "Who may send what, only hashes and sealed boxes of their keys; key: the sender", Sender),
+    )
     return broker_factory(lambda: "", "pumasi-keys", router)

@@ -10,7 +10,8 @@ there it is advice, with the command that follows it, and no finding.
 
 import asyncio
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
@@ -200,26 +201,26 @@ def require(reports: Iterable[Report], names: Collection[str], bootstrap: str) -
 
 async def check(bootstrap: str, partitions: int = 4, replication: int = 1) -> list[Report]:
     """How the topics of the cluster at `bootstrap` stand. Raises KafkaUnreachable."""
-    async with _Admin(bootstrap) as admin:
+    async with admin_of(bootstrap) as admin:
         wanted = wanted_topics(partitions, replication)
         return plan(wanted, await _look(admin, wanted))
 
 
 async def brokers(bootstrap: str) -> int:
     """How many brokers the cluster has now. Raises KafkaUnreachable."""
-    async with _Admin(bootstrap) as admin:
+    async with admin_of(bootstrap) as admin:
         return len((await admin.describe_cluster())["brokers"])
 
 
 async def partition_counts(bootstrap: str) -> dict[str, int]:
     """How many partitions each of Pumasi's topics that exist has. Raises KafkaUnreachable."""
-    async with _Admin(bootstrap) as admin:
+    async with admin_of(bootstrap) as admin:
         return {name: found.partitions for name, found in (await _look(admin, wanted_topics())).items()}
 
 
 async def config_of(bootstrap: str, name: str) -> Mapping[str, str]:
     """How one of Pumasi's topics is configured. Raises KafkaUnreachable, and TopicsMismatch if it is not there."""
-    async with _Admin(bootstrap) as admin:
+    async with admin_of(bootstrap) as admin:
         found = await _look(admin, tuple(topic for topic in wanted_topics() if topic.name == name))
     if name not in found:
         raise TopicsMismatch(f"{name} missing at {bootstrap}", hint="Make the topics with `pumasi topics --apply`.")
@@ -232,14 +233,14 @@ async def apply(bootstrap: str, partitions: int = 4, replication: int = 1) -> li
     Raises KafkaUnreachable, and TopicsMismatch if the cluster refuses to make one, or has others with which it must share its
     number of partitions, and doesn't.
     """
-    async with _Admin(bootstrap) as admin:
+    async with admin_of(bootstrap) as admin:
         wanted = wanted_topics(partitions, replication)
         found = await _look(admin, wanted)
         missing = [report.topic for report in plan(wanted, found) if report.state is State.MISSING]
         if missing:
             _require_alike(missing, found, bootstrap)
             await _create(admin, missing, replication)
-        reports = plan(wanted, await _look_until_known(admin, wanted))
+        reports = plan(wanted, await _look_until(admin, wanted, len(wanted)))
     made = {topic.name for topic in missing}
     return [replace(r, state=State.CREATED) if r.topic.name in made and r.state is State.OK else r for r in reports]
 
@@ -278,38 +279,29 @@ _KNOWN_WITHIN_S = 30.0
 _LOOK_EVERY_S = 0.05
 
 
-class _Admin:
+@asynccontextmanager
+async def admin_of(bootstrap: str, client_id: str = "pumasi-topics") -> AsyncIterator["AIOKafkaAdminClient"]:
     """aiokafka's admin client for one piece of work, its failures told as KafkaUnreachable."""
+    from aiokafka.admin import AIOKafkaAdminClient
+    from aiokafka.errors import KafkaError
 
-    def __init__(self, bootstrap: str) -> None:
-        self._bootstrap = bootstrap
+    from services.bus.client.unreachable import unreachable, why_unreachable
+    from services.bus.security import connection
 
-    async def __aenter__(self) -> "AIOKafkaAdminClient":
-        from aiokafka.admin import AIOKafkaAdminClient
-        from aiokafka.errors import KafkaError
-
-        from services.bus.client.unreachable import why_unreachable
-        from services.bus.security import connection
-
-        self._admin = AIOKafkaAdminClient(**connection(self._bootstrap), client_id="pumasi-topics")
+    admin = AIOKafkaAdminClient(**connection(bootstrap), client_id=client_id)
+    try:
         try:
-            await self._admin.start()
+            await admin.start()
         except (KafkaError, OSError) as error:
-            await self._admin.close()
-            raise await why_unreachable(self._bootstrap, error) from error
-        return self._admin
-
-    async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        from aiokafka.errors import KafkaError
-
-        from services.bus.client.unreachable import unreachable
-
-        await self._admin.close()
-        if isinstance(error, KafkaError | OSError):
-            raise unreachable(self._bootstrap, error) from error
+            raise await why_unreachable(bootstrap, error) from error
+        yield admin
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise unreachable(bootstrap, error) from error
+    finally:
+        await admin.close()
 
 
-async def _look(admin: "AIOKafkaAdminClient", wanted: tuple[Topic, ...]) -> dict[str, Found]:
+async def _look(admin: "AIOKafkaAdminClient", wanted: Sequence[Topic]) -> dict[str, Found]:
     from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
     names = {topic.name for topic in wanted}
@@ -344,10 +336,10 @@ async def _create(admin: "AIOKafkaAdminClient", topics: list[Topic], replication
         )
 
 
-async def _look_until_known(admin: "AIOKafkaAdminClient", wanted: tuple[Topic, ...]) -> dict[str, Found]:
-    """What the cluster has, once a topic just made is known to the broker asked, or after 30 s what it has then."""
+async def _look_until(admin: "AIOKafkaAdminClient", wanted: Sequence[Topic], there: int) -> dict[str, Found]:
+    """What the broker asked knows of these, once it is so many (others may know later), or after 30 s what it has then."""
     deadline = time.monotonic() + _KNOWN_WITHIN_S
-    while len(found := await _look(admin, wanted)) < len(wanted) and time.monotonic() < deadline:
+    while len(found := await _look(admin, wanted)) != there and time.monotonic() < deadline:
         await asyncio.sleep(_LOOK_EVERY_S)
     return found
 
@@ -361,7 +353,7 @@ async def rebuild(bootstrap: str, names: Collection[str] = (LEDGER, CHECKPOINTS)
         KafkaUnreachable: if no broker answers.
         TopicsMismatch: if there are no commands, or the cluster refuses.
     """
-    async with _Admin(bootstrap) as admin:
+    async with admin_of(bootstrap) as admin:
         like = (await _look(admin, wanted_topics())).get(COMMANDS)
         if like is None:
             raise TopicsMismatch(
@@ -371,12 +363,12 @@ async def rebuild(bootstrap: str, names: Collection[str] = (LEDGER, CHECKPOINTS)
         await _remove(admin, names)
         wanted = [topic for topic in wanted_topics(like.partitions, like.replicas) if topic.name in names]
         await _create(admin, wanted, like.replicas)
-        await _look_until_known(admin, tuple(wanted))
+        await _look_until(admin, wanted, len(wanted))
 
 
 async def remove(bootstrap: str) -> None:
     """Delete every Pumasi topic, with all in it, and wait until none is known. For tests; no command offers it."""
-    async with _Admin(bootstrap) as admin:
+    async with admin_of(bootstrap) as admin:
         await _remove(admin, [topic.name for topic in wanted_topics()])
 
 
@@ -388,9 +380,6 @@ async def _remove(admin: "AIOKafkaAdminClient", names: Collection[str]) -> None:
             f"Kafka refused to delete topics: {', '.join(refused)}",
             hint="Its user needs the right to delete them: `pumasi access --apply`, or start the embedded broker anew.",
         )
-    wanted = tuple(topic for topic in wanted_topics() if topic.name in names)
-    deadline = time.monotonic() + _KNOWN_WITHIN_S
-    while await _look(admin, wanted):
-        if time.monotonic() > deadline:
-            raise TopicsMismatch(f"{', '.join(names)} could not be deleted within {_KNOWN_WITHIN_S:.0f} s")
-        await asyncio.sleep(_LOOK_EVERY_S)
+    wanted = [topic for topic in wanted_topics() if topic.name in names]
+    if await _look_until(admin, wanted, 0):
+        raise TopicsMismatch(f"{', '.join(names)} could not be deleted within {_KNOWN_WITHIN_S:.0f} s")

@@ -72,17 +72,8 @@ class Admitted(NamedTuple):
         return self.sender, self.source, self.id
 
 
-def admit(
-    event: Event, sealer: Sealer, sender: Known = NOBODY_ASKED, *, clear_contact: bool, number: int | None = None
-) -> Admitted:
-    """Check an event and complete it.
-
-    Args:
-        event: as read.
-        sealer: makes pseudonyms and seals contacts.
-        sender: who sent it.
-        clear_contact: whether this door takes a contact in the clear.
-        number: its place in a batch, for findings.
+def admit(event: Event, sealer: Sealer, sender: Known = NOBODY_ASKED, *, clear_contact: bool) -> Admitted:
+    """Check an event and complete it. `clear_contact`: whether this door takes a contact in the clear.
 
     Raises:
         Forbidden: if the sender may not send it.
@@ -90,24 +81,17 @@ def admit(
         Malformed: if the data are not JSON, or of too many members.
         KafkaUnreachable: if it isn't known yet which key makes the fund's words.
     """
-    sender.hold_scope(event.type, number)
+    sender.hold_scope(event.type)
     findings = list(_attribute_findings(event))
     submission: CommandData | None = None
     opened: Opened = None
     if event.type in SUBMISSIONS:
-        submission, opened, wrong = _read(event, sealer, clear_contact, number)
+        submission, opened, wrong = _read(event, sealer, clear_contact)
         findings += wrong
     if findings or submission is None:
-        if number is not None:
-            findings = [{**found, "event": number} for found in findings]
         raise InvalidSubmission("the submission breaks the contract; see each finding", findings)
-    sender.hold_fund(submission.fund, number)
+    sender.hold_fund(submission.fund)
     return _completed(event, submission, opened, sealer, sender.name)
-
-
-def names_in(data: Mapping[str, Any]) -> dict[str, str]:
-    """The ids that a command creates or concerns."""
-    return {name: data[name] for name in NAMES if data.get(name) is not None}
 
 
 def _attribute_findings(event: Event) -> Iterator[Finding]:
@@ -127,12 +111,10 @@ def _attribute_findings(event: Event) -> Iterator[Finding]:
         yield finding("/data", "missing", "is needed")
 
 
-def _read(
-    event: Event, sealer: Sealer, clear_contact: bool, number: int | None
-) -> tuple[CommandData | None, Opened, list[Finding]]:
+def _read(event: Event, sealer: Sealer, clear_contact: bool) -> tuple[CommandData | None, Opened, list[Finding]]:
     if event.data is None:
         return None, None, []
-    raw = decode(event.data, "data", number)
+    raw = decode(event.data, "data")
     findings: dict[tuple[str, str], Finding] = {}
     model, submission, opened = SUBMISSIONS[event.type], None, None
     try:
@@ -222,7 +204,8 @@ def _completed(event: Event, submission: CommandData, opened: Opened, sealer: Se
     command = COMMANDS[event.type].model_validate_json(msgspec.json.encode(given))  # the matcher reads it so
     assert isinstance(command, CommandData), "nobody submits a tick"
     value = msgspec.json.encode(command.model_dump(mode="json", by_alias=True, exclude_none=True))
+    names = {name: given[name] for name in NAMES if name in given}
     return Admitted(
-        sealer.ids.event(event.id), event.source, event.type, event.time, command.fund, value, names_in(given), record,
+        sealer.ids.event(event.id), event.source, event.type, event.time, command.fund, value, names, record,
         mac, sender, event.id, sealed_for={whose: sealer.sealed_for[whose] for whose in sealed},
     )  # fmt: skip

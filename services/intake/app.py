@@ -40,6 +40,7 @@ from services.bus.envelope import Record
 from services.bus.heartbeat import Condition, Heartbeat
 from services.bus.produce.publisher import Publisher
 from services.bus.produce.transaction import hush_told_errors
+from services.bus.security import Bootstrap
 from services.bus.topics import COMMANDS, CONTACTS, DEADLETTERS, LEDGER, SENDERS, SERVICES, SUBMISSIONS
 from services.bus.waiting import PATIENCE_SECONDS
 from services.errors import KafkaUnreachable, PumasiError
@@ -94,8 +95,6 @@ class Service:
     """All of intake but the server that serves `application`.
 
     Args:
-        bootstrap: says where Kafka is, asked at every attempt; may raise KafkaUnreachable.
-        settings: as `services.settings`.
         told: called with a line for people when Kafka comes into reach, or why it isn't.
         alarm: called with each flood of conflicts.
 
@@ -108,7 +107,7 @@ class Service:
 
     def __init__(
         self,
-        bootstrap: Callable[[], str],
+        bootstrap: Bootstrap,
         settings: Settings,
         told: Callable[[str], None] = log.info,
         alarm: Callable[[Flood], object] = log.warning,
@@ -144,7 +143,7 @@ class Service:
         self._topic_door = TopicDoor(bootstrap, self._desk, self._publisher, sealer, self._senders, floods, metrics)
         partitions = self._topic_door.partitions
         router = router_factory(
-            settings.session_timeout_ms, partitions.listener, [ByPartition(partitions.bring_through)]
+            settings.session_timeout_ms, partitions.listener, [partial(ByPartition, partitions.bring_through)]
         )
         self._broker = broker_factory(
             bootstrap,
@@ -306,11 +305,7 @@ class Intake(Service):
     """Where HTTP listens, such as `http://127.0.0.1:8080`; known once `start` has returned."""
 
     async def start(self) -> None:
-        """Listen, and begin to connect; `ready` tells when submissions are taken.
-
-        Raises:
-            SettingError: as `Server`.
-        """
+        """Listen, and begin to connect; `ready` tells when submissions are taken. Raises as `Server`."""
         self._server = Server(self.application, self._settings)
         self.http = self._server.http
         self._serving = [asyncio.create_task(self._server.serve())]

@@ -32,10 +32,7 @@ def wall_clock() -> int:
 
 
 class Clock:
-    """A wall clock, and what is known of it.
-
-    Args:
-        read: microseconds since 1970.
+    """A wall clock, and what is known of it. `read`: microseconds since 1970.
 
     Attributes:
         right: set while it is known to be right.

@@ -14,13 +14,14 @@ import binascii
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import count
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from schemas.times import parse_given
 from services.bus.envelope import COMMAS_MAX, BadRecord, Record, text_headers
-from services.errors import PumasiError, UnreadableRecord
+from services.errors import OfEvent, PumasiError, UnreadableRecord
 from services.intake.findings import pointer_of
 
 STRUCTURED = "application/cloudevents+json"
@@ -59,31 +60,23 @@ class Event(NamedTuple):
     data: bytes | None
 
 
-class Malformed(PumasiError):
+class Malformed(OfEvent, code="malformed"):
     """This is no CloudEvent; the message says where, without its content.
 
-    Attributes:
-        pointer: RFC 6901, into the event in its JSON form. It may hold a name that the sender made up: for the sender alone.
-        event: its place in a batch.
+    `pointer` is RFC 6901, into the event in its JSON form. It may hold a name that the sender made up: for the sender alone.
     """
 
-    code = "malformed"
-
-    def __init__(self, message: str, *, pointer: str | None = None, event: int | None = None) -> None:
-        super().__init__(message if event is None else f"event {event}: {message}")
-        self.pointer, self.event = pointer, event
+    def __init__(self, message: str, *, pointer: str | None = None) -> None:
+        super().__init__(message)
+        self.pointer = pointer
 
 
-class TooLarge(PumasiError):
+class TooLarge(OfEvent, code="too_large"):
     """A request, a batch or an event is larger than the doors take."""
 
-    code = "too_large"
 
-
-class UnknownMedia(PumasiError):
+class UnknownMedia(PumasiError, code="unsupported_media_type"):
     """The content type is none that is read here."""
-
-    code = "unsupported_media_type"
 
 
 def read_http(headers: Sequence[tuple[str, str]], body: bytes) -> tuple[Iterator[Event], bool]:
@@ -91,7 +84,6 @@ def read_http(headers: Sequence[tuple[str, str]], body: bytes) -> tuple[Iterator
 
     Args:
         headers: names in lower case.
-        body: as it was sent.
 
     Raises:
         Malformed: here or by the iterator, if the request is no CloudEvent or batch of them.
@@ -131,14 +123,12 @@ def read_record(record: Record) -> Event:
     """
     try:
         return _from_record(record)
-    except BadRecord as bad:
-        raise UnreadableRecord(str(bad), reason="malformed") from None
-    except (Malformed, TooLarge) as bad:
-        raise UnreadableRecord(bad.message, reason="malformed") from None
+    except (BadRecord, Malformed, TooLarge) as bad:
+        raise UnreadableRecord(str(bad)) from None
     except MemoryError:  # of ours, not of the record: the same record can be read another time
         raise
     except Exception as error:  # noqa: BLE001  # a record that we did not foresee must not hold up those behind it
-        raise UnreadableRecord(f"could not be read ({type(error).__name__})", reason="malformed") from None
+        raise UnreadableRecord(f"could not be read ({type(error).__name__})") from None
 
 
 def _from_record(record: Record) -> Event:
@@ -153,7 +143,7 @@ def _from_record(record: Record) -> Event:
     if media != JSON:
         raise BadRecord(f"content-type: neither {JSON} nor {STRUCTURED}")
     attributes = {name[3:]: value for name, value in headers.items() if name.startswith("ce_")}
-    return _event(attributes, record.value, None)
+    return _event(attributes, record.value)
 
 
 def _from_http_headers(headers: Mapping[str, str], body: bytes) -> Event:
@@ -163,13 +153,13 @@ def _from_http_headers(headers: Mapping[str, str], body: bytes) -> Event:
         attributes = {name[3:]: unquote(value, errors="strict") for name, value in headers.items()}
     except UnicodeDecodeError:
         raise Malformed("a ce-* header is not UTF-8, percent-encoded") from None
-    return _event(attributes, body or None, None)
+    return _event(attributes, body or None)
 
 
 def _from_json_text(body: bytes) -> Event:
     if len(body) > 4 * EVENT_JSON_MAX or len(text := _text(body)) > EVENT_JSON_MAX:
         raise TooLarge(f"an event in its JSON form has at most {EVENT_JSON_MAX} characters")
-    return _from_json(_decoded(text, "the body", None), None)
+    return _from_json(_decoded(text, _BODY))
 
 
 def _from_batch(text: str) -> Iterator[Event]:
@@ -181,13 +171,26 @@ def _from_batch(text: str) -> Iterator[Event]:
     for number in count():
         if number == BATCH_MAX:
             raise TooLarge(f"a batch has at most {BATCH_MAX} events")
-        raw, at = _next(text, at, number)
-        yield _from_json(raw, number)
+        with numbered(number):
+            raw, at = _next(text, at)
+            event = _from_json(raw)
+        yield event
         at = _past_blanks(text, at)
         if text[at : at + 1] == "]":
             _past(text, at, "]", _NO_JSON, last=True)
             return
         at = _past(text, at, ",", _NO_JSON)
+
+
+@contextmanager
+def numbered(event: int | None) -> Iterator[None]:
+    """What is raised in here, of one event, says which of a batch that is; None: it came alone."""
+    try:
+        yield
+    except OfEvent as error:
+        if event is not None:
+            error.in_batch(event)
+        raise
 
 
 def _past_blanks(text: str, at: int) -> int:
@@ -205,22 +208,22 @@ def _past(text: str, at: int, mark: str, complaint: str, last: bool = False) -> 
     return end
 
 
-def _next(text: str, at: int, number: int) -> tuple[Any, int]:
+def _next(text: str, at: int) -> tuple[Any, int]:
     """The event that begins at `at`, decoded, and where it ends."""
     for size in (_USUAL_EVENT, EVENT_JSON_MAX):
         part = text[at : at + size]
         try:
             raw, length = _decoder.raw_decode(part)
         except _Twice:
-            raise _twice("the body", number) from None
+            raise _unfit(_BODY, _TWICE) from None
         except (ValueError, RecursionError) as error:
             if at + size < len(text):  # it may be cut
                 if size < EVENT_JSON_MAX:
                     continue
                 if _is_at_the_end(error, len(part)):
-                    raise TooLarge(f"event {number}: does not end within {EVENT_JSON_MAX} characters") from None
-            raise Malformed(_NO_JSON, event=number) from None
-        _bound(part[:length], "the body", number)
+                    raise TooLarge(f"does not end within {EVENT_JSON_MAX} characters") from None
+            raise Malformed(_NO_JSON) from None
+        _bound(part[:length], _BODY)
         return raw, at + length
     raise AssertionError("the second size is the last")
 
@@ -232,107 +235,98 @@ def _is_at_the_end(error: Exception, length: int) -> bool:
     return error.pos >= length - 16 or error.msg.startswith("Unterminated string")
 
 
-def _from_json(raw: Any, number: int | None) -> Event:
-    """An event in its JSON form, decoded; `number` is its place in a batch."""
+def _from_json(raw: Any) -> Event:
+    """An event in its JSON form, decoded."""
     if not isinstance(raw, dict):
-        raise Malformed("a CloudEvent is a JSON object", event=number)
+        raise Malformed("a CloudEvent is a JSON object")
     attributes = {name: value for name, value in raw.items() if value is not None}
     data, encoded = attributes.pop("data", None), attributes.pop("data_base64", None)
     if encoded is None:
-        return _event(attributes, None if data is None else _encoded(data, number), number)
+        return _event(attributes, None if data is None else _encoded(data))
     if data is not None:
-        raise Malformed("data_base64: beside data; give one of them", pointer="/data_base64", event=number)
-    return _event(attributes, _base64(encoded, number), number)
+        raise Malformed("data_base64: beside data; give one of them", pointer="/data_base64")
+    return _event(attributes, _base64(encoded))
 
 
-def _encoded(data: Any, number: int | None) -> bytes:
+def _encoded(data: Any) -> bytes:
     try:
         return json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     except (ValueError, RecursionError):  # half a surrogate, a number beyond all bounds
-        raise Malformed("data: not JSON", pointer="/data", event=number) from None
+        raise Malformed("data: not JSON", pointer="/data") from None
 
 
-def _event(attributes: Mapping[str, Any], data: bytes | None, number: int | None) -> Event:
+def _event(attributes: Mapping[str, Any], data: bytes | None) -> Event:
     """Check the attributes by CloudEvents 1.0, and keep what is needed."""
     for name in _NEEDED:
         if name not in attributes or attributes[name] == "":
-            raise Malformed(f"{name}: missing", pointer=f"/{name}", event=number)
+            raise Malformed(f"{name}: missing", pointer=f"/{name}")
     for name, value in attributes.items():
         if name in _TEXTS:
             if not isinstance(value, str):
-                raise Malformed(f"{name}: not a string", pointer=f"/{name}", event=number)
+                raise Malformed(f"{name}: not a string", pointer=f"/{name}")
             fits = bool(_STRING.fullmatch(value))
         else:
             fits = bool(_EXTENSION.fullmatch(name)) and isinstance(value, str | bool | int)
         if not fits:
-            raise Malformed("an attribute is not as CloudEvents 1.0 has it", pointer=pointer_of((name,)), event=number)
+            raise Malformed("an attribute is not as CloudEvents 1.0 has it", pointer=pointer_of((name,)))
     if attributes["specversion"] != "1.0":
-        raise Malformed("specversion: not 1.0", pointer="/specversion", event=number)
+        raise Malformed("specversion: not 1.0", pointer="/specversion")
     if media_type(attributes.get("datacontenttype", JSON)) != JSON:
-        raise Malformed(f"datacontenttype: not {JSON}", pointer="/datacontenttype", event=number)
-    at = _time(attributes["time"], number) if "time" in attributes else None
+        raise Malformed(f"datacontenttype: not {JSON}", pointer="/datacontenttype")
+    at = _time(attributes["time"]) if "time" in attributes else None
     if data is not None and len(data) > EVENT_BYTES_MAX:
         raise TooLarge(f"an event's data are at most {EVENT_BYTES_MAX} bytes")
     return Event(attributes["id"], attributes["source"], attributes["type"], at, data)
 
 
-def _time(text: str, number: int | None) -> int:
+def _time(text: str) -> int:
     try:
         return parse_given(text)
     except ValueError as error:
-        raise Malformed(f"time: {error}", pointer="/time", event=number) from None
+        raise Malformed(f"time: {error}", pointer="/time") from None
 
 
-def decode(raw: bytes, what: str, number: int | None) -> Any:
+def decode(raw: bytes, what: str) -> Any:
     """JSON, in which no object has a member twice: of two, another reader may see the other one.
 
     Args:
         raw: UTF-8.
         what: for messages, such as `data`.
-        number: its place in a batch, for messages.
 
     Raises:
         Malformed: if it is not JSON, or a member comes twice.
     """
+    return _decoded(_text(raw, what), what)
+
+
+_BODY, _TWICE = "the body", "a member comes twice in one object"
+_NO_JSON = f"{_BODY}: not JSON"
+
+
+def _text(raw: bytes, what: str = _BODY) -> str:
     try:
-        text = raw.decode()
+        return raw.decode()
     except UnicodeDecodeError:
-        raise _no_json(what, number) from None
-    return _decoded(text, what, number)
+        raise _unfit(what, "not JSON") from None
 
 
-def _text(body: bytes) -> str:
-    try:
-        return body.decode()
-    except UnicodeDecodeError:
-        raise Malformed(_NO_JSON) from None
-
-
-def _bound(text: str, what: str, number: int | None) -> None:
+def _bound(text: str, what: str) -> None:
     if text.count(",") > COMMAS_MAX:
-        raise Malformed(f"{what}: more than {COMMAS_MAX} members and elements", event=number)
+        raise Malformed(f"{what}: more than {COMMAS_MAX} members and elements")
 
 
-def _decoded(text: str, what: str, number: int | None) -> Any:
-    _bound(text, what, number)
+def _decoded(text: str, what: str) -> Any:
+    _bound(text, what)
     try:
         return _decoder.decode(text)
     except _Twice:
-        raise _twice(what, number) from None
+        raise _unfit(what, _TWICE) from None
     except (ValueError, RecursionError):
-        raise _no_json(what, number) from None
+        raise _unfit(what, "not JSON") from None
 
 
-_NO_JSON = "the body: not JSON"
-
-
-def _no_json(what: str, number: int | None) -> Malformed:
-    return Malformed(f"{what}: not JSON", pointer="/data" if what == "data" else None, event=number)
-
-
-def _twice(what: str, number: int | None) -> Malformed:
-    pointer = "/data" if what == "data" else None
-    return Malformed(f"{what}: a member comes twice in one object", pointer=pointer, event=number)
+def _unfit(what: str, why: str) -> Malformed:
+    return Malformed(f"{what}: {why}", pointer="/data" if what == "data" else None)
 
 
 class _Twice(Exception):
@@ -353,8 +347,8 @@ def _refuse(_constant: str) -> None:
 _decoder = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_refuse)
 
 
-def _base64(value: Any, number: int | None) -> bytes:
+def _base64(value: Any) -> bytes:
     try:
         return base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError, TypeError):
-        raise Malformed("data_base64: not base64", pointer="/data_base64", event=number) from None
+        raise Malformed("data_base64: not base64", pointer="/data_base64") from None

@@ -8,7 +8,6 @@ frame or cache them. The pages that explain this door are an exception: each say
 from __future__ import annotations
 
 from collections.abc import Collection
-from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -62,18 +61,12 @@ class Doorway:
                     told["strict-transport-security"] = _HSTS
             await send(message)
 
-        headers = Headers(scope=scope)
+        headers, answer = Headers(scope=scope), self._app
         if not self._answers_to(f"//{headers.get('host', '')}"):
-            what = "this door doesn't answer to that name (PUMASI_HTTP_HOSTS)"
-            refused = problem(HTTPStatus.MISDIRECTED_REQUEST, "unknown_host", what)
-            await refused(scope, receive, closed)
+            answer = problem("unknown_host", "this door doesn't answer to that name (PUMASI_HTTP_HOSTS)")
         elif "origin" in headers and not self._answers_to(headers["origin"]):
-            refused = problem(
-                HTTPStatus.FORBIDDEN, "foreign_origin", "this door takes nothing from another site's page"
-            )
-            await refused(scope, receive, closed)
-        else:
-            await self._app(scope, receive, closed)
+            answer = problem("foreign_origin", "this door takes nothing from another site's page")
+        await answer(scope, receive, closed)
 
     def _answers_to(self, url: str) -> bool:
         try:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from faststream import Context
@@ -21,13 +21,14 @@ from faststream.kafka import KafkaRouter
 from schemas.submissions import SealedContact, SealedText
 from schemas.violations import UNKNOWN_FIELD
 from services.bus import heartbeat
-from services.bus.app import ByPartition, Each, group_member, raw_batches
+from services.bus.app import Each, raw_batches, writes
 from services.bus.consume.clearing import is_empty
 from services.bus.consume.membership import Rebalance
 from services.bus.deadletters.letter import UNKNOWN, Letter, dead_letter
 from services.bus.deadletters.letterbox import Letterbox
 from services.bus.envelope import Record
 from services.bus.produce.publisher import Publisher
+from services.bus.security import Bootstrap
 from services.bus.topics import COMMANDS, CONTACTS, DEADLETTERS, SERVICES, SUBMISSIONS
 from services.errors import Conflict, Finding, InvalidSubmission, PumasiError, Unsigned
 from services.intake.admission import Admitted, admit
@@ -54,7 +55,7 @@ _LETTERS_SAID = "%(count)d submissions went to dead letters: %(codes)s; `pumasi 
 
 
 def router_factory(
-    session_timeout_ms: int, listener: Rebalance | None = None, middlewares: Sequence[ByPartition] = ()
+    session_timeout_ms: int, listener: Rebalance | None = None, middlewares: Sequence[Any] = ()
 ) -> KafkaRouter:
     """What intake reads and writes.
 
@@ -64,14 +65,15 @@ def router_factory(
         middlewares: decide what becomes of what the handler raises.
     """
     router = KafkaRouter(middlewares=middlewares)
-    for topic, what, schema in (
+    writes(
+        router,
+        "Intake",
         (SERVICES, heartbeat.ABOUT, Annotated[Any, Each("services")]),
         (COMMANDS, "Commands, in the order of their fund; key: the fund", Annotated[Any, Each("commands")]),
         (CONTACTS, "Contacts and texts, sealed for the notifier; key: the subject", SealedContact | SealedText),
         (DEADLETTERS, "A submission that could not be read, as it came, without contacts; why: in its headers", bytes),
-    ):
-        router.publisher(topic, title=f"{topic}:Intake", description=what, schema=schema)
-    options = raw_batches(_RECORDS_PER_POLL_MAX) | group_member(GROUP, session_timeout_ms)
+    )
+    options = raw_batches(GROUP, _RECORDS_PER_POLL_MAX, session_timeout_ms)
     router.subscriber(SUBMISSIONS, title=f"{SUBMISSIONS}:Intake", listener=listener, **options)(submissions)
     return router
 
@@ -84,24 +86,11 @@ async def submissions(
 
 
 class TopicDoor:
-    """Brings submissions through.
-
-    Args:
-        bootstrap: says where Kafka is; may raise KafkaUnreachable.
-        desk: publishes commands.
-        publisher: tells when Kafka is in reach, and how many partitions there are.
-        sealer: as the HTTP door has it.
-        senders: likewise.
-        floods: likewise.
-        metrics: what is measured.
-
-    Attributes:
-        partitions: the partitions that are ours.
-    """
+    """Brings submissions through. `partitions`: the partitions that are ours."""
 
     def __init__(
         self,
-        bootstrap: Callable[[], str],
+        bootstrap: Bootstrap,
         desk: Desk,
         publisher: Publisher,
         sealer: Sealer,
@@ -123,7 +112,7 @@ class TopicDoor:
             await box.close()
 
     async def bring(self, records: Sequence[Record]) -> None:
-        """Commands in the order of their records; what can't be one goes to dead letters."""
+        """Commands in the order of their records, of one partition; what can't be one goes to dead letters."""
         good: list[tuple[Record, Admitted]] = []
         letters: list[Refused] = []
         turns, caught_up = Turns(), False
@@ -205,15 +194,12 @@ class TopicDoor:
         return record, code, dead_letter(record, code, why)
 
     async def _put(self, letters: Sequence[Refused]) -> Counter[str]:
-        """Write the letters that are not written yet; returns how many these were, by code."""
-        codes = Counter[str]()
-        for partition in sorted({record.partition for record, _, _ in letters}):
-            here = {record.offset: letter for record, _, letter in letters if record.partition == partition}
-            written = await self._box(partition).put(here)
-            codes.update(
-                code for record, code, _ in letters if record.partition == partition and record.offset in written
-            )
-        return codes
+        """Write the letters, all of one partition, that are not written yet; returns how many these were, by code."""
+        if not letters:
+            return Counter()
+        box = self._box(letters[0][0].partition)
+        written = await box.put({record.offset: letter for record, _, letter in letters})
+        return Counter(code for record, code, _ in letters if record.offset in written)
 
     def _box(self, partition: int) -> Letterbox:
         if partition not in self._boxes:

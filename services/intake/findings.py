@@ -51,7 +51,6 @@ def bounded(findings: Sequence[Finding], last: int | None) -> list[Finding]:
     """The first findings, then one that says how many more there are, if any, and which events were not looked at.
 
     Args:
-        findings: as many as were found.
         last: the last event of a batch that was looked at, if it is not the batch's last; else None.
     """
     told, more = list(findings[:FINDINGS_MAX]), len(findings) - FINDINGS_MAX

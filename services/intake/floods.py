@@ -99,8 +99,7 @@ class Floods:
         """
         if max(Counter(cases).values(), default=0) <= CONFLICTS_MAX:
             return
-        if self.told(sender) is None:
-            self._hold_off(sender)
+        self._hold_off(sender)
         raise TooMany(
             f"more than {CONFLICTS_MAX} vouchers for one case in one batch",
             hint=f"None of the batch is taken. Send at most {CONFLICTS_MAX} vouchers for one case within {WINDOW_S} s.",
@@ -111,7 +110,7 @@ class Floods:
         """Whether a command is one of a flood, or comes after one; a flood of now holds its sender off."""
         if not self._is_news(at):
             return is_flood
-        if is_flood and self.told(sender) is None:
+        if is_flood:
             self._hold_off(sender)
         return self.told(sender) is not None
 
@@ -131,5 +130,7 @@ class Floods:
         )
 
     def _hold_off(self, sender: str) -> None:
-        self._held_off[sender] = self._clock() + HELD_OFF_S
-        self._alarm(Flood(sender, CONFLICTS_MAX + 1, WINDOW_S))
+        """Hold a sender off from now on, unless it is already."""
+        if self.told(sender) is None:
+            self._held_off[sender] = self._clock() + HELD_OFF_S
+            self._alarm(Flood(sender, CONFLICTS_MAX + 1, WINDOW_S))

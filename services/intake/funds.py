@@ -60,11 +60,7 @@ class Funds:
             self._sent.setdefault(record.key.decode(), parse_given(said.decode()))
 
     def key_of(self, fund: str, sent_at: int | None = None) -> bytes:
-        """The key that makes a fund's words.
-
-        Args:
-            fund: which.
-            sent_at: the time that its sender gives what is sent.
+        """The key that makes a fund's words. `sent_at`: the time that its sender gives what is sent.
 
         Raises:
             KafkaUnreachable: if it isn't known yet when the fund began.

@@ -28,10 +28,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services import traces
 from services.bus.produce.publisher import Publisher
-from services.errors import Conflict, Finding, InvalidSubmission, PumasiError, TooMany, UnknownFact
+from services.errors import Conflict, Finding, InvalidSubmission, PumasiError
 from services.intake import documents
 from services.intake.admission import Admitted, admit
-from services.intake.cloudevents import Event, Malformed, TooLarge, read_http
+from services.intake.cloudevents import Event, Malformed, TooLarge, numbered, read_http
 from services.intake.contacts import Sealer
 from services.intake.doorway import ANY, Doorway
 from services.intake.findings import FINDINGS_MAX, bounded
@@ -71,19 +71,10 @@ class HttpDoor:
     """What answers behind the HTTP port.
 
     Args:
-        desk: publishes.
-        sealer: makes pseudonyms and seals contacts.
-        receipts: writes and reads receipts.
-        progress: what became of a command.
-        publisher: tells whether Kafka is in reach.
-        senders: who may send.
-        rates: how much.
-        floods: counts conflicts.
         requests_max: submissions at work at once; one counts once its body is there.
         amiss: a code and a sentence that say why an event taken now would not be answered; None if it would.
         hosts: the names that the door answers to (`doorway`).
         body_seconds: how long a body may take to come.
-        metrics: what is measured, and shown.
     """
 
     def __init__(
@@ -123,18 +114,19 @@ class HttpDoor:
             Route("/metrics", self.metrics, methods=["GET"]),
             *documents.routes(),
         ]
-        handlers: dict[Any, Any] = {HTTPException: _http_problem}
-        around = [
-            Middleware(_Measured, metrics=self._metrics),
-            Middleware(_Discreet),
-            Middleware(Doorway, hosts=self._hosts),
-        ]
+        handlers: dict[Any, Any] = {HTTPException: _http_problem, PumasiError: _problem}
+        around = [Middleware(_Watched, metrics=self._metrics), Middleware(Doorway, hosts=self._hosts)]
         return Starlette(routes=routes, exception_handlers=handlers, middleware=around, lifespan=lifespan)
 
     async def events(self, request: Request) -> Response:
         """Take a submission, or a batch of them: all or none."""
         with traces.step("POST /v1/events", "SERVER", http__request__method="POST", http__route="/v1/events") as step:
-            answer = await self._take(request)
+            try:
+                answer = await self._take(request)
+            except PumasiError as error:
+                answer = problem_of(error)
+            except ClientDisconnect:
+                answer = Response(status_code=HTTPStatus.BAD_REQUEST)
             step.tell(http__response__status_code=answer.status_code)
             return answer
 
@@ -142,23 +134,17 @@ class HttpDoor:
         try:
             self._rates.came(_address(request))
             sender = self._senders.bearing(request.headers.get("authorization"))
-        except PumasiError as error:
+        except PumasiError:
             await _drain(request)
-            return problem_of(error)
+            raise
         try:
             body = await self._body_of(request, sender)
         except TimeoutError:
-            return problem(HTTPStatus.REQUEST_TIMEOUT, "too_slow", f"a body has {self._body_seconds:g} s to come")
-        except PumasiError as error:
-            return problem_of(error)
-        except ClientDisconnect:
-            return Response(status_code=HTTPStatus.BAD_REQUEST)
+            return problem("too_slow", f"a body has {self._body_seconds:g} s to come")
         if body is None:
             await _drain(request)
         if body is None or self._at_work >= self._requests_max:
-            return problem(
-                HTTPStatus.TOO_MANY_REQUESTS, "too_busy", "too many submissions at once; try again in a moment"
-            )
+            return problem("too_busy", "too many submissions at once; try again in a moment")
         self._at_work += 1
         try:
             headers = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in request.headers.raw]
@@ -169,9 +155,7 @@ class HttpDoor:
                 raise held_off
             places = await self._desk.take(admitted)
         except Conflict as error:
-            return problem_of(self._floods.count(sender.name) or error)
-        except PumasiError as error:
-            return problem_of(error)
+            raise self._floods.count(sender.name) or error from None
         finally:
             self._at_work -= 1
         answers = [
@@ -200,21 +184,15 @@ class HttpDoor:
         `?wait=10s` answers once it is decided, or after that time.
         Details about an id are told only to whoever made it (`makers`).
         """
-        try:
-            self._rates.came(_address(request))
-            seconds = seconds_of(request.query_params.get("wait", "0"))
-        except (TooMany, Malformed) as error:
-            return problem_of(error)
+        self._rates.came(_address(request))
+        seconds = seconds_of(request.query_params.get("wait", "0"))
         text = request.path_params["receipt"]
         place = self._receipts.read(text)
         if place is None:
-            return problem(HTTPStatus.NOT_FOUND, "unknown_receipt", "no receipt of this service")
+            return problem("unknown_receipt", "no receipt of this service")
         if seconds and (decision := self._progress.decision(place)) is not None:
             await self.waiters.wait(decision, request, seconds)
-        try:
-            told = {"receipt": text, **self._progress.tell(place)}
-        except UnknownFact as unknown:
-            return problem_of(unknown)
+        told = {"receipt": text, **self._progress.tell(place)}
         if told["state"] == "rejected" and (successor := self._desk.successor(place)) is not None:
             told["superseded_by"] = self._receipts.write(successor)
         again = {"retry-after": str(RETRY_AFTER_SECONDS)} if told["state"] == "accepted" else {}
@@ -227,21 +205,15 @@ class HttpDoor:
     async def health(self, _request: Request) -> Response:
         """200 while an event taken now would be answered, else 503 and why not; for load balancers."""
         if not self._publisher.in_reach.is_set():
-            return problem(HTTPStatus.SERVICE_UNAVAILABLE, "kafka_unreachable", "Kafka is out of reach")
-        try:
-            self._desk.check_clock()
-        except PumasiError as error:
-            return problem_of(error)
+            return problem("kafka_unreachable", "Kafka is out of reach")
+        self._desk.check_clock()
         if (amiss := self._amiss()) is not None:
-            return problem(HTTPStatus.SERVICE_UNAVAILABLE, *amiss)
+            return problem(*amiss)
         return JSONResponse({"status": "ok"})
 
     async def metrics(self, request: Request) -> Response:
         """What is measured of this door, for Prometheus; nothing of money or people, nor of what came by the topic."""
-        try:
-            self._rates.came(_address(request))
-        except TooMany as error:
-            return problem_of(error)
+        self._rates.came(_address(request))
         return Response(self._metrics.public_text(), media_type=PROMETHEUS)
 
     async def _admit(self, sender: Known, headers: list[tuple[str, str]], body: bytes) -> list[Admitted]:
@@ -252,9 +224,7 @@ class HttpDoor:
         """
         try:
             events, is_batch = read_http(headers, body)
-            if not is_batch:
-                return await self._admit_all(sender, events, is_batch)
-            async with self._checking:
+            async with self._checking if is_batch else contextlib.nullcontext():
                 return await self._admit_all(sender, events, is_batch)
         except (PumasiError, MemoryError):  # memory is ours to have: the same request can be read another time
             raise
@@ -278,8 +248,8 @@ class HttpDoor:
                 last = number - 1
                 break
             try:
-                place = number if is_batch else None
-                admitted.append(admit(event, self._sealer, sender, clear_contact=True, number=place))
+                with numbered(number if is_batch else None):
+                    admitted.append(admit(event, self._sealer, sender, clear_contact=True))
             except InvalidSubmission as invalid:
                 findings += invalid.findings
             await turns.breathe()
@@ -340,19 +310,28 @@ async def _drain(request: Request, stream: AsyncIterator[bytes] | None = None) -
 async def _http_problem(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException), "registered for it alone"
     status = HTTPStatus(error.status_code)
-    response = problem(status, status.phrase.lower().replace(" ", "_"), status.description or status.phrase)
+    response = problem(status.phrase.lower().replace(" ", "_"), status.description or status.phrase, status)
     response.headers.update(error.headers or {})
     return response
 
 
-class _Measured:
-    """How long each request took, by the path as it stands in `doors`; and of events, why they were refused."""
+async def _problem(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, PumasiError), "registered for it alone"
+    return problem_of(error)
+
+
+class _Watched:
+    """Around all else: measures how long each request took, by the path as it stands in `doors`, and why events were refused.
+
+    A defect of ours is a 500, and a line in the log without its words: Starlette would have the server log a traceback. What is
+    answered in part already is cut off.
+    """
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app, self._metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, and measure that."""
+        """Answer a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -365,6 +344,10 @@ class _Measured:
 
         try:
             await self._app(scope, receive, watched)
+        except Exception as error:  # noqa: BLE001  # nothing of it may come further
+            log.error("a request failed (%(cause)s)", {"event": "request_failed", "cause": type(error).__name__})
+            if not status:
+                await problem("internal", "something went wrong on our side")(scope, receive, watched)
         finally:
             method = scope["method"] if scope["method"] in _METHODS else OTHER
             route = getattr(scope.get("route"), "path", OTHER)
@@ -372,27 +355,3 @@ class _Measured:
             if scope["path"] == EVENTS_PATH and (code := scope.get(REFUSED)) is not None:
                 self._metrics.count(REFUSALS, "http", code)
                 self._metrics.count(EVENTS, "http", "refused")
-
-
-class _Discreet:
-    """A defect of ours is a 500, and a line in the log without its words. Starlette would have the server log a traceback."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request; what is already answered in part is cut off."""
-        begun = False
-
-        async def watched(message: Any) -> None:
-            nonlocal begun
-            begun = True
-            await send(message)
-
-        try:
-            await self._app(scope, receive, watched)
-        except Exception as error:  # noqa: BLE001  # nothing of it may come further
-            log.error("a request failed (%(cause)s)", {"event": "request_failed", "cause": type(error).__name__})
-            if not begun:
-                told = problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "something went wrong on our side")
-                await told(scope, receive, send)

@@ -15,15 +15,20 @@ from schemas.submissions import is_hashed
 from services.bus.attributes import is_id
 
 
-class Ids:
-    """Makes ids.
-
-    Args:
-        key: the id key (`services.keys.id_key`).
-    """
+class _Words:
+    """Makes words under a key."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key
+
+    def _hash(self, kind: bytes, *parts: str) -> str:
+        said = "\0".join(parts).encode("utf-8", "surrogatepass")  # only the last part may hold a NUL itself
+        digest = blake2b(said, digest_size=16, key=self._key, person=kind).digest()
+        return base64.b32encode(digest).decode().rstrip("=").lower()
+
+
+class Ids(_Words):
+    """Makes ids, under the id key (`services.keys.id_key`)."""
 
     def derived(self, prefix: str, sender: str, source: str, event: str) -> str:
         """The id of what an event creates, where its sender gave none."""
@@ -45,36 +50,19 @@ class Ids:
         """A hash that distinguishes a repeat of an event from a conflict: over all that was sent, and nothing that intake adds."""
         return self._hash(b"pumasi-sent", sender, source, kind, str(len(event)), event + data.decode())
 
-    def _hash(self, kind: bytes, *parts: str) -> str:
-        return _hashed(self._key, kind, *parts)
 
-
-class People:
-    """Makes words for people; nothing else is made with the pseudonym key.
-
-    Args:
-        key: the pseudonym key (`services.keys.pseudonym_key`).
-    """
-
-    def __init__(self, key: bytes) -> None:
-        self._key = key
+class People(_Words):
+    """Makes words for people; nothing else is made with a pseudonym key."""
 
     def pseudonym(self, role: str, fund: str, person: str) -> str:
         """A person in one role in one fund; in any other the word differs. No sender may send a person's word that begins with `~`.
 
         Args:
             role: `beneficiary`, `donor` or `voucher`.
-            fund: which.
             person: `services.intake.recipients.Recipient.person`.
         """
-        return "~" + _hashed(self._key, b"pumasi-subject", role, fund, person)
+        return "~" + self._hash(b"pumasi-subject", role, fund, person)
 
     def mark(self, fund: str, case: str, person: str) -> str:
         """A person at one case, in whatever role: it finds whoever vouches for themselves, and links nobody elsewhere."""
-        return "~" + _hashed(self._key, b"pumasi-mark", fund, case, person)
-
-
-def _hashed(key: bytes, kind: bytes, *parts: str) -> str:
-    said = "\0".join(parts).encode("utf-8", "surrogatepass")  # only the last part may hold a NUL itself
-    digest = blake2b(said, digest_size=16, key=key, person=kind).digest()
-    return base64.b32encode(digest).decode().rstrip("=").lower()
+        return "~" + self._hash(b"pumasi-mark", fund, case, person)

@@ -110,7 +110,6 @@ class Makers:
     """Remembers so many ids, and so many commands until they are decided.
 
     Args:
-        capacity: how many.
         floods: counts conflicts; a sender that is held off hears what no maker would.
     """
 

@@ -12,8 +12,6 @@ from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from typing import Any
 
-from pydantic import BaseModel
-
 from schemas.answers import Acceptance, Problem, Receipt
 from schemas.generate import HERE, VERSION, Shape, schema_of
 from schemas.notices import Posted
@@ -21,7 +19,7 @@ from schemas.senders import SCOPE_OF
 from schemas.submissions import SUBMISSIONS
 from services.bus.attributes import EVENT_ID_MAX, SOURCE_MAX
 from services.intake.cloudevents import BATCH, BATCH_MAX, EVENT_BYTES_MAX, JSON, STRUCTURED
-from services.intake.doors import DOORS
+from services.intake.documents import DOORS
 from services.intake.findings import CODES
 from services.intake.problems import MEDIA_TYPE, PROBLEMS
 from services.intake.waiters import WAIT_SECONDS_MAX
@@ -61,7 +59,7 @@ def document() -> dict[str, Any]:
         },
     }
     for model in (Acceptance, Receipt, Problem, Posted):
-        components |= _with_inner(model.__name__, _schema(model))
+        components |= _with_inner(model.__name__, schema_of(Shape("", model.__name__, model)))
     components["Problem"]["properties"]["code"]["x-extensible-enum"] = list(PROBLEMS)
     components["FindingTold"]["properties"]["code"] |= {
         "x-extensible-enum": list(CODES),
@@ -157,25 +155,23 @@ def _receipt() -> dict[str, Any]:
             {"name": "receipt", "in": "path", "required": True, "description": "As the 202 gave it", "schema": _STRING},
             {"name": "wait", "in": "query", "required": False, "description": wait, "schema": _STRING, "example": "10s"},
         ],
-        "responses": {
-            "200": {"description": "What became of it", "content": {JSON: {"schema": _ref("Receipt")}}},
-            **_problems(_OF_RECEIPTS),
-        },
+        **_answers("What became of it", JSON, _ref("Receipt"), _OF_RECEIPTS),
     }  # fmt: skip
+
+
+def _answers(description: str, media: str, schema: dict[str, Any], codes: Iterable[str] = ()) -> dict[str, Any]:
+    return {
+        "responses": {"200": {"description": description, "content": {media: {"schema": schema}}}, **_problems(codes)}
+    }
 
 
 def _state(description: str, codes: tuple[str, ...]) -> dict[str, Any]:
     schema = {"type": "object", "properties": {"status": {"const": "ok"}}, "required": ["status"]}
-    return {
-        "responses": {"200": {"description": description, "content": {JSON: {"schema": schema}}}, **_problems(codes)}
-    }
+    return _answers(description, JSON, schema, codes)
 
 
 def _document(description: str, media: str, codes: Iterable[str] = ()) -> dict[str, Any]:
-    schema = _STRING if media != JSON else {"type": "object"}
-    return {
-        "responses": {"200": {"description": description, "content": {media: {"schema": schema}}}, **_problems(codes)}
-    }
+    return _answers(description, media, _STRING if media != JSON else {"type": "object"}, codes)
 
 
 def _problems(codes: Iterable[str]) -> dict[str, Any]:
@@ -228,14 +224,11 @@ def _event(kind: str) -> dict[str, Any]:
 
 def _attributes(kind: str) -> dict[str, Any]:
     """CloudEvents' attributes."""
-    told = {
-        "id": "Yours; with `source`, what a repeat is known by",
-        "source": "Which form or system sent it, such as `/forms`",
-    }
+    text = {"type": "string", "minLength": 1}
     return {
         "specversion": {"type": "string", "const": "1.0"},
-        "id": {"type": "string", "minLength": 1, "maxLength": EVENT_ID_MAX, "description": told["id"]},
-        "source": {"type": "string", "minLength": 1, "maxLength": SOURCE_MAX, "description": told["source"]},
+        "id": {**text, "maxLength": EVENT_ID_MAX, "description": "Yours; with `source`, what a repeat is known by"},
+        "source": {**text, "maxLength": SOURCE_MAX, "description": "Which form or system sent it, such as `/forms`"},
         "type": {"type": "string", "const": kind, "description": "What happened"},
         "time": {"type": "string", "format": "date-time", "description": "Taken with PUMASI_TRUST_TIME=1 alone"},
         "datacontenttype": {"type": "string", "const": JSON},
@@ -260,10 +253,6 @@ def _name(kind: str) -> str:
 
 def _ref(name: str) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _schema(model: type[BaseModel]) -> dict[str, Any]:
-    return schema_of(Shape("", model.__name__, model))
 
 
 def _with_inner(name: str, schema: dict[str, Any]) -> Iterator[tuple[str, Any]]:

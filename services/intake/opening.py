@@ -22,11 +22,7 @@ class NotSealed(ValueError):
 
 
 class Opener:
-    """Intake's ring of keys.
-
-    Args:
-        read: reads the keys that open boxes, the one in use first.
-    """
+    """Intake's ring of keys. `read`: reads the keys that open boxes, the one in use first."""
 
     def __init__(self, read: Callable[[], Sequence[PrivateKey]]) -> None:
         self._read, self._keys = read, [*read()]

@@ -35,14 +35,7 @@ class Row(NamedTuple):
 
 
 class Section(NamedTuple):
-    """An operation or a topic.
-
-    Attributes:
-        id: to lead to it.
-        title, about: what it is called, and what it does.
-        tables: heading → rows.
-        example: JSON, or None.
-    """
+    """An operation, a topic or a shape: `id` leads to it, `tables` are rows by their heading, `example` is JSON."""
 
     id: str
     title: str

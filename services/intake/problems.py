@@ -9,21 +9,9 @@ from typing import Any
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
-from services.errors import (
-    ClockOff,
-    Conflict,
-    Forbidden,
-    InvalidSubmission,
-    KafkaUnreachable,
-    KeyChanging,
-    KeyMoved,
-    PumasiError,
-    TooMany,
-    Unauthenticated,
-    UnknownFact,
-)
-from services.intake.cloudevents import Malformed, TooLarge, UnknownMedia
-from services.intake.doors import told
+from services.errors import Forbidden, InvalidSubmission, OfEvent, PumasiError, TooMany
+from services.intake.cloudevents import Malformed
+from services.intake.documents import told
 
 PROBLEMS: dict[str, tuple[HTTPStatus, str]] = {
     "malformed": (HTTPStatus.BAD_REQUEST, "no CloudEvent; with `pointer` to the attribute, where there is one (and `event`)"),
@@ -58,21 +46,6 @@ REFUSED = "pumasi.refused"
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
 
-_STATUS: dict[type[PumasiError], HTTPStatus] = {
-    Malformed: HTTPStatus.BAD_REQUEST,
-    Unauthenticated: HTTPStatus.UNAUTHORIZED,
-    Forbidden: HTTPStatus.FORBIDDEN,
-    Conflict: HTTPStatus.CONFLICT,
-    TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    UnknownMedia: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    InvalidSubmission: HTTPStatus.UNPROCESSABLE_ENTITY,
-    TooMany: HTTPStatus.TOO_MANY_REQUESTS,
-    KafkaUnreachable: HTTPStatus.SERVICE_UNAVAILABLE,
-    ClockOff: HTTPStatus.SERVICE_UNAVAILABLE,
-    KeyChanging: HTTPStatus.SERVICE_UNAVAILABLE,
-    KeyMoved: HTTPStatus.SERVICE_UNAVAILABLE,
-    UnknownFact: HTTPStatus.SERVICE_UNAVAILABLE,
-}
 _TITLES = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Content Too Large",
     HTTPStatus.UNPROCESSABLE_ENTITY: "Unprocessable Content",
@@ -88,15 +61,16 @@ class Refusal(JSONResponse):
         await super().__call__(scope, receive, send)
 
 
-def problem(status: HTTPStatus, code: str, detail: str, **more: Any) -> JSONResponse:
+def problem(code: str, detail: str, status: HTTPStatus | None = None, **more: Any) -> JSONResponse:
     """A problem as a response.
 
     Args:
-        status: the HTTP status.
         code: stable; other software may switch on it.
         detail: one line for people, without anything that was sent.
+        status: the HTTP status, where the code is none of PROBLEMS.
         more: extension members; those that are None are left out.
     """
+    status = status or PROBLEMS[code][0]
     body = {"type": "about:blank", "title": _TITLES.get(status, status.phrase), "status": int(status), "code": code}
     body["detail"] = detail
     if status is HTTPStatus.NOT_FOUND:
@@ -111,15 +85,18 @@ def problem(status: HTTPStatus, code: str, detail: str, **more: Any) -> JSONResp
 
 
 def problem_of(error: PumasiError) -> JSONResponse:
-    """An error of ours as a response; one without a status of its own is a 500."""
-    status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
+    """An error of ours as a response, with the status of its code, else of its parent's; where none of them has one, a 500."""
+    codes = (kind.code for kind in type(error).__mro__ if issubclass(kind, PumasiError))
+    status, _ = next((PROBLEMS[code] for code in codes if code in PROBLEMS), PROBLEMS["internal"])
     findings = error.findings if isinstance(error, InvalidSubmission) else None
     place: dict[str, Any] = {}
     if isinstance(error, Malformed):
-        place = {"pointer": error.pointer, "event": error.event}
+        place = {"pointer": error.pointer}
     elif isinstance(error, Forbidden):
-        place = {"scope": error.scope, "fund": error.fund, "event": error.event}
-    response = problem(status, error.code, error.message, hint=error.hint, errors=findings, **place)
+        place = {"scope": error.scope, "fund": error.fund}
+    if isinstance(error, OfEvent):
+        place["event"] = error.event
+    response = problem(error.code, error.message, status, hint=error.hint, errors=findings, **place)
     if isinstance(error, TooMany):
         response.headers["retry-after"] = str(error.retry_after_s)
     return response

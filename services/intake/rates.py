@@ -36,19 +36,11 @@ class Rates:
         self._limiter = MovingWindowRateLimiter(self._storage)
 
     def came(self, address: str) -> None:
-        """A request came.
-
-        Raises:
-            TooMany: if there were too many from this address; then it does not count.
-        """
+        """A request came. Raises TooMany if there were too many from this address; then it does not count."""
         self._hold(self._address, network_of(address), 1, "requests from this address")
 
     def sends(self, sender: str, events: int) -> None:
-        """A sender sends so many events, which may yet be refused.
-
-        Raises:
-            TooMany: if these are too many, after those that came before; then they do not count.
-        """
+        """A sender sends so many events, which may yet be refused. Raises TooMany likewise."""
         self._hold(self._sender, sender, events, "events of this sender")
 
     def _hold(self, limit: RateLimitItemPerSecond | None, whose: str, number: int, what: str) -> None:

@@ -7,7 +7,6 @@ with the same key reads it. Guessing one is as likely as guessing 64 bits.
 from __future__ import annotations
 
 import base64
-import binascii
 import hmac
 import re
 from hashlib import blake2b
@@ -35,11 +34,7 @@ class Place(NamedTuple):
 
 
 class Receipts:
-    """Writes and reads receipts.
-
-    Args:
-        key: this installation's key; the MAC's own is derived from it.
-    """
+    """Writes and reads receipts. `key`: this installation's key; the MAC's own is derived from it."""
 
     def __init__(self, key: bytes) -> None:
         self._key = blake2b(b"receipts", digest_size=32, key=key, person=b"pumasi-receipt").digest()
@@ -47,25 +42,13 @@ class Receipts:
     def write(self, place: Place) -> str:
         """The receipt of a place."""
         body = place.partition.to_bytes(2, "big") + place.offset.to_bytes(6, "big")
-        return base64.urlsafe_b64encode(body + self._mac(body)).decode().rstrip("=")
+        mac = blake2b(body, digest_size=_MAC_BYTES, key=self._key).digest()
+        return base64.urlsafe_b64encode(body + mac).decode().rstrip("=")
 
     def read(self, text: str) -> Place | None:
-        """The place that a receipt names, or None if it is no receipt of ours."""
+        """The place that a receipt names, or None if it is no receipt of ours: the one text that we would write for that place."""
         if not _TEXT.fullmatch(text):
             return None
-        try:
-            raw = base64.urlsafe_b64decode(text + "==")
-        except (binascii.Error, ValueError):
-            return None
-        body = raw[:-_MAC_BYTES]
-        if not hmac.compare_digest(raw[-_MAC_BYTES:], self._mac(body)) or self._text_of(raw) != text:
-            return None
-        return Place(int.from_bytes(body[:2], "big"), int.from_bytes(body[2:], "big"))
-
-    @staticmethod
-    def _text_of(raw: bytes) -> str:
-        """The one text of these bytes; base64 has spare bits in its last character."""
-        return base64.urlsafe_b64encode(raw).decode().rstrip("=")
-
-    def _mac(self, body: bytes) -> bytes:
-        return blake2b(body, digest_size=_MAC_BYTES, key=self._key).digest()
+        raw = base64.urlsafe_b64decode(text + "==")
+        place = Place(int.from_bytes(raw[:2], "big"), int.from_bytes(raw[2:-_MAC_BYTES], "big"))
+        return place if hmac.compare_digest(self.write(place), text) else None

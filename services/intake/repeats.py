@@ -58,16 +58,12 @@ class Repeats:
 
     Args:
         progress: knows which commands are decided, and which were refused; hears of each command that is followed.
-        capacity: events remembered.
     """
 
     def __init__(self, progress: Progress, capacity: int = CAPACITY) -> None:
         self._progress, self._capacity = progress, capacity
         self._known: OrderedDict[tuple[str, str, str], Known | Expected] = OrderedDict()
         self._superseded: dict[Place, Place] = {}
-
-    def __len__(self) -> int:
-        return len(self._known)
 
     def check(self, admitted: Sequence[Admitted]) -> None:
         """Check that all may pass, before any does.
@@ -159,12 +155,7 @@ class Repeats:
             expected.place.set_exception(error)
 
     def follow(self, record: Record, partitions: int) -> None:
-        """Remember a command as it lies on the topic; ticks are ignored, and so is what the matcher can't read.
-
-        Args:
-            record: as consumed.
-            partitions: of the topic.
-        """
+        """Remember a command as it lies on the topic; ticks are ignored, and so is what the matcher can't read."""
         command, place, named = read_command(record, partitions), Place(record.partition, record.offset), None
         if not isinstance(command, Unreadable) and command.type != TICK:
             headers = text_headers(record.headers)
@@ -211,9 +202,4 @@ def _counts_rather(found: Known, known: Known | Expected) -> bool:
     if (found.supersedes is None) != (known.supersedes is None):
         return known.supersedes is None
     # What is on its way from here is this very record, or comes behind it; or it is of another fund, and neither is first.
-    return isinstance(known, Expected) or _is_before(found.place, known.place)
-
-
-def _is_before(one: Place, other: Place) -> bool:
-    """Whether a place comes first; in two partitions (of two funds) neither does."""
-    return one.partition == other.partition and one.offset < other.offset
+    return isinstance(known, Expected) or (found.place.partition == known.place.partition and found.place < known.place)

@@ -21,6 +21,7 @@ from services import keys
 from services.bus import access, fingerprints
 from services.bus.envelope import Record
 from services.bus.fingerprints import FORMER
+from services.bus.security import Bootstrap
 from services.errors import KafkaUnreachable, KeyMoved, SettingError
 from services.intake.contacts import Sealer
 from services.intake.opening import Opener
@@ -36,9 +37,6 @@ class Sealing:
     """Keeps a sealer's keys, and an opener's, those in use.
 
     Args:
-        settings: say where keys lie.
-        sealer: seals.
-        opener: opens.
         caught_up: returns once `follow` has been given all that stands on the topic now.
 
     Attributes:
@@ -94,11 +92,10 @@ class Sealing:
             if key != self._sealer.sealed_for[whose] or not self._serves(whose, key):
                 raise KeyMoved(f"the {whose}'s key is being replaced", hint="Try again: a repeat is safe.")
 
-    async def keep(self, bootstrap: Callable[[], str], drain: Callable[[], Awaitable[None]]) -> None:
+    async def keep(self, bootstrap: Bootstrap, drain: Callable[[], Awaitable[None]]) -> None:
         """Take each new key as it comes, for ever.
 
         Args:
-            bootstrap: says where Kafka is.
             drain: returns once nothing is under way of what is lined up for publication.
         """
         loop = asyncio.get_running_loop()
@@ -137,7 +134,7 @@ class Sealing:
         )
         return True
 
-    async def _say(self, bootstrap: Callable[[], str], awaited: dict[str, str]) -> dict[str, str]:
+    async def _say(self, bootstrap: Bootstrap, awaited: dict[str, str]) -> dict[str, str]:
         while awaited:
             try:
                 await fingerprints.tell(bootstrap(), self.process, awaited)

@@ -49,33 +49,20 @@ class Known(NamedTuple):
     hashes: tuple[bytes, ...] = ()
     secrets: tuple[bytes, ...] = ()
 
-    def hold_scope(self, kind: str, number: int | None = None) -> None:
-        """Check that it may send events of this type; an unknown type passes here.
-
-        Raises:
-            Forbidden: if not; `number` is the event's place in a batch.
-        """
+    def hold_scope(self, kind: str) -> None:
+        """Check that it may send events of this type; an unknown type passes here. Raises Forbidden if not."""
         scope = SCOPE_OF.get(kind)
         if scope is not None and self.scopes is not None and scope not in self.scopes:
-            raise Forbidden(f"this key lacks the scope {scope}, which {kind} needs", scope=scope, event=number)
+            raise Forbidden(f"this key lacks the scope {scope}, which {kind} needs", scope=scope)
 
-    def hold_fund(self, fund: str, number: int | None = None) -> None:
-        """Check that it may send anything in this fund.
-
-        Raises:
-            Forbidden: as above.
-        """
+    def hold_fund(self, fund: str) -> None:
+        """Check that it may send anything in this fund. Raises Forbidden if not."""
         if self.funds is not None and fund not in self.funds:
-            raise Forbidden("this key is not for the fund of the event", fund=fund, event=number)
+            raise Forbidden("this key is not for the fund of the event", fund=fund)
 
 
 class Senders:
-    """All senders.
-
-    Args:
-        opener: opens signing secrets.
-        caught_up: returns once `follow` has been given all that stands on the topic now.
-    """
+    """All senders. `caught_up`: returns once `follow` has been given all that stands on the topic now."""
 
     def __init__(self, opener: Opener, caught_up: Callable[[], Awaitable[None]]) -> None:
         self._opener, self._caught_up = opener, caught_up
@@ -205,9 +192,5 @@ class Anyone(Senders):
         return NOBODY_ASKED
 
     def signing(self, record: Record) -> tuple[Known, Event]:
-        """Anyone, and the event.
-
-        Raises:
-            UnreadableRecord: if it is no CloudEvent.
-        """
+        """Anyone, and the event; raises UnreadableRecord if it is none."""
         return NOBODY_ASKED, read_record(record)

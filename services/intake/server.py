@@ -207,7 +207,6 @@ class Server(uvicorn.Server):
     """The application on its port; signals are the command line's business.
 
     Args:
-        application: what answers.
         settings: where, for how many, with which certificate.
 
     Attributes:

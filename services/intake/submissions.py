@@ -9,32 +9,28 @@ read again. While all goes well that is a few records, once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 
 from services.bus.consume.scan import TopicReader
-from services.bus.deadletters.box import Stamped
-from services.bus.envelope import SUBMISSION
+from services.bus.envelope import SUBMISSION, Record
 from services.bus.partition import partition_of
+from services.bus.security import Bootstrap
 from services.bus.topics import COMMANDS
 from services.intake.admission import Admitted
 from services.intake.receipts import Place
 
 Way = tuple[int, int]
 """A partition of submissions, and one of commands that their commands lie in."""
-Coming = tuple[Stamped, Admitted]
+Coming = tuple[Record, Admitted]
 CLOCKS_APART_MS_MAX = 30_000
 """By how much two brokers' clocks may differ: the two topics are stamped by the leaders of their partitions."""
 
 
 class Submissions:
-    """What is known of the records of the partitions that are ours.
+    """What is known of the records of the partitions that are ours."""
 
-    Args:
-        bootstrap: says where Kafka is; may raise KafkaUnreachable.
-    """
-
-    def __init__(self, bootstrap: Callable[[], str]) -> None:
+    def __init__(self, bootstrap: Bootstrap) -> None:
         self._bootstrap = bootstrap
         self._through: dict[Way, set[int]] = {}
 
@@ -47,15 +43,11 @@ class Submissions:
 
         Only the partitions of commands that theirs would lie in are read: one that can't be read holds up nobody else.
 
-        Args:
-            coming: records and what they were admitted as, in order.
-            partitions: how many there are of the commands topic.
-
         Raises:
             KafkaUnreachable: if that can't be found out.
         """
         ways = [(record.partition, partition_of(admitted.fund, partitions)) for record, admitted in coming]
-        first: dict[Way, Stamped] = {}
+        first: dict[Way, Record] = {}
         for way, (record, _) in zip(ways, coming, strict=True):
             if way not in self._through:
                 first.setdefault(way, record)
@@ -63,7 +55,7 @@ class Submissions:
             self._through |= await self._look(first)
         return [one for way, one in zip(ways, coming, strict=True) if one[0].offset not in self._through[way]]
 
-    async def _look(self, first: Mapping[Way, Stamped]) -> dict[Way, set[int]]:
+    async def _look(self, first: Mapping[Way, Record]) -> dict[Way, set[int]]:
         """For each `Way`, which of its records have a command, from a first record on."""
         through: dict[Way, set[int]] = {way: set() for way in first}
         since = min(record.timestamp for record in first.values()) - CLOCKS_APART_MS_MAX
@@ -84,6 +76,6 @@ class Submissions:
         return through
 
 
-def _submission_of(command: Stamped) -> Place | None:
+def _submission_of(command: Record) -> Place | None:
     told = dict(command.headers).get(SUBMISSION) or b""
     return Place.of(told.decode("ascii", "replace"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
+from typing import Any
 
 from starlette.requests import Request
 
@@ -56,16 +57,13 @@ class Waiters:
         """End all waiting."""
         self._end.set()
 
-    async def _ended(self) -> None:
-        await self._end.wait()
-
     async def wait(self, decision: asyncio.Future[None], request: Request, seconds: float) -> None:
         """Return once there is a decision, the time is over, or the waiting is pointless; at once if too many wait already."""
         address = network_of(request.client.host if request.client else "")
         if self.waiting >= WAITERS_MAX or self._here[address] >= WAITERS_PER_ADDRESS_MAX:
             return
         self._here[address] += 1
-        others = [asyncio.create_task(_gone(request)), asyncio.create_task(self._ended())]
+        others: list[asyncio.Task[Any]] = [asyncio.create_task(_gone(request)), asyncio.create_task(self._end.wait())]
         try:
             await asyncio.wait([decision, *others], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -18,7 +18,7 @@ from faststream.kafka import KafkaBroker, KafkaRouter
 
 from schemas.services import Amiss
 from services.bus import heartbeat
-from services.bus.app import Each, broker_factory
+from services.bus.app import Each, broker_factory, writes
 from services.bus.consume.membership import Membership
 from services.bus.deadletters.put_back import release
 from services.bus.heartbeat import Condition
@@ -43,7 +43,9 @@ def describe() -> KafkaBroker:
     """A broker, never to be started, with what the matcher's own loops read and write: for AsyncAPI."""
     router = KafkaRouter()
     router.subscriber(COMMANDS, title=f"{COMMANDS}:Matcher", group_id=GROUP)(commands)
-    for topic, what, schema in (
+    writes(
+        router,
+        "Matcher",
         (
             LEDGER,
             "One entry for each command, in the same partition, in transactions; key: the fund",
@@ -56,8 +58,7 @@ def describe() -> KafkaBroker:
             bytes,
         ),
         (SERVICES, heartbeat.ABOUT, Annotated[Any, Each("services")]),
-    ):
-        router.publisher(topic, title=f"{topic}:Matcher", description=what, schema=schema)
+    )
     return broker_factory(lambda: "", GROUP, router)
 
 
@@ -67,12 +68,6 @@ async def commands(command: Annotated[Any, Each("commands")]) -> None:
 
 class Matcher:
     """All tenures of one process.
-
-    Args:
-        bootstrap: Kafka's servers.
-        settings: timeouts.
-        told: hears the news, for the screen.
-        metrics: what is measured.
 
     Attributes:
         tenures: by partition, those that the group gave to this process.

@@ -80,8 +80,6 @@ class Audit:
     """The audit of one partition, fed with commands and entries in order.
 
     Args:
-        partition: which.
-        partitions: how many there are.
         checkpoint: what its checkpoint tells, read before the ledger's end was looked up; None if there is none.
 
     Attributes:
@@ -203,17 +201,9 @@ class Audit:
 def audit_all(
     bootstrap: str, partitions: int, progress: Callable[[int, int, int], None], *, matched: bool, commands: int
 ) -> list[PartitionAudit]:
-    """Audit every partition of a live cluster as of now, side by side.
+    """Audit every partition of a live cluster as of now, side by side, of so many commands in all, about.
 
-    Args:
-        bootstrap: Kafka's servers.
-        partitions: how many there are.
-        progress: called with the partition, the commands checked, and those there are, about.
-        matched: whether a matcher runs.
-        commands: how many there are in all, about.
-
-    Raises:
-        KafkaUnreachable: if Kafka can't be read.
+    As `audit_partition` does; `progress` is called with the partition first.
     """
     return side_by_side(
         _audit_one, (bootstrap, partitions, matched), range(partitions), progress, small=commands < SMALL
@@ -238,12 +228,8 @@ async def audit_partition(
     """Audit one partition of a live cluster as of now.
 
     Args:
-        bootstrap: Kafka's servers.
-        partition: which.
-        partitions: how many there are.
         progress: called with the number of commands checked, and how many there are, about; now and then.
         matched: whether a matcher runs.
-        patience_seconds: how long a command may wait for its answer.
 
     Raises:
         KafkaUnreachable: if Kafka can't be read.

@@ -37,11 +37,11 @@ from services.bus.app import (
     Each,
     Part,
     broker_factory,
-    group_member,
     lag,
     measured,
     raw_batches,
     unreadable,
+    writes,
 )
 from services.bus.bootstrap import bootstrap_of
 from services.bus.consume.membership import Rebalance
@@ -51,6 +51,7 @@ from services.bus.contacts import keep_swept
 from services.bus.envelope import Record, trace_of
 from services.bus.heartbeat import Condition, Heartbeat
 from services.bus.produce.publisher import Publisher
+from services.bus.security import Bootstrap
 from services.bus.topics import CONTACTS, LEDGER, NOTICES, SERVICES
 from services.bus.waiting import PATIENCE_SECONDS
 from services.errors import LedgerTampered, PumasiError, TopicUnreadable
@@ -89,11 +90,6 @@ def application_factory(
     settings: Settings, view: View, told: Callable[[NotifierNews], None] = lambda _news: None
 ) -> AsgiFastStream:
     """The notifier, with `/livez`, `/readyz` and `/metrics`. Its context knows the `Notifier` as `notifier`, its `Health` as `health`.
-
-    Args:
-        settings: as `services.settings`.
-        view: the screen.
-        told: hears the news, for the screen.
 
     Raises:
         SettingError: if a webhook can't be made of them; of one that must not be reached, when it starts.
@@ -186,24 +182,18 @@ def describe() -> KafkaBroker:
 
 
 def router_factory(
-    session_timeout_ms: int, listener: Rebalance | None = None, middlewares: Sequence[ByPartition] = ()
+    session_timeout_ms: int, listener: Rebalance | None = None, middlewares: Sequence[Any] = ()
 ) -> KafkaRouter:
-    """What the notifier reads and writes.
-
-    Args:
-        session_timeout_ms: silence after which the group gives our partitions to another.
-        listener: learns which are ours.
-        middlewares: decide what becomes of what the handler raises.
-    """
+    """What the notifier reads and writes; arguments as intake's has them."""
     router = KafkaRouter(middlewares=middlewares)
-    what = "What was told to whom, when, with what outcome; key: the subject"
-    router.publisher(NOTICES, title=f"{NOTICES}:Notifier", description=what, schema=Annotated[Any, Each("notices")])
-    services = Annotated[Any, Each("services")]
-    router.publisher(SERVICES, title=f"{SERVICES}:Notifier", description=heartbeat.ABOUT, schema=services)
-    what = "That somebody is forgotten: a record without a value; key: the subject"
-    router.publisher(CONTACTS, title=f"{CONTACTS}:Notifier", description=what, schema=bytes)
-    options = raw_batches(_RECORDS_PER_POLL_MAX)
-    options |= group_member(GROUP, session_timeout_ms, _POLL_INTERVAL_MAX_MS)
+    writes(
+        router,
+        "Notifier",
+        (NOTICES, "What was told to whom, when, with what outcome; key: the subject", Annotated[Any, Each("notices")]),
+        (SERVICES, heartbeat.ABOUT, Annotated[Any, Each("services")]),
+        (CONTACTS, "That somebody is forgotten: a record without a value; key: the subject", bytes),
+    )
+    options = raw_batches(GROUP, _RECORDS_PER_POLL_MAX, session_timeout_ms, _POLL_INTERVAL_MAX_MS)
     options["rebalance_timeout_ms"] = session_timeout_ms * 3
     router.subscriber(LEDGER, title=f"{LEDGER}:Notifier", listener=listener, **options)(entries)
     return router
@@ -227,12 +217,6 @@ def webhook_of(settings: Settings) -> Webhook | None:
 class Notifier:
     """All partitions of one process.
 
-    Args:
-        bootstrap: says where Kafka is.
-        teller: tells people.
-        told: hears the news, for the screen.
-        metrics: what is measured.
-
     Attributes:
         stopped: partitions whose ledger does not hold, and why.
         assigned: set once the group has given this process its share, be it nothing.
@@ -242,7 +226,7 @@ class Notifier:
 
     def __init__(
         self,
-        bootstrap: Callable[[], str],
+        bootstrap: Bootstrap,
         teller: Teller,
         told: Callable[[NotifierNews], None] = lambda _news: None,
         metrics: Metrics | None = None,
@@ -265,7 +249,7 @@ class Notifier:
     def broker(self, session_timeout_ms: int, opening: Callable[[], Any]) -> KafkaBroker:
         """What brings it entries; arguments as `router_factory` and `broker_factory` have them."""
         listener = Rebalance(lambda _revoked: None, self._assigned)
-        router = router_factory(session_timeout_ms, listener, [ByPartition(self.decide)])
+        router = router_factory(session_timeout_ms, listener, [partial(ByPartition, self.decide)])
         return broker_factory(
             self._bootstrap,
             GROUP,
@@ -356,7 +340,7 @@ class Notifier:
                 consumer.pause(place)
                 consumer.seek(place, record.offset)
                 break
-            untold = self._untold(reading.take(record))
+            untold = [one for one in reading.take(record) if one.id not in self._told_before]
             tidings += untold
             if (trace := trace_of(record)) is not None:
                 traced |= dict.fromkeys((one.id for one in untold), trace)
@@ -427,14 +411,11 @@ class Notifier:
         if last > self._looked_up:
             found: set[str] = set()
             try:
-                await read_last(self._bootstrap(), NOTICES, GROUP, last, lambda record: found.update(_ids(record)))
+                await read_last(self._bootstrap(), NOTICES, last, lambda record: found.update(_ids(record)))
             except TopicUnreadable:
                 if last == _ALL:
                     raise  # all would be told again
             self._told_before, self._looked_up = found, last
-
-    def _untold(self, tidings: list[Tidings]) -> list[Tidings]:
-        return [one for one in tidings if one.id not in self._told_before]
 
     async def _go_back(self, record: Record, error: Exception, consumer: Any) -> None:
         """Forget the partition and have `record` brought again; what is told then begins at the group offset."""
@@ -450,10 +431,8 @@ class Notifier:
             consumer.seek(_place(consumer, partition), record.offset)
         except LookupError:
             return  # its new owner begins at the group offset
-        try:
+        with suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), _PAUSE_SECONDS)
-        except TimeoutError:
-            pass
 
     def _alarm(self, partition: int, error: LedgerTampered) -> None:
         """Stop one partition, with an alarm; it stays ours, and nobody hears of its cases and pledges."""

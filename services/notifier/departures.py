@@ -35,11 +35,7 @@ class Notices(NamedTuple):
 
 
 class Departures:
-    """Of one fund.
-
-    Attributes:
-        days: after how many somebody is forgotten; 0: never.
-    """
+    """Of one fund. `days`: after how many somebody is forgotten; 0: never."""
 
     def __init__(self) -> None:
         self.days = 0

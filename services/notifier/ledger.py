@@ -14,11 +14,7 @@ from services.notifier.audience import Audience
 
 
 class Reading(Chain):
-    """Where one partition has been read to.
-
-    Attributes:
-        next_offset: the offset after the last entry's.
-    """
+    """Where one partition has been read to. `next_offset`: the offset after the last entry's."""
 
     HINT = "Nobody is told of this partition any more. See `pumasi audit`, and who may write the ledger topic."
 

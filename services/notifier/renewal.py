@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from services import keys
 from services.bus import fingerprints
 from services.bus.consume.tail import Tail
 from services.bus.envelope import Record
+from services.bus.security import Bootstrap
 from services.bus.topics import SERVICES
 from services.errors import SettingError
 from services.notifier.languages import Languages
@@ -46,7 +47,7 @@ class Renewal:
         await fingerprints.hold(bootstrap, "notifier", self._ours(), keys.directory(self._settings))
 
     @asynccontextmanager
-    async def following(self, bootstrap: Callable[[], str]) -> AsyncIterator[None]:
+    async def following(self, bootstrap: Bootstrap) -> AsyncIterator[None]:
         """Follow what is announced about keys while inside."""
         tail = Tail(bootstrap, SERVICES, "pumasi-notifier", self._follow)
         tasks = asyncio.create_task(tail.run()), asyncio.create_task(self._renew())

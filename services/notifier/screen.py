@@ -27,7 +27,7 @@ def pretty(console: Console) -> View:
     def coming(notice: Notice) -> None:
         console.print(_line(notice), soft_wrap=True)
 
-    return View(coming, _nothing, is_channel=True)
+    return View(coming=coming)
 
 
 def json_lines() -> View:
@@ -37,16 +37,12 @@ def json_lines() -> View:
         sys.stdout.write(json_line(notice.model_dump(mode="json", by_alias=True, exclude_defaults=True)) + "\n")
         sys.stdout.flush()
 
-    return View(_nothing, told, is_channel=True)
+    return View(told=told)
 
 
 def quiet() -> View:
     """No lines."""
-    return View(_nothing, _nothing, is_channel=False)
-
-
-def _nothing(_notice: Notice) -> None:
-    pass
+    return View(is_channel=False)
 
 
 def _line(notice: Notice) -> Text:

@@ -148,7 +148,6 @@ class Standing(awards.Fund[Case, Pledge, Part]):
         """Count what has begun and ended for whom; returns whose time has come.
 
         Args:
-            happened: what the command did.
             at: the entry's time, microseconds since 1970.
         """
         for person in happened.begun:
@@ -199,14 +198,39 @@ class Happened:
                 raise ValueError("sums that can't be")
 
     def note(self, fund: Standing, fact: FactDict, about: Any) -> None:
-        """Note what somebody may hear of, after the fact has taken effect."""
-        self._note_touched(fund, fact, about)
-        self._note_matters(fund, fact, about)
+        """Note what somebody may hear of, what has changed, and what has begun or ended; after the fact has taken effect."""
+        if isinstance(about, Award):
+            self.touched[about.case] = self.touched[about.pledge] = None
+        elif isinstance(about, _ENDS):
+            self.touched[about] = None
         match fact["fact"]:
+            case "case_submitted":
+                self.begun.append(about.beneficiary)
+            case "case_vouched":
+                self.begun.append(fact["voucher"])
+            case "case_opened":
+                self.opened.append((about, fact["class"]))
+                self.moved[about] = None
+            case "case_amended" | "case_renewed":
+                self.moved[about] = None
+            case "case_delivered":
+                case = fund.cases[fact["case"]]
+                self.touched[case] = None
+                self.delivered[case] += fact["amount"]
+                for award, part in about:
+                    self.touched[award.pledge] = None
+                    award.pledge.delivered += part
+                    self.paid_out[award.pledge] += part
+                    self.needs_met[award.pledge].add(award.case.need)
+            case "case_thanked":
+                self.thanked.append((fund.cases[fact["case"]], fact["thanks"]))
+                if fact["thanks"] not in PHRASES:
+                    fund.cases[fact["case"]].texts.append(fact["thanks"])
+            case "case_closed":
+                self.closed.append(about)
             case "awarded":
-                why = fact["why"]
-                basis = "floor" if why.get("stage") == "floor" else _BASES[fund.rule]
-                self.matched.append((about, why["class"], basis))
+                basis = "floor" if fact["why"].get("stage") == "floor" else _BASES[fund.rule]
+                self.matched.append((about, fact["why"]["class"], basis))
                 self.moved[about.case] = None
             case "award_settled":
                 self.settled[about.pledge] += fact["amount"]
@@ -218,51 +242,11 @@ class Happened:
                 self.released[about] += fact["amount"]
             case "refunded":
                 self.refunded[about] += fact["amount"]
-            case "case_opened":
-                self.opened.append((about, fact["class"]))
-                self.moved[about] = None
-            case "case_amended" | "case_renewed":
-                self.moved[about] = None
-            case "case_delivered":
-                self.delivered[fund.cases[fact["case"]]] += fact["amount"]
-                for award, part in about:
-                    self.paid_out[award.pledge] += part
-                    self.needs_met[award.pledge].add(award.case.need)
-            case "case_thanked":
-                self.thanked.append((fund.cases[fact["case"]], fact["thanks"]))
-
-    def _note_touched(self, fund: Standing, fact: FactDict, about: Any) -> None:
-        """Note of which cases and pledges something changed."""
-        touched = self.touched
-        if isinstance(about, Award):
-            touched[about.case] = touched[about.pledge] = None
-        elif isinstance(about, _ENDS):
-            touched[about] = None
-        match fact["fact"]:
-            case "case_delivered":
-                touched[fund.cases[fact["case"]]] = None
-                touched.update((award.pledge, None) for award, _ in about)
             case "pledge_withdrawn" | "pledge_expired":
-                touched[fund.pledges[fact["pledge"]]] = None
+                pledge = fund.pledges[fact["pledge"]]
+                self.touched[pledge], pledge.ended = None, True
             case "pledge_instalment":
-                touched[fund.pledges[fact["of"]]] = None
-
-    def _note_matters(self, fund: Standing, fact: FactDict, about: Any) -> None:
-        """Note what has begun or ended for somebody."""
-        match fact["fact"]:
-            case "case_submitted":
-                self.begun.append(about.beneficiary)
-            case "case_vouched":
-                self.begun.append(fact["voucher"])
-            case "case_closed":
-                self.closed.append(about)
-            case "case_thanked" if fact["thanks"] not in PHRASES:
-                fund.cases[fact["case"]].texts.append(fact["thanks"])
-            case "case_delivered":
-                for award, part in about:
-                    award.pledge.delivered += part
-            case "pledge_withdrawn" | "pledge_expired":
-                fund.pledges[fact["pledge"]].ended = True
+                self.touched[fund.pledges[fact["of"]]] = None
 
 
 class Standings(awards.Fold[Standing]):

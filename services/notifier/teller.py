@@ -47,9 +47,9 @@ class View(NamedTuple):
         is_channel: whether what is shown counts as told, where there is no webhook.
     """
 
-    coming: Callable[[Notice], None]
-    told: Callable[[Notice], None]
-    is_channel: bool
+    coming: Callable[[Notice], object] = lambda _notice: None
+    told: Callable[[Notice], object] = lambda _notice: None
+    is_channel: bool = True
 
 
 class Teller:
@@ -84,11 +84,13 @@ class Teller:
         """Tell one person; returns the notice with what came of it. While nothing can be recorded, nobody is told.
 
         Args:
-            notice: what they hear.
             trace: the `traceparent` of its entry, if that has one.
         """
         await self._publisher.in_reach.wait()
-        told = self._told(notice, await self._deliver(notice, trace))
+        with following(trace, f"tell {notice.kind}", "CLIENT", pumasi__notice__role=notice.role) as step:
+            delivery = await self._delivered(notice, step.traceparent or trace)
+            step.tell(pumasi__notice__outcome=delivery.outcome, pumasi__notice__attempts=delivery.attempts)
+        told = self._told(notice, delivery)
         self._view.told(told)
         return told
 
@@ -114,12 +116,6 @@ class Teller:
             *(_record(notice, notices, trace) for _, notice, trace in told),
             *(tombstone(name.encode(), contacts) for name in gone),
         ]
-
-    async def _deliver(self, notice: Notice, trace: bytes | None) -> Delivery:
-        with following(trace, f"tell {notice.kind}", "CLIENT", pumasi__notice__role=notice.role) as step:
-            delivery = await self._delivered(notice, step.traceparent or trace)
-            step.tell(pumasi__notice__outcome=delivery.outcome, pumasi__notice__attempts=delivery.attempts)
-            return delivery
 
     async def _delivered(self, notice: Notice, trace: bytes | None) -> Delivery:
         if self._webhook is not None:

@@ -69,7 +69,6 @@ class Backlog:
     """Notices of one partition on their way; needs a running event loop.
 
     Args:
-        teller: tells people.
         at: the offset up to which all is told.
         commit: acknowledges an offset up to which all is told and recorded.
         failed: called once with an error that ends this; `add` raises it from then on.

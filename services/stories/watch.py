@@ -45,9 +45,7 @@ class Watch:
 
     async def start(self) -> None:
         """Look how far the ledger has come, then follow it and the notices. Raises KafkaUnreachable, TopicsMismatch."""
-        await read_last(
-            self._bootstrap, LEDGER, "pumasi-demo", _ALL, self._note_end
-        )  # the very last is a transaction's mark
+        await read_last(self._bootstrap, LEDGER, _ALL, self._note_end)  # the very last is a transaction's mark
         for topic, handle in ((LEDGER, self._entry), (NOTICES, self._notice)):
             tail = Tail(lambda: self._bootstrap, topic, "pumasi-demo", self._guarded(handle))
             self._tails.append(asyncio.create_task(tail.run()))

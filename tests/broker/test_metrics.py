@@ -21,7 +21,7 @@ from schemas.currencies import DIGITS
 from services import errors
 from services.bus.embedded import EmbeddedKafka
 from services.bus.topics import COMMANDS, LEDGER, SUBMISSIONS
-from services.intake.doors import DOORS
+from services.intake.documents import DOORS
 from services.intake.problems import PROBLEMS
 from services.metrics import OTHER, SERVICES, TABLE
 from tests.broker.raw import PARTITION

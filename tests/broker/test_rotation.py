@@ -27,6 +27,7 @@ from services.bus import fingerprints, heartbeat
 from services.bus.consume.scan import TopicReader
 from services.bus.contacts import Contacts
 from services.bus.embedded import EmbeddedKafka
+from services.bus.heartbeat import heard
 from services.bus.partition import partition_of
 from services.bus.topics import CONTACTS
 from services.cli import build
@@ -242,7 +243,7 @@ async def test_everybody_works_on_meanwhile_and_an_id_that_comes_again_counts_on
         again = await post(http, pledge(3, donor=None, contact=contact))
         assert again.json()["accepted"][0]["receipt"] == sent[3]
         assert len(await commands(bootstrap)) == there
-    words = await fingerprints.by_process(bootstrap)
+    words = fingerprints.by_process(await heard(bootstrap))
     assert not any(told for process, told in words.items() if process.startswith("pumasi-intake-")), "it is done with"
 
 

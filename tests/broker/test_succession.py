@@ -19,6 +19,7 @@ from schemas.senders import Sender
 from services import keys, rotation, succession
 from services.bus import fingerprints, heartbeat
 from services.bus.embedded import EmbeddedKafka
+from services.bus.heartbeat import heard
 from services.bus.replacing import Replacing
 from services.bus.senders import put_sender, senders
 from services.bus.topics import SENDERS, SUBMISSIONS
@@ -167,7 +168,7 @@ async def test_boxes_for_the_reporter_are_for_the_new_key_at_once_and_all_are_op
     assert all(opens(ring, box) for box in boxes)
     assert [bool(opens(ring[:1], box)) for box in boxes] == [False, True]
     assert told.key == fingerprint(ring[0])
-    words = await fingerprints.by_process(bootstrap)
+    words = fingerprints.by_process(await heard(bootstrap))
     assert not any(process.startswith("pumasi-intake-") for process in words), "it is done with"
 
 

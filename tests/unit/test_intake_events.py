@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -122,7 +123,7 @@ class World:
     async def running(self, *middlewares: Any) -> AsyncIterator[Any]:
         """Give it to FastStream; what this yields is called with the records of a poll."""
         brought = self.door.partitions
-        router = router_factory(10_000, brought.listener, [ByPartition(brought.bring_through)])
+        router = router_factory(10_000, brought.listener, [partial(ByPartition, brought.bring_through)])
         broker = broker_factory(lambda: "", GROUP, router, context={"door": self.door}, middlewares=middlewares)
         [subscriber] = broker.subscribers
         async with TestKafkaBroker(broker):

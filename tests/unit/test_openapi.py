@@ -21,11 +21,12 @@ from schemas.notices import NOTICE_TYPE, Notice, Posted
 from schemas.senders import SCOPE_OF
 from schemas.submissions import SUBMISSIONS
 from services.cli import build
+from services.errors import Conflict, KafkaRefused, PumasiError, UnknownId
 from services.intake import problems
-from services.intake.doors import DOORS
+from services.intake.documents import DOORS
 from services.intake.openapi import document
 from services.intake.pages import rendered
-from services.intake.problems import PROBLEMS
+from services.intake.problems import PROBLEMS, problem_of
 from tests.unit.test_intake_http import Bench, pledge
 from tests.unit.test_intake_progress import CASE, FUND, RATE, VOUCHES, delivered, paid, pledged, told_of
 
@@ -62,20 +63,27 @@ async def test_every_path_of_the_door_is_told_everywhere() -> None:
     assert routes == {(path, method.upper()) for path, methods in DOCUMENT["paths"].items() for method in methods}
 
 
-def test_every_problem_that_intake_tells_is_listed_with_its_status() -> None:
-    told = {(int(status), kind.code) for kind, status in problems._STATUS.items()}
+def _codes(kind: type[PumasiError]) -> set[str]:
+    return {kind.code}.union(*map(_codes, kind.__subclasses__()))
+
+
+def test_every_problem_that_intake_tells_is_listed_and_no_other() -> None:
+    told: set[str] = set()
     for path in INTAKE.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "problem" and len(node.args) > 1:
-                status, code = node.args[:2]
-                if isinstance(code, ast.Constant) and isinstance(status, ast.Attribute):
-                    told.add((int(getattr(problems.HTTPStatus, status.attr)), code.value))
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "problem":
+                told |= {one.value for one in node.args[:1] if isinstance(one, ast.Constant)}
             if isinstance(node, ast.FunctionDef) and node.name == "amiss":
                 returned = [one.value for one in ast.walk(node) if isinstance(one, ast.Return)]
-                told |= {(503, one.elts[0].value) for one in returned if isinstance(one, ast.Tuple)}
-    assert ("too_slow" in {code for _, code in told}) and ("stuck" in {code for _, code in told})
-    by_starlette = {(404, "not_found"), (405, "method_not_allowed")}
-    assert {(int(status), code) for code, (status, _) in PROBLEMS.items()} == told | by_starlette
+                told |= {one.elts[0].value for one in returned if isinstance(one, ast.Tuple)}
+    assert {"too_slow", "stuck"} < told
+    assert told < PROBLEMS.keys()
+    assert PROBLEMS.keys() - told < _codes(PumasiError) | {"not_found", "method_not_allowed"}, "or by Starlette"
+
+
+def test_an_error_of_ours_has_its_codes_status_or_its_parents() -> None:
+    for error, status in ((Conflict("x"), 409), (KafkaRefused("x"), 503), (UnknownId("x"), 500)):
+        assert problem_of(error).status_code == status
 
 
 @pytest.mark.parametrize("kind", SUBMISSIONS)

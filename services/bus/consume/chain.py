@@ -19,10 +19,6 @@ from services.errors import LedgerTampered
 class Chain:
     """One partition of the ledger, as far as it was read, beginning after the entry that is given.
 
-    Args:
-        partition: which.
-        seq, last, watermark: the last entry's number and 32 hash bytes, and the offset of the last command answered.
-
     Attributes:
         seq: the last entry's number; 0 before the first.
         hash: the last entry's 32 hash bytes.

@@ -29,7 +29,7 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from services.bus.client.producer import TROUBLE
 from services.bus.envelope import Record
 from services.bus.produce.publisher import Outgoing, Publisher
-from services.bus.security import connection
+from services.bus.security import Bootstrap, connection
 from services.bus.topics import SEGMENT_MS, config_of
 from services.errors import PumasiError
 
@@ -52,15 +52,13 @@ class Clearing:
     """Deletes what is done, at most once a second, in all partitions together.
 
     Args:
-        bootstrap: says where Kafka is; may raise KafkaUnreachable.
-        topic: which.
         acknowledged: how far each partition that is ours is done, as the group has recorded it.
         publisher: appends the empty records.
     """
 
     def __init__(
         self,
-        bootstrap: Callable[[], str],
+        bootstrap: Bootstrap,
         topic: str,
         acknowledged: Callable[[], Mapping[TopicPartition, int]],
         publisher: Publisher,

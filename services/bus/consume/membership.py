@@ -69,8 +69,6 @@ class Membership:
     """A place in a consumer group that reads nothing by it. All callables are called in the loop that called `start`.
 
     Args:
-        bootstrap: Kafka's servers, `host:port,…`.
-        topic: whose partitions are shared out.
         group: the group; also the client's name.
         session_timeout_ms: silence after which the group gives our partitions to another.
         instance: a name of this member, or None. Whoever comes back under it after a crash has their place, and partitions, at once.
@@ -137,7 +135,6 @@ class Membership:
         """Tell the group how far we are: for lag tools and `pumasi status`. Nothing depends on it; a failure is no failure.
 
         Args:
-            partition: which.
             offset: of the next record.
             remark: what is to be known of the partition, short; replaces the one before.
         """

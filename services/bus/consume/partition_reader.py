@@ -21,13 +21,7 @@ _FETCH_BYTES = 8 << 20  # as much is given out at once, at most; the next is fet
 
 
 class PartitionReader:
-    """Reads one partition; `seek` comes first.
-
-    Args:
-        bootstrap: Kafka's servers, `host:port,…`.
-        client_id: the client's name.
-        topic, partition: what to read.
-    """
+    """Reads one partition; `seek` comes first."""
 
     def __init__(self, bootstrap: str, client_id: str, topic: str, partition: int) -> None:
         self._bootstrap, self._client_id = bootstrap, client_id

@@ -7,8 +7,8 @@ is fetched and not yet handed on stays under some 16 MiB, however long the topic
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncGenerator, Callable, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from services.bus.client.consumer import Consumer
 from services.bus.client.unreachable import unreachable, why_unreachable
 from services.bus.envelope import Record
 from services.bus.security import connection
+from services.bus.topics import admin_of
 from services.errors import KafkaUnreachable, TopicsMismatch, TopicUnreadable
 
 Progress = Callable[[int, int], None]
@@ -42,12 +43,37 @@ class Extent:
     end: int
 
 
-class TopicReader:
-    """Reads topics in no group. Use as an async context manager.
+@asynccontextmanager
+async def reading(bootstrap: str, client_id: str, *topics: str, committed: bool = True) -> AsyncIterator[Consumer]:
+    """A consumer in no group, of all partitions of `topics`, or of none yet; what fails is raised as aiokafka has it.
 
     Args:
-        bootstrap: Kafka's servers, `host:port,…`.
         committed: read committed records only, and wait at an open transaction.
+    """
+    consumer = Consumer(
+        *topics,
+        **connection(bootstrap),
+        client_id=client_id,
+        group_id=None,
+        enable_auto_commit=False,
+        isolation_level="read_committed" if committed else "read_uncommitted",
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=_POLL_MS,
+        max_partition_fetch_bytes=_PARTITION_FETCH_BYTES,
+        fetch_max_bytes=_FETCH_BYTES,
+    )
+    try:
+        async with asyncio.timeout(_START_SECONDS):
+            await consumer.start()
+            await asyncio.sleep(0)  # aiokafka's stop() raises CancelledError if its tasks never had a turn
+        yield consumer
+    finally:
+        with suppress(KafkaError, OSError):
+            await consumer.stop()
+
+
+class TopicReader:
+    """Reads topics in no group. Use as an async context manager; arguments as `reading` has them.
 
     Raises:
         KafkaUnreachable: on entering or from any method, if no broker answers.
@@ -55,33 +81,19 @@ class TopicReader:
 
     def __init__(self, bootstrap: str, committed: bool = True) -> None:
         self._bootstrap, self._committed = bootstrap, committed
+        self._open = AsyncExitStack()
         self._consumer: Consumer | None = None
 
     async def __aenter__(self) -> TopicReader:
-        self._consumer = Consumer(
-            **connection(self._bootstrap),
-            client_id=_CLIENT,
-            group_id=None,
-            enable_auto_commit=False,
-            isolation_level="read_committed" if self._committed else "read_uncommitted",
-            auto_offset_reset="earliest",
-            fetch_max_wait_ms=_POLL_MS,
-            max_partition_fetch_bytes=_PARTITION_FETCH_BYTES,
-            fetch_max_bytes=_FETCH_BYTES,
-        )
+        begun = reading(self._bootstrap, _CLIENT, committed=self._committed)
         try:
-            async with asyncio.timeout(_START_SECONDS):
-                await self._consumer.start()
-                await asyncio.sleep(0)  # aiokafka's stop() raises CancelledError if its tasks never had a turn
-        except BaseException as error:
-            await self._close()
-            if isinstance(error, KafkaError | OSError | TimeoutError):
-                raise await why_unreachable(self._bootstrap, error) from error
-            raise
+            self._consumer = await self._open.enter_async_context(begun)
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise await why_unreachable(self._bootstrap, error) from error
         return self
 
     async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        await self._close()
+        await self._open.aclose()
         if isinstance(error, KafkaError | OSError | TimeoutError):
             raise unreachable(self._bootstrap, error) from error
 
@@ -109,12 +121,8 @@ class TopicReader:
     async def high_watermark(self, topic: str, partition: int) -> int:
         """Where a partition ends now, uncommitted records included: an open transaction is to be waited for, not overlooked."""
         place = TopicPartition(topic, partition)
-        plain = Consumer(**connection(self._bootstrap), client_id=_CLIENT, isolation_level="read_uncommitted")
-        try:
-            await plain.start()
+        async with reading(self._bootstrap, _CLIENT, committed=False) as plain:
             return int((await plain.end_offsets([place]))[place])
-        finally:
-            await plain.stop()
 
     async def records(
         self, topic: str, partitions: Collection[int] | None = None, progress: Progress | None = None
@@ -138,20 +146,15 @@ class TopicReader:
         wanted = {number: extent for number, extent in extents.items() if partitions is None or number in partitions}
         begins = {number: extent.begin for number, extent in wanted.items()}
         ends = {number: extent.end for number, extent in wanted.items()}
-        async with contextlib.aclosing(self.portions(topic, begins, ends, progress)) as portions:
+        async with aclosing(self.portions(topic, begins, ends, progress)) as portions:
             async for records in portions:
                 yield records
 
     async def between(
         self, topic: str, begins: dict[int, int], ends: dict[int, int], progress: Progress | None = None
     ) -> AsyncGenerator[Record, None]:
-        """Every committed record with `begins[partition] <= offset < ends[partition]`.
-
-        Raises:
-            TopicUnreadable: once all that can be read has been given, if something can't be.
-            KafkaUnreachable: if nothing moves for a minute.
-        """
-        async with contextlib.aclosing(self.portions(topic, begins, ends, progress)) as portions:
+        """Every committed record with `begins[partition] <= offset < ends[partition]`. Raises as `records`."""
+        async with aclosing(self.portions(topic, begins, ends, progress)) as portions:
             async for records in portions:
                 for record in records:
                     yield record
@@ -164,12 +167,7 @@ class TopicReader:
         progress: Progress | None = None,
         stall_seconds: float = _STALL_SECONDS,
     ) -> AsyncGenerator[list[Record], None]:
-        """The same as they are fetched, each portion of one partition.
-
-        Raises:
-            TopicUnreadable: once all that can be read has been given, if something can't be.
-            KafkaUnreachable: if nothing moves for `stall_seconds`.
-        """
+        """The same as they are fetched, each portion of one partition; KafkaUnreachable, if nothing moves for `stall_seconds`."""
         consumer = self._held
         unread = {TopicPartition(topic, number): end for number, end in ends.items() if begins[number] < end}
         total = sum(end - begins[place.partition] for place, end in unread.items())
@@ -210,11 +208,6 @@ class TopicReader:
         assert self._consumer is not None, "entered"
         return self._consumer
 
-    async def _close(self) -> None:
-        if self._consumer is not None:
-            with contextlib.suppress(KafkaError, OSError):
-                await self._consumer.stop()
-
 
 @dataclass(frozen=True)
 class Group:
@@ -237,26 +230,17 @@ async def group_of(bootstrap: str, group: str, topic: str) -> Group:
     Raises:
         KafkaUnreachable: if no broker answers.
     """
-    from aiokafka.admin import AIOKafkaAdminClient
-
-    admin = AIOKafkaAdminClient(**connection(bootstrap), client_id=_CLIENT)
-    try:
-        await admin.start()
-        async with asyncio.timeout(_START_SECONDS):
-            while True:
-                try:
-                    answer: Any
-                    (answer,) = await admin.describe_consumer_groups([group])
-                    offsets = await admin.list_consumer_group_offsets(group)
-                    told = {place.partition: at for place, at in offsets.items() if place.topic == topic}
-                    return Group(
-                        len(answer.groups[0][5]),
-                        {number: at.offset for number, at in told.items()},
-                        {number: at.metadata for number, at in told.items() if at.metadata},
-                    )
-                except (GroupCoordinatorNotAvailableError, GroupLoadInProgressError):
-                    await asyncio.sleep(_RETRY_SECONDS)  # a new cluster makes its group topic when first asked
-    except (KafkaError, OSError, TimeoutError) as error:
-        raise KafkaUnreachable(f"no Kafka broker answers at {bootstrap} ({type(error).__name__})") from error
-    finally:
-        await admin.close()
+    async with admin_of(bootstrap, _CLIENT) as admin, asyncio.timeout(_START_SECONDS):
+        while True:
+            try:
+                answer: Any
+                (answer,) = await admin.describe_consumer_groups([group])
+                offsets = await admin.list_consumer_group_offsets(group)
+                told = {place.partition: at for place, at in offsets.items() if place.topic == topic}
+                return Group(
+                    len(answer.groups[0][5]),
+                    {number: at.offset for number, at in told.items()},
+                    {number: at.metadata for number, at in told.items() if at.metadata},
+                )
+            except (GroupCoordinatorNotAvailableError, GroupLoadInProgressError):
+                await asyncio.sleep(_RETRY_SECONDS)  # a new cluster makes its group topic when first asked

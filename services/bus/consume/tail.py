@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import aclosing, suppress
 
 from aiokafka.errors import ConsumerStoppedError, KafkaError
 
 from services.backoff import Backoff
 from services.bus.client.consumer import Consumer
 from services.bus.client.fetching import Stuck
+from services.bus.consume.scan import TopicReader, reading
 from services.bus.envelope import Record
-from services.bus.security import connection
-from services.errors import KafkaUnreachable, TopicUnreadable
+from services.bus.security import Bootstrap
+from services.errors import KafkaUnreachable
 
 log = logging.getLogger("pumasi.bus")
 
@@ -26,46 +27,19 @@ _BACKOFF_SECONDS = (0.2, 5.0)
 _POLL_MS = 200
 _POLL_UNAWAITED_MS = 1000
 _RECORDS_PER_POLL = 2000
-_START_SECONDS = 15.0
-
-
-@asynccontextmanager
-async def _started(bootstrap: str, client_id: str, *topics: str) -> AsyncIterator[Consumer]:
-    """A consumer of all partitions of `topics`."""
-    consumer = Consumer(
-        *topics,
-        **connection(bootstrap),
-        client_id=client_id,
-        group_id=None,
-        enable_auto_commit=False,
-        isolation_level="read_committed",
-        auto_offset_reset="earliest",
-        fetch_max_wait_ms=_POLL_MS,
-        max_partition_fetch_bytes=4 << 20,
-    )
-    try:
-        async with asyncio.timeout(_START_SECONDS):
-            await consumer.start()
-            await asyncio.sleep(0)  # aiokafka's stop() raises CancelledError if its tasks never had a turn
-        yield consumer
-    finally:
-        await consumer.stop()
 
 
 class Tail:
     """Follows a topic for ever; use `run` as a task.
 
     Args:
-        bootstrap: says where Kafka is, asked at every attempt; may raise KafkaUnreachable.
-        topic: which.
-        client_id: the name in the broker's logs.
         handle: called with each record, in order of its partition. What it raises is logged, and the record skipped.
         last: begin so many records before the end, the same number in each partition; None for the start.
     """
 
     def __init__(
         self,
-        bootstrap: Callable[[], str],
+        bootstrap: Bootstrap,
         topic: str,
         client_id: str,
         handle: Callable[[Record], None],
@@ -119,7 +93,7 @@ class Tail:
         while True:
             try:
                 bootstrap = self._bootstrap()
-                async with _started(bootstrap, self._client_id, self._topic) as consumer:
+                async with reading(bootstrap, self._client_id, self._topic) as consumer:
                     await self._begin(consumer)
                     self._reading = consumer
                     while True:
@@ -164,34 +138,17 @@ class Tail:
         self._polled = asyncio.Event()
 
 
-async def read_last(bootstrap: str, topic: str, client_id: str, last: int, handle: Callable[[Record], None]) -> None:
+async def read_last(bootstrap: str, topic: str, last: int, handle: Callable[[Record], None]) -> None:
     """Hand on the last `last` records of each partition, as far as the topic reached when this began.
 
     Raises:
-        KafkaUnreachable: if Kafka does not answer.
+        KafkaUnreachable, TopicsMismatch: if Kafka does not answer, or there is no such topic.
         TopicUnreadable: once all that can be read is handed on, if something can't be.
     """
-    unreadable: dict[int, str] = {}
-    try:
-        async with _started(bootstrap, client_id, topic) as consumer:
-            places = sorted(consumer.assignment())
-            begins, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
-            for place in places:
-                consumer.seek(place, max(begins[place], ends[place] - last))
-            unread = {place for place in places if begins[place] < ends[place]}
-            while unread:
-                consumer.pause(*(place for place in places if place not in unread))
-                for records in (await consumer.getmany(timeout_ms=_POLL_MS, max_records=_RECORDS_PER_POLL)).values():
-                    for record in records:
-                        handle(record)
-                for place in list(unread):
-                    if await consumer.position(place) >= ends[place]:
-                        unread.discard(place)
-                unreadable |= {stuck.partition: str(stuck) for stuck in consumer.stuck}
-                unread = {place for place in unread if place.partition not in unreadable}
-    except (KafkaError, OSError, TimeoutError) as error:
-        raise KafkaUnreachable(
-            f"Kafka does not answer ({type(error).__name__})", hint="Try again in a moment."
-        ) from error
-    if unreadable:
-        raise TopicUnreadable(unreadable)
+    async with TopicReader(bootstrap) as reader:
+        extents = await reader.extents(topic)
+        begins = {number: max(extent.begin, extent.end - last) for number, extent in extents.items()}
+        ends = {number: extent.end for number, extent in extents.items()}
+        async with aclosing(reader.between(topic, begins, ends)) as records:
+            async for record in records:
+                handle(record)

@@ -13,13 +13,13 @@ import re
 from collections.abc import Collection, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from schemas.senders import NAME
 from schemas.times import text_of
 from services.bus.attributes import is_id
 from services.bus.consume.scan import Progress, TopicReader
-from services.bus.deadletters.letter import NOTHING, PREFIX, REPLAY_OF, WITHHELD, Header, Place, place_of
+from services.bus.deadletters.letter import NOTHING, PREFIX, REPLAY_OF, WITHHELD, Letter, Place, place_of
 from services.bus.envelope import COMMAND_BYTES_MAX, SENDER, Record, command_headers
 from services.bus.produce.transaction import Parts
 from services.bus.topics import COMMANDS, DEADLETTERS, SUBMISSIONS
@@ -35,12 +35,6 @@ _SOURCE = "/pumasi/deadletters"
 _SENDERS = (SENDER, SENDER_HEADER)  # of a command, of a submission
 _is_name = re.compile(NAME).fullmatch
 _LAST_MS = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
-
-
-class Stamped(Record, Protocol):
-    """A consumed record with its time, milliseconds since 1970."""
-
-    timestamp: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,24 +102,13 @@ class Mark(NamedTuple):
     run: str
 
 
-class Content(NamedTuple):
-    """What a letter keeps of its record."""
-
-    key: bytes | None
-    value: bytes | None
-    headers: list[Header]
+Content = Letter
+"""What a letter keeps of its record, without the letter's own headers."""
 
 
 @dataclass(frozen=True)
 class Filter:
-    """Which letters are meant; None admits all.
-
-    Attributes:
-        topic, partition: the record's.
-        code: why.
-        since, until: when the letter was written, microseconds since 1970; `until` is excluded.
-        fund: the record's fund, where it can be read.
-    """
+    """Which letters are meant, by what `DeadLetter` has; None admits all. Times are as its `at`, and `until` is excluded."""
 
     topic: str | None = None
     partition: int | None = None
@@ -174,7 +157,7 @@ class Box:
         return self.letters[name]
 
 
-def read(record: Stamped) -> DeadLetter | Mark | None:
+def read(record: Record) -> DeadLetter | Mark | None:
     """A record of the dead-letters topic; None if it is neither letter nor mark, or can't be read at all."""
     try:
         return _read(record)
@@ -184,7 +167,7 @@ def read(record: Stamped) -> DeadLetter | Mark | None:
         return None
 
 
-def _read(record: Stamped) -> DeadLetter | Mark | None:
+def _read(record: Record) -> DeadLetter | Mark | None:
     told = {name: (value or b"").decode("utf-8", "replace") for name, value in reversed(list(record.headers))}
     if PREFIX + "topic" in told:
         return _letter(record, told)
@@ -192,7 +175,7 @@ def _read(record: Stamped) -> DeadLetter | Mark | None:
 
 
 def content(record: Record) -> Content:
-    """The record that a letter keeps, without the letter's own headers."""
+    """The record that a letter keeps."""
     headers = [(name, value) for name, value in record.headers if not name.startswith(PREFIX) and name != WITHHELD]
     return Content(record.key, record.value, headers)
 
@@ -213,9 +196,7 @@ async def read_box(
     """The letters that a filter admits, and all marks beside them, as the topic stands now.
 
     Args:
-        reader: an entered reader.
         wanted: which letters; all if None.
-        progress: told how far it is.
         sources: read the letters of these partitions of the source topics only.
 
     Raises:
@@ -254,7 +235,7 @@ async def contents(reader: TopicReader, letters: Collection[DeadLetter]) -> dict
     return found
 
 
-def _letter(record: Stamped, told: dict[str, str]) -> DeadLetter | None:
+def _letter(record: Record, told: dict[str, str]) -> DeadLetter | None:
     source = place_of("-".join(told.get(PREFIX + name, "") for name in ("topic", "partition", "offset")))
     if source is None:
         return None
@@ -276,7 +257,7 @@ def _letter(record: Stamped, told: dict[str, str]) -> DeadLetter | None:
     )
 
 
-def _mark(record: Stamped, told: dict[str, str]) -> Mark | None:
+def _mark(record: Record, told: dict[str, str]) -> Mark | None:
     try:
         given = json.loads(record.value or b"")
         to = place_of(str(Place(given["topic"], given["partition"], given["offset"])))
@@ -287,7 +268,7 @@ def _mark(record: Stamped, told: dict[str, str]) -> Mark | None:
     return Mark(letter, to, _at(record), run) if to and place_of(letter) else None
 
 
-def _at(record: Stamped) -> int:
+def _at(record: Record) -> int:
     """Its time in microseconds. A writer may give any number; one that no calendar has becomes the nearest that it has."""
     return max(0, min(record.timestamp, _LAST_MS)) * 1000
 

@@ -132,7 +132,6 @@ def dead_letter(record: Record, code: str, why: str) -> Letter:
     """The dead letter of a record, whatever is in it.
 
     Args:
-        record: the record that could not be read.
         code: a stable code, such as `malformed`.
         why: what is wrong, without the record's content and without a name that the contract doesn't know.
     """
@@ -234,9 +233,7 @@ def _tellable_value(value: bytes | None, headers: dict[str, str], models: Models
     """The part of a value that may be kept, byte for byte if that is all of it; and its fund, if that may be kept."""
     if value is None:
         return None, None
-    if (
-        len(value) > VALUE_BYTES_MAX or value.count(b",") > COMMAS_MAX
-    ):  # nobody reads it, so nobody goes through it here
+    if len(value) > VALUE_BYTES_MAX or value.count(b",") > COMMAS_MAX:  # nobody reads it, so nobody goes through it
         return _withheld(value, "too large"), None
     try:
         parsed, *inexact = _read(value)

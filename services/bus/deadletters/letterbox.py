@@ -8,13 +8,14 @@ error it starts again from there. Until something unreadable comes, nothing is f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 
 from services.bus.client.open_transactions import Leftovers
 from services.bus.consume.scan import TopicReader
 from services.bus.deadletters.box import DeadLetter, read
 from services.bus.deadletters.letter import Letter
 from services.bus.produce.transaction import FencedWriter
+from services.bus.security import Bootstrap
 from services.bus.topics import DEADLETTERS
 from services.errors import Fenced, KafkaUnreachable
 
@@ -26,14 +27,11 @@ class Letterbox:
     """Writes the dead letters of one partition of a topic.
 
     Args:
-        bootstrap: says where Kafka is; may raise KafkaUnreachable.
-        topic: the records' topic.
-        partition: of that topic.
         place: the partition of the dead-letters topic that the letters go to.
         name: the transactional id; the same for every process that reads the topic.
     """
 
-    def __init__(self, bootstrap: Callable[[], str], topic: str, partition: int, place: int, name: str) -> None:
+    def __init__(self, bootstrap: Bootstrap, topic: str, partition: int, place: int, name: str) -> None:
         self._bootstrap, self._topic, self._partition = bootstrap, topic, partition
         self._place, self._name = place, name
         self._leftovers = Leftovers(name, (DEADLETTERS, place))

@@ -72,7 +72,6 @@ async def replay(
     """Put letters back, in the order of their records in each partition.
 
     Args:
-        bootstrap: Kafka's servers.
         letters: which, each once.
         told: called with each result as soon as it is certain.
 
@@ -104,7 +103,6 @@ async def release(bootstrap: str, partitions: int) -> None:
     For readers of the topics that letters are put back to, if a transaction keeps them from reading on for longer than one may last.
 
     Args:
-        bootstrap: Kafka's servers.
         partitions: of the dead-letters topic.
 
     Raises:

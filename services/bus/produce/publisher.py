@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
 
 from aiokafka.errors import KafkaConnectionError
@@ -18,7 +19,7 @@ from aiokafka.errors import KafkaConnectionError
 from services.backoff import Backoff
 from services.bus import topics
 from services.bus.client.producer import TROUBLE, Producer, Promise
-from services.bus.security import connection
+from services.bus.security import Bootstrap, connection
 from services.bus.topics import MAX_RECORD_BYTES
 from services.errors import KafkaUnreachable, TopicsMismatch
 
@@ -27,6 +28,7 @@ log = logging.getLogger("pumasi.bus")
 Headers = Sequence[tuple[str, bytes | None]]
 _BACKOFF_SECONDS = (0.2, 2.0)
 _STOP_SECONDS = 5.0
+_PATIENCE_SECONDS = 30.0
 LOG_APPEND_TIME = 1
 """Kafka's number for a time of its own, on what was sent."""
 
@@ -59,16 +61,14 @@ class Publisher:
     """One producer, made anew whenever it fails.
 
     Args:
-        bootstrap: says where Kafka is, asked at every attempt; may raise KafkaUnreachable.
         needed: topics that must exist.
-        client_id: the name in the broker's logs.
         deadline_seconds: how long a publication may take before it counts as failed.
         told: called with a line for people when Kafka comes into reach, or why it isn't; each once.
     """
 
     def __init__(
         self,
-        bootstrap: Callable[[], str],
+        bootstrap: Bootstrap,
         needed: Sequence[str],
         client_id: str,
         deadline_seconds: float = 10.0,
@@ -154,11 +154,7 @@ class Publisher:
         return offsets
 
     async def publish(self, records: Sequence[Outgoing]) -> list[int]:
-        """Publish and wait: `enqueue`, then `confirm`.
-
-        Raises:
-            KafkaUnreachable: as they do.
-        """
+        """Publish and wait: `enqueue`, then `confirm`; raises KafkaUnreachable as they do."""
         return await self.confirm(await self.enqueue(records))
 
     async def flush(self) -> None:
@@ -241,6 +237,28 @@ class Publisher:
             self._told(line)
 
 
+@asynccontextmanager
+async def publishing(
+    bootstrap: str, topic: str, client_id: str, deadline_seconds: float = 10.0
+) -> AsyncIterator[Publisher]:
+    """A publisher to one topic for one piece of work; arguments as `Publisher` has them.
+
+    Raises:
+        KafkaUnreachable: if Kafka, and the topic there, are not in reach within half a minute.
+    """
+    publisher = Publisher(lambda: bootstrap, [topic], client_id, deadline_seconds, told=lambda _line: None)
+    publisher.start()
+    try:
+        try:
+            await asyncio.wait_for(publisher.in_reach.wait(), _PATIENCE_SECONDS)
+        except TimeoutError:
+            hint = "Check PUMASI_KAFKA, and that the topics are there."
+            raise KafkaUnreachable(publisher.why_not, hint=hint) from None
+        yield publisher
+    finally:
+        await publisher.stop()
+
+
 def _forget(futures: Sequence[Promise] | set[Promise]) -> None:
     """Nobody awaits these any more; their outcome is no unhandled error."""
     for future in futures:
@@ -250,10 +268,8 @@ def _forget(futures: Sequence[Promise] | set[Promise]) -> None:
 async def _close(producer: Producer, *, finish: bool) -> None:
     """Close a producer; what it still holds is finished within seconds, or without `finish` given up at once."""
     if finish:
-        try:
+        with suppress(*TROUBLE):
             async with asyncio.timeout(_STOP_SECONDS):
                 await producer.stop()
                 return
-        except TROUBLE:
-            pass
     await producer.give_up()

@@ -8,9 +8,9 @@ addresses returned.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 import threading
+from concurrent.futures import Future
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 _NAT64 = IPv6Network("64:ff9b::/96")
@@ -57,27 +57,15 @@ async def resolve(host: str, port: int, allow_private: bool) -> list[str]:
 async def _looked_up(host: str, port: int) -> list[str]:
     """What the system's resolver says. It may say nothing for half a minute, and can't be told to stop: so it has a thread that the
     end of the process doesn't wait for, as it would for the event loop's own."""
-    loop = asyncio.get_running_loop()
-    outcome: asyncio.Future[list[str]] = loop.create_future()
-
-    def settle(found: list[str] | None, error: Exception | None) -> None:
-        if outcome.done():
-            return
-        if error is not None:
-            outcome.set_exception(error)
-        else:
-            outcome.set_result(found or [])
+    found = Future[list[str]]()
+    found.set_running_or_notify_cancel()  # whoever gives up waiting doesn't stop it
 
     def look() -> None:
-        found, failed = None, None
         try:
-            found = list(
-                dict.fromkeys(str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-            )
+            answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found.set_result(list(dict.fromkeys(str(answer[4][0]) for answer in answers)))
         except Exception as error:  # noqa: BLE001  # for whoever waits
-            failed = error
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
-            loop.call_soon_threadsafe(settle, found, failed)
+            found.set_exception(error)
 
     threading.Thread(target=look, name="resolver", daemon=True).start()
-    return await outcome
+    return await asyncio.wrap_future(found)

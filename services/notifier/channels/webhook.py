@@ -109,11 +109,6 @@ class Webhook:
         """Whether the receiver was given up, and has not answered since."""
         return self._down_until > 0
 
-    @property
-    def _is_spared(self) -> bool:
-        """Whether it was given up a moment ago, so that each notice gets one try."""
-        return time.monotonic() < self._down_until
-
     async def __aenter__(self) -> Webhook:
         return self
 
@@ -163,7 +158,7 @@ class Webhook:
                 self._gave_up_at.pop(notice.to, None)
                 self._say(status)
                 return Delivery("delivered" if 200 <= status < 300 else "failed", attempts)
-            if attempts >= self._patience.attempts or self._is_spared:
+            if attempts >= self._patience.attempts or time.monotonic() < self._down_until:
                 self._give_up(notice.to, began)
                 return Delivery("gave-up", attempts)
             await asyncio.sleep(self._pause(attempts, asked_pause))
