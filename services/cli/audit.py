@@ -5,18 +5,21 @@ import json
 from typing import TYPE_CHECKING
 
 import typer
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
+from services.bus import access, topics
+from services.bus.topics import COMMANDS
 from services.cli.shared import options
+from services.cli.shared.bars import bars
+from services.errors import TopicsMismatch
+from services.terminal import Terminal, marked
 
 if TYPE_CHECKING:
     from services.matcher.audit import PartitionAudit
 
 
-def register(app: typer.Typer) -> None:
-    app.command("audit", epilog=_EXAMPLES)(audit)
-
-
-_EXAMPLES = """**Examples**
+EXAMPLES = """**Examples**
 
 - `pumasi audit`: of the broker running on `.pumasi`
 - `PUMASI_KAFKA=k1:9092 pumasi audit --json`: `{"ok": true, "partitions": [{"partition": 0, "commands": 812, …}]}`
@@ -30,10 +33,7 @@ def audit(kafka: options.Kafka = None, data: options.Data = None, as_json: optio
     status 1 if anything is wrong. Commands without an answer yet are listed; they are a finding only if one has waited for more than a
     minute while a matcher runs, or while others came after it. Nothing is written.
     """
-    from services.bus import access
-    from services.settings import load
-
-    bootstrap = options.bootstrap_of(load(kafka=kafka, data=data), access.OPERATOR)
+    bootstrap = options.bootstrap_of(options.load(kafka=kafka, data=data), access.OPERATOR)
     results = _audit(bootstrap, quiet=as_json)
     (_print_json if as_json else _print_table)(results)
     if any(result.findings for result in results):
@@ -41,21 +41,18 @@ def audit(kafka: options.Kafka = None, data: options.Data = None, as_json: optio
 
 
 def _audit(bootstrap: str, quiet: bool) -> "list[PartitionAudit]":
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from services.matcher.audit import audit_all
-    from services.terminal import Terminal
 
     partitions, commands, matched = asyncio.run(_looked_up(bootstrap))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Terminal(stderr=True), disable=quiet, transient=True) as bars:
-        task = bars.add_task("commands executed again", total=None)
+    with bars(quiet, *columns) as shown:
+        task = shown.add_task("commands executed again", total=None)
         far: dict[int, tuple[int, int]] = {}
 
         def progress(partition: int, done: int, total: int) -> None:
             far[partition] = done, total
             whole = sum(total for _, total in far.values()) if len(far) == partitions else None
-            bars.update(task, completed=sum(done for done, _ in far.values()), total=whole)
+            shown.update(task, completed=sum(done for done, _ in far.values()), total=whole)
 
         return audit_all(bootstrap, partitions, progress, matched=matched, commands=commands)
 
@@ -63,7 +60,6 @@ def _audit(bootstrap: str, quiet: bool) -> "list[PartitionAudit]":
 async def _looked_up(bootstrap: str) -> tuple[int, int, bool]:
     """How many partitions there are, how many commands, about, and whether a matcher runs."""
     from services.bus.consume.scan import TopicReader, group_of
-    from services.bus.topics import COMMANDS
     from services.matcher.app import GROUP
 
     matched = (await group_of(bootstrap, GROUP, COMMANDS)).members > 0
@@ -75,9 +71,6 @@ async def _looked_up(bootstrap: str) -> tuple[int, int, bool]:
 
 async def _partitions(bootstrap: str) -> int:
     """How many partitions commands and ledger have. Raises TopicsMismatch, KafkaUnreachable."""
-    from services.bus import topics
-    from services.errors import TopicsMismatch
-
     counts = await topics.partition_counts(bootstrap)
     commands, ledger = counts.get(topics.COMMANDS), counts.get(topics.LEDGER)
     if not commands or commands != ledger:
@@ -95,10 +88,7 @@ def _print_json(results: "list[PartitionAudit]") -> None:
 
 
 def _print_table(results: "list[PartitionAudit]") -> None:
-    from rich.table import Table
-
     from services.matcher.audit import FINDINGS_MAX
-    from services.terminal import Terminal, marked
 
     table = Table("partition", "commands", "entries", "unanswered", "checkpoint", "last hash", "verdict", box=None,
                   pad_edge=False, header_style="bold")  # fmt: skip

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
+from rich.console import Console
 
 from services.cli.shared import options
+from services.errors import UsageError
+from services.terminal import Terminal
 from services.visible import json_line, visible
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from services.settings import Settings
     from services.stories.demo import Result, Wanted
 
@@ -23,11 +24,7 @@ PLAIN_WIDTH = 120
 """Columns where there is no terminal and COLUMNS doesn't say."""
 
 
-def register(app: typer.Typer) -> None:
-    app.command("demo", epilog=_EXAMPLES)(demo)
-
-
-_EXAMPLES = """**Examples**
+EXAMPLES = """**Examples**
 
 - `pumasi demo`: the story of a chat room, in a directory that is removed afterwards
 - `pumasi demo --all`: all five stories
@@ -70,7 +67,6 @@ def demo(
     months pass in seconds. Exit status 1 if a figure differs from the story's file, or if the audit finds something; 130 if Ctrl-C
     stopped it (143: SIGTERM). A directory kept with --data can be used again, also after it was stopped.
     """
-    from services.errors import UsageError
     from services.stories.demo import Wanted
 
     if all_stories and story:
@@ -87,7 +83,6 @@ async def _until_stopped(kept: Path | None, wanted: "Wanted", quiet: bool, as_js
     """The result, or 128 + the signal that stopped it; either way nothing runs any more."""
     from services.stories.demo import run
     from services.system.supervisor import until_told_to_stop
-    from services.terminal import Terminal
 
     stopping = until_told_to_stop()
     stream = sys.stderr if as_json else sys.stdout
@@ -133,11 +128,9 @@ def _say_stopped(console: "Console", kept: Path | None) -> None:
 
 def _settings(home: Path) -> "Settings":
     """A broker of the demo's own, on free ports, and keys: the demo never plays on the Kafka that PUMASI_KAFKA names."""
-    from services.settings import load
-
     theirs = ("kafka", "keys", "kafka_security", "kafka_user", "kafka_password_file", "kafka_ca_file", "webhook_url")
     own = {**dict.fromkeys(theirs), "open": False}
-    return load(data=home, kafka_port=0, http_port=0).model_copy(update=own)
+    return options.load(data=home, kafka_port=0, http_port=0).model_copy(update=own)
 
 
 def _show(result: "Result", console: "Console", kept: Path | None, as_json: bool) -> None:

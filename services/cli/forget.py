@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from services.bus import access
 from services.cli.shared import options, renewal
 
 if TYPE_CHECKING:
     from services.rotation import Rotated
     from services.settings import Settings
 
-_EXAMPLES = """**Examples**
+EXAMPLES = """**Examples**
 
 - `pumasi forget ~k3j9…`: one word for somebody, as it stands on notices, and the thanks of their cases
 - `pumasi forget 'tel:+86 138 0013 8000'`: however it is written, in all funds and roles
@@ -22,10 +23,6 @@ _EXAMPLES = """**Examples**
 - `pumasi forget --refused --yes`: everybody whose events were all refused, once they are an hour old
 - `pumasi forget - < address.txt`: so that no shell remembers it
 """
-
-
-def register(app: typer.Typer) -> None:
-    app.command("forget", epilog=_EXAMPLES)(forget)
 
 
 def forget(
@@ -58,11 +55,9 @@ def forget(
 
     Run it where notifier.key is, and for an address pseudonym.key too.
     """
-    from services.settings import load
-
     if (who is None) != refused or (refused and fund):
         raise typer.BadParameter("say who: a word, an address, or --refused alone", param_hint="SUBJECT|ADDRESS")
-    settings = load(kafka=kafka, data=data)
+    settings = options.load(kafka=kafka, data=data)
     found, told = (
         _forgotten_refused(settings, yes, as_json) if who is None else _forgotten(who, settings, fund, yes, as_json)
     )
@@ -90,7 +85,6 @@ def _forgotten(
     who: str, settings: "Settings", fund: str | None, yes: bool, as_json: bool
 ) -> "tuple[list[bytes], Rotated | None]":
     """Forget one person; the keys of what may have been kept of them, and what was done."""
-    from services.bus import access
     from services.forgetting import find, sought
 
     looked_for = sought(sys.stdin.readline().strip() if who == "-" else who, settings, fund)
@@ -102,7 +96,6 @@ def _forgotten(
 
 def _forgotten_refused(settings: "Settings", yes: bool, as_json: bool) -> "tuple[list[bytes], Rotated | None]":
     """Forget all whose events were refused, or finish that where it was cut short; likewise. None if there are none."""
-    from services.bus import access
     from services.forgetting import refused
     from services.rotation import unfinished
 
@@ -117,7 +110,6 @@ def _forgotten_refused(settings: "Settings", yes: bool, as_json: bool) -> "tuple
 
 
 async def _wait(settings: "Settings", found: list[bytes]) -> None:
-    from services.bus import access
     from services.bus.contacts import until_gone
 
     await until_gone(options.bootstrap_of(settings, access.KEYS), found)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from services.bus import access, topics
+from services.bus.security import servers
 from services.cli.shared import options
 from services.cli.shared.stopping import stop_on_signals
 from services.visible import visible
@@ -20,11 +22,7 @@ if TYPE_CHECKING:
     from services.settings import Settings
 
 
-def register(app: typer.Typer) -> None:
-    app.command("kafka", epilog=_EXAMPLES)(kafka)
-
-
-_EXAMPLES = """**Examples**
+EXAMPLES = """**Examples**
 
 - `pumasi kafka`: on `.pumasi`, port 9092 or a free one
 - `pumasi kafka --data /tmp/p --kafka-port 19092`: on that directory and exactly that port
@@ -49,9 +47,7 @@ def kafka(
     broker that dies is started again on its port. Other commands find it by the same --data. It asks everybody for a password:
     `--client-config` prints what Kafka's own tools need to read from it, and to do nothing else.
     """
-    from services.settings import load
-
-    settings = load(data=data, kafka_port=kafka_port, partitions=partitions)
+    settings = options.load(data=data, kafka_port=kafka_port, partitions=partitions)
     if client_config:
         from services.bus import access
         from services.bus.security import client_properties
@@ -62,7 +58,6 @@ def kafka(
 
 
 async def _run(settings: "Settings", as_json: bool) -> None:
-    from services.bus import topics
     from services.bus.embedded import keep_up
     from services.settings import OPEN
     from services.system.progress import BrokerProgress
@@ -97,9 +92,6 @@ async def _run(settings: "Settings", as_json: bool) -> None:
 async def _start(
     broker: "EmbeddedKafka", settings: "Settings", ensure_topics: "Callable[[str, int], Awaitable[object]]"
 ) -> None:
-    from services.bus import access
-    from services.bus.security import servers
-
     bootstrap = await broker.start()
     try:
         await ensure_topics(servers(settings, bootstrap, access.ADMIN), settings.partitions)

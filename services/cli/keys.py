@@ -9,15 +9,21 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
+from rich.table import Table
 
+from services import keys
+from services.bus import access
+from services.bus.bootstrap import bootstrap_of
+from services.bus.security import Servers, servers
 from services.called import as_called
-from services.cli.shared import options
+from services.cli.shared import options, renewal
+from services.errors import KafkaUnreachable, SettingError, UnknownId, UsageError
+from services.keys import intake_public_key
+from services.system.progress import BrokerProgress
+from services.terminal import Terminal, marked
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from schemas.senders import Sender
-    from services.bus.security import Servers
     from services.senders import Issued
     from services.settings import Settings
 
@@ -95,13 +101,9 @@ def make(
     A new key beside a Kafka that knows another is refused (exit status 2): put the former one back, or say that it is --lost. Where no
     broker runs on the data directory, but has run before, it is started for that moment: only it knows.
     """
-    from services.settings import load
-
-    settings = load(kafka=kafka, data=data)
+    settings = options.load(kafka=kafka, data=data)
     made = asyncio.run(_make(settings, lost, yes))
     if as_json:
-        from services import keys
-
         print(json.dumps({"keys": str(keys.directory(settings)), "made": made}))
         return
     _show_made(settings, made)
@@ -113,9 +115,6 @@ def follow(kafka: options.Kafka = None, data: options.Data = None, as_json: opti
     All keys are needed for as long as their funds are there. On several machines put the new file into every intake's PUMASI_KEYS at
     once: an intake that lacks it stops within a minute. For two and a half minutes before the key serves, and after, no fund begins.
     """
-    from services import keys
-    from services.terminal import Terminal, marked
-
     settings, bootstrap = _where(kafka, data)
     name, made = asyncio.run(_next(settings, bootstrap))
     if as_json:
@@ -127,7 +126,6 @@ def follow(kafka: options.Kafka = None, data: options.Data = None, as_json: opti
 
 async def _next(settings: "Settings", bootstrap: str) -> tuple[str, list[str]]:
     """The name of the key that serves next, and the files that were made: none, if it was there."""
-    from services import keys
     from services.bus import fingerprints
 
     now = time.time_ns() // 1000
@@ -164,9 +162,6 @@ def add(
     admin makes that user: what to call is printed.
     """
     from schemas.senders import Scope
-    from services.cli.shared import renewal
-    from services.errors import UsageError
-    from services.keys import intake_public_key
     from services.senders import issue
 
     if unknown := [one for one in scope or () if one not in get_args(Scope)]:
@@ -221,12 +216,9 @@ def rotate(
 
     `id.key` is never renewed: what came before would be unknown.
     """
-    from services.cli.shared import renewal
-
     if name in renewal.OURS:
         renewal.renew(name, kafka, data, as_json)
         return
-    from services.keys import intake_public_key
     from services.senders import renewed
 
     def made(before: "Sender | None", settings: "Settings") -> "Issued":
@@ -253,12 +245,9 @@ def revoke(
     `reporter --old`: likewise; nothing will ever open again what cases said of access before. `pumasi report access` says of how many.
     """
     from services.bus.senders import put_sender
-    from services.cli.shared import renewal
 
     if name in renewal.OURS:
-        from services.settings import load
-
-        renewal.revoke(name, load(kafka=kafka, data=data), old, yes, as_json)
+        renewal.revoke(name, options.load(kafka=kafka, data=data), old, yes, as_json)
         return
     settings, bootstrap = _where(kafka, data)
     sender = _there(_known(bootstrap).get(name), name)
@@ -283,9 +272,6 @@ def show(kafka: options.Kafka = None, data: options.Data = None, as_json: option
     if as_json:
         print(json.dumps({"senders": rows, "keys": ours}))
         return
-    from rich.table import Table
-
-    from services.terminal import Terminal
 
     table = Table("sender", "may send", "in", "keys since", box=None, pad_edge=False, header_style="bold")
     for row in rows:
@@ -301,9 +287,7 @@ def show(kafka: options.Kafka = None, data: options.Data = None, as_json: option
 
 def _ours(settings: "Settings", bootstrap: str) -> list[dict[str, Any]]:
     """Our own keys, as they are listed: which are in use, and what of them lies here."""
-    from services import keys
     from services.bus import fingerprints
-    from services.errors import SettingError
 
     told = asyncio.run(fingerprints.known(bootstrap))
     rows = []
@@ -319,8 +303,6 @@ def _ours(settings: "Settings", bootstrap: str) -> list[dict[str, Any]]:
 
 
 def _table_of_ours(rows: list[dict[str, Any]]) -> "Table":
-    from rich.table import Table
-
     table = Table("our own", "in use", "is here", "open as well", box=None, pad_edge=False, header_style="bold")
     for row in rows:
         former = len(row["former"])
@@ -329,10 +311,7 @@ def _table_of_ours(rows: list[dict[str, Any]]) -> "Table":
 
 
 def _where(kafka: str | None, data: Any) -> "tuple[Settings, str]":
-    from services.bus import access
-    from services.settings import load
-
-    settings = load(kafka=kafka, data=data)
+    settings = options.load(kafka=kafka, data=data)
     return settings, options.bootstrap_of(settings, access.KEYS)
 
 
@@ -343,8 +322,6 @@ def _known(bootstrap: str) -> "dict[str, Sender]":
 
 
 def _there(sender: "Sender | None", name: str) -> "Sender":
-    from services.errors import UnknownId
-
     if sender is None:
         raise UnknownId("there is no sender of this name", hint="See `pumasi keys list`.")
     return sender
@@ -410,9 +387,6 @@ def _tell_admin(user: dict[str, Any]) -> None:
 
 
 async def _make(settings: "Settings", lost: bool, yes: bool) -> list[str]:
-    from services import keys
-    from services.bus import access
-
     passwords: list[str] = [] if settings.open else keys.make_passwords(settings, access.USERS)
     if not keys.missing(settings) and not lost:
         return [*keys.make(settings), *passwords]  # none; but what a kill left goes
@@ -423,11 +397,7 @@ async def _make(settings: "Settings", lost: bool, yes: bool) -> list[str]:
 @asynccontextmanager
 async def _kafka_that_knows(settings: "Settings") -> "AsyncIterator[Servers | None]":
     """Where Kafka is; the embedded broker is started if it doesn't run, and None is given if it never has."""
-    from services.bus import access
-    from services.bus.bootstrap import bootstrap_of
     from services.bus.embedded.directory import running_broker
-    from services.bus.security import servers
-    from services.system.progress import BrokerProgress
     from services.system.whole import broker_of
 
     if settings.kafka or running_broker(settings.data):
@@ -441,10 +411,7 @@ async def _kafka_that_knows(settings: "Settings") -> "AsyncIterator[Servers | No
 
 
 async def _make_beside(settings: "Settings", bootstrap: "Servers | None", lost: bool, yes: bool) -> list[str]:
-    from services import keys
     from services.bus import fingerprints
-    from services.cli.shared import renewal
-    from services.errors import KafkaUnreachable
 
     try:
         told = await fingerprints.known(bootstrap) if bootstrap else {}
@@ -463,9 +430,6 @@ async def _make_beside(settings: "Settings", bootstrap: "Servers | None", lost: 
 
 
 def _show_made(settings: "Settings", made: list[str]) -> None:
-    from services import keys
-    from services.terminal import Terminal, marked
-
     where = keys.directory(settings)
     if not made:
         Terminal().print(marked("Nothing is missing in {}.", where), soft_wrap=True)

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from services import logs, traces
+from services.bus import access, topics
 from services.cli.shared import options
 from services.cli.shared.stopping import stop_on_signals
+from services.errors import KafkaUnreachable
 from services.matcher.partition.process_memory import give_freed_memory_back, keep_freed_memory
 from services.news import (
     Answered,
@@ -30,11 +32,7 @@ if TYPE_CHECKING:
     from services.settings import Settings
 
 
-def register(app: typer.Typer) -> None:
-    app.command("matcher", epilog=_EXAMPLES)(matcher)
-
-
-_EXAMPLES = """**Examples**
+EXAMPLES = """**Examples**
 
 - `pumasi matcher`: on the broker running on `.pumasi`
 - `PUMASI_KAFKA=k1:9092,k2:9092 pumasi matcher`: on a cluster; as many processes as there are partitions can share the work
@@ -49,10 +47,8 @@ def matcher(kafka: options.Kafka = None, data: options.Data = None, as_json: opt
     For each partition it takes over, a matcher fences the former owner, rebuilds its memory from the ledger, then goes on. If a
     partition's ledger turns out to be wrong, that partition stops with an alarm, the others go on, and the exit status is 1.
     """
-    from services.settings import load
-
     gc.set_threshold(200_000, 20, 100)  # it is told when, see `_settle`
-    settings = load(kafka=kafka, data=data)
+    settings = options.load(kafka=kafka, data=data)
     logs.begin(settings)
     traces.begin(settings, "pumasi-matcher")
     try:
@@ -66,7 +62,6 @@ def matcher(kafka: options.Kafka = None, data: options.Data = None, as_json: opt
 
 
 async def _run(settings: "Settings", as_json: bool) -> bool:
-    from services.bus import access
     from services.bus.heartbeat import Heartbeat
     from services.health import Health
     from services.matcher.app import Matcher
@@ -124,9 +119,6 @@ def _settle(young_objects: int = 0) -> None:
 
 async def _wait_for_topics(bootstrap: str, stopping: "asyncio.Future[None]", screen: "_Screen") -> bool:
     """True once Kafka answers and has what the matcher needs; False if told to stop meanwhile. Raises TopicsMismatch."""
-    from services.bus import topics
-    from services.errors import KafkaUnreachable
-
     needed = (topics.COMMANDS, topics.LEDGER, topics.CHECKPOINTS, topics.DEADLETTERS)
     while not stopping.done():
         try:

@@ -6,17 +6,15 @@ from typing import Annotated
 
 import typer
 
+from services import keys, secret_files
 from services.cli.shared import options, renewal
+from services.errors import KeyMissing
 
-_EXAMPLES = """**Examples**
+EXAMPLES = """**Examples**
 
 - `pumasi panic`: asks for one word first
 - `pumasi panic --yes`: at once
 """
-
-
-def register(app: typer.Typer) -> None:
-    app.command("panic", epilog=_EXAMPLES)(panic)
 
 
 def panic(
@@ -35,11 +33,7 @@ def panic(
     Overwriting reaches what the disk still calls by that place. Flash memory and copying file systems keep old blocks for a while: use
     an encrypted disk too. Copies elsewhere are not touched. Exit status 0: all are destroyed; 1: some could not be, each is named.
     """
-    from services import keys, secret_files
-    from services.errors import KeyMissing
-    from services.settings import load
-
-    settings = load(data=data)
+    settings = options.load(data=data)
     kept = keys.directory(settings)
     if not kept.is_dir():
         raise KeyMissing(

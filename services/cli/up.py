@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from services.bus import access
+from services.called import name
 from services.cli.shared import options
 from services.cli.shared.stopping import when_keys_go
 from services.visible import visible
@@ -21,11 +23,7 @@ if TYPE_CHECKING:
     from services.system.whole import System
 
 
-def register(app: typer.Typer) -> None:
-    app.command("up", epilog=_EXAMPLES)(up)
-
-
-_EXAMPLES = """**Examples**
+EXAMPLES = """**Examples**
 
 - `pumasi up`: on `.pumasi`, ports 9092 and 8080 or free ones
 - `pumasi up --data /tmp/p --matchers 2`: on that directory, with two matchers that share the partitions
@@ -62,9 +60,7 @@ def up(
     you can read; every event needs one. What somebody should know of is printed as it happens, with its time, and once a minute how
     many notices there were.
     """
-    from services.settings import load
-
-    settings = load(
+    settings = options.load(
         data=data, kafka_port=kafka_port, http_port=http_port, partitions=partitions, log_json=log_json or None
     )
     asyncio.run(_run(settings, matchers, _Shown(verbose, settings.log_json, as_json)))
@@ -83,7 +79,6 @@ class _Shown(NamedTuple):
 
 
 async def _run(settings: "Settings", matchers: int, shown: _Shown) -> None:
-    from services.bus import access
     from services.system.progress import BrokerProgress
     from services.system.supervisor import until_told_to_stop
 
@@ -148,7 +143,6 @@ def _say_ready(system: "System", settings: "Settings", key: Path | None, as_json
     from rich.panel import Panel
     from rich.text import Text
 
-    from services.called import name
     from services.settings import OPEN
     from services.terminal import Terminal, marked
 

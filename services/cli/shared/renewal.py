@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
+import secrets
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,8 +15,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from services import keys
+from services.bus import access
 from services.called import as_called
-from services.cli.shared.options import bootstrap_of
+from services.cli.shared.bars import bars
+from services.cli.shared.options import bootstrap_of, load
+from services.errors import UsageError
 
 if TYPE_CHECKING:
     from services.rotation import Progress, Rotated
@@ -47,8 +55,6 @@ def ask(what: str, word: str) -> None:
     """
     import typer
 
-    from services.errors import UsageError
-
     if not sys.stdin.isatty():
         raise UsageError("nobody can be asked here, and this can't be undone", hint="Say that you mean it: --yes")
     if typer.prompt(f"{what} Type {word} to go on", err=True).strip() != word:
@@ -58,8 +64,6 @@ def ask(what: str, word: str) -> None:
 
 def renew(what: str, kafka: str | None, data: Path | None, as_json: bool) -> None:
     """Renew what is named `what` in OURS."""
-    from services.settings import load
-
     OURS[what](load(kafka=kafka, data=data), as_json)
 
 
@@ -70,7 +74,6 @@ def rotated(
     refused: Mapping[bytes, int] = MappingProxyType({}),
 ) -> Rotated:
     """Renew the notifier's key, once what is named by the last two is off the contacts topic, as `rotate_notifier` has them."""
-    from services.bus import access
     from services.rotation import rotate_notifier
 
     with _bar(quiet=as_json) as progress:
@@ -91,7 +94,6 @@ def _notifier(settings: Settings, as_json: bool) -> None:
 
 
 def _ring(whose: str, settings: Settings, as_json: bool) -> None:
-    from services.bus import access
     from services.succession import renew
 
     with _bar(quiet=as_json) as progress:
@@ -118,9 +120,6 @@ def revoke(what: str, settings: Settings, old: bool, yes: bool, as_json: bool) -
     Raises:
         UsageError: if there are none that could count.
     """
-    from services import keys
-    from services.errors import UsageError
-
     if what == "webhook":
         _revoke_webhook(settings, old, as_json)
     elif what in keys.RINGS:
@@ -135,9 +134,6 @@ def _revoke_former(whose: str, settings: Settings, old: bool, yes: bool, as_json
     Raises:
         UsageError: if the key in use should go too, if nobody can be asked, or as `succession.revoke`.
     """
-    from services import keys
-    from services.bus import access
-    from services.errors import UsageError
     from services.succession import revoke
 
     if not old:
@@ -157,10 +153,7 @@ def _revoke_former(whose: str, settings: Settings, old: bool, yes: bool, as_json
 
 
 def _passwords(settings: Settings, as_json: bool) -> None:
-    from services import keys
-    from services.bus import access
     from services.bus.embedded.directory import running_broker
-    from services.errors import UsageError
 
     if settings.kafka is not None:
         raise UsageError(
@@ -181,12 +174,6 @@ def _passwords(settings: Settings, as_json: bool) -> None:
 
 
 def _webhook(settings: Settings, as_json: bool) -> None:
-    import base64
-    import secrets
-
-    from services import keys
-    from services.errors import UsageError
-
     if settings.webhook_secret is not None:
         raise UsageError(
             "PUMASI_WEBHOOK_SECRET says what notices are signed with",
@@ -208,9 +195,6 @@ def _revoke_webhook(settings: Settings, old: bool, as_json: bool) -> None:
     Raises:
         UsageError: if that one should go too: no notice goes out unsigned.
     """
-    from services import keys
-    from services.errors import UsageError
-
     if not old or settings.webhook_secret is not None:
         raise UsageError(
             "notices are always signed", hint="Only the secret before the newest in PUMASI_KEYS can be revoked: --old"
@@ -233,21 +217,7 @@ OURS: Final[dict[str, Callable[[Settings, bool], None]]] = {
 
 @contextmanager
 def _bar(quiet: bool) -> Iterator[Progress]:
-    """A bar on a terminal; nothing in a log, where the result says it all."""
-    from services.terminal import Terminal
-
-    if quiet or not sys.stderr.isatty():
-        yield lambda _stage, _done, _total: None
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=Terminal(stderr=True), transient=True) as bars:
-        task = bars.add_task("Looking", total=None)
-        yield lambda stage, done, total: bars.update(task, description=_STAGES[stage], completed=done, total=total)
+    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with bars(quiet, *columns) as bar:
+        task = bar.add_task("Looking", total=None)
+        yield lambda stage, done, total: bar.update(task, description=_STAGES[stage], completed=done, total=total)

@@ -10,9 +10,16 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import typer
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from schemas.times import DAY, parse
+from services.bus import access
+from services.cli.shared.bars import bars, reading
 from services.cli.shared.helps import Command
+from services.cli.shared.options import bootstrap_of, load
 from services.cli.simulate import options as o
+from services.errors import FileUnwritable, UnknownId, UsageError
+from services.terminal import Terminal
 from services.visible import json_line, visible
 
 if TYPE_CHECKING:
@@ -174,7 +181,6 @@ def _seeds(season: "Season", seeds: int, asked: list[str], html: Path | None, qu
 
 
 def _policies(asked: list[str]) -> "list[Policy]":
-    from services.errors import UsageError
     from services.policies.meaning import RULES
     from services.policies.policy import parse_policy, usual
 
@@ -209,8 +215,6 @@ _CASES_A_SECOND = 500
 
 def _bounded(season: "Season", runs: int, quiet: bool) -> None:
     """Warn of a run that takes minutes; raises UsageError if it would not fit into memory."""
-    from services.errors import UsageError
-
     cases = season.days * season.funds * season.cases_a_day
     if cases > _MOST_CASES:
         raise UsageError(
@@ -234,7 +238,6 @@ def _recorded(log: "CommandLog", origin: tuple[str, str], asked: list[str], html
 
 
 def _log(file: Path | None, funds: tuple[str, ...], kafka: str | None, data: Path | None, quiet: bool) -> "CommandLog":
-    from services.errors import UnknownId
     from services.policies.commandlog import read_log
 
     if file is None:
@@ -249,14 +252,10 @@ def _log(file: Path | None, funds: tuple[str, ...], kafka: str | None, data: Pat
 
 
 def _from_kafka(funds: tuple[str, ...], kafka: str | None, data: Path | None, quiet: bool) -> "CommandLog":
-    from services.bus import access
-    from services.cli.shared.options import bootstrap_of
-    from services.cli.shared.reading import shown_on
     from services.policies.recorded import recorded
-    from services.settings import load
 
     bootstrap = bootstrap_of(load(kafka=kafka, data=data), access.OPERATOR)
-    with shown_on(quiet, "the commands") as progress:
+    with reading(quiet, "the commands") as progress:
         return asyncio.run(recorded(bootstrap, funds, progress))
 
 
@@ -306,7 +305,6 @@ def _compare(
 
 def _page(told: "Comparison | Spread", path: Path, quiet: bool) -> None:
     from services.policies.report.page import write_page
-    from services.terminal import Terminal
 
     console = Terminal(stderr=True, quiet=quiet)
     with console.status("Drawing the report"):
@@ -316,8 +314,6 @@ def _page(told: "Comparison | Spread", path: Path, quiet: bool) -> None:
 
 def _writable(path: Path) -> None:
     """Raises FileUnwritable if a file can't be put there: a run may take minutes, and is not to be lost for that."""
-    from services.errors import FileUnwritable
-
     folder = path.parent
     if not folder.is_dir():
         raise FileUnwritable(f"{path}: there is no directory {folder}", hint="Make it first, or name another file.")
@@ -326,7 +322,6 @@ def _writable(path: Path) -> None:
 
 
 def _change(log: "CommandLog", text: str, since: str | None, last: float | None, quiet: bool) -> None:
-    from services.errors import UsageError
     from services.policies.change import dry_run
     from services.policies.policy import parse_policy
 
@@ -341,16 +336,12 @@ def _change(log: "CommandLog", text: str, since: str | None, last: float | None,
         print(json_line(told.as_json()))
         return
     from services.policies.report.change import show
-    from services.terminal import Terminal
 
     show(told, Terminal())
 
 
 def _from_when(log: "CommandLog", since: str | None, last: float | None) -> int | None:
     """Microseconds since 1970; None from the start. Raises UsageError."""
-    from schemas.times import DAY, parse
-    from services.errors import UsageError
-
     if last is not None:
         start, end = log.span
         return start if last * DAY >= end - start else end - int(last * DAY)  # further back there is nothing to change
@@ -371,22 +362,14 @@ def _define(as_json: bool) -> None:
         print(json_line(definitions_as_json()))
         return
     from services.policies.report.terminal import definitions
-    from services.terminal import Terminal
 
     definitions(Terminal())
 
 
 @contextmanager
 def _bars(names: list[str], quiet: bool) -> "Iterator[Progress]":
-    """A bar for each run, on standard error, if that is a terminal and not `quiet`."""
-    if quiet or not sys.stderr.isatty():
-        yield lambda _number, _done, _total: None
-        return
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-
-    from services.terminal import Terminal
-
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Terminal(stderr=True), transient=True) as bars:
-        tasks = [bars.add_task(name, total=None) for name in names]
-        yield lambda number, done, total: bars.update(tasks[number], completed=done, total=max(1, total))
+    """A bar for each run."""
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
+    with bars(quiet, *columns) as shown:
+        tasks = [shown.add_task(name, total=None) for name in names]
+        yield lambda number, done, total: shown.update(tasks[number], completed=done, total=max(1, total))
