@@ -16,7 +16,7 @@ from services.errors import UsageError
 from services.policies.commandlog import CommandLog
 from services.policies.course import CaseCourse, Course, Refusal
 from services.policies.policy import Policy
-from services.policies.replay import Replay
+from services.policies.replay import LogSource
 from services.policies.runs import course_of
 
 FROZEN = (
@@ -122,10 +122,8 @@ def dry_run(
             f"the log ends at {text_of(end)}, before {text_of(since)}: the change would have met no command",
             hint="Give an earlier --since, or --last DAYS, counted back from the log's end.",
         )
-    replays = (Replay(log, Policy()), Replay(log, policy, since))
-    recorded, changed = (
-        course_of(replay.play(), log.span, partial(progress, number)) for number, replay in enumerate(replays)
-    )
+    played = LogSource(log).play(Policy()), LogSource(log, since).play(policy)
+    recorded, changed = (course_of(run, log.span, partial(progress, number)) for number, run in enumerate(played))
     return _compare(log, policy, since, recorded, changed)
 
 

@@ -110,17 +110,17 @@ def line_of(said: Said) -> str:
 
 
 def write_log(path: Path, said: Iterable[Said]) -> int:
-    """Write a log; returns how many commands it has. The file is whole or not there.
+    """Write a log; returns how many commands it has. Raises what `write_whole` does."""
+    return write_whole(path, (line_of(one) + "\n" for one in said))
 
-    Raises FileUnwritable if it can't be written.
-    """
-    beside = path.with_name(path.name + ".part")
-    count = 0
+
+def write_whole(path: Path, parts: Iterable[str]) -> int:
+    """Write a file that is whole or not there; returns of how many parts. Raises FileUnwritable if it can't be written."""
+    beside, count = path.with_name(path.name + ".part"), 0
     try:
         with beside.open("w", encoding="utf-8") as file:
-            for one in said:
-                file.write(line_of(one) + "\n")
-                count += 1
+            for count, part in enumerate(parts, 1):  # noqa: B007  # the last is how many there are
+                file.write(part)
         beside.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):

@@ -231,7 +231,7 @@ def _bounded(season: "Season", runs: int, quiet: bool) -> None:
 
 def _recorded(log: "CommandLog", origin: tuple[str, str], asked: list[str], html: Path | None, quiet: bool) -> None:
     from services.policies.policy import parse_policy, usual
-    from services.policies.runs import LogSource
+    from services.policies.replay import LogSource
 
     policies = [parse_policy(text) for text in asked] or usual(recorded=True)
     _compare(LogSource(log), policies, origin, html, quiet)
