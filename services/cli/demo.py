@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from services.cli.shared import options
+from services.cli.shared.stopping import until_told_to_stop
 from services.errors import UsageError
 from services.terminal import Terminal
 from services.visible import json_line, visible
@@ -82,9 +83,8 @@ def demo(
 async def _until_stopped(kept: Path | None, wanted: "Wanted", quiet: bool, as_json: bool) -> "Result | int":
     """The result, or 128 + the signal that stopped it; either way nothing runs any more."""
     from services.stories.demo import run
-    from services.system.supervisor import until_told_to_stop
 
-    stopping = until_told_to_stop()
+    stopping = until_told_to_stop(hangup=True)
     stream = sys.stderr if as_json else sys.stdout
     console = Terminal(file=stream, width=_width(stream))
     stopped_by = None
@@ -104,7 +104,7 @@ async def _until_stopped(kept: Path | None, wanted: "Wanted", quiet: bool, as_js
         result = None if stopped_by else await playing
     if result is None:
         _say_stopped(console, kept)
-        return 128 + stopping.result()
+        return 128 + int(stopping.result())
     _show(result, console, kept, as_json)
     return result
 

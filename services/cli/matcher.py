@@ -11,6 +11,7 @@ from services import logs, traces
 from services.bus import access, topics
 from services.cli.shared import options
 from services.cli.shared.stopping import stop_on_signals
+from services.counted import counted
 from services.errors import KafkaUnreachable
 from services.matcher.partition.process_memory import give_freed_memory_back, keep_freed_memory
 from services.news import (
@@ -117,7 +118,7 @@ def _settle(young_objects: int = 0) -> None:
         gc.freeze()
 
 
-async def _wait_for_topics(bootstrap: str, stopping: "asyncio.Future[None]", screen: "_Screen") -> bool:
+async def _wait_for_topics(bootstrap: str, stopping: "asyncio.Future[Any]", screen: "_Screen") -> bool:
     """True once Kafka answers and has what the matcher needs; False if told to stop meanwhile. Raises TopicsMismatch."""
     needed = (topics.COMMANDS, topics.LEDGER, topics.CHECKPOINTS, topics.DEADLETTERS)
     while not stopping.done():
@@ -160,7 +161,7 @@ class _Screen:
         if all(tenure.processor.ready or tenure.stopped for tenure in service.tenures.values()):
             self._ready = True
             partitions = sorted(service.held - set(service.stopped))
-            line = f"Ready. Matching on {_plural(len(partitions), 'partition')}; Ctrl-C stops."
+            line = f"Ready. Matching on {counted(len(partitions), 'partition')}; Ctrl-C stops."
             told = {"health": self.health} if self.health else {}
             self._show({"ready": "matcher", "partitions": partitions, **told}, line)
 
@@ -177,7 +178,7 @@ def sentence(news: MatcherNews) -> str | None:
         case Waiting(why):
             return f"Waiting for Kafka: {visible(why)}"
         case Assigned(partitions):
-            return f"The group gave this matcher {_plural(len(partitions), 'partition')}: {partitions}"
+            return f"The group gave this matcher {counted(len(partitions), 'partition')}: {partitions}"
         case Taken(partition, seq, watermark, checkpoint, seconds):
             rebuilt = f"rebuilt from {_rebuilt_from(seq, checkpoint)}{_within(seconds)}"
             return f"Partition {partition}: fenced and {rebuilt}, next command at offset {watermark + 1}"
@@ -195,17 +196,13 @@ def sentence(news: MatcherNews) -> str | None:
         case Ended(0):
             return "Stopped cleanly; nothing was left half done."
         case Ended(alarms):
-            return f"Stopped; {_plural(alarms, 'partition')} had an alarm, see above."
-
-
-def _plural(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+            return f"Stopped; {counted(alarms, 'partition')} had an alarm, see above."
 
 
 def _rebuilt_from(seq: int, checkpoint: int | None) -> str:
     entries = seq - (checkpoint or 0)
-    counted = f"{entries} {'entry' if entries == 1 else 'entries'}"
-    return f"the checkpoint at entry {checkpoint} and {counted} since" if checkpoint else counted
+    told = f"{entries} {'entry' if entries == 1 else 'entries'}"
+    return f"the checkpoint at entry {checkpoint} and {told} since" if checkpoint else told
 
 
 def _within(seconds: dict[str, float] | None) -> str:

@@ -9,7 +9,7 @@ from services import keys
 from services.bus import access as users
 from services.cli.shared import options
 from services.cli.shared.bars import reading
-from services.console.readmodel.found import counted
+from services.counted import counted
 from services.terminal import Terminal
 from services.visible import json_line
 

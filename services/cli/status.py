@@ -14,8 +14,8 @@ from services.bus import access
 from services.called import as_called
 from services.cli.shared import options
 from services.cli.shared.bars import reading
-from services.console.readmodel.found import counted
-from services.terminal import Terminal, marked
+from services.counted import counted
+from services.terminal import Terminal, fits, marked, wide
 from services.visible import json_line, visible
 
 if TYPE_CHECKING:
@@ -105,9 +105,7 @@ def _as_typed(waits: dict[str, Any]) -> dict[str, Any]:
 def _print(found: "Survey", public: bool) -> None:
     from services.console.readmodel.figures import FEWEST, for_everyone, for_operators
 
-    console = Terminal()
-    if not console.is_terminal:
-        console.width = _ROOM  # a pipe has all the room there is
+    console = wide()
     if not public:
         _print_cluster(console, found)
     if found.funds:
@@ -236,8 +234,7 @@ def _table(*columns: str, fold: str, right: int = 0) -> "Table":
 def _print_funds(console: "Console", funds: list[dict[str, Any]]) -> None:
     """One line per fund where all figures have room, else a block: money is never cut."""
     table = _funds(funds)
-    needed = console.measure(table, options=console.options.update(max_width=_ROOM)).maximum
-    if needed <= console.width:
+    if fits(table, console):
         console.print(table)
     else:
         for fund in funds:
@@ -272,8 +269,6 @@ def _block(fund: dict[str, Any]) -> "Table":
     return table
 
 
-_ROOM = 10_000
-"""Columns that no line of ours fills."""
 _CASES = ("open", "funded", "closed")
 _MONEY = {
     "asked": "",

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import signal
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,7 +13,7 @@ import typer
 from services.bus import access
 from services.called import name
 from services.cli.shared import options
-from services.cli.shared.stopping import when_keys_go
+from services.cli.shared.stopping import stop_on_signals
 from services.visible import visible
 
 if TYPE_CHECKING:
@@ -80,11 +79,8 @@ class _Shown(NamedTuple):
 
 async def _run(settings: "Settings", matchers: int, shown: _Shown) -> None:
     from services.system.progress import BrokerProgress
-    from services.system.supervisor import until_told_to_stop
 
-    stopping = until_told_to_stop()
-    own = access.INTAKE, access.MATCHER, access.NOTIFIER
-    when_keys_go(settings, lambda: None if stopping.done() else stopping.set_result(signal.SIGTERM), *own)
+    stopping = stop_on_signals(settings, access.INTAKE, access.MATCHER, access.NOTIFIER, hangup=True)
     progress = BrokerProgress(quiet=shown.quiet)
     running = asyncio.create_task(_keep_up(settings, matchers, progress, shown))
     either: set[asyncio.Future[Any]] = {running, stopping}

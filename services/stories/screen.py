@@ -14,7 +14,8 @@ from rich.text import Text
 
 from schemas.currencies import format_amount, format_money
 from schemas.times import datetime_of
-from services.stories.beat import Beat, count
+from services.counted import counted
+from services.stories.beat import Beat
 from services.stories.figures import CaseFigures, Figures, FundFigures
 from services.stories.followed import Followed, wrapped
 from services.stories.scenario import Story
@@ -147,9 +148,9 @@ class Screen:
         new = next((notice for notice in notices if notice["kind"] not in self._kinds), None)
         if new:
             self._kinds.add(new["kind"])
-            self.say(f"✉ {count(len(notices), 'notice')}; to a {new['role']}: “{new['text']}”", "magenta", MARGIN)
+            self.say(f"✉ {counted(len(notices), 'notice')}; to a {new['role']}: “{new['text']}”", "magenta", MARGIN)
         elif notices:
-            self.say(f"✉ {count(len(notices), 'notice')}.", "magenta", MARGIN)
+            self.say(f"✉ {counted(len(notices), 'notice')}.", "magenta", MARGIN)
 
     # ---- bars
 
@@ -175,7 +176,7 @@ class Screen:
         if rest := [case for _, case in found[len(shown) :]]:
             whole = sum(case.delivered == case.claim for case in rest)
             lines.append(
-                Text(f"  … and {count(len(rest), 'more case')}, {whole} of them delivered in full", "bright_black")
+                Text(f"  … and {counted(len(rest), 'more case')}, {whole} of them delivered in full", "bright_black")
             )
         return Group(Text(LEGEND, "bright_black"), *lines)
 

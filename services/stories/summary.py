@@ -12,6 +12,7 @@ from services.console.report.table import show
 from services.stories.outcome import FundOutcome, Outcome
 from services.stories.scenario import FIGURES
 from services.stories.screen import Screen
+from services.terminal import fits
 
 MONEY = FIGURES[:-1]
 LEDGER = "What the ledger says"
@@ -58,11 +59,6 @@ def packed(pieces: Sequence[str], width: int, indent: int) -> list[str]:
         else:
             lines[-1] = f"{lines[-1]} {text}" if lines[-1] else text
     return lines
-
-
-def fits(table: Table, console: Console) -> bool:
-    """Whether a table shows whole in the console's width."""
-    return table.__rich_measure__(console, console.options.update(max_width=10_000)).maximum <= console.width
 
 
 def show_end(console: Console, ends: list[Outcome]) -> None:

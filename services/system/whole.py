@@ -12,7 +12,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -54,6 +54,16 @@ class System:
     async def wait(self) -> None:
         """Return never; raise BrokerError or ServiceFailed when something can't be kept running."""
         await _while_kept(self.keeping, self.supervisor.wait())
+
+
+async def unless(ending: Coroutine[Any, Any, Any], work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`; or, if `ending` is over first, what it raises."""
+    task = asyncio.create_task(ending)
+    try:
+        return await _while_kept(task, work)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def _while_kept(keeping: "asyncio.Task[None] | None", work: Coroutine[Any, Any, T]) -> T:
@@ -221,15 +231,9 @@ def write_client_config(settings: Settings, kafka: str) -> Path:
 async def _until_all_held(holdings: Holdings, supervisor: Supervisor) -> None:
     """Return once every partition has a matcher that has rebuilt it, or after 30 s: a matcher that isn't ours may have joined the
     group. Raises ServiceFailed."""
-    held, lost = asyncio.create_task(holdings.complete.wait()), asyncio.create_task(supervisor.wait())
-    try:
-        await asyncio.wait({held, lost}, timeout=HELD_WITHIN_S, return_when=asyncio.FIRST_COMPLETED)
-        if lost.done():
-            await lost
-    finally:
-        held.cancel()
-        lost.cancel()
-        await asyncio.gather(held, lost, return_exceptions=True)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(HELD_WITHIN_S):
+            await unless(supervisor.wait(), holdings.complete.wait())
 
 
 def where_of(settings: Settings, kafka: str) -> dict[str, str]:

@@ -16,7 +16,8 @@ from services.bus.deadletters.box import Box, Content, DeadLetter
 from services.bus.deadletters.letter import REMOVED
 from services.bus.deadletters.put_back import Outcome, Result
 from services.called import as_called
-from services.terminal import Terminal
+from services.counted import counted
+from services.terminal import fits, wide
 from services.visible import visible
 
 ADVICE = {
@@ -26,19 +27,17 @@ ADVICE = {
 }
 """What an operator can do about a refusal."""
 
-_ROOM = 10_000
 _VALUE_SHOWN_MAX = 1000
 
 
 def print_list(shown: Sequence[DeadLetter], box: Box, matched: int) -> None:
     """Print letters in the order given; `matched` is how many there are in all."""
-    console = _console()
+    console = wide()
     if not shown:
         console.print("No dead letter is as asked." if matched == 0 else "None is shown.")
         return
     table = _lines(shown, box)
-    needed = console.measure(table, options=console.options.update(max_width=_ROOM)).maximum
-    if needed <= console.width:
+    if fits(table, console):
         _print_without_trailing_blanks(console, table)
     else:
         _print_in_pairs_of_lines(console, shown, box)
@@ -46,22 +45,11 @@ def print_list(shown: Sequence[DeadLetter], box: Box, matched: int) -> None:
         left = matched - len(shown)
         console.print(
             Text(
-                f"\n{_number(matched)}."
+                f"\n{counted(matched, 'dead letter')}."
                 + (f" The latest {len(shown)} are shown; --limit 0 shows all." if left else ""),
                 "dim",
             )
         )
-
-
-def _console() -> Console:
-    console = Terminal()
-    if not console.is_terminal:
-        console.width = _ROOM  # a pipe has all the room there is
-    return console
-
-
-def _number(letters: int) -> str:
-    return "1 dead letter" if letters == 1 else f"{letters:,} dead letters"
 
 
 def _lines(shown: Sequence[DeadLetter], box: Box) -> Table:
@@ -125,7 +113,7 @@ def _coloured(letter: DeadLetter) -> Text:
 
 def print_letter(letter: DeadLetter, kept: Content, box: Box) -> None:
     """Print a letter with its content."""
-    console = _console()
+    console = wide()
     console.print(Text.assemble((letter.id, "bold cyan"), "  ", _coloured(letter)), soft_wrap=True)
     _print_pairs(console, ((Text(word, "dim"), Text(visible(told))) for word, told in _about(letter, kept, box)))
     console.print(Text("headers", "bold") if kept.headers else Text("no headers", "dim"))
@@ -218,7 +206,7 @@ def _value(value: bytes | None) -> Text:
 
 def result_printer() -> Callable[[Result], None]:
     """Prints each result as soon as it is known: whoever interrupts has seen what is done."""
-    console = _console()
+    console = wide()
     told = {
         Outcome.REPLAYED: ("✓", "green", "put back as {to}"),
         Outcome.WOULD_REPLAY: ("→", "cyan", "would be put back"),
@@ -238,10 +226,10 @@ def result_printer() -> Callable[[Result], None]:
 
 def print_results(results: Sequence[Result], passed_over: int) -> None:
     """Print the sums, and what can be done about refusals; `passed_over` had been put back once already."""
-    console = _console()
+    console = wide()
     if passed_over:
         console.print(
-            f"{_number(passed_over)} of records that were put back once already: passed over; --again takes them in."
+            f"{counted(passed_over, 'dead letter')} of records that were put back once already: passed over; --again takes them in."
         )
     if not results:
         console.print("Nothing is to be put back: no dead letter is as asked, or all were put back before.")
@@ -255,7 +243,11 @@ def print_results(results: Sequence[Result], passed_over: int) -> None:
     refused = sum(number for outcome, number in counts.items() if outcome.is_refusal)
     sums = [f"{counts[outcome]:,} {word}" for outcome, word in words.items() if counts[outcome]]
     console.print(
-        Text(f"\n{_number(len(results))}: " + ", ".join(sums + ([f"{refused:,} refused"] if refused else [])) + ".")
+        Text(
+            f"\n{counted(len(results), 'dead letter')}: "
+            + ", ".join(sums + ([f"{refused:,} refused"] if refused else []))
+            + "."
+        )
     )
     for outcome, advice in ADVICE.items():
         if counts[outcome]:

@@ -28,10 +28,11 @@ from services.bus.topics import COMMANDS, DEADLETTERS, LEDGER, NOTICES, SERVICES
 from services.bus.waiting import waiting
 from services.console.readmodel import running
 from services.console.readmodel.figures import Figures, figures_of
-from services.console.readmodel.found import Finding, Oldest, Waits, counted
+from services.console.readmodel.found import Finding, Oldest, Waits
 from services.console.readmodel.model import Case, Fund, Pledge, ReadModel, unbalanced
 from services.console.readmodel.reading import PartitionRead, read_ledger
 from services.console.readmodel.running import Process
+from services.counted import counted
 from services.errors import TopicUnreadable
 
 CLOCK_AHEAD_TOLD_SECONDS = 600

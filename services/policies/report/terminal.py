@@ -7,6 +7,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from schemas.currencies import format_whole
+from services.counted import counted
 from services.policies.comparison import Comparison, Judged
 from services.policies.measures import MEASURES
 from services.policies.report.figures import duration
@@ -80,22 +81,18 @@ def head(comparison: Comparison, shared: bool = False) -> list[str]:
     currency = comparison.currency
     opened, *money = (comparison.measured[0][name]["all"] or 0 for name in ("opened", "asked", "pledged"))
     asked, pledged = (f"{currency}\u00a0{format_whole(amount, currency)}" for amount in money)
-    sums = f"{_number(opened, 'case')} opened and asked {asked}; donors pledged {pledged}."
+    sums = f"{counted(opened, 'case')} opened and asked {asked}; donors pledged {pledged}."
     if isinstance(comparison.source, SeasonSource):
         season = comparison.source.season
         funds = f"{season.funds} funds" if season.funds > 1 else "one fund"
-        return [f"A generated season of {_number(season.days, 'day')}, seed {season.seed}, {funds}. {sums}"]
+        return [f"A generated season of {counted(season.days, 'day')}, seed {season.seed}, {funds}. {sums}"]
     log = comparison.source.log
     names = sorted(comparison.courses[0].currencies)
     named = f"fund {names[0]}" if len(names) == 1 else f"{len(names)} funds"
-    over = _number(round(comparison.days), "day") if comparison.days >= 1 else duration(comparison.days)
+    over = counted(round(comparison.days), "day") if comparison.days >= 1 else duration(comparison.days)
     return [
-        f"{_number(len(log.said), 'command')} over {over}, {named}, from {log.name if shared else log.where}. {sums}"
+        f"{counted(len(log.said), 'command')} over {over}, {named}, from {log.name if shared else log.where}. {sums}"
     ]
-
-
-def _number(count: float, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def is_bold(console: Console) -> bool:
