@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import typer
@@ -9,7 +10,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.table import Table
 
 from services.bus import access, topics
-from services.bus.topics import COMMANDS
 from services.cli.shared import options
 from services.cli.shared.bars import bars
 from services.errors import TopicsMismatch
@@ -35,8 +35,12 @@ def audit(kafka: options.Kafka = None, data: options.Data = None, as_json: optio
     """
     bootstrap = options.bootstrap_of(options.load(kafka=kafka, data=data), access.OPERATOR)
     results = _audit(bootstrap, quiet=as_json)
-    (_print_json if as_json else _print_table)(results)
-    if any(result.findings for result in results):
+    found = any(result.findings for result in results)
+    if as_json:
+        print(json.dumps({"ok": not found, "partitions": [asdict(result) for result in results]}))
+    else:
+        _print_table(results)
+    if found:
         raise typer.Exit(1)
 
 
@@ -58,33 +62,24 @@ def _audit(bootstrap: str, quiet: bool) -> "list[PartitionAudit]":
 
 
 async def _looked_up(bootstrap: str) -> tuple[int, int, bool]:
-    """How many partitions there are, how many commands, about, and whether a matcher runs."""
+    """How many partitions commands and ledger have, how many commands there are, about, and whether a matcher runs.
+
+    Raises TopicsMismatch, KafkaUnreachable.
+    """
     from services.bus.consume.scan import TopicReader, group_of
     from services.matcher.app import GROUP
 
-    matched = (await group_of(bootstrap, GROUP, COMMANDS)).members > 0
-    partitions = await _partitions(bootstrap)
-    async with TopicReader(bootstrap) as reader:
-        commands = sum(one.end - one.begin for one in (await reader.extents(COMMANDS)).values())
-    return partitions, commands, matched
-
-
-async def _partitions(bootstrap: str) -> int:
-    """How many partitions commands and ledger have. Raises TopicsMismatch, KafkaUnreachable."""
+    matched = (await group_of(bootstrap, GROUP, topics.COMMANDS)).members > 0
     counts = await topics.partition_counts(bootstrap)
-    commands, ledger = counts.get(topics.COMMANDS), counts.get(topics.LEDGER)
-    if not commands or commands != ledger:
+    partitions, of_ledger = counts.get(topics.COMMANDS), counts.get(topics.LEDGER)
+    if not partitions or partitions != of_ledger:
         raise TopicsMismatch(
-            f"{topics.COMMANDS} has {commands or 'no'} partitions, {topics.LEDGER} {ledger or 'none'}",
+            f"{topics.COMMANDS} has {partitions or 'no'} partitions, {topics.LEDGER} {of_ledger or 'none'}",
             hint="Make the topics with `pumasi topics --apply`.",
         )
-    return commands
-
-
-def _print_json(results: "list[PartitionAudit]") -> None:
-    from dataclasses import asdict
-
-    print(json.dumps({"ok": not any(r.findings for r in results), "partitions": [asdict(r) for r in results]}))
+    async with TopicReader(bootstrap) as reader:
+        commands = sum(one.end - one.begin for one in (await reader.extents(topics.COMMANDS)).values())
+    return partitions, commands, matched
 
 
 def _print_table(results: "list[PartitionAudit]") -> None:
@@ -110,10 +105,8 @@ def _print_table(results: "list[PartitionAudit]") -> None:
             console.print(marked("[yellow]partition {}[/]: {}", r.partition, told))
     total = sum(r.entries for r in results)
     if not any(r.findings for r in results):
-        console.print(
-            marked(
-                "\n[green]The ledger holds.[/] {} entries: no gap, one chain of hashes a partition, money conserved, and every "
-                "byte as the commands make it when executed again.",
-                total,
-            )
+        told = (
+            "\n[green]The ledger holds.[/] {} entries: no gap, one chain of hashes a partition, money conserved, and every byte as the "
+            "commands make it when executed again."
         )
+        console.print(marked(told, total))

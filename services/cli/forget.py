@@ -62,14 +62,13 @@ def forget(
         _forgotten_refused(settings, yes, as_json) if who is None else _forgotten(who, settings, fund, yes, as_json)
     )
     if told is None:
-        print(
-            json.dumps({"forgotten": 0, "gone": True, "rotated": None})
-            if as_json
-            else "Nobody's events were all refused."
-        )
+        nothing = json.dumps({"forgotten": 0, "gone": True, "rotated": None})
+        print(nothing if as_json else "Nobody's events were all refused.")
         return
     if wait:
-        asyncio.run(_wait(settings, found))
+        from services.bus.contacts import until_gone
+
+        asyncio.run(until_gone(options.bootstrap_of(settings, access.KEYS), found))
     if as_json:
         print(json.dumps({"forgotten": told.forgotten, "gone": wait, "rotated": asdict(told)}))
         return
@@ -107,9 +106,3 @@ def _forgotten_refused(settings: "Settings", yes: bool, as_json: bool) -> "tuple
     if found and not yes:
         renewal.ask(f"How {len(found)} people are reached, or words of thanks, will be forgotten, for good.", "forget")
     return [*found, *(left or ())], renewal.rotated(settings, as_json, refused=found)
-
-
-async def _wait(settings: "Settings", found: list[bytes]) -> None:
-    from services.bus.contacts import until_gone
-
-    await until_gone(options.bootstrap_of(settings, access.KEYS), found)

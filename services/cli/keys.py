@@ -102,11 +102,7 @@ def make(
     broker runs on the data directory, but has run before, it is started for that moment: only it knows.
     """
     settings = options.load(kafka=kafka, data=data)
-    made = asyncio.run(_make(settings, lost, yes))
-    if as_json:
-        print(json.dumps({"keys": str(keys.directory(settings)), "made": made}))
-        return
-    _show_made(settings, made)
+    _show_made(settings, asyncio.run(_make(settings, lost, yes)), as_json)
 
 
 def follow(kafka: options.Kafka = None, data: options.Data = None, as_json: options.Json = False) -> None:
@@ -117,11 +113,10 @@ def follow(kafka: options.Kafka = None, data: options.Data = None, as_json: opti
     """
     settings, bootstrap = _where(kafka, data)
     name, made = asyncio.run(_next(settings, bootstrap))
-    if as_json:
-        print(json.dumps({"keys": str(keys.directory(settings)), "made": made}))
-        return
-    _show_made(settings, made)
-    Terminal().print(marked("It serves funds that begin from {} UTC on.", name.removeprefix(keys.NEXT)), soft_wrap=True)
+    _show_made(settings, made, as_json)
+    if not as_json:
+        begins = marked("It serves funds that begin from {} UTC on.", name.removeprefix(keys.NEXT))
+        Terminal().print(begins, soft_wrap=True)
 
 
 async def _next(settings: "Settings", bootstrap: str) -> tuple[str, list[str]]:
@@ -279,7 +274,11 @@ def show(kafka: options.Kafka = None, data: options.Data = None, as_json: option
         table.add_row(row["sender"], ", ".join(row["scopes"]), ", ".join(funds), ", ".join(keys))
     Terminal().print(table if rows else "No senders yet: `pumasi keys add` makes one.")
     if ours:
-        Terminal().print("", _table_of_ours(ours), sep="\n")
+        table = Table("our own", "in use", "is here", "open as well", box=None, pad_edge=False, header_style="bold")
+        for row in ours:
+            former, here = len(row["former"]), "yes" if row["here"] else "no"
+            table.add_row(row["key"], row["in_use"], here, f"{former} former" if former else "–")
+        Terminal().print("", table, sep="\n")
         Terminal().print(
             "`pumasi keys rotate NAME` renews them, `pumasi keys next` the pseudonym key; the id key stays."
         )
@@ -300,14 +299,6 @@ def _ours(settings: "Settings", bootstrap: str) -> list[dict[str, Any]]:
         if signing := [keys.fingerprint(one.encode()) for one in keys.webhook_secrets(settings)]:
             rows.append({"key": "webhook", "in_use": signing[0], "here": True, "former": signing[1:]})
     return rows
-
-
-def _table_of_ours(rows: list[dict[str, Any]]) -> "Table":
-    table = Table("our own", "in use", "is here", "open as well", box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        former = len(row["former"])
-        table.add_row(row["key"], row["in_use"], "yes" if row["here"] else "no", f"{former} former" if former else "–")
-    return table
 
 
 def _where(kafka: str | None, data: Any) -> "tuple[Settings, str]":
@@ -429,8 +420,11 @@ async def _make_beside(settings: "Settings", bootstrap: "Servers | None", lost: 
     return made
 
 
-def _show_made(settings: "Settings", made: list[str]) -> None:
+def _show_made(settings: "Settings", made: list[str], as_json: bool) -> None:
     where = keys.directory(settings)
+    if as_json:
+        print(json.dumps({"keys": str(where), "made": made}))
+        return
     if not made:
         Terminal().print(marked("Nothing is missing in {}.", where), soft_wrap=True)
         return

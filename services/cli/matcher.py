@@ -180,7 +180,9 @@ def sentence(news: MatcherNews) -> str | None:
         case Assigned(partitions):
             return f"The group gave this matcher {counted(len(partitions), 'partition')}: {partitions}"
         case Taken(partition, seq, watermark, checkpoint, seconds):
-            rebuilt = f"rebuilt from {_rebuilt_from(seq, checkpoint)}{_within(seconds)}"
+            taken = sum((seconds or {}).values())
+            within = f" in {taken:.1f} s" if taken >= _WORTH_TELLING_SECONDS else ""
+            rebuilt = f"rebuilt from {_rebuilt_from(seq, checkpoint)}{within}"
             return f"Partition {partition}: fenced and {rebuilt}, next command at offset {watermark + 1}"
         case Answered():
             return None
@@ -203,8 +205,3 @@ def _rebuilt_from(seq: int, checkpoint: int | None) -> str:
     entries = seq - (checkpoint or 0)
     told = f"{entries} {'entry' if entries == 1 else 'entries'}"
     return f"the checkpoint at entry {checkpoint} and {told} since" if checkpoint else told
-
-
-def _within(seconds: dict[str, float] | None) -> str:
-    taken = sum(seconds.values()) if seconds else 0.0
-    return f" in {taken:.1f} s" if taken >= _WORTH_TELLING_SECONDS else ""

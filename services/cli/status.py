@@ -91,15 +91,14 @@ def _as_dict(found: "Survey", public: bool) -> dict[str, Any]:
             for one in late.latest_given_up
         ],
         "funds": [for_operators(figures) for figures in found.funds],
-        "waits": [_as_typed(asdict(one)) for one in found.waits],
+        "waits": [
+            asdict(one) | {"oldest": [asdict(old) | {"explain": as_called(old.explain)} for old in one.oldest]}
+            for one in found.waits
+        ],
         "warning": found.warning,
         "findings": [{**asdict(one), "hint": one.hint and as_called(one.hint)} for one in found.findings],
         "ok": not found.findings,
     }  # fmt: skip
-
-
-def _as_typed(waits: dict[str, Any]) -> dict[str, Any]:
-    return waits | {"oldest": [one | {"explain": as_called(one["explain"])} for one in waits["oldest"]]}
 
 
 def _print(found: "Survey", public: bool) -> None:

@@ -155,13 +155,8 @@ def _say_ready(system: "System", settings: "Settings", key: Path | None, as_json
     ]
     console = Terminal()
     console.print(Panel(Text("\n").join(addresses), title="Pumasi is up", expand=False))
-    console.print(
-        _TRY.format(http=visible(system.http), run=name(), where=visible(where), key=_header(key)), soft_wrap=True
-    )
-
-
-def _header(key: Path | None) -> str:
-    return "" if key is None else f' \\\n    -H "Authorization: Bearer $(cat {visible(quote(str(key)))})"'
+    header = f' \\\n    -H "Authorization: Bearer $(cat {visible(quote(str(key)))})"' if key else ""
+    console.print(_TRY.format(http=visible(system.http), run=name(), where=visible(where), key=header), soft_wrap=True)
 
 
 _TRY = """From another shell: open a fund (cases and pledges go the same way),

@@ -10,7 +10,6 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -252,9 +251,10 @@ async def _audit(kafka: str, settings: Settings) -> dict[str, Any]:
     return {**told, "ok": process.returncode == 0 and bool(told.get("ok"))}
 
 
-def finish(result: Result, console: Console, data: Path | None, show: Callable[[str], None]) -> None:
-    """The end: all figures in one table, the audit's word, and what was left where. `show` prints a line."""
+def finish(result: Result, console: Console, data: Path | None) -> None:
+    """The end: all figures in one table, the audit's word, and what was left where."""
     summary.show_end(console, result.outcomes)
+    show = console.print
     parts = result.audit.get("partitions", ())
     sums = ", ".join(f"{sum(part[name] for part in parts)} {name}" for name in ("commands", "entries"))
     found = f"finds nothing: {sums}" if result.audit.get("ok") else f"FINDS SOMETHING: {json.dumps(result.audit)}"
