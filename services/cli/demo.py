@@ -117,7 +117,7 @@ def _width(stream: TextIO) -> int | None:
     return int(asked) if asked.isdigit() and int(asked) else PLAIN_WIDTH
 
 
-def _say_stopped(console: Console, kept: Path | None) -> None:
+def _say_stopped(console: Terminal, kept: Path | None) -> None:
     stays = f"What was played stays in {kept}; the same command goes on from there."
     data = visible(stays) if kept else "Its directory is removed."
     console.print(f"Stopped. Everything is down, and nothing is left running. {data}", soft_wrap=True)
