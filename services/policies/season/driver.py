@@ -20,9 +20,10 @@ from typing import Any
 from schemas.commands import Command, read_data
 from schemas.times import DAY
 from services.matcher.engine.engine import Decision
+from services.policies.season.arrivals import Step
 from services.policies.season.draws import lognormal, stream
 from services.policies.season.needs import PlannedCase
-from services.policies.season.plan import Plan, Step
+from services.policies.season.plan import Plan
 from services.policies.season.standing import CaseStanding, FundStanding, PledgeStanding
 from services.readmodel.books import FactDict
 from services.readmodel.fold import Fold
@@ -71,15 +72,12 @@ class Driver(Fold[FundStanding]):
         heappush(self._heap, (at, self._pushed, due))
 
     def _unless_over(self, step: Step, _at: int) -> Step | None:
-        return None if self._over(step) else step
-
-    def _over(self, step: Step) -> bool:
-        """Whether what was planned has no object any more: its case is closed, or its pledge has ended."""
+        """What was planned, unless it has no object any more: its case is closed, or its pledge has ended."""
         fund = self.funds.get(step.data.get("fund", ""))
         if fund is None or step.type == "pumasi.case.submitted":
-            return False
+            return step
         case, pledge = fund.cases.get(step.data.get("case", "")), fund.pledges.get(step.data.get("pledge", ""))
-        return (case is not None and case.closed) or (pledge is not None and pledge.ended)
+        return None if (case and case.closed) or (pledge and pledge.ended) else step
 
     def _command(self, step: Step, at: int) -> Command:
         data = self._configure(step.data) if step.type == "pumasi.fund.configured" else step.data
