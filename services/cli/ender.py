@@ -8,6 +8,7 @@ from services import logs
 from services.bus import access
 from services.bus.topics import SERVICES
 from services.cli.shared import options
+from services.cli.shared.results import ready as ready_line
 from services.cli.shared.stopping import stop_on_signals
 from services.visible import visible
 
@@ -65,8 +66,7 @@ async def _run(settings: "Settings", as_json: bool) -> None:
         async with health.serving(), beat:
             await asyncio.wait({ready, stopping, *works}, return_when=asyncio.FIRST_COMPLETED)
             if ready.done():
-                told = {"ready": "ender", **({"health": health.url} if health.url else {})}
-                print(json.dumps(told) if as_json else "The ender is ready.", flush=True)
+                print(json.dumps(ready_line("ender", health.url)) if as_json else "The ender is ready.", flush=True)
                 await asyncio.wait({stopping, *works}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for work in (ready, *works):

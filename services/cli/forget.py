@@ -1,7 +1,6 @@
 """`pumasi forget`: how somebody is reached is forgotten, in all copies."""
 
 import asyncio
-import json
 import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +9,7 @@ import typer
 
 from services.bus import access
 from services.cli.shared import options, renewal
+from services.cli.shared.results import show
 
 if TYPE_CHECKING:
     from services.rotation import Rotated
@@ -62,22 +62,20 @@ def forget(
         _forgotten_refused(settings, yes, as_json) if who is None else _forgotten(who, settings, fund, yes, as_json)
     )
     if told is None:
-        nothing = json.dumps({"forgotten": 0, "gone": True, "rotated": None})
-        print(nothing if as_json else "Nobody's events were all refused.")
+        show(as_json, {"forgotten": 0, "gone": True, "rotated": None}, "Nobody's events were all refused.")
         return
     if wait:
         from services.bus.contacts import until_gone
 
         asyncio.run(until_gone(options.bootstrap_of(settings, access.KEYS), found))
-    if as_json:
-        print(json.dumps({"forgotten": told.forgotten, "gone": wait, "rotated": asdict(told)}))
-        return
-    print(
-        f"Forgotten: {told.forgotten} contacts and texts. Nothing opens them any more: the notifier's key is a new one, {told.key}."
+    show(
+        as_json,
+        {"forgotten": told.forgotten, "gone": wait, "rotated": asdict(told)},
+        f"Forgotten: {told.forgotten} contacts and texts. Nothing opens them any more: the notifier's key is a new one, {told.key}.",
+        "They have left the topic." if wait else "They leave the disk within an hour, while a notifier runs.",
+        "The ledger, its totals and what was told (by words, without addresses) stay as they are.",
+        renewal.COPIES,
     )
-    print("They have left the topic." if wait else "They leave the disk within an hour, while a notifier runs.")
-    print("The ledger, its totals and what was told (by words, without addresses) stay as they are.")
-    print(renewal.COPIES)
 
 
 def _forgotten(

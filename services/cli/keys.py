@@ -16,7 +16,7 @@ from services.bus import access
 from services.bus.bootstrap import bootstrap_of
 from services.bus.security import Servers, servers
 from services.called import as_called
-from services.cli.shared import options, renewal
+from services.cli.shared import options, renewal, results
 from services.errors import KafkaUnreachable, SettingError, UnknownId, UsageError
 from services.keys import intake_public_key
 from services.system.progress import BrokerProgress
@@ -249,11 +249,8 @@ def revoke(
     left = sender.model_copy(update={"keys": sender.keys[-1:] if old else []})
     asyncio.run(put_sender(bootstrap, left))
     user = {} if old else _kafka_user(settings, bootstrap, name, gone=True)
-    if as_json:
-        print(json.dumps({**_row(left), **user}))
-        return
-    print(f"{name}: {len(sender.keys) - len(left.keys)} revoked, {len(left.keys)} left.")
-    _tell_admin(user)
+    told = f"{name}: {len(sender.keys) - len(left.keys)} revoked, {len(left.keys)} left."
+    results.show(as_json, {**_row(left), **user}, told, *_for_the_admin(user))
 
 
 def show(kafka: options.Kafka = None, data: options.Data = None, as_json: options.Json = False) -> None:
@@ -344,18 +341,19 @@ def _issue(
         raise typer.BadParameter(said, param_hint=hint) from None
     asyncio.run(put_sender(bootstrap, issued.sender))
     user = _kafka_user(settings, bootstrap, name)
-    if as_json:
-        print(json.dumps({**_row(issued.sender), "key": issued.key, "secret": issued.secret, **user}))
-        return
-    print(f"Shown this once. Over HTTP, `Authorization: Bearer …`:\n  {issued.key}")
-    print(f"On the topic, with `pumasi-sender: {name}` and Standard Webhooks' headers, signed with:\n  {issued.secret}")
-    if len(issued.sender.keys) > 1:
-        print(as_called(f"The key before goes on counting; `pumasi keys revoke {name} --old` ends it."))
-    if "kafka_config" in user:
-        print(
-            f"Kafka lets it in by the password in this file, and lets it write submissions:\n  {user['kafka_config']}"
-        )
-    _tell_admin(user)
+    before = as_called(f"The key before goes on counting; `pumasi keys revoke {name} --old` ends it.")
+    config = (
+        f"Kafka lets it in by the password in this file, and lets it write submissions:\n  {user.get('kafka_config')}"
+    )
+    results.show(
+        as_json,
+        {**_row(issued.sender), "key": issued.key, "secret": issued.secret, **user},
+        f"Shown this once. Over HTTP, `Authorization: Bearer …`:\n  {issued.key}",
+        f"On the topic, with `pumasi-sender: {name}` and Standard Webhooks' headers, signed with:\n  {issued.secret}",
+        before if len(issued.sender.keys) > 1 else None,
+        config if "kafka_config" in user else None,
+        *_for_the_admin(user),
+    )
 
 
 def _kafka_user(settings: "Settings", bootstrap: str, name: str, *, gone: bool = False) -> dict[str, Any]:
@@ -372,9 +370,9 @@ def _kafka_user(settings: "Settings", bootstrap: str, name: str, *, gone: bool =
     return {"kafka_config": str(asyncio.run(sender_users.let_in(settings, bootstrap, name)))}
 
 
-def _tell_admin(user: dict[str, Any]) -> None:
-    if "kafka_admin" in user:
-        print("Its Kafka user is for the cluster's admin:", *user["kafka_admin"], sep="\n  ")
+def _for_the_admin(user: dict[str, Any]) -> list[str]:
+    told = user.get("kafka_admin", [])
+    return ["Its Kafka user is for the cluster's admin:", *(f"  {line}" for line in told)] if told else []
 
 
 async def _make(settings: "Settings", lost: bool, yes: bool) -> list[str]:

@@ -1,6 +1,5 @@
 """`pumasi panic`: destroys every key of this machine, at once."""
 
-import json
 import time
 from typing import Annotated
 
@@ -8,6 +7,7 @@ import typer
 
 from services import keys, secret_files
 from services.cli.shared import options, renewal
+from services.cli.shared.results import show
 from services.errors import KeyMissing
 
 EXAMPLES = """**Examples**
@@ -44,14 +44,12 @@ def panic(
     began = time.monotonic()
     destroyed, left = secret_files.destroy_all(keys.directory(settings))
     seconds = round(time.monotonic() - began, 3)
-    if as_json:
-        print(json.dumps({"keys": str(kept), "destroyed": destroyed, "left": left, "seconds": seconds}))
-    else:
-        print(f"{len(destroyed)} keys and passwords in {kept} are destroyed, in {seconds:.3f} s.")
-        print(
-            "What was sealed can't be opened any more, unless the keys are copied elsewhere. Services that run here stop."
-        )
-        for name in left:
-            print(f"NOT destroyed: {name}")
+    show(
+        as_json,
+        {"keys": str(kept), "destroyed": destroyed, "left": left, "seconds": seconds},
+        f"{len(destroyed)} keys and passwords in {kept} are destroyed, in {seconds:.3f} s.",
+        "What was sealed can't be opened any more, unless the keys are copied elsewhere. Services that run here stop.",
+        *(f"NOT destroyed: {name}" for name in left),
+    )
     if left:
         raise typer.Exit(1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 import secrets
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -22,6 +21,7 @@ from services.bus import access
 from services.called import as_called
 from services.cli.shared.bars import bars
 from services.cli.shared.options import bootstrap_of, load
+from services.cli.shared.results import show
 from services.errors import UsageError
 
 if TYPE_CHECKING:
@@ -82,15 +82,13 @@ def rotated(
 
 def _notifier(settings: Settings, as_json: bool) -> None:
     told = rotated(settings, as_json)
-    if as_json:
-        print(json.dumps({"rotated": "notifier", **asdict(told)}))
-        return
-    print(
-        f"The notifier has a new key, {told.key}. Sealed anew: {told.resealed} of {told.living}, in {told.seconds:.1f} s."
+    show(
+        as_json,
+        {"rotated": "notifier", **asdict(told)},
+        f"The notifier has a new key, {told.key}. Sealed anew: {told.resealed} of {told.living}, in {told.seconds:.1f} s.",
+        f"{told.unopened} can't be opened by any key here, and couldn't before." if told.unopened else None,
+        f"The former key is destroyed. {COPIES}",
     )
-    if told.unopened:
-        print(f"{told.unopened} can't be opened by any key here, and couldn't before.")
-    print(f"The former key is destroyed. {COPIES}")
 
 
 def _ring(whose: str, settings: Settings, as_json: bool) -> None:
@@ -98,20 +96,15 @@ def _ring(whose: str, settings: Settings, as_json: bool) -> None:
 
     with _bar(quiet=as_json) as progress:
         told = asyncio.run(renew(bootstrap_of(settings, access.KEYS), settings, whose, progress))
-    if as_json:
-        print(json.dumps({"rotated": whose, **asdict(told)}))
-        return
-    print(
-        f"{whose} has a new key, {told.key}, in {told.seconds:.1f} s. The former one opens as well: {', '.join(told.kept)}"
+    lost = f"Senders whose secrets no key here opens, nor did before: {told.unopened}. Renew theirs: pumasi keys rotate NAME"
+    show(
+        as_json,
+        {"rotated": whose, **asdict(told)},
+        f"{whose} has a new key, {told.key}, in {told.seconds:.1f} s. The former one opens as well: {', '.join(told.kept)}",
+        f"Senders whose signing secrets are sealed for it now: {told.resealed}." if told.resealed else None,
+        as_called(lost) if told.unopened else None,
+        as_called(_NEWS[whose]),
     )
-    if told.resealed:
-        print(f"Senders whose signing secrets are sealed for it now: {told.resealed}.")
-    if told.unopened:
-        print(
-            f"Senders whose secrets no key here opens, nor did before: {told.unopened}. "
-            + as_called("Renew theirs: pumasi keys rotate NAME")
-        )
-    print(as_called(_NEWS[whose]))
 
 
 def revoke(what: str, settings: Settings, old: bool, yes: bool, as_json: bool) -> None:
@@ -144,12 +137,9 @@ def _revoke_former(whose: str, settings: Settings, old: bool, yes: bool, as_json
     if former and not yes:
         ask(f"This destroys {', '.join(former)}. {_LOST[whose]}", whose)
     gone = asyncio.run(revoke(bootstrap_of(settings, access.KEYS), settings, whose))
-    if as_json:
-        print(json.dumps({"revoked": len(gone), "destroyed": gone}))
-        return
-    print(f"{whose}: {len(gone)} revoked.")
-    if gone:
-        print(f"Destroy {', '.join(gone)} in every copy of the keys too, and on every machine that has them.")
+    copies = f"Destroy {', '.join(gone)} in every copy of the keys too, and on every machine that has them."
+    told = {"revoked": len(gone), "destroyed": gone}
+    show(as_json, told, f"{whose}: {len(gone)} revoked.", copies if gone else None)
 
 
 def _passwords(settings: Settings, as_json: bool) -> None:
@@ -167,10 +157,8 @@ def _passwords(settings: Settings, as_json: bool) -> None:
             hint="Stop it (Ctrl-C in `pumasi up`), do this again, and start it.",
         )
     made = keys.renew_passwords(settings, access.USERS)
-    if as_json:
-        print(json.dumps({"rotated": "passwords", "made": made}))
-        return
-    print(f"{len(made)} passwords are new; the broker is told them at its next start.")
+    told = f"{len(made)} passwords are new; the broker is told them at its next start."
+    show(as_json, {"rotated": "passwords", "made": made}, told)
 
 
 def _webhook(settings: Settings, as_json: bool) -> None:
@@ -181,12 +169,13 @@ def _webhook(settings: Settings, as_json: bool) -> None:
         )
     fresh = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
     keys.put_webhook_secrets(settings, [fresh, *keys.webhook_secrets(settings)[:1]])
-    if as_json:
-        print(json.dumps({"rotated": "webhook", "secret": fresh}))
-        return
-    print(f"Notices are signed with this from now on, and with the one before it. Give it to the receiver:\n  {fresh}")
-    print(as_called("Once it is known there: pumasi keys revoke webhook --old"))
-    print("A notifier that was started with PUMASI_WEBHOOK_SECRET signs by that alone: start it again without.")
+    show(
+        as_json,
+        {"rotated": "webhook", "secret": fresh},
+        f"Notices are signed with this from now on, and with the one before it. Give it to the receiver:\n  {fresh}",
+        as_called("Once it is known there: pumasi keys revoke webhook --old"),
+        "A notifier that was started with PUMASI_WEBHOOK_SECRET signs by that alone: start it again without.",
+    )
 
 
 def _revoke_webhook(settings: Settings, old: bool, as_json: bool) -> None:
@@ -202,7 +191,7 @@ def _revoke_webhook(settings: Settings, old: bool, as_json: bool) -> None:
     known = keys.webhook_secrets(settings)
     keys.put_webhook_secrets(settings, known[:1])
     revoked = len(known[1:])
-    print(json.dumps({"revoked": revoked}) if as_json else f"webhook: {revoked} revoked.")
+    show(as_json, {"revoked": revoked}, f"webhook: {revoked} revoked.")
 
 
 OURS: Final[dict[str, Callable[[Settings, bool], None]]] = {
