@@ -59,7 +59,8 @@ class Teller:
 
     def case(self, case: Case, events: list[Event], missed: Missed) -> Told:
         """A case: its story, and why it has no more."""
-        sums = {"asked": case.claim, **_three(case), "lacks": lacks_of(case)}
+        three = {"promised": case.promised, "settled": case.settled, "delivered": case.delivered}
+        sums = {"asked": case.claim, **three, "lacks": lacks_of(case)}
         told = self._told("case", case.id, sums, events)
         told.data |= {"status": case.status, "class": CLASSES[case.rank], "need": case.need, "outcome": case.outcome}
         told.data["needed_by"] = case.needed_by
@@ -267,10 +268,6 @@ class Teller:
         for reserved in ("from", "class", "why"):
             told.pop(reserved, None)
         return told
-
-
-def _three(case: Case) -> dict[str, int]:
-    return {"promised": case.promised, "settled": case.settled, "delivered": case.delivered}
 
 
 def _three_of(award: Award) -> dict[str, int]:

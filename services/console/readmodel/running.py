@@ -89,7 +89,8 @@ def findings(
         members: of each service that has to run where others do, how many are in its consumer group, if it has one.
         waiting: for each service, what waits for it, in words; nothing if it is empty.
     """
-    there = {service: bool(number) or any(_runs(found, service)) for service, number in members.items()}
+    running = {one.service for one in found if one.running}
+    there = {service: bool(number) or service in running for service, number in members.items()}
     for service in members:
         if not there[service] and ((left := waiting.get(service)) or any(there.values())):
             told = f"{left}, and no {service} runs" if left else f"no {service} runs"
@@ -119,10 +120,6 @@ def _ending(silent: Process) -> str:
         f"Kill {silent.process} where it runs, if it is still there{how}. What supervises it (`pumasi up`, systemd, "
         "Kubernetes) starts another; its log says more."
     )
-
-
-def _runs(found: Iterable[Process], service: str) -> Iterator[bool]:
-    return (one.running for one in found if one.service == service)
 
 
 def _keys(found: Iterable[Process], used: dict[str, str]) -> Iterator[Finding]:

@@ -92,6 +92,5 @@ def _shown(name: str, figure: Figure) -> str:
 
 def _money(told: Judged) -> str:
     """Whether a policy makes more of the money; usually none does."""
-    figures = told.figures("promised")
     asked = _Question("promised", _EVERYBODY, "", "", "Of the money asked for", " is promised")
-    return f"{asked.of} {_each(told, asked, figures)}."
+    return f"{asked.of} {_each(told, asked, told.figures(asked.name))}."
