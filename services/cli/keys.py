@@ -159,10 +159,9 @@ def add(
     from schemas.senders import Scope
     from services.senders import issue
 
-    if unknown := [one for one in scope or () if one not in get_args(Scope)]:
-        raise typer.BadParameter(
-            f"no scope {unknown[0]!r}; there are {', '.join(get_args(Scope))}", param_hint="--scope"
-        )
+    known = get_args(Scope)
+    if unknown := [one for one in scope or () if one not in known]:
+        raise typer.BadParameter(f"no scope {unknown[0]!r}; there are {', '.join(known)}", param_hint="--scope")
     if not scope:
         raise typer.BadParameter("say what it may send", param_hint="--scope")
     if bool(fund) == all_funds:

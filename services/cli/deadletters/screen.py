@@ -42,14 +42,8 @@ def print_list(shown: Sequence[DeadLetter], box: Box, matched: int) -> None:
     else:
         _print_in_pairs_of_lines(console, shown, box)
     if console.is_terminal:
-        left = matched - len(shown)
-        console.print(
-            Text(
-                f"\n{counted(matched, 'dead letter')}."
-                + (f" The latest {len(shown)} are shown; --limit 0 shows all." if left else ""),
-                "dim",
-            )
-        )
+        some = f" The latest {len(shown)} are shown; --limit 0 shows all." if matched > len(shown) else ""
+        console.print(Text(f"\n{counted(matched, 'dead letter')}.{some}", "dim"))
 
 
 def _lines(shown: Sequence[DeadLetter], box: Box) -> Table:
@@ -73,15 +67,10 @@ def _print_in_pairs_of_lines(console: Console, shown: Sequence[DeadLetter], box:
     """What identifies a letter, and under it why; no id is ever cut."""
     name, code = max(len(letter.id) for letter in shown), max(len(letter.code) for letter in shown)
     for letter in shown:
-        head = (
-            (f"{letter.id:<{name}}", "cyan"),
-            "  ",
-            (_minute(letter), "dim"),
-            "  ",
-            (f"{visible(letter.code):<{code}}", "yellow"),
-        )
-        whose = (f"  {visible(one)}" for one in (letter.whose, letter.fund) if one)
-        console.print(Text.assemble(*head, *whose))
+        head = [Text(f"{letter.id:<{name}}", "cyan"), Text(_minute(letter), "dim")]
+        head.append(Text(f"{visible(letter.code):<{code}}", "yellow"))
+        head += [Text(visible(one)) for one in (letter.whose, letter.fund) if one]
+        console.print(Text("  ").join(head))
         console.print(Padding(_why(letter, box), (0, 0, 0, 4)))
 
 
@@ -211,13 +200,10 @@ def result_printer() -> Callable[[Result], None]:
         Outcome.REPLAYED: ("✓", "green", "put back as {to}"),
         Outcome.WOULD_REPLAY: ("→", "cyan", "would be put back"),
         Outcome.ALREADY_REPLAYED: ("=", "dim", "was put back before, as {to}"),
-        Outcome.WITHHELD: ("✗", "red", "withheld"),
-        Outcome.NOT_REPLAYABLE: ("✗", "red", "not_replayable"),
-        Outcome.GONE: ("✗", "red", "gone"),
     }
 
     def show(result: Result) -> None:
-        sign, colour, words = told[result.outcome]
+        sign, colour, words = told.get(result.outcome, ("✗", "red", result.outcome.value))
         line = Text.assemble((sign, colour), f" {result.letter.id}  ", (words.format(to=result.to), colour))
         console.print(line, soft_wrap=not console.is_terminal)
 
@@ -242,13 +228,8 @@ def print_results(results: Sequence[Result], passed_over: int) -> None:
     }
     refused = sum(number for outcome, number in counts.items() if outcome.is_refusal)
     sums = [f"{counts[outcome]:,} {word}" for outcome, word in words.items() if counts[outcome]]
-    console.print(
-        Text(
-            f"\n{counted(len(results), 'dead letter')}: "
-            + ", ".join(sums + ([f"{refused:,} refused"] if refused else []))
-            + "."
-        )
-    )
+    sums += [f"{refused:,} refused"] if refused else []
+    console.print(Text(f"\n{counted(len(results), 'dead letter')}: {', '.join(sums)}."))
     for outcome, advice in ADVICE.items():
         if counts[outcome]:
             console.print(Text.assemble((outcome.value, "red"), f": {advice}"))
