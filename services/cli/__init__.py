@@ -127,7 +127,7 @@ def main(modules: Sequence[str] = COMMANDS) -> None:
 
 
 def _called_for(modules: Sequence[str]) -> Sequence[str]:
-    """The module of the command that is called, if it is one: who runs it for months needn't hold the others."""
+    """The module of the command that is called, if it is one: a process that runs for months needn't hold the others."""
     return [one for one in modules if one.rpartition(".")[2] == sys.argv[1]] or modules if sys.argv[1:] else modules
 
 

@@ -1,4 +1,4 @@
-"""What who watches the demo sees: the story told, what the ledger makes of it, what people hear, and a bar for each case.
+"""What people see who watch the demo: the story told, what the ledger makes of it, what people hear, and a bar for each case.
 
 On a terminal the bars stay below and grow; elsewhere everything is plain lines and the bars come once, at each story's end. The screen
 only shows: figures come from the ledger, words to people from the notifier.

@@ -43,7 +43,7 @@ def stop_on_signals(settings: Settings, *users: str, hangup: bool = False) -> as
 def when_keys_go(settings: Settings, stop: Callable[[], None], *users: str) -> None:
     """Call `stop` once keys are gone that were there, whatever else lies beside them.
 
-    Of the private files of these Kafka users it is any; for who has none of its own here, all of all services.
+    Of the private files of these Kafka users any is enough; where they have none of their own here, all files of all services must go.
     """
     from services import keys
     from services.bus import access
