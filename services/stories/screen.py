@@ -33,7 +33,7 @@ LEGEND = "█ delivered / ▓ settled / ▒ promised of ░ asked (class, how it
 
 
 class Screen:
-    """The player's audience, the services' listener and the ledger's reader in one; `quiet` shows nothing."""
+    """What the player tells to, the services' listener and the ledger's reader in one; `quiet` shows nothing."""
 
     def __init__(self, console: Console, quiet: bool = False) -> None:
         self.console, self.quiet = console, quiet
@@ -92,14 +92,13 @@ class Screen:
 
     # ---- what the player tells
 
-    def narrate(self, story: Story, at: int, text: str) -> None:
+    def narrate(self, at: int, text: str) -> None:
+        """A few sentences of the story, before the event at `at` (microseconds since 1970)."""
         self.flush()
         self.say(text, "bold", datetime_of(at).strftime("%d %b  "))
 
-    def sent(self) -> None:
-        self.refresh()
-
     def followed(self, one: Followed) -> None:
+        """The row that was to be followed is on the ledger."""
         if self.quiet:
             return
         for title, text in one.parts():

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, Final, get_args
 
 from schemas.services import ServiceName
-from schemas.times import text_of_datetime
 from services.bus.fingerprints import FORMER, in_use
 from services.bus.heartbeat import BEGINNING, SILENT_SECONDS, Heard
 from services.console.readmodel.found import Finding
@@ -67,14 +66,8 @@ def processes(heard: Iterable[Heard], now_ms: float) -> list[Process]:
         ago = max(0.0, (now_ms - at_ms) / 1000)
         if told.service is None or ago > FORGOTTEN_SECONDS:
             continue
-        document = told.model_dump(mode="json", exclude_none=True)
-        found.append(
-            Process(
-                told.process, told.service, ago <= SILENT_SECONDS, round(ago, 1),
-                text_of_datetime(told.since) if told.since else None, told.version, told.positions,
-                list(document["amiss"]), document.get("went_wrong"), told.keys, told.pid,
-            )
-        )  # fmt: skip
+        document = {"since": None, "went_wrong": None} | told.model_dump(mode="json", exclude_none=True)
+        found.append(Process(running=ago <= SILENT_SECONDS, told_seconds_ago=round(ago, 1), **document))
     return sorted(found, key=lambda one: (SERVICES.index(one.service), one.process))
 
 
