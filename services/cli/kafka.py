@@ -15,7 +15,6 @@ from services.cli.shared.stopping import stop_on_signals
 from services.visible import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from services.bus.embedded import EmbeddedKafka
@@ -68,7 +67,7 @@ async def _run(settings: "Settings", as_json: bool) -> None:
     stopping = stop_on_signals(settings)
     with BrokerProgress(quiet=as_json) as progress:
         broker = broker_of(settings, progress)
-        started = asyncio.create_task(_start(broker, settings, topics.ensure))
+        started = asyncio.create_task(_start(broker, settings))
         await asyncio.wait({started, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if not started.done():  # told to stop while it starts
             started.cancel()
@@ -89,12 +88,10 @@ async def _run(settings: "Settings", as_json: bool) -> None:
         progress.console.print("Kafka has stopped; its data stay.")
 
 
-async def _start(
-    broker: "EmbeddedKafka", settings: "Settings", ensure_topics: "Callable[[str, int], Awaitable[object]]"
-) -> None:
+async def _start(broker: "EmbeddedKafka", settings: "Settings") -> None:
     bootstrap = await broker.start()
     try:
-        await ensure_topics(servers(settings, bootstrap, access.ADMIN), settings.partitions)
+        await topics.ensure(servers(settings, bootstrap, access.ADMIN), settings.partitions)
     except BaseException:
         await broker.stop()
         raise

@@ -56,14 +56,13 @@ def summary(told: DryRun) -> list[str]:
     """What would have been different, in a few sentences."""
     if not told.cases and not told.refused:
         return [f"Nothing would have been different: {counted(told.unchanged, 'case')} would have fared as they did."]
-    more, less = told.count("more"), told.count("less")
-    moved = _money(told.moved, told)
-    lines = [
-        f"{counted(more, 'case')} would have more promised to them ({moved} in all), {less:,} less; {told.unchanged:,} fare as they "
-        "did."
-    ]
+    counts, moved = told.counts, _money(told.moved, told)
+    more = (
+        f"{counted(counts['more'], 'case')} would have more promised to them ({moved} in all), {counts['less']:,} less;"
+    )
+    lines = [f"{more} {told.unchanged:,} fare as they did."]
     words = {"sooner": "sooner", "later": "later", "only_then": "only with the change", "no_more": "no more"}
-    times = [f"{told.count(what):,} {word}" for what, word in words.items() if told.count(what)]
+    times = [f"{counts[what]:,} {word}" for what, word in words.items() if counts[what]]
     if times:
         lines.append(f"Fully funded: {', '.join(times)}.")
     if told.refused:
