@@ -2,9 +2,8 @@
 
 import asyncio
 from difflib import get_close_matches
-from enum import StrEnum
 from shlex import quote
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, cast, get_args
 
 import typer
 from rich.console import Console
@@ -21,28 +20,17 @@ if TYPE_CHECKING:
     from services.console.explain.telling import Told
 
 
-class Kind(StrEnum):
-    """What can be explained."""
-
-    CASE = "case"
-    PLEDGE = "pledge"
-    AWARD = "award"
-
-
-class Language(StrEnum):
-    """In which language."""
-
-    EN = "en"
-    KO = "ko"
-    ZH = "zh"
+Language = Literal["en", "ko", "zh"]
+Kind = Literal["case", "pledge", "award"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 def _kind(text: str) -> Kind:
-    if text in tuple(Kind):
-        return Kind(text)
-    if near := get_close_matches(text, tuple(Kind), 1):
+    if text in KINDS:
+        return cast("Kind", text)
+    if near := get_close_matches(text, KINDS, 1):
         raise typer.BadParameter(f"{visible(text)} is none of these; did you mean {near[0]}?")
-    asked = ", or ".join(as_called(f"`pumasi explain {kind} {visible(quote(text))}`") for kind in Kind)
+    asked = ", or ".join(as_called(f"`pumasi explain {kind} {visible(quote(text))}`") for kind in KINDS)
     raise typer.BadParameter(f"say what it is: {asked}")
 
 
@@ -78,10 +66,10 @@ def explain(
     """
     from services.console.explain.explain import explain as ask
 
-    settings = options.load(kafka=kafka, data=data, language=lang.value if lang else None)
+    settings = options.load(kafka=kafka, data=data, language=lang)
     with reading(as_json) as progress:
         told = asyncio.run(
-            ask(options.bootstrap_of(settings, access.OPERATOR), kind.value, name, fund, settings.language, progress)
+            ask(options.bootstrap_of(settings, access.OPERATOR), kind, name, fund, settings.language, progress)
         )
     if as_json:
         print(json_line(told.as_dict()))
