@@ -3,7 +3,7 @@
 import asyncio
 from difflib import get_close_matches
 from shlex import quote
-from typing import TYPE_CHECKING, Annotated, Literal, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 from rich.console import Console
@@ -27,7 +27,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 def _kind(text: str) -> Kind:
     if text in KINDS:
-        return cast("Kind", text)
+        return text
     if near := get_close_matches(text, KINDS, 1):
         raise typer.BadParameter(f"{visible(text)} is none of these; did you mean {near[0]}?")
     asked = ", or ".join(as_called(f"`pumasi explain {kind} {visible(quote(text))}`") for kind in KINDS)
