@@ -8,7 +8,7 @@ from services import logs
 from services.bus import access
 from services.bus.topics import SERVICES
 from services.cli.shared import options
-from services.cli.shared.results import ready as ready_line
+from services.cli.shared.results import ready_line
 from services.cli.shared.stopping import stop_on_signals
 from services.visible import visible
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from services import keys, logs, traces
 from services.bus import access
 from services.cli.shared import options
-from services.cli.shared.results import ready
+from services.cli.shared.results import ready_line
 from services.cli.shared.stopping import stop_on_signals
 from services.news import Flood, document
 from services.visible import visible
@@ -50,11 +50,11 @@ async def _run(settings: "Settings", as_json: bool) -> None:
     app = Intake(lambda: options.bootstrap_of(settings, access.INTAKE), settings, _tell, partial(_warn, as_json))
     try:
         await app.start()
-        opened = asyncio.create_task(app.ready.wait())
+        ready = asyncio.create_task(app.ready.wait())
         ended = asyncio.create_task(app.wait())
-        any_of: set[asyncio.Future[Any]] = {opened, ended, stopping}
+        any_of: set[asyncio.Future[Any]] = {ready, ended, stopping}
         await asyncio.wait(any_of, return_when=asyncio.FIRST_COMPLETED)
-        if opened.done():
+        if ready.done():
             _say_ready(app.http, app.health.url, settings, as_json)
             await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if ended.done():
@@ -82,7 +82,7 @@ def sentence(flood: Flood) -> str:
 
 def _say_ready(http: str, health: str | None, settings: "Settings", as_json: bool) -> None:
     if as_json:
-        print(json.dumps(ready("intake", health, http=http)), flush=True)
+        print(json.dumps(ready_line("intake", health, http=http)), flush=True)
         return
     from rich.panel import Panel
     from rich.text import Text

@@ -10,7 +10,7 @@ import typer
 from services import logs, traces
 from services.bus import access, topics
 from services.cli.shared import options
-from services.cli.shared.results import ready
+from services.cli.shared.results import ready_line
 from services.cli.shared.stopping import stop_on_signals
 from services.counted import counted
 from services.errors import KafkaUnreachable
@@ -163,7 +163,7 @@ class _Screen:
             self._ready = True
             partitions = sorted(service.held - set(service.stopped))
             line = f"Ready. Matching on {counted(len(partitions), 'partition')}; Ctrl-C stops."
-            self._show(ready("matcher", self.health, partitions=partitions), line)
+            self._show(ready_line("matcher", self.health, partitions=partitions), line)
 
     def _show(self, document: dict[str, Any], line: str) -> None:
         if self.as_json:

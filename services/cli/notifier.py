@@ -9,7 +9,7 @@ import typer
 from services import logs, traces
 from services.bus import access
 from services.cli.shared import options
-from services.cli.shared.results import ready
+from services.cli.shared.results import ready_line
 from services.cli.shared.stopping import stop_on_signals
 from services.news import Assigned, Ended, NotifierNews, Resumed, Unopened, Waiting
 from services.visible import visible
@@ -92,7 +92,7 @@ class _Screen:
         if isinstance(news, Assigned) and not self._ready:
             self._ready = True
             if self._as_json:
-                print(json.dumps(ready("notifier", self.health)), flush=True)
+                print(json.dumps(ready_line("notifier", self.health)), flush=True)
         line = sentence(news) if isinstance(news, Waiting) or not self._as_json else None
         if line and line != self._said:
             self._said = line
