@@ -19,6 +19,7 @@ from typing import Any
 
 from schemas.commands import Command, read_data
 from schemas.times import DAY
+from schemas.values import CLASSES
 from services.matcher.engine.engine import Decision
 from services.policies.season.arrivals import Step
 from services.policies.season.draws import lognormal, stream
@@ -32,7 +33,6 @@ Execute = Callable[[Command], Decision]
 _say = partial(Step, 0)
 """A command in answer to facts; its time is the instant at which it is sent."""
 _DEADLY = ("stat", "asap")
-_CLASSES = ("routine", "urgent", "asap", "stat")
 _IN_PARTS_FROM = 500_00
 
 
@@ -184,7 +184,7 @@ class Driver(Fold[FundStanding]):
     def _chance(self, case: CaseStanding, planned: PlannedCase, lacks: bool) -> float:
         """Chances of death a day."""
         priority = planned.data["priority"]
-        chance = self.season.deaths_a_day[_CLASSES.index(priority)]
+        chance = self.season.deaths_a_day[CLASSES.index(priority)]
         return chance * self.season.neglect if lacks and priority in _DEADLY else chance
 
     def _await_death(self, fund: FundStanding, case: CaseStanding, planned: PlannedCase, at: int) -> None:
