@@ -70,12 +70,7 @@ def _joins(groups: list[str]) -> Iterator[str]:
     """The first group and its neighbours: of any country's number whatever comes, else as long as each is short."""
     if not groups[0].startswith(("+", "00")):
         groups = list(takewhile(lambda group: len(group.removeprefix("+")) <= _JOINED_MAX, groups))
-    return accumulate(groups, _joined)
-
-
-def _joined(before: str, group: str) -> str:
-    """A plus within a number is a separator like any other: blanks come so from forms."""
-    return before + group.removeprefix("+")
+    return accumulate(groups, lambda before, group: before + group.removeprefix("+"))  # a form sends a blank as +
 
 
 def _plain(character: str) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from functools import cache
 from types import UnionType
@@ -220,14 +220,10 @@ class _Field:
             return Annotated[str, Meta(pattern=self.pattern.removesuffix("$") + r"\Z")]  # `$` lets a newline pass
         if self.type is int:
             return Annotated[int, Meta(**self._limits)]
-        if _is_model(self.type):
+        if isinstance(self.type, type) and issubclass(self.type, Model):
             return _nested(self.type)
         assert get_origin(self.type) is Literal, f"no struct holds a {self.type}"
         return self.type
-
-
-def _is_model(one: Any) -> bool:
-    return isinstance(one, type) and issubclass(one, Model)
 
 
 def _struct(model: type[Model], fields: dict[str, _Field]) -> type[Struct]:
@@ -257,8 +253,6 @@ def _nested(model: type[Model]) -> type[Struct]:
 
 
 def _as_struct(value: Any) -> Any:
-    return _nested(type(value))(**dict(_items(value))) if isinstance(value, Model) else value
-
-
-def _items(model: Model) -> Iterator[tuple[str, Any]]:
-    return ((name, getattr(model, name)) for name in type(model).model_fields)
+    if not isinstance(value, Model):
+        return value
+    return _nested(type(value))(**{name: getattr(value, name) for name in type(value).model_fields})

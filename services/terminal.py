@@ -18,6 +18,9 @@ from rich.text import Span, Text
 from services.called import as_called, name
 from services.visible import STEERS, visible
 
+_ROOM = 10_000
+"""Columns that no line of ours fills."""
+
 
 class Terminal(Console):
     """A console for text from anywhere. Line feeds pass, so what has to stay on its line goes through `visible` or `marked` first.
@@ -46,6 +49,19 @@ class Terminal(Console):
         if isinstance(renderable, Text):
             renderable = _replaced(renderable, STEERS, visible)
         return super().render(renderable, options)
+
+
+def wide() -> Terminal:
+    """A terminal; a pipe has all the room there is."""
+    terminal = Terminal()
+    if not terminal.is_terminal:
+        terminal.width = _ROOM
+    return terminal
+
+
+def fits(shown: RenderableType, console: Console) -> bool:
+    """Whether a table has room; where it hasn't, another layout is shown, since money and ids are never cut."""
+    return console.measure(shown, options=console.options.update(max_width=_ROOM)).maximum <= console.width
 
 
 def marked(line: str, *values: object) -> Text:

@@ -3,21 +3,17 @@
 import asyncio
 import json
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from services.bus import access as bus
+from services.bus.access import Grant
 from services.cli.shared import options
+from services.errors import KafkaRefused, UsageError
+from services.terminal import Terminal, marked
 
-if TYPE_CHECKING:
-    from services.bus.access import Grant
-
-
-def register(app: typer.Typer) -> None:
-    app.command("access", epilog=_EXAMPLES)(access)
-
-
-_EXAMPLES = """**Examples**
+EXAMPLES = """**Examples**
 
 - `PUMASI_KAFKA=k1:9092 PUMASI_KAFKA_USER=admin pumasi access`: what of the table is missing there, or too much
 - `PUMASI_KAFKA=k1:9092 pumasi access --apply`: as `pumasi-broker`, whose password lies in `PUMASI_KEYS`, give everybody theirs
@@ -41,12 +37,9 @@ def access(
     have more. `--apply` makes both right, and may be repeated; of users that aren't Pumasi's it touches nothing. The embedded broker
     does the same by itself at every start. Where an operator gives the rights (Strimzi), leave it to that.
     """
-    from services.bus import access as bus
-    from services.errors import UsageError
-    from services.settings import load
     from services.system.sender_users import passwords
 
-    settings = load(kafka=kafka, data=data)
+    settings = options.load(kafka=kafka, data=data)
     if not settings.kafka:
         raise UsageError(
             "no cluster is named, and the embedded broker gives users their rights by itself",
@@ -72,7 +65,6 @@ async def _found(bootstrap: str, given: "Mapping[str, str]") -> "frozenset[Grant
 
     from services.bus.client.unreachable import why_unreachable
     from services.bus.client.users import let_in, rights
-    from services.errors import KafkaRefused
 
     try:
         if given:
@@ -88,8 +80,6 @@ async def _found(bootstrap: str, given: "Mapping[str, str]") -> "frozenset[Grant
 
 
 def _show(missing: "Iterable[Grant]", too_much: "Iterable[Grant]", given: "Mapping[str, str]") -> None:
-    from services.terminal import Terminal, marked
-
     terminal = Terminal()
     for line in _lines(missing):
         terminal.print(marked("[red]missing[/]   {}", line), soft_wrap=True)

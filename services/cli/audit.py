@@ -2,21 +2,24 @@
 
 import asyncio
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import typer
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
+from services.bus import access, topics
 from services.cli.shared import options
+from services.cli.shared.bars import bars
+from services.errors import TopicsMismatch
+from services.terminal import Terminal, marked
 
 if TYPE_CHECKING:
     from services.matcher.audit import PartitionAudit
 
 
-def register(app: typer.Typer) -> None:
-    app.command("audit", epilog=_EXAMPLES)(audit)
-
-
-_EXAMPLES = """**Examples**
+EXAMPLES = """**Examples**
 
 - `pumasi audit`: of the broker running on `.pumasi`
 - `PUMASI_KAFKA=k1:9092 pumasi audit --json`: `{"ok": true, "partitions": [{"partition": 0, "commands": 812, …}]}`
@@ -30,75 +33,57 @@ def audit(kafka: options.Kafka = None, data: options.Data = None, as_json: optio
     status 1 if anything is wrong. Commands without an answer yet are listed; they are a finding only if one has waited for more than a
     minute while a matcher runs, or while others came after it. Nothing is written.
     """
-    from services.bus import access
-    from services.settings import load
-
-    bootstrap = options.bootstrap_of(load(kafka=kafka, data=data), access.OPERATOR)
+    bootstrap = options.bootstrap_of(options.load(kafka=kafka, data=data), access.OPERATOR)
     results = _audit(bootstrap, quiet=as_json)
-    (_print_json if as_json else _print_table)(results)
-    if any(result.findings for result in results):
+    found = any(result.findings for result in results)
+    if as_json:
+        print(json.dumps({"ok": not found, "partitions": [asdict(result) for result in results]}))
+    else:
+        _print_table(results)
+    if found:
         raise typer.Exit(1)
 
 
 def _audit(bootstrap: str, quiet: bool) -> "list[PartitionAudit]":
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from services.matcher.audit import audit_all
-    from services.terminal import Terminal
 
     partitions, commands, matched = asyncio.run(_looked_up(bootstrap))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Terminal(stderr=True), disable=quiet, transient=True) as bars:
-        task = bars.add_task("commands executed again", total=None)
+    with bars(quiet, *columns) as shown:
+        task = shown.add_task("commands executed again", total=None)
         far: dict[int, tuple[int, int]] = {}
 
         def progress(partition: int, done: int, total: int) -> None:
             far[partition] = done, total
             whole = sum(total for _, total in far.values()) if len(far) == partitions else None
-            bars.update(task, completed=sum(done for done, _ in far.values()), total=whole)
+            shown.update(task, completed=sum(done for done, _ in far.values()), total=whole)
 
         return audit_all(bootstrap, partitions, progress, matched=matched, commands=commands)
 
 
 async def _looked_up(bootstrap: str) -> tuple[int, int, bool]:
-    """How many partitions there are, how many commands, about, and whether a matcher runs."""
+    """How many partitions commands and ledger have, how many commands there are, about, and whether a matcher runs.
+
+    Raises TopicsMismatch, KafkaUnreachable.
+    """
     from services.bus.consume.scan import TopicReader, group_of
-    from services.bus.topics import COMMANDS
     from services.matcher.app import GROUP
 
-    matched = (await group_of(bootstrap, GROUP, COMMANDS)).members > 0
-    partitions = await _partitions(bootstrap)
+    matched = (await group_of(bootstrap, GROUP, topics.COMMANDS)).members > 0
+    counts = await topics.partition_counts(bootstrap)
+    partitions, of_ledger = counts.get(topics.COMMANDS), counts.get(topics.LEDGER)
+    if not partitions or partitions != of_ledger:
+        raise TopicsMismatch(
+            f"{topics.COMMANDS} has {partitions or 'no'} partitions, {topics.LEDGER} {of_ledger or 'none'}",
+            hint="Make the topics with `pumasi topics --apply`.",
+        )
     async with TopicReader(bootstrap) as reader:
-        commands = sum(one.end - one.begin for one in (await reader.extents(COMMANDS)).values())
+        commands = sum(one.end - one.begin for one in (await reader.extents(topics.COMMANDS)).values())
     return partitions, commands, matched
 
 
-async def _partitions(bootstrap: str) -> int:
-    """How many partitions commands and ledger have. Raises TopicsMismatch, KafkaUnreachable."""
-    from services.bus import topics
-    from services.errors import TopicsMismatch
-
-    counts = await topics.partition_counts(bootstrap)
-    commands, ledger = counts.get(topics.COMMANDS), counts.get(topics.LEDGER)
-    if not commands or commands != ledger:
-        raise TopicsMismatch(
-            f"{topics.COMMANDS} has {commands or 'no'} partitions, {topics.LEDGER} {ledger or 'none'}",
-            hint="Make the topics with `pumasi topics --apply`.",
-        )
-    return commands
-
-
-def _print_json(results: "list[PartitionAudit]") -> None:
-    from dataclasses import asdict
-
-    print(json.dumps({"ok": not any(r.findings for r in results), "partitions": [asdict(r) for r in results]}))
-
-
 def _print_table(results: "list[PartitionAudit]") -> None:
-    from rich.table import Table
-
     from services.matcher.audit import FINDINGS_MAX
-    from services.terminal import Terminal, marked
 
     table = Table("partition", "commands", "entries", "unanswered", "checkpoint", "last hash", "verdict", box=None,
                   pad_edge=False, header_style="bold")  # fmt: skip
@@ -120,10 +105,8 @@ def _print_table(results: "list[PartitionAudit]") -> None:
             console.print(marked("[yellow]partition {}[/]: {}", r.partition, told))
     total = sum(r.entries for r in results)
     if not any(r.findings for r in results):
-        console.print(
-            marked(
-                "\n[green]The ledger holds.[/] {} entries: no gap, one chain of hashes a partition, money conserved, and every "
-                "byte as the commands make it when executed again.",
-                total,
-            )
+        told = (
+            "\n[green]The ledger holds.[/] {} entries: no gap, one chain of hashes a partition, money conserved, and every byte as the "
+            "commands make it when executed again."
         )
+        console.print(marked(told, total))

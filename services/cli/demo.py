@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from services.cli.shared import options
+from services.cli.shared.stopping import until_told_to_stop
+from services.errors import UsageError
+from services.terminal import Terminal
 from services.visible import json_line, visible
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from services.settings import Settings
     from services.stories.demo import Result, Wanted
 
@@ -23,11 +24,7 @@ PLAIN_WIDTH = 120
 """Columns where there is no terminal and COLUMNS doesn't say."""
 
 
-def register(app: typer.Typer) -> None:
-    app.command("demo", epilog=_EXAMPLES)(demo)
-
-
-_EXAMPLES = """**Examples**
+EXAMPLES = """**Examples**
 
 - `pumasi demo`: the story of a chat room, in a directory that is removed afterwards
 - `pumasi demo --all`: all five stories
@@ -70,7 +67,6 @@ def demo(
     months pass in seconds. Exit status 1 if a figure differs from the story's file, or if the audit finds something; 130 if Ctrl-C
     stopped it (143: SIGTERM). A directory kept with --data can be used again, also after it was stopped.
     """
-    from services.errors import UsageError
     from services.stories.demo import Wanted
 
     if all_stories and story:
@@ -85,14 +81,11 @@ def demo(
 
 async def _until_stopped(kept: Path | None, wanted: "Wanted", quiet: bool, as_json: bool) -> "Result | int":
     """The result, or 128 + the signal that stopped it; either way nothing runs any more."""
-    from services.stories.demo import run
-    from services.system.supervisor import until_told_to_stop
-    from services.terminal import Terminal
+    from services.stories.demo import finish, run
 
-    stopping = until_told_to_stop()
+    stopping = until_told_to_stop(hangup=True)
     stream = sys.stderr if as_json else sys.stdout
     console = Terminal(file=stream, width=_width(stream))
-    stopped_by = None
     with ExitStack() as stack:
         home = kept or (
             Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pumasi-demo-", ignore_cleanup_errors=True)))
@@ -105,12 +98,14 @@ async def _until_stopped(kept: Path | None, wanted: "Wanted", quiet: bool, as_js
             console.print("\nStopping …")
             playing.cancel()
             await asyncio.wait({playing})
-            stopped_by = stopping.result() if playing.cancelled() else None
-        result = None if stopped_by else await playing
+        result = None if playing.cancelled() else await playing
     if result is None:
         _say_stopped(console, kept)
-        return 128 + stopping.result()
-    _show(result, console, kept, as_json)
+        return 128 + int(stopping.result())
+    if as_json:
+        print(json_line(result.as_json()))
+    else:
+        finish(result, console, kept)
     return result
 
 
@@ -122,32 +117,14 @@ def _width(stream: TextIO) -> int | None:
     return int(asked) if asked.isdigit() and int(asked) else PLAIN_WIDTH
 
 
-def _say_stopped(console: "Console", kept: Path | None) -> None:
-    data = (
-        f"What was played stays in {kept}; the same command goes on from there."
-        if kept
-        else "Its directory is removed."
-    )
-    console.print(f"Stopped. Everything is down, and nothing is left running. {visible(data)}", soft_wrap=True)
+def _say_stopped(console: Terminal, kept: Path | None) -> None:
+    stays = f"What was played stays in {kept}; the same command goes on from there."
+    data = visible(stays) if kept else "Its directory is removed."
+    console.print(f"Stopped. Everything is down, and nothing is left running. {data}", soft_wrap=True)
 
 
 def _settings(home: Path) -> "Settings":
     """A broker of the demo's own, on free ports, and keys: the demo never plays on the Kafka that PUMASI_KAFKA names."""
-    from services.settings import load
-
     theirs = ("kafka", "keys", "kafka_security", "kafka_user", "kafka_password_file", "kafka_ca_file", "webhook_url")
     own = {**dict.fromkeys(theirs), "open": False}
-    return load(data=home, kafka_port=0, http_port=0).model_copy(update=own)
-
-
-def _show(result: "Result", console: "Console", kept: Path | None, as_json: bool) -> None:
-    from services.stories.demo import finish
-
-    if as_json:
-        print(json_line(result.as_json()))
-        return
-
-    def show(line: Any) -> None:
-        console.print(line)
-
-    finish(result, console, kept, show)
+    return options.load(data=home, kafka_port=0, http_port=0).model_copy(update=own)

@@ -4,10 +4,11 @@ import asyncio
 import json
 from typing import TYPE_CHECKING
 
-import typer
-
 from services import logs
+from services.bus import access
+from services.bus.topics import SERVICES
 from services.cli.shared import options
+from services.cli.shared.results import ready_line
 from services.cli.shared.stopping import stop_on_signals
 from services.visible import visible
 
@@ -15,11 +16,7 @@ if TYPE_CHECKING:
     from services.settings import Settings
 
 
-def register(app: typer.Typer) -> None:
-    app.command("ender", epilog=_EXAMPLES)(ender)
-
-
-_EXAMPLES = """**Examples**
+EXAMPLES = """**Examples**
 
 - `PUMASI_KAFKA=k1:9092 pumasi ender`: one for the whole cluster; a second one does no harm
 """
@@ -31,20 +28,16 @@ def ender(kafka: options.Kafka = None, data: options.Data = None, as_json: optio
     Kafka asks for the right ClusterAction, which goes over everything: so this is a process and a user of its own, and no service that
     takes what others send has that right. Where none runs, such a partition stands still until one does.
     """
-    from services.settings import load
-
-    settings = load(kafka=kafka, data=data)
+    settings = options.load(kafka=kafka, data=data)
     logs.begin(settings)
     asyncio.run(_run(settings, as_json))
 
 
 async def _run(settings: "Settings", as_json: bool) -> None:
     from schemas.services import Amiss
-    from services.bus import access
     from services.bus.client.ending import Asked, read, serve
     from services.bus.consume.tail import Tail
     from services.bus.heartbeat import Condition, Heartbeat
-    from services.bus.topics import SERVICES
     from services.health import Health
     from services.metrics import Metrics
 
@@ -73,8 +66,7 @@ async def _run(settings: "Settings", as_json: bool) -> None:
         async with health.serving(), beat:
             await asyncio.wait({ready, stopping, *works}, return_when=asyncio.FIRST_COMPLETED)
             if ready.done():
-                told = {"ready": "ender", **({"health": health.url} if health.url else {})}
-                print(json.dumps(told) if as_json else "The ender is ready.", flush=True)
+                print(json.dumps(ready_line("ender", health.url)) if as_json else "The ender is ready.", flush=True)
                 await asyncio.wait({stopping, *works}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for work in (ready, *works):

@@ -2,53 +2,39 @@
 
 import asyncio
 from difflib import get_close_matches
-from enum import StrEnum
 from shlex import quote
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
+from services.bus import access
+from services.called import as_called
 from services.cli.shared import options
+from services.cli.shared.bars import reading
 from services.visible import json_line, visible
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from services.console.explain.telling import Told
 
 
-class Kind(StrEnum):
-    """What can be explained."""
-
-    CASE = "case"
-    PLEDGE = "pledge"
-    AWARD = "award"
-
-
-class Language(StrEnum):
-    """In which language."""
-
-    EN = "en"
-    KO = "ko"
-    ZH = "zh"
+Language = Literal["en", "ko", "zh"]
+Kind = Literal["case", "pledge", "award"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 def _kind(text: str) -> Kind:
-    from services.called import as_called
-
-    if text in tuple(Kind):
-        return Kind(text)
-    if near := get_close_matches(text, tuple(Kind), 1):
+    if text in KINDS:
+        return text
+    if near := get_close_matches(text, KINDS, 1):
         raise typer.BadParameter(f"{visible(text)} is none of these; did you mean {near[0]}?")
-    asked = ", or ".join(as_called(f"`pumasi explain {kind} {visible(quote(text))}`") for kind in Kind)
+    asked = ", or ".join(as_called(f"`pumasi explain {kind} {visible(quote(text))}`") for kind in KINDS)
     raise typer.BadParameter(f"say what it is: {asked}")
 
 
-def register(app: typer.Typer) -> None:
-    app.command("explain", epilog=_EXAMPLES)(explain)
-
-
-_EXAMPLES = """**Examples**
+EXAMPLES = """**Examples**
 
 - `pumasi explain pledge p-7`: where each part of it went, and why there
 - `pumasi explain case c-1 --lang ko`: its story, and why it has no more yet, in Korean
@@ -78,15 +64,12 @@ def explain(
     The answer comes from the ledger alone. Others appear in it as counts and sums only. Exit status 1 if the id is unknown, if the
     ledger is wrong, or if money went where the rule doesn't send it.
     """
-    from services.bus import access
-    from services.cli.shared.reading import shown_on
     from services.console.explain.explain import explain as ask
-    from services.settings import load
 
-    settings = load(kafka=kafka, data=data, language=lang.value if lang else None)
-    with shown_on(as_json) as progress:
+    settings = options.load(kafka=kafka, data=data, language=lang)
+    with reading(as_json) as progress:
         told = asyncio.run(
-            ask(options.bootstrap_of(settings, access.OPERATOR), kind.value, name, fund, settings.language, progress)
+            ask(options.bootstrap_of(settings, access.OPERATOR), kind, name, fund, settings.language, progress)
         )
     if as_json:
         print(json_line(told.as_dict()))
@@ -100,9 +83,6 @@ def explain(
 
 def show(told: "Told", console: "Console", exact: bool = False) -> None:
     """Show an explanation, with the `exact` arithmetic if wanted; on anything but a terminal no line is wrapped."""
-    from rich.table import Table
-    from rich.text import Text
-
     console.print(Text(visible(told.head[0]), style="bold"), soft_wrap=not console.is_terminal)
     for line in told.head[1:]:
         console.print(Text(visible(line)), soft_wrap=not console.is_terminal)
@@ -123,9 +103,6 @@ def show(told: "Told", console: "Console", exact: bool = False) -> None:
 
 def _print_rows(console: "Console", rows: list[tuple[str, str]]) -> None:
     """Sentences beside their times: folded into the width of a terminal, otherwise one line each."""
-    from rich.table import Table
-    from rich.text import Text
-
     timed = any(when for when, _ in rows)
     if not console.is_terminal:
         for when, sentence in rows:

@@ -1,20 +1,21 @@
 """`pumasi forget`: how somebody is reached is forgotten, in all copies."""
 
 import asyncio
-import json
 import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from services.bus import access
 from services.cli.shared import options, renewal
+from services.cli.shared.results import show
 
 if TYPE_CHECKING:
     from services.rotation import Rotated
     from services.settings import Settings
 
-_EXAMPLES = """**Examples**
+EXAMPLES = """**Examples**
 
 - `pumasi forget ~k3j9…`: one word for somebody, as it stands on notices, and the thanks of their cases
 - `pumasi forget 'tel:+86 138 0013 8000'`: however it is written, in all funds and roles
@@ -22,10 +23,6 @@ _EXAMPLES = """**Examples**
 - `pumasi forget --refused --yes`: everybody whose events were all refused, once they are an hour old
 - `pumasi forget - < address.txt`: so that no shell remembers it
 """
-
-
-def register(app: typer.Typer) -> None:
-    app.command("forget", epilog=_EXAMPLES)(forget)
 
 
 def forget(
@@ -58,39 +55,33 @@ def forget(
 
     Run it where notifier.key is, and for an address pseudonym.key too.
     """
-    from services.settings import load
-
     if (who is None) != refused or (refused and fund):
         raise typer.BadParameter("say who: a word, an address, or --refused alone", param_hint="SUBJECT|ADDRESS")
-    settings = load(kafka=kafka, data=data)
+    settings = options.load(kafka=kafka, data=data)
     found, told = (
         _forgotten_refused(settings, yes, as_json) if who is None else _forgotten(who, settings, fund, yes, as_json)
     )
     if told is None:
-        print(
-            json.dumps({"forgotten": 0, "gone": True, "rotated": None})
-            if as_json
-            else "Nobody's events were all refused."
-        )
+        show(as_json, {"forgotten": 0, "gone": True, "rotated": None}, "Nobody's events were all refused.")
         return
     if wait:
-        asyncio.run(_wait(settings, found))
-    if as_json:
-        print(json.dumps({"forgotten": told.forgotten, "gone": wait, "rotated": asdict(told)}))
-        return
-    print(
-        f"Forgotten: {told.forgotten} contacts and texts. Nothing opens them any more: the notifier's key is a new one, {told.key}."
+        from services.bus.contacts import until_gone
+
+        asyncio.run(until_gone(options.bootstrap_of(settings, access.KEYS), found))
+    show(
+        as_json,
+        {"forgotten": told.forgotten, "gone": wait, "rotated": asdict(told)},
+        f"Forgotten: {told.forgotten} contacts and texts. Nothing opens them any more: the notifier's key is a new one, {told.key}.",
+        "They have left the topic." if wait else "They leave the disk within an hour, while a notifier runs.",
+        "The ledger, its totals and what was told (by words, without addresses) stay as they are.",
+        renewal.COPIES,
     )
-    print("They have left the topic." if wait else "They leave the disk within an hour, while a notifier runs.")
-    print("The ledger, its totals and what was told (by words, without addresses) stay as they are.")
-    print(renewal.COPIES)
 
 
 def _forgotten(
     who: str, settings: "Settings", fund: str | None, yes: bool, as_json: bool
 ) -> "tuple[list[bytes], Rotated | None]":
     """Forget one person; the keys of what may have been kept of them, and what was done."""
-    from services.bus import access
     from services.forgetting import find, sought
 
     looked_for = sought(sys.stdin.readline().strip() if who == "-" else who, settings, fund)
@@ -102,7 +93,6 @@ def _forgotten(
 
 def _forgotten_refused(settings: "Settings", yes: bool, as_json: bool) -> "tuple[list[bytes], Rotated | None]":
     """Forget all whose events were refused, or finish that where it was cut short; likewise. None if there are none."""
-    from services.bus import access
     from services.forgetting import refused
     from services.rotation import unfinished
 
@@ -114,10 +104,3 @@ def _forgotten_refused(settings: "Settings", yes: bool, as_json: bool) -> "tuple
     if found and not yes:
         renewal.ask(f"How {len(found)} people are reached, or words of thanks, will be forgotten, for good.", "forget")
     return [*found, *(left or ())], renewal.rotated(settings, as_json, refused=found)
-
-
-async def _wait(settings: "Settings", found: list[bytes]) -> None:
-    from services.bus import access
-    from services.bus.contacts import until_gone
-
-    await until_gone(options.bootstrap_of(settings, access.KEYS), found)

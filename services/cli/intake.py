@@ -5,10 +5,10 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import typer
-
-from services import logs, traces
+from services import keys, logs, traces
+from services.bus import access
 from services.cli.shared import options
+from services.cli.shared.results import ready_line
 from services.cli.shared.stopping import stop_on_signals
 from services.news import Flood, document
 from services.visible import visible
@@ -17,11 +17,7 @@ if TYPE_CHECKING:
     from services.settings import Settings
 
 
-def register(app: typer.Typer) -> None:
-    app.command("intake", epilog=_EXAMPLES)(intake)
-
-
-_EXAMPLES = """**Examples**
+EXAMPLES = """**Examples**
 
 - `pumasi intake`: for the broker running on `.pumasi`, with HTTP on port 8080 or a free one
 - `PUMASI_KAFKA=k1:9092 pumasi intake --http-port 8081`: one of several, for that cluster
@@ -41,16 +37,13 @@ def intake(
     While Kafka is out of reach, HTTP answers 503 and intake keeps trying. Run as many processes as you like. On several machines, all
     of them need the same pseudonym.key, intake.key, intake.pub and notifier.pub in PUMASI_KEYS.
     """
-    from services.settings import load
-
-    settings = load(kafka=kafka, data=data, http_port=http_port)
+    settings = options.load(kafka=kafka, data=data, http_port=http_port)
     logs.begin(settings)
     traces.begin(settings, "pumasi-intake")
     asyncio.run(_run(settings, as_json))
 
 
 async def _run(settings: "Settings", as_json: bool) -> None:
-    from services.bus import access
     from services.intake.app import Intake
 
     stopping = stop_on_signals(settings, access.INTAKE)
@@ -89,13 +82,11 @@ def sentence(flood: Flood) -> str:
 
 def _say_ready(http: str, health: str | None, settings: "Settings", as_json: bool) -> None:
     if as_json:
-        told = {"health": health} if health else {}
-        print(json.dumps({"ready": "intake", "http": http, **told}), flush=True)
+        print(json.dumps(ready_line("intake", health, http=http)), flush=True)
         return
     from rich.panel import Panel
     from rich.text import Text
 
-    from services import keys
     from services.terminal import Terminal, marked
 
     moved = not http.endswith(f":{settings.http_port}") and settings.http_port != 0

@@ -8,23 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from services.bus import access, topics
+from services.bus.security import servers
 from services.cli.shared import options
 from services.cli.shared.stopping import stop_on_signals
 from services.visible import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from services.bus.embedded import EmbeddedKafka
     from services.settings import Settings
 
 
-def register(app: typer.Typer) -> None:
-    app.command("kafka", epilog=_EXAMPLES)(kafka)
-
-
-_EXAMPLES = """**Examples**
+EXAMPLES = """**Examples**
 
 - `pumasi kafka`: on `.pumasi`, port 9092 or a free one
 - `pumasi kafka --data /tmp/p --kafka-port 19092`: on that directory and exactly that port
@@ -49,9 +46,7 @@ def kafka(
     broker that dies is started again on its port. Other commands find it by the same --data. It asks everybody for a password:
     `--client-config` prints what Kafka's own tools need to read from it, and to do nothing else.
     """
-    from services.settings import load
-
-    settings = load(data=data, kafka_port=kafka_port, partitions=partitions)
+    settings = options.load(data=data, kafka_port=kafka_port, partitions=partitions)
     if client_config:
         from services.bus import access
         from services.bus.security import client_properties
@@ -62,7 +57,6 @@ def kafka(
 
 
 async def _run(settings: "Settings", as_json: bool) -> None:
-    from services.bus import topics
     from services.bus.embedded import keep_up
     from services.settings import OPEN
     from services.system.progress import BrokerProgress
@@ -73,7 +67,7 @@ async def _run(settings: "Settings", as_json: bool) -> None:
     stopping = stop_on_signals(settings)
     with BrokerProgress(quiet=as_json) as progress:
         broker = broker_of(settings, progress)
-        started = asyncio.create_task(_start(broker, settings, topics.ensure))
+        started = asyncio.create_task(_start(broker, settings))
         await asyncio.wait({started, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if not started.done():  # told to stop while it starts
             started.cancel()
@@ -94,15 +88,10 @@ async def _run(settings: "Settings", as_json: bool) -> None:
         progress.console.print("Kafka has stopped; its data stay.")
 
 
-async def _start(
-    broker: "EmbeddedKafka", settings: "Settings", ensure_topics: "Callable[[str, int], Awaitable[object]]"
-) -> None:
-    from services.bus import access
-    from services.bus.security import servers
-
+async def _start(broker: "EmbeddedKafka", settings: "Settings") -> None:
     bootstrap = await broker.start()
     try:
-        await ensure_topics(servers(settings, bootstrap, access.ADMIN), settings.partitions)
+        await topics.ensure(servers(settings, bootstrap, access.ADMIN), settings.partitions)
     except BaseException:
         await broker.stop()
         raise

@@ -9,15 +9,21 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
+from rich.table import Table
 
+from services import keys
+from services.bus import access
+from services.bus.bootstrap import bootstrap_of
+from services.bus.security import Servers, servers
 from services.called import as_called
-from services.cli.shared import options
+from services.cli.shared import options, renewal, results
+from services.errors import KafkaUnreachable, SettingError, UnknownId, UsageError
+from services.keys import intake_public_key
+from services.system.progress import BrokerProgress
+from services.terminal import Terminal, marked
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from schemas.senders import Sender
-    from services.bus.security import Servers
     from services.senders import Issued
     from services.settings import Settings
 
@@ -95,16 +101,8 @@ def make(
     A new key beside a Kafka that knows another is refused (exit status 2): put the former one back, or say that it is --lost. Where no
     broker runs on the data directory, but has run before, it is started for that moment: only it knows.
     """
-    from services.settings import load
-
-    settings = load(kafka=kafka, data=data)
-    made = asyncio.run(_make(settings, lost, yes))
-    if as_json:
-        from services import keys
-
-        print(json.dumps({"keys": str(keys.directory(settings)), "made": made}))
-        return
-    _show_made(settings, made)
+    settings = options.load(kafka=kafka, data=data)
+    _show_made(settings, asyncio.run(_make(settings, lost, yes)), as_json)
 
 
 def follow(kafka: options.Kafka = None, data: options.Data = None, as_json: options.Json = False) -> None:
@@ -113,21 +111,16 @@ def follow(kafka: options.Kafka = None, data: options.Data = None, as_json: opti
     All keys are needed for as long as their funds are there. On several machines put the new file into every intake's PUMASI_KEYS at
     once: an intake that lacks it stops within a minute. For two and a half minutes before the key serves, and after, no fund begins.
     """
-    from services import keys
-    from services.terminal import Terminal, marked
-
     settings, bootstrap = _where(kafka, data)
     name, made = asyncio.run(_next(settings, bootstrap))
-    if as_json:
-        print(json.dumps({"keys": str(keys.directory(settings)), "made": made}))
-        return
-    _show_made(settings, made)
-    Terminal().print(marked("It serves funds that begin from {} UTC on.", name.removeprefix(keys.NEXT)), soft_wrap=True)
+    _show_made(settings, made, as_json)
+    if not as_json:
+        begins = marked("It serves funds that begin from {} UTC on.", name.removeprefix(keys.NEXT))
+        Terminal().print(begins, soft_wrap=True)
 
 
 async def _next(settings: "Settings", bootstrap: str) -> tuple[str, list[str]]:
     """The name of the key that serves next, and the files that were made: none, if it was there."""
-    from services import keys
     from services.bus import fingerprints
 
     now = time.time_ns() // 1000
@@ -164,15 +157,11 @@ def add(
     admin makes that user: what to call is printed.
     """
     from schemas.senders import Scope
-    from services.cli.shared import renewal
-    from services.errors import UsageError
-    from services.keys import intake_public_key
     from services.senders import issue
 
-    if unknown := [one for one in scope or () if one not in get_args(Scope)]:
-        raise typer.BadParameter(
-            f"no scope {unknown[0]!r}; there are {', '.join(get_args(Scope))}", param_hint="--scope"
-        )
+    known = get_args(Scope)
+    if unknown := [one for one in scope or () if one not in known]:
+        raise typer.BadParameter(f"no scope {unknown[0]!r}; there are {', '.join(known)}", param_hint="--scope")
     if not scope:
         raise typer.BadParameter("say what it may send", param_hint="--scope")
     if bool(fund) == all_funds:
@@ -221,12 +210,9 @@ def rotate(
 
     `id.key` is never renewed: what came before would be unknown.
     """
-    from services.cli.shared import renewal
-
     if name in renewal.OURS:
         renewal.renew(name, kafka, data, as_json)
         return
-    from services.keys import intake_public_key
     from services.senders import renewed
 
     def made(before: "Sender | None", settings: "Settings") -> "Issued":
@@ -253,23 +239,17 @@ def revoke(
     `reporter --old`: likewise; nothing will ever open again what cases said of access before. `pumasi report access` says of how many.
     """
     from services.bus.senders import put_sender
-    from services.cli.shared import renewal
 
     if name in renewal.OURS:
-        from services.settings import load
-
-        renewal.revoke(name, load(kafka=kafka, data=data), old, yes, as_json)
+        renewal.revoke(name, options.load(kafka=kafka, data=data), old, yes, as_json)
         return
     settings, bootstrap = _where(kafka, data)
     sender = _there(_known(bootstrap).get(name), name)
     left = sender.model_copy(update={"keys": sender.keys[-1:] if old else []})
     asyncio.run(put_sender(bootstrap, left))
     user = {} if old else _kafka_user(settings, bootstrap, name, gone=True)
-    if as_json:
-        print(json.dumps({**_row(left), **user}))
-        return
-    print(f"{name}: {len(sender.keys) - len(left.keys)} revoked, {len(left.keys)} left.")
-    _tell_admin(user)
+    told = f"{name}: {len(sender.keys) - len(left.keys)} revoked, {len(left.keys)} left."
+    results.show(as_json, {**_row(left), **user}, told, *_for_the_admin(user))
 
 
 def show(kafka: options.Kafka = None, data: options.Data = None, as_json: options.Json = False) -> None:
@@ -283,9 +263,6 @@ def show(kafka: options.Kafka = None, data: options.Data = None, as_json: option
     if as_json:
         print(json.dumps({"senders": rows, "keys": ours}))
         return
-    from rich.table import Table
-
-    from services.terminal import Terminal
 
     table = Table("sender", "may send", "in", "keys since", box=None, pad_edge=False, header_style="bold")
     for row in rows:
@@ -293,7 +270,11 @@ def show(kafka: options.Kafka = None, data: options.Data = None, as_json: option
         table.add_row(row["sender"], ", ".join(row["scopes"]), ", ".join(funds), ", ".join(keys))
     Terminal().print(table if rows else "No senders yet: `pumasi keys add` makes one.")
     if ours:
-        Terminal().print("", _table_of_ours(ours), sep="\n")
+        table = Table("our own", "in use", "is here", "open as well", box=None, pad_edge=False, header_style="bold")
+        for row in ours:
+            former, here = len(row["former"]), "yes" if row["here"] else "no"
+            table.add_row(row["key"], row["in_use"], here, f"{former} former" if former else "–")
+        Terminal().print("", table, sep="\n")
         Terminal().print(
             "`pumasi keys rotate NAME` renews them, `pumasi keys next` the pseudonym key; the id key stays."
         )
@@ -301,9 +282,7 @@ def show(kafka: options.Kafka = None, data: options.Data = None, as_json: option
 
 def _ours(settings: "Settings", bootstrap: str) -> list[dict[str, Any]]:
     """Our own keys, as they are listed: which are in use, and what of them lies here."""
-    from services import keys
     from services.bus import fingerprints
-    from services.errors import SettingError
 
     told = asyncio.run(fingerprints.known(bootstrap))
     rows = []
@@ -318,21 +297,8 @@ def _ours(settings: "Settings", bootstrap: str) -> list[dict[str, Any]]:
     return rows
 
 
-def _table_of_ours(rows: list[dict[str, Any]]) -> "Table":
-    from rich.table import Table
-
-    table = Table("our own", "in use", "is here", "open as well", box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        former = len(row["former"])
-        table.add_row(row["key"], row["in_use"], "yes" if row["here"] else "no", f"{former} former" if former else "–")
-    return table
-
-
 def _where(kafka: str | None, data: Any) -> "tuple[Settings, str]":
-    from services.bus import access
-    from services.settings import load
-
-    settings = load(kafka=kafka, data=data)
+    settings = options.load(kafka=kafka, data=data)
     return settings, options.bootstrap_of(settings, access.KEYS)
 
 
@@ -343,8 +309,6 @@ def _known(bootstrap: str) -> "dict[str, Sender]":
 
 
 def _there(sender: "Sender | None", name: str) -> "Sender":
-    from services.errors import UnknownId
-
     if sender is None:
         raise UnknownId("there is no sender of this name", hint="See `pumasi keys list`.")
     return sender
@@ -376,18 +340,19 @@ def _issue(
         raise typer.BadParameter(said, param_hint=hint) from None
     asyncio.run(put_sender(bootstrap, issued.sender))
     user = _kafka_user(settings, bootstrap, name)
-    if as_json:
-        print(json.dumps({**_row(issued.sender), "key": issued.key, "secret": issued.secret, **user}))
-        return
-    print(f"Shown this once. Over HTTP, `Authorization: Bearer …`:\n  {issued.key}")
-    print(f"On the topic, with `pumasi-sender: {name}` and Standard Webhooks' headers, signed with:\n  {issued.secret}")
-    if len(issued.sender.keys) > 1:
-        print(as_called(f"The key before goes on counting; `pumasi keys revoke {name} --old` ends it."))
-    if "kafka_config" in user:
-        print(
-            f"Kafka lets it in by the password in this file, and lets it write submissions:\n  {user['kafka_config']}"
-        )
-    _tell_admin(user)
+    before = as_called(f"The key before goes on counting; `pumasi keys revoke {name} --old` ends it.")
+    config = (
+        f"Kafka lets it in by the password in this file, and lets it write submissions:\n  {user.get('kafka_config')}"
+    )
+    results.show(
+        as_json,
+        {**_row(issued.sender), "key": issued.key, "secret": issued.secret, **user},
+        f"Shown this once. Over HTTP, `Authorization: Bearer …`:\n  {issued.key}",
+        f"On the topic, with `pumasi-sender: {name}` and Standard Webhooks' headers, signed with:\n  {issued.secret}",
+        before if len(issued.sender.keys) > 1 else None,
+        config if "kafka_config" in user else None,
+        *_for_the_admin(user),
+    )
 
 
 def _kafka_user(settings: "Settings", bootstrap: str, name: str, *, gone: bool = False) -> dict[str, Any]:
@@ -404,15 +369,12 @@ def _kafka_user(settings: "Settings", bootstrap: str, name: str, *, gone: bool =
     return {"kafka_config": str(asyncio.run(sender_users.let_in(settings, bootstrap, name)))}
 
 
-def _tell_admin(user: dict[str, Any]) -> None:
-    if "kafka_admin" in user:
-        print("Its Kafka user is for the cluster's admin:", *user["kafka_admin"], sep="\n  ")
+def _for_the_admin(user: dict[str, Any]) -> list[str]:
+    told = user.get("kafka_admin", [])
+    return ["Its Kafka user is for the cluster's admin:", *(f"  {line}" for line in told)] if told else []
 
 
 async def _make(settings: "Settings", lost: bool, yes: bool) -> list[str]:
-    from services import keys
-    from services.bus import access
-
     passwords: list[str] = [] if settings.open else keys.make_passwords(settings, access.USERS)
     if not keys.missing(settings) and not lost:
         return [*keys.make(settings), *passwords]  # none; but what a kill left goes
@@ -423,11 +385,7 @@ async def _make(settings: "Settings", lost: bool, yes: bool) -> list[str]:
 @asynccontextmanager
 async def _kafka_that_knows(settings: "Settings") -> "AsyncIterator[Servers | None]":
     """Where Kafka is; the embedded broker is started if it doesn't run, and None is given if it never has."""
-    from services.bus import access
-    from services.bus.bootstrap import bootstrap_of
     from services.bus.embedded.directory import running_broker
-    from services.bus.security import servers
-    from services.system.progress import BrokerProgress
     from services.system.whole import broker_of
 
     if settings.kafka or running_broker(settings.data):
@@ -441,10 +399,7 @@ async def _kafka_that_knows(settings: "Settings") -> "AsyncIterator[Servers | No
 
 
 async def _make_beside(settings: "Settings", bootstrap: "Servers | None", lost: bool, yes: bool) -> list[str]:
-    from services import keys
     from services.bus import fingerprints
-    from services.cli.shared import renewal
-    from services.errors import KafkaUnreachable
 
     try:
         told = await fingerprints.known(bootstrap) if bootstrap else {}
@@ -462,11 +417,11 @@ async def _make_beside(settings: "Settings", bootstrap: "Servers | None", lost: 
     return made
 
 
-def _show_made(settings: "Settings", made: list[str]) -> None:
-    from services import keys
-    from services.terminal import Terminal, marked
-
+def _show_made(settings: "Settings", made: list[str], as_json: bool) -> None:
     where = keys.directory(settings)
+    if as_json:
+        print(json.dumps({"keys": str(where), "made": made}))
+        return
     if not made:
         Terminal().print(marked("Nothing is missing in {}.", where), soft_wrap=True)
         return

@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from services import logs, traces
+from services.bus import access, topics
 from services.cli.shared import options
+from services.cli.shared.results import ready_line
 from services.cli.shared.stopping import stop_on_signals
+from services.counted import counted
+from services.errors import KafkaUnreachable
 from services.matcher.partition.process_memory import give_freed_memory_back, keep_freed_memory
 from services.news import (
     Answered,
@@ -30,11 +34,7 @@ if TYPE_CHECKING:
     from services.settings import Settings
 
 
-def register(app: typer.Typer) -> None:
-    app.command("matcher", epilog=_EXAMPLES)(matcher)
-
-
-_EXAMPLES = """**Examples**
+EXAMPLES = """**Examples**
 
 - `pumasi matcher`: on the broker running on `.pumasi`
 - `PUMASI_KAFKA=k1:9092,k2:9092 pumasi matcher`: on a cluster; as many processes as there are partitions can share the work
@@ -49,10 +49,8 @@ def matcher(kafka: options.Kafka = None, data: options.Data = None, as_json: opt
     For each partition it takes over, a matcher fences the former owner, rebuilds its memory from the ledger, then goes on. If a
     partition's ledger turns out to be wrong, that partition stops with an alarm, the others go on, and the exit status is 1.
     """
-    from services.settings import load
-
     gc.set_threshold(200_000, 20, 100)  # it is told when, see `_settle`
-    settings = load(kafka=kafka, data=data)
+    settings = options.load(kafka=kafka, data=data)
     logs.begin(settings)
     traces.begin(settings, "pumasi-matcher")
     try:
@@ -66,7 +64,6 @@ def matcher(kafka: options.Kafka = None, data: options.Data = None, as_json: opt
 
 
 async def _run(settings: "Settings", as_json: bool) -> bool:
-    from services.bus import access
     from services.bus.heartbeat import Heartbeat
     from services.health import Health
     from services.matcher.app import Matcher
@@ -122,11 +119,8 @@ def _settle(young_objects: int = 0) -> None:
         gc.freeze()
 
 
-async def _wait_for_topics(bootstrap: str, stopping: "asyncio.Future[None]", screen: "_Screen") -> bool:
+async def _wait_for_topics(bootstrap: str, stopping: "asyncio.Future[Any]", screen: "_Screen") -> bool:
     """True once Kafka answers and has what the matcher needs; False if told to stop meanwhile. Raises TopicsMismatch."""
-    from services.bus import topics
-    from services.errors import KafkaUnreachable
-
     needed = (topics.COMMANDS, topics.LEDGER, topics.CHECKPOINTS, topics.DEADLETTERS)
     while not stopping.done():
         try:
@@ -168,9 +162,8 @@ class _Screen:
         if all(tenure.processor.ready or tenure.stopped for tenure in service.tenures.values()):
             self._ready = True
             partitions = sorted(service.held - set(service.stopped))
-            line = f"Ready. Matching on {_plural(len(partitions), 'partition')}; Ctrl-C stops."
-            told = {"health": self.health} if self.health else {}
-            self._show({"ready": "matcher", "partitions": partitions, **told}, line)
+            line = f"Ready. Matching on {counted(len(partitions), 'partition')}; Ctrl-C stops."
+            self._show(ready_line("matcher", self.health, partitions=partitions), line)
 
     def _show(self, document: dict[str, Any], line: str) -> None:
         if self.as_json:
@@ -185,9 +178,11 @@ def sentence(news: MatcherNews) -> str | None:
         case Waiting(why):
             return f"Waiting for Kafka: {visible(why)}"
         case Assigned(partitions):
-            return f"The group gave this matcher {_plural(len(partitions), 'partition')}: {partitions}"
+            return f"The group gave this matcher {counted(len(partitions), 'partition')}: {partitions}"
         case Taken(partition, seq, watermark, checkpoint, seconds):
-            rebuilt = f"rebuilt from {_rebuilt_from(seq, checkpoint)}{_within(seconds)}"
+            taken = sum((seconds or {}).values())
+            within = f" in {taken:.1f} s" if taken >= _WORTH_TELLING_SECONDS else ""
+            rebuilt = f"rebuilt from {_rebuilt_from(seq, checkpoint)}{within}"
             return f"Partition {partition}: fenced and {rebuilt}, next command at offset {watermark + 1}"
         case Answered():
             return None
@@ -203,19 +198,10 @@ def sentence(news: MatcherNews) -> str | None:
         case Ended(0):
             return "Stopped cleanly; nothing was left half done."
         case Ended(alarms):
-            return f"Stopped; {_plural(alarms, 'partition')} had an alarm, see above."
-
-
-def _plural(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+            return f"Stopped; {counted(alarms, 'partition')} had an alarm, see above."
 
 
 def _rebuilt_from(seq: int, checkpoint: int | None) -> str:
     entries = seq - (checkpoint or 0)
-    counted = f"{entries} {'entry' if entries == 1 else 'entries'}"
-    return f"the checkpoint at entry {checkpoint} and {counted} since" if checkpoint else counted
-
-
-def _within(seconds: dict[str, float] | None) -> str:
-    taken = sum(seconds.values()) if seconds else 0.0
-    return f" in {taken:.1f} s" if taken >= _WORTH_TELLING_SECONDS else ""
+    told = f"{entries} {'entry' if entries == 1 else 'entries'}"
+    return f"the checkpoint at entry {checkpoint} and {told} since" if checkpoint else told

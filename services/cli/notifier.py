@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from services import logs, traces
+from services.bus import access
 from services.cli.shared import options
+from services.cli.shared.results import ready_line
 from services.cli.shared.stopping import stop_on_signals
 from services.news import Assigned, Ended, NotifierNews, Resumed, Unopened, Waiting
 from services.visible import visible
@@ -17,11 +19,7 @@ if TYPE_CHECKING:
     from services.settings import Settings
 
 
-def register(app: typer.Typer) -> None:
-    app.command("notifier", epilog=_EXAMPLES)(notifier)
-
-
-_EXAMPLES = """**Examples**
+EXAMPLES = """**Examples**
 
 - `pumasi notifier`: on the broker running on `.pumasi`; prints one line for each notice
 - `pumasi notifier --json`: prints `{"ready": "notifier"}`, then each notice as a line of JSON, once it is told
@@ -48,9 +46,7 @@ def notifier(
     Each notice is also posted to PUMASI_WEBHOOK_URL, signed with PUMASI_WEBHOOK_SECRET. There is no option for it: a URL may hold a
     token, and everybody on this machine sees command lines.
     """
-    from services.settings import load
-
-    settings = load(kafka=kafka, data=data)
+    settings = options.load(kafka=kafka, data=data)
     logs.begin(settings)
     traces.begin(settings, "pumasi-notifier")
     if asyncio.run(_run(settings, quiet, as_json)):
@@ -59,7 +55,6 @@ def notifier(
 
 async def _run(settings: "Settings", quiet: bool, as_json: bool) -> bool:
     """True if a partition had to be stopped."""
-    from services.bus import access
     from services.notifier.app import application_factory
 
     stopping = stop_on_signals(settings, access.NOTIFIER)
@@ -97,8 +92,7 @@ class _Screen:
         if isinstance(news, Assigned) and not self._ready:
             self._ready = True
             if self._as_json:
-                told = {"health": self.health} if self.health else {}
-                print(json.dumps({"ready": "notifier", **told}), flush=True)
+                print(json.dumps(ready_line("notifier", self.health)), flush=True)
         line = sentence(news) if isinstance(news, Waiting) or not self._as_json else None
         if line and line != self._said:
             self._said = line

@@ -1,22 +1,20 @@
 """`pumasi panic`: destroys every key of this machine, at once."""
 
-import json
 import time
 from typing import Annotated
 
 import typer
 
+from services import keys, secret_files
 from services.cli.shared import options, renewal
+from services.cli.shared.results import show
+from services.errors import KeyMissing
 
-_EXAMPLES = """**Examples**
+EXAMPLES = """**Examples**
 
 - `pumasi panic`: asks for one word first
 - `pumasi panic --yes`: at once
 """
-
-
-def register(app: typer.Typer) -> None:
-    app.command("panic", epilog=_EXAMPLES)(panic)
 
 
 def panic(
@@ -35,11 +33,7 @@ def panic(
     Overwriting reaches what the disk still calls by that place. Flash memory and copying file systems keep old blocks for a while: use
     an encrypted disk too. Copies elsewhere are not touched. Exit status 0: all are destroyed; 1: some could not be, each is named.
     """
-    from services import keys, secret_files
-    from services.errors import KeyMissing
-    from services.settings import load
-
-    settings = load(data=data)
+    settings = options.load(data=data)
     kept = keys.directory(settings)
     if not kept.is_dir():
         raise KeyMissing(
@@ -50,14 +44,12 @@ def panic(
     began = time.monotonic()
     destroyed, left = secret_files.destroy_all(keys.directory(settings))
     seconds = round(time.monotonic() - began, 3)
-    if as_json:
-        print(json.dumps({"keys": str(kept), "destroyed": destroyed, "left": left, "seconds": seconds}))
-    else:
-        print(f"{len(destroyed)} keys and passwords in {kept} are destroyed, in {seconds:.3f} s.")
-        print(
-            "What was sealed can't be opened any more, unless the keys are copied elsewhere. Services that run here stop."
-        )
-        for name in left:
-            print(f"NOT destroyed: {name}")
+    show(
+        as_json,
+        {"keys": str(kept), "destroyed": destroyed, "left": left, "seconds": seconds},
+        f"{len(destroyed)} keys and passwords in {kept} are destroyed, in {seconds:.3f} s.",
+        "What was sealed can't be opened any more, unless the keys are copied elsewhere. Services that run here stop.",
+        *(f"NOT destroyed: {name}" for name in left),
+    )
     if left:
         raise typer.Exit(1)

@@ -5,7 +5,12 @@ from typing import Annotated
 
 import typer
 
+from services import keys
+from services.bus import access as users
 from services.cli.shared import options
+from services.cli.shared.bars import reading
+from services.counted import counted
+from services.terminal import Terminal
 from services.visible import json_line
 
 
@@ -38,20 +43,14 @@ def access(
     `days` the median from opening to having all of it. Exit status 1 if the ledger is wrong, or if there are boxes that no key here
     opens (it says how many); 2 if the key is missing, or none opens any.
     """
-    from services import keys
-    from services.bus import access as users
-    from services.cli.shared.reading import shown_on
     from services.console.readmodel.figures import FEWEST
-    from services.console.readmodel.found import counted
     from services.console.report.access import access_report
     from services.console.report.boxes import asked_in
     from services.console.report.table import show
-    from services.settings import load
-    from services.terminal import Terminal
 
-    settings = load(kafka=kafka, data=data)
+    settings = options.load(kafka=kafka, data=data)
     ring = keys.private_keys(settings, "reporter")
-    with shown_on(as_json, "ledger and commands") as progress:
+    with reading(as_json, "ledger and commands") as progress:
         found = asyncio.run(asked_in(options.bootstrap_of(settings, users.REPORTER), ring, fund, progress))
     reports = [access_report(one) for one in found.funds]
     if as_json:

@@ -7,12 +7,7 @@ import typer
 
 from services.cli.shared import options
 
-
-def register(app: typer.Typer) -> None:
-    app.command("schemas", epilog=_EXAMPLES)(schemas)
-
-
-_EXAMPLES = """**Examples**
+EXAMPLES = """**Examples**
 
 - `pumasi schemas`: the names of all shapes
 - `pumasi schemas commands/pumasi.pledge.made`: its JSON Schema

@@ -5,23 +5,24 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
+from schemas.currencies import format_amount
+from services.bus import access
+from services.called import as_called
 from services.cli.shared import options
+from services.cli.shared.bars import reading
+from services.counted import counted
+from services.terminal import Terminal, fits, marked, wide
 from services.visible import json_line, visible
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
-
     from services.console.readmodel.survey import Survey
-    from services.terminal import Terminal
 
 
-def register(app: typer.Typer) -> None:
-    app.command("status", epilog=_EXAMPLES)(status)
-
-
-_EXAMPLES = """**Examples**
+EXAMPLES = """**Examples**
 
 - `pumasi status`: of what runs on `.pumasi`
 - `PUMASI_KAFKA=k1:9092 pumasi status --json`: of a cluster, for a program
@@ -48,13 +49,10 @@ def status(
     the oldest by name, as are the latest dead letters, and is no finding; of notices given up the latest are named.
     Where all was stopped, and nothing waits, all is well.
     """
-    from services.bus import access
-    from services.cli.shared.reading import shown_on
     from services.console.readmodel.survey import survey
-    from services.settings import load
 
-    settings = load(kafka=kafka, data=data, partitions=partitions, replication=replication)
-    with shown_on(as_json) as progress:
+    settings = options.load(kafka=kafka, data=data, partitions=partitions, replication=replication)
+    with reading(as_json) as progress:
         bootstrap = options.bootstrap_of(settings, access.OPERATOR)
         needs = settings.way_in != "plain"
         found = asyncio.run(survey(bootstrap, settings.partitions, settings.replication, progress, needs_ender=needs))
@@ -67,7 +65,6 @@ def status(
 
 
 def _as_dict(found: "Survey", public: bool) -> dict[str, Any]:
-    from services.called import as_called
     from services.console.readmodel.figures import FEWEST, for_everyone, for_operators
 
     if public:
@@ -94,27 +91,20 @@ def _as_dict(found: "Survey", public: bool) -> dict[str, Any]:
             for one in late.latest_given_up
         ],
         "funds": [for_operators(figures) for figures in found.funds],
-        "waits": [_as_typed(asdict(one)) for one in found.waits],
+        "waits": [
+            asdict(one) | {"oldest": [asdict(old) | {"explain": as_called(old.explain)} for old in one.oldest]}
+            for one in found.waits
+        ],
         "warning": found.warning,
         "findings": [{**asdict(one), "hint": one.hint and as_called(one.hint)} for one in found.findings],
         "ok": not found.findings,
     }  # fmt: skip
 
 
-def _as_typed(waits: dict[str, Any]) -> dict[str, Any]:
-    from services.called import as_called
-
-    return waits | {"oldest": [one | {"explain": as_called(one["explain"])} for one in waits["oldest"]]}
-
-
 def _print(found: "Survey", public: bool) -> None:
-    from services.called import as_called
     from services.console.readmodel.figures import FEWEST, for_everyone, for_operators
-    from services.terminal import Terminal, marked
 
-    console = Terminal()
-    if not console.is_terminal:
-        console.width = _ROOM  # a pipe has all the room there is
+    console = wide()
     if not public:
         _print_cluster(console, found)
     if found.funds:
@@ -157,9 +147,6 @@ def _print(found: "Survey", public: bool) -> None:
 
 
 def _print_dead_letters(console: "Terminal", found: "Survey") -> None:
-    from services.console.readmodel.found import counted
-    from services.terminal import marked
-
     number, places = sum(found.late.letters.values()), ", ".join(map(str, found.late.letters))
     late = f"{found.late.letters_of_late:,} in the last 24 hours" if found.late.letters_of_late else "none of late"
     told = counted(number, "record could not be read and lies", "records could not be read and lie")
@@ -176,8 +163,6 @@ def _print_dead_letters(console: "Terminal", found: "Survey") -> None:
 
 
 def _print_cluster(console: "Console", found: "Survey") -> None:
-    from services.terminal import marked
-
     well = sum(not report.is_finding for report in found.topics)
     topics = f"{well} of {len(found.topics)} topics are as they should be"
     console.print(marked("[bold]Kafka[/] answers at [green]{}[/]; {}.\n", found.bootstrap, topics))
@@ -188,10 +173,8 @@ def _print_cluster(console: "Console", found: "Survey") -> None:
 
 def _print_services(console: "Console", found: "Survey") -> None:
     """One line per process; and one for each service without a known process."""
-    from rich.text import Text
 
     from services.console.readmodel.running import SERVICES, span
-    from services.terminal import marked
 
     table = _table("service", "process", "runs since", "version", fold="process")
     for service in SERVICES:
@@ -212,8 +195,6 @@ def _print_services(console: "Console", found: "Survey") -> None:
 
 def _print_partitions(console: "Console", found: "Survey") -> None:
     """One line per partition: how many commands are unanswered, entries untold, and submissions (if any) untaken."""
-    from rich.text import Text
-
     untaken = ("untaken",) if any(row.untaken for row in found.partitions) else ()
     columns = ("partition", *untaken, "commands", "unanswered", "entries", "untold", "last entry")
     table = _table(*columns, fold="last entry", right=len(columns) - 1)
@@ -240,8 +221,6 @@ def _print_partitions(console: "Console", found: "Survey") -> None:
 
 def _table(*columns: str, fold: str, right: int = 0) -> "Table":
     """A table without lines; the first `right` columns hold numbers, and `fold` is the one that gives way."""
-    from rich.table import Table
-
     table = Table(box=None, pad_edge=False, header_style="bold")
     for index, name in enumerate(columns):
         if name == fold:
@@ -254,8 +233,7 @@ def _table(*columns: str, fold: str, right: int = 0) -> "Table":
 def _print_funds(console: "Console", funds: list[dict[str, Any]]) -> None:
     """One line per fund where all figures have room, else a block: money is never cut."""
     table = _funds(funds)
-    needed = console.measure(table, options=console.options.update(max_width=_ROOM)).maximum
-    if needed <= console.width:
+    if fits(table, console):
         console.print(table)
     else:
         for fund in funds:
@@ -263,10 +241,6 @@ def _print_funds(console: "Console", funds: list[dict[str, Any]]) -> None:
 
 
 def _funds(funds: list[dict[str, Any]]) -> "Table":
-    from rich.table import Table
-
-    from services.terminal import marked
-
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("fund", no_wrap=True)
     for name in _CASES:
@@ -282,9 +256,6 @@ def _funds(funds: list[dict[str, Any]]) -> "Table":
 
 
 def _block(fund: dict[str, Any]) -> "Table":
-    from rich.table import Table
-    from rich.text import Text
-
     table = Table(box=None, pad_edge=False, show_header=False, title_justify="left", title_style="bold")
     table.title = Text(visible(fund["fund"]), overflow="fold")
     table.add_column(overflow="fold")
@@ -297,8 +268,6 @@ def _block(fund: dict[str, Any]) -> "Table":
     return table
 
 
-_ROOM = 10_000
-"""Columns that no line of ours fills."""
 _CASES = ("open", "funded", "closed")
 _MONEY = {
     "asked": "",
@@ -311,8 +280,6 @@ _MONEY = {
 
 
 def _amount(fund: dict[str, Any], name: str) -> str:
-    from schemas.currencies import format_amount
-
     return "–" if fund[name] is None else format_amount(fund[name], fund["currency"])
 
 

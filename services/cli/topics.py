@@ -5,21 +5,24 @@ import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
+from services.bus import access
+from services.bus import topics as bus
+from services.bus.topics import Report
 from services.cli.shared import options
+from services.cli.shared.renewal import ask
+from services.errors import UsageError
+from services.terminal import Terminal, marked
+from services.visible import visible
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from services.bus.topics import Report
     from services.settings import Settings
 
 
-def register(app: typer.Typer) -> None:
-    app.command("topics", epilog=_EXAMPLES)(topics)
-
-
-_EXAMPLES = """**Examples**
+EXAMPLES = """**Examples**
 
 - `pumasi topics`: check the topics of the broker running on `.pumasi`
 - `PUMASI_KAFKA=k1:9092 pumasi topics --apply`: make what is missing on a cluster
@@ -54,11 +57,7 @@ def topics(
     --rebuild-ledger is for a ledger that somebody else wrote to. Copy the data first, stop all services, and leave the broker alone
     running (`pumasi kafka`). Each sound entry comes back byte for byte, and nobody is told anything twice.
     """
-    from services.bus import access
-    from services.bus import topics as bus
-    from services.settings import load
-
-    settings = load(kafka=kafka, data=data, partitions=partitions, replication=replication)
+    settings = options.load(kafka=kafka, data=data, partitions=partitions, replication=replication)
     if rebuild_ledger:
         _rebuild(settings, yes)
     look = bus.apply if apply else bus.check
@@ -75,11 +74,7 @@ def topics(
 
 def _rebuild(settings: "Settings", yes: bool) -> None:
     """Raises UsageError while a service runs that reads or writes the ledger, or if nobody can be asked."""
-    from services.bus import access
-    from services.bus import topics as bus
     from services.bus.heartbeat import living
-    from services.cli.shared.renewal import ask
-    from services.errors import UsageError
 
     told = asyncio.run(living(options.bootstrap_of(settings, access.OPERATOR)))
     if running := sorted(one.told.process for one in told):
@@ -116,12 +111,6 @@ def _wanted(report: "Report") -> dict[str, str]:
 
 
 def _print_table(reports: "list[Report]", bootstrap: str, warning: str | None, way_in: str) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    from services.terminal import Terminal, marked
-    from services.visible import visible
-
     table = Table("topic", "partitions", "kept", "state", box=None, pad_edge=False, header_style="bold")
     for report in reports:
         colour = "red" if report.is_finding else "green"

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import signal
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from services.bus import access
+from services.called import name
 from services.cli.shared import options
-from services.cli.shared.stopping import when_keys_go
+from services.cli.shared.stopping import stop_on_signals
 from services.visible import visible
 
 if TYPE_CHECKING:
@@ -21,11 +22,7 @@ if TYPE_CHECKING:
     from services.system.whole import System
 
 
-def register(app: typer.Typer) -> None:
-    app.command("up", epilog=_EXAMPLES)(up)
-
-
-_EXAMPLES = """**Examples**
+EXAMPLES = """**Examples**
 
 - `pumasi up`: on `.pumasi`, ports 9092 and 8080 or free ones
 - `pumasi up --data /tmp/p --matchers 2`: on that directory, with two matchers that share the partitions
@@ -62,9 +59,7 @@ def up(
     you can read; every event needs one. What somebody should know of is printed as it happens, with its time, and once a minute how
     many notices there were.
     """
-    from services.settings import load
-
-    settings = load(
+    settings = options.load(
         data=data, kafka_port=kafka_port, http_port=http_port, partitions=partitions, log_json=log_json or None
     )
     asyncio.run(_run(settings, matchers, _Shown(verbose, settings.log_json, as_json)))
@@ -83,13 +78,9 @@ class _Shown(NamedTuple):
 
 
 async def _run(settings: "Settings", matchers: int, shown: _Shown) -> None:
-    from services.bus import access
     from services.system.progress import BrokerProgress
-    from services.system.supervisor import until_told_to_stop
 
-    stopping = until_told_to_stop()
-    own = access.INTAKE, access.MATCHER, access.NOTIFIER
-    when_keys_go(settings, lambda: None if stopping.done() else stopping.set_result(signal.SIGTERM), *own)
+    stopping = stop_on_signals(settings, access.INTAKE, access.MATCHER, access.NOTIFIER, hangup=True)
     progress = BrokerProgress(quiet=shown.quiet)
     running = asyncio.create_task(_keep_up(settings, matchers, progress, shown))
     either: set[asyncio.Future[Any]] = {running, stopping}
@@ -148,7 +139,6 @@ def _say_ready(system: "System", settings: "Settings", key: Path | None, as_json
     from rich.panel import Panel
     from rich.text import Text
 
-    from services.called import name
     from services.settings import OPEN
     from services.terminal import Terminal, marked
 
@@ -165,13 +155,8 @@ def _say_ready(system: "System", settings: "Settings", key: Path | None, as_json
     ]
     console = Terminal()
     console.print(Panel(Text("\n").join(addresses), title="Pumasi is up", expand=False))
-    console.print(
-        _TRY.format(http=visible(system.http), run=name(), where=visible(where), key=_header(key)), soft_wrap=True
-    )
-
-
-def _header(key: Path | None) -> str:
-    return "" if key is None else f' \\\n    -H "Authorization: Bearer $(cat {visible(quote(str(key)))})"'
+    header = f' \\\n    -H "Authorization: Bearer $(cat {visible(quote(str(key)))})"' if key else ""
+    console.print(_TRY.format(http=visible(system.http), run=name(), where=visible(where), key=header), soft_wrap=True)
 
 
 _TRY = """From another shell: open a fund (cases and pledges go the same way),

@@ -6,6 +6,7 @@ change would have done, with everybody doing what they did. Nothing is written a
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -16,7 +17,7 @@ from services.errors import UsageError
 from services.policies.commandlog import CommandLog
 from services.policies.course import CaseCourse, Course, Refusal
 from services.policies.policy import Policy
-from services.policies.replay import Replay
+from services.policies.replay import LogSource
 from services.policies.runs import course_of
 
 FROZEN = (
@@ -67,11 +68,16 @@ class DryRun:
     refused: list[Refusal]
     accepted: list[Refusal]
 
-    def count(self, what: str) -> int:
+    @property
+    def counts(self) -> dict[str, int]:
         """How many cases would have: more, less, sooner, later, only_then, no_more (the last four: full funding)."""
-        if what in ("more", "less"):
-            return sum(case.more > 0 if what == "more" else case.more < 0 for case in self.cases)
-        return sum(case.funding == what for case in self.cases)
+        more, less = (sum(case.more * sign > 0 for case in self.cases) for sign in (1, -1))
+        funding = Counter(case.funding for case in self.cases)
+        return {
+            "more": more,
+            "less": less,
+            **{how: funding[how] for how in ("sooner", "later", "only_then", "no_more")},
+        }
 
     @property
     def moved(self) -> int:
@@ -80,7 +86,6 @@ class DryRun:
 
     def as_json(self) -> dict[str, Any]:
         """Everything, for `--json`."""
-        counts = {what: self.count(what) for what in ("more", "less", "sooner", "later", "only_then", "no_more")}
         return {
             "change": self.policy.name,
             "since": text_of(self.since),
@@ -90,7 +95,7 @@ class DryRun:
             "currency": self.currency,
             "before": self.before,
             "caveats": [FROZEN],
-            "counts": {**counts, "unchanged": self.unchanged, "moved": self.moved},
+            "counts": {**self.counts, "unchanged": self.unchanged, "moved": self.moved},
             "cases": [asdict(case) for case in self.cases],
             "refused": [_told(refusal) for refusal in self.refused],
             "accepted": [_told(refusal) for refusal in self.accepted],
@@ -122,10 +127,8 @@ def dry_run(
             f"the log ends at {text_of(end)}, before {text_of(since)}: the change would have met no command",
             hint="Give an earlier --since, or --last DAYS, counted back from the log's end.",
         )
-    replays = (Replay(log, Policy()), Replay(log, policy, since))
-    recorded, changed = (
-        course_of(replay.play(), log.span, partial(progress, number)) for number, replay in enumerate(replays)
-    )
+    played = LogSource(log).play(Policy()), LogSource(log, since).play(policy)
+    recorded, changed = (course_of(run, log.span, partial(progress, number)) for number, run in enumerate(played))
     return _compare(log, policy, since, recorded, changed)
 
 

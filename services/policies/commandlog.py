@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -110,17 +111,17 @@ def line_of(said: Said) -> str:
 
 
 def write_log(path: Path, said: Iterable[Said]) -> int:
-    """Write a log; returns how many commands it has. The file is whole or not there.
+    """Write a log; returns how many commands it has. Raises what `write_whole` does."""
+    return write_whole(path, (line_of(one) + "\n" for one in said))
 
-    Raises FileUnwritable if it can't be written.
-    """
-    beside = path.with_name(path.name + ".part")
-    count = 0
+
+def write_whole(path: Path, parts: Iterable[str]) -> int:
+    """Write a file that is whole or not there; returns of how many parts. Raises FileUnwritable if it can't be written."""
+    beside, count = path.with_name(path.name + ".part"), 0
     try:
         with beside.open("w", encoding="utf-8") as file:
-            for one in said:
-                file.write(line_of(one) + "\n")
-                count += 1
+            for count, part in enumerate(parts, 1):  # noqa: B007  # the last is how many there are
+                file.write(part)
         beside.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):
@@ -150,54 +151,50 @@ def _lines(file: IO[str], name: str) -> Iterator[Said]:
     for number, line in enumerate(file, 1):
         if not line.strip():
             continue
+        bad = partial(_invalid, name, number)
         try:
-            yield _said(json.loads(line), number)
+            yield _said(json.loads(line), number, bad)
         except json.JSONDecodeError as error:
-            raise _invalid(name, number, f"not JSON (character {error.pos + 1})") from None
+            raise bad(f"not JSON (character {error.pos + 1})") from None
         except RecursionError:
-            raise _invalid(name, number, "nested too deep") from None
-        except _BadLine as bad:
-            raise _invalid(name, number, str(bad)) from None
-
-
-class _BadLine(ValueError):
-    """What is wrong with a line, without anything that stands in it."""
+            raise bad("nested too deep") from None
 
 
 def _invalid(name: str, number: int, what: str) -> LogInvalid:
+    """What is wrong with a line, without anything that stands in it."""
     return LogInvalid(
         f"{name}, line {number}: {what}",
         hint="Each line is a CloudEvent with type, time and data; `pumasi simulate --help` tells the format.",
     )
 
 
-def _said(event: Any, number: int) -> Said:
+def _said(event: Any, number: int, bad: Callable[[str], LogInvalid]) -> Said:
     if not isinstance(event, dict):
-        raise _BadLine("not a JSON object")
+        raise bad("not a JSON object")
     if not event.keys() <= _MEMBERS:
-        raise _BadLine("a member that no line has")
+        raise bad("a member that no line has")
     model = COMMANDS.get(event["type"]) if isinstance(event.get("type"), str) else None
     if model is None:
-        raise _BadLine("type: missing" if "type" not in event else "type: not a command")
+        raise bad("type: missing" if "type" not in event else "type: not a command")
     partition, name = event.get("partition", 0), event.get("id", f"line-{number}")
     if not isinstance(partition, int) or isinstance(partition, bool) or not 0 <= partition < 1 << 31:
-        raise _BadLine("partition: not a partition's number")
+        raise bad("partition: not a partition's number")
     if not isinstance(name, str):
-        raise _BadLine("id: not text")
+        raise bad("id: not text")
     data = json.dumps(event.get("data", {})).encode()
     try:
         model.model_validate_json(data)
     except ValidationError as error:
-        raise _BadLine(f"data: {explain(error, model)}") from None
-    appended = _time(event, "appended") if "appended" in event else None
-    return Said(partition, event["type"], name, _time(event, "time"), data, appended)
+        raise bad(f"data: {explain(error, model)}") from None
+    appended = _time(event, "appended", bad) if "appended" in event else None
+    return Said(partition, event["type"], name, _time(event, "time", bad), data, appended)
 
 
-def _time(event: dict[str, Any], name: str) -> int:
+def _time(event: dict[str, Any], name: str, bad: Callable[[str], LogInvalid]) -> int:
     text = event.get(name)
     if not isinstance(text, str):
-        raise _BadLine(f"{name}: missing" if text is None else f"{name}: not text")
+        raise bad(f"{name}: missing" if text is None else f"{name}: not text")
     try:
         return parse_given(text)
     except ValueError:
-        raise _BadLine(f"{name}: not an RFC 3339 time with an offset, of the years 2000 to 2199") from None
+        raise bad(f"{name}: not an RFC 3339 time with an offset, of the years 2000 to 2199") from None

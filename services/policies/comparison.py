@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from string import ascii_uppercase
@@ -14,8 +14,9 @@ from services.policies.course import Course
 from services.policies.meaning import TOLD, RuleTold
 from services.policies.measures import MEASURES, Figure, Measured, curves, measure, measure_sizes, size_limits
 from services.policies.policy import Policy
+from services.policies.replay import LogSource
 from services.policies.report.figures import best
-from services.policies.runs import LogSource, Progress, SeasonSource, run_all
+from services.policies.runs import Progress, SeasonSource, run_all
 
 Source = SeasonSource | LogSource
 FEEDBACK = (
@@ -40,8 +41,35 @@ FROZEN_MEASURES = frozenset({"whole", "delivered", "in_hand", "failed", "expired
 under, which these figures therefore favour: there nothing is marked as best."""
 
 
+class Judged:
+    """Policies with their figures: of a season or a log, or of many seasons."""
+
+    policies: tuple[Policy, ...]
+    seasons = 1
+    """Of how many seasons, or logs, the figures are the median."""
+
+    @property
+    def letters(self) -> list[str]:
+        """What the policies are called where there is no room for their names: A, B, … Z, A2, …"""
+        return [ascii_uppercase[n % 26] + (str(n // 26 + 1) if n >= 26 else "") for n in range(len(self.policies))]
+
+    @property
+    def rules(self) -> list[tuple[str, RuleTold]]:
+        """The rules that a policy names, each once, with what they do."""
+        named = dict.fromkeys(dict(policy.changes).get("rule") for policy in self.policies)
+        return [(rule, TOLD[rule]) for rule in named if rule]
+
+    def figures(self, name: str, group: str = "all") -> list[Figure]:
+        """A measure of a group, for each policy."""
+        raise NotImplementedError
+
+    def best(self, name: str, group: str = "all") -> set[int]:
+        """The policies that stand out by a measure."""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Judged):
     """The result: one course per policy. `command`: what runs it again; `shared`: the same without folders and servers."""
 
     source: Source
@@ -70,25 +98,13 @@ class Comparison:
         """What is plotted, for each policy."""
         return [curves(course) for course in self.courses]
 
-    @property
-    def letters(self) -> list[str]:
-        """What the policies are called where there is no room for their names: A, B, … Z, A2, …"""
-        return letters_of(len(self.policies))
-
-    @property
-    def seasons(self) -> int:
-        """How many seasons, or logs, the figures are of."""
-        return 1
-
     def figures(self, name: str, group: str = "all") -> list[Figure]:
-        """A measure of a group, for each policy."""
         return [told[name][group] for told in self.measured]
 
     def best(self, name: str, group: str = "all") -> set[int]:
         """The policies that are best by it; none where all are shown alike, or where it would measure people more than policies."""
-        return (
-            set() if self.recorded and name in FROZEN_MEASURES else best(name, self.figures(name, group), self.currency)
-        )
+        frozen = self.recorded and name in FROZEN_MEASURES
+        return set() if frozen else best(name, self.figures(name, group), self.currency)
 
     @property
     def currency(self) -> str:
@@ -105,10 +121,6 @@ class Comparison:
         """How long the season or the log is."""
         start, end = self.source.span
         return (end - start) / DAY
-
-    def rules(self) -> list[tuple[str, RuleTold]]:
-        """The rules that a policy names, each once, with what they do."""
-        return rules_of(self.policies)
 
     def caveats(self) -> list[str]:
         """What a reader must know before they draw conclusions."""
@@ -149,17 +161,6 @@ class Comparison:
             return {"kind": "season", **span, "parameters": asdict(self.source.season)}
         log = self.source.log
         return {"kind": "log", **span, "where": log.where, "commands": len(log.said), "unreadable": log.unreadable}
-
-
-def letters_of(count: int) -> list[str]:
-    """What so many policies are called where there is no room for their names: A, B, … Z, A2, …"""
-    return [ascii_uppercase[n % 26] + (str(n // 26 + 1) if n >= 26 else "") for n in range(count)]
-
-
-def rules_of(policies: Iterable[Policy]) -> list[tuple[str, RuleTold]]:
-    """The rules that policies name, each once, with what they do."""
-    named = dict.fromkeys(dict(policy.changes).get("rule") for policy in policies)
-    return [(rule, TOLD[rule]) for rule in named if rule]
 
 
 def compare(

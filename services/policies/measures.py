@@ -18,7 +18,7 @@ from schemas.values import CLASSES
 from services.policies.course import CaseCourse, Course
 from services.policies.inequality import gini, mean_of_least
 from services.policies.season.draws import spoken
-from services.policies.survival import Wait, incidence, quantile
+from services.policies.survival import End, Wait, incidence, quantile
 
 Unit = Literal["cases", "part", "days", "money", "money-days", "index", "count"]
 GROUPS = (*CLASSES[::-1], "all")
@@ -53,27 +53,18 @@ class Measure:
 # ---- times
 
 
-def funding_waits(cases: Iterable[CaseCourse], end: int) -> list[Wait]:
-    """How long each case waited to be wholly promised, in days since it opened."""
-    return [_wait(case, case.funded_at, end) for case in cases]
+def waits(what: Literal["funded_at", "first_money_at"], cases: Iterable[CaseCourse], end: int) -> list[Wait]:
+    """How long each case waited to be wholly promised, or for any money, in days since it opened."""
+    found = []
+    for case in cases:
+        ends: dict[End, int | None] = {"happened": getattr(case, what), "never": case.closed_at, "open": end}
+        how, at = next((how, at) for how, at in ends.items() if at is not None)
+        found.append(Wait((at - (case.opened_at or 0)) / DAY, how))
+    return found
 
 
-def first_money_waits(cases: Iterable[CaseCourse], end: int) -> list[Wait]:
-    """How long each case waited for any money, in days since it opened."""
-    return [_wait(case, case.first_money_at, end) for case in cases]
-
-
-def _wait(case: CaseCourse, at: int | None, end: int) -> Wait:
-    opened = case.opened_at or 0
-    if at is not None:
-        return Wait((at - opened) / DAY, "happened")
-    if case.closed_at is not None:
-        return Wait((case.closed_at - opened) / DAY, "never")
-    return Wait((end - opened) / DAY, "open")
-
-
-def _time_to(waits: Callable[[Iterable[CaseCourse], int], list[Wait]], part: float) -> OfCases:
-    return lambda cases, end: quantile(incidence(waits(cases, end)), part)
+def _time_to(what: Literal["funded_at", "first_money_at"], part: float) -> OfCases:
+    return lambda cases, end: quantile(incidence(waits(what, cases, end)), part)
 
 
 # ---- parts
@@ -124,16 +115,16 @@ MEASURES: tuple[Measure, ...] = (
             "(Aalen–Johansen). Cases that closed without it count as never. Cases still open at the end count for as long as they "
             "were seen, and are taken to do from then on as well as those that were seen longer: so it may tell a time for nine in "
             "ten where fewer are fully funded yet; Fully funded is the plain count. A dash: the estimate never gets there.",
-            of_cases=_time_to(funding_waits, _MEDIAN)),
+            of_cases=_time_to("funded_at", _MEDIAN)),
     Measure("funding_days_p90", "Time to full funding, nine in ten", "days", "less",
             "The same, reached by nine of ten.",
-            of_cases=_time_to(funding_waits, _NINE_IN_TEN)),
+            of_cases=_time_to("funded_at", _NINE_IN_TEN)),
     Measure("waiting_days_median", "Waiting for the first money, median", "days", "less",
             "Days from a case's opening until any money is first promised to it, reached by half of all; counted likewise.",
-            of_cases=_time_to(first_money_waits, _MEDIAN)),
+            of_cases=_time_to("first_money_at", _MEDIAN)),
     Measure("waiting_days_p90", "Waiting for the first money, nine in ten", "days", "less",
             "The same, reached by nine of ten.",
-            of_cases=_time_to(first_money_waits, _NINE_IN_TEN)),
+            of_cases=_time_to("first_money_at", _NINE_IN_TEN)),
     Measure("deadlines", "Deadlines come due", "cases", None,
             "Opened cases with a `needed_by` that has come by the end, as last stated.",
             of_cases=lambda cases, end: len(due(cases, end))),
@@ -269,7 +260,7 @@ def curves(run: Course) -> dict[str, dict[str, list[tuple[float, float]]]]:
         funded[group] = [(day, min(1.0, p / a)) for day, p, a in zip(days, promised, asked, strict=True) if a]
     return {
         "funded": funded,
-        "time_to_funding": {group: _seen(funding_waits(cases, run.end)) for group, cases in of.items()},
+        "time_to_funding": {group: _seen(waits("funded_at", cases, run.end)) for group, cases in of.items()},
         "fill": {
             group: [(n, value) for n, value in enumerate(sorted(map(fill, cases)))] for group, cases in of.items()
         },
@@ -280,8 +271,8 @@ def curves(run: Course) -> dict[str, dict[str, list[tuple[float, float]]]]:
     }
 
 
-def _seen(waits: Sequence[Wait]) -> list[tuple[float, float]]:
+def _seen(waited: Sequence[Wait]) -> list[tuple[float, float]]:
     """The estimate for as long as anybody was observed: it ends with the longest wait, since it says nothing about later."""
-    steps, longest = incidence(waits), max((wait.time for wait in waits), default=0.0)
+    steps, longest = incidence(waited), max((wait.time for wait in waited), default=0.0)
     reached = steps[-1] if steps else (0.0, 0.0)
     return [*steps, (longest, reached[1])] if longest > reached[0] else steps

@@ -25,18 +25,25 @@ CHANGE_OFFSET = -1
 
 
 @dataclass(frozen=True)
-class Replay:
-    """A log under a policy.
+class LogSource:
+    """A recorded log; what people did stays what they did.
 
     Attributes:
-        since: microseconds since 1970; the policy holds from the first command that isn't earlier. None: all along.
+        since: microseconds since 1970; a policy holds from the first command that isn't earlier. None: all along.
     """
 
     log: CommandLog
-    policy: Policy
     since: int | None = None
 
-    def play(self) -> Iterator[tuple[Command, Decision]]:
+    @property
+    def span(self) -> tuple[int, int]:
+        return self.log.span
+
+    @property
+    def size(self) -> int:
+        return len(self.log.said)
+
+    def play(self, policy: Policy) -> Iterator[tuple[Command, Decision]]:
         """Every command with the answer to it, in an order that keeps that of each partition and follows the time."""
         engines: dict[int, Engine] = {}
         offsets: dict[int, int] = {}
@@ -46,14 +53,12 @@ class Replay:
             if since is not None and not changed and reached >= since:
                 changed = True
                 for partition, earlier in configured.values():
-                    command = replace(
-                        self._under_policy(earlier, CHANGE_OFFSET), id=CHANGE_ID, time=since, appended=None
-                    )
+                    command = replace(_under(policy, earlier, CHANGE_OFFSET), id=CHANGE_ID, time=since, appended=None)
                     yield command, engines[partition].execute(command)
             offset = offsets[said.partition] = offsets.get(said.partition, -1) + 1
             command = said.command(offset)
             if said.type == CONFIGURED and changed:
-                command = self._under_policy(said, offset)
+                command = _under(policy, said, offset)
             engine = engines.setdefault(said.partition, Engine())
             decision = engine.execute(command)
             accepted = any(fact["fact"] == "fund_configured" for fact in decision.facts)
@@ -61,9 +66,10 @@ class Replay:
                 configured[command.data.fund] = (said.partition, said)
             yield command, decision
 
-    def _under_policy(self, said: Said, offset: int) -> Command:
-        data = json.dumps(self.policy.over(json.loads(said.data)))
-        return said._replace(data=data.encode()).command(offset)
+
+def _under(policy: Policy, said: Said, offset: int) -> Command:
+    data = json.dumps(policy.over(json.loads(said.data)))
+    return said._replace(data=data.encode()).command(offset)
 
 
 def in_order(log: CommandLog) -> list[tuple[int, Said]]:

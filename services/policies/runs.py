@@ -6,16 +6,13 @@ Each run makes its source anew from the same description, so nothing passes from
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from schemas.commands import Command
 from services.errors import UsageError
 from services.matcher.engine.engine import Decision, Engine
-from services.policies.commandlog import CommandLog
 from services.policies.course import Course
 from services.policies.policy import Policy
-from services.policies.replay import Replay
 from services.policies.season.driver import Driver
 from services.policies.season.parameters import Season
 from services.policies.season.plan import plan
@@ -57,24 +54,6 @@ class SeasonSource:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return SeasonSource, (self.season,)
-
-
-@dataclass(frozen=True)
-class LogSource:
-    """A recorded log; what people did stays what they did."""
-
-    log: CommandLog
-
-    @property
-    def span(self) -> tuple[int, int]:
-        return self.log.span
-
-    @property
-    def size(self) -> int:
-        return len(self.log.said)
-
-    def play(self, policy: Policy) -> Iterator[tuple[Command, Decision]]:
-        return Replay(self.log, policy).play()
 
 
 def course_of(

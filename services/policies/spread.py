@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from schemas.commands import Command
 from services.matcher.engine.engine import Decision
-from services.policies.comparison import definitions_as_json, letters_of
+from services.policies.comparison import Judged, definitions_as_json
 from services.policies.measures import Figure, Measured, measure
 from services.policies.policy import Policy
 from services.policies.report.figures import best
@@ -57,7 +57,7 @@ class Over(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Spread:
+class Spread(Judged):
     """Every measure, of each seed and policy. `command`: what runs it again."""
 
     season: Season
@@ -81,13 +81,7 @@ class Spread:
         ]
 
     @property
-    def letters(self) -> list[str]:
-        """What the policies are called where there is no room for their names."""
-        return letters_of(len(self.policies))
-
-    @property
-    def seasons(self) -> int:
-        """How many seasons the figures are of."""
+    def seasons(self) -> int:  # type: ignore[override]  # many, where all else has one
         return len(self.seeds)
 
     def figures(self, name: str, group: str = "all") -> list[Figure]:

@@ -22,11 +22,14 @@ _CLOSE = 1e-12
 """Rounding that a quantile forgives: 1/3 + 1/3 + 1/3 is whole."""
 
 
+End = Literal["happened", "never", "open"]
+
+
 class Wait(NamedTuple):
     """One wait: how long, in any one unit, and how it ended; `open` if it hadn't when it was last seen."""
 
     time: float
-    end: Literal["happened", "never", "open"]
+    end: End
 
 
 def incidence(waits: Iterable[Wait]) -> list[tuple[float, float]]:

@@ -1,4 +1,4 @@
-"""Awards one by one, on top of the books, for who tells of single awards: what of each stands, is paid, and was handed over.
+"""Awards one by one, on top of the books, for readers that tell of single awards: what of each stands, is paid, was handed over.
 
 A delivery hands over the settled money of the oldest awards first.
 """

@@ -78,7 +78,7 @@ class Pledge:
 
 
 class Promise(Pledge):
-    """A pledge with what its donor said, for who tells of it; `face_paid` are all payments, in its own currency."""
+    """A pledge with what its donor said, for readers that tell of it; `face_paid` are all payments, in its own currency."""
 
     __slots__ = ("currency", "designation", "donor", "face", "face_paid", "rate")
 

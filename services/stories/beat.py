@@ -10,6 +10,7 @@ from typing import Any
 
 from schemas.currencies import format_money
 from schemas.times import DAY, HOUR, parse
+from services.counted import counted
 from services.stories.figures import CaseFigures, FundFigures
 from services.words.classes import class_name
 
@@ -61,11 +62,6 @@ def span(micros: int, longest: int = 0) -> str:
     )
 
 
-def count(number: int, what: str) -> str:
-    """`1 pledge`, `2 pledges`."""
-    return f"{number} {what}{'' if number == 1 else 's'}"
-
-
 def _few(items: list[str]) -> str:
     items = list(dict.fromkeys(items))
     return ", ".join(items[:ONE_BY_ONE]) + (f" and {len(items) - ONE_BY_ONE} more" if len(items) > ONE_BY_ONE else "")
@@ -81,8 +77,8 @@ def _asked(beat: Beat) -> Iterator[str]:
             yield f"{case.id} opens ({case.need}, {class_name(fact['class'])}) and asks for {asks}."
         return
     free = sum(not fact["claim"] for fact in opened)
-    rest = f" {count(free, 'case')} among them {'asks' if free == 1 else 'ask'} for no money." if free else ""
-    yield f"{count(len(opened), 'case')} open and ask for {beat.money(beat.sum('case_opened', 'claim'))}.{rest}"
+    rest = f" {counted(free, 'case')} among them {'asks' if free == 1 else 'ask'} for no money." if free else ""
+    yield f"{counted(len(opened), 'case')} open and ask for {beat.money(beat.sum('case_opened', 'claim'))}.{rest}"
 
 
 def _changed(beat: Beat) -> Iterator[str]:
@@ -104,9 +100,9 @@ def _promised(beat: Beat) -> Iterator[str]:
     if pledges:
         foreign = Counter(fact["currency"] for fact in pledges if fact["currency"] != beat.fund.currency)
         abroad = f" ({', '.join(f'{number} in {code}' for code, number in sorted(foreign.items()))})" if foreign else ""
-        yield f"{count(len(pledges), 'pledge')}{abroad}: {beat.money(beat.sum('pledge_accepted'))} promised."
+        yield f"{counted(len(pledges), 'pledge')}{abroad}: {beat.money(beat.sum('pledge_accepted'))} promised."
     if instalments:
-        yield f"{count(len(instalments), 'instalment')} of recurring pledges: {beat.money(beat.sum('pledge_instalment'))} promised."
+        yield f"{counted(len(instalments), 'instalment')} of recurring pledges: {beat.money(beat.sum('pledge_instalment'))} promised."
     if beat.facts["waiting"]:
         yield f"{beat.money(beat.sum('waiting'))} finds no open case, so it waits."
 
@@ -121,7 +117,7 @@ def _ended(beat: Beat) -> Iterator[str]:
         ("payment_failed", "not paid"),
     ):
         if found := beat.facts[name]:
-            yield f"{count(len(found), 'pledge')} {words}."
+            yield f"{counted(len(found), 'pledge')} {words}."
     if voided := beat.sum("award_voided"):
         settled = beat.sum("award_voided", "settled")
         yield f"{beat.money(voided)} leaves its case, {beat.money(settled) if settled else 'none'} of it paid."
@@ -149,7 +145,7 @@ def _funded(beat: Beat) -> Iterator[str]:
 
 def _paid(beat: Beat) -> Iterator[str]:
     if payments := beat.facts["payment_received"]:
-        yield f"{count(len(payments), 'payment')}: {beat.money(beat.sum('payment_received'))} paid."
+        yield f"{counted(len(payments), 'payment')}: {beat.money(beat.sum('payment_received'))} paid."
 
 
 def _delivered(beat: Beat) -> Iterator[str]:

@@ -10,7 +10,6 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +34,7 @@ from services.stories.screen import MARGIN, Screen
 from services.stories.watch import Watch
 from services.system.own_senders import own_sender
 from services.system.progress import BrokerProgress
-from services.system.whole import System, where_of, whole_system
+from services.system.whole import System, unless, where_of, whole_system
 
 TICK_SECONDS = 86_400
 """Of story time: timers that no event of their own fund wakes fire at most a day of story late."""
@@ -124,7 +123,7 @@ async def run(settings: Settings, wanted: Wanted, console: Console, quiet: bool)
                 system = await stack.enter_async_context(whole)
             screen.say(f"Kafka is at {system.kafka}, intake at {system.http}.")
             assert sender is not None, "made before the services were started"
-            result = await _play_while_it_lives(system, _play(system, sender, settings, stories, wanted, screen))
+            result = await unless(system.wait(), _play(system, sender, settings, stories, wanted, screen))
     except asyncio.CancelledError:  # told to stop: nothing is wrong, so nothing is explained
         screen.stop()
         raise
@@ -135,20 +134,6 @@ async def run(settings: Settings, wanted: Wanted, console: Console, quiet: bool)
         raise
     result.seconds = time.monotonic() - began
     return result
-
-
-async def _play_while_it_lives(system: System, playing: Coroutine[Any, Any, Result]) -> Result:
-    """The result; or what ended the system, if it ends first."""
-    play, lives = asyncio.create_task(playing), asyncio.create_task(system.wait())
-    try:
-        await asyncio.wait({play, lives}, return_when=asyncio.FIRST_COMPLETED)
-        if not play.done():
-            await lives
-        return await play
-    finally:
-        play.cancel()
-        lives.cancel()
-        await asyncio.gather(play, lives, return_exceptions=True)
 
 
 async def _play(
@@ -266,9 +251,10 @@ async def _audit(kafka: str, settings: Settings) -> dict[str, Any]:
     return {**told, "ok": process.returncode == 0 and bool(told.get("ok"))}
 
 
-def finish(result: Result, console: Console, data: Path | None, show: Callable[[str], None]) -> None:
-    """The end: all figures in one table, the audit's word, and what was left where. `show` prints a line."""
+def finish(result: Result, console: Console, data: Path | None) -> None:
+    """The end: all figures in one table, the audit's word, and what was left where."""
     summary.show_end(console, result.outcomes)
+    show = console.print
     parts = result.audit.get("partitions", ())
     sums = ", ".join(f"{sum(part[name] for part in parts)} {name}" for name in ("commands", "entries"))
     found = f"finds nothing: {sums}" if result.audit.get("ok") else f"FINDS SOMETHING: {json.dumps(result.audit)}"

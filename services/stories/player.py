@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
-from typing import Any, Protocol
+from typing import Any
 
 import httpx
 
@@ -24,6 +24,7 @@ from services.senders import Issued, signed
 from services.stories.followed import Followed
 from services.stories.rehearsal import heard_after
 from services.stories.scenario import Row, Story
+from services.stories.screen import Screen
 from services.stories.watch import Watch
 
 BATCH_ROWS = 6
@@ -35,19 +36,6 @@ _RECEIPT_PAUSE_S = 0.05
 NOTICES_WITHIN_S = 30.0
 
 
-class Audience(Protocol):
-    """Is told how the play goes."""
-
-    def narrate(self, story: Story, at: int, text: str) -> None:
-        """A few sentences of the story, before the event at `at` (microseconds since 1970)."""
-
-    def sent(self) -> None:
-        """Some more rows went through a door."""
-
-    def followed(self, one: Followed) -> None:
-        """The row that was to be followed is on the ledger."""
-
-
 class Player:
     """Sends rows; use as an async context manager.
 
@@ -55,9 +43,9 @@ class Player:
     """
 
     def __init__(
-        self, http: str, bootstrap: str, sender: Issued, watch: Watch, audience: Audience, follow: Row | None = None
+        self, http: str, bootstrap: str, sender: Issued, watch: Watch, screen: Screen, follow: Row | None = None
     ) -> None:
-        self._sender, self._watch, self._audience, self._follow = sender, watch, audience, follow
+        self._sender, self._watch, self._screen, self._follow = sender, watch, screen, follow
         key = {"authorization": f"Bearer {sender.key}"}
         self._client = httpx.AsyncClient(base_url=http, headers=key, timeout=60.0, trust_env=False)
         self._publisher = Publisher(lambda: bootstrap, [SUBMISSIONS], "pumasi-demo")
@@ -83,7 +71,7 @@ class Player:
                 await self._until_known(story.rows[:sent])
                 if sent:
                     await self._until_heard(heard[sent - 1])
-                self._audience.narrate(story, batch[0].at, " ".join(batch[0].told))
+                self._screen.narrate(batch[0].at, " ".join(batch[0].told))
             if batch[0].door == "topic":
                 await self._submit(story, batch)
                 await self._until_known(batch)
@@ -92,12 +80,12 @@ class Player:
                 if self._follow in batch:
                     await self._tell_of(story, self._follow, accepted[batch.index(self._follow)]["receipt"])
             sent += len(batch)
-            self._audience.sent()
+            self._screen.refresh()
             after(sent)
         await self._until_known(story.rows)
         await self._until_heard(heard[-1])
         if story.epilogue:
-            self._audience.narrate(story, story.ends, " ".join(story.epilogue))
+            self._screen.narrate(story.ends, " ".join(story.epilogue))
 
     async def _until_known(self, rows: Sequence[Row]) -> None:
         missing = {row.id for row in rows} - self._watch.causes
@@ -122,7 +110,7 @@ class Player:
                 break
             await asyncio.sleep(_RECEIPT_PAUSE_S)
         assert self._watch.kept is not None, "its entry is known"
-        self._audience.followed(Followed(json.dumps(_cloud_event(story, row)), answer.text, self._watch.kept))
+        self._screen.followed(Followed(json.dumps(_cloud_event(story, row)), answer.text, self._watch.kept))
 
     async def _post(self, story: Story, rows: Sequence[Row]) -> list[dict[str, Any]]:
         """What intake answered of each row."""

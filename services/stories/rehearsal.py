@@ -15,7 +15,6 @@ from schemas.times import text_of
 from services.matcher.engine.engine import Engine
 from services.notifier.audience import Audience
 from services.readmodel.books import FactDict
-from services.stories.figures import Figures
 from services.stories.scenario import Row, Story, on_the_bus
 
 
@@ -54,15 +53,6 @@ def rehearse(story: Story, ticks: bool = False) -> Iterator[Told]:
             cause = {"id": command.id, "type": command.type, "offset": seq - 1}
             entry = {"seq": seq, "fund": fund, "at": text_of(at), "cause": cause, "facts": facts}
             yield Told(of, entry, tuple(audience.hear(entry)))
-
-
-def rehearsed_figures(story: Story, ticks: bool = False) -> tuple[Figures, Counter[str]]:
-    """The figures at a story's end, and the notices for each fund."""
-    figures, notices = Figures(), Counter[str]()
-    for told in rehearse(story, ticks):
-        figures.take(told.entry)
-        notices.update(tidings.fund for tidings in told.tidings)
-    return figures, notices
 
 
 def heard_after(story: Story) -> list[Counter[str]]:

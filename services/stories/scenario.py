@@ -8,7 +8,7 @@
     expect   room  asked=CNY10,000 … notices=120  what the ledger must say at the end
 
     when      | door  | fund | event          | what
-    > A neighbour tells the chat room.            told to who watches; never sent anywhere
+    > A neighbour tells the chat room.            shown to those who watch; never sent
     +0d 00:05 | http  | room | case.submitted | case=a goal=CNY10,000 …
 
 Rows stand in the order of time. `when` counts from the start, as do times in values (`needed_by=+5d00:00`). Money is written as people
@@ -57,7 +57,7 @@ class Row:
         at: microseconds since 1970.
         door: `http` or `topic`.
         type: the `ce_type`; `id`: the `ce_id`; `data`: the command's data, as JSON values.
-        told: what is told to who watches, before this event.
+        told: what those who watch are told before this event.
     """
 
     line: int

@@ -1,4 +1,4 @@
-"""What who watches the demo sees: the story told, what the ledger makes of it, what people hear, and a bar for each case.
+"""What people see who watch the demo: the story told, what the ledger makes of it, what people hear, and a bar for each case.
 
 On a terminal the bars stay below and grow; elsewhere everything is plain lines and the bars come once, at each story's end. The screen
 only shows: figures come from the ledger, words to people from the notifier.
@@ -14,7 +14,8 @@ from rich.text import Text
 
 from schemas.currencies import format_amount, format_money
 from schemas.times import datetime_of
-from services.stories.beat import Beat, count
+from services.counted import counted
+from services.stories.beat import Beat
 from services.stories.figures import CaseFigures, Figures, FundFigures
 from services.stories.followed import Followed, wrapped
 from services.stories.scenario import Story
@@ -32,7 +33,7 @@ LEGEND = "█ delivered / ▓ settled / ▒ promised of ░ asked (class, how it
 
 
 class Screen:
-    """The player's audience, the services' listener and the ledger's reader in one; `quiet` shows nothing."""
+    """What the player tells to, the services' listener and the ledger's reader in one; `quiet` shows nothing."""
 
     def __init__(self, console: Console, quiet: bool = False) -> None:
         self.console, self.quiet = console, quiet
@@ -91,14 +92,13 @@ class Screen:
 
     # ---- what the player tells
 
-    def narrate(self, story: Story, at: int, text: str) -> None:
+    def narrate(self, at: int, text: str) -> None:
+        """A few sentences of the story, before the event at `at` (microseconds since 1970)."""
         self.flush()
         self.say(text, "bold", datetime_of(at).strftime("%d %b  "))
 
-    def sent(self) -> None:
-        self.refresh()
-
     def followed(self, one: Followed) -> None:
+        """The row that was to be followed is on the ledger."""
         if self.quiet:
             return
         for title, text in one.parts():
@@ -147,9 +147,9 @@ class Screen:
         new = next((notice for notice in notices if notice["kind"] not in self._kinds), None)
         if new:
             self._kinds.add(new["kind"])
-            self.say(f"✉ {count(len(notices), 'notice')}; to a {new['role']}: “{new['text']}”", "magenta", MARGIN)
+            self.say(f"✉ {counted(len(notices), 'notice')}; to a {new['role']}: “{new['text']}”", "magenta", MARGIN)
         elif notices:
-            self.say(f"✉ {count(len(notices), 'notice')}.", "magenta", MARGIN)
+            self.say(f"✉ {counted(len(notices), 'notice')}.", "magenta", MARGIN)
 
     # ---- bars
 
@@ -175,7 +175,7 @@ class Screen:
         if rest := [case for _, case in found[len(shown) :]]:
             whole = sum(case.delivered == case.claim for case in rest)
             lines.append(
-                Text(f"  … and {count(len(rest), 'more case')}, {whole} of them delivered in full", "bright_black")
+                Text(f"  … and {counted(len(rest), 'more case')}, {whole} of them delivered in full", "bright_black")
             )
         return Group(Text(LEGEND, "bright_black"), *lines)
 

@@ -1,6 +1,7 @@
 """The figures at the end of a story and of the demo, for a screen."""
 
 from collections.abc import Sequence
+from textwrap import wrap
 
 from rich import box
 from rich.console import Console
@@ -12,10 +13,12 @@ from services.console.report.table import show
 from services.stories.outcome import FundOutcome, Outcome
 from services.stories.scenario import FIGURES
 from services.stories.screen import Screen
+from services.terminal import fits
 
 MONEY = FIGURES[:-1]
 LEDGER = "What the ledger says"
 IN_DAYS_FROM_HOURS = 48
+_GLUE = "\u00a0"  # no line breaks there
 
 
 def show_story(screen: Screen, end: Outcome) -> None:
@@ -50,19 +53,9 @@ def _days(hours: float | None, in_days: bool | None = None) -> str:
 
 def packed(pieces: Sequence[str], width: int, indent: int) -> list[str]:
     """Pieces with commas between them in lines up to `width`, further lines indented; no piece is ever cut or broken."""
-    lines = [""]
-    for number, piece in enumerate(pieces):
-        text = piece if number == len(pieces) - 1 else f"{piece},"
-        if lines[-1].strip() and len(lines[-1]) + 1 + len(text) > width:
-            lines.append(" " * indent + text)
-        else:
-            lines[-1] = f"{lines[-1]} {text}" if lines[-1] else text
-    return lines
-
-
-def fits(table: Table, console: Console) -> bool:
-    """Whether a table shows whole in the console's width."""
-    return table.__rich_measure__(console, console.options.update(max_width=10_000)).maximum <= console.width
+    whole = ", ".join(piece.replace(" ", _GLUE) for piece in pieces)
+    lines = wrap(whole, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
+    return [line.replace(_GLUE, " ") for line in lines]
 
 
 def show_end(console: Console, ends: list[Outcome]) -> None:

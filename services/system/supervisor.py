@@ -258,17 +258,3 @@ class Supervisor:
         while self.keepers:
             await self.keepers[-1].stop()
             self.keepers.pop()
-
-
-def until_told_to_stop() -> "asyncio.Future[signal.Signals]":
-    """Done with the signal when SIGINT, SIGTERM or SIGHUP comes. A second one changes nothing: the stop is under way."""
-    loop = asyncio.get_running_loop()
-    stopping: asyncio.Future[signal.Signals] = loop.create_future()
-
-    def told(number: signal.Signals) -> None:
-        if not stopping.done():
-            stopping.set_result(number)
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, told, number)
-    return stopping

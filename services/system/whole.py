@@ -12,7 +12,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -54,6 +54,16 @@ class System:
     async def wait(self) -> None:
         """Return never; raise BrokerError or ServiceFailed when something can't be kept running."""
         await _while_kept(self.keeping, self.supervisor.wait())
+
+
+async def unless(ending: Coroutine[Any, Any, Any], work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`; or, if `ending` is over first, what it raises."""
+    task = asyncio.create_task(ending)
+    try:
+        return await _while_kept(task, work)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def _while_kept(keeping: "asyncio.Task[None] | None", work: Coroutine[Any, Any, T]) -> T:
@@ -221,15 +231,9 @@ def write_client_config(settings: Settings, kafka: str) -> Path:
 async def _until_all_held(holdings: Holdings, supervisor: Supervisor) -> None:
     """Return once every partition has a matcher that has rebuilt it, or after 30 s: a matcher that isn't ours may have joined the
     group. Raises ServiceFailed."""
-    held, lost = asyncio.create_task(holdings.complete.wait()), asyncio.create_task(supervisor.wait())
-    try:
-        await asyncio.wait({held, lost}, timeout=HELD_WITHIN_S, return_when=asyncio.FIRST_COMPLETED)
-        if lost.done():
-            await lost
-    finally:
-        held.cancel()
-        lost.cancel()
-        await asyncio.gather(held, lost, return_exceptions=True)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(HELD_WITHIN_S):
+            await unless(supervisor.wait(), holdings.complete.wait())
 
 
 def where_of(settings: Settings, kafka: str) -> dict[str, str]:
@@ -242,43 +246,39 @@ def where_of(settings: Settings, kafka: str) -> dict[str, str]:
     }
 
 
+_SECRETS: Final = {
+    "notifier": ("PUMASI_WEBHOOK_URL", "PUMASI_WEBHOOK_SECRET"),
+    "intake": ("PUMASI_PSEUDONYM_KEY", "PUMASI_ID_KEY"),
+}
+"""The secret settings that a service sees."""
+
+
 def _services(
-    settings: Settings,
-    kafka: str,
-    matchers: int,
-    environment: Mapping[str, str],
-    health: Mapping[str, int] | None = None,
+    settings: Settings, kafka: str, matchers: int, environment: Mapping[str, str], health: Mapping[str, int]
 ) -> list[Service]:
     """In the order of their start; the door comes last, and goes first. `health`: the port of each, where it has one."""
     given = {**where_of(settings, kafka), "PUMASI_PARTITIONS": str(settings.partitions), **environment}
-    names = _matchers(matchers)
     given |= {"PUMASI_LOG_JSON": str(int(settings.log_json))}
     life = secrets.token_hex(4)  # what dies is back under its name, a matcher at once; another `up` may never share it
-    named = {
-        name: {"PUMASI_INSTANCE": f"{name}-{life}", **given, "PUMASI_HEALTH_PORT": str((health or {}).get(name, ""))}
-        for name in ("ender", "notifier", *names, "intake")
-    }
-    ender = [] if settings.way_in == "plain" else [Service("ender", lambda _: ("ender", "--json"), named["ender"])]
-    return [
-        *ender,
-        Service(
-            "notifier",
-            lambda _: ("notifier", "--json"),
-            named["notifier"],
-            ("PUMASI_WEBHOOK_URL", "PUMASI_WEBHOOK_SECRET"),
-        ),
-        *(Service(name, lambda _: ("matcher", "--json"), named[name]) for name in names),
-        Service(
-            "intake", lambda ready: _intake(settings, ready), named["intake"], ("PUMASI_PSEUDONYM_KEY", "PUMASI_ID_KEY")
-        ),
-    ]
+    services = []
+    for name in (*_ender(settings), "notifier", *_matchers(matchers), "intake"):
+        own = {"PUMASI_INSTANCE": f"{name}-{life}", **given, "PUMASI_HEALTH_PORT": str(health.get(name, ""))}
+        services.append(Service(name, partial(_arguments, settings, name), own, _SECRETS.get(name, ())))
+    return services
+
+
+def _arguments(settings: Settings, name: str, ready: dict[str, Any] | None) -> list[str]:
+    """Those of `pumasi`. A port that the door chose once is kept: senders know it by now."""
+    command = [name.partition("-")[0], "--json"]
+    port = ready["http"].rpartition(":")[2] if ready and "http" in ready else settings.http_port_asked
+    return [*command, *(() if name != "intake" or port is None else ("--http-port", str(port)))]
 
 
 def _health(settings: Settings, matchers: int) -> dict[str, int]:
     """By service, the port of its health: the one that is set and those after it, or any free ones; none if none is set."""
     if (first := settings.health_port) is None:
         return {}
-    names = ("intake", "notifier", *(() if settings.way_in == "plain" else ("ender",)), *_matchers(matchers))
+    names = ("intake", "notifier", *_ender(settings), *_matchers(matchers))
     ports = {first + at: None for at in range(len(names))} if first else dict[int, None]()
     while len(ports) < len(names):
         ports[free_port()] = None
@@ -289,7 +289,6 @@ def _matchers(number: int) -> list[str]:
     return ["matcher"] if number == 1 else [f"matcher-{one}" for one in range(1, number + 1)]
 
 
-def _intake(settings: Settings, ready: dict[str, Any] | None) -> list[str]:
-    """A port that was chosen once is kept: senders know it by now."""
-    port = ready["http"].rpartition(":")[2] if ready else settings.http_port_asked
-    return ["intake", "--json", *(() if port is None else ("--http-port", str(port)))]
+def _ender(settings: Settings) -> list[str]:
+    """One is needed where Kafka asks for rights."""
+    return [] if settings.way_in == "plain" else ["ender"]

@@ -23,9 +23,10 @@ from services.notifier.phrases import in_words
 from services.notifier.screen import pretty
 from services.stories import routes
 from services.stories.figures import CaseFigures, Figures, FundFigures
-from services.stories.rehearsal import Told, rehearse, rehearsed_figures
+from services.stories.rehearsal import Told, rehearse
 from services.stories.scenario import STORIES, Story, load_stories, read_story
 from services.stories.screen import Screen, bars
+from tests.telling import rehearsed_figures
 
 ALL = load_stories()
 BY_NAME = {story.name: story for story in ALL}

@@ -9,10 +9,10 @@ from rich.console import Console
 from schemas.currencies import format_amount, format_money
 from services.stories import summary
 from services.stories.outcome import Outcome, outcome
-from services.stories.rehearsal import rehearsed_figures
 from services.stories.scenario import load_stories
 from services.stories.screen import Screen, bars
 from services.stories.watch import Watch
+from tests.telling import rehearsed_figures
 
 WIDTHS = (80, 100, 110, 120, 160)
 

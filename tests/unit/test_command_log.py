@@ -11,8 +11,8 @@ from services.policies.change import _fate
 from services.policies.commandlog import CommandLog, read_log, write_log
 from services.policies.comparison import log_of_season
 from services.policies.policy import Policy, parse_policy
-from services.policies.replay import Replay, in_order
-from services.policies.runs import LogSource, SeasonSource, course_of
+from services.policies.replay import LogSource, in_order
+from services.policies.runs import SeasonSource, course_of
 from services.policies.season.parameters import Season
 
 GOOD = {
@@ -36,7 +36,7 @@ def test_a_season_written_and_read_again_comes_to_the_same(tmp_path: Path) -> No
     assert count == len(log.said) == len(said)
     assert [one.command(n) for n, one in enumerate(log.said)] == [one.command(n) for n, one in enumerate(said)]
     lived = course_of(source.play(policy), source.span)
-    again = course_of(Replay(log, Policy()).play(), source.span)
+    again = course_of(LogSource(log).play(Policy()), source.span)
     assert [_fate(case) for case in again.cases.values()] == [_fate(case) for case in lived.cases.values()]
     assert again.money == lived.money
 
@@ -134,7 +134,7 @@ def test_append_times_are_kept_and_a_clock_that_was_ahead_is_refused_again(tmp_p
     assert read_log(tmp_path / "again").said == log.said
     assert [said.appended for said in log.said[:2]] == [None, log.said[0].time + 1_234_000]
     assert text_of(log.span[1]) == ahead["appended"]
-    told = [(text_of(decision.at), decision.facts[0]) for _, decision in Replay(log, Policy()).play()]
+    told = [(text_of(decision.at), decision.facts[0]) for _, decision in LogSource(log).play(Policy())]
     assert [fact.get("code", fact["fact"]) for _, fact in told] == [
         "fund_configured", "clock_ahead", "clock_ahead", "pledge_accepted",
     ]  # fmt: skip

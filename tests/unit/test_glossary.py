@@ -13,10 +13,10 @@ from services.console.explain import wording
 from services.matcher.engine.engine import Engine
 from services.policies.report.rows import label_of
 from services.stories.figures import Figures
-from services.stories.rehearsal import rehearsed_figures
 from services.stories.scenario import FIGURES, load_stories
 from services.words import LOCALE, Words
 from services.words.classes import CLASSES, class_name
+from tests.telling import rehearsed_figures
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "services/words/GLOSSARY.md").read_text()

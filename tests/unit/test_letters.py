@@ -180,7 +180,7 @@ def test_what_is_no_time_is_a_usage_error_that_names_the_option(text: str) -> No
 def shown_at(width: int, monkeypatch: pytest.MonkeyPatch, show: Any, *arguments: Any) -> str:
     out = io.StringIO()
     console = Console(file=out, width=width, force_terminal=True, color_system=None, highlight=False)
-    monkeypatch.setattr(screen, "_console", lambda: console)
+    monkeypatch.setattr(screen, "wide", lambda: console)
     show(*arguments)
     return out.getvalue()
 

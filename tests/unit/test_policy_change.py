@@ -149,7 +149,7 @@ def test_what_would_have_been_different_by_hand(recorded: Recorded) -> None:
     assert (large.case, large.more, large.funding, large.first_money) == ("large", 10_000, None, "sooner")
     assert (small.recorded["promised"], small.changed["promised"]) == (10_000, 0)
     assert large.changed["first_money"] == text_of(START + DAY)
-    assert (told.count("more"), told.count("less"), told.moved, told.unchanged) == (1, 1, 10_000, 0)
+    assert (told.counts["more"], told.counts["less"], told.moved, told.unchanged) == (1, 1, 10_000, 0)
     [refusal] = told.refused
     assert (refusal.code, refusal.about, refusal.item, refusal.amount, refusal.ready) == (
         "exceeds_settled",

@@ -84,6 +84,20 @@ def test_a_command_loads_no_others(monkeypatch: pytest.MonkeyPatch, given: list[
     assert list(cli._called_for(cli.COMMANDS)) == list(loaded)
 
 
+@pytest.mark.parametrize(
+    ("loads", "not_these"),
+    [
+        ("from services.cli import build; build()", {"pydantic", "aiokafka"}),
+        ("import services.cli.intake, services.cli.matcher, services.cli.notifier, services.cli.ender", {"rich"}),
+    ],
+    ids=["help", "services"],
+)
+def test_help_is_quick_and_a_service_draws_nothing(loads: str, not_these: set[str]) -> None:
+    code = f"import sys; {loads}; print({not_these} & set(sys.modules))"
+    told = subprocess.run([sys.executable, "-P", "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert told.stdout == "set()\n"
+
+
 async def test_a_poll_lasts_until_there_is_something(monkeypatch: pytest.MonkeyPatch) -> None:
     polls = iter([{}, {}, {"place": ["record"]}])
 

@@ -116,7 +116,9 @@ def test_no_secret_goes_where_nobody_needs_it(monkeypatch: pytest.MonkeyPatch) -
     assert "secret" not in _environment("a.jar").values()
     assert _environment("a.jar")["PATH"] == os.environ["PATH"]
     given: dict[str, tuple[str, ...]] = {
-        one.name: one.secrets for one in _services(Settings.model_construct(), HERE, 1, {}) if isinstance(one, Service)
+        one.name: one.secrets
+        for one in _services(Settings.model_construct(), HERE, 1, {}, {})
+        if isinstance(one, Service)
     }
     assert given == {
         "ender": (), "matcher": (), "notifier": ("PUMASI_WEBHOOK_URL", "PUMASI_WEBHOOK_SECRET"),

@@ -18,11 +18,12 @@ from services.policies.comparison import Comparison, compare
 from services.policies.meaning import RULES, TOLD
 from services.policies.measures import MEASURES
 from services.policies.policy import parse_policy
+from services.policies.replay import LogSource
 from services.policies.report import change as change_shown
 from services.policies.report import terminal
 from services.policies.report.page import page
 from services.policies.report.rows import MONEY, SECTIONS, money_rows, sections
-from services.policies.runs import LogSource, SeasonSource, run_all
+from services.policies.runs import SeasonSource, run_all
 from services.policies.season.parameters import Season
 
 QUICK = ["--days", "8", "--cases", "3"]

@@ -92,6 +92,6 @@ def test_a_log_has_no_seeds() -> None:
 def test_a_season_that_would_not_fit_is_refused_and_a_long_one_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     error = CliRunner().invoke(build(), ["simulate", "--days", "3650", "--cases", "10000"]).exception
     assert isinstance(error, UsageError) and "36,500,000 cases" in error.message
-    monkeypatch.setattr("services.cli.simulate.command._LONG_FROM", 10)
+    monkeypatch.setattr("services.cli.simulate.run._LONG_FROM", 10)
     told = CliRunner().invoke(build(), ["simulate", "--days", "3", "--policy", RULES[0]])
     assert "About 12 cases, once" in told.stderr and told.exit_code == 0

@@ -337,7 +337,7 @@ def test_the_page_fits_80_columns_and_says_what_to_do(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setattr("services.cli.status._ROOM", 80)
+    monkeypatch.setattr("services.terminal._ROOM", 80)
     rows = [
         Partition(number, 1_234_567, 2_469_133, 2, 1_234_565, "2026-11-24T10:53:00Z", None, None, 7)
         for number in (0, 1)

@@ -30,9 +30,9 @@ from services.news import Waiting
 from services.policies.commandlog import read_log
 from services.policies.comparison import compare
 from services.policies.policy import parse_policy
+from services.policies.replay import LogSource
 from services.policies.report import terminal
 from services.policies.report.page import page
-from services.policies.runs import LogSource
 from services.settings import load
 from services.stories.screen import Screen
 from services.terminal import Terminal, marked

@@ -2,12 +2,19 @@
 
 import asyncio
 import re
+import time
+from base64 import b64encode
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from schemas.times import parse, text_of
+from services.bus import access, topics
 from services.cli.shared import options
+from services.cli.shared.bars import reading
+from services.errors import UnknownId, UsageError
 from services.visible import json_line
 
 if TYPE_CHECKING:
@@ -166,8 +173,6 @@ def replay_letters(
 
 def as_dict(letter: "DeadLetter", box: "Box") -> dict[str, Any]:
     """A letter as `--json` prints it."""
-    from schemas.times import text_of
-
     mark, again = box.marks.get(letter.id), box.trail(letter)
     return {
         "id": letter.id,
@@ -201,20 +206,17 @@ def _read(
     replays: bool = False,
 ) -> "tuple[str, Box]":
     """Where Kafka is, and what is asked of the topic."""
-    from services.bus import access
     from services.bus.consume.scan import TopicReader
     from services.bus.deadletters.box import read_box
-    from services.cli.shared.reading import shown_on
-    from services.settings import load
 
     user = access.REPLAY if replays else access.OPERATOR
-    bootstrap = options.bootstrap_of(load(kafka=kafka, data=data), user)
+    bootstrap = options.bootstrap_of(options.load(kafka=kafka, data=data), user)
 
     async def ask(progress: Callable[[int, int], None]) -> "Box":
         async with TopicReader(bootstrap) as reader:
             return await read_box(reader, wanted, progress, sources)
 
-    with shown_on(quiet, "dead letters") as progress:
+    with reading(quiet, "dead letters") as progress:
         return bootstrap, asyncio.run(ask(progress))
 
 
@@ -227,7 +229,6 @@ async def _refuse_what_nothing_can_match(bootstrap: str, wanted: "Filter") -> No
     from services.bus.attributes import is_id
     from services.bus.consume.scan import TopicReader
     from services.bus.deadletters.box import DOORS, read_box
-    from services.errors import UsageError
 
     if wanted.fund is not None and not is_id(wanted.fund):
         raise UsageError(f"--fund: {wanted.fund!r} is no id of a fund", hint="It is 1 to 64 of A-Z a-z 0-9 . _ ~ -")
@@ -255,7 +256,6 @@ _CODES = ("unreadable", "invalid_submission", "id_conflict", "internal")
 async def _content(bootstrap: str, letter: "DeadLetter") -> "Content":
     from services.bus.consume.scan import TopicReader
     from services.bus.deadletters.box import contents
-    from services.errors import UnknownId
 
     async with TopicReader(bootstrap) as reader:
         kept = await contents(reader, [letter])
@@ -299,8 +299,6 @@ def _decided(letters: "list[DeadLetter]", box: "Box", dry_run: bool) -> "list[Re
 
 
 def _one_way_to_say_which(names: list[str] | None, filtered: bool, every: bool) -> None:
-    from services.errors import UsageError
-
     if sum((bool(names), filtered, every)) != 1:
         raise UsageError(
             "say which letters: by their ids, or by filters, or --all", hint="`pumasi deadletters list` shows them."
@@ -309,7 +307,6 @@ def _one_way_to_say_which(names: list[str] | None, filtered: bool, every: bool) 
 
 def _place(name: str) -> Any:
     from services.bus.deadletters.letter import place_of
-    from services.errors import UsageError
 
     place = place_of(name)
     if place is None:
@@ -328,9 +325,6 @@ def _filter(
 
 
 def _topic(name: str | None) -> str | None:
-    from services.bus import topics
-    from services.errors import UsageError
-
     if name is None:
         return None
     known = [topic.name for topic in topics.wanted_topics()]
@@ -350,11 +344,6 @@ def moment(text: str | None, option: str = "time") -> int | None:
     Raises:
         UsageError: if it is none of them.
     """
-    import time
-
-    from schemas.times import parse
-    from services.errors import UsageError
-
     if text is None:
         return None
     if match := _AGO.fullmatch(text):
@@ -372,8 +361,6 @@ def moment(text: str | None, option: str = "time") -> int | None:
 
 def _content_as_dict(kept: "Content") -> dict[str, Any]:
     """Key, headers and value as text; a value that is no UTF-8 as base64 instead."""
-    from base64 import b64encode
-
     value: dict[str, Any] = {"value": None}
     if kept.value is not None:
         try:
@@ -389,8 +376,6 @@ def _text(given: bytes | None) -> str | None:
 
 
 def _results_as_dict(results: "list[Result]") -> dict[str, Any]:
-    from collections import Counter
-
     from services.bus.deadletters.put_back import Outcome
     from services.cli.deadletters.screen import ADVICE
 

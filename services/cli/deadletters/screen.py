@@ -16,7 +16,8 @@ from services.bus.deadletters.box import Box, Content, DeadLetter
 from services.bus.deadletters.letter import REMOVED
 from services.bus.deadletters.put_back import Outcome, Result
 from services.called import as_called
-from services.terminal import Terminal
+from services.counted import counted
+from services.terminal import fits, wide
 from services.visible import visible
 
 ADVICE = {
@@ -26,42 +27,23 @@ ADVICE = {
 }
 """What an operator can do about a refusal."""
 
-_ROOM = 10_000
 _VALUE_SHOWN_MAX = 1000
 
 
 def print_list(shown: Sequence[DeadLetter], box: Box, matched: int) -> None:
     """Print letters in the order given; `matched` is how many there are in all."""
-    console = _console()
+    console = wide()
     if not shown:
         console.print("No dead letter is as asked." if matched == 0 else "None is shown.")
         return
     table = _lines(shown, box)
-    needed = console.measure(table, options=console.options.update(max_width=_ROOM)).maximum
-    if needed <= console.width:
+    if fits(table, console):
         _print_without_trailing_blanks(console, table)
     else:
         _print_in_pairs_of_lines(console, shown, box)
     if console.is_terminal:
-        left = matched - len(shown)
-        console.print(
-            Text(
-                f"\n{_number(matched)}."
-                + (f" The latest {len(shown)} are shown; --limit 0 shows all." if left else ""),
-                "dim",
-            )
-        )
-
-
-def _console() -> Console:
-    console = Terminal()
-    if not console.is_terminal:
-        console.width = _ROOM  # a pipe has all the room there is
-    return console
-
-
-def _number(letters: int) -> str:
-    return "1 dead letter" if letters == 1 else f"{letters:,} dead letters"
+        some = f" The latest {len(shown)} are shown; --limit 0 shows all." if matched > len(shown) else ""
+        console.print(Text(f"\n{counted(matched, 'dead letter')}.{some}", "dim"))
 
 
 def _lines(shown: Sequence[DeadLetter], box: Box) -> Table:
@@ -85,15 +67,10 @@ def _print_in_pairs_of_lines(console: Console, shown: Sequence[DeadLetter], box:
     """What identifies a letter, and under it why; no id is ever cut."""
     name, code = max(len(letter.id) for letter in shown), max(len(letter.code) for letter in shown)
     for letter in shown:
-        head = (
-            (f"{letter.id:<{name}}", "cyan"),
-            "  ",
-            (_minute(letter), "dim"),
-            "  ",
-            (f"{visible(letter.code):<{code}}", "yellow"),
-        )
-        whose = (f"  {visible(one)}" for one in (letter.whose, letter.fund) if one)
-        console.print(Text.assemble(*head, *whose))
+        head = [Text(f"{letter.id:<{name}}", "cyan"), Text(_minute(letter), "dim")]
+        head.append(Text(f"{visible(letter.code):<{code}}", "yellow"))
+        head += [Text(visible(one)) for one in (letter.whose, letter.fund) if one]
+        console.print(Text("  ").join(head))
         console.print(Padding(_why(letter, box), (0, 0, 0, 4)))
 
 
@@ -125,7 +102,7 @@ def _coloured(letter: DeadLetter) -> Text:
 
 def print_letter(letter: DeadLetter, kept: Content, box: Box) -> None:
     """Print a letter with its content."""
-    console = _console()
+    console = wide()
     console.print(Text.assemble((letter.id, "bold cyan"), "  ", _coloured(letter)), soft_wrap=True)
     _print_pairs(console, ((Text(word, "dim"), Text(visible(told))) for word, told in _about(letter, kept, box)))
     console.print(Text("headers", "bold") if kept.headers else Text("no headers", "dim"))
@@ -218,18 +195,15 @@ def _value(value: bytes | None) -> Text:
 
 def result_printer() -> Callable[[Result], None]:
     """Prints each result as soon as it is known: whoever interrupts has seen what is done."""
-    console = _console()
+    console = wide()
     told = {
         Outcome.REPLAYED: ("✓", "green", "put back as {to}"),
         Outcome.WOULD_REPLAY: ("→", "cyan", "would be put back"),
         Outcome.ALREADY_REPLAYED: ("=", "dim", "was put back before, as {to}"),
-        Outcome.WITHHELD: ("✗", "red", "withheld"),
-        Outcome.NOT_REPLAYABLE: ("✗", "red", "not_replayable"),
-        Outcome.GONE: ("✗", "red", "gone"),
     }
 
     def show(result: Result) -> None:
-        sign, colour, words = told[result.outcome]
+        sign, colour, words = told.get(result.outcome, ("✗", "red", result.outcome.value))
         line = Text.assemble((sign, colour), f" {result.letter.id}  ", (words.format(to=result.to), colour))
         console.print(line, soft_wrap=not console.is_terminal)
 
@@ -238,10 +212,10 @@ def result_printer() -> Callable[[Result], None]:
 
 def print_results(results: Sequence[Result], passed_over: int) -> None:
     """Print the sums, and what can be done about refusals; `passed_over` had been put back once already."""
-    console = _console()
+    console = wide()
     if passed_over:
         console.print(
-            f"{_number(passed_over)} of records that were put back once already: passed over; --again takes them in."
+            f"{counted(passed_over, 'dead letter')} of records that were put back once already: passed over; --again takes them in."
         )
     if not results:
         console.print("Nothing is to be put back: no dead letter is as asked, or all were put back before.")
@@ -254,9 +228,8 @@ def print_results(results: Sequence[Result], passed_over: int) -> None:
     }
     refused = sum(number for outcome, number in counts.items() if outcome.is_refusal)
     sums = [f"{counts[outcome]:,} {word}" for outcome, word in words.items() if counts[outcome]]
-    console.print(
-        Text(f"\n{_number(len(results))}: " + ", ".join(sums + ([f"{refused:,} refused"] if refused else [])) + ".")
-    )
+    sums += [f"{refused:,} refused"] if refused else []
+    console.print(Text(f"\n{counted(len(results), 'dead letter')}: {', '.join(sums)}."))
     for outcome, advice in ADVICE.items():
         if counts[outcome]:
             console.print(Text.assemble((outcome.value, "red"), f": {advice}"))

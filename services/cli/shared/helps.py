@@ -40,7 +40,7 @@ class _Help:
 
 
 class Command(_Help, TyperCommand):
-    """A command; what reads its help only when asked derives from it."""
+    """A command; one whose help is read only when asked for derives from it."""
 
 
 class Group(_Help, TyperGroup):

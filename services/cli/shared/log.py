@@ -20,6 +20,7 @@ from schemas.times import text_of
 from services.called import as_called
 from services.cli.intake import sentence as sentence_of_flood
 from services.cli.matcher import sentence
+from services.counted import counted
 from services.news import Flood, Forgotten, StandsStill, Stopped, Waiting, read
 from services.system.supervisor import is_error
 from services.terminal import Terminal
@@ -85,9 +86,8 @@ class Log:
     def sum_up(self) -> None:
         """Print how many notices came since the last time, if any did, and how many of them reached nobody."""
         if self._notices and self._counted:
-            number = self._counted.total()
             kinds = ", ".join(f"{count:,} {kind}" for kind, count in self._counted.most_common())
-            self._print("notifier", Text(visible(f"{number:,} notice{'' if number == 1 else 's'} told: {kinds}")))
+            self._print("notifier", Text(visible(f"{counted(self._counted.total(), 'notice')} told: {kinds}")))
         if self._lost:
             them = "A notice" if self._lost == 1 else f"{self._lost:,} notices"
             self._print("notifier", Text(as_called(f"{them} could not be told: see `pumasi status`"), "bold red"))

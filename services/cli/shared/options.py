@@ -1,17 +1,25 @@
 """Options that several commands share, said once. Each stands for the setting of the same name (`services.settings`).
 
-A command passes what it got to `services.settings.load(...)`: None means "not given" there. Limits are checked there too.
+A command passes what it got to `load(...)`: None means "not given" there. Limits are checked there too.
 """
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from services.bus.bootstrap import bootstrap_of
+from services.bus.bootstrap import bootstrap_of as bootstrap_of
 from services.called import give
 
-__all__ = ["Data", "HttpPort", "Json", "Kafka", "KafkaPort", "Partitions", "Replication", "bootstrap_of", "carried"]
+if TYPE_CHECKING:
+    from services.settings import Settings
+
+
+def load(**given: Any) -> "Settings":
+    """The settings, over them what was given on the command line; raises SettingError. Their model takes a moment to load."""
+    from services import settings
+
+    return settings.load(**given)
 
 
 def carried(context: typer.Context, param: typer.CallbackParam, value: Any) -> Any:

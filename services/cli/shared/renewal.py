@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import base64
+import secrets
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,8 +14,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from services import keys
+from services.bus import access
 from services.called import as_called
-from services.cli.shared.options import bootstrap_of
+from services.cli.shared.bars import bars
+from services.cli.shared.options import bootstrap_of, load
+from services.cli.shared.results import show
+from services.errors import UsageError
 
 if TYPE_CHECKING:
     from services.rotation import Progress, Rotated
@@ -47,8 +55,6 @@ def ask(what: str, word: str) -> None:
     """
     import typer
 
-    from services.errors import UsageError
-
     if not sys.stdin.isatty():
         raise UsageError("nobody can be asked here, and this can't be undone", hint="Say that you mean it: --yes")
     if typer.prompt(f"{what} Type {word} to go on", err=True).strip() != word:
@@ -58,8 +64,6 @@ def ask(what: str, word: str) -> None:
 
 def renew(what: str, kafka: str | None, data: Path | None, as_json: bool) -> None:
     """Renew what is named `what` in OURS."""
-    from services.settings import load
-
     OURS[what](load(kafka=kafka, data=data), as_json)
 
 
@@ -70,7 +74,6 @@ def rotated(
     refused: Mapping[bytes, int] = MappingProxyType({}),
 ) -> Rotated:
     """Renew the notifier's key, once what is named by the last two is off the contacts topic, as `rotate_notifier` has them."""
-    from services.bus import access
     from services.rotation import rotate_notifier
 
     with _bar(quiet=as_json) as progress:
@@ -79,37 +82,29 @@ def rotated(
 
 def _notifier(settings: Settings, as_json: bool) -> None:
     told = rotated(settings, as_json)
-    if as_json:
-        print(json.dumps({"rotated": "notifier", **asdict(told)}))
-        return
-    print(
-        f"The notifier has a new key, {told.key}. Sealed anew: {told.resealed} of {told.living}, in {told.seconds:.1f} s."
+    show(
+        as_json,
+        {"rotated": "notifier", **asdict(told)},
+        f"The notifier has a new key, {told.key}. Sealed anew: {told.resealed} of {told.living}, in {told.seconds:.1f} s.",
+        f"{told.unopened} can't be opened by any key here, and couldn't before." if told.unopened else None,
+        f"The former key is destroyed. {COPIES}",
     )
-    if told.unopened:
-        print(f"{told.unopened} can't be opened by any key here, and couldn't before.")
-    print(f"The former key is destroyed. {COPIES}")
 
 
 def _ring(whose: str, settings: Settings, as_json: bool) -> None:
-    from services.bus import access
     from services.succession import renew
 
     with _bar(quiet=as_json) as progress:
         told = asyncio.run(renew(bootstrap_of(settings, access.KEYS), settings, whose, progress))
-    if as_json:
-        print(json.dumps({"rotated": whose, **asdict(told)}))
-        return
-    print(
-        f"{whose} has a new key, {told.key}, in {told.seconds:.1f} s. The former one opens as well: {', '.join(told.kept)}"
+    lost = f"Senders whose secrets no key here opens, nor did before: {told.unopened}. Renew theirs: pumasi keys rotate NAME"
+    show(
+        as_json,
+        {"rotated": whose, **asdict(told)},
+        f"{whose} has a new key, {told.key}, in {told.seconds:.1f} s. The former one opens as well: {', '.join(told.kept)}",
+        f"Senders whose signing secrets are sealed for it now: {told.resealed}." if told.resealed else None,
+        as_called(lost) if told.unopened else None,
+        as_called(_NEWS[whose]),
     )
-    if told.resealed:
-        print(f"Senders whose signing secrets are sealed for it now: {told.resealed}.")
-    if told.unopened:
-        print(
-            f"Senders whose secrets no key here opens, nor did before: {told.unopened}. "
-            + as_called("Renew theirs: pumasi keys rotate NAME")
-        )
-    print(as_called(_NEWS[whose]))
 
 
 def revoke(what: str, settings: Settings, old: bool, yes: bool, as_json: bool) -> None:
@@ -118,9 +113,6 @@ def revoke(what: str, settings: Settings, old: bool, yes: bool, as_json: bool) -
     Raises:
         UsageError: if there are none that could count.
     """
-    from services import keys
-    from services.errors import UsageError
-
     if what == "webhook":
         _revoke_webhook(settings, old, as_json)
     elif what in keys.RINGS:
@@ -135,9 +127,6 @@ def _revoke_former(whose: str, settings: Settings, old: bool, yes: bool, as_json
     Raises:
         UsageError: if the key in use should go too, if nobody can be asked, or as `succession.revoke`.
     """
-    from services import keys
-    from services.bus import access
-    from services.errors import UsageError
     from services.succession import revoke
 
     if not old:
@@ -148,19 +137,13 @@ def _revoke_former(whose: str, settings: Settings, old: bool, yes: bool, as_json
     if former and not yes:
         ask(f"This destroys {', '.join(former)}. {_LOST[whose]}", whose)
     gone = asyncio.run(revoke(bootstrap_of(settings, access.KEYS), settings, whose))
-    if as_json:
-        print(json.dumps({"revoked": len(gone), "destroyed": gone}))
-        return
-    print(f"{whose}: {len(gone)} revoked.")
-    if gone:
-        print(f"Destroy {', '.join(gone)} in every copy of the keys too, and on every machine that has them.")
+    copies = f"Destroy {', '.join(gone)} in every copy of the keys too, and on every machine that has them."
+    told = {"revoked": len(gone), "destroyed": gone}
+    show(as_json, told, f"{whose}: {len(gone)} revoked.", copies if gone else None)
 
 
 def _passwords(settings: Settings, as_json: bool) -> None:
-    from services import keys
-    from services.bus import access
     from services.bus.embedded.directory import running_broker
-    from services.errors import UsageError
 
     if settings.kafka is not None:
         raise UsageError(
@@ -174,19 +157,11 @@ def _passwords(settings: Settings, as_json: bool) -> None:
             hint="Stop it (Ctrl-C in `pumasi up`), do this again, and start it.",
         )
     made = keys.renew_passwords(settings, access.USERS)
-    if as_json:
-        print(json.dumps({"rotated": "passwords", "made": made}))
-        return
-    print(f"{len(made)} passwords are new; the broker is told them at its next start.")
+    told = f"{len(made)} passwords are new; the broker is told them at its next start."
+    show(as_json, {"rotated": "passwords", "made": made}, told)
 
 
 def _webhook(settings: Settings, as_json: bool) -> None:
-    import base64
-    import secrets
-
-    from services import keys
-    from services.errors import UsageError
-
     if settings.webhook_secret is not None:
         raise UsageError(
             "PUMASI_WEBHOOK_SECRET says what notices are signed with",
@@ -194,12 +169,13 @@ def _webhook(settings: Settings, as_json: bool) -> None:
         )
     fresh = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
     keys.put_webhook_secrets(settings, [fresh, *keys.webhook_secrets(settings)[:1]])
-    if as_json:
-        print(json.dumps({"rotated": "webhook", "secret": fresh}))
-        return
-    print(f"Notices are signed with this from now on, and with the one before it. Give it to the receiver:\n  {fresh}")
-    print(as_called("Once it is known there: pumasi keys revoke webhook --old"))
-    print("A notifier that was started with PUMASI_WEBHOOK_SECRET signs by that alone: start it again without.")
+    show(
+        as_json,
+        {"rotated": "webhook", "secret": fresh},
+        f"Notices are signed with this from now on, and with the one before it. Give it to the receiver:\n  {fresh}",
+        as_called("Once it is known there: pumasi keys revoke webhook --old"),
+        "A notifier that was started with PUMASI_WEBHOOK_SECRET signs by that alone: start it again without.",
+    )
 
 
 def _revoke_webhook(settings: Settings, old: bool, as_json: bool) -> None:
@@ -208,9 +184,6 @@ def _revoke_webhook(settings: Settings, old: bool, as_json: bool) -> None:
     Raises:
         UsageError: if that one should go too: no notice goes out unsigned.
     """
-    from services import keys
-    from services.errors import UsageError
-
     if not old or settings.webhook_secret is not None:
         raise UsageError(
             "notices are always signed", hint="Only the secret before the newest in PUMASI_KEYS can be revoked: --old"
@@ -218,7 +191,7 @@ def _revoke_webhook(settings: Settings, old: bool, as_json: bool) -> None:
     known = keys.webhook_secrets(settings)
     keys.put_webhook_secrets(settings, known[:1])
     revoked = len(known[1:])
-    print(json.dumps({"revoked": revoked}) if as_json else f"webhook: {revoked} revoked.")
+    show(as_json, {"revoked": revoked}, f"webhook: {revoked} revoked.")
 
 
 OURS: Final[dict[str, Callable[[Settings, bool], None]]] = {
@@ -233,21 +206,7 @@ OURS: Final[dict[str, Callable[[Settings, bool], None]]] = {
 
 @contextmanager
 def _bar(quiet: bool) -> Iterator[Progress]:
-    """A bar on a terminal; nothing in a log, where the result says it all."""
-    from services.terminal import Terminal
-
-    if quiet or not sys.stderr.isatty():
-        yield lambda _stage, _done, _total: None
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=Terminal(stderr=True), transient=True) as bars:
-        task = bars.add_task("Looking", total=None)
-        yield lambda stage, done, total: bars.update(task, description=_STAGES[stage], completed=done, total=total)
+    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with bars(quiet, *columns) as bar:
+        task = bar.add_task("Looking", total=None)
+        yield lambda stage, done, total: bar.update(task, description=_STAGES[stage], completed=done, total=total)

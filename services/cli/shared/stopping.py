@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from services.settings import Settings
@@ -16,25 +16,34 @@ if TYPE_CHECKING:
 _LOOK_EVERY_SECONDS = 0.3
 
 
-def stop_on_signals(settings: Settings, *users: str) -> asyncio.Future[None]:
-    """Done when SIGINT or SIGTERM comes, or keys go (`when_keys_go`); a second time changes nothing: the stop is under way."""
+def until_told_to_stop(*, hangup: bool = False) -> asyncio.Future[Any]:
+    """Done with the signal when SIGINT or SIGTERM comes, or SIGHUP if that is asked.
+
+    A second one changes nothing: the stop is under way.
+    """
     loop = asyncio.get_running_loop()
-    stopping: asyncio.Future[None] = loop.create_future()
+    stopping: asyncio.Future[Any] = loop.create_future()
+    for number in (signal.SIGINT, signal.SIGTERM, *((signal.SIGHUP,) if hangup else ())):
+        loop.add_signal_handler(number, _stop, stopping, number)
+    return stopping
 
-    def stop() -> None:
-        if not stopping.done():
-            stopping.set_result(None)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop)
-    when_keys_go(settings, stop, *users)
+def _stop(stopping: asyncio.Future[Any], number: signal.Signals) -> None:
+    if not stopping.done():
+        stopping.set_result(number)
+
+
+def stop_on_signals(settings: Settings, *users: str, hangup: bool = False) -> asyncio.Future[Any]:
+    """The same, and done also if keys go (`when_keys_go`)."""
+    stopping = until_told_to_stop(hangup=hangup)
+    when_keys_go(settings, lambda: _stop(stopping, signal.SIGTERM), *users)
     return stopping
 
 
 def when_keys_go(settings: Settings, stop: Callable[[], None], *users: str) -> None:
     """Call `stop` once keys are gone that were there, whatever else lies beside them.
 
-    Of the private files of these Kafka users it is any; for who has none of its own here, all of all services.
+    Of the private files of these Kafka users any is enough; where they have none of their own here, all files of all services must go.
     """
     from services import keys
     from services.bus import access

@@ -11,7 +11,6 @@ from services.console.readmodel.reading import hold, read_ledger
 from services.errors import UnknownId, UsageError
 
 _WHERE = {"case": "cases", "pledge": "pledges", "award": "awards"}
-KINDS = tuple(_WHERE)
 
 
 async def explain(
@@ -21,7 +20,7 @@ async def explain(
 
     Args:
         bootstrap: Kafka's servers.
-        kind: one of `KINDS`.
+        kind: case, pledge or award.
         name: its id.
         fund: its fund; None: looked for in all.
         language: one of `services.words.LANGUAGES`.

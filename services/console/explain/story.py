@@ -11,7 +11,7 @@ from typing import Any
 
 from services.console.explain.missed import Missed
 from services.console.explain.runs import Runs
-from services.console.readmodel.model import Fund, Moment
+from services.console.readmodel.model import Award, Fund, Moment
 from services.readmodel.awards import shares_of_delivery
 from services.readmodel.books import FactDict
 
@@ -81,7 +81,6 @@ class Story:
         self.runs: dict[str, Runs] = {}
         self._causes: dict[str, Causes] = {}
         self._rules: dict[str, str] = {}
-        self._look = {"case": self._of_case, "pledge": self._of_pledge, "award": self._of_award}[kind]
 
     def watch(self, fund: Fund, fact: FactDict, moment: Moment) -> None:
         """Look at a fact that is about to be folded."""
@@ -115,57 +114,36 @@ class Story:
     def _asked(self, fact: FactDict) -> bool:
         return bool(fact[self.kind] == self.name)
 
-    def _of_case(self, fund: Fund, fact: FactDict, causes: Causes) -> list[tuple[str, dict[str, Any]]]:
-        name = fact["fact"]
-        if name in ("award_settled", "award_voided"):
-            award = fund.awards[fact["award"]]
-            return [_of_money(fact, award.pledge.id, award.case.id, causes)] if award.case.id == self.name else []
-        if fact.get("case") != self.name:
-            return []
-        if name == "awarded":
-            return [("awarded", {"award": fact["award"], "amount": fact["amount"], "why": fact["why"]})]
-        data = {key: value for key, value in fact.items() if key not in _KEPT_BACK}
-        if name == "case_vouched":
-            data = {"vouchers": fund.cases[self.name].vouchers + 1, "required": fund.policy.vouchers_required}
-        return [(name, data)]
+    def _is_of(self, award: Award) -> bool:
+        return {"case": award.case.id, "pledge": award.pledge.id, "award": award.id}[self.kind] == self.name
 
-    def _of_pledge(self, fund: Fund, fact: FactDict, causes: Causes) -> list[tuple[str, dict[str, Any]]]:
+    def _look(self, fund: Fund, fact: FactDict, causes: Causes) -> list[tuple[str, dict[str, Any]]]:
+        """What a fact says of it: events by name, with their data."""
         name = fact["fact"]
         if name in ("award_settled", "award_voided"):
             award = fund.awards[fact["award"]]
-            return [_of_money(fact, award.pledge.id, award.case.id, causes)] if award.pledge.id == self.name else []
-        if name == "case_delivered":
+            return [(name, _of_money(fact, award, causes))] if self._is_of(award) else []
+        if name == "case_delivered" and self.kind != "case":
             shares = shares_of_delivery(fund.cases[fact["case"]], fact["amount"])
-            return [_delivered(award.id, part) for award, part in shares if award.pledge.id == self.name]
-        if name == "case_thanked":
+            mine = [{"award": award.id, "amount": part} for award, part in shares if self._is_of(award)]
+            return [("award_delivered", data) for data in mine]
+        if name == "case_thanked" and self.kind == "pledge":
             awards = fund.cases[fact["case"]].awards
-            return [("case_thanked", {})] if any(a.pledge.id == self.name and a.settled for a in awards) else []
-        if fact.get("pledge") != self.name:
+            return [(name, {})] if any(self._is_of(award) and award.settled for award in awards) else []
+        if fact.get(self.kind) != self.name:
             return []
-        data = {key: value for key, value in fact.items() if key not in _KEPT_BACK or key == "case"}
-        if name == "released":
-            data["reason"] = causes.why(self.name, None)
-        return [(name, data)]
-
-    def _of_award(self, fund: Fund, fact: FactDict, causes: Causes) -> list[tuple[str, dict[str, Any]]]:
-        name = fact["fact"]
-        if name == "case_delivered":
-            shares = shares_of_delivery(fund.cases[fact["case"]], fact["amount"])
-            return [_delivered(award.id, part) for award, part in shares if award.id == self.name]
-        if fact.get("award") != self.name:
-            return []
-        if name == "awarded":
-            return [("awarded", {"award": fact["award"], "amount": fact["amount"], "why": fact["why"]})]
-        award = fund.awards[self.name]
-        return [_of_money(fact, award.pledge.id, award.case.id, causes)]
+        if name == "awarded" and self.kind != "pledge":
+            return [(name, {"award": fact["award"], "amount": fact["amount"], "why": fact["why"]})]
+        if name == "case_vouched":
+            vouchers = fund.cases[self.name].vouchers + 1
+            return [(name, {"vouchers": vouchers, "required": fund.policy.vouchers_required})]
+        kept_back = _KEPT_BACK - ({"case"} if self.kind == "pledge" else set())
+        data = {key: value for key, value in fact.items() if key not in kept_back}
+        return [(name, data | {"reason": causes.why(self.name, None)} if name == "released" else data)]
 
 
-def _of_money(fact: FactDict, pledge: str, case: str, causes: Causes) -> tuple[str, dict[str, Any]]:
+def _of_money(fact: FactDict, award: Award, causes: Causes) -> dict[str, Any]:
     data = {"award": fact["award"], "amount": fact["amount"]}
     if fact["fact"] == "award_voided":
-        data |= {"settled": fact["settled"], "reason": causes.why(pledge, case)}
-    return fact["fact"], data
-
-
-def _delivered(award: str, amount: int) -> tuple[str, dict[str, Any]]:
-    return "award_delivered", {"award": award, "amount": amount}
+        data |= {"settled": fact["settled"], "reason": causes.why(award.pledge.id, award.case.id)}
+    return data

@@ -7,6 +7,7 @@ own and never added up.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -59,21 +60,19 @@ class Teller:
 
     def case(self, case: Case, events: list[Event], missed: Missed) -> Told:
         """A case: its story, and why it has no more."""
-        sums = {"asked": case.claim, **_three(case), "lacks": lacks_of(case)}
-        told = self._told("case", case.id, sums, events)
+        three = {"promised": case.promised, "settled": case.settled, "delivered": case.delivered}
+        sums = {"asked": case.claim, **three, "lacks": lacks_of(case)}
+        need, route = self.voice.need(case.need), self.say(wording.ROUTES[case.route])
+        first = self.say("Case {id}: {need}, {route}", id=case.id, need=need, route=route)
+        told = self._told("case", case.id, first, sums, events)
         told.data |= {"status": case.status, "class": CLASSES[case.rank], "need": case.need, "outcome": case.outcome}
         told.data["needed_by"] = case.needed_by
-        need, route = self.voice.need(case.need), self.say(wording.ROUTES[case.route])
-        told.head.insert(0, self.say("Case {id}: {need}, {route}", id=case.id, need=need, route=route))
         told.head.append(self._state(case))
         if case.needed_by and case.status != "closed":
-            time = time_text(case.needed_by)
+            say = partial(self.say, time=time_text(case.needed_by))
             over = self.fund.last is not None and self.fund.last.at >= case.needed_by
-            told.head.append(
-                self.say("It was needed by {time} UTC.", time=time)
-                if over
-                else self.say("It is needed by {time} UTC.", time=time)
-            )
+            was, now = say("It was needed by {time} UTC."), say("It is needed by {time} UTC.")
+            told.head.append(was if over else now)
         told.parts.append((self.say("What happened"), self._story(events, "case")))
         not_more = why_not(self.voice, self.fund, case, missed)
         told.data |= not_more.data
@@ -90,7 +89,9 @@ class Teller:
             "delivered": sum(award.delivered for award in standing),
         }
         rest = {"waiting": pledge.waiting, "released": pledge.released, "refunded": pledge.refunded}
-        told = self._told("pledge", pledge.id, promised | rest, events)
+        face = format_money(pledge.face, pledge.currency)
+        first = self.say("Pledge {id}: {amount}", id=pledge.id, amount=face)
+        told = self._told("pledge", pledge.id, first, promised | rest, events)
         told.data |= {
             "amount": pledge.amount,
             "face": pledge.face,
@@ -98,8 +99,6 @@ class Teller:
             "closed": pledge.closed,
         }
         told.data["awards"] = [_award_data(award) for award in pledge.awards]
-        face = format_money(pledge.face, pledge.currency)
-        told.head.insert(0, self.say("Pledge {id}: {amount}", id=pledge.id, amount=face))
         if pledge.designation:
             told.head.append(self._designation(pledge))
         told.parts.append((self.say("What happened"), self._story(events, "pledge", pledge)))
@@ -114,26 +113,21 @@ class Teller:
         amount, cases = self.voice.money(pledge.waiting), waits_for(self.fund, pledge)
         if not cases:
             return self.say("{amount} waits: no open case that it may go to lacks money now.", amount=amount)
-        told.findings.append(
-            self.say(
-                "{amount} waits, though it could go to cases that lack money: {count}. Audit the ledger.",
-                amount=amount,
-                count=len(cases),
-            )
-        )
-        return told.findings[-1]
+        wrong = self.say(
+            "{amount} waits, though it could go to cases that lack money: {count}. Audit the ledger.",
+            amount=amount, count=len(cases),
+        )  # fmt: skip
+        told.findings.append(wrong)
+        return wrong
 
     def award(self, award: Award, events: list[Event], found: Found) -> Told:
         """An award: its story, and the arithmetic that brought it there."""
-        told = self._told("award", award.id, {"given": award.given, **_three_of(award)}, events)
-        told.data |= _award_data(award)
-        told.head.insert(
-            0,
-            self.say(
-                "Award {id}: {amount} of pledge {pledge} to case {case} ({need})", id=award.id, case=award.case.id,
-                amount=self.voice.money(award.given), pledge=award.pledge.id, need=self.voice.need(award.case.need),
-            ),
+        first = self.say(
+            "Award {id}: {amount} of pledge {pledge} to case {case} ({need})", id=award.id, case=award.case.id,
+            amount=self.voice.money(award.given), pledge=award.pledge.id, need=self.voice.need(award.case.need),
         )  # fmt: skip
+        told = self._told("award", award.id, first, {"given": award.given, **_three_of(award)}, events)
+        told.data |= _award_data(award)
         lines, told.findings = in_full(self.voice, award, self.fund.policy, found)
         told.data["exact"] = told.exact = exact(self.voice, award)
         told.data["served_before"] = list(found.served)
@@ -146,7 +140,7 @@ class Teller:
     def say(self, text: str, /, **names: object) -> str:
         return self.voice.say(text, **names)
 
-    def _told(self, kind: str, name: str, sums: dict[str, int], events: list[Event]) -> Told:
+    def _told(self, kind: str, name: str, first: str, sums: dict[str, int], events: list[Event]) -> Told:
         data = {
             "kind": kind,
             "id": name,
@@ -158,7 +152,7 @@ class Teller:
         }
         figures = [(self.say(wording.FIGURES[word]), self.voice.money(amount)) for word, amount in sums.items()]
         fund = self.say("In fund {fund}.", fund=self.fund.name)
-        told = Told(data, [fund, self.voice.rule(self.fund.policy)], figures)
+        told = Told(data, [first, fund, self.voice.rule(self.fund.policy)], figures)
         if last := self.fund.last:
             data["as_of"] = {"entry": last.entry, "at": last.at}
             at = time_text(last.at)
@@ -267,10 +261,6 @@ class Teller:
         for reserved in ("from", "class", "why"):
             told.pop(reserved, None)
         return told
-
-
-def _three(case: Case) -> dict[str, int]:
-    return {"promised": case.promised, "settled": case.settled, "delivered": case.delivered}
 
 
 def _three_of(award: Award) -> dict[str, int]:

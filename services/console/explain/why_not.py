@@ -13,7 +13,7 @@ from services.console.explain.missed import KEYED, REASONS, Missed, Run
 from services.console.explain.order import SCALE, Ahead, Order, ahead_of, floor_of, order_of, standing_of
 from services.console.explain.runs import may_go
 from services.console.explain.voice import Voice
-from services.console.explain.wording import LAST_MISSED, MISSED, ORDER, ORDER_BY_OPENING
+from services.console.explain.wording import AHEAD, HELD, LAST_MISSED, MISSED, ORDER, ORDER_BY_OPENING, SERVED
 from services.console.readmodel.model import FIRST_COME, Case, Fund, Policy
 
 _STEPS = 4  # so many different next steps are shown one by one; more as a range
@@ -94,32 +94,10 @@ def _tell_ahead(fund: Fund, case: Case, told: WhyNot) -> None:
 
 
 def _tell_who(ahead: Ahead, told: WhyNot) -> None:
-    money = told.voice.money
-    if ahead.older:
-        told.say(
-            "Cases that opened before it and lack money now: {older}, lacking {older_lacks} together. "
-            "They come first, whatever their class.",
-            older=ahead.older,
-            older_lacks=money(ahead.older_lacks),
-        )
-    if ahead.floors:
-        told.say(
-            "Cases that come first now, since they lack their floor: {floors}, lacking {floors_lacks} of it together.",
-            floors=ahead.floors,
-            floors_lacks=money(ahead.floors_lacks),
-        )
-    if ahead.urgent:
-        told.say(
-            "Claims in more urgent classes, which come before it now: {urgent}, lacking {urgent_lacks} together.",
-            urgent=ahead.urgent,
-            urgent_lacks=money(ahead.urgent_lacks),
-        )
-    if ahead.lesser:
-        told.say(
-            "Claims in its own class that come before it now: {lesser}, lacking {lesser_lacks} together.",
-            lesser=ahead.lesser,
-            lesser_lacks=money(ahead.lesser_lacks),
-        )
+    for name, text in AHEAD.items():
+        if count := getattr(ahead, name):
+            lacks = told.voice.money(getattr(ahead, f"{name}_lacks"))
+            told.say(text, count=count, lacks=lacks)
     if ahead.own:
         told.say("An older need of the same person comes before it.")
 
@@ -145,19 +123,7 @@ def _tell_waiting(fund: Fund, case: Case, missed: Missed, told: WhyNot) -> None:
         )
     told.data["held"] = [{"need": need, "amount": amount} for need, amount in held.items()]
     for need, amount in held.items():
-        if need:
-            told.say(
-                "The fund holds {amount} more that it can't have: the donors chose another need ({need}), "
-                "and want it kept for that.",
-                amount=voice.money(amount),
-                need=voice.need(need),
-            )
-        else:
-            told.say(
-                "The fund holds {amount} more that it can't have: the donors chose another case, "
-                "and want it kept for that.",
-                amount=voice.money(amount),
-            )
+        told.say(HELD[need is not None], amount=voice.money(amount), need=voice.need(need) if need else "")
 
 
 # ---- the order of claimants -------------------------------------------------------------------------------------------
@@ -266,23 +232,7 @@ def _tell_served(policy: Policy, by_opening: bool, same: list[Any], told: WhyNot
     """How high the cases served that it is compared with stood, or how early they had opened."""
     least, most = min(share.key_least for share in same), max(share.key_most for share in same)
     low, high = (told.voice.number(key) if by_opening else _step(told.voice, key, policy) for key in (least, most))
-    match by_opening, least == most:
-        case True, True:
-            told.say("Before the one that was served then, {least_n} had opened.", least_n=low)
-        case True, False:
-            told.say(
-                "Before those that were served then, from {least_n} to {most_n} cases had opened.",
-                least_n=low,
-                most_n=high,
-            )
-        case False, True:
-            told.say("Those of its class that were served then had a next step that ended at {least}.", least=low)
-        case _:
-            told.say(
-                "Those of its class that were served then had next steps that ended at {least} to {most}.",
-                least=low,
-                most=high,
-            )
+    told.say(SERVED[by_opening][least != most], least=low, most=high, least_n=low, most_n=high)
 
 
 def time_text(at: str) -> str:

@@ -6,6 +6,7 @@ have been skipped. If one of these fails, the finding is reported instead of the
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 
 from services.console.explain.order import key_of, step_of
@@ -87,40 +88,33 @@ def exact(voice: Voice, award: Award) -> list[str]:
 
 def findings(voice: Voice, award: Award, found: Found) -> list[str]:
     """Everything about an award that does not follow from its rule: one sentence each."""
-    wrong, why, staged = [], award.why, award.policy.rule == GUARANTEED_FLOOR
-    if expected_key(award) != why["key"]:
-        wrong.append(
-            voice.say(
-                "The ledger has key {key_n}, but by the rule it is {expected_n}: audit the ledger.",
-                key_n=voice.number(why["key"]), expected_n=voice.number(expected_key(award)),
-            )
+    return list(_wrong(voice, award, found))
+
+
+def _wrong(voice: Voice, award: Award, found: Found) -> Iterator[str]:
+    why, say, number, expected = award.why, voice.say, voice.number, expected_key(award)
+    if expected != why["key"]:
+        yield say(
+            "The ledger has key {key_n}, but by the rule it is {expected_n}: audit the ledger.",
+            key_n=number(why["key"]), expected_n=number(expected),
         )  # fmt: skip
-    stage = why.get("stage")
+    stage, staged = why.get("stage"), award.policy.rule == GUARANTEED_FLOOR
     if (stage is not None) != staged or (stage == "floor" and why["before"] >= _floor(award)):
-        wrong.append(
-            voice.say(
-                "The ledger says it came at the stage “{stage}”, and by the rule it did not: audit the ledger.",
-                stage=stage or "–",
-            )
+        yield say(
+            "The ledger says it came at the stage “{stage}”, and by the rule it did not: audit the ledger.",
+            stage=stage or "–",
         )
     if any(why[name] != value for name, value in found.state.items()) or why["after"] != why["before"] + award.given:
-        wrong.append(
-            voice.say(
-                "What the ledger says of its class, its claim or what it had is not what the facts before say: "
-                "audit the ledger."
-            )
+        yield say(
+            "What the ledger says of its class, its claim or what it had is not what the facts before say: audit the ledger."
         )
     if found.passed:
-        wrong.append(
-            voice.say(
-                "Claims that come before it by the rule, and were passed by: {count}, lacking {amount} together. "
-                "Audit the ledger.",
-                count=found.passed, amount=voice.money(found.passed_lacks),
-            )
+        yield say(
+            "Claims that come before it by the rule, and were passed by: {count}, lacking {amount} together. Audit the ledger.",
+            count=found.passed, amount=voice.money(found.passed_lacks),
         )  # fmt: skip
     if not found.kept_choice:
-        wrong.append(voice.say("The money was for what its donor chose, and went elsewhere: audit the ledger."))
-    return wrong
+        yield say("The money was for what its donor chose, and went elsewhere: audit the ledger.")
 
 
 def expected_key(award: Award) -> int:

@@ -164,6 +164,40 @@ MISSED: Final = {
 }
 """Where money was promised that a case did not get, by `missed.REASONS`."""
 
+AHEAD: Final = {
+    "older": message(
+        "Cases that opened before it and lack money now: {count}, lacking {lacks} together. They come first, whatever their class."
+    ),
+    "floors": message(
+        "Cases that come first now, since they lack their floor: {count}, lacking {lacks} of it together."
+    ),
+    "urgent": message("Claims in more urgent classes, which come before it now: {count}, lacking {lacks} together."),
+    "lesser": message("Claims in its own class that come before it now: {count}, lacking {lacks} together."),
+}
+"""Who is served before a case now, by the fields of `order.Ahead`."""
+
+HELD: Final = (
+    message(
+        "The fund holds {amount} more that it can't have: the donors chose another case, and want it kept for that."
+    ),
+    message(
+        "The fund holds {amount} more that it can't have: the donors chose another need ({need}), and want it kept for that."
+    ),
+)
+"""Waiting money that a case can't have; the second where a need was chosen."""
+
+SERVED: Final = (
+    (
+        message("Those of its class that were served then had a next step that ended at {least}."),
+        message("Those of its class that were served then had next steps that ended at {least} to {most}."),
+    ),
+    (
+        message("Before the one that was served then, {least_n} had opened."),
+        message("Before those that were served then, from {least_n} to {most_n} cases had opened."),
+    ),
+)
+"""How high those stood that were served; then, where the order of opening decided, how early they had opened."""
+
 ORDER: Final = {
     "now": message(
         "It is number {place} of {of} in class “{class_}” now; its next step ends at {step}. Before it: {before}. "

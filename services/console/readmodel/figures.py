@@ -7,7 +7,7 @@ hide nobody: whoever sends events can make as many as they like. What the differ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -79,14 +79,14 @@ def figures_of(fund: Fund) -> Figures:
     needs = [(case.beneficiary, {name: int(of(case)) for name, of in _OF_CASE.items()}) for case in cases]
     gifts = [(pledge.donor, {name: int(of(pledge)) for name, of in _OF_PLEDGE.items()}) for pledge in pledges]
     theirs = [(pledge.donor, {name: of(pledge) for name, of in _OF_DONORS_TOO.items()}) for pledge in pledges]
-    about: dict[str, int] = {}
-    for found in (needs, gifts, theirs):
-        for name, people in _people(found):
+    about = {
+        "cases": len({case.beneficiary for case in cases if case.opened}),
+        "gifts": len({pledge.donor for pledge in pledges}),
+    }
+    for found, names in ((needs, _OF_CASE), (gifts, _OF_PLEDGE), (theirs, _OF_DONORS_TOO)):
+        for name in names:
+            people = len({who for who, parts in found if parts[name]})
             about[name] = min(people, about.get(name, people))
-    about["cases"], about["gifts"] = (
-        len({case.beneficiary for case in cases if case.opened}),
-        len({who for who, _ in gifts}),
-    )
     return Figures(
         fund=fund.name,
         currency=fund.policy.currency,
@@ -96,16 +96,6 @@ def figures_of(fund: Fund) -> Figures:
         **{name: sum(parts[name] for _, parts in gifts) for name in _OF_PLEDGE},
         about=about,
     )
-
-
-def _people(found: Iterable[tuple[str, dict[str, int]]]) -> Iterator[tuple[str, int]]:
-    """How many are in each figure."""
-    of: dict[str, set[str]] = {}
-    for who, parts in found:
-        for name, part in parts.items():
-            of.setdefault(name, set()).update([who] if part else [])
-    for name, people in of.items():
-        yield name, len(people)
 
 
 def for_operators(figures: Figures) -> dict[str, Any]:

@@ -58,8 +58,3 @@ class Waits:
     number: int
     message: str
     oldest: Sequence[Oldest] = ()
-
-
-def counted(number: int, one: str, many: str | None = None) -> str:
-    """`1 case`, `1,200 cases`."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"

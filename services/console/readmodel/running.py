@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, Final, get_args
 
 from schemas.services import ServiceName
-from schemas.times import text_of_datetime
 from services.bus.fingerprints import FORMER, in_use
 from services.bus.heartbeat import BEGINNING, SILENT_SECONDS, Heard
 from services.console.readmodel.found import Finding
@@ -67,14 +66,8 @@ def processes(heard: Iterable[Heard], now_ms: float) -> list[Process]:
         ago = max(0.0, (now_ms - at_ms) / 1000)
         if told.service is None or ago > FORGOTTEN_SECONDS:
             continue
-        document = told.model_dump(mode="json", exclude_none=True)
-        found.append(
-            Process(
-                told.process, told.service, ago <= SILENT_SECONDS, round(ago, 1),
-                text_of_datetime(told.since) if told.since else None, told.version, told.positions,
-                list(document["amiss"]), document.get("went_wrong"), told.keys, told.pid,
-            )
-        )  # fmt: skip
+        document = {"since": None, "went_wrong": None} | told.model_dump(mode="json", exclude_none=True)
+        found.append(Process(running=ago <= SILENT_SECONDS, told_seconds_ago=round(ago, 1), **document))
     return sorted(found, key=lambda one: (SERVICES.index(one.service), one.process))
 
 
@@ -89,7 +82,8 @@ def findings(
         members: of each service that has to run where others do, how many are in its consumer group, if it has one.
         waiting: for each service, what waits for it, in words; nothing if it is empty.
     """
-    there = {service: bool(number) or any(_runs(found, service)) for service, number in members.items()}
+    running = {one.service for one in found if one.running}
+    there = {service: bool(number) or service in running for service, number in members.items()}
     for service in members:
         if not there[service] and ((left := waiting.get(service)) or any(there.values())):
             told = f"{left}, and no {service} runs" if left else f"no {service} runs"
@@ -119,10 +113,6 @@ def _ending(silent: Process) -> str:
         f"Kill {silent.process} where it runs, if it is still there{how}. What supervises it (`pumasi up`, systemd, "
         "Kubernetes) starts another; its log says more."
     )
-
-
-def _runs(found: Iterable[Process], service: str) -> Iterator[bool]:
-    return (one.running for one in found if one.service == service)
 
 
 def _keys(found: Iterable[Process], used: dict[str, str]) -> Iterator[Finding]:

@@ -28,10 +28,11 @@ from services.bus.topics import COMMANDS, DEADLETTERS, LEDGER, NOTICES, SERVICES
 from services.bus.waiting import waiting
 from services.console.readmodel import running
 from services.console.readmodel.figures import Figures, figures_of
-from services.console.readmodel.found import Finding, Oldest, Waits, counted
+from services.console.readmodel.found import Finding, Oldest, Waits
 from services.console.readmodel.model import Case, Fund, Pledge, ReadModel, unbalanced
 from services.console.readmodel.reading import PartitionRead, read_ledger
 from services.console.readmodel.running import Process
+from services.counted import counted
 from services.errors import TopicUnreadable
 
 CLOCK_AHEAD_TOLD_SECONDS = 600
@@ -130,7 +131,11 @@ async def survey(
     if missing & {COMMANDS, LEDGER}:
         return Survey(bootstrap, reports, findings=findings)
     groups = {service: await group_of(bootstrap, *place) for service, place in GROUPS.items()}
-    heard = await _heard(bootstrap, findings) if SERVICES not in missing else []
+    heard: list[heartbeat.Heard] = []
+    try:
+        heard = await heartbeat.heard(bootstrap) if SERVICES not in missing else []
+    except TopicUnreadable as unreadable:
+        findings.append(Finding("topic_unreadable", unreadable.message))
     now_ms = time.time() * 1000
     found = running.processes(heard, now_ms)
     model = ReadModel()
@@ -155,15 +160,6 @@ async def survey(
     figures, waits = [figures_of(fund) for fund in funds], [one for fund in funds for one in _waits(fund)]
     warning = topics.one_copy(reports, await topics.brokers(bootstrap))
     return Survey(bootstrap, reports, matchers, found, behind, figures, waits, late, warning, findings)
-
-
-async def _heard(bootstrap: str, findings: list[Finding]) -> list[heartbeat.Heard]:
-    """The heartbeats; if they can't be read, that is a finding."""
-    try:
-        return await heartbeat.heard(bootstrap)
-    except TopicUnreadable as unreadable:
-        findings.append(Finding("topic_unreadable", unreadable.message))
-        return []
 
 
 def _topic(report: topics.Report) -> Finding:
@@ -231,16 +227,12 @@ def _wrong(number: int, chain: PartitionRead, commands: Extent) -> Finding | Non
         told = f"ledger partition {number} ends within an answer"
     if told is None and chain.watermark >= commands.end:
         told = f"ledger partition {number} answers a command at {chain.watermark}, and there are only {commands.end}"
-    return (
-        Finding("ledger_tampered", told, "Run `pumasi audit`, and see who may write the ledger topic.")
-        if told
-        else None
-    )
+    hint = "Run `pumasi audit`, and see who may write the ledger topic."
+    return Finding("ledger_tampered", told, hint) if told else None
 
 
-def _waiting(rows: Iterable[Partition]) -> dict[str, str]:
+def _waiting(rows: Sequence[Partition]) -> dict[str, str]:
     """What waits for each service, in words."""
-    rows = list(rows)
     numbers = {
         "intake": sum(row.untaken for row in rows),
         "matcher": sum(row.lag for row in rows),
@@ -306,9 +298,8 @@ def _waits(fund: Fund) -> Iterable[Waits]:
         yield Waits("rate", fund.name, len(unvalued), told, _oldest(fund, unvalued))
     placeless = [pledge for pledge in fund.pledges.values() if pledge.waiting]
     if placeless:
-        why = (
-            "its donors chose other needs" if any(number for number, _ in fund.lacking) else "no open case lacks money"
-        )
+        lacking = any(number for number, _ in fund.lacking)
+        why = "its donors chose other needs" if lacking else "no open case lacks money"
         amount = f"{fund.currency} {format_amount(sum(pledge.waiting for pledge in placeless), fund.currency)}"
         told = f"{amount} of {counted(len(placeless), 'pledge')} waits for a case: {why}"
         yield Waits("case", fund.name, len(placeless), told, _oldest(fund, placeless))

@@ -61,8 +61,7 @@ async def asked_in(
         opened, unopened = 0, 0
         async for record in reader.records(COMMANDS, chains.keys(), progress):
             case = cases.told_by.get((record.partition, record.offset))
-            box = None if case is None else _box(record.value)
-            if case is None or box is None:
+            if case is None or (box := msgspec.json.decode(record.value or b"{}").get("access_box")) is None:
                 continue
             case.access = _opened(box, ring)
             opened, unopened = opened + (case.access is not None), unopened + (case.access is None)
@@ -97,11 +96,6 @@ class _Cases(Fold[FundAsked]):
                 funded = fund.cases[fact["case"]]
                 funded.funded_at = funded.funded_at or self._at
         return about
-
-
-def _box(value: bytes | None) -> str | None:
-    box: str | None = msgspec.json.decode(value or b"{}").get("access_box")
-    return box
 
 
 def _opened(box: str, ring: Sequence[PrivateKey]) -> Access | None:

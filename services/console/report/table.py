@@ -12,11 +12,11 @@ from rich.text import Text
 from schemas.currencies import format_money
 from services.console.readmodel.figures import FEWEST
 from services.console.report.access import AccessReport, Sums
+from services.counted import counted
+from services.terminal import fits
 from services.visible import visible
 
 _COLUMNS = ("people", "asked", "paid themselves", "promised to them", "days waited (median)")
-_ALL = 10_000
-"""Columns that no line of ours fills."""
 
 
 def show(console: Console, report: AccessReport) -> None:
@@ -30,7 +30,7 @@ def show(console: Console, report: AccessReport) -> None:
         table.add_row(*row)
     if not rows:
         console.print(Text(f"{title}: nothing can be told of fewer than {FEWEST} people."))
-    elif table.__rich_measure__(console, console.options.update(max_width=_ALL)).maximum <= console.width:
+    elif fits(table, console):
         console.print(table)
     else:
         console.print(Text(title, "italic"))
@@ -58,5 +58,4 @@ def _notes(report: AccessReport) -> Iterator[str]:
     if any(sums and sums.days is None for sums in (*(group.sums for group in report.groups), report.rest)):
         yield "– where fewer than five were promised all they asked: a median would tell of single people."
     if report.hidden:
-        groups = "1 group is" if report.hidden == 1 else f"{report.hidden} groups are"
-        yield f"{groups} not shown alone: too few people, or too few would be left."
+        yield f"{counted(report.hidden, 'group is', 'groups are')} not shown alone: too few people, or too few would be left."

@@ -8,10 +8,11 @@ from rich.text import Text
 
 from schemas.currencies import format_amount
 from schemas.times import DAY, parse, text_of
+from services.counted import counted
 from services.policies.change import FROZEN, CaseChange, DryRun
 from services.policies.course import Refusal
 from services.policies.report.figures import duration
-from services.visible import visible
+from services.policies.report.terminal import say
 
 ROWS = 30
 """Cases and commands that are listed; `--json` has all."""
@@ -22,15 +23,15 @@ def show(told: DryRun, console: Console) -> None:
     """Print it."""
     funds = ", ".join(sorted(told.before))
     since = "from the start" if told.since == told.log.span[0] else f"since {_when(told.since)}"
-    _say(console, f"What if, {since}, fund {funds} had been under {told.policy.name}?", "bold")
+    say(console, f"What if, {since}, fund {funds} had been under {told.policy.name}?", "bold")
     for fund, fields in sorted(told.before.items()):
         was = ", ".join(f"{field}={value}" for field, value in fields.items())
-        _say(console, f"As recorded {fund} had {was}." if len(told.before) > 1 else f"As recorded it had {was}.")
+        say(console, f"As recorded {fund} had {was}." if len(told.before) > 1 else f"As recorded it had {was}.")
     many = f"{len(told.log.said):,} commands from {told.log.where}"
-    _say(console, f"{many}, replayed as recorded and with the change. Nothing was written.")
+    say(console, f"{many}, replayed as recorded and with the change. Nothing was written.")
     console.print()
     for line in summary(told):
-        _say(console, line)
+        say(console, line)
     listed = [case for case in told.cases if case.more or case.funding]
     if listed:
         console.print()
@@ -38,42 +39,36 @@ def show(told: DryRun, console: Console) -> None:
         _more(console, len(listed), "cases")
     if quiet := len(told.cases) - len(listed):
         console.print()
-        _say(
+        say(
             console,
-            f"{_number(quiet, 'case')} would differ in nothing but when money first came or how much was paid; --json has all.",
+            f"{counted(quiet, 'case')} would differ in nothing but when money first came or how much was paid; --json has all.",
         )
     if told.refused:
         console.print()
-        console.print(Text(_refused_head(told), "bold"))
+        console.print(Text(f"Recorded, and refused under the change ({len(told.refused):,}):", "bold"))
         _refusals(told, console)
         _more(console, len(told.refused), "commands")
     console.print()
-    _say(console, FROZEN, "dim")
-
-
-def _say(console: Console, text: str, style: str = "") -> None:
-    """A sentence: folded into a terminal's width, for anything else a line."""
-    console.print(Text(visible(text), style), soft_wrap=not console.is_terminal)
+    say(console, FROZEN, "dim")
 
 
 def summary(told: DryRun) -> list[str]:
     """What would have been different, in a few sentences."""
     if not told.cases and not told.refused:
-        return [f"Nothing would have been different: {_number(told.unchanged, 'case')} would have fared as they did."]
-    more, less = told.count("more"), told.count("less")
-    moved = _money(told.moved, told)
-    lines = [
-        f"{_number(more, 'case')} would have more promised to them ({moved} in all), {less:,} less; {told.unchanged:,} fare as they "
-        "did."
-    ]
+        return [f"Nothing would have been different: {counted(told.unchanged, 'case')} would have fared as they did."]
+    counts, moved = told.counts, _money(told.moved, told)
+    more = (
+        f"{counted(counts['more'], 'case')} would have more promised to them ({moved} in all), {counts['less']:,} less;"
+    )
+    lines = [f"{more} {told.unchanged:,} fare as they did."]
     words = {"sooner": "sooner", "later": "later", "only_then": "only with the change", "no_more": "no more"}
-    times = [f"{told.count(what):,} {word}" for what, word in words.items() if told.count(what)]
+    times = [f"{counts[what]:,} {word}" for what, word in words.items() if counts[what]]
     if times:
         lines.append(f"Fully funded: {', '.join(times)}.")
     if told.refused:
-        lines.append(f"{_number(len(told.refused), 'recorded command')} would have been refused.")
+        lines.append(f"{counted(len(told.refused), 'recorded command')} would have been refused.")
     if told.accepted:
-        lines.append(f"{_number(len(told.accepted), 'recorded command')} that was refused would have been accepted.")
+        lines.append(f"{counted(len(told.accepted), 'recorded command')} that was refused would have been accepted.")
     return lines
 
 
@@ -109,13 +104,9 @@ def _refusals(told: DryRun, console: Console) -> None:
     for refusal in told.refused[:ROWS]:
         table.add_row(_when(refusal.at), Text(refused(refusal, told)))
         if not console.is_terminal:
-            _say(console, f"{_when(refusal.at)}  {refused(refusal, told)}")
+            say(console, f"{_when(refusal.at)}  {refused(refusal, told)}")
     if console.is_terminal:
         console.print(table)
-
-
-def _refused_head(told: DryRun) -> str:
-    return f"Recorded, and refused under the change ({len(told.refused):,}):"
 
 
 def refused(refusal: Refusal, told: DryRun) -> str:
@@ -134,10 +125,6 @@ def refused(refusal: Refusal, told: DryRun) -> str:
 def _more(console: Console, count: int, what: str) -> None:
     if count > ROWS:
         console.print(Text(f"… and {count - ROWS:,} {what} more; --json has all.", "dim"))
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _when(at: int) -> str:

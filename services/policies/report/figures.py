@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from schemas.currencies import format_whole
 from schemas.times import DAY, HOUR
-from services.policies.measures import BY_NAME, Figure, Measured
+from services.policies.measures import BY_NAME, Figure
 
 NONE = "–"
 _GLUE = "\u00a0"
@@ -48,8 +48,3 @@ def best(name: str, figures: list[Figure], currency: str) -> set[int]:
         return set()
     top = shown(name, max(there) if better == "more" else min(there), currency)
     return {number for number, text in enumerate(texts) if text == top}
-
-
-def row(name: str, group: str, measured: list[Measured]) -> list[Figure]:
-    """One figure a policy."""
-    return [told[name][group] for told in measured]

@@ -6,7 +6,6 @@ The figures are those of the terminal's table and of `--json`; the plots beside 
 from __future__ import annotations
 
 import ast
-import contextlib
 import inspect
 import re
 from collections.abc import Iterable
@@ -16,13 +15,11 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from schemas.times import text_of
-from services.errors import FileUnwritable
-from services.policies.comparison import Comparison, rules_of
+from services.policies.commandlog import write_whole
+from services.policies.comparison import Comparison
 from services.policies.measures import BY_NAME
-from services.policies.report import plots
-from services.policies.report.rows import Row, classes_of, money_rows, sections
-from services.policies.report.spread import cells_of, title_of
-from services.policies.report.spread import head as spread_head
+from services.policies.report import plots, spread
+from services.policies.report.rows import classes_of, money_rows, sections
 from services.policies.report.terminal import head
 from services.policies.report.verdict import verdict
 from services.policies.runs import SeasonSource
@@ -35,16 +32,8 @@ SURE = "Each cell is the median over the seeds, with the least and the most. In 
 
 
 def write_page(told: Comparison | Spread, path: Path) -> None:
-    """Write the page. Raises FileUnwritable if it can't be written; the file is whole or not there."""
-    text = page(told)
-    beside = path.with_name(path.name + ".part")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
-        raise FileUnwritable(f"{path}: can't be written ({error.strerror})") from None
+    """Write the page. Raises what `write_whole` does."""
+    write_whole(path, [page(told)])
 
 
 def page(told: Comparison | Spread) -> str:
@@ -78,7 +67,7 @@ def _context(told: Comparison | Spread) -> dict[str, Any]:
     """What both kinds of page have."""
     return {
         "verdict": verdict(told),
-        "rules": rules_of(told.policies),
+        "rules": told.rules,
         "policies": [
             {
                 "letter": letter,
@@ -92,16 +81,15 @@ def _context(told: Comparison | Spread) -> dict[str, Any]:
 
 
 def _of_many(told: Spread) -> dict[str, Any]:
-    cells = cells_of(told)
     return {
         "seeds": told.seeds,
         "title": f"{len(told.seeds)} seasons under several policies",
-        "lead": [spread_head(told)],
+        "lead": [spread.head(told)],
         "command": told.command,
         "recorded": False,
         "caveats": [SURE],
-        "rows": [Row(title_of(told, name), "", cells[name], told.best(name)) for name in cells],
-        "strips": [plots.strip(told, name) for name in cells],
+        "rows": spread.rows_of(told),
+        "strips": [plots.strip(told, name) for name in told.over],
         "definitions": _definitions(LEADING),
         "parameters": assumptions(told.season),
     }
@@ -117,9 +105,7 @@ def _of_one(comparison: Comparison) -> dict[str, Any]:
     groups = classes_of(comparison)
     return {
         "seeds": (),
-        "title": "A season under several policies"
-        if not comparison.recorded
-        else "A recorded log under several policies",
+        "title": f"A {'recorded log' if comparison.recorded else 'season'} under several policies",
         "lead": head(comparison, shared=True),
         "start": start,
         "end": end,

@@ -47,27 +47,26 @@ class Plot(NamedTuple):
 
 def funded_over_time(comparison: Comparison, groups: Sequence[str]) -> list[Plot]:
     """Of all that was asked so far, the part promised; one plot a class."""
+
+    def frame(axes: Axes) -> None:
+        _axes(axes, "days since the start", (0, comparison.days), part=True)
+
     return [
-        _plot(
-            f"funded-{group}",
-            _named(group),
-            [(drawn["funded"][group], False) for drawn in comparison.curves],
-            lambda axes: _axes(axes, "days since the start", (0, comparison.days), part=True),
-        )
+        _plot(f"funded-{group}", _named(group), [(drawn["funded"][group], False) for drawn in comparison.curves], frame)
         for group in groups
     ]
 
 
 def time_to_funding(comparison: Comparison, groups: Sequence[str]) -> list[Plot]:
     """The part of the cases funded within so many days of their opening, as far as one was seen; one plot a class."""
-    longest = max([1.0, *(steps[-1][0] for drawn in comparison.curves for steps in _steps(drawn, groups) if steps)])
+    told = [drawn["time_to_funding"] for drawn in comparison.curves]
+    longest = max([1.0, *(of[group][-1][0] for of in told for group in groups if of[group])])
+
+    def frame(axes: Axes) -> None:
+        _axes(axes, "days since the case opened", (0, longest), part=True)
+
     return [
-        _plot(
-            f"time-{group}",
-            _named(group),
-            [([(0.0, 0.0), *drawn["time_to_funding"][group]], True) for drawn in comparison.curves],
-            lambda axes: _axes(axes, "days since the case opened", (0, longest), part=True),
-        )
+        _plot(f"time-{group}", _named(group), [([(0.0, 0.0), *of[group]], True) for of in told], frame)
         for group in groups
     ]
 
@@ -129,10 +128,6 @@ def strip(told: Spread, name: str) -> Plot:
     return _plot(f"strip-{name}", title_of(told, name), [], frame)
 
 
-def _steps(drawn: dict[str, Any], groups: Sequence[str]) -> list[Points]:
-    return [drawn["time_to_funding"][group] for group in groups]
-
-
 def _counts(values: Sequence[float]) -> list[int]:
     none, whole = sum(value == 0 for value in values), sum(value >= 1 for value in values)
     between = [sum(low < value <= high and value < 1 for value in values) for low, high in pairwise(_BINS)]
@@ -163,12 +158,7 @@ def _bare(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
-def _plot(
-    name: str,
-    title: str,
-    lines: Sequence[tuple[Points, bool]],
-    frame: Callable[[Axes], None],
-) -> Plot:
+def _plot(name: str, title: str, lines: Sequence[tuple[Points, bool]], frame: Callable[[Axes], None]) -> Plot:
     """Draw lines (points, and whether they are steps) in a frame."""
     import matplotlib as mpl
     from matplotlib.figure import Figure

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from schemas.currencies import format_whole
 from services.policies.comparison import FROZEN_MEASURES, Comparison
 from services.policies.measures import BY_NAME, BY_SIZE, GROUPS, SIZES, Measured
-from services.policies.report.figures import best, row, shown
+from services.policies.report.figures import best, shown
 from services.words.classes import CLASSES, class_name
 
 SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -42,7 +42,7 @@ class Row(NamedTuple):
 
 def classes_of(comparison: Comparison) -> list[str]:
     """The groups that have a case under any policy."""
-    return [group for group in GROUPS if any(row("opened", group, comparison.measured)) or group == "all"]
+    return [group for group in GROUPS if any(comparison.figures("opened", group)) or group == "all"]
 
 
 def sections(comparison: Comparison) -> Iterator[tuple[str, list[Row]]]:
@@ -66,7 +66,7 @@ def money_rows(comparison: Comparison) -> list[Row]:
     """The rows of all; those that are nothing under every policy are left out."""
     rows = []
     for name in MONEY:
-        if any(row(name, "all", comparison.measured)) or name in ("pledged", "idle_days"):
+        if any(comparison.figures(name)) or name in ("pledged", "idle_days"):
             unit = {"money": f", {comparison.currency}", "money-days": f", {comparison.currency} × days"}
             label = BY_NAME[name].title + unit.get(BY_NAME[name].unit, "")
             rows.append(_row(comparison, label, (name,), "all"))
@@ -77,14 +77,14 @@ def _row(
     comparison: Comparison, label: str, names: tuple[str, ...], group: str, measured: list[Measured] | None = None
 ) -> Row:
     measured = measured or comparison.measured
-    figures = [row(name, group, measured) for name in names]
+    figures = [[told[name][group] for told in measured] for name in names]
     cells = [
         " / ".join(shown(name, found[number], comparison.currency) for name, found in zip(names, figures, strict=True))
         for number in range(len(comparison.policies))
     ]
     frozen = comparison.recorded and names[0] in FROZEN_MEASURES
     marked = set() if frozen else best(names[0], figures[0], comparison.currency)
-    counts = [count for count in row("opened", group, measured) if count is not None]
+    counts = [told["opened"][group] or 0 for told in measured]
     return Row(label, f"{max(counts):,}" if label in (group, label_of(group)) else "", cells, marked)
 
 

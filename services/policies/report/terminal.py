@@ -7,7 +7,8 @@ from rich.padding import Padding
 from rich.text import Text
 
 from schemas.currencies import format_whole
-from services.policies.comparison import Comparison
+from services.counted import counted
+from services.policies.comparison import Comparison, Judged
 from services.policies.measures import MEASURES
 from services.policies.report.figures import duration
 from services.policies.report.rows import Row, money_rows, sections
@@ -18,33 +19,56 @@ from services.visible import visible
 _LABEL = 16
 """Columns of a class's name with its indent and the number of its cases."""
 _GAP = 2
-_NARROWEST = 60
+Line = Text | tuple[str, Row]
+"""A line of a table: words alone, or what stands before a row's cells, and the row."""
 
 
 def show(comparison: Comparison, console: Console) -> None:
     """Print the answer, what was run, the policies, and every row."""
-    width = max(_NARROWEST, console.width)
-    for line in verdict(comparison):
+    lines: list[Line] = []
+    for title, rows in sections(comparison):
+        lines.append(Text(title, "bold"))
+        lines += [(f"  {row.label}{row.note:>{_LABEL - 2 - len(row.label)}}", row) for row in rows]
+    lines.append(Text("Money, of all", "bold"))
+    for row in money_rows(comparison):
+        lines += [Text(f"  {row.label}"), (" " * _LABEL, row)]
+    best = "{mark}: the best of a row, where better can be said. --definitions says what each figure means."
+    show_judged(console, comparison, head(comparison), f"{'cases':>{_LABEL}}", lines, best, comparison.caveats())
+
+
+def show_judged(
+    console: Console, told: Judged, run: list[str], before: str, lines: list[Line], best: str, caveats: list[str]
+) -> None:
+    """Print the answer, what was `run`, the policies, and tables; then what marks the `best`, and caveats.
+
+    Policies are columns, and `before` stands before their letters; more than fit come in tables below.
+    """
+    for line in verdict(told):
         say(console, line, "bold")
     console.print()
-    for line in head(comparison):
+    for line in run:
         say(console, line)
     console.print()
-    for letter, policy in zip(comparison.letters, comparison.policies, strict=True):
+    for letter, policy in zip(told.letters, told.policies, strict=True):
         console.print(Text.assemble((f"  {letter}  ", "bold"), policy.name), soft_wrap=True)
-    for rule, told in comparison.rules():
-        say(console, f"{rule}: {told.sentence}", "dim")
-    by_class, of_all = list(sections(comparison)), money_rows(comparison)
-    every = [row for _, rows in by_class for row in rows] + of_all
-    cell = max(len(text) for row in every for text in row.cells) + _GAP
-    room = max(1, (width - _LABEL) // cell)
-    for first in range(0, len(comparison.policies), room):
-        _table(console, comparison, range(first, min(first + room, len(comparison.policies))), cell, by_class, of_all)
+    for rule, meaning in told.rules:
+        say(console, f"{rule}: {meaning.sentence}", "dim")
+    cell = max(len(text) for line in lines if isinstance(line, tuple) for text in line[1].cells) + _GAP
+    room = max(1, (console.width - len(before)) // cell)
+    for first in range(0, len(told.policies), room):
+        _table(console, told.letters, range(first, min(first + room, len(told.policies))), before, cell, lines)
     console.print()
-    mark = "Bold" if is_bold(console) else "*"
-    say(console, f"{mark}: the best of a row, where better can be said. --definitions says what each figure means.")
-    for caveat in comparison.caveats():
+    say(console, best.format(mark="Bold" if is_bold(console) else "*"))
+    for caveat in caveats:
         say(console, caveat, "dim")
+
+
+def _table(console: Console, letters: list[str], shown: range, before: str, cell: int, lines: list[Line]) -> None:
+    console.print()
+    heads = ((f"{letters[number]:>{cell}}", "bold cyan") for number in shown)
+    console.print(Text.assemble((before, "dim"), *heads))
+    for line in lines:
+        console.print(line if isinstance(line, Text) else _line(*line, shown, cell, is_bold(console)))
 
 
 def say(console: Console, text: str, style: str = "") -> None:
@@ -57,49 +81,18 @@ def head(comparison: Comparison, shared: bool = False) -> list[str]:
     currency = comparison.currency
     opened, *money = (comparison.measured[0][name]["all"] or 0 for name in ("opened", "asked", "pledged"))
     asked, pledged = (f"{currency}\u00a0{format_whole(amount, currency)}" for amount in money)
-    sums = f"{_number(opened, 'case')} opened and asked {asked}; donors pledged {pledged}."
+    sums = f"{counted(opened, 'case')} opened and asked {asked}; donors pledged {pledged}."
     if isinstance(comparison.source, SeasonSource):
         season = comparison.source.season
         funds = f"{season.funds} funds" if season.funds > 1 else "one fund"
-        return [f"A generated season of {_number(season.days, 'day')}, seed {season.seed}, {funds}. {sums}"]
+        return [f"A generated season of {counted(season.days, 'day')}, seed {season.seed}, {funds}. {sums}"]
     log = comparison.source.log
     names = sorted(comparison.courses[0].currencies)
     named = f"fund {names[0]}" if len(names) == 1 else f"{len(names)} funds"
-    over = _number(round(comparison.days), "day") if comparison.days >= 1 else duration(comparison.days)
+    over = counted(round(comparison.days), "day") if comparison.days >= 1 else duration(comparison.days)
     return [
-        f"{_number(len(log.said), 'command')} over {over}, {named}, from {log.name if shared else log.where}. {sums}"
+        f"{counted(len(log.said), 'command')} over {over}, {named}, from {log.name if shared else log.where}. {sums}"
     ]
-
-
-def _number(count: float, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
-
-
-def _table(
-    console: Console,
-    comparison: Comparison,
-    shown: range,
-    cell: int,
-    by_class: list[tuple[str, list[Row]]],
-    of_all: list[Row],
-) -> None:
-    console.print()
-    letters = comparison.letters
-    console.print(
-        Text.assemble(
-            (f"{'cases':>{_LABEL}}", "dim"), *((f"{letters[number]:>{cell}}", "bold cyan") for number in shown)
-        )
-    )
-    for title, rows in by_class:
-        console.print(Text(title, "bold"))
-        for row in rows:
-            console.print(
-                _line(f"  {row.label}{row.note:>{_LABEL - 2 - len(row.label)}}", row, shown, cell, is_bold(console))
-            )
-    console.print(Text("Money, of all", "bold"))
-    for row in of_all:
-        console.print(Text(f"  {row.label}"))
-        console.print(_line(" " * _LABEL, row, shown, cell, is_bold(console)))
 
 
 def is_bold(console: Console) -> bool:

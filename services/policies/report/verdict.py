@@ -6,34 +6,14 @@ names a policy only where its figure, as shown, stands out; after the colon come
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
+from services.policies.comparison import Judged
 from services.policies.measures import BY_NAME, Figure
-from services.policies.policy import Policy
 from services.policies.report.figures import duration, shown
 from services.words.classes import CLASSES, class_name
 
 _EVERYBODY = "all"
-
-
-class Judged(Protocol):
-    """What is said about a season, a log, or many seasons."""
-
-    @property
-    def policies(self) -> tuple[Policy, ...]: ...
-
-    @property
-    def letters(self) -> list[str]: ...
-
-    @property
-    def seasons(self) -> int:
-        """Of how many seasons, or logs, the figures are the median."""
-
-    def figures(self, name: str, group: str = _EVERYBODY) -> list[Figure]:
-        """A measure of a group, a policy each."""
-
-    def best(self, name: str, group: str = _EVERYBODY) -> set[int]:
-        """The policies that stand out by a measure."""
 
 
 class _Question(NamedTuple):
@@ -112,6 +92,5 @@ def _shown(name: str, figure: Figure) -> str:
 
 def _money(told: Judged) -> str:
     """Whether a policy makes more of the money; usually none does."""
-    figures = told.figures("promised")
     asked = _Question("promised", _EVERYBODY, "", "", "Of the money asked for", " is promised")
-    return f"{asked.of} {_each(told, asked, figures)}."
+    return f"{asked.of} {_each(told, asked, told.figures(asked.name))}."

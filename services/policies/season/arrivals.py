@@ -11,9 +11,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import cos, pi
 from random import Random
+from typing import Any, NamedTuple
 
 from schemas.times import DAY, HOUR
 from services.policies.season.draws import exponential, poisson
+
+
+class Step(NamedTuple):
+    """A command to come: `at` in microseconds since 1970."""
+
+    at: int
+    type: str
+    data: dict[str, Any]
 
 
 def rhythm(at: float, swing: float, peak_hour: float) -> float:

@@ -19,10 +19,12 @@ from typing import Any
 
 from schemas.commands import Command, read_data
 from schemas.times import DAY
+from schemas.values import CLASSES
 from services.matcher.engine.engine import Decision
+from services.policies.season.arrivals import Step
 from services.policies.season.draws import lognormal, stream
 from services.policies.season.needs import PlannedCase
-from services.policies.season.plan import Plan, Step
+from services.policies.season.plan import Plan
 from services.policies.season.standing import CaseStanding, FundStanding, PledgeStanding
 from services.readmodel.books import FactDict
 from services.readmodel.fold import Fold
@@ -31,7 +33,6 @@ Execute = Callable[[Command], Decision]
 _say = partial(Step, 0)
 """A command in answer to facts; its time is the instant at which it is sent."""
 _DEADLY = ("stat", "asap")
-_CLASSES = ("routine", "urgent", "asap", "stat")
 _IN_PARTS_FROM = 500_00
 
 
@@ -71,15 +72,12 @@ class Driver(Fold[FundStanding]):
         heappush(self._heap, (at, self._pushed, due))
 
     def _unless_over(self, step: Step, _at: int) -> Step | None:
-        return None if self._over(step) else step
-
-    def _over(self, step: Step) -> bool:
-        """Whether what was planned has no object any more: its case is closed, or its pledge has ended."""
+        """What was planned, unless it has no object any more: its case is closed, or its pledge has ended."""
         fund = self.funds.get(step.data.get("fund", ""))
         if fund is None or step.type == "pumasi.case.submitted":
-            return False
+            return step
         case, pledge = fund.cases.get(step.data.get("case", "")), fund.pledges.get(step.data.get("pledge", ""))
-        return (case is not None and case.closed) or (pledge is not None and pledge.ended)
+        return None if (case and case.closed) or (pledge and pledge.ended) else step
 
     def _command(self, step: Step, at: int) -> Command:
         data = self._configure(step.data) if step.type == "pumasi.fund.configured" else step.data
@@ -186,7 +184,7 @@ class Driver(Fold[FundStanding]):
     def _chance(self, case: CaseStanding, planned: PlannedCase, lacks: bool) -> float:
         """Chances of death a day."""
         priority = planned.data["priority"]
-        chance = self.season.deaths_a_day[_CLASSES.index(priority)]
+        chance = self.season.deaths_a_day[CLASSES.index(priority)]
         return chance * self.season.neglect if lacks and priority in _DEADLY else chance
 
     def _await_death(self, fund: FundStanding, case: CaseStanding, planned: PlannedCase, at: int) -> None:

@@ -7,15 +7,14 @@ policy decides.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from math import exp
 from random import Random
 from typing import Any
 
 from schemas.currencies import DIGITS
 from schemas.times import DAY, parse, text_of
-from services.policies.season.arrivals import after, daily, echoes
+from services.policies.season.arrivals import Step, after, daily, echoes
 from services.policies.season.draws import exponential, lognormal, spoken, stream
 from services.policies.season.needs import PlannedCase
 from services.policies.season.parameters import CURRENCY, FOREIGN, NEEDS, Season
@@ -25,24 +24,12 @@ _LEAST = 10
 _NAMED_CASE = 0.5
 
 
-@dataclass(frozen=True)
-class PlannedPledge:
-    """A pledge to come: `at` and `withdrawn_at` in microseconds since 1970, `data` of `pledge.made`."""
-
-    at: int
-    data: dict[str, Any]
-    withdrawn_at: int | None
-
-    @property
-    def id(self) -> str:
-        return str(self.data["pledge"])
-
-
-def pledges_of(season: Season, fund: str, cases: list[PlannedCase]) -> list[PlannedPledge]:
-    """The pledges of a fund, by time."""
+def pledges_of(season: Season, fund: str, cases: list[PlannedCase]) -> Iterator[Step]:
+    """The pledges of a fund, by time, each with its withdrawal if it comes to that."""
     times = sorted(_times(season, fund, cases), key=lambda time: (time[0], time[1] or ""))
     needs = {case.id: case.data["need"] for case in cases}
-    return [_pledge(season, fund, number, at, case, needs) for number, (at, case) in enumerate(times, 1)]
+    for number, (at, case) in enumerate(times, 1):
+        yield from _pledge(season, fund, number, at, case, needs)
 
 
 def _times(season: Season, fund: str, cases: list[PlannedCase]) -> Iterable[tuple[int, str | None]]:
@@ -71,7 +58,7 @@ def _times(season: Season, fund: str, cases: list[PlannedCase]) -> Iterable[tupl
         yield from ((time, case_id) for time in (at, *brought) if time < end)
 
 
-def _pledge(season: Season, fund: str, number: int, at: int, case: str | None, needs: dict[str, str]) -> PlannedPledge:
+def _pledge(season: Season, fund: str, number: int, at: int, case: str | None, needs: dict[str, str]) -> Iterator[Step]:
     r = stream(season.seed, fund, "pledge", number)
     currency, amount = _amount(season, r)
     data: dict[str, Any] = {
@@ -87,8 +74,10 @@ def _pledge(season: Season, fund: str, number: int, at: int, case: str | None, n
         data["recurrence"] = {"every": "P1M"}
     elif r.random() < season.expiring:
         data["expires_at"] = text_of(at + DAY + int(exponential(r, (season.expiry_days - 1) * DAY)))
-    back = at + int(exponential(r, season.taken_back_days * DAY)) if r.random() < season.taken_back else None
-    return PlannedPledge(at, data, back)
+    yield Step(at, "pumasi.pledge.made", data)
+    if r.random() < season.taken_back:
+        back = at + int(exponential(r, season.taken_back_days * DAY))
+        yield Step(back, "pumasi.pledge.withdrawn", {"fund": fund, "pledge": data["pledge"]})
 
 
 def _amount(season: Season, r: Random) -> tuple[str, int]:

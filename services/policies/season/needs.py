@@ -8,7 +8,7 @@ it has lived through add up to it).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -56,24 +56,11 @@ class PlannedCase:
         return int(self.data["goal"] - self.data.get("own_contribution", 0))
 
 
-@dataclass
-class _People:
-    """Those who have asked so far."""
-
-    known: list[str] = field(default_factory=list)
-
-    def one(self, r: Random, again: float) -> str:
-        if self.known and r.random() < again:
-            return r.choice(self.known)
-        self.known.append(f"b-{len(self.known) + 1}")
-        return self.known[-1]
-
-
 def cases_of(season: Season, fund: str) -> list[PlannedCase]:
     """The cases of a fund, by time."""
     start = parse(season.start)
     end = start + season.days * DAY
-    people = _People()
+    people: list[str] = []
     times = sorted(_times(season, fund, start, end))
     return [_case(season, fund, number, at, small, people) for number, (at, small) in enumerate(times, 1)]
 
@@ -93,7 +80,7 @@ def _times(season: Season, fund: str, start: int, end: int) -> Iterator[tuple[in
                 break
 
 
-def _case(season: Season, fund: str, number: int, at: int, small: bool, people: _People) -> PlannedCase:
+def _case(season: Season, fund: str, number: int, at: int, small: bool, people: list[str]) -> PlannedCase:
     r = stream(season.seed, fund, "case", number)
     names = _SMALL if small else tuple(NEEDS)
     need = r.choices(names, [NEEDS[name].weight for name in names])[0]
@@ -101,7 +88,7 @@ def _case(season: Season, fund: str, number: int, at: int, small: bool, people: 
     data: dict[str, Any] = {
         "fund": fund,
         "case": f"c-{number}",
-        "beneficiary": people.one(r, season.known_people),
+        "beneficiary": _person(r, people, season.known_people),
         "need": need,
         "route": r.choice(kind.routes),
         "goal": _goal(season, r, kind),
@@ -126,6 +113,14 @@ def _case(season: Season, fund: str, number: int, at: int, small: bool, people: 
         fate=exponential(r, 1.0),
         late_at=needed_by + int(exponential(r, DAY)) if needed_by and given_up else None,
     )
+
+
+def _person(r: Random, known: list[str], again: float) -> str:
+    """Somebody who has asked before, or somebody new."""
+    if known and r.random() < again:
+        return r.choice(known)
+    known.append(f"b-{len(known) + 1}")
+    return known[-1]
 
 
 def _goal(season: Season, r: Random, kind: NeedKind) -> int:

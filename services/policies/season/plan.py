@@ -8,25 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import exp
-from typing import Any, NamedTuple
 
 from schemas.commands import TICK
 from schemas.times import DAY, HOUR, parse
+from services.policies.season.arrivals import Step
 from services.policies.season.draws import stream
-from services.policies.season.gifts import PlannedPledge, pledges_of
+from services.policies.season.gifts import pledges_of
 from services.policies.season.needs import PlannedCase, cases_of
 from services.policies.season.parameters import CURRENCY, FOREIGN, Season
 
 _DIGITS = 6
 """Digits of a quoted rate that count."""
-
-
-class Step(NamedTuple):
-    """A command to come: `at` in microseconds since 1970."""
-
-    at: int
-    type: str
-    data: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -35,7 +27,7 @@ class FundPlan:
 
     fund: str
     cases: tuple[PlannedCase, ...]
-    pledges: tuple[PlannedPledge, ...]
+    pledges: tuple[Step, ...]
 
 
 @dataclass(frozen=True)
@@ -76,10 +68,7 @@ def _of_fund(told: Plan, fund: FundPlan) -> Iterator[Step]:
         yield from (Step(at, "pumasi.case.amended", {**name, "goal": goal}) for at, goal in case.rises)
         if case.withdrawn_at is not None:
             yield Step(case.withdrawn_at, "pumasi.case.closed", {**name, "outcome": "withdrawn"})
-    for pledge in fund.pledges:
-        yield Step(pledge.at, "pumasi.pledge.made", pledge.data)
-        if pledge.withdrawn_at is not None:
-            yield Step(pledge.withdrawn_at, "pumasi.pledge.withdrawn", {"fund": fund.fund, "pledge": pledge.id})
+    yield from fund.pledges
 
 
 def _rates(told: Plan, fund: str) -> Iterator[Step]:
