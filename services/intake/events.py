@@ -67,7 +67,11 @@ def router_factory(
     for topic, what, schema in (
         (SERVICES, heartbeat.ABOUT, Annotated[Any, Each("services")]),
         (COMMANDS, "Commands, in the order of their fund; key: the fund", Annotated[Any, Each("commands")]),
-        (CONTACTS, "Contacts and texts, sealed for the notifier; key: the subject", SealedContact | SealedText),
+        (
+            CONTACTS,
+            "Contacts and texts, sealed for the notifier; key: the subject, then `/…` while pending",
+            SealedContact | SealedText,
+        ),
         (DEADLETTERS, "A submission that could not be read, as it came, without contacts; why: in its headers", bytes),
     ):
         router.publisher(topic, title=f"{topic}:Intake", description=what, schema=schema)
