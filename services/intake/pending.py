@@ -30,7 +30,7 @@ from typing import Final
 from schemas.times import parse
 from services.bus.consume.scan import TopicReader
 from services.bus.contacts import SEALED_FOR, subject_of, tombstone
-from services.bus.envelope import CONTACT, Record
+from services.bus.envelope import CONTACT, Headers, Record
 from services.bus.produce.publisher import Outgoing, Publisher
 from services.bus.replacing import REPLACES
 from services.bus.topics import COMMANDS, CONTACTS
@@ -43,7 +43,7 @@ OTHERS_SECONDS: Final = 5.0
 ORPHANED_SECONDS: Final = 900.0
 """Much longer than a command can be under way: intake gives up after some seconds, and Kafka hangs up on one that is frozen."""
 LOOK_SECONDS: Final = 20.0
-_AGAIN_SECONDS = 0.5
+_AGAIN_SECONDS = 1.0
 _CLOCKS_APART_MS = 600_000
 _TOGETHER = 1000
 _APPLIED, _UNREADABLE = ("applied", "duplicate"), "unreadable"
@@ -54,13 +54,13 @@ class _Waiting:
     """A pending contact.
 
     Attributes:
-        record: as it lies on its topic.
+        contact: as it is written under its subject.
         since: when it was first seen here, in seconds of the loop.
         place: of the command that it came with, once that was seen.
         is_stale: something newer has been said of its subject.
     """
 
-    record: Record
+    contact: Outgoing
     since: float
     place: Place | None
     is_stale: bool = False
@@ -90,10 +90,12 @@ class PendingContacts:
         if key == subject:
             self._overtake(record)
         elif record.value is not None:
+            headers = [header for header in record.headers if header[0] != REPLACES]
+            contact = Outgoing(CONTACTS, record.partition, subject, record.value, headers)
             if known is None:
-                known = _Waiting(record, asyncio.get_running_loop().time(), self._places.pop(key, None))
+                known = _Waiting(contact, asyncio.get_running_loop().time(), self._places.pop(key, None))
                 self._waiting.setdefault(subject, {})[key] = known
-            known.record = record
+            known.contact = contact
             self._when_decided(key)
         elif known is not None:
             del self._waiting[subject][key]
@@ -143,13 +145,13 @@ class PendingContacts:
 
     def _sealed_for(self, key: bytes) -> str:
         known = self._found(key)
-        return (dict(known.record.headers).get(SEALED_FOR) or b"").decode() if known else ""
+        return (dict(known.contact.headers).get(SEALED_FOR) or b"").decode() if known else ""
 
     def _overtake(self, record: Record) -> None:
         """Something else stands under a subject now: it counts, and not what is pending, if it is later, or forgets what is decided."""
         for known in self._waiting.get(record.key or b"", {}).values():
             if record.value is not None:
-                known.is_stale |= _said_at(known.record) < _said_at(record)
+                known.is_stale |= _said_at(known.contact.headers) < _said_at(record.headers)
             elif known.place is not None and self._progress.said(known.place) is not None:
                 known.is_stale = True
 
@@ -170,15 +172,13 @@ class PendingContacts:
 
     async def _settled(self, keys: Sequence[bytes], sealed_for: str) -> None:
         """Write under its subject what belongs there, of some that are decided and sealed for one key; then delete all of them."""
-        known = [(one.place, subject_of(key), one) for key in keys if (one := self._found(key)) and one.place]
-        applied: dict[bytes, Outgoing] = {}
-        for place, subject, one in sorted(known, key=lambda each: each[0]):  # the last command of a person counts
-            if not one.is_stale and self._progress.said(place) in _APPLIED:
-                headers = [header for header in one.record.headers if header[0] != REPLACES]
-                applied[subject] = Outgoing(CONTACTS, one.record.partition, subject, one.record.value, headers)
+        known = [(one.place, one) for key in keys if (one := self._found(key)) and one.place and not one.is_stale]
+        known.sort(key=lambda each: each[0])
+        applied = [one.contact for place, one in known if self._progress.said(place) in _APPLIED]
+        last = {contact.key: contact for contact in applied}  # of one person
         try:
-            if applied:
-                await self._desk.put([*applied.values()], {"notifier": sealed_for})
+            if last:
+                await self._desk.put([*last.values()], {"notifier": sealed_for})
             await self._delete(keys)
         except (KafkaUnreachable, KeyMoved):
             asyncio.get_running_loop().call_later(_AGAIN_SECONDS, self._have_settled, keys)
@@ -191,10 +191,10 @@ class PendingContacts:
         """Raises KafkaUnreachable, TopicUnreadable if it isn't known whether something has a command."""
         before = asyncio.get_running_loop().time() - ORPHANED_SECONDS
         every = [item for waiting in self._waiting.values() for item in waiting.items()]
-        alone = {key: one.record for key, one in every if one.place is None and one.since <= before}
+        alone = {key: _said_at(one.contact.headers) for key, one in every if one.place is None and one.since <= before}
         if not alone:
             return
-        since = min(min(record.timestamp, _said_at(record)) for record in alone.values()) - _CLOCKS_APART_MS
+        since = min(alone.values()) - _CLOCKS_APART_MS
         async with TopicReader(self._bootstrap(), committed=False) as reader:  # what a replay holds open hides nothing
             extents = await reader.since(COMMANDS, max(0, since))
             begins, ends = ({n: getattr(one, at) for n, one in extents.items()} for at in ("begin", "end"))
@@ -205,8 +205,8 @@ class PendingContacts:
         await self._delete([key for key in alone if (one := self._found(key)) and one.place is None])
 
 
-def _said_at(record: Record) -> int:
-    """When its event was taken, in milliseconds since 1970: a record keeps that when it is sealed anew, or written elsewhere."""
+def _said_at(headers: Headers) -> int:
+    """When the event was taken, in milliseconds since 1970, which is kept wherever its contact is written; 0 if it isn't said."""
     with suppress(ValueError):
-        return parse((dict(record.headers).get("ce_time") or b"").decode()) // 1000
-    return record.timestamp
+        return parse((dict(headers).get("ce_time") or b"").decode()) // 1000
+    return 0
