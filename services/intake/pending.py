@@ -184,8 +184,8 @@ class PendingContacts:
             asyncio.get_running_loop().call_later(_AGAIN_SECONDS, self._have_settled, keys)
 
     async def _delete(self, keys: Collection[bytes]) -> None:
-        partitions = self._publisher.partitions(CONTACTS)
-        await self._publisher.publish([tombstone(key, partitions, self._sealed_for(key).encode()) for key in keys])
+        partitions, there = self._publisher.partitions(CONTACTS), filter(self._found, keys)
+        await self._publisher.publish([tombstone(key, partitions, self._sealed_for(key).encode()) for key in there])
 
     async def _delete_orphans(self) -> None:
         """Raises KafkaUnreachable, TopicUnreadable if it isn't known whether something has a command."""
