@@ -239,3 +239,12 @@ async def test_places_of_commands_are_kept_only_until_the_contacts_of_their_time
             await asyncio.sleep(0)
     looking.cancel()
     await asyncio.gather(looking, return_exceptions=True)
+
+
+async def test_what_is_written_waits_for_its_turn_so_that_whoever_takes_a_new_key_can_wait_for_it(world: World) -> None:
+    place = await world.pledged(1)
+    await world.settled()
+    async with world.desk._queue:  # as `drain` holds it, between what came before the new key and what comes after
+        world.decide(place, PLEDGED)
+        assert is_pending(await world.settled()) == [True]
+    assert is_pending(await world.settled()) == [False]
