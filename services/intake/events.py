@@ -69,7 +69,7 @@ def router_factory(
         (COMMANDS, "Commands, in the order of their fund; key: the fund", Annotated[Any, Each("commands")]),
         (
             CONTACTS,
-            "Contacts and texts, sealed for the notifier; key: the subject, then `/…` while pending",
+            "Sealed contacts and texts; key: the subject, or `<subject>/…`: pending",
             SealedContact | SealedText,
         ),
         (DEADLETTERS, "A submission that could not be read, as it came, without contacts; why: in its headers", bytes),
