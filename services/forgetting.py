@@ -4,15 +4,10 @@ An address has a word in each fund and role, so in every fund that the ledger sp
 each pseudonym key that there is: a fund has words of one key, and words made with other keys are nobody's. The texts of thanks
 for a beneficiary's cases belong to their word; the ids are in the ledger. The ledger itself stays: it holds words and sums, and
 without the contact nothing leads from a word to anybody.
-
-Whose events were all *refused* is not on the ledger, and is told nothing, but a contact came with the event. `refused` finds those.
-A contact is on its topic before its command is on another, so only what is an hour old is looked at: by then the command has come, and
-is answered, or nobody is forgotten.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -20,19 +15,15 @@ import msgspec
 
 from schemas.values import PHRASES
 from services import keys
-from services.bus.consume.chain import Chain
 from services.bus.consume.scan import Progress, TopicReader
 from services.bus.envelope import Record
-from services.bus.topics import COMMANDS, CONTACTS, LEDGER
-from services.bus.waiting import waiting
+from services.bus.topics import LEDGER
 from services.errors import UsageError
 from services.intake.ids import People
 from services.intake.recipients import NoRecipient, recipient_of
 from services.settings import Settings
 
 ROLES: Final = ("beneficiary", "donor", "voucher")
-SETTLED_SECONDS: Final = 3600.0
-"""How old a contact is before it is looked at; half an hour later than its command, however slowly that came."""
 _TOLD: Final = (b'"case_submitted"', b'"case_thanked"')
 
 
@@ -106,7 +97,7 @@ def sought(who: str, settings: Settings, fund: str | None = None) -> Sought:
 
 
 async def find(bootstrap: str, looked_for: Sought, progress: Progress | None = None) -> list[bytes]:
-    """The keys on the contacts topic that may hold something of somebody, once the ledger is read to its end of now.
+    """The subjects on the contacts topic that may be somebody's, once the ledger is read to its end of now.
 
     Raises:
         KafkaUnreachable, TopicsMismatch, TopicUnreadable: if it can't be.
@@ -115,46 +106,3 @@ async def find(bootstrap: str, looked_for: Sought, progress: Progress | None = N
         async for record in reader.records(LEDGER, progress=progress):
             looked_for.take(record)
     return [subject.encode() for subject in looked_for.subjects]
-
-
-async def refused(reading: str, contacts: str, progress: Progress | None = None) -> dict[bytes, int]:
-    """The keys on the contacts topic of which the ledger says nothing, and nothing that is under way can, by their records' offsets.
-
-    Args:
-        reading: Kafka, as somebody who may read commands and ledger.
-        contacts: Kafka, as somebody who may read contacts.
-        progress: called with how far the reading of the ledger is.
-
-    Raises:
-        UsageError: if commands wait for their answer that may be about somebody.
-        LedgerTampered: if the ledger does not hold: what is missing there would be forgotten.
-        KafkaUnreachable, TopicsMismatch, TopicUnreadable: if they can't be read.
-    """
-    now_ms = int(time.time() * 1000)
-    found = await _settled(contacts, now_ms - SETTLED_SECONDS * 1000)
-    async with TopicReader(reading) as reader:
-        commands = await reader.extents(COMMANDS)
-        chains = {number: Chain(number) for number in commands}
-        async for record in reader.records(LEDGER, progress=progress):
-            for fact in chains[record.partition].follow(record.value)["facts"]:
-                for word in fact.values():
-                    found.pop(word.encode() if isinstance(word, str) else b"", None)
-        for number, extent in commands.items():
-            waits = await waiting(reader, COMMANDS, number, chains[number].watermark + 1, extent)
-            if waits.left(now_ms, SETTLED_SECONDS / 2):
-                raise UsageError(
-                    f"partition {number}: {waits}", hint="Let a matcher answer them first: see `pumasi status`."
-                )
-    return found
-
-
-async def _settled(contacts: str, before_ms: float) -> dict[bytes, int]:
-    """What lives on the contacts topic under words of ours, and came before that time."""
-    found: dict[bytes, int] = {}
-    async with TopicReader(contacts) as reader:
-        async for record in reader.records(CONTACTS):
-            key = record.key or b""
-            found.pop(key, None)
-            if record.value is not None and key.startswith(b"~") and record.timestamp < before_ms:
-                found[key] = record.offset
-    return found

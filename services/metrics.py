@@ -111,11 +111,12 @@ SUBMISSIONS_LAG = Metric("pumasi_submissions_lag_records", "gauge", _INTAKE,
 
 DECISIONS = Metric("pumasi_decisions_total", "counter", _MATCHER,
     "Commands whose entries are committed, by type and outcome; a type that nobody knows is `other`. "
+    "What comes under an id that stands is repeated, be its data the same or not. "
     "A vouch or thanks for a case counts as applied, be it new, known, the beneficiary's own or too late",
-    {"type": TYPES, "outcome": ("applied", "duplicate", "rejected", "unreadable")})
+    {"type": TYPES, "outcome": ("applied", "repeated", "rejected", "unreadable")})
 REJECTIONS = Metric("pumasi_rejections_total", "counter", _MATCHER,
     "Those of them that were rejected, or unreadable, by code",
-    {"code": tuple(code for code in get_args(RejectionCode) if code != "own_voucher")})
+    {"code": tuple(code for code in get_args(RejectionCode) if code not in ("own_voucher", "id_conflict"))})
 TRANSACTIONS = Metric("pumasi_transactions_total", "counter", _MATCHER,
     "Transactions on the ledger; after one that failed, the partition is recovered",
     {"outcome": ("committed", "failed")})

@@ -18,10 +18,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import msgspec
 from nacl.exceptions import CryptoError
@@ -30,7 +29,7 @@ from nacl.public import PrivateKey
 from services import keys
 from services.bus import access, fingerprints, heartbeat
 from services.bus.consume.scan import group_of
-from services.bus.contacts import Contacts
+from services.bus.contacts import Contacts, subject_of
 from services.bus.replacing import Latest
 from services.bus.topics import SUBMISSIONS
 from services.errors import KeyNotFollowed, KeyOther, SettingError, UnknownId
@@ -54,7 +53,7 @@ class Rotated:
     Attributes:
         key: the new key's fingerprint.
         resealed: contacts and texts that were sealed anew by this call.
-        living: how many there are.
+        living: how many there are; one that also has a pending one counts once, here and below.
         unopened: how many of them no key here opens.
         forgotten: how many were taken off the topic before.
         seconds: how long it took.
@@ -73,17 +72,15 @@ async def rotate_notifier(
     settings: Settings,
     progress: Progress = lambda *_: None,
     forget: Collection[bytes] | None = None,
-    refused: Mapping[bytes, int] = MappingProxyType({}),
 ) -> Rotated:
-    """Renew the notifier's key, once what is under the keys in `forget` has been taken off the contacts topic, and under those in
-    `refused` what lies at these offsets, if nothing has come since.
+    """Renew the notifier's key, once all of the subjects in `forget` has been taken off the contacts topic.
 
     Raises:
         KeyMissing, KeyUnsafe: if the key isn't here.
         KeyOther: if it isn't the one in use.
         KeyNotFollowed: if an intake doesn't take the new one; both keys then stay, and calling again goes on.
         UsageError: if somebody else is renewing keys here.
-        UnknownId: if nothing is under any key in `forget`, and what lately was can't be opened in any copy by the key of now.
+        UnknownId: if there is nothing of those in `forget`, and what lately was can't be opened in any copy by the key of now.
         KafkaUnreachable, TopicsMismatch, TopicUnreadable: both keys stay as well.
     """
     refuse_if_fixed(settings, "notifier")
@@ -94,41 +91,19 @@ async def rotate_notifier(
                 await _Rotation(bootstrap, settings, contacts, progress).run()
             await contacts.read_on(lambda *at: progress("read", *at))
             opens = keys.fingerprint(keys.notifier_private_key(settings).public_key)
-            if forget is not None and not any(contacts.keeps(key, opens) for key in forget):
+            if forget is not None and not any(contacts.keeps(key, opens) for key in contacts.keys_of(forget)):
                 raise UnknownId(
                     "nothing is kept of them", hint="See how the word or the address is written, and --fund."
                 )
-            gone = [key for key in forget or () if (found := contacts.latest.get(key)) and found.value is not None]
-            for key in gone:
-                await contacts.forget(key, opens)
-            here = {key: found for key in refused if (found := contacts.latest.get(key)) and found.value is not None}
-            unneeded = [key for key, found in here.items() if found.offset == refused[key]]
-            *_, newest = _fingerprints(settings)  # the successor's, where an earlier renewal was cut short
-            for key in unneeded:  # if something comes now, that is written once more by what follows
-                await contacts.forget(key, newest, only_known=True)
+            gone: set[bytes] = set()
+            while here := [key for key in contacts.keys_of(forget or ()) if contacts.latest[key].value is not None]:
+                for key in here:
+                    await contacts.forget(key, opens)
+                gone.update(map(subject_of, here))
+                await contacts.read_on()  # what was pending may have been written under its subject meanwhile
             rotated = await _Rotation(bootstrap, settings, contacts, progress).run()
-            while contacts.forgotten([rotated.key]):  # the successor's: its copies are to be closed too
-                rotated = await _Rotation(bootstrap, settings, contacts, progress).run()
-    rotated.forgotten, rotated.seconds = len(gone) + len(unneeded), round(time.monotonic() - began, 1)
+    rotated.forgotten, rotated.seconds = len(gone), round(time.monotonic() - began, 1)
     return rotated
-
-
-async def unfinished(bootstrap: str, settings: Settings) -> list[bytes] | None:
-    """What was forgotten before a renewal of the notifier's key that was cut short, by keys on the topic; None if none was.
-
-    Raises:
-        KeyMissing, KeyUnsafe: if the key isn't here.
-        KafkaUnreachable, TopicsMismatch, TopicUnreadable: if that can't be read.
-    """
-    async with Contacts(bootstrap, "pumasi-keys") as contacts:
-        await contacts.read_on()
-    gone = contacts.forgotten(_fingerprints(settings))
-    return gone if gone or keys.is_renewed(settings) else None
-
-
-def _fingerprints(settings: Settings) -> list[str]:
-    """Of the notifier's key, and of its successor while it is being renewed."""
-    return [keys.fingerprint(key.public_key) for key in keys.notifier_private_keys(settings)]
 
 
 class _Rotation:
@@ -160,7 +135,8 @@ class _Rotation:
         await fingerprints.move(self._bootstrap, {"notifier": new}, gone=followers)
         await until_used(self._bootstrap, "notifier", former)
         living = {key for key, latest in self._contacts.latest.items() if latest.value is not None}
-        self.rotated.living, self.rotated.unopened = len(living), len(living & self._unopened)
+        self.rotated.living = len({*map(subject_of, living)})
+        self.rotated.unopened = len({*map(subject_of, living & self._unopened)})
         return self.rotated
 
     async def _seal_all(self) -> None:
@@ -188,7 +164,7 @@ class _Rotation:
         await self._contacts.read_on()  # so that what came meanwhile is covered for a moment at most, and by few
         same = {key: value for key, value in anew.items() if self._contacts.latest[key] == was[key]}
         fresh = {key: value for key, value in same.items() if was[key].covered or value != was[key].value}
-        await self._contacts.replace(fresh)
+        await self._contacts.seal(fresh, self.rotated.key)
         self._done |= same
         self.rotated.resealed += sum(value != was[key].value for key, value in fresh.items())
         return len(fresh)

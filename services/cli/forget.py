@@ -20,19 +20,15 @@ EXAMPLES = """**Examples**
 - `pumasi forget ~k3j9…`: one word for somebody, as it stands on notices, and the thanks of their cases
 - `pumasi forget 'tel:+86 138 0013 8000'`: however it is written, in all funds and roles
 - `pumasi forget mailto:kim@example.org --fund jilin --yes --json`: there alone, without asking
-- `pumasi forget --refused --yes`: everybody whose events were all refused, once they are an hour old
 - `pumasi forget - < address.txt`: so that no shell remembers it
 """
 
 
 def forget(
     who: Annotated[
-        str | None,
+        str,
         typer.Argument(metavar="SUBJECT|ADDRESS", help="A word for somebody, or an address; -: from standard input."),
-    ] = None,
-    refused: Annotated[
-        bool, typer.Option("--refused", help="Everybody whose events were all refused, and lie an hour back.")
-    ] = False,
+    ],
     fund: Annotated[str | None, typer.Option("--fund", metavar="FUND", help="There alone.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
     wait: Annotated[
@@ -50,20 +46,10 @@ def forget(
     The ledger and its totals stay: they hold words and sums, and nothing leads from there to anybody. Whoever takes part again is
     known again. Exit status 1: nothing is kept of them, or all is forgotten already. If it is cut short, run it again: nothing is lost.
 
-    --refused forgets those of whom the ledger says nothing: a contact comes with its event, before that is refused. If there are none,
-    and nothing was cut short, the key stays as it is.
-
     Run it where notifier.key is, and for an address pseudonym.key too.
     """
-    if (who is None) != refused or (refused and fund):
-        raise typer.BadParameter("say who: a word, an address, or --refused alone", param_hint="SUBJECT|ADDRESS")
     settings = options.load(kafka=kafka, data=data)
-    found, told = (
-        _forgotten_refused(settings, yes, as_json) if who is None else _forgotten(who, settings, fund, yes, as_json)
-    )
-    if told is None:
-        show(as_json, {"forgotten": 0, "gone": True, "rotated": None}, "Nobody's events were all refused.")
-        return
+    found, told = _forgotten(who, settings, fund, yes, as_json)
     if wait:
         from services.bus.contacts import until_gone
 
@@ -80,8 +66,8 @@ def forget(
 
 def _forgotten(
     who: str, settings: "Settings", fund: str | None, yes: bool, as_json: bool
-) -> "tuple[list[bytes], Rotated | None]":
-    """Forget one person; the keys of what may have been kept of them, and what was done."""
+) -> "tuple[list[bytes], Rotated]":
+    """Forget one person; the subjects under which something may have been kept of them, and what was done."""
     from services.forgetting import find, sought
 
     looked_for = sought(sys.stdin.readline().strip() if who == "-" else who, settings, fund)
@@ -89,18 +75,3 @@ def _forgotten(
         renewal.ask("How this person is reached will be forgotten, for good.", "forget")
     found = asyncio.run(find(options.bootstrap_of(settings, access.OPERATOR), looked_for))
     return found, renewal.rotated(settings, as_json, found)
-
-
-def _forgotten_refused(settings: "Settings", yes: bool, as_json: bool) -> "tuple[list[bytes], Rotated | None]":
-    """Forget all whose events were refused, or finish that where it was cut short; likewise. None if there are none."""
-    from services.forgetting import refused
-    from services.rotation import unfinished
-
-    reading, contacts = (options.bootstrap_of(settings, user) for user in (access.OPERATOR, access.KEYS))
-    found = asyncio.run(refused(reading, contacts))
-    left = asyncio.run(unfinished(contacts, settings))
-    if not found and left is None:
-        return [], None
-    if found and not yes:
-        renewal.ask(f"How {len(found)} people are reached, or words of thanks, will be forgotten, for good.", "forget")
-    return [*found, *(left or ())], renewal.rotated(settings, as_json, refused=found)

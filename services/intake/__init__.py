@@ -9,6 +9,7 @@ recipients, ids     an address in its one spelling; words for people, and ids, a
 contacts            sealed contacts and texts
 clock               the wall clock, compared with Kafka's
 sequencer           one queue for both doors: repeats, time, ticks, publishing
+pending             contacts until their event is decided: then they are written under their subject, or deleted
 repeats, receipts   the same answer for the same event; what a sender may ask afterwards
 makers              who may hear a verdict about an id
 progress            what became of it, folded from the ledger

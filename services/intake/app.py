@@ -4,6 +4,7 @@
                               Desk ◄─ TopicDoor (FastStream) ─► Clearing
     commands ─► Tail ─► Repeats ◄─ Desk
     ledger ───► Tail ─► Progress ◄─ receipts, Repeats
+    contacts ─► Tail ─► PendingContacts ◄─ commands, Progress
     both ─────────────► Makers, Floods ◄─ Progress
     both ─────────────► Lag ◄─ health
     senders ──► Tail ─► Senders ◄─ HttpDoor, TopicDoor
@@ -55,6 +56,7 @@ from services.intake.http import HttpDoor
 from services.intake.lag import Lag
 from services.intake.makers import Makers
 from services.intake.opening import Opener
+from services.intake.pending import PendingContacts
 from services.intake.progress import Progress
 from services.intake.rates import Rates
 from services.intake.receipts import Receipts
@@ -140,7 +142,10 @@ class Service:
         self._sealing = Sealing(settings, sealer, opener, self._services_tail.reach_end)
         holds = self._funds.hold, self._sealing.hold
         self._desk = Desk(self._publisher, self._repeats, reach_end, ticks, trusts, self._clock, *holds, metrics)
+        self._pending = PendingContacts(self._desk, self._publisher, self._progress, bootstrap)
+        self._contacts = Tail(bootstrap, CONTACTS, NAME, self._pending.take_contact)
         self._topic_door = TopicDoor(bootstrap, self._desk, self._publisher, sealer, self._senders, floods, metrics)
+        self._tails = self._senders_tail, self._services_tail, self._commands, self._ledger, self._contacts
         partitions = self._topic_door.partitions
         router = router_factory(
             settings.session_timeout_ms, partitions.listener, [partial(ByPartition, partitions.bring_through)]
@@ -182,9 +187,9 @@ class Service:
     async def _lifespan(self, _application: Starlette) -> AsyncIterator[None]:
         hush_told_errors(asyncio.get_running_loop())
         self._publisher.start()
-        tails = (self._senders_tail, self._services_tail, self._commands, self._ledger)
         minding = self._look_for_keys(), self._sealing.keep(self._bootstrap, self._desk.drain), self._clearing.run()
-        works = (self._open(), *map(self._follow, tails), self._tick(), *minding)
+        contacts = self._pending.keep(), self._pending.look(self._contacts.reach_end)
+        works = (self._open(), *map(self._follow, self._tails), self._tick(), *minding, *contacts)
         self._tasks = [asyncio.create_task(work) for work in works]
         for task in self._tasks:
             task.add_done_callback(lambda task: task.cancelled() or self.ended())
@@ -225,8 +230,7 @@ class Service:
 
     def amiss(self) -> tuple[str, str] | None:
         """Why an event taken now would not be answered, as a code and a sentence; None if it would."""
-        tails = (self._senders_tail, self._services_tail, self._commands, self._ledger)
-        if stuck := [*unreadable(self._broker), *(one for tail in tails for one in tail.stuck)]:
+        if stuck := [*unreadable(self._broker), *(one for tail in self._tails for one in tail.stuck)]:
             return "topic_unreadable", "; ".join(map(str, stuck))
         if self._topic_door.partitions.stuck:
             return "stuck", "submissions on the topic don't get through; see the log"
@@ -258,6 +262,7 @@ class Service:
     def _follow_command(self, record: Record) -> None:
         self._lag.came(record)
         self._repeats.follow(record, self._publisher.partitions(COMMANDS))
+        self._pending.take_command(record)
         self._funds.follow(record)
 
     async def _take_keys(self) -> None:

@@ -70,7 +70,11 @@ def router_factory(
         "Intake",
         (SERVICES, heartbeat.ABOUT, Annotated[Any, Each("services")]),
         (COMMANDS, "Commands, in the order of their fund; key: the fund", Annotated[Any, Each("commands")]),
-        (CONTACTS, "Contacts and texts, sealed for the notifier; key: the subject", SealedContact | SealedText),
+        (
+            CONTACTS,
+            "Sealed contacts and texts; key: the subject, or `<subject>/…`: pending",
+            SealedContact | SealedText,
+        ),
         (DEADLETTERS, "A submission that could not be read, as it came, without contacts; why: in its headers", bytes),
     )
     options = raw_batches(GROUP, _RECORDS_PER_POLL_MAX, session_timeout_ms)

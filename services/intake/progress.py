@@ -108,6 +108,11 @@ class Progress:
         heard = self._heard(place)
         return self._state_of(place) == _REJECTED if heard == Heard.ALL else heard in (Heard.REFUSED, Heard.CASE_CLOSED)
 
+    def said(self, place: Place) -> str | None:
+        """What the matcher said of the command at `place`, whatever its sender hears: `applied`, `duplicate` or the code of its
+        rejection; None until it is decided."""
+        return None if self._state_of(place) == _UNKNOWN else self._code_of(place) or "applied"
+
     def is_made_by(self, sender: str, one: Id | None) -> bool:
         """Whether it is remembered that a sender made an id."""
         return self._makers is not None and self._makers.is_made_by(sender, one)

@@ -2,7 +2,8 @@
 
 Admitted events pass the queue one after the other: is it a repeat, what time is it, is a tick due before it, which partition does
 it join. Only the waiting for Kafka's confirmation happens outside, side by side. So no tick overtakes an event that came before
-it, and a batch keeps its order. An answer is given when every in-sync replica has the command, else KafkaUnreachable.
+it, and a batch keeps its order. An answer is given when every in-sync replica has the command, else KafkaUnreachable. A contact is
+published, and confirmed, before its command gets in line; it is pending until that is decided (`pending`).
 
 Whether a known event that comes again is a repeat or (if refused) a new command, only the ledger knows. So while it is undecided
 its decision is waited for, outside the queue. The HTTP door, where somebody is waiting, waits for PATIENCE_SECONDS; then it takes
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -26,7 +28,8 @@ from typing import NamedTuple
 from schemas.commands import TICK
 from schemas.ledger import encode
 from schemas.times import SECOND, text_of
-from services.bus.envelope import MAC, SENDER, SUBMISSION, SUPERSEDES, TRACE, command_headers
+from services.bus.contacts import SEALED_FOR
+from services.bus.envelope import CONTACT, MAC, SENDER, SUBMISSION, SUPERSEDES, TRACE, command_headers
 from services.bus.partition import partition_of
 from services.bus.produce.publisher import Outgoing, Pending, Publisher
 from services.bus.topics import COMMANDS, CONTACTS
@@ -99,6 +102,7 @@ class Desk:
         self._tick, self._trust_time = int(tick_seconds * SECOND), trust_time
         self._queue, self._waiting = asyncio.Lock(), 0
         self._ticked_at: int | None = None
+        self._words, self._published = secrets.token_hex(8), 0
 
     async def take(self, admitted: Sequence[Admitted]) -> list[Place]:
         """Publish the commands of a batch, in order; returns where each lies.
@@ -162,6 +166,22 @@ class Desk:
         self._metrics.count(EVENTS, door, "repeated", by=len(places) - accepted)
         return places
 
+    async def put(self, contacts: Sequence[Outgoing], sealed_for: Mapping[str, str]) -> None:
+        """Publish what is sealed for these keys, by whose they are.
+
+        Raises:
+            KeyMoved: if one is being replaced, or that isn't known here yet.
+            KafkaUnreachable: if one record is not known to be published.
+        """
+        async with self._queue:  # so that `drain` comes before or after it
+            self._hold_sealed(sealed_for)
+            pending = await self._publisher.enqueue(contacts)
+        await self._publisher.confirm(pending)
+
+    def has_published(self, key: bytes) -> bool:
+        """Whether a pending contact is one of ours, by its key."""
+        return key.partition(b"/")[2].startswith(self._words.encode())
+
     async def _publish(self, admitted: Sequence[Admitted], guess: bool) -> tuple[_Line, list[Place]]:
         try:
             line, pending = await self._enqueue(admitted, guess)
@@ -184,18 +204,33 @@ class Desk:
         return line, [place if isinstance(place, Place) else await asyncio.shield(place) for place in line.places]
 
     async def _enqueue(self, admitted: Sequence[Admitted], guess: bool) -> tuple[_Line, Pending]:
-        async with self._queue:
-            if not guess and self._repeats.undecided(admitted):
-                raise _Undecided
-            self._repeats.check(admitted)
-            ticked_at = self._ticked_at
-            line = self._line_up(admitted)
-            try:
-                return line, await self._publisher.enqueue(line.records)
-            except BaseException as error:
-                self._ticked_at = ticked_at  # the tick may not have gone out: the next event brings it again
-                self._fail(line, error)
-                raise
+        pending: dict[tuple[str, str, str], str] = {}
+        while True:
+            async with self._queue:
+                if not guess and self._repeats.undecided(admitted):
+                    raise _Undecided
+                self._repeats.check(admitted)
+                self._hold(admitted)
+                new = {one.key: one for one in admitted if one.contact and self._repeats.place_of(one) is None}
+                contacts = {key: self._contact(one) for key, one in new.items() if key not in pending}
+                if not contacts:
+                    return await self._enqueue_commands(admitted, pending)
+                promised = await self._publisher.enqueue([record for _, record in contacts.values()])
+            await self._publisher.confirm(promised)
+            pending |= {key: name for key, (name, _) in contacts.items()}
+
+    async def _enqueue_commands(
+        self, admitted: Sequence[Admitted], contacts: Mapping[tuple[str, str, str], str]
+    ) -> tuple[_Line, Pending]:
+        """Called inside the queue, once all may be published; `contacts`: the keys of those that are pending, by their events'."""
+        ticked_at = self._ticked_at
+        line = self._line_up(admitted, contacts)
+        try:
+            return line, await self._publisher.enqueue(line.records)
+        except BaseException as error:
+            self._ticked_at = ticked_at  # the tick may not have gone out: the next event brings it again
+            self._fail(line, error)
+            raise
 
     async def tick(self) -> None:
         """Send a tick of the wall clock to each partition, be it off or not: a tick that is ahead has no effect, and tells that it is.
@@ -224,16 +259,19 @@ class Desk:
         if not self._trust_time:
             self._clock.check()
 
-    def _line_up(self, admitted: Sequence[Admitted]) -> _Line:
-        self._publisher.partitions(COMMANDS), self._publisher.partitions(CONTACTS)  # raises before anything is noted
-        self.check_clock()  # likewise
+    def _hold(self, admitted: Sequence[Admitted]) -> None:
+        """Raise what stands against publishing any of it, before anything is noted."""
+        self._publisher.partitions(COMMANDS), self._publisher.partitions(CONTACTS)
+        self.check_clock()
         for one in admitted:
-            if one.sealed_for and self._repeats.place_of(one) is None:
-                self._hold_sealed(one.sealed_for)  # likewise
+            if self._repeats.place_of(one) is None:
+                if one.sealed_for:
+                    self._hold_sealed(one.sealed_for)
+                if one.type == CONFIGURED:
+                    self._hold_fund(one.fund, self._clock.now())
+
+    def _line_up(self, admitted: Sequence[Admitted], contacts: Mapping[tuple[str, str, str], str]) -> _Line:
         line = _Line(self._clock.now(), [], [], [], [])
-        for one in admitted:
-            if one.type == CONFIGURED and self._repeats.place_of(one) is None:
-                self._hold_fund(one.fund, line.now)  # likewise
         for one in admitted:
             known = self._repeats.place_of(one)
             if known is not None:
@@ -244,13 +282,12 @@ class Desk:
             if self._trust_time and (self._ticked_at is None or at >= self._ticked_at + self._tick):
                 line.records.extend(self._ticks(at, wall))
                 self._ticked_at = at
-            if one.contact is not None:
-                line.records.append(self._contact(one))
             expected = self._repeats.expect(one)
             line.commands.append((len(line.records), one, expected))
             line.places.append(expected.place)
             line.steps.append(begun(f"publish {one.type}", "PRODUCER", linked=len(admitted) > 1))
-            line.records.append(self._command(one, at, wall, expected.supersedes, line.steps[-1].traceparent))
+            names = ((SUPERSEDES, expected.supersedes), (CONTACT, contacts.get(one.key)))
+            line.records.append(self._command(one, at, wall, names, line.steps[-1].traceparent))
         return line
 
     def _fail(self, line: _Line, error: BaseException) -> None:
@@ -260,20 +297,26 @@ class Desk:
         for _, one, expected in line.commands:
             self._repeats.failed(one, expected, told)
 
-    def _command(self, one: Admitted, at: int, wall: bool, supersedes: Place | None, trace: bytes | None) -> Outgoing:
+    def _command(
+        self, one: Admitted, at: int, wall: bool, names: Sequence[tuple[str, Place | str | None]], trace: bytes | None
+    ) -> Outgoing:
         partition = partition_of(one.fund, self._publisher.partitions(COMMANDS))
         headers = command_headers(one.type, one.id, one.source, text_of(at), wall=wall)
-        more = ((SENDER, one.sender), (MAC, one.mac), (SUPERSEDES, supersedes), (SUBMISSION, one.submission))
+        more = (*names, (SENDER, one.sender), (MAC, one.mac), (SUBMISSION, one.submission))
         headers += [(name, str(value).encode()) for name, value in more if value is not None]
         headers += [] if trace is None else [(TRACE, trace)]
         return Outgoing(COMMANDS, partition, one.fund.encode(), one.value, headers)
 
-    def _contact(self, one: Admitted) -> Outgoing:
+    def _contact(self, one: Admitted) -> tuple[str, Outgoing]:
+        """A pending contact, and its key, which no other has."""
         assert one.contact is not None, "asked for only where there is one"
         subject = one.contact.subject
+        self._published += 1
+        key = f"{subject}/{self._words}-{self._published}"
         partition = partition_of(subject, self._publisher.partitions(CONTACTS))
         headers = command_headers("pumasi.contact.sealed", one.id, one.source, text_of(_stamp(self._clock.now())))
-        return Outgoing(CONTACTS, partition, subject.encode(), encode(one.contact.model_dump()), headers)
+        headers.append((SEALED_FOR, one.sealed_for["notifier"].encode()))
+        return key, Outgoing(CONTACTS, partition, key.encode(), encode(one.contact.model_dump()), headers)
 
     def _ticks(self, at: int, wall: bool) -> list[Outgoing]:
         headers = command_headers(TICK, f"tick-{at}", SOURCE, text_of(at), wall=wall)

@@ -12,8 +12,10 @@ While the key is being renewed (`services.rotation`) two keys open boxes. Before
 read again; and when the services topic says which keys are in use, the others are dropped, once every contact has been read as
 newly sealed.
 
-A contact or text is published together with the command it came with, on another topic. So before telling an unknown person, or
-passing on an unknown text, the notifier reads the contacts topic to its present end.
+A contact or text is on its topic before the command that it came with is on another: pending, under a key that begins with its
+subject's (`services.bus.contacts`), until intake has seen the entry and writes it under the subject. The notifier may see that entry
+first. So what is pending counts where nothing is known under the subject itself: a word is made of one person, and whoever the ledger
+names had an event applied. And before telling an unknown person, or passing on an unknown text, the topic is read to its present end.
 """
 
 from __future__ import annotations
@@ -95,14 +97,18 @@ class Languages:
         self._of: dict[str, Language] = {}
         self._texts: dict[str, bytes] = {}  # sealed
         self._contacts: dict[str, bytes] = {}  # sealed
+        self._pending: dict[str, dict[str, None]] = {}  # the keys under which something of a subject is pending
         self._unopened: dict[str, Record] = {}
         self._lately: dict[str, int] = {}
         self._tail: Tail | None = None
 
     def of(self, subject: str) -> Language:
         """The language of a pseudonym's notices."""
-        self._open(subject)
-        return self._of.get(subject, self._otherwise)
+        for key in self._keys_of(subject):
+            self._open(key)
+            if key in self._of:
+                return self._of[key]
+        return self._otherwise
 
     def text(self, thanks: str) -> str | None:
         """The words whose id thanks are; None for a phrase's code, and where there are no such words (any more)."""
@@ -115,29 +121,46 @@ class Languages:
         return None if content is None else msgspec.json.decode(content, type=_Reached).address
 
     def take(self, record: Record) -> None:
-        """Take in a record of the contacts topic. One without a value, or that can't be opened, makes the subject unknown."""
-        subject = (record.key or b"").decode("utf-8", "replace")
-        before = self._lately.pop(subject, None)
+        """Take in a record of the contacts topic. One without a value, or that can't be opened, makes what is under its key unknown."""
+        key = (record.key or b"").decode("utf-8", "replace")
+        before = self._lately.pop(key, None)
         if is_covering(record, before):
             return
-        self._lately[subject] = record.offset
+        self._lately[key] = record.offset
         if len(self._lately) > _LATELY_MAX:
             del self._lately[next(iter(self._lately))]
         for known in (self._of, self._texts, self._contacts, self._unopened):
-            known.pop(subject, None)
+            known.pop(key, None)
+        subject, is_pending, _ = key.partition("/")
+        if is_pending:
+            self._pend(subject, key, there=record.value is not None)
         if not self._keys or record.value is None:
             return
-        self._unopened[subject] = record
+        self._unopened[key] = record
         if self._tail is None:
-            self._open(subject)
+            self._open(key)
 
-    def _open(self, subject: str) -> None:
-        """Open what came last of a subject, unless it was."""
-        record = self._unopened.pop(subject, None)
+    def _pend(self, subject: str, key: str, *, there: bool) -> None:
+        """Something of a subject is pending under a key, or not any more."""
+        pending = self._pending.setdefault(subject, {})
+        if there:
+            pending[key] = None
+        else:
+            pending.pop(key, None)
+        if not pending:
+            del self._pending[subject]
+
+    def _keys_of(self, subject: str) -> list[str]:
+        """The keys under which something of a subject may lie, by which counts first: its own, then what came last."""
+        return [subject, *reversed(self._pending.get(subject, {}))]
+
+    def _open(self, key: str) -> None:
+        """Open what came last under a key, unless it was."""
+        record = self._unopened.pop(key, None)
         if record is None:
             return
         try:
-            self._keep(subject, msgspec.json.decode(record.value or b"", type=_Value))
+            self._keep(key, msgspec.json.decode(record.value or b"", type=_Value))
         except MemoryError:
             raise
         except Exception:  # noqa: BLE001  # whatever stands there, it can't be opened
@@ -155,26 +178,27 @@ class Languages:
                 await self.read_all()
             await asyncio.sleep(_LOOK_EVERY_SECONDS)
 
-    def _keep(self, subject: str, value: _Value) -> None:
+    def _keep(self, key: str, value: _Value) -> None:
         """Raises one of many errors if a box can't be opened, or holds something else."""
         if value.sealed_text is not None:
             sealed = base64.b64decode(value.sealed_text, validate=True)
             self._opened(sealed).decode()
-            self._texts[subject] = sealed
+            self._texts[key] = sealed
             return
         sealed = base64.b64decode(value.sealed_contact or "", validate=True)
         content = self._opened(sealed)
         language = msgspec.json.decode(content, type=_Content).language
         if self._addresses:
             msgspec.json.decode(content, type=_Reached)  # now, when it may be an alarm, and not when somebody is told
-            self._contacts[subject] = sealed
-        self._of[subject] = language
+            self._contacts[key] = sealed
+        self._of[key] = language
 
-    def _kept(self, boxes: dict[str, bytes], name: str) -> bytes | None:
+    def _kept(self, boxes: dict[str, bytes], subject: str) -> bytes | None:
         """What is in a box that is kept; None if there is none, or it was sealed for a key that is gone, by who didn't know yet."""
-        self._open(name)
-        with suppress(KeyError, CryptoError):
-            return self._opened(boxes[name])
+        for key in self._keys_of(subject):
+            self._open(key)
+            with suppress(KeyError, CryptoError):
+                return self._opened(boxes[key])
         return None
 
     def _opened(self, box: bytes) -> bytes:
@@ -221,14 +245,14 @@ class Languages:
         if self._tail is None:
             return
         await self._tail.reach_end()
-        for number, subject in enumerate([*self._unopened]):
-            self._open(subject)
+        for number, key in enumerate([*self._unopened]):
+            self._open(key)
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
 
     async def prepare(self, subjects: Iterable[str]) -> None:
         """The same where a subject or a text's id is unknown, but for seconds only."""
-        if any(subject not in self._of and subject not in self._texts for subject in subjects):
+        if not all(any(key in self._of or key in self._texts for key in self._keys_of(one)) for one in subjects):
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.read_all(), _WAIT_SECONDS)
 

@@ -178,7 +178,7 @@ def test_the_table_says_what_was_promised() -> None:
     assert writes(topics.NOTICES) == {access.NOTIFIER}
     assert {grant.name for grant in GRANTS if grant.user == access.REPORTER} == {topics.COMMANDS, topics.LEDGER}
     assert not any(grant.right is Right.WRITE for grant in GRANTS if grant.user == access.REPORTER)
-    assert who(Right.READ, Kind.TOPIC, topics.CONTACTS) == {access.KEYS, access.NOTIFIER}
+    assert who(Right.READ, Kind.TOPIC, topics.CONTACTS) == {access.INTAKE, access.KEYS, access.NOTIFIER}  # sealed
     assert who(Right.CLUSTER_ACTION, Kind.CLUSTER, "kafka-cluster") == {access.ENDER}
     assert not {grant for grant in GRANTS if grant.user == access.OPERATOR and grant.right not in
                 (Right.READ, Right.DESCRIBE, Right.DESCRIBE_CONFIGS)}  # fmt: skip

@@ -158,6 +158,7 @@ def taken() -> Iterator[dict[str, Any]]:
     told += [("case.submitted", {"case": "c-1", "contact": contacts[0], **need})]
     told += [("case.vouched", {"case": "c-1", "contact": contacts[1]})]
     told += [("pledge.made", {"pledge": "p-1", "contact": contacts[2], "amount": 9000, "currency": "CNY"})]
+    told += [("pledge.made", {"fund": "nowhere", "contact": contacts[0], "amount": 1, "currency": "CNY"})]  # refused
     told += [
         ("payment.received", {"pledge": "p-1", "payment": word, "amount": 1})
         for word in (NUMBER[1:], WORDS["domestic"])

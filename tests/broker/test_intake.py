@@ -24,6 +24,7 @@ from schemas.times import text_of
 from services import keys
 from services.bus import topics
 from services.bus.client.consumer import Consumer
+from services.bus.contacts import subject_of
 from services.bus.embedded import EmbeddedKafka
 from services.bus.envelope import entry_headers, read_command
 from services.bus.partition import partition_of
@@ -253,7 +254,9 @@ async def test_a_contact_is_sealed_before_its_command_and_nowhere_in_the_clear(
         assert response.status_code == 202
     [sealed] = await read(topics_reset.bootstrap, topics.CONTACTS)
     [command] = await commands(topics_reset.bootstrap)
-    assert sealed.key.decode() == json.loads(command.value)["donor"]
+    assert subject_of(sealed.key).decode() == json.loads(command.value)["donor"]
+    assert sealed.key == dict(command.headers)["pumasi_contact"]
+    assert sealed.timestamp <= command.timestamp
     box = SealedBox(keys.notifier_private_key(settings(tmp_path)))
     assert json.loads(box.decrypt(base64.b64decode(json.loads(sealed.value)["sealed_contact"]))) == contact
     for record in (sealed, command):
@@ -299,7 +302,7 @@ async def test_what_is_sealed_for_intake_reaches_the_notifier_through_either_doo
     for box in boxes:
         said = json.loads(box.value)
         is_contact = "sealed_contact" in said
-        assert box.key.decode() == said["subject"] in (donors if is_contact else thanks)
+        assert subject_of(box.key).decode() == said["subject"] in (donors if is_contact else thanks)
         inside = opened_by_the_notifier(tmp_path, said["sealed_contact" if is_contact else "sealed_text"])
         assert json.loads(inside) == json.loads(contact) if is_contact else inside == words
     ours = [line for line in caplog.records if line.name.startswith("pumasi")]

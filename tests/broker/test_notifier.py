@@ -158,7 +158,8 @@ def sealed(key: PrivateKey, subject: str, language: str) -> bytes:
 
 async def give(bootstrap: str, subject: str, value: bytes | None) -> None:
     async with AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all") as producer:
-        await producer.send_and_wait(CONTACTS, value, subject.encode(), partition_of(subject, PARTITIONS))
+        partition = partition_of(subject.partition("/")[0], PARTITIONS)
+        await producer.send_and_wait(CONTACTS, value, subject.encode(), partition)
 
 
 async def test_each_is_told_in_the_language_of_their_contact(topics_reset: EmbeddedKafka, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,18 @@ def opened(value: bytes, key: PrivateKey) -> bytes | None:
 async def living(bootstrap: str) -> dict[str, bytes]:
     latest = {record.key.decode(): record.value for record in await read(bootstrap, CONTACTS)}
     return {key: value for key, value in latest.items() if value is not None}
+
+
+def is_settled(found: Mapping[str, bytes]) -> bool:
+    return not any("/" in key for key in found)
+
+
+async def until(bootstrap: str, holds: Callable[[dict[str, bytes]], bool] = is_settled) -> dict[str, bytes]:
+    """What lives on the contacts topic, once it is as it should be: nothing is pending."""
+    async with asyncio.timeout(60):
+        while not holds(found := await living(bootstrap)):
+            await asyncio.sleep(0.05)
+    return found
 
 
 async def assert_all_open(bootstrap: str, settings: Settings, former: PrivateKey, numbers: range) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import subprocess
 import time
@@ -267,10 +268,13 @@ async def test_what_is_committed_is_counted_once_whoever_decided_it(monkeypatch:
     assert figures(metrics, DECISIONS)["pumasi.pledge.made", "applied"] == 100 - len(opened()), "the lane's, too"
     assert sum(figures(metrics, DECISIONS).values()) == sum(ledger) == 100
     assert figures(metrics, TRANSACTIONS) == {("committed",): len(ledger), ("failed",): 0}
-    twice = [RECORDS[50]._replace(offset=100), CommandRecord("", 0, 101, None, b"{", ())]
-    await at_work.answer(twice)
+    again = RECORDS[50]._replace(offset=100)
+    other = again._replace(offset=101, value=json.dumps({**json.loads(again.value or b""), "amount": 1}).encode())
+    await at_work.answer([again, other, CommandRecord("", 0, 102, None, b"{", ())])
     told = {labels: value for labels, value in figures(metrics, DECISIONS).items() if labels[1] != "applied" and value}
-    assert told == {("pumasi.pledge.made", "duplicate"): 1, ("other", "unreadable"): 1}
+    assert told == {("pumasi.pledge.made", "repeated"): 2, ("other", "unreadable"): 1}, (
+        "a hit and a miss are one figure"
+    )
     assert {code for code, value in figures(metrics, REJECTIONS).items() if value} == {("unreadable",)}
     assert figures(metrics, LETTERS) == {("unreadable",): 1}
 

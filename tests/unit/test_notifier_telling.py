@@ -291,3 +291,36 @@ def test_words_that_were_forgotten_are_relayed_no_more() -> None:
     assert WORDS not in repr(vars(languages))
     languages.take(given(HASH, None))
     assert languages.text(HASH) is None
+
+
+async def test_what_is_pending_counts_where_nothing_stands_under_the_subject_and_nobody_waits_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    languages, ko = Languages("en", KEY, addresses=True), ZH.replace(b"zh", b"ko").replace(b"neighbour", b"another")
+
+    async def read_all() -> None:
+        raise AssertionError("somebody is known")
+
+    monkeypatch.setattr(languages, "read_all", read_all)
+
+    async def told() -> tuple[str, str | None, str | None]:
+        await languages.prepare(["d-1", HASH])
+        return languages.of("d-1"), languages.address("d-1"), languages.text(HASH)
+
+    languages.take(given("d-1/w-1", contact(ZH)))
+    languages.take(given("d-2/w-0", contact(ko)))
+    languages.take(given(f"{HASH}/w-2", words(WORDS.encode())))
+    assert await told() == ("zh", "mailto://neighbour@example.org", WORDS)
+    languages.take(given("d-1/w-3", contact(ko)))
+    assert languages.of("d-1") == "ko", "what came last"
+    languages.take(given("d-1/w-3", None))
+    assert languages.of("d-1") == "zh", "another is pending still"
+    languages.take(given("d-1", contact(ko)))
+    for name, value in (("d-1/w-1", None), (HASH, words(WORDS.encode())), (f"{HASH}/w-2", None)):
+        assert await told() == ("ko", "mailto://another@example.org", WORDS), (
+            "the subject's own counts, and nothing is missed"
+        )
+        languages.take(given(name, value))
+    assert await told() == ("ko", "mailto://another@example.org", WORDS)
+    languages.take(given("d-2/w-0", None))
+    assert not languages._pending

@@ -6,12 +6,11 @@ import asyncio
 import base64
 import secrets
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -67,17 +66,12 @@ def renew(what: str, kafka: str | None, data: Path | None, as_json: bool) -> Non
     OURS[what](load(kafka=kafka, data=data), as_json)
 
 
-def rotated(
-    settings: Settings,
-    as_json: bool,
-    forget: Collection[bytes] | None = None,
-    refused: Mapping[bytes, int] = MappingProxyType({}),
-) -> Rotated:
-    """Renew the notifier's key, once what is named by the last two is off the contacts topic, as `rotate_notifier` has them."""
+def rotated(settings: Settings, as_json: bool, forget: Collection[bytes] | None = None) -> Rotated:
+    """Renew the notifier's key, as `rotate_notifier` does."""
     from services.rotation import rotate_notifier
 
     with _bar(quiet=as_json) as progress:
-        return asyncio.run(rotate_notifier(bootstrap_of(settings, access.KEYS), settings, progress, forget, refused))
+        return asyncio.run(rotate_notifier(bootstrap_of(settings, access.KEYS), settings, progress, forget))
 
 
 def _notifier(settings: Settings, as_json: bool) -> None:

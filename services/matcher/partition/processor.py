@@ -46,7 +46,9 @@ _PART_OF_TIMEOUT = 0.25
 _DOUBLINGS_MAX = 6
 
 _WORDS = ("pumasi.case.vouched", "pumasi.case.thanked")
-_HITS = ("duplicate", "id_conflict", "own_voucher", "case_closed")
+_REPEATED = ("duplicate", "id_conflict")
+"""What comes under an id that stands: counted alike, or whoever sees figures could guess what was sent under it."""
+_HITS = (*_REPEATED, "own_voucher", "case_closed")
 """What a word about a case may come to that tells whose it was: counted as applied, or whoever sees figures could guess people.
 (`case_closed`, too: a word that was there comes to `duplicate` even then.)"""
 
@@ -219,7 +221,9 @@ class Processor:
         for (kind, said), number in Counter(draft.verdicts).items():
             verdict = "applied" if kind in _WORDS and said in _HITS else said
             outcome = "rejected" if verdict in REJECTIONS.labels["code"] else "applied"
-            if verdict in ("duplicate", "unreadable"):
+            if verdict in _REPEATED:
+                outcome = "repeated"
+            elif verdict == "unreadable":
                 outcome = verdict
             metrics.count(DECISIONS, kind if kind in TYPES else OTHER, outcome, by=number)
             if outcome in ("rejected", "unreadable"):

@@ -1,0 +1,250 @@
+"""What becomes of a pending contact: written under its subject once its event is applied, deleted if it is refused, never both."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from services.bus.contacts import SEALED_FOR
+from services.bus.envelope import CONTACT, SUPERSEDES
+from services.bus.produce.publisher import Outgoing
+from services.bus.topics import COMMANDS, CONTACTS
+from services.errors import KafkaUnreachable, KeyMoved
+from services.intake import pending
+from services.intake.pending import PendingContacts
+from services.intake.receipts import Place
+from tests.records import CommandRecord
+from tests.unit.test_intake_http import PLEDGED, REFUSED, Bench, pledge
+
+UNREADABLE = {**REFUSED, "code": "unreadable"}
+KIM = {"address": "mailto:kim@example.org", "language": "ko"}
+
+
+class World(Bench):
+    """A door and its contacts; what is published is followed when `follow` is called."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        kafka: Any = self.kafka
+        kafka.publish = self.publish
+        self.pending, self.followed = PendingContacts(self.desk, kafka, self.progress, lambda: "nowhere:9092"), 0
+
+    async def publish(self, records: list[Outgoing]) -> list[int]:
+        return await self.kafka.confirm(await self.kafka.enqueue(records))
+
+    def follow(self) -> None:
+        for offset, out in enumerate(self.kafka.records[self.followed :], self.followed):
+            record = CommandRecord(out.topic, out.partition, offset, out.key, out.value, tuple(out.headers))
+            {CONTACTS: self.pending.take_contact, COMMANDS: self.pending.take_command}[out.topic](record)
+        self.followed = len(self.kafka.records)
+
+    async def settled(self) -> dict[str, bytes]:
+        """What lives on the contacts topic once nothing more is written."""
+        for _ in range(20):
+            self.follow()
+            await asyncio.sleep(0)
+        found = {str(one.key, "ascii"): one.value for one in self.kafka.records if one.topic == CONTACTS and one.key}
+        return {key: value for key, value in found.items() if value is not None}
+
+    async def pledged(self, number: int, **data: Any) -> Place:
+        return (await self.sent(pledge(number, **{"donor": None, "contact": KIM, **data})))[1]
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    made = World()
+    task = asyncio.create_task(made.pending.keep())
+    yield made
+    assert not task.done()
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    await made.client.aclose()
+
+
+def is_pending(found: dict[str, bytes]) -> list[bool]:
+    return ["/" in key for key in found]
+
+
+async def test_it_is_confirmed_before_its_command_which_names_it(world: World) -> None:
+    await world.pledged(1)
+    contact, command = (one for one in world.kafka.records if one.key)
+    assert (contact.topic, command.topic) == (CONTACTS, COMMANDS)
+    subject = json.loads(command.value or b"")["donor"]
+    assert (contact.key or b"").startswith(f"{subject}/".encode())
+    assert dict(command.headers)[CONTACT] == contact.key
+    assert dict(contact.headers)[SEALED_FOR] == world.sealer.sealed_for["notifier"].encode()
+    world.kafka.fails_at = "confirm"
+    assert (await world.send(pledge(2, donor=None, contact=KIM))).status_code == 503
+    assert len(world.kafka.commands()) == 1, "it isn't published before its contact is"
+
+
+async def test_applied_it_is_written_under_its_subject_and_refused_it_goes(world: World) -> None:
+    first, refused = await world.pledged(1), await world.pledged(2, contact={**KIM, "language": "zh"})
+    before = await world.settled()
+    assert is_pending(before) == [True, True]
+    [key, _] = before
+    world.decide(refused, REFUSED)
+    assert await world.settled() == {key: before[key]}
+    world.decide(first, PLEDGED)
+    assert await world.settled() == {key.partition("/")[0]: before[key]}
+
+
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
+async def test_the_last_command_of_a_person_counts_in_whatever_order_it_is_told(
+    world: World, order: tuple[int, int]
+) -> None:
+    places = {number: await world.pledged(number) for number in (1, 2)}
+    [_, last] = (await world.settled()).values()
+    for number in order:
+        world.decide(places[number], PLEDGED)
+    assert list((await world.settled()).values()) == [last]
+
+
+async def test_what_was_said_later_is_not_taken_back_by_what_another_intake_had_left(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pending, "OTHERS_SECONDS", 0.0)
+    left = await world.pledged(1)
+    world.follow()
+    monkeypatch.setattr(world.desk, "_words", "another")
+    world.now += 5_000_000
+    later = await world.pledged(2)
+    [_, value] = (await world.settled()).values()
+    world.decide(later, PLEDGED)
+    await world.settled()
+    world.decide(left, PLEDGED)
+    assert list((await world.settled()).values()) == [value]
+
+
+async def test_who_is_forgotten_stays_so_if_their_event_was_decided_and_else_takes_part_again(world: World) -> None:
+    words = world.desk._words
+    for number, is_decided in ((1, True), (2, False)):
+        place = await world.pledged(number)
+        world.follow()
+        [subject] = world.pending._waiting
+        world.desk._words = "another"  # which does nothing yet
+        if is_decided:
+            world.decide(place, PLEDGED)
+        world.pending.take_contact(CommandRecord(CONTACTS, 0, 1000 + number, subject, None, ()))
+        if not is_decided:
+            world.decide(place, PLEDGED)
+        world.desk._words = words
+        world.pending._have_settled([*world.pending._waiting[subject]])
+        assert is_pending(await world.settled()) == [] if is_decided else [False]
+
+
+async def test_another_intake_waits_and_then_does_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pending, "OTHERS_SECONDS", 0.05)
+    place = await world.pledged(1)
+    world.desk._words = "another"
+    world.decide(place, PLEDGED)
+    assert is_pending(await world.settled()) == [True]
+    async with asyncio.timeout(10):
+        while is_pending(await world.settled()) != [False]:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_refused_event_that_comes_again_has_a_contact_of_its_own(world: World) -> None:
+    place = await world.pledged(1)
+    before = await world.settled()
+    world.read(place)
+    world.decide(place, REFUSED)
+    again = await world.pledged(1)
+    assert again != place
+    assert SUPERSEDES in dict(world.kafka.commands()[-1].headers)
+    [left] = await world.settled()
+    assert "/" in left
+    assert left not in before, "whoever deletes the one can't hit the other"
+    world.decide(again, PLEDGED)
+    assert is_pending(await world.settled()) == [False]
+
+
+async def test_one_that_becomes_new_while_contacts_are_published_gets_its_own(world: World) -> None:
+    """A repeat of what is refused in that very moment."""
+    place = await world.pledged(1)
+    world.read(place)
+    real, confirm = world.kafka.confirm, asyncio.Event()
+
+    async def slowly(promised: Any) -> list[int]:
+        if not confirm.is_set():
+            confirm.set()
+            world.decide(place, REFUSED)
+        return await real(promised)
+
+    world.kafka.confirm = slowly  # type: ignore[method-assign]
+    assert (await world.send(pledge(1, donor=None, contact=KIM), pledge(2, donor=None, contact=KIM))).status_code == 202
+    named = [dict(one.headers)[CONTACT] for one in world.kafka.commands()]
+    assert len({*named}) == 3
+    assert {*named} == {one.key for one in world.kafka.records if one.topic == CONTACTS}
+
+
+async def test_of_a_repeat_in_one_batch_there_is_one_contact_and_of_a_known_event_none(world: World) -> None:
+    one = pledge(1, donor=None, contact=KIM)
+    for _ in range(2):
+        assert (await world.send(one, one)).status_code == 202
+    assert len(await world.settled()) == 1
+
+
+async def test_a_command_that_cannot_be_read_keeps_its_contact_for_when_it_is_put_back(world: World) -> None:
+    place = await world.pledged(1)
+    await world.settled()
+    world.decide(place, UNREADABLE)
+    assert is_pending(await world.settled()) == [True]
+    [command] = world.kafka.commands()
+    back = Place(place.partition, len(world.kafka.records))
+    world.kafka.records.append(command)
+    world.follow()
+    world.decide(back, PLEDGED)
+    assert is_pending(await world.settled()) == [False]
+
+
+@pytest.mark.parametrize("trouble", [KafkaUnreachable, KeyMoved])
+async def test_what_cannot_be_written_now_is_written_later_and_not_deleted_before(
+    world: World, monkeypatch: pytest.MonkeyPatch, trouble: type[Exception]
+) -> None:
+    monkeypatch.setattr(pending, "_AGAIN_SECONDS", 0.0)
+    place = await world.pledged(1)
+    await world.settled()
+
+    def held(_keys: Any) -> None:
+        raise trouble("not now")
+
+    monkeypatch.setattr(world.desk, "_hold_sealed", held)
+    world.decide(place, PLEDGED)
+    assert is_pending(await world.settled()) == [True]
+    monkeypatch.setattr(world.desk, "_hold_sealed", lambda _keys: None)
+    assert is_pending(await world.settled()) == [False]
+
+
+async def test_places_of_commands_are_kept_only_until_the_contacts_of_their_time_are_read(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pending, "LOOK_SECONDS", 0.0)
+    read = asyncio.Event()
+    looking = asyncio.create_task(world.pending.look(read.wait))  # type: ignore[arg-type]
+    world.pending.take_command(CommandRecord(COMMANDS, 0, 0, b"f", b"{}", ((CONTACT, b"~s/gone"),)))
+    world.pending.take_command(CommandRecord(COMMANDS, 0, 1, b"f", b"{}", ()))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert set(world.pending._places) == {b"~s/gone"}
+    read.set()
+    async with asyncio.timeout(10):
+        while world.pending._places:
+            await asyncio.sleep(0)
+    looking.cancel()
+    await asyncio.gather(looking, return_exceptions=True)
+
+
+async def test_what_is_written_waits_for_its_turn_so_that_whoever_takes_a_new_key_can_wait_for_it(world: World) -> None:
+    place = await world.pledged(1)
+    await world.settled()
+    async with world.desk._queue:  # as `drain` holds it, between what came before the new key and what comes after
+        world.decide(place, PLEDGED)
+        assert is_pending(await world.settled()) == [True]
+    assert is_pending(await world.settled()) == [False]
