@@ -223,6 +223,12 @@ BOARDS: Final[Mapping[str, tuple[str, Mapping[str, tuple[Panel, ...]]]]] = {
                     "s",
                 ),
                 Panel(
+                    "Room on the brokers' disks",
+                    "A broker whose disk is full ends. An alert fires at a tenth, if that is less than 10 GB.",
+                    {"broker {{broker}}": "min by (broker) (pumasi_kafka_disk_usable_bytes / pumasi_kafka_disk_bytes)"},
+                    "percentunit",
+                ),
+                Panel(
                     "Processors used",
                     "1 is one core.",
                     {"{{job}} {{instance}}": 'rate(process_cpu_seconds_total{job=~"pumasi-.+"}[$__rate_interval])'},

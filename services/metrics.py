@@ -80,6 +80,7 @@ _ALL: Final = SERVICES
 _INTAKE: Final[tuple[Name, ...]] = ("intake",)
 _MATCHER: Final[tuple[Name, ...]] = ("matcher",)
 _NOTIFIER: Final[tuple[Name, ...]] = ("notifier",)
+_ENDER: Final[tuple[Name, ...]] = ("ender",)
 _PARTITION: Final = {"partition": ANY}
 
 # fmt: off
@@ -151,6 +152,12 @@ OLDEST_NOTICE = Metric("pumasi_oldest_notice_seconds", "gauge", _NOTIFIER,
     "Age, since the broker appended it, of the oldest ledger entry at hand of which not everybody is told yet; 0 if there is none")
 LEDGER_LAG = Metric("pumasi_ledger_lag_records", "gauge", _NOTIFIER,
     "Records of the ledger not told yet, of partitions held here", _PARTITION)
+
+DISK = Metric("pumasi_kafka_disk_bytes", "gauge", _ENDER,
+    "What the file system of a broker's log directory holds, by the broker's id; of several directories, the fullest's",
+    {"broker": ANY})
+DISK_USABLE = Metric("pumasi_kafka_disk_usable_bytes", "gauge", _ENDER,
+    "How much of that Kafka may still write", {"broker": ANY})
 # fmt: on
 
 TABLE: Final = tuple(one for one in list(globals().values()) if isinstance(one, Metric))

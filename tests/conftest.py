@@ -38,6 +38,7 @@ LONG = {
     "test_deployed.py": ("compose_describes",),
     "test_embedded.py": ("parent_that_was_killed", "another_program_took", "just_restarting"),
     "test_elastic.py": ("longer_than_the_session", "stands_still", "join_die_sleep", "two_versions"),
+    "test_image.py": ("",),
     "test_native.py": ("every_promise",),
     "test_replay.py": (
         "crash_in_the_middle", "behind_another", "killed_or_stopped", "two_operators", "was_asleep", "has_learned", "go_round",

@@ -5,7 +5,7 @@ writes ledger and checkpoints; only intake, and `deadletters replay`, write comm
 where a topic begins and ends, and every service may ask how its topics are configured, since it looks before it starts.
 
 `ender` alone ends transactions that Kafka has forgotten (`services.bus.client.ending`). Kafka asks `ClusterAction` for that, the right
-of a broker over everything, so nobody who reads what others send has it.
+of a broker over everything, so nobody who reads what others send has it. It also asks how full disks are (`services.bus.client.disks`).
 """
 
 from __future__ import annotations
@@ -142,6 +142,7 @@ def _grants() -> Iterator[Grant]:
     yield Grant(KEYS, Right.DESCRIBE, Kind.TOPIC, SUBMISSIONS)  # whether any wait, that may be sealed for a former key
     yield Grant(ENDER, Right.DESCRIBE, Kind.TRANSACTIONAL_ID, _OURS, True)
     yield Grant(ENDER, Right.CLUSTER_ACTION, Kind.CLUSTER, _CLUSTER)
+    yield Grant(ENDER, Right.DESCRIBE, Kind.CLUSTER, _CLUSTER)  # how full the brokers' disks are
 
 
 GRANTS: Final = frozenset(_grants())

@@ -1,4 +1,4 @@
-"""`pumasi ender`: ends transactions that Kafka has forgotten, for writers that ask."""
+"""`pumasi ender`: ends transactions that Kafka has forgotten, for writers that ask; and sees whether the brokers' disks fill."""
 
 import asyncio
 import json
@@ -26,7 +26,8 @@ def ender(kafka: options.Kafka = None, data: options.Data = None, as_json: optio
     """End transactions that Kafka has left open after a broker died, when their writers ask, until Ctrl-C or SIGTERM.
 
     Kafka asks for the right ClusterAction, which goes over everything: so this is a process and a user of its own, and no service that
-    takes what others send has that right. Where none runs, such a partition stands still until one does.
+    takes what others send has that right. Where none runs, such a partition stands still until one does. It also measures how full the
+    brokers' disks are.
     """
     settings = options.load(kafka=kafka, data=data)
     logs.begin(settings)
@@ -35,6 +36,7 @@ def ender(kafka: options.Kafka = None, data: options.Data = None, as_json: optio
 
 async def _run(settings: "Settings", as_json: bool) -> None:
     from schemas.services import Amiss
+    from services.bus.client.disks import Disks
     from services.bus.client.ending import Asked, read, serve
     from services.bus.consume.tail import Tail
     from services.bus.heartbeat import Condition, Heartbeat
@@ -59,9 +61,12 @@ async def _run(settings: "Settings", as_json: bool) -> None:
         return amiss() or ([] if ready.done() and tail.in_reach else [Amiss(code="kafka_unreachable")])
 
     metrics = Metrics("ender")
+    disks = Disks(bootstrap, metrics)
     health = Health(metrics, not_ready, settings)
-    beat = Heartbeat(bootstrap, "ender", settings.instance, lambda: Condition({}, amiss()), metrics=metrics)
-    works = [asyncio.create_task(tail.run()), asyncio.create_task(serve(bootstrap, asked, _tell))]
+    beat = Heartbeat(
+        bootstrap, "ender", settings.instance, lambda: Condition({}, amiss() + disks.amiss()), metrics=metrics
+    )
+    works = [asyncio.create_task(one) for one in (tail.run(), serve(bootstrap, asked, _tell), disks.watch())]
     try:
         async with health.serving(), beat:
             await asyncio.wait({ready, stopping, *works}, return_when=asyncio.FIRST_COMPLETED)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
@@ -36,6 +37,8 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from services import keys
 from services.bus import access, fingerprints, topics
 from services.bus.access import GRANTS, USERS, Kind, Right
+from services.bus.client import disks
+from services.bus.client.disks import DescribeLogDirs, Disks
 from services.bus.client.ending import Asked, Left, end
 from services.bus.client.record_batch import row
 from services.bus.client.requests import AlterScram, DescribeProducers, DescribeTransactions, WriteTxnMarkers
@@ -46,6 +49,7 @@ from services.bus.produce.transaction import FencedWriter
 from services.bus.security import Security, Servers, connection, servers
 from services.errors import KafkaUnreachable, KeyMissing, KeyOther
 from services.matcher.ledger.journal import Journal
+from services.metrics import Metrics
 from services.settings import Settings, load
 from services.system.sender_users import passwords
 from services.system.whole import ensure_keys, where_of
@@ -105,6 +109,7 @@ def tried() -> Iterator[tuple[Right, Kind, str, Request[Any]]]:
         (Right.CLUSTER_ACTION, WriteTxnMarkers(NOBODY_ID, 0, False, [(TopicPartition(topics.LEDGER, 0), 0)])),
         (Right.ALTER, AlterScram({access.MATCHER: (b"salt", b"password" * 8)}, 4096)),
         (Right.DESCRIBE, DescribeAclsRequest(1, None, 1, None, None, 1, 1)),  # type: ignore[arg-type]
+        (Right.DESCRIBE, DescribeLogDirs()),
     ):
         yield right, Kind.CLUSTER, "kafka-cluster", request
 
@@ -380,6 +385,36 @@ async def test_what_kafka_left_open_is_ended_by_the_ender_for_who_may_not(
         await dead.close()
     assert ("committed" if commits else "aborted") in said.decode()
     assert process.returncode == 0
+
+
+async def test_the_ender_knows_how_full_the_brokers_disks_are(
+    guarded: tuple[EmbeddedKafka, Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker, settings = guarded
+    metrics = Metrics("ender")
+    told = Disks(lambda: servers(settings, broker.bootstrap, access.ENDER), metrics)
+    monkeypatch.setattr(disks, "ASKED_EVERY_SECONDS", 0.01)
+    watching = asyncio.create_task(told.watch())
+
+    def measured() -> list[float]:
+        lines = metrics.text().decode().splitlines()
+        return [float(line.split()[1]) for line in lines if line.startswith("pumasi_kafka_disk_")]
+
+    try:
+        async with asyncio.timeout(30):
+            while not measured():
+                await asyncio.sleep(0.01)
+        room = shutil.disk_usage(settings.data)
+        total, usable = measured()
+        assert total == room.total
+        assert abs(usable - room.free) < room.total / 20
+        monkeypatch.setattr(disks, "SHORT_BYTES", 0)
+        assert told.amiss() == []
+        monkeypatch.setattr(disks, "SHORT_BYTES", room.total)
+        monkeypatch.setattr(disks, "SHORT_PART", 1.0)
+        assert [one.code for one in told.amiss()] == ["disk_fills"]
+    finally:
+        watching.cancel()
 
 
 async def test_the_ender_believes_nobody(guarded: tuple[EmbeddedKafka, Settings]) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
+import shutil
 import struct
 import subprocess
 import threading
@@ -34,6 +36,7 @@ from tests.broker.test_unreadable import ATTRIBUTES
 from tests.deploy_files import PUMASI, clean
 from tests.prometheus import Prometheus, alerts, asked, groups, needs_prometheus, series_in
 from tests.soak import clocks
+from tests.soak.disk import LEAST_MB, mounted
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(400), needs_prometheus]
 
@@ -74,6 +77,8 @@ class Pumasi:
 
     def __init__(self, home: Path, prometheus: Prometheus) -> None:
         self.home, self.data, self.prometheus = home, home / "data", prometheus
+        self.data.mkdir()
+        self.disk = mounted(self.data, LEAST_MB)
         self.receiver = Receiver()
         self.processes: dict[str, subprocess.Popen[str]] = {}
         self.ports: dict[str, int] = {}
@@ -122,6 +127,8 @@ class Pumasi:
             except subprocess.TimeoutExpired:
                 self.kill(name)
         self.receiver.close()
+        if self.disk is not None:
+            self.disk.unmount()
 
     def until(self, condition: Callable[[], Any]) -> Any:
         return self.prometheus.until(condition)
@@ -287,6 +294,24 @@ def the_clock_of_intake_is_off(it: Pumasi) -> Iterator[None]:
     it.clock.step(200)
     yield
     it.clock.step(0)
+
+
+@fault("PumasiDiskFills")
+def the_brokers_disk_fills(it: Pumasi) -> Iterator[None]:
+    if it.disk is None:
+        pytest.skip("needs root, to mount a small filesystem for the broker's data")
+    ballast, room = it.data / "ballast", shutil.disk_usage(it.data)
+    with ballast.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, room.free - room.total // 20)
+    again(it, "ender")  # which asks at its start, and then once a minute
+    yield
+    ballast.unlink()
+    again(it, "ender")
+
+
+def again(it: Pumasi, service: str) -> None:
+    it.stop(service)
+    it.start(service)
 
 
 @fault("PumasiDeadLetters")

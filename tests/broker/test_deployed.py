@@ -101,28 +101,33 @@ class Cluster:
     async def let_in_a_sender(self) -> None:
         await users.let_in(self.as_admin(), {SENDER: "a password"})
 
-    def settings(self, service: str, **more: str) -> dict[str, str]:
+    def called(self, service: str, *command: str, **more: str) -> tuple[list[str], dict[str, str]]:
+        """How a command is called with what a service of compose.yaml has, and in which environment."""
         told = settings_of(compose()[service], {"kafka:9092": f"localhost:{self.ports[9092]}"})
-        return {name: value.replace("./secrets", str(self.secrets)) for name, value in told.items()} | more
+        env = {name: value.replace("./secrets", str(self.secrets)) for name, value in told.items()} | more
+        return [*PUMASI, *command], env
 
     def run(self, service: str, *command: str, **more: str) -> tuple[int, dict[str, Any]]:
         """A command that ends, by default the service's own; its exit status, and what it said."""
-        said = [*(command or compose()[service]["command"]), "--json"]
-        done = subprocess.run([*PUMASI, *said], env=self.settings(service, **more), text=True, capture_output=True)
+        said, env = self.called(service, *(command or compose()[service]["command"]), "--json", **more)
+        done = subprocess.run(said, env=env, text=True, capture_output=True)
         return done.returncode, json.loads(done.stdout or done.stderr)
 
     @contextmanager
     def service(self, name: str, **more: str) -> Iterator[dict[str, Any]]:
         """A service that goes on; what it said once it was ready."""
-        env = self.settings(name, **more)
-        command = [*PUMASI, *compose()[name]["command"], "--json"]
+        command, env = self.called(name, *compose()[name]["command"], "--json", **more)
         with running(command, env=env, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
             yield next((told for line in process.stdout if "ready" in (told := json.loads(line))), {})
 
 
 def test_what_compose_describes_answers_a_pledge_with_each_service_by_its_own_keys_and_rights(data_dir: Path) -> None:
-    cluster = Cluster(data_dir)
+    answers_a_pledge(Cluster(data_dir))
+
+
+def answers_a_pledge(cluster: Cluster, meanwhile: Callable[[], object] = lambda: None) -> None:
+    """Walk through it; `meanwhile` is called once all services run."""
     keys = {path: path.read_bytes() for path in sorted(cluster.secrets.rglob("*")) if path.is_file()}
     cluster.prepare()
     assert keys == {path: path.read_bytes() for path in keys}, "what is there is never touched"
@@ -153,6 +158,7 @@ def test_what_compose_describes_answers_a_pledge_with_each_service_by_its_own_ke
         assert {name: told.get("ready") for name, told in ready.items()} == {name: name for name in ready}
         http = ready["intake"]["http"].replace("0.0.0.0", "127.0.0.1")
         assert until(lambda: httpx.get(f"{http}/readyz").status_code == 200)
+        meanwhile()
         scopes = [part for scope in ("funds", "pledges") for part in ("--scope", scope)]
         _, sender = cluster.run("pumasi", "keys", "add", "form", *scopes, "--all-funds")
         fund = {"fund": "jilin", "currency": "CNY", "share": 10_000, "weights": "equal", "vouchers_required": 0}

@@ -18,11 +18,12 @@ from aiokafka.errors import InvalidTxnState
 
 from services.bus.client.open_transactions import Leftovers
 from services.bus.client.record_batch import row
+from services.bus.client.requests import WriteTxnMarkers
 from services.bus.consume.scan import TopicReader
 from services.bus.embedded import EmbeddedKafka
 from services.bus.produce.transaction import FencedWriter
 from services.bus.topics import CHECKPOINTS, COMMANDS, DEADLETTERS
-from services.errors import Fenced
+from services.errors import Fenced, LedgerMoved
 from services.matcher.app import Matcher
 from services.matcher.ledger.journal import Journal
 from services.matcher.partition import tenure
@@ -180,6 +181,50 @@ async def test_a_journal_at_rest_sees_to_it_that_what_it_appended_can_be_read(cl
     await append(journal, b"3")
     assert await committed(journal) == [b"1", b"2", b"3"]
     await journal.close()
+
+
+async def mark_again(journal: Journal) -> None:
+    """Have the end of the last transaction written once more, as Kafka itself does where a leader moves."""
+    producer, place = journal._writer._producer, TopicPartition(LEDGER, PLACE)
+    ids = producer._txn_manager
+    leader = producer.client.cluster.leader_for_partition(place)
+    again = WriteTxnMarkers(ids.producer_id, ids.producer_epoch, True, [(place, 0)])
+    answer = await producer.client.send(leader, again)
+    [(_producer, [(_topic, [(_partition, code, _tags)], _)], _)] = answer.markers
+    assert code == 0
+
+
+async def end_of_ledger(client: Client) -> int:
+    async with TopicReader(client.bootstrap) as reader:
+        return await reader.high_watermark(LEDGER, PLACE)
+
+
+async def test_a_marker_that_kafka_wrote_twice_is_no_entry_of_somebody_else(client: Client) -> None:
+    journal = await journal_after_a_commit(client)
+    await committed(journal)
+    end = await end_of_ledger(client)
+    for _ in range(2):
+        await mark_again(journal)
+    assert await end_of_ledger(client) == end + 2
+    for value in (b"2", b"3"):
+        await append(journal, value)
+    assert await committed(journal) == [b"1", b"2", b"3"]
+    await journal.close()
+
+
+async def test_an_entry_of_somebody_else_beside_such_a_marker_is_noticed(client: Client) -> None:
+    journal = await journal_after_a_commit(client)
+    await committed(journal)
+    await mark_again(journal)
+    await client.producer.send_and_wait(LEDGER, b"foreign", partition=PLACE)
+    await mark_again(journal)
+    with pytest.raises(LedgerMoved):
+        await append(journal, b"never")
+    await journal.close()
+    heir = Journal(client.bootstrap, PLACE)
+    await heir.fence()
+    assert await committed(heir) == [b"1", b"foreign"]
+    await heir.close()
 
 
 async def test_others_transactions_are_let_be(client: Client) -> None:

@@ -82,7 +82,7 @@ def _no_fence(_world: World) -> Changed:
 
 
 def _no_look(_world: World) -> Changed:
-    return patch.object(Journal, "_follows_on", lambda _journal, _offset: None)
+    return patch.object(Journal, "_follows_on", lambda _journal, _offset: asyncio.sleep(0))
 
 
 def _read_back_before_fence(_world: World) -> Changed:

@@ -24,8 +24,8 @@ from tests.prometheus import (
 )
 
 SITUATIONS = {
-    "lag-grows", "a-partition-stopped", "disputed-case", "clock-off", "bad-deploy", "disk-lost", "key-lost", "keys-rotated",
-    "receiver-down", "kafka-upgraded",
+    "lag-grows", "a-partition-stopped", "disputed-case", "clock-off", "bad-deploy", "a-disk-fills", "disk-lost", "key-lost",
+    "keys-rotated", "receiver-down", "kafka-upgraded",
 }  # fmt: skip
 """What may happen: each has a section in OPERATING.md; its other sections may be led to as well."""
 OF_PROMETHEUS = {"up", "ALERTS"}
@@ -53,7 +53,20 @@ LETTERS = 'pumasi_deadletters_total{job="pumasi-intake", code="malformed"}'
 REFUSED = 'pumasi_refusals_total{door="http", code="unauthorized"}'
 GAVE_UP = 'pumasi_notices_total{channel="webhook", outcome="gave-up"}'
 
+
+def disk(usable: float, total: float) -> dict[str, str]:
+    told = {"usable_": usable, "": total}
+    return {f'pumasi_kafka_disk_{which}bytes{{broker="1"}}': f"{size}x9" for which, size in told.items()}
+
+
 CASES: dict[str, list[Case]] = {
+    "PumasiDiskFills": [
+        Case(disk(9e9, 80e9), 5, 0),
+        Case(disk(11e9, 1000e9), 5, 0),
+        Case(disk(1.9e9, 20e9), 1, 0),
+        Case(disk(1.9e9, 20e9), 3, 1),
+        Case(disk(9e9, 1000e9), 3, 1),
+    ],
     "PumasiServiceDown": [
         Case(UP, 10, 0),
         Case({**UP, MATCHER_UP: "1x5 0x60"}, 7, 0),

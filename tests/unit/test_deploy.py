@@ -169,6 +169,18 @@ def test_prepare_gives_everybody_their_own_and_may_be_repeated(tmp_path: Path) -
         assert {path.stat().st_uid for path in files if path.parent.name in ours} == {10001}
 
 
+def test_the_certificate_that_prepare_makes_for_kafka_passes_the_strict_check_of_later_pythons(tmp_path: Path) -> None:
+    """ssl.VERIFY_X509_STRICT, which contexts have from Python 3.13 on: so in the image, be it not so here."""
+    secrets = tmp_path / "secrets"
+    command = ["sh", COMPOSE / "prepare", secrets, DEPLOY / "hand-out"]
+    subprocess.run(command, env={**clean(), "PUMASI": " ".join(PUMASI)}, check=True, capture_output=True)
+    kafka = secrets / "kafka/kafka.pem"
+    strict = ["-x509_strict", "-purpose", "sslserver", "-CAfile", secrets / "ca/ca.crt"]
+    for name in (["-verify_hostname", "kafka"], ["-verify_hostname", "localhost"], ["-verify_ip", "127.0.0.1"]):
+        said = subprocess.run(["openssl", "verify", *strict, *name, kafka], capture_output=True, text=True)
+        assert said.returncode == 0, said.stderr
+
+
 UNITS = DEPLOY / "systemd"
 
 

@@ -3,6 +3,7 @@
 import os
 import ssl
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,6 +48,22 @@ def test_towards_another_machine_it_is_within_tls(settings: Settings, where: str
     assert told["security_protocol"] == "SASL_SSL"
     assert told["ssl_context"].verify_mode is ssl.CERT_REQUIRED
     assert told["ssl_context"].check_hostname
+
+
+def test_the_form_of_a_certificate_matters_as_little_as_before_python_3_13(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Strimzi's certificates lack an authority key identifier, and the image has Python 3.13."""
+    really = ssl.create_default_context
+
+    def as_from_3_13(**how: Any) -> ssl.SSLContext:
+        context = really(**how)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", as_from_3_13)
+    context = connection(servers(settings, AWAY, access.INTAKE))["ssl_context"]
+    assert not context.verify_flags & ssl.VERIFY_X509_STRICT
 
 
 @pytest.mark.parametrize("where", [HERE, "localhost:9092", "[::1]:9092"])

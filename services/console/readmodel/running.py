@@ -23,6 +23,7 @@ _WORDS: Final = {
     "clock_off": "its machine's clock is off, so it takes nothing; set the clock",
     "stuck": "submissions on the topic don't get through; its log says why",
     "topic_unreadable": "something on a topic can't be read",
+    "disk_fills": "a broker's disk is nearly full; with no room it ends, so make room or give it a larger disk",
     "not_told": "notices have waited for more than a minute, though others may be told; its metrics say how many, and since when",
     "webhook_down": "the webhook's receiver does not answer, so notices are given up",
     "ledger_tampered": "the ledger does not hold, so it has stopped here",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 
 from services.bus.client.open_transactions import Leftovers
 from services.bus.client.record_batch import Row
@@ -111,14 +111,26 @@ class Journal:
         """Let go of the partition; an open transaction is aborted by whoever takes it next, or by its timeout."""
         await self._writer.close()
 
-    def _follows_on(self, offset: int) -> None:
+    async def _follows_on(self, offset: int) -> None:
         """Look whether entries came to lie right behind the last ones: else somebody else writes here, and reading back will tell who.
 
         Nothing is committed then. An offset of -1 says that the broker had the entries already, and not where. If they lie one place
-        too early, Kafka has forgotten the last transaction's marker (`open_transactions`), and this one's will be for both.
+        too early, Kafka has forgotten the last transaction's marker (`open_transactions`), and this one's will be for both. Where a
+        leader moves, Kafka may write a marker twice. Nobody reads a marker as an entry; so what counts is whether anybody can read
+        something there. Somebody else's open transaction is waited for, and can't be overlooked.
         """
-        if self._next_offset is not None and offset not in (self._next_offset, self._next_offset - _MARKER, -1):
-            raise LedgerMoved(f"its entries came to offset {offset} of the ledger, not to {self._next_offset}")
+        begin = self._next_offset
+        if begin is None or offset in (begin, begin - _MARKER, -1):
+            return
+        if offset < begin or await self._holds_entries(begin, offset):
+            raise LedgerMoved(f"its entries came to offset {offset} of the ledger, not to {begin}")
+
+    async def _holds_entries(self, begin: int, end: int) -> bool:
+        async with TopicReader(self.bootstrap) as reader:
+            here = self.partition
+            portions = reader.portions(LEDGER, {here: begin}, {here: end}, stall_seconds=_READ_BACK_STALL_SECONDS)
+            async with contextlib.aclosing(portions):
+                return any([records async for records in portions])
 
 
 class Appending:
@@ -133,7 +145,7 @@ class Appending:
         end: the ledger's next offset, once this is committed; None if unknown.
     """
 
-    def __init__(self, transaction: Transaction, partition: int, follows_on: Callable[[int], None]) -> None:
+    def __init__(self, transaction: Transaction, partition: int, follows_on: Callable[[int], Awaitable[None]]) -> None:
         self._transaction, self._partition, self._follows_on = transaction, partition, follows_on
         self._entries: list[Sent] = []
         self.end: int | None = None
@@ -153,10 +165,11 @@ class Appending:
 
         Raises:
             LedgerMoved: if somebody else writes there.
+            KafkaUnreachable: if it can't be seen who does.
         """
         await self._transaction.arrived()
         offsets: list[int] = [one.place.result().offset for one in self._entries]
-        self._follows_on(offsets[0])
+        await self._follows_on(offsets[0])
         rows = sum(one.count for one in self._entries)
         self.end = offsets[0] + rows + _MARKER if offsets[0] >= 0 else None
         return max(offsets)
