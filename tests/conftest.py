@@ -10,6 +10,7 @@ Any test that uses one of them is marked `broker`. All tests run in one event lo
 """
 
 import os
+import sys
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -22,6 +23,18 @@ from services import called, keys
 from services.bus import topics
 from services.bus.embedded import EmbeddedKafka
 from services.settings import load
+from tests import kafka_classes
+
+sys.dont_write_bytecode = False  # some machines are told so; but here each module is read by some hundred processes
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+_DELETES_SOON = {
+    "log.retention.check.interval.ms": 200,
+    "log.initial.task.delay.ms": 0,
+    "log.segment.delete.delay.ms": 500,
+    "log.cleaner.backoff.ms": 200,
+}
+"""Told to each broker that a fixture starts: what it may delete it deletes soon, and compacts soon."""
 
 BROKER_FIXTURES = {"kafka", "topics_reset", "fresh_kafka", "new_kafka", "guarded_kafka"}
 
@@ -60,8 +73,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):  # the controller's options are its workers' too
         config.option.long |= config.args_source is pytest.Config.ArgsSource.ARGS
-        if config.getoption("dist") != "no" and config.get_verbosity() < 1:
-            config.pluginmanager.register(Files(config))
+        if config.getoption("dist") != "no":
+            kafka_classes.make()
+            if config.get_verbosity() < 1:
+                config.pluginmanager.register(Files(config))
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
@@ -126,17 +141,15 @@ def file_of(nodeid: str) -> str:
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_from_outside() -> Iterator[None]:
-    """The developer's own PUMASI_* variables must not steer a test; and brokers that live for seconds are not worth optimizing.
+    """The developer's own PUMASI_* variables must not steer a test; and brokers start from classes that lie ready.
 
     Unless a test is about it, Kafka and the doors are open, and one set of keys serves all tests.
-
-    Measured: a broker started, killed and started anew takes 8 s of processor time so, 12 otherwise.
     """
     with pytest.MonkeyPatch.context() as environment:
         for name in list(os.environ):
             if name.startswith("PUMASI_"):
                 environment.delenv(name)
-        environment.setenv("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
+        environment.setenv(kafka_classes.OPTIONS, kafka_classes.options())
         environment.setenv("PUMASI_OPEN", "1")
         with tempfile.TemporaryDirectory(prefix="pumasi-test-keys-") as kept:
             environment.setenv("PUMASI_KEYS", kept)
@@ -170,7 +183,7 @@ def guarded_kafka(monkeypatch: pytest.MonkeyPatch) -> None:
 async def kafka() -> AsyncIterator[EmbeddedKafka]:
     """The session's broker on free ports; `kafka.bootstrap` is where it answers."""
     with tempfile.TemporaryDirectory(prefix="pumasi-test-", ignore_cleanup_errors=True) as name:
-        async with EmbeddedKafka(Path(name), 0) as broker:
+        async with EmbeddedKafka(Path(name), 0, more=_DELETES_SOON) as broker:
             yield broker
 
 
@@ -188,7 +201,7 @@ async def new_kafka(data_dir: Path) -> AsyncIterator[Callable[..., EmbeddedKafka
     made: list[EmbeddedKafka] = []
 
     def make(data: Path = data_dir, port: int | None = 0) -> EmbeddedKafka:
-        made.append(EmbeddedKafka(data, port))
+        made.append(EmbeddedKafka(data, port, more=_DELETES_SOON))
         return made[-1]
 
     yield make
