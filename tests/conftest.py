@@ -67,12 +67,15 @@ LONG = {
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="also the tests that take long, as before anything lands")
-    parser.addoption("--only-long", action="store_true", help="the tests that take long, and no others")
+    parser.addoption(
+        "--only-long", action="store_true", help="the tests that take long, and no others but those of properties"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if not hasattr(config, "workerinput"):  # the controller's options are its workers' too
-        config.option.long |= config.args_source is pytest.Config.ArgsSource.ARGS
+    if not hasattr(config, "workerinput"):  # the controller's options, and its environment, are its workers' too
+        config.option.long |= config.args_source is pytest.Config.ArgsSource.ARGS or config.option.only_long
+        os.environ.setdefault("HYPOTHESIS_PROFILE", "long" if config.option.long else "default")
         if config.getoption("dist") != "no":
             kafka_classes.make()
             if config.get_verbosity() < 1:
@@ -92,10 +95,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker("broker")
     if config.option.only_long or not config.option.long:
         long = {item for item in items if any(part in item.name for part in LONG.get(item.path.name, ()))}
-        left_out = set(items) - long if config.option.only_long else long
+        tried_more = {item for item in items if item.path.parent.name == "properties"}
+        left_out = set(items) - long - tried_more if config.option.only_long else long
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
-    items.sort(key=lambda item: item.path.parent.name == "unit")  # small files last, so that all processes end together
+    items.sort(key=lambda item: _FOLDERS.get(item.path.parent.name, len(_FOLDERS)))
+
+
+_FOLDERS = {"scenarios": 0, "simulation": 1, "broker": 2, "properties": 3, "protocol": 4}
+"""The order in which folders are run: those whose single tests take longest first, so that all processes end together."""
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
@@ -103,7 +111,7 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     if config.getoption("dist") == "no":
         return None
     return (
-        "a line a file, with the time its tests took; all of them take some eight minutes on two cores; -k WORD or a path runs a "
+        "a line a file, with the time its tests took; all of them take seven or eight minutes on two cores; -k WORD or a path runs a "
         "part, -v shows each test's name, --long runs those too that take long (tests/README.md)"
     )
 
