@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,8 @@ import pytest_asyncio
 from services import called, keys
 from services.bus import topics
 from services.bus.embedded import EmbeddedKafka
+from services.bus.embedded import broker as embedded
+from services.bus.embedded.jars import ensure_jars_apart
 from services.settings import load
 from tests import kafka_classes
 
@@ -77,7 +80,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.long |= config.args_source is pytest.Config.ArgsSource.ARGS or config.option.only_long
         os.environ.setdefault("HYPOTHESIS_PROFILE", "long" if config.option.long else "default")
         if config.getoption("dist") != "no":
-            kafka_classes.make()
+            if not config.option.collectonly:
+                kafka_classes.make()
             if config.get_verbosity() < 1:
                 config.pluginmanager.register(Files(config))
 
@@ -158,11 +162,18 @@ def _no_settings_from_outside() -> Iterator[None]:
             if name.startswith("PUMASI_"):
                 environment.delenv(name)
         environment.setenv(kafka_classes.OPTIONS, kafka_classes.options())
+        environment.setattr(embedded, "ensure_jars_apart", lambda _progress: _jars())
         environment.setenv("PUMASI_OPEN", "1")
         with tempfile.TemporaryDirectory(prefix="pumasi-test-keys-") as kept:
             environment.setenv("PUMASI_KEYS", kept)
             keys.make(load())
             yield
+
+
+@cache
+def _jars() -> list[Path]:
+    """Kafka's jars, verified once a session and not for each broker that is started here."""
+    return ensure_jars_apart()
 
 
 @pytest.fixture(autouse=True)

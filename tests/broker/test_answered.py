@@ -63,7 +63,7 @@ async def extents(kafka: EmbeddedKafka) -> list[tuple[int, int]]:
 async def until_nothing_can_be_read(kafka: EmbeddedKafka) -> None:
     async with asyncio.timeout(DEADLINE_S):
         while any(begin < end for begin, end in await extents(kafka)):
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.1)
 
 
 def files_that_say(word: str, kafka: EmbeddedKafka) -> list[Path]:

@@ -26,7 +26,7 @@ Ledger = list[dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def untouched(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    return pickle.dumps(honest(tmp_path_factory.mktemp("soak"), SEED, 1000))
+    return pickle.dumps(honest(tmp_path_factory.mktemp("soak"), SEED, 600))
 
 
 @pytest.fixture
