@@ -87,9 +87,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """All tests are run by several processes, each with a broker; one more than cores, as most tests wait. A path is run by one."""
-    named = config.args_source is pytest.Config.ArgsSource.ARGS
-    return 0 if named else len(os.sched_getaffinity(0)) + 1
+    """All tests are run by several processes, each with a broker. A path is run by one.
+
+    They are two more than cores, as most tests wait; and one more where long tests run, some of which strike what carries a load.
+    """
+    if config.args_source is pytest.Config.ArgsSource.ARGS:
+        return 0
+    return len(os.sched_getaffinity(0)) + (1 if config.option.long or config.option.only_long else 2)
 
 
 @pytest.hookimpl(trylast=True)
