@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import sys
-import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -20,23 +19,10 @@ from services.bus.embedded import EmbeddedKafka, keep_up, running_broker
 from services.bus.embedded.ports import Reservation
 from services.errors import BrokerFailed, DataDirForeign, DataDirLocked, PortTaken
 from services.settings import OPEN
+from tests.waiting import is_gone, until
 
 NewKafka = Callable[..., EmbeddedKafka]
 DEADLINE_S = 60
-
-
-async def until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {DEADLINE_S} s: {what}"
-        await asyncio.sleep(0.02)
-
-
-def is_gone(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 async def put(bootstrap: str, values: list[bytes]) -> None:
