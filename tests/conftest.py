@@ -110,7 +110,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: _FOLDERS.get(item.path.parent.name, len(_FOLDERS)))
 
 
-_FOLDERS = {"scenarios": 0, "simulation": 1, "broker": 2, "properties": 3, "protocol": 4}
+_FOLDERS = {"simulation": 0, "scenarios": 1, "broker": 2, "properties": 3, "protocol": 4}
 """The order in which folders are run: those whose single tests take longest first, so that all processes end together."""
 
 
