@@ -10,9 +10,11 @@ Any test that uses one of them is marked `broker`. All tests run in one event lo
 """
 
 import os
+import sys
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,7 +23,21 @@ import pytest_asyncio
 from services import called, keys
 from services.bus import topics
 from services.bus.embedded import EmbeddedKafka
+from services.bus.embedded import broker as embedded
+from services.bus.embedded.jars import ensure_jars_apart
 from services.settings import load
+from tests import kafka_classes
+
+sys.dont_write_bytecode = False  # some machines are told so; but here each module is read by some hundred processes
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+_DELETES_SOON = {
+    "log.retention.check.interval.ms": 200,
+    "log.initial.task.delay.ms": 0,
+    "log.segment.delete.delay.ms": 500,
+    "log.cleaner.backoff.ms": 200,
+}
+"""Told to each broker that a fixture starts: what it may delete it deletes soon, and compacts soon."""
 
 BROKER_FIXTURES = {"kafka", "topics_reset", "fresh_kafka", "new_kafka", "guarded_kafka"}
 
@@ -55,20 +71,30 @@ LONG = {
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="also the tests that take long, as before anything lands")
-    parser.addoption("--only-long", action="store_true", help="the tests that take long, and no others")
+    parser.addoption(
+        "--only-long", action="store_true", help="the tests that take long, and no others but those of properties"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if not hasattr(config, "workerinput"):  # the controller's options are its workers' too
-        config.option.long |= config.args_source is pytest.Config.ArgsSource.ARGS
-        if config.getoption("dist") != "no" and config.get_verbosity() < 1:
-            config.pluginmanager.register(Files(config))
+    if not hasattr(config, "workerinput"):  # the controller's options, and its environment, are its workers' too
+        config.option.long |= config.args_source is pytest.Config.ArgsSource.ARGS or config.option.only_long
+        os.environ.setdefault("HYPOTHESIS_PROFILE", "long" if config.option.long else "default")
+        if config.getoption("dist") != "no":
+            if not config.option.collectonly:
+                kafka_classes.make()
+            if config.get_verbosity() < 1:
+                config.pluginmanager.register(Files(config))
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """All tests are run by several processes, each with a broker; one more than cores, as most tests wait. A path is run by one."""
-    named = config.args_source is pytest.Config.ArgsSource.ARGS
-    return 0 if named else len(os.sched_getaffinity(0)) + 1
+    """All tests are run by several processes, each with a broker. A path is run by one.
+
+    They are two more than cores, as most tests wait; and one more where long tests run, some of which strike what carries a load.
+    """
+    if config.args_source is pytest.Config.ArgsSource.ARGS:
+        return 0
+    return len(os.sched_getaffinity(0)) + (1 if config.option.long or config.option.only_long else 2)
 
 
 @pytest.hookimpl(trylast=True)
@@ -78,10 +104,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker("broker")
     if config.option.only_long or not config.option.long:
         long = {item for item in items if any(part in item.name for part in LONG.get(item.path.name, ()))}
-        left_out = set(items) - long if config.option.only_long else long
+        tried_more = {item for item in items if item.path.parent.name == "properties"}
+        left_out = set(items) - long - tried_more if config.option.only_long else long
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
-    items.sort(key=lambda item: item.path.parent.name == "unit")  # small files last, so that all processes end together
+    items.sort(key=lambda item: _FOLDERS.get(item.path.parent.name, len(_FOLDERS)))
+
+
+_FOLDERS = {"simulation": 0, "scenarios": 1, "broker": 2, "properties": 3, "protocol": 4}
+"""The order in which folders are run: those whose single tests take longest first, so that all processes end together."""
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
@@ -89,7 +120,7 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     if config.getoption("dist") == "no":
         return None
     return (
-        "a line a file, with the time its tests took; all of them take some eight minutes on two cores; -k WORD or a path runs a "
+        "a line a file, with the time its tests took; all of them take seven or eight minutes on two cores; -k WORD or a path runs a "
         "part, -v shows each test's name, --long runs those too that take long (tests/README.md)"
     )
 
@@ -127,22 +158,27 @@ def file_of(nodeid: str) -> str:
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_from_outside() -> Iterator[None]:
-    """The developer's own PUMASI_* variables must not steer a test; and brokers that live for seconds are not worth optimizing.
+    """The developer's own PUMASI_* variables must not steer a test; and brokers start from classes that lie ready.
 
     Unless a test is about it, Kafka and the doors are open, and one set of keys serves all tests.
-
-    Measured: a broker started, killed and started anew takes 8 s of processor time so, 12 otherwise.
     """
     with pytest.MonkeyPatch.context() as environment:
         for name in list(os.environ):
             if name.startswith("PUMASI_"):
                 environment.delenv(name)
-        environment.setenv("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
+        environment.setenv(kafka_classes.OPTIONS, kafka_classes.options())
+        environment.setattr(embedded, "ensure_jars_apart", lambda _progress: _jars())
         environment.setenv("PUMASI_OPEN", "1")
         with tempfile.TemporaryDirectory(prefix="pumasi-test-keys-") as kept:
             environment.setenv("PUMASI_KEYS", kept)
             keys.make(load())
             yield
+
+
+@cache
+def _jars() -> list[Path]:
+    """Kafka's jars, verified once a session and not for each broker that is started here."""
+    return ensure_jars_apart()
 
 
 @pytest.fixture(autouse=True)
@@ -171,7 +207,7 @@ def guarded_kafka(monkeypatch: pytest.MonkeyPatch) -> None:
 async def kafka() -> AsyncIterator[EmbeddedKafka]:
     """The session's broker on free ports; `kafka.bootstrap` is where it answers."""
     with tempfile.TemporaryDirectory(prefix="pumasi-test-", ignore_cleanup_errors=True) as name:
-        async with EmbeddedKafka(Path(name), 0) as broker:
+        async with EmbeddedKafka(Path(name), 0, more=_DELETES_SOON) as broker:
             yield broker
 
 
@@ -189,7 +225,7 @@ async def new_kafka(data_dir: Path) -> AsyncIterator[Callable[..., EmbeddedKafka
     made: list[EmbeddedKafka] = []
 
     def make(data: Path = data_dir, port: int | None = 0) -> EmbeddedKafka:
-        made.append(EmbeddedKafka(data, port))
+        made.append(EmbeddedKafka(data, port, more=_DELETES_SOON))
         return made[-1]
 
     yield make

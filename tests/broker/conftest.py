@@ -1,6 +1,5 @@
-"""A broker whose files are soon too old, for tests of what is to leave the disk; keys of a test's own, for those that renew them."""
+"""Files that are soon too old, for tests of what is to leave the disk; keys of a test's own, for those that renew them."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from services.bus.embedded import EmbeddedKafka
 from services.settings import Settings, load
 
 _SOON = {"segment.ms": "500", "file.delete.delay.ms": "0"}
-_OFTEN = {"log.retention.check.interval.ms": 200, "log.initial.task.delay.ms": 0}
 
 
 @pytest.fixture
@@ -26,16 +24,26 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     return settings
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def quick(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[EmbeddedKafka]:
-    """A broker that looks for what it may delete all the time, and begins new files soon."""
+@pytest.fixture
+def small_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The topic of submissions is made so that Kafka begins a new file soon, and takes what is deleted off the disk at once."""
     wanted = topics.wanted_topics
 
-    def quicker(*how: int) -> tuple[topics.Topic, ...]:
+    def smaller(*how: int) -> tuple[topics.Topic, ...]:
         one, *others = wanted(*how)
         return replace(one, config={**one.config, **_SOON}), *others
 
-    monkeypatch.setattr(topics, "wanted_topics", quicker)
-    async with EmbeddedKafka(data_dir, 0, more=_OFTEN) as broker:
-        await topics.ensure(broker.bootstrap)
-        yield broker
+    monkeypatch.setattr(topics, "wanted_topics", smaller)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def quick(small_files: None, topics_reset: EmbeddedKafka) -> EmbeddedKafka:
+    """The session's broker with fresh topics, `small_files` among them."""
+    return topics_reset
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def quick_alone(small_files: None, fresh_kafka: EmbeddedKafka) -> EmbeddedKafka:
+    """The same on a broker of the test's own, where nobody else has left anything."""
+    await topics.ensure(fresh_kafka.bootstrap)
+    return fresh_kafka

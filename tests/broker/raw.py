@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+from collections.abc import Callable
 from hashlib import blake2b
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
 COMMANDS, LEDGER, DEADLETTERS = "pumasi.commands.v1", "pumasi.ledger.v1", "pumasi.deadletters.v1"
 PARTITIONS = 4
@@ -82,33 +84,41 @@ class Client:
         await self.producer.flush()
 
     async def read(self, topic: str, partition: int, at_least: int) -> list:
-        """All committed records of a partition once there are `at_least` of them and nothing more is to come.
+        """All committed records of a partition, once there are `at_least` of them.
 
         Raises:
             TimeoutError: if they don't come in time; it tells how many did.
         """
-        consumer = AIOKafkaConsumer(
+        async with AIOKafkaConsumer(
             bootstrap_servers=self.bootstrap, isolation_level="read_committed", auto_offset_reset="earliest"
-        )
-        await consumer.start()
-        place, found, loop = TopicPartition(topic, partition), [], asyncio.get_running_loop()
-        try:
-            consumer.assign([place])
-            await consumer.seek_to_beginning(place)
-            deadline = loop.time() + DEADLINE_SECONDS
-            while True:
-                more = (await consumer.getmany(place, timeout_ms=300)).get(place, [])
-                found += more
-                if not more and len(found) >= at_least:
-                    return found
-                if loop.time() > deadline:
-                    raise TimeoutError(f"{topic}-{partition}: {len(found)} of {at_least} records")
-        finally:
-            await consumer.stop()
+        ) as consumer:
+            consumer.assign([TopicPartition(topic, partition)])
+            return await everything(consumer, at_least)
 
     async def ledger(self, fund: str, at_least: int) -> list[dict[str, Any]]:
         """The fund's partition of the ledger, held against the contract, decoded."""
         return check_chain(await self.read(LEDGER, PARTITION[fund], at_least))
+
+
+async def everything(
+    consumer: AIOKafkaConsumer, at_least: int = 0, counts: Callable[[ConsumerRecord], bool] = lambda _: True
+) -> list[ConsumerRecord]:
+    """All that there is on a consumer's partitions, in their order, once there are `at_least` records that count.
+
+    Raises:
+        TimeoutError: if they don't come in time; it tells how many did.
+    """
+    found, deadline = list[ConsumerRecord](), time.monotonic() + DEADLINE_SECONDS
+    while True:
+        ends = await consumer.end_offsets(consumer.assignment())
+        while any([await consumer.position(place) < end for place, end in ends.items()]):
+            for records in (await consumer.getmany(timeout_ms=100)).values():
+                found += records
+        if (many := sum(map(counts, found))) >= at_least:
+            return sorted(found, key=lambda record: (record.topic, record.partition, record.offset))
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{', '.join({place.topic for place in ends})}: {many} of {at_least} records")
+        await asyncio.sleep(0.02)
 
 
 def check_chain(records: list) -> list[dict[str, Any]]:

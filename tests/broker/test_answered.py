@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,6 @@ pytestmark = pytest.mark.broker
 PARTITIONS = 4
 WORD = "Baek-Suji-7H3k9"
 """In everything that is sent here."""
-PROBE = "forgets-by-age"
 
 
 @contextlib.asynccontextmanager
@@ -63,13 +63,13 @@ async def extents(kafka: EmbeddedKafka) -> list[tuple[int, int]]:
 async def until_nothing_can_be_read(kafka: EmbeddedKafka) -> None:
     async with asyncio.timeout(DEADLINE_S):
         while any(begin < end for begin, end in await extents(kafka)):
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.1)
 
 
 def files_that_say(word: str, kafka: EmbeddedKafka) -> list[Path]:
-    """The files of the submissions topic that hold a word."""
+    """The files of the submissions topic that hold a word; not of former topics of that name, which Kafka is about to delete."""
     found = []
-    for path in (kafka.home / "log").glob(f"{SUBMISSIONS}-*/*"):
+    for path in (kafka.home / "log").glob(f"{SUBMISSIONS}-?/*"):
         with contextlib.suppress(FileNotFoundError):  # deleted while we look
             if word.encode() in path.read_bytes():
                 found.append(path)
@@ -95,13 +95,14 @@ async def from_the_first(kafka: EmbeddedKafka, partition: int) -> list[Any]:
 
 async def until_kafka_has_looked_for_what_is_old(kafka: EmbeddedKafka) -> None:
     """Return once a topic that forgets by age has forgotten what came just now."""
+    probe = f"forgets-by-age-{uuid.uuid4()}"
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
     await admin.start()
-    await admin.create_topics([NewTopic(PROBE, 1, 1, topic_configs={"retention.ms": "1"})])
+    await admin.create_topics([NewTopic(probe, 1, 1, topic_configs={"retention.ms": "1"})])
     await admin.close()
-    place = TopicPartition(PROBE, 0)
+    place = TopicPartition(probe, 0)
     async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap) as producer:
-        await producer.send_and_wait(PROBE, b"x", partition=0)
+        await producer.send_and_wait(probe, b"x", partition=0)
     async with (
         AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap, group_id=None) as asking,
         asyncio.timeout(DEADLINE_S),
@@ -244,7 +245,7 @@ async def test_intakes_that_come_go_and_are_killed_delete_nothing_unanswered(
 
 async def test_a_member_that_was_put_out_of_the_group_knows_of_no_acknowledgement(quick: EmbeddedKafka) -> None:
     """Not of its own, which Kafka refused, nor beyond where it reads."""
-    named = {"group_id": GROUP, "group_instance_id": "intake-0", "enable_auto_commit": False}
+    named = {"group_id": f"{GROUP}-named", "group_instance_id": "intake-0", "enable_auto_commit": False}
     place = TopicPartition(SUBMISSIONS, 0)
     async with submitting(quick) as submit:
         await submit(0, good(1), good(2), good(3))

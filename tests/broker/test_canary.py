@@ -327,11 +327,11 @@ async def until_answered(kafka: EmbeddedKafka) -> None:
 @pytest.mark.broker
 @pytest.mark.timeout(300)
 async def test_nothing_that_tells_of_a_person_stays_anywhere(
-    quick: EmbeddedKafka,
+    quick_alone: EmbeddedKafka,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    traces, processes = Traces(), []
+    kafka, traces, processes = quick_alone, Traces(), []
     for name in ("PUMASI_SENDER_RATE", "PUMASI_ADDRESS_RATE"):
         monkeypatch.setenv(name, "0")
     monkeypatch.setenv("PUMASI_LOG_JSON", "1")  # which says all that a line for people does, and its fields
@@ -341,24 +341,24 @@ async def test_nothing_that_tells_of_a_person_stays_anywhere(
         monkeypatch.setenv("PUMASI_WEBHOOK_ALLOW_PRIVATE", "1")
         async with contextlib.AsyncExitStack() as running:
             for name in ("matcher", "notifier", "intake"):
-                started = await running.enter_async_context(service(name, quick.bootstrap, tmp_path))
+                started = await running.enter_async_context(service(name, kafka.bootstrap, tmp_path))
                 processes.append(started)
             await through_http(processes[-1].ready["http"], traces)
-            await through_the_topic(quick.bootstrap)
-            await until_answered(quick)
+            await through_the_topic(kafka.bootstrap)
+            await until_answered(kafka)
             async with asyncio.timeout(DEADLINE_S):
-                while not await read(quick.bootstrap, topics.NOTICES):
+                while not await read(kafka.bootstrap, topics.NOTICES):
                     await asyncio.sleep(0.1)
-            await printed(quick, traces)
-            await traces.look_at_topics(quick.bootstrap)
+            await printed(kafka, traces)
+            await traces.look_at_topics(kafka.bootstrap)
     for process in processes:
         for line in process.log.splitlines():
             traces.look(f"log of {process.name}", line)
-    traces.look_at_files(quick.data)
+    traces.look_at_files(kafka.data)
     traces.look_at_files(tmp_path)
     assert traces.looked_at > 5_000
     assert sorted(traces.places) == []
-    await planted_by_hand_is_found(quick)
+    await planted_by_hand_is_found(kafka)
 
 
 async def planted_by_hand_is_found(kafka: EmbeddedKafka) -> None:

@@ -34,7 +34,8 @@ from services.matcher.partition.tenure import AWAY_SECONDS_MAX, BACKOFF_SECONDS
 from services.news import Assigned, Forgotten, MatcherNews, Stopped
 from tests.broker.load import Load, Process, each_answered_once, several
 from tests.broker.raw import COMMANDS, LEDGER, PARTITIONS, Client
-from tests.broker.test_matcher import SETTINGS, all_ready, assert_audit_holds, until
+from tests.broker.test_matcher import SETTINGS, all_ready, assert_audit_holds
+from tests.waiting import until
 
 ALONE_SECONDS = 5.0
 """Neighbours of a partition in trouble are answered within a second on a machine that does nothing else; tests share theirs."""

@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import sys
-import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -20,23 +19,11 @@ from services.bus.embedded import EmbeddedKafka, keep_up, running_broker
 from services.bus.embedded.ports import Reservation
 from services.errors import BrokerFailed, DataDirForeign, DataDirLocked, PortTaken
 from services.settings import OPEN
+from tests import kafka_classes
+from tests.waiting import is_gone, until
 
 NewKafka = Callable[..., EmbeddedKafka]
 DEADLINE_S = 60
-
-
-async def until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {DEADLINE_S} s: {what}"
-        await asyncio.sleep(0.02)
-
-
-def is_gone(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 async def put(bootstrap: str, values: list[bytes]) -> None:
@@ -263,3 +250,10 @@ async def test_another_clusters_log_is_refused_and_a_format_cut_short_is_redone(
     broker = new_kafka()
     await broker.start()
     assert broker.cluster == "AAAAAAAAAAAAAAAAAAAAAA"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a process has mapped")
+@pytest.mark.skipif(not kafka_classes.cache().exists(), reason="Kafka's classes lie ready once all tests were run")
+async def test_brokers_of_tests_start_from_classes_that_lie_ready(kafka: EmbeddedKafka) -> None:
+    """Java passes over what doesn't fit without a word."""
+    assert str(kafka_classes.cache()) in Path(f"/proc/{kafka.pid}/maps").read_text()

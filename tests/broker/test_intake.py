@@ -35,6 +35,7 @@ from services.intake.events import GROUP
 from services.intake.floods import CONFLICTS_MAX
 from services.matcher.engine.engine import Engine
 from services.settings import Settings, load
+from tests.broker.raw import everything
 from tests.broker.test_matcher import running as matching
 
 DEADLINE_S = 60
@@ -67,29 +68,29 @@ def settings(data: Path, **options: Any) -> Settings:
     return load(data=data, http_port=0, session_timeout_ms=6000, tick_seconds=86400, **options)
 
 
-async def read(bootstrap: str, topic: str, *, least: int = 0, committed: bool = True) -> list[ConsumerRecord]:
-    """Everything on a topic, by partition; waits until there are `least` records."""
+async def read(
+    bootstrap: str,
+    topic: str,
+    *,
+    least: int = 0,
+    committed: bool = True,
+    counts: Callable[[ConsumerRecord], bool] = bool,
+) -> list[ConsumerRecord]:
+    """Everything on a topic, by partition; waits until there are `least` records that count."""
     level = "read_committed" if committed else "read_uncommitted"
     async with AIOKafkaConsumer(
         topic, bootstrap_servers=bootstrap, group_id=None, isolation_level=level, auto_offset_reset="earliest"
     ) as consumer:
-        found: list[ConsumerRecord] = []
-        async with asyncio.timeout(DEADLINE_S):
-            while True:
-                ends = await consumer.end_offsets(consumer.assignment())
-                while any([await consumer.position(place) < end for place, end in ends.items()]):
-                    for records in (await consumer.getmany(timeout_ms=100)).values():
-                        found += records
-                if len(found) >= least:
-                    return sorted(found, key=lambda record: (record.partition, record.offset))
+        return await everything(consumer, least, counts)
+
+
+def has_fund(command: ConsumerRecord) -> bool:
+    return command.key is not None
 
 
 async def commands(bootstrap: str, *, least: int = 0) -> list[ConsumerRecord]:
     """The commands with a fund; ticks left out. Waits until there are `least`."""
-    async with asyncio.timeout(DEADLINE_S):
-        while len(found := [r for r in await read(bootstrap, topics.COMMANDS) if r.key is not None]) < least:
-            await asyncio.sleep(0.05)
-    return found
+    return [*filter(has_fund, await read(bootstrap, topics.COMMANDS, least=least, counts=has_fund))]
 
 
 async def answered(bootstrap: str) -> None:

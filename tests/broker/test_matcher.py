@@ -8,7 +8,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -23,15 +23,9 @@ from services.news import MatcherNews, Stopped
 from services.settings import Settings
 from tests.broker.poison import POISON, TOLD_WITHOUT
 from tests.broker.raw import COMMANDS, DEADLETTERS, LEDGER, PARTITION, PARTITIONS, Client, headers, kinds
+from tests.waiting import until
 
 SETTINGS = Settings(session_timeout_ms=6000)
-
-
-async def until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait for a condition."""
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.02)
 
 
 @contextlib.asynccontextmanager

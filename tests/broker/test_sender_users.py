@@ -26,6 +26,7 @@ from services.settings import Settings, load
 from services.system.sender_users import for_the_admin
 from services.system.whole import broker_of
 from tests.broker.test_access import client_of, refused, tried
+from tests.waiting import until
 
 pytestmark = pytest.mark.broker
 
@@ -88,12 +89,6 @@ async def is_let_in(bootstrap: Servers) -> bool:
     except KafkaConnectionError:
         return False
     return True
-
-
-async def until(condition: Any) -> None:
-    async with asyncio.timeout(10):
-        while not await condition():
-            await asyncio.sleep(0.05)
 
 
 async def test_a_sender_may_write_submissions_by_its_own_user_until_it_is_revoked(settings: Settings) -> None:

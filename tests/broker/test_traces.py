@@ -25,6 +25,7 @@ from services.bus.topics import COMMANDS, LEDGER, NOTICES, SUBMISSIONS
 from tests.broker.test_console import pumasi
 from tests.broker.test_intake import read
 from tests.broker.test_logs import DEADLINE_S, STRUCTURED, service
+from tests.waiting import until
 
 SENT = "00-" + "13912345678" * 2 + "0123456789-1391234567800000-01"
 """What a sender would have us carry: it says a number."""
@@ -78,12 +79,6 @@ async def receiver() -> AsyncIterator[tuple[Receiver, str]]:
     server = await asyncio.start_server(told.serve, "127.0.0.1", 0, limit=1 << 24)
     async with server:
         yield told, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-
-
-async def until(true: Callable[[], Any]) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while not true():
-            await asyncio.sleep(0.05)
 
 
 def event(number: int, kind: str, **data: Any) -> dict[str, Any]:

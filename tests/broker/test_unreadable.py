@@ -26,8 +26,9 @@ from tests.broker import test_intake, test_notifier
 from tests.broker.raw import PARTITION, PARTITIONS, Client
 from tests.broker.test_console import pumasi
 from tests.broker.test_elastic import look_before_deciding
-from tests.broker.test_matcher import SETTINGS, all_ready, assert_audit_holds, running, until
+from tests.broker.test_matcher import SETTINGS, all_ready, assert_audit_holds, running
 from tests.soak.codecs import compress
+from tests.waiting import until
 
 DEADLINE_S = 60
 JILIN, YANJI = PARTITION["jilin"], PARTITION["yanji"]

@@ -20,8 +20,8 @@ from tests.oracle.trial import report, trial, verdict
 from tests.properties.strategies import FUNDS, logs
 
 CAMPAIGN = os.environ.get("HYPOTHESIS_PROFILE") == "campaign"
-SEASONS = 200_000 if CAMPAIGN else 2_000
-STAIRWAYS = 50_000 if CAMPAIGN else 1_000
+SEASONS = settings.default.max_examples * 20
+STAIRWAYS = settings.default.max_examples * 10
 
 
 @pytest.mark.timeout(0 if CAMPAIGN else 600)  # a failing log needs time to shrink

@@ -458,7 +458,7 @@ def nearly_plain(draw: st.DrawFn) -> list[Told]:
     return made
 
 
-@settings(max_examples=1500)
+@settings(max_examples=settings.default.max_examples * 15)
 @given(nearly_plain())
 def test_a_byte_beside_the_one_way_is_answered_the_same(made: list[Told]) -> None:
     assert_same([*opened(), *made])
@@ -561,7 +561,7 @@ def test_a_breach_in_the_lane_leaves_what_was_before_it_and_nothing_else(monkeyp
         broken.claim = really
 
 
-@settings(max_examples=600)
+@settings(max_examples=settings.default.max_examples * 6)
 @given(records())
 @example([told(20, "pledge.made", b'{"fund":"jilin","pledge":"p-1","donor":"d-1","amount":250.0,"currency":"CNY"}')])
 @example([told(20, "pledge.made", b'{"fund":"jilin","pledge":"p-1","donor":"d-1","amount":-0,"currency":"CNY"}')])

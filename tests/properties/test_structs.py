@@ -170,7 +170,7 @@ def datas(draw: st.DrawFn) -> tuple[str, str]:
     return kind, text
 
 
-@settings(max_examples=2500)
+@settings(max_examples=settings.default.max_examples * 25)
 @given(datas())
 @example(("pumasi.pledge.withdrawn", '{"fund":"f","pledge":"p-1","pledge":"p-1"}'))
 @example(("pumasi.pledge.withdrawn", '{"fund":"f","pledge":"p\\u002d1"}'))
@@ -183,7 +183,7 @@ def test_whatever_is_written_is_taken_by_both_or_by_none(one: tuple[str, str]) -
     assert_same(*one)
 
 
-@settings(max_examples=1000)
+@settings(max_examples=settings.default.max_examples * 10)
 @given(datas())
 @example(("pumasi.case.amended", '{"fund":"f","case":"c","goal":5,"goal":6,"needed_by":"2031-12-31T00\\u003a00:00Z"}'))
 def test_no_member_said_twice_passes_for_said_once(one: tuple[str, str]) -> None:

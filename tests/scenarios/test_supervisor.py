@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from services.bus.security import connection, servers
 from services.errors import ServiceFailed
 from services.settings import load
 from services.system.supervisor import Service, Supervisor
+from tests.waiting import is_gone, until
 
 DEADLINE_S = 60
 PUMASI = (sys.executable, "-P", "-m", "services.cli")
@@ -45,20 +46,6 @@ class Heard:
 
     def ended(self, service: str, status: int, pause_s: float) -> None:
         self.ends.append((service, status, pause_s))
-
-
-async def until(holds: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not holds():
-        assert time.monotonic() < deadline, f"not within {DEADLINE_S} s: {what}"
-        await asyncio.sleep(0.02)
-
-
-def is_gone(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 def family_of(pid: int) -> list[int]:

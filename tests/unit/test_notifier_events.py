@@ -20,7 +20,8 @@ from services.notifier.teller import Teller
 from services.notifier.untold import Stopping
 from tests.records import CommandRecord
 from tests.unit.test_notifier_telling import Publisher, tidings
-from tests.unit.test_notifier_untold import Hanging, until
+from tests.unit.test_notifier_untold import Hanging
+from tests.waiting import until
 
 PARTITIONS = 4
 

@@ -1,7 +1,7 @@
 """One whose receiver hangs waits alone: others are told and recorded meanwhile, and what is acknowledged stays before it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,6 +16,7 @@ from services.notifier.languages import Languages
 from services.notifier.teller import Teller
 from services.notifier.untold import Backlog, Stopping
 from tests.unit.test_notifier_telling import Publisher, tidings
+from tests.waiting import until
 
 
 class Hanging:
@@ -58,12 +59,6 @@ async def world() -> AsyncIterator[World]:
         yield one
     finally:
         await one.backlog.end()
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not holds():
-            await asyncio.sleep(0.001)
 
 
 async def test_others_are_told_and_recorded_while_one_hangs() -> None:
