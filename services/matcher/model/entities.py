@@ -325,9 +325,7 @@ class Pledge:
 
     def amounts_of_row(self, row: int) -> Amounts:
         """The same of what the award of a row of its own has become."""
-        return (
-            amounts_of(self.award_of_row(row)) if self._fresh is None else (self._fresh.amount_of(row), 0, 0)
-        )
+        return amounts_of(self.award_of_row(row)) if self._fresh is None else (self._fresh.amount_of(row), 0, 0)
 
     def add_fresh(self, fresh: Fresh, case: Case, number: int, order: int, amount: int) -> bool:
         """Have another award as a row, behind those it has, if it can be one; whether it could."""
