@@ -71,3 +71,6 @@ cdef class Book(RuleBook):
 
 @cython.locals(waiting=list)
 cpdef _drop(Claimant claimant, Case case)
+
+@cython.locals(place=Py_ssize_t, share=tuple)
+cpdef _note(list shares, dict at, Py_ssize_t first, tuple step)

@@ -226,15 +226,18 @@ class Book(RuleBook):
 
     def add(self, case: Case) -> None:
         """Take in an open case, in its present class."""
-        self._classes[case.rank].add(case)
+        claimants = self._classes[case.rank]
+        claimants.add(case)
 
     def remove(self, case: Case) -> None:
         """Let go of a case, before its class or state changes."""
-        self._classes[case.rank].remove(case)
+        claimants = self._classes[case.rank]
+        claimants.remove(case)
 
     def update(self, case: Case, claim: int, awarded: int) -> None:
         """Follow a change of a case's claim and awarded money, after it happened."""
-        self._classes[case.rank].update(case, claim, awarded)
+        claimants = self._classes[case.rank]
+        claimants.update(case, claim, awarded)
 
     def share_out(self, amount: int) -> list[Share]:
         """Run the rule for `amount` minor units over the claims: classes strictly by urgency, then the path within."""
@@ -265,11 +268,12 @@ def _note(shares: list[Share], at: dict[Case, int], first: int, step: Share) -> 
     """Add a step to the shares from `first` on: one share a case, with the key and the standing of its first money."""
     if not at:
         for place in range(first, len(shares)):
-            at[shares[place][1]] = place
-    index = at.get(step[1])
-    if index is None:
+            share = shares[place]
+            at[share[1]] = place
+    found = at.get(step[1])
+    if found is None:
         at[step[1]] = len(shares)
         shares.append(step)
     else:
-        key, case, amount, before, claim, rank = shares[index]
-        shares[index] = (key, case, amount + step[2], before, claim, rank)
+        key, case, amount, before, claim, rank = shares[found]
+        shares[found] = (key, case, amount + step[2], before, claim, rank)
