@@ -148,13 +148,13 @@ def deliver(transition: Transition, data: c.CaseDelivered) -> None:
         _repeat_or_conflict(known == (case.id, data.amount), f"delivery {data.delivery}")
     _not_closed(case)
     _opened(case)
-    if data.amount > case.settled - case.delivered:
+    amount = data.amount
+    if amount > case.settled - case.delivered:
         raise Refused(
-            "exceeds_settled",
-            f"case {case.id}: {data.amount} > settled {case.settled} less delivered {case.delivered}",
+            "exceeds_settled", f"case {case.id}: {amount} > settled {case.settled} less delivered {case.delivered}"
         )
-    facts.deliver(fund, case, data.delivery, data.amount)
-    transition.note((CASE_DELIVERED, case.id, data.delivery, data.amount))
+    facts.deliver(fund, case, data.delivery, amount)
+    transition.note((CASE_DELIVERED, case.id, data.delivery, amount))
 
 
 def thank(transition: Transition, data: c.CaseThanked) -> None:
@@ -183,10 +183,11 @@ def pledge(transition: Transition, data: c.PledgeMade) -> None:
     What a later rate finds to be worth nothing is a pledge of 0: it is accepted already, and a payment may still raise it.
     """
     fund, name = transition.fund, data.pledge
-    amount, rate = valued(fund, data.amount, data.currency)
+    face, currency = data.amount, data.currency
+    amount, rate = valued(fund, face, currency)
     terms = _terms(data)
     made: Pledge = Pledge.__new__(Pledge)
-    made.begin(name, fund.pledges_made, data.donor, data.amount, data.currency, rate, amount or 0)
+    made.begin(name, fund.pledges_made, data.donor, face, currency, rate, amount or 0)
     if terms is not None:
         made.take_terms(terms, transition.at)
     known = fund.pledges.get(name)
@@ -198,7 +199,7 @@ def pledge(transition: Transition, data: c.PledgeMade) -> None:
         home = fund.policy.currency
         raise Refused("worth_nothing", f"pledge {name}: less than one minor unit of {home} at {rate}")
     facts.take_in(fund, made)
-    told = (PLEDGE_ACCEPTED, name, made.donor, amount, made.face, made.currency, rate)
+    told = (PLEDGE_ACCEPTED, name, made.donor, amount, face, currency, rate)
     transition.note(told if terms is None else (*told, *map(terms.get, _TERMS)))
     transition.money_freed(made, new=True)
 
@@ -250,15 +251,17 @@ def receive(transition: Transition, data: c.PaymentReceived) -> None:
     before = fund.payments.get(payment)
     if before is not None:
         _repeat_or_conflict(before == (known.id, face), f"payment {payment}")
-    paid = None if known.rate is None else _worth(fund, known, known.face_paid + face)
-    amount = None if paid is None else paid - _worth(fund, known, known.face_paid)
-    excess = max(0, (amount or 0) - known.unpaid())
+    if known.rate is None:
+        facts.receive_payment(fund, known, payment, face, 0)
+        transition.note((PAYMENT_RECEIVED, known.id, payment, None, face))
+        return
+    paid = _worth(fund, known, known.face_paid + face)
+    amount = paid - _worth(fund, known, known.face_paid)
+    excess = amount - known.unpaid()
     facts.receive_payment(fund, known, payment, face, amount)
     transition.note((PAYMENT_RECEIVED, known.id, payment, amount, face))
-    if paid is None or amount is None:
-        return
     transition.settle(known, amount)
-    if excess:
+    if excess > 0:
         transition.tell({"fact": "pledge_raised", "pledge": known.id, "amount": excess})
         transition.money_freed(known)
     _tell_settled(transition, known, paid)
@@ -266,8 +269,9 @@ def receive(transition: Transition, data: c.PaymentReceived) -> None:
 
 def _worth(fund: Fund, pledge: Pledge, face: int) -> int:
     """The floor of `face` at the pledge's own rate: what all payments are worth together, never each by itself."""
-    assert pledge.rate is not None, "without a rate it is worth nothing yet"
-    return convert(face, pledge.rate, pledge.currency, fund.policy.currency)
+    home, rate = fund.policy.currency, pledge.rate
+    assert rate is not None, "without a rate it is worth nothing yet"
+    return face if pledge.currency == home else convert(face, rate, pledge.currency, home)
 
 
 def _tell_settled(transition: Transition, pledge: Pledge, paid: int) -> None:

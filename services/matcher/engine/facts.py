@@ -115,7 +115,7 @@ def deliver(fund: Fund, case: Case, delivery: str, left: int) -> None:
     """Hand over so much of what is settled, of the oldest awards first."""
     fund.deliveries[delivery] = (case.id, left)
     case.delivered += left
-    done = []
+    totals, done = fund.totals, []
     for award in case.all_awards():  # oldest first
         part = min(left, award.settled - award.delivered)
         if part:
@@ -123,8 +123,8 @@ def deliver(fund: Fund, case: Case, delivery: str, left: int) -> None:
             award.delivered += part
             pledge.settled -= part
             pledge.delivered += part
-            fund.totals.settled -= part
-            fund.totals.delivered += part
+            totals.settled -= part
+            totals.delivered += part
             fund.touch_pledge(pledge)
             left -= part
             if award.delivered == award.amount:
@@ -197,9 +197,10 @@ def _pledge_raised(fund: Fund, fact: FactDict, _at: int) -> None:
         if not unrated:
             del fund.unrated[pledge.currency]
         pledge.paid_waiting = convert(pledge.face_paid, rate, pledge.currency, fund.policy.currency)
-    pledge.amount += fact["amount"]
-    pledge.waiting += fact["amount"]
-    fund.totals.waiting += fact["amount"]
+    amount = fact["amount"]
+    pledge.amount += amount
+    pledge.waiting += amount
+    fund.totals.waiting += amount
     fund.touch_pledge(pledge)
 
 
@@ -231,14 +232,11 @@ def commit(fund: Fund, pledge: Pledge, case: Case, number: int, amount: int) -> 
     order = fund.awards_made
     fund.awards_made = order + 1
     if not pledge.add_fresh(fund.fresh, case, number, order, amount):
-        award = Award(number, order, pledge, case, amount)
-        case.add_touched(award)
+        award: Award = Award.__new__(Award)
+        award.begin(number, order, pledge, case, amount)
+        case.all_awards().append(award)
+        pledge.all_awards().append(award)
         pledge.awards_made = number
-        awards = pledge.all_awards()
-        if isinstance(awards, list):
-            awards.append(award)
-        else:
-            pledge.awards = [award]
     pledge.waiting -= amount
     pledge.awarded += amount
     totals = fund.totals
@@ -316,14 +314,14 @@ def _refunded(fund: Fund, fact: FactDict, _at: int) -> None:
 
 
 def _payment_received(fund: Fund, fact: FactDict, _at: int) -> None:
-    receive_payment(fund, fund.pledges[fact["pledge"]], fact["payment"], fact["face"], fact["amount"])
+    receive_payment(fund, fund.pledges[fact["pledge"]], fact["payment"], fact["face"], fact["amount"] or 0)
 
 
-def receive_payment(fund: Fund, pledge: Pledge, payment: str, face: int, amount: int | None) -> None:
-    """Note a payment, worth `amount`."""
+def receive_payment(fund: Fund, pledge: Pledge, payment: str, face: int, amount: int) -> None:
+    """Note a payment, worth `amount`: nothing yet, as long as the pledge has no rate."""
     fund.payments[payment] = (pledge.id, face)
     pledge.face_paid += face
-    pledge.paid_waiting += amount or 0
+    pledge.paid_waiting += amount
     fund.touch_pledge(pledge)
 
 

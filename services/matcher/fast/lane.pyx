@@ -15,7 +15,7 @@ from services.bus.client.raw_records cimport RawRecord
 from services.matcher.ledger.draft cimport Draft
 from services.matcher.model.entities cimport Case, Pledge, award_id
 from services.matcher.engine.fund cimport Fund
-from services.matcher.fast.swift cimport Path, accept
+from services.matcher.fast.swift cimport accept
 
 from schemas.commands import AHEAD_MAX
 from schemas.numbers import DIGITS_MANY as MANY, holds_number
@@ -153,7 +153,6 @@ cdef class Lane:
     """
 
     cdef readonly object engine, partition, partitions
-    cdef Path path
     cdef Fund fund
     cdef bytes fund_bytes, source_bytes, time_bytes
     cdef str fund_name, currency
@@ -161,7 +160,6 @@ cdef class Lane:
 
     def __init__(self, engine, partition, partitions):
         self.engine, self.partition, self.partitions = engine, partition, partitions
-        self.path = Path()
 
     def run(self, list records, Py_ssize_t start, Py_ssize_t end, Draft draft):
         """Answer records from `start` on for as long as they are plain pledges, `end` at most.
@@ -245,7 +243,6 @@ cdef class Lane:
             PyUnicode_DecodeASCII(said.donor, said.donor_len, NULL),
             said.amount,
             currency,
-            self.path,
         )
         if shares is None:
             return False
