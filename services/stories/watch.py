@@ -45,7 +45,11 @@ class Watch:
 
     async def start(self) -> None:
         """Look how far the ledger has come, then follow it and the notices. Raises KafkaUnreachable, TopicsMismatch."""
-        await read_last(self._bootstrap, LEDGER, _ALL, self._note_end)  # the very last is a transaction's mark
+
+        def note_end(record: Record) -> None:
+            self._old[record.partition] = record.offset
+
+        await read_last(self._bootstrap, LEDGER, _ALL, note_end)  # the very last is a transaction's mark
         for topic, handle in ((LEDGER, self._entry), (NOTICES, self._notice)):
             tail = Tail(lambda: self._bootstrap, topic, "pumasi-demo", self._guarded(handle))
             self._tails.append(asyncio.create_task(tail.run()))
@@ -73,15 +77,9 @@ class Watch:
                 raise ServiceFailed(f"nothing moved for {stalled_after_s:.0f} s while waiting until {what}")
             await asyncio.sleep(_LOOK_EVERY_S)
 
-    def notices_told(self) -> int:
-        """How many different notices went out, for all funds."""
-        return sum(map(len, self.notices.values()))
-
     def _moves(self) -> tuple[int, int]:
-        return self.figures.entries, self.notices_told()
-
-    def _note_end(self, record: Record) -> None:
-        self._old[record.partition] = record.offset
+        """How many entries and different notices there are, for all funds."""
+        return self.figures.entries, sum(map(len, self.notices.values()))
 
     def _guarded(self, handle: Callable[[Record], None]) -> Callable[[Record], None]:
         """A tail logs what is raised and passes on; a figure that can't be folded must end the demo."""

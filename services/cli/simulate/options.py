@@ -113,18 +113,12 @@ def mode_of(given: set[str]) -> str:
     Raises:
         UsageError: if options are given that do not go together.
     """
-    if "definitions" in given:
-        mode = "--definitions"
-    elif "seeds" in given:
-        mode = "--seeds"
-    elif "change" in given:
-        mode = "--change"
-    else:
-        mode = "a recorded log" if given & _LOGS else "a generated season"
-    names = {"as_json": "json"}
-    if strange := sorted(given - _MODES[mode]):
-        wrong = ", ".join(f"--{names.get(name, name)}" for name in strange)
-        right = ", ".join(f"--{names.get(name, name)}" for name in sorted(_MODES[mode]))
+    named = (f"--{name}" for name in ("definitions", "seeds", "change") if name in given)
+    mode = next(named, "a recorded log" if given & _LOGS else "a generated season")
+    if strange := given - _MODES[mode]:
+        wrong, right = (
+            ", ".join(f"--{name.removeprefix('as_')}" for name in sorted(names)) for names in (strange, _MODES[mode])
+        )
         raise UsageError(f"{wrong} does not go with {mode}", hint=f"With {mode} go {right}.")
     if {"since", "last"} <= given:
         raise UsageError("--since and --last both say from when on", hint="Give one of them.")
