@@ -34,8 +34,12 @@ class Contacts(Replacing):
         """Let nothing under a key count any more; with `only_known`, only if nothing came since that was read.
 
         Args:
+            key: the key.
             sealed_for: the fingerprint of the key that opens what is forgotten; None: as when it was forgotten before.
             only_known: whether what came since goes on counting.
+
+        Raises:
+            KafkaUnreachable: if that is not known to be written.
         """
         gone = tombstone(key, self._publisher.partitions(CONTACTS))
         opened_by = sealed_for.encode() if sealed_for else self._sealed_for(key)

@@ -107,6 +107,7 @@ def read_command(record: Record, partitions: int) -> Command | Unreadable:
     """Read a record of the commands topic; anything wrong with it, foreseen or not, makes it an `Unreadable`.
 
     Args:
+        record: as consumed.
         partitions: how many partitions the topic has, to tell a command that is in the wrong one.
     """
     try:
@@ -259,3 +260,8 @@ def _headers(kind: str, event: str, source: str, time: str) -> list[tuple[str, b
         ("ce_time", time.encode()),
         ("content-type", JSON),
     ]
+
+
+def as_dict(record: Record) -> dict[str, Any]:
+    """Where a record stands: topic, partition, offset."""
+    return {"topic": record.topic, "partition": record.partition, "offset": record.offset}

@@ -173,7 +173,6 @@ class Service:
         metrics.reads(OLDEST_UNANSWERED, lambda: (self._lag.oldest() or (0, 0.0))[1])
         metrics.reads(SUBMISSIONS_LAG, partial(lag, self._broker))
         self.health = Health(metrics, self._not_ready, settings)
-        self._tails = self._senders_tail, self._services_tail, self._commands, self._ledger
         self._tasks: list[asyncio.Task[None]] = []
         self._serving: list[asyncio.Task[None]] = []
         self.ready = asyncio.Event()
@@ -183,8 +182,9 @@ class Service:
     async def _lifespan(self, _application: Starlette) -> AsyncIterator[None]:
         hush_told_errors(asyncio.get_running_loop())
         self._publisher.start()
+        tails = (self._senders_tail, self._services_tail, self._commands, self._ledger)
         minding = self._look_for_keys(), self._sealing.keep(self._bootstrap, self._desk.drain), self._clearing.run()
-        works = (self._open(), *map(self._follow, self._tails), self._tick(), *minding)
+        works = (self._open(), *map(self._follow, tails), self._tick(), *minding)
         self._tasks = [asyncio.create_task(work) for work in works]
         for task in self._tasks:
             task.add_done_callback(lambda task: task.cancelled() or self.ended())
@@ -225,7 +225,8 @@ class Service:
 
     def amiss(self) -> tuple[str, str] | None:
         """Why an event taken now would not be answered, as a code and a sentence; None if it would."""
-        if stuck := [*unreadable(self._broker), *(one for tail in self._tails for one in tail.stuck)]:
+        tails = (self._senders_tail, self._services_tail, self._commands, self._ledger)
+        if stuck := [*unreadable(self._broker), *(one for tail in tails for one in tail.stuck)]:
             return "topic_unreadable", "; ".join(map(str, stuck))
         if self._topic_door.partitions.stuck:
             return "stuck", "submissions on the topic don't get through; see the log"

@@ -69,11 +69,15 @@ class Desk:
     """Publishes what is admitted.
 
     Args:
+        publisher: of commands and contacts.
+        repeats: the memory of recent events.
         caught_up: returns once `repeats` has followed the commands topic to its end of now.
+        tick_seconds: seconds between ticks.
         trust_time: take the events' own time, and let ticks follow it.
         clock: stamps what has no time that is trusted.
         hold_fund: called with the fund of each configuration, and what the clock says; raises if it may not begin then.
         hold_sealed: called with the fingerprints of the keys that something is sealed for; raises if it may not be published.
+        metrics: what is measured.
     """
 
     def __init__(
@@ -90,7 +94,7 @@ class Desk:
     ) -> None:
         self._metrics = metrics or Metrics("intake")
         self._hold_fund = hold_fund
-        self._publisher, self.repeats, self._caught_up, self._clock = publisher, repeats, caught_up, clock
+        self._publisher, self._repeats, self._caught_up, self._clock = publisher, repeats, caught_up, clock
         self._hold_sealed = hold_sealed
         self._tick, self._trust_time = int(tick_seconds * SECOND), trust_time
         self._queue, self._waiting = asyncio.Lock(), 0
@@ -119,20 +123,30 @@ class Desk:
         """Publish the commands of the first of a batch, up to an event that is not decided yet; returns how many events these were.
 
         If the very first is undecided its decision is waited for; after PATIENCE_SECONDS none is taken: call again.
-        Raises as `take`.
+
+        Raises:
+            Conflict, KeyMoved, KafkaUnreachable: as `take`.
         """
         await self._decided(admitted[:1])
-        while ready := self.repeats.ready(admitted):
+        while ready := self._repeats.ready(admitted):
             with contextlib.suppress(_Undecided):
                 await self._take(admitted[:ready], guess=False)
                 break
         return ready
 
+    def stands(self, admitted: Sequence[Admitted]) -> bool:
+        """As `Repeats` has it."""
+        return self._repeats.stands(admitted)
+
+    def successor(self, place: Place) -> Place | None:
+        """The command that took the place of the refused one at `place`, if any has."""
+        return self._repeats.successor(place)
+
     async def _decided(self, admitted: Sequence[Admitted]) -> None:
         """Wait until all are new or decided, or patience is over."""
         clock = asyncio.get_running_loop().time
         deadline = clock() + PATIENCE_SECONDS
-        while (undecided := self.repeats.undecided(admitted)) and (left := deadline - clock()) > 0:
+        while (undecided := self._repeats.undecided(admitted)) and (left := deadline - clock()) > 0:
             await asyncio.wait(undecided, timeout=left)
 
     async def _take(self, admitted: Sequence[Admitted], guess: bool = True) -> list[Place]:
@@ -153,7 +167,7 @@ class Desk:
             line, pending = await self._enqueue(admitted, guess)
         except Conflict:
             # Another intake may have let the true event pass, and this door the other: the topic tells which was first.
-            await self.repeats.landed(admitted)
+            await self._repeats.landed(admitted)
             await self._caught_up()
             line, pending = await self._enqueue(admitted, guess)
         try:
@@ -166,14 +180,14 @@ class Desk:
         for step in line.steps:
             step.end()
         for index, one, expected in line.commands:
-            self.repeats.arrived(one, expected, Place(line.records[index].partition, offsets[index]))
+            self._repeats.arrived(one, expected, Place(line.records[index].partition, offsets[index]))
         return line, [place if isinstance(place, Place) else await asyncio.shield(place) for place in line.places]
 
     async def _enqueue(self, admitted: Sequence[Admitted], guess: bool) -> tuple[_Line, Pending]:
         async with self._queue:
-            if not guess and self.repeats.undecided(admitted):
+            if not guess and self._repeats.undecided(admitted):
                 raise _Undecided
-            self.repeats.check(admitted)
+            self._repeats.check(admitted)
             ticked_at = self._ticked_at
             line = self._line_up(admitted)
             try:
@@ -202,7 +216,11 @@ class Desk:
             await self._publisher.flush()
 
     def check_clock(self) -> None:
-        """Check that events may be stamped, as `Clock.check` does; trusted time needs no clock."""
+        """Check that events may be stamped; trusted time needs no clock.
+
+        Raises:
+            ClockOff, KafkaUnreachable: as `Clock.check`.
+        """
         if not self._trust_time:
             self._clock.check()
 
@@ -210,14 +228,14 @@ class Desk:
         self._publisher.partitions(COMMANDS), self._publisher.partitions(CONTACTS)  # raises before anything is noted
         self.check_clock()  # likewise
         for one in admitted:
-            if one.sealed_for and self.repeats.place_of(one) is None:
+            if one.sealed_for and self._repeats.place_of(one) is None:
                 self._hold_sealed(one.sealed_for)  # likewise
         line = _Line(self._clock.now(), [], [], [], [])
         for one in admitted:
-            if one.type == CONFIGURED and self.repeats.place_of(one) is None:
+            if one.type == CONFIGURED and self._repeats.place_of(one) is None:
                 self._hold_fund(one.fund, line.now)  # likewise
         for one in admitted:
-            known = self.repeats.place_of(one)
+            known = self._repeats.place_of(one)
             if known is not None:
                 line.places.append(known)
                 continue
@@ -228,7 +246,7 @@ class Desk:
                 self._ticked_at = at
             if one.contact is not None:
                 line.records.append(self._contact(one))
-            expected = self.repeats.expect(one)
+            expected = self._repeats.expect(one)
             line.commands.append((len(line.records), one, expected))
             line.places.append(expected.place)
             line.steps.append(begun(f"publish {one.type}", "PRODUCER", linked=len(admitted) > 1))
@@ -240,7 +258,7 @@ class Desk:
         for step in line.steps:
             step.end(error)
         for _, one, expected in line.commands:
-            self.repeats.failed(one, expected, told)
+            self._repeats.failed(one, expected, told)
 
     def _command(self, one: Admitted, at: int, wall: bool, supersedes: Place | None, trace: bytes | None) -> Outgoing:
         partition = partition_of(one.fund, self._publisher.partitions(COMMANDS))
