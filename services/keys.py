@@ -267,9 +267,8 @@ def succeed(settings: Settings, whose: str = "notifier") -> None:
     """
     following = _next(settings, whose)
     key = _read(following)
-    seal_for(
-        settings, PrivateKey(key).public_key, whose
-    )  # whatever was there: no halves are left that don't belong together
+    # Whatever was there: no halves are left that don't belong together.
+    seal_for(settings, PrivateKey(key).public_key, whose)
     secret_files.overwrite(directory(settings) / f"{whose}.key", _encoded(key))
     secret_files.destroy(following)
 

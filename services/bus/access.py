@@ -129,20 +129,15 @@ def _grants() -> Iterator[Grant]:
     yield from (Grant(user, Right.READ, Kind.GROUP, group) for user, group in GROUPS.items())
     for user, beginnings in _WRITERS.items():
         yield from (Grant(user, Right.WRITE, Kind.TRANSACTIONAL_ID, ids, True) for ids in beginnings)
-    yield Grant(
-        INTAKE, Right.DELETE, Kind.TOPIC, SUBMISSIONS
-    )  # of what is answered; Kafka asks the same for the topic itself
+    yield Grant(INTAKE, Right.DELETE, Kind.TOPIC, SUBMISSIONS)  # of records answered; Kafka asks the same for the topic
     yield Grant(OPERATOR, Right.DESCRIBE, Kind.TOPIC, CONTACTS)  # that it is there, and how large
     yield Grant(OPERATOR, Right.DESCRIBE_CONFIGS, Kind.TOPIC, CONTACTS)
     yield Grant(OPERATOR, Right.DESCRIBE, Kind.GROUP, _OURS, True)
     yield Grant(OPERATOR, Right.READ, Kind.GROUP, _TOOLS, True)
-    yield from (
-        Grant(ADMIN, right, Kind.TOPIC, PREFIX, True)
-        for right in (Right.CREATE, Right.DESCRIBE, Right.DESCRIBE_CONFIGS)
-    )
-    yield from (
-        Grant(ADMIN, Right.DELETE, Kind.TOPIC, name) for name in (LEDGER, CHECKPOINTS)
-    )  # which commands give anew
+    for right in (Right.CREATE, Right.DESCRIBE, Right.DESCRIBE_CONFIGS):
+        yield Grant(ADMIN, right, Kind.TOPIC, PREFIX, True)
+    for name in (LEDGER, CHECKPOINTS):  # which commands give anew
+        yield Grant(ADMIN, Right.DELETE, Kind.TOPIC, name)
     yield Grant(KEYS, Right.DESCRIBE, Kind.GROUP, GROUPS[INTAKE])  # how many have to follow
     yield Grant(KEYS, Right.DESCRIBE, Kind.TOPIC, SUBMISSIONS)  # whether any wait, that may be sealed for a former key
     yield Grant(ENDER, Right.DESCRIBE, Kind.TRANSACTIONAL_ID, _OURS, True)

@@ -155,11 +155,16 @@ class _Waiting(Consumer):
         return found
 
 
-def raw_batches(records_max: int) -> dict[str, Any]:
-    """Options of a subscriber that takes batches of committed records unchanged, and acknowledges them itself.
+def raw_batches(
+    group: str, records_max: int, session_timeout_ms: int, poll_interval_max_ms: int = 600_000
+) -> dict[str, Any]:
+    """Options of a subscriber that shares a topic's partitions with others, takes batches of committed records unchanged, and
+    acknowledges them itself.
 
     Args:
         records_max: records of one poll at most.
+        session_timeout_ms: silence after which the group gives our partitions to another.
+        poll_interval_max_ms: how long a handler may take before it does.
     """
     return {
         "batch": True,
@@ -170,17 +175,6 @@ def raw_batches(records_max: int) -> dict[str, Any]:
         "ack_policy": AckPolicy.MANUAL,
         "parser": _as_they_came,
         "decoder": _raw,
-    }
-
-
-def group_member(group: str, session_timeout_ms: int, poll_interval_max_ms: int = 600_000) -> dict[str, Any]:
-    """Options of a subscriber that shares a topic's partitions with others.
-
-    Args:
-        session_timeout_ms: silence after which the group gives our partitions to another.
-        poll_interval_max_ms: how long a handler may take before it does.
-    """
-    return {
         "group_id": group,
         "session_timeout_ms": session_timeout_ms,
         "heartbeat_interval_ms": session_timeout_ms // _HEARTBEATS_PER_SESSION,

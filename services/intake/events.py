@@ -21,7 +21,7 @@ from faststream.kafka import KafkaRouter
 from schemas.submissions import SealedContact, SealedText
 from schemas.violations import UNKNOWN_FIELD
 from services.bus import heartbeat
-from services.bus.app import Each, group_member, raw_batches, writes
+from services.bus.app import Each, raw_batches, writes
 from services.bus.consume.clearing import is_empty
 from services.bus.consume.membership import Rebalance
 from services.bus.deadletters.letter import UNKNOWN, Letter, dead_letter
@@ -73,7 +73,7 @@ def router_factory(
         (CONTACTS, "Contacts and texts, sealed for the notifier; key: the subject", SealedContact | SealedText),
         (DEADLETTERS, "A submission that could not be read, as it came, without contacts; why: in its headers", bytes),
     )
-    options = raw_batches(_RECORDS_PER_POLL_MAX) | group_member(GROUP, session_timeout_ms)
+    options = raw_batches(GROUP, _RECORDS_PER_POLL_MAX, session_timeout_ms)
     router.subscriber(SUBMISSIONS, title=f"{SUBMISSIONS}:Intake", listener=listener, **options)(submissions)
     return router
 

@@ -90,10 +90,7 @@ def recipient_of(address: str, schemes: Collection[str]) -> Recipient:
         raise NoRecipient("unknown_scheme", f"must be an address by one of: {', '.join(schemes)}")
     try:
         told = _READ[scheme](scheme, rest)
-    except (
-        UnicodeDecodeError,
-        EmailNotValidError,
-    ):  # of what is percent-encoded; a mail address, or a host that none can have
+    except (UnicodeDecodeError, EmailNotValidError):  # what is percent-encoded; a mail address, or a host that none has
         told = None
     if told is None or _MADE_UP in told:
         raise NoRecipient("invalid_recipient", f"must be {_WANTED[scheme]}")

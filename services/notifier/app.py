@@ -37,7 +37,6 @@ from services.bus.app import (
     Each,
     Part,
     broker_factory,
-    group_member,
     lag,
     measured,
     raw_batches,
@@ -194,8 +193,7 @@ def router_factory(
         (SERVICES, heartbeat.ABOUT, Annotated[Any, Each("services")]),
         (CONTACTS, "That somebody is forgotten: a record without a value; key: the subject", bytes),
     )
-    options = raw_batches(_RECORDS_PER_POLL_MAX)
-    options |= group_member(GROUP, session_timeout_ms, _POLL_INTERVAL_MAX_MS)
+    options = raw_batches(GROUP, _RECORDS_PER_POLL_MAX, session_timeout_ms, _POLL_INTERVAL_MAX_MS)
     options["rebalance_timeout_ms"] = session_timeout_ms * 3
     router.subscriber(LEDGER, title=f"{LEDGER}:Notifier", listener=listener, **options)(entries)
     return router

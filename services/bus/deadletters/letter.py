@@ -233,9 +233,7 @@ def _tellable_value(value: bytes | None, headers: dict[str, str], models: Models
     """The part of a value that may be kept, byte for byte if that is all of it; and its fund, if that may be kept."""
     if value is None:
         return None, None
-    if (
-        len(value) > VALUE_BYTES_MAX or value.count(b",") > COMMAS_MAX
-    ):  # nobody reads it, so nobody goes through it here
+    if len(value) > VALUE_BYTES_MAX or value.count(b",") > COMMAS_MAX:  # nobody reads it, so nobody goes through it
         return _withheld(value, "too large"), None
     try:
         parsed, *inexact = _read(value)
