@@ -89,10 +89,13 @@ class Cluster:
         with (self.home / "console.log").open("w") as log, running([*java, "kafka.Kafka", str(properties)], stdout=log):
             yield
 
+    def admins_keys(self) -> Path:
+        return self.secrets / "all"
+
     def as_admin(self) -> Servers:
         told = load(
             kafka=f"localhost:{self.ports[9092]}",
-            keys=self.secrets / "all",
+            keys=self.admins_keys(),
             open=False,
             kafka_ca_file=self.secrets / "ca/ca.crt",
         )
@@ -111,7 +114,8 @@ class Cluster:
         """A command that ends, by default the service's own; its exit status, and what it said."""
         said, env = self.called(service, *(command or compose()[service]["command"]), "--json", **more)
         done = subprocess.run(said, env=env, text=True, capture_output=True)
-        return done.returncode, json.loads(done.stdout or done.stderr)
+        told = done.stdout or "".join(line for line in done.stderr.splitlines() if line.startswith("{"))
+        return done.returncode, json.loads(told)
 
     @contextmanager
     def service(self, name: str, **more: str) -> Iterator[dict[str, Any]]:

@@ -74,6 +74,10 @@ class Containers(Cluster):
         mounts = [self._mount(mount) for mount in compose()["prepare"]["volumes"]]
         podman(*confined("prepare", *mounts), f"--entrypoint={entry}", IMAGE, *arguments)
 
+    def admins_keys(self) -> Path:
+        """A copy that is ours: keys are taken from nobody else."""
+        return shutil.copytree(self.secrets / "all", self.home / "admin", dirs_exist_ok=True)
+
     def called(self, service: str, *command: str, **more: str) -> tuple[list[str], dict[str, str]]:
         one = compose()[service]
         told = {name: value or "" for name, value in one["environment"].items()}

@@ -37,6 +37,7 @@ _ERRORS = {
 }
 ANY_OF = {
     "partition": {str(number) for number in PARTITION.values()},
+    "broker": {"1"},
     "code": _ERRORS | PROBLEMS.keys() | {"unreadable"},
     "currency": set(DIGITS),
     "route": {door.path for door in DOORS} | {OTHER},
