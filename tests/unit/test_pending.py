@@ -93,6 +93,8 @@ async def test_applied_it_is_written_under_its_subject_and_refused_it_goes(world
     assert await world.settled() == {key: before[key]}
     world.decide(first, PLEDGED)
     assert await world.settled() == {key.partition("/")[0]: before[key]}
+    gone = [dict(one.headers)[SEALED_FOR] for one in world.kafka.records if one.value is None]
+    assert gone == [world.sealer.sealed_for["notifier"].encode()] * 2, "whoever forgets them knows what opens a copy"
 
 
 @pytest.mark.parametrize("order", [(1, 2), (2, 1)])
