@@ -13,6 +13,9 @@ from hashlib import blake2b
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.client import AIOKafkaClient
+from aiokafka.protocol.admin import DescribeGroupsRequest
+from aiokafka.protocol.group import LeaveGroupRequest
 
 COMMANDS, LEDGER, DEADLETTERS = "pumasi.commands.v1", "pumasi.ledger.v1", "pumasi.deadletters.v1"
 PARTITIONS = 4
@@ -119,6 +122,19 @@ async def everything(
         if time.monotonic() > deadline:
             raise TimeoutError(f"{', '.join({place.topic for place in ends})}: {many} of {at_least} records")
         await asyncio.sleep(0.02)
+
+
+async def put_out(bootstrap: str, group: str) -> None:
+    """Put all members out of a group, as Kafka does once the sessions of killed ones are over: for tests of what comes after."""
+    client = AIOKafkaClient(bootstrap_servers=bootstrap)
+    await client.bootstrap()
+    try:
+        described = await client.send(client.get_random_node(), DescribeGroupsRequest([group]))
+        [(_error, _group, _state, _type, _protocol, members, *_)] = described.groups
+        for member, *_ in members:
+            await client.send(client.get_random_node(), LeaveGroupRequest(group, member))
+    finally:
+        await client.close()
 
 
 def check_chain(records: list) -> list[dict[str, Any]]:

@@ -33,6 +33,7 @@ from services.notifier.languages import Languages
 from services.notifier.teller import Teller, Told
 from services.notifier.untold import TOGETHER_MAX
 from services.settings import OPEN, Settings
+from tests.broker.raw import put_out
 from tests.broker.told_ledger import PARTITIONS, Ledger, delivered, opening, paid, pledged
 
 DEADLINE_S = 60
@@ -250,6 +251,7 @@ async def test_kill_9_half_way_loses_nothing_and_repeats_under_the_same_ids(topi
         for part in (1, 900):
             async with notifier(kafka) as process:
                 told += [line["id"] for line in await process.notices(part) + await process.kill()]
+            await put_out(kafka, app.GROUP)
         await ledger.write(paid(0), delivered(100))
         async with notifier(kafka) as process:
             while set(ledger.expected) - set(told):
@@ -452,6 +454,7 @@ async def test_one_whose_receiver_hangs_holds_up_nobody_and_loses_nothing(topics
                 "what d-1 is to hear stays before it"
             )
             await process.kill()
+        await put_out(kafka, app.GROUP)
         receiver.slow.clear()
         late = [one.id for one in ledger.expected.values() if one.to == "d-1"]
         assert len(late) > 1

@@ -18,8 +18,10 @@ from aiokafka.errors import MessageSizeTooLargeError
 from services.bus.deadletters.letter import PREFIX, dead_letter
 from services.bus.deadletters.letterbox import Letterbox
 from services.errors import KafkaUnreachable
+from services.intake.events import GROUP as INTAKE
+from services.matcher.app import GROUP as MATCHER
 from tests.broker.poison import POISON
-from tests.broker.raw import COMMANDS, DEADLETTERS, LEDGER, PARTITION, Client, headers
+from tests.broker.raw import COMMANDS, DEADLETTERS, LEDGER, PARTITION, Client, headers, put_out
 from tests.broker.test_matcher import assert_audit_holds, running, spawn
 from tests.broker.test_replay import Rec
 
@@ -81,7 +83,7 @@ async def grown(client: Client, topic: str, end: int) -> None:
             await asyncio.sleep(0.005)
 
 
-async def kill_in_the_midst(client: Client, start: Any) -> None:
+async def kill_in_the_midst(client: Client, group: str, start: Any) -> None:
     """Start a process, and kill it as soon as it has written letters; over and over."""
     for _ in range(KILLS):
         end = await end_of(client, DEADLETTERS)
@@ -89,6 +91,7 @@ async def kill_in_the_midst(client: Client, start: Any) -> None:
         await grown(client, DEADLETTERS, end)
         process.kill()
         await process.wait()
+        await put_out(client.bootstrap, group)
 
 
 def places(letters: list) -> list[tuple[str, int]]:
@@ -103,7 +106,7 @@ async def test_a_matcher_that_is_killed_over_poison_leaves_one_entry_and_one_let
     pledge = b'{"fund":"jilin","pledge":"p-#","donor":"d","amount":5,"currency":"CNY"}'
     stream = Stream(client, COMMANDS, [{"value": pledge, "headers": headers("pumasi.pledge.made", "s-#")}])
     sending = asyncio.create_task(stream.run())
-    await kill_in_the_midst(client, lambda: spawn(client.bootstrap))
+    await kill_in_the_midst(client, MATCHER, lambda: spawn(client.bootstrap))
     stream.enough.set()
     await sending
     last = await spawn(client.bootstrap)
@@ -138,7 +141,7 @@ async def test_an_intake_that_is_killed_over_poison_leaves_one_letter_of_each(cl
         await process.stdout.readline()
         return process
 
-    await kill_in_the_midst(client, start)
+    await kill_in_the_midst(client, INTAKE, start)
     stream.enough.set()
     await sending
     last = await start()

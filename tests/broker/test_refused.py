@@ -18,6 +18,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from services.bus import topics
 from services.bus.embedded import EmbeddedKafka
 from services.intake import app, sequencer
+from services.intake.events import GROUP
+from tests.broker.raw import put_out
 from tests.broker.test_intake import (
     DEADLINE_S,
     acknowledged,
@@ -249,6 +251,7 @@ async def test_kill_9_between_publishing_and_acknowledging_decides_no_refused_re
             await commands(topics_reset.bootstrap, least=number + 1)
             process.kill()
             await process.wait()
+            await put_out(topics_reset.bootstrap, GROUP)
         async with running(topics_reset, tmp_path) as (_, client):
             await each_once(topics_reset, KILLS)
             receipt = await sent(client, pledge(1000))
