@@ -77,7 +77,17 @@ def standing(fund: Fund) -> list:
     """All that a later pledge could see, and what is said of pledges and awards; asks nobody for objects."""
     book = fund.pool
     claimants = [
-        (rank, of.residual, who, c.claim, c.awarded, c.key, c.order, c.cases, [case.id for case in c.waiting])
+        (
+            rank,
+            of.residual,
+            who,
+            c.claim,
+            c.awarded,
+            c.key,
+            c.order,
+            c.cases,
+            [case.id for case in (c.oldest, *(c.younger or ())) if case],
+        )
         for rank, of in enumerate(book._classes)
         for who, c in of._by_name.items()
     ]

@@ -6,6 +6,7 @@ from services.matcher.model.award_rows cimport Fresh
 cdef extern from *:
     """
     typedef __int128 Money __attribute__((aligned(8)));  /* it takes 2**74 of the largest amounts to run over */
+    typedef unsigned __int128 Mark __attribute__((aligned(8)));
 
     /* Cython makes an int of anything wider than a word out of its bytes. Hardly any money is that wide. */
     static inline PyObject *int_of_bytes(const unsigned char *bytes, size_t size, int little, int is_signed) {
@@ -19,6 +20,7 @@ cdef extern from *:
     #define _PyLong_FromByteArray int_of_bytes
     """
     ctypedef long long Money
+    ctypedef unsigned long long Mark
 
 @cython.final
 cdef class Policy:
@@ -38,16 +40,19 @@ cpdef str award_id(Pledge pledge, long long number)
 
 @cython.final
 cdef class Case:
+    # What every award asks for stands together: a case is likely to be far from all that was used just before.
+    cdef public str beneficiary, id, need, status
+    cdef public bint listed, touched
+    cdef public int priority, rank
+    cdef public long long open_order
+    cdef public Money awarded, claim, delivered, settled
     cdef public list _awards
     cdef public Fresh _fresh
     cdef public Py_ssize_t _last
-    cdef public bint listed, touched
-    cdef public int priority, rank
-    cdef public long long began, goal, open_order, opened_at, own_contribution, period
-    cdef public Money awarded, claim, delivered, settled
-    cdef public object mark, needed_by, next_escalation, next_renewal
+    cdef public long long began, goal, opened_at, own_contribution, period
+    cdef public Mark mark
+    cdef public object needed_by, next_escalation, next_renewal
     cdef public object origin, outcome, person_mark, recurrence, thanks, vouchers
-    cdef public str beneficiary, id, need, status
 
     @cython.locals(awards=list, fresh=Fresh, row=Py_ssize_t, found=list, pledge=Pledge)
     cpdef list all_awards(self)
@@ -69,7 +74,8 @@ cdef class Pledge:
     cdef public bint has_terms, listed, touched
     cdef public long long face
     cdef public Money amount, awarded, delivered, face_paid, paid_waiting, released, settled, waiting
-    cdef public object closed, mark, rate
+    cdef public Mark mark
+    cdef public object closed, rate
     cdef public str currency, donor, id
 
     cpdef begin(self, str name, long long order, str donor, long long face, str currency, object rate, Money amount)
