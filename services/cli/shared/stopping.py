@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from services.settings import Settings
 
-_LOOK_EVERY_SECONDS = 0.3
+_LOOK_EVERY_SECONDS = 0.5
 
 
 def stop_on_signals(settings: Settings, *users: str) -> asyncio.Future[None]:
