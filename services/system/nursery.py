@@ -102,10 +102,15 @@ class Nursery:
         """
         line, its_line = socket.socketpair()
         talk, its_talk = socket.socketpair()
-        with its_line, its_talk:
-            await self._hand_over([its_line.fileno(), its_talk.fileno()])
-        told, hang_up = await asyncio.open_connection(sock=line)
-        output, talking = await asyncio.open_connection(sock=talk, limit=_LINE_BYTES_MAX)
+        try:
+            with its_line, its_talk:
+                await self._hand_over([its_line.fileno(), its_talk.fileno()])
+            told, hang_up = await asyncio.open_connection(sock=line)
+            output, talking = await asyncio.open_connection(sock=talk, limit=_LINE_BYTES_MAX)
+        except BaseException:  # given up: nobody would hear it
+            line.close()
+            talk.close()
+            raise
         talking.write(json.dumps([*map(list, (arguments, environment.items())), afresh]).encode() + b"\n")
         return Child(told, output, hang_up, talking)
 
@@ -243,9 +248,11 @@ def _be(talk: int) -> None:
         line = told.readline()
     if not line:  # who wanted it is gone
         return
-    for standard, file in ((0, os.open(os.devnull, os.O_RDONLY)), (1, talk), (2, talk)):
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for standard, file in enumerate((nothing, talk, talk)):
         os.dup2(file, standard)
-        os.close(file) if standard != 1 else None
+    os.close(nothing)
+    os.close(talk)
     arguments, variables, afresh = json.loads(line)
     command = [sys.executable, "-P", "-m", _PROGRAM, *arguments]
     if afresh:

@@ -164,6 +164,7 @@ async def test_no_child_has_a_file_of_another(nursery: Nursery) -> None:
     links = [{os.readlink(link) for link in Path(f"/proc/{who.pid}/fd").iterdir()} for who in (one, other)]
     sockets = [{link for link in found if link.startswith("socket:")} for found in links]
     assert not sockets[0] & sockets[1]
+    assert psutil.Process(one.ppid()).num_threads() == 1, "a copy would have none of the others"
     for child in (first, second):
         child.end()
         await ended(child)
