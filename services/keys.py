@@ -140,11 +140,16 @@ def renew_passwords(settings: Settings, users: Iterable[str]) -> list[str]:
 
 def passwords(settings: Settings, users: Iterable[str]) -> dict[str, str]:
     """The passwords of Kafka users, for a broker that is told them."""
-    return {user: secret_files.read(_password_file(settings, user)) for user in users}
+    where = directory(settings)  # once, and not for each: these are looked at every second
+    return {user: secret_files.read(where / _password_name(user)) for user in users}
 
 
 def _password_file(settings: Settings, user: str) -> Path:
-    return directory(settings) / f"{user}.password"
+    return directory(settings) / _password_name(user)
+
+
+def _password_name(user: str) -> str:
+    return f"{user}.password"
 
 
 def _put(path: Path, key: bytes) -> list[str]:

@@ -16,7 +16,8 @@ from schemas.generate import VERSION, schema_of, shapes
 from services.bus.app import SHAPES
 
 _ABOUT = (
-    "Matches pledges of money to people's needs. CloudEvents 1.0 in binary mode; amounts in the currency's minor unit."
+    "Matches pledges of money to people's needs. Events are CloudEvents 1.0: submissions, which are signed, in structured mode, all "
+    "others in binary mode. Amounts are in the currency's minor unit."
 )
 
 

@@ -3,9 +3,11 @@
 import asyncio
 import json
 import re
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
@@ -152,7 +154,8 @@ def add(
     """Make a sender, and print its bearer key and signing secret, this once: nobody can read them later.
 
     The topic pumasi.senders.v1 keeps only a hash of the key, and the secret sealed for intake. Every intake knows the sender within a
-    second. A name is given once, since what came from it is known by it. On the embedded broker the sender also gets a Kafka user of
+    second. A name is given once, since what came from it is known by it. A fund that isn't there yet is warned of: its key counts once
+    it is. On the embedded broker the sender also gets a Kafka user of
     its own, which may write submissions and nothing else; its client.properties is kept among the keys. On a cluster of your own its
     admin makes that user: what to call is printed.
     """
@@ -177,7 +180,7 @@ def add(
         scopes: Any = list(dict.fromkeys(scope))
         return issue(name, scopes, None if all_funds else list(dict.fromkeys(fund or ())), intake_public_key(settings))
 
-    _issue(name, made, kafka, data, as_json)
+    _issue(name, made, kafka, data, as_json, fund or ())
 
 
 def rotate(
@@ -321,9 +324,14 @@ def _row(sender: "Sender") -> dict[str, Any]:
 
 
 def _issue(
-    name: str, made: "Callable[[Sender | None, Settings], Issued]", kafka: str | None, data: Any, as_json: bool
+    name: str,
+    made: "Callable[[Sender | None, Settings], Issued]",
+    kafka: str | None,
+    data: Any,
+    as_json: bool,
+    funds: Iterable[str] = (),
 ) -> None:
-    """Write the sender that `made` makes of the present one, and show its key and secret."""
+    """Write the sender that `made` makes of the present one, and show its key and secret. Of `funds` that aren't there it warns."""
     from pydantic import ValidationError
 
     from schemas.senders import Sender
@@ -340,6 +348,8 @@ def _issue(
         raise typer.BadParameter(said, param_hint=hint) from None
     asyncio.run(put_sender(bootstrap, issued.sender))
     user = _kafka_user(settings, bootstrap, name)
+    unknown = _warn_of_unknown(settings, list(dict.fromkeys(funds)))
+    user |= {"unknown_funds": unknown} if unknown else {}
     before = as_called(f"The key before goes on counting; `pumasi keys revoke {name} --old` ends it.")
     config = (
         f"Kafka lets it in by the password in this file, and lets it write submissions:\n  {user.get('kafka_config')}"
@@ -353,6 +363,35 @@ def _issue(
         config if "kafka_config" in user else None,
         *_for_the_admin(user),
     )
+
+
+def _warn_of_unknown(settings: "Settings", funds: list[str]) -> list[str]:
+    """Say of each fund that the ledger doesn't know, if it can be asked; returns these."""
+    from services.errors import PumasiError
+
+    known: set[str] = set()
+    try:
+        if funds:
+            known = asyncio.run(_funds(options.bootstrap_of(settings, access.OPERATOR)))
+    except (PumasiError, ValueError):  # no operator's password here, no ledger, or not one that can be read
+        return []
+    unknown = [fund for fund in funds if fund not in known]
+    for fund in unknown:
+        near = "".join(f" (did you mean {one}?)" for one in get_close_matches(fund, known, 1))
+        print(f"There is no fund {fund} yet{near}: the key counts there once there is.", file=sys.stderr)
+    return unknown
+
+
+async def _funds(bootstrap: str) -> set[str]:
+    """The funds that are configured, by the ledger."""
+    from services.bus.consume.scan import TopicReader
+    from services.bus.topics import LEDGER
+
+    async with TopicReader(bootstrap) as reader:
+        values = [
+            record.value async for record in reader.records(LEDGER) if b'"fund_configured"' in (record.value or b"")
+        ]
+    return {json.loads(value)["fund"] for value in values if value}
 
 
 def _kafka_user(settings: "Settings", bootstrap: str, name: str, *, gone: bool = False) -> dict[str, Any]:

@@ -101,7 +101,7 @@ def _operations(told: dict[str, Any]) -> Iterator[Section]:
 
 
 def _topics(told: dict[str, Any]) -> Iterator[Section]:
-    """What several do with the same shape is one row: a shape of many kinds is read once."""
+    """Those that others write to come first. What several do with the same shape is one row: a shape of many kinds is read once."""
     by_address: dict[str, dict[Markup, Row]] = {}
     for name, channel in told["channels"].items():
         does = next(
@@ -116,7 +116,9 @@ def _topics(told: dict[str, Any]) -> Iterator[Section]:
                 about = "\n\n".join(dict.fromkeys([*said.about.split("\n\n"), row.about]))
                 row = Row(f"{said.name}, {row.name}", kind, False, about)
             rows[kind] = row
-    for address, rows in by_address.items():
+    for address, rows in sorted(
+        by_address.items(), key=lambda one: any("writes" in row.name for row in one[1].values())
+    ):
         yield Section(address, address, "", {"Who does what with it": [*rows.values()]})
 
 
@@ -151,7 +153,7 @@ def _kind(schema: dict[str, Any]) -> Markup:
         return Markup('<a href="#{}">{}</a>').format(name, name)
     for several in ("oneOf", "anyOf"):
         if several in schema:
-            return Markup(" or ").join(_kind(one) for one in schema[several])
+            return Markup(" or&nbsp;").join(_kind(one) for one in schema[several])
     if "const" in schema:
         return Markup("<code>{}</code>").format(schema["const"])
     if listed := schema.get("enum") or schema.get("x-extensible-enum"):

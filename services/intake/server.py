@@ -46,6 +46,7 @@ REQUEST_S = 90.0
 """More than body, queue and Kafka may take together, so that it ends only requests of clients that don't read the answer."""
 KEEP_ALIVE_S = 5
 STOP_S = 10
+_DATE_S = 1.0
 _SAID_AGAIN_S = 60.0
 
 
@@ -218,6 +219,7 @@ class Server(uvicorn.Server):
     """
 
     def __init__(self, application: ASGIApp, settings: Settings) -> None:
+        self._leaving = asyncio.Event()
         config = uvicorn.Config(
             application,
             http=Punctual,
@@ -246,6 +248,21 @@ class Server(uvicorn.Server):
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until `should_exit`."""
         await super().serve([self._listener])
+
+    @property
+    def should_exit(self) -> bool:
+        """Whether to stop serving."""
+        return self._leaving.is_set()
+
+    @should_exit.setter
+    def should_exit(self, wanted: bool) -> None:
+        (self._leaving.set if wanted else self._leaving.clear)()
+
+    async def main_loop(self) -> None:
+        """Once a second answers have another date. uvicorn itself looks ten times a second whether to exit."""
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._leaving.wait(), _DATE_S)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Bring the application up, then listen; uvicorn itself has no deadline for handshakes."""

@@ -1,12 +1,11 @@
 """The supervisor: services as child processes, started, watched, restarted when they die, stopped in order, and never left behind.
 
-    pumasi up ──lifeline pipe──► guard ──child──► pumasi intake --json
-        ▲                          │ prints the child's process id, then ends with its status
-        └── its output, by lines ──┘
+    pumasi up ──► nursery ──fork──► pumasi intake --json
+        ▲                               │
+        └────── its output, by lines ───┘
 
-The guard is the broker's (`services.bus.embedded.guard`): whatever becomes of the supervisor, kill -9 included, the pipe closes and the
-guard ends its child; and if the guard is killed, the kernel ends the child. Guard and child have a session of their own, so Ctrl-C
-in a terminal reaches the supervisor alone which chooses the order of stopping.
+The nursery (`services.system.nursery`) starts and guards them: whatever becomes of the supervisor, kill -9 included, it ends them. It
+has a session of its own, so Ctrl-C in a terminal reaches the supervisor alone, which chooses the order of stopping.
 
 A service is ready when it prints a line of JSON with `ready`, never after some length of time. One that dies is started
 again after a pause that doubles up to 10 s, and is forgiven once it has run for a minute. One that refuses its options (exit status
@@ -19,25 +18,21 @@ import contextlib
 import json
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from services.backoff import Backoff
-from services.bus.embedded.broker import GUARD
 from services.errors import ServiceFailed
 from services.settings import SECRET
+from services.system.nursery import Child, Nursery
 
 READY_TIMEOUT_S: Final = 600.0
 """A matcher is ready once it has replayed its ledger, which may be long; one that dies meanwhile is told at once."""
-GRACE_S: Final = 15.0
-"""Seconds between SIGTERM and SIGKILL."""
 PAUSE_S: Final = (0.1, 10.0)
 FORGIVEN_AFTER_S: Final = 60.0
 STARTS_IN_VAIN: Final = 5
-LINE_BYTES_MAX: Final = 1 << 20
 USAGE: Final = 2
 
 
@@ -59,28 +54,29 @@ class Service:
     """One process to keep running.
 
     `arguments` gives those of `pumasi` for the next start, from the last ready line (None before the first): so a service that chose a
-    port keeps it. `environment` is laid over this process's own, of whose secret settings it sees those in `secrets` alone.
+    port keeps it. `environment` is laid over this process's own, of whose secret settings it sees those in `secrets` alone. `afresh`:
+    it is to share no memory with others, because something in `environment` is for who starts a program (LD_PRELOAD).
     """
 
     name: str
     arguments: Callable[[dict[str, Any] | None], Sequence[str]]
     environment: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
+    afresh: bool = False
 
 
 class Keeper:
     """Keeps one service running until it is stopped."""
 
-    def __init__(self, service: Service, listener: Listener) -> None:
-        self.service, self.listener = service, listener
+    def __init__(self, service: Service, listener: Listener, nursery: Nursery) -> None:
+        self.service, self.listener, self._nursery = service, listener, nursery
         self.pid = 0
         self.starts = 0
         self.ready = asyncio.Event()
         self.told_ready: dict[str, Any] | None = None
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.failed.add_done_callback(lambda done: done.cancelled() or done.exception())
-        self._guard: asyncio.subprocess.Process | None = None
-        self._lifeline = -1
+        self._child: Child | None = None
         self._stopping = False
         self._last_words: list[str] = []
         self._reason: dict[str, Any] | None = None
@@ -112,8 +108,9 @@ class Keeper:
     async def stop(self) -> None:
         """End the service: SIGTERM, after 15 s SIGKILL. Safe to repeat."""
         self._stopping = True
-        self._close_lifeline()
-        if self._guard is None:  # in a pause between two starts
+        if self._child is not None:
+            self._child.end()
+        else:  # in a pause between two starts
             self._life.cancel()
         await asyncio.wait({self._life})
 
@@ -147,33 +144,19 @@ class Keeper:
         """Start, hear to the end, and give the exit status (128 + signal if one ended it)."""
         self._last_words.clear()
         self._reason = None
-        guard = await self._start()
-        try:
-            assert guard.stdout is not None and guard.stderr is not None, "both are pipes"
-            self.pid = int(await guard.stdout.readline() or 0)
-            while line := await guard.stderr.readline():
-                self._hear(line.decode(errors="replace").rstrip())
-            return await guard.wait()
-        finally:
-            self.pid, self._guard = 0, None
-            self._close_lifeline()
-
-    async def _start(self) -> asyncio.subprocess.Process:
         self.starts += 1
-        command = [sys.executable, "-P", "-m", "services.cli", *self.service.arguments(self.told_ready)]
-        theirs, self._lifeline = os.pipe()
+        arguments = self.service.arguments(self.told_ready)
+        child = self._child = await self._nursery.child(arguments, self._environment(), self.service.afresh)
         try:
-            self._guard = await asyncio.create_subprocess_exec(
-                sys.executable, "-I", "-S", str(GUARD), str(theirs), str(GRACE_S), *command,
-                stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-                env=self._environment(), pass_fds=(theirs,),
-                start_new_session=True, limit=LINE_BYTES_MAX,
-            )  # fmt: skip
+            self.pid = int(await child.line.readline() or 0)
+            with contextlib.suppress(ConnectionError):  # it died before it heard what to be
+                while line := await child.output.readline():
+                    self._hear(line.decode(errors="replace").rstrip())
+            status = int(await child.line.readline() or -signal.SIGKILL)  # the nursery died, and its children with it
+            return status if status >= 0 else 128 - status
         finally:
-            os.close(theirs)
-        if self._stopping:  # told so while it was being started
-            self._close_lifeline()
-        return self._guard
+            self.pid, self._child = 0, None
+            child.close()
 
     def _environment(self) -> dict[str, str]:
         ours = {name: value for name, value in os.environ.items() if name not in SECRET or name in self.service.secrets}
@@ -209,11 +192,6 @@ class Keeper:
             failed.exit_status = USAGE
         return failed
 
-    def _close_lifeline(self) -> None:
-        if self._lifeline >= 0:
-            os.close(self._lifeline)
-            self._lifeline = -1
-
 
 def is_error(event: Mapping[str, Any]) -> bool:
     """Whether a line of JSON is the error that a command ended with."""
@@ -234,12 +212,12 @@ class Supervisor:
     """Several services; stopped in the opposite order of their start."""
 
     def __init__(self, listener: Listener) -> None:
-        self._listener = listener
+        self._listener, self._nursery = listener, Nursery()
         self.keepers: list[Keeper] = []
 
     async def start(self, services: Sequence[Service]) -> list[dict[str, Any]]:
         """Start services side by side; their ready lines, once all are ready. Raises ServiceFailed; those started then still run."""
-        new = [Keeper(service, self._listener) for service in services]
+        new = [Keeper(service, self._listener, self._nursery) for service in services]
         self.keepers += new
         return list(await asyncio.gather(*(keeper.until_ready() for keeper in new)))
 
@@ -258,3 +236,4 @@ class Supervisor:
         while self.keepers:
             await self.keepers[-1].stop()
             self.keepers.pop()
+        await self._nursery.stop()

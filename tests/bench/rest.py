@@ -29,7 +29,7 @@ MIB_MAX, SHARE_MAX = 400.0, 0.03
 SETTLED_SECONDS, TAKEN_SECONDS = 90.0, 60.0
 _READY_SECONDS_MAX = 300.0
 _STOP_SECONDS_MAX = 60
-_GUARD, _BROKER = "guard", "broker"
+_GUARD, _BROKER, _NURSERY = "guard", "broker", "nursery"
 
 
 class NotAtRest(PumasiError):
@@ -43,7 +43,7 @@ class Process:
     """What one process takes at rest.
 
     Attributes:
-        name: `up`, `broker`, a service's, or `guard`.
+        name: `up`, `broker`, a service's, `nursery`, or `guard`.
         mib: PSS; RSS where the system doesn't tell that.
         share: of a core.
     """
@@ -116,4 +116,6 @@ def _seconds_of(process: psutil.Process) -> float:
 def _name(command: Sequence[str]) -> str:
     if "services.cli" in command and _GUARD not in " ".join(command[:5]):
         return command[command.index("services.cli") + 1]
+    if "services.system.nursery" in command:
+        return _NURSERY
     return _BROKER if os.path.basename(command[0]) == "java" else _GUARD

@@ -19,7 +19,7 @@ from schemas.senders import ANYONE
 from services.bus.consume.scan import TopicReader
 from services.bus.embedded import EmbeddedKafka
 from services.bus.senders import senders
-from services.bus.topics import DEADLETTERS, SUBMISSIONS
+from services.bus.topics import DEADLETTERS, LEDGER, SUBMISSIONS
 from services.cli import build
 from services.intake import sequencer
 from services.senders import signed
@@ -41,11 +41,11 @@ class Keys:
     def __init__(self, kafka: EmbeddedKafka, data: Path) -> None:
         self._where = ["--kafka", kafka.bootstrap, "--data", str(data), "--json"]
 
-    async def __call__(self, *arguments: str, status: int = 0) -> Any:
-        """What a command prints."""
+    async def __call__(self, *arguments: str, status: int = 0, whole: bool = False) -> Any:
+        """What a command prints; the whole result, if it failed or that is wanted."""
         result = await asyncio.to_thread(CliRunner().invoke, build(), ["keys", *arguments, *self._where])
         assert result.exit_code == status, result.output
-        return json.loads(result.stdout) if status == 0 else result
+        return json.loads(result.stdout) if status == 0 and not whole else result
 
 
 async def status_of(http: httpx.AsyncClient, key: str, number: int = 1) -> int:
@@ -83,6 +83,18 @@ async def test_a_key_counts_and_is_refused_within_a_second_of_being_made_renewed
         ]
     async with running(topics_reset, tmp_path, open=False) as (_, http):
         assert await status_of(http, second["key"]) == 401, "it is read from the start"
+
+
+async def test_a_fund_that_is_not_there_is_warned_of(topics_reset: EmbeddedKafka, tmp_path: Path) -> None:
+    keys = Keys(topics_reset, tmp_path)
+    entry = {"fund": "jilin", "facts": [{"fact": "fund_configured"}]}
+    async with AIOKafkaProducer(bootstrap_servers=topics_reset.bootstrap) as producer:
+        await producer.send_and_wait(LEDGER, json.dumps(entry).encode(), partition=0)
+    result = await keys("add", "clinic", "--scope", "pledges", "--fund", "jilin", "--fund", "jillin", whole=True)
+    assert json.loads(result.stdout)["unknown_funds"] == ["jillin"]
+    assert result.stderr == "There is no fund jillin yet (did you mean jilin?): the key counts there once there is.\n"
+    known = await keys("add", "bank", "--scope", "payments", "--fund", "jilin", whole=True)
+    assert ("unknown_funds" in json.loads(known.stdout), known.stderr) == (False, "")
 
 
 async def test_on_the_topic_a_signed_event_passes_and_an_unsigned_one_is_a_letter(

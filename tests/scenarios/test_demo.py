@@ -82,7 +82,7 @@ async def test_a_demo_that_is_stopped_leaves_nothing_running_and_can_be_gone_on_
             while b"Pledges come in" not in (line := await process.stdout.readline()):
                 assert line, (await process.stderr.read()).decode()
         family = psutil.Process(process.pid).children(recursive=True)
-        assert len(family) >= 8, "broker, intake, matcher, notifier, each with its guard"
+        assert len(family) == 7, "the broker and its guard, the nursery and four services"
         process.send_signal(signal.SIGINT)
         await asyncio.wait_for(process.communicate(), DEADLINE_S)
     finally:

@@ -112,15 +112,31 @@ async def test_settings_that_a_service_would_refuse_are_told_before_anything_is_
     assert not list(data_dir.iterdir())
 
 
-async def test_a_stop_ends_guard_and_service(topics_reset: EmbeddedKafka, supervisor: tuple[Supervisor, Heard]) -> None:
+async def test_a_stop_ends_nursery_and_service(
+    topics_reset: EmbeddedKafka, supervisor: tuple[Supervisor, Heard]
+) -> None:
     kept, _ = supervisor
     await kept.start([matcher_on(topics_reset)])
     pid = kept.keepers[0].pid
-    guard = psutil.Process(pid).ppid()
-    assert os.getsid(pid) == guard != os.getsid(0), "Ctrl-C in our terminal doesn't reach it"
+    nursery = psutil.Process(pid).ppid()
+    assert os.getsid(pid) == nursery != os.getsid(0), "Ctrl-C in our terminal doesn't reach it"
     await kept.stop()
     assert is_gone(pid)
-    assert is_gone(guard)
+    assert is_gone(nursery)
+
+
+async def test_a_nursery_that_is_killed_takes_its_services_along_and_another_starts_them_again(
+    topics_reset: EmbeddedKafka, supervisor: tuple[Supervisor, Heard]
+) -> None:
+    kept, heard = supervisor
+    await kept.start([matcher_on(topics_reset)])
+    keeper = kept.keepers[0]
+    killed, nursery = keeper.pid, psutil.Process(keeper.pid).ppid()
+    os.kill(nursery, signal.SIGKILL)
+    await until(lambda: keeper.starts == 2 and keeper.ready.is_set(), "a second matcher is ready")
+    assert is_gone(killed)
+    assert psutil.Process(keeper.pid).ppid() not in (os.getpid(), nursery)
+    assert heard.ends == [("matcher", 128 + signal.SIGKILL, 0.1)]
 
 
 @asynccontextmanager
@@ -262,6 +278,6 @@ async def test_an_http_port_that_is_taken_is_told_before_anything_is_made(data_d
 async def test_kill_9_of_up_leaves_nothing(data_dir: Path) -> None:
     async with up(data_dir) as (process, _):
         family = family_of(process.pid)
-        assert len(family) >= 8
+        assert len(family) == 7, "the broker and its guard, the nursery and four services"
         process.kill()
-        await until(lambda: all(map(is_gone, family)), "every service, the broker and all guards are gone")
+        await until(lambda: all(map(is_gone, family)), "every service, the broker, and who guards them are gone")

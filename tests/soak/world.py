@@ -341,7 +341,9 @@ def _service(made: World, name: str, given: dict[str, str], preloaded: Path | No
     if preloaded is not None and name.startswith(("matcher", "intake")):
         made.clocks[name] = Clock(made.data.parent / f"{name}.clock", preloaded)
         environment |= made.clocks[name].environment
-    return Service(name, lambda ready: _arguments(name.partition("-")[0], ready), environment)
+    return Service(
+        name, lambda ready: _arguments(name.partition("-")[0], ready), environment, afresh=name in made.clocks
+    )
 
 
 def _arguments(kind: str, ready: dict[str, Any] | None) -> Sequence[str]:

@@ -93,6 +93,22 @@ async def status_from(address: str, server: Server, number: int = 1, **tls: Any)
         return answer.status_code
 
 
+async def test_a_server_that_is_told_to_exit_does_so_at_once_although_it_looks_seldom(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_DATE_S", 3600)
+    async with asyncio.timeout(MOST), served():
+        pass
+
+
+async def test_answers_go_with_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_DATE_S", 0)
+    async with asyncio.timeout(MOST), served() as server:
+        headers = server.server_state.default_headers
+        while server.server_state.default_headers == headers:
+            await asyncio.sleep(0)
+
+
 async def test_whoever_sits_there_or_trickles_keeps_out_nobody_but_themselves(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     async with served() as server, connected(server, MOST) as idle:

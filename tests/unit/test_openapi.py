@@ -180,6 +180,16 @@ def test_the_page_of_topics_lists_what_a_topic_holds_once() -> None:
     assert len(links) == len(set(links)) == len(COMMANDS)
 
 
+def test_the_page_of_topics_begins_with_what_others_write() -> None:
+    page = rendered((GOLDEN.parent / "asyncapi.json").read_bytes())[0]
+    assert re.findall('<section id="(pumasi[.].*?)"', page)[0] == "pumasi.submissions.v1"
+    assert "structured mode" in page.partition("</header>")[0]
+
+
+def test_no_or_stands_alone_on_a_line() -> None:
+    assert " or <a" not in section("asyncapi.json", "pumasi.submissions.v1")
+
+
 @pytest.mark.parametrize(
     ("path", "told"), [("/docs", "POST /v1/events"), ("/docs", "PledgeMade"), ("/docs/topics", "pumasi.ledger.v1")]
 )

@@ -108,6 +108,11 @@ async def test_a_poll_lasts_until_there_is_something(monkeypatch: pytest.MonkeyP
     assert await app._Waiting.getmany(object.__new__(app._Waiting)) == {"place": ["record"]}
 
 
+async def test_fetching_is_looked_at_seldom_whoever_makes_the_consumer() -> None:
+    """FastStream says aiokafka's own default by name: five times a second."""
+    assert Consumer("topic", consumer_timeout_ms=200)._consumer_timeout == 5.0
+
+
 async def test_contacts_are_asked_for_only_where_a_box_is_unopened(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(languages, "_LOOK_EVERY_SECONDS", 0)
     held, asked = languages.Languages("en"), asyncio.Event()

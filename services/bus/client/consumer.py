@@ -40,7 +40,9 @@ class Consumer(AIOKafkaConsumer):
     def __init__(self, *topics: str, **options: Any) -> None:
         if options.get("group_id") is not None:  # who joins is answered once all have, or their session is over
             options["request_timeout_ms"] = ANSWER_MS + options.get("session_timeout_ms", _SESSION_MS)
-        super().__init__(*topics, **{"consumer_timeout_ms": _LOOK_MS, **options})
+        super().__init__(
+            *topics, **{**options, "consumer_timeout_ms": _LOOK_MS}
+        )  # FastStream would have aiokafka's own
         self._given: dict[TopicPartition, int] = {}
         self._done: dict[TopicPartition, int | None] = {}
         self._known_of: Any = None

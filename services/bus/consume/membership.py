@@ -36,7 +36,7 @@ from services.bus.security import connection
 
 log = logging.getLogger("pumasi.bus")
 
-HEARTBEATS_PER_SESSION = 20
+HEARTBEATS_PER_SESSION = 10
 """How often in a session a membership asks whether the group is sharing out anew; a hand-over waits that long for it."""
 HOME_SILENT_SECONDS_MAX = 300.0
 """A process whose loop is silent for so long is taken for dead and leaves its partitions to others (Kafka's max.poll.interval)."""

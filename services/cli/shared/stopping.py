@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from services.settings import Settings
 
-_LOOK_EVERY_SECONDS = 0.3
+_LOOK_EVERY_SECONDS = 0.5
 
 
 def until_told_to_stop(*, hangup: bool = False) -> asyncio.Future[Any]:
