@@ -54,7 +54,7 @@ cdef class Case:
     cdef public object needed_by, next_escalation, next_renewal
     cdef public object origin, outcome, person_mark, recurrence, thanks, vouchers
 
-    @cython.locals(awards=list, fresh=Fresh, row=Py_ssize_t, found=list, pledge=Pledge)
+    @cython.locals(awards=list, fresh=Fresh, row=Py_ssize_t, found=list, pledge=Pledge, known=Py_ssize_t)
     cpdef list all_awards(self)
 
     cpdef Money residual(self) noexcept
@@ -95,8 +95,8 @@ cdef class Pledge:
     @cython.locals(awards=list)
     cpdef forget(self, Award award)
 
-@cython.locals(award=Award, last="long long")
-cpdef bint _in_order(list awards) except -1
+@cython.locals(place=Py_ssize_t, before=Award, behind=Award)
+cpdef bint _in_order(list awards, Py_ssize_t known) except -1
 
 @cython.locals(low=Py_ssize_t, high=Py_ssize_t, middle=Py_ssize_t, order="long long", one=Award)
 cpdef Py_ssize_t _place_of(list awards, Award award) except -1

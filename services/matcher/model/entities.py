@@ -165,8 +165,9 @@ class Case:
                 found.append(pledge.award_of_row(row))
                 row = fresh.before(row)
             found.reverse()
+            known = len(awards)
             awards += found
-            if not _in_order(awards):  # from a checkpoint
+            if not _in_order(awards, known):  # from a checkpoint
                 awards.sort(key=_ORDER)
         return awards
 
@@ -385,13 +386,12 @@ _WORD = 1 << 62
 _ORDER = attrgetter("order")
 
 
-def _in_order(awards: list[Award]) -> bool:
-    """Whether awards are as old as their orders say, from the oldest to the newest."""
-    last = -1
-    for award in awards:
-        if award.order < last:
+def _in_order(awards: list[Award], known: int) -> bool:
+    """Whether awards are as old as their orders say, from the oldest to the newest; the first ones are `known` to be."""
+    for place in range(max(known, 1), len(awards)):
+        before, behind = awards[place - 1], awards[place]
+        if behind.order < before.order:
             return False
-        last = award.order
     return True
 
 
