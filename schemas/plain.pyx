@@ -7,15 +7,13 @@ knows) is left to `structs.Reader`, which alone says what is refused.
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcmp
 
 from schemas.numbers import DIGITS_MANY as MANY, holds_number
 
 cdef extern from "Python.h":
     object PyObject_Vectorcall(object called, PyObject **args, size_t count, PyObject *names)
     PyObject **PySequence_Fast_ITEMS(object sequence)
-    str PyUnicode_New(Py_ssize_t size, Py_UCS4 highest)
-    void *PyUnicode_DATA(object text)
 
 cdef enum:
     MEMBERS_MAX = 14
@@ -67,13 +65,6 @@ cdef inline Place identifier(Place at, bint *many) noexcept:
     return at + 1 if at[0] == b'"' and 0 < at - begin <= ID_MAX else NULL
 
 
-cdef inline str ascii(Place at, Py_ssize_t length):
-    """A text that was gone through already."""
-    made = PyUnicode_New(length, 127)
-    memcpy(PyUnicode_DATA(made), at, length)
-    return made
-
-
 cdef class Plain:
     """Reads the members of a struct.
 
@@ -99,9 +90,13 @@ cdef class Plain:
 
     cpdef object read(self, bytes value):
         """The struct, or None."""
-        cdef Place at = PyBytes_AS_STRING(value)
+        return self.read_at(PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value))
+
+    cdef object read_at(self, Place begin, Py_ssize_t length):
+        """The same of what lies within other bytes, behind which there is a zero somewhere."""
+        cdef Place at = begin
         made = self.object_at(&at)
-        return made if at == PyBytes_AS_STRING(value) + PyBytes_GET_SIZE(value) else None
+        return made if at == begin + length else None
 
     cdef object object_at(self, Place *place):
         """The struct of an object that begins here, past which it goes; or None."""
