@@ -36,6 +36,9 @@ COMPILED = (
 )  # fmt: skip
 """The modules that are compiled."""
 ROOT = Path(__file__).parents[2]
+_TOO_LATE = any(
+    name in sys.modules for name in COMPILED
+)  # one is in Python already, and what is compiled knows the others as compiled
 
 
 def source_of(module: str) -> Path:
@@ -66,7 +69,7 @@ def home() -> Path:
 @cache
 def in_use() -> bool:
     """Whether compiled modules are used by this process."""
-    return os.environ.get("PUMASI_PURE", "0") in ("", "0") and home().is_dir()
+    return os.environ.get("PUMASI_PURE", "0") in ("", "0") and not _TOO_LATE and home().is_dir()
 
 
 class _Finder(MetaPathFinder):

@@ -92,3 +92,13 @@ def test_a_build_is_of_this_very_source(monkeypatch, tmp_path: Path) -> None:
     finally:
         monkeypatch.undo()
         native.digest.cache_clear()
+
+
+@pytest.mark.skipif(not native.in_use(), reason="nothing is compiled here")
+def test_where_a_module_was_imported_in_python_all_the_others_are_too() -> None:
+    said = run(
+        "-c",
+        "import schemas.times, services.bus.envelope as e; from services import native; print(native.in_use(), e.read_command)",
+        pure=False,
+    )
+    assert said.startswith("False <function read_command")
