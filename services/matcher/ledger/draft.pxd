@@ -10,7 +10,8 @@ from services.native.chain cimport Links as CompiledLinks
 cdef class Draft:
     cdef public long long seq, watermark
     cdef public Py_ssize_t bytes
-    cdef public list unreadable, verdicts, traced
+    cdef public list unreadable, traced
+    cdef public dict verdicts
     cdef public CompiledLinks _links
     cdef public bytes _hash
     cdef public list _rows

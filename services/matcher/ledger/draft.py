@@ -58,7 +58,7 @@ class Draft:
         seq, hash, watermark: of the last answer: its last entry's number and 32 hash bytes, and its command's offset.
         bytes: how large the values of all entries are together, taken or not.
         unreadable: the records that could not be read, each with what is wrong with it.
-        verdicts: of each answer but the lane's, which are applied: its command's type, and what it came to.
+        verdicts: how many answers came to what, by the command's type; but the lane's, which are applied.
         traced: where this process traces, those answers that are: when each began (ns since 1970), its command and its `traceparent`.
     """
 
@@ -73,7 +73,7 @@ class Draft:
         self._links: Links | None = None  # to be filled in; `_hash` is true if there are none
         self.bytes = 0
         self.unreadable: list[tuple[Record, str]] = []
-        self.verdicts: list[tuple[str | None, str]] = []
+        self.verdicts: dict[tuple[str | None, str], int] = {}
         self.traced: list[tuple[int, Command, bytes]] | None = None
         self._parts = entry_form().parts
         self._prefix = b"%d-" % partition

@@ -11,7 +11,6 @@ for `tenure` to say.
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from services import traces
@@ -215,8 +214,8 @@ class Processor:
         metrics.count(TRANSACTIONS, "committed")
         metrics.observe(TRANSACTION_SECONDS, seconds)
         metrics.observe(TRANSACTION_COMMANDS, batch.done)
-        metrics.count(DECISIONS, PLEDGE, "applied", by=batch.done - len(draft.verdicts))
-        for (kind, said), number in Counter(draft.verdicts).items():
+        metrics.count(DECISIONS, PLEDGE, "applied", by=batch.done - sum(draft.verdicts.values()))
+        for (kind, said), number in draft.verdicts.items():
             verdict = "applied" if kind in _WORDS and said in _HITS else said
             outcome = "rejected" if verdict in REJECTIONS.labels["code"] else "applied"
             if verdict in ("duplicate", "unreadable"):
