@@ -32,7 +32,6 @@ COMPILED = (
     "services.matcher.engine.transition", "services.matcher.engine.commands", "services.matcher.engine.conservation",
     "services.matcher.engine.engine", "services.matcher.ledger.answer", "services.matcher.ledger.draft",
     "services.matcher.checkpoint.rows", "services.matcher.checkpoint.writing", "services.matcher.checkpoint.rowtext",
-    "services.matcher.fast.swift", "services.matcher.fast.lane",
 )  # fmt: skip
 """The modules that are compiled."""
 ROOT = Path(__file__).parents[2]

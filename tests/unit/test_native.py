@@ -18,7 +18,7 @@ from services import native
 from services.matcher.checkpoint.writing import Head, Keeper
 from services.matcher.engine.engine import Engine
 from tests.oracle.season import log
-from tests.properties.test_express import answered, opened, pledge, raw, record_of
+from tests.properties.test_ways import answered, opened, pledge, raw, record_of
 from schemas.commands import Command
 
 found = blake2b()
@@ -32,7 +32,7 @@ for seed in range(150):
             found.update(repr(keeper.head(engine, Head(1, bytes(32), 0, 0))).encode())
 pledges = [pledge(offset, {"pledge": f"p-{offset}", "amount": 1 + offset * 37 % 400}) for offset in range(20, 420)]
 records = [*opened(), *pledges]
-rows, dead, *_ = answered(raw(records) if native.in_use() else records, lane=True)
+rows, dead, *_ = answered(raw(records) if native.in_use() else records)
 found.update(repr((rows, dead)).encode())
 print(native.in_use(), found.hexdigest())
 """

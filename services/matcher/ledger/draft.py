@@ -58,7 +58,7 @@ class Draft:
         seq, hash, watermark: of the last answer: its last entry's number and 32 hash bytes, and its command's offset.
         bytes: how large the values of all entries are together, taken or not.
         unreadable: the records that could not be read, each with what is wrong with it.
-        verdicts: how many answers came to what, by the command's type; but the lane's, which are applied.
+        verdicts: how many answers came to what, by the command's type.
         traced: where this process traces, those answers that are: when each began (ns since 1970), its command and its `traceparent`.
     """
 
