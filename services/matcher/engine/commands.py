@@ -148,13 +148,13 @@ def deliver(transition: Transition, data: c.CaseDelivered) -> None:
         _repeat_or_conflict(known == (case.id, data.amount), f"delivery {data.delivery}")
     _not_closed(case)
     _opened(case)
-    if data.amount > case.settled - case.delivered:
+    amount = data.amount
+    if amount > case.settled - case.delivered:
         raise Refused(
-            "exceeds_settled",
-            f"case {case.id}: {data.amount} > settled {case.settled} less delivered {case.delivered}",
+            "exceeds_settled", f"case {case.id}: {amount} > settled {case.settled} less delivered {case.delivered}"
         )
-    facts.deliver(fund, case, data.delivery, data.amount)
-    transition.note((CASE_DELIVERED, case.id, data.delivery, data.amount))
+    facts.deliver(fund, case, data.delivery, amount)
+    transition.note((CASE_DELIVERED, case.id, data.delivery, amount))
 
 
 def thank(transition: Transition, data: c.CaseThanked) -> None:
@@ -250,15 +250,17 @@ def receive(transition: Transition, data: c.PaymentReceived) -> None:
     before = fund.payments.get(payment)
     if before is not None:
         _repeat_or_conflict(before == (known.id, face), f"payment {payment}")
-    paid = None if known.rate is None else _worth(fund, known, known.face_paid + face)
-    amount = None if paid is None else paid - _worth(fund, known, known.face_paid)
-    excess = max(0, (amount or 0) - known.unpaid())
+    if known.rate is None:
+        facts.receive_payment(fund, known, payment, face, 0)
+        transition.note((PAYMENT_RECEIVED, known.id, payment, None, face))
+        return
+    paid = _worth(fund, known, known.face_paid + face)
+    amount = paid - _worth(fund, known, known.face_paid)
+    excess = amount - known.unpaid()
     facts.receive_payment(fund, known, payment, face, amount)
     transition.note((PAYMENT_RECEIVED, known.id, payment, amount, face))
-    if paid is None or amount is None:
-        return
     transition.settle(known, amount)
-    if excess:
+    if excess > 0:
         transition.tell({"fact": "pledge_raised", "pledge": known.id, "amount": excess})
         transition.money_freed(known)
     _tell_settled(transition, known, paid)
@@ -266,8 +268,9 @@ def receive(transition: Transition, data: c.PaymentReceived) -> None:
 
 def _worth(fund: Fund, pledge: Pledge, face: int) -> int:
     """The floor of `face` at the pledge's own rate: what all payments are worth together, never each by itself."""
-    assert pledge.rate is not None, "without a rate it is worth nothing yet"
-    return convert(face, pledge.rate, pledge.currency, fund.policy.currency)
+    home, rate = fund.policy.currency, pledge.rate
+    assert rate is not None, "without a rate it is worth nothing yet"
+    return face if pledge.currency == home else convert(face, rate, pledge.currency, home)
 
 
 def _tell_settled(transition: Transition, pledge: Pledge, paid: int) -> None:

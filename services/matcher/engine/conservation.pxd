@@ -1,7 +1,9 @@
 import cython
 
-from services.matcher.model.entities cimport Case, Pledge
+from services.matcher.model.entities cimport Case, Money, Pledge
 
 
-@cython.locals(p=Pledge, c=Case)
+@cython.locals(
+    p=Pledge, c=Case, waiting=Money, awarded=Money, settled=Money, delivered=Money, released=Money, paid_waiting=Money
+)
 cpdef check(pledges, cases)

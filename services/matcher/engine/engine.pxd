@@ -7,12 +7,12 @@ from services.matcher.engine.transition cimport Transition
 
 cdef class Engine:
     cdef public dict funds, unconfigured
-    cdef public object clock, latest
+    cdef public long long clock, latest
     cdef list _timers
     cdef dict _announced
     cdef object __weakref__  # the tests see by it whether a memory is let go of
 
-    @cython.locals(fund=Fund, name=str, kind=str, facts=list)
+    @cython.locals(fund=Fund, name=str, kind=str, facts=list, now="long long")
     cpdef tuple decide(self, command)
 
     cpdef _decide(self, Transition transition, str kind, data)

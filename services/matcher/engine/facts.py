@@ -59,13 +59,12 @@ def _case_opened(fund: Fund, fact: FactDict, at: int) -> None:
 
 def open_case(fund: Fund, case: Case, rank: int, at: int) -> None:
     """Open a case in a class."""
-    books = fund.books_of(case)  # built, if need be, before the case counts as open
     case.status, case.rank = "open", rank
     case.opened_at = case.began = at
     case.open_order = fund.cases_opened
     fund.cases_opened += 1
     fund.totals.open[case.rank] += 1
-    for book in books:
+    for book in fund.books_of(case):
         book.add(case)
     fund.touch_case(case)
     schedule_case(fund, case, at)
@@ -115,7 +114,7 @@ def deliver(fund: Fund, case: Case, delivery: str, left: int) -> None:
     """Hand over so much of what is settled, of the oldest awards first."""
     fund.deliveries[delivery] = (case.id, left)
     case.delivered += left
-    done = []
+    totals, done = fund.totals, []
     for award in case.all_awards():  # oldest first
         part = min(left, award.settled - award.delivered)
         if part:
@@ -123,8 +122,8 @@ def deliver(fund: Fund, case: Case, delivery: str, left: int) -> None:
             award.delivered += part
             pledge.settled -= part
             pledge.delivered += part
-            fund.totals.settled -= part
-            fund.totals.delivered += part
+            totals.settled -= part
+            totals.delivered += part
             fund.touch_pledge(pledge)
             left -= part
             if award.delivered == award.amount:
@@ -197,9 +196,10 @@ def _pledge_raised(fund: Fund, fact: FactDict, _at: int) -> None:
         if not unrated:
             del fund.unrated[pledge.currency]
         pledge.paid_waiting = convert(pledge.face_paid, rate, pledge.currency, fund.policy.currency)
-    pledge.amount += fact["amount"]
-    pledge.waiting += fact["amount"]
-    fund.totals.waiting += fact["amount"]
+    amount = fact["amount"]
+    pledge.amount += amount
+    pledge.waiting += amount
+    fund.totals.waiting += amount
     fund.touch_pledge(pledge)
 
 
@@ -316,14 +316,14 @@ def _refunded(fund: Fund, fact: FactDict, _at: int) -> None:
 
 
 def _payment_received(fund: Fund, fact: FactDict, _at: int) -> None:
-    receive_payment(fund, fund.pledges[fact["pledge"]], fact["payment"], fact["face"], fact["amount"])
+    receive_payment(fund, fund.pledges[fact["pledge"]], fact["payment"], fact["face"], fact["amount"] or 0)
 
 
-def receive_payment(fund: Fund, pledge: Pledge, payment: str, face: int, amount: int | None) -> None:
-    """Note a payment, worth `amount`."""
+def receive_payment(fund: Fund, pledge: Pledge, payment: str, face: int, amount: int) -> None:
+    """Note a payment, worth `amount`: nothing yet, as long as the pledge has no rate."""
     fund.payments[payment] = (pledge.id, face)
     pledge.face_paid += face
-    pledge.paid_waiting += amount or 0
+    pledge.paid_waiting += amount
     fund.touch_pledge(pledge)
 
 

@@ -2,16 +2,18 @@ import cython
 
 from services.matcher.model.award_rows cimport Fresh
 from services.matcher.model.changes cimport Changes
-from services.matcher.model.entities cimport Award, Case, Pledge, Policy
+from services.matcher.model.entities cimport Award, Case, Money, Pledge, Policy
 from services.matcher.model.timers cimport Timers
 from services.matcher.model.totals cimport Totals
 from services.matcher.model.waiting_money cimport Queues
+from services.matcher.rules.protocol cimport RuleBook
 
 
 @cython.final
 cdef class Fund:
     cdef public str name
-    cdef public object now, pool
+    cdef public long long now
+    cdef public RuleBook pool
     cdef public Policy policy
     cdef public dict cases, pledges, rates, unrated, deliveries, payments, failures, refunds, needs
     cdef public list touched_cases, touched_pledges
@@ -27,13 +29,19 @@ cdef class Fund:
 
     cpdef touch_case(self, Case case)
     cpdef touch_pledge(self, Pledge pledge)
-    cpdef tuple books_of(self, Case case)
-    cpdef book_of_pool(self)
-    @cython.locals(books=tuple)
-    cpdef move(self, Case case, claim, awarded)
+    cpdef RuleBook book_of_pool(self)
 
-    @cython.locals(case=Case, needs=dict, share=tuple)
-    cpdef follow(self, list shares, book)
+    @cython.locals(case=Case)
+    cpdef RuleBook book_of_need(self, str need)
+
+    cpdef list books_of(self, Case case)
+    cpdef move(self, Case case, Money claim, Money awarded)
+
+    @cython.locals(share=tuple)
+    cpdef follow(self, list shares, RuleBook book)
+
+    @cython.locals(pool=RuleBook, of_need=RuleBook)
+    cpdef _tell_books(self, Case case, Money claim, Money awarded, RuleBook knows)
 
     @cython.locals(pledge=Pledge, case=Case)
     cpdef settle_in(self)

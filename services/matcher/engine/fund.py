@@ -87,40 +87,35 @@ class Fund:
         """Who is next among the claims of one need; kept from the first designation on."""
         book = self.needs.get(need)
         if book is None:
-            cases = (case for case in self.open_cases() if case.need == need)
+            cases = [case for case in self.cases.values() if case.need == need and case.status == "open"]
             book = self.needs[need] = book_of(self.policy, cases)
         return book
 
-    def books_of(self, case: Case) -> tuple[RuleBook, ...]:
-        """The books that hold an open case."""
-        pool, of_need = self.book_of_pool(), self.needs.get(case.need)
-        return (pool,) if of_need is None else (pool, of_need)
+    def books_of(self, case: Case) -> list[RuleBook]:
+        """The books that hold an open case; one not built yet will be built from what is true then."""
+        return [book for book in (self.pool, self.needs.get(case.need)) if book is not None]
 
     def move(self, case: Case, claim: int, awarded: int) -> None:
         """Change a case's claim and awarded money by the given amounts, books included."""
-        books = self.books_of(case) if case.status == "open" else ()
-        was = case.residual()
         case.claim += claim
         case.awarded += awarded
-        for book in books:
-            book.update(case, claim, awarded, was)
+        if case.status == "open":
+            self._tell_books(case, claim, awarded, None)
         self.touch_case(case)
 
     def follow(self, shares: list[Share] | list[StagedShare], book: RuleBook) -> None:
         """Tell the other books of money that `book` has just shared out."""
-        pool, needs = self.pool, self.needs
-        if book is pool or pool is None:  # one not built yet will be built from what is true then
-            if not needs:
-                return
-            pool = None
-        for share in shares:
-            case, amount = share[1], share[2]
-            was = case.residual() + amount
-            if pool is not None:
-                pool.update(case, 0, amount, was)
-            other = needs.get(case.need)
-            if other is not None and other is not book:
-                other.update(case, 0, amount, was)
+        if self.needs:
+            for share in shares:
+                self._tell_books(share[1], 0, share[2], book)
+
+    def _tell_books(self, case: Case, claim: int, awarded: int, knows: RuleBook | None) -> None:
+        """Tell those of `books_of` that an open case has changed by so much, but one that knows."""
+        pool, of_need = self.pool, self.needs.get(case.need)
+        if pool is not None and pool is not knows:
+            pool.update(case, claim, awarded)
+        if of_need is not None and of_need is not knows:
+            of_need.update(case, claim, awarded)
 
     def settle_in(self) -> None:
         """End an answer: put touched pledges that have money into their queues, and list all that was touched as changed."""

@@ -1,8 +1,13 @@
-# The same classes with their fields laid out for C, where they are compiled (`services.native`). Sums stay Python's integers: there is
-# no amount at which they would overflow.
+# The same classes with their fields laid out for C, where they are compiled (`services.native`).
 import cython
 
 from services.matcher.model.award_rows cimport Fresh
+
+cdef extern from *:
+    """
+    typedef __int128 Money __attribute__((aligned(8)));  /* it takes 2**74 of the largest amounts to run over */
+    """
+    ctypedef long long Money
 
 @cython.final
 cdef class Policy:
@@ -11,7 +16,7 @@ cdef class Policy:
 
 @cython.final
 cdef class Award:
-    cdef public object amount, delivered, settled
+    cdef public Money amount, delivered, settled
     cdef public long long number, order
     cdef public Case case
     cdef public Pledge pledge
@@ -24,15 +29,18 @@ cdef class Case:
     cdef public Fresh _fresh
     cdef public Py_ssize_t _last
     cdef public bint listed, touched
-    cdef public object awarded, began, claim, delivered, goal, mark, needed_by, next_escalation, next_renewal, open_order
-    cdef public object opened_at, origin, outcome, own_contribution, period, person_mark, priority, rank, recurrence, settled, thanks, vouchers
+    cdef public int priority, rank
+    cdef public long long began, goal, open_order, opened_at, own_contribution, period
+    cdef public Money awarded, claim, delivered, settled
+    cdef public object mark, needed_by, next_escalation, next_renewal
+    cdef public object origin, outcome, person_mark, recurrence, thanks, vouchers
     cdef public str beneficiary, id, need, status
 
     @cython.locals(pledge=Pledge, row=Py_ssize_t, chain=list, found=list, place=Py_ssize_t)
     cpdef list all_awards(self)
 
     cpdef add_touched(self, Award award)
-    cpdef residual(self)
+    cpdef Money residual(self) noexcept
     cpdef take(self, Fresh fresh, Py_ssize_t row)
 
     @cython.locals(awards=list)
@@ -47,19 +55,20 @@ cdef class Pledge:
     cdef public long long _first_order, order
     cdef public int _rows, awards_made
     cdef public bint has_terms, listed, touched
-    cdef public object amount, awarded, closed, delivered, face, face_paid, mark
-    cdef public object paid_waiting, rate, released, settled, waiting
+    cdef public long long face
+    cdef public Money amount, awarded, delivered, face_paid, paid_waiting, released, settled, waiting
+    cdef public object closed, mark, rate
     cdef public str currency, donor, id
 
-    cpdef begin(self, str name, long long order, str donor, object face, str currency, object rate, object amount)
+    cpdef begin(self, str name, long long order, str donor, long long face, str currency, object rate, Money amount)
 
     @cython.locals(fresh=Fresh, number=Py_ssize_t)
     cpdef all_awards(self)
 
     @cython.locals(rows=int)
-    cpdef bint add_fresh(self, Fresh fresh, Case case, int number, long long order, amount) except -1
+    cpdef bint add_fresh(self, Fresh fresh, Case case, int number, long long order, Money amount) except -1
 
-    cpdef unpaid(self)
+    cpdef Money unpaid(self) noexcept
     cpdef Award award_of_row(self, Py_ssize_t row)
 
     @cython.locals(index=Py_ssize_t, one=Award)

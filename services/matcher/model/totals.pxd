@@ -1,8 +1,8 @@
-from services.matcher.model.entities cimport Pledge
+from services.matcher.model.entities cimport Money, Pledge
 
 
 cdef class Totals:
-    cdef public object waiting, awarded, settled, delivered, released
+    cdef public Money waiting, awarded, settled, delivered, released
     cdef public list open
 
     cpdef add(self, Pledge pledge)

@@ -40,17 +40,15 @@ from collections.abc import Iterable
 from services.matcher.model.breach import ConservationBreach
 from services.matcher.model.entities import Case
 from services.matcher.rules.opening_order import Line
-from services.matcher.rules.protocol import Share
+from services.matcher.rules.protocol import RuleBook, Share
 
 
-class FirstCome:
+class FirstCome(RuleBook):
     """The cases of one scope (the pool, or one need) that lack money, oldest first.
 
     Args:
         cases: the open cases of the scope.
     """
-
-    stages = False
 
     def __init__(self, cases: Iterable[Case]) -> None:
         self._line = Line()
@@ -69,7 +67,7 @@ class FirstCome:
         """Let go of a case, before its class or state changes."""
         self._line.leave(case)
 
-    def update(self, case: Case, _claim: int, _awarded: int, _was: int) -> None:
+    def update(self, case: Case, _claim: int, _awarded: int) -> None:
         """Follow a change of a case's claim and awarded money, after it happened."""
         self._line.place(case, case.residual() > 0)
 

@@ -36,11 +36,11 @@ from services.matcher.model.breach import ConservationBreach
 from services.matcher.model.entities import Case
 from services.matcher.rules.first_come import share_of
 from services.matcher.rules.opening_order import Line
-from services.matcher.rules.protocol import StagedShare
+from services.matcher.rules.protocol import RuleBook, StagedShare
 from services.matcher.rules.waterfill import Book
 
 
-class GuaranteedFloor:
+class GuaranteedFloor(RuleBook):
     """The cases of one scope (the pool, or one need): those below their floor in line, and all of them in the water-fill's book.
 
     Args:
@@ -48,8 +48,6 @@ class GuaranteedFloor:
         by_claim: True for `weights="claim"`, in the second stage.
         cases: the open cases of the scope.
     """
-
-    stages = True
 
     def __init__(self, share: int, by_claim: bool, cases: Iterable[Case]) -> None:
         self._share = share
@@ -72,9 +70,9 @@ class GuaranteedFloor:
         self._by_class.remove(case)
         self._below.leave(case)
 
-    def update(self, case: Case, claim: int, awarded: int, was: int) -> None:
+    def update(self, case: Case, claim: int, awarded: int) -> None:
         """Follow a change of a case's claim and awarded money, after it happened."""
-        self._by_class.update(case, claim, awarded, was)
+        self._by_class.update(case, claim, awarded)
         self._below.place(case, self._lacks_of_floor(case) > 0)
 
     def share_out(self, amount: int) -> list[StagedShare]:
@@ -109,13 +107,12 @@ class GuaranteedFloor:
         """Give floors, oldest case first, until all have theirs or the money is used up; the shares, and what is left."""
         shares: list[StagedShare] = []
         while amount and (case := self._below.first()) is not None:
-            was = case.residual()
             step = min(amount, self._lacks_of_floor(case))
             if step <= 0:  # a line that stands still would never end
                 raise ConservationBreach(f"case {case.id}: it stands in line and lacks nothing of its floor")
             shares.append((*share_of(case, step), "floor"))
             case.awarded += step
-            self.update(case, 0, step, was)
+            self.update(case, 0, step)
             amount -= step
         return shares, amount
 

@@ -1,46 +1,73 @@
 import cython
 
-from services.matcher.model.entities cimport Case
+from services.matcher.model.entities cimport Case, Money
 from services.matcher.rules.key_heap cimport Places
+from services.matcher.rules.protocol cimport RuleBook
 from services.matcher.rules.waterfill_arithmetic cimport boundary_of, key_of, level_of
 
 
 @cython.final
 cdef class Claimant:
-    cdef public object awarded, claim, key, order
-    cdef public int cases, rank
-    cdef public str beneficiary
+    cdef public Money awarded, claim, key
+    cdef public long long order
+    cdef public int cases
     cdef public list waiting
 
-@cython.final
-cdef class Book:
-    cdef public object share
-    cdef public bint by_claim
-    cdef public list residual, _places, _claimants, _waiting
-    cdef public dict _by_order
 
-    @cython.locals(rank=int, claimants=dict, claimant=Claimant)
+@cython.final
+cdef class Claimants:
+    cdef public dict _by_name
+    cdef Places _places
+    cdef bint _by_claim
+    cdef int _rank, _waiting
+    cdef long long _share
+    cdef public Money residual
+
+    @cython.locals(claimant=Claimant)
     cpdef add(self, Case case)
 
-    @cython.locals(rank=int, claimants=dict, claimant=Claimant)
+    @cython.locals(claimant=Claimant, residual=Money)
     cpdef remove(self, Case case)
 
-    @cython.locals(claimants=dict)
-    cpdef update(self, Case case, claim, awarded, was)
+    @cython.locals(claimant=Claimant, residual=Money, was=Money)
+    cpdef update(self, Case case, Money claim, Money awarded)
 
-    cpdef list share_out(self, amount)
+    @cython.locals(
+        places=Places, share="long long", by_claim=bint, whole=Money, first=int, steps=int, leapt=int, level=Money, claimant=Claimant,
+        key=Money, before=Money, claim=Money, case=Case, boundary=Money, lacking=Money, step=Money, after=Money,
+    )
+    cpdef Money walk(self, Money amount, list shares) except *
 
-    @cython.locals(rank=int)
-    cpdef object go_on(self, object amount, list shares, int first)
+    @cython.locals(places=Places, claimant=Claimant)
+    cpdef Claimant _next(self)
 
-    @cython.locals(places=Places, by_order=dict, claimant=Claimant, case=Case, at=dict, steps=int, leapt=int)
-    cpdef _walk(self, int rank, object amount, list shares, int first)
-
-    @cython.locals(rank=int, places=Places, oldest=Case)
+    @cython.locals(was=Money, key=Money, order="long long", oldest=Case, places=Places)
     cpdef _put(self, Claimant claimant)
 
-    @cython.locals(rank=int)
-    cpdef _shift(self, Claimant claimant, Case case, claim, awarded, was)
 
-    @cython.locals(waiting=list)
-    cpdef _drop(self, Claimant claimant, Case case)
+cdef class Book(RuleBook):
+    cdef long long _share
+    cdef bint _by_claim
+    cdef public list _classes
+
+    @cython.locals(claimants=Claimants)
+    cpdef bint any_residual(self) except -1
+
+    @cython.locals(claimants=Claimants)
+    cpdef add(self, Case case)
+
+    @cython.locals(claimants=Claimants)
+    cpdef remove(self, Case case)
+
+    @cython.locals(claimants=Claimants)
+    cpdef update(self, Case case, Money claim, Money awarded)
+
+    @cython.locals(claimants=Claimants)
+    cpdef list share_out(self, Money amount)
+
+    @cython.locals(given=Money, key=Money)
+    cpdef tuple share_of_one(self, Case case, Money amount)
+
+
+@cython.locals(waiting=list)
+cpdef _drop(Claimant claimant, Case case)

@@ -1,10 +1,10 @@
 """The book of `urgency-waterfill/1`: who is next, kept ready while money comes and cases open, age and close.
 
-Each class has a line of places (`key_heap`). A place is a claimant's key and the opening order of its oldest case with a residual,
-which leads back to the claimant. Places are never searched for: a claimant that changes gets a new one, and the old are dropped
-when they come to the top, so that a pledge costs O(log n) however many cases are open and whatever happened before. (A claimant
-that comes back to a former place may stand there twice; that is one place.) A fund has one book for the pool, and one for each need
-that a donor ever designated. A book is derived from the cases alone and can be built anew at any time.
+Each class has a line of places (`key_heap`), in which claimants stand by their key and by the opening order of their oldest case
+with a residual. Places are never searched for: a claimant that changes gets a new one, and the old are dropped when they come to the
+top, so that a pledge costs O(log n) however many cases are open and whatever happened before. (A claimant that comes back to a former
+place may stand there twice; that is one place.) A fund has one book for the pool, and one for each need that a donor ever designated.
+A book is derived from the cases alone and can be built anew at any time.
 
 `share_out` is the walk: it goes along the path that the rule lays down and moves the money as it goes. While a pledge stops short of
 a boundary, its claimant keeps its place; a full step replaces the top of the heap by the claimant's next place. After very many
@@ -19,158 +19,103 @@ from operator import attrgetter
 
 from services.matcher.model.breach import ConservationBreach
 from services.matcher.model.entities import Case
-from services.matcher.rules.key_heap import NOWHERE, ORDER_BITS, Places
+from services.matcher.rules.key_heap import NOWHERE, Places
 from services.matcher.rules.leap import highest_key_paid_in_full
-from services.matcher.rules.protocol import Share
+from services.matcher.rules.protocol import RuleBook, Share
 from services.matcher.rules.waterfill_arithmetic import SCALE, boundary_of, key_of, level_of
 
 _STEPS_BEFORE_LEAP = 256
 _BY_OPENING = attrgetter("open_order")
-_URGENT_FIRST = (3, 2, 1, 0)
-_ORDER_MAX = (1 << ORDER_BITS) - 1
+_CLASSES = 4
 
 
 class Claimant:
     """All open cases of one beneficiary in one class; claim and awarded are their sums (minor units).
 
-    `waiting` holds those with a residual, oldest first; `key` and `order` are its valid place, or -1 while nobody waits.
+    `waiting` holds those with a residual, oldest first; `key` and `order` are its valid place, the key -1 while nobody waits.
     Splitting one need into many cases gains nothing, because the sums and not the cases are compared.
     """
 
-    __slots__ = ("awarded", "beneficiary", "cases", "claim", "key", "order", "rank", "waiting")
+    __slots__ = ("awarded", "cases", "claim", "key", "order", "waiting")
 
-    def __init__(self, rank: int, beneficiary: str) -> None:
-        self.rank, self.beneficiary = rank, beneficiary
+    def __init__(self) -> None:
         self.cases = 0
         self.claim = self.awarded = 0
-        self.key = self.order = NOWHERE
+        self.key, self.order = NOWHERE, 0
         self.waiting: list[Case] = []
 
 
-class Book:
-    """The claimants of one scope (the pool, or one need), ready for the rule.
+class Claimants:
+    """All claimants of one class, in line.
 
-    Args:
-        share: the fund's step of the water-fill, minor units.
-        by_claim: True for `weights="claim"`.
-        cases: the open cases of the scope.
+    Attributes:
+        residual: what they lack together, minor units.
     """
 
-    stages = False
+    __slots__ = ("_by_claim", "_by_name", "_places", "_rank", "_share", "_waiting", "residual")
 
-    def __init__(self, share: int, by_claim: bool, cases: Iterable[Case]) -> None:
-        self.share, self.by_claim = share, by_claim
-        self.residual = [0, 0, 0, 0]
-        self._places = [Places(), Places(), Places(), Places()]
-        self._claimants: list[dict[str, Claimant]] = [{}, {}, {}, {}]
-        self._by_order: dict[int, Claimant] = {}  # of the oldest case with a residual
-        self._waiting = [0, 0, 0, 0]
-        for case in cases:
-            self.add(case)
-
-    def any_residual(self) -> bool:
-        """True while any claim of the scope is open."""
-        return any(self.residual)
+    def __init__(self, rank: int, share: int, by_claim: bool) -> None:
+        self._rank, self._share, self._by_claim = rank, share, by_claim
+        self._by_name: dict[str, Claimant] = {}
+        self._places = Places()
+        self._waiting = 0
+        self.residual = 0
 
     def add(self, case: Case) -> None:
-        """Take in an open case, in its present class."""
-        assert 0 <= case.open_order <= _ORDER_MAX, "a place has no room for a greater order"
-        rank = case.rank
-        claimants = self._claimants[rank]
-        claimant = claimants.get(case.beneficiary)
+        """Take in an open case."""
+        claimant = self._by_name.get(case.beneficiary)
         if claimant is None:
-            claimant = claimants[case.beneficiary] = Claimant(rank, case.beneficiary)
+            claimant = self._by_name[case.beneficiary] = Claimant()
         claimant.cases += 1
-        self._shift(claimant, case, case.claim, case.awarded, was=0)
+        self.update(case, case.claim, case.awarded)
 
     def remove(self, case: Case) -> None:
-        """Let go of a case, before its class or state changes."""
-        rank = case.rank
-        claimants = self._claimants[rank]
-        claimant = claimants[case.beneficiary]
+        """Let go of a case."""
+        claimant = self._by_name[case.beneficiary]
         claimant.cases -= 1
         residual = case.residual()
         if residual:
-            self._drop(claimant, case)
+            _drop(claimant, case)
         claimant.claim -= case.claim
         claimant.awarded -= case.awarded
-        self.residual[rank] -= residual
+        self.residual -= residual
         self._put(claimant)
         if not claimant.cases:
-            del claimants[case.beneficiary]
+            del self._by_name[case.beneficiary]
 
-    def update(self, case: Case, claim: int, awarded: int, was: int) -> None:
-        """Follow a change of a case's claim and awarded money, by the given amounts, after it happened.
+    def update(self, case: Case, claim: int, awarded: int) -> None:
+        """Follow a change of a case's claim and awarded money, by the given amounts, after it happened."""
+        claimant = self._by_name[case.beneficiary]
+        claimant.claim += claim
+        claimant.awarded += awarded
+        residual, was = case.residual(), max(0, case.claim - claim - case.awarded + awarded)
+        self.residual += residual - was
+        if residual and not was:
+            if claimant.waiting:
+                insort(claimant.waiting, case, key=_BY_OPENING)
+            else:
+                claimant.waiting = [case]  # most have one, and a list made of one has room for no more
+        elif was and not residual:
+            _drop(claimant, case)
+        self._put(claimant)
 
-        `was` is the residual before. Between the facts of a lowered goal the awards may stand above the claim; no money is
-        matched until they no longer do.
-        """
-        claimants = self._claimants[case.rank]
-        self._shift(claimants[case.beneficiary], case, claim, awarded, was)
-
-    def share_out(self, amount: int) -> list[Share]:
-        """Run the rule for `amount` minor units over the claims: classes strictly by urgency, then the path within.
-
-        The money moves at once, in the cases and in this book; other books that hold the cases must be told by `update`.
-
-        Returns:
-            One share a case, in the order of the first money; their sum is the lesser of `amount` and all residuals.
-        """
-        shares: list[Share] = []
-        self.go_on(amount, shares, 0)
-        return shares
-
-    def go_on(self, amount: int, shares: list[Share], first: int) -> int:
-        """Continue a walk that has given `shares` so far; those from `first` on lie in the class that it has reached.
-
-        Returns:
-            What is left of the amount.
-        """
-        residual = self.residual
-        for rank in _URGENT_FIRST:
-            if residual[rank]:
-                left = self._walk(rank, amount, shares, first)
-                residual[rank] -= amount - left
-                amount = left
-                if not amount:
-                    break
-                first = len(shares)
-        return amount
-
-    def share_of_one(self, case: Case, amount: int) -> Share | None:
-        """What a pledge designated to a single case gives it, or None if the case has no residual; no money is moved here."""
-        given = min(amount, case.residual())
-        if given <= 0:
-            return None
-        key = key_of(boundary_of(case.awarded, case.claim, self.share), case.claim, self.by_claim)
-        return (key, case, given, case.awarded, case.claim, case.rank)
-
-    def _walk(self, rank: int, amount: int, shares: list[Share], first: int) -> int:
-        """Walk within one class, whose shares begin at `first`, until the amount or the claims are used up; returns what is left."""
-        places, by_order, share, by_claim = self._places[rank], self._by_order, self.share, self.by_claim
-        steps = len(shares) - first
-        leapt = 0  # after so many steps
+    def walk(self, amount: int, shares: list[Share]) -> int:
+        """Walk until the amount or the claims are used up, and add to `shares` what is given; returns what is left."""
+        places, share, by_claim, whole, first = self._places, self._share, self._by_claim, amount, len(shares)
+        steps = leapt = 0
         at: dict[Case, int] = {}  # where a case's share is, once the path may have come back to one
-        level = shares[first][0] if steps else -1
-        while True:
-            order = places.order()
-            if order == NOWHERE:
-                return amount
-            claimant = by_order.get(order)
-            if claimant is None or claimant.rank != rank or not places.is_at(claimant.key):
-                places.pop()
-                continue
-            key = claimant.key
-            case, before, claim = claimant.waiting[0], claimant.awarded, claimant.claim
-            boundary = key if not by_claim else boundary_of(before, claim, share)
+        level = NOWHERE
+        while amount:
+            claimant = self._next()
+            if claimant is None:
+                break
+            key, before, claim = claimant.key, claimant.awarded, claimant.claim
+            case = claimant.waiting[0]
+            boundary = boundary_of(before, claim, share) if by_claim else key
             if by_claim and claim > SCALE:  # several stairs have one key, and are climbed in one go
                 boundary = max(boundary, level_of(key, claim, share, by_claim))
             lacking = case.claim - case.awarded
-            step = boundary - before
-            if lacking < step:
-                step = lacking
-            if amount < step:
-                step = amount
+            step = min(boundary - before, lacking, amount)
             if step <= 0:  # a walk that stands still would never end
                 raise ConservationBreach(
                     f"case {case.id}: {step} of {amount} to give, where the book says it lacks money"
@@ -178,36 +123,45 @@ class Book:
             case.awarded += step
             claimant.awarded = after = before + step
             amount -= step
-            if steps == 0:
+            if not steps:
                 level = key
             if key == level:  # a case comes again only under a higher key
-                shares.append((key, case, step, before, claim, rank))
+                shares.append((key, case, step, before, claim, self._rank))
             else:
-                _note(shares, at, first, (key, case, step, before, claim, rank))
+                _note(shares, at, first, (key, case, step, before, claim, self._rank))
             steps += 1
             if step == lacking:
                 del claimant.waiting[0]
                 places.pop()
                 self._put(claimant)
             elif after == boundary:  # a full step: on to the next boundary
-                key = key_of(boundary_of(after, claim, share), claim, by_claim)
-                claimant.key = key
-                places.replace(key, order)
-            if amount and steps - leapt >= _STEPS_BEFORE_LEAP + 4 * self._waiting[rank]:  # which gets less on the way
-                amount = self._leap(rank, amount, shares, at, first)
+                claimant.key = key = key_of(boundary_of(after, claim, share), claim, by_claim)
+                places.replace(key, claimant.order, claimant)
+            if amount and steps - leapt >= _STEPS_BEFORE_LEAP + 4 * self._waiting:  # which gets less on the way
+                amount = self._leap(amount, shares, at, first)
                 leapt = steps
-            if not amount:
-                return 0
+        self.residual -= whole - amount
+        return amount
 
-    def _leap(self, rank: int, amount: int, shares: list[Share], at: dict[Case, int], first: int) -> int:
+    def _next(self) -> Claimant | None:
+        """Whose the next money is, or None if nobody waits; invalid places before that are dropped."""
+        places = self._places
+        while len(places):
+            claimant: Claimant = places.first()
+            if places.is_at(claimant.key, claimant.order):
+                return claimant
+            places.pop()
+        return None
+
+    def _leap(self, amount: int, shares: list[Share], at: dict[Case, int], first: int) -> int:
         """Serve at once every step up to the highest key that the amount pays for in full."""
-        claimants = [claimant for claimant in self._claimants[rank].values() if claimant.waiting]
+        claimants = [claimant for claimant in self._by_name.values() if claimant.waiting]
         if not claimants:  # the claims of the class are just used up
             return amount
         stands = [(claimant.claim, claimant.awarded) for claimant in claimants]
-        key = highest_key_paid_in_full(amount, stands, self.share, self.by_claim)
+        key = highest_key_paid_in_full(amount, stands, self._share, self._by_claim)
         for claimant in claimants:
-            rise = max(0, level_of(key, claimant.claim, self.share, self.by_claim) - claimant.awarded)
+            rise = max(0, level_of(key, claimant.claim, self._share, self._by_claim) - claimant.awarded)
             amount -= rise
             self._raise(claimant, rise, shares, at, first)
             self._put(claimant)
@@ -222,8 +176,8 @@ class Book:
             case, before, claim = claimant.waiting[0], claimant.awarded, claimant.claim
             lacking = case.claim - case.awarded
             step = min(amount, lacking)
-            key = key_of(boundary_of(before, claim, self.share), claim, self.by_claim)
-            _note(shares, at, first, (key, case, step, before, claim, claimant.rank))
+            key = key_of(boundary_of(before, claim, self._share), claim, self._by_claim)
+            _note(shares, at, first, (key, case, step, before, claim, self._rank))
             case.awarded += step
             claimant.awarded += step
             amount -= step
@@ -232,50 +186,79 @@ class Book:
 
     def _put(self, claimant: Claimant) -> None:
         """Give a claimant its present place."""
-        rank, key, order = claimant.rank, NOWHERE, NOWHERE
-        if claimant.waiting:
-            oldest = claimant.waiting[0]
-            order = oldest.open_order
-            key = boundary_of(claimant.awarded, claimant.claim, self.share)
-            if self.by_claim:
-                key = key_of(key, claimant.claim, True)
-        was_key, was_order = claimant.key, claimant.order
-        if was_key == key and was_order == order:
+        was = claimant.key
+        if not claimant.waiting:
+            if was != NOWHERE:
+                claimant.key = NOWHERE
+                self._waiting -= 1
             return
+        order = claimant.waiting[0].open_order
+        key = key_of(boundary_of(claimant.awarded, claimant.claim, self._share), claimant.claim, self._by_claim)
+        if was == key and claimant.order == order:
+            return
+        if was == NOWHERE:
+            self._waiting += 1
         claimant.key, claimant.order = key, order
-        if was_order == NOWHERE:
-            self._waiting[rank] += 1
-        elif was_order != order:
-            del self._by_order[was_order]
-        if order == NOWHERE:
-            self._waiting[rank] -= 1
-            return
-        self._by_order[order] = claimant
-        places = self._places[rank]
-        places.push(key, order)
-        if len(places) > 64 + 4 * self._waiting[rank]:
-            places.rebuild([(each.key, each.order) for each in self._claimants[rank].values() if each.waiting])
+        places = self._places
+        places.push(key, order, claimant)
+        if len(places) > 64 + 4 * self._waiting:
+            places.rebuild([(each.key, each.order, each) for each in self._by_name.values() if each.waiting])
 
-    def _shift(self, claimant: Claimant, case: Case, claim: int, awarded: int, was: int) -> None:
-        claimant.claim = claimant.claim + claim if claimant.claim else claim  # a lone case's number is kept once
-        claimant.awarded += awarded
-        residual, rank = case.residual(), case.rank
-        self.residual[rank] += residual - was
-        if residual and not was:
-            if claimant.waiting:
-                insort(claimant.waiting, case, key=_BY_OPENING)
-            else:
-                claimant.waiting = [case]  # most have one, and a list made of one has room for no more
-        elif was and not residual:
-            self._drop(claimant, case)
-        self._put(claimant)
 
-    def _drop(self, claimant: Claimant, case: Case) -> None:
-        waiting = claimant.waiting
-        if waiting[0] is case:
-            del waiting[0]
-        else:
-            del waiting[bisect_left(waiting, case.open_order, key=_BY_OPENING)]
+class Book(RuleBook):
+    """The claimants of one scope (the pool, or one need), class by class, ready for the rule.
+
+    Args:
+        share: the fund's step of the water-fill, minor units.
+        by_claim: True for `weights="claim"`.
+        cases: the open cases of the scope.
+    """
+
+    def __init__(self, share: int, by_claim: bool, cases: Iterable[Case]) -> None:
+        self._share, self._by_claim = share, by_claim
+        self._classes = [Claimants(rank, share, by_claim) for rank in range(_CLASSES)]
+        for case in cases:
+            self.add(case)
+
+    def any_residual(self) -> bool:
+        """True while any claim of the scope is open."""
+        return sum([claimants.residual for claimants in self._classes]) > 0
+
+    def add(self, case: Case) -> None:
+        """Take in an open case, in its present class."""
+        self._classes[case.rank].add(case)
+
+    def remove(self, case: Case) -> None:
+        """Let go of a case, before its class or state changes."""
+        self._classes[case.rank].remove(case)
+
+    def update(self, case: Case, claim: int, awarded: int) -> None:
+        """Follow a change of a case's claim and awarded money, after it happened."""
+        self._classes[case.rank].update(case, claim, awarded)
+
+    def share_out(self, amount: int) -> list[Share]:
+        """Run the rule for `amount` minor units over the claims: classes strictly by urgency, then the path within."""
+        shares: list[Share] = []
+        for claimants in reversed(self._classes):
+            if amount and claimants.residual:
+                amount = claimants.walk(amount, shares)
+        return shares
+
+    def share_of_one(self, case: Case, amount: int) -> Share | None:
+        """What a pledge designated to a single case gives it, or None if the case has no residual; no money is moved here."""
+        given = min(amount, case.residual())
+        if given <= 0:
+            return None
+        key = key_of(boundary_of(case.awarded, case.claim, self._share), case.claim, self._by_claim)
+        return (key, case, given, case.awarded, case.claim, case.rank)
+
+
+def _drop(claimant: Claimant, case: Case) -> None:
+    waiting = claimant.waiting
+    if waiting[0] is case:
+        del waiting[0]
+    else:
+        del waiting[bisect_left(waiting, case.open_order, key=_BY_OPENING)]
 
 
 def _note(shares: list[Share], at: dict[Case, int], first: int, step: Share) -> None:

@@ -1,3 +1,5 @@
-cpdef boundary_of(object awarded, object claim, object share)
-cpdef key_of(object boundary, object claim, bint by_claim)
-cpdef level_of(object key, object claim, object share, bint by_claim)
+from services.matcher.model.entities cimport Money
+
+cpdef Money boundary_of(Money awarded, Money claim, long long share) except *
+cpdef Money key_of(Money boundary, Money claim, bint by_claim) except *
+cpdef Money level_of(Money key, Money claim, long long share, bint by_claim) except *
