@@ -24,7 +24,7 @@ COMPILED = (
     "schemas.numbers", "schemas.currencies", "schemas.times", "schemas.plain", "schemas.structs", "schemas.forms", "schemas.ledger",
     "services.native.blake", "services.native.buffer", "services.native.chain",
     "services.bus.client.framing", "services.bus.client.record_batch", "services.bus.client.raw_records",
-    "services.bus.sound",
+    "services.bus.envelope", "services.bus.sound",
     "services.matcher.model.award_rows", "services.matcher.model.entities", "services.matcher.model.changes",
     "services.matcher.model.timers", "services.matcher.model.totals", "services.matcher.model.waiting_money",
     "services.matcher.rules.protocol", "services.matcher.rules.waterfill_arithmetic", "services.matcher.rules.key_heap",
