@@ -114,7 +114,7 @@ def pledge_of(row: Row) -> Pledge:
         pledge.awards_made, pledge.closed, terms, _awards,
     ) = row  # fmt: skip
     pledge.currency, pledge.rate = intern(currency), rate and intern(rate)  # few, and the same in very many
-    pledge.awards, pledge.mark, pledge.listed, pledge.touched, pledge.has_terms = (), 0, False, False, bool(terms)
+    pledge.awards, pledge.mark, pledge.listed, pledge.touched, pledge.has_terms = None, 0, False, False, bool(terms)
     if terms:
         for name, value in terms.items():
             setattr(pledge, "queue" if name == "lane" else name, tupled(value))
@@ -170,10 +170,10 @@ def _take_in_awards(fund: Fund, pledge: Pledge, told: list[Row]) -> None:
     pledge.awards = awards = []
     for number, order, case_id, amount, settled, delivered in told:
         case = fund.cases[case_id]
-        award = Award(number, order, pledge, case, amount)
+        award: Award = Award.__new__(Award).begin(number, order, pledge, case, amount)
         award.settled, award.delivered = settled, delivered
         awards.append(award)
-        case.add_touched(award)
+        case.take_touched(award)
 
 
 def take_in_ended(fund: Fund, bundle: dict[str, list[Any]]) -> None:

@@ -126,7 +126,6 @@ cdef int put_value(Pledge pledge, int version) except -1:
     cdef Fresh fresh = pledge._fresh
     cdef Py_ssize_t index, at = pledge._first_row
     if fresh is not None:
-        fresh.check(at + pledge._rows - 1)
         for index in range(pledge._rows):
             text.put_literal(b"[" if first else b",[")
             first = False
@@ -134,12 +133,12 @@ cdef int put_value(Pledge pledge, int version) except -1:
             text.put_literal(b",")
             text.put_whole(pledge._first_order + index)
             text.put_literal(b",")
-            text.put_word((<Case>fresh.case_at(at + index)).id)
+            text.put_word((<Case>fresh.case_of(at + index)).id)
             text.put_literal(b",")
-            text.put_whole(fresh.amount_at(at + index))
+            text.put_whole(fresh.amount_of(at + index))
             text.put_literal(b",0,0]")
         return text.put_literal(b"]]]")
-    for award in pledge._awards:
+    for award in pledge._awards or ():
         text.put_literal(b"[" if first else b",[")
         first = False
         text.put_int(award.number)

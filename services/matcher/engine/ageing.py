@@ -33,10 +33,10 @@ def _meant(fund: Fund, timer: Timer) -> bool:
 
 def class_by_age(policy: Policy, case: Case, at: int, priority: int | None = None) -> int:
     """The class as raised by waiting alone, never above `asap` by age; `priority` stands in for the case's own."""
-    priority = case.priority if priority is None else priority
+    own = case.priority if priority is None else priority
     if not policy.ageing or case.status != "open":
-        return priority
-    return max(priority, min(priority + (at - case.began) // policy.ageing, _ASAP))
+        return own
+    return max(own, min(own + (at - case.began) // policy.ageing, _ASAP))
 
 
 def class_at(policy: Policy, case: Case, at: int, priority: int | None = None, needed_by: int | None = None) -> int:

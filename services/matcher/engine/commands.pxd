@@ -1,6 +1,7 @@
 import cython
 
 from services.matcher.engine cimport facts
+from services.matcher.engine.ageing cimport class_at
 from services.matcher.engine.fund cimport Fund
 from services.matcher.engine.transition cimport Transition
 from services.matcher.model.entities cimport Case, Money, Pledge

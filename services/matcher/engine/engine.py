@@ -136,7 +136,7 @@ class Engine:
         """Break all cycles of references, so that the memory is freed at once; the engine is of no use after that."""
         for fund in self.funds.values():
             for pledge in fund.pledges.values():
-                pledge.awards = ()
+                pledge.awards = None
             for case in fund.cases.values():
                 case.awards = None
             fund.fresh.clear()

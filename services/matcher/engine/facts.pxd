@@ -1,5 +1,6 @@
 import cython
 
+from services.matcher.engine.ageing cimport schedule_case, schedule_instalment
 from services.matcher.engine.fund cimport Fund
 from services.matcher.model.entities cimport Award, Case, Money, Pledge
 from services.matcher.model.totals cimport Totals

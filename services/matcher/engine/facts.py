@@ -231,14 +231,11 @@ def commit(fund: Fund, pledge: Pledge, case: Case, number: int, amount: int) -> 
     order = fund.awards_made
     fund.awards_made = order + 1
     if not pledge.add_fresh(fund.fresh, case, number, order, amount):
-        award = Award(number, order, pledge, case, amount)
-        case.add_touched(award)
+        award: Award = Award.__new__(Award)
+        award.begin(number, order, pledge, case, amount)
+        case.all_awards().append(award)
+        pledge.all_awards().append(award)
         pledge.awards_made = number
-        awards = pledge.all_awards()
-        if isinstance(awards, list):
-            awards.append(award)
-        else:
-            pledge.awards = [award]
     pledge.waiting -= amount
     pledge.awarded += amount
     totals = fund.totals

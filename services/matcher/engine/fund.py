@@ -129,7 +129,7 @@ class Fund:
             case.touched = False
             if not case.listed:
                 self.changed.add(case)
-        del self.touched_pledges[:], self.touched_cases[:]
+        self.touched_pledges, self.touched_cases = [], []
 
     def reclass(self, case: Case, rank: int) -> None:
         """Put an open case into another class."""

@@ -62,14 +62,14 @@ class Transition:
 
     def money_freed(self, pledge: Pledge, new: bool = False) -> None:
         """Remember that a pledge has money, for `match` once the command is decided; a new one is told of what must wait."""
-        self._freed[pledge] = new or self._freed.get(pledge, False)
+        if new or pledge not in self._freed:
+            self._freed[pledge] = new
 
     def match(self) -> None:
         """Match all waiting money that could find a claim since it began, in pledge order."""
         if not self._opened and len(self._freed) < 2:  # a plain pledge or payment: nobody else is concerned
             for pledge, new in self._freed.items():
                 self._place(pledge, new)
-            self._freed.clear()
             return
         queues: set[Queue] = set()
         for case in self._opened:
@@ -85,12 +85,10 @@ class Transition:
             self._place(pledge, self._freed.pop(pledge, False))
             if whence is not None and self._queue_has_claims(whence):
                 self._push_head(heap, whence)
-        self._opened.clear()
-        self._freed.clear()
 
     def void_pledge(self, pledge: Pledge) -> None:
         """End a pledge's unsettled awards, newest first, and release all its unpaid money."""
-        for award in pledge.all_awards()[::-1]:
+        for award in reversed(pledge.all_awards()):  # each leaves it at most by itself
             unsettled = award.amount - award.settled
             if unsettled:
                 self._void(award, unsettled, 0)

@@ -16,7 +16,8 @@ cdef class Fresh:
 
     cdef int grow(self) except -1
     cpdef Py_ssize_t add(self, object pledge, object case, long long amount, Py_ssize_t before) except -1
-    cdef object case_at(self, Py_ssize_t row)
-    cdef long long amount_at(self, Py_ssize_t row) noexcept
     cdef int check(self, Py_ssize_t row) except -1
-    cpdef tuple case_and_amount(self, Py_ssize_t row)
+    cpdef object pledge_of(self, Py_ssize_t row)
+    cpdef object case_of(self, Py_ssize_t row)
+    cpdef long long amount_of(self, Py_ssize_t row) except -1
+    cpdef Py_ssize_t before(self, Py_ssize_t row) except -2

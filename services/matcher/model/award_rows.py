@@ -36,25 +36,26 @@ class Fresh:
         Args:
             pledge, case: of which, and to which.
             amount: minor units, below 2⁶³.
-            before: the row of the case's fresh award before this one, or `NONE`.
+            before: see `before`.
         """
         self._rows.append((pledge, case, amount, before))
         return len(self._rows) - 1
 
-    def case_and_amount(self, row: int) -> tuple[Any, int]:
-        """To which case, and how much."""
-        _pledge, case, amount, _before = self._rows[row]
-        return case, amount
+    def pledge_of(self, row: int) -> Any:
+        """Of which pledge it is."""
+        return self._rows[row][0]
 
-    def chain(self, row: int) -> list[tuple[Any, int]]:
-        """Pledge and row of the awards of one case up to `row`, in the order in which they were added."""
-        found = []
-        while row != NONE:
-            pledge, _case, _amount, before = self._rows[row]
-            found.append((pledge, row))
-            row = before
-        found.reverse()
-        return found
+    def case_of(self, row: int) -> Any:
+        """To which case."""
+        return self._rows[row][1]
+
+    def amount_of(self, row: int) -> int:
+        """How much."""
+        return self._rows[row][2]
+
+    def before(self, row: int) -> int:
+        """The row of the case's fresh award before this one, or `NONE`."""
+        return self._rows[row][3]
 
     def clear(self) -> None:
         """Let go of all; nobody may ask for any row after that."""

@@ -57,31 +57,30 @@ cdef class Fresh:
         self.size = row + 1
         return row
 
-    cdef object case_at(self, Py_ssize_t row):
-        return (<list>(<list>self.cases)[row >> BITS])[row & (BLOCK - 1)]
-
-    cdef long long amount_at(self, Py_ssize_t row) noexcept:
-        return self.rows[row >> BITS][row & (BLOCK - 1)].amount
-
     cdef int check(self, Py_ssize_t row) except -1:
         if not 0 <= row < self.size:
             raise IndexError(row)
         return 0
 
-    cpdef tuple case_and_amount(self, Py_ssize_t row):
-        """To which case, and how much."""
+    cpdef object pledge_of(self, Py_ssize_t row):
+        """Of which pledge it is."""
         self.check(row)
-        return self.case_at(row), self.amount_at(row)
+        return (<list>(<list>self.pledges)[row >> BITS])[row & (BLOCK - 1)]
 
-    def chain(self, Py_ssize_t row):
-        """Pledge and row of the awards of one case up to `row`, in the order in which they were added."""
-        cdef list found = []
-        while row != -1:
-            self.check(row)
-            found.append(((<list>(<list>self.pledges)[row >> BITS])[row & (BLOCK - 1)], row))
-            row = self.rows[row >> BITS][row & (BLOCK - 1)].before
-        found.reverse()
-        return found
+    cpdef object case_of(self, Py_ssize_t row):
+        """To which case."""
+        self.check(row)
+        return (<list>(<list>self.cases)[row >> BITS])[row & (BLOCK - 1)]
+
+    cpdef long long amount_of(self, Py_ssize_t row) except -1:
+        """How much."""
+        self.check(row)
+        return self.rows[row >> BITS][row & (BLOCK - 1)].amount
+
+    cpdef Py_ssize_t before(self, Py_ssize_t row) except -2:
+        """The row of the case's fresh award before this one, or `NONE`."""
+        self.check(row)
+        return self.rows[row >> BITS][row & (BLOCK - 1)].before
 
     def clear(self):
         """Let go of all; nobody may ask for any row after that."""

@@ -6,13 +6,24 @@ from services.matcher.model.award_rows cimport Fresh
 cdef extern from *:
     """
     typedef __int128 Money __attribute__((aligned(8)));  /* it takes 2**74 of the largest amounts to run over */
+
+    /* Cython makes an int of anything wider than a word out of its bytes. Hardly any money is that wide. */
+    static inline PyObject *int_of_bytes(const unsigned char *bytes, size_t size, int little, int is_signed) {
+        Money money;
+        if (size == sizeof money && is_signed) {
+            memcpy(&money, bytes, size);
+            if (money == (long long)money) return PyLong_FromLongLong((long long)money);
+        }
+        return _PyLong_FromByteArray(bytes, size, little, is_signed);
+    }
+    #define _PyLong_FromByteArray int_of_bytes
     """
     ctypedef long long Money
 
 @cython.final
 cdef class Policy:
     cdef public str currency, rule, weights
-    cdef public object ageing, deadline, forget_after_days, share, vouchers_required
+    cdef public long long ageing, deadline, forget_after_days, share, vouchers_required
 
 @cython.final
 cdef class Award:
@@ -20,6 +31,8 @@ cdef class Award:
     cdef public long long number, order
     cdef public Case case
     cdef public Pledge pledge
+
+    cpdef Award begin(self, long long number, long long order, Pledge pledge, Case case, Money amount)
 
 cpdef str award_id(Pledge pledge, long long number)
 
@@ -36,10 +49,9 @@ cdef class Case:
     cdef public object origin, outcome, person_mark, recurrence, thanks, vouchers
     cdef public str beneficiary, id, need, status
 
-    @cython.locals(pledge=Pledge, row=Py_ssize_t, chain=list, found=list, place=Py_ssize_t)
+    @cython.locals(awards=list, fresh=Fresh, row=Py_ssize_t, found=list, pledge=Pledge)
     cpdef list all_awards(self)
 
-    cpdef add_touched(self, Award award)
     cpdef Money residual(self) noexcept
     cpdef take(self, Fresh fresh, Py_ssize_t row)
 
@@ -49,7 +61,7 @@ cdef class Case:
 @cython.final
 cdef class Pledge:
     cdef dict __dict__
-    cdef public object _awards
+    cdef public list _awards
     cdef public Fresh _fresh
     cdef public Py_ssize_t _first_row
     cdef public long long _first_order, order
@@ -62,8 +74,8 @@ cdef class Pledge:
 
     cpdef begin(self, str name, long long order, str donor, long long face, str currency, object rate, Money amount)
 
-    @cython.locals(fresh=Fresh, number=Py_ssize_t)
-    cpdef all_awards(self)
+    @cython.locals(awards=list, fresh=Fresh, number=Py_ssize_t, row=Py_ssize_t, award=Award)
+    cpdef list all_awards(self)
 
     @cython.locals(rows=int)
     cpdef bint add_fresh(self, Fresh fresh, Case case, int number, long long order, Money amount) except -1
@@ -71,10 +83,14 @@ cdef class Pledge:
     cpdef Money unpaid(self) noexcept
     cpdef Award award_of_row(self, Py_ssize_t row)
 
-    @cython.locals(index=Py_ssize_t, one=Award)
+    @cython.locals(awards=list, index=Py_ssize_t, one=Award)
     cpdef Award award(self, int number)
 
+    @cython.locals(awards=list)
     cpdef forget(self, Award award)
+
+@cython.locals(award=Award, last="long long")
+cpdef bint _in_order(list awards) except -1
 
 @cython.locals(low=Py_ssize_t, high=Py_ssize_t, middle=Py_ssize_t, order="long long", one=Award)
 cpdef Py_ssize_t _place_of(list awards, Award award) except -1

@@ -10,7 +10,7 @@ objects; the two share them, and they last.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from operator import attrgetter, index
 from sys import intern
 from typing import Any
@@ -64,9 +64,11 @@ class Award:
 
     __slots__ = ("amount", "case", "delivered", "number", "order", "pledge", "settled")
 
-    def __init__(self, number: int, order: int, pledge: Pledge, case: Case, amount: int) -> None:
+    def begin(self, number: int, order: int, pledge: Pledge, case: Case, amount: int) -> Award:
+        """Be an award to which nothing has happened yet."""
         self.number, self.order, self.pledge, self.case = number, order, pledge, case
         self.amount, self.settled, self.delivered = amount, 0, 0
+        return self
 
     @property
     def id(self) -> str:
@@ -151,28 +153,31 @@ class Case:
 
     def all_awards(self) -> list[Award]:
         """`awards`, for whoever asks often."""
-        if self._awards is None:  # most cases are never asked
-            self._awards = []
-        if self._fresh is not None:
-            chain = self._fresh.chain(self._last)
+        awards = self._awards
+        if awards is None:  # most cases are never asked
+            self._awards = awards = []
+        fresh, row = self._fresh, self._last
+        if fresh is not None:
             self._fresh, self._last = None, NONE
-            found = [pledge.award_of_row(row) for pledge, row in chain]
-            found.sort(key=_ORDER)  # from a checkpoint they come in another
-            place = bisect_left(self._awards, found[0].order, key=_ORDER)
-            if place < len(self._awards):
-                found += self._awards[place:]
-                found.sort(key=_ORDER)
-            self._awards[place:] = found
-        return self._awards
+            found = []
+            while row != NONE:
+                pledge = fresh.pledge_of(row)
+                found.append(pledge.award_of_row(row))
+                row = fresh.before(row)
+            found.reverse()
+            awards += found
+            if not _in_order(awards):  # from a checkpoint
+                awards.sort(key=_ORDER)
+        return awards
 
-    def add_touched(self, award: Award) -> None:
-        """Have an award that is no row. Of many from a checkpoint `put_in_order` makes those that are."""
+    def take_touched(self, award: Award) -> None:
+        """Have an award from a checkpoint that is no row. Of many `put_in_order` makes those that are."""
         if self._awards is None:
             self._awards = []
         self._awards.append(award)
 
     def put_in_order(self) -> None:
-        """See `add_touched`."""
+        """See `take_touched`."""
         if self._awards:
             self._awards.sort(key=_ORDER)
 
@@ -183,10 +188,12 @@ class Case:
 
     def amounts(self) -> list[Amounts]:
         """Of each of its awards; rows stay rows."""
-        rows: Sequence[tuple[Pledge, int]] = () if self._fresh is None else self._fresh.chain(self._last)
-        return [amounts_of(award) for award in self._awards or ()] + [
-            pledge.amounts_of_row(row) for pledge, row in rows
-        ]
+        amounts = [amounts_of(award) for award in self._awards or ()]
+        fresh, row = self._fresh, self._last
+        while fresh is not None and row != NONE:
+            amounts.append(fresh.pledge_of(row).amounts_of_row(row))
+            row = fresh.before(row)
+        return amounts
 
     def take(self, fresh: Fresh, row: int) -> None:
         """Be given a fresh award, whose row names the last one before it (`last_row`)."""
@@ -234,7 +241,7 @@ class Pledge:
         "released", "settled", "touched", "waiting",
     )  # fmt: skip
 
-    _awards: list[Award] | tuple[()]
+    _awards: list[Award] | None
     _fresh: Fresh | None
     _first_order: int
     _first_row: int
@@ -263,7 +270,7 @@ class Pledge:
         self.amount = self.waiting = amount
         self.closed: str | None = None
         self.paid_waiting = self.awarded = self.settled = self.delivered = self.released = self.face_paid = 0
-        self.awards = ()
+        self._awards = self._fresh = None
         self.awards_made = self.mark = 0
         self.listed = self.touched = self.has_terms = False
 
@@ -282,23 +289,28 @@ class Pledge:
             self.recurrence, self.accepted_at = recurrence_of(fact["recurrence"]), at
 
     @property
-    def awards(self) -> list[Award] | tuple[()]:
+    def awards(self) -> list[Award]:
         """See above; rows become objects."""
         return self.all_awards()
 
     @awards.setter
-    def awards(self, awards: list[Award] | tuple[()]) -> None:
+    def awards(self, awards: list[Award] | None) -> None:
         self._awards, self._fresh = awards, None
 
-    def all_awards(self) -> list[Award] | tuple[()]:
+    def all_awards(self) -> list[Award]:
         """`awards`, for whoever asks often."""
-        if self._fresh is not None:
-            fresh, self._fresh = self._fresh, None
-            self._awards = [
-                Award(number + 1, self._first_order + number, self, *fresh.case_and_amount(self._first_row + number))
-                for number in range(self._rows)
-            ]
-        return self._awards
+        awards, fresh = self._awards, self._fresh
+        if awards is None:
+            self._awards = awards = []
+        if fresh is not None:
+            self._fresh = None
+            for number in range(self._rows):
+                row = self._first_row + number
+                award: Award = Award.__new__(Award)
+                awards.append(
+                    award.begin(number + 1, self._first_order + number, self, fresh.case_of(row), fresh.amount_of(row))
+                )
+        return awards
 
     @property
     def any_awards(self) -> bool:
@@ -308,14 +320,12 @@ class Pledge:
     def amounts(self) -> list[Amounts]:
         """Of each of its awards; rows stay rows."""
         if self._fresh is None:
-            return [amounts_of(award) for award in self._awards]
+            return [amounts_of(award) for award in self._awards or ()]
         return [self.amounts_of_row(row) for row in range(self._first_row, self._first_row + self._rows)]
 
     def amounts_of_row(self, row: int) -> Amounts:
         """The same of what the award of a row of its own has become."""
-        return (
-            amounts_of(self.award_of_row(row)) if self._fresh is None else (self._fresh.case_and_amount(row)[1], 0, 0)
-        )
+        return amounts_of(self.award_of_row(row)) if self._fresh is None else (self._fresh.amount_of(row), 0, 0)
 
     def add_fresh(self, fresh: Fresh, case: Case, number: int, order: int, amount: int) -> bool:
         """Have another award as a row, behind those it has, if it can be one; whether it could."""
@@ -364,16 +374,25 @@ class Pledge:
     def forget(self, award: Award) -> None:
         """Let go of an award that is void as a whole or delivered in whole."""
         awards = self.all_awards()
-        assert awards, "it is among them"
         del awards[_place_of(awards, award)]
         if not awards:
-            self.awards = ()
+            self.awards = None
 
 
 _PLAIN_PLEDGE = len(("fact", "pledge", "donor", "amount", "face", "currency", "rate"))
 _NUMBER = attrgetter("number")
 _WORD = 1 << 62
 _ORDER = attrgetter("order")
+
+
+def _in_order(awards: list[Award]) -> bool:
+    """Whether awards are as old as their orders say, from the oldest to the newest."""
+    last = -1
+    for award in awards:
+        if award.order < last:
+            return False
+        last = award.order
+    return True
 
 
 def _place_of(awards: list[Award], award: Award) -> int:

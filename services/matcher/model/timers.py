@@ -39,7 +39,10 @@ class Timers:
     def any_due(self, now: int) -> bool:
         """Whether a timer, meant or not, is due by `now`: what most commands need to know, and all that waiting timers cost them."""
         heap = self._heap
-        return bool(heap) and heap[0][0] <= now
+        if not heap:
+            return False
+        first = heap[0]
+        return first[0] <= now
 
     def due(self, now: int, meant: Callable[[Timer], bool]) -> Timer | None:
         """The next timer due by `now` that is still `meant`, or None; it stays until `pop`."""

@@ -8,4 +8,6 @@ cdef class Queues:
     cdef set _queued
 
     cpdef wait(self, Pledge pledge)
+
+    @cython.locals(heap=list, first=tuple, pledge=Pledge)
     cpdef Pledge head(self, tuple queue)

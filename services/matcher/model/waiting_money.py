@@ -29,7 +29,8 @@ class Queues:
         """The first pledge of a queue that has money, or None."""
         heap = self._heaps.get(queue)
         while heap:
-            pledge = heap[0][1]
+            first = heap[0]
+            pledge = first[1]
             if pledge.waiting:
                 return pledge
             heappop(heap)
