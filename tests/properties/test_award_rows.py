@@ -52,10 +52,15 @@ def test_rows_are_what_was_put_into_them(put: list[tuple[int, int, int]]) -> Non
     for row, (pledge, case, amount) in enumerate(put):
         assert fresh.add(pledge, case, amount, last[case]) == row
         last[case] = row
-        chains[case].append((pledge, row))
+        chains[case].append(row)
     assert len(fresh) == len(put)
-    assert [fresh.case_and_amount(row) for row in range(len(put))] == [(case, amount) for _, case, amount in put]
-    assert all(fresh.chain(last[case]) == chains[case] for case in range(4))
+    for row, told in enumerate(put):
+        assert (fresh.pledge_of(row), fresh.case_of(row), fresh.amount_of(row)) == told
+    for case, row in last.items():
+        while row != NONE:
+            assert row == chains[case].pop()
+            row = fresh.before(row)
+    assert not any(chains.values())
 
 
 def test_objects_made_of_rows_are_shared_by_pledge_and_case_whoever_asks_first() -> None:
