@@ -183,10 +183,11 @@ def pledge(transition: Transition, data: c.PledgeMade) -> None:
     What a later rate finds to be worth nothing is a pledge of 0: it is accepted already, and a payment may still raise it.
     """
     fund, name = transition.fund, data.pledge
-    amount, rate = valued(fund, data.amount, data.currency)
+    face, currency = data.amount, data.currency
+    amount, rate = valued(fund, face, currency)
     terms = _terms(data)
     made: Pledge = Pledge.__new__(Pledge)
-    made.begin(name, fund.pledges_made, data.donor, data.amount, data.currency, rate, amount or 0)
+    made.begin(name, fund.pledges_made, data.donor, face, currency, rate, amount or 0)
     if terms is not None:
         made.take_terms(terms, transition.at)
     known = fund.pledges.get(name)
@@ -198,7 +199,7 @@ def pledge(transition: Transition, data: c.PledgeMade) -> None:
         home = fund.policy.currency
         raise Refused("worth_nothing", f"pledge {name}: less than one minor unit of {home} at {rate}")
     facts.take_in(fund, made)
-    told = (PLEDGE_ACCEPTED, name, made.donor, amount, made.face, made.currency, rate)
+    told = (PLEDGE_ACCEPTED, name, made.donor, amount, face, currency, rate)
     transition.note(told if terms is None else (*told, *map(terms.get, _TERMS)))
     transition.money_freed(made, new=True)
 

@@ -6,4 +6,4 @@ from services.matcher.model.entities cimport Case, Money, Pledge
 @cython.locals(
     p=Pledge, c=Case, waiting=Money, awarded=Money, settled=Money, delivered=Money, released=Money, paid_waiting=Money
 )
-cpdef check(pledges, cases)
+cpdef check(list pledges, list cases)

@@ -7,7 +7,7 @@ sums up the awards, and the fund's totals, besides.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from services.matcher.model.entities import Case, Pledge
 
 
-def check(pledges: Iterable[Pledge], cases: Iterable[Case]) -> None:
+def check(pledges: list[Pledge], cases: list[Case]) -> None:
     """Check pledges and cases.
 
     Raises:
@@ -76,13 +76,13 @@ def checking(fund: Fund, step: int) -> Generator[None, None, Totals]:
     totals = Totals()
     pledges, cases = iter(fund.pledges.values()), iter(fund.cases.values())
     while some_pledges := list(islice(pledges, step)):
-        check(some_pledges, ())
+        check(some_pledges, [])
         gone_of_pledges += sum(map(_delivered_and_gone, some_pledges))
         for pledge in some_pledges:
             totals.add(pledge)
         yield
     while some_cases := list(islice(cases, step)):
-        check((), some_cases)
+        check([], some_cases)
         gone_of_cases += sum(map(_handed_over_and_gone, some_cases))
         for case in some_cases:
             if case.status == "open":

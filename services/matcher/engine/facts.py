@@ -59,12 +59,13 @@ def _case_opened(fund: Fund, fact: FactDict, at: int) -> None:
 
 def open_case(fund: Fund, case: Case, rank: int, at: int) -> None:
     """Open a case in a class."""
+    books = fund.books_of(case)  # built, if need be, before the case counts as open
     case.status, case.rank = "open", rank
     case.opened_at = case.began = at
     case.open_order = fund.cases_opened
     fund.cases_opened += 1
     fund.totals.open[case.rank] += 1
-    for book in fund.books_of(case):
+    for book in books:
         book.add(case)
     fund.touch_case(case)
     schedule_case(fund, case, at)

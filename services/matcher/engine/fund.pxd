@@ -34,7 +34,9 @@ cdef class Fund:
     @cython.locals(case=Case)
     cpdef RuleBook book_of_need(self, str need)
 
+    @cython.locals(pool=RuleBook, of_need=RuleBook)
     cpdef list books_of(self, Case case)
+
     cpdef move(self, Case case, Money claim, Money awarded)
 
     @cython.locals(share=tuple)

@@ -92,8 +92,9 @@ class Fund:
         return book
 
     def books_of(self, case: Case) -> list[RuleBook]:
-        """The books that hold an open case; one not built yet will be built from what is true then."""
-        return [book for book in (self.pool, self.needs.get(case.need)) if book is not None]
+        """The books that hold an open case."""
+        pool, of_need = self.book_of_pool(), self.needs.get(case.need)
+        return [pool] if of_need is None else [pool, of_need]
 
     def move(self, case: Case, claim: int, awarded: int) -> None:
         """Change a case's claim and awarded money by the given amounts, books included."""
@@ -110,7 +111,7 @@ class Fund:
                 self._tell_books(share[1], 0, share[2], book)
 
     def _tell_books(self, case: Case, claim: int, awarded: int, knows: RuleBook | None) -> None:
-        """Tell those of `books_of` that an open case has changed by so much, but one that knows."""
+        """Tell all books but one that knows how much an open case has changed; those not built yet will be from what is true then."""
         pool, of_need = self.pool, self.needs.get(case.need)
         if pool is not None and pool is not knows:
             pool.update(case, claim, awarded)

@@ -46,6 +46,8 @@ cdef class Transition:
     cpdef bint _queue_has_claims(self, tuple queue) except -1
 
     cpdef _place(self, Pledge pledge, bint new)
+
+    @cython.locals(kind=str, name=str)
     cpdef _place_by_terms(self, Pledge pledge)
 
     @cython.locals(fund=Fund, share=tuple)

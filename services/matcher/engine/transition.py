@@ -168,11 +168,13 @@ class Transition:
             self.fund.queues.wait(pledge)
 
     def _place_by_terms(self, pledge: Pledge) -> None:
-        if pledge.designation is not None:
-            self._place_designated(pledge, *pledge.designation)
+        designation = pledge.designation
+        if designation is not None:
+            kind, name = designation
+            self._place_designated(pledge, kind, name)
         if pledge.queue is POOL and pledge.waiting:
             self._share_out(pledge, self.fund.book_of_pool())
-        if pledge.fallback == "release" and pledge.designation is not None:
+        if designation is not None and pledge.fallback == "release":
             self.release(pledge)
 
     def _place_designated(self, pledge: Pledge, kind: str, name: str) -> None:

@@ -38,16 +38,18 @@ cpdef str award_id(Pledge pledge, long long number)
 
 @cython.final
 cdef class Case:
+    # What every award asks for stands together: a case is likely to be far from all that was used just before.
+    cdef public str beneficiary, id, need, status
+    cdef public bint listed, touched
+    cdef public int priority, rank
+    cdef public long long open_order
+    cdef public Money awarded, claim, delivered, settled
     cdef public list _awards
     cdef public Fresh _fresh
     cdef public Py_ssize_t _last
-    cdef public bint listed, touched
-    cdef public int priority, rank
-    cdef public long long began, goal, open_order, opened_at, own_contribution, period
-    cdef public Money awarded, claim, delivered, settled
+    cdef public long long began, goal, opened_at, own_contribution, period
     cdef public object mark, needed_by, next_escalation, next_renewal
     cdef public object origin, outcome, person_mark, recurrence, thanks, vouchers
-    cdef public str beneficiary, id, need, status
 
     @cython.locals(awards=list, fresh=Fresh, row=Py_ssize_t, found=list, pledge=Pledge)
     cpdef list all_awards(self)

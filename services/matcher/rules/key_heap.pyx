@@ -1,4 +1,4 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """Places in line, in C; see `key_heap.py`, which says what they do."""
 
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
@@ -9,6 +9,7 @@ NOWHERE = -1
 cdef enum:
     ORDER_BITS = 32
     KEY_BITS = 96
+    BRANCHES = 4  # the places below one are adjacent, so that few levels are few parts of memory
 
 
 cdef inline Number number_of(Money key, long long order) noexcept:
@@ -39,7 +40,7 @@ cdef class Places:
         """Let a place rise from `at` to where it belongs."""
         cdef Py_ssize_t above
         while at > 0:
-            above = (at - 1) >> 1
+            above = (at - 1) // BRANCHES
             if place.number >= self.data[above].number:
                 break
             self.data[at] = self.data[above]
@@ -48,15 +49,17 @@ cdef class Places:
 
     cdef void sink(self, Place place) noexcept:
         """Let a place sink from the top to where it belongs."""
-        cdef Py_ssize_t at = 0, below = 1
+        cdef Py_ssize_t at = 0, below = 1, least, each
         while below < self.size:
-            if below + 1 < self.size and self.data[below + 1].number < self.data[below].number:
-                below += 1
-            if self.data[below].number >= place.number:
+            least = below
+            for each in range(below + 1, min(below + BRANCHES, self.size)):
+                if self.data[each].number < self.data[least].number:
+                    least = each
+            if self.data[least].number >= place.number:
                 break
-            self.data[at] = self.data[below]
-            at = below
-            below = 2 * at + 1
+            self.data[at] = self.data[least]
+            at = least
+            below = BRANCHES * at + 1
         self.data[at] = place
 
     cpdef object first(self):

@@ -11,7 +11,14 @@ cdef class Claimant:
     cdef public Money awarded, claim, key
     cdef public long long order
     cdef public int cases
-    cdef public list waiting
+    cdef public Case oldest
+    cdef public list younger
+
+    @cython.locals(oldest=Case)
+    cpdef wait(self, Case case)
+
+    @cython.locals(younger=list)
+    cpdef leave(self, Case case)
 
 
 @cython.final
@@ -68,6 +75,5 @@ cdef class Book(RuleBook):
     @cython.locals(given=Money, key=Money)
     cpdef tuple share_of_one(self, Case case, Money amount)
 
-
-@cython.locals(waiting=list)
-cpdef _drop(Claimant claimant, Case case)
+@cython.locals(place=Py_ssize_t, share=tuple)
+cpdef _note(list shares, dict at, Py_ssize_t first, tuple step)

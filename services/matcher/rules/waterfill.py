@@ -32,17 +32,40 @@ _CLASSES = 4
 class Claimant:
     """All open cases of one beneficiary in one class; claim and awarded are their sums (minor units).
 
-    `waiting` holds those with a residual, oldest first; `key` and `order` are its valid place, the key -1 while nobody waits.
-    Splitting one need into many cases gains nothing, because the sums and not the cases are compared.
+    `oldest` is the oldest with a residual, `younger` are the others that have one, in order; most have one case, and no list.
+    `key` and `order` are its valid place, the key -1 while nobody waits. Splitting one need into many cases gains nothing, because the
+    sums and not the cases are compared.
     """
 
-    __slots__ = ("awarded", "cases", "claim", "key", "order", "waiting")
+    __slots__ = ("awarded", "cases", "claim", "key", "oldest", "order", "younger")
 
     def __init__(self) -> None:
         self.cases = 0
         self.claim = self.awarded = 0
         self.key, self.order = NOWHERE, 0
-        self.waiting: list[Case] = []
+        self.oldest: Case | None = None
+        self.younger: list[Case] | None = None
+
+    def wait(self, case: Case) -> None:
+        """Count a case among those with a residual."""
+        oldest = self.oldest
+        if oldest is None:
+            self.oldest = case
+            return
+        if case.open_order < oldest.open_order:
+            self.oldest, case = case, oldest
+        if self.younger is None:
+            self.younger = []
+        insort(self.younger, case, key=_BY_OPENING)
+
+    def leave(self, case: Case) -> None:
+        """Count it among them no longer."""
+        younger = self.younger
+        if case is not self.oldest:
+            assert younger is not None, "it is among them"
+            del younger[bisect_left(younger, case.open_order, key=_BY_OPENING)]
+        else:
+            self.oldest = younger.pop(0) if younger else None
 
 
 class Claimants:
@@ -75,7 +98,7 @@ class Claimants:
         claimant.cases -= 1
         residual = case.residual()
         if residual:
-            _drop(claimant, case)
+            claimant.leave(case)
         claimant.claim -= case.claim
         claimant.awarded -= case.awarded
         self.residual -= residual
@@ -91,12 +114,9 @@ class Claimants:
         residual, was = case.residual(), max(0, case.claim - claim - case.awarded + awarded)
         self.residual += residual - was
         if residual and not was:
-            if claimant.waiting:
-                insort(claimant.waiting, case, key=_BY_OPENING)
-            else:
-                claimant.waiting = [case]  # most have one, and a list made of one has room for no more
+            claimant.wait(case)
         elif was and not residual:
-            _drop(claimant, case)
+            claimant.leave(case)
         self._put(claimant)
 
     def walk(self, amount: int, shares: list[Share]) -> int:
@@ -110,7 +130,7 @@ class Claimants:
             if claimant is None:
                 break
             key, before, claim = claimant.key, claimant.awarded, claimant.claim
-            case = claimant.waiting[0]
+            case = claimant.oldest
             boundary = boundary_of(before, claim, share) if by_claim else key
             if by_claim and claim > SCALE:  # several stairs have one key, and are climbed in one go
                 boundary = max(boundary, level_of(key, claim, share, by_claim))
@@ -131,7 +151,7 @@ class Claimants:
                 _note(shares, at, first, (key, case, step, before, claim, self._rank))
             steps += 1
             if step == lacking:
-                del claimant.waiting[0]
+                claimant.leave(case)
                 places.pop()
                 self._put(claimant)
             elif after == boundary:  # a full step: on to the next boundary
@@ -155,7 +175,7 @@ class Claimants:
 
     def _leap(self, amount: int, shares: list[Share], at: dict[Case, int], first: int) -> int:
         """Serve at once every step up to the highest key that the amount pays for in full."""
-        claimants = [claimant for claimant in self._by_name.values() if claimant.waiting]
+        claimants = [claimant for claimant in self._by_name.values() if claimant.oldest]
         if not claimants:  # the claims of the class are just used up
             return amount
         stands = [(claimant.claim, claimant.awarded) for claimant in claimants]
@@ -173,7 +193,7 @@ class Claimants:
     def _raise(self, claimant: Claimant, amount: int, shares: list[Share], at: dict[Case, int], first: int) -> None:
         """Put money into a claimant's oldest cases with a residual, one after the other."""
         while amount:
-            case, before, claim = claimant.waiting[0], claimant.awarded, claimant.claim
+            case, before, claim = claimant.oldest, claimant.awarded, claimant.claim
             lacking = case.claim - case.awarded
             step = min(amount, lacking)
             key = key_of(boundary_of(before, claim, self._share), claim, self._by_claim)
@@ -182,17 +202,17 @@ class Claimants:
             claimant.awarded += step
             amount -= step
             if step == lacking:
-                del claimant.waiting[0]
+                claimant.leave(case)
 
     def _put(self, claimant: Claimant) -> None:
         """Give a claimant its present place."""
-        was = claimant.key
-        if not claimant.waiting:
+        was, oldest = claimant.key, claimant.oldest
+        if oldest is None:
             if was != NOWHERE:
                 claimant.key = NOWHERE
                 self._waiting -= 1
             return
-        order = claimant.waiting[0].open_order
+        order = oldest.open_order
         key = key_of(boundary_of(claimant.awarded, claimant.claim, self._share), claimant.claim, self._by_claim)
         if was == key and claimant.order == order:
             return
@@ -202,7 +222,7 @@ class Claimants:
         places = self._places
         places.push(key, order, claimant)
         if len(places) > 64 + 4 * self._waiting:
-            places.rebuild([(each.key, each.order, each) for each in self._by_name.values() if each.waiting])
+            places.rebuild([(each.key, each.order, each) for each in self._by_name.values() if each.oldest])
 
 
 class Book(RuleBook):
@@ -226,15 +246,18 @@ class Book(RuleBook):
 
     def add(self, case: Case) -> None:
         """Take in an open case, in its present class."""
-        self._classes[case.rank].add(case)
+        claimants = self._classes[case.rank]
+        claimants.add(case)
 
     def remove(self, case: Case) -> None:
         """Let go of a case, before its class or state changes."""
-        self._classes[case.rank].remove(case)
+        claimants = self._classes[case.rank]
+        claimants.remove(case)
 
     def update(self, case: Case, claim: int, awarded: int) -> None:
         """Follow a change of a case's claim and awarded money, after it happened."""
-        self._classes[case.rank].update(case, claim, awarded)
+        claimants = self._classes[case.rank]
+        claimants.update(case, claim, awarded)
 
     def share_out(self, amount: int) -> list[Share]:
         """Run the rule for `amount` minor units over the claims: classes strictly by urgency, then the path within."""
@@ -253,23 +276,16 @@ class Book(RuleBook):
         return (key, case, given, case.awarded, case.claim, case.rank)
 
 
-def _drop(claimant: Claimant, case: Case) -> None:
-    waiting = claimant.waiting
-    if waiting[0] is case:
-        del waiting[0]
-    else:
-        del waiting[bisect_left(waiting, case.open_order, key=_BY_OPENING)]
-
-
 def _note(shares: list[Share], at: dict[Case, int], first: int, step: Share) -> None:
     """Add a step to the shares from `first` on: one share a case, with the key and the standing of its first money."""
     if not at:
         for place in range(first, len(shares)):
-            at[shares[place][1]] = place
-    index = at.get(step[1])
-    if index is None:
+            share = shares[place]
+            at[share[1]] = place
+    found = at.get(step[1])
+    if found is None:
         at[step[1]] = len(shares)
         shares.append(step)
     else:
-        key, case, amount, before, claim, rank = shares[index]
-        shares[index] = (key, case, amount + step[2], before, claim, rank)
+        key, case, amount, before, claim, rank = shares[found]
+        shares[found] = (key, case, amount + step[2], before, claim, rank)
