@@ -34,9 +34,13 @@ for code in range(256):
 ctypedef const char *Place
 
 
+cdef inline bint is_blank(char one) noexcept:
+    return one == 32 or 9 <= one <= 10 or one == 13
+
+
 cdef inline Place spaces(Place at) noexcept:
     """Past blanks; bytes end with a zero."""
-    while at[0] == 32 or 9 <= at[0] <= 10 or at[0] == 13:
+    while is_blank(at[0]):
         at += 1
     return at
 
@@ -96,6 +100,8 @@ cdef class Plain:
         """The same of what lies within other bytes, behind which there is a zero somewhere."""
         cdef Place at = begin
         made = self.object_at(&at)
+        while at < begin + length and is_blank(at[0]):
+            at += 1
         return made if at == begin + length else None
 
     cdef object object_at(self, Place *place):
@@ -167,7 +173,7 @@ cdef class Plain:
                 break
         if at[0] != b"}" or self.must & ~said:
             return None
-        place[0] = spaces(at + 1)
+        place[0] = at + 1
         if order != self.order or self.said is None:
             self.order, self.said = order, self.in_order(order, len(made))
         return PyObject_Vectorcall(self.struct, PySequence_Fast_ITEMS(made), 0, <PyObject *>self.said)
