@@ -165,7 +165,12 @@ def test_what_intake_sends_is_sound_and_headers_that_nobody_can_read_are_not() -
     odd = [(None, mac), (b"clinic", None), (b"clinic", b"\xff"), (b"x" * 9000, mac)]
     assert assert_same([*opened(), *(sent(20 + n, *one) for n, one in enumerate(odd))]) in (None, first)
     good = sent(40, b"clinic", mac)
-    for headers in (good.headers[:-1], good.headers[:5], (*good.headers[:6], *good.headers[:5:-1]), (*good.headers, ("trace", b"x"))):
+    for headers in (
+        good.headers[:-1],
+        good.headers[:5],
+        (*good.headers[:6], *good.headers[:5:-1]),
+        (*good.headers, ("trace", b"x")),
+    ):
         assert assert_same([*opened(), good._replace(headers=headers)]) in (None, first + 1)
     for headers in ((*good.headers, good.headers[3]), (*good.headers, good.headers[-1]), good.headers * 3):
         assert assert_same([*opened(), good._replace(headers=headers)]) in (None, first)
