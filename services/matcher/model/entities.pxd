@@ -6,6 +6,7 @@ from services.matcher.model.award_rows cimport Fresh
 cdef extern from *:
     """
     typedef __int128 Money __attribute__((aligned(8)));  /* it takes 2**74 of the largest amounts to run over */
+    typedef unsigned __int128 Mark __attribute__((aligned(8)));
 
     /* Cython makes an int of anything wider than a word out of its bytes. Hardly any money is that wide. */
     static inline PyObject *int_of_bytes(const unsigned char *bytes, size_t size, int little, int is_signed) {
@@ -19,6 +20,7 @@ cdef extern from *:
     #define _PyLong_FromByteArray int_of_bytes
     """
     ctypedef long long Money
+    ctypedef unsigned long long Mark
 
 @cython.final
 cdef class Policy:
@@ -48,7 +50,8 @@ cdef class Case:
     cdef public Fresh _fresh
     cdef public Py_ssize_t _last
     cdef public long long began, goal, opened_at, own_contribution, period
-    cdef public object mark, needed_by, next_escalation, next_renewal
+    cdef public Mark mark
+    cdef public object needed_by, next_escalation, next_renewal
     cdef public object origin, outcome, person_mark, recurrence, thanks, vouchers
 
     @cython.locals(awards=list, fresh=Fresh, row=Py_ssize_t, found=list, pledge=Pledge)
@@ -71,7 +74,8 @@ cdef class Pledge:
     cdef public bint has_terms, listed, touched
     cdef public long long face
     cdef public Money amount, awarded, delivered, face_paid, paid_waiting, released, settled, waiting
-    cdef public object closed, mark, rate
+    cdef public Mark mark
+    cdef public object closed, rate
     cdef public str currency, donor, id
 
     cpdef begin(self, str name, long long order, str donor, long long face, str currency, object rate, Money amount)

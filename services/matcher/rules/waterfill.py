@@ -131,6 +131,7 @@ class Claimants:
                 break
             key, before, claim = claimant.key, claimant.awarded, claimant.claim
             case = claimant.oldest
+            assert case is not None, "who stands in line lacks money"
             boundary = boundary_of(before, claim, share) if by_claim else key
             if by_claim and claim > SCALE:  # several stairs have one key, and are climbed in one go
                 boundary = max(boundary, level_of(key, claim, share, by_claim))
@@ -194,6 +195,7 @@ class Claimants:
         """Put money into a claimant's oldest cases with a residual, one after the other."""
         while amount:
             case, before, claim = claimant.oldest, claimant.awarded, claimant.claim
+            assert case is not None, "nobody is raised above what they ask"
             lacking = case.claim - case.awarded
             step = min(amount, lacking)
             key = key_of(boundary_of(before, claim, self._share), claim, self._by_claim)
