@@ -24,14 +24,11 @@ from itertools import accumulate, takewhile
 DIGITS_MANY = 10
 """Digits of the shortest number without a plus before it; fewer with no letter between are nobody's."""
 _FEW = 8  # digits behind a plus
+_NEVER, _NONE = 1 << 30, 9_999  # digits to come, and those that came last: no number begins so
 _GROUPS_MAX = 17  # 00 and 15 digits, one in each group
 _LETTERS = re.compile(r"[^\W\d_]+")
 _OPENING = re.compile(r"\+[\W_]+")
 _GROUP = re.compile(r"\+?[0-9]+")
-_SEPARATORS = bytes(code for code in range(256) if code > 127 or not chr(code).isalnum())
-_KINDS = bytes(ord("0" if chr(code).isdigit() else "a") for code in range(128)) + b"a" * 128
-_MAYBE = re.compile(rb"1[3-9][0-9]{9}|00[1-9][0-9]{7}|01[016789][0-9]{7}|821[016789][0-9]{7}")  # in whatever holds one
-_MANY, _SOME = b"0" * DIGITS_MANY, b"0" * _FEW
 _JOINED_MAX = 8  # digits of a group that is a part of a number
 _NUMBER = re.compile(
     r"\+[0-9]{8,15}|00[1-9][0-9]{7,14}|(?:0|86|17951)?1[3-9][0-9]{9}|(?:82)?01[016789][0-9]{7,8}|821[016789][0-9]{7,8}"
@@ -51,10 +48,7 @@ def holds_number(text: str) -> bool:
     """
     if not text.isascii():
         text = "".join(map(_plain, unicodedata.normalize("NFKC", text)))
-    kinds = text.encode().translate(_KINDS, _SEPARATORS)
-    if _MANY not in kinds and ("+" not in text or _SOME not in kinds):
-        return False
-    if "+" not in text and not _MAYBE.search(text.encode().translate(None, _SEPARATORS)):
+    if not _may_hold(text):
         return False
     for run in _LETTERS.split(_MADE_BY_MACHINES.sub("x", text)):
         groups = _GROUP.findall(_OPENING.sub("+", run))
@@ -63,6 +57,25 @@ def holds_number(text: str) -> bool:
                 map(_NUMBER.fullmatch, _joins(groups[start : start + _GROUPS_MAX]))
             ):
                 return True
+    return False
+
+
+def _may_hold(text: str) -> bool:
+    """Whether it is worth a closer look: without a letter between are digits enough, the first of which a number begins with."""
+    few = _FEW if "+" in text else _NEVER
+    digits, last, lacks = 0, _NONE, _NEVER
+    for character in text:
+        if "0" <= character <= "9":
+            digits, last, lacks = digits + 1, (10 * last + ord(character) - 48) % 10_000, lacks - 1
+            begins, kind = last % 1000, last % 10
+            if lacks > 9 and 13 <= last % 100 <= 19:
+                lacks = 9
+            if lacks > 7 and (0 < begins < 10 or ((begins // 10 == 1 or last // 10 == 821) and (kind < 2 or kind > 5))):
+                lacks = 7
+            if lacks == 0 or digits >= few:
+                return True
+        elif "a" <= character <= "z" or "A" <= character <= "Z":
+            digits, last, lacks = 0, _NONE, _NEVER
     return False
 
 

@@ -1,13 +1,12 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
-"""Plain JSON read in C: one object of ids, whole numbers and known words, in any order and however it is spaced.
+"""Plain JSON read in C: an object of ids, whole numbers, known words and such objects, in any order and however it is spaced.
 
-Almost every command is one. Whatever is written in another way (escapes, objects within, times, a member that comes twice or that nobody
+Almost every command is one. Whatever is written in another way (escapes, times, a member that comes twice or that nobody
 knows) is left to `structs.Reader`, which alone says what is refused.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
-from cpython.unicode cimport PyUnicode_DecodeASCII
 from libc.string cimport memcmp
 
 from schemas.numbers import DIGITS_MANY as MANY, holds_number
@@ -24,7 +23,8 @@ cdef enum:
     ID = 0
     WORD = 1
     WHOLE = 2
-    OTHER = 3
+    WITHIN = 3
+    OTHER = 4
 
 cdef int DIGITS_MANY = MANY
 cdef unsigned char IS_ID[256]  # 1: a digit, 2: a letter, 3: between
@@ -34,9 +34,13 @@ for code in range(256):
 ctypedef const char *Place
 
 
+cdef inline bint is_blank(char one) noexcept:
+    return one == 32 or 9 <= one <= 10 or one == 13
+
+
 cdef inline Place spaces(Place at) noexcept:
     """Past blanks; bytes end with a zero."""
-    while at[0] == 32 or 9 <= at[0] <= 10 or at[0] == 13:
+    while is_blank(at[0]):
         at += 1
     return at
 
@@ -71,7 +75,7 @@ cdef class Plain:
     Args:
         struct: the class.
         members: for each member its name, whether it must be said, and what it is: None for an id, the words that it can be (more may be
-            learnt), the least and the greatest whole number, or an empty tuple for anything else.
+            learnt), the least and the greatest whole number, what reads an object, or an empty tuple for anything else.
     """
 
     def __init__(self, struct, list members):
@@ -79,21 +83,34 @@ cdef class Plain:
         self.struct, self.count = struct, len(members)
         self.names = tuple([name for name, _, _ in members])
         self.keys = tuple([name.encode() for name in self.names])
-        self.words = []
+        self.known, self.last = [kind for _, _, kind in members], [(b"", "")] * self.count
         for index, (name, required, kind) in enumerate(members[:MEMBERS_MAX]):
             self.must |= <unsigned long long>required << index
-            self.words.append(kind if isinstance(kind, dict) else None)
-            self.kind[index] = ID if kind is None else WORD if isinstance(kind, dict) else WHOLE if kind else OTHER
+            self.kind[index] = (
+                ID if kind is None else WORD if isinstance(kind, dict) else WITHIN if isinstance(kind, Plain) else WHOLE if kind else OTHER
+            )
             if self.kind[index] == WHOLE:
                 self.least[index], self.most[index] = kind
 
     cpdef object read(self, bytes value):
         """The struct, or None."""
-        cdef Place at = spaces(PyBytes_AS_STRING(value))
+        return self.read_at(PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value))
+
+    cdef object read_at(self, Place begin, Py_ssize_t length):
+        """The same of what lies within other bytes, behind which there is a zero somewhere."""
+        cdef Place at = begin
+        made = self.object_at(&at)
+        while at < begin + length and is_blank(at[0]):
+            at += 1
+        return made if at == begin + length else None
+
+    cdef object object_at(self, Place *place):
+        """The struct of an object that begins here, past which it goes; or None."""
+        cdef Place at = spaces(place[0])
         cdef Place begin
         cdef unsigned long long said = 0, order = 1
         cdef long long number
-        cdef int index = -1, length
+        cdef int index = -1
         cdef bint many
         cdef list made = []
         if self.count > MEMBERS_MAX or at[0] != b"{":
@@ -114,9 +131,9 @@ cdef class Plain:
             at = spaces(at)
             if at[0] != b":":
                 return None
-            at = spaces(at + 1)
+            begin = at = spaces(at + 1)
             if self.kind[index] == WHOLE:
-                begin, number = at, 0
+                number = 0
                 while 48 <= at[0] <= 57 and at - begin <= DIGITS_MAX:
                     number = 10 * number + (at[0] - 48)
                     at += 1
@@ -125,6 +142,14 @@ cdef class Plain:
                 if not self.least[index] <= number <= self.most[index]:
                     return None
                 made.append(number)
+            elif self.kind[index] == WITHIN:
+                try:
+                    word = (<Plain>self.known[index]).object_at(&at)
+                except ValueError:
+                    return None
+                if word is None:
+                    return None
+                made.append(word)
             elif at[0] != b'"' or self.kind[index] == OTHER:
                 return None
             elif self.kind[index] == ID:
@@ -132,24 +157,23 @@ cdef class Plain:
                 at = identifier(begin, &many)
                 if at is NULL:
                     return None
-                word = PyUnicode_DecodeASCII(begin, at - begin - 1, NULL)
+                word = ascii(begin, at - begin - 1)
                 if many and holds_number(word):
                     return None
                 made.append(word)
             else:
                 begin = at + 1
                 at = text(begin)
-                if at is NULL:
-                    return None
-                word = (<dict>self.words[index]).get(PyBytes_FromStringAndSize(begin, at - begin - 1))
+                word = None if at is NULL else self.word(index, begin, at - begin - 1)
                 if word is None:
                     return None
                 made.append(word)
             at = spaces(at)
             if at[0] != b",":
                 break
-        if at[0] != b"}" or spaces(at + 1) != PyBytes_AS_STRING(value) + PyBytes_GET_SIZE(value) or self.must & ~said:
+        if at[0] != b"}" or self.must & ~said:
             return None
+        place[0] = at + 1
         if order != self.order or self.said is None:
             self.order, self.said = order, self.in_order(order, len(made))
         return PyObject_Vectorcall(self.struct, PySequence_Fast_ITEMS(made), 0, <PyObject *>self.said)
@@ -158,9 +182,25 @@ cdef class Plain:
         """Know the words of a struct that was read in another way."""
         cdef int index
         for index in range(min(self.count, MEMBERS_MAX)):
-            words = self.words[index]
-            if words is not None and len(words) < LEARNT_MAX and (word := getattr(data, self.names[index])) is not None:
-                words[word.encode()] = word
+            known, word = self.known[index], getattr(data, self.names[index])
+            if word is None:
+                continue
+            if self.kind[index] == WITHIN:
+                known.learn(word)
+            elif self.kind[index] == WORD and len(known) < LEARNT_MAX:
+                known[word.encode()] = word
+
+    cdef object word(self, int index, Place begin, Py_ssize_t length):
+        """A known word, which is often the one that was there last; else None."""
+        cdef tuple last = <tuple>self.last[index]
+        cdef bytes key = <bytes>last[0]
+        if PyBytes_GET_SIZE(key) != length or memcmp(PyBytes_AS_STRING(key), begin, length) != 0:
+            key = PyBytes_FromStringAndSize(begin, length)
+            word = (<dict>self.known[index]).get(key)
+            if word is None:
+                return None
+            self.last[index] = last = (key, word)
+        return last[1]
 
     cdef int member(self, Place begin, int length, int guess) noexcept:
         """Which member has this name, -1 if none; most come in the order of the struct."""

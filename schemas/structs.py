@@ -52,16 +52,13 @@ class Reader:
     __slots__ = ("_checks", "_decode", "_plain", "_refs", "_struct", "_times", "_words")
 
     def __init__(self, model: type[Model]) -> None:
-        fields = {name: _Field(info) for name, info in model.model_fields.items()}
+        fields = _fields(model)
         self._struct = _struct(model, fields)
         self._decode = msgspec.json.Decoder(self._struct).decode
         self._words = tuple(name for name, field in fields.items() if field.pattern == ID_PATTERN)
         self._refs = tuple(name for name, field in fields.items() if field.pattern == PLEDGE_PATTERN)
         self._times = tuple(name for name, field in fields.items() if field.type is datetime)
-        required = [name for name, field in fields.items() if field.info.is_required()]
-        self._plain = Plain and Plain(
-            self._struct, [(name, name in required, field.plain()) for name, field in fields.items()]
-        )
+        self._plain = _plain(self._struct, fields)
         self._checks = tuple((name, check) for name, field in fields.items() for check in field.checks)
 
     def read(self, value: bytes, event: str | None = None) -> Any:
@@ -192,8 +189,10 @@ class _Field:
         if isinstance(one, AfterValidator) and one.func is not nobodys:
             self.checks.append(cast("Check", one.func))
 
-    def plain(self) -> dict[bytes, str] | tuple[int, ...] | None:
+    def plain(self) -> Plain | dict[bytes, str] | tuple[int, ...] | None:
         """What this is for `schemas.plain`."""
+        if _is_model(self.type):
+            return _plain(_nested(self.type), _fields(self.type))
         if self.type is str and self.pattern in (ID_PATTERN, PLEDGE_PATTERN):
             return None
         if self.type is str:
@@ -220,10 +219,22 @@ class _Field:
             return Annotated[str, Meta(pattern=self.pattern.removesuffix("$") + r"\Z")]  # `$` lets a newline pass
         if self.type is int:
             return Annotated[int, Meta(**self._limits)]
-        if isinstance(self.type, type) and issubclass(self.type, Model):
+        if _is_model(self.type):
             return _nested(self.type)
         assert get_origin(self.type) is Literal, f"no struct holds a {self.type}"
         return self.type
+
+
+def _fields(model: type[Model]) -> dict[str, _Field]:
+    return {name: _Field(info) for name, info in model.model_fields.items()}
+
+
+def _plain(struct: type[Struct], fields: dict[str, _Field]) -> Plain | None:
+    return Plain and Plain(struct, [(name, one.info.is_required(), one.plain()) for name, one in fields.items()])
+
+
+def _is_model(one: Any) -> bool:
+    return isinstance(one, type) and issubclass(one, Model)
 
 
 def _struct(model: type[Model], fields: dict[str, _Field]) -> type[Struct]:
@@ -234,7 +245,7 @@ def _struct(model: type[Model], fields: dict[str, _Field]) -> type[Struct]:
 @cache
 def _nested(model: type[Model]) -> type[Struct]:
     """A struct within another; it checks itself."""
-    fields = {name: _Field(info) for name, info in model.model_fields.items()}
+    fields = _fields(model)
     assert all(field.type is not datetime for field in fields.values())
 
     def check(data: Any) -> None:

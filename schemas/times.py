@@ -13,7 +13,6 @@ from __future__ import annotations
 import calendar
 import re
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -23,6 +22,9 @@ PERIOD_PATTERN = r"^P[1-9][0-9]{0,3}[DWMY]$"
 
 _WITH_SECONDS, _WITH_MICROS = len("2026-11-22T10:00:00Z"), len("2026-11-22T10:00:00.123456Z")
 _SECOND, _MINUTE = SECOND, MINUTE  # in C's numbers, where this is compiled
+_told = (0, "1970-01-01T00:00:")  # a minute, and its text
+_T, _Z, _DASH, _COLON, _DOT = b"TZ-:."
+_DAYS_TO_1970 = 719_469  # from 1 March of year 0, and the first day of a month is 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _RFC3339 = re.compile(
@@ -51,15 +53,13 @@ def text_of_datetime(moment: datetime) -> str:
 
 def text_of(micros: int) -> str:
     """RFC 3339 with `Z` of microseconds since 1970."""
+    global _told
     minute, rest = micros // _MINUTE, micros % _MINUTE
-    second, fraction = rest // _SECOND, rest % _SECOND
-    text = _text_of_minute(minute)
+    told = _told
+    if told[0] != minute:  # what is told one after the other mostly shares its minute
+        _told = told = (minute, text_of_datetime(datetime_of(minute * MINUTE))[: -len("00Z")])
+    text, second, fraction = told[1], rest // _SECOND, rest % _SECOND
     return f"{text}{second:02d}.{fraction:06d}Z" if fraction else f"{text}{second:02d}Z"
-
-
-@lru_cache(maxsize=4096)  # what happens at about the same time shares its minute
-def _text_of_minute(minute: int) -> str:
-    return text_of_datetime(datetime_of(minute * MINUTE))[: -len("00Z")]
 
 
 def parse(text: str) -> int:
@@ -68,29 +68,30 @@ def parse(text: str) -> int:
     Raises:
         ValueError: if the text is not an RFC 3339 date-time with an offset, or lies in no year from 1 to 9999 of UTC.
     """
-    length, fraction = len(text), 0
-    if length not in (_WITH_SECONDS, _WITH_MICROS) or text[10] != "T" or text[length - 1] != "Z":
+    given, fraction = text.encode(), 0
+    length = len(given)
+    if length not in (_WITH_SECONDS, _WITH_MICROS) or given[10] != _T or given[length - 1] != _Z:
         return _parse(text)
-    if text[13] != ":" or text[16] != ":":
+    if given[4] != _DASH or given[7] != _DASH or given[13] != _COLON or given[16] != _COLON:
         return _parse(text)
-    hour, minute, second = _two_digits(text, 11), _two_digits(text, 14), _two_digits(text, 17)
+    century, year, month, day = _number(given, 0), _number(given, 2), _number(given, 5), _number(given, 8)
+    hour, minute, second = _number(given, 11), _number(given, 14), _number(given, 17)
     if length == _WITH_MICROS:
-        high, middle, low = _two_digits(text, 20), _two_digits(text, 22), _two_digits(text, 24)
-        fraction = -1 if text[19] != "." or max(high, middle, low) > 99 else 10_000 * high + 100 * middle + low
-    if hour > 23 or minute > 59 or second > 59 or fraction < 0:
+        high, middle, low = _number(given, 20), _number(given, 22), _number(given, 24)
+        fraction = -1 if given[19] != _DOT or max(high, middle, low) > 99 else 10_000 * high + 100 * middle + low
+    if max(century, year) > 99 or century + year == 0 or hour > 23 or minute > 59 or second > 59 or fraction < 0:
         return _parse(text)
-    return _beginning_of_day(text[:10]) + ((hour * 60 + minute) * 60 + second) * _SECOND + fraction
+    if not 1 <= month <= 12 or not 1 <= day <= 30 - (month == 2) * 2:
+        return _parse(text)  # so do ends of months: which there are, the calendar says
+    year += 100 * century - (month < 3)  # years that begin in March end with their leap day
+    day += 365 * year + year // 4 - year // 100 + year // 400 + (153 * ((month + 9) % 12) + 2) // 5 - _DAYS_TO_1970
+    return (((day * 24 + hour) * 60 + minute) * 60 + second) * _SECOND + fraction
 
 
-def _two_digits(text: str, at: int) -> int:
-    """The number at a place; 100 if there is none."""
-    tens, ones = ord(text[at]) - 48, ord(text[at + 1]) - 48
+def _number(given: bytes, at: int) -> int:
+    """The two digits at a place; 100 if there are none."""
+    tens, ones = given[at] - 48, given[at + 1] - 48
     return 10 * tens + ones if 0 <= tens <= 9 and 0 <= ones <= 9 else 100
-
-
-@lru_cache(maxsize=4096)
-def _beginning_of_day(text: str) -> int:
-    return _parse(f"{text}T00:00:00Z")
 
 
 def _parse(text: str) -> int:

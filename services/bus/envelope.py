@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from schemas.commands import COMMANDS, READERS, TICK, Command, CommandData, Unreadable
+from schemas.commands import COMMANDS, READERS, TICK, Command, Unreadable
 from schemas.ledger import ENTRY_TYPE
 from schemas.services import SERVICE_TYPE
 from schemas.structs import Unfit, says_twice
@@ -24,7 +24,6 @@ from schemas.values import Model
 from schemas.violations import UNKNOWN_FIELD, violations
 from services.bus.attributes import is_id, is_source
 from services.bus.client.codecs import TOO_LARGE
-from services.bus.client.header_values import header_values
 from services.bus.client.record_batch import HeaderForm
 from services.bus.partition import partition_of
 
@@ -47,9 +46,6 @@ CLOCK, WALL = "pumasi_clock", "wall"
 TRACE = "traceparent"
 """The header of a command, of its entries and of their notices by which they belong to one trace (W3C Trace Context); of no other
 record is it looked at (`services.traces`)."""
-_WALL = WALL.encode()
-_READERS = {kind.encode(): (kind, reader) for kind, reader in READERS.items()}
-_ATTRIBUTES = ("ce_specversion", "content-type", "ce_type", "ce_id", "ce_source", "ce_time", CLOCK, TRACE)
 _TRACE = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-01")
 _OURS = ("ce_", "pumasi", "content-type")  # how the names of headers that are read begin
 
@@ -112,46 +108,8 @@ def read_command(record: Record, partitions: int) -> Command | Unreadable:
         record: as consumed.
         partitions: how many partitions the topic has, to tell a command that is in the wrong one.
     """
-    try:
-        return _read(record, partitions)
-    except Unfit:
-        return _explained(record, partitions)
-    except MemoryError:  # of ours, not of the record: the same record can be read another time
-        raise
-    except Exception:  # noqa: BLE001  # whatever it is, it is explained, or the partition would stand still
-        return _explained(record, partitions)
-
-
-def _read(record: Record, partitions: int) -> Command:
-    """Read a sound record; of any other say only that it isn't (`Unfit`)."""
-    values = header_values(record, _ATTRIBUTES)
-    if values is None:
-        raise Unfit
-    version, media, kind, event, source, time, clock, trace = values
-    value, key = record.value, record.key
-    if version != b"1.0" or media not in (None, JSON):
-        raise Unfit
-    if kind is None or source is None or time is None or event is None or value is None:
-        raise Unfit
-    name, reader = _READERS[kind]
-    event_id = event.decode()
-    at = parse_given(time.decode())
-    if not _is_source(source):
-        raise Unfit
-    if len(value) > COMMAND_BYTES_MAX or (len(value) > COMMAS_MAX and value.count(b",") > COMMAS_MAX):
-        raise Unfit
-    data: Any = reader.read(value, event_id)
-    if name != TICK:
-        fund = data.fund
-        if partition_of_fund(fund, partitions) != record.partition or (key is not None and key != fund.encode()):
-            raise Unfit
-    appended = record.timestamp * 1000 if clock == _WALL else None
-    return Command(name, event_id, at, data, record.offset, appended, None if trace is None else carried(trace))
-
-
-@lru_cache(maxsize=1024)
-def _is_source(source: bytes) -> bool:
-    return is_source(source.decode())
+    found = _sound(record, partitions)
+    return _explained(record, partitions) if found is None else found
 
 
 def _explained(record: Record, partitions: int) -> Command | Unreadable:
@@ -192,16 +150,25 @@ def _command(record: Record, headers: dict[str, str], partitions: int) -> Comman
     if len(record.value) > COMMAND_BYTES_MAX or record.value.count(b",") > COMMAS_MAX:
         raise BadRecord("value: too large")
     try:
-        data = model.model_validate_json(record.value)
-    except ValidationError as error:
-        raise BadRecord(explain(error, model)) from None
-    if says_twice(record.value):
-        raise BadRecord("value: a member comes twice in one object")
-    if isinstance(data, CommandData):
+        data = READERS[kind].read(record.value)
+    except Unfit:
+        data = _data(model, kind, record.value)
+    if kind != TICK:
         _check_place(record, data.fund, partitions)
     appended = record.timestamp * 1000 if headers.get(CLOCK) == WALL else None
     trace = carried(headers.get(TRACE, "").encode())
-    return Command(kind, event, at, READERS[kind].struct_of(data), record.offset, appended, trace)
+    return Command(kind, event, at, data, record.offset, appended, trace)
+
+
+def _data(model: type[Model], kind: str, value: bytes) -> Any:
+    """What the model makes of data that its reader would not take; most likely nothing, for a reason."""
+    try:
+        data = model.model_validate_json(value)
+    except ValidationError as error:
+        raise BadRecord(explain(error, model)) from None
+    if says_twice(value):
+        raise BadRecord("value: a member comes twice in one object")
+    return READERS[kind].struct_of(data)
 
 
 def _attribute(headers: dict[str, str], name: str) -> str:
@@ -267,3 +234,12 @@ def _headers(kind: str, event: str, source: str, time: str) -> list[tuple[str, b
 def as_dict(record: Record) -> dict[str, Any]:
     """Where a record stands: topic, partition, offset."""
     return {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+
+
+try:
+    from services.bus.sound import sound as _sound
+except ImportError:  # not compiled
+
+    def _sound(_record: Record, _partitions: int) -> Command | None:
+        """Leave all to the general way."""
+        return None

@@ -24,7 +24,7 @@ COMPILED = (
     "schemas.numbers", "schemas.currencies", "schemas.times", "schemas.plain", "schemas.structs", "schemas.forms", "schemas.ledger",
     "services.native.blake", "services.native.buffer", "services.native.chain",
     "services.bus.client.framing", "services.bus.client.record_batch", "services.bus.client.raw_records",
-    "services.bus.client.header_values", "services.bus.envelope",
+    "services.bus.envelope", "services.bus.sound",
     "services.matcher.model.award_rows", "services.matcher.model.entities", "services.matcher.model.changes",
     "services.matcher.model.timers", "services.matcher.model.totals", "services.matcher.model.waiting_money",
     "services.matcher.rules.protocol", "services.matcher.rules.waterfill_arithmetic", "services.matcher.rules.key_heap",
@@ -33,10 +33,12 @@ COMPILED = (
     "services.matcher.engine.transition", "services.matcher.engine.commands", "services.matcher.engine.conservation",
     "services.matcher.engine.engine", "services.matcher.ledger.answer", "services.matcher.ledger.draft",
     "services.matcher.checkpoint.rows", "services.matcher.checkpoint.writing", "services.matcher.checkpoint.rowtext",
-    "services.matcher.fast.swift", "services.matcher.fast.lane",
 )  # fmt: skip
 """The modules that are compiled."""
 ROOT = Path(__file__).parents[2]
+_TOO_LATE = any(
+    name in sys.modules for name in COMPILED
+)  # one is in Python already, and what is compiled knows the others as compiled
 
 
 def source_of(module: str) -> Path:
@@ -67,7 +69,7 @@ def home() -> Path:
 @cache
 def in_use() -> bool:
     """Whether compiled modules are used by this process."""
-    return os.environ.get("PUMASI_PURE", "0") in ("", "0") and home().is_dir()
+    return os.environ.get("PUMASI_PURE", "0") in ("", "0") and not _TOO_LATE and home().is_dir()
 
 
 class _Finder(MetaPathFinder):

@@ -65,6 +65,20 @@ cdef class Buffer:
         cdef const char *data = PyUnicode_AsUTF8AndSize(text, &length)
         return self.put(data, length)
 
+    cdef inline int put_word(self, str word) except -1:
+        """A text as JSON that has nothing to escape, or null."""
+        cdef Py_ssize_t length
+        cdef const char *data
+        if word is None:
+            return self.put_literal(b"null")
+        data = PyUnicode_AsUTF8AndSize(word, &length)
+        self.need(length + 2)
+        self.data[self.size] = b'"'
+        memcpy(self.data + self.size + 1, data, length)
+        self.data[self.size + length + 1] = b'"'
+        self.size += length + 2
+        return 0
+
     cdef inline int put_whole(self, unsigned long long number) except -1:
         """A number in decimal digits."""
         cdef char digits[24]

@@ -26,6 +26,10 @@ class Buffer:
         """Add a text as it is, UTF-8."""
         self._data += text.encode()
 
+    def put_word(self, word: str | None) -> None:
+        """Add a text as JSON, in which nothing is to be escaped; None is null."""
+        self._data += b"null" if word is None else b'"%s"' % word.encode()
+
     def put_whole(self, number: int) -> None:
         """Add an integer that is not negative, and in C below 2⁶⁴, in decimal digits."""
         self._data += b"%d" % number

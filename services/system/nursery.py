@@ -42,7 +42,7 @@ from services.settings import SECRET
 IMPORTED: Final = (
     "services.cli.ender", "services.cli.intake", "services.cli.matcher", "services.cli.notifier",
     "services.intake.app", "services.matcher.app", "services.notifier.app", "services.bus.client.ending",
-    "services.matcher.fast.lane", "services.terminal", "anyio._backends._asyncio", "uvloop",
+    "services.bus.sound", "services.terminal", "anyio._backends._asyncio", "uvloop",
 )  # fmt: skip
 """What services import sooner or later; what isn't installed is passed over, and what isn't here is a child's own."""
 GRACE_S: Final = 15.0

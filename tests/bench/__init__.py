@@ -9,3 +9,5 @@
 
 `peers` has a file for each contender. Figures of single runs drift with the machine; ratios within a round are what to quote.
 """
+
+import services  # noqa: F401  # first: whatever is imported next may be compiled

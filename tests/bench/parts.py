@@ -1,10 +1,9 @@
 """Where a command's time goes: the matcher's parts one after the other, in one process, without a broker.
 
 The same commands go the same way as in service, a part at a time: found in the bytes of a fetch, answered, laid out, and every so
-many entries the checkpoint. All of it goes the general way, also plain pledges. Reading and deciding are measured by themselves a
-second time, by an engine that is led through the same commands, to tell what is in the whole. Hashes are filled in by a thread in
-service, here by who measures. Processor time; what client, sockets, loop and waiting take is not here: it is the difference to the
-matcher's own figure.
+many entries the checkpoint. Reading and deciding are measured by themselves a second time, by an engine that is led through the same
+commands, to tell what is in the whole. Hashes are filled in by a thread in service, here by who measures. Processor time; what client,
+sockets, loop and waiting take is not here: it is the difference to the matcher's own figure.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ def parts(load: Load | Season, checkpoint_entries: int) -> dict[str, float]:
     """Microseconds of processor time a command, by part; measured in a process apart, whose collector is the matcher's.
 
     Args:
-        load: what is answered, all of it the general way.
+        load: what is answered.
         checkpoint_entries: a checkpoint every so many entries.
 
     Raises:

@@ -119,7 +119,7 @@ def assert_pauses_grow(pauses: list[float]) -> None:
 
 
 def look_before_deciding(monkeypatch: pytest.MonkeyPatch, look: Callable[[Any], None]) -> None:
-    """Who takes a partition from now on looks at each of its records before deciding it, and decides none in the express lane."""
+    """Who takes a partition from now on looks at each of its records before deciding it."""
     draft = services.matcher.partition.batch.draft_answers
 
     def one_by_one(engine: Any, records: Any, start: int, _end: int, *given: Any) -> int:
@@ -127,7 +127,6 @@ def look_before_deciding(monkeypatch: pytest.MonkeyPatch, look: Callable[[Any], 
         return draft(engine, records, start, start + 1, *given)
 
     monkeypatch.setattr(services.matcher.partition.batch, "draft_answers", one_by_one)
-    monkeypatch.setattr(services.matcher.partition.processor, "lane_of", lambda *_: None)
 
 
 async def test_a_command_that_takes_longer_than_the_session_puts_nobody_out_of_the_group(

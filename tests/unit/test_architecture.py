@@ -17,7 +17,7 @@ FILES = [
     if path.suffix != ".pyc"
 ]
 SERVICES = ("intake", "matcher", "notifier", "console")
-LAYERS = ("model", "rules", "engine", "ledger", ("fast", "checkpoint"), "partition", ("app", "audit"))
+LAYERS = ("model", "rules", "engine", "ledger", "checkpoint", "partition", ("app", "audit"))
 """The matcher's, from the ground up."""
 _PRIVATE = re.compile(r"\b(_[a-z]\w*)")
 _TOUCHED = re.compile(r"([\w\])]+)\.(_[a-z]\w*)")
@@ -76,17 +76,6 @@ def test_every_part_of_the_matcher_has_its_level_and_no_import_goes_up() -> None
         if (level(name) or 0) > (level(name_of(path)) or 0)
     ]  # fmt: skip
     assert not up
-    siblings = [(m, n) for m, n in found("services.matcher.fast") if within(n, "services.matcher.checkpoint")]
-    siblings += [(m, n) for m, n in found("services.matcher.checkpoint") if within(n, "services.matcher.fast")]
-    assert not siblings
-
-
-def test_the_fast_path_hangs_on_one_line_of_the_processor() -> None:
-    """So it can be deleted."""
-    fast = "services.matcher.fast"
-    users = [(name_of(path), name) for path in FILES for name in IMPORTS[path] if within(name, fast)]
-    outside = {(user, name) for user, name in users if not within(user, fast)}
-    assert outside == {("services.matcher.partition.processor", name) for name in (fast, f"{fast}.lane_of")}
 
 
 def test_no_import_goes_in_a_circle() -> None:

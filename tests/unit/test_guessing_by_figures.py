@@ -12,7 +12,7 @@ from services.intake.floods import Floods
 from services.intake.receipts import Place
 from services.intake.senders import Anyone
 from services.metrics import DECISIONS, PUBLIC_SECONDS, REJECTIONS
-from tests.properties.test_express import FUND, opened, told
+from tests.properties.test_ways import FUND, opened, told
 from tests.unit.test_intake_events import PLEDGE, AllFresh, Letters, record
 from tests.unit.test_intake_http import PLEDGED, Bench, pledge
 from tests.unit.test_metrics import figures

@@ -38,7 +38,7 @@ from services.metrics import (
     Name,
 )
 from services.settings import Settings, load
-from tests.properties.test_express import opened
+from tests.properties.test_ways import opened
 from tests.records import CommandRecord
 from tests.unit.test_processor import RECORDS, a_processor
 from tests.unit.test_tenure import Life
@@ -259,13 +259,13 @@ async def test_the_notifier_is_stalled_where_something_is_at_hand_for_too_long(m
     assert (notifier._oldest_seconds(), notifier.stalled) == (0, [1]), "it is another's now"
 
 
-async def test_what_is_committed_is_counted_once_whoever_decided_it(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_is_committed_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
     at_work, ledger = a_processor(monkeypatch, 60.0)
     metrics = at_work._metrics
     await at_work.take()
     await at_work.answer(RECORDS[:100])
     assert at_work.since_ms is None
-    assert figures(metrics, DECISIONS)["pumasi.pledge.made", "applied"] == 100 - len(opened()), "the lane's, too"
+    assert figures(metrics, DECISIONS)["pumasi.pledge.made", "applied"] == 100 - len(opened())
     assert sum(figures(metrics, DECISIONS).values()) == sum(ledger) == 100
     assert figures(metrics, TRANSACTIONS) == {("committed",): len(ledger), ("failed",): 0}
     again = RECORDS[50]._replace(offset=100)

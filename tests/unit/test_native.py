@@ -18,7 +18,7 @@ from services import native
 from services.matcher.checkpoint.writing import Head, Keeper
 from services.matcher.engine.engine import Engine
 from tests.oracle.season import log
-from tests.properties.test_express import answered, opened, pledge, raw, record_of
+from tests.properties.test_ways import answered, opened, pledge, raw, record_of
 from schemas.commands import Command
 
 found = blake2b()
@@ -32,7 +32,7 @@ for seed in range(150):
             found.update(repr(keeper.head(engine, Head(1, bytes(32), 0, 0))).encode())
 pledges = [pledge(offset, {"pledge": f"p-{offset}", "amount": 1 + offset * 37 % 400}) for offset in range(20, 420)]
 records = [*opened(), *pledges]
-rows, dead, *_ = answered(raw(records) if native.in_use() else records, lane=True)
+rows, dead, *_ = answered(raw(records) if native.in_use() else records)
 found.update(repr((rows, dead)).encode())
 print(native.in_use(), found.hexdigest())
 """
@@ -92,3 +92,13 @@ def test_a_build_is_of_this_very_source(monkeypatch, tmp_path: Path) -> None:
     finally:
         monkeypatch.undo()
         native.digest.cache_clear()
+
+
+@pytest.mark.skipif(not native.in_use(), reason="nothing is compiled here")
+def test_where_a_module_was_imported_in_python_all_the_others_are_too() -> None:
+    said = run(
+        "-c",
+        "import schemas.times, services.bus.envelope as e; from services import native; print(native.in_use(), e.read_command)",
+        pure=False,
+    )
+    assert said.startswith("False <function read_command")

@@ -26,7 +26,7 @@ from services.matcher.ledger.journal import Journal
 from services.matcher.ledger.replay import Replay
 from services.matcher.partition import batch, processor
 from services.matcher.partition.processor import Processor
-from tests.properties.test_express import opened, pledge, raw
+from tests.properties.test_ways import opened, pledge, raw
 from tests.records import CommandRecord
 
 RECORDS = [
@@ -153,7 +153,6 @@ async def test_commands_that_take_long_together_are_answered_in_several_transact
         return read(*given)
 
     at_work, ledger = a_processor(monkeypatch, 0.4)
-    monkeypatch.setattr(processor, "lane_of", lambda *_: None)
     monkeypatch.setattr(answer, "read_command", slow)
     assert await until_answered(at_work, ledger) == 0
     assert len(ledger) > 2
@@ -170,7 +169,6 @@ async def test_a_command_that_takes_longer_than_a_transaction_may_is_answered_al
         return read(record, *given)
 
     at_work, ledger = a_processor(monkeypatch, 0.4)
-    monkeypatch.setattr(processor, "lane_of", lambda *_: None)
     monkeypatch.setattr(answer, "read_command", slow)
     assert await until_answered(at_work, ledger) <= 1
 
@@ -195,7 +193,6 @@ async def test_an_error_while_deciding_is_named_what_comes_before_it_is_answered
         return read(record, *given)
 
     at_work, ledger = a_processor(monkeypatch, 60.0)
-    monkeypatch.setattr(processor, "lane_of", lambda *_: None)
     monkeypatch.setattr(batch, "TURN_SECONDS", 0.0)
     monkeypatch.setattr(answer, "read_command", defect)
     await at_work.take()

@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
 """Records as they lie in the bytes of a fetch: found, not yet taken apart.
 
-aiokafka makes several objects of each header of each record. Most commands are read by the express lane from their bytes, and need none
+aiokafka makes several objects of each header of each record. Most commands are read from their bytes (`bus/sound`), and need none
 of them; whoever asks a record for its key, value or headers gets these as ever. A batch that is compressed is read from what it stands
 for (`codecs`). Batches of an older format or of control records are left to aiokafka.
 """

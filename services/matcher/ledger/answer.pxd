@@ -4,7 +4,7 @@ from services.matcher.engine.engine cimport Engine
 from services.matcher.ledger.draft cimport Draft
 
 
-@cython.locals(place=Py_ssize_t, began_ns="long long", found=tuple, fund=str, facts=list)
+@cython.locals(place=Py_ssize_t, began_ns="long long", found=tuple, fund=str, facts=list, verdict=tuple, verdicts=dict)
 cpdef Py_ssize_t draft_answers(
     Engine engine, list records, Py_ssize_t start, Py_ssize_t end, int partitions, Draft draft, Py_ssize_t full, double over
 ) except -1

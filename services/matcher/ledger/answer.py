@@ -82,7 +82,7 @@ def draft_answers(
     Raises:
         ConservationBreach: as `answer`; the draft holds what comes before the record at fault.
     """
-    place, traced = start, draft.traced
+    place, traced, verdicts = start, draft.traced, draft.verdicts
     while place < end:
         record = records[place]
         began_ns = 0 if traced is None else time_ns()
@@ -95,7 +95,8 @@ def draft_answers(
             draft.add(fund, at, command.id, command.type, command.offset, facts, command.trace)
             if traced is not None and command.trace is not None:
                 traced.append((began_ns, command, command.trace))
-        draft.verdicts.append((command.type, _verdict(facts)))
+        verdict = (command.type, _verdict(facts))
+        verdicts[verdict] = verdicts.get(verdict, 0) + 1
         place += 1
         if draft.bytes >= full or monotonic() > over:
             break

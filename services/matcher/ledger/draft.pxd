@@ -1,6 +1,7 @@
 import cython
 
 from schemas.forms cimport Form
+from schemas.times cimport text_of
 from services.native.buffer cimport Buffer
 from services.native.chain cimport Links as CompiledLinks
 
@@ -9,19 +10,21 @@ from services.native.chain cimport Links as CompiledLinks
 cdef class Draft:
     cdef public long long seq, watermark
     cdef public Py_ssize_t bytes
-    cdef public list unreadable, verdicts, traced
+    cdef public list unreadable, traced
+    cdef public dict verdicts
     cdef public CompiledLinks _links
     cdef public bytes _hash
     cdef public list _rows
+    cdef str _fund
+    cdef bytes _key, _prefix, _time
+    cdef tuple _parts
     cdef object _at
-    cdef str _prefix, _time
-    cdef bytes _before, _between, _after
-    cdef Buffer _body, _facts, _row
+    cdef Buffer _body, _facts, _name, _row
 
     cpdef add(self, str fund, at, str event, str kind, long long offset, list facts, bytes trace=*)
 
     @cython.locals(
-        body=Buffer, row=Buffer, key=bytes, value=bytes, made=bytes, before=bytes, between=bytes, after=bytes, length=Py_ssize_t,
+        body=Buffer, row=Buffer, name=Buffer, value=bytes, made=bytes, before=bytes, between=bytes, after=bytes, length=Py_ssize_t,
         start=Py_ssize_t,
     )
     cpdef _add_entry(self, str fund, str event, str kind, long long offset, bint more, bytes trace)
@@ -30,7 +33,5 @@ cdef class Draft:
 @cython.locals(separator=bytes)
 cpdef _put_facts(Buffer text, list facts)
 
-@cython.locals(form=Form, place=Py_ssize_t, values=tuple)
-cpdef _put_fact(Buffer text, fact)
-
-cpdef _put_word(Buffer text, str word)
+@cython.locals(form=Form, pieces=tuple, required=Py_ssize_t, place=Py_ssize_t)
+cpdef _put_told(Buffer text, tuple fact)

@@ -1,3 +1,4 @@
+# cython: boundscheck=False, wraparound=False
 """A draft: answers decided in memory and not on the ledger yet.
 
 It holds what the next entry is linked to. Once its entries are appended, what it says of number, hash and watermark is true of the
@@ -11,6 +12,7 @@ thread, while the next answers are decided. Nobody sees an entry before its hash
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from schemas.commands import Command
 from schemas.forms import Fact, as_dict
@@ -56,13 +58,13 @@ class Draft:
         seq, hash, watermark: of the last answer: its last entry's number and 32 hash bytes, and its command's offset.
         bytes: how large the values of all entries are together, taken or not.
         unreadable: the records that could not be read, each with what is wrong with it.
-        verdicts: of each answer but the lane's, which are applied: its command's type, and what it came to.
+        verdicts: how many answers came to what, by the command's type.
         traced: where this process traces, those answers that are: when each began (ns since 1970), its command and its `traceparent`.
     """
 
     __slots__ = (
-        "_after", "_at", "_before", "_between", "_body", "_facts", "_hash", "_links", "_prefix", "_row", "_rows", "_time", "bytes",
-        "seq", "traced", "unreadable", "verdicts", "watermark",
+        "_at", "_body", "_facts", "_fund", "_hash", "_key", "_links", "_name", "_parts", "_prefix", "_row", "_rows", "_time",
+        "bytes", "seq", "traced", "unreadable", "verdicts", "watermark",
     )  # fmt: skip
 
     def __init__(self, partition: int, seq: int, digest: bytes, watermark: int) -> None:
@@ -71,12 +73,14 @@ class Draft:
         self._links: Links | None = None  # to be filled in; `_hash` is true if there are none
         self.bytes = 0
         self.unreadable: list[tuple[Record, str]] = []
-        self.verdicts: list[tuple[str | None, str]] = []
+        self.verdicts: dict[tuple[str | None, str], int] = {}
         self.traced: list[tuple[int, Command, bytes]] | None = None
-        self._before, self._between, self._after = entry_form().parts
-        self._prefix = f"{partition}-"
-        self._facts, self._body, self._row = Buffer(), Buffer(), Buffer()
-        self._at, self._time = 0, text_of(0)  # of the last entry
+        self._parts = entry_form().parts
+        self._prefix = b"%d-" % partition
+        self._facts, self._body, self._row, self._name = Buffer(), Buffer(), Buffer(), Buffer()
+        self._at, self._time = 0, text_of(0).encode()  # of the last entry
+        self._fund: str | None = None
+        self._key: bytes | None = None  # the same as bytes
 
     @property
     def hash(self) -> bytes:
@@ -106,7 +110,7 @@ class Draft:
             trace: the command's `traceparent`.
         """
         if at != self._at:
-            self._at, self._time = at, text_of(at)
+            self._at, self._time = at, text_of(at).encode()
         _put_facts(self._facts, facts)
         if len(facts) < FACTS_MANY or self._facts.size < ENTRY_BYTES_MAX - _REST_MAX:
             self._add_entry(fund, event, kind, offset, False, trace)
@@ -129,21 +133,23 @@ class Draft:
         self, fund: str | None, event: str | None, kind: str | None, offset: int, more: bool, trace: bytes | None
     ) -> None:
         """Add an entry of the facts that are written. None of the other words has a character that JSON would escape."""
-        body, row, key = self._body, self._row, None if fund is None else fund.encode()
-        before, between, after = self._before, self._between, self._after
-        if trace is not None:
-            before, between, after = entry_form(trace).parts
+        body, row, name = self._body, self._row, self._name
+        before, between, after = self._parts if trace is None else entry_form(trace).parts
+        if fund is not self._fund:
+            self._fund, self._key = fund, None if fund is None else fund.encode()
         self.seq += 1
+        name.put_bytes(self._prefix)
+        name.put_whole(self.seq)
         body.put_bytes(b'{"seq":')
         body.put_whole(self.seq)
         body.put_bytes(b',"fund":')
-        _put_word(body, fund)
+        body.put_word(fund)
         body.put_bytes(b',"at":"')
-        body.put_text(self._time)
+        body.put_bytes(self._time)
         body.put_bytes(b'","cause":{"id":')
-        _put_word(body, event)
+        body.put_word(event)
         body.put_bytes(b',"type":')
-        _put_word(body, kind)
+        body.put_word(kind)
         body.put_bytes(b',"offset":')
         body.put_whole(offset)
         body.put_bytes(b'},"facts":')
@@ -158,14 +164,15 @@ class Draft:
         else:
             body.put_bytes(_HASH)
         self.bytes += body.size
-        row.put_sized(key)
+        row.put_sized(self._key)
         row.put_varint(body.size)
         start = row.size
         row.put_all_of(body)
         row.put_bytes(before)
-        row.put_sized(f"{self._prefix}{self.seq}".encode())
+        row.put_varint(name.size)
+        row.put_all_of(name)
         row.put_bytes(between)
-        row.put_sized(self._time.encode())
+        row.put_sized(self._time)
         row.put_bytes(after)
         made = row.taken()
         self._rows.append(made)
@@ -179,34 +186,26 @@ def _put_facts(text: Buffer, facts: Sequence[Fact]) -> None:
     separator = b"["
     for fact in facts:
         text.put_bytes(separator)
-        _put_fact(text, fact)
+        if isinstance(fact, dict):
+            text.put_bytes(encode(fact))
+        else:
+            _put_told(text, fact)
         separator = b","
     text.put_bytes(b"]" if facts else b"[]")
 
 
-def _put_fact(text: Buffer, fact: Fact) -> None:
-    if isinstance(fact, dict):
-        text.put_bytes(encode(fact))
-        return
+def _put_told(text: Buffer, fact: tuple[Any, ...]) -> None:
     form = fact[0]
+    pieces, required = form.pieces, form.required
     for place in range(1, len(fact)):
         value = fact[place]
-        if value is None and place > form.required:
+        if value is None and place > required:
             continue
-        text.put_bytes(form.pieces[place - 1])
+        text.put_bytes(pieces[place - 1])
         if type(value) is str:
-            _put_word(text, value)
+            text.put_word(value)
         elif type(value) is int:
             text.put_int(value)
         else:
             text.put_bytes(encode(value))
     text.put_bytes(form.end)
-
-
-def _put_word(text: Buffer, word: str | None) -> None:
-    if word is None:
-        text.put_bytes(b"null")
-    else:
-        text.put_bytes(b'"')
-        text.put_text(word)
-        text.put_bytes(b'"')

@@ -10,7 +10,6 @@ import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 from services import traces
 from services.bus.client.record_batch import Row, laid_out, row
@@ -31,15 +30,6 @@ TURN_SECONDS = 0.01
 TURN_BYTES = (1 << 20) - (1 << 16)
 """Once its entries are so large, a turn ends: they go to Kafka in one batch, and while they are on their way the next is being made.
 Kafka's client has one on its way at a time; a turn of several batches would wait for each but the last."""
-_COMMANDS_A_LOOK = 64
-"""Commands that the lane has a look at. What it leaves of them goes the general way, as does all behind it."""
-
-
-class Lane(Protocol):
-    """What may answer some records in a shorter way; see `services.matcher.fast`."""
-
-    def run(self, records: Sequence[Record], start: int, end: int, draft: Draft) -> int:
-        """Answer records from `start` on, `end` at most, for as long as it can; the place of the first that it leaves."""
 
 
 class Batch:
@@ -50,7 +40,6 @@ class Batch:
         draft: what the first is linked to.
         engine: the partition's.
         partitions: how many there are.
-        lane: what may answer some of them in a shorter way.
         one_turn: there is only one turn, decided before its transaction begins. So a command that takes longer than Kafka lets a
             transaction be open is answered all the same.
         seconds_max: no turn begins later than this; Kafka's own time limit goes on while turns are decided.
@@ -69,14 +58,13 @@ class Batch:
         partitions: int,
         one_turn: bool,
         seconds_max: float,
-        lane: Lane | None = None,
     ) -> None:
         self.draft = draft
         self.done = 0
         self.dead: list[Row] = []
         draft.traced = [] if traces.is_on() else None
         self.fault: ConservationBreach | Unanswerable | None = None
-        self._records, self._engine, self._partitions, self._lane = records, engine, partitions, lane
+        self._records, self._engine, self._partitions = records, engine, partitions
         self._one_turn, self._late = one_turn, time.monotonic() + seconds_max
         self._end = min(len(records), BATCH_COMMANDS_MAX)
         self._over = False
@@ -104,15 +92,10 @@ class Batch:
         return self.draft.taken() or None
 
     def _turn(self) -> None:
-        draft, records, lane = self.draft, self._records, self._lane
-        over, full = time.monotonic() + TURN_SECONDS, draft.bytes + TURN_BYTES
-        while self.done < self._end and draft.bytes < full:
-            end = min(self._end, self.done + _COMMANDS_A_LOOK)
-            if lane is not None:
-                self.done = lane.run(records, self.done, end, draft)
-            self.done = draft_answers(self._engine, records, self.done, end, self._partitions, draft, full, over)
-            if time.monotonic() > over:
-                break
+        over, full = time.monotonic() + TURN_SECONDS, self.draft.bytes + TURN_BYTES
+        self.done = draft_answers(
+            self._engine, self._records, self.done, self._end, self._partitions, self.draft, full, over
+        )
 
     def _write_unreadable(self) -> None:
         for record, detail in self.draft.unreadable:

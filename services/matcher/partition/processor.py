@@ -11,7 +11,6 @@ for `tenure` to say.
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from services import traces
@@ -21,10 +20,9 @@ from services.bus.topics import CHECKPOINTS, DEADLETTERS, LEDGER
 from services.errors import ConservationBreach, Fenced, KafkaUnreachable, Unanswerable
 from services.matcher.checkpoint.recovery import Recovered, recover
 from services.matcher.checkpoint.writing import Head
-from services.matcher.fast import lane_of
 from services.matcher.ledger.draft import Draft
 from services.matcher.ledger.journal import Journal, first_at_or_after
-from services.matcher.partition.batch import Batch, Lane
+from services.matcher.partition.batch import Batch
 from services.metrics import (
     DECISIONS,
     LETTERS,
@@ -39,7 +37,6 @@ from services.metrics import (
     Metrics,
 )
 
-PLEDGE = "pumasi.pledge.made"
 RECORDS_AT_ONCE = 50_000
 """Records of a whole checkpoint in one transaction, about: some tenths of a second, for which readers of the ledger wait."""
 _PART_OF_TIMEOUT = 0.25
@@ -89,7 +86,6 @@ class Processor:
         self._metrics = metrics or Metrics("matcher")
         self._patience = transaction_timeout_ms / 1000 * _PART_OF_TIMEOUT
         self._rhythm = Rhythm(checkpoint_entries, checkpoint_seconds)
-        self._lane: Lane | None = None
         self._untried = True  # nothing was appended since the partition was taken
         self._careful_until = -1  # the offset of the last command in a transaction that failed
 
@@ -118,7 +114,6 @@ class Processor:
         self.recovered = found._replace(seconds={"fence": round(fenced, 3), **found.seconds})
         self.next_offset = found.replay.watermark + 1
         self._rhythm.begin(found.head.seq if found.head else 0)
-        self._lane = lane_of(found.replay.engine, self.partition, self.partitions)
         self._untried, self.since_ms = True, None
         self._metrics.count(RECOVERIES)
         self._metrics.observe(RECOVERY_SECONDS, time.perf_counter() - began)
@@ -155,7 +150,7 @@ class Processor:
 
     def forget(self) -> None:
         """Let go of the memory; it is untied by hand, since the collector leaves recovered memory alone."""
-        found, self.recovered, self._lane = self.recovered, None, None
+        found, self.recovered = self.recovered, None
         if found is not None:
             found.replay.engine.untie()
 
@@ -175,7 +170,7 @@ class Processor:
         began = time.perf_counter()
         draft = Draft(self.partition, replay.seq, replay.hash, replay.watermark)
         careful = self._untried or self.next_offset <= self._careful_until
-        batch = Batch(records, draft, replay.engine, self.partitions, careful, self._patience, self._lane)
+        batch = Batch(records, draft, replay.engine, self.partitions, careful, self._patience)
         portion, due = batch.decide(), False  # before the transaction begins, and Kafka's patience with it
         if portion is None:
             raise self._fault(records, batch)
@@ -212,13 +207,12 @@ class Processor:
         return batch.done
 
     def _measure(self, batch: Batch, draft: Draft, seconds: float) -> None:
-        """Count what a transaction has committed; whatever the lane answered was a plain pledge."""
+        """Count what a transaction has committed."""
         metrics = self._metrics
         metrics.count(TRANSACTIONS, "committed")
         metrics.observe(TRANSACTION_SECONDS, seconds)
         metrics.observe(TRANSACTION_COMMANDS, batch.done)
-        metrics.count(DECISIONS, PLEDGE, "applied", by=batch.done - len(draft.verdicts))
-        for (kind, said), number in Counter(draft.verdicts).items():
+        for (kind, said), number in draft.verdicts.items():
             verdict = "applied" if kind in _WORDS and said in _HITS else said
             outcome = "rejected" if verdict in REJECTIONS.labels["code"] else "applied"
             if verdict in _REPEATED:

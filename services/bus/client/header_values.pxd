@@ -1,1 +1,0 @@
-cpdef list header_values(object record, tuple names)
