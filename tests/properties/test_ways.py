@@ -448,7 +448,6 @@ def test_a_breach_leaves_what_was_before_it_and_nothing_else(monkeypatch, sound:
         draft = Draft(0, 0, GENESIS, -1)
         before = Batch(start, draft, engine, 1, False, math.inf)
         assert len(decided(before)) == len(start)
-        engine.funds[FUND].book_of_pool()  # it knows the case as it is, also where no pledge has asked it yet
         broken = engine.funds[FUND].cases["c-1"]
         really = broken.claim
         broken.claim = broken.awarded - 1

@@ -5,11 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import pytest
 
 from schemas.commands import Command, read_data
 from schemas.values import AMOUNT_MAX
-from services.matcher.engine.conservation import check_all
+from services import native
+from services.matcher.checkpoint.restoring import restored
+from services.matcher.checkpoint.rows import pledge_row
+from services.matcher.checkpoint.writing import Head, Keeper
+from services.matcher.engine.conservation import check, check_all
 from services.matcher.engine.engine import Engine
+from services.matcher.model.breach import ConservationBreach
+from tests.properties.test_ways import FUND, PLAIN, answered, raw, told
 
 MANY = 1100  # so many of the largest amounts are more than 2⁶³
 
@@ -42,3 +49,55 @@ def test_claims_and_sums_beyond_a_word_are_told_and_kept_exactly() -> None:
     assert sum(fund.totals.told()[0]) == paid + promised
     assert (fund.pledges["p-0"].amount, fund.pledges["p-0"].face_paid) == (paid, paid)
     assert fund.totals.awarded + fund.totals.settled == MANY * AMOUNT_MAX
+
+
+BORDERS = [2**63 - 1, 2**63, 2**63 + 1, 2**64 - 1, 2**64, 2**64 + 1]
+
+
+def parts(amount: int) -> list[int]:
+    """A sum as amounts that may be said."""
+    return [AMOUNT_MAX] * (amount // AMOUNT_MAX) + [amount % AMOUNT_MAX]
+
+
+def paid_up_to(amount: int) -> Engine:
+    """An engine with a pledge that payments have raised to a sum."""
+    engine = Engine()
+    decide(engine, "fund.configured", currency="CNY", share=AMOUNT_MAX, vouchers_required=0)
+    decide(engine, "pledge.made", pledge="p", donor="d", amount=1, currency="CNY")
+    for number, part in enumerate(parts(amount)):
+        decide(engine, "payment.received", pledge="p", payment=f"y-{number}", amount=part)
+    return engine
+
+
+@pytest.mark.parametrize("border", BORDERS)
+def test_a_pledge_at_the_border_of_a_word_is_kept_and_counted_exactly(border: int) -> None:
+    engine, other = paid_up_to(border), paid_up_to(border)
+    pledge = engine.funds["f"].pledges["p"]
+    assert (pledge.amount, pledge.waiting, pledge.paid_waiting, pledge.face_paid) == (border,) * 4
+    keeper = Keeper()
+    records = {key: value for portion in keeper.changes(engine) for key, value in portion if value is not None}
+    assert b",%d," % border in records[b"pledge/f/p"]
+    assert any(records[b"pledge/f/p"] in row for portion in Keeper().rows(other) for row in portion)
+    records.__setitem__(*keeper.head(engine, Head(1, bytes(32), 0, 0)))
+    again = restored(records).engine.funds["f"]
+    assert pledge_row(again.pledges["p"]) == pledge_row(pledge)
+    check_all(again)
+    for amiss in (1, -1, 2**32, 2**64, -(2**64)):  # of which a word alone would not see the last two
+        pledge.amount = border + amiss
+        with pytest.raises(ConservationBreach):
+            check([pledge], [])
+
+
+@pytest.mark.parametrize("border", BORDERS)
+def test_a_claim_at_the_border_of_a_word_is_told_exactly(border: int) -> None:
+    need = {"fund": FUND, "beneficiary": "b", "need": "test", "route": "home", "priority": "urgent"}
+    largest = {"fund": FUND, "currency": "CNY", "share": AMOUNT_MAX, "vouchers_required": 0}
+    records = [told(0, "fund.configured", largest)]
+    for number, goal in enumerate(parts(border)):
+        records.append(told(len(records), "case.submitted", need | {"case": f"c-{number}", "goal": goal}))
+    for number, amount in enumerate(parts(border)):
+        change = {"pledge": f"p-{number}", "amount": amount}
+        records.append(told(len(records), "pledge.made", PLAIN | change))
+    last = answered(raw(records) if native.in_use() else records)[0][-1]
+    before = border - border % AMOUNT_MAX
+    assert b'"before":%d,"after":%d,"claim":%d' % (before, border, border) in last

@@ -63,7 +63,7 @@ def class_renewed(policy: Policy, case: Case, at: int) -> int:
 
 def schedule_case(fund: Fund, case: Case, after: int) -> None:
     """Set an open case's next escalation and renewal, the first ones later than `after`."""
-    fund.changed.add(case)
+    fund.touch_case(case)
     due = next_escalation(fund.policy, case, after)
     if due != case.next_escalation:
         case.next_escalation = due
@@ -107,6 +107,6 @@ def schedule_instalment(fund: Fund, pledge: Pledge) -> None:
         if due is not None and pledge.expires_at is not None and due >= pledge.expires_at:
             due = None
     pledge.next_instalment = due
-    fund.changed.add(pledge)
+    fund.touch_pledge(pledge)
     if due is not None:
         fund.timers.set(due, INSTALMENT, pledge.id)

@@ -50,7 +50,7 @@ def _case_vouched(fund: Fund, fact: FactDict, _at: int) -> None:
 def vouch(fund: Fund, case: Case, voucher: str) -> None:
     """Note a voucher."""
     case.vouchers = grown(case.vouchers, voucher)
-    fund.changed.add(case)
+    fund.touch_case(case)
 
 
 def _case_opened(fund: Fund, fact: FactDict, at: int) -> None:
@@ -144,7 +144,7 @@ def _forget(award: Award) -> None:
 def _case_thanked(fund: Fund, fact: FactDict, _at: int) -> None:
     case = fund.cases[fact["case"]]
     case.thanks = grown(case.thanks, fact["thanks"])
-    fund.changed.add(case)
+    fund.touch_case(case)
 
 
 def _case_closed(fund: Fund, fact: FactDict, _at: int) -> None:
@@ -216,7 +216,7 @@ def _close(fund: Fund, fact: FactDict, how: str) -> None:
     pledge = fund.pledges[fact["pledge"]]
     pledge.closed, pledge.cancelled = how, pledge.rate is None
     pledge.next_instalment = None
-    fund.changed.add(pledge)
+    fund.touch_pledge(pledge)
 
 
 def _awarded(fund: Fund, fact: FactDict, _at: int) -> None:
@@ -330,7 +330,7 @@ def _payment_failed(fund: Fund, fact: FactDict, _at: int) -> None:
     fund.failures[fact["payment"]] = (pledge.id, fact["reason"])
     if pledge.rate is None:
         pledge.cancelled = True
-        fund.changed.add(pledge)
+        fund.touch_pledge(pledge)
 
 
 def _rate_quoted(fund: Fund, fact: FactDict, _at: int) -> None:

@@ -140,6 +140,6 @@ class Fund:
         self.totals.open[case.rank] -= 1
         self.totals.open[rank] += 1
         case.rank = rank
-        self.changed.add(case)
+        self.touch_case(case)
         for book in books:
             book.add(case)

@@ -130,7 +130,10 @@ class Journal:
             here = self.partition
             portions = reader.portions(LEDGER, {here: begin}, {here: end}, stall_seconds=_READ_BACK_STALL_SECONDS)
             async with contextlib.aclosing(portions):
-                return any([records async for records in portions])
+                async for records in portions:
+                    if records:
+                        return True
+                return False
 
 
 class Appending:

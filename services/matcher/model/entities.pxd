@@ -7,8 +7,11 @@ cdef extern from *:
     """
     typedef __int128 Money __attribute__((aligned(8)));  /* it takes 2**74 of the largest amounts to run over */
     typedef unsigned __int128 Mark __attribute__((aligned(8)));
+    _Static_assert(sizeof(Money) == 16 && sizeof(Mark) == 16, "Cython goes by the size, whatever it takes them for below");
 
-    /* Cython makes an int of anything wider than a word out of its bytes. Hardly any money is that wide. */
+    /* Cython makes an int of anything wider than a word out of its bytes, before Python 3.13 by this private function of CPython. Hardly
+       any money is that wide, and of a word an int is made sooner. From 3.13 on Cython calls another, and sums are the same without. */
+    #if PY_VERSION_HEX < 0x030d0000
     static inline PyObject *int_of_bytes(const unsigned char *bytes, size_t size, int little, int is_signed) {
         Money money;
         if (size == sizeof money && is_signed) {
@@ -18,6 +21,7 @@ cdef extern from *:
         return _PyLong_FromByteArray(bytes, size, little, is_signed);
     }
     #define _PyLong_FromByteArray int_of_bytes
+    #endif
     """
     ctypedef long long Money
     ctypedef unsigned long long Mark

@@ -41,7 +41,7 @@ cdef class Claimants:
 
     @cython.locals(
         places=Places, share="long long", by_claim=bint, whole=Money, first=int, steps=int, leapt=int, level=Money, claimant=Claimant,
-        key=Money, before=Money, claim=Money, case=Case, boundary=Money, lacking=Money, step=Money, after=Money,
+        key=Money, before=Money, claim=Money, case=Case, boundary=Money, lacking=Money, step=Money, after=Money, given=Money, place=int,
     )
     cpdef Money walk(self, Money amount, list shares) except *
 

@@ -161,7 +161,12 @@ class Claimants:
             if amount and steps - leapt >= _STEPS_BEFORE_LEAP + 4 * self._waiting:  # which gets less on the way
                 amount = self._leap(amount, shares, at, first)
                 leapt = steps
-        self.residual -= whole - amount
+        given = whole - amount
+        self.residual -= given
+        for place in range(first, len(shares)):
+            given -= shares[place][2]
+        if given:  # money has moved in a case, and no award would tell of it
+            raise ConservationBreach(f"class {self._rank}: {given} more of {whole} given than its shares tell of")
         return amount
 
     def _next(self) -> Claimant | None:
