@@ -98,10 +98,10 @@ async def _until_stopped(kept: Path | None, wanted: "Wanted", quiet: bool, as_js
             console.print("\nStopping …")
             playing.cancel()
             await asyncio.wait({playing})
-        result = None if playing.cancelled() else await playing
+        result = None if stopping.done() and playing.cancelled() else await playing
     if result is None:
         _say_stopped(console, kept)
-        return 128 + int(stopping.result())
+        return 128 + stopping.result()
     if as_json:
         print(json_line(result.as_json()))
     else:
