@@ -56,7 +56,7 @@ async def _run(settings: "Settings", as_json: bool) -> None:
         await asyncio.wait(any_of, return_when=asyncio.FIRST_COMPLETED)
         if ready.done():
             _say_ready(app.http, app.health.url, settings, as_json)
-            await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(any_of - {ready}, return_when=asyncio.FIRST_COMPLETED)
         if ended.done():
             await ended
     finally:
