@@ -337,7 +337,7 @@ async def _create(admin: "AIOKafkaAdminClient", topics: list[Topic], replication
 
 
 async def _look_until(admin: "AIOKafkaAdminClient", wanted: Sequence[Topic], there: int) -> dict[str, Found]:
-    """What the broker asked knows of these, once it is so many (others may know later), or after 30 s what it has then."""
+    """What one broker knows of these: once it knows `there` of them (others may know later), or after 30 s."""
     deadline = time.monotonic() + _KNOWN_WITHIN_S
     while len(found := await _look(admin, wanted)) != there and time.monotonic() < deadline:
         await asyncio.sleep(_LOOK_EVERY_S)

@@ -173,7 +173,6 @@ def _print_cluster(console: "Console", found: "Survey") -> None:
 
 def _print_services(console: "Console", found: "Survey") -> None:
     """One line per process; and one for each service without a known process."""
-
     from services.console.readmodel.running import SERVICES, span
 
     table = _table("service", "process", "runs since", "version", fold="process")

@@ -201,7 +201,7 @@ class Audit:
 def audit_all(
     bootstrap: str, partitions: int, progress: Callable[[int, int, int], None], *, matched: bool, commands: int
 ) -> list[PartitionAudit]:
-    """Audit every partition of a live cluster as of now, side by side, of so many commands in all, about.
+    """Audit every partition of a live cluster as of now, side by side; `commands`: about how many it has in all.
 
     As `audit_partition` does; `progress` is called with the partition first.
     """

@@ -18,7 +18,7 @@ _NUMBERS = 1 << 128
 
 
 class Places:
-    """A heap of places: each is a key from 0 to 2⁹⁶, an order from 0 to 2³², and who stands there.
+    """A heap of places: each is a key below 2⁹⁶, an order below 2³², neither less than 0, and who stands there.
 
     Raises:
         OverflowError: if there is no such place.

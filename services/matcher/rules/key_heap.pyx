@@ -17,7 +17,7 @@ cdef inline Number number_of(Money key, long long order) noexcept:
 
 
 cdef class Places:
-    """A heap of places: each is a key from 0 to 2⁹⁶, an order from 0 to 2³², and who stands there."""
+    """A heap of places: each is a key below 2⁹⁶, an order below 2³², neither less than 0, and who stands there."""
 
     def __dealloc__(self):
         cdef Py_ssize_t at
