@@ -4,6 +4,8 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from services import logs
 from services.bus import access
 from services.bus.topics import SERVICES
@@ -16,10 +18,14 @@ if TYPE_CHECKING:
     from services.settings import Settings
 
 
-EXAMPLES = """**Examples**
+_EXAMPLES = """**Examples**
 
 - `PUMASI_KAFKA=k1:9092 pumasi ender`: one for the whole cluster; a second one does no harm
 """
+
+
+def register(app: typer.Typer) -> None:
+    app.command("ender", epilog=_EXAMPLES)(ender)
 
 
 def ender(kafka: options.Kafka = None, data: options.Data = None, as_json: options.Json = False) -> None:
