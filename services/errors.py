@@ -181,11 +181,11 @@ class Finding(TypedDict):
 
 
 class OfEvent(PumasiError):
-    """Something is wrong with one event; `event` is its place in a batch, once `in_batch` has said it."""
+    """Something is wrong with one event; `event` is its place in a batch, where one error tells of that event alone."""
 
     event: int | None = None
 
-    def in_batch(self, event: int) -> None:
+    def place(self, event: int) -> None:
         """Say which event of a batch it is."""
         self.event, self.message = event, f"event {event}: {self.message}"
 
@@ -197,7 +197,7 @@ class InvalidSubmission(OfEvent, code="invalid_submission"):
         super().__init__(message, hint=hint)
         self.findings = findings
 
-    def in_batch(self, event: int) -> None:
+    def place(self, event: int) -> None:
         """Say so in each finding: those of several events are told together."""
         self.findings = [{**found, "event": event} for found in self.findings]
 

@@ -350,12 +350,12 @@ def notifier_public_key(settings: Settings) -> PublicKey:
 
 
 def reporter_public_key(settings: Settings) -> PublicKey:
-    """Whom it is sealed for where care was sought, and under which papers."""
+    """Where care was sought, and under which papers, is sealed for this key."""
     return public_key(settings, "reporter")
 
 
 def public_key(settings: Settings, whose: str) -> PublicKey:
-    """Whom it is sealed for what only one of PAIRS may see."""
+    """The public half of one of PAIRS: what that one alone may see is sealed for it."""
     if (told := _told(settings, whose)) is not None:
         return PublicKey(_decoded(told, f"PUMASI_{whose.upper()}_PUBLIC_KEY"))
     return PublicKey(_read(directory(settings) / f"{whose}.pub"))
@@ -386,7 +386,7 @@ def private_key(settings: Settings, whose: str) -> PrivateKey:
         KeyOther: if it doesn't.
     """
     path, public = (directory(settings) / f"{whose}.{half}" for half in ("key", "pub"))
-    is_beside = os.path.lexists(public) and not (_told(settings, whose))
+    is_beside = os.path.lexists(public) and not _told(settings, whose)
     told = PublicKey(_read(public)) if is_beside else None
     following = _following(settings, whose)
     try:

@@ -24,16 +24,16 @@ _NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]{0,62})(\.[A-Za-z0-9][
 _SERVER = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
 
 
-def _listed(check: Callable[[str], str], none: str | None = None) -> BeforeValidator:
+def _listed(check: Callable[[str], str], if_empty: str | None = None) -> BeforeValidator:
     """Words with commas between, each as `check` gives it, or raises. None at all count as unset, as in `PUMASI_KAFKA= pumasi up`, or
-    are an error, which `none` says."""
+    are an error, which `if_empty` says."""
 
     def listed(value: Any) -> Any:
         if not isinstance(value, str):
             return value
         words = [check(word) for part in value.split(",") if (word := part.strip())]
-        if not words and none is not None:
-            raise ValueError(none)
+        if not words and if_empty is not None:
+            raise ValueError(if_empty)
         return ",".join(words) or None
 
     return BeforeValidator(listed)
@@ -213,7 +213,7 @@ class Settings(BaseSettings):
         None,
         description="base64 of 32 bytes: the key that ids and receipts are hashed with; never renewed. Unset: `id.key` in `keys`.",
     )
-    recipients: Annotated[str, _listed(_scheme, none="at least one is needed")] = Field(
+    recipients: Annotated[str, _listed(_scheme, if_empty="at least one is needed")] = Field(
         ",".join(SCHEMES),
         description="Schemes of addresses by which people may be reached, of those in the default; any other is refused.",
     )

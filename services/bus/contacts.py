@@ -24,8 +24,7 @@ from services.bus.topics import CONTACTS
 from services.errors import KafkaUnreachable
 
 SEALED_FOR: Final = "pumasi_sealed_for"
-"""The header of a record that says what the notifier's key is, by its fingerprint, that opens it; or, if it lets a key's content be
-forgotten, that opened it then."""
+"""The header with the fingerprint of the notifier's key that opens a record; of a tombstone, the key that opened what it deletes."""
 FORGOTTEN: Final = "pumasi.contact.forgotten"
 _SWEEP = b"~"
 
@@ -42,7 +41,7 @@ class Contacts(Replacing):
         return [key for key in self.latest if subject_of(key) in wanted]
 
     async def seal(self, values: Mapping[bytes, bytes | None], key: str) -> None:
-        """`replace` by values that are sealed for the notifier's key of this fingerprint, as far as they are boxes.
+        """`replace`; those of the values that are boxes are sealed for the notifier's key of this fingerprint.
 
         Raises:
             KafkaUnreachable: as there.

@@ -35,6 +35,8 @@ FORMER: Final = ".former"
 KEPT: Final = "PUMASI_KEYS"
 """Where keys lie, if it is not said."""
 _AGAIN_SECONDS = 0.5
+_PATIENCE_SECONDS, _DEADLINE_SECONDS = 10.0, 5.0
+"""How long Kafka may take to be reached, then to take a word: whoever waits for it may be at a terminal."""
 
 
 def told_in(record: Record) -> tuple[str, dict[str, str]]:
@@ -143,5 +145,5 @@ async def move(bootstrap: str, keys: Mapping[str, str], gone: Sequence[str] = ()
 async def _write(bootstrap: str, words: Sequence[tuple[str, bytes | None]]) -> None:
     now = text_of(time.time_ns() // 1000)
     told = [Outgoing(SERVICES, 0, name.encode(), value, service_headers(name, now)) for name, value in words]
-    async with publishing(bootstrap, SERVICES, "pumasi-keys") as publisher:
+    async with publishing(bootstrap, SERVICES, "pumasi-keys", _DEADLINE_SECONDS, _PATIENCE_SECONDS) as publisher:
         await publisher.publish(told)

@@ -47,14 +47,15 @@ class Replacing:
     """
 
     def __init__(self, bootstrap: str, topic: str, client_id: str) -> None:
-        self._topic, self._reader = topic, TopicReader(bootstrap)
-        self._begun, self._open = publishing(bootstrap, topic, client_id, _DEADLINE_SECONDS), AsyncExitStack()
+        self._bootstrap, self._topic, self._client_id = bootstrap, topic, client_id
+        self._reader, self._open = TopicReader(bootstrap), AsyncExitStack()
         self._next: dict[int, int] = {}
         self.latest: dict[bytes, Latest] = {}
 
     async def __aenter__(self) -> Self:
         async with self._open:
-            self._publisher = await self._open.enter_async_context(self._begun)
+            writing = publishing(self._bootstrap, self._topic, self._client_id, _DEADLINE_SECONDS)
+            self._publisher = await self._open.enter_async_context(writing)
             await self._open.enter_async_context(self._reader)
             self._open = self._open.pop_all()
         return self

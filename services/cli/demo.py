@@ -24,7 +24,7 @@ PLAIN_WIDTH = 120
 """Columns where there is no terminal and COLUMNS doesn't say."""
 
 
-EXAMPLES = """**Examples**
+_EXAMPLES = """**Examples**
 
 - `pumasi demo`: the story of a chat room, in a directory that is removed afterwards
 - `pumasi demo --all`: all five stories
@@ -34,6 +34,10 @@ EXAMPLES = """**Examples**
 """
 SHORT = "chat-room"
 """The story that is played by default."""
+
+
+def register(app: typer.Typer) -> None:
+    app.command("demo", epilog=_EXAMPLES)(demo)
 
 
 def demo(
@@ -98,10 +102,10 @@ async def _until_stopped(kept: Path | None, wanted: "Wanted", quiet: bool, as_js
             console.print("\nStopping …")
             playing.cancel()
             await asyncio.wait({playing})
-        result = None if playing.cancelled() else await playing
+        result = None if stopping.done() and playing.cancelled() else await playing
     if result is None:
         _say_stopped(console, kept)
-        return 128 + int(stopping.result())
+        return 128 + stopping.result()
     if as_json:
         print(json_line(result.as_json()))
     else:

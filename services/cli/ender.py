@@ -2,7 +2,9 @@
 
 import asyncio
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import typer
 
 from services import logs
 from services.bus import access
@@ -16,10 +18,14 @@ if TYPE_CHECKING:
     from services.settings import Settings
 
 
-EXAMPLES = """**Examples**
+_EXAMPLES = """**Examples**
 
 - `PUMASI_KAFKA=k1:9092 pumasi ender`: one for the whole cluster; a second one does no harm
 """
+
+
+def register(app: typer.Typer) -> None:
+    app.command("ender", epilog=_EXAMPLES)(ender)
 
 
 def ender(kafka: options.Kafka = None, data: options.Data = None, as_json: options.Json = False) -> None:
@@ -66,17 +72,25 @@ async def _run(settings: "Settings", as_json: bool) -> None:
     beat = Heartbeat(
         bootstrap, "ender", settings.instance, lambda: Condition({}, amiss() + disks.amiss()), metrics=metrics
     )
-    works = [asyncio.create_task(one) for one in (tail.run(), serve(bootstrap, asked, _tell), disks.watch())]
+    works = [asyncio.create_task(one) for one in (tail.run(), serve(bootstrap, asked, _tell))]
+    measuring = asyncio.create_task(disks.watch())
     try:
         async with health.serving(), beat:
-            await asyncio.wait({ready, stopping, *works}, return_when=asyncio.FIRST_COMPLETED)
+            await _first({ready, stopping, *works})
             if ready.done():
                 print(json.dumps(ready_line("ender", health.url)) if as_json else "The ender is ready.", flush=True)
-                await asyncio.wait({stopping, *works}, return_when=asyncio.FIRST_COMPLETED)
+                await _first({stopping, *works})
     finally:
-        for work in (ready, *works):
+        for work in (ready, measuring, *works):
             work.cancel()
-        await asyncio.gather(ready, *works, return_exceptions=True)
+        await asyncio.gather(ready, measuring, *works, return_exceptions=True)
+
+
+async def _first(works: "set[asyncio.Future[Any]]") -> None:
+    """Return once one of these is over, or raise what ended it."""
+    over, _ = await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
+    for work in over:
+        work.result()
 
 
 def _tell(line: str) -> None:

@@ -5,6 +5,8 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from services import keys, logs, traces
 from services.bus import access
 from services.cli.shared import options
@@ -17,13 +19,17 @@ if TYPE_CHECKING:
     from services.settings import Settings
 
 
-EXAMPLES = """**Examples**
+_EXAMPLES = """**Examples**
 
 - `pumasi intake`: for the broker running on `.pumasi`, with HTTP on port 8080 or a free one
 - `PUMASI_KAFKA=k1:9092 pumasi intake --http-port 8081`: one of several, for that cluster
 - `PUMASI_TRUST_TIME=1 pumasi intake --json`: for a simulation; prints `{"ready": "intake", "http": "…"}`
 - `uvicorn services.intake.app:get_application --factory`: the same, by an ASGI server of your own; settings are PUMASI_* variables
 """
+
+
+def register(app: typer.Typer) -> None:
+    app.command("intake", epilog=_EXAMPLES)(intake)
 
 
 def intake(
@@ -56,7 +62,7 @@ async def _run(settings: "Settings", as_json: bool) -> None:
         await asyncio.wait(any_of, return_when=asyncio.FIRST_COMPLETED)
         if ready.done():
             _say_ready(app.http, app.health.url, settings, as_json)
-            await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(any_of - {ready}, return_when=asyncio.FIRST_COMPLETED)
         if ended.done():
             await ended
     finally:

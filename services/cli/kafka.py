@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 from shlex import quote
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,13 +21,17 @@ if TYPE_CHECKING:
     from services.settings import Settings
 
 
-EXAMPLES = """**Examples**
+_EXAMPLES = """**Examples**
 
 - `pumasi kafka`: on `.pumasi`, port 9092 or a free one
 - `pumasi kafka --data /tmp/p --kafka-port 19092`: on that directory and exactly that port
 - `pumasi kafka --json`: prints `{"kafka": "127.0.0.1:9092", "kafka_config": "…/client.properties"}` once it is ready
 - `pumasi kafka --client-config > client.properties`: how Kafka's own tools read from the Kafka that runs
 """
+
+
+def register(app: typer.Typer) -> None:
+    app.command("kafka", epilog=_EXAMPLES)(kafka)
 
 
 def kafka(
@@ -68,7 +72,8 @@ async def _run(settings: "Settings", as_json: bool) -> None:
     with BrokerProgress(quiet=as_json) as progress:
         broker = broker_of(settings, progress)
         started = asyncio.create_task(_start(broker, settings))
-        await asyncio.wait({started, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        either: set[asyncio.Future[Any]] = {started, stopping}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if not started.done():  # told to stop while it starts
             started.cancel()
             await asyncio.wait({started})
@@ -77,8 +82,9 @@ async def _run(settings: "Settings", as_json: bool) -> None:
         await started
         _say_ready(broker.bootstrap, write_client_config(settings, broker.bootstrap), settings, as_json)
         ended = asyncio.create_task(keep_up(broker, lambda line: print(visible(line), file=sys.stderr, flush=True)))
-        done, _ = await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if ended in done:
+        either = {ended, stopping}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if ended.done():
             await ended  # raises what happened
         ended.cancel()
         await asyncio.gather(ended, return_exceptions=True)

@@ -10,11 +10,15 @@ from services.cli.shared import options, renewal
 from services.cli.shared.results import show
 from services.errors import KeyMissing
 
-EXAMPLES = """**Examples**
+_EXAMPLES = """**Examples**
 
 - `pumasi panic`: asks for one word first
 - `pumasi panic --yes`: at once
 """
+
+
+def register(app: typer.Typer) -> None:
+    app.command("panic", epilog=_EXAMPLES)(panic)
 
 
 def panic(

@@ -22,12 +22,16 @@ if TYPE_CHECKING:
     from services.console.readmodel.survey import Survey
 
 
-EXAMPLES = """**Examples**
+_EXAMPLES = """**Examples**
 
 - `pumasi status`: of what runs on `.pumasi`
 - `PUMASI_KAFKA=k1:9092 pumasi status --json`: of a cluster, for a program
 - `pumasi status --public`: the funds' figures, fit to be published
 """
+
+
+def register(app: typer.Typer) -> None:
+    app.command("status", epilog=_EXAMPLES)(status)
 
 
 def status(
@@ -173,7 +177,6 @@ def _print_cluster(console: "Console", found: "Survey") -> None:
 
 def _print_services(console: "Console", found: "Survey") -> None:
     """One line per process; and one for each service without a known process."""
-
     from services.console.readmodel.running import SERVICES, span
 
     table = _table("service", "process", "runs since", "version", fold="process")

@@ -189,7 +189,7 @@ def numbered(event: int | None) -> Iterator[None]:
         yield
     except OfEvent as error:
         if event is not None:
-            error.in_batch(event)
+            error.place(event)
         raise
 
 

@@ -321,7 +321,7 @@ async def _problem(_request: Request, error: Exception) -> Response:
 
 
 class _Watched:
-    """Around all else: measures how long each request took, by the path as it stands in `doors`, and why events were refused.
+    """Around all else: measures how long each request took, by the path as it stands in `documents.DOORS`, and why events were refused.
 
     A defect of ours is a 500, and a line in the log without its words: Starlette would have the server log a traceback. What is
     answered in part already is cut off.

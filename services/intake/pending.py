@@ -148,7 +148,8 @@ class PendingContacts:
         return (dict(known.contact.headers).get(SEALED_FOR) or b"").decode() if known else ""
 
     def _overtake(self, record: Record) -> None:
-        """Something else stands under a subject now: it counts, and not what is pending, if it is later, or forgets what is decided."""
+        """Take in what now stands under a subject itself: what is pending there is stale if that was said later, or deletes the subject
+        when the command was decided already."""
         for known in self._waiting.get(record.key or b"", {}).values():
             if record.value is not None:
                 known.is_stale |= _said_at(known.contact.headers) < _said_at(record.headers)

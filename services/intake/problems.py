@@ -23,7 +23,7 @@ PROBLEMS: dict[str, tuple[HTTPStatus, str]] = {
     "method_not_allowed": (HTTPStatus.METHOD_NOT_ALLOWED, "the path takes another method"),
     "too_slow": (HTTPStatus.REQUEST_TIMEOUT, "the body did not come in time"),
     "id_conflict": (HTTPStatus.CONFLICT, "the same id with other data"),
-    "too_large": (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "an event, a batch or a body beyond the limits"),
+    "too_large": (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "an event, a batch or a body beyond the limits (and `event`)"),
     "unsupported_media_type": (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "none of the three modes"),
     "unknown_host": (HTTPStatus.MISDIRECTED_REQUEST, "no name that this door answers to"),
     "invalid_submission": (HTTPStatus.UNPROCESSABLE_ENTITY, "with `errors`: a pointer, a code and a message for each field"),
@@ -36,7 +36,7 @@ PROBLEMS: dict[str, tuple[HTTPStatus, str]] = {
     "key_changing": (HTTPStatus.SERVICE_UNAVAILABLE, "likewise: a new pseudonym key is about to serve, and no fund begins"),
     "unknown_fact": (HTTPStatus.SERVICE_UNAVAILABLE, "of receipts alone: the ledger is newer than this intake"),
     "stuck": (HTTPStatus.SERVICE_UNAVAILABLE, "of /readyz alone: submissions on the topic don't get through"),
-    "topic_unreadable": (HTTPStatus.SERVICE_UNAVAILABLE, "of /readyz alone: a topic can't be read from some place on"),
+    "topic_unreadable": (HTTPStatus.SERVICE_UNAVAILABLE, "a topic can't be read from some place on"),
     "warming_up": (HTTPStatus.SERVICE_UNAVAILABLE, "of /readyz alone: what came before is still being read"),
     "not_answered": (HTTPStatus.SERVICE_UNAVAILABLE, "of /readyz alone: a command has waited long for its answer"),
 }  # fmt: skip

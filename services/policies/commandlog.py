@@ -120,8 +120,9 @@ def write_whole(path: Path, parts: Iterable[str]) -> int:
     beside, count = path.with_name(path.name + ".part"), 0
     try:
         with beside.open("w", encoding="utf-8") as file:
-            for count, part in enumerate(parts, 1):  # noqa: B007  # the last is how many there are
+            for part in parts:
                 file.write(part)
+                count += 1
         beside.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):

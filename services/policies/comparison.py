@@ -45,8 +45,11 @@ class Judged:
     """Policies with their figures: of a season or a log, or of many seasons."""
 
     policies: tuple[Policy, ...]
-    seasons = 1
-    """Of how many seasons, or logs, the figures are the median."""
+
+    @property
+    def seasons(self) -> int:
+        """Of how many seasons, or logs, the figures are the median."""
+        return 1
 
     @property
     def letters(self) -> list[str]:

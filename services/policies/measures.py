@@ -56,9 +56,15 @@ class Measure:
 def waits(what: Literal["funded_at", "first_money_at"], cases: Iterable[CaseCourse], end: int) -> list[Wait]:
     """How long each case waited to be wholly promised, or for any money, in days since it opened."""
     found = []
+    how: End
     for case in cases:
-        ends: dict[End, int | None] = {"happened": getattr(case, what), "never": case.closed_at, "open": end}
-        how, at = next((how, at) for how, at in ends.items() if at is not None)
+        reached = case.funded_at if what == "funded_at" else case.first_money_at
+        if reached is not None:
+            at, how = reached, "happened"
+        elif case.closed_at is not None:
+            at, how = case.closed_at, "never"
+        else:
+            at, how = end, "open"
         found.append(Wait((at - (case.opened_at or 0)) / DAY, how))
     return found
 

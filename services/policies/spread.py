@@ -81,7 +81,7 @@ class Spread(Judged):
         ]
 
     @property
-    def seasons(self) -> int:  # type: ignore[override]  # many, where all else has one
+    def seasons(self) -> int:
         return len(self.seeds)
 
     def figures(self, name: str, group: str = "all") -> list[Figure]:

@@ -34,7 +34,7 @@ from services.stories.screen import MARGIN, Screen
 from services.stories.watch import Watch
 from services.system.own_senders import own_sender
 from services.system.progress import BrokerProgress
-from services.system.whole import System, unless, where_of, whole_system
+from services.system.whole import System, where_of, while_alive, whole_system
 
 TICK_SECONDS = 86_400
 """Of story time: timers that no event of their own fund wakes fire at most a day of story late."""
@@ -123,7 +123,7 @@ async def run(settings: Settings, wanted: Wanted, console: Console, quiet: bool)
                 system = await stack.enter_async_context(whole)
             screen.say(f"Kafka is at {system.kafka}, intake at {system.http}.")
             assert sender is not None, "made before the services were started"
-            result = await unless(system.wait(), _play(system, sender, settings, stories, wanted, screen))
+            result = await while_alive(system.wait(), _play(system, sender, settings, stories, wanted, screen))
     except asyncio.CancelledError:  # told to stop: nothing is wrong, so nothing is explained
         screen.stop()
         raise

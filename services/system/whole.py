@@ -56,7 +56,7 @@ class System:
         await _while_kept(self.keeping, self.supervisor.wait())
 
 
-async def unless(ending: Coroutine[Any, Any, Any], work: Coroutine[Any, Any, T]) -> T:
+async def while_alive(ending: Coroutine[Any, Any, Any], work: Coroutine[Any, Any, T]) -> T:
     """The result of `work`; or, if `ending` is over first, what it raises."""
     task = asyncio.create_task(ending)
     try:
@@ -233,7 +233,7 @@ async def _until_all_held(holdings: Holdings, supervisor: Supervisor) -> None:
     group. Raises ServiceFailed."""
     with suppress(TimeoutError):
         async with asyncio.timeout(HELD_WITHIN_S):
-            await unless(supervisor.wait(), holdings.complete.wait())
+            await while_alive(supervisor.wait(), holdings.complete.wait())
 
 
 def where_of(settings: Settings, kafka: str) -> dict[str, str]:

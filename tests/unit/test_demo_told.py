@@ -1,7 +1,9 @@
 """What the demo tells: a fact in words that hold, an event byte by byte, and commands that are there."""
 
+import asyncio
 import io
 import json
+from pathlib import Path
 from shlex import split
 
 import pytest
@@ -9,8 +11,9 @@ from rich.console import Console
 from typer.main import get_command
 
 from services.cli import build
+from services.cli.demo import _until_stopped
 from services.stories.beat import Beat
-from services.stories.demo import AFTER_ALL, AFTER_ONE, NEXT, first_pledge
+from services.stories.demo import AFTER_ALL, AFTER_ONE, NEXT, Wanted, first_pledge
 from services.stories.figures import Figures
 from services.stories.followed import wrapped
 from services.stories.rehearsal import heard_after, rehearse
@@ -109,3 +112,12 @@ def test_the_next_commands_are_taken_as_they_are_printed() -> None:
         assert program == "./run"
         found = whole.commands[name]
         found.make_context(name, options).close()  # raises what a wrong option would
+
+
+def test_a_play_that_gives_up_by_itself_is_no_signal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    async def gives_up(*_: object) -> None:
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr("services.stories.demo.run", gives_up)
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(_until_stopped(tmp_path / "data", Wanted(None, False), True, False))

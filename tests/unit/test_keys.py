@@ -1,5 +1,6 @@
 """Keys lie beside the data for nobody else to read, are made once, and are never made in place of others."""
 
+import asyncio
 import base64
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,8 @@ from nacl.public import PrivateKey
 
 from services import keys, secret_files
 from services.bus import access, fingerprints
-from services.errors import KeyMissing, KeyOther, KeyUnsafe, SettingError
+from services.bus.embedded.ports import free_port
+from services.errors import KafkaUnreachable, KeyMissing, KeyOther, KeyUnsafe, SettingError
 from services.notifier.languages import private_key
 from services.senders import bearer_file
 from services.settings import Settings, load
@@ -225,3 +227,15 @@ def test_the_reporters_private_key_may_be_elsewhere(tmp_path: Path, monkeypatch:
     assert public.read_bytes() == before
     public.unlink()
     assert keys.make(settings, lost=True) == ["reporter.key", "reporter.pub"]
+
+
+def test_a_word_about_keys_is_given_up_within_15_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert fingerprints._PATIENCE_SECONDS + fingerprints._DEADLINE_SECONDS <= 15
+    monkeypatch.setattr(fingerprints, "_PATIENCE_SECONDS", 0.1)
+
+    async def tell() -> None:
+        async with asyncio.timeout(10):
+            await fingerprints.tell(f"127.0.0.1:{free_port()}", "keys", {})
+
+    with pytest.raises(KafkaUnreachable):
+        asyncio.run(tell())

@@ -121,3 +121,17 @@ def test_seeds_have_a_page_with_each_cell_and_a_dot_a_season(tmp_path: Path) -> 
     assert not {"script", "link", "img"} & set(re.findall(r"<([a-z]+)", text))
     ids = re.findall(r'\bid="([^"]*)"', text)
     assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize(("asked", "shown"), [(["--seeds", "2"], "spread"), ([], "terminal")])
+def test_the_page_is_there_even_if_whoever_looks_on_leaves(
+    asked: list[str], shown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def leaves(*_: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(f"services.policies.report.{shown}.show", leaves)
+    sheet = tmp_path / "page.html"
+    done = CliRunner().invoke(build(), ["simulate", *asked, "--days", "3", "--html", str(sheet)])
+    assert isinstance(done.exception, BrokenPipeError)
+    assert "</html>" in sheet.read_text()

@@ -18,9 +18,7 @@ from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Boolean, CompactArray, CompactString, Int16, Int32, Int64, Schema, TaggedFields
 
 from schemas.services import Amiss
-from services.bus.client.producer import TROUBLE
 from services.bus.security import connection
-from services.errors import PumasiError
 from services.metrics import DISK, DISK_USABLE, Metrics
 
 log = logging.getLogger("pumasi.bus")
@@ -139,14 +137,17 @@ class Disks:
         return [Amiss(code="disk_fills")] if any(disk.is_short for disk in self._known.values()) else []
 
     async def watch(self) -> None:
-        """Ask, for ever; what can't be asked is not known."""
+        """Ask, for ever; what can't be asked is not known, and why is told once."""
+        told = ""
         while True:
+            cause = ""
             try:
                 self._known = await disks(self._bootstrap())
-            except (PumasiError, NotImplementedError, *TROUBLE) as error:
-                self._known = {}
-                log.debug(
-                    "how full the brokers' disks are isn't known: %(cause)s",
-                    {"event": "disks_unknown", "cause": type(error).__name__},
+            except Exception as error:  # noqa: BLE001  # aiokafka decodes with ValueError; the ender's own work goes on
+                self._known, cause = {}, type(error).__name__
+            if cause not in ("", told):
+                log.warning(
+                    "how full the brokers' disks are isn't known: %(cause)s", {"event": "disks_unknown", "cause": cause}
                 )
+            told = cause
             await asyncio.sleep(ASKED_EVERY_SECONDS)

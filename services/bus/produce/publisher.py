@@ -28,7 +28,6 @@ log = logging.getLogger("pumasi.bus")
 Headers = Sequence[tuple[str, bytes | None]]
 _BACKOFF_SECONDS = (0.2, 2.0)
 _STOP_SECONDS = 5.0
-_PATIENCE_SECONDS = 30.0
 LOG_APPEND_TIME = 1
 """Kafka's number for a time of its own, on what was sent."""
 
@@ -239,18 +238,22 @@ class Publisher:
 
 @asynccontextmanager
 async def publishing(
-    bootstrap: str, topic: str, client_id: str, deadline_seconds: float = 10.0
+    bootstrap: str,
+    topic: str,
+    client_id: str,
+    deadline_seconds: float = 10.0,
+    patience_seconds: float = 30.0,
 ) -> AsyncIterator[Publisher]:
     """A publisher to one topic for one piece of work; arguments as `Publisher` has them.
 
     Raises:
-        KafkaUnreachable: if Kafka, and the topic there, are not in reach within half a minute.
+        KafkaUnreachable: if Kafka, and the topic there, are not in reach within `patience_seconds`.
     """
     publisher = Publisher(lambda: bootstrap, [topic], client_id, deadline_seconds, told=lambda _line: None)
     publisher.start()
     try:
         try:
-            await asyncio.wait_for(publisher.in_reach.wait(), _PATIENCE_SECONDS)
+            await asyncio.wait_for(publisher.in_reach.wait(), patience_seconds)
         except TimeoutError:
             hint = "Check PUMASI_KAFKA, and that the topics are there."
             raise KafkaUnreachable(publisher.why_not, hint=hint) from None

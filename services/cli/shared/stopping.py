@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from services.settings import Settings
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
 _LOOK_EVERY_SECONDS = 0.5
 
 
-def until_told_to_stop(*, hangup: bool = False) -> asyncio.Future[Any]:
+def until_told_to_stop(*, hangup: bool = False) -> asyncio.Future[signal.Signals]:
     """Done with the signal when SIGINT or SIGTERM comes, or SIGHUP if that is asked.
 
     A second one changes nothing: the stop is under way.
     """
     loop = asyncio.get_running_loop()
-    stopping: asyncio.Future[Any] = loop.create_future()
+    stopping: asyncio.Future[signal.Signals] = loop.create_future()
     for number in (signal.SIGINT, signal.SIGTERM, *((signal.SIGHUP,) if hangup else ())):
         loop.add_signal_handler(number, _stop, stopping, number)
     return stopping
 
 
-def _stop(stopping: asyncio.Future[Any], number: signal.Signals) -> None:
+def _stop(stopping: asyncio.Future[signal.Signals], number: signal.Signals) -> None:
     if not stopping.done():
         stopping.set_result(number)
 
 
-def stop_on_signals(settings: Settings, *users: str, hangup: bool = False) -> asyncio.Future[Any]:
-    """The same, and done also if keys go (`when_keys_go`)."""
+def stop_on_signals(settings: Settings, *users: str, hangup: bool = False) -> asyncio.Future[signal.Signals]:
+    """What `until_told_to_stop` gives; done with SIGTERM also if keys of these Kafka users go (`when_keys_go`)."""
     stopping = until_told_to_stop(hangup=hangup)
     when_keys_go(settings, lambda: _stop(stopping, signal.SIGTERM), *users)
     return stopping

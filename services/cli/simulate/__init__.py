@@ -92,6 +92,7 @@ def simulate(
     mode = o.mode_of({name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"})
     asked = run.Asked(policy or [], html, save, as_json)
     asked.check_files()
+    origin = run.Origin(log, fund or [], kafka, data)
     season = Season(seed, days, funds, cases, generosity, defaults, neglect)
     match mode:
         case "--definitions":
@@ -101,8 +102,6 @@ def simulate(
         case "a generated season":
             run.one_season(season, asked)
         case "--change":
-            run.dry(run.read(log, fund or [], kafka, data, asked), change or "", since, last, asked)
+            run.one_change(origin, change or "", since, last, asked)
         case _:
-            run.recorded(
-                run.read(log, fund or [], kafka, data, asked), run.origins(log, fund or [], kafka, data), asked
-            )
+            run.recorded(origin, asked)

@@ -34,12 +34,12 @@ from services.visible import json_line, visible
 
 
 class Asked(NamedTuple):
-    """Which policies, and what comes of them: a page, a file of the commands; `quiet`: results as JSON."""
+    """Which policies, and what comes of them: a page, a file of the commands; results as JSON, and then nothing beside them."""
 
     policies: list[str]
     html: Path | None
     save: Path | None
-    quiet: bool
+    as_json: bool
 
     def check_files(self) -> None:
         """Raises FileUnwritable if a file can't be put there: a run may take minutes, and is not to be lost for that."""
@@ -61,7 +61,7 @@ class Asked(NamedTuple):
 def one_season(season: Season, asked: Asked) -> None:
     """A generated season, under each policy."""
     policies = _policies(asked)
-    _bounded(season, len(policies), asked.quiet)
+    _bounded(season, len(policies), asked.as_json)
     source = SeasonSource(season)
     _save(asked, lambda: log_of_season(source, policies[0]))
     told = _told(season)
@@ -72,9 +72,9 @@ def many_seasons(season: Season, seeds: int, asked: Asked) -> None:
     """As many seasons, under each policy."""
     policies = _policies(asked)
     runs = seeds * len(policies)
-    _bounded(season, runs, asked.quiet)
+    _bounded(season, runs, asked.as_json)
     command = _command(f"--seeds {seeds} {_told(season)}", policies)
-    with _bars([f"{runs} runs"], asked.quiet) as progress:
+    with _bars([f"{runs} runs"], asked.as_json) as progress:
         done = [0] * runs
 
         def together(number: int, played: int, total: int) -> None:
@@ -82,8 +82,7 @@ def many_seasons(season: Season, seeds: int, asked: Asked) -> None:
             progress(0, sum(done), total * runs)
 
         told = over_seeds(season, seeds, policies, command, together)
-    _print(told, spread.show, asked)
-    _page(told, asked)
+    _finish(told, spread.show, asked)
 
 
 def _policies(asked: Asked) -> list[Policy]:
@@ -132,16 +131,36 @@ def _bounded(season: Season, runs: int, quiet: bool) -> None:
         )
 
 
-def read(file: Path | None, funds: list[str], kafka: str | None, data: Path | None, asked: Asked) -> CommandLog:
-    """A recorded log, from its file or from Kafka; saved, if that is asked. Raises UnknownId, and what reading it raises."""
-    if file is None:
+class Origin(NamedTuple):
+    """Where a recorded log is, in a file or else in Kafka, and of which funds it is wanted; none: of all."""
+
+    file: Path | None
+    funds: list[str]
+    kafka: str | None
+    data: Path | None
+
+    def options(self) -> tuple[str, str]:
+        """What names it on the command line: here, and on a page that is handed on, without folders and servers of this machine."""
+        named = [f"--fund {quote(fund)}" for fund in self.funds]
+        here = (
+            [f"--kafka {quote(self.kafka)}"] if self.kafka else [f"--data {quote(str(self.data))}"] if self.data else []
+        )
+        there = list[str]()
+        if self.file:
+            here, there = ([f"--log {quote(name)}"] for name in (str(self.file), self.file.name))
+        return " ".join([*here, *named]), " ".join([*there, *named])
+
+
+def _read_and_save(origin: Origin, asked: Asked) -> CommandLog:
+    """The recorded log; saved, if that is asked. Raises UnknownId, and what reading it raises."""
+    if origin.file is None:
         from services.policies.recorded import recorded
 
-        bootstrap = bootstrap_of(load(kafka=kafka, data=data), access.OPERATOR)
-        with reading(asked.quiet, "the commands") as progress:
-            log = asyncio.run(recorded(bootstrap, funds, progress))
+        bootstrap = bootstrap_of(load(kafka=origin.kafka, data=origin.data), access.OPERATOR)
+        with reading(asked.as_json, "the commands") as progress:
+            log = asyncio.run(recorded(bootstrap, origin.funds, progress))
     else:
-        log = _of_file(file, funds)
+        log = _of_file(origin.file, origin.funds)
     _save(asked, lambda: log.said)
     return log
 
@@ -156,26 +175,17 @@ def _of_file(file: Path, funds: list[str]) -> CommandLog:
     return log.only(funds) if funds else log
 
 
-def origins(file: Path | None, funds: list[str], kafka: str | None, data: Path | None) -> tuple[str, str]:
-    """The options that name a log: here, and on a page that is handed on, without folders and servers of this machine."""
-    named = [f"--fund {quote(fund)}" for fund in funds]
-    here = [f"--kafka {quote(kafka)}"] if kafka else [f"--data {quote(str(data))}"] if data else []
-    there = list[str]()
-    if file:
-        here, there = ([f"--log {quote(name)}"] for name in (str(file), file.name))
-    return " ".join([*here, *named]), " ".join([*there, *named])
-
-
-def recorded(log: CommandLog, origin: tuple[str, str], asked: Asked) -> None:
+def recorded(origin: Origin, asked: Asked) -> None:
     """A recorded log, under each policy."""
+    source = LogSource(_read_and_save(origin, asked))
     policies = [parse_policy(text) for text in asked.policies] or usual(recorded=True)
-    _compare(LogSource(log), policies, origin, asked)
+    _compare(source, policies, origin.options(), asked)
 
 
 def _save(asked: Asked, said: Callable[[], Iterable[Said]]) -> None:
     if asked.save:
         count = write_log(asked.save, said())
-        if not asked.quiet:
+        if not asked.as_json:
             print(visible(f"{count:,} commands written to {asked.save}."), file=sys.stderr)
 
 
@@ -189,10 +199,15 @@ def _command(origin: str, policies: list[Policy]) -> str:
 def _compare(source: Source, policies: list[Policy], origin: tuple[str, str], asked: Asked) -> None:
     """Run, tell, and write the page. `origin`: the options that name the source, here and on a page that is handed on."""
     command, shared = (_command(told, policies) for told in origin)
-    with _bars([policy.name for policy in policies], asked.quiet) as progress:
+    with _bars([policy.name for policy in policies], asked.as_json) as progress:
         comparison = compare(source, policies, command, progress, shared)
-    _page(comparison, asked)  # before anything is shown: whoever looks on may leave half-way
-    _print(comparison, terminal.show, asked)
+    _finish(comparison, terminal.show, asked)
+
+
+def _finish(told: Comparison | Spread, show: Callable[[Any, Console], None], asked: Asked) -> None:
+    """Write the page, and only then show anything: whoever looks on may leave half-way."""
+    _page(told, asked)
+    _print(told, show, asked)
 
 
 def _page(told: Comparison | Spread, asked: Asked) -> None:
@@ -200,27 +215,28 @@ def _page(told: Comparison | Spread, asked: Asked) -> None:
         return
     from services.policies.report.page import write_page
 
-    console = Terminal(stderr=True, quiet=asked.quiet)
+    console = Terminal(stderr=True, quiet=asked.as_json)
     with console.status("Drawing the report"):
         write_page(told, asked.html)
     console.print(visible(f"Report written to {asked.html}."), soft_wrap=True)
 
 
 def _print(told: Any, show: Callable[[Any, Console], None], asked: Asked) -> None:
-    if asked.quiet:
+    if asked.as_json:
         print(json_line(told.as_json()))
     else:
         show(told, Terminal())
 
 
-def dry(log: CommandLog, text: str, since: str | None, last: float | None, asked: Asked) -> None:
+def one_change(origin: Origin, text: str, since: str | None, last: float | None, asked: Asked) -> None:
     """What a change of policy would have altered in a recorded log."""
+    log = _read_and_save(origin, asked)
     policy = parse_policy(text, "--change")
     if not policy.changes:
         raise UsageError(
             f"--change {text}: changes nothing", hint="Say what is to be changed: --change weights=claim,share=5000."
         )
-    with _bars(["as recorded", f"with {policy.name}"], asked.quiet) as progress:
+    with _bars(["as recorded", f"with {policy.name}"], asked.as_json) as progress:
         told = dry_run(log, policy, _from_when(log, since, last), progress)
     _print(told, change.show, asked)
 

@@ -123,7 +123,9 @@ def _tell_waiting(fund: Fund, case: Case, missed: Missed, told: WhyNot) -> None:
         )
     told.data["held"] = [{"need": need, "amount": amount} for need, amount in held.items()]
     for need, amount in held.items():
-        told.say(HELD[need is not None], amount=voice.money(amount), need=voice.need(need) if need else "")
+        told.say(
+            HELD["case" if need is None else "need"], amount=voice.money(amount), need=voice.need(need) if need else ""
+        )
 
 
 # ---- the order of claimants -------------------------------------------------------------------------------------------
@@ -211,8 +213,9 @@ def _tell_last(last: Run, order: Order, told: WhyNot) -> None:
     before, voice = last.before, told.voice
     by_opening = last.policy.rule == FIRST_COME or before.stage == "floor"
     told.say(
-        LAST_MISSED[by_opening], time=time_text(last.moment.at), entry=last.moment.entry, class_=voice.class_(before.rank),
-        promised=voice.money(before.promised), claim=voice.money(before.claim), key_n=voice.number(before.key),
+        LAST_MISSED["opening" if by_opening else "step"], time=time_text(last.moment.at), entry=last.moment.entry,
+        class_=voice.class_(before.rank), promised=voice.money(before.promised), claim=voice.money(before.claim),
+        key_n=voice.number(before.key),
     )  # fmt: skip
     told.lines.append(_order(voice, "then", order, before.rank, last.policy))
     if before.stage == "floor":
@@ -232,7 +235,8 @@ def _tell_served(policy: Policy, by_opening: bool, same: list[Any], told: WhyNot
     """How high the cases served that it is compared with stood, or how early they had opened."""
     least, most = min(share.key_least for share in same), max(share.key_most for share in same)
     low, high = (told.voice.number(key) if by_opening else _step(told.voice, key, policy) for key in (least, most))
-    told.say(SERVED[by_opening][least != most], least=low, most=high, least_n=low, most_n=high)
+    served = SERVED["opening" if by_opening else "step"]
+    told.say(served["same" if least == most else "range"], least=low, most=high, least_n=low, most_n=high)
 
 
 def time_text(at: str) -> str:

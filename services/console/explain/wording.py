@@ -176,27 +176,27 @@ AHEAD: Final = {
 }
 """Who is served before a case now, by the fields of `order.Ahead`."""
 
-HELD: Final = (
-    message(
+HELD: Final = {
+    "case": message(
         "The fund holds {amount} more that it can't have: the donors chose another case, and want it kept for that."
     ),
-    message(
+    "need": message(
         "The fund holds {amount} more that it can't have: the donors chose another need ({need}), and want it kept for that."
     ),
-)
-"""Waiting money that a case can't have; the second where a need was chosen."""
+}
+"""Waiting money that a case can't have, by what the donors chose."""
 
-SERVED: Final = (
-    (
-        message("Those of its class that were served then had a next step that ended at {least}."),
-        message("Those of its class that were served then had next steps that ended at {least} to {most}."),
-    ),
-    (
-        message("Before the one that was served then, {least_n} had opened."),
-        message("Before those that were served then, from {least_n} to {most_n} cases had opened."),
-    ),
-)
-"""How high those stood that were served; then, where the order of opening decided, how early they had opened."""
+SERVED: Final = {
+    "step": {
+        "same": message("Those of its class that were served then had a next step that ended at {least}."),
+        "range": message("Those of its class that were served then had next steps that ended at {least} to {most}."),
+    },
+    "opening": {
+        "same": message("Before the one that was served then, {least_n} had opened."),
+        "range": message("Before those that were served then, from {least_n} to {most_n} cases had opened."),
+    },
+}
+"""How high those stood that were served, or how early they had opened, by what decided."""
 
 ORDER: Final = {
     "now": message(
@@ -217,16 +217,16 @@ ORDER_BY_OPENING: Final = {
     ),
 }
 
-LAST_MISSED: Final = (
-    message(
+LAST_MISSED: Final = {
+    "step": message(
         "The last was at {time} UTC (entry {entry}). It then stood in class “{class_}”, with {promised} of {claim} promised."
     ),
-    message(
+    "opening": message(
         "The last was at {time} UTC (entry {entry}). It then stood in class “{class_}”, with {promised} of {claim} "
         "promised; cases that had opened before it: {key_n}."
     ),
-)
-"""The second is for where the order of opening decided."""
+}
+"""By what decided: the next step, or the order of opening."""
 
 IN_SHORT: Final = {
     "waterfill": (

@@ -43,7 +43,7 @@ cdef class Fund:
     cpdef follow(self, list shares, RuleBook book)
 
     @cython.locals(pool=RuleBook, of_need=RuleBook)
-    cpdef _tell_books(self, Case case, Money claim, Money awarded, RuleBook knows)
+    cpdef _tell_books(self, Case case, Money claim, Money awarded, RuleBook but)
 
     @cython.locals(pledge=Pledge, case=Case)
     cpdef settle_in(self)

@@ -110,12 +110,12 @@ class Fund:
             for share in shares:
                 self._tell_books(share[1], 0, share[2], book)
 
-    def _tell_books(self, case: Case, claim: int, awarded: int, knows: RuleBook | None) -> None:
-        """Tell all books but one that knows how much an open case has changed; those not built yet will be from what is true then."""
+    def _tell_books(self, case: Case, claim: int, awarded: int, but: RuleBook | None) -> None:
+        """Tell all books but one how much an open case has changed; those not built yet will be from what is true then."""
         pool, of_need = self.pool, self.needs.get(case.need)
-        if pool is not None and pool is not knows:
+        if pool is not None and pool is not but:
             pool.update(case, claim, awarded)
-        if of_need is not None and of_need is not knows:
+        if of_need is not None and of_need is not but:
             of_need.update(case, claim, awarded)
 
     def settle_in(self) -> None:
