@@ -3,9 +3,9 @@
 Exit status: 0 all well, 1 a finding or a failure, 2 a wrong option or setting. Results go to standard output, everything
 else to standard error, so `--json` can be piped.
 
-**To add a command**: write `services/cli/<name>.py` with `register(app: typer.Typer) -> None`, which adds the command, or the group,
-with examples for its help; and add the name to `COMMANDS`. Import whatever loads Pydantic or aiokafka inside the command, so that
-`pumasi --help` stays quick, and Rich too where a service runs for months.
+**To add a command**: write `services/cli/<name>.py` with a function of that name and EXAMPLES for its help, and add the name to
+`COMMANDS`; a group of commands has `register(app: typer.Typer) -> None` instead. Import whatever loads Pydantic or aiokafka inside the
+command, so that `pumasi --help` stays quick, and Rich too where a service runs for months.
 """
 
 import importlib
@@ -76,7 +76,12 @@ def build(modules: Sequence[str] = COMMANDS) -> typer.Typer:
     )
     app.callback()(_root)
     for name in modules:
-        importlib.import_module(name).register(app)
+        module = importlib.import_module(name)
+        if hasattr(module, "register"):
+            module.register(app)
+        else:
+            command = name.rpartition(".")[2]
+            app.command(command, epilog=module.EXAMPLES)(getattr(module, command))
     _with_our_help(app)
     return app
 

@@ -13,15 +13,11 @@ from services.cli.shared import options
 from services.errors import KafkaRefused, UsageError
 from services.terminal import Terminal, marked
 
-_EXAMPLES = """**Examples**
+EXAMPLES = """**Examples**
 
 - `PUMASI_KAFKA=k1:9092 PUMASI_KAFKA_USER=admin pumasi access`: what of the table is missing there, or too much
 - `PUMASI_KAFKA=k1:9092 pumasi access --apply`: as `pumasi-broker`, whose password lies in `PUMASI_KEYS`, give everybody theirs
 """
-
-
-def register(app: typer.Typer) -> None:
-    app.command("access", epilog=_EXAMPLES)(access)
 
 
 def access(

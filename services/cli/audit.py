@@ -19,15 +19,11 @@ if TYPE_CHECKING:
     from services.matcher.audit import PartitionAudit
 
 
-_EXAMPLES = """**Examples**
+EXAMPLES = """**Examples**
 
 - `pumasi audit`: of the broker running on `.pumasi`
 - `PUMASI_KAFKA=k1:9092 pumasi audit --json`: `{"ok": true, "partitions": [{"partition": 0, "commands": 812, …}]}`
 """
-
-
-def register(app: typer.Typer) -> None:
-    app.command("audit", epilog=_EXAMPLES)(audit)
 
 
 def audit(kafka: options.Kafka = None, data: options.Data = None, as_json: options.Json = False) -> None:

@@ -24,7 +24,7 @@ PLAIN_WIDTH = 120
 """Columns where there is no terminal and COLUMNS doesn't say."""
 
 
-_EXAMPLES = """**Examples**
+EXAMPLES = """**Examples**
 
 - `pumasi demo`: the story of a chat room, in a directory that is removed afterwards
 - `pumasi demo --all`: all five stories
@@ -34,10 +34,6 @@ _EXAMPLES = """**Examples**
 """
 SHORT = "chat-room"
 """The story that is played by default."""
-
-
-def register(app: typer.Typer) -> None:
-    app.command("demo", epilog=_EXAMPLES)(demo)
 
 
 def demo(

@@ -4,8 +4,6 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from services import logs
 from services.bus import access
 from services.bus.topics import SERVICES
@@ -18,14 +16,10 @@ if TYPE_CHECKING:
     from services.settings import Settings
 
 
-_EXAMPLES = """**Examples**
+EXAMPLES = """**Examples**
 
 - `PUMASI_KAFKA=k1:9092 pumasi ender`: one for the whole cluster; a second one does no harm
 """
-
-
-def register(app: typer.Typer) -> None:
-    app.command("ender", epilog=_EXAMPLES)(ender)
 
 
 def ender(kafka: options.Kafka = None, data: options.Data = None, as_json: options.Json = False) -> None:

@@ -34,16 +34,12 @@ def _kind(text: str) -> Kind:
     raise typer.BadParameter(f"say what it is: {asked}")
 
 
-_EXAMPLES = """**Examples**
+EXAMPLES = """**Examples**
 
 - `pumasi explain pledge p-7`: where each part of it went, and why there
 - `pumasi explain case c-1 --lang ko`: its story, and why it has no more yet, in Korean
 - `pumasi explain award p-7/1 --exact`: what brought it there, and the arithmetic to repeat by hand
 """
-
-
-def register(app: typer.Typer) -> None:
-    app.command("explain", epilog=_EXAMPLES)(explain)
 
 
 def explain(

@@ -15,17 +15,13 @@ if TYPE_CHECKING:
     from services.rotation import Rotated
     from services.settings import Settings
 
-_EXAMPLES = """**Examples**
+EXAMPLES = """**Examples**
 
 - `pumasi forget ~k3j9…`: one word for somebody, as it stands on notices, and the thanks of their cases
 - `pumasi forget 'tel:+86 138 0013 8000'`: however it is written, in all funds and roles
 - `pumasi forget mailto:kim@example.org --fund jilin --yes --json`: there alone, without asking
 - `pumasi forget - < address.txt`: so that no shell remembers it
 """
-
-
-def register(app: typer.Typer) -> None:
-    app.command("forget", epilog=_EXAMPLES)(forget)
 
 
 def forget(

@@ -5,8 +5,6 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from services import keys, logs, traces
 from services.bus import access
 from services.cli.shared import options
@@ -19,17 +17,13 @@ if TYPE_CHECKING:
     from services.settings import Settings
 
 
-_EXAMPLES = """**Examples**
+EXAMPLES = """**Examples**
 
 - `pumasi intake`: for the broker running on `.pumasi`, with HTTP on port 8080 or a free one
 - `PUMASI_KAFKA=k1:9092 pumasi intake --http-port 8081`: one of several, for that cluster
 - `PUMASI_TRUST_TIME=1 pumasi intake --json`: for a simulation; prints `{"ready": "intake", "http": "…"}`
 - `uvicorn services.intake.app:get_application --factory`: the same, by an ASGI server of your own; settings are PUMASI_* variables
 """
-
-
-def register(app: typer.Typer) -> None:
-    app.command("intake", epilog=_EXAMPLES)(intake)
 
 
 def intake(

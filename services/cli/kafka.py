@@ -21,17 +21,13 @@ if TYPE_CHECKING:
     from services.settings import Settings
 
 
-_EXAMPLES = """**Examples**
+EXAMPLES = """**Examples**
 
 - `pumasi kafka`: on `.pumasi`, port 9092 or a free one
 - `pumasi kafka --data /tmp/p --kafka-port 19092`: on that directory and exactly that port
 - `pumasi kafka --json`: prints `{"kafka": "127.0.0.1:9092", "kafka_config": "…/client.properties"}` once it is ready
 - `pumasi kafka --client-config > client.properties`: how Kafka's own tools read from the Kafka that runs
 """
-
-
-def register(app: typer.Typer) -> None:
-    app.command("kafka", epilog=_EXAMPLES)(kafka)
 
 
 def kafka(

@@ -34,17 +34,13 @@ if TYPE_CHECKING:
     from services.settings import Settings
 
 
-_EXAMPLES = """**Examples**
+EXAMPLES = """**Examples**
 
 - `pumasi matcher`: on the broker running on `.pumasi`
 - `PUMASI_KAFKA=k1:9092,k2:9092 pumasi matcher`: on a cluster; as many processes as there are partitions can share the work
 - `PUMASI_HEALTH_PORT=9100 pumasi matcher`: with `/livez`, `/readyz` and `/metrics` on that port of 127.0.0.1
 - `pumasi matcher --json`: prints `{"ready": "matcher", …}` once its partitions are recovered, then a line for each event
 """
-
-
-def register(app: typer.Typer) -> None:
-    app.command("matcher", epilog=_EXAMPLES)(matcher)
 
 
 def matcher(kafka: options.Kafka = None, data: options.Data = None, as_json: options.Json = False) -> None:

@@ -19,17 +19,13 @@ if TYPE_CHECKING:
     from services.settings import Settings
 
 
-_EXAMPLES = """**Examples**
+EXAMPLES = """**Examples**
 
 - `pumasi notifier`: on the broker running on `.pumasi`; prints one line for each notice
 - `pumasi notifier --json`: prints `{"ready": "notifier"}`, then each notice as a line of JSON, once it is told
 - `PUMASI_WEBHOOK_URL=https://… PUMASI_WEBHOOK_SECRET=whsec_… pumasi notifier --quiet`: a signed webhook, nothing else
 - `uvicorn services.notifier.app:get_application --factory`: the same, with `/livez` and `/readyz`; settings are PUMASI_* variables
 """
-
-
-def register(app: typer.Typer) -> None:
-    app.command("notifier", epilog=_EXAMPLES)(notifier)
 
 
 def notifier(

@@ -10,15 +10,11 @@ from services.cli.shared import options, renewal
 from services.cli.shared.results import show
 from services.errors import KeyMissing
 
-_EXAMPLES = """**Examples**
+EXAMPLES = """**Examples**
 
 - `pumasi panic`: asks for one word first
 - `pumasi panic --yes`: at once
 """
-
-
-def register(app: typer.Typer) -> None:
-    app.command("panic", epilog=_EXAMPLES)(panic)
 
 
 def panic(

@@ -7,17 +7,13 @@ import typer
 
 from services.cli.shared import options
 
-_EXAMPLES = """**Examples**
+EXAMPLES = """**Examples**
 
 - `pumasi schemas`: the names of all shapes
 - `pumasi schemas commands/pumasi.pledge.made`: its JSON Schema
 - `pumasi schemas --openapi > pumasi.json`: one OpenAPI 3.1 document of the HTTP door and the webhook
 - `pumasi schemas --asyncapi > pumasi.json`: one AsyncAPI 3.0 document of every channel, who writes and who reads it
 """
-
-
-def register(app: typer.Typer) -> None:
-    app.command("schemas", epilog=_EXAMPLES)(schemas)
 
 
 def schemas(

@@ -22,16 +22,12 @@ if TYPE_CHECKING:
     from services.console.readmodel.survey import Survey
 
 
-_EXAMPLES = """**Examples**
+EXAMPLES = """**Examples**
 
 - `pumasi status`: of what runs on `.pumasi`
 - `PUMASI_KAFKA=k1:9092 pumasi status --json`: of a cluster, for a program
 - `pumasi status --public`: the funds' figures, fit to be published
 """
-
-
-def register(app: typer.Typer) -> None:
-    app.command("status", epilog=_EXAMPLES)(status)
 
 
 def status(

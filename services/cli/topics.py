@@ -22,17 +22,13 @@ if TYPE_CHECKING:
     from services.settings import Settings
 
 
-_EXAMPLES = """**Examples**
+EXAMPLES = """**Examples**
 
 - `pumasi topics`: check the topics of the broker running on `.pumasi`
 - `PUMASI_KAFKA=k1:9092 pumasi topics --apply`: make what is missing on a cluster
 - `pumasi topics --apply --replication 3 --partitions 12`: on three brokers, for up to twelve matchers
 - `pumasi topics --rebuild-ledger`: where `pumasi audit` found a ledger that doesn't follow from its commands
 """
-
-
-def register(app: typer.Typer) -> None:
-    app.command("topics", epilog=_EXAMPLES)(topics)
 
 
 def topics(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from services.system.whole import System
 
 
-_EXAMPLES = """**Examples**
+EXAMPLES = """**Examples**
 
 - `pumasi up`: on `.pumasi`, ports 9092 and 8080 or free ones
 - `pumasi up --data /tmp/p --matchers 2`: on that directory, with two matchers that share the partitions
@@ -30,10 +30,6 @@ _EXAMPLES = """**Examples**
 - `PUMASI_HEALTH_PORT=9100 pumasi up`: each service tells its health and its metrics, on port 9100, 9101, …; see deploy/METRICS.md
 - `pumasi up --json`: prints `{"kafka": "127.0.0.1:9092", "http": "http://127.0.0.1:8080", "key": …, "kafka_config": …}` when ready
 """
-
-
-def register(app: typer.Typer) -> None:
-    app.command("up", epilog=_EXAMPLES)(up)
 
 
 def up(

@@ -100,7 +100,7 @@ def played(result: Any, kind: Any, records: Any, aborted: list, start: int, isol
     return said
 
 
-@pytest.mark.parametrize("records", {AiokafkaRecords, RawRecords}, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("records", [AiokafkaRecords, RawRecords], ids=lambda kind: kind.__name__)
 def test_a_fetch_is_given_out_as_aiokafka_gives_it_out_up_to_what_can_not_be_read(records: Any) -> None:
     theirs, given, damaged = untouched(), 0, 0
     for seed in range(2500):
