@@ -7,7 +7,6 @@ cache), and the next ones take it from there. A file that doesn't fit Java, the 
 import asyncio
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from services.bus.embedded.jars import LOCK
 from services.bus.security import connection
 
 OPTIONS = "JDK_JAVA_OPTIONS"
+WITHIN_S = 120
 
 
 def cache() -> Path:
@@ -37,18 +37,22 @@ def options() -> str:
 
 
 def make() -> None:
-    """Make the file, unless it is there. Takes some seconds; if it can't be made all goes on as slowly as without."""
+    """Make the file, unless it is there. Takes some seconds; if it can't be made that is told, and all goes on as slowly as without."""
     if cache().exists():
         return
     for former in cache().parent.glob("kafka-*.aot"):
         former.unlink(missing_ok=True)
-    with tempfile.TemporaryDirectory(prefix="pumasi-test-", ignore_cleanup_errors=True) as name:
-        made = Path(name) / "made.aot"
+    with tempfile.TemporaryDirectory(prefix="kafka-made-", dir=cache().parent, ignore_cleanup_errors=True) as name:
+        made = Path(name) / "made.aot"  # beside its place, so that it comes there as a whole
         command = [sys.executable, "-P", "-m", __name__, name]
         told = {**os.environ, OPTIONS: f"-XX:AOTCacheOutput={made}"}
-        subprocess.run(command, env=told, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
-        if made.exists():
-            shutil.move(made, cache())
+        try:
+            subprocess.run(
+                command, env=told, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=WITHIN_S, check=True
+            )
+            made.replace(cache())
+        except (OSError, subprocess.SubprocessError) as error:
+            print(f"Kafka's classes can't be made ready, each broker loads its own: {error}", file=sys.stderr)
 
 
 async def _use_a_broker(data: Path) -> None:

@@ -17,7 +17,15 @@ async def until(holds: Callable[[], object], what: str = "") -> None:
             while not (await held if inspect.isawaitable(held := holds()) else held):
                 await asyncio.sleep(0.01)
     except TimeoutError:
-        raise TimeoutError(f"not within {WITHIN_S:.0f} s: {what or inspect.getsource(holds).strip()}") from None
+        raise TimeoutError(f"not within {WITHIN_S:.0f} s: {what or _source(holds)}") from None
+
+
+def _source(holds: Callable[[], object]) -> str:
+    """What is waited for, as it is written; of what is no function of its own, as Python shows it."""
+    try:
+        return inspect.getsource(holds).strip()
+    except (TypeError, OSError):
+        return repr(holds)
 
 
 def is_gone(pid: int) -> bool:

@@ -89,6 +89,8 @@ class Client:
     async def read(self, topic: str, partition: int, at_least: int) -> list:
         """All committed records of a partition, once there are `at_least` of them.
 
+        More may come a moment later. A test that means "and no more" reads again once whoever writes them has stopped.
+
         Raises:
             TimeoutError: if they don't come in time; it tells how many did.
         """

@@ -96,19 +96,19 @@ async def from_the_first(kafka: EmbeddedKafka, partition: int) -> list[Any]:
 async def until_kafka_has_looked_for_what_is_old(kafka: EmbeddedKafka) -> None:
     """Return once a topic that forgets by age has forgotten what came just now."""
     probe = f"forgets-by-age-{uuid.uuid4()}"
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
-    await admin.start()
-    await admin.create_topics([NewTopic(probe, 1, 1, topic_configs={"retention.ms": "1"})])
-    await admin.close()
     place = TopicPartition(probe, 0)
-    async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap) as producer:
+    async with contextlib.AsyncExitStack() as stack:
+        admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+        stack.push_async_callback(admin.close)
+        await admin.start()
+        await admin.create_topics([NewTopic(probe, 1, 1, topic_configs={"retention.ms": "1"})])
+        stack.push_async_callback(admin.delete_topics, [probe])
+        producer = await stack.enter_async_context(AIOKafkaProducer(bootstrap_servers=kafka.bootstrap))
         await producer.send_and_wait(probe, b"x", partition=0)
-    async with (
-        AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap, group_id=None) as asking,
-        asyncio.timeout(DEADLINE_S),
-    ):
-        while not (await asking.beginning_offsets([place]))[place]:
-            await asyncio.sleep(0.05)
+        asking = await stack.enter_async_context(AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap, group_id=None))
+        async with asyncio.timeout(DEADLINE_S):
+            while not (await asking.beginning_offsets([place]))[place]:
+                await asyncio.sleep(0.05)
 
 
 async def test_what_is_answered_can_be_read_by_nobody_and_soon_lies_in_no_file(
@@ -243,70 +243,71 @@ async def test_intakes_that_come_go_and_are_killed_delete_nothing_unanswered(
         await until_nothing_can_be_read(quick)
 
 
+@contextlib.asynccontextmanager
+async def reading(kafka: EmbeddedKafka, **how: Any) -> AsyncIterator[Consumer]:
+    """A member of a group that reads submissions; it leaves however the test ends."""
+    consumer = Consumer(
+        **connection(kafka.bootstrap),
+        **how,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_poll_records=10,
+    )
+    consumer.subscribe([SUBMISSIONS])
+    assert consumer.acknowledged == {}
+    async with consumer:
+        yield consumer
+
+
 async def test_a_member_that_was_put_out_of_the_group_knows_of_no_acknowledgement(quick: EmbeddedKafka) -> None:
     """Not of its own, which Kafka refused, nor beyond where it reads."""
-    named = {"group_id": f"{GROUP}-named", "group_instance_id": "intake-0", "enable_auto_commit": False}
+    named = {"group_id": f"{GROUP}-named", "group_instance_id": "intake-0"}
     place = TopicPartition(SUBMISSIONS, 0)
     async with submitting(quick) as submit:
         await submit(0, good(1), good(2), good(3))
-    first = Consumer(**connection(quick.bootstrap), **named, auto_offset_reset="earliest", max_poll_records=10)
-    first.subscribe([SUBMISSIONS])
-    assert first.acknowledged == {}
-    await first.start()
-    async with asyncio.timeout(DEADLINE_S):
-        while place not in await first.getmany(timeout_ms=200):
-            pass
-    assert first.acknowledged == {}, "nothing yet"
-    await first.commit({place: 1})
-    assert first.acknowledged == {place: 1}
-    second = Consumer(**connection(quick.bootstrap), **named, auto_offset_reset="earliest")
-    second.subscribe([SUBMISSIONS])
-    await second.start()
-    with pytest.raises(KafkaError):
-        await first.commit({place: 3})
-    assert first.acknowledged.get(place, 0) <= 1
-    async with asyncio.timeout(DEADLINE_S):
-        while second.acknowledged != {place: 1}:
-            await second.getmany(timeout_ms=200)
-    second.seek(place, 0)
-    assert second.acknowledged == {place: 0}
-    await second.stop()
-    await first.stop()
+    async with reading(quick, **named) as first:
+        async with asyncio.timeout(DEADLINE_S):
+            while place not in await first.getmany(timeout_ms=200):
+                pass
+        assert first.acknowledged == {}, "nothing yet"
+        await first.commit({place: 1})
+        assert first.acknowledged == {place: 1}
+        async with reading(quick, **named) as second:
+            with pytest.raises(KafkaError):
+                await first.commit({place: 3})
+            assert first.acknowledged.get(place, 0) <= 1
+            async with asyncio.timeout(DEADLINE_S):
+                while second.acknowledged != {place: 1}:
+                    await second.getmany(timeout_ms=200)
+            second.seek(place, 0)
+            assert second.acknowledged == {place: 0}
 
 
 async def test_what_another_has_acknowledged_meanwhile_is_known_once_a_partition_comes_back(
     quick: EmbeddedKafka,
 ) -> None:
     """Whoever was asleep may not have heard that it was away at all."""
-    ours = {"group_id": GROUP, "enable_auto_commit": False, "auto_offset_reset": "earliest"}
     places = [TopicPartition(SUBMISSIONS, number) for number in range(PARTITIONS)]
     async with submitting(quick) as submit:
         for place in places:
             await submit(place.partition, good(1), good(2))
-    sleeper = Consumer(**connection(quick.bootstrap), **ours)
-    sleeper.subscribe([SUBMISSIONS])
-    await sleeper.start()
-    seen: set[TopicPartition] = set()
-    async with asyncio.timeout(DEADLINE_S):
-        while len(seen) < PARTITIONS:
-            seen |= set(await sleeper.getmany(timeout_ms=200))
-    await sleeper.commit(dict.fromkeys(places, 1))
-    assert sleeper.acknowledged == dict.fromkeys(places, 1)
-    other = Consumer(**connection(quick.bootstrap), **ours)
-    other.subscribe([SUBMISSIONS])
-    await other.start()
-    async with asyncio.timeout(DEADLINE_S):
-        while not other.assignment():
-            await other.getmany(timeout_ms=200)
-    here = next(iter(other.assignment()))
-    await other.commit({here: 2})
-    await other.stop()
-    async with asyncio.timeout(DEADLINE_S):
-        while len(sleeper.assignment()) < PARTITIONS:
-            await asyncio.sleep(0.05)
-        while sleeper.acknowledged.get(here) != 2:
-            await sleeper.getmany(timeout_ms=200)
-    await sleeper.stop()
+    async with reading(quick, group_id=GROUP) as sleeper:
+        seen: set[TopicPartition] = set()
+        async with asyncio.timeout(DEADLINE_S):
+            while len(seen) < PARTITIONS:
+                seen |= set(await sleeper.getmany(timeout_ms=200))
+        await sleeper.commit(dict.fromkeys(places, 1))
+        assert sleeper.acknowledged == dict.fromkeys(places, 1)
+        async with reading(quick, group_id=GROUP) as other, asyncio.timeout(DEADLINE_S):
+            while not other.assignment():
+                await other.getmany(timeout_ms=200)
+            here = next(iter(other.assignment()))
+            await other.commit({here: 2})
+        async with asyncio.timeout(DEADLINE_S):
+            while len(sleeper.assignment()) < PARTITIONS:
+                await asyncio.sleep(0.05)
+            while sleeper.acknowledged.get(here) != 2:
+                await sleeper.getmany(timeout_ms=200)
 
 
 async def test_rights_that_are_missing_are_told_and_nothing_else_stands_still(

@@ -291,8 +291,10 @@ async def test_what_is_sealed_for_intake_reaches_the_notifier_through_either_doo
         assert (await post(client, event("case.thanked", 5, **thanked))).status_code == 202
         refused = await post(client, event("pledge.made", 6, **legible))
         assert [found["code"] for found in refused.json()["errors"]] == ["not_sealed"]
-        [letter] = await read(topics_reset.bootstrap, topics.DEADLETTERS, least=1)
-        found = await commands(topics_reset.bootstrap, least=4)
+        await read(topics_reset.bootstrap, topics.DEADLETTERS, least=1)
+        await commands(topics_reset.bootstrap, least=4)
+    [letter] = await read(topics_reset.bootstrap, topics.DEADLETTERS)
+    found = await commands(topics_reset.bootstrap)
     told = b"/data/sealed_contact: must be a NaCl sealed box for intake's key, in base64 (not_sealed)"
     assert dict(letter.headers)["__streams.errors.message"] == told
     assert json.loads(letter.value)["sealed_contact"] == "[removed]"
@@ -339,8 +341,10 @@ async def test_nobodys_number_is_on_the_bus_whatever_it_is_called(topics_reset: 
         for one in (*poison, *good):
             await producer.send_and_wait(topics.SUBMISSIONS, partition=1, **one)
     async with running(topics_reset, tmp_path) as (_, _):
-        letters = await read(topics_reset.bootstrap, topics.DEADLETTERS, least=len(poison))
-        found = await commands(topics_reset.bootstrap, least=len(good))
+        await read(topics_reset.bootstrap, topics.DEADLETTERS, least=len(poison))
+        await commands(topics_reset.bootstrap, least=len(good))
+    letters = await read(topics_reset.bootstrap, topics.DEADLETTERS)
+    found = await commands(topics_reset.bootstrap)
     assert (len(letters), len(found)) == (len(poison), len(good))
     for one in (*letters, *found):
         assert not re.search("138.?0013", repr((one.key, one.value, one.headers)))

@@ -110,10 +110,12 @@ async def test_a_matcher_that_is_killed_over_poison_leaves_one_entry_and_one_let
     stream.enough.set()
     await sending
     last = await spawn(client.bootstrap)
-    entries = await client.ledger("jilin", stream.sent + 1)
-    letters = await client.read(DEADLETTERS, JILIN, len(stream.poison))
+    await client.ledger("jilin", stream.sent + 1)
+    await client.read(DEADLETTERS, JILIN, len(stream.poison))
     last.send_signal(signal.SIGTERM)
     assert await last.wait() == 0
+    entries = await client.ledger("jilin", stream.sent + 1)
+    letters = await client.read(DEADLETTERS, JILIN, len(stream.poison))
     assert len(entries) == stream.sent + 1
     unreadable = [e["cause"]["offset"] for e in entries if e["facts"][0].get("code") == "unreadable"]
     assert unreadable == stream.poison
@@ -145,7 +147,7 @@ async def test_an_intake_that_is_killed_over_poison_leaves_one_letter_of_each(cl
     stream.enough.set()
     await sending
     last = await start()
-    letters = await client.read(DEADLETTERS, JILIN, len(stream.poison))
+    await client.read(DEADLETTERS, JILIN, len(stream.poison))
     good = {f"s-{n}" for n in range(1, stream.sent + 1)}
     commands = set[str]()  # some more than once
     async with asyncio.timeout(DEADLINE_SECONDS):
@@ -153,6 +155,7 @@ async def test_an_intake_that_is_killed_over_poison_leaves_one_letter_of_each(cl
             commands = {dict(r.headers)["ce_id"].decode() for r in await client.read(COMMANDS, JILIN, 1) if r.key}
     last.send_signal(signal.SIGTERM)
     assert await last.wait() == 0
+    letters = await client.read(DEADLETTERS, JILIN, len(stream.poison))
     assert sorted(places(letters)) == [(SUBMISSIONS, offset) for offset in stream.poison]
     assert len(commands) == stream.sent - len(stream.poison)
     assert commands <= good
@@ -188,8 +191,10 @@ async def test_the_largest_record_that_a_topic_takes_has_a_letter_that_says_what
     await client.case("jilin", "c-1", 100)
     await client.flush()
     async with running(client.bootstrap):
-        entries = await client.ledger("jilin", 3)
-        [letter] = await client.read(DEADLETTERS, JILIN, 1)
+        await client.ledger("jilin", 3)
+        await client.read(DEADLETTERS, JILIN, 1)
+    entries = await client.ledger("jilin", 3)
+    [letter] = await client.read(DEADLETTERS, JILIN, 1)
     assert [fact.get("detail") for fact in entries[1]["facts"]] == ["value: too large"]
     assert json.loads(letter.value) == {"withheld": "too large", "bytes": len(value)}
     assert dict(letter.headers)["pumasi.withheld"] == b"key,value"

@@ -372,7 +372,8 @@ async def test_a_command_that_the_matcher_has_learned_to_read_is_applied_once_an
     async with running(client.bootstrap):
         await client.ledger("jilin", 2)
         assert outcomes(await put_back(client)) == {"replayed": 2}
-        entries = await client.ledger("jilin", 4)
+        await client.ledger("jilin", 4)
+    entries = await client.ledger("jilin", 4)
     assert [entry["cause"]["id"] for entry in entries[2:]] == ["old-0", "old-1"]
     assert [kinds(entry)[0] for entry in entries[2:]] == ["pledge_accepted", "duplicate"]
     await assert_audit_holds(client.bootstrap)
@@ -385,8 +386,11 @@ async def test_what_still_cannot_be_read_becomes_a_letter_of_its_own_that_names_
     async with running(client.bootstrap):
         await client.read(DEADLETTERS, JILIN, 1)
         [first] = await put_back(client)
-        entries = await client.ledger("jilin", 3)
+        await client.ledger("jilin", 3)
         await client.read(DEADLETTERS, JILIN, 3)
+    entries = await client.ledger("jilin", 3)
+    letters = await client.read(DEADLETTERS, JILIN, 3)
+    assert len(letters) == 3, "two letters, and the mark of what was put back"
     await assert_audit_holds(client.bootstrap)
     box = await box_of(client)
     again = box.trail(first.letter)

@@ -57,7 +57,7 @@ async def test_a_topic_of_any_codec_is_read_by_everybody(
         await producer.send(SUBMISSIONS, partition=1, value=b"no event at all")
         await producer.flush()
         assert len(await process.notices(6)) == 6
-        assert len(await client.read(topics.DEADLETTERS, 1, 1)) == 1
+        await client.read(topics.DEADLETTERS, 1, 1)
         assert (await http.get("/readyz")).status_code == 200
     _, out, _ = await pumasi(topics_reset, "status", "--json")
     assert json.loads(out)["dead_letters"]["total"] == 1

@@ -1,6 +1,7 @@
 """How hard to try: by default for a minute, with `--long` or a path for two or three; `HYPOTHESIS_PROFILE=campaign` takes the night.
 
-All that is tried many times is tried so many times more or less. `--only-long` runs these tests again, as `--long` does.
+Laws that are cheap to try (`tries.py`) are tried so many times more or less, too, but
+no more often in a campaign. `--only-long` runs these tests again, as `--long` does.
 
 A failure prints the falsifying example and a `@reproduce_failure` line; put it on the test to see it again anywhere.
 """

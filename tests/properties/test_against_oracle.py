@@ -4,7 +4,6 @@
 every award after every entry.
 """
 
-import os
 from random import Random
 from typing import get_args
 
@@ -18,10 +17,10 @@ from services.matcher.engine.engine import Engine
 from tests.oracle.season import DAY, FOREIGN, RULES, Gesture, commands_of
 from tests.oracle.trial import report, trial, verdict
 from tests.properties.strategies import FUNDS, logs
+from tests.properties.tries import CAMPAIGN, TRIES
 
-CAMPAIGN = os.environ.get("HYPOTHESIS_PROFILE") == "campaign"
-SEASONS = settings.default.max_examples * 20
-STAIRWAYS = settings.default.max_examples * 10
+SEASONS = 200_000 if CAMPAIGN else TRIES * 20
+STAIRWAYS = 50_000 if CAMPAIGN else TRIES * 10
 
 
 @pytest.mark.timeout(0 if CAMPAIGN else 600)  # a failing log needs time to shrink

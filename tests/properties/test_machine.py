@@ -12,6 +12,7 @@ import inspect
 import re
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -24,6 +25,9 @@ from tests.oracle.rules import CLASSES
 from tests.oracle.season import DAY, HOUR, NEEDS, UNREADABLE, Gesture, commands_of
 from tests.oracle.trial import misshapen, replayed
 from tests.properties.strategies import FUNDS, kinds_of_data, policies
+from tests.properties.tries import CAMPAIGN
+
+pytestmark = pytest.mark.timeout(0 if CAMPAIGN else 180)
 
 UNIT = 10
 KINDS = kinds_of_data(UNIT)

@@ -11,6 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from services import native
+from tests.properties.tries import TRIES
 
 HEADER = 61  # bytes of a batch before its records
 
@@ -100,7 +101,7 @@ def attributes(batch: bytes) -> list[int]:
     return found
 
 
-@settings(max_examples=settings.default.max_examples * 4)
+@settings(max_examples=TRIES * 4)
 @given(rows, st.integers(0, 10_000), st.sampled_from([0, 1, 2, 0x7F, 0x80, 0xFF, 0xFE, 77]), st.integers(0, 2))
 def test_what_aiokafka_refuses_is_refused_and_what_it_reads_is_read_the_same(
     made, place: int, byte: int, more: int

@@ -24,6 +24,7 @@ from schemas.generate import shapes
 from schemas.structs import Unfit, is_id, said, says_twice
 from schemas.values import AMOUNT_MAX, Model
 from tests.properties.test_strict_reading import HOLE, examples, misspelt, places, with_hole
+from tests.properties.tries import TRIES
 
 GOLDEN = {shape.name: examples(shape) for shape in shapes() if shape.group == "commands"}
 KINDS = list(COMMANDS)
@@ -170,7 +171,7 @@ def datas(draw: st.DrawFn) -> tuple[str, str]:
     return kind, text
 
 
-@settings(max_examples=settings.default.max_examples * 25)
+@settings(max_examples=TRIES * 25)
 @given(datas())
 @example(("pumasi.pledge.withdrawn", '{"fund":"f","pledge":"p-1","pledge":"p-1"}'))
 @example(("pumasi.pledge.withdrawn", '{"fund":"f","pledge":"p\\u002d1"}'))
@@ -183,7 +184,7 @@ def test_whatever_is_written_is_taken_by_both_or_by_none(one: tuple[str, str]) -
     assert_same(*one)
 
 
-@settings(max_examples=settings.default.max_examples * 10)
+@settings(max_examples=TRIES * 10)
 @given(datas())
 @example(("pumasi.case.amended", '{"fund":"f","case":"c","goal":5,"goal":6,"needed_by":"2031-12-31T00\\u003a00:00Z"}'))
 def test_no_member_said_twice_passes_for_said_once(one: tuple[str, str]) -> None:

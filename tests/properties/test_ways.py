@@ -32,6 +32,7 @@ from services.matcher.ledger.answer import answer, linked
 from services.matcher.ledger.draft import Draft
 from services.matcher.partition.batch import Batch
 from tests.oracle.season import by_wall_clocks, commands_of, gestures
+from tests.properties.tries import TRIES
 from tests.records import CommandRecord as Told
 
 FUND = "jilin"
@@ -354,7 +355,7 @@ def nearly_plain(draw: st.DrawFn) -> list[Told]:
     return made
 
 
-@settings(max_examples=settings.default.max_examples * 15)
+@settings(max_examples=TRIES * 15)
 @given(nearly_plain())
 def test_a_byte_beside_the_one_way_is_answered_the_same(made: list[Told]) -> None:
     assert_same([*opened(), *made])
@@ -460,7 +461,7 @@ def test_a_breach_leaves_what_was_before_it_and_nothing_else(monkeypatch, sound:
         broken.claim = really
 
 
-@settings(max_examples=settings.default.max_examples * 6)
+@settings(max_examples=TRIES * 6)
 @given(records())
 @example([told(20, "pledge.made", b'{"fund":"jilin","pledge":"p-1","donor":"d-1","amount":250.0,"currency":"CNY"}')])
 @example([told(20, "pledge.made", b'{"fund":"jilin","pledge":"p-1","donor":"d-1","amount":-0,"currency":"CNY"}')])

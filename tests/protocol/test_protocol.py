@@ -18,7 +18,7 @@ SMALL = Size(commands=2, faults=2)
 SMALLER = Size(commands=2, faults=1)
 """For all but the protocol itself: one fault is enough for nearly every failure, and cycles take twenty times as long to look for."""
 
-pytestmark = pytest.mark.skipif(missing(), reason=NEEDED)
+pytestmark = [pytest.mark.skipif(missing(), reason=NEEDED), pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")

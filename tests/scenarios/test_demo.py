@@ -24,7 +24,7 @@ from services.stories.rehearsal import rehearse
 from services.stories.scenario import load_stories
 from services.stories.watch import Watch
 
-pytestmark = [pytest.mark.usefixtures("guarded_kafka"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.usefixtures("guarded_kafka"), pytest.mark.timeout(300)]
 DEADLINE_S = 120
 PUMASI = (sys.executable, "-P", "-m", "services.cli")
 

@@ -5,6 +5,7 @@ import base64
 import json
 import re
 import warnings
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from schemas.notices import NOTICE_TYPE, Notice, Posted
 from schemas.senders import SCOPE_OF
 from schemas.submissions import SUBMISSIONS
 from services.cli import build
-from services.errors import Conflict, KafkaRefused, PumasiError, UnknownId
+from services.errors import InvalidSubmission, KafkaRefused, PumasiError, UnknownId, UnknownRule, Unsigned
 from services.intake import problems
 from services.intake.documents import DOORS
 from services.intake.openapi import document
@@ -63,11 +64,25 @@ async def test_every_path_of_the_door_is_told_everywhere() -> None:
     assert routes == {(path, method.upper()) for path, methods in DOCUMENT["paths"].items() for method in methods}
 
 
-def _codes(kind: type[PumasiError]) -> set[str]:
-    return {kind.code}.union(*map(_codes, kind.__subclasses__()))
+BY_ERROR = {
+    "malformed": 400, "unauthenticated": 401, "forbidden": 403, "id_conflict": 409, "too_large": 413,
+    "unsupported_media_type": 415, "invalid_submission": 422, "too_many": 429, "kafka_unreachable": 503, "clock_off": 503,
+    "key_moved": 503, "key_changing": 503, "unknown_fact": 503,
+}  # fmt: skip
+BY_INTAKE = {
+    "foreign_origin": 403, "unknown_receipt": 404, "too_slow": 408, "unknown_host": 421, "too_busy": 429, "internal": 500,
+    "kafka_unreachable": 503, "key_moved": 503, "stuck": 503, "topic_unreadable": 503, "warming_up": 503, "not_answered": 503,
+}  # fmt: skip
+BY_STARLETTE = {"not_found": 404, "method_not_allowed": 405}
+"""What senders switch on: a code that changes its status, comes or goes changes the contract with them."""
 
 
-def test_every_problem_that_intake_tells_is_listed_and_no_other() -> None:
+def test_every_code_that_senders_get_has_its_status_and_there_is_no_other() -> None:
+    statuses = {code: int(status) for code, (status, _) in PROBLEMS.items()}
+    assert statuses == BY_ERROR | BY_INTAKE | BY_STARLETTE
+
+
+def test_intake_tells_those_codes_by_itself_and_no_other() -> None:
     told: set[str] = set()
     for path in INTAKE.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -76,13 +91,26 @@ def test_every_problem_that_intake_tells_is_listed_and_no_other() -> None:
             if isinstance(node, ast.FunctionDef) and node.name == "amiss":
                 returned = [one.value for one in ast.walk(node) if isinstance(one, ast.Return)]
                 told |= {one.elts[0].value for one in returned if isinstance(one, ast.Tuple)}
-    assert {"too_slow", "stuck"} < told
-    assert told < PROBLEMS.keys()
-    assert PROBLEMS.keys() - told < _codes(PumasiError) | {"not_found", "method_not_allowed"}, "or by Starlette"
+    assert told == BY_INTAKE.keys()
+
+
+def _kinds(kind: type[PumasiError] = PumasiError) -> Iterator[type[PumasiError]]:
+    yield kind
+    for child in kind.__subclasses__():
+        yield from _kinds(child)
 
 
 def test_an_error_of_ours_has_its_codes_status_or_its_parents() -> None:
-    for error, status in ((Conflict("x"), 409), (KafkaRefused("x"), 503), (UnknownId("x"), 500)):
+    assert BY_ERROR.keys() <= {kind.code for kind in _kinds()}
+    for kind in (kind for kind in _kinds() if kind.code in BY_ERROR):
+        error = kind("x", []) if issubclass(kind, InvalidSubmission) else kind("x")
+        assert problem_of(error).status_code == BY_ERROR[kind.code]
+    for error, status in (
+        (KafkaRefused("x"), 503),
+        (Unsigned("x"), 401),
+        (UnknownRule("x"), 503),
+        (UnknownId("x"), 500),
+    ):
         assert problem_of(error).status_code == status
 
 
