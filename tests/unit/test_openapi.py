@@ -21,7 +21,7 @@ from schemas.notices import NOTICE_TYPE, Notice, Posted
 from schemas.senders import SCOPE_OF
 from schemas.submissions import SUBMISSIONS
 from services.cli import build
-from services.errors import Conflict, KafkaRefused, PumasiError, UnknownId
+from services.errors import Conflict, KafkaRefused, PumasiError, UnknownId, UnknownRule
 from services.intake import problems
 from services.intake.documents import DOORS
 from services.intake.openapi import document
@@ -82,7 +82,12 @@ def test_every_problem_that_intake_tells_is_listed_and_no_other() -> None:
 
 
 def test_an_error_of_ours_has_its_codes_status_or_its_parents() -> None:
-    for error, status in ((Conflict("x"), 409), (KafkaRefused("x"), 503), (UnknownId("x"), 500)):
+    for error, status in (
+        (Conflict("x"), 409),
+        (KafkaRefused("x"), 503),
+        (UnknownId("x"), 500),
+        (UnknownRule("x"), 503),
+    ):
         assert problem_of(error).status_code == status
 
 
