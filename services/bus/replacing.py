@@ -37,6 +37,27 @@ def is_covering(record: Record, offset: int | None) -> bool:
     return dict(record.headers).get(REPLACES) not in (None, b"%d" % offset)
 
 
+class Lately:
+    """Where what counts under each key lies, of the last thousands that came: a record covers another only if they came within
+    moments."""
+
+    _MAX = 10_000
+
+    def __init__(self) -> None:
+        self._offsets: dict[bytes, int] = {}
+
+    def counts(self, record: Record) -> bool:
+        """Take in the next record of its partition; whether it counts, since it doesn't cover what does."""
+        key = record.key or b""
+        if is_covering(record, self._offsets.get(key)):
+            return False
+        self._offsets.pop(key, None)
+        self._offsets[key] = record.offset
+        if len(self._offsets) > self._MAX:
+            del self._offsets[next(iter(self._offsets))]
+        return True
+
+
 class Replacing:
     """All that counts on a topic, in memory. Use as an async context manager.
 

@@ -2,42 +2,51 @@
 
     Desk ─► contacts: <subject>/<word> ─► commands, naming that key ─► matcher ─► ledger
                         └───────────────────────┴── all three ─► PendingContacts ─┘
-    applied, or `duplicate`   the box is written under the subject, and once every replica has it there, the pending one is deleted
-    rejected                  the pending one is deleted; what stands under the subject is as it was before
+    applied    the box is written under the subject, and once every replica has it there, the pending one is deleted
+    else       the pending one is deleted; what stands under the subject is as it was before
 
-So a refused event leaves nothing. Kafka deletes nothing on a condition; hence a pending contact is one command's alone, and whoever
-deletes it can't hit another's: an event that is published again gets a new word. A text of thanks is a contact here.
+So a refused event leaves nothing, nor does a `duplicate`: what it repeats came with a contact of its own. Kafka deletes nothing on a
+condition; hence a pending contact is one command's alone, and whoever deletes it can't hit another's: an event that is published again
+gets a new word. A text of thanks is a contact here.
 
 Which contacts are pending, whose they are and what was said of those is read from the topics, and to do it twice changes nothing. So
 any intake can do it, and whatever one was killed at, the next goes on: who published does it at once, any other once that one has
-had OTHERS_SECONDS. A box that is sealed for a key about to be destroyed is not written any more: whoever renews that key seals what
-is pending anew, too (`services.rotation`), and that comes here again.
+had OTHERS_SECONDS.
 
-What is older under the subject never takes the place of what is newer there, or of somebody's being forgotten. A command that the
-matcher could not read keeps its contact, since it may be put back. A contact whose intake was killed before it published the command
-has none, and nobody will publish one: it is deleted when it has lain there for ORPHANED_SECONDS, and the topic of commands, read from
-its time on, has none that names it.
+All commands of a subject lie in one partition, so their offsets say which was the last. What stands under a subject names its command;
+an older one's contact is not written any more, and if the subject was forgotten, nor is that of any command that was known to be
+applied then. That is seen to when the desk's turn has come, as late as can be.
+
+A box that is sealed for a key about to be destroyed is not written any more: whoever renews that key seals what is pending anew, too
+(`services.rotation`), and that comes here again. What nobody has sealed anew when the key is gone, nobody can open: it is deleted. A
+command that the matcher could not read keeps its contact, since it may be put back. A contact whose intake was killed before it
+published the command has none, and nobody will publish one: it is deleted when it has lain there for ORPHANED_SECONDS, and the topic of
+commands, read from its time on, has none that names it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Final
 
 from schemas.times import parse
+from services.bus import fingerprints
 from services.bus.consume.scan import TopicReader
 from services.bus.contacts import SEALED_FOR, subject_of, tombstone
-from services.bus.envelope import CONTACT, Headers, Record
+from services.bus.envelope import COMMAND, CONTACT, Headers, Record
 from services.bus.produce.publisher import Outgoing, Publisher
-from services.bus.replacing import REPLACES
+from services.bus.replacing import REPLACES, Lately
 from services.bus.topics import COMMANDS, CONTACTS
 from services.errors import KafkaUnreachable, KeyMoved, PumasiError
 from services.intake.progress import Progress
 from services.intake.receipts import Place
 from services.intake.sequencer import Desk
+
+log = logging.getLogger("pumasi.intake")
 
 OTHERS_SECONDS: Final = 5.0
 ORPHANED_SECONDS: Final = 900.0
@@ -46,7 +55,7 @@ LOOK_SECONDS: Final = 20.0
 _AGAIN_SECONDS = 1.0
 _CLOCKS_APART_MS = 600_000
 _TOGETHER = 1000
-_APPLIED, _UNREADABLE = ("applied", "duplicate"), "unreadable"
+_APPLIED, _UNREADABLE = "applied", "unreadable"
 
 
 @dataclass(slots=True)
@@ -54,16 +63,19 @@ class _Waiting:
     """A pending contact.
 
     Attributes:
-        contact: as it is written under its subject.
+        contact: its record.
         since: when it was first seen here, in seconds of the loop.
         place: of the command that it came with, once that was seen.
-        is_stale: something newer has been said of its subject.
     """
 
     contact: Outgoing
     since: float
     place: Place | None
-    is_stale: bool = False
+
+    @property
+    def sealed_for(self) -> str:
+        """The fingerprint of the key that it is sealed for, as its header has it."""
+        return (dict(self.contact.headers).get(SEALED_FOR) or b"").decode("utf-8", "replace")
 
 
 class PendingContacts:
@@ -78,7 +90,9 @@ class PendingContacts:
 
     def __init__(self, desk: Desk, publisher: Publisher, progress: Progress, bootstrap: Callable[[], str]) -> None:
         self._desk, self._publisher, self._progress, self._bootstrap = desk, publisher, progress, bootstrap
-        self._waiting: dict[bytes, dict[bytes, _Waiting]] = {}  # by subject and key
+        self._waiting: dict[bytes, _Waiting] = {}  # by key
+        self._last: dict[bytes, tuple[int, bool]] = {}  # by subject: the last command applied; was it forgotten since?
+        self._lately = Lately()
         self._places: dict[bytes, Place] = {}  # of commands that were seen before their contact, or long after it
         self._due: dict[bytes, None] = {}
         self._is_due = asyncio.Event()
@@ -86,28 +100,27 @@ class PendingContacts:
     def take_contact(self, record: Record) -> None:
         """Take in a record of the contacts topic."""
         key = record.key or b""
-        subject, known = subject_of(key), self._found(key)
-        if key == subject:
-            self._overtake(record)
+        known = self._waiting.get(key)
+        if key == subject_of(key):
+            self._take_subject(key, record)
+        elif not self._lately.counts(record):
+            return
         elif record.value is not None:
-            headers = [header for header in record.headers if header[0] != REPLACES]
-            contact = Outgoing(CONTACTS, record.partition, subject, record.value, headers)
+            contact = Outgoing(CONTACTS, record.partition, key, record.value, record.headers)
             if known is None:
                 known = _Waiting(contact, asyncio.get_running_loop().time(), self._places.pop(key, None))
-                self._waiting.setdefault(subject, {})[key] = known
+                self._waiting[key] = known
             known.contact = contact
             self._when_decided(key)
         elif known is not None:
-            del self._waiting[subject][key]
-            if not self._waiting[subject]:
-                del self._waiting[subject]
+            del self._waiting[key]
 
     def take_command(self, record: Record) -> None:
         """Take in a record of the commands topic."""
         if (key := dict(record.headers).get(CONTACT)) is None:
             return
         place = Place(record.partition, record.offset)
-        if (known := self._found(key)) is None:
+        if (known := self._waiting.get(key)) is None:
             self._places[key] = place
             return
         known.place = place
@@ -118,14 +131,16 @@ class PendingContacts:
         while True:
             await self._is_due.wait()
             self._is_due.clear()
-            due, self._due = [key for key in self._due if self._found(key)], {}
-            for sealed_for in {self._sealed_for(key) for key in due}:
-                keys = [key for key in due if self._sealed_for(key) == sealed_for]
+            due: dict[str, list[bytes]] = {}
+            for key in filter(self._waiting.get, self._due):
+                due.setdefault(self._waiting[key].sealed_for, []).append(key)
+            self._due.clear()
+            for sealed_for, keys in due.items():
                 for start in range(0, len(keys), _TOGETHER):
                     await self._settled(keys[start : start + _TOGETHER], sealed_for)
 
     async def look(self, contacts_end: Callable[[], Awaitable[None]]) -> None:
-        """Delete what no command names, now and then, for ever.
+        """Delete what no command names, and what nobody can open, now and then, for ever.
 
         Args:
             contacts_end: returns once `take_contact` has been given all that stands on the topic now.
@@ -138,32 +153,34 @@ class PendingContacts:
                 for key in seen:  # a contact is on its topic before its command: it was seen, or is gone
                     self._places.pop(key, None)
             with suppress(PumasiError):
+                await self._delete_unopenable(contacts_end)
                 await self._delete_orphans()
 
-    def _found(self, key: bytes) -> _Waiting | None:
-        return self._waiting.get(subject_of(key), {}).get(key)
+    def _take_subject(self, subject: bytes, record: Record) -> None:
+        """Something else stands under a subject now, or it is forgotten."""
+        if record.value is not None:
+            place = Place.of((dict(record.headers).get(COMMAND) or b"").decode("utf-8", "replace"))
+            if place is not None:
+                self._came_to(subject, place)
+        elif subject in self._last:
+            self._last[subject] = (self._last[subject][0], True)
 
-    def _sealed_for(self, key: bytes) -> str:
-        known = self._found(key)
-        return (dict(known.contact.headers).get(SEALED_FOR) or b"").decode() if known else ""
-
-    def _overtake(self, record: Record) -> None:
-        """Take in what now stands under a subject itself: what is pending there is stale if that was said later, or deletes the subject
-        when the command was decided already."""
-        for known in self._waiting.get(record.key or b"", {}).values():
-            if record.value is not None:
-                known.is_stale |= _said_at(known.contact.headers) < _said_at(record.headers)
-            elif known.place is not None and self._progress.said(known.place) is not None:
-                known.is_stale = True
+    def _came_to(self, subject: bytes, place: Place) -> None:
+        """A command of a subject's was applied."""
+        last = (place.offset, False)
+        self._last[subject] = max(self._last.get(subject, last), last)
 
     def _when_decided(self, key: bytes) -> None:
         """Have a contact settled once its command is decided: at once if we published it, else if nobody else has by then."""
-        known = self._found(key)
+        known = self._waiting.get(key)
         if known is None or known.place is None:
             return
         if (decision := self._progress.decision(known.place)) is not None:
             decision.add_done_callback(lambda _: self._when_decided(key))
-        elif self._progress.said(known.place) != _UNREADABLE:
+            return
+        if self._progress.said(known.place) == _APPLIED:
+            self._came_to(subject_of(key), known.place)
+        if self._progress.said(known.place) != _UNREADABLE:
             seconds = 0.0 if self._desk.has_published(key) else OTHERS_SECONDS
             asyncio.get_running_loop().call_later(seconds, self._have_settled, [key])
 
@@ -173,26 +190,54 @@ class PendingContacts:
 
     async def _settled(self, keys: Sequence[bytes], sealed_for: str) -> None:
         """Write under its subject what belongs there, of some that are decided and sealed for one key; then delete all of them."""
-        known = [(one.place, one) for key in keys if (one := self._found(key)) and one.place and not one.is_stale]
-        known.sort(key=lambda each: each[0])
-        applied = [one.contact for place, one in known if self._progress.said(place) in _APPLIED]
-        last = {contact.key: contact for contact in applied}  # of one person
         try:
-            if last:
-                await self._desk.put([*last.values()], {"notifier": sealed_for})
+            if self._last_applied(keys):
+                await self._desk.put(lambda: self._last_applied(keys), {"notifier": sealed_for})
             await self._delete(keys)
         except (KafkaUnreachable, KeyMoved):
             asyncio.get_running_loop().call_later(_AGAIN_SECONDS, self._have_settled, keys)
 
+    def _last_applied(self, keys: Sequence[bytes]) -> list[Outgoing]:
+        """Those of some contacts that still belong under their subjects, as they are written there."""
+        return [
+            _under(subject_of(key), one.contact, one.place)
+            for key in keys
+            if (one := self._waiting.get(key)) and one.place and self._progress.said(one.place) == _APPLIED
+            if (one.place.offset, False) >= self._last.get(subject_of(key), (0, False))
+        ]
+
     async def _delete(self, keys: Collection[bytes]) -> None:
-        partitions, there = self._publisher.partitions(CONTACTS), filter(self._found, keys)
-        await self._publisher.publish([tombstone(key, partitions, self._sealed_for(key).encode()) for key in there])
+        partitions, there = self._publisher.partitions(CONTACTS), [key for key in keys if key in self._waiting]
+        gone = [tombstone(key, partitions, self._waiting[key].sealed_for.encode()) for key in there]
+        await self._publisher.publish(gone)
+
+    async def _delete_unopenable(self, contacts_end: Callable[[], Awaitable[None]]) -> None:
+        """Delete what is decided and sealed for a key that is gone. Raises KafkaUnreachable, TopicsMismatch."""
+        decided = {key: one for key, one in self._waiting.items() if one.place and self._progress.said(one.place)}
+        sealed_for = {key: one.sealed_for for key, one in decided.items()}
+        if not sealed_for:
+            return
+        told = await fingerprints.known(self._bootstrap())  # a key is told of before anything is sealed for it
+        opens = {told.get(name) for name in ("notifier", f"notifier{fingerprints.FORMER}")}
+        if opens == {None}:
+            return
+        await contacts_end()  # what was sealed anew in time is known by now
+        gone = [key for key, was in sealed_for.items() if was not in opens and self._is_sealed_for(key, was)]
+        if gone:
+            log.warning(
+                "%(count)d contacts are deleted: they are sealed for a key that is gone, and nobody can open them",
+                {"event": "contacts_unopenable", "count": len(gone)},
+            )
+            await self._delete(gone)
+
+    def _is_sealed_for(self, key: bytes, fingerprint: str) -> bool:
+        return (one := self._waiting.get(key)) is not None and one.sealed_for == fingerprint
 
     async def _delete_orphans(self) -> None:
         """Raises KafkaUnreachable, TopicUnreadable if it isn't known whether something has a command."""
         before = asyncio.get_running_loop().time() - ORPHANED_SECONDS
-        every = [item for waiting in self._waiting.values() for item in waiting.items()]
-        alone = {key: _said_at(one.contact.headers) for key, one in every if one.place is None and one.since <= before}
+        old = {key: one for key, one in self._waiting.items() if one.place is None and one.since <= before}
+        alone = {key: _said_at(one.contact.headers) for key, one in old.items()}
         if not alone:
             return
         since = min(alone.values()) - _CLOCKS_APART_MS
@@ -203,7 +248,13 @@ class PendingContacts:
                 async for command in commands:
                     if dict(command.headers).get(CONTACT) in alone:
                         self.take_command(command)
-        await self._delete([key for key in alone if (one := self._found(key)) and one.place is None])
+        await self._delete([key for key in alone if (one := self._waiting.get(key)) and one.place is None])
+
+
+def _under(subject: bytes, contact: Outgoing, place: Place) -> Outgoing:
+    """A contact as it stands under its subject."""
+    headers = [header for header in contact.headers if header[0] not in (REPLACES, COMMAND)]
+    return contact._replace(key=subject, headers=[*headers, (COMMAND, str(place).encode())])
 
 
 def _said_at(headers: Headers) -> int:

@@ -166,8 +166,12 @@ class Desk:
         self._metrics.count(EVENTS, door, "repeated", by=len(places) - accepted)
         return places
 
-    async def put(self, contacts: Sequence[Outgoing], sealed_for: Mapping[str, str]) -> None:
+    async def put(self, contacts: Callable[[], Sequence[Outgoing]], sealed_for: Mapping[str, str]) -> None:
         """Publish what is sealed for these keys, by whose they are.
+
+        Args:
+            contacts: asked when its turn has come, since what is true before may not be true then.
+            sealed_for: the keys' fingerprints.
 
         Raises:
             KeyMoved: if one is being replaced, or that isn't known here yet.
@@ -175,7 +179,7 @@ class Desk:
         """
         async with self._queue:  # so that `drain` comes before or after it
             self._hold_sealed(sealed_for)
-            pending = await self._publisher.enqueue(contacts)
+            pending = await self._publisher.enqueue(contacts())
         await self._publisher.confirm(pending)
 
     def has_published(self, key: bytes) -> bool:

@@ -15,7 +15,8 @@ newly sealed.
 A contact or text is on its topic before the command that it came with is on another: pending, under a key that begins with its
 subject's (`services.bus.contacts`), until intake has seen the entry and writes it under the subject. The notifier may see that entry
 first. So what is pending counts where nothing is known under the subject itself: a word is made of one person, and whoever the ledger
-names had an event applied. And before telling an unknown person, or passing on an unknown text, the topic is read to its present end.
+names had an event applied. Of several the oldest counts: so nobody's later event, which may be refused, moves where somebody is told,
+however long intake is away. And before telling an unknown person, or passing on an unknown text, the topic is read to its present end.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from schemas.submissions import Language
 from services import keys
 from services.bus.consume.tail import Tail
 from services.bus.envelope import Record
-from services.bus.replacing import is_covering
+from services.bus.replacing import Lately
 from services.bus.topics import CONTACTS
 from services.errors import KeyMissing, SettingError
 from services.news import Unopened
@@ -49,8 +50,6 @@ log = logging.getLogger("pumasi.notifier")
 _LOOK_EVERY_SECONDS = 0.5
 _AT_ONCE = 200
 """So many boxes are opened before others have their turn."""
-_LATELY_MAX = 10_000
-"""Of so many the offset is known, to see what is covered: a record covers another only if they came within moments."""
 _WAIT_SECONDS = 5.0
 """How long tidings wait at most for contacts that can't be read: a notice in another language is better than none."""
 
@@ -99,7 +98,7 @@ class Languages:
         self._contacts: dict[str, bytes] = {}  # sealed
         self._pending: dict[str, dict[str, None]] = {}  # the keys under which something of a subject is pending
         self._unopened: dict[str, Record] = {}
-        self._lately: dict[str, int] = {}
+        self._lately = Lately()
         self._tail: Tail | None = None
 
     def of(self, subject: str) -> Language:
@@ -122,13 +121,9 @@ class Languages:
 
     def take(self, record: Record) -> None:
         """Take in a record of the contacts topic. One without a value, or that can't be opened, makes what is under its key unknown."""
-        key = (record.key or b"").decode("utf-8", "replace")
-        before = self._lately.pop(key, None)
-        if is_covering(record, before):
+        if not self._lately.counts(record):
             return
-        self._lately[key] = record.offset
-        if len(self._lately) > _LATELY_MAX:
-            del self._lately[next(iter(self._lately))]
+        key = (record.key or b"").decode("utf-8", "replace")
         for known in (self._of, self._texts, self._contacts, self._unopened):
             known.pop(key, None)
         subject, is_pending, _ = key.partition("/")
@@ -151,8 +146,8 @@ class Languages:
             del self._pending[subject]
 
     def _keys_of(self, subject: str) -> list[str]:
-        """The keys under which something of a subject may lie, by which counts first: its own, then what came last."""
-        return [subject, *reversed(self._pending.get(subject, {}))]
+        """The keys under which something of a subject may lie, by which counts first: its own, then what came first."""
+        return [subject, *self._pending.get(subject, {})]
 
     def _open(self, key: str) -> None:
         """Open what came last under a key, unless it was."""

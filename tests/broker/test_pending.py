@@ -27,10 +27,12 @@ from services.intake import pending
 from services.rotation import rotate_notifier
 from services.settings import Settings
 from tests.broker.test_forget import compact_soon, forget, lies_in
+from tests.broker.test_guesses import Sender
 from tests.broker.test_intake import commands, event, pledge, post, read, running
 from tests.broker.test_matcher import running as matching
 from tests.broker.test_notifier import give, notifier, sealed
 from tests.broker.test_rotation import is_settled, living, opened, until
+from tests.broker.test_senders import Keys
 from tests.broker.told_ledger import Ledger, opening, pledged
 
 DEADLINE_S = 60
@@ -123,6 +125,51 @@ async def test_the_language_of_before_is_unchanged_by_a_refused_event_and_change
         after = await until(bootstrap, lambda found: is_settled(found) and found != before)
         [value] = after.values()
         assert b'"zh"' in (opened(value, keys.notifier_private_key(settings)) or b"")
+
+
+async def test_a_duplicate_of_whoever_sends_it_moves_nobody(topics_reset: EmbeddedKafka, settings: Settings) -> None:
+    bootstrap, names = topics_reset.bootstrap, Keys(topics_reset, settings.data)
+    first, later = (
+        {"address": f"{scheme}:+8613800138000", "language": language}
+        for scheme, language in (("signal", "ko"), ("sms", "zh"))
+    )
+    async with matching(bootstrap), running(topics_reset, settings.data, open=False) as (_, http):
+
+        async def sender(name: str, *scopes: str) -> Sender:
+            options = [word for scope in scopes for word in ("--scope", scope)]
+            one = Sender(http, (await names("add", name, *options, "--fund", "jilin"))["key"])
+            async with asyncio.timeout(DEADLINE_S):
+                while (await one.post({})).status_code == 401:
+                    await asyncio.sleep(0.05)
+            return one
+
+        home, other = await sender("home", "funds", "pledges"), await sender("other", "pledges")
+        await home.hears(FUND, pledge(1, donor=None, contact=first, pledge="p-1"))
+        before = await until(bootstrap, lambda found: is_settled(found) and len(found) == 1)
+        for one, number in ((other, 2), (home, 3)):
+            await one.hears(pledge(number, donor=None, contact=later, pledge="p-1"))
+            assert await until(bootstrap) == before
+    assert [address_in(value, settings) for value in before.values()] == [first["address"]]
+    assert sum(b"duplicate" in record.value for record in await read(bootstrap, LEDGER)) == 2, (
+        "they were none for the matcher"
+    )
+
+
+async def test_a_duplicate_brings_nobody_back_who_was_forgotten(
+    topics_reset: EmbeddedKafka, settings: Settings
+) -> None:
+    bootstrap = topics_reset.bootstrap
+    async with running(topics_reset, settings.data) as (_, http), matching(bootstrap):
+        await sent(http, FUND, pledge(1, donor=None, contact=KIM, pledge="p-1"))
+        await sent(http, event("pledge.withdrawn", 2, pledge="p-1"))
+        await until(bootstrap, lambda found: is_settled(found) and len(found) == 1)
+        assert (await forget(bootstrap, KIM["address"]))["forgotten"] == 1
+        await sent(http, pledge(3, donor=None, contact=KIM, pledge="p-1"))
+        await entries(bootstrap, 4)
+        assert await until(bootstrap) == {}
+        await sent(http, pledge(4, donor=None, contact=KIM))
+        [value] = (await until(bootstrap, lambda found: is_settled(found) and bool(found))).values()
+    assert address_in(value, settings) == KIM["address"], "who takes part again is reached"
 
 
 KILLED = """

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from services.bus.contacts import SEALED_FOR
-from services.bus.envelope import CONTACT, SUPERSEDES
+from services.bus.contacts import SEALED_FOR, subject_of
+from services.bus.envelope import COMMAND, CONTACT, SUPERSEDES
 from services.bus.produce.publisher import Outgoing
+from services.bus.replacing import REPLACES
 from services.bus.topics import COMMANDS, CONTACTS
 from services.errors import KafkaUnreachable, KeyMoved
 from services.intake import pending
@@ -22,6 +25,7 @@ from tests.records import CommandRecord
 from tests.unit.test_intake_http import PLEDGED, REFUSED, Bench, pledge
 
 UNREADABLE = {**REFUSED, "code": "unreadable"}
+DUPLICATE = {"fact": "duplicate"}
 KIM = {"address": "mailto:kim@example.org", "language": "ko"}
 
 
@@ -84,12 +88,15 @@ async def test_it_is_confirmed_before_its_command_which_names_it(world: World) -
     assert len(world.kafka.commands()) == 1, "it isn't published before its contact is"
 
 
-async def test_applied_it_is_written_under_its_subject_and_refused_it_goes(world: World) -> None:
+@pytest.mark.parametrize("otherwise", [REFUSED, DUPLICATE])
+async def test_applied_it_is_written_under_its_subject_and_otherwise_it_goes(
+    world: World, otherwise: dict[str, Any]
+) -> None:
     first, refused = await world.pledged(1), await world.pledged(2, contact={**KIM, "language": "zh"})
     before = await world.settled()
     assert is_pending(before) == [True, True]
     [key, _] = before
-    world.decide(refused, REFUSED)
+    world.decide(refused, otherwise)
     assert await world.settled() == {key: before[key]}
     world.decide(first, PLEDGED)
     assert await world.settled() == {key.partition("/")[0]: before[key]}
@@ -108,14 +115,16 @@ async def test_the_last_command_of_a_person_counts_in_whatever_order_it_is_told(
     assert list((await world.settled()).values()) == [last]
 
 
+@pytest.mark.parametrize("seconds", [5, 0, -60])
 async def test_what_was_said_later_is_not_taken_back_by_what_another_intake_had_left(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, seconds: int
 ) -> None:
+    """`seconds`: how much later, by the other intake's clock."""
     monkeypatch.setattr(pending, "OTHERS_SECONDS", 0.0)
     left = await world.pledged(1)
     world.follow()
     monkeypatch.setattr(world.desk, "_words", "another")
-    world.now += 5_000_000
+    world.now += seconds * 1_000_000
     later = await world.pledged(2)
     [_, value] = (await world.settled()).values()
     world.decide(later, PLEDGED)
@@ -124,20 +133,48 @@ async def test_what_was_said_later_is_not_taken_back_by_what_another_intake_had_
     assert list((await world.settled()).values()) == [value]
 
 
+async def test_what_stands_under_a_subject_names_its_command_and_none_before_that_takes_its_place(world: World) -> None:
+    places = [await world.pledged(number) for number in (1, 2)]
+    older, later = await world.settled()
+    world.decide(places[1], PLEDGED)
+    await world.settled()
+    [stands] = (one for one in world.kafka.records if one.key == later.partition("/")[0].encode())
+    assert dict(stands.headers)[COMMAND] == str(places[1]).encode()
+
+    another, writes = World(), len(world.kafka.records)
+    keeping = asyncio.create_task(another.pending.keep())
+    pending_one = next(one for one in world.kafka.records if one.key == older.encode())
+    for offset, one in enumerate((stands, pending_one)):  # as after a renewal of the key, and a start
+        another.pending.take_contact(CommandRecord(CONTACTS, 0, offset, one.key, one.value, tuple(one.headers)))
+    command = world.kafka.commands()[0]
+    another.pending.take_command(
+        CommandRecord(COMMANDS, *places[0], command.key, command.value, tuple(command.headers))
+    )
+    another.desk._words = world.desk._words
+    another.decide(places[0], PLEDGED)
+    assert await another.settled() == {}
+    assert [(one.key, one.value) for one in another.kafka.records] == [(older.encode(), None)]
+    assert len(world.kafka.records) == writes
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
+    await another.client.aclose()
+
+
 async def test_who_is_forgotten_stays_so_if_their_event_was_decided_and_else_takes_part_again(world: World) -> None:
     words = world.desk._words
     for number, is_decided in ((1, True), (2, False)):
         place = await world.pledged(number)
         world.follow()
-        [subject] = world.pending._waiting
+        [subject] = {subject_of(key) for key in world.pending._waiting}
         world.desk._words = "another"  # which does nothing yet
         if is_decided:
             world.decide(place, PLEDGED)
+            await asyncio.sleep(0)
         world.pending.take_contact(CommandRecord(CONTACTS, 0, 1000 + number, subject, None, ()))
         if not is_decided:
             world.decide(place, PLEDGED)
         world.desk._words = words
-        world.pending._have_settled([*world.pending._waiting[subject]])
+        world.pending._have_settled([*world.pending._waiting])
         assert is_pending(await world.settled()) == [] if is_decided else [False]
 
 
@@ -250,3 +287,108 @@ async def test_what_is_written_waits_for_its_turn_so_that_whoever_takes_a_new_ke
         world.decide(place, PLEDGED)
         assert is_pending(await world.settled()) == [True]
     assert is_pending(await world.settled()) == [False]
+
+
+@pytest.mark.parametrize("key", ["the pending one's", "the subject's"])
+async def test_who_is_forgotten_while_their_contact_waits_for_its_turn_is_not_written(world: World, key: str) -> None:
+    place = await world.pledged(1)
+    [name] = await world.settled()
+    forgotten = name.encode() if key == "the pending one's" else subject_of(name.encode())
+    async with world.desk._queue:
+        world.decide(place, PLEDGED)
+        await world.settled()
+        world.pending.take_contact(CommandRecord(CONTACTS, 0, 1000, forgotten, None, ()))
+    await world.settled()
+    assert not [one for one in world.kafka.records if one.key == subject_of(name.encode())]
+
+
+async def test_what_comes_under_a_subject_costs_no_more_with_many_pending(world: World) -> None:
+    def calls() -> int:
+        counted = 0
+
+        def count(_frame: Any, event: str, _arg: Any) -> None:
+            nonlocal counted
+            counted += event in ("call", "c_call")
+
+        sys.setprofile(count)
+        world.pending.take_contact(CommandRecord(CONTACTS, 0, 5000, b"~s", b"{}", ((COMMAND, b"0-7"),)))
+        sys.setprofile(None)
+        return counted
+
+    few = calls()
+    for number in range(1000):
+        world.pending.take_contact(CommandRecord(CONTACTS, 0, number, b"~s/w-%d" % number, b"{}", ()))
+    assert calls() <= few
+
+
+async def test_a_record_that_covers_what_was_deleted_does_not_bring_it_back(world: World) -> None:
+    for offset, value, headers in ((1, b"{}", ()), (2, None, ()), (3, b"{}", ((REPLACES, b"1"),))):
+        world.pending.take_contact(CommandRecord(CONTACTS, 0, offset, b"~s/w-1", value, headers))
+    assert not world.pending._waiting
+
+
+KNOWN = "services.bus.fingerprints.known"
+
+
+@pytest.mark.parametrize("sealed_for", [b"gone", b"\xff"])
+async def test_what_nobody_can_open_any_more_is_deleted_with_a_warning_and_holds_up_no_other(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, sealed_for: bytes
+) -> None:
+    monkeypatch.setattr(pending, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(pending, "_AGAIN_SECONDS", 0.0)
+    ours, told = world.sealer.sealed_for["notifier"], {"notifier": "next", "notifier.former": "gone"}
+    monkeypatch.setattr(world.desk, "_hold_sealed", lambda keys: held(keys["notifier"]))
+
+    def held(key: str) -> None:
+        if key != ours:
+            raise KeyMoved("not that one")
+
+    async def known(_bootstrap: str) -> dict[str, str]:
+        return told
+
+    async def read() -> None:
+        world.follow()
+
+    monkeypatch.setattr(KNOWN, known)
+    lost, other = await world.pledged(1), await world.pledged(2, contact={**KIM, "address": "mailto:lee@example.org"})
+    first, second = await world.settled()
+    value = world.kafka.records[0].value
+    world.pending.take_contact(CommandRecord(CONTACTS, 0, 1000, first.encode(), value, ((SEALED_FOR, sealed_for),)))
+    world.decide(lost, PLEDGED)
+    world.decide(other, PLEDGED)
+    assert {*await world.settled()} == {first, second.partition("/")[0]}
+    looking = asyncio.create_task(world.pending.look(read))
+    if sealed_for == b"gone":
+        assert first in await world.settled(), "while it is the former key, whoever renews it can still seal anew"
+        told["notifier.former"] = "another"
+    async with asyncio.timeout(10):
+        while first in await world.settled():
+            pass
+    looking.cancel()
+    await asyncio.gather(looking, return_exceptions=True)
+    [line] = (line for line in caplog.records if line.levelno == logging.WARNING)
+    assert "1 contacts are deleted" in line.getMessage()
+    assert first not in line.getMessage()
+
+
+async def test_what_was_sealed_anew_before_its_key_was_gone_is_not_deleted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pending, "LOOK_SECONDS", 0.0)
+    place = await world.pledged(1)
+    [key] = await world.settled()
+    world.desk._words = "another"
+    world.decide(place, PLEDGED)
+
+    async def known(_bootstrap: str) -> dict[str, str]:
+        return {"notifier": "next"}
+
+    async def read() -> None:
+        headers = ((SEALED_FOR, b"next"), (REPLACES, b"0"))
+        world.pending.take_contact(CommandRecord(CONTACTS, 0, 9, key.encode(), b"{}", headers))
+
+    monkeypatch.setattr(KNOWN, known)
+    looking = asyncio.create_task(world.pending.look(read))
+    assert {*await world.settled()} == {key}
+    looking.cancel()
+    await asyncio.gather(looking, return_exceptions=True)
