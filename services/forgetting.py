@@ -133,7 +133,7 @@ async def find(bootstrap: str, looked_for: Sought) -> tuple[list[bytes], int]:
             read = {number: extent.end for number, extent in extents.items()}
             async for record in reader.between(LEDGER, begins, read):
                 looked_for.take(record)
-                last[record.partition] = record.value or b"{}"
+                last[record.partition] = record.value or b""
             answered |= {number: _answered(entry) for number, entry in last.items()}
             undecided = await _undecided(reader, looked_for, answered, ends)
             if not undecided or clock() > deadline:
@@ -142,9 +142,12 @@ async def find(bootstrap: str, looked_for: Sought) -> tuple[list[bytes], int]:
 
 
 def _answered(entry: bytes) -> int:
-    """The offset of the last command whose answer is whole, by the last entry of its partition."""
-    told = msgspec.json.decode(entry)
-    return int(told["cause"]["offset"]) - bool(told.get("more"))
+    """The offset of the last command whose answer is whole, by the last entry of its partition; -1 if that is none, as audit says."""
+    try:
+        told = msgspec.json.decode(entry)
+        return int(told["cause"]["offset"]) - bool(told.get("more"))
+    except (msgspec.MsgspecError, AttributeError, KeyError, TypeError, ValueError):
+        return -1
 
 
 async def _undecided(

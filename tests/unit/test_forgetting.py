@@ -18,7 +18,7 @@ from services.bus.envelope import CONTACT
 from services.cli import build
 from services.cli.shared.stopping import when_keys_go
 from services.errors import KeyMissing, UsageError
-from services.forgetting import Sought, sought
+from services.forgetting import Sought, _answered, sought
 from services.intake.ids import People
 from services.settings import Settings, load
 
@@ -96,6 +96,19 @@ def test_what_no_answer_is_there_to_may_be_theirs_where_nobody_can_tell(settings
     assert not by_word.may_hold(command("b", "~any/w-1"))
     alone = sought(PHONE, settings, fund="a")
     assert not any(alone.may_hold(command("b", "~any/w-1", kind)) for kind in ("pledge.made", "case.thanked"))
+
+
+@pytest.mark.parametrize(
+    ("last", "offset"),
+    [
+        ({"cause": {"offset": 7}}, 7),
+        ({"cause": {"offset": 7}, "more": True}, 6),
+        ({"cause": None}, -1),
+        ([], -1),
+    ],
+)
+def test_a_command_is_answered_once_its_answer_is_whole(last: Any, offset: int) -> None:
+    assert _answered(json.dumps(last).encode()) == offset
 
 
 def test_an_address_that_reaches_nobody_is_refused_and_not_repeated(settings: Settings) -> None:
