@@ -4,27 +4,36 @@ An address has a word in each fund and role, so in every fund that the ledger sp
 each pseudonym key that there is: a fund has words of one key, and words made with other keys are nobody's. The texts of thanks
 for a beneficiary's cases belong to their word; the ids are in the ledger. The ledger itself stays: it holds words and sums, and
 without the contact nothing leads from a word to anybody.
+
+Of what an event brought that the ledger doesn't answer yet, nobody may know whose it is: words of thanks, or a contact in a fund that
+the ledger doesn't speak of. A matcher that is about to answer is waited for, and what it leaves is counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from schemas.values import PHRASES
 from services import keys
-from services.bus.consume.scan import Progress, TopicReader
-from services.bus.envelope import Record
-from services.bus.topics import LEDGER
+from services.bus.consume.scan import TopicReader
+from services.bus.contacts import subject_of
+from services.bus.envelope import CONTACT, Record
+from services.bus.topics import COMMANDS, LEDGER
 from services.errors import UsageError
 from services.intake.ids import People
 from services.intake.recipients import NoRecipient, recipient_of
 from services.settings import Settings
 
 ROLES: Final = ("beneficiary", "donor", "voucher")
+ANSWERED_WITHIN_SECONDS: Final = 5.0
+"""How long the answers to what stands on the commands topic are waited for."""
+_LOOK_EVERY_SECONDS = 0.2
 _TOLD: Final = (b'"case_submitted"', b'"case_thanked"')
+_THANKED: Final = b"pumasi.case.thanked"
 
 
 class Sought:
@@ -57,6 +66,14 @@ class Sought:
             entry = msgspec.json.decode(value)
             for fact in entry["facts"]:
                 self._hear(fact, fact.get("fund") or entry["fund"])
+
+    def may_hold(self, command: Record) -> bool:
+        """Whether a command that has no answer yet came with what may be theirs, and is under none of `subjects`."""
+        headers, fund = dict(command.headers), (command.key or b"").decode("utf-8", "replace")
+        subject = subject_of(headers.get(CONTACT) or b"").decode("utf-8", "replace")
+        if not subject or subject in self.subjects or self._fund not in (None, fund):
+            return False
+        return headers.get("ce_type") == _THANKED or (self._person is not None and fund not in self._funds)
 
     def _meet(self, fund: str) -> None:
         if fund in self._funds:
@@ -96,13 +113,46 @@ def sought(who: str, settings: Settings, fund: str | None = None) -> Sought:
     return Sought([], person, [People(key) for key in keys.pseudonym_keys(settings).values()], fund)
 
 
-async def find(bootstrap: str, looked_for: Sought, progress: Progress | None = None) -> list[bytes]:
-    """The subjects on the contacts topic that may be somebody's, once the ledger is read to its end of now.
+async def find(bootstrap: str, looked_for: Sought) -> tuple[list[bytes], int]:
+    """The subjects on the contacts topic that may be somebody's, once the ledger is read to its end of now; and of how many commands
+    that stood there without an answer nobody can tell whether what came with them is theirs.
 
     Raises:
         KafkaUnreachable, TopicsMismatch, TopicUnreadable: if it can't be.
     """
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + ANSWERED_WITHIN_SECONDS
     async with TopicReader(bootstrap) as reader:
-        async for record in reader.records(LEDGER, progress=progress):
-            looked_for.take(record)
-    return [subject.encode() for subject in looked_for.subjects]
+        ends = {number: extent.end for number, extent in (await reader.extents(COMMANDS)).items()}
+        read: dict[int, int] = {}
+        answered: dict[int, int] = {}
+        while True:
+            last: dict[int, bytes] = {}
+            extents = await reader.extents(LEDGER)
+            begins = {number: read.get(number, extent.begin) for number, extent in extents.items()}
+            read = {number: extent.end for number, extent in extents.items()}
+            async for record in reader.between(LEDGER, begins, read):
+                looked_for.take(record)
+                last[record.partition] = record.value or b""
+            answered |= {number: _answered(entry) for number, entry in last.items()}
+            undecided = await _undecided(reader, looked_for, answered, ends)
+            if not undecided or clock() > deadline:
+                return [subject.encode() for subject in looked_for.subjects], undecided
+            await asyncio.sleep(_LOOK_EVERY_SECONDS)
+
+
+def _answered(entry: bytes) -> int:
+    """The offset of the last command whose answer is whole, by the last entry of its partition; -1 if that is none, as audit says."""
+    try:
+        told = msgspec.json.decode(entry)
+        return int(told["cause"]["offset"]) - bool(told.get("more"))
+    except (msgspec.MsgspecError, AttributeError, KeyError, TypeError, ValueError):
+        return -1
+
+
+async def _undecided(
+    reader: TopicReader, looked_for: Sought, answered: Mapping[int, int], ends: Mapping[int, int]
+) -> int:
+    extents = await reader.extents(COMMANDS)
+    begins = {n: min(max(answered.get(n, -1) + 1, extents[n].begin), end) for n, end in ends.items()}
+    return sum([looked_for.may_hold(command) async for command in reader.between(COMMANDS, begins, {**ends})])

@@ -7,6 +7,10 @@
     5  the former's bytes are overwritten by the new key, where they lie, and nobody is told of it any more
     6  for some seconds it is waited for that services say by their heartbeats which key they use now
 
+Somebody is forgotten on the way. What stands under their keys is taken off the topic before 2, and once more after 3, since intake may
+have been about to write what was pending under its subject; in between none of it is sealed anew, so that whatever is written later
+still, only the former key opens. What is sealed for the new key came since, and stays: they take part again.
+
 Killed anywhere, it goes on from there when it is called again, since each step is seen from what lies there. After 5, nothing opens
 what was sealed before: not on the topic, where Kafka compacts it away, nor in any copy of it. So of somebody whose record was taken off
 the topic before, no copy can be read any more; if an earlier renewal was cut short, that one is finished first, and another follows.
@@ -55,7 +59,7 @@ class Rotated:
         resealed: contacts and texts that were sealed anew by this call.
         living: how many there are; one that also has a pending one counts once, here and below.
         unopened: how many of them no key here opens.
-        forgotten: how many were taken off the topic before.
+        forgotten: how many were taken off the topic.
         seconds: how long it took.
     """
 
@@ -73,7 +77,7 @@ async def rotate_notifier(
     progress: Progress = lambda *_: None,
     forget: Collection[bytes] | None = None,
 ) -> Rotated:
-    """Renew the notifier's key, once all of the subjects in `forget` has been taken off the contacts topic.
+    """Renew the notifier's key, and take off the contacts topic all that was there of the subjects in `forget`.
 
     Raises:
         KeyMissing, KeyUnsafe: if the key isn't here.
@@ -95,22 +99,24 @@ async def rotate_notifier(
                 raise UnknownId(
                     "nothing is kept of them", hint="See how the word or the address is written, and --fund."
                 )
-            gone: set[bytes] = set()
-            while here := [key for key in contacts.keys_of(forget or ()) if contacts.latest[key].value is not None]:
-                for key in here:
-                    await contacts.forget(key, opens)
-                gone.update(map(subject_of, here))
-                await contacts.read_on()  # what was pending may have been written under its subject meanwhile
-            rotated = await _Rotation(bootstrap, settings, contacts, progress).run()
-    rotated.forgotten, rotated.seconds = len(gone), round(time.monotonic() - began, 1)
+            rotated = await _Rotation(bootstrap, settings, contacts, progress, forget or ()).run()
+    rotated.seconds = round(time.monotonic() - began, 1)
     return rotated
 
 
 class _Rotation:
     """One renewal."""
 
-    def __init__(self, bootstrap: str, settings: Settings, contacts: Contacts, progress: Progress) -> None:
+    def __init__(
+        self,
+        bootstrap: str,
+        settings: Settings,
+        contacts: Contacts,
+        progress: Progress,
+        forget: Collection[bytes] = (),
+    ) -> None:
         self._bootstrap, self._settings, self._contacts, self._progress = bootstrap, settings, contacts, progress
+        self._forgotten, self._gone = frozenset(forget), set[bytes]()
         self._former, self._new = keys.notifier_private_key(settings), keys.successor(settings)
         self._done: dict[bytes, bytes | None] = {}  # what has to stand under a key
         self._unopened: set[bytes] = set()
@@ -122,6 +128,7 @@ class _Rotation:
         told = (await fingerprints.known(self._bootstrap)).get("notifier", former)
         if told != new:
             hold(self._bootstrap, self._settings, "notifier", former, told)
+        await self._forget(former)
         await fingerprints.move(self._bootstrap, {"notifier": new, f"notifier{fingerprints.FORMER}": former})
         keys.seal_for(self._settings, self._new.public_key)
         await self._seal_all()
@@ -130,14 +137,31 @@ class _Rotation:
             "again. Until then nothing is lost: the former key is still here."
         )
         followers = await until_followed(self._bootstrap, "notifier", new, hint, self._progress)
+        await self._forget(former)
         await self._seal_all()  # and what came meanwhile; nothing for the former key comes any more
         keys.succeed(self._settings)
         await fingerprints.move(self._bootstrap, {"notifier": new}, gone=followers)
         await until_used(self._bootstrap, "notifier", former)
         living = {key for key, latest in self._contacts.latest.items() if latest.value is not None}
+        self.rotated.forgotten = len(self._gone)
         self.rotated.living = len({*map(subject_of, living)})
         self.rotated.unopened = len({*map(subject_of, living & self._unopened)})
         return self.rotated
+
+    async def _forget(self, former: str) -> None:
+        """Take off the topic what there is now of those to be forgotten: all at once, so that nobody who goes on sending delays it."""
+        await self._contacts.read_on()
+        here = [key for key in self._contacts.keys_of(self._forgotten) if self._goes(key)]
+        for start in range(0, len(here), _TOGETHER):
+            await self._contacts.forget(here[start : start + _TOGETHER], former)
+        self._gone.update(map(subject_of, here))
+
+    def _goes(self, key: bytes) -> bool:
+        return (
+            subject_of(key) in self._forgotten
+            and self._contacts.latest[key].value is not None
+            and self._contacts.sealed_for(key) != self.rotated.key
+        )
 
     async def _seal_all(self) -> None:
         """Seal anew what is sealed for the former key, until the topic, read back, gives no cause to write anything."""
@@ -154,7 +178,8 @@ class _Rotation:
         return [
             key
             for key, latest in self._contacts.latest.items()
-            if latest.covered or (latest.value is not None and self._done.get(key) != latest.value)
+            if not self._goes(key)
+            and (latest.covered or (latest.value is not None and self._done.get(key) != latest.value))
         ]
 
     async def _seal(self, todo: Sequence[bytes]) -> int:

@@ -10,15 +10,15 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import aclosing, suppress
 from typing import Final
 
 from schemas.times import text_of
 from services.bus.consume.scan import TopicReader
-from services.bus.envelope import SOURCE, command_headers
+from services.bus.envelope import SOURCE, Record, command_headers
 from services.bus.partition import partition_of
-from services.bus.produce.publisher import Outgoing, Publisher
+from services.bus.produce.publisher import Outgoing, Publisher, publishing
 from services.bus.replacing import Replacing
 from services.bus.topics import CONTACTS
 from services.errors import KafkaUnreachable
@@ -53,65 +53,72 @@ class Contacts(Replacing):
                 self.latest[name] = was._replace(headers=[*headers, (SEALED_FOR, key.encode())])
         await self.replace(values)
 
-    async def forget(self, key: bytes, sealed_for: str | None = None) -> None:
-        """Let nothing under a key count any more.
+    async def forget(self, keys: Collection[bytes], sealed_for: str | None = None) -> None:
+        """Let nothing under these keys count any more.
 
         Args:
-            key: the key.
-            sealed_for: the fingerprint of the key that opens what is forgotten; None: as when it was forgotten before.
+            keys: of the topic; all are written together.
+            sealed_for: the fingerprint of the key that opens what is forgotten; None: nobody knows.
 
         Raises:
             KafkaUnreachable: if that is not known to be written.
         """
-        opened_by = sealed_for.encode() if sealed_for else self._sealed_for(key)
-        await self._publisher.publish([tombstone(key, self._publisher.partitions(CONTACTS), opened_by)])
+        partitions, opened_by = self._publisher.partitions(CONTACTS), sealed_for.encode() if sealed_for else None
+        await self._publisher.publish([tombstone(key, partitions, opened_by) for key in keys])
 
     def keeps(self, key: bytes, opens: str) -> bool:
         """Whether anything of a key counts; or was forgotten, and copies of it are opened by the key of this fingerprint, or nobody
         knows by which."""
         found = self.latest.get(key)
-        return found is not None and (found.value is not None or self._sealed_for(key) in (None, opens.encode()))
+        return found is not None and (found.value is not None or self.sealed_for(key) in (None, opens))
 
-    def _sealed_for(self, key: bytes) -> bytes | None:
-        found = self.latest.get(key)
-        return dict(found.headers).get(SEALED_FOR) if found else None
+    def sealed_for(self, key: bytes) -> str | None:
+        """The fingerprint of the key that opens what lies under one of `latest`, or did; None if it isn't said."""
+        said = dict(self.latest[key].headers).get(SEALED_FOR)
+        return None if said is None else said.decode("utf-8", "replace")
 
 
 async def until_gone(bootstrap: str, subjects: Collection[bytes], again_seconds: float = 60.0) -> None:
-    """Return once no record with a value lies under a key of these subjects, which were forgotten before.
+    """Return once nothing lies on the topic any more that was forgotten under a key of these subjects before this was called.
 
-    Kafka compacts what is not being written to any more, and begins a new file only when a record comes: so one comes now and then.
+    What came since, since somebody takes part again, is not waited for, and stays.
 
     Raises:
         KafkaUnreachable, TopicsMismatch, TopicUnreadable: if that isn't known.
     """
-    while await _lies_there(bootstrap, subjects):
-        async with Contacts(bootstrap, "pumasi-keys") as contacts:
-            await contacts.read_on()
-            for key in subjects:
-                await contacts.forget(key)
-        await asyncio.sleep(again_seconds)
+    async with publishing(bootstrap, CONTACTS, "pumasi-keys") as publisher:
+        forgotten = {one.key: one.offset async for one in _lying(bootstrap, subjects) if one.value is None}
+        while where := {
+            one.partition
+            async for one in _lying(bootstrap, subjects)
+            if one.value is not None and one.offset < forgotten.get(one.key, 0)
+        }:
+            await _sweep(publisher, where)
+            await asyncio.sleep(again_seconds)
 
 
-async def _lies_there(bootstrap: str, subjects: Collection[bytes]) -> bool:
+async def _lying(bootstrap: str, subjects: Collection[bytes]) -> AsyncGenerator[Record, None]:
     async with TopicReader(bootstrap) as reader, aclosing(reader.records(CONTACTS)) as records:
         async for record in records:
-            if record.value is not None and subject_of(record.key or b"") in subjects:
-                return True
-    return False
+            if subject_of(record.key or b"") in subjects:
+                yield record
 
 
 async def keep_swept(publisher: Publisher, every_seconds: float = 300.0) -> None:
-    """Append a record that nobody reads to each partition now and then, for ever.
-
-    So Kafka begins a new file when it is time for one, and can compact the old one.
-    """
+    """`_sweep` all partitions now and then, for ever."""
     while True:
         await publisher.in_reach.wait()
         with suppress(KafkaUnreachable):
-            places = range(publisher.partitions(CONTACTS))
-            await publisher.publish([tombstone(_SWEEP, 1)._replace(partition=number) for number in places])
+            await _sweep(publisher, range(publisher.partitions(CONTACTS)))
         await asyncio.sleep(every_seconds)
+
+
+async def _sweep(publisher: Publisher, partitions: Collection[int]) -> None:
+    """Append a record that nobody reads to each of these partitions.
+
+    Kafka compacts what is not being written to any more, and begins a new file only when a record comes and it is time for one.
+    """
+    await publisher.publish([tombstone(_SWEEP, 1)._replace(partition=number) for number in partitions])
 
 
 def subject_of(key: bytes) -> bytes:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from services.bus import access
+from services.called import as_called
 from services.cli.shared import options, renewal
 from services.cli.shared.results import show
 
@@ -44,34 +45,57 @@ def forget(
     from then on nothing opens what was kept of them, not in a backup either. What is sealed leaves the disk within an hour.
 
     The ledger and its totals stay: they hold words and sums, and nothing leads from there to anybody. Whoever takes part again is
-    known again. Exit status 1: nothing is kept of them, or all is forgotten already. If it is cut short, run it again: nothing is lost.
+    known again. Exit status 1: nothing is kept of them, or all is forgotten already; or events wait for a matcher that may have brought
+    something of theirs, which nobody can tell yet. Then run it again. If it is cut short, run it again too: nothing is lost.
 
     Run it where notifier.key is, and for an address pseudonym.key too.
     """
     settings = options.load(kafka=kafka, data=data)
-    found, told = _forgotten(who, settings, fund, yes, as_json)
+    found, undecided, told = _forgotten(who, settings, fund, yes, as_json)
     if wait:
         from services.bus.contacts import until_gone
 
         asyncio.run(until_gone(options.bootstrap_of(settings, access.KEYS), found))
     show(
         as_json,
-        {"forgotten": told.forgotten, "gone": wait, "rotated": asdict(told)},
+        {"forgotten": told.forgotten, "undecided": undecided, "gone": wait, "rotated": asdict(told)},
         f"Forgotten: {told.forgotten} contacts and texts. Nothing opens them any more: the notifier's key is a new one, {told.key}.",
         "They have left the topic." if wait else "They leave the disk within an hour, while a notifier runs.",
         "The ledger, its totals and what was told (by words, without addresses) stay as they are.",
         renewal.COPIES,
+        as_called(_not_known_yet(undecided)) if undecided else None,
     )
+    if undecided:
+        raise typer.Exit(1)
 
 
 def _forgotten(
     who: str, settings: "Settings", fund: str | None, yes: bool, as_json: bool
-) -> "tuple[list[bytes], Rotated]":
-    """Forget one person; the subjects under which something may have been kept of them, and what was done."""
+) -> "tuple[list[bytes], int, Rotated]":
+    """Forget one person; the subjects under which something may have been kept of them, how many commands of now may have brought
+    more, and what was done.
+
+    Raises:
+        UnknownId: if nothing is kept of them that is known by now.
+    """
+    from services.errors import UnknownId
     from services.forgetting import find, sought
 
     looked_for = sought(sys.stdin.readline().strip() if who == "-" else who, settings, fund)
     if not yes:
         renewal.ask("How this person is reached will be forgotten, for good.", "forget")
-    found = asyncio.run(find(options.bootstrap_of(settings, access.OPERATOR), looked_for))
-    return found, renewal.rotated(settings, as_json, found)
+    found, undecided = asyncio.run(find(options.bootstrap_of(settings, access.OPERATOR), looked_for))
+    try:
+        return found, undecided, renewal.rotated(settings, as_json, found)
+    except UnknownId as nothing:
+        if not undecided:
+            raise
+        raise UnknownId(f"{nothing.message} that is known yet", hint=_not_known_yet(undecided)) from None
+
+
+def _not_known_yet(undecided: int) -> str:
+    have = "1 event has" if undecided == 1 else f"{undecided:,} events have"
+    return (
+        f"{have} no answer yet, and may have brought something of theirs: run this again once a matcher has caught up, see "
+        "`pumasi status`."
+    )

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,20 @@ from nacl.exceptions import CryptoError
 from nacl.public import SealedBox
 from typer.testing import CliRunner
 
-from services import keys
-from services.bus import topics
+from services import forgetting, keys
+from services.bus import fingerprints, topics
 from services.bus.contacts import Contacts, subject_of, until_gone
 from services.bus.embedded import EmbeddedKafka
+from services.bus.produce.publisher import Publisher
 from services.bus.topics import CONTACTS, LEDGER
 from services.cli import build
 from services.errors import UnknownId
+from services.intake.sequencer import Desk
 from services.settings import Settings
 from tests.broker.test_intake import case, event, pledge, post, read, running
 from tests.broker.test_matcher import running as matching
-from tests.broker.test_notifier import notifier
-from tests.broker.test_rotation import fill, living, opened, until
+from tests.broker.test_notifier import give, notifier, sealed
+from tests.broker.test_rotation import fill, is_settled, living, opened, until
 from tests.broker.told_ledger import Ledger, delivered, opening, paid, pledged
 
 SOON = {
@@ -48,11 +51,16 @@ async def compact_soon(bootstrap: str) -> None:
 
 
 async def forget(bootstrap: str, *arguments: str) -> Any:
+    return (await forgotten(bootstrap, *arguments))[0]
+
+
+async def forgotten(bootstrap: str, *arguments: str) -> tuple[Any, int]:
+    """What the command tells, and its exit status."""
     command = ["forget", *arguments, "--kafka", bootstrap, "--yes", "--json"]
     result = await asyncio.to_thread(CliRunner().invoke, build(), command)
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
-    return json.loads(result.stdout)
+    return json.loads(result.stdout), result.exit_code
 
 
 def lies_in(log: Path, box: str) -> bool:
@@ -104,16 +112,19 @@ async def test_who_is_forgotten_leaves_the_disk_and_no_copy_can_be_read(
                 with pytest.raises(CryptoError):
                     SealedBox(left).decrypt(base64.b64decode(box))
         assert all(opened(value, new) for value in (await living(bootstrap)).values())
+        for nobody in ("mailto:nobody@example.org", "mailto:kim@example.org"):
+            with pytest.raises(UnknownId):
+                await forget(bootstrap, nobody)
+        assert keys.notifier_private_key(settings) == new, "nothing is sealed anew for who is forgotten already"
+        [of_kim] = contacts.keys() - {*of_lee}
+        await give(bootstrap, of_kim, sealed(new, of_kim, "zh"))
         async with asyncio.timeout(60):
             subjects = {subject_of(record.key).decode() for record in await read(bootstrap, CONTACTS)}
             gone = [subject.encode() for subject in subjects - {*of_lee}]
             await until_gone(bootstrap, gone, again_seconds=0.6)
             while any(lies_in(log, box) for box in boxes):
                 await asyncio.sleep(0.1)
-        for nobody in ("mailto:nobody@example.org", "mailto:kim@example.org"):
-            with pytest.raises(UnknownId):
-                await forget(bootstrap, nobody)
-        assert keys.notifier_private_key(settings) == new, "nothing is sealed anew for who is forgotten already"
+        assert of_kim in await living(bootstrap), "who takes part again is neither waited for nor lost"
 
 
 async def test_who_was_taken_off_the_topic_is_forgotten_in_copies_too_once(
@@ -123,18 +134,15 @@ async def test_who_was_taken_off_the_topic_is_forgotten_in_copies_too_once(
     bootstrap, former = topics_reset.bootstrap, keys.notifier_private_key(settings)
     await fill(bootstrap, former, range(1, 3))
     async with Contacts(bootstrap, "test") as contacts:
-        await contacts.forget(b"~s1")
+        await contacts.forget([b"~s1"])
     assert (await forget(bootstrap, "~s1"))["forgotten"] == 0
     once = keys.notifier_private_key(settings)
     assert once != former
     async with Contacts(bootstrap, "test") as contacts:
-        await contacts.forget(b"~s2", keys.fingerprint(bytes(once.public_key)))
+        await contacts.forget([b"~s2"], keys.fingerprint(bytes(once.public_key)))
     await forget(bootstrap, "~s2")
     twice = keys.notifier_private_key(settings)
     assert twice != once
-    async with Contacts(bootstrap, "test") as contacts:
-        await contacts.read_on()
-        await contacts.forget(b"~s2")  # as who waits does again and again
     with pytest.raises(UnknownId):
         await forget(bootstrap, "~s2")
     assert keys.notifier_private_key(settings) == twice
@@ -173,3 +181,100 @@ async def test_a_fund_forgets_by_itself_whoever_has_nothing_open_and_nobody_else
             async with asyncio.timeout(30):
                 while (await living(bootstrap)).keys() != {"~s2"}:
                     await asyncio.sleep(0.1)
+
+
+KIM = {"address": "mailto:kim@example.org", "language": "ko"}
+FUND = event("fund.configured", 0, currency="CNY", vouchers_required=0)
+
+
+@pytest.mark.parametrize("where", [(Desk, "put"), (Publisher, "enqueue")])
+async def test_what_was_being_written_under_their_word_when_they_were_forgotten_is_gone_too(
+    topics_reset: EmbeddedKafka, settings: Settings, monkeypatch: pytest.MonkeyPatch, where: tuple[Any, str]
+) -> None:
+    """The write is held back, before its turn or on its way, until they have been taken off the topic."""
+    bootstrap, (owner, name) = topics_reset.bootstrap, where
+    real, move, loop = getattr(owner, name), fingerprints.move, asyncio.get_running_loop()
+    began, forgotten, done = asyncio.Event(), asyncio.Event(), threading.Event()
+
+    async def held(self: Any, records: Any, *more: Any) -> Any:
+        records = list(records)
+        if not any(one.topic == CONTACTS and one.value is not None and b"/" not in one.key for one in records):
+            return await real(self, records, *more)
+        began.set()
+        await forgotten.wait()
+        try:
+            return await real(self, records, *more)
+        finally:
+            done.set()
+
+    async def moved(*arguments: Any, **more: Any) -> None:
+        loop.call_soon_threadsafe(forgotten.set)
+        assert await asyncio.to_thread(done.wait, 30)
+        await move(*arguments, **more)
+
+    monkeypatch.setattr(owner, name, held)
+    monkeypatch.setattr(fingerprints, "move", moved)
+    async with running(topics_reset, settings.data) as (_, http), matching(bootstrap):
+        for one in (FUND, pledge(1, donor=None, contact=KIM)):
+            assert (await post(http, one)).status_code == 202
+        await asyncio.wait_for(began.wait(), 30)
+        assert (await forget(bootstrap, KIM["address"]))["forgotten"] == 1
+        assert not await living(bootstrap)
+
+
+async def test_whoever_goes_on_sending_in_their_name_does_not_hold_it_up(
+    topics_reset: EmbeddedKafka, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bootstrap, former, forgets = topics_reset.bootstrap, keys.notifier_private_key(settings), Contacts.forget
+    together = []
+
+    async def more() -> None:
+        for number in range(10):
+            await give(bootstrap, f"~s1/{len(together)}-{number}", sealed(former, "~s1", "ko"))
+
+    async def forget_amid(contacts: Contacts, names: Any, *opened_by: Any) -> None:
+        await forgets(contacts, names, *opened_by)
+        together.append(len(names))
+        await more()
+
+    await fill(bootstrap, former, range(1, 3))
+    await more()
+    monkeypatch.setattr(Contacts, "forget", forget_amid)
+    async with asyncio.timeout(60):
+        assert (await forget(bootstrap, "~s1"))["forgotten"] == 1
+    assert together == [11, 10]
+    new = keys.notifier_private_key(settings)
+    assert [name for name, value in (await living(bootstrap)).items() if opened(value, new)] == ["~s2"]
+
+
+async def test_it_says_what_the_matcher_has_still_to_answer_and_waits_for_one_that_does(
+    topics_reset: EmbeddedKafka, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Words of thanks, and a contact in a new fund, come while no matcher runs."""
+    bootstrap = topics_reset.bootstrap
+    text = base64.b64encode(SealedBox(keys.intake_public_key(settings)).encrypt(b"thanks")).decode()
+    harbin = {**FUND, "id": "e-harbin", "data": {**FUND["data"], "fund": "harbin"}}
+    async with running(topics_reset, settings.data) as (_, http):
+
+        async def sent(*events: dict[str, Any]) -> None:
+            for one in events:
+                assert (await post(http, one)).status_code == 202
+
+        async with matching(bootstrap):
+            await sent(FUND, case(1, case="c-1", beneficiary=None, contact=KIM))
+            await until(bootstrap, lambda found: is_settled(found) and len(found) == 1)
+        await sent(event("case.thanked", 2, case="c-1", thanks=text), harbin)
+        await sent(pledge(3, fund="harbin", donor=None, contact=KIM))
+        monkeypatch.setattr(forgetting, "ANSWERED_WITHIN_SECONDS", 0.0)
+        with pytest.raises(UnknownId, match="nothing is kept of them that is known yet") as nobody:
+            await forget(bootstrap, "mailto:nobody@example.org")
+        assert (nobody.value.hint or "").startswith("2 events have no answer yet")
+        told, status = await forgotten(bootstrap, KIM["address"])
+        assert (told["forgotten"], told["undecided"], status) == (1, 2, 1)
+        assert len(await living(bootstrap)) == 2
+        monkeypatch.setattr(forgetting, "ANSWERED_WITHIN_SECONDS", 60.0)
+        again = asyncio.create_task(forgotten(bootstrap, KIM["address"]))
+        async with matching(bootstrap):
+            told, status = await again
+        assert (told["forgotten"], told["undecided"], status) == (2, 0, 0)
+        assert not await living(bootstrap)

@@ -14,10 +14,11 @@ from typer.testing import CliRunner
 from services import keys, secret_files
 from services.bus import access
 from services.bus.contacts import Contacts
+from services.bus.envelope import CONTACT
 from services.cli import build
 from services.cli.shared.stopping import when_keys_go
 from services.errors import KeyMissing, UsageError
-from services.forgetting import Sought, sought
+from services.forgetting import Sought, _answered, sought
 from services.intake.ids import People
 from services.settings import Settings, load
 
@@ -75,6 +76,39 @@ def test_a_word_brings_the_thanks_of_its_own_cases_and_no_others(settings: Setti
 
 def people_word(settings: Settings) -> str:
     return People(keys.pseudonym_key(settings)).pseudonym("beneficiary", "a", PERSON)
+
+
+def command(fund: str, contact: str | None, kind: str = "pledge.made") -> Any:
+    headers = [("ce_type", f"pumasi.{kind}".encode()), *([] if contact is None else [(CONTACT, contact.encode())])]
+    return SimpleNamespace(key=fund.encode(), headers=headers)
+
+
+def test_what_no_answer_is_there_to_may_be_theirs_where_nobody_can_tell(settings: Settings) -> None:
+    mine = people_word(settings)
+    by_address, by_word = sought(PHONE, settings), sought(mine, settings)
+    for found in (by_address, by_word):
+        read(found, entry("a", submitted("c-1", mine)))
+        assert found.may_hold(command("a", "~text/w-1", "case.thanked")), "of a case of theirs, perhaps"
+        assert not found.may_hold(command("a", f"{mine}/w-1")), "it is forgotten by its word"
+        assert not found.may_hold(command("a", "~other/w-1")), "of another"
+        assert not found.may_hold(command("b", None)), "it brought nothing"
+    assert by_address.may_hold(command("b", "~any/w-1")), "their word there isn't known"
+    assert not by_word.may_hold(command("b", "~any/w-1"))
+    alone = sought(PHONE, settings, fund="a")
+    assert not any(alone.may_hold(command("b", "~any/w-1", kind)) for kind in ("pledge.made", "case.thanked"))
+
+
+@pytest.mark.parametrize(
+    ("last", "offset"),
+    [
+        ({"cause": {"offset": 7}}, 7),
+        ({"cause": {"offset": 7}, "more": True}, 6),
+        ({"cause": None}, -1),
+        ([], -1),
+    ],
+)
+def test_a_command_is_answered_once_its_answer_is_whole(last: Any, offset: int) -> None:
+    assert _answered(json.dumps(last).encode()) == offset
 
 
 def test_an_address_that_reaches_nobody_is_refused_and_not_repeated(settings: Settings) -> None:

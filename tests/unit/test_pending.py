@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 
 from services.bus.contacts import SEALED_FOR, subject_of
+from services.bus.deadletters import box
+from services.bus.deadletters.letter import dead_letter
 from services.bus.envelope import COMMAND, CONTACT, SUPERSEDES
 from services.bus.produce.publisher import Outgoing
 from services.bus.replacing import REPLACES
-from services.bus.topics import COMMANDS, CONTACTS
+from services.bus.topics import COMMANDS, CONTACTS, DEADLETTERS
 from services.errors import KafkaUnreachable, KeyMoved
 from services.intake import pending
 from services.intake.pending import PendingContacts
@@ -235,9 +237,14 @@ async def test_a_command_that_cannot_be_read_keeps_its_contact_for_when_it_is_pu
     await world.settled()
     world.decide(place, UNREADABLE)
     assert is_pending(await world.settled()) == [True]
-    [command] = world.kafka.commands()
-    back = Place(place.partition, len(world.kafka.records))
-    world.kafka.records.append(command)
+    [(key, value, headers)] = ((one.key, one.value, tuple(one.headers)) for one in world.kafka.commands())
+    letter = dead_letter(CommandRecord(COMMANDS, *place, key, value, headers), "unreadable", "why")
+    lying = CommandRecord(DEADLETTERS, 0, 0, letter.key, letter.value, tuple(letter.headers))
+    found = box.read(lying)
+    assert isinstance(found, box.DeadLetter)
+    assert found.refusal is None
+    back, kept = Place(place.partition, len(world.kafka.records)), box.content(lying)
+    world.kafka.records.append(Outgoing(COMMANDS, place.partition, kept.key, kept.value, kept.headers))
     world.follow()
     world.decide(back, PLEDGED)
     assert is_pending(await world.settled()) == [False]

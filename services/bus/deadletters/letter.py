@@ -31,13 +31,14 @@ from schemas.commands import COMMANDS
 from schemas.numbers import holds_number
 from schemas.senders import NAME
 from schemas.submissions import SUBMISSIONS, is_hashed
-from schemas.values import THANKS_PATTERN, Model
+from schemas.values import HASH_PATTERN, THANKS_PATTERN, Model
 from schemas.violations import NUMBER_BOUNDS, model_within, violations
 from services.bus.attributes import KNOWN, TELLABLE, is_media
 from services.bus.envelope import (
     CLOCK,
     COMMAND_BYTES_MAX,
     COMMAS_MAX,
+    CONTACT,
     MAC,
     SENDER,
     SUBMISSION,
@@ -76,6 +77,7 @@ _PLACE = re.compile(r"(pumasi\.[a-z]{1,32}\.v[0-9]{1,4})-([0-9]{1,9})-([0-9]{1,1
 _RECORD = re.compile(r"[0-9]{1,9}-[0-9]{1,18}")
 _SENDER, _MAC = re.compile(NAME), re.compile(r"[a-z2-7]{26}")
 _SECONDS, _SIGNATURES = re.compile(r"[0-9]{1,12}"), re.compile(r"v1,[A-Za-z0-9+/]{43}=(?: v1,[A-Za-z0-9+/]{43}=){0,3}")
+_PENDING = re.compile(f"{HASH_PATTERN}/[0-9a-f]{{16}}-[1-9][0-9]{{0,17}}".encode())
 _HEADER_OVERHEAD_BYTES = 16
 _LONG_BYTES = 1024
 _DIGITS_TOLD = 9  # a telephone's number has more, and so have a document's
@@ -126,6 +128,11 @@ _HEADERS: dict[str, Callable[[str], object]] = {
     "webhook-signature": _SIGNATURES.fullmatch,
 }
 """The headers beside a CloudEvent's attributes that a letter may keep, each with the rule its value must pass."""
+_MADE: dict[str, Callable[[bytes | None], object]] = {
+    TRACE: carried,
+    CONTACT: lambda value: _PENDING.fullmatch(value or b""),
+}
+"""What a command has from intake alone, likewise: its digits are random, and nobody's number."""
 
 
 def dead_letter(record: Record, code: str, why: str) -> Letter:
@@ -212,8 +219,8 @@ def _reasons(record: Record, code: str, why: str) -> list[Header]:
 
 def _known_headers(record: Record) -> Iterator[tuple[str, bytes]]:
     for name, value in record.headers:
-        if name == TRACE and record.topic == COMMANDS_TOPIC and (trace := carried(value)):  # which intake has made
-            yield name, trace
+        if record.topic == COMMANDS_TOPIC and name in _MADE and value and _MADE[name](value):
+            yield name, value
         if name in _HEADERS:
             rule: Any = _HEADERS[name]
         elif name.startswith("ce_") and name[3:] in KNOWN:
