@@ -14,8 +14,9 @@ any intake can do it, and whatever one was killed at, the next goes on: who publ
 had OTHERS_SECONDS.
 
 All commands of a subject lie in one partition, so their offsets say which was the last. What stands under a subject names its command;
-an older one's contact is not written any more, and if the subject was forgotten, nor is that of any command that was known to be
-applied then. That is seen to when the desk's turn has come, as late as can be.
+an older one's contact is not written any more. If the subject was forgotten, nor is that of any command that was known to be applied
+then, unless it is sealed for a later key than what was forgotten: they take part again. That is seen to when the desk's turn has come,
+as late as can be.
 
 A box that is sealed for a key about to be destroyed is not written any more: whoever renews that key seals what is pending anew, too
 (`services.rotation`), and that comes here again. What nobody has sealed anew when the key is gone, nobody can open: it is deleted. A
@@ -56,6 +57,7 @@ _AGAIN_SECONDS = 1.0
 _CLOCKS_APART_MS = 600_000
 _TOGETHER = 1000
 _APPLIED, _UNREADABLE = "applied", "unreadable"
+_NONE, _ANY = "", "*"  # keys, where others have their fingerprints
 
 
 @dataclass(slots=True)
@@ -75,7 +77,7 @@ class _Waiting:
     @property
     def sealed_for(self) -> str:
         """The fingerprint of the key that it is sealed for, as its header has it."""
-        return (dict(self.contact.headers).get(SEALED_FOR) or b"").decode("utf-8", "replace")
+        return _sealed_for(self.contact.headers)
 
 
 class PendingContacts:
@@ -91,7 +93,9 @@ class PendingContacts:
     def __init__(self, desk: Desk, publisher: Publisher, progress: Progress, bootstrap: Callable[[], str]) -> None:
         self._desk, self._publisher, self._progress, self._bootstrap = desk, publisher, progress, bootstrap
         self._waiting: dict[bytes, _Waiting] = {}  # by key
-        self._last: dict[bytes, tuple[int, bool]] = {}  # by subject: the last command applied; was it forgotten since?
+        self._last: dict[
+            bytes, tuple[int, str]
+        ] = {}  # by subject: the last command applied; if forgotten since, of what key
         self._lately = Lately()
         self._places: dict[bytes, Place] = {}  # of commands that were seen before their contact, or long after it
         self._due: dict[bytes, None] = {}
@@ -163,12 +167,17 @@ class PendingContacts:
             if place is not None:
                 self._came_to(subject, place)
         elif subject in self._last:
-            self._last[subject] = (self._last[subject][0], True)
+            self._last[subject] = (self._last[subject][0], _sealed_for(record.headers) or _ANY)
 
     def _came_to(self, subject: bytes, place: Place) -> None:
         """A command of a subject's was applied."""
-        last = (place.offset, False)
+        last = (place.offset, _NONE)
         self._last[subject] = max(self._last.get(subject, last), last)
+
+    def _is_last(self, subject: bytes, one: _Waiting, place: Place) -> bool:
+        offset, forgotten = self._last.get(subject, (0, _NONE))
+        counts = forgotten == _NONE or forgotten not in (_ANY, one.sealed_for)
+        return place.offset > offset or (place.offset == offset and counts)
 
     def _when_decided(self, key: bytes) -> None:
         """Have a contact settled once its command is decided: at once if we published it, else if nobody else has by then."""
@@ -203,7 +212,7 @@ class PendingContacts:
             _under(subject_of(key), one.contact, one.place)
             for key in keys
             if (one := self._waiting.get(key)) and one.place and self._progress.said(one.place) == _APPLIED
-            if (one.place.offset, False) >= self._last.get(subject_of(key), (0, False))
+            if self._is_last(subject_of(key), one, one.place)
         ]
 
     async def _delete(self, keys: Collection[bytes]) -> None:
@@ -255,6 +264,10 @@ def _under(subject: bytes, contact: Outgoing, place: Place) -> Outgoing:
     """A contact as it stands under its subject."""
     headers = [header for header in contact.headers if header[0] not in (REPLACES, COMMAND)]
     return contact._replace(key=subject, headers=[*headers, (COMMAND, str(place).encode())])
+
+
+def _sealed_for(headers: Headers) -> str:
+    return (dict(headers).get(SEALED_FOR) or b"").decode("utf-8", "replace")
 
 
 def _said_at(headers: Headers) -> int:

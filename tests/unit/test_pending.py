@@ -309,6 +309,20 @@ async def test_who_is_forgotten_while_their_contact_waits_for_its_turn_is_not_wr
     assert not [one for one in world.kafka.records if one.key == subject_of(name.encode())]
 
 
+@pytest.mark.parametrize(("opened", "is_written"), [("theirs", False), ("an earlier one", True)])
+async def test_who_takes_part_again_with_a_later_key_is_not_forgotten_by_what_forgot_them_before(
+    world: World, opened: str, is_written: bool
+) -> None:
+    place = await world.pledged(1)
+    [name] = await world.settled()
+    subject, key = subject_of(name.encode()), world.sealer.sealed_for["notifier"] if opened == "theirs" else opened
+    async with world.desk._queue:
+        world.decide(place, PLEDGED)
+        await world.settled()
+        world.pending.take_contact(CommandRecord(CONTACTS, 0, 1000, subject, None, ((SEALED_FOR, key.encode()),)))
+    assert is_pending(await world.settled()) == ([False] if is_written else [])
+
+
 async def test_what_comes_under_a_subject_costs_no_more_with_many_pending(world: World) -> None:
     def calls() -> int:
         counted = 0
