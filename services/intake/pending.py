@@ -19,23 +19,21 @@ then, unless it is sealed for a later key than what was forgotten: they take par
 as late as can be.
 
 A box that is sealed for a key about to be destroyed is not written any more: whoever renews that key seals what is pending anew, too
-(`services.rotation`), and that comes here again. What nobody has sealed anew when the key is gone, nobody can open: it is deleted. A
-command that the matcher could not read keeps its contact, since it may be put back. A contact whose intake was killed before it
-published the command has none, and nobody will publish one: it is deleted when it has lain there for ORPHANED_SECONDS, and the topic of
-commands, read from its time on, has none that names it.
+(`services.rotation`), and that comes here again. What nobody seals anew waits, for a key that was lost may be found: no word on the bus
+has it deleted. A command that the matcher could not read keeps its contact, since it may be put back. A contact whose intake was killed
+before it published the command has none, and nobody will publish one: it is deleted when it has lain there for ORPHANED_SECONDS, and
+the topic of commands, read from its time on, has none that names it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Final
 
 from schemas.times import parse
-from services.bus import fingerprints
 from services.bus.consume.scan import TopicReader
 from services.bus.contacts import SEALED_FOR, subject_of, tombstone
 from services.bus.envelope import COMMAND, CONTACT, Headers, Record
@@ -46,8 +44,6 @@ from services.errors import KafkaUnreachable, KeyMoved, PumasiError
 from services.intake.progress import Progress
 from services.intake.receipts import Place
 from services.intake.sequencer import Desk
-
-log = logging.getLogger("pumasi.intake")
 
 OTHERS_SECONDS: Final = 5.0
 ORPHANED_SECONDS: Final = 900.0
@@ -144,7 +140,7 @@ class PendingContacts:
                     await self._settled(keys[start : start + _TOGETHER], sealed_for)
 
     async def look(self, contacts_end: Callable[[], Awaitable[None]]) -> None:
-        """Delete what no command names, and what nobody can open, now and then, for ever.
+        """Delete what no command names, now and then, for ever.
 
         Args:
             contacts_end: returns once `take_contact` has been given all that stands on the topic now.
@@ -157,7 +153,6 @@ class PendingContacts:
                 for key in seen:  # a contact is on its topic before its command: it was seen, or is gone
                     self._places.pop(key, None)
             with suppress(PumasiError):
-                await self._delete_unopenable(contacts_end)
                 await self._delete_orphans()
 
     def _take_subject(self, subject: bytes, record: Record) -> None:
@@ -219,28 +214,6 @@ class PendingContacts:
         partitions, there = self._publisher.partitions(CONTACTS), [key for key in keys if key in self._waiting]
         gone = [tombstone(key, partitions, self._waiting[key].sealed_for.encode()) for key in there]
         await self._publisher.publish(gone)
-
-    async def _delete_unopenable(self, contacts_end: Callable[[], Awaitable[None]]) -> None:
-        """Delete what is decided and sealed for a key that is gone. Raises KafkaUnreachable, TopicsMismatch."""
-        decided = {key: one for key, one in self._waiting.items() if one.place and self._progress.said(one.place)}
-        sealed_for = {key: one.sealed_for for key, one in decided.items()}
-        if not sealed_for:
-            return
-        told = await fingerprints.known(self._bootstrap())  # a key is told of before anything is sealed for it
-        opens = {told.get(name) for name in ("notifier", f"notifier{fingerprints.FORMER}")}
-        if opens == {None}:
-            return
-        await contacts_end()  # what was sealed anew in time is known by now
-        gone = [key for key, was in sealed_for.items() if was not in opens and self._is_sealed_for(key, was)]
-        if gone:
-            log.warning(
-                "%(count)d contacts are deleted: they are sealed for a key that is gone, and nobody can open them",
-                {"event": "contacts_unopenable", "count": len(gone)},
-            )
-            await self._delete(gone)
-
-    def _is_sealed_for(self, key: bytes, fingerprint: str) -> bool:
-        return (one := self._waiting.get(key)) is not None and one.sealed_for == fingerprint
 
     async def _delete_orphans(self) -> None:
         """Raises KafkaUnreachable, TopicUnreadable if it isn't known whether something has a command."""

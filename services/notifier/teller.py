@@ -99,6 +99,9 @@ class Teller:
         while True:
             await self._publisher.in_reach.wait()
             try:
+                await self._publisher.publish(
+                    self._gone(told)
+                )  # first: once a farewell is recorded, nobody comes back to it
                 await self._publisher.publish(self._records(told))
                 break
             except KafkaUnreachable as error:
@@ -109,13 +112,13 @@ class Teller:
         for _, one, _trace in told:
             self._metrics.count(TOLD, str(one.channel), str(one.outcome))
 
+    def _gone(self, told: Sequence[Told]) -> list[Outgoing]:
+        names = [name for one, _, _ in told if isinstance(one, Farewell) for name in (one.to, *one.texts)]
+        return [tombstone(name.encode(), self._publisher.partitions(CONTACTS)) for name in names]
+
     def _records(self, told: Sequence[Told]) -> list[Outgoing]:
-        notices, contacts = self._publisher.partitions(NOTICES), self._publisher.partitions(CONTACTS)
-        gone = [name for one, _, _ in told if isinstance(one, Farewell) for name in (one.to, *one.texts)]
-        return [
-            *(_record(notice, notices, trace) for _, notice, trace in told),
-            *(tombstone(name.encode(), contacts) for name in gone),
-        ]
+        partitions = self._publisher.partitions(NOTICES)
+        return [_record(notice, partitions, trace) for _, notice, trace in told]
 
     async def _delivered(self, notice: Notice, trace: bytes | None) -> Delivery:
         if self._webhook is not None:

@@ -167,6 +167,7 @@ def test_with_the_last_notice_goes_the_contact_and_so_do_ones_own_words_of_thank
     published: list[Any] = []
 
     async def publish(records: list[Any]) -> None:
+        assert len({one.topic for one in records}) <= 1, "notices wait until what they say is gone is gone"
         published.extend(records)
 
     async def told(tidings: list[Tidings]) -> dict[bytes, int]:
@@ -176,6 +177,8 @@ def test_with_the_last_notice_goes_the_contact_and_so_do_ones_own_words_of_thank
         kafka: Any = SimpleNamespace(in_reach=reached, partitions=lambda _topic: 4, publish=publish)
         await tell(Teller(kafka, None, screen.quiet(), Languages("en")), tidings)
         assert not any("texts" in str(one.value) for one in published)
+        of_each = {key: [one.topic for one in published if one.key == key] for key in {one.key for one in published}}
+        assert all(topics == sorted(topics) for topics in of_each.values()), "killed in between, all is done again"
         return {one.key: one.topic for one in published if one.value is None}
 
     assert asyncio.run(told(fund.tidings)) == {}, "they are only told so far"
