@@ -16,7 +16,7 @@ from typing import Final
 
 from schemas.times import text_of
 from services.bus.consume.scan import TopicReader
-from services.bus.envelope import SOURCE, Record, command_headers
+from services.bus.envelope import SOURCE, Headers, Record, command_headers
 from services.bus.partition import partition_of
 from services.bus.produce.publisher import Outgoing, Publisher, publishing
 from services.bus.replacing import Replacing
@@ -63,8 +63,8 @@ class Contacts(Replacing):
         Raises:
             KafkaUnreachable: if that is not known to be written.
         """
-        partitions, opened_by = self._publisher.partitions(CONTACTS), sealed_for.encode() if sealed_for else None
-        await self._publisher.publish([tombstone(key, partitions, opened_by) for key in keys])
+        partitions = self._publisher.partitions(CONTACTS)
+        await self._publisher.publish([tombstone(key, partitions, sealed_for) for key in keys])
 
     def keeps(self, key: bytes, opens: str) -> bool:
         """Whether anything of a key counts; or was forgotten, and copies of it are opened by the key of this fingerprint, or nobody
@@ -74,8 +74,7 @@ class Contacts(Replacing):
 
     def sealed_for(self, key: bytes) -> str | None:
         """The fingerprint of the key that opens what lies under one of `latest`, or did; None if it isn't said."""
-        said = dict(self.latest[key].headers).get(SEALED_FOR)
-        return None if said is None else said.decode("utf-8", "replace")
+        return opened_by(self.latest[key].headers)
 
 
 async def until_gone(bootstrap: str, subjects: Collection[bytes], again_seconds: float = 60.0) -> None:
@@ -126,8 +125,14 @@ def subject_of(key: bytes) -> bytes:
     return key.partition(b"/")[0]
 
 
-def tombstone(key: bytes, partitions: int, sealed_for: bytes | None = None) -> Outgoing:
+def opened_by(headers: Headers) -> str | None:
+    """What SEALED_FOR says among the headers of a record; None if it isn't said."""
+    said = dict(headers).get(SEALED_FOR)
+    return None if said is None else said.decode("utf-8", "replace")
+
+
+def tombstone(key: bytes, partitions: int, sealed_for: str | None = None) -> Outgoing:
     """What deletes all that lies under a key; `sealed_for`: by the notifier's key of which fingerprint it could be opened, if known."""
     headers = command_headers(FORGOTTEN, uuid.uuid4().hex, SOURCE, text_of(time.time_ns() // 1000))
-    headers += [] if sealed_for is None else [(SEALED_FOR, sealed_for)]
+    headers += [] if sealed_for is None else [(SEALED_FOR, sealed_for.encode())]
     return Outgoing(CONTACTS, partition_of(subject_of(key).decode("utf-8", "replace"), partitions), key, None, headers)

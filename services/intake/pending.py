@@ -35,7 +35,7 @@ from typing import Final
 
 from schemas.times import parse
 from services.bus.consume.scan import TopicReader
-from services.bus.contacts import SEALED_FOR, subject_of, tombstone
+from services.bus.contacts import opened_by, subject_of, tombstone
 from services.bus.envelope import COMMAND, CONTACT, Headers, Record
 from services.bus.produce.publisher import Outgoing, Publisher
 from services.bus.replacing import REPLACES, Lately
@@ -73,7 +73,7 @@ class _Waiting:
     @property
     def sealed_for(self) -> str:
         """The fingerprint of the key that it is sealed for, as its header has it."""
-        return _sealed_for(self.contact.headers)
+        return opened_by(self.contact.headers) or _NONE
 
 
 class PendingContacts:
@@ -162,7 +162,7 @@ class PendingContacts:
             if place is not None:
                 self._came_to(subject, place)
         elif subject in self._last:
-            self._last[subject] = (self._last[subject][0], _sealed_for(record.headers) or _ANY)
+            self._last[subject] = (self._last[subject][0], opened_by(record.headers) or _ANY)
 
     def _came_to(self, subject: bytes, place: Place) -> None:
         """A command of a subject's was applied."""
@@ -212,7 +212,7 @@ class PendingContacts:
 
     async def _delete(self, keys: Collection[bytes]) -> None:
         partitions, there = self._publisher.partitions(CONTACTS), [key for key in keys if key in self._waiting]
-        gone = [tombstone(key, partitions, self._waiting[key].sealed_for.encode()) for key in there]
+        gone = [tombstone(key, partitions, self._waiting[key].sealed_for) for key in there]
         await self._publisher.publish(gone)
 
     async def _delete_orphans(self) -> None:
@@ -237,10 +237,6 @@ def _under(subject: bytes, contact: Outgoing, place: Place) -> Outgoing:
     """A contact as it stands under its subject."""
     headers = [header for header in contact.headers if header[0] not in (REPLACES, COMMAND)]
     return contact._replace(key=subject, headers=[*headers, (COMMAND, str(place).encode())])
-
-
-def _sealed_for(headers: Headers) -> str:
-    return (dict(headers).get(SEALED_FOR) or b"").decode("utf-8", "replace")
 
 
 def _said_at(headers: Headers) -> int:

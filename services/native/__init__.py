@@ -36,9 +36,8 @@ COMPILED = (
 )  # fmt: skip
 """The modules that are compiled."""
 ROOT = Path(__file__).parents[2]
-_TOO_LATE = any(
-    name in sys.modules for name in COMPILED
-)  # one is in Python already, and what is compiled knows the others as compiled
+_TOO_LATE = any(name in sys.modules for name in COMPILED)
+"""Whether one is in Python already: what is compiled knows the others as compiled."""
 
 
 def source_of(module: str) -> Path:

@@ -42,7 +42,7 @@ from services.settings import SECRET
 IMPORTED: Final = (
     "services.cli.ender", "services.cli.intake", "services.cli.matcher", "services.cli.notifier",
     "services.intake.app", "services.matcher.app", "services.notifier.app", "services.bus.client.ending",
-    "services.bus.sound", "services.terminal", "anyio._backends._asyncio", "uvloop",
+    "services.terminal", "anyio._backends._asyncio", "uvloop",
 )  # fmt: skip
 """What services import sooner or later; what isn't installed is passed over, and what isn't here is a child's own."""
 GRACE_S: Final = 15.0
@@ -270,9 +270,8 @@ def _be_called(command: Sequence[str]) -> None:
 
     with contextlib.suppress(OSError, ValueError):
         stat = Path("/proc/self/stat").read_bytes()
-        begin, end = map(
-            int, stat.rpartition(b")")[2].split()[45:47]
-        )  # arg_start and arg_end; 0 if they are none of ours
+        # arg_start and arg_end; 0 if they are none of ours
+        begin, end = map(int, stat.rpartition(b")")[2].split()[45:47])
         if room := end - begin:
             ctypes.memmove(begin, b"\0".join(map(os.fsencode, command))[: room - 1].ljust(room, b"\0"), room)
 
