@@ -346,7 +346,8 @@ def _issue(
         hint, said = _FORMS.get(str(first["loc"][0]), ("", explain(error, Sender)))
         said = first["msg"] if first["type"] == "looks_like_contact" else said
         raise typer.BadParameter(said, param_hint=hint) from None
-    unknown = _warn_of_unknown(settings, list(dict.fromkeys(funds)))  # first: it may take long, and a key is shown but once
+    # before anything is made: looking may take long, and a key is shown but once
+    unknown = _warn_of_unknown(settings, list(dict.fromkeys(funds)))
     asyncio.run(put_sender(bootstrap, issued.sender))
     user = _kafka_user(settings, bootstrap, name)
     user |= {"unknown_funds": unknown} if unknown else {}
