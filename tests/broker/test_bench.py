@@ -72,6 +72,7 @@ async def test_latency_is_told_for_the_floor_and_for_the_matcher(place: Place, m
     assert row.transactions > 1
 
 
+@pytest.mark.timeout(600)  # it measures: on a busy machine five times as long
 async def test_four_processes_cost_what_one_does_and_three_take_over_from_a_fourth() -> None:
     watcher = Quiet()
     alone, four = await scaling(Load(300, 120_000), [Plan(12, 1), Plan(12, 4)], 1, watcher)

@@ -250,6 +250,8 @@ class FencedWriter:
             await asyncio.shield(commit)
         except asyncio.CancelledError:
             await asyncio.wait({commit})
+            if not commit.cancelled():
+                commit.exception()  # taken, or asyncio would complain of it: the cancellation says that the outcome is unknown
             raise
 
     async def _failed(self, *, abort: bool) -> None:
