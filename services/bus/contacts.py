@@ -16,10 +16,10 @@ from typing import Final
 
 from schemas.times import text_of
 from services.bus.consume.scan import TopicReader
-from services.bus.envelope import SOURCE, Headers, Record, command_headers
+from services.bus.envelope import COMMAND, SOURCE, Headers, Record, command_headers
 from services.bus.partition import partition_of
 from services.bus.produce.publisher import Outgoing, Publisher, publishing
-from services.bus.replacing import Replacing
+from services.bus.replacing import At, Replacing
 from services.bus.topics import CONTACTS
 from services.errors import KafkaUnreachable
 
@@ -131,8 +131,14 @@ def opened_by(headers: Headers) -> str | None:
     return None if said is None else said.decode("utf-8", "replace")
 
 
-def tombstone(key: bytes, partitions: int, sealed_for: str | None = None) -> Outgoing:
-    """What deletes all that lies under a key; `sealed_for`: by the notifier's key of which fingerprint it could be opened, if known."""
+def tombstone(key: bytes, partitions: int, sealed_for: str | None = None, command: At | None = None) -> Outgoing:
+    """What deletes all that lies under a key.
+
+    Args:
+        sealed_for: by the notifier's key of which fingerprint it could be opened, if known.
+        command: where the command lies that it was decided at, if it was by one: what came with a later one stays.
+    """
     headers = command_headers(FORGOTTEN, uuid.uuid4().hex, SOURCE, text_of(time.time_ns() // 1000))
     headers += [] if sealed_for is None else [(SEALED_FOR, sealed_for.encode())]
+    headers += [] if command is None else [(COMMAND, b"%d-%d" % command)]
     return Outgoing(CONTACTS, partition_of(subject_of(key).decode("utf-8", "replace"), partitions), key, None, headers)

@@ -37,7 +37,7 @@ from schemas.submissions import Language
 from services import keys
 from services.bus.consume.tail import Tail
 from services.bus.envelope import Record
-from services.bus.replacing import Lately
+from services.bus.replacing import At, Lately, command_of, is_before
 from services.bus.topics import CONTACTS
 from services.errors import KeyMissing, SettingError
 from services.news import Unopened
@@ -98,6 +98,7 @@ class Languages:
         self._contacts: dict[str, bytes] = {}  # sealed
         self._pending: dict[str, dict[str, None]] = {}  # the keys under which something of a subject is pending
         self._unopened: dict[str, Record] = {}
+        self._commands: dict[str, At] = {}  # that what is under a name came with
         self._lately = Lately()
         self._tail: Tail | None = None
 
@@ -119,13 +120,19 @@ class Languages:
         content = self._kept(self._contacts, subject)
         return None if content is None else msgspec.json.decode(content, type=_Reached).address
 
+    def is_since(self, name: str, command: At) -> bool:
+        """Whether what stands under a pseudonym, or a text's id, came with a later command than this."""
+        return is_before(command, self._commands.get(name))
+
     def take(self, record: Record) -> None:
         """Take in a record of the contacts topic. One without a value, or that can't be opened, makes what is under its key unknown."""
         if not self._lately.counts(record):
             return
         key = (record.key or b"").decode("utf-8", "replace")
-        for known in (self._of, self._texts, self._contacts, self._unopened):
+        for known in (self._of, self._texts, self._contacts, self._unopened, self._commands):
             known.pop(key, None)
+        if record.value is not None and (command := command_of(record.headers)) is not None:
+            self._commands[key] = command
         subject, is_pending, _ = key.partition("/")
         if is_pending:
             self._pend(subject, key, there=record.value is not None)
@@ -221,10 +228,7 @@ class Languages:
 
     @asynccontextmanager
     async def following(self, bootstrap: str) -> AsyncIterator[None]:
-        """Follow the contacts topic while inside. Without a key there is nothing to follow."""
-        if not self._keys:
-            yield
-            return
+        """Follow the contacts topic while inside."""
         self._tail = Tail(lambda: bootstrap, CONTACTS, "pumasi-notifier", self.take)
         tasks = asyncio.create_task(self._tail.run()), asyncio.create_task(self._open_all())
         try:
@@ -247,7 +251,9 @@ class Languages:
 
     async def prepare(self, subjects: Iterable[str]) -> None:
         """The same where a subject or a text's id is unknown, but for seconds only."""
-        if not all(any(key in self._of or key in self._texts for key in self._keys_of(one)) for one in subjects):
+        if self._keys and not all(
+            any(key in self._of or key in self._texts for key in self._keys_of(one)) for one in subjects
+        ):
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.read_all(), _WAIT_SECONDS)
 
