@@ -74,6 +74,11 @@ class Audience:
                 told += (_made_out(fund, name, at, word) for word in words)
         return told
 
+    def holds(self, fund: str, about: str, name: str) -> bool:
+        """As `Standing.holds`, of a fund."""
+        known = self._standings.funds.get(fund)
+        return known is not None and known.holds(about, name)
+
     def _farewells(self, fund: Standing, happened: Happened, at: int, entry: dict[str, Any]) -> Iterator[_Word]:
         """People with nothing open any more are told so, and in the end forgotten."""
         soon, now = fund.leave(happened, at)

@@ -23,6 +23,7 @@ from services import forgetting, keys
 from services.bus import fingerprints, topics
 from services.bus.contacts import Contacts, subject_of, until_gone
 from services.bus.embedded import EmbeddedKafka
+from services.bus.envelope import COMMAND
 from services.bus.partition import partition_of
 from services.bus.produce.publisher import Outgoing, Publisher
 from services.bus.topics import COMMANDS, CONTACTS, LEDGER
@@ -184,6 +185,35 @@ async def test_a_fund_forgets_by_itself_whoever_has_nothing_open_and_nobody_else
             async with asyncio.timeout(30):
                 while (await living(bootstrap)).keys() != {"~s2"}:
                     await asyncio.sleep(0.1)
+
+
+async def test_who_takes_part_again_before_a_notifier_that_was_away_says_farewell_keeps_their_contact(
+    topics_reset: EmbeddedKafka, settings: Settings
+) -> None:
+    bootstrap, key = topics_reset.bootstrap, keys.notifier_private_key(settings)
+    ours = {"d-1": "~s1", "d-2": "~s2", "d-3": "~s1"}
+
+    def named(facts: Any) -> Any:
+        return [{**fact, "donor": ours[fact["donor"]]} if "donor" in fact else fact for fact in facts]
+
+    configured, *case_opened = opening("jilin", 1000)
+    async with Ledger(bootstrap, "jilin") as ledger:
+        await ledger.write([{**configured, "forget_after_days": 5}, *case_opened], named(pledged(1)), named(pledged(2)))
+        await ledger.write(paid(1), paid(2), delivered(200))
+        for day, quoted in ((24, "7"), (28, "8")):
+            ledger.at = f"2026-11-{day}T10:00:00Z"
+            await ledger.write([{"fact": "rate_quoted", "currency": "USD", "rate": quoted}])
+        gone = [one.to for one in ledger.expected.values() if one.kind == "forgotten"]
+        assert gone == ["~s1", "~s2"]
+        for name, command in (("~s1", ledger.seq), ("~s2", 1)):
+            await give(bootstrap, name, sealed(key, name, "ko"), **{COMMAND: f"{ledger.partition}-{command}"})
+        await ledger.write(named(pledged(3)))
+        async with notifier(bootstrap) as process:
+            await process.notices(len(ledger.expected))
+            async with asyncio.timeout(30):
+                while "~s2" in await living(bootstrap):
+                    await asyncio.sleep(0.1)
+            assert [*await living(bootstrap)] == ["~s1"]
 
 
 KIM = {"address": "mailto:kim@example.org", "language": "ko"}
