@@ -64,7 +64,7 @@ class Contacts(Replacing):
             KafkaUnreachable: if that is not known to be written.
         """
         partitions = self._publisher.partitions(CONTACTS)
-        await self._publisher.publish([tombstone(key, partitions, sealed_for) for key in keys])
+        await self._publisher.publish([tombstone(key, partition_of_key(key, partitions), sealed_for) for key in keys])
 
     def keeps(self, key: bytes, opens: str) -> bool:
         """Whether anything of a key counts; or was forgotten, and copies of it are opened by the key of this fingerprint, or nobody
@@ -117,7 +117,7 @@ async def _sweep(publisher: Publisher, partitions: Collection[int]) -> None:
 
     Kafka compacts what is not being written to any more, and begins a new file only when a record comes and it is time for one.
     """
-    await publisher.publish([tombstone(_SWEEP, 1)._replace(partition=number) for number in partitions])
+    await publisher.publish([tombstone(_SWEEP, number) for number in partitions])
 
 
 def subject_of(key: bytes) -> bytes:
@@ -131,8 +131,13 @@ def opened_by(headers: Headers) -> str | None:
     return None if said is None else said.decode("utf-8", "replace")
 
 
-def tombstone(key: bytes, partitions: int, sealed_for: str | None = None, command: At | None = None) -> Outgoing:
-    """What deletes all that lies under a key.
+def partition_of_key(key: bytes, partitions: int) -> int:
+    """In which partition a key's records lie."""
+    return partition_of(subject_of(key).decode("utf-8", "replace"), partitions)
+
+
+def tombstone(key: bytes, partition: int, sealed_for: str | None = None, command: At | None = None) -> Outgoing:
+    """What deletes all that lies under a key, in its partition.
 
     Args:
         sealed_for: by the notifier's key of which fingerprint it could be opened, if known.
@@ -141,4 +146,4 @@ def tombstone(key: bytes, partitions: int, sealed_for: str | None = None, comman
     headers = command_headers(FORGOTTEN, uuid.uuid4().hex, SOURCE, text_of(time.time_ns() // 1000))
     headers += [] if sealed_for is None else [(SEALED_FOR, sealed_for.encode())]
     headers += [] if command is None else [(COMMAND, b"%d-%d" % command)]
-    return Outgoing(CONTACTS, partition_of(subject_of(key).decode("utf-8", "replace"), partitions), key, None, headers)
+    return Outgoing(CONTACTS, partition, key, None, headers)

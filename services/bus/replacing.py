@@ -39,8 +39,10 @@ class Latest(NamedTuple):
 
 def command_of(headers: Headers) -> At | None:
     """The place of the command that a record names; None if it names none."""
-    found = _COMMAND.fullmatch(dict(headers).get(COMMAND) or b"")
-    return (int(found[1]), int(found[2])) if found else None
+    for name, value in headers:
+        if name == COMMAND and (found := _COMMAND.fullmatch(value or b"")):
+            return int(found[1]), int(found[2])
+    return None
 
 
 def is_before(one: At | None, other: At | None) -> bool:

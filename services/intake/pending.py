@@ -47,7 +47,7 @@ from typing import Final
 
 from schemas.times import DAY, parse
 from services.bus.consume.scan import TopicReader
-from services.bus.contacts import opened_by, subject_of, tombstone
+from services.bus.contacts import SEALED_FOR, opened_by, subject_of, tombstone
 from services.bus.envelope import ABOUT, COMMAND, CONTACT, FUND, Record
 from services.bus.produce.publisher import Outgoing, Publisher
 from services.bus.replacing import REPLACES, Lately, command_of, is_before, is_covering
@@ -82,7 +82,7 @@ class _Waiting:
         contact: its record; None: it is to be read again.
         sealed_for: the fingerprint of the key that it is sealed for, as its header has it.
         fund: of its event.
-        said_at: when the event was taken, milliseconds since 1970, which is kept wherever its contact is written; 0 if it isn't said.
+        time: when the event was taken, as its header has it, which is kept wherever its contact is written.
         since: when it was first seen here, in seconds of the loop.
         place: of the command that it came with, once that was seen.
     """
@@ -91,18 +91,22 @@ class _Waiting:
     contact: Record | None
     sealed_for: str
     fund: str
-    said_at: int
+    time: bytes
     since: float
     place: Place | None
 
     @classmethod
     def of(cls, record: Record, since: float, place: Place | None) -> _Waiting:
-        headers, said_at = dict(record.headers), 0
+        said, at = dict(record.headers), Place(record.partition, record.offset)
+        sealed_for, fund = (intern((said.get(name) or b"").decode("utf-8", "replace")) for name in (SEALED_FOR, FUND))
+        return cls(at, record, sealed_for, fund, said.get("ce_time") or b"", since, place)
+
+    @property
+    def said_at(self) -> int:
+        """`time`, in microseconds since 1970; 0 if it is none."""
         with suppress(ValueError):
-            said_at = parse((headers.get("ce_time") or b"").decode()) // 1000
-        sealed_for, fund = opened_by(record.headers) or _NONE, (headers.get(FUND) or b"").decode("utf-8", "replace")
-        at = Place(record.partition, record.offset)
-        return cls(at, record, intern(sealed_for), intern(fund), said_at, since, place)
+            return parse(self.time.decode())
+        return 0
 
 
 @dataclass(slots=True)
@@ -297,8 +301,8 @@ class PendingContacts:
         try:
             if any(self._is_doubtful(subject_of(key)) for key in keys):
                 await self._ledger_end()
+            keys = await self._held(keys)
             if self._last_applied(keys):
-                keys = await self._held(keys)
                 await self._desk.put(lambda: self._under_subjects(keys), {"notifier": sealed_for})
             await self._delete(keys)
         except _NOT_NOW:
@@ -332,9 +336,10 @@ class PendingContacts:
         Raises:
             KafkaUnreachable, TopicUnreadable: if it can't be.
         """
-        if lacking := {one.at: one for _, one in self._last_applied(keys) if one.contact is None}:
-            for record in await self._read(lacking):
-                lacking[Place(record.partition, record.offset)].contact = record
+        if not (lacking := {one.at: one for _, one in self._last_applied(keys) if one.contact is None}):
+            return [*keys]
+        for record in await self._read(lacking):
+            lacking[Place(record.partition, record.offset)].contact = record
         late = {key: None for key, one in self._last_applied(keys) if one.contact is None}  # sealed anew meanwhile
         if late:
             asyncio.get_running_loop().call_later(_AGAIN_SECONDS, self._have_settled, late)
@@ -373,14 +378,14 @@ class PendingContacts:
             asyncio.get_running_loop().call_later(_AGAIN_SECONDS, self._have_settled, [subject])
 
     async def _delete(self, keys: Collection[bytes]) -> None:
-        partitions, there = self._publisher.partitions(CONTACTS), [key for key in keys if key in self._waiting]
-        await self._publisher.publish([tombstone(key, partitions, self._waiting[key].sealed_for) for key in there])
+        there = ((key, one) for key in keys if (one := self._waiting.get(key)))
+        await self._publisher.publish([tombstone(key, one.at.partition, one.sealed_for) for key, one in there])
 
     def _is_over(self, key: bytes) -> bool:
         """Whether a contact whose command could not be read was forgotten since, or has been kept as long as its fund keeps any."""
         one, known = self._waiting[key], self._subjects[subject_of(key)]
         days = self._progress.forgets_after(one.fund)
-        is_old = 0 < days * DAY <= self._now() - one.said_at * 1000
+        is_old = 0 < days * DAY <= self._now() - one.said_at
         return is_old or (known.forgot != _NONE and is_before(one.place, known.named))
 
     async def _delete_orphans(self) -> None:
@@ -389,7 +394,7 @@ class PendingContacts:
         alone = {key: one.said_at for key, one in self._waiting.items() if one.place is None and one.since <= before}
         if not alone:
             return
-        since = min(alone.values()) - _CLOCKS_APART_MS
+        since = min(alone.values()) // 1000 - _CLOCKS_APART_MS
         async with TopicReader(self._bootstrap(), committed=False) as reader:  # what a replay holds open hides nothing
             extents = await reader.since(COMMANDS, max(0, since))
             begins, ends = ({n: getattr(one, at) for n, one in extents.items()} for at in ("begin", "end"))

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from schemas.notices import Channel, Notice, Tidings, notice_headers
 from schemas.times import text_of_datetime
 from schemas.values import PHRASES
-from services.bus.contacts import tombstone
+from services.bus.contacts import partition_of_key, tombstone
 from services.bus.envelope import TRACE
 from services.bus.partition import partition_of
 from services.bus.produce.publisher import Outgoing, Publisher
@@ -118,7 +118,7 @@ class Teller:
             await self._languages.read_all()
         partitions = self._publisher.partitions(CONTACTS)
         return [
-            tombstone(name.encode(), partitions, command=one.command)
+            tombstone(name.encode(), partition_of_key(name.encode(), partitions), command=one.command)
             for one in farewells
             for name in (one.to, *one.texts)
             if not self._languages.is_since(name, one.command)

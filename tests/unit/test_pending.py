@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from services.bus.contacts import SEALED_FOR, subject_of, tombstone
+from services.bus.contacts import SEALED_FOR, partition_of_key, subject_of, tombstone
 from services.bus.deadletters import box
 from services.bus.deadletters.letter import dead_letter
 from services.bus.envelope import COMMAND, CONTACT, SUPERSEDES
@@ -402,7 +402,7 @@ async def put(world: World, *records: Outgoing) -> None:
 
 
 def farewell(world: World, subject: bytes, at: Place) -> Outgoing:
-    return tombstone(subject, world.kafka.partitions(CONTACTS), command=at)
+    return tombstone(subject, partition_of_key(subject, world.kafka.partitions(CONTACTS)), command=at)
 
 
 async def two_written(world: World) -> tuple[list[Place], Outgoing, Outgoing]:
