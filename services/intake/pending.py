@@ -21,8 +21,8 @@ names none, and stands for the last command that is known to be applied then, of
 A place counts only if the ledger has an answer to it.
 
 A pending contact is on its topic before its command is on the other, so before any later command's contact stands under the subject.
-Hence what stands there needs to be known only of subjects of which something is pending, once the topic is read to its end; the last
-thousands of others are remembered for what comes late by moments.
+Hence what stands there needs to be known only of subjects of which something is pending, once the topic is read to its end (until then
+of all, and nothing is written); the last thousands of others are remembered for what comes late by moments.
 
 A box that is sealed for a key about to be destroyed is not written any more: whoever renews that key seals what is pending anew, too
 (`services.rotation`), and that comes here again. What nobody seals anew waits, for a key that was lost may be found: no word on the bus

@@ -319,7 +319,7 @@ class Desk:
         key = f"{subject}/{self._words}-{self._published}"
         partition = partition_of(subject, self._publisher.partitions(CONTACTS))
         headers = command_headers("pumasi.contact.sealed", one.id, one.source, text_of(_stamp(self._clock.now())))
-        about = one.names.get("case") or one.names["pledge"]
+        about = next(iter(one.names.values()))  # a pledge or a case: only what is about one comes with a contact
         said = (SEALED_FOR, one.sealed_for["notifier"]), (FUND, one.fund), (ABOUT, about)
         headers += [(name, value.encode()) for name, value in said]
         return key, Outgoing(CONTACTS, partition, key.encode(), encode(one.contact.model_dump()), headers)

@@ -14,7 +14,7 @@ import pytest
 from services.bus.contacts import SEALED_FOR, partition_of_key, subject_of, tombstone
 from services.bus.deadletters import box
 from services.bus.deadletters.letter import dead_letter
-from services.bus.envelope import COMMAND, CONTACT, SUPERSEDES
+from services.bus.envelope import ABOUT, COMMAND, CONTACT, FUND, SUPERSEDES
 from services.bus.produce.publisher import Outgoing
 from services.bus.replacing import REPLACES
 from services.bus.topics import COMMANDS, CONTACTS, DEADLETTERS
@@ -99,6 +99,8 @@ async def test_it_is_confirmed_before_its_command_which_names_it(world: World) -
     assert (contact.key or b"").startswith(f"{subject}/".encode())
     assert dict(command.headers)[CONTACT] == contact.key
     assert dict(contact.headers)[SEALED_FOR] == world.sealer.sealed_for["notifier"].encode()
+    pledge_id = json.loads(command.value or b"")["pledge"].encode()
+    assert [dict(contact.headers)[name] for name in (FUND, ABOUT)] == [b"jilin", pledge_id]
     world.kafka.fails_at = "confirm"
     assert (await world.send(pledge(2, donor=None, contact=KIM))).status_code == 503
     assert len(world.kafka.commands()) == 1, "it isn't published before its contact is"
