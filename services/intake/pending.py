@@ -188,10 +188,11 @@ class PendingContacts:
             due: dict[str, list[bytes]] = {}
             for key in filter(self._waiting.get, self._due):
                 due.setdefault(self._waiting[key].sealed_for, []).append(key)
-            covered = [subject for subject in self._due if subject in self._covered]
+            subjects = [*filter(self._covered.__contains__, self._due)]
             self._due.clear()
-            for subject in covered:
-                await self._restore(subject)
+            for subject in subjects:
+                if subject in self._covered:
+                    await self._restore(subject)
             for sealed_for, keys in due.items():
                 for start in range(0, len(keys), _TOGETHER):
                     await self._settled(keys[start : start + _TOGETHER], sealed_for)
