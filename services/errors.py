@@ -11,8 +11,8 @@
     ├── LedgerTampered                    UnknownFact, and of that UnknownRule
     ├── Fenced                            LedgerMoved
     └── each by itself                    ServiceFailed, KeyMoved, KeyNotFollowed, KeyChanging, ClockOff, TopicsMismatch,
-                                          TopicUnreadable, UnreadableRecord, Conflict, TooMany, UnknownId, ConservationBreach,
-                                          Unanswerable, WordsMissing
+                                          TopicUnreadable, UnreadableRecord, Conflict, TooMany, UnknownId, Undecided,
+                                          ConservationBreach, Unanswerable, WordsMissing
 
 A `code` is stable: other software may switch on it. A message says what was wrong and where; `hint` says what to do. Neither
 ever holds a name, an address or free text of a person: errors reach logs and responses.
@@ -240,6 +240,10 @@ class TooMany(PumasiError, code="too_many"):
 
 class UnknownId(PumasiError, code="unknown_id"):
     """What was asked about isn't known."""
+
+
+class Undecided(PumasiError, code="undecided"):
+    """What waits for a matcher may belong to what was asked about; the same call may succeed later."""
 
 
 class LedgerTampered(PumasiError, code="ledger_tampered"):

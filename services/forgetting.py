@@ -5,14 +5,16 @@ each pseudonym key that there is: a fund has words of one key, and words made wi
 for a beneficiary's cases belong to their word; the ids are in the ledger. The ledger itself stays: it holds words and sums, and
 without the contact nothing leads from a word to anybody.
 
-Of what an event brought that the ledger doesn't answer yet, nobody may know whose it is: words of thanks, or a contact in a fund that
-the ledger doesn't speak of. A matcher that is about to answer is waited for, and what it leaves is counted.
+What an event brought that the ledger doesn't answer yet, or can't, is pending on the contacts topic and names the event's fund, and
+its case. So it is found without the command, which may be unreadable, hidden by a transaction, or never published. Only whose words of
+thanks are for a case that the ledger doesn't speak of, nobody can tell: a matcher that is about to answer is waited for, and what it
+leaves is counted.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -20,9 +22,10 @@ import msgspec
 from schemas.values import PHRASES
 from services import keys
 from services.bus.consume.scan import TopicReader
-from services.bus.contacts import subject_of
-from services.bus.envelope import CONTACT, Record
-from services.bus.topics import COMMANDS, LEDGER
+from services.bus.contacts import Contacts, subject_of
+from services.bus.envelope import ABOUT, FUND, Record
+from services.bus.replacing import Latest
+from services.bus.topics import LEDGER
 from services.errors import UsageError
 from services.intake.ids import People
 from services.intake.recipients import NoRecipient, recipient_of
@@ -30,10 +33,10 @@ from services.settings import Settings
 
 ROLES: Final = ("beneficiary", "donor", "voucher")
 ANSWERED_WITHIN_SECONDS: Final = 5.0
-"""How long the answers to what stands on the commands topic are waited for."""
+"""How long answers are waited for that say whose words of thanks are."""
 _LOOK_EVERY_SECONDS = 0.2
 _TOLD: Final = (b'"case_submitted"', b'"case_thanked"')
-_THANKED: Final = b"pumasi.case.thanked"
+_TEXT: Final = b'"sealed_text"'
 
 
 class Sought:
@@ -53,7 +56,7 @@ class Sought:
         self.subjects = dict.fromkeys(words)
         self._person, self._people, self._fund = person, people, fund
         self._funds: set[str] = set()
-        self._cases: set[tuple[str, str]] = set()
+        self._cases: dict[tuple[str, str], str] = {}  # by fund and id, for whom
         if fund is not None:
             self._meet(fund)
 
@@ -67,13 +70,21 @@ class Sought:
             for fact in entry["facts"]:
                 self._hear(fact, fact.get("fund") or entry["fund"])
 
-    def may_hold(self, command: Record) -> bool:
-        """Whether a command that has no answer yet came with what may be theirs, and is under none of `subjects`."""
-        headers, fund = dict(command.headers), (command.key or b"").decode("utf-8", "replace")
-        subject = subject_of(headers.get(CONTACT) or b"").decode("utf-8", "replace")
-        if not subject or subject in self.subjects or self._fund not in (None, fund):
+    def may_be_theirs(self, key: bytes, latest: Latest) -> bool:
+        """Take in what counts under a key of the contacts topic; whether nobody can tell if it is theirs, of what is pending."""
+        subject = subject_of(key)
+        if key == subject or latest.value is None:
             return False
-        return headers.get("ce_type") == _THANKED or (self._person is not None and fund not in self._funds)
+        headers = dict(latest.headers)
+        fund, about = ((headers.get(name) or b"").decode("utf-8", "replace") for name in (FUND, ABOUT))
+        if not fund or self._fund not in (None, fund):
+            return False
+        self._meet(fund)
+        if _TEXT not in latest.value:
+            return False  # its subject is a person's word, and one of ours or not
+        if self._cases.get((fund, about)) in self.subjects:
+            self.subjects[subject.decode("utf-8", "replace")] = None
+        return (fund, about) not in self._cases
 
     def _meet(self, fund: str) -> None:
         if fund in self._funds:
@@ -84,11 +95,11 @@ class Sought:
                 self.subjects |= {people.pseudonym(role, fund, self._person): None for role in ROLES}
 
     def _hear(self, fact: dict[str, Any], fund: str) -> None:
-        if self._fund not in (None, fund):
+        if self._fund not in (None, fund) or fact["fact"] not in ("case_submitted", "case_thanked"):
             return
-        if fact["fact"] == "case_submitted" and fact["beneficiary"] in self.subjects:
-            self._cases.add((fund, fact["case"]))
-        if fact["fact"] == "case_thanked" and (fund, fact["case"]) in self._cases and fact["thanks"] not in PHRASES:
+        if fact["fact"] == "case_submitted":
+            self._cases[fund, fact["case"]] = fact["beneficiary"]
+        elif fact["thanks"] not in PHRASES and self._cases.get((fund, fact["case"])) in self.subjects:
             self.subjects[fact["thanks"]] = None
 
 
@@ -113,46 +124,28 @@ def sought(who: str, settings: Settings, fund: str | None = None) -> Sought:
     return Sought([], person, [People(key) for key in keys.pseudonym_keys(settings).values()], fund)
 
 
-async def find(bootstrap: str, looked_for: Sought) -> tuple[list[bytes], int]:
-    """The subjects on the contacts topic that may be somebody's, once the ledger is read to its end of now; and of how many commands
-    that stood there without an answer nobody can tell whether what came with them is theirs.
+async def find(ledger: str, theirs: str, looked_for: Sought) -> tuple[list[bytes], int]:
+    """The subjects on the contacts topic that may be somebody's, once both topics are read to their ends of now; and of how many texts
+    that are pending there nobody can tell yet whether they are for theirs.
+
+    Args:
+        ledger, theirs: where Kafka is for who may read the ledger, and for who may read contacts.
 
     Raises:
         KafkaUnreachable, TopicsMismatch, TopicUnreadable: if it can't be.
     """
     clock = asyncio.get_running_loop().time
     deadline = clock() + ANSWERED_WITHIN_SECONDS
-    async with TopicReader(bootstrap) as reader:
-        ends = {number: extent.end for number, extent in (await reader.extents(COMMANDS)).items()}
+    async with TopicReader(ledger) as reader, Contacts(theirs, "pumasi-keys") as contacts:
         read: dict[int, int] = {}
-        answered: dict[int, int] = {}
         while True:
-            last: dict[int, bytes] = {}
+            await contacts.read_on()  # before the ledger, which says whose it is
             extents = await reader.extents(LEDGER)
             begins = {number: read.get(number, extent.begin) for number, extent in extents.items()}
             read = {number: extent.end for number, extent in extents.items()}
             async for record in reader.between(LEDGER, begins, read):
                 looked_for.take(record)
-                last[record.partition] = record.value or b""
-            answered |= {number: _answered(entry) for number, entry in last.items()}
-            undecided = await _undecided(reader, looked_for, answered, ends)
+            undecided = [key for key, one in contacts.latest.items() if looked_for.may_be_theirs(key, one)]
             if not undecided or clock() > deadline:
-                return [subject.encode() for subject in looked_for.subjects], undecided
+                return [subject.encode() for subject in looked_for.subjects], len(undecided)
             await asyncio.sleep(_LOOK_EVERY_SECONDS)
-
-
-def _answered(entry: bytes) -> int:
-    """The offset of the last command whose answer is whole, by the last entry of its partition; -1 if that is none, as audit says."""
-    try:
-        told = msgspec.json.decode(entry)
-        return int(told["cause"]["offset"]) - bool(told.get("more"))
-    except (msgspec.MsgspecError, AttributeError, KeyError, TypeError, ValueError):
-        return -1
-
-
-async def _undecided(
-    reader: TopicReader, looked_for: Sought, answered: Mapping[int, int], ends: Mapping[int, int]
-) -> int:
-    extents = await reader.extents(COMMANDS)
-    begins = {n: min(max(answered.get(n, -1) + 1, extents[n].begin), end) for n, end in ends.items()}
-    return sum([looked_for.may_hold(command) async for command in reader.between(COMMANDS, begins, {**ends})])

@@ -16,10 +16,10 @@ from typing import Final
 
 from schemas.times import text_of
 from services.bus.consume.scan import TopicReader
-from services.bus.envelope import SOURCE, Headers, Record, command_headers
+from services.bus.envelope import COMMAND, SOURCE, Headers, Record, command_headers
 from services.bus.partition import partition_of
 from services.bus.produce.publisher import Outgoing, Publisher, publishing
-from services.bus.replacing import Replacing
+from services.bus.replacing import At, Replacing
 from services.bus.topics import CONTACTS
 from services.errors import KafkaUnreachable
 
@@ -64,7 +64,7 @@ class Contacts(Replacing):
             KafkaUnreachable: if that is not known to be written.
         """
         partitions = self._publisher.partitions(CONTACTS)
-        await self._publisher.publish([tombstone(key, partitions, sealed_for) for key in keys])
+        await self._publisher.publish([tombstone(key, partition_of_key(key, partitions), sealed_for) for key in keys])
 
     def keeps(self, key: bytes, opens: str) -> bool:
         """Whether anything of a key counts; or was forgotten, and copies of it are opened by the key of this fingerprint, or nobody
@@ -117,7 +117,7 @@ async def _sweep(publisher: Publisher, partitions: Collection[int]) -> None:
 
     Kafka compacts what is not being written to any more, and begins a new file only when a record comes and it is time for one.
     """
-    await publisher.publish([tombstone(_SWEEP, 1)._replace(partition=number) for number in partitions])
+    await publisher.publish([tombstone(_SWEEP, number) for number in partitions])
 
 
 def subject_of(key: bytes) -> bytes:
@@ -131,8 +131,19 @@ def opened_by(headers: Headers) -> str | None:
     return None if said is None else said.decode("utf-8", "replace")
 
 
-def tombstone(key: bytes, partitions: int, sealed_for: str | None = None) -> Outgoing:
-    """What deletes all that lies under a key; `sealed_for`: by the notifier's key of which fingerprint it could be opened, if known."""
+def partition_of_key(key: bytes, partitions: int) -> int:
+    """In which partition a key's records lie."""
+    return partition_of(subject_of(key).decode("utf-8", "replace"), partitions)
+
+
+def tombstone(key: bytes, partition: int, sealed_for: str | None = None, command: At | None = None) -> Outgoing:
+    """What deletes all that lies under a key, in its partition.
+
+    Args:
+        sealed_for: by the notifier's key of which fingerprint it could be opened, if known.
+        command: where the command lies that it was decided at, if it was by one: what came with a later one stays.
+    """
     headers = command_headers(FORGOTTEN, uuid.uuid4().hex, SOURCE, text_of(time.time_ns() // 1000))
     headers += [] if sealed_for is None else [(SEALED_FOR, sealed_for.encode())]
-    return Outgoing(CONTACTS, partition_of(subject_of(key).decode("utf-8", "replace"), partitions), key, None, headers)
+    headers += [] if command is None else [(COMMAND, b"%d-%d" % command)]
+    return Outgoing(CONTACTS, partition, key, None, headers)

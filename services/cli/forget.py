@@ -45,8 +45,11 @@ def forget(
     from then on nothing opens what was kept of them, not in a backup either. What is sealed leaves the disk within an hour.
 
     The ledger and its totals stay: they hold words and sums, and nothing leads from there to anybody. Whoever takes part again is
-    known again. Exit status 1: nothing is kept of them, or all is forgotten already; or events wait for a matcher that may have brought
-    something of theirs, which nobody can tell yet. Then run it again. If it is cut short, run it again too: nothing is lost.
+    known again.
+
+    Exit status 1, and with --json the code `unknown_id`: nothing is kept of them, or all is forgotten already. Exit status 1, and
+    `undecided`: words of thanks wait for a matcher that may be for a case of theirs, which nobody can tell yet. Then run it again. If
+    it is cut short, run it again too: nothing is lost.
 
     Run it where notifier.key is, and for an address pseudonym.key too.
     """
@@ -58,7 +61,13 @@ def forget(
         asyncio.run(until_gone(options.bootstrap_of(settings, access.KEYS), found))
     show(
         as_json,
-        {"forgotten": told.forgotten, "undecided": undecided, "gone": wait, "rotated": asdict(told)},
+        {
+            "code": "undecided" if undecided else "forgotten",
+            "forgotten": told.forgotten,
+            "undecided": undecided,
+            "gone": wait,
+            "rotated": asdict(told),
+        },
         f"Forgotten: {told.forgotten} contacts and texts. Nothing opens them any more: the notifier's key is a new one, {told.key}.",
         "They have left the topic." if wait else "They leave the disk within an hour, while a notifier runs.",
         "The ledger, its totals and what was told (by words, without addresses) stay as they are.",
@@ -72,30 +81,32 @@ def forget(
 def _forgotten(
     who: str, settings: "Settings", fund: str | None, yes: bool, as_json: bool
 ) -> "tuple[list[bytes], int, Rotated]":
-    """Forget one person; the subjects under which something may have been kept of them, how many commands of now may have brought
-    more, and what was done.
+    """Forget one person; the subjects under which something may have been kept of them, how many texts of now may be for theirs, and
+    what was done.
 
     Raises:
-        UnknownId: if nothing is kept of them that is known by now.
+        UnknownId: if nothing is kept of them.
+        Undecided: if nothing is that is known by now.
     """
-    from services.errors import UnknownId
+    from services.errors import Undecided, UnknownId
     from services.forgetting import find, sought
 
     looked_for = sought(sys.stdin.readline().strip() if who == "-" else who, settings, fund)
     if not yes:
         renewal.ask("How this person is reached will be forgotten, for good.", "forget")
-    found, undecided = asyncio.run(find(options.bootstrap_of(settings, access.OPERATOR), looked_for))
+    ledger, contacts = (options.bootstrap_of(settings, user) for user in (access.OPERATOR, access.KEYS))
+    found, undecided = asyncio.run(find(ledger, contacts, looked_for))
     try:
         return found, undecided, renewal.rotated(settings, as_json, found)
     except UnknownId as nothing:
         if not undecided:
             raise
-        raise UnknownId(f"{nothing.message} that is known yet", hint=_not_known_yet(undecided)) from None
+        raise Undecided(f"{nothing.message} that is known yet", hint=_not_known_yet(undecided)) from None
 
 
 def _not_known_yet(undecided: int) -> str:
-    have = "1 event has" if undecided == 1 else f"{undecided:,} events have"
+    are = "1 text of thanks is" if undecided == 1 else f"{undecided:,} texts of thanks are"
     return (
-        f"{have} no answer yet, and may have brought something of theirs: run this again once a matcher has caught up, see "
-        "`pumasi status`."
+        f"{are} for a case that the ledger doesn't speak of yet, which may be theirs: run this again once a matcher has caught up, and "
+        "dead letters of commands are put back, see `pumasi status`."
     )

@@ -58,7 +58,8 @@ _LOSS = {
     "pseudonym": "who took part before is somebody new to funds when they take part again.",
     "id": "earlier events that are sent again count once more, and their receipts are not recognised.",
     "intake": "what senders sealed for it becomes a dead letter, and senders that sign need new secrets (`pumasi keys rotate NAME`).",
-    "notifier": "no contact that is kept can be opened again: nobody is told anything until they send something again.",
+    "notifier": "no contact and no words of thanks that are kept can be opened again: all are told in PUMASI_LANGUAGE and without an "
+    "address until a new case, pledge or vouch of theirs is applied that comes with a contact.",
     "reporter": "nobody will ever be told of access in cases that came before.",
 }
 """By the key's name: what it means that it is lost."""

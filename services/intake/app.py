@@ -142,7 +142,9 @@ class Service:
         self._sealing = Sealing(settings, sealer, opener, self._services_tail.reach_end)
         holds = self._funds.hold, self._sealing.hold
         self._desk = Desk(self._publisher, self._repeats, reach_end, ticks, trusts, self._clock, *holds, metrics)
-        self._pending = PendingContacts(self._desk, self._publisher, self._progress, bootstrap)
+        self._pending = PendingContacts(
+            self._desk, self._publisher, self._progress, bootstrap, self._ledger.reach_end, self._clock.now
+        )
         self._contacts = Tail(bootstrap, CONTACTS, NAME, self._pending.take_contact)
         self._topic_door = TopicDoor(bootstrap, self._desk, self._publisher, sealer, self._senders, floods, metrics)
         self._tails = self._senders_tail, self._services_tail, self._commands, self._ledger, self._contacts

@@ -113,6 +113,11 @@ class Progress:
         rejection; None until it is decided."""
         return None if self._state_of(place) == _UNKNOWN else self._code_of(place) or "applied"
 
+    def forgets_after(self, fund: str) -> int:
+        """After how many days a fund forgets people; 0: never."""
+        known = self._books.funds.get(fund)
+        return known.forget_after_days if known else 0
+
     def is_made_by(self, sender: str, one: Id | None) -> bool:
         """Whether it is remembered that a sender made an id."""
         return self._makers is not None and self._makers.is_made_by(sender, one)

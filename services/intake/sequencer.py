@@ -29,7 +29,7 @@ from schemas.commands import TICK
 from schemas.ledger import encode
 from schemas.times import SECOND, text_of
 from services.bus.contacts import SEALED_FOR
-from services.bus.envelope import CONTACT, MAC, SENDER, SUBMISSION, SUPERSEDES, TRACE, command_headers
+from services.bus.envelope import ABOUT, CONTACT, FUND, MAC, SENDER, SUBMISSION, SUPERSEDES, TRACE, command_headers
 from services.bus.partition import partition_of
 from services.bus.produce.publisher import Outgoing, Pending, Publisher
 from services.bus.topics import COMMANDS, CONTACTS
@@ -319,7 +319,9 @@ class Desk:
         key = f"{subject}/{self._words}-{self._published}"
         partition = partition_of(subject, self._publisher.partitions(CONTACTS))
         headers = command_headers("pumasi.contact.sealed", one.id, one.source, text_of(_stamp(self._clock.now())))
-        headers.append((SEALED_FOR, one.sealed_for["notifier"].encode()))
+        about = next(iter(one.names.values()))  # a pledge or a case: only what is about one comes with a contact
+        said = (SEALED_FOR, one.sealed_for["notifier"]), (FUND, one.fund), (ABOUT, about)
+        headers += [(name, value.encode()) for name, value in said]
         return key, Outgoing(CONTACTS, partition, key.encode(), encode(one.contact.model_dump()), headers)
 
     def _ticks(self, at: int, wall: bool) -> list[Outgoing]:

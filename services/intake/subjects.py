@@ -112,15 +112,15 @@ class Pledge(books.Pledge):
 
 
 class Fund(awards.Fund[Case, Pledge, Award[Case, Pledge]]):
-    """A fund; of its configuration it keeps how many vouchers open a case, too."""
+    """A fund; of its configuration it keeps how many vouchers open a case, too, and after how many days people are forgotten."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name, partial(Case, self), partial(Pledge, self), Award)
-        self.vouchers_required = 1
+        self.vouchers_required, self.forget_after_days = 1, 0
 
     def configure(self, fact: FactDict) -> None:
         super().configure(fact)
-        self.vouchers_required = fact["vouchers_required"]
+        self.vouchers_required, self.forget_after_days = fact["vouchers_required"], fact.get("forget_after_days", 0)
 
 
 class Books(awards.Fold[Fund]):

@@ -98,7 +98,12 @@ def application_factory(
     publisher = Publisher(bootstrap, [LEDGER, CONTACTS, NOTICES, SERVICES], GROUP, told=lambda why: wait_for(why))
     key = private_key(settings)
     languages = Languages(
-        settings.language, key, told, lambda: keys.notifier_private_keys(settings), addresses=settings.webhook_addresses
+        settings.language,
+        key,
+        told,
+        lambda: keys.notifier_private_keys(settings),
+        addresses=settings.webhook_addresses,
+        was_applied=lambda *about: notifier.was_applied(*about),
     )
     renewal = Renewal(languages, settings)
     metrics = Metrics("notifier")
@@ -241,6 +246,7 @@ class Notifier:
         self.failed: BrokenPipeError | None = None
         self.went_wrong: Callable[[str, int], None] = lambda _code, _partition: None
         self._readings: dict[int, Reading] = {}
+        self._latest: dict[int, Reading] = {}  # of each partition, whether it is kept or not
         self._backlogs: dict[int, Backlog] = {}
         self._told_before: set[str] = set()
         self._looked_up = 0
@@ -258,6 +264,10 @@ class Notifier:
             context={"notifier": self},
             middlewares=[*traces.middlewares(), measured(self._metrics)],
         )
+
+    def was_applied(self, fund: str, about: str, name: str) -> bool:
+        """As `Reading.holds`, of all that is read here."""
+        return any(reading.holds(fund, about, name) for reading in self._latest.values())
 
     @property
     def stalled(self) -> list[int]:
@@ -325,6 +335,7 @@ class Notifier:
         """
         partition = records[0].partition
         reading, missed = await self._reading(records[0], consumer)
+        self._latest[partition] = reading
         if self._stopping.is_set():
             raise Stopping
         backlog = self._backlogs.get(partition)
@@ -372,6 +383,7 @@ class Notifier:
     def _forget(self, partition: int) -> None:
         """Let go of a partition; what of it is not recorded is told again."""
         self._readings.pop(partition, None)
+        self._latest.pop(partition, None)
         if (backlog := self._backlogs.pop(partition, None)) is not None:
             backlog.cancel()
 

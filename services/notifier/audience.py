@@ -68,11 +68,25 @@ class Audience:
             happened = {fund: happened.get(fund) or Happened() for fund in self._standings.funds.values()}
         for fund, so_far in happened.items():
             so_far.hold()
-            words = [*_words(fund, so_far), *_farewells(fund, so_far, instant)]
+            words = [*_words(fund, so_far), *self._farewells(fund, so_far, instant, entry)]
             if words and not silent:
                 at = day_of(datetime_of(instant))
                 told += (_made_out(fund, name, at, word) for word in words)
         return told
+
+    def holds(self, fund: str, about: str, name: str) -> bool:
+        """As `Standing.holds`, of a fund."""
+        known = self._standings.funds.get(fund)
+        return known is not None and known.holds(about, name)
+
+    def _farewells(self, fund: Standing, happened: Happened, at: int, entry: dict[str, Any]) -> Iterator[_Word]:
+        """People with nothing open any more are told so, and in the end forgotten."""
+        soon, now = fund.leave(happened, at)
+        for person, end, on in soon:
+            yield _Word(person, end.role, "forgetting", end.about, {"forgotten_on": day_of(datetime_of(on))})
+        for person, end in now:
+            fields = {"texts": tuple(fund.texts_of(person)), "command": (self._partition, entry["cause"]["offset"])}
+            yield _Word(person, end.role, "forgotten", end.about, fields)
 
 
 def day_of(at: datetime) -> datetime:
@@ -84,13 +98,15 @@ def day_of(at: datetime) -> datetime:
 
 
 class Farewell(Tidings):
-    """The last tidings to somebody: afterwards their contact is deleted.
+    """The last tidings to somebody: afterwards their contact is deleted. What else it knows is never told.
 
     Attributes:
-        texts: ids of thanks in their own words, which go too; never told.
+        texts: ids of thanks in their own words, which go too.
+        command: where the command lies that time had passed at; what came with a later one stays.
     """
 
     texts: Annotated[tuple[str, ...], Field(exclude=True)] = ()
+    command: Annotated[tuple[int, int], Field(exclude=True)]
 
 
 def _made_out(fund: Standing, entry: str, at: datetime, word: _Word) -> Tidings:
@@ -120,15 +136,6 @@ def _words(fund: Standing, happened: Happened) -> Iterator[_Word]:
     yield from _delivered(happened)
     yield from _thanks(happened)
     yield from _given_back(happened)
-
-
-def _farewells(fund: Standing, happened: Happened, at: int) -> Iterator[_Word]:
-    """People with nothing open any more are told so, and in the end forgotten."""
-    soon, now = fund.leave(happened, at)
-    for person, end, on in soon:
-        yield _Word(person, end.role, "forgetting", end.about, {"forgotten_on": day_of(datetime_of(on))})
-    for person, end in now:
-        yield _Word(person, end.role, "forgotten", end.about, {"texts": tuple(fund.texts_of(person))})
 
 
 # ---- beneficiaries, go-betweens --------------------------------------------------------------------------------------

@@ -14,9 +14,10 @@ newly sealed.
 
 A contact or text is on its topic before the command that it came with is on another: pending, under a key that begins with its
 subject's (`services.bus.contacts`), until intake has seen the entry and writes it under the subject. The notifier may see that entry
-first. So what is pending counts where nothing is known under the subject itself: a word is made of one person, and whoever the ledger
-names had an event applied. Of several the oldest counts: so nobody's later event, which may be refused, moves where somebody is told,
-however long intake is away. And before telling an unknown person, or passing on an unknown text, the topic is read to its present end.
+first. So what is pending counts where nothing is known under the subject itself, and the ledger names the subject with the case or
+pledge that the event was about: it was applied. Of several the oldest counts: so nobody's later event under the same id, which may be
+refused, moves where somebody is told, however long intake is away. And before telling an unknown person, or passing on an unknown text,
+the topic is read to its present end.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import base64
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
+from sys import intern
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -36,8 +38,8 @@ from schemas.notices import ADDRESS_MAX
 from schemas.submissions import Language
 from services import keys
 from services.bus.consume.tail import Tail
-from services.bus.envelope import Record
-from services.bus.replacing import Lately
+from services.bus.envelope import ABOUT, FUND, Record
+from services.bus.replacing import At, Lately, command_of, is_before
 from services.bus.topics import CONTACTS
 from services.errors import KeyMissing, SettingError
 from services.news import Unopened
@@ -80,6 +82,7 @@ class Languages:
         told: called where a box can't be opened.
         keys_now: reads the keys that open boxes now, the newest last.
         addresses: whether somebody may ask for addresses.
+        was_applied: whether an event in a fund, about a case or pledge, that named a subject was applied, as far as the ledger is read.
     """
 
     def __init__(
@@ -90,14 +93,17 @@ class Languages:
         keys_now: Callable[[], Sequence[PrivateKey]] = lambda: (),
         *,
         addresses: bool = False,
+        was_applied: Callable[[str, str, str], bool] = lambda _fund, _about, _subject: True,
     ) -> None:
+        self._was_applied = was_applied
         self._otherwise, self._told, self._keys_now, self._addresses = otherwise, told, keys_now, addresses
         self._keys = [] if key is None else [key]
         self._of: dict[str, Language] = {}
         self._texts: dict[str, bytes] = {}  # sealed
         self._contacts: dict[str, bytes] = {}  # sealed
-        self._pending: dict[str, dict[str, None]] = {}  # the keys under which something of a subject is pending
+        self._pending: dict[str, dict[str, tuple[str, str]]] = {}  # by subject and key, of what fund, and about what
         self._unopened: dict[str, Record] = {}
+        self._commands: dict[str, At] = {}  # that what is under a name came with
         self._lately = Lately()
         self._tail: Tail | None = None
 
@@ -119,27 +125,35 @@ class Languages:
         content = self._kept(self._contacts, subject)
         return None if content is None else msgspec.json.decode(content, type=_Reached).address
 
+    def is_since(self, name: str, command: At) -> bool:
+        """Whether what stands under a pseudonym, or a text's id, came with a later command than this."""
+        return is_before(command, self._commands.get(name))
+
     def take(self, record: Record) -> None:
         """Take in a record of the contacts topic. One without a value, or that can't be opened, makes what is under its key unknown."""
         if not self._lately.counts(record):
             return
         key = (record.key or b"").decode("utf-8", "replace")
-        for known in (self._of, self._texts, self._contacts, self._unopened):
+        for known in (self._of, self._texts, self._contacts, self._unopened, self._commands):
             known.pop(key, None)
+        if record.value is not None and (command := command_of(record.headers)) is not None:
+            self._commands[key] = command
         subject, is_pending, _ = key.partition("/")
         if is_pending:
-            self._pend(subject, key, there=record.value is not None)
+            self._pend(subject, key, record)
         if not self._keys or record.value is None:
             return
         self._unopened[key] = record
         if self._tail is None:
             self._open(key)
 
-    def _pend(self, subject: str, key: str, *, there: bool) -> None:
+    def _pend(self, subject: str, key: str, record: Record) -> None:
         """Something of a subject is pending under a key, or not any more."""
         pending = self._pending.setdefault(subject, {})
-        if there:
-            pending[key] = None
+        if record.value is not None:
+            headers = dict(record.headers)
+            fund, about = ((headers.get(name) or b"").decode("utf-8", "replace") for name in (FUND, ABOUT))
+            pending[key] = intern(fund), about
         else:
             pending.pop(key, None)
         if not pending:
@@ -147,7 +161,8 @@ class Languages:
 
     def _keys_of(self, subject: str) -> list[str]:
         """The keys under which something of a subject may lie, by which counts first: its own, then what came first."""
-        return [subject, *self._pending.get(subject, {})]
+        pending = self._pending.get(subject, {}).items()
+        return [subject, *(key for key, (fund, about) in pending if self._was_applied(fund, about, subject))]
 
     def _open(self, key: str) -> None:
         """Open what came last under a key, unless it was."""
@@ -221,10 +236,7 @@ class Languages:
 
     @asynccontextmanager
     async def following(self, bootstrap: str) -> AsyncIterator[None]:
-        """Follow the contacts topic while inside. Without a key there is nothing to follow."""
-        if not self._keys:
-            yield
-            return
+        """Follow the contacts topic while inside."""
         self._tail = Tail(lambda: bootstrap, CONTACTS, "pumasi-notifier", self.take)
         tasks = asyncio.create_task(self._tail.run()), asyncio.create_task(self._open_all())
         try:
@@ -247,7 +259,9 @@ class Languages:
 
     async def prepare(self, subjects: Iterable[str]) -> None:
         """The same where a subject or a text's id is unknown, but for seconds only."""
-        if not all(any(key in self._of or key in self._texts for key in self._keys_of(one)) for one in subjects):
+        if self._keys and not all(
+            any(key in self._of or key in self._texts for key in self._keys_of(one)) for one in subjects
+        ):
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.read_all(), _WAIT_SECONDS)
 

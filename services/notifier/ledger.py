@@ -23,6 +23,10 @@ class Reading(Chain):
         self.next_offset = 0
         self._audience = Audience(partition)
 
+    def holds(self, fund: str, about: str, name: str) -> bool:
+        """Whether a person's word, or a text's id, came with an event about this case or pledge that was applied."""
+        return self._audience.holds(fund, about, name)
+
     def take(self, record: Record, silent: bool = False) -> list[Tidings]:
         """Take in the next entry; returns who is to be told what (nobody if `silent`).
 

@@ -167,6 +167,13 @@ class Standing(awards.Fund[Case, Pledge, Part]):
                 self.departures.end(pledge.donor, End(at, "donor", pledge.id))
         return self.departures.due(at)
 
+    def holds(self, about: str, name: str) -> bool:
+        """Whether a person's word, or a text's id, came with an event about this case or pledge that was applied."""
+        pledge, case = self.pledges.get(about), self.cases.get(about)
+        if pledge is not None and pledge.donor == name:
+            return True
+        return case is not None and (name == case.beneficiary or name in case.vouchers or name in case.texts)
+
     def texts_of(self, person: str) -> list[str]:
         """The ids of all thanks in somebody's own words, for their cases."""
         return [text for case in self.cases.values() if case.beneficiary == person for text in case.texts]

@@ -3,7 +3,8 @@
 The webhook is the channel if there is one, else the terminal; without either a notice is recorded as suppressed. Beside a webhook
 the screen is only a view for the operator: words of thanks that came sealed are not for it, and go by webhook alone.
 
-With the last notice to somebody, how to reach them is taken off the contacts topic (`departures`).
+With the last notice to somebody, how to reach them is taken off the contacts topic (`departures`): but for what came with a command
+after that, since we may be late, and they take part again.
 
 Whose notice waits for which other: see `untold`.
 """
@@ -18,7 +19,7 @@ from typing import NamedTuple
 from schemas.notices import Channel, Notice, Tidings, notice_headers
 from schemas.times import text_of_datetime
 from schemas.values import PHRASES
-from services.bus.contacts import tombstone
+from services.bus.contacts import partition_of_key, tombstone
 from services.bus.envelope import TRACE
 from services.bus.partition import partition_of
 from services.bus.produce.publisher import Outgoing, Publisher
@@ -99,9 +100,8 @@ class Teller:
         while True:
             await self._publisher.in_reach.wait()
             try:
-                await self._publisher.publish(
-                    self._gone(told)
-                )  # first: once a farewell is recorded, nobody comes back to it
+                # First: once a farewell is recorded, nobody comes back to it.
+                await self._publisher.publish(await self._gone(told))
                 await self._publisher.publish(self._records(told))
                 break
             except KafkaUnreachable as error:
@@ -112,9 +112,17 @@ class Teller:
         for _, one, _trace in told:
             self._metrics.count(TOLD, str(one.channel), str(one.outcome))
 
-    def _gone(self, told: Sequence[Told]) -> list[Outgoing]:
-        names = [name for one, _, _ in told if isinstance(one, Farewell) for name in (one.to, *one.texts)]
-        return [tombstone(name.encode(), self._publisher.partitions(CONTACTS)) for name in names]
+    async def _gone(self, told: Sequence[Told]) -> list[Outgoing]:
+        farewells = [one for one, _, _ in told if isinstance(one, Farewell)]
+        if farewells:
+            await self._languages.read_all()
+        partitions = self._publisher.partitions(CONTACTS)
+        return [
+            tombstone(name.encode(), partition_of_key(name.encode(), partitions), command=one.command)
+            for one in farewells
+            for name in (one.to, *one.texts)
+            if not self._languages.is_since(name, one.command)
+        ]
 
     def _records(self, told: Sequence[Told]) -> list[Outgoing]:
         partitions = self._publisher.partitions(NOTICES)

@@ -7,10 +7,12 @@ import base64
 import json
 import shutil
 import threading
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from nacl.exceptions import CryptoError
@@ -21,10 +23,12 @@ from services import forgetting, keys
 from services.bus import fingerprints, topics
 from services.bus.contacts import Contacts, subject_of, until_gone
 from services.bus.embedded import EmbeddedKafka
-from services.bus.produce.publisher import Publisher
-from services.bus.topics import CONTACTS, LEDGER
+from services.bus.envelope import COMMAND
+from services.bus.partition import partition_of
+from services.bus.produce.publisher import Outgoing, Publisher
+from services.bus.topics import COMMANDS, CONTACTS, LEDGER
 from services.cli import build
-from services.errors import UnknownId
+from services.errors import Undecided, UnknownId
 from services.intake.sequencer import Desk
 from services.settings import Settings
 from tests.broker.test_intake import case, event, pledge, post, read, running
@@ -183,6 +187,35 @@ async def test_a_fund_forgets_by_itself_whoever_has_nothing_open_and_nobody_else
                     await asyncio.sleep(0.1)
 
 
+async def test_who_takes_part_again_before_a_notifier_that_was_away_says_farewell_keeps_their_contact(
+    topics_reset: EmbeddedKafka, settings: Settings
+) -> None:
+    bootstrap, key = topics_reset.bootstrap, keys.notifier_private_key(settings)
+    ours = {"d-1": "~s1", "d-2": "~s2", "d-3": "~s1"}
+
+    def named(facts: Any) -> Any:
+        return [{**fact, "donor": ours[fact["donor"]]} if "donor" in fact else fact for fact in facts]
+
+    configured, *case_opened = opening("jilin", 1000)
+    async with Ledger(bootstrap, "jilin") as ledger:
+        await ledger.write([{**configured, "forget_after_days": 5}, *case_opened], named(pledged(1)), named(pledged(2)))
+        await ledger.write(paid(1), paid(2), delivered(200))
+        for day, quoted in ((24, "7"), (28, "8")):
+            ledger.at = f"2026-11-{day}T10:00:00Z"
+            await ledger.write([{"fact": "rate_quoted", "currency": "USD", "rate": quoted}])
+        gone = [one.to for one in ledger.expected.values() if one.kind == "forgotten"]
+        assert gone == ["~s1", "~s2"]
+        for name, command in (("~s1", ledger.seq), ("~s2", 1)):
+            await give(bootstrap, name, sealed(key, name, "ko"), **{COMMAND: f"{ledger.partition}-{command}"})
+        await ledger.write(named(pledged(3)))
+        async with notifier(bootstrap) as process:
+            await process.notices(len(ledger.expected))
+            async with asyncio.timeout(30):
+                while "~s2" in await living(bootstrap):
+                    await asyncio.sleep(0.1)
+            assert [*await living(bootstrap)] == ["~s1"]
+
+
 KIM = {"address": "mailto:kim@example.org", "language": "ko"}
 FUND = event("fund.configured", 0, currency="CNY", vouchers_required=0)
 
@@ -247,10 +280,10 @@ async def test_whoever_goes_on_sending_in_their_name_does_not_hold_it_up(
     assert [name for name, value in (await living(bootstrap)).items() if opened(value, new)] == ["~s2"]
 
 
-async def test_it_says_what_the_matcher_has_still_to_answer_and_waits_for_one_that_does(
+async def test_what_no_matcher_has_answered_is_forgotten_too_and_what_nobody_can_tell_yet_is_said(
     topics_reset: EmbeddedKafka, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Words of thanks, and a contact in a new fund, come while no matcher runs."""
+    """Contacts in a new fund, and words of thanks, come while no matcher runs, or none that can read them."""
     bootstrap = topics_reset.bootstrap
     text = base64.b64encode(SealedBox(keys.intake_public_key(settings)).encrypt(b"thanks")).decode()
     harbin = {**FUND, "id": "e-harbin", "data": {**FUND["data"], "fund": "harbin"}}
@@ -266,15 +299,53 @@ async def test_it_says_what_the_matcher_has_still_to_answer_and_waits_for_one_th
         await sent(event("case.thanked", 2, case="c-1", thanks=text), harbin)
         await sent(pledge(3, fund="harbin", donor=None, contact=KIM))
         monkeypatch.setattr(forgetting, "ANSWERED_WITHIN_SECONDS", 0.0)
-        with pytest.raises(UnknownId, match="nothing is kept of them that is known yet") as nobody:
-            await forget(bootstrap, "mailto:nobody@example.org")
-        assert (nobody.value.hint or "").startswith("2 events have no answer yet")
         told, status = await forgotten(bootstrap, KIM["address"])
-        assert (told["forgotten"], told["undecided"], status) == (1, 2, 1)
-        assert len(await living(bootstrap)) == 2
+        assert (told["code"], told["forgotten"], told["undecided"], status) == ("forgotten", 3, 0, 0)
+        assert not await living(bootstrap)
+        await sent(
+            case(4, case="c-2", beneficiary=None, contact=KIM), event("case.thanked", 5, case="c-2", thanks=text)
+        )
+        with pytest.raises(Undecided, match="nothing is kept of them that is known yet") as nobody:
+            await forget(bootstrap, "mailto:nobody@example.org")
+        assert (nobody.value.hint or "").startswith("1 text of thanks is for a case")
+        told, status = await forgotten(bootstrap, KIM["address"])
+        assert (told["code"], told["forgotten"], told["undecided"], status) == ("undecided", 1, 1, 1)
+        assert len(await living(bootstrap)) == 1
         monkeypatch.setattr(forgetting, "ANSWERED_WITHIN_SECONDS", 60.0)
         again = asyncio.create_task(forgotten(bootstrap, KIM["address"]))
         async with matching(bootstrap):
             told, status = await again
-        assert (told["forgotten"], told["undecided"], status) == (2, 0, 0)
+        assert (told["code"], told["forgotten"], told["undecided"], status) == ("forgotten", 1, 0, 0)
+        assert not await living(bootstrap)
+
+
+@pytest.mark.parametrize("why", ["unreadable", "hidden"])
+async def test_a_contact_is_forgotten_whose_command_cannot_be_read_or_is_hidden_by_a_transaction(
+    topics_reset: EmbeddedKafka, settings: Settings, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    """In a fund of which the ledger says nothing."""
+    bootstrap, real = topics_reset.bootstrap, Desk._command
+
+    def spoilt(self: Desk, *arguments: Any) -> Outgoing:
+        return real(self, *arguments)._replace(value=b"{")
+
+    async with AsyncExitStack() as stack:
+        _, http = await stack.enter_async_context(running(topics_reset, settings.data))
+        if why == "unreadable":
+            monkeypatch.setattr(Desk, "_command", spoilt)
+        else:
+            hanging = AIOKafkaProducer(bootstrap_servers=bootstrap, transactional_id="hanging")
+            await hanging.start()
+            stack.push_async_callback(hanging.stop)
+            await hanging.begin_transaction()
+            await hanging.send_and_wait(COMMANDS, b"{}", partition=partition_of("harbin", 4))
+        assert (await post(http, pledge(1, fund="harbin", donor=None, contact=KIM))).status_code == 202
+        if why == "unreadable":
+            async with matching(bootstrap):
+                while not any(b'"unreadable"' in record.value for record in await read(bootstrap, LEDGER)):
+                    await asyncio.sleep(0.1)
+        [pending] = await living(bootstrap)
+        assert "/" in pending
+        told, status = await forgotten(bootstrap, KIM["address"])
+        assert (told["forgotten"], status) == (1, 0)
         assert not await living(bootstrap)

@@ -157,10 +157,11 @@ def sealed(key: PrivateKey, subject: str, language: str) -> bytes:
     return json.dumps({"subject": subject, "sealed_contact": box}).encode()
 
 
-async def give(bootstrap: str, subject: str, value: bytes | None) -> None:
+async def give(bootstrap: str, subject: str, value: bytes | None, **headers: str) -> None:
     async with AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all") as producer:
         partition = partition_of(subject.partition("/")[0], PARTITIONS)
-        await producer.send_and_wait(CONTACTS, value, subject.encode(), partition)
+        said = [(name, text.encode()) for name, text in headers.items()]
+        await producer.send_and_wait(CONTACTS, value, subject.encode(), partition, headers=said)
 
 
 async def test_each_is_told_in_the_language_of_their_contact(topics_reset: EmbeddedKafka, tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ from services import keys
 from services.bus import topics
 from services.bus.contacts import keep_swept
 from services.bus.embedded import EmbeddedKafka
+from services.bus.envelope import ABOUT, COMMAND
+from services.bus.envelope import FUND as FUND_HEADER
 from services.bus.produce.publisher import Publisher
 from services.bus.topics import CONTACTS, LEDGER
 from services.intake import pending
@@ -329,11 +331,52 @@ async def test_the_notifier_speaks_to_somebody_whose_contact_is_still_pending_an
 
         for number in range(3):
             donor = f"d-{len(ledger.expected)}"
+            about = {FUND_HEADER: "jilin", ABOUT: f"p-{len(ledger.expected)}"}
+            await give(bootstrap, f"{donor}/w-0", sealed(key, donor, "zh"), **{**about, ABOUT: "p-refused"})
             for name, value in ((f"{donor}/w-1", sealed(key, donor, "ko")), (f"{donor}/w-2", None)):
-                await give(bootstrap, name, value)
+                await give(bootstrap, name, value, **about)
             if number:
                 await give(bootstrap, donor, sealed(key, donor, "ko"))
             if number > 1:
                 await give(bootstrap, f"{donor}/w-1", None)
             assert await korean()
-        assert not await korean(), "of whom nothing is known"
+        await give(
+            bootstrap,
+            f"d-{len(ledger.expected)}/w-1",
+            sealed(key, "d", "ko"),
+            **{FUND_HEADER: "jilin", ABOUT: "p-refused"},
+        )
+        assert not await korean(), "of whom nothing is known by what was applied"
+
+
+@pytest.mark.parametrize("late", ["contact", "farewell"])
+async def test_what_comes_late_under_a_subject_is_overwritten_by_what_stood_there(
+    topics_reset: EmbeddedKafka, settings: Settings, late: str
+) -> None:
+    """As of another intake, or a notifier, that was frozen before it wrote."""
+    bootstrap = topics_reset.bootstrap
+    async with running(topics_reset, settings.data) as (_, http), matching(bootstrap):
+        await sent(http, FUND, pledge(1, donor=None, contact=KIM))
+        [(subject, earlier)] = (await until(bootstrap, lambda found: is_settled(found) and bool(found))).items()
+        await sent(http, pledge(2, donor=None, contact={**KIM, "language": "zh"}))
+        stood = await until(bootstrap, lambda found: is_settled(found) and found != {subject: earlier})
+        [first, *_] = (one for one in await read(bootstrap, CONTACTS) if one.key == subject.encode())
+        command = dict(first.headers)[COMMAND].decode()
+        await give(bootstrap, subject, earlier if late == "contact" else None, **{COMMAND: command})
+        assert await living(bootstrap) != stood
+        assert await until(bootstrap, lambda found: found == stood) == stood
+
+
+async def test_of_many_that_wait_for_a_matcher_most_are_read_again_when_it_comes(
+    topics_reset: EmbeddedKafka, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pending, "HELD_MAX", 2)
+    bootstrap = topics_reset.bootstrap
+    async with running(topics_reset, settings.data) as (_, http):
+        people = [{"address": f"mailto:p{number}@example.org"} for number in range(1, 9)]
+        await sent(http, FUND, *(pledge(n, donor=None, contact=one) for n, one in enumerate(people, 1)))
+        before = await living(bootstrap)
+        async with matching(bootstrap):
+            found = await until(bootstrap)
+    assert found == {key.partition("/")[0]: value for key, value in before.items()}
+    assert len(found) == 8

@@ -5,13 +5,18 @@ import json
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from schemas.notices import Tidings
+from services.bus.envelope import COMMAND
+from services.bus.topics import CONTACTS
 from services.notifier import screen
 from services.notifier.audience import Audience, Farewell
 from services.notifier.languages import Languages
 from services.notifier.phrases import sentence
 from services.notifier.teller import Teller
 from tests.broker.told_ledger import delivered, opening, paid, pledged
+from tests.records import CommandRecord
 from tests.telling import tell
 
 Facts = list[dict[str, Any]]
@@ -33,7 +38,8 @@ class Fund:
         for fact in told:
             if fact["fact"] == "fund_configured":
                 fact["forget_after_days"] = self.days
-        entry = {"seq": self.seq, "fund": fund, "at": f"2026-05-{day:02}T10:00:00Z", "facts": told}
+        at, cause = f"2026-05-{day:02}T10:00:00Z", {"offset": self.seq}
+        entry = {"seq": self.seq, "fund": fund, "at": at, "cause": cause, "facts": told}
         self.entries.append(entry)
         self.tidings = [one for one in self.audience.hear(entry, silent) if one.kind in ("forgetting", "forgotten")]
         return {one.to: one.kind for one in self.tidings}
@@ -184,6 +190,29 @@ def test_with_the_last_notice_goes_the_contact_and_so_do_ones_own_words_of_thank
     assert asyncio.run(told(fund.tidings)) == {}, "they are only told so far"
     fund.tick(11)
     assert set(asyncio.run(told(fund.tidings))) == {b"~b", b"~v", b"~d", TEXT.encode()}
+
+
+@pytest.mark.parametrize("came", [-1, 1])
+def test_what_came_with_a_later_command_stays_however_late_the_last_notice_is(came: int) -> None:
+    fund, languages = all_over(10), Languages("en")
+    fund.tick(8)
+    fund.tick(11)
+    command = b"0-%d" % (fund.seq + came)
+    languages.take(CommandRecord(CONTACTS, 0, 7, b"~d", b"{}", ((COMMAND, command),)))
+    published: list[Any] = []
+
+    async def publish(records: list[Any]) -> None:
+        published.extend(records)
+
+    async def told() -> None:
+        reached = asyncio.Event()
+        reached.set()
+        kafka: Any = SimpleNamespace(in_reach=reached, partitions=lambda _topic: 4, publish=publish)
+        await tell(Teller(kafka, None, screen.quiet(), languages), fund.tidings)
+
+    asyncio.run(told())
+    gone = {one.key: dict(one.headers)[COMMAND] for one in published if one.value is None}
+    assert gone == dict.fromkeys({b"~b", b"~v", *([] if came > 0 else [b"~d"])}, b"0-%d" % fund.seq)
 
 
 def test_the_day_is_said_in_each_language() -> None:

@@ -14,11 +14,12 @@ from typer.testing import CliRunner
 from services import keys, secret_files
 from services.bus import access
 from services.bus.contacts import Contacts
-from services.bus.envelope import CONTACT
+from services.bus.envelope import ABOUT, FUND
+from services.bus.replacing import Latest
 from services.cli import build
 from services.cli.shared.stopping import when_keys_go
 from services.errors import KeyMissing, UsageError
-from services.forgetting import Sought, _answered, sought
+from services.forgetting import Sought, sought
 from services.intake.ids import People
 from services.settings import Settings, load
 
@@ -78,37 +79,39 @@ def people_word(settings: Settings) -> str:
     return People(keys.pseudonym_key(settings)).pseudonym("beneficiary", "a", PERSON)
 
 
-def command(fund: str, contact: str | None, kind: str = "pledge.made") -> Any:
-    headers = [("ce_type", f"pumasi.{kind}".encode()), *([] if contact is None else [(CONTACT, contact.encode())])]
-    return SimpleNamespace(key=fund.encode(), headers=headers)
+def left(found: Sought, key: str, fund: str, about: str, kind: str = "sealed_text", value: str | None = "box") -> bool:
+    """Whether nobody can tell of what is pending."""
+    headers = [(FUND, fund.encode()), (ABOUT, about.encode())]
+    raw = None if value is None else json.dumps({kind: value}).encode()
+    return found.may_be_theirs(key.encode(), Latest(0, 0, raw, headers))
 
 
-def test_what_no_answer_is_there_to_may_be_theirs_where_nobody_can_tell(settings: Settings) -> None:
-    mine = people_word(settings)
+def test_what_is_pending_is_found_by_its_fund_and_words_of_thanks_by_their_case(settings: Settings) -> None:
+    mine, there = people_word(settings), People(keys.pseudonym_key(settings)).pseudonym("donor", "b", PERSON)
     by_address, by_word = sought(PHONE, settings), sought(mine, settings)
     for found in (by_address, by_word):
-        read(found, entry("a", submitted("c-1", mine)))
-        assert found.may_hold(command("a", "~text/w-1", "case.thanked")), "of a case of theirs, perhaps"
-        assert not found.may_hold(command("a", f"{mine}/w-1")), "it is forgotten by its word"
-        assert not found.may_hold(command("a", "~other/w-1")), "of another"
-        assert not found.may_hold(command("b", None)), "it brought nothing"
-    assert by_address.may_hold(command("b", "~any/w-1")), "their word there isn't known"
-    assert not by_word.may_hold(command("b", "~any/w-1"))
+        assert left(found, "~t1/w-1", "a", "c-1"), "the ledger doesn't know the case yet"
+        read(found, entry("a", submitted("c-1", mine), submitted("c-2", "~other")))
+        assert not left(found, "~t1/w-1", "a", "c-1")
+        assert not left(found, "~t2/w-1", "a", "c-2")
+        assert not left(found, f"{there}/w-1", "b", "p-1", "sealed_contact"), "the ledger doesn't speak of that fund"
+        assert {mine, "~t1"} <= {*found.subjects}
+        assert "~t2" not in found.subjects
+        assert not left(found, "~t3/w-1", "a", "c-3", value=None), "it is gone"
+        assert not left(found, "~t3", "a", "c-3"), "it stands there since its command was applied"
+    assert there in by_address.subjects
+    assert there not in by_word.subjects
     alone = sought(PHONE, settings, fund="a")
-    assert not any(alone.may_hold(command("b", "~any/w-1", kind)) for kind in ("pledge.made", "case.thanked"))
+    assert not left(alone, "~t1/w-1", "b", "c-1")
+    assert there not in alone.subjects
 
 
-@pytest.mark.parametrize(
-    ("last", "offset"),
-    [
-        ({"cause": {"offset": 7}}, 7),
-        ({"cause": {"offset": 7}, "more": True}, 6),
-        ({"cause": None}, -1),
-        ([], -1),
-    ],
-)
-def test_a_command_is_answered_once_its_answer_is_whole(last: Any, offset: int) -> None:
-    assert _answered(json.dumps(last).encode()) == offset
+def test_a_contact_beside_a_case_of_theirs_is_its_own_persons(settings: Settings) -> None:
+    """A go-between's, who vouches for it."""
+    found = sought(mine := people_word(settings), settings)
+    read(found, entry("a", submitted("c-1", mine)))
+    assert not left(found, "~voucher/w-1", "a", "c-1", "sealed_contact")
+    assert {*found.subjects} == {mine}
 
 
 def test_an_address_that_reaches_nobody_is_refused_and_not_repeated(settings: Settings) -> None:

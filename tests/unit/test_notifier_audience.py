@@ -480,3 +480,13 @@ def test_what_is_told_reads_back_as_a_notice(ledger: Ledger) -> None:
     notice = in_words(one, "zh").model_copy(update=came_of_it)
     assert Notice.model_validate_json(notice.wire()) == notice
     assert b"null" not in notice.wire()
+
+
+def test_who_is_named_by_what_was_applied_is_known_and_nobody_else(ledger: Ledger) -> None:
+    ledger.say(pledge("p-1", 100), {"fact": "case_thanked", "case": "c-1", "thanks": "~text"})
+    ledger.say({"fact": "rejected", "code": "id_conflict", "detail": "other data"})
+    named = {("c-1", "b-1"), ("c-1", "v-1"), ("c-1", "~text"), ("c-2", "b-2"), ("c-2", "v-2"), ("p-1", "d-1")}
+    names = {name for _, name in named}
+    found = {(about, name) for about in ("c-1", "c-2", "p-1", "p-2") for name in names}
+    assert {one for one in found if ledger.audience.holds("jilin", *one)} == named
+    assert not ledger.audience.holds("harbin", "c-1", "b-1")

@@ -11,6 +11,7 @@ import pytest
 from nacl.public import PrivateKey, SealedBox
 
 from schemas.notices import Notice, Tidings
+from services.bus.envelope import ABOUT, FUND
 from services.bus.replacing import REPLACES
 from services.news import Unopened
 from services.notifier import screen
@@ -89,8 +90,8 @@ async def test_topic_and_webhook_carry_one_body_but_for_what_came_of_telling() -
 KEY = PrivateKey.generate()
 
 
-def given(subject: str, value: bytes | None) -> Any:
-    return SimpleNamespace(key=subject.encode(), value=value, partition=1, offset=7, headers=())
+def given(subject: str, value: bytes | None, headers: Any = ()) -> Any:
+    return SimpleNamespace(key=subject.encode(), value=value, partition=1, offset=7, headers=headers)
 
 
 def contact(content: bytes, key: PrivateKey = KEY) -> bytes:
@@ -291,6 +292,20 @@ def test_words_that_were_forgotten_are_relayed_no_more() -> None:
     assert WORDS not in repr(vars(languages))
     languages.take(given(HASH, None))
     assert languages.text(HASH) is None
+
+
+def test_what_is_pending_of_an_event_that_was_not_applied_counts_for_nobody() -> None:
+    applied = {("jilin", "p-1", "d-1")}
+    languages = Languages("en", KEY, was_applied=lambda *about: about in applied)
+    for name, about, content in (
+        ("d-1/w-1", "p-0", ZH),
+        ("d-1/w-2", "p-1", ZH.replace(b"zh", b"ko")),
+        ("d-2/w-1", "p-1", ZH),
+    ):
+        languages.take(given(name, contact(content), ((FUND, b"jilin"), (ABOUT, about.encode()))))
+    assert [languages.of(name) for name in ("d-1", "d-2")] == ["ko", "en"]
+    applied.clear()
+    assert languages.of("d-1") == "en"
 
 
 async def test_what_is_pending_counts_where_nothing_stands_under_the_subject_and_nobody_waits_for_it(

@@ -6,15 +6,15 @@ import asyncio
 import contextlib
 import json
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Any
 
 import pytest
 
-from services.bus.contacts import SEALED_FOR, subject_of
+from services.bus.contacts import SEALED_FOR, partition_of_key, subject_of, tombstone
 from services.bus.deadletters import box
 from services.bus.deadletters.letter import dead_letter
-from services.bus.envelope import COMMAND, CONTACT, SUPERSEDES
+from services.bus.envelope import ABOUT, COMMAND, CONTACT, FUND, SUPERSEDES
 from services.bus.produce.publisher import Outgoing
 from services.bus.replacing import REPLACES
 from services.bus.topics import COMMANDS, CONTACTS, DEADLETTERS
@@ -37,15 +37,30 @@ class World(Bench):
         super().__init__(**options)
         kafka: Any = self.kafka
         kafka.publish = self.publish
-        self.pending, self.followed = PendingContacts(self.desk, kafka, self.progress, lambda: "nowhere:9092"), 0
+        self.pending, self.followed = (
+            PendingContacts(self.desk, kafka, self.progress, lambda: "nowhere:9092", self.ledger_end, lambda: self.now),
+            0,
+        )
+        self.pending._caught_up.set()
+        self.pending._read = self.read_again  # type: ignore[method-assign,assignment]
 
     async def publish(self, records: list[Outgoing]) -> list[int]:
         return await self.kafka.confirm(await self.kafka.enqueue(records))
 
+    async def ledger_end(self) -> None:
+        """All that is decided is known at once."""
+
+    async def read_again(self, places: Collection[Place]) -> list[Any]:
+        """Records of the contacts topic, in place of a broker's."""
+        return [self.record(at.offset) for at in places]
+
+    def record(self, offset: int) -> CommandRecord:
+        out = self.kafka.records[offset]
+        return CommandRecord(out.topic, out.partition, offset, out.key, out.value, tuple(out.headers))
+
     def follow(self) -> None:
-        for offset, out in enumerate(self.kafka.records[self.followed :], self.followed):
-            record = CommandRecord(out.topic, out.partition, offset, out.key, out.value, tuple(out.headers))
-            {CONTACTS: self.pending.take_contact, COMMANDS: self.pending.take_command}[out.topic](record)
+        for record in map(self.record, range(self.followed, len(self.kafka.records))):
+            {CONTACTS: self.pending.take_contact, COMMANDS: self.pending.take_command}[record.topic](record)
         self.followed = len(self.kafka.records)
 
     async def settled(self) -> dict[str, bytes]:
@@ -84,6 +99,8 @@ async def test_it_is_confirmed_before_its_command_which_names_it(world: World) -
     assert (contact.key or b"").startswith(f"{subject}/".encode())
     assert dict(command.headers)[CONTACT] == contact.key
     assert dict(contact.headers)[SEALED_FOR] == world.sealer.sealed_for["notifier"].encode()
+    pledge_id = json.loads(command.value or b"")["pledge"].encode()
+    assert [dict(contact.headers)[name] for name in (FUND, ABOUT)] == [b"jilin", pledge_id]
     world.kafka.fails_at = "confirm"
     assert (await world.send(pledge(2, donor=None, contact=KIM))).status_code == 503
     assert len(world.kafka.commands()) == 1, "it isn't published before its contact is"
@@ -152,7 +169,8 @@ async def test_what_stands_under_a_subject_names_its_command_and_none_before_tha
         CommandRecord(COMMANDS, *places[0], command.key, command.value, tuple(command.headers))
     )
     another.desk._words = world.desk._words
-    another.decide(places[0], PLEDGED)
+    for place in places:
+        another.decide(place, PLEDGED)
     assert await another.settled() == {}
     assert [(one.key, one.value) for one in another.kafka.records] == [(older.encode(), None)]
     assert len(world.kafka.records) == writes
@@ -335,6 +353,7 @@ async def test_what_comes_under_a_subject_costs_no_more_with_many_pending(world:
         sys.setprofile(None)
         return counted
 
+    calls()
     few = calls()
     for number in range(1000):
         world.pending.take_contact(CommandRecord(CONTACTS, 0, number, b"~s/w-%d" % number, b"{}", ()))
@@ -371,3 +390,158 @@ async def test_what_nobody_seals_anew_waits_for_its_key_and_holds_up_no_other(
         while first in await world.settled():
             pass
     assert {*await world.settled()} == {first.partition("/")[0], second.partition("/")[0]}
+
+
+def stands(world: World, subject: bytes) -> Outgoing:
+    """What lies last under a subject."""
+    return [one for one in world.kafka.records if one.key == subject][-1]
+
+
+async def put(world: World, *records: Outgoing) -> None:
+    """Somebody else writes."""
+    world.kafka.records.extend(records)
+    await world.settled()
+
+
+def farewell(world: World, subject: bytes, at: Place) -> Outgoing:
+    return tombstone(subject, partition_of_key(subject, world.kafka.partitions(CONTACTS)), command=at)
+
+
+async def two_written(world: World) -> tuple[list[Place], Outgoing, Outgoing]:
+    """Places of two commands of a person, and what stood under their subject by each."""
+    places, found = [], []
+    for number in (1, 2):
+        places.append(await world.pledged(number))
+        world.decide(places[-1], PLEDGED)
+        [name] = await world.settled()
+        found.append(stands(world, name.encode()))
+    assert found[0].value != found[1].value
+    return places, found[0], found[1]
+
+
+async def test_an_earlier_commands_contact_that_passed_a_later_ones_on_the_wire_is_overwritten(world: World) -> None:
+    """Another intake had it under way when the later one was written."""
+    _, earlier, later = await two_written(world)
+    await put(world, earlier)
+    assert stands(world, later.key or b"") == later
+
+
+async def test_a_late_farewell_takes_nothing_from_who_takes_part_again(world: World) -> None:
+    places, earlier, later = await two_written(world)
+    subject = later.key or b""
+    at = Place(places[1].partition, places[1].offset - 1)
+    await put(world, farewell(world, subject, at))
+    assert stands(world, subject) == later
+    world.decide(at := Place(places[1].partition, places[1].offset + 1), PLEDGED)
+    gone = farewell(world, subject, at)
+    await put(world, gone)
+    assert stands(world, subject).value is None, "nothing of theirs came since"
+    await put(world, earlier)
+    assert stands(world, subject).value is None, "and what comes late doesn't bring them back"
+
+
+async def test_what_is_pending_at_a_farewell_is_written_only_if_its_command_came_after_it(world: World) -> None:
+    before = await world.pledged(1)
+    [name] = await world.settled()
+    at = Place(before.partition, before.offset + 1)
+    world.kafka.records.append(farewell(world, subject_of(name.encode()), at))
+    after = await world.pledged(2)
+    assert after > at
+    for place in (before, at):
+        world.decide(place, PLEDGED)
+    assert is_pending(await world.settled()) == [True]
+    world.decide(after, PLEDGED)
+    assert is_pending(await world.settled()) == [False]
+
+
+@pytest.mark.parametrize("odd", ["{partition}-99999999", "99999999-0", "0-1-2", "\xff"])
+async def test_a_command_that_cannot_be_is_not_believed(world: World, odd: str) -> None:
+    """Of what stands under a subject, and above what does."""
+    place = await world.pledged(1)
+    [name] = await world.settled()
+    said = (COMMAND, odd.format(partition=place.partition).encode("latin-1"))
+    lie = Outgoing(CONTACTS, stands(world, name.encode()).partition, subject_of(name.encode()), b"{}", [said])
+    await put(world, lie)
+    world.decide(place, PLEDGED)
+    await world.settled()
+    assert stands(world, lie.key or b"").value == world.kafka.records[0].value
+    await put(world, lie, stands(world, lie.key or b""))
+    again = await world.pledged(2)
+    world.decide(again, PLEDGED)
+    await world.settled()
+    assert dict(stands(world, lie.key or b"").headers)[COMMAND] == str(again).encode()
+
+
+@pytest.mark.parametrize("why", ["farewell", "days"])
+async def test_the_contact_of_a_command_that_cannot_be_read_goes_when_its_fund_forgets(
+    world: World, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    monkeypatch.setattr(pending, "LOOK_SECONDS", 0.0)
+    place = await world.pledged(1)
+    [name] = await world.settled()
+    world.decide(place, UNREADABLE)
+    after = Place(place.partition, place.offset + 1)
+    world.decide(
+        after,
+        {"fact": "fund_configured", "fund": "jilin", "currency": "CNY", "vouchers_required": 1, "forget_after_days": 2},
+    )
+
+    async def end() -> None:
+        world.follow()
+
+    looking = asyncio.create_task(world.pending.look(end))
+    world.now += 86_400_000_000
+    assert is_pending(await world.settled()) == [True]
+    if why == "farewell":
+        await put(world, farewell(world, subject_of(name.encode()), after))
+    else:
+        world.now += 86_400_000_000
+    async with asyncio.timeout(10):
+        while await world.settled():
+            pass
+    looking.cancel()
+    await asyncio.gather(looking, return_exceptions=True)
+
+
+async def test_of_many_that_wait_few_are_in_memory_and_the_others_are_read_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pending, "HELD_MAX", 2)
+    addresses = [{**KIM, "address": f"mailto:p{number}@example.org"} for number in range(5)]
+    places = [await world.pledged(number, contact=one) for number, one in enumerate(addresses)]
+    before = await world.settled()
+    assert sum(one.contact is not None for one in world.pending._waiting.values()) == 2
+    for place in places:
+        world.decide(place, PLEDGED)
+    assert await world.settled() == {key.partition("/")[0]: value for key, value in before.items()}
+
+
+async def test_nothing_is_remembered_for_ever_of_subjects_and_nothing_forgotten_of_what_waits(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pending, "LATELY_MAX", 3)
+    left = await world.pledged(0)
+    world.follow()
+    [waits] = world.pending._subjects
+    for number in range(20):
+        await put(world, tombstone(b"~s%d" % number, 1))
+        assert len(world.pending._subjects) <= 4
+    assert waits in world.pending._subjects
+    world.decide(left, REFUSED)
+    await world.settled()
+    await put(world, tombstone(b"~s", 1))
+    assert len(world.pending._subjects) == 3
+
+
+async def test_nothing_is_written_before_what_stands_on_the_topic_at_the_start_is_known() -> None:
+    world = World()
+    world.pending._caught_up.clear()
+    keeping = asyncio.create_task(world.pending.keep())
+    place = await world.pledged(1)
+    world.decide(place, PLEDGED)
+    assert is_pending(await world.settled()) == [True]
+    world.pending._caught_up.set()
+    assert is_pending(await world.settled()) == [False]
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
+    await world.client.aclose()
