@@ -15,11 +15,10 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from services.bus import topics
-from services.bus.embedded import EmbeddedKafka, keep_up, running_broker
+from services.bus.embedded import EmbeddedKafka, classes, keep_up, running_broker
 from services.bus.embedded.ports import Reservation
 from services.errors import BrokerFailed, DataDirForeign, DataDirLocked, PortTaken
 from services.settings import OPEN
-from tests import kafka_classes
 from tests.waiting import is_gone, until
 
 NewKafka = Callable[..., EmbeddedKafka]
@@ -253,7 +252,7 @@ async def test_another_clusters_log_is_refused_and_a_format_cut_short_is_redone(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a process has mapped")
-@pytest.mark.skipif(not kafka_classes.cache().exists(), reason="Kafka's classes lie ready once all tests were run")
+@pytest.mark.skipif(not classes.home().exists(), reason="Kafka's classes lie ready once all tests were run")
 async def test_brokers_of_tests_start_from_classes_that_lie_ready(kafka: EmbeddedKafka) -> None:
     """Java passes over what doesn't fit without a word."""
-    assert str(kafka_classes.cache()) in Path(f"/proc/{kafka.pid}/maps").read_text()
+    assert str(classes.home()) in Path(f"/proc/{kafka.pid}/maps").read_text()

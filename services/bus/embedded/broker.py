@@ -18,6 +18,7 @@ from typing import Protocol, Self
 from services.bus.access import BROKER
 from services.bus.client.producer import TROUBLE
 from services.bus.client.users import let_in
+from services.bus.embedded import classes
 from services.bus.embedded.config import Door, Guarded, jvm_options, log4j2_properties, server_properties
 from services.bus.embedded.directory import DirectoryLock, claim, write_atomically
 from services.bus.embedded.jars import ensure_jars_apart
@@ -36,6 +37,7 @@ POLL_S = 0.05
 _USERS_EVERY = 5
 """Looks at whether it runs, of which each fifth, once a second, is for its users: their passwords are a dozen files."""
 GUARD = Path(__file__).with_name("guard.py")
+_CRASHES = [128 + number for number in (signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGSEGV)]
 _COMPLAINT = re.compile(r"\b(ERROR|FATAL|OutOfMemoryError|Exception)\b|\[error\]")
 _CALM = re.compile(r"^\S+ (INFO|DEBUG) ")
 
@@ -89,6 +91,9 @@ class EmbeddedKafka:
         self.passwords = passwords
         self.at_format: Sequence[str] = ()
         """What Kafka's `format` is told besides."""
+        self.classes: Sequence[str] | None = None
+        """What Java is told of Kafka's classes (`services.bus.embedded.classes`); None: to take those that lie ready."""
+        self.grace_s = STOP_GRACE_S
         self._known: Mapping[str, str] = {}
         self.bootstrap = ""
         self.itself: str = ""
@@ -143,6 +148,7 @@ class EmbeddedKafka:
             await self._until_it_answers()
             self._say_where()
         except BaseException as error:
+            self._dropped_classes()
             self._kill_jvm()
             await self._reap(10, keep=True)
             if isinstance(error, OSError):  # the directory is gone, or its disk is full
@@ -150,12 +156,12 @@ class EmbeddedKafka:
             raise
 
     async def stop(self) -> None:
-        """End the broker cleanly (SIGTERM, after 30 s SIGKILL). Safe to repeat, and after it ended by itself."""
+        """End the broker cleanly (SIGTERM, after `grace_s` SIGKILL). Safe to repeat, and after it ended by itself."""
         if self._lock.fd < 0:  # never started, or stopped already: nothing here is ours
             return
         (self.data / "broker.json").unlink(missing_ok=True)
         self._close_lifeline()  # the guard takes it from here
-        await self._reap(STOP_GRACE_S + 10)
+        await self._reap(self.grace_s + 10)
 
     async def kill(self) -> None:
         """kill -9 of the JVM, as a crash: nothing is flushed, nothing said. For tests, and after a failed start."""
@@ -228,10 +234,8 @@ class EmbeddedKafka:
         shutil.rmtree(self.home / "log", ignore_errors=True)  # without meta.properties it holds no data
         properties = self.home / "format.properties"
         properties.write_text(server_properties(draft, DEFAULT_PORT, DEFAULT_PORT + 1, more=self.more))
-        # The light compiler alone: this JVM lives for a second.
         command = self._java(
-            "-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool", "format", "-t", self.cluster, "-c", str(properties),
-            *self.at_format,
+            *classes.options(), "kafka.tools.StorageTool", "format", "-t", self.cluster, "-c", str(properties), *self.at_format
         )  # fmt: skip
         done = subprocess.run(
             command, env=_environment(classpath), capture_output=True, text=True, errors="replace", check=False
@@ -259,8 +263,9 @@ class EmbeddedKafka:
                 self._reservation.take(port)
                 self._spawn(port)
                 await self._until_it_answers()
-            except PortTaken:
-                if self.port_asked or attempt == PORT_TRIES - 1:
+            except (PortTaken, BrokerFailed) as error:
+                again = self._dropped_classes() if isinstance(error, BrokerFailed) else not self.port_asked
+                if not again or attempt == PORT_TRIES - 1:
                     raise
                 self._kill_jvm()
                 await self._reap(10, keep=True)
@@ -274,14 +279,15 @@ class EmbeddedKafka:
         properties.write_text(
             server_properties(self.home / "log", port, controller_port, self.doors, self.more, guarded)
         )
-        command = self._java("kafka.Kafka", str(properties))
+        ready = classes.options() if self.classes is None else self.classes
+        command = self._java(*ready, "kafka.Kafka", str(properties))
         kafka_log = self.home / "kafka.log"
         self._logs_from = {kafka_log: kafka_log.stat().st_size if kafka_log.exists() else 0}
         theirs, self._lifeline = os.pipe()
         try:
             with (self.home / "console.log").open("wb") as console:
                 self._guard = subprocess.Popen(
-                    [sys.executable, "-I", "-S", str(GUARD), str(theirs), str(STOP_GRACE_S), *command],
+                    [sys.executable, "-I", "-S", str(GUARD), str(theirs), str(self.grace_s), *command],
                     stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=console, env=_environment(self._classpath),
                     pass_fds=(theirs, self._lock.fd), start_new_session=True,
                 )  # fmt: skip
@@ -294,6 +300,10 @@ class EmbeddedKafka:
         if guarded is not None:
             alone = Security("SASL_PLAINTEXT", BROKER, guarded.password, "PLAIN")
             self.itself = Servers(f"{HOST}:{guarded.port}", alone)
+
+    def _dropped_classes(self) -> bool:
+        """Whether Java crashed and Kafka's classes lay ready: they are removed then, and it may be tried again."""
+        return self._guard is not None and self._guard.returncode in _CRASHES and classes.drop()
 
     def _inside(self) -> tuple[int, Guarded | None]:
         """The controller's port, and how the broker speaks to itself; other ones in each life."""
