@@ -106,7 +106,7 @@ async def test_a_broker_that_crashes_with_them_is_started_without_them(
 
     def spawn(_port: int) -> None:
         told.append(classes.options())
-        broker._guard = SimpleNamespace(returncode=status, wait=lambda _seconds: status, poll=lambda: status)  # type: ignore[assignment]
+        broker._guard = SimpleNamespace(returncode=status, stdout=None, wait=lambda _seconds: status)  # type: ignore[assignment]
 
     monkeypatch.setattr(broker, "_spawn", spawn)
     monkeypatch.setattr(broker, "_until_it_answers", answers)

@@ -15,7 +15,7 @@ import pytest
 from services import cli
 from services.bus import app
 from services.bus.client.consumer import Consumer
-from services.bus.embedded import jars
+from services.bus.embedded import EmbeddedKafka, jars
 from services.bus.embedded.broker import GUARD
 from services.errors import JarsUnavailable
 from services.notifier import languages
@@ -139,5 +139,23 @@ def test_a_guard_that_is_told_to_stop_at_once_stops_what_it_has_just_started(num
         assert guard.stdout is not None and int(guard.stdout.readline())
         guard.send_signal(number)
         assert guard.wait(DEADLINE_SECONDS) == 128 + signal.SIGTERM
+    os.close(theirs)
+    os.close(ours)
+
+
+async def test_that_a_broker_has_ended_is_heard_at_once_and_asked_of_nobody(tmp_path: Path) -> None:
+    theirs, ours = os.pipe()
+    command = [sys.executable, "-I", "-S", str(GUARD), str(theirs), "60", "sleep", "60"]
+    broker = EmbeddedKafka(tmp_path, 0)
+    with subprocess.Popen(command, pass_fds=(theirs,), stdout=subprocess.PIPE) as guard:
+        assert guard.stdout is not None
+        java, broker._guard = int(guard.stdout.readline()), guard
+        assert await broker._runs_for(0.01)
+        waiting = asyncio.create_task(broker._runs_for(3600))
+        await asyncio.sleep(0)
+        os.kill(java, signal.SIGKILL)
+        await asyncio.wait_for(waiting, DEADLINE_SECONDS)
+        guard.wait(DEADLINE_SECONDS)
+        assert not await broker._runs_for(3600)
     os.close(theirs)
     os.close(ours)

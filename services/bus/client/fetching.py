@@ -49,8 +49,9 @@ FAILURES_TOLD = 3
 _REST_SECONDS = (0.2, 5.0)
 _TOLD_AGAIN_SECONDS = 600.0
 _LOG_OVERHEAD = 12  # offset and length of a batch
-_WAIT_MS = 5_000
-"""How long a broker waits for records that aren't there. So old is what it tells besides: how far what isn't committed reaches."""
+_WAIT_MS = 7_000
+"""How long a broker waits for records that aren't there; well below `ANSWER_MS`. So old is what it tells besides: how far what isn't
+committed reaches."""
 _FETCHES = "fetches"
 """Beside aiokafka's groups of connections, one for fetches."""
 

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from itertools import count
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -34,8 +33,8 @@ each log takes its time to be recovered, and a start that was given up for its l
 STOP_GRACE_S = 30.0
 PORT_TRIES = 3
 POLL_S = 0.05
-_USERS_EVERY = 5
-"""Looks at whether it runs, of which each fifth, once a second, is for its users: their passwords are a dozen files."""
+_USERS_EVERY_S = 1.0
+"""How often its users' passwords are looked at."""
 GUARD = Path(__file__).with_name("guard.py")
 _CRASHES = [128 + number for number in (signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGSEGV)]
 _COMPLAINT = re.compile(r"\b(ERROR|FATAL|OutOfMemoryError|Exception)\b|\[error\]")
@@ -170,12 +169,7 @@ class EmbeddedKafka:
 
     async def wait(self) -> None:
         """Return never, unless the broker ends without being asked to, or takes no users any more: then raise BrokerFailed."""
-        for look in count(1):
-            if not self.running:
-                break
-            await asyncio.sleep(0.2)
-            if look % _USERS_EVERY:
-                continue
+        while await self._runs_for(_USERS_EVERY_S):
             with contextlib.suppress(SettingError):  # a file is just being replaced
                 await self._let_in()
         if self._guard is not None and self._lifeline >= 0:
@@ -294,8 +288,7 @@ class EmbeddedKafka:
         finally:
             os.close(theirs)
         assert self._guard.stdout is not None
-        with self._guard.stdout as said:
-            self.pid = int(said.readline() or 0)
+        self.pid = int(self._guard.stdout.readline() or 0)
         self.bootstrap = self.itself = f"{HOST}:{port}"
         if guarded is not None:
             alone = Security("SASL_PLAINTEXT", BROKER, guarded.password, "PLAIN")
@@ -304,6 +297,20 @@ class EmbeddedKafka:
     def _dropped_classes(self) -> bool:
         """Whether Java crashed and Kafka's classes lay ready: they are removed then, and it may be tried again."""
         return self._guard is not None and self._guard.returncode in _CRASHES and classes.drop()
+
+    async def _runs_for(self, seconds: float) -> bool:
+        """Whether it runs so long; if not, that is told at once: the guard's output ends with it."""
+        if self._guard is None or self._guard.stdout is None or not self.running:
+            return False
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(said := self._guard.stdout.fileno(), ended.set)
+        try:
+            await asyncio.wait_for(ended.wait(), seconds)
+        except TimeoutError:
+            return True
+        finally:
+            loop.remove_reader(said)
+        return self.running
 
     def _inside(self) -> tuple[int, Guarded | None]:
         """The controller's port, and how the broker speaks to itself; other ones in each life."""
@@ -390,6 +397,8 @@ class EmbeddedKafka:
             except subprocess.TimeoutExpired:
                 os.killpg(self._guard.pid, signal.SIGKILL)
                 await asyncio.to_thread(self._guard.wait)
+            if self._guard.stdout is not None:
+                self._guard.stdout.close()
             self._guard, self.pid = None, 0
         if not keep:
             self._lock.release()
