@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from services.bus.embedded import EmbeddedKafka, classes
+from services.bus.embedded import broker as embedded
 from services.errors import BrokerFailed
 
 
@@ -116,3 +117,18 @@ async def test_a_broker_that_crashes_with_them_is_started_without_them(
     assert (starting.exception() is None) == (starts == 2)
     assert [bool(one) for one in told] == [True, False][:starts]
     assert classes.home().exists() == (starts == 1)
+
+
+def test_a_format_that_crashes_with_them_is_done_without_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    classes.home().write_bytes(b"broken")
+    broker = EmbeddedKafka(tmp_path / "data", 0)
+
+    def run(command: list[str], **_how: Any) -> Any:
+        crashes = any(option.startswith("-XX:AOTCache") for option in command)
+        (broker.home / "log.formatting").mkdir(parents=True)
+        return SimpleNamespace(returncode=-6 if crashes else 0, stdout="", stderr="")
+
+    monkeypatch.setattr(embedded.subprocess, "run", run)
+    broker.home.mkdir(parents=True)
+    broker._format("")
+    assert (broker.home / "log").exists() and not classes.home().exists()

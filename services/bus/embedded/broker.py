@@ -36,7 +36,9 @@ POLL_S = 0.05
 _USERS_EVERY_S = 1.0
 """How often its users' passwords are looked at."""
 GUARD = Path(__file__).with_name("guard.py")
-_CRASHES = [128 + number for number in (signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGSEGV)]
+_CRASHED_BY = (signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGSEGV)
+_CRASHES = {-number for number in _CRASHED_BY} | {128 + number for number in _CRASHED_BY}
+"""Statuses that say so: as `subprocess` tells them, and as the guard does."""
 _COMPLAINT = re.compile(r"\b(ERROR|FATAL|OutOfMemoryError|Exception)\b|\[error\]")
 _CALM = re.compile(r"^\S+ (INFO|DEBUG) ")
 
@@ -234,6 +236,9 @@ class EmbeddedKafka:
         done = subprocess.run(
             command, env=_environment(classpath), capture_output=True, text=True, errors="replace", check=False
         )
+        if done.returncode in _CRASHES and classes.drop():
+            self._format(classpath)
+            return
         if done.returncode != 0:
             raise BrokerFailed(f"Kafka could not format {draft}: {(done.stderr or done.stdout).strip()[-400:]}")
         properties.unlink()

@@ -8,8 +8,6 @@ A JVM reads and links some six thousand classes before Kafka answers. Java (>= 2
 code, too. Its name is a digest of all that it depends on: Java, the jars, the options; and Java itself passes over a file that doesn't
 fit. It appears whole, by a rename, once it is on the disk. All of it can be done without: where the environment can't be written to, or
 Java is older, brokers start as slowly as ever, and a file with which Java crashes is removed (`broker`).
-
-`python -m services.bus.embedded.classes` makes it now.
 """
 
 from __future__ import annotations
@@ -137,7 +135,3 @@ async def _use_a_broker(data: Path, made: Path) -> None:
         async with AIOKafkaConsumer(topics.COMMANDS, **where, **reads) as consumer:
             await consumer.getone()
             await consumer.commit()
-
-
-if __name__ == "__main__":
-    sys.exit(not make())
