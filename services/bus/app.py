@@ -43,7 +43,7 @@ log = logging.getLogger("pumasi.bus")
 
 SHAPES = "x-shapes"
 """Stands in AsyncAPI for the shapes of a group, until they are filled in."""
-_HEARTBEATS_PER_SESSION = 5
+_HEARTBEATS_PER_SESSION = 3
 _BACKOFF_SECONDS = (0.2, 5.0)
 _LOOK_MS = 5_000
 """How often a poll ends although nothing has come."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from services.settings import Settings
 
-_LOOK_EVERY_SECONDS = 0.5
+_LOOK_EVERY_SECONDS = 0.75
 
 
 def until_told_to_stop(*, hangup: bool = False) -> asyncio.Future[signal.Signals]:
