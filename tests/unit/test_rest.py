@@ -8,15 +8,17 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from services import cli
-from services.bus import app
+from services.bus import app, heartbeat
 from services.bus.client.consumer import Consumer
 from services.bus.embedded import EmbeddedKafka, jars
 from services.bus.embedded.broker import GUARD
+from services.bus.heartbeat import Condition, Heartbeat
 from services.errors import JarsUnavailable
 from services.notifier import languages
 
@@ -159,3 +161,29 @@ async def test_that_a_broker_has_ended_is_heard_at_once_and_asked_of_nobody(tmp_
         assert not await broker._runs_for(3600)
     os.close(theirs)
     os.close(ours)
+
+
+@pytest.mark.parametrize("begun", [3.0, 7.9])
+async def test_heartbeats_come_together_whenever_their_services_began(
+    monkeypatch: pytest.MonkeyPatch, begun: float
+) -> None:
+    """So that who follows their topic is woken once for all."""
+    now, beats, sleep = begun, list[float](), asyncio.sleep
+
+    async def slept(seconds: float) -> None:
+        nonlocal now
+        now = round(now + seconds, 6)
+        await sleep(0)
+
+    async def send(_self: Heartbeat, _process: str, _value: bytes | None) -> None:
+        beats.append(now)
+
+    monkeypatch.setattr(heartbeat, "time", SimpleNamespace(time=lambda: now, time_ns=lambda: round(now * 1e9)))
+    monkeypatch.setattr(heartbeat.asyncio, "sleep", slept)
+    monkeypatch.setattr(Heartbeat, "_send", send)
+    one = Heartbeat(lambda: "h:1", "matcher", None, lambda: Condition({}))
+    living = asyncio.create_task(one._live())
+    while now < 35:
+        await sleep(0)
+    living.cancel()
+    assert beats == [begun, 10, 20, 30]
