@@ -16,6 +16,7 @@ import pytest
 from services import cli
 from services.bus import app, heartbeat
 from services.bus.client.consumer import Consumer
+from services.bus.consume.tail import Tail
 from services.bus.embedded import EmbeddedKafka, jars
 from services.bus.embedded.broker import GUARD
 from services.bus.heartbeat import Condition, Heartbeat
@@ -187,3 +188,14 @@ async def test_heartbeats_come_together_whenever_their_services_began(
         await sleep(0)
     living.cancel()
     assert beats == [begun, 10, 20, 30]
+
+
+async def test_who_awaits_a_topics_end_ends_a_poll_that_would_last() -> None:
+    woken, tail = asyncio.Event(), Tail(lambda: "h:1", "topic", "client", lambda _record: None)
+
+    async def end_offsets(_places: Any) -> dict[Any, int]:
+        return {}
+
+    tail._reading = SimpleNamespace(wake=woken.set, assignment=set, end_offsets=end_offsets, stuck=[])  # type: ignore[assignment]
+    await asyncio.wait_for(tail.reach_end(), DEADLINE_SECONDS)
+    assert woken.is_set()
