@@ -91,7 +91,7 @@ def server_properties(
         "offsets.retention.minutes": 525_600,
         # After a crash the new broker waits until the session of the dead one is over (default: 9 s, told every 2 s).
         "broker.session.timeout.ms": 5_000,
-        "broker.heartbeat.interval.ms": 2_000,
+        "broker.heartbeat.interval.ms": 1_000,
         # Nobody else is about to join the group.
         "group.initial.rebalance.delay.ms": 0,
         # As large as the system lets them become (default: 100 KiB), or a batch is handed over piece by piece.
