@@ -169,15 +169,16 @@ def read(path: Path) -> str:
         raise KeyUnsafe(
             f"{path} can't be read ({type(error).__name__})", hint=f"sudo chown $USER {quote(str(path))}"
         ) from None
-    with os.fdopen(handle, "rb") as file:
+    try:
         _refuse_if_open(path, os.fstat(handle))
-        try:
-            text = file.read(4096)
-            if not _is_at(path, handle):  # another took its place meanwhile, and this one may be overwritten already
-                return read(path)
-            return text.decode().strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingError(f"{path} is not a key ({type(error).__name__})") from None
+        text = os.read(handle, 4096)
+        if not _is_at(path, handle):  # another took its place meanwhile, and this one may be overwritten already
+            return read(path)
+        return text.decode().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(f"{path} is not a key ({type(error).__name__})") from None
+    finally:
+        os.close(handle)
 
 
 def _is_at(path: Path, handle: int) -> bool:

@@ -22,11 +22,10 @@ import pytest_asyncio
 
 from services import called, keys
 from services.bus import topics
-from services.bus.embedded import EmbeddedKafka
+from services.bus.embedded import EmbeddedKafka, classes
 from services.bus.embedded import broker as embedded
 from services.bus.embedded.jars import ensure_jars_apart
 from services.settings import load
-from tests import kafka_classes
 
 sys.dont_write_bytecode = False  # some machines are told so; but here each module is read by some hundred processes
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -82,7 +81,7 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.setdefault("HYPOTHESIS_PROFILE", "long" if config.option.long else "default")
         if config.getoption("dist") != "no":
             if not config.option.collectonly:
-                kafka_classes.make()
+                classes.make()
             if config.get_verbosity() < 1:
                 config.pluginmanager.register(Files(config))
 
@@ -166,7 +165,6 @@ def _no_settings_from_outside() -> Iterator[None]:
         for name in list(os.environ):
             if name.startswith("PUMASI_"):
                 environment.delenv(name)
-        environment.setenv(kafka_classes.OPTIONS, kafka_classes.options())
         environment.setattr(embedded, "ensure_jars_apart", lambda _progress: _jars())
         environment.setenv("PUMASI_OPEN", "1")
         with tempfile.TemporaryDirectory(prefix="pumasi-test-keys-") as kept:

@@ -43,10 +43,10 @@ log = logging.getLogger("pumasi.bus")
 
 SHAPES = "x-shapes"
 """Stands in AsyncAPI for the shapes of a group, until they are filled in."""
-_HEARTBEATS_PER_SESSION = 5
+_HEARTBEATS_PER_SESSION = 3
 _BACKOFF_SECONDS = (0.2, 5.0)
-_LOOK_MS = 1000
-"""How often the group is told of markers that reading has passed, while nothing comes."""
+_LOOK_MS = 5_000
+"""How often a poll ends although nothing has come."""
 
 
 async def _at_once() -> None:

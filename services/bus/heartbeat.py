@@ -167,13 +167,15 @@ class Heartbeat:
         )
 
     async def _live(self) -> None:
-        """Beat when it is time, or when what is amiss or the keys have changed; whatever fails waits for the next time."""
+        """Beat when it is time, or when what is amiss or the keys have changed; whatever fails waits for the next time.
+
+        It is time for all at once, by the clock: who follows the topic is then woken once for all of them.
+        """
         last: object = None
-        due = 0.0
         while True:
             told = self.told()
-            if time.monotonic() >= due or (told.amiss, told.keys) != last:
-                last, due = (told.amiss, told.keys), time.monotonic() + BEAT_SECONDS
+            if (now := (time.time() // BEAT_SECONDS, told.amiss, told.keys)) != last:
+                last = now
                 try:
                     await self._send(self.process, told.wire())
                     self._beats += 1
@@ -185,7 +187,7 @@ class Heartbeat:
                         {"event": "heartbeat_not_heard", "cause": type(error).__name__},
                     )
                     await self._let_go()
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_LOOK_SECONDS - time.time() % _LOOK_SECONDS)
 
     async def _tidy(self) -> None:
         """Take back the words of processes of our service that have died."""

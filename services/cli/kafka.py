@@ -57,7 +57,7 @@ def kafka(
 
 
 async def _run(settings: "Settings", as_json: bool) -> None:
-    from services.bus.embedded import keep_up
+    from services.bus.embedded import classes, keep_up
     from services.settings import OPEN
     from services.system.progress import BrokerProgress
     from services.system.whole import broker_of, write_client_config
@@ -77,6 +77,7 @@ async def _run(settings: "Settings", as_json: bool) -> None:
     try:
         await started
         _say_ready(broker.bootstrap, write_client_config(settings, broker.bootstrap), settings, as_json)
+        classes.make_beside()
         ended = asyncio.create_task(keep_up(broker, lambda line: print(visible(line), file=sys.stderr, flush=True)))
         either = {ended, stopping}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)

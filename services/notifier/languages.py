@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pumasi.notifier")
 
-_LOOK_EVERY_SECONDS = 0.5
+_LOOK_EVERY_SECONDS = 1.0
 _AT_ONCE = 200
 """So many boxes are opened before others have their turn."""
 _WAIT_SECONDS = 5.0

@@ -20,7 +20,7 @@ from typing import Any, Final, TypeVar
 
 from services import keys, secret_files
 from services.bus import access, fingerprints, topics
-from services.bus.embedded import EmbeddedKafka, Watcher, keep_up
+from services.bus.embedded import EmbeddedKafka, Watcher, classes, keep_up
 from services.bus.embedded.ports import free_port, refuse_if_not_here, refuse_if_taken
 from services.bus.security import client_properties, servers
 from services.errors import KafkaUnreachable
@@ -131,6 +131,7 @@ async def whole_system(
         if broker is not None:  # on a cluster of one's own, matchers elsewhere may hold their share
             watcher.stage("partitions")
             await _while_kept(keeping, _until_all_held(holdings, supervisor))
+            classes.make_beside()
         where = {name: f"http://{settings.health_host}:{port}" for name, port in health.items()}
         yield System(kafka, ready[-1]["http"], client_config, where, supervisor, broker, keeping)
     finally:

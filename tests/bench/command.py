@@ -24,7 +24,7 @@ _EXAMPLES = """**Examples**
 - `./run bench --check`: has anything become slower? Ratios against those recorded in the repository; some five minutes
 - `./run bench --check --record`: record them anew, once a change is meant
 - `./run bench --memory`: of a matcher with 100,000 live cases and as many pledges; a minute
-- `./run bench --rest`: what a whole Pumasi takes when nobody sends anything; three minutes
+- `./run bench --rest`: what a whole Pumasi takes when nobody sends anything, minute by minute; three minutes
 - `./run bench --scaling --pledges 100000`: from one partition and process to four of each; some minutes
 - `./run bench --intake`, `./run bench --notifier`: what comes before the matcher, and after it; half a minute each
 - `./run bench --engine`: the engine alone, from 100 to 1,000,000 open cases; some minutes and 3 GB of memory

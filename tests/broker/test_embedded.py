@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -15,11 +16,10 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from services.bus import topics
-from services.bus.embedded import EmbeddedKafka, keep_up, running_broker
+from services.bus.embedded import EmbeddedKafka, classes, keep_up, running_broker
 from services.bus.embedded.ports import Reservation
 from services.errors import BrokerFailed, DataDirForeign, DataDirLocked, PortTaken
 from services.settings import OPEN
-from tests import kafka_classes
 from tests.waiting import is_gone, until
 
 NewKafka = Callable[..., EmbeddedKafka]
@@ -253,7 +253,23 @@ async def test_another_clusters_log_is_refused_and_a_format_cut_short_is_redone(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a process has mapped")
-@pytest.mark.skipif(not kafka_classes.cache().exists(), reason="Kafka's classes lie ready once all tests were run")
+@pytest.mark.skipif(not classes.home().exists(), reason="Kafka's classes lie ready once all tests were run")
 async def test_brokers_of_tests_start_from_classes_that_lie_ready(kafka: EmbeddedKafka) -> None:
     """Java passes over what doesn't fit without a word."""
-    assert str(kafka_classes.cache()) in Path(f"/proc/{kafka.pid}/maps").read_text()
+    assert str(classes.home()) in Path(f"/proc/{kafka.pid}/maps").read_text()
+
+
+@pytest.mark.skipif(not classes.home().exists(), reason="Kafka's classes lie ready once all tests were run")
+async def test_a_broker_starts_although_the_classes_that_lie_ready_are_damaged(
+    new_kafka: NewKafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a power cut can leave them, in whose midst Java would crash at each start."""
+    damaged = Path(shutil.copy(classes.home(), tmp_path))
+    third = damaged.stat().st_size // 3
+    with damaged.open("r+b") as file:
+        file.seek(third)
+        file.write(bytes(third))
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    assert classes.home() == damaged
+    await new_kafka().start()
+    assert not damaged.exists()

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.consumer.subscription_state import SubscriptionState
-from aiokafka.errors import KafkaConnectionError, RequestTimedOutError
+from aiokafka.errors import GroupAuthorizationFailedError, KafkaConnectionError, RequestTimedOutError
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.util import calc_crc32c
 
 from services.bus.client import fetching
 from services.bus.client.consumer import Consumer
@@ -255,3 +257,42 @@ async def test_a_fetch_for_partitions_that_went_elsewhere_is_hung_up_on(
     fetcher.seek_to(SOUND, 0)
     await asyncio.wait_for(connection.closed, DEADLINE_SECONDS)
     assert await waiting(broker) is not connection
+
+
+def marker(offset: int) -> bytes:
+    """A batch that holds nothing but a transaction's end."""
+    made = DefaultRecordBatchBuilder(2, 0, 1, 1, 0, 0, 1 << 20)
+    made.append(0, timestamp=0, key=b"\0\0\0\1", value=bytes(6), headers=[])
+    found = bytearray(made.build())
+    found[22] |= 0x20  # a control batch
+    found[17:21] = calc_crc32c(found[21:]).to_bytes(4, "big")
+    return at(offset, bytes(found))
+
+
+async def test_a_poll_ends_when_nothing_but_markers_has_come(fetcher: TellingFetcher, broker: Broker) -> None:
+    """So whoever polls for long hears at once how far reading is."""
+    waits = await waiting(broker)
+    polling = asyncio.create_task(fetcher.fetched_records((), 3600))
+    await asyncio.sleep(0)
+    broker.empty, broker.logs[0] = False, [(0, marker(0))]
+    waits.close()
+    assert await asyncio.wait_for(polling, DEADLINE_SECONDS) == {}
+    assert fetcher._subscriptions.subscription.assignment.state_value(BROKEN).position == 1
+
+
+async def test_a_poll_can_be_woken(fetcher: TellingFetcher, broker: Broker) -> None:
+    await waiting(broker)
+    polling = asyncio.create_task(fetcher.fetched_records((), 3600))
+    await asyncio.sleep(0)
+    fetcher.wake()
+    assert await asyncio.wait_for(polling, DEADLINE_SECONDS) == {}
+
+
+async def test_a_poll_raises_what_the_coordinator_met(fetcher: TellingFetcher, broker: Broker) -> None:
+    await waiting(broker)
+    polling = asyncio.create_task(fetcher.fetched_records((), 3600))
+    await asyncio.sleep(0)
+    for waiter in fetcher._fetch_waiters:
+        waiter.set_exception(GroupAuthorizationFailedError())
+    with pytest.raises(GroupAuthorizationFailedError):
+        await asyncio.wait_for(polling, DEADLINE_SECONDS)

@@ -8,15 +8,18 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from services import cli
-from services.bus import app
+from services.bus import app, heartbeat
 from services.bus.client.consumer import Consumer
-from services.bus.embedded import jars
+from services.bus.consume.tail import Tail
+from services.bus.embedded import EmbeddedKafka, jars
 from services.bus.embedded.broker import GUARD
+from services.bus.heartbeat import Condition, Heartbeat
 from services.errors import JarsUnavailable
 from services.notifier import languages
 
@@ -141,3 +144,58 @@ def test_a_guard_that_is_told_to_stop_at_once_stops_what_it_has_just_started(num
         assert guard.wait(DEADLINE_SECONDS) == 128 + signal.SIGTERM
     os.close(theirs)
     os.close(ours)
+
+
+async def test_that_a_broker_has_ended_is_heard_at_once_and_asked_of_nobody(tmp_path: Path) -> None:
+    theirs, ours = os.pipe()
+    command = [sys.executable, "-I", "-S", str(GUARD), str(theirs), "60", "sleep", "60"]
+    broker = EmbeddedKafka(tmp_path, 0)
+    with subprocess.Popen(command, pass_fds=(theirs,), stdout=subprocess.PIPE) as guard:
+        assert guard.stdout is not None
+        java, broker._guard = int(guard.stdout.readline()), guard
+        assert await broker._runs_for(0.01)
+        waiting = asyncio.create_task(broker._runs_for(3600))
+        await asyncio.sleep(0)
+        os.kill(java, signal.SIGKILL)
+        await asyncio.wait_for(waiting, DEADLINE_SECONDS)
+        guard.wait(DEADLINE_SECONDS)
+        assert not await broker._runs_for(3600)
+    os.close(theirs)
+    os.close(ours)
+
+
+@pytest.mark.parametrize("begun", [3.0, 7.9])
+async def test_heartbeats_come_together_whenever_their_services_began(
+    monkeypatch: pytest.MonkeyPatch, begun: float
+) -> None:
+    """So that who follows their topic is woken once for all."""
+    now, beats, sleep = begun, list[float](), asyncio.sleep
+
+    async def slept(seconds: float) -> None:
+        nonlocal now
+        now = round(now + seconds, 6)
+        await sleep(0)
+
+    async def send(_self: Heartbeat, _process: str, _value: bytes | None) -> None:
+        beats.append(now)
+
+    monkeypatch.setattr(heartbeat, "time", SimpleNamespace(time=lambda: now, time_ns=lambda: round(now * 1e9)))
+    monkeypatch.setattr(heartbeat.asyncio, "sleep", slept)
+    monkeypatch.setattr(Heartbeat, "_send", send)
+    one = Heartbeat(lambda: "h:1", "matcher", None, lambda: Condition({}))
+    living = asyncio.create_task(one._live())
+    while now < 35:
+        await sleep(0)
+    living.cancel()
+    assert beats == [begun, 10, 20, 30]
+
+
+async def test_who_awaits_a_topics_end_ends_a_poll_that_would_last() -> None:
+    woken, tail = asyncio.Event(), Tail(lambda: "h:1", "topic", "client", lambda _record: None)
+
+    async def end_offsets(_places: Any) -> dict[Any, int]:
+        return {}
+
+    tail._reading = SimpleNamespace(wake=woken.set, assignment=set, end_offsets=end_offsets, stuck=[])  # type: ignore[assignment]
+    await asyncio.wait_for(tail.reach_end(), DEADLINE_SECONDS)
+    assert woken.is_set()

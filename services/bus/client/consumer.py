@@ -64,6 +64,11 @@ class Consumer(AIOKafkaConsumer):
             self._given[place] = records[-1].offset + 1
         return found
 
+    def wake(self) -> None:
+        """End a poll that waits, at once."""
+        assert self._fetcher is not None, "it is started"
+        self._fetcher.wake()
+
     @property
     def acknowledged(self) -> dict[TopicPartition, int]:
         """How far the group has recorded our partitions as done, where that is known.

@@ -49,8 +49,9 @@ FAILURES_TOLD = 3
 _REST_SECONDS = (0.2, 5.0)
 _TOLD_AGAIN_SECONDS = 600.0
 _LOG_OVERHEAD = 12  # offset and length of a batch
-_WAIT_MS = 5_000
-"""How long a broker waits for records that aren't there. So old is what it tells besides: how far what isn't committed reaches."""
+_WAIT_MS = 7_000
+"""How long a broker waits for records that aren't there; well below `ANSWER_MS`. So old is what it tells besides: how far what isn't
+committed reaches."""
 _FETCHES = "fetches"
 """Beside aiokafka's groups of connections, one for fetches."""
 
@@ -204,10 +205,12 @@ def _with_our_results(method: Any) -> Any:
     return FunctionType(method.__code__, {**vars(fetcher), "FetchResult": Result}, None, method.__defaults__)
 
 
+_fetched = _with_our_results(Fetcher.fetched_records)
+
+
 class TellingFetcher(Fetcher):
     """aiokafka's fetcher, in which one partition's trouble stays its own."""
 
-    fetched_records = _with_our_results(Fetcher.fetched_records)
     next_record = _with_our_results(Fetcher.next_record)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -229,6 +232,23 @@ class TellingFetcher(Fetcher):
             if state is not None and state._position == failed.offset and failed.failures >= FAILURES_TOLD:
                 found.append(failed)
         return found
+
+    async def fetched_records(self, places: Any, timeout: float = 0, max_records: int | None = None) -> Any:
+        """What was fetched, waited for until something comes, be it only markers, until `wake`, or for so many seconds.
+
+        aiokafka's own would go on waiting after markers: who polls would not hear that the position has passed them.
+        """
+        found = await _fetched(self, places, 0, max_records)
+        if found or not timeout or self._closed:
+            return found
+        waiter = self._create_fetch_waiter()
+        try:
+            done, _ = await asyncio.wait([waiter], timeout=timeout)
+            for woken in done:
+                woken.result()  # raises what the group's coordinator met
+        finally:
+            waiter.cancel()
+        return {} if self._closed else await _fetched(self, places, 0, max_records)
 
     def revive(self) -> None:
         """Begin anew if fetching itself has ended, which aiokafka only logs."""
@@ -349,11 +369,11 @@ class TellingFetcher(Fetcher):
             )
             failed.tell_at = now + _TOLD_AGAIN_SECONDS
         rest = Backoff(*_REST_SECONDS, failures=failed.failures - 1).failed()
-        self._loop.call_later(rest, self._wake)
+        self._loop.call_later(rest, self.wake)
         return rest
 
-    def _wake(self) -> None:
-        """Have what was fetched looked at again."""
+    def wake(self) -> None:
+        """Have what was fetched looked at again, and end a poll that waits."""
         for waiter in self._fetch_waiters:
             self._notify(waiter)
 

@@ -36,11 +36,12 @@ from services.bus.security import connection
 
 log = logging.getLogger("pumasi.bus")
 
-HEARTBEATS_PER_SESSION = 10
+HEARTBEATS_PER_SESSION = 5
 """How often in a session a membership asks whether the group is sharing out anew; a hand-over waits that long for it."""
 HOME_SILENT_SECONDS_MAX = 300.0
 """A process whose loop is silent for so long is taken for dead and leaves its partitions to others (Kafka's max.poll.interval)."""
-_LOOK_MS = 1000
+_LOOK_MS = 2000
+"""How often progress is told, and the rest of the process looked at."""
 _PROGRESS_SECONDS_MAX = 2.0
 _BACKOFF_SECONDS = (0.2, 5.0)
 _LEAVE_SECONDS_MAX = 5.0

@@ -25,7 +25,7 @@ log = logging.getLogger("pumasi.bus")
 
 _BACKOFF_SECONDS = (0.2, 5.0)
 _POLL_MS = 200
-_POLL_UNAWAITED_MS = 1000
+_POLL_UNAWAITED_MS = 10_000
 _RECORDS_PER_POLL = 2000
 
 
@@ -70,6 +70,8 @@ class Tail:
         """
         ends: dict[int, int] | None = None
         self._awaited += 1
+        if self._reading is not None:
+            self._reading.wake()
         try:
             while ends is None or self._is_short_of(ends):
                 polled = self._polled

@@ -11,13 +11,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from itertools import count
 from pathlib import Path
 from typing import Protocol, Self
 
 from services.bus.access import BROKER
 from services.bus.client.producer import TROUBLE
 from services.bus.client.users import let_in
+from services.bus.embedded import classes
 from services.bus.embedded.config import Door, Guarded, jvm_options, log4j2_properties, server_properties
 from services.bus.embedded.directory import DirectoryLock, claim, write_atomically
 from services.bus.embedded.jars import ensure_jars_apart
@@ -33,9 +33,12 @@ each log takes its time to be recovered, and a start that was given up for its l
 STOP_GRACE_S = 30.0
 PORT_TRIES = 3
 POLL_S = 0.05
-_USERS_EVERY = 5
-"""Looks at whether it runs, of which each fifth, once a second, is for its users: their passwords are a dozen files."""
+_USERS_EVERY_S = 1.0
+"""How often its users' passwords are looked at."""
 GUARD = Path(__file__).with_name("guard.py")
+_CRASHED_BY = (signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGSEGV)
+_CRASHES = {-number for number in _CRASHED_BY} | {128 + number for number in _CRASHED_BY}
+"""Statuses that say so: as `subprocess` tells them, and as the guard does."""
 _COMPLAINT = re.compile(r"\b(ERROR|FATAL|OutOfMemoryError|Exception)\b|\[error\]")
 _CALM = re.compile(r"^\S+ (INFO|DEBUG) ")
 
@@ -89,6 +92,9 @@ class EmbeddedKafka:
         self.passwords = passwords
         self.at_format: Sequence[str] = ()
         """What Kafka's `format` is told besides."""
+        self.classes: Sequence[str] | None = None
+        """What Java is told of Kafka's classes (`services.bus.embedded.classes`); None: to take those that lie ready."""
+        self.grace_s = STOP_GRACE_S
         self._known: Mapping[str, str] = {}
         self.bootstrap = ""
         self.itself: str = ""
@@ -143,6 +149,7 @@ class EmbeddedKafka:
             await self._until_it_answers()
             self._say_where()
         except BaseException as error:
+            self._dropped_classes()
             self._kill_jvm()
             await self._reap(10, keep=True)
             if isinstance(error, OSError):  # the directory is gone, or its disk is full
@@ -150,12 +157,12 @@ class EmbeddedKafka:
             raise
 
     async def stop(self) -> None:
-        """End the broker cleanly (SIGTERM, after 30 s SIGKILL). Safe to repeat, and after it ended by itself."""
+        """End the broker cleanly (SIGTERM, after `grace_s` SIGKILL). Safe to repeat, and after it ended by itself."""
         if self._lock.fd < 0:  # never started, or stopped already: nothing here is ours
             return
         (self.data / "broker.json").unlink(missing_ok=True)
         self._close_lifeline()  # the guard takes it from here
-        await self._reap(STOP_GRACE_S + 10)
+        await self._reap(self.grace_s + 10)
 
     async def kill(self) -> None:
         """kill -9 of the JVM, as a crash: nothing is flushed, nothing said. For tests, and after a failed start."""
@@ -164,12 +171,7 @@ class EmbeddedKafka:
 
     async def wait(self) -> None:
         """Return never, unless the broker ends without being asked to, or takes no users any more: then raise BrokerFailed."""
-        for look in count(1):
-            if not self.running:
-                break
-            await asyncio.sleep(0.2)
-            if look % _USERS_EVERY:
-                continue
+        while await self._runs_for(_USERS_EVERY_S):
             with contextlib.suppress(SettingError):  # a file is just being replaced
                 await self._let_in()
         if self._guard is not None and self._lifeline >= 0:
@@ -228,14 +230,15 @@ class EmbeddedKafka:
         shutil.rmtree(self.home / "log", ignore_errors=True)  # without meta.properties it holds no data
         properties = self.home / "format.properties"
         properties.write_text(server_properties(draft, DEFAULT_PORT, DEFAULT_PORT + 1, more=self.more))
-        # The light compiler alone: this JVM lives for a second.
         command = self._java(
-            "-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool", "format", "-t", self.cluster, "-c", str(properties),
-            *self.at_format,
+            *classes.options(), "kafka.tools.StorageTool", "format", "-t", self.cluster, "-c", str(properties), *self.at_format
         )  # fmt: skip
         done = subprocess.run(
             command, env=_environment(classpath), capture_output=True, text=True, errors="replace", check=False
         )
+        if done.returncode in _CRASHES and classes.drop():
+            self._format(classpath)
+            return
         if done.returncode != 0:
             raise BrokerFailed(f"Kafka could not format {draft}: {(done.stderr or done.stdout).strip()[-400:]}")
         properties.unlink()
@@ -259,8 +262,9 @@ class EmbeddedKafka:
                 self._reservation.take(port)
                 self._spawn(port)
                 await self._until_it_answers()
-            except PortTaken:
-                if self.port_asked or attempt == PORT_TRIES - 1:
+            except (PortTaken, BrokerFailed) as error:
+                again = self._dropped_classes() if isinstance(error, BrokerFailed) else not self.port_asked
+                if not again or attempt == PORT_TRIES - 1:
                     raise
                 self._kill_jvm()
                 await self._reap(10, keep=True)
@@ -274,26 +278,44 @@ class EmbeddedKafka:
         properties.write_text(
             server_properties(self.home / "log", port, controller_port, self.doors, self.more, guarded)
         )
-        command = self._java("kafka.Kafka", str(properties))
+        ready = classes.options() if self.classes is None else self.classes
+        command = self._java(*ready, "kafka.Kafka", str(properties))
         kafka_log = self.home / "kafka.log"
         self._logs_from = {kafka_log: kafka_log.stat().st_size if kafka_log.exists() else 0}
         theirs, self._lifeline = os.pipe()
         try:
             with (self.home / "console.log").open("wb") as console:
                 self._guard = subprocess.Popen(
-                    [sys.executable, "-I", "-S", str(GUARD), str(theirs), str(STOP_GRACE_S), *command],
+                    [sys.executable, "-I", "-S", str(GUARD), str(theirs), str(self.grace_s), *command],
                     stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=console, env=_environment(self._classpath),
                     pass_fds=(theirs, self._lock.fd), start_new_session=True,
                 )  # fmt: skip
         finally:
             os.close(theirs)
         assert self._guard.stdout is not None
-        with self._guard.stdout as said:
-            self.pid = int(said.readline() or 0)
+        self.pid = int(self._guard.stdout.readline() or 0)
         self.bootstrap = self.itself = f"{HOST}:{port}"
         if guarded is not None:
             alone = Security("SASL_PLAINTEXT", BROKER, guarded.password, "PLAIN")
             self.itself = Servers(f"{HOST}:{guarded.port}", alone)
+
+    def _dropped_classes(self) -> bool:
+        """Whether Java crashed and Kafka's classes lay ready: they are removed then, and it may be tried again."""
+        return self._guard is not None and self._guard.returncode in _CRASHES and classes.drop()
+
+    async def _runs_for(self, seconds: float) -> bool:
+        """Whether it runs so long; if not, that is told at once: the guard's output ends with it."""
+        if self._guard is None or self._guard.stdout is None or not self.running:
+            return False
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(said := self._guard.stdout.fileno(), ended.set)
+        try:
+            await asyncio.wait_for(ended.wait(), seconds)
+        except TimeoutError:
+            return True
+        finally:
+            loop.remove_reader(said)
+        return self.running
 
     def _inside(self) -> tuple[int, Guarded | None]:
         """The controller's port, and how the broker speaks to itself; other ones in each life."""
@@ -380,6 +402,8 @@ class EmbeddedKafka:
             except subprocess.TimeoutExpired:
                 os.killpg(self._guard.pid, signal.SIGKILL)
                 await asyncio.to_thread(self._guard.wait)
+            if self._guard.stdout is not None:
+                self._guard.stdout.close()
             self._guard, self.pid = None, 0
         if not keep:
             self._lock.release()

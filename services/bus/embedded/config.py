@@ -190,6 +190,8 @@ def jvm_options(home: Path, heap_mb: int) -> list[str]:
         "-XX:MaxHeapFreeRatio=30",
         # The light compiler alone: the other takes memory for itself and for its code, and works for minutes after each start.
         "-XX:TieredStopAtLevel=1",
+        # At rest little is called often. By Java's own measure it would be interpreted for minutes, at several times the cost.
+        "-XX:CompileThresholdScaling=0.1",
         "-XX:+IgnoreUnrecognizedVMOptions",  # an older Java knows nothing of the next two
         "-XX:TrimNativeHeapInterval=30000",  # milliseconds: what is free goes back to the system
         "-XX:+UseCompactObjectHeaders",

@@ -9,7 +9,7 @@ Why not PR_SET_PDEATHSIG on the JVM alone: it fires when the *thread* that start
 and it gives the JVM no chance to stop cleanly. The guard has one thread, and the pipe works on every POSIX system.
 
 Standard library only, and little of it, since there is one for each process that is kept: `subprocess` alone would take half as much
-again. Run as `python -I -S guard.py LIFELINE_FD GRACE_S COMMAND…`; prints the JVM's process id.
+again. Run as `python -I -S guard.py LIFELINE_FD GRACE_S COMMAND…`; prints the JVM's process id, and its output ends when the JVM has.
 """
 
 import _signal as signal  # type: ignore[import-not-found]  # without the enumerations of `signal`, which take a third of all that is here
@@ -36,7 +36,6 @@ def main(lifeline: int, grace_s: float, command: list[str]) -> int:
         signal.signal(number, lambda received, _frame: asked.append(received))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
     os.write(1, b"%d\n" % jvm)
-    os.close(1)  # the reader sees the end of this message
     kill_at: float | None = None
     while True:
         ended, status = os.waitpid(jvm, os.WNOHANG)

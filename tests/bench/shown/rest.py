@@ -18,12 +18,15 @@ def bench_rest(*, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"machine": machine.as_json(), "rest": found.as_json()}))
     else:
-        table = plain_table("A whole Pumasi at rest", ("", "MiB (PSS)", "% of a core"))
+        minutes = [f"minute {number}" for number in range(1, len(found.shares) + 1)]
+        table = plain_table("A whole Pumasi at rest: memory, and % of a core", ("", "MiB (PSS)", *minutes))
         for one in found.processes:
-            table.add_row(one.name, f"{one.mib:,.1f}", f"{one.share:.2%}".rstrip("%"))
-        table.add_row("all", f"{found.mib:,.0f}", f"{found.share:.1%}".rstrip("%"))
+            table.add_row(one.name, f"{one.mib:,.1f}", *(f"{share:.2%}".rstrip("%") for share in one.shares))
+        table.add_row("all", f"{found.mib:,.0f}", *(f"{share:.2%}".rstrip("%") for share in found.shares))
         show(table)
-        print(f"Aimed at: at most {MIB_MAX:.0f} MiB and {SHARE_MAX:.0%}.")
+        print(
+            f"It was ready after {found.ready_seconds:.1f} s. Aimed at: at most {MIB_MAX:.0f} MiB and {SHARE_MAX:.0%}."
+        )
         print(described(machine))
-    if found.mib > MIB_MAX or found.share > SHARE_MAX:
+    if found.mib > MIB_MAX or max(found.shares) > SHARE_MAX:
         sys.exit(1)
