@@ -19,6 +19,7 @@ from services.bus.bootstrap import bootstrap_of
 from services.bus.security import Servers, servers
 from services.called import as_called
 from services.cli.shared import options, renewal, results
+from services.cli.shared.helps import Commands
 from services.errors import KafkaUnreachable, SettingError, UnknownId, UsageError
 from services.keys import intake_public_key
 from services.system.progress import BrokerProgress
@@ -64,27 +65,14 @@ _LOSS = {
 """By the key's name: what it means that it is lost."""
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command group."""
-    group = typer.Typer(
-        help="The keys of this installation, one file each in PUMASI_KEYS or `<data>-keys`; and senders: who may send what, over "
-        "HTTP and on the topic.",
-        epilog=_EXAMPLES,
-        no_args_is_help=True,
-        rich_markup_mode="markdown",
-    )
-    for name, command in (
-        ("make", make),
-        ("add", add),
-        ("list", show),
-        ("rotate", rotate),
-        ("revoke", revoke),
-        ("next", follow),
-    ):
-        group.command(name)(command)
-    app.add_typer(group, name="keys")
+GROUP = Commands(
+    "The keys of this installation, one file each in PUMASI_KEYS or `<data>-keys`; and senders: who may send what, over HTTP and on "
+    "the topic.",
+    _EXAMPLES,
+)
 
 
+@GROUP.command()
 def make(
     lost: Annotated[
         bool,
@@ -107,34 +95,7 @@ def make(
     _show_made(settings, asyncio.run(_make(settings, lost, yes)), as_json)
 
 
-def follow(kafka: options.Kafka = None, data: options.Data = None, as_json: options.Json = False) -> None:
-    """Make a new pseudonym key. It serves funds that begin a quarter of an hour from now and later; each fund keeps its own key.
-
-    All keys are needed for as long as their funds are there. On several machines put the new file into every intake's PUMASI_KEYS at
-    once: an intake that lacks it stops within a minute. For two and a half minutes before the key serves, and after, no fund begins.
-    """
-    settings, bootstrap = _where(kafka, data)
-    name, made = asyncio.run(_next(settings, bootstrap))
-    _show_made(settings, made, as_json)
-    if not as_json:
-        begins = marked("It serves funds that begin from {} UTC on.", name.removeprefix(keys.NEXT))
-        Terminal().print(begins, soft_wrap=True)
-
-
-async def _next(settings: "Settings", bootstrap: str) -> tuple[str, list[str]]:
-    """The name of the key that serves next, and the files that were made: none, if it was there."""
-    from services.bus import fingerprints
-
-    now = time.time_ns() // 1000
-    with keys.renewing(settings):
-        there = keys.pseudonym_names(settings)
-        await fingerprints.hold(bootstrap, "keys", keys.fingerprints(settings, *there), keys.directory(settings))
-        await fingerprints.refuse_if_behind(bootstrap, now)
-        name = keys.make_next(settings, now)
-        await fingerprints.move(bootstrap, keys.fingerprints(settings, name))
-    return name, [] if name in there else [f"{name}.key"]
-
-
+@GROUP.command()
 def add(
     name: Name,
     scope: Annotated[
@@ -183,6 +144,36 @@ def add(
     _issue(name, made, kafka, data, as_json, fund or ())
 
 
+@GROUP.command("list")
+def show(kafka: options.Kafka = None, data: options.Data = None, as_json: options.Json = False) -> None:
+    """List senders: what each may send, where, and since when its keys count; and this installation's own keys, by fingerprint.
+
+    A sender without keys is revoked. Of our own it is told which is in use, whether it lies here, and how many former ones open too.
+    """
+    settings, bootstrap = _where(kafka, data)
+    rows = [_row(sender) for _, sender in sorted(_known(bootstrap).items())]
+    ours = _ours(settings, bootstrap)
+    if as_json:
+        print(json.dumps({"senders": rows, "keys": ours}))
+        return
+
+    table = Table("sender", "may send", "in", "keys since", box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        funds, keys = row["funds"] or ["all funds"], row["keys"] or ["revoked"]
+        table.add_row(row["sender"], ", ".join(row["scopes"]), ", ".join(funds), ", ".join(keys))
+    Terminal().print(table if rows else "No senders yet: `pumasi keys add` makes one.")
+    if ours:
+        table = Table("our own", "in use", "is here", "open as well", box=None, pad_edge=False, header_style="bold")
+        for row in ours:
+            former, here = len(row["former"]), "yes" if row["here"] else "no"
+            table.add_row(row["key"], row["in_use"], here, f"{former} former" if former else "–")
+        Terminal().print("", table, sep="\n")
+        Terminal().print(
+            "`pumasi keys rotate NAME` renews them, `pumasi keys next` the pseudonym key; the id key stays."
+        )
+
+
+@GROUP.command()
 def rotate(
     name: Annotated[
         str,
@@ -224,6 +215,7 @@ def rotate(
     _issue(name, made, kafka, data, as_json)
 
 
+@GROUP.command()
 def revoke(
     name: Name,
     old: Annotated[bool, typer.Option("--old", help="Only the keys before the newest.")] = False,
@@ -255,32 +247,33 @@ def revoke(
     results.show(as_json, {**_row(left), **user}, told, *_for_the_admin(user))
 
 
-def show(kafka: options.Kafka = None, data: options.Data = None, as_json: options.Json = False) -> None:
-    """List senders: what each may send, where, and since when its keys count; and this installation's own keys, by fingerprint.
+@GROUP.command("next")
+def follow(kafka: options.Kafka = None, data: options.Data = None, as_json: options.Json = False) -> None:
+    """Make a new pseudonym key. It serves funds that begin a quarter of an hour from now and later; each fund keeps its own key.
 
-    A sender without keys is revoked. Of our own it is told which is in use, whether it lies here, and how many former ones open too.
+    All keys are needed for as long as their funds are there. On several machines put the new file into every intake's PUMASI_KEYS at
+    once: an intake that lacks it stops within a minute. For two and a half minutes before the key serves, and after, no fund begins.
     """
     settings, bootstrap = _where(kafka, data)
-    rows = [_row(sender) for _, sender in sorted(_known(bootstrap).items())]
-    ours = _ours(settings, bootstrap)
-    if as_json:
-        print(json.dumps({"senders": rows, "keys": ours}))
-        return
+    name, made = asyncio.run(_next(settings, bootstrap))
+    _show_made(settings, made, as_json)
+    if not as_json:
+        begins = marked("It serves funds that begin from {} UTC on.", name.removeprefix(keys.NEXT))
+        Terminal().print(begins, soft_wrap=True)
 
-    table = Table("sender", "may send", "in", "keys since", box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        funds, keys = row["funds"] or ["all funds"], row["keys"] or ["revoked"]
-        table.add_row(row["sender"], ", ".join(row["scopes"]), ", ".join(funds), ", ".join(keys))
-    Terminal().print(table if rows else "No senders yet: `pumasi keys add` makes one.")
-    if ours:
-        table = Table("our own", "in use", "is here", "open as well", box=None, pad_edge=False, header_style="bold")
-        for row in ours:
-            former, here = len(row["former"]), "yes" if row["here"] else "no"
-            table.add_row(row["key"], row["in_use"], here, f"{former} former" if former else "–")
-        Terminal().print("", table, sep="\n")
-        Terminal().print(
-            "`pumasi keys rotate NAME` renews them, `pumasi keys next` the pseudonym key; the id key stays."
-        )
+
+async def _next(settings: "Settings", bootstrap: str) -> tuple[str, list[str]]:
+    """The name of the key that serves next, and the files that were made: none, if it was there."""
+    from services.bus import fingerprints
+
+    now = time.time_ns() // 1000
+    with keys.renewing(settings):
+        there = keys.pseudonym_names(settings)
+        await fingerprints.hold(bootstrap, "keys", keys.fingerprints(settings, *there), keys.directory(settings))
+        await fingerprints.refuse_if_behind(bootstrap, now)
+        name = keys.make_next(settings, now)
+        await fingerprints.move(bootstrap, keys.fingerprints(settings, name))
+    return name, [] if name in there else [f"{name}.key"]
 
 
 def _ours(settings: "Settings", bootstrap: str) -> list[dict[str, Any]]:
