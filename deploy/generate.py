@@ -12,8 +12,6 @@
 Nobody edits these by hand: `python -P -m deploy.generate` writes them, and a test holds that they are what it would write.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path

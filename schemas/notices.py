@@ -16,8 +16,6 @@ entry as the story goes: `matched` before its `payment-due`), each once the one 
 promised between people or between funds. After a crash the last ones may come again, in the same order.
 """
 
-from __future__ import annotations
-
 from hashlib import blake2b
 from typing import Annotated, Final, Literal
 

@@ -6,8 +6,6 @@ has keys first, or renews them, announces which are in use: that record names no
 Whatever is amiss is a code and a place: nothing here is free text. Readers take the fields that they know: there will be more.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field

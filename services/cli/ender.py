@@ -2,14 +2,14 @@
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from services import logs
 from services.bus import access
 from services.bus.topics import SERVICES
 from services.cli.shared import options
 from services.cli.shared.results import ready_line
-from services.cli.shared.stopping import stop_on_signals
+from services.cli.shared.stopping import first, stop_on_signals
 from services.visible import visible
 
 if TYPE_CHECKING:
@@ -70,21 +70,14 @@ async def _run(settings: "Settings", as_json: bool) -> None:
     measuring = asyncio.create_task(disks.watch())
     try:
         async with health.serving(), beat:
-            await _first({ready, stopping, *works})
+            await first({ready, stopping, *works})
             if ready.done():
                 print(json.dumps(ready_line("ender", health.url)) if as_json else "The ender is ready.", flush=True)
-                await _first({stopping, *works})
+                await first({stopping, *works})
     finally:
         for work in (ready, measuring, *works):
             work.cancel()
         await asyncio.gather(ready, measuring, *works, return_exceptions=True)
-
-
-async def _first(works: "set[asyncio.Future[Any]]") -> None:
-    """Return once one of these is over, or raise what ended it."""
-    over, _ = await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
-    for work in over:
-        work.result()
 
 
 def _tell(line: str) -> None:

@@ -3,13 +3,13 @@
 import asyncio
 import json
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from services import keys, logs, traces
 from services.bus import access
 from services.cli.shared import options
-from services.cli.shared.results import ready_line
-from services.cli.shared.stopping import stop_on_signals
+from services.cli.shared.results import moved, ready_line, show_ready
+from services.cli.shared.stopping import first, stop_on_signals
 from services.news import Flood, document
 from services.visible import visible
 
@@ -52,13 +52,10 @@ async def _run(settings: "Settings", as_json: bool) -> None:
         await app.start()
         ready = asyncio.create_task(app.ready.wait())
         ended = asyncio.create_task(app.wait())
-        any_of: set[asyncio.Future[Any]] = {ready, ended, stopping}
-        await asyncio.wait(any_of, return_when=asyncio.FIRST_COMPLETED)
+        await first({ready, ended, stopping})
         if ready.done():
             _say_ready(app.http, app.health.url, settings, as_json)
-            await asyncio.wait(any_of - {ready}, return_when=asyncio.FIRST_COMPLETED)
-        if ended.done():
-            await ended
+            await first({ended, stopping})
     finally:
         await app.stop()
 
@@ -84,23 +81,12 @@ def _say_ready(http: str, health: str | None, settings: "Settings", as_json: boo
     if as_json:
         print(json.dumps(ready_line("intake", health, http=http)), flush=True)
         return
-    from rich.panel import Panel
-    from rich.text import Text
-
-    from services.terminal import Terminal, marked
-
-    moved = not http.endswith(f":{settings.http_port}") and settings.http_port != 0
-    lines = [
-        marked(
-            "Submissions are taken at [bold green]{}[/]" + (f"  (port {settings.http_port} is taken)" if moved else ""),
-            f"{http}/v1/events",
-        ),
-        Text("and from the topic pumasi.submissions.v1."),
-        marked("Keys are kept in {}.", keys.directory(settings)),
-        Text("Ctrl-C stops it; what is in flight finishes."),
-    ]
-    if settings.trust_time:
-        lines.insert(
-            2, marked("[bold yellow]The events' own time is trusted[/] (PUMASI_TRUST_TIME=1): for simulations only.")
-        )
-    Terminal().print(Panel(Text("\n").join(lines), title="Pumasi intake", expand=False))
+    trusts = "[bold yellow]The events' own time is trusted[/] (PUMASI_TRUST_TIME=1): for simulations only."
+    show_ready(
+        "Pumasi intake",
+        ("Submissions are taken at [bold green]{}[/]{}", f"{http}/v1/events", moved(http, settings.http_port)),
+        ("and from the topic pumasi.submissions.v1.",),
+        *([(trusts,)] if settings.trust_time else []),
+        ("Keys are kept in {}.", keys.directory(settings)),
+        ("Ctrl-C stops it; what is in flight finishes.",),
+    )

@@ -205,7 +205,7 @@ def rotate(
     `id.key` is never renewed: what came before would be unknown.
     """
     if name in renewal.OURS:
-        renewal.renew(name, kafka, data, as_json)
+        renewal.OURS[name](options.load(kafka=kafka, data=data), as_json)
         return
     from services.senders import renewed
 

@@ -7,8 +7,6 @@ duplicates count. "Promised" is awarded, settled or not: the rule decides about 
 A figure is None where there is nothing to measure, or where a time was never reached.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal

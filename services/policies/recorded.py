@@ -1,7 +1,5 @@
 """Reading a log from Kafka: the commands topic as of now, for some funds or for all. Nothing is written, no group joined."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 
 from schemas.commands import TICK, Unreadable

@@ -1,7 +1,5 @@
 """Answers to "why there, why not me", from the ledger alone."""
 
-from __future__ import annotations
-
 from services.bus.consume.scan import Progress, TopicReader
 from services.console.explain.missed import Missed
 from services.console.explain.story import Story

@@ -7,8 +7,6 @@ key, an earlier opening, a floor that was lacking, an older need of the same per
 a defect of the matcher, and is reported as one.
 """
 
-from __future__ import annotations
-
 from copy import copy
 from dataclasses import dataclass, field
 

@@ -5,8 +5,6 @@ it decides nothing. A *claimant* is what the rule compares: under `urgency-water
 class, under `first-come/1` the case, and under `guaranteed-floor/1` the case while it lacks its floor and the person above it.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ A story is gathered while the ledger is folded; it sees each fact just before it
 released: the reason is the fact of the same entry that ended the pledge, closed the case or lowered the claim.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

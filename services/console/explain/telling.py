@@ -4,8 +4,6 @@ Sentences are short enough for somebody who has never heard of the rule. *Promis
 own and never added up.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby

@@ -1,7 +1,5 @@
 """A voice: the language, and the fund's currency, of everything in an explanation."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from schemas.currencies import format_money

@@ -2,8 +2,6 @@
 while it lacked some.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any

@@ -4,8 +4,6 @@ Nothing is taken on trust: the key is computed again, the standing in `why` is c
 have been skipped. If one of these fails, the finding is reported instead of the reason.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import partial
 

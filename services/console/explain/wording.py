@@ -4,8 +4,6 @@ Amounts, times, needs and classes are filled in ready for the reader. No sentenc
 id, and only where the reader asked for it or it is theirs.
 """
 
-from __future__ import annotations
-
 from typing import Final
 
 from services.console.readmodel.model import FIRST_COME, GUARANTEED_FLOOR, WATERFILL

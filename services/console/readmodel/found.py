@@ -1,7 +1,5 @@
 """What a look at a cluster finds: what needs somebody's attention, and what waits as it should, each with a stable code."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ than its source.
 A partition whose chain breaks is read no further; what was folded before it broke stays.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from services.bus.consume.chain import Chain

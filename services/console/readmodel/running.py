@@ -4,8 +4,6 @@ A process that is silent is dead, cut off or frozen, until another of its servic
 forgotten. Members of a consumer group without a heartbeat count as well: they are of a version without heartbeats.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, get_args

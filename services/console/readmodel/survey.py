@@ -6,8 +6,6 @@ of transactions, and an unreadable record would look like any other that waits. 
 seen what was given up, or nobody looks.
 """
 
-from __future__ import annotations
-
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

@@ -4,8 +4,6 @@ those before it (`services.succession`).
 If a case was submitted twice, the box of the command that the ledger answers by `case_submitted` counts.
 """
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Sequence
 from contextlib import suppress

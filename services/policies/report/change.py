@@ -1,7 +1,5 @@
 """A dry run on a terminal: what would have been different, by case and by command, in words and amounts."""
 
-from __future__ import annotations
-
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text

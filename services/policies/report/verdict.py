@@ -4,8 +4,6 @@ Who makes most people whole, who serves mortal danger first, and what becomes of
 names a policy only where its figure, as shown, stands out; after the colon come the figures of all, the best first.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from services.policies.comparison import Judged

@@ -8,8 +8,6 @@ thing takes as long under each.
 Nothing here looks into the engine: commands go in, facts come out, as on the bus.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator
 from functools import partial
