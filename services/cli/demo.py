@@ -17,7 +17,6 @@ from services.terminal import Terminal
 from services.visible import json_line, visible
 
 if TYPE_CHECKING:
-    from services.settings import Settings
     from services.stories.demo import Result, Wanted
 
 PLAIN_WIDTH = 120
@@ -117,7 +116,7 @@ def _say_stopped(console: Terminal, kept: Path | None) -> None:
     console.print(f"Stopped. Everything is down, and nothing is left running. {data}", soft_wrap=True)
 
 
-def _settings(home: Path) -> "Settings":
+def _settings(home: Path) -> "options.Settings":
     """A broker of the demo's own, on free ports, and keys: the demo never plays on the Kafka that PUMASI_KAFKA names."""
     theirs = ("kafka", "keys", "kafka_security", "kafka_user", "kafka_password_file", "kafka_ca_file", "webhook_url")
     own = {**dict.fromkeys(theirs), "open": False}

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from typing import TYPE_CHECKING
 
 from services import logs
 from services.bus import access
@@ -11,10 +10,6 @@ from services.cli.shared import options
 from services.cli.shared.results import ready_line
 from services.cli.shared.stopping import first, stop_on_signals
 from services.visible import visible
-
-if TYPE_CHECKING:
-    from services.settings import Settings
-
 
 EXAMPLES = """**Examples**
 
@@ -34,7 +29,7 @@ def ender(kafka: options.Kafka = None, data: options.Data = None, as_json: optio
     asyncio.run(_run(settings, as_json))
 
 
-async def _run(settings: "Settings", as_json: bool) -> None:
+async def _run(settings: "options.Settings", as_json: bool) -> None:
     from schemas.services import Amiss
     from services.bus.client.disks import Disks
     from services.bus.client.ending import Asked, read, serve

@@ -3,7 +3,6 @@
 import asyncio
 import json
 from functools import partial
-from typing import TYPE_CHECKING
 
 from services import keys, logs, traces
 from services.bus import access
@@ -12,10 +11,6 @@ from services.cli.shared.results import moved, ready_line, show_ready
 from services.cli.shared.stopping import first, stop_on_signals
 from services.news import Flood, document
 from services.visible import visible
-
-if TYPE_CHECKING:
-    from services.settings import Settings
-
 
 EXAMPLES = """**Examples**
 
@@ -43,7 +38,7 @@ def intake(
     asyncio.run(_run(settings, as_json))
 
 
-async def _run(settings: "Settings", as_json: bool) -> None:
+async def _run(settings: "options.Settings", as_json: bool) -> None:
     from services.intake.app import Intake
 
     stopping = stop_on_signals(settings, access.INTAKE)
@@ -77,7 +72,7 @@ def sentence(flood: Flood) -> str:
     return f"{told}: its form is at fault, or somebody guesses with its key."
 
 
-def _say_ready(http: str, health: str | None, settings: "Settings", as_json: bool) -> None:
+def _say_ready(http: str, health: str | None, settings: "options.Settings", as_json: bool) -> None:
     if as_json:
         print(json.dumps(ready_line("intake", health, http=http)), flush=True)
         return

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from services.bus.embedded import EmbeddedKafka
-    from services.settings import Settings
 
 
 EXAMPLES = """**Examples**
@@ -57,7 +56,7 @@ def kafka(
     asyncio.run(_run(settings, as_json))
 
 
-async def _run(settings: "Settings", as_json: bool) -> None:
+async def _run(settings: "options.Settings", as_json: bool) -> None:
     from services.bus.embedded import keep_up
     from services.settings import OPEN
     from services.system.progress import BrokerProgress
@@ -79,7 +78,7 @@ async def _run(settings: "Settings", as_json: bool) -> None:
         progress.console.print("Kafka has stopped; its data stay.")
 
 
-async def _start(broker: "EmbeddedKafka", settings: "Settings") -> str:
+async def _start(broker: "EmbeddedKafka", settings: "options.Settings") -> str:
     bootstrap = await broker.start()
     try:
         await topics.ensure(servers(settings, bootstrap, access.ADMIN), settings.partitions)
@@ -89,7 +88,7 @@ async def _start(broker: "EmbeddedKafka", settings: "Settings") -> str:
     return bootstrap
 
 
-def _say_ready(bootstrap: str, config: "Path", settings: "Settings", as_json: bool) -> None:
+def _say_ready(bootstrap: str, config: "Path", settings: "options.Settings", as_json: bool) -> None:
     if as_json:
         print(json.dumps({"kafka": bootstrap, "kafka_config": str(config)}), flush=True)
         return

@@ -28,7 +28,6 @@ from services.terminal import Terminal, marked
 if TYPE_CHECKING:
     from schemas.senders import Sender
     from services.senders import Issued
-    from services.settings import Settings
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The sender: 1 to 32 of a-z, 0-9 and -.")]
 
@@ -131,7 +130,7 @@ def add(
     if bool(fund) == all_funds:
         raise typer.BadParameter("name funds, or say --all-funds", param_hint="--fund")
 
-    def made(before: "Sender | None", settings: "Settings") -> "Issued":
+    def made(before: "Sender | None", settings: "options.Settings") -> "Issued":
         if name in renewal.OURS:
             raise UsageError(f"{name} is no sender's name: `pumasi keys rotate {name}` is about this installation")
         if before is not None:
@@ -209,7 +208,7 @@ def rotate(
         return
     from services.senders import renewed
 
-    def made(before: "Sender | None", settings: "Settings") -> "Issued":
+    def made(before: "Sender | None", settings: "options.Settings") -> "Issued":
         return renewed(_there(before, name), intake_public_key(settings))
 
     _issue(name, made, kafka, data, as_json)
@@ -262,7 +261,7 @@ def follow(kafka: options.Kafka = None, data: options.Data = None, as_json: opti
         Terminal().print(begins, soft_wrap=True)
 
 
-async def _next(settings: "Settings", bootstrap: str) -> tuple[str, list[str]]:
+async def _next(settings: "options.Settings", bootstrap: str) -> tuple[str, list[str]]:
     """The name of the key that serves next, and the files that were made: none, if it was there."""
     from services.bus import fingerprints
 
@@ -276,7 +275,7 @@ async def _next(settings: "Settings", bootstrap: str) -> tuple[str, list[str]]:
     return name, [] if name in there else [f"{name}.key"]
 
 
-def _ours(settings: "Settings", bootstrap: str) -> list[dict[str, Any]]:
+def _ours(settings: "options.Settings", bootstrap: str) -> list[dict[str, Any]]:
     """Our own keys, as they are listed: which are in use, and what of them lies here."""
     from services.bus import fingerprints
 
@@ -293,7 +292,7 @@ def _ours(settings: "Settings", bootstrap: str) -> list[dict[str, Any]]:
     return rows
 
 
-def _where(kafka: str | None, data: Any) -> "tuple[Settings, str]":
+def _where(kafka: str | None, data: Any) -> "tuple[options.Settings, str]":
     settings = options.load(kafka=kafka, data=data)
     return settings, options.bootstrap_of(settings, access.KEYS)
 
@@ -318,7 +317,7 @@ def _row(sender: "Sender") -> dict[str, Any]:
 
 def _issue(
     name: str,
-    made: "Callable[[Sender | None, Settings], Issued]",
+    made: "Callable[[Sender | None, options.Settings], Issued]",
     kafka: str | None,
     data: Any,
     as_json: bool,
@@ -359,7 +358,7 @@ def _issue(
     )
 
 
-def _warn_of_unknown(settings: "Settings", funds: list[str]) -> list[str]:
+def _warn_of_unknown(settings: "options.Settings", funds: list[str]) -> list[str]:
     """Say of each fund that the ledger doesn't know, if it can be asked; returns these."""
     from services.errors import PumasiError
 
@@ -388,7 +387,7 @@ async def _funds(bootstrap: str) -> set[str]:
     return {json.loads(value)["fund"] for value in values if value}
 
 
-def _kafka_user(settings: "Settings", bootstrap: str, name: str, *, gone: bool = False) -> dict[str, Any]:
+def _kafka_user(settings: "options.Settings", bootstrap: str, name: str, *, gone: bool = False) -> dict[str, Any]:
     """Let a sender in as a Kafka user of its own, or shut it out; returns what to print about it."""
     from services.system import sender_users
 
@@ -407,7 +406,7 @@ def _for_the_admin(user: dict[str, Any]) -> list[str]:
     return ["Its Kafka user is for the cluster's admin:", *(f"  {line}" for line in told)] if told else []
 
 
-async def _make(settings: "Settings", lost: bool, yes: bool) -> list[str]:
+async def _make(settings: "options.Settings", lost: bool, yes: bool) -> list[str]:
     passwords: list[str] = [] if settings.open else keys.make_passwords(settings, access.USERS)
     if not keys.missing(settings) and not lost:
         return [*keys.make(settings), *passwords]  # none; but what a kill left goes
@@ -416,7 +415,7 @@ async def _make(settings: "Settings", lost: bool, yes: bool) -> list[str]:
 
 
 @asynccontextmanager
-async def _kafka_that_knows(settings: "Settings") -> "AsyncIterator[Servers | None]":
+async def _kafka_that_knows(settings: "options.Settings") -> "AsyncIterator[Servers | None]":
     """Where Kafka is; the embedded broker is started if it doesn't run, and None is given if it never has."""
     from services.bus.embedded.directory import running_broker
     from services.system.whole import broker_of
@@ -431,7 +430,7 @@ async def _kafka_that_knows(settings: "Settings") -> "AsyncIterator[Servers | No
                 yield servers(settings, broker.bootstrap, access.KEYS)
 
 
-async def _make_beside(settings: "Settings", bootstrap: "Servers | None", lost: bool, yes: bool) -> list[str]:
+async def _make_beside(settings: "options.Settings", bootstrap: "Servers | None", lost: bool, yes: bool) -> list[str]:
     from services.bus import fingerprints
 
     try:
@@ -450,7 +449,7 @@ async def _make_beside(settings: "Settings", bootstrap: "Servers | None", lost: 
     return made
 
 
-def _show_made(settings: "Settings", made: list[str], as_json: bool) -> None:
+def _show_made(settings: "options.Settings", made: list[str], as_json: bool) -> None:
     where = keys.directory(settings)
     if as_json:
         print(json.dumps({"keys": str(where), "made": made}))

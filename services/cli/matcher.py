@@ -31,7 +31,6 @@ from services.visible import visible
 
 if TYPE_CHECKING:
     from services.matcher.app import Matcher
-    from services.settings import Settings
 
 
 EXAMPLES = """**Examples**
@@ -63,7 +62,7 @@ def matcher(kafka: options.Kafka = None, data: options.Data = None, as_json: opt
         raise typer.Exit(1)
 
 
-async def _run(settings: "Settings", as_json: bool) -> bool:
+async def _run(settings: "options.Settings", as_json: bool) -> bool:
     from services.bus.heartbeat import Heartbeat
     from services.health import Health
     from services.matcher.app import Matcher

@@ -16,7 +16,6 @@ from services.visible import visible
 
 if TYPE_CHECKING:
     from services.notifier.teller import View
-    from services.settings import Settings
 
 
 EXAMPLES = """**Examples**
@@ -53,7 +52,7 @@ def notifier(
         raise typer.Exit(1)
 
 
-async def _run(settings: "Settings", quiet: bool, as_json: bool) -> bool:
+async def _run(settings: "options.Settings", quiet: bool, as_json: bool) -> bool:
     """True if a partition had to be stopped."""
     from services.notifier.app import application_factory
 

@@ -19,7 +19,6 @@ from services.visible import visible
 
 if TYPE_CHECKING:
     from services.cli.shared.log import JsonLog, Log
-    from services.settings import Settings
     from services.system.whole import System
 
 
@@ -78,7 +77,7 @@ class _Shown(NamedTuple):
         return self.log_json or self.as_json
 
 
-async def _run(settings: "Settings", matchers: int, shown: _Shown) -> None:
+async def _run(settings: "options.Settings", matchers: int, shown: _Shown) -> None:
     from services.system.progress import BrokerProgress
 
     stopping = stop_on_signals(settings, access.INTAKE, access.MATCHER, access.NOTIFIER, hangup=True)
@@ -91,7 +90,7 @@ async def _run(settings: "Settings", matchers: int, shown: _Shown) -> None:
         print("All stopped; the data stay.", file=sys.stderr)
 
 
-async def _keep_up(settings: "Settings", matchers: int, progress: Any, shown: _Shown) -> None:
+async def _keep_up(settings: "options.Settings", matchers: int, progress: Any, shown: _Shown) -> None:
     from services.cli.shared.log import JsonLog, Log
     from services.system.own_senders import machine_key
     from services.system.whole import whole_system
@@ -124,7 +123,7 @@ async def _sum_up_each_minute(log: "Log | JsonLog") -> None:
         log.sum_up()
 
 
-def _say_ready(system: "System", settings: "Settings", key: Path | None, as_json: bool) -> None:
+def _say_ready(system: "System", settings: "options.Settings", key: Path | None, as_json: bool) -> None:
     if as_json:
         told = {
             "kafka": system.kafka, "http": system.http, "key": None if key is None else str(key),

@@ -233,8 +233,8 @@ def _tell_served(policy: Policy, by_opening: bool, same: list[Any], told: WhyNot
     """How high the cases served that it is compared with stood, or how early they had opened."""
     least, most = min(share.key_least for share in same), max(share.key_most for share in same)
     low, high = (told.voice.number(key) if by_opening else _step(told.voice, key, policy) for key in (least, most))
-    served = SERVED["opening" if by_opening else "step"]
-    told.say(served["same" if least == most else "range"], least=low, most=high, least_n=low, most_n=high)
+    what, how = "opening" if by_opening else "step", "same" if least == most else "range"
+    told.say(SERVED[what, how], least=low, most=high, least_n=low, most_n=high)
 
 
 def time_text(at: str) -> str:

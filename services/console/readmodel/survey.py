@@ -17,7 +17,7 @@ from shlex import quote
 
 from pydantic import ValidationError
 
-from schemas.currencies import format_amount
+from schemas.currencies import format_money
 from schemas.notices import Notice
 from services.bus import access, heartbeat, topics
 from services.bus.consume.scan import Extent, Group, Progress, TopicReader, group_of
@@ -286,21 +286,19 @@ def _clocks_ahead(chains: Iterable[PartitionRead], now_ms: float) -> list[Findin
 def _waits(fund: Fund) -> Iterable[Waits]:
     """What waits in a fund for somebody outside."""
     unvouched = [case for case in fund.cases.values() if case.status == "submitted"]
-    if unvouched:
-        told = f"{counted(len(unvouched), 'case waits', 'cases wait')} for vouchers"
-        yield Waits("voucher", fund.name, len(unvouched), told, _oldest(fund, unvouched))
     unvalued = [pledge for pledge in fund.pledges.values() if pledge.rate is None and pledge.closed is None]
-    if unvalued:
-        currencies = ", ".join(sorted({pledge.currency for pledge in unvalued}))
-        told = f"{counted(len(unvalued), 'pledge waits', 'pledges wait')} for a rate of {currencies}"
-        yield Waits("rate", fund.name, len(unvalued), told, _oldest(fund, unvalued))
+    currencies = ", ".join(sorted({pledge.currency for pledge in unvalued}))
     placeless = [pledge for pledge in fund.pledges.values() if pledge.waiting]
-    if placeless:
-        lacking = any(number for number, _ in fund.lacking)
-        why = "its donors chose other needs" if lacking else "no open case lacks money"
-        amount = f"{fund.currency} {format_amount(sum(pledge.waiting for pledge in placeless), fund.currency)}"
-        told = f"{amount} of {counted(len(placeless), 'pledge')} waits for a case: {why}"
-        yield Waits("case", fund.name, len(placeless), told, _oldest(fund, placeless))
+    amount = format_money(sum(pledge.waiting for pledge in placeless), fund.currency)
+    why = "its donors chose other needs" if any(number for number, _ in fund.lacking) else "no open case lacks money"
+    waits: list[tuple[str, Sequence[Case | Pledge], str]] = [
+        ("voucher", unvouched, f"{counted(len(unvouched), 'case waits', 'cases wait')} for vouchers"),
+        ("rate", unvalued, f"{counted(len(unvalued), 'pledge waits', 'pledges wait')} for a rate of {currencies}"),
+        ("case", placeless, f"{amount} of {counted(len(placeless), 'pledge')} waits for a case: {why}"),
+    ]
+    for code, who, told in waits:
+        if who:
+            yield Waits(code, fund.name, len(who), told, _oldest(fund, who))
 
 
 def _oldest(fund: Fund, waiting: Iterable[Case | Pledge]) -> list[Oldest]:
