@@ -31,13 +31,7 @@ VERSION = "v1"
 
 
 class Shape(NamedTuple):
-    """One thing that may stand on the bus.
-
-    Attributes:
-        group: the folder: commands, submissions, facts, notices, webhooks, ledger, senders, services.
-        name: the file's name: a `ce_type`, or a fact's name.
-        model: the model.
-    """
+    """One thing that may stand on the bus: the folder and the name of its file (a `ce_type`, or a fact's name), and its model."""
 
     group: str
     name: str

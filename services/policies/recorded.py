@@ -14,11 +14,6 @@ from services.policies.commandlog import CommandLog, Said, said_of
 async def recorded(bootstrap: str, funds: Collection[str], progress: Progress | None = None) -> CommandLog:
     """The commands of `funds` (of all funds if it is empty) with the ticks of their partitions.
 
-    Args:
-        bootstrap: Kafka's servers.
-        funds: which.
-        progress: told how far the reading is.
-
     Raises:
         KafkaUnreachable: if no broker answers.
         TopicsMismatch: if there is no commands topic.

@@ -14,15 +14,7 @@ _WHERE = {"case": "cases", "pledge": "pledges", "award": "awards"}
 async def explain(
     bootstrap: str, kind: str, name: str, fund: str | None, language: str, progress: Progress | None = None
 ) -> Told:
-    """Read the ledger and explain one case, pledge or award.
-
-    Args:
-        bootstrap: Kafka's servers.
-        kind: case, pledge or award.
-        name: its id.
-        fund: its fund; None: looked for in all.
-        language: one of `services.words.LANGUAGES`.
-        progress: called with how far the reading is.
+    """Read the ledger and explain one case, pledge or award (`kind`), of one `fund` or, if that is None, of any.
 
     Raises:
         UnknownId: if there is none of that id.

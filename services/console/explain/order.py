@@ -60,8 +60,6 @@ def standing_of(fund: Fund, case: Case, need: str | None = None, policy: Policy 
     """Where the claimant of `case` stands, None if nothing of it lacks money.
 
     Args:
-        fund: the fund.
-        case: an open case.
         need: count the cases of this need only, as money does that is designated to it.
         policy: the policy to go by; None: the fund's of now.
     """

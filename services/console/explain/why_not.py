@@ -32,14 +32,7 @@ class WhyNot:
 
 
 def why_not(voice: Voice, fund: Fund, case: Case, missed: Missed) -> WhyNot:
-    """Why a case has no more; nothing for a closed case that had all it asked for.
-
-    Args:
-        voice: says it.
-        fund: the case's.
-        case: the case.
-        missed: the runs that passed it by.
-    """
+    """Why a case has no more, by the runs that it `missed`; nothing for a closed case that had all it asked for."""
     told = WhyNot(voice)
     if case.status == "submitted":
         missing = max(1, fund.policy.vouchers_required - case.vouchers)  # a lower bar opens it with the next

@@ -11,7 +11,6 @@ from typing import Any, Final, get_args
 from schemas.services import ServiceName
 from services.bus.fingerprints import FORMER, in_use
 from services.bus.heartbeat import BEGINNING, SILENT_SECONDS, Heard
-from services.console.readmodel.found import Finding
 
 SERVICES: Final = get_args(ServiceName)
 FORGOTTEN_SECONDS: Final = 86_400.0
@@ -28,6 +27,18 @@ _WORDS: Final = {
     "unknown_fact": "the ledger is newer than it is, so it has stopped here; upgrade",
     "unknown_rule": "the ledger is newer than it is, so it has stopped here; upgrade",
 }
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is not as it should be: a stable code, a line that says what and where, and one that says what to do."""
+
+    code: str
+    message: str
+    hint: str | None = None
+
+    def __str__(self) -> str:
+        return self.message
 
 
 @dataclass(frozen=True)

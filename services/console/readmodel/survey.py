@@ -26,10 +26,9 @@ from services.bus.topics import COMMANDS, DEADLETTERS, LEDGER, NOTICES, SERVICES
 from services.bus.waiting import waiting
 from services.console.readmodel import running
 from services.console.readmodel.figures import Figures, figures_of
-from services.console.readmodel.found import Finding, Oldest, Waits
 from services.console.readmodel.model import Case, Fund, Pledge, ReadModel, unbalanced
 from services.console.readmodel.reading import PartitionRead, read_ledger
-from services.console.readmodel.running import Process
+from services.console.readmodel.running import Finding, Process
 from services.counted import counted
 from services.errors import TopicUnreadable
 
@@ -80,6 +79,38 @@ class Partition:
 
 
 @dataclass(frozen=True)
+class Oldest:
+    """One of the cases or pledges (`kind`) that have waited longest.
+
+    Attributes:
+        since: since when, RFC 3339, by its fund's time.
+        explain: the command that tells more.
+    """
+
+    kind: str
+    id: str
+    since: str
+    explain: str
+
+
+@dataclass(frozen=True)
+class Waits:
+    """Cases or pledges that wait, as they should, for somebody outside.
+
+    Attributes:
+        code: `voucher`, `rate` or `case`: what they wait for; stable, for programs.
+        number: how many wait.
+        message: one line.
+    """
+
+    code: str
+    fund: str
+    number: int
+    message: str
+    oldest: Sequence[Oldest] = ()
+
+
+@dataclass(frozen=True)
 class Late:
     """Failed records and notices: dead letters by partition, how many of these of late, the latest; notices given up of late, the
     latest."""
@@ -111,14 +142,10 @@ class Survey:
 async def survey(
     bootstrap: str, partitions: int, replication: int, progress: Progress | None = None, *, needs_ender: bool = False
 ) -> Survey:
-    """Look at a cluster.
+    """Look at a cluster whose topics should have so many partitions and replicas.
 
     Args:
-        bootstrap: Kafka's servers.
-        partitions: how many partitions each topic should have.
-        replication: how many replicas.
-        progress: called with how far the reading of the ledger is.
-        needs_ender: whether an ender has to run where other services do; one needs none where Kafka asks for no rights.
+        needs_ender: whether an ender has to run where other services do; none is needed where Kafka asks for no rights.
 
     Raises:
         KafkaUnreachable: if no broker answers.

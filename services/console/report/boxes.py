@@ -36,13 +36,7 @@ class Asked(NamedTuple):
 async def asked_in(
     bootstrap: str, ring: Sequence[PrivateKey], fund: str | None = None, progress: Progress | None = None
 ) -> Asked:
-    """Read ledger and commands, and join them.
-
-    Args:
-        bootstrap: Kafka, as somebody who may read both.
-        ring: the reporter's keys, the one in use first.
-        fund: the only one; None: all.
-        progress: told how far the reading of each topic is.
+    """Read ledger and commands, as a user who may read both, and join them, of one `fund` or all; `ring` begins with the key in use.
 
     Raises:
         KeyOther: if no key opens any of the boxes that there are.
