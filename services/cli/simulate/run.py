@@ -203,19 +203,14 @@ def _compare(source: Source, policies: list[Policy], origin: tuple[str, str], as
 
 def _finish(told: Comparison | Spread, show: Callable[[Any, Console], None], asked: Asked) -> None:
     """Write the page, and only then show anything: whoever looks on may leave half-way."""
-    _page(told, asked)
+    if asked.html is not None:
+        from services.policies.report.page import write_page
+
+        console = Terminal(stderr=True, quiet=asked.as_json)
+        with console.status("Drawing the report"):
+            write_page(told, asked.html)
+        console.print(visible(f"Report written to {asked.html}."), soft_wrap=True)
     _print(told, show, asked)
-
-
-def _page(told: Comparison | Spread, asked: Asked) -> None:
-    if asked.html is None:
-        return
-    from services.policies.report.page import write_page
-
-    console = Terminal(stderr=True, quiet=asked.as_json)
-    with console.status("Drawing the report"):
-        write_page(told, asked.html)
-    console.print(visible(f"Report written to {asked.html}."), soft_wrap=True)
 
 
 def _print(told: Any, show: Callable[[Any, Console], None], asked: Asked) -> None:
