@@ -61,7 +61,8 @@ async def _run(settings: "options.Settings", as_json: bool) -> None:
     beat = Heartbeat(
         bootstrap, "ender", settings.instance, lambda: Condition({}, amiss() + disks.amiss()), metrics=metrics
     )
-    works = [asyncio.create_task(one) for one in (tail.run(), serve(bootstrap, asked, _tell))]
+    ending = serve(bootstrap, asked, lambda line: logs.say(visible(line), "left_open_ended"))
+    works = [asyncio.create_task(one) for one in (tail.run(), ending)]
     measuring = asyncio.create_task(disks.watch())
     try:
         async with health.serving(), beat:
@@ -73,7 +74,3 @@ async def _run(settings: "options.Settings", as_json: bool) -> None:
         for work in (ready, measuring, *works):
             work.cancel()
         await asyncio.gather(ready, measuring, *works, return_exceptions=True)
-
-
-def _tell(line: str) -> None:
-    logs.say(visible(line), "left_open_ended")

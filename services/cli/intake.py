@@ -42,7 +42,12 @@ async def _run(settings: "options.Settings", as_json: bool) -> None:
     from services.intake.app import Intake
 
     stopping = stop_on_signals(settings, access.INTAKE)
-    app = Intake(lambda: options.bootstrap_of(settings, access.INTAKE), settings, _tell, partial(_warn, as_json))
+    app = Intake(
+        lambda: options.bootstrap_of(settings, access.INTAKE),
+        settings,
+        lambda line: logs.say(visible(line), "kafka"),
+        partial(_warn, as_json),
+    )
     try:
         await app.start()
         ready = asyncio.create_task(app.ready.wait())
@@ -53,10 +58,6 @@ async def _run(settings: "options.Settings", as_json: bool) -> None:
             await first({ended, stopping})
     finally:
         await app.stop()
-
-
-def _tell(line: str) -> None:
-    logs.say(visible(line), "kafka")
 
 
 def _warn(as_json: bool, flood: Flood) -> None:

@@ -48,7 +48,6 @@ def kafka(
     """
     settings = options.load(data=data, kafka_port=kafka_port, partitions=partitions)
     if client_config:
-        from services.bus import access
         from services.bus.security import client_properties
 
         print(client_properties(options.bootstrap_of(settings, access.OPERATOR)), end="")

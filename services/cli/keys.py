@@ -311,8 +311,8 @@ def _there(sender: "Sender | None", name: str) -> "Sender":
 
 def _row(sender: "Sender") -> dict[str, Any]:
     """A sender as it is listed: of its keys only since when they count."""
-    told = sender.model_dump(mode="json", exclude={"keys"})
-    return {**told, "keys": [key["made"] for key in sender.model_dump(mode="json")["keys"]]}
+    told = sender.model_dump(mode="json")
+    return {**told, "keys": [key["made"] for key in told["keys"]]}
 
 
 def _issue(

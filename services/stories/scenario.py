@@ -327,15 +327,9 @@ class _Reader:
 
 
 _READ: Final[dict[str, Callable[[_Reader, str, str], Any]]] = {
-    "goal": _Reader._money_of_fund,
-    "own_contribution": _Reader._money_of_fund,
-    "share": _Reader._money_of_fund,
-    "needed_by": _Reader._moment,
-    "expires_at": _Reader._moment,
-    "ageing_days": _Reader._count,
-    "deadline_hours": _Reader._count,
-    "vouchers_required": _Reader._count,
-    "forget_after_days": _Reader._count,
+    **dict.fromkeys(("goal", "own_contribution", "share"), _Reader._money_of_fund),
+    **dict.fromkeys(("needed_by", "expires_at"), _Reader._moment),
+    **dict.fromkeys(("ageing_days", "deadline_hours", "vouchers_required", "forget_after_days"), _Reader._count),
     "recurrence": _Reader._recurrence,
     "designation": _Reader._designation,
     "access": _Reader._access,

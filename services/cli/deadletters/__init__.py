@@ -148,7 +148,10 @@ def replay_letters(
     from services.cli.deadletters import screen
 
     filters = (source, partition, code, since, until, fund)
-    _one_way_to_say_which(names, any(one is not None for one in filters), every)
+    if sum((bool(names), filters.count(None) < len(filters), every)) != 1:
+        raise UsageError(
+            "say which letters: by their ids, or by filters, or --all", hint="`pumasi deadletters list` shows them."
+        )
     sources, wanted = [_place(name).partition for name in names] if names else None, _filter(*filters)
     bootstrap, box = _read(kafka, data, wanted, sources, quiet=as_json, replays=not dry_run)
     if not box.letters and not names:
@@ -293,13 +296,6 @@ def _decided(letters: "list[DeadLetter]", box: "Box", dry_run: bool) -> "list[Re
         elif dry_run:
             results.append(Result(letter, Outcome(letter.refusal or Outcome.WOULD_REPLAY)))
     return results
-
-
-def _one_way_to_say_which(names: list[str] | None, filtered: bool, every: bool) -> None:
-    if sum((bool(names), filtered, every)) != 1:
-        raise UsageError(
-            "say which letters: by their ids, or by filters, or --all", hint="`pumasi deadletters list` shows them."
-        )
 
 
 def _place(name: str) -> Any:

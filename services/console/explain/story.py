@@ -91,7 +91,8 @@ class Story:
         if self.kind == "case" and self.name in fund.cases:
             self.missed.setdefault(fund.name, Missed(self.name)).watch(fund, fact, moment)
         if self.kind != "case":
-            self.runs.setdefault(fund.name, Runs(self._asked)).watch(fund, fact, moment)
+            runs = self.runs.setdefault(fund.name, Runs(lambda awarded: awarded[self.kind] == self.name))
+            runs.watch(fund, fact, moment)
         for name, data in self._look(fund, fact, causes):
             self.events.setdefault(fund.name, []).append(Event(name, moment, data))
 
@@ -108,9 +109,6 @@ class Story:
             missed.finish()
         for runs in self.runs.values():
             runs.finish()
-
-    def _asked(self, fact: FactDict) -> bool:
-        return bool(fact[self.kind] == self.name)
 
     def _is_of(self, award: Award) -> bool:
         return {"case": award.case.id, "pledge": award.pledge.id, "award": award.id}[self.kind] == self.name

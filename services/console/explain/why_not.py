@@ -8,7 +8,7 @@ from typing import Any
 
 from schemas.values import CLASSES
 from services.console.explain.missed import KEYED, REASONS, Missed, Run
-from services.console.explain.order import SCALE, Ahead, Order, ahead_of, floor_of, order_of, standing_of
+from services.console.explain.order import SCALE, Order, ahead_of, floor_of, order_of, standing_of
 from services.console.explain.runs import may_go
 from services.console.explain.voice import Voice
 from services.console.explain.wording import AHEAD, HELD, LAST_MISSED, MISSED, ORDER, ORDER_BY_OPENING, SERVED
@@ -74,7 +74,11 @@ def _tell_ahead(fund: Fund, case: Case, told: WhyNot) -> None:
     if ahead.nobody:
         told.say("Nobody comes before it now: it gets the next money that is not meant for another need.")
     else:
-        _tell_who(ahead, told)
+        for name, text in AHEAD.items():
+            if count := getattr(ahead, name):
+                told.say(text, count=count, lacks=told.voice.money(getattr(ahead, f"{name}_lacks")))
+        if ahead.own:
+            told.say("An older need of the same person comes before it.")
     order, money = order_of(fund.of_beneficiary.values(), fund.policy, mine), told.voice.money
     told.data["order"] = _order_data(order, mine.rank)
     told.lines.append(_order(told.voice, "now", order, mine.rank, fund.policy))
@@ -82,15 +86,6 @@ def _tell_ahead(fund: Fund, case: Case, told: WhyNot) -> None:
     if floor > case.promised:
         lacks = money(floor - case.promised)
         told.say("It lacks {amount} of its own floor of {floor}.", floor=money(floor), amount=lacks)
-
-
-def _tell_who(ahead: Ahead, told: WhyNot) -> None:
-    for name, text in AHEAD.items():
-        if count := getattr(ahead, name):
-            lacks = told.voice.money(getattr(ahead, f"{name}_lacks"))
-            told.say(text, count=count, lacks=lacks)
-    if ahead.own:
-        told.say("An older need of the same person comes before it.")
 
 
 def _tell_waiting(fund: Fund, case: Case, missed: Missed, told: WhyNot) -> None:

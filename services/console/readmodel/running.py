@@ -76,22 +76,8 @@ def processes(heard: Iterable[Heard], now_ms: float) -> list[Process]:
         ago = max(0.0, (now_ms - at_ms) / 1000)
         if told.service is None or ago > FORGOTTEN_SECONDS:
             continue
-        document = told.model_dump(mode="json", exclude_none=True)
-        found.append(
-            Process(
-                process=told.process,
-                service=told.service,
-                running=ago <= SILENT_SECONDS,
-                told_seconds_ago=round(ago, 1),
-                since=document.get("since"),
-                version=told.version,
-                positions=told.positions,
-                amiss=document["amiss"],
-                went_wrong=document.get("went_wrong"),
-                keys=told.keys,
-                pid=told.pid,
-            )
-        )
+        document = {"since": None, "went_wrong": None} | told.model_dump(mode="json", exclude_none=True)
+        found.append(Process(**document, running=ago <= SILENT_SECONDS, told_seconds_ago=round(ago, 1)))
     return sorted(found, key=lambda one: (SERVICES.index(one.service), one.process))
 
 
