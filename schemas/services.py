@@ -26,11 +26,9 @@ class Amiss(Model):
     partition: Partition | None = None
 
 
-class WentWrong(Model):
+class WentWrong(Amiss):
     """The last thing that went wrong, over by now or not."""
 
-    code: Code
-    partition: Partition | None = None
     at: Annotated[Instant, Field(description="When, by the clock of the process")]
 
 

@@ -50,15 +50,7 @@ def on_the_bus(data: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Row:
-    """One event of a story.
-
-    Attributes:
-        line: where it stands in the file.
-        at: microseconds since 1970.
-        door: `http` or `topic`.
-        type: the `ce_type`; `id`: the `ce_id`; `data`: the command's data, as JSON values.
-        told: what those who watch are told before this event.
-    """
+    """One event of a story, by its line in the file; `at`: microseconds since 1970; `told`: what those who watch hear before it."""
 
     line: int
     at: int

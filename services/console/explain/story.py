@@ -59,12 +59,7 @@ class Causes:
 
 
 class Story:
-    """Gathers what concerns one case, pledge or award of one fund. Give `watch` to the read model.
-
-    Args:
-        kind: "case", "pledge" or "award".
-        name: its id.
-        fund: its fund; None: wherever it is found, and `funds` says where.
+    """Gathers what concerns one case, pledge or award (`kind`) of one fund, or of all. Give `watch` to the read model.
 
     Attributes:
         events: in order, by fund.
