@@ -5,7 +5,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any, get_args
@@ -115,11 +115,13 @@ def add(
 
     The topic pumasi.senders.v1 keeps only a hash of the key, and the secret sealed for intake. Every intake knows the sender within a
     second. A name is given once, since what came from it is known by it. A fund that isn't there yet is warned of: its key counts once
-    it is. On the embedded broker the sender also gets a Kafka user of
-    its own, which may write submissions and nothing else; its client.properties is kept among the keys. On a cluster of your own its
-    admin makes that user: what to call is printed.
+    it is. On the embedded broker the sender also gets a Kafka user of its own, which may write submissions and nothing else; its
+    client.properties is kept among the keys. On a cluster of your own its admin makes that user: what to call is printed.
     """
-    from schemas.senders import Scope
+    from pydantic import ValidationError
+
+    from schemas.senders import Scope, Sender
+    from services.bus.envelope import explain
     from services.senders import issue
 
     known = get_args(Scope)
@@ -129,18 +131,24 @@ def add(
         raise typer.BadParameter("say what it may send", param_hint="--scope")
     if bool(fund) == all_funds:
         raise typer.BadParameter("name funds, or say --all-funds", param_hint="--fund")
-
-    def made(before: "Sender | None", settings: "options.Settings") -> "Issued":
-        if name in renewal.OURS:
-            raise UsageError(f"{name} is no sender's name: `pumasi keys rotate {name}` is about this installation")
-        if before is not None:
-            raise UsageError(
-                f"there is a sender {name}", hint="See `pumasi keys list`; `pumasi keys rotate` gives it a new key."
-            )
-        scopes: Any = list(dict.fromkeys(scope))
-        return issue(name, scopes, None if all_funds else list(dict.fromkeys(fund or ())), intake_public_key(settings))
-
-    _issue(name, made, kafka, data, as_json, fund or ())
+    settings, bootstrap = _where(kafka, data)
+    if name in renewal.OURS:
+        raise UsageError(f"{name} is no sender's name: `pumasi keys rotate {name}` is about this installation")
+    if name in _known(bootstrap):
+        raise UsageError(
+            f"there is a sender {name}", hint="See `pumasi keys list`; `pumasi keys rotate` gives it a new key."
+        )
+    scopes: Any = list(dict.fromkeys(scope))
+    funds = list(dict.fromkeys(fund or ()))
+    try:
+        issued = issue(name, scopes, None if all_funds else funds, intake_public_key(settings))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        hint, said = _FORMS.get(str(first["loc"][0]), ("", explain(error, Sender)))
+        said = first["msg"] if first["type"] == "looks_like_contact" else said
+        raise typer.BadParameter(said, param_hint=hint) from None
+    # before anything is made: looking may take long, and a key is shown but once
+    _issue(settings, bootstrap, issued, as_json, _warn_of_unknown(settings, funds))
 
 
 @GROUP.command("list")
@@ -208,10 +216,9 @@ def rotate(
         return
     from services.senders import renewed
 
-    def made(before: "Sender | None", settings: "options.Settings") -> "Issued":
-        return renewed(_there(before, name), intake_public_key(settings))
-
-    _issue(name, made, kafka, data, as_json)
+    settings, bootstrap = _where(kafka, data)
+    sender = _there(_known(bootstrap).get(name), name)
+    _issue(settings, bootstrap, renewed(sender, intake_public_key(settings)), as_json)
 
 
 @GROUP.command()
@@ -316,30 +323,12 @@ def _row(sender: "Sender") -> dict[str, Any]:
 
 
 def _issue(
-    name: str,
-    made: "Callable[[Sender | None, options.Settings], Issued]",
-    kafka: str | None,
-    data: Any,
-    as_json: bool,
-    funds: Iterable[str] = (),
+    settings: "options.Settings", bootstrap: str, issued: "Issued", as_json: bool, unknown: Iterable[str] = ()
 ) -> None:
-    """Write the sender that `made` makes of the present one, and show its key and secret. Of `funds` that aren't there it warns."""
-    from pydantic import ValidationError
-
-    from schemas.senders import Sender
-    from services.bus.envelope import explain
+    """Write a sender, and show its key and secret; `unknown`: its funds that aren't there yet."""
     from services.bus.senders import put_sender
 
-    settings, bootstrap = _where(kafka, data)
-    try:
-        issued = made(_known(bootstrap).get(name), settings)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        hint, said = _FORMS.get(str(first["loc"][0]), ("", explain(error, Sender)))
-        said = first["msg"] if first["type"] == "looks_like_contact" else said
-        raise typer.BadParameter(said, param_hint=hint) from None
-    # before anything is made: looking may take long, and a key is shown but once
-    unknown = _warn_of_unknown(settings, list(dict.fromkeys(funds)))
+    name = issued.sender.sender
     asyncio.run(put_sender(bootstrap, issued.sender))
     user = _kafka_user(settings, bootstrap, name)
     user |= {"unknown_funds": unknown} if unknown else {}
