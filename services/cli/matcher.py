@@ -108,10 +108,7 @@ def _settle(young_objects: int = 0) -> None:
     """Exempt all that is remembered by now from garbage collection: it lives until the partition goes, and is then untied by hand.
 
     A matcher's memory is almost all live (pledges, awards); looking through it for garbage at Python's usual pace takes a third of the
-    time. So what is new is looked through once, and never again.
-
-    Args:
-        young_objects: only if so many are new.
+    time. So what is new is looked through once, and never again; by default at once, else only where so many objects are young.
     """
     if gc.get_count()[0] >= young_objects:
         gc.collect(0)

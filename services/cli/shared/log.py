@@ -42,7 +42,6 @@ class Log:
     """A listener that prints on `console`, by default on standard error.
 
     Args:
-        console: where to.
         notices: whether people's notices are shown at all.
         verbose: whether everything is shown, and not only what somebody should know.
     """
@@ -109,8 +108,7 @@ class Log:
 class JsonLog:
     """The same for a program: each line of a service, and each event, as a line of JSON on standard error.
 
-    Args:
-        verbose: whether notices have their lines, without what they say, and are not only counted.
+    If `verbose`, notices are not only counted, but have their lines, without what they say.
     """
 
     def __init__(self, *, verbose: bool = False) -> None:

@@ -43,11 +43,9 @@ class Finding:
 
 @dataclass(frozen=True)
 class Process:
-    """A process by its last heartbeat.
+    """A process by its last heartbeat; `running` if that is recent.
 
     Attributes:
-        running: whether its heartbeat is recent.
-        told_seconds_ago: the age of its heartbeat.
         since: when it started, RFC 3339.
         pid: its process id where it runs; None if its version does not tell.
         positions: by partition, the offset that it goes on from.
@@ -84,11 +82,9 @@ def processes(heard: Iterable[Heard], now_ms: float) -> list[Process]:
 def findings(
     found: Collection[Process], heard: Iterable[Heard], members: Mapping[str, int], waiting: Mapping[str, str]
 ) -> Iterator[Finding]:
-    """What is amiss with the processes.
+    """What is amiss with the processes that were found, by what was heard on the topic.
 
     Args:
-        found: the processes.
-        heard: what the topic says.
         members: of each service that has to run where others do, how many are in its consumer group, if it has one.
         waiting: for each service, what waits for it, in words; nothing if it is empty.
     """
