@@ -8,8 +8,6 @@ from services.console.readmodel.model import Fund, ReadModel
 from services.console.readmodel.reading import hold, read_ledger
 from services.errors import UnknownId, UsageError
 
-_WHERE = {"case": "cases", "pledge": "pledges", "award": "awards"}
-
 
 async def explain(
     bootstrap: str, kind: str, name: str, fund: str | None, language: str, progress: Progress | None = None
@@ -43,7 +41,7 @@ def answer(model: ReadModel, story: Story, language: str) -> Told:
 
 def _fund_of(model: ReadModel, story: Story) -> Fund:
     looked = [fund for fund in model.funds.values() if story.fund in (None, fund.name)]
-    found = [fund for fund in looked if story.name in getattr(fund, _WHERE[story.kind])]
+    found = [fund for fund in looked if story.name in getattr(fund, f"{story.kind}s")]
     if not found:
         where = f"fund {story.fund}" if story.fund else "any fund"
         raise UnknownId(
