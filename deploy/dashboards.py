@@ -7,8 +7,6 @@ Grafana's own types (grafana-foundation-sdk) make the JSON, so a field that is n
 recording rule, since no unit of Grafana's knows how many digits a currency's minor unit has.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass

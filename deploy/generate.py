@@ -12,8 +12,6 @@
 Nobody edits these by hand: `python -P -m deploy.generate` writes them, and a test holds that they are what it would write.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -141,7 +139,10 @@ def _topic(topic: Topic, replicas: int) -> dict[str, Any]:
 
 
 def _user(user: str) -> dict[str, Any]:
-    """A user with the password that lies in our keys, and its rights, those over the same thing in one."""
+    """A user, its rights (those over the same thing in one), and its password: in the secret of its service's keys, or in that of those
+    who operate."""
+    service = user.removeprefix("pumasi-")
+    secret = {"name": f"pumasi-keys-{service if service in SERVICES else 'operator'}", "key": f"{user}.password"}
     rights: dict[tuple[Kind, str, bool], list[Right]] = {}
     for grant in sorted(grant for grant in GRANTS if grant.user == user):
         rights.setdefault((grant.kind, grant.name, grant.prefixed), []).append(grant.right)
@@ -149,19 +150,10 @@ def _user(user: str) -> dict[str, Any]:
         "KafkaUser",
         user,
         {
-            "authentication": {"type": "scram-sha-512", "password": {"valueFrom": {"secretKeyRef": _password(user)}}},
+            "authentication": {"type": "scram-sha-512", "password": {"valueFrom": {"secretKeyRef": secret}}},
             "authorization": {"type": "simple", "acls": [_acl(*over, may) for over, may in sorted(rights.items())]},
         },
     )
-
-
-def _password(user: str) -> dict[str, str]:
-    """Where it lies: in the secret of the service's own keys, or in that of those who operate."""
-    service = user.removeprefix("pumasi-")
-    return {
-        "name": f"pumasi-keys-{service if service in SERVICES else 'operator'}",
-        "key": f"{user}.password",
-    }
 
 
 def _acl(kind: Kind, name: str, prefixed: bool, rights: list[Right]) -> dict[str, Any]:

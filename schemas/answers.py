@@ -3,8 +3,6 @@
 Lists of words that may grow (`x-extensible-enum`) are plain texts, so that a client made today reads tomorrow's.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import ConfigDict, Field

@@ -4,8 +4,6 @@ A command says what happened in the world or what somebody wants, never what is 
 answer, in facts. All ids are given here; what a sender may leave out is filled in before (see `schemas.submissions`).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any, final
 
 from msgspec import Struct

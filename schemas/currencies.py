@@ -28,10 +28,7 @@ def convert(face: int, rate: str, currency: str, into: str) -> int:
     """`face` minor units of `currency` in minor units of `into`, floored.
 
     Args:
-        face: minor units of `currency`.
         rate: decimal string, `into` for one unit of `currency`, in major units as banks quote.
-        currency: ISO 4217 code of `face`.
-        into: ISO 4217 code of the result.
 
     >>> convert(1_500_000, "0.0052", "KRW", "CNY")  # KRW 1,500,000 at 0.0052 is CNY 7,800.00
     780000

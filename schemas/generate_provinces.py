@@ -4,8 +4,6 @@ Usage, in an environment of its own: `pip install pycountry && python -m schemas
 lacks was retired: if it is one of China's or Korea's, say in `schemas.provinces.RETIRED` what it is now before you commit.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from importlib import import_module
 from importlib.metadata import version

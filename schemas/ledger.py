@@ -80,11 +80,7 @@ def check_link(previous: bytes, value: bytes) -> bytes | None:
 def entries(
     seq: int, previous: bytes, fund: str | None, at: str, cause: dict[str, Any], facts: Sequence[dict[str, Any]]
 ) -> Iterator[tuple[int, bytes, bytes]]:
-    """The entries that one command's facts make: `(seq, value, hash bytes)`.
-
-    Args:
-        seq, fund, at, cause, facts: see `bodies`.
-        previous: the 32 hash bytes of the entry before.
+    """The entries that one command's facts make (see `bodies`), tied to the 32 hash bytes before: `(seq, value, hash bytes)`.
 
     >>> cause = {"id": "e-1", "type": "pumasi.clock.ticked", "offset": 0}
     >>> [(_, value, _)] = entries(1, GENESIS, None, "2026-11-22T10:00:00Z", cause, [])
@@ -102,10 +98,9 @@ def bodies(seq: int, fund: str | None, at: str, cause: dict[str, Any], facts: Se
 
     Args:
         seq: the number of the first entry.
-        fund: the fund, None for a tick or an unreadable record.
+        fund: None for a tick or an unreadable record.
         at: RFC 3339.
         cause: `{"id", "type", "offset"}`.
-        facts: plain JSON-able facts, in order.
     """
     made: list[bytes] = []
     for part, more in parts(facts, cause):
@@ -115,12 +110,7 @@ def bodies(seq: int, fund: str | None, at: str, cause: dict[str, Any], facts: Se
 
 
 def parts(facts: Sequence[dict[str, Any]], cause: dict[str, Any]) -> Iterable[tuple[Sequence[dict[str, Any]], bool]]:
-    """Facts as they go into entries: into one, or cut into several that stay under the limit; each with whether more come.
-
-    Args:
-        facts: plain JSON-able facts, in order.
-        cause: what the entries say of it.
-    """
+    """Facts as they go into entries: into one, or cut into several that stay under the limit; each with whether more come."""
     if len(facts) < FACTS_MANY:
         return ((facts, False),)
     return _cut(facts, 512 + len(encode(cause)))

@@ -16,8 +16,6 @@ entry as the story goes: `matched` before its `payment-due`), each once the one 
 promised between people or between funds. After a crash the last ones may come again, in the same order.
 """
 
-from __future__ import annotations
-
 from hashlib import blake2b
 from typing import Annotated, Final, Literal
 
@@ -206,11 +204,8 @@ def notice_id(entry: str, fund: str, to: str, role: Role, kind: Kind, about: str
     """The id of a notice, 32 hex digits: the same for the same entry, recipient and matter, whenever and by whomever it is told.
 
     Args:
-        entry: `<partition>-<seq>`.
-        fund: the fund; a tick's entry speaks of many.
+        entry: `<partition>-<seq>`; a tick's speaks of many funds.
         to: the recipient's pseudonym.
-        role: as what the recipient is told.
-        kind: the kind of notice.
         about: the pledge or the case.
     """
     return blake2b("\n".join((entry, fund, to, role, kind, about)).encode(), digest_size=16).hexdigest()

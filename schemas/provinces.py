@@ -6,8 +6,6 @@ codes are written down here, for no package knows what became of them. China wen
 from letters to numbers in 2010; South Korea never changed a code.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from pydantic_core import PydanticCustomError

@@ -5,8 +5,6 @@ send nothing: it is for those that only ask. A sender without keys is revoked. I
 by that name.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field

@@ -6,8 +6,6 @@ has keys first, or renews them, announces which are in use: that record names no
 Whatever is amiss is a code and a place: nothing here is free text. Readers take the fields that they know: there will be more.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -28,11 +26,9 @@ class Amiss(Model):
     partition: Partition | None = None
 
 
-class WentWrong(Model):
+class WentWrong(Amiss):
     """The last thing that went wrong, over by now or not."""
 
-    code: Code
-    partition: Partition | None = None
     at: Annotated[Instant, Field(description="When, by the clock of the process")]
 
 

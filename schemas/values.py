@@ -6,8 +6,6 @@ Every value that comes from outside has a limit, so that no record can grow with
 converted) have none above: an honest one never nears 2**53, but an entry that tells of an absurd one must still be readable.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Literal

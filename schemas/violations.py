@@ -5,8 +5,6 @@ problems over HTTP, dead letters, the command line. A place may end with a name 
 which is useful to the sender and has no business on a topic or in a log.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, get_args
 

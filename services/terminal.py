@@ -7,12 +7,13 @@ Colours of our own come with a `Text`, a `style`, or `marked`, which is to a lin
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.table import Table
 from rich.text import Span, Text
 
 from services.called import as_called, name
@@ -62,6 +63,22 @@ def wide() -> Terminal:
 def fits(shown: RenderableType, console: Console) -> bool:
     """Whether a table has room; where it hasn't, another layout is shown, since money and ids are never cut."""
     return console.measure(shown, options=console.options.update(max_width=_ROOM)).maximum <= console.width
+
+
+def print_rows(console: Console, rows: Sequence[tuple[str, str]]) -> None:
+    """Print sentences beside their times: folded into the width of a terminal, otherwise one line each."""
+    timed = any(when for when, _ in rows)
+    if not console.is_terminal:
+        for when, sentence in rows:
+            console.print(Text(visible(f"{when:<16}  {sentence}" if timed else sentence)), soft_wrap=True)
+        return
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+    if timed:
+        table.add_column(style="dim", no_wrap=True)
+    table.add_column(ratio=1, overflow="fold")  # Chinese has no blanks to wrap at, and must lose nothing
+    for when, sentence in rows:
+        table.add_row(*([when] if timed else []), Text(visible(sentence)))
+    console.print(table)
 
 
 def marked(line: str, *values: object) -> Text:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from schemas.generate import HERE, VERSION, main
+from schemas.generate import HERE, VERSION, write
 from tests.scenarios import test_readme, test_send_events
 
 
 def renew() -> None:
     """Write them all."""
-    main([])
+    write()
     for document in ("openapi", "asyncapi"):
         command = [sys.executable, "-P", "-m", "services.cli", "schemas", f"--{document}"]
         made = subprocess.run(command, check=True, capture_output=True).stdout

@@ -4,15 +4,15 @@ Exit status: 0 all well, 1 a finding or a failure, 2 a wrong option or setting. 
 else to standard error, so `--json` can be piped.
 
 **To add a command**: write `services/cli/<name>.py` with a function of that name and EXAMPLES for its help, and add the name to
-`COMMANDS`; a group of commands has `register(app: typer.Typer) -> None` instead. Import whatever loads Pydantic or aiokafka inside the
-command, so that `pumasi --help` stays quick, and Rich too where a service runs for months.
+`COMMANDS`; where several commands share a name, their module has a GROUP of them instead. Import whatever loads Pydantic or aiokafka
+inside the command, so that `pumasi --help` stays quick, and Rich too where a service runs for months.
 """
 
 import importlib
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -21,12 +21,12 @@ from typer.exceptions import Abort, TyperException
 from services import logs
 from services.called import as_called
 from services.called import name as called
-from services.cli.shared.helps import Command, Group
+from services.cli.shared.helps import Command, Commands
 from services.errors import PumasiError, UsageError
 from services.visible import json_line, visible
 
-COMMANDS = tuple(
-    f"services.cli.{name}"
+COMMANDS = {
+    name: f"services.cli.{name}"
     for name in (  # in the order of `pumasi --help`
         "up",
         "demo",
@@ -48,7 +48,8 @@ COMMANDS = tuple(
         "simulate",
         "schemas",
     )
-)
+}
+"""The index of commands: name → module."""
 
 _ABOUT = """Pumasi (품앗이): matches pledges of money to people's needs, over Apache Kafka.
 
@@ -62,36 +63,18 @@ _EXAMPLES = """**Examples**
 """
 
 
-def build(modules: Sequence[str] = COMMANDS) -> typer.Typer:
-    """The application with the commands of some modules, by default all of `COMMANDS`."""
-    app = typer.Typer(
-        name="pumasi",
-        help=_ABOUT,
-        epilog=_EXAMPLES,
-        no_args_is_help=True,
-        add_completion=False,
-        rich_markup_mode="markdown",
-        pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
-    )
+def build(commands: Mapping[str, str] = COMMANDS) -> typer.Typer:
+    """The application with some commands, by default all of `COMMANDS`."""
+    app = Commands(_ABOUT, _EXAMPLES)
     app.callback()(_root)
-    for name in modules:
-        module = importlib.import_module(name)
-        if hasattr(module, "register"):
-            module.register(app)
+    for name, where in commands.items():
+        module = importlib.import_module(where)
+        if hasattr(module, "GROUP"):
+            app.add_typer(module.GROUP, name=name)
         else:
-            command = name.rpartition(".")[2]
-            app.command(command, epilog=module.EXAMPLES)(getattr(module, command))
-    _with_our_help(app)
+            how = getattr(module, "HELP", Command)
+            app.command(name, cls=how, epilog=module.EXAMPLES)(getattr(module, name))
     return app
-
-
-def _with_our_help(app: typer.Typer) -> None:
-    for group in (app, *(info.typer_instance for info in app.registered_groups if info.typer_instance)):
-        group.info.cls = Group
-        for command in group.registered_commands:
-            if command.cls is None or not issubclass(command.cls, Command):
-                command.cls = Command
 
 
 def _print_version(wanted: bool) -> None:
@@ -110,12 +93,12 @@ def _root(
     pass
 
 
-def main(modules: Sequence[str] = COMMANDS) -> None:
+def main(commands: Mapping[str, str] = COMMANDS) -> None:
     """Entry of the console script: runs the command in `sys.argv` and exits."""
     os.umask(0o077)  # whatever we write is for nobody else
     logs.set_up("WARNING")  # a service does it again, by its settings
     try:
-        _run(build(_called_for(modules)))
+        _run(build(_called_for(commands)))
     except PumasiError as error:
         _report(error)
         sys.exit(error.exit_status)
@@ -126,9 +109,9 @@ def main(modules: Sequence[str] = COMMANDS) -> None:
         sys.exit(128 + signal.SIGINT)
 
 
-def _called_for(modules: Sequence[str]) -> Sequence[str]:
-    """The module of the command that is called, if it is one: a process that runs for months needn't hold the others."""
-    return [one for one in modules if one.rpartition(".")[2] == sys.argv[1]] or modules if sys.argv[1:] else modules
+def _called_for(commands: Mapping[str, str]) -> Mapping[str, str]:
+    """The command that is called, if it is one: a process that runs for months needn't hold the others."""
+    return {name: where for name, where in commands.items() if name in sys.argv[1:2]} or commands
 
 
 def _run(app: typer.Typer) -> None:

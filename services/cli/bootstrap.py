@@ -107,7 +107,8 @@ def install(python: Path, lock: Path, held: int) -> bool:
             show_progress(seen, total, f"{big[1]} ({big[2]})", note=float(big[2].split()[0]) > 10)
         elif line.startswith("Installing collected"):
             show_progress(seen, total, "unpacking", note=True)
-    end_progress()
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\033[K")
     if pip.wait() == 0:
         return True
     say("".join(kept).rstrip())
@@ -131,11 +132,6 @@ def show_progress(seen: int, total: int, what: str, note: bool = False) -> None:
         sys.stderr.flush()
     elif note or (seen % 10 == 0 and "(" not in what):
         say(f"  {seen}/{total} {what}")
-
-
-def end_progress() -> None:
-    if sys.stderr.isatty():
-        sys.stderr.write("\r\033[K")
 
 
 def say(text: str) -> None:

@@ -6,18 +6,17 @@ import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
 from services.cli.shared import options
-from services.cli.shared.stopping import until_told_to_stop
+from services.cli.shared.stopping import unless_stopped, until_told_to_stop
 from services.errors import UsageError
 from services.terminal import Terminal
 from services.visible import json_line, visible
 
 if TYPE_CHECKING:
-    from services.settings import Settings
     from services.stories.demo import Result, Wanted
 
 PLAIN_WIDTH = 120
@@ -91,14 +90,8 @@ async def _until_stopped(kept: Path | None, wanted: "Wanted", quiet: bool, as_js
             Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pumasi-demo-", ignore_cleanup_errors=True)))
             / "data"  # keys come beside it
         )
-        playing = asyncio.create_task(run(_settings(home), wanted, console, quiet))
-        either: set[asyncio.Future[Any]] = {playing, stopping}
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        if not playing.done():
-            console.print("\nStopping …")
-            playing.cancel()
-            await asyncio.wait({playing})
-        result = None if stopping.done() and playing.cancelled() else await playing
+        stopping.add_done_callback(lambda _: console.print("\nStopping …"))
+        result = await unless_stopped(run(_settings(home), wanted, console, quiet), stopping)
     if result is None:
         _say_stopped(console, kept)
         return 128 + stopping.result()
@@ -123,7 +116,7 @@ def _say_stopped(console: Terminal, kept: Path | None) -> None:
     console.print(f"Stopped. Everything is down, and nothing is left running. {data}", soft_wrap=True)
 
 
-def _settings(home: Path) -> "Settings":
+def _settings(home: Path) -> "options.Settings":
     """A broker of the demo's own, on free ports, and keys: the demo never plays on the Kafka that PUMASI_KAFKA names."""
     theirs = ("kafka", "keys", "kafka_security", "kafka_user", "kafka_password_file", "kafka_ca_file", "webhook_url")
     own = {**dict.fromkeys(theirs), "open": False}

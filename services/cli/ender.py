@@ -2,19 +2,14 @@
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any
 
 from services import logs
 from services.bus import access
 from services.bus.topics import SERVICES
 from services.cli.shared import options
 from services.cli.shared.results import ready_line
-from services.cli.shared.stopping import stop_on_signals
+from services.cli.shared.stopping import first, stop_on_signals
 from services.visible import visible
-
-if TYPE_CHECKING:
-    from services.settings import Settings
-
 
 EXAMPLES = """**Examples**
 
@@ -34,7 +29,7 @@ def ender(kafka: options.Kafka = None, data: options.Data = None, as_json: optio
     asyncio.run(_run(settings, as_json))
 
 
-async def _run(settings: "Settings", as_json: bool) -> None:
+async def _run(settings: "options.Settings", as_json: bool) -> None:
     from schemas.services import Amiss
     from services.bus.client.disks import Disks
     from services.bus.client.ending import Asked, read, serve
@@ -66,26 +61,16 @@ async def _run(settings: "Settings", as_json: bool) -> None:
     beat = Heartbeat(
         bootstrap, "ender", settings.instance, lambda: Condition({}, amiss() + disks.amiss()), metrics=metrics
     )
-    works = [asyncio.create_task(one) for one in (tail.run(), serve(bootstrap, asked, _tell))]
+    ending = serve(bootstrap, asked, lambda line: logs.say(visible(line), "left_open_ended"))
+    works = [asyncio.create_task(one) for one in (tail.run(), ending)]
     measuring = asyncio.create_task(disks.watch())
     try:
         async with health.serving(), beat:
-            await _first({ready, stopping, *works})
+            await first({ready, stopping, *works})
             if ready.done():
                 print(json.dumps(ready_line("ender", health.url)) if as_json else "The ender is ready.", flush=True)
-                await _first({stopping, *works})
+                await first({stopping, *works})
     finally:
         for work in (ready, measuring, *works):
             work.cancel()
         await asyncio.gather(ready, measuring, *works, return_exceptions=True)
-
-
-async def _first(works: "set[asyncio.Future[Any]]") -> None:
-    """Return once one of these is over, or raise what ended it."""
-    over, _ = await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
-    for work in over:
-        work.result()
-
-
-def _tell(line: str) -> None:
-    logs.say(visible(line), "left_open_ended")

@@ -14,6 +14,7 @@ from services.bus import access
 from services.called import as_called
 from services.cli.shared import options
 from services.cli.shared.bars import reading
+from services.terminal import Terminal, print_rows
 from services.visible import json_line, visible
 
 if TYPE_CHECKING:
@@ -74,8 +75,6 @@ def explain(
     if as_json:
         print(json_line(told.as_dict()))
     else:
-        from services.terminal import Terminal
-
         show(told, Terminal(), exact)
     if told.findings:
         raise typer.Exit(1)
@@ -95,23 +94,7 @@ def show(told: "Told", console: "Console", exact: bool = False) -> None:
     for title, rows in told.parts:
         if rows:
             console.print(Text(f"\n{title}", style="bold"))
-            _print_rows(console, rows)
+            print_rows(console, rows)
     if exact and told.exact:
         console.print()
-        _print_rows(console, [("", line) for line in told.exact])
-
-
-def _print_rows(console: "Console", rows: list[tuple[str, str]]) -> None:
-    """Sentences beside their times: folded into the width of a terminal, otherwise one line each."""
-    timed = any(when for when, _ in rows)
-    if not console.is_terminal:
-        for when, sentence in rows:
-            console.print(Text(visible(f"{when:<16}  {sentence}" if timed else sentence)), soft_wrap=True)
-        return
-    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
-    if timed:
-        table.add_column(style="dim", no_wrap=True)
-    table.add_column(ratio=1, overflow="fold")  # Chinese has no blanks to wrap at, and must lose nothing
-    for when, sentence in rows:
-        table.add_row(*([when] if timed else []), Text(visible(sentence)))
-    console.print(table)
+        print_rows(console, [("", line) for line in told.exact])

@@ -14,7 +14,6 @@ from services.cli.shared.results import show
 
 if TYPE_CHECKING:
     from services.rotation import Rotated
-    from services.settings import Settings
 
 EXAMPLES = """**Examples**
 
@@ -79,7 +78,7 @@ def forget(
 
 
 def _forgotten(
-    who: str, settings: "Settings", fund: str | None, yes: bool, as_json: bool
+    who: str, settings: "options.Settings", fund: str | None, yes: bool, as_json: bool
 ) -> "tuple[list[bytes], int, Rotated]":
     """Forget one person; the subjects under which something may have been kept of them, how many texts of now may be for theirs, and
     what was done.

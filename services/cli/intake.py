@@ -3,19 +3,14 @@
 import asyncio
 import json
 from functools import partial
-from typing import TYPE_CHECKING, Any
 
 from services import keys, logs, traces
 from services.bus import access
 from services.cli.shared import options
-from services.cli.shared.results import ready_line
-from services.cli.shared.stopping import stop_on_signals
+from services.cli.shared.results import moved, ready_line, show_ready
+from services.cli.shared.stopping import first, stop_on_signals
 from services.news import Flood, document
 from services.visible import visible
-
-if TYPE_CHECKING:
-    from services.settings import Settings
-
 
 EXAMPLES = """**Examples**
 
@@ -43,28 +38,26 @@ def intake(
     asyncio.run(_run(settings, as_json))
 
 
-async def _run(settings: "Settings", as_json: bool) -> None:
+async def _run(settings: "options.Settings", as_json: bool) -> None:
     from services.intake.app import Intake
 
     stopping = stop_on_signals(settings, access.INTAKE)
-    app = Intake(lambda: options.bootstrap_of(settings, access.INTAKE), settings, _tell, partial(_warn, as_json))
+    app = Intake(
+        lambda: options.bootstrap_of(settings, access.INTAKE),
+        settings,
+        lambda line: logs.say(visible(line), "kafka"),
+        partial(_warn, as_json),
+    )
     try:
         await app.start()
         ready = asyncio.create_task(app.ready.wait())
         ended = asyncio.create_task(app.wait())
-        any_of: set[asyncio.Future[Any]] = {ready, ended, stopping}
-        await asyncio.wait(any_of, return_when=asyncio.FIRST_COMPLETED)
+        await first({ready, ended, stopping})
         if ready.done():
             _say_ready(app.http, app.health.url, settings, as_json)
-            await asyncio.wait(any_of - {ready}, return_when=asyncio.FIRST_COMPLETED)
-        if ended.done():
-            await ended
+            await first({ended, stopping})
     finally:
         await app.stop()
-
-
-def _tell(line: str) -> None:
-    logs.say(visible(line), "kafka")
 
 
 def _warn(as_json: bool, flood: Flood) -> None:
@@ -80,27 +73,16 @@ def sentence(flood: Flood) -> str:
     return f"{told}: its form is at fault, or somebody guesses with its key."
 
 
-def _say_ready(http: str, health: str | None, settings: "Settings", as_json: bool) -> None:
+def _say_ready(http: str, health: str | None, settings: "options.Settings", as_json: bool) -> None:
     if as_json:
         print(json.dumps(ready_line("intake", health, http=http)), flush=True)
         return
-    from rich.panel import Panel
-    from rich.text import Text
-
-    from services.terminal import Terminal, marked
-
-    moved = not http.endswith(f":{settings.http_port}") and settings.http_port != 0
-    lines = [
-        marked(
-            "Submissions are taken at [bold green]{}[/]" + (f"  (port {settings.http_port} is taken)" if moved else ""),
-            f"{http}/v1/events",
-        ),
-        Text("and from the topic pumasi.submissions.v1."),
-        marked("Keys are kept in {}.", keys.directory(settings)),
-        Text("Ctrl-C stops it; what is in flight finishes."),
-    ]
-    if settings.trust_time:
-        lines.insert(
-            2, marked("[bold yellow]The events' own time is trusted[/] (PUMASI_TRUST_TIME=1): for simulations only.")
-        )
-    Terminal().print(Panel(Text("\n").join(lines), title="Pumasi intake", expand=False))
+    trusts = "[bold yellow]The events' own time is trusted[/] (PUMASI_TRUST_TIME=1): for simulations only."
+    show_ready(
+        "Pumasi intake",
+        ("Submissions are taken at [bold green]{}[/]{}", f"{http}/v1/events", moved(http, settings.http_port)),
+        ("and from the topic pumasi.submissions.v1.",),
+        *([(trusts,)] if settings.trust_time else []),
+        ("Keys are kept in {}.", keys.directory(settings)),
+        ("Ctrl-C stops it; what is in flight finishes.",),
+    )

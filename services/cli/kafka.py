@@ -4,21 +4,21 @@ import asyncio
 import json
 import sys
 from shlex import quote
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from services.bus import access, topics
 from services.bus.security import servers
 from services.cli.shared import options
-from services.cli.shared.stopping import stop_on_signals
+from services.cli.shared.results import moved, show_ready
+from services.cli.shared.stopping import stop_on_signals, unless_stopped
 from services.visible import visible
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from services.bus.embedded import EmbeddedKafka
-    from services.settings import Settings
 
 
 EXAMPLES = """**Examples**
@@ -48,7 +48,6 @@ def kafka(
     """
     settings = options.load(data=data, kafka_port=kafka_port, partitions=partitions)
     if client_config:
-        from services.bus import access
         from services.bus.security import client_properties
 
         print(client_properties(options.bootstrap_of(settings, access.OPERATOR)), end="")
@@ -56,7 +55,7 @@ def kafka(
     asyncio.run(_run(settings, as_json))
 
 
-async def _run(settings: "Settings", as_json: bool) -> None:
+async def _run(settings: "options.Settings", as_json: bool) -> None:
     from services.bus.embedded import classes, keep_up
     from services.settings import OPEN
     from services.system.progress import BrokerProgress
@@ -67,58 +66,39 @@ async def _run(settings: "Settings", as_json: bool) -> None:
     stopping = stop_on_signals(settings)
     with BrokerProgress(quiet=as_json) as progress:
         broker = broker_of(settings, progress)
-        started = asyncio.create_task(_start(broker, settings))
-        either: set[asyncio.Future[Any]] = {started, stopping}
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        if not started.done():  # told to stop while it starts
-            started.cancel()
-            await asyncio.wait({started})
+        if not await unless_stopped(_start(broker, settings), stopping):
             return
     try:
-        await started
         _say_ready(broker.bootstrap, write_client_config(settings, broker.bootstrap), settings, as_json)
         classes.make_beside()
-        ended = asyncio.create_task(keep_up(broker, lambda line: print(visible(line), file=sys.stderr, flush=True)))
-        either = {ended, stopping}
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        if ended.done():
-            await ended  # raises what happened
-        ended.cancel()
-        await asyncio.gather(ended, return_exceptions=True)
+        await unless_stopped(keep_up(broker, lambda line: print(visible(line), file=sys.stderr, flush=True)), stopping)
     finally:
         await broker.stop()
     if not as_json:
         progress.console.print("Kafka has stopped; its data stay.")
 
 
-async def _start(broker: "EmbeddedKafka", settings: "Settings") -> None:
+async def _start(broker: "EmbeddedKafka", settings: "options.Settings") -> str:
     bootstrap = await broker.start()
     try:
         await topics.ensure(servers(settings, bootstrap, access.ADMIN), settings.partitions)
     except BaseException:
         await broker.stop()
         raise
+    return bootstrap
 
 
-def _say_ready(bootstrap: str, config: "Path", settings: "Settings", as_json: bool) -> None:
+def _say_ready(bootstrap: str, config: "Path", settings: "options.Settings", as_json: bool) -> None:
     if as_json:
         print(json.dumps({"kafka": bootstrap, "kafka_config": str(config)}), flush=True)
         return
-    from rich.panel import Panel
-    from rich.text import Text
-
-    from services.terminal import Terminal, marked
-
-    moved = not bootstrap.endswith(f":{settings.kafka_port}") and settings.kafka_port != 0
-    lines = [
-        marked(
-            "Kafka answers at [bold green]{}[/]" + (f"  (port {settings.kafka_port} is taken)" if moved else ""),
-            bootstrap,
-        ),
-        marked("Data are kept in {}", settings.data.absolute()),
-        marked("Kafka's own tools read with {}", config),
-        Text(),
-        marked("From another shell: [bold]pumasi topics --data {}[/]", quote(str(settings.data.absolute()))),
-        Text("Ctrl-C stops it."),
-    ]
-    Terminal().print(Panel(Text("\n").join(lines), title="Apache Kafka 4.3.1", expand=False))
+    data = settings.data.absolute()
+    show_ready(
+        "Apache Kafka 4.3.1",
+        ("Kafka answers at [bold green]{}[/]{}", bootstrap, moved(bootstrap, settings.kafka_port)),
+        ("Data are kept in {}", data),
+        ("Kafka's own tools read with {}", config),
+        ("",),
+        ("From another shell: [bold]pumasi topics --data {}[/]", quote(str(data))),
+        ("Ctrl-C stops it.",),
+    )

@@ -5,7 +5,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any, get_args
@@ -19,6 +19,7 @@ from services.bus.bootstrap import bootstrap_of
 from services.bus.security import Servers, servers
 from services.called import as_called
 from services.cli.shared import options, renewal, results
+from services.cli.shared.helps import Commands
 from services.errors import KafkaUnreachable, SettingError, UnknownId, UsageError
 from services.keys import intake_public_key
 from services.system.progress import BrokerProgress
@@ -27,7 +28,6 @@ from services.terminal import Terminal, marked
 if TYPE_CHECKING:
     from schemas.senders import Sender
     from services.senders import Issued
-    from services.settings import Settings
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The sender: 1 to 32 of a-z, 0-9 and -.")]
 
@@ -65,27 +65,14 @@ _LOSS = {
 """By the key's name: what it means that it is lost."""
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command group."""
-    group = typer.Typer(
-        help="The keys of this installation, one file each in PUMASI_KEYS or `<data>-keys`; and senders: who may send what, over "
-        "HTTP and on the topic.",
-        epilog=_EXAMPLES,
-        no_args_is_help=True,
-        rich_markup_mode="markdown",
-    )
-    for name, command in (
-        ("make", make),
-        ("add", add),
-        ("list", show),
-        ("rotate", rotate),
-        ("revoke", revoke),
-        ("next", follow),
-    ):
-        group.command(name)(command)
-    app.add_typer(group, name="keys")
+GROUP = Commands(
+    "The keys of this installation, one file each in PUMASI_KEYS or `<data>-keys`; and senders: who may send what, over HTTP and on "
+    "the topic.",
+    _EXAMPLES,
+)
 
 
+@GROUP.command()
 def make(
     lost: Annotated[
         bool,
@@ -108,34 +95,7 @@ def make(
     _show_made(settings, asyncio.run(_make(settings, lost, yes)), as_json)
 
 
-def follow(kafka: options.Kafka = None, data: options.Data = None, as_json: options.Json = False) -> None:
-    """Make a new pseudonym key. It serves funds that begin a quarter of an hour from now and later; each fund keeps its own key.
-
-    All keys are needed for as long as their funds are there. On several machines put the new file into every intake's PUMASI_KEYS at
-    once: an intake that lacks it stops within a minute. For two and a half minutes before the key serves, and after, no fund begins.
-    """
-    settings, bootstrap = _where(kafka, data)
-    name, made = asyncio.run(_next(settings, bootstrap))
-    _show_made(settings, made, as_json)
-    if not as_json:
-        begins = marked("It serves funds that begin from {} UTC on.", name.removeprefix(keys.NEXT))
-        Terminal().print(begins, soft_wrap=True)
-
-
-async def _next(settings: "Settings", bootstrap: str) -> tuple[str, list[str]]:
-    """The name of the key that serves next, and the files that were made: none, if it was there."""
-    from services.bus import fingerprints
-
-    now = time.time_ns() // 1000
-    with keys.renewing(settings):
-        there = keys.pseudonym_names(settings)
-        await fingerprints.hold(bootstrap, "keys", keys.fingerprints(settings, *there), keys.directory(settings))
-        await fingerprints.refuse_if_behind(bootstrap, now)
-        name = keys.make_next(settings, now)
-        await fingerprints.move(bootstrap, keys.fingerprints(settings, name))
-    return name, [] if name in there else [f"{name}.key"]
-
-
+@GROUP.command()
 def add(
     name: Name,
     scope: Annotated[
@@ -156,11 +116,13 @@ def add(
 
     The topic pumasi.senders.v1 keeps only a hash of the key, and the secret sealed for intake. Every intake knows the sender within a
     second. A name is given once, since what came from it is known by it. A fund that isn't there yet is warned of: its key counts once
-    it is. On the embedded broker the sender also gets a Kafka user of
-    its own, which may write submissions and nothing else; its client.properties is kept among the keys. On a cluster of your own its
-    admin makes that user: what to call is printed.
+    it is. On the embedded broker the sender also gets a Kafka user of its own, which may write submissions and nothing else; its
+    client.properties is kept among the keys. On a cluster of your own its admin makes that user: what to call is printed.
     """
-    from schemas.senders import Scope
+    from pydantic import ValidationError
+
+    from schemas.senders import Scope, Sender
+    from services.bus.envelope import explain
     from services.senders import issue
 
     known = get_args(Scope)
@@ -170,20 +132,56 @@ def add(
         raise typer.BadParameter("say what it may send", param_hint="--scope")
     if bool(fund) == all_funds:
         raise typer.BadParameter("name funds, or say --all-funds", param_hint="--fund")
+    settings, bootstrap = _where(kafka, data)
+    if name in renewal.OURS:
+        raise UsageError(f"{name} is no sender's name: `pumasi keys rotate {name}` is about this installation")
+    if name in _known(bootstrap):
+        raise UsageError(
+            f"there is a sender {name}", hint="See `pumasi keys list`; `pumasi keys rotate` gives it a new key."
+        )
+    scopes: Any = list(dict.fromkeys(scope))
+    funds = list(dict.fromkeys(fund or ()))
+    try:
+        issued = issue(name, scopes, None if all_funds else funds, intake_public_key(settings))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        hint, said = _FORMS.get(str(first["loc"][0]), ("", explain(error, Sender)))
+        said = first["msg"] if first["type"] == "looks_like_contact" else said
+        raise typer.BadParameter(said, param_hint=hint) from None
+    # before anything is made: looking may take long, and a key is shown but once
+    _issue(settings, bootstrap, issued, as_json, _warn_of_unknown(settings, funds))
 
-    def made(before: "Sender | None", settings: "Settings") -> "Issued":
-        if name in renewal.OURS:
-            raise UsageError(f"{name} is no sender's name: `pumasi keys rotate {name}` is about this installation")
-        if before is not None:
-            raise UsageError(
-                f"there is a sender {name}", hint="See `pumasi keys list`; `pumasi keys rotate` gives it a new key."
-            )
-        scopes: Any = list(dict.fromkeys(scope))
-        return issue(name, scopes, None if all_funds else list(dict.fromkeys(fund or ())), intake_public_key(settings))
 
-    _issue(name, made, kafka, data, as_json, fund or ())
+@GROUP.command("list")
+def show(kafka: options.Kafka = None, data: options.Data = None, as_json: options.Json = False) -> None:
+    """List senders: what each may send, where, and since when its keys count; and this installation's own keys, by fingerprint.
+
+    A sender without keys is revoked. Of our own it is told which is in use, whether it lies here, and how many former ones open too.
+    """
+    settings, bootstrap = _where(kafka, data)
+    rows = [_row(sender) for _, sender in sorted(_known(bootstrap).items())]
+    ours = _ours(settings, bootstrap)
+    if as_json:
+        print(json.dumps({"senders": rows, "keys": ours}))
+        return
+
+    table = Table("sender", "may send", "in", "keys since", box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        funds, keys = row["funds"] or ["all funds"], row["keys"] or ["revoked"]
+        table.add_row(row["sender"], ", ".join(row["scopes"]), ", ".join(funds), ", ".join(keys))
+    Terminal().print(table if rows else "No senders yet: `pumasi keys add` makes one.")
+    if ours:
+        table = Table("our own", "in use", "is here", "open as well", box=None, pad_edge=False, header_style="bold")
+        for row in ours:
+            former, here = len(row["former"]), "yes" if row["here"] else "no"
+            table.add_row(row["key"], row["in_use"], here, f"{former} former" if former else "–")
+        Terminal().print("", table, sep="\n")
+        Terminal().print(
+            "`pumasi keys rotate NAME` renews them, `pumasi keys next` the pseudonym key; the id key stays."
+        )
 
 
+@GROUP.command()
 def rotate(
     name: Annotated[
         str,
@@ -215,16 +213,16 @@ def rotate(
     `id.key` is never renewed: what came before would be unknown.
     """
     if name in renewal.OURS:
-        renewal.renew(name, kafka, data, as_json)
+        renewal.OURS[name](options.load(kafka=kafka, data=data), as_json)
         return
     from services.senders import renewed
 
-    def made(before: "Sender | None", settings: "Settings") -> "Issued":
-        return renewed(_there(before, name), intake_public_key(settings))
+    settings, bootstrap = _where(kafka, data)
+    sender = _there(_known(bootstrap).get(name), name)
+    _issue(settings, bootstrap, renewed(sender, intake_public_key(settings)), as_json)
 
-    _issue(name, made, kafka, data, as_json)
 
-
+@GROUP.command()
 def revoke(
     name: Name,
     old: Annotated[bool, typer.Option("--old", help="Only the keys before the newest.")] = False,
@@ -256,35 +254,36 @@ def revoke(
     results.show(as_json, {**_row(left), **user}, told, *_for_the_admin(user))
 
 
-def show(kafka: options.Kafka = None, data: options.Data = None, as_json: options.Json = False) -> None:
-    """List senders: what each may send, where, and since when its keys count; and this installation's own keys, by fingerprint.
+@GROUP.command("next")
+def follow(kafka: options.Kafka = None, data: options.Data = None, as_json: options.Json = False) -> None:
+    """Make a new pseudonym key. It serves funds that begin a quarter of an hour from now and later; each fund keeps its own key.
 
-    A sender without keys is revoked. Of our own it is told which is in use, whether it lies here, and how many former ones open too.
+    All keys are needed for as long as their funds are there. On several machines put the new file into every intake's PUMASI_KEYS at
+    once: an intake that lacks it stops within a minute. For two and a half minutes before the key serves, and after, no fund begins.
     """
     settings, bootstrap = _where(kafka, data)
-    rows = [_row(sender) for _, sender in sorted(_known(bootstrap).items())]
-    ours = _ours(settings, bootstrap)
-    if as_json:
-        print(json.dumps({"senders": rows, "keys": ours}))
-        return
-
-    table = Table("sender", "may send", "in", "keys since", box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        funds, keys = row["funds"] or ["all funds"], row["keys"] or ["revoked"]
-        table.add_row(row["sender"], ", ".join(row["scopes"]), ", ".join(funds), ", ".join(keys))
-    Terminal().print(table if rows else "No senders yet: `pumasi keys add` makes one.")
-    if ours:
-        table = Table("our own", "in use", "is here", "open as well", box=None, pad_edge=False, header_style="bold")
-        for row in ours:
-            former, here = len(row["former"]), "yes" if row["here"] else "no"
-            table.add_row(row["key"], row["in_use"], here, f"{former} former" if former else "–")
-        Terminal().print("", table, sep="\n")
-        Terminal().print(
-            "`pumasi keys rotate NAME` renews them, `pumasi keys next` the pseudonym key; the id key stays."
-        )
+    name, made = asyncio.run(_next(settings, bootstrap))
+    _show_made(settings, made, as_json)
+    if not as_json:
+        begins = marked("It serves funds that begin from {} UTC on.", name.removeprefix(keys.NEXT))
+        Terminal().print(begins, soft_wrap=True)
 
 
-def _ours(settings: "Settings", bootstrap: str) -> list[dict[str, Any]]:
+async def _next(settings: "options.Settings", bootstrap: str) -> tuple[str, list[str]]:
+    """The name of the key that serves next, and the files that were made: none, if it was there."""
+    from services.bus import fingerprints
+
+    now = time.time_ns() // 1000
+    with keys.renewing(settings):
+        there = keys.pseudonym_names(settings)
+        await fingerprints.hold(bootstrap, "keys", keys.fingerprints(settings, *there), keys.directory(settings))
+        await fingerprints.refuse_if_behind(bootstrap, now)
+        name = keys.make_next(settings, now)
+        await fingerprints.move(bootstrap, keys.fingerprints(settings, name))
+    return name, [] if name in there else [f"{name}.key"]
+
+
+def _ours(settings: "options.Settings", bootstrap: str) -> list[dict[str, Any]]:
     """Our own keys, as they are listed: which are in use, and what of them lies here."""
     from services.bus import fingerprints
 
@@ -301,7 +300,7 @@ def _ours(settings: "Settings", bootstrap: str) -> list[dict[str, Any]]:
     return rows
 
 
-def _where(kafka: str | None, data: Any) -> "tuple[Settings, str]":
+def _where(kafka: str | None, data: Any) -> "tuple[options.Settings, str]":
     settings = options.load(kafka=kafka, data=data)
     return settings, options.bootstrap_of(settings, access.KEYS)
 
@@ -320,35 +319,17 @@ def _there(sender: "Sender | None", name: str) -> "Sender":
 
 def _row(sender: "Sender") -> dict[str, Any]:
     """A sender as it is listed: of its keys only since when they count."""
-    told = sender.model_dump(mode="json", exclude={"keys"})
-    return {**told, "keys": [key["made"] for key in sender.model_dump(mode="json")["keys"]]}
+    told = sender.model_dump(mode="json")
+    return {**told, "keys": [key["made"] for key in told["keys"]]}
 
 
 def _issue(
-    name: str,
-    made: "Callable[[Sender | None, Settings], Issued]",
-    kafka: str | None,
-    data: Any,
-    as_json: bool,
-    funds: Iterable[str] = (),
+    settings: "options.Settings", bootstrap: str, issued: "Issued", as_json: bool, unknown: Iterable[str] = ()
 ) -> None:
-    """Write the sender that `made` makes of the present one, and show its key and secret. Of `funds` that aren't there it warns."""
-    from pydantic import ValidationError
-
-    from schemas.senders import Sender
-    from services.bus.envelope import explain
+    """Write a sender, and show its key and secret; `unknown`: its funds that aren't there yet."""
     from services.bus.senders import put_sender
 
-    settings, bootstrap = _where(kafka, data)
-    try:
-        issued = made(_known(bootstrap).get(name), settings)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        hint, said = _FORMS.get(str(first["loc"][0]), ("", explain(error, Sender)))
-        said = first["msg"] if first["type"] == "looks_like_contact" else said
-        raise typer.BadParameter(said, param_hint=hint) from None
-    # before anything is made: looking may take long, and a key is shown but once
-    unknown = _warn_of_unknown(settings, list(dict.fromkeys(funds)))
+    name = issued.sender.sender
     asyncio.run(put_sender(bootstrap, issued.sender))
     user = _kafka_user(settings, bootstrap, name)
     user |= {"unknown_funds": unknown} if unknown else {}
@@ -367,7 +348,7 @@ def _issue(
     )
 
 
-def _warn_of_unknown(settings: "Settings", funds: list[str]) -> list[str]:
+def _warn_of_unknown(settings: "options.Settings", funds: list[str]) -> list[str]:
     """Say of each fund that the ledger doesn't know, if it can be asked; returns these."""
     from services.errors import PumasiError
 
@@ -396,7 +377,7 @@ async def _funds(bootstrap: str) -> set[str]:
     return {json.loads(value)["fund"] for value in values if value}
 
 
-def _kafka_user(settings: "Settings", bootstrap: str, name: str, *, gone: bool = False) -> dict[str, Any]:
+def _kafka_user(settings: "options.Settings", bootstrap: str, name: str, *, gone: bool = False) -> dict[str, Any]:
     """Let a sender in as a Kafka user of its own, or shut it out; returns what to print about it."""
     from services.system import sender_users
 
@@ -415,7 +396,7 @@ def _for_the_admin(user: dict[str, Any]) -> list[str]:
     return ["Its Kafka user is for the cluster's admin:", *(f"  {line}" for line in told)] if told else []
 
 
-async def _make(settings: "Settings", lost: bool, yes: bool) -> list[str]:
+async def _make(settings: "options.Settings", lost: bool, yes: bool) -> list[str]:
     passwords: list[str] = [] if settings.open else keys.make_passwords(settings, access.USERS)
     if not keys.missing(settings) and not lost:
         return [*keys.make(settings), *passwords]  # none; but what a kill left goes
@@ -424,7 +405,7 @@ async def _make(settings: "Settings", lost: bool, yes: bool) -> list[str]:
 
 
 @asynccontextmanager
-async def _kafka_that_knows(settings: "Settings") -> "AsyncIterator[Servers | None]":
+async def _kafka_that_knows(settings: "options.Settings") -> "AsyncIterator[Servers | None]":
     """Where Kafka is; the embedded broker is started if it doesn't run, and None is given if it never has."""
     from services.bus.embedded.directory import running_broker
     from services.system.whole import broker_of
@@ -439,7 +420,7 @@ async def _kafka_that_knows(settings: "Settings") -> "AsyncIterator[Servers | No
                 yield servers(settings, broker.bootstrap, access.KEYS)
 
 
-async def _make_beside(settings: "Settings", bootstrap: "Servers | None", lost: bool, yes: bool) -> list[str]:
+async def _make_beside(settings: "options.Settings", bootstrap: "Servers | None", lost: bool, yes: bool) -> list[str]:
     from services.bus import fingerprints
 
     try:
@@ -458,7 +439,7 @@ async def _make_beside(settings: "Settings", bootstrap: "Servers | None", lost: 
     return made
 
 
-def _show_made(settings: "Settings", made: list[str], as_json: bool) -> None:
+def _show_made(settings: "options.Settings", made: list[str], as_json: bool) -> None:
     where = keys.directory(settings)
     if as_json:
         print(json.dumps({"keys": str(where), "made": made}))

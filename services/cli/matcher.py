@@ -31,7 +31,6 @@ from services.visible import visible
 
 if TYPE_CHECKING:
     from services.matcher.app import Matcher
-    from services.settings import Settings
 
 
 EXAMPLES = """**Examples**
@@ -63,7 +62,7 @@ def matcher(kafka: options.Kafka = None, data: options.Data = None, as_json: opt
         raise typer.Exit(1)
 
 
-async def _run(settings: "Settings", as_json: bool) -> bool:
+async def _run(settings: "options.Settings", as_json: bool) -> bool:
     from services.bus.heartbeat import Heartbeat
     from services.health import Health
     from services.matcher.app import Matcher
@@ -109,10 +108,7 @@ def _settle(young_objects: int = 0) -> None:
     """Exempt all that is remembered by now from garbage collection: it lives until the partition goes, and is then untied by hand.
 
     A matcher's memory is almost all live (pledges, awards); looking through it for garbage at Python's usual pace takes a third of the
-    time. So what is new is looked through once, and never again.
-
-    Args:
-        young_objects: only if so many are new.
+    time. So what is new is looked through once, and never again; by default at once, else only where so many objects are young.
     """
     if gc.get_count()[0] >= young_objects:
         gc.collect(0)

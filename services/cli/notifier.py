@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -13,11 +13,6 @@ from services.cli.shared.results import ready_line
 from services.cli.shared.stopping import stop_on_signals
 from services.news import Assigned, Ended, NotifierNews, Resumed, Unopened, Waiting
 from services.visible import visible
-
-if TYPE_CHECKING:
-    from services.notifier.teller import View
-    from services.settings import Settings
-
 
 EXAMPLES = """**Examples**
 
@@ -53,13 +48,16 @@ def notifier(
         raise typer.Exit(1)
 
 
-async def _run(settings: "Settings", quiet: bool, as_json: bool) -> bool:
+async def _run(settings: "options.Settings", quiet: bool, as_json: bool) -> bool:
     """True if a partition had to be stopped."""
+    from services.notifier import screen as notices
     from services.notifier.app import application_factory
+    from services.terminal import Terminal
 
+    view = notices.quiet() if quiet else notices.json_lines() if as_json else notices.pretty(Terminal())
     stopping = stop_on_signals(settings, access.NOTIFIER)
     screen = _Screen(as_json)
-    application = application_factory(settings, _view(quiet, as_json), screen.tell)
+    application = application_factory(settings, view, screen.tell)
     notifier, screen.health = application.context.get("notifier"), application.context.get("health").url
     async with application.start_lifespan_context():
         await asyncio.wait({stopping, asyncio.create_task(notifier.over.wait())}, return_when=asyncio.FIRST_COMPLETED)
@@ -67,15 +65,6 @@ async def _run(settings: "Settings", quiet: bool, as_json: bool) -> bool:
         raise notifier.failed
     screen.tell(Ended())
     return bool(notifier.stopped)
-
-
-def _view(quiet: bool, as_json: bool) -> "View":
-    from services.notifier import screen
-    from services.terminal import Terminal
-
-    if quiet:
-        return screen.quiet()
-    return screen.json_lines() if as_json else screen.pretty(Terminal())
 
 
 class _Screen:

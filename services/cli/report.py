@@ -9,17 +9,12 @@ from services import keys
 from services.bus import access as users
 from services.cli.shared import options
 from services.cli.shared.bars import reading
+from services.cli.shared.helps import Commands
 from services.counted import counted
 from services.terminal import Terminal
 from services.visible import json_line
 
-
-def register(app: typer.Typer) -> None:
-    group = typer.Typer(no_args_is_help=True, help="Reports, for whoever holds the reporter's key.")
-    group.command("access", epilog=_EXAMPLES)(access)
-    app.add_typer(group, name="report")
-
-
+GROUP = Commands("Reports, for whoever holds the reporter's key.")
 _EXAMPLES = """**Examples**
 
 - `pumasi report access`: of every fund of the broker that runs on `.pumasi`
@@ -27,6 +22,7 @@ _EXAMPLES = """**Examples**
 """
 
 
+@GROUP.command(epilog=_EXAMPLES)
 def access(
     fund: Annotated[str | None, typer.Option("--fund", metavar="F", help="This fund only: quicker.")] = None,
     kafka: options.Kafka = None,

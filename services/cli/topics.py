@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -17,10 +17,6 @@ from services.cli.shared.renewal import ask
 from services.errors import UsageError
 from services.terminal import Terminal, marked
 from services.visible import visible
-
-if TYPE_CHECKING:
-    from services.settings import Settings
-
 
 EXAMPLES = """**Examples**
 
@@ -72,7 +68,7 @@ def topics(
         raise typer.Exit(1)
 
 
-def _rebuild(settings: "Settings", yes: bool) -> None:
+def _rebuild(settings: "options.Settings", yes: bool) -> None:
     """Raises UsageError while a service runs that reads or writes the ledger, or if nobody can be asked."""
     from services.bus.heartbeat import living
 

@@ -13,12 +13,12 @@ import typer
 from services.bus import access
 from services.called import name
 from services.cli.shared import options
-from services.cli.shared.stopping import stop_on_signals
+from services.cli.shared.results import show_ready
+from services.cli.shared.stopping import stop_on_signals, unless_stopped
 from services.visible import visible
 
 if TYPE_CHECKING:
     from services.cli.shared.log import JsonLog, Log
-    from services.settings import Settings
     from services.system.whole import System
 
 
@@ -77,25 +77,20 @@ class _Shown(NamedTuple):
         return self.log_json or self.as_json
 
 
-async def _run(settings: "Settings", matchers: int, shown: _Shown) -> None:
+async def _run(settings: "options.Settings", matchers: int, shown: _Shown) -> None:
     from services.system.progress import BrokerProgress
 
     stopping = stop_on_signals(settings, access.INTAKE, access.MATCHER, access.NOTIFIER, hangup=True)
     progress = BrokerProgress(quiet=shown.quiet)
-    running = asyncio.create_task(_keep_up(settings, matchers, progress, shown))
-    either: set[asyncio.Future[Any]] = {running, stopping}
-    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-    if not running.done() and not shown.quiet:
-        print("Stopping: first the doors, then the matcher and the notifier, Kafka last …", file=sys.stderr, flush=True)
-    running.cancel()
-    await asyncio.wait({running})
-    if not running.cancelled():
-        await running  # raises what went wrong
-    elif not shown.quiet:
+    if not shown.quiet:
+        stops = "Stopping: first the doors, then the matcher and the notifier, Kafka last …"
+        stopping.add_done_callback(lambda _: print(stops, file=sys.stderr, flush=True))
+    await unless_stopped(_keep_up(settings, matchers, progress, shown), stopping)
+    if not shown.quiet:
         print("All stopped; the data stay.", file=sys.stderr)
 
 
-async def _keep_up(settings: "Settings", matchers: int, progress: Any, shown: _Shown) -> None:
+async def _keep_up(settings: "options.Settings", matchers: int, progress: Any, shown: _Shown) -> None:
     from services.cli.shared.log import JsonLog, Log
     from services.system.own_senders import machine_key
     from services.system.whole import whole_system
@@ -128,7 +123,7 @@ async def _sum_up_each_minute(log: "Log | JsonLog") -> None:
         log.sum_up()
 
 
-def _say_ready(system: "System", settings: "Settings", key: Path | None, as_json: bool) -> None:
+def _say_ready(system: "System", settings: "options.Settings", key: Path | None, as_json: bool) -> None:
     if as_json:
         told = {
             "kafka": system.kafka, "http": system.http, "key": None if key is None else str(key),
@@ -136,27 +131,24 @@ def _say_ready(system: "System", settings: "Settings", key: Path | None, as_json
         }  # fmt: skip
         print(json.dumps(told), flush=True)
         return
-    from rich.panel import Panel
-    from rich.text import Text
-
     from services.settings import OPEN
-    from services.terminal import Terminal, marked
+    from services.terminal import Terminal
 
     where = "" if settings.data == Path(".pumasi") else f" --data {quote(str(settings.data))}"
-    addresses = [
-        marked("Kafka      [bold green]{}[/]", system.kafka),
-        marked("HTTP door  [bold green]{}[/]", f"{system.http}/v1/events"),
-        marked("Data       {}", settings.data.absolute()),
-        *(marked("Health     {} ({})", url, service) for service, url in system.health.items()),
-        *([marked("Key        {}", key)] if key else []),
-        marked("Keys       {}", system.client_config.parent),
-        marked("           [dim]keep a copy where no copy of the data is[/]"),
-        *([marked("[bold yellow]{}[/]", OPEN)] if settings.open else []),
-    ]
-    console = Terminal()
-    console.print(Panel(Text("\n").join(addresses), title="Pumasi is up", expand=False))
+    show_ready(
+        "Pumasi is up",
+        ("Kafka      [bold green]{}[/]", system.kafka),
+        ("HTTP door  [bold green]{}[/]", f"{system.http}/v1/events"),
+        ("Data       {}", settings.data.absolute()),
+        *(("Health     {} ({})", url, service) for service, url in system.health.items()),
+        *([("Key        {}", key)] if key else []),
+        ("Keys       {}", system.client_config.parent),
+        ("           [dim]keep a copy where no copy of the data is[/]",),
+        *([("[bold yellow]{}[/]", OPEN)] if settings.open else []),
+    )
     header = f' \\\n    -H "Authorization: Bearer $(cat {visible(quote(str(key)))})"' if key else ""
-    console.print(_TRY.format(http=visible(system.http), run=name(), where=visible(where), key=header), soft_wrap=True)
+    try_it = _TRY.format(http=visible(system.http), run=name(), where=visible(where), key=header)
+    Terminal().print(try_it, soft_wrap=True)
 
 
 _TRY = """From another shell: open a fund (cases and pledges go the same way),

@@ -4,8 +4,6 @@ Both replays start from the first command, so both are exact; they part at the i
 change would have done, with everybody doing what they did. Nothing is written anywhere.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass

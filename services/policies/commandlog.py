@@ -15,24 +15,23 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Annotated, Any, NamedTuple, TypeVar
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from schemas.commands import COMMANDS, TICK, Command, is_ahead, read_data
 from schemas.ledger import encode
 from schemas.structs import said
-from schemas.times import parse_given, text_of
+from schemas.times import micros_of, text_of
+from schemas.values import Model, Time
+from schemas.violations import CODES
 from services.bus.envelope import SOURCE, explain
 from services.errors import FileUnwritable, LogInvalid
 
-_MEMBERS = frozenset(
-    {"specversion", "id", "source", "type", "time", "datacontenttype", "partition", "appended", "data"}
-)
+M = TypeVar("M", bound=Model)
 
 
 class Said(NamedTuple):
@@ -148,54 +147,47 @@ def read_log(path: Path) -> CommandLog:
     return CommandLog(said, 0, str(path), path.name)
 
 
+class _Line(Model):
+    """A line as it is read; what stands in `data` is for its command's model to judge."""
+
+    type: str
+    time: Time
+    data: Any = Field(default_factory=dict)
+    id: str | None = None
+    partition: Annotated[int, Field(ge=0, le=(1 << 31) - 1)] = 0
+    appended: Time | None = None
+    specversion: Any = None
+    source: Any = None
+    datacontenttype: Any = None
+
+
 def _lines(file: IO[str], name: str) -> Iterator[Said]:
     for number, line in enumerate(file, 1):
-        if not line.strip():
-            continue
-        bad = partial(_invalid, name, number)
         try:
-            yield _said(json.loads(line), number, bad)
-        except json.JSONDecodeError as error:
-            raise bad(f"not JSON (character {error.pos + 1})") from None
-        except RecursionError:
-            raise bad("nested too deep") from None
+            if line.strip():
+                yield _said(_read(_Line, line), number)
+        except ValueError as wrong:
+            raise LogInvalid(
+                f"{name}, line {number}: {wrong}",
+                hint="Each line is a CloudEvent with type, time and data; `pumasi simulate --help` tells the format.",
+            ) from None
 
 
-def _invalid(name: str, number: int, what: str) -> LogInvalid:
-    """What is wrong with a line, without anything that stands in it."""
-    return LogInvalid(
-        f"{name}, line {number}: {what}",
-        hint="Each line is a CloudEvent with type, time and data; `pumasi simulate --help` tells the format.",
-    )
-
-
-def _said(event: Any, number: int, bad: Callable[[str], LogInvalid]) -> Said:
-    if not isinstance(event, dict):
-        raise bad("not a JSON object")
-    if not event.keys() <= _MEMBERS:
-        raise bad("a member that no line has")
-    model = COMMANDS.get(event["type"]) if isinstance(event.get("type"), str) else None
-    if model is None:
-        raise bad("type: missing" if "type" not in event else "type: not a command")
-    partition, name = event.get("partition", 0), event.get("id", f"line-{number}")
-    if not isinstance(partition, int) or isinstance(partition, bool) or not 0 <= partition < 1 << 31:
-        raise bad("partition: not a partition's number")
-    if not isinstance(name, str):
-        raise bad("id: not text")
-    data = json.dumps(event.get("data", {})).encode()
+def _read(model: type[M], text: str | bytes, place: str = "") -> M:
+    """Raises ValueError saying what is wrong, without anything that stands in the text."""
     try:
-        model.model_validate_json(data)
+        return model.model_validate_json(text)
     except ValidationError as error:
-        raise bad(f"data: {explain(error, model)}") from None
-    appended = _time(event, "appended", bad) if "appended" in event else None
-    return Said(partition, event["type"], name, _time(event, "time", bad), data, appended)
+        told = explain(error, model)
+        means = CODES.get(told.rpartition(": ")[2])
+        raise ValueError(f"{place}{told} ({means})" if means else place + told) from None
 
 
-def _time(event: dict[str, Any], name: str, bad: Callable[[str], LogInvalid]) -> int:
-    text = event.get(name)
-    if not isinstance(text, str):
-        raise bad(f"{name}: missing" if text is None else f"{name}: not text")
-    try:
-        return parse_given(text)
-    except ValueError:
-        raise bad(f"{name}: not an RFC 3339 time with an offset, of the years 2000 to 2199") from None
+def _said(line: _Line, number: int) -> Said:
+    if line.type not in COMMANDS:
+        raise ValueError("type: not a command")
+    data = json.dumps(line.data).encode()
+    _read(COMMANDS[line.type], data, "data: ")
+    appended = None if line.appended is None else micros_of(line.appended)
+    name = f"line-{number}" if line.id is None else line.id
+    return Said(line.partition, line.type, name, micros_of(line.time), data, appended)

@@ -1,7 +1,5 @@
 """A comparison: one season or log under several policies, with every figure, as data for the screen, the page and `--json`."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -12,7 +10,7 @@ from schemas.times import DAY, text_of
 from services.policies.commandlog import Said, said_of
 from services.policies.course import Course
 from services.policies.meaning import TOLD, RuleTold
-from services.policies.measures import MEASURES, Figure, Measured, curves, measure, measure_sizes, size_limits
+from services.policies.measures import MEASURES, SIZES, Figure, Measured, curves, measure, measure_sizes, size_limits
 from services.policies.policy import Policy
 from services.policies.replay import LogSource
 from services.policies.report.figures import best
@@ -102,7 +100,7 @@ class Comparison(Judged):
         return [curves(course) for course in self.courses]
 
     def figures(self, name: str, group: str = "all") -> list[Figure]:
-        return [told[name][group] for told in self.measured]
+        return [told[name][group] for told in (self.sizes if group in SIZES else self.measured)]
 
     def best(self, name: str, group: str = "all") -> set[int]:
         """The policies that are best by it; none where all are shown alike, or where it would measure people more than policies."""

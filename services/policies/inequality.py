@@ -1,7 +1,5 @@
 """How equal values are: Lorenz's curve and Gini's index, for values of zero or more."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 

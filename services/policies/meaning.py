@@ -4,8 +4,6 @@ The sentences retell the table in `matcher.rules.index`, where each promise a ru
 limits and defaults are read off the contract's model, so they can't go out of date.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple, get_args
 
 from schemas.commands import FundConfigured

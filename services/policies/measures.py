@@ -7,8 +7,6 @@ duplicates count. "Promised" is awarded, settled or not: the rule decides about 
 A figure is None where there is nothing to measure, or where a time was never reached.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -27,7 +25,7 @@ LEAST_PART = 0.1
 _MEDIAN, _NINE_IN_TEN = 0.5, 0.9
 
 Figure = float | int | None
-OfCases = Callable[[Sequence[CaseCourse], int], Figure]
+Of = Callable[[Sequence[CaseCourse], Course], Figure]
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,8 @@ class Measure:
         name: in `--json`; title: for people.
         unit: part: of one; days: of 24 h; money: minor units; money-days: minor units × days; index: between 0 and 1.
         better: which way is better for those who ask, if it can be said.
-        of_cases: works it out of the cases of a group and the log's end (microseconds since 1970); else `of_money` does, of the run.
+        of: works it out of the cases of a group, and of the run.
+        by_class: whether it is taken of each class, or of all alone.
     """
 
     name: str
@@ -46,8 +45,8 @@ class Measure:
     unit: Unit
     better: Literal["more", "less"] | None
     definition: str
-    of_cases: OfCases | None = None
-    of_money: Callable[[Course], Figure] | None = None
+    of: Of
+    by_class: bool = True
 
 
 # ---- times
@@ -69,8 +68,8 @@ def waits(what: Literal["funded_at", "first_money_at"], cases: Iterable[CaseCour
     return found
 
 
-def _time_to(what: Literal["funded_at", "first_money_at"], part: float) -> OfCases:
-    return lambda cases, end: quantile(incidence(waits(what, cases, end)), part)
+def _time_to(what: Literal["funded_at", "first_money_at"], part: float) -> Of:
+    return lambda cases, run: quantile(incidence(waits(what, cases, run.end)), part)
 
 
 # ---- parts
@@ -90,15 +89,11 @@ def due(cases: Iterable[CaseCourse], end: int) -> list[CaseCourse]:
     return [case for case in cases if case.needed_by is not None and case.needed_by <= end]
 
 
-def _in_time(cases: Sequence[CaseCourse], end: int) -> float | None:
-    asked = due(cases, end)
+def _in_time(cases: Sequence[CaseCourse], run: Course) -> float | None:
+    asked = due(cases, run.end)
     return _part(
         sum(case.funded_at is not None and case.funded_at <= (case.needed_by or 0) for case in asked), len(asked)
     )
-
-
-def _died_unfunded(cases: Sequence[CaseCourse], _end: int) -> int:
-    return sum(case.outcome == "deceased" and case.funded_at is None for case in cases)
 
 
 # ---- the index
@@ -106,103 +101,103 @@ def _died_unfunded(cases: Sequence[CaseCourse], _end: int) -> int:
 MEASURES: tuple[Measure, ...] = (
     Measure("opened", "Cases opened", "cases", None,
             "Cases that opened (were vouched for as the fund asks) and ask for money.",
-            of_cases=lambda cases, _end: len(cases)),
+            lambda cases, _run: len(cases)),
     Measure("asked", "Asked", "money", None,
             "Their claims: goal less own contribution, with renewals and amendments.",
-            of_cases=lambda cases, _end: sum(case.claim for case in cases)),
+            lambda cases, _run: sum(case.claim for case in cases)),
     Measure("funded", "Fully funded", "part", "more",
             "The part of the opened cases whose whole claim was promised at some time.",
-            of_cases=lambda cases, _end: _part(sum(case.funded_at is not None for case in cases), len(cases))),
+            lambda cases, _run: _part(sum(case.funded_at is not None for case in cases), len(cases))),
     Measure("whole", "Wholly delivered", "part", "more",
             "The part of the opened cases to whom their whole claim was handed over by the end.",
-            of_cases=lambda cases, _end: _part(sum(case.delivered >= case.claim for case in cases), len(cases))),
+            lambda cases, _run: _part(sum(case.delivered >= case.claim for case in cases), len(cases))),
     Measure("funding_days_median", "Time to full funding, median", "days", "less",
             "Days from a case's opening until its whole claim is first promised, reached by half of all: an estimate "
             "(Aalen–Johansen). Cases that closed without it count as never. Cases still open at the end count for as long as they "
             "were seen, and are taken to do from then on as well as those that were seen longer: so it may tell a time for nine in "
             "ten where fewer are fully funded yet; Fully funded is the plain count. A dash: the estimate never gets there.",
-            of_cases=_time_to("funded_at", _MEDIAN)),
+            _time_to("funded_at", _MEDIAN)),
     Measure("funding_days_p90", "Time to full funding, nine in ten", "days", "less",
             "The same, reached by nine of ten.",
-            of_cases=_time_to("funded_at", _NINE_IN_TEN)),
+            _time_to("funded_at", _NINE_IN_TEN)),
     Measure("waiting_days_median", "Waiting for the first money, median", "days", "less",
             "Days from a case's opening until any money is first promised to it, reached by half of all; counted likewise.",
-            of_cases=_time_to("first_money_at", _MEDIAN)),
+            _time_to("first_money_at", _MEDIAN)),
     Measure("waiting_days_p90", "Waiting for the first money, nine in ten", "days", "less",
             "The same, reached by nine of ten.",
-            of_cases=_time_to("first_money_at", _NINE_IN_TEN)),
+            _time_to("first_money_at", _NINE_IN_TEN)),
     Measure("deadlines", "Deadlines come due", "cases", None,
             "Opened cases with a `needed_by` that has come by the end, as last stated.",
-            of_cases=lambda cases, end: len(due(cases, end))),
+            lambda cases, run: len(due(cases, run.end))),
     Measure("in_time", "Funded before the deadline", "part", "more",
             "The part of those whose whole claim was promised by then. Deadlines still to come count neither way.",
-            of_cases=_in_time),
+            _in_time),
     Measure("promised", "Promised of what is asked", "part", "more",
             "Money promised at the end, as a part of all that is asked. Of a closed case what was handed over: the rest went back "
             "when it closed, and counts where it was matched again. So it is never more than was pledged and not given back.",
-            of_cases=lambda cases, _end: _part(sum(min(c.promised, c.claim) for c in cases), sum(c.claim for c in cases))),
+            lambda cases, _run: _part(sum(min(c.promised, c.claim) for c in cases), sum(c.claim for c in cases))),
     Measure("delivered", "Delivered of what is asked", "part", "more",
             "Money handed over for care, as a part of all that is asked.",
-            of_cases=lambda cases, _end: _part(sum(case.delivered for case in cases), sum(case.claim for case in cases))),
+            lambda cases, _run: _part(sum(case.delivered for case in cases), sum(case.claim for case in cases))),
     Measure("least_fill", "Least fill", "part", "more",
             "Fill is the part of a case's claim that it has at the end: promised to it if it is open, handed over to it if it is "
             "closed. Least fill: of whoever has least.",
-            of_cases=lambda cases, _end: min(map(fill, cases), default=None)),
+            lambda cases, _run: min(map(fill, cases), default=None)),
     Measure("least_tenth_fill", "Fill of the least-filled tenth", "part", "more",
             "The mean fill of the tenth of the cases that has the least (one case at least).",
-            of_cases=lambda cases, _end: mean_of_least(map(fill, cases), LEAST_PART)),
+            lambda cases, _run: mean_of_least(map(fill, cases), LEAST_PART)),
     Measure("gini", "Gini of fill", "index", "less",
             "Half the mean difference in fill between any two cases, by the mean fill. 0: all alike. Near 1: one has all.",
-            of_cases=lambda cases, _end: gini(map(fill, cases))),
+            lambda cases, _run: gini(map(fill, cases))),
     Measure("lost", "Promises that fell through", "money", "less",
             "Money promised to a case and taken from it again, since its pledge was withdrawn, expired, or its payment failed.",
-            of_cases=lambda cases, _end: sum(case.lost for case in cases)),
+            lambda cases, _run: sum(case.lost for case in cases)),
     Measure("deaths", "Deaths", "cases", None,
             "Opened cases closed since the person died.",
-            of_cases=lambda cases, _end: sum(case.outcome == "deceased" for case in cases)),
+            lambda cases, _run: sum(case.outcome == "deceased" for case in cases)),
     Measure("deaths_unfunded", "Deaths before full funding", "cases", "less",
             "Those of them whose whole claim had never been promised.",
-            of_cases=_died_unfunded),
+            lambda cases, _run: sum(case.outcome == "deceased" and case.funded_at is None for case in cases)),
     Measure("pledged", "Pledged", "money", None,
             "All that donors pledged, valued in the fund's currency; instalments and payments beyond a pledge included.",
-            of_money=lambda run: run.money.pledged),
+            lambda _, run: run.money.pledged, by_class=False),
     Measure("paid", "Paid", "money", None,
             "Payments received, in the fund's currency.",
-            of_money=lambda run: run.money.paid),
+            lambda _, run: run.money.paid, by_class=False),
     Measure("idle_days", "Idle, days for each unit pledged", "days", "less",
             "How long the money pledged waited in the fund, matched to no case, on average over all that was pledged.",
-            of_money=lambda run: _part(run.money.idle_time, run.money.pledged * DAY)),
+            lambda _, run: _part(run.money.idle_time, run.money.pledged * DAY), by_class=False),
     Measure("idle", "Money idle", "money-days", "less",
             "Pledged money matched to no case, paid or not, times the days it waited so.",
-            of_money=lambda run: run.money.idle_time / DAY),
+            lambda _, run: run.money.idle_time / DAY, by_class=False),
     Measure("idle_here", "Money idle while a case of the fund lacked some", "money-days", "less",
             "The part of it that waited while an open case of the same fund lacked money: it was held for another, or has no rate.",
-            of_money=lambda run: run.money.here_time / DAY),
+            lambda _, run: run.money.here_time / DAY, by_class=False),
     Measure("idle_elsewhere", "Money idle while a case of another fund lacked some", "money-days", None,
             "The part of it that waited while no open case of its own fund lacked money and one of another fund did.",
-            of_money=lambda run: run.money.elsewhere_time / DAY),
+            lambda _, run: run.money.elsewhere_time / DAY, by_class=False),
     Measure("in_hand", "Money in hand", "money-days", "less",
             "Money paid and matched, not handed over yet, times the days it lay so.",
-            of_money=lambda run: run.money.in_hand_time / DAY),
+            lambda _, run: run.money.in_hand_time / DAY, by_class=False),
     Measure("failed", "Released: payment failed", "money", "less",
             "Unpaid money given up since a payment failed.",
-            of_money=lambda run: run.money.given_back["failed"]),
+            lambda _, run: run.money.given_back["failed"], by_class=False),
     Measure("withdrawn", "Released: withdrawn", "money", None,
             "Unpaid money that donors took back.",
-            of_money=lambda run: run.money.given_back["withdrawn"]),
+            lambda _, run: run.money.given_back["withdrawn"], by_class=False),
     Measure("expired", "Released: expired", "money", "less",
             "Unpaid money whose pledge came to its end.",
-            of_money=lambda run: run.money.given_back["expired"]),
+            lambda _, run: run.money.given_back["expired"], by_class=False),
     Measure("unplaced", "Released: its designation had no room", "money", None,
             "Unpaid money given back since the donor wanted it for one purpose only.",
-            of_money=lambda run: run.money.given_back["unplaced"]),
+            lambda _, run: run.money.given_back["unplaced"], by_class=False),
     Measure("refunded", "Refunded", "money", None,
             "Paid money that waited, given back.",
-            of_money=lambda run: run.money.given_back["refunded"]),
+            lambda _, run: run.money.given_back["refunded"], by_class=False),
     Measure("refused", "Commands refused", "count", None,
             "Commands the ledger would answer with `rejected`. Of a recorded log under another policy: what people did then and "
             "could not have done, above all deliveries of money that would not have been there.",
-            of_money=lambda run: len(run.refusals)),
+            lambda _, run: len(run.refusals), by_class=False),
 )  # fmt: skip
 """Every measure, in the order in which they are shown."""
 
@@ -236,22 +231,16 @@ def measure_sizes(run: Course, limits: tuple[int, int]) -> Measured:
         size: [case for case in run.counted if size == SIZES[(case.claim > low) + (case.claim > high)]]
         for size in SIZES
     }
-    worked_out = {name: BY_NAME[name].of_cases for name in BY_SIZE}
-    return {
-        name: {size: work(cases, run.end) for size, cases in of.items()} for name, work in worked_out.items() if work
-    }
+    return {name: {size: BY_NAME[name].of(cases, run) for size, cases in of.items()} for name in BY_SIZE}
 
 
 def measure(run: Course) -> Measured:
     """Every measure of a finished run."""
     of = groups(run.counted)
-    told: Measured = {}
-    for one in MEASURES:
-        if one.of_cases:
-            told[one.name] = {group: one.of_cases(cases, run.end) for group, cases in of.items()}
-        elif one.of_money:
-            told[one.name] = {"all": one.of_money(run)}
-    return told
+    return {
+        one.name: {group: one.of(cases, run) for group, cases in of.items() if one.by_class or group == "all"}
+        for one in MEASURES
+    }
 
 
 def curves(run: Course) -> dict[str, dict[str, list[tuple[float, float]]]]:

@@ -8,8 +8,6 @@
 Rules, fields and limits are read off the contract's model, so whatever is added to the contract can be tried at once.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Reading a log from Kafka: the commands topic as of now, for some funds or for all. Nothing is written, no group joined."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 
 from schemas.commands import TICK, Unreadable
@@ -15,11 +13,6 @@ from services.policies.commandlog import CommandLog, Said, said_of
 
 async def recorded(bootstrap: str, funds: Collection[str], progress: Progress | None = None) -> CommandLog:
     """The commands of `funds` (of all funds if it is empty) with the ticks of their partitions.
-
-    Args:
-        bootstrap: Kafka's servers.
-        funds: which.
-        progress: told how far the reading is.
 
     Raises:
         KafkaUnreachable: if no broker answers.

@@ -5,8 +5,6 @@ No log can say what people would have done under another policy; a generated sea
 engine refuses a recorded command that would have been impossible under the policy, and the result lists it.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass

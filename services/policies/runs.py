@@ -3,8 +3,6 @@
 Each run makes its source anew from the same description, so nothing passes from one policy to another. Small ones run in this process.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 

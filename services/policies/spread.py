@@ -4,8 +4,6 @@ Within a seed the policies meet the same people and the same pledges, so they ar
 median and range are shown, and a policy is called best only if it is so in more than half of the seeds.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property

@@ -12,8 +12,6 @@ on as well as those seen longer. So F can rise above the plain share of those to
 at which F reaches it, and None if it never does. (Aalen and Johansen, Scand. J. Statist. 5, 1978.)
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable
 from typing import Literal, NamedTuple

@@ -158,7 +158,7 @@ async def _play(
                 outcomes.append(outcome(story, watch, await _access(story, system.kafka, settings)))
                 summary.show_story(screen, outcomes[-1])
                 if story.name == PLOT.stem:
-                    (settings.data / PLOT).write_text(routes.svg(outcomes[-1].figures))
+                    (settings.data / PLOT).write_text(await asyncio.to_thread(routes.svg, outcomes[-1].figures))
         audit = await _audit(system.kafka, settings)
         outcomes = [outcome(end.story, watch, end.access) for end in outcomes]  # with what came in since
     finally:

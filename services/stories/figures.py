@@ -11,9 +11,6 @@ Asked, promised, placed, settled and delivered are five things and never mixed:
     waiting    promised, and neither placed nor released
 """
 
-from __future__ import annotations
-
-from collections.abc import Iterable
 from typing import Any
 
 from schemas.times import parse
@@ -75,11 +72,6 @@ class Figures(Fold[FundFigures]):
         self.entries += 1
         self.latest = max(self.latest, self._at)
         self.feed(partition, entry)
-
-    def take_facts(self, fund: str | None, at: int, facts: Iterable[FactDict]) -> None:
-        """Fold facts told at a time, microseconds since 1970; `fund` is None where each fact names its own."""
-        self._at = at
-        self.feed_facts(fund, facts)
 
     def change(self, fund: FundFigures, fact: FactDict) -> Any:
         about = super().change(fund, fact)

@@ -8,6 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from schemas.commands import TICK, Command, read_data
 from schemas.notices import Tidings
@@ -39,18 +40,13 @@ def rehearse(story: Story, ticks: bool = False) -> Iterator[Told]:
     """
     engine, audience, seq = Engine(), Audience(0), 0
     for row in story.rows:
-        commands: list[tuple[Row | None, Command]] = [
-            (
-                row,
-                Command(row.type, row.id, row.at, read_data(row.type, json.dumps(on_the_bus(row.data)).encode()), seq),
+        said: list[tuple[Row | None, str, str, dict[str, Any]]] = [(row, row.type, row.id, on_the_bus(row.data))]
+        for of, kind, name, data in [(None, TICK, "tick", {}), *said] if ticks else said:
+            fund, at, facts = engine.execute(
+                Command(kind, name, row.at, read_data(kind, json.dumps(data).encode()), seq)
             )
-        ]
-        if ticks:
-            commands.insert(0, (None, Command(TICK, "tick", row.at, read_data(TICK, b"{}"), seq)))
-        for of, command in commands:
+            cause = {"id": name, "type": kind, "offset": seq}
             seq += 1
-            fund, at, facts = engine.execute(command)
-            cause = {"id": command.id, "type": command.type, "offset": seq - 1}
             entry = {"seq": seq, "fund": fund, "at": text_of(at), "cause": cause, "facts": facts}
             yield Told(of, entry, tuple(audience.hear(entry)))
 

@@ -4,44 +4,31 @@ Under `equal` every claimant climbs the same steps until its claim is met; under
 reads off the lines what the one word in the configuration does.
 """
 
+import io
 from collections.abc import Sequence
-from xml.sax.saxutils import escape
 
-from schemas.currencies import format_money
+from schemas.currencies import format_whole
 from services.stories.figures import FundFigures
-
-_COLOURS = ("#0b6e4f", "#c84630", "#3d5a98", "#8a6d00")
-_W, _H, _MARGIN = 360, 240, 40
 
 
 def svg(funds: Sequence[FundFigures]) -> str:
     """One panel a fund: how each case's money grows (up) as money comes in (right), on one scale for all panels."""
-    most = max(total for fund in funds for total, _ in fund.course)
-    highest = max(amount for fund in funds for _, placed in fund.course for amount in placed.values())
-    panels = "".join(_panel(fund, number, most, highest) for number, fund in enumerate(funds))
-    width = _W * len(funds)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {_H + 60}" font-family="sans-serif" font-size="11">'
-        f'<rect width="100%" height="100%" fill="white"/>{panels}</svg>\n'
-    )
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
 
-
-def _panel(fund: FundFigures, number: int, most: int, highest: int) -> str:
-    left, inner_w, inner_h = number * _W + _MARGIN, _W - 2 * _MARGIN, _H - 2 * _MARGIN
-
-    def point(total: int, placed: int) -> str:
-        return f"{left + inner_w * total / most:.1f},{_MARGIN + inner_h * (1 - placed / highest):.1f}"
-
-    parts = [f'<text x="{left}" y="20" font-weight="bold">{escape(fund.name)}</text>']
-    parts.append(
-        f'<path d="M{left},{_MARGIN} v{inner_h} h{inner_w}" fill="none" stroke="#888"/>'
-        f'<text x="{left}" y="{_H - 22}">0</text>'
-        f'<text x="{left + inner_w}" y="{_H - 22}" text-anchor="end">{escape(format_money(most, fund.currency))} promised</text>'
-        f'<text x="{left + 4}" y="{_MARGIN - 4}">{escape(format_money(highest, fund.currency))}</text>'
-    )
-    for place, case in enumerate(fund.cases):
-        colour = _COLOURS[place % len(_COLOURS)]
-        line = " ".join([point(0, 0), *(point(total, placed.get(case, 0)) for total, placed in fund.course)])
-        parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        parts.append(f'<text x="{left}" y="{_H + 14 * place}" fill="{colour}">{escape(case)}</text>')
-    return "".join(parts)
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "routes"}):
+        figure = Figure(figsize=(4.5 * len(funds), 3.2), layout="constrained")
+        panels = figure.subplots(1, len(funds), sharex=True, sharey=True, squeeze=False)[0]
+        for axes, fund in zip(panels, funds, strict=True):
+            axes.set_title(fund.name)
+            axes.set_xlabel(f"promised in all, {fund.currency}")
+            axes.set_ylabel(f"to each case, {fund.currency}")
+            for axis in (axes.xaxis, axes.yaxis):
+                axis.set_major_formatter(lambda amount, _place, of=fund.currency: format_whole(amount, of))
+            totals = [0, *(total for total, _ in fund.course)]
+            for case in fund.cases:
+                axes.plot(totals, [0, *(placed.get(case, 0) for _, placed in fund.course)], label=case, gid=case)
+            axes.legend()
+        written = io.StringIO()
+        figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None})
+    return written.getvalue()

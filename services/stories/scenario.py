@@ -50,15 +50,7 @@ def on_the_bus(data: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Row:
-    """One event of a story.
-
-    Attributes:
-        line: where it stands in the file.
-        at: microseconds since 1970.
-        door: `http` or `topic`.
-        type: the `ce_type`; `id`: the `ce_id`; `data`: the command's data, as JSON values.
-        told: what those who watch are told before this event.
-    """
+    """One event of a story, by its line in the file; `at`: microseconds since 1970; `told`: what those who watch hear before it."""
 
     line: int
     at: int
@@ -327,15 +319,9 @@ class _Reader:
 
 
 _READ: Final[dict[str, Callable[[_Reader, str, str], Any]]] = {
-    "goal": _Reader._money_of_fund,
-    "own_contribution": _Reader._money_of_fund,
-    "share": _Reader._money_of_fund,
-    "needed_by": _Reader._moment,
-    "expires_at": _Reader._moment,
-    "ageing_days": _Reader._count,
-    "deadline_hours": _Reader._count,
-    "vouchers_required": _Reader._count,
-    "forget_after_days": _Reader._count,
+    **dict.fromkeys(("goal", "own_contribution", "share"), _Reader._money_of_fund),
+    **dict.fromkeys(("needed_by", "expires_at"), _Reader._moment),
+    **dict.fromkeys(("ageing_days", "deadline_hours", "vouchers_required", "forget_after_days"), _Reader._count),
     "recurrence": _Reader._recurrence,
     "designation": _Reader._designation,
     "access": _Reader._access,

@@ -7,8 +7,6 @@ A catalogue is read as it is, a `.po`, when its language is first spoken: there 
 back on English either: what a catalogue lacks is an error that names it. `CONTRIBUTING.md` says how to change or add words.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from functools import lru_cache, reduce
 from gettext import GNUTranslations, NullTranslations

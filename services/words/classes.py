@@ -4,8 +4,6 @@ In events and in `--json` a class has FHIR's code. Three of the codes are words 
 people read “immediate”. `GLOSSARY.md` beside this file says what a class is.
 """
 
-from __future__ import annotations
-
 from typing import Final
 
 from services.words import SOURCE, Words, message

@@ -6,4 +6,4 @@ from services.cli import main
 
 os.environ["PUMASI_OPEN"] = "1"  # the brokers and the people are made up
 
-main(["tests.bench.command"])
+main({"bench": "tests.bench.command"})

@@ -8,12 +8,7 @@ import typer
 from services.cli.shared import options
 from services.errors import UsageError
 
-
-def register(app: typer.Typer) -> None:
-    app.command("bench", epilog=_EXAMPLES)(bench)
-
-
-_EXAMPLES = """**Examples**
+EXAMPLES = """**Examples**
 
 - `./run bench`: the matcher and eight peers, three rounds; about ten minutes
 - `./run bench --peers streams,quix --rounds 5`: only these two, to be surer

@@ -41,8 +41,8 @@ def test_the_worked_example_is_what_the_engine_does(weights: str, column: int) -
         command = Command(
             f"pumasi.{kind}", "e", 0, read_data(f"pumasi.{kind}", json.dumps({"fund": "f", **data}).encode()), 0
         )
-        _, at, facts = engine.execute(command)
-        figures.take_facts("f", at, facts)
+        _, _, facts = engine.execute(command)
+        figures.feed_facts("f", facts)
 
     tell("fund.configured", currency="CNY", share=10_000, weights=weights, vouchers_required=0)
     for who, asks, *_ in rows:

@@ -17,11 +17,7 @@ if TYPE_CHECKING:
     from tests.soak.figures import Result, Wanted
 
 
-def register(app: typer.Typer) -> None:
-    app.command("soak", epilog=_EXAMPLES)(soak)
-
-
-_EXAMPLES = """**Examples**
+EXAMPLES = """**Examples**
 
 - `./run soak`: five minutes, about a fault every six seconds
 - `./run soak --minutes 30 --seed 7`: half an hour; more than 100,000 pledges, more than 100 kills

@@ -144,7 +144,7 @@ def test_a_drawing_is_a_file_by_itself(document: plot.Document, kind: str, tmp_p
     ids=" ".join,
 )
 def test_what_cannot_be_measured_is_refused_before_anything_is_started(given: list[str]) -> None:
-    result = CliRunner().invoke(build(["tests.bench.command"]), ["bench", *given])
+    result = CliRunner().invoke(build({"bench": "tests.bench.command"}), ["bench", *given])
     assert isinstance(result.exception, UsageError)
 
 
@@ -153,5 +153,5 @@ def test_help_and_readme_name_the_same_peers() -> None:
     readme = (Path(__file__).parents[1] / "bench" / "README.md").read_text()
     [told] = re.findall(r"The peers, as `--peers` names them: (.*?);", readme, re.DOTALL)
     assert re.findall(r"`(.*?)`", told) == names
-    [told] = re.findall(r"\*\*Peers\*\*: (.*?)\. Each copies", str(command._EXAMPLES), re.DOTALL)
+    [told] = re.findall(r"\*\*Peers\*\*: (.*?)\. Each copies", str(command.EXAMPLES), re.DOTALL)
     assert re.findall(r"`(.*?)`", told) == names

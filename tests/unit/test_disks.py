@@ -9,7 +9,7 @@ import pytest
 
 from services.bus.client import disks as module
 from services.bus.client.disks import Disk, Disks
-from services.cli.ender import _first
+from services.cli.shared.stopping import first
 from services.metrics import Metrics
 
 SHORT = {1: Disk(total=100, usable=1)}
@@ -59,7 +59,7 @@ def test_what_ends_a_work_of_the_ender_ends_the_ender() -> None:
 
     async def both() -> None:
         for_ever = asyncio.get_running_loop().create_future()
-        await _first({for_ever, asyncio.create_task(ends())})
+        await first({for_ever, asyncio.create_task(ends())})
 
     with pytest.raises(ValueError, match="a defect"):
         asyncio.run(both())

@@ -11,7 +11,7 @@ from tests.bench.engine import _Fund, ceiling
 
 def test_a_row_tells_rates_for_so_many_open_cases() -> None:
     result = CliRunner().invoke(
-        build(["tests.bench.command"]), ["bench", "--engine", "--sizes", "50", "--no-ceilings", "--json"]
+        build({"bench": "tests.bench.command"}), ["bench", "--engine", "--sizes", "50", "--no-ceilings", "--json"]
     )
     assert result.exit_code == 0, result.output
     [row] = json.loads(result.stdout)["rows"]
@@ -34,5 +34,5 @@ def test_a_leap_is_one() -> None:
 
 
 def test_sizes_that_are_none_are_refused() -> None:
-    result = CliRunner().invoke(build(["tests.bench.command"]), ["bench", "--engine", "--sizes", "ten"])
+    result = CliRunner().invoke(build({"bench": "tests.bench.command"}), ["bench", "--engine", "--sizes", "ten"])
     assert isinstance(result.exception, UsageError)

@@ -93,7 +93,7 @@ def test_a_claim_is_the_goal_less_the_own_contribution() -> None:
         ("case.submitted", {**case, "own_contribution": 100}),
     ):
         read = read_data(f"pumasi.{kind}", json.dumps({"fund": "f", **data}).encode())
-        _, at, facts = engine.execute(Command(f"pumasi.{kind}", "e", 0, read, 0))
-        figures.take_facts("f", at, facts)
+        _, _, facts = engine.execute(Command(f"pumasi.{kind}", "e", 0, read, 0))
+        figures.feed_facts("f", facts)
     assert figures.funds["f"].cases["c"].claim == 200
     assert CLASSES.keys() == set(CODES)

@@ -14,8 +14,7 @@ from rich.console import Console
 from services.bus.deadletters.box import Box, Content, DeadLetter, Filter, Mark, content, mark_row, read
 from services.bus.deadletters.letter import PREFIX, REMOVED, REPLAY_OF, Place, dead_letter
 from services.bus.deadletters.put_back import Outcome, Result, _chunks
-from services.cli.deadletters import screen
-from services.cli.deadletters.command import as_dict, moment
+from services.cli.deadletters import as_dict, moment, screen
 from services.errors import UnknownId, UsageError
 from tests.broker.raw import headers
 

@@ -260,12 +260,11 @@ def test_a_promise_that_expires_is_lost_to_its_case_and_the_first_funding_stands
 
 def test_every_measure_is_defined_once_and_takes_every_class_or_all() -> None:
     assert len({one.name for one in MEASURES}) == len(MEASURES)
-    assert all((one.of_cases is None) != (one.of_money is None) for one in MEASURES)
     assert all(one.definition.endswith((".", "got there.")) and one.title for one in MEASURES)
     log = Log()
     log.fund("f")
     told = measure(log.course(1))
-    assert all(set(told[one.name]) == (set(GROUPS) if one.of_cases else {"all"}) for one in MEASURES)
+    assert all(set(told[one.name]) == (set(GROUPS) if one.by_class else {"all"}) for one in MEASURES)
 
 
 def test_several_currencies_are_not_added_up() -> None:

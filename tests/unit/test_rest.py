@@ -74,8 +74,8 @@ def test_what_supervises_holds_no_library_of_downloads() -> None:
 @pytest.mark.parametrize(
     ("given", "loaded"),
     [
-        (["ender", "--json"], ["services.cli.ender"]),
-        (["deadletters", "list"], ["services.cli.deadletters"]),
+        (["ender", "--json"], ["ender"]),
+        (["deadletters", "list"], ["deadletters"]),
         (["--help"], cli.COMMANDS),
         (["nonsense"], cli.COMMANDS),
         ([], cli.COMMANDS),

@@ -23,9 +23,8 @@ from services.bus.topics import DEADLETTERS
 from services.cli import build
 from services.cli.deadletters import screen
 from services.cli.status import _as_dict, _print, _print_funds
-from services.console.readmodel.found import Finding, Oldest, Waits
-from services.console.readmodel.running import _WORDS, SERVICES, findings, processes, span
-from services.console.readmodel.survey import Late, Partition, Survey, _of_late, _waits
+from services.console.readmodel.running import _WORDS, SERVICES, Finding, findings, processes, span
+from services.console.readmodel.survey import Late, Oldest, Partition, Survey, Waits, _of_late, _waits
 from services.errors import UnknownId
 from services.terminal import Terminal
 from tests.ledgers import Told

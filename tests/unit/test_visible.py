@@ -21,9 +21,8 @@ from services.cli import audit, demo, explain, matcher, notifier, status, up
 from services.cli.deadletters import screen
 from services.cli.shared.log import Log
 from services.console.explain.telling import Told
-from services.console.readmodel.found import Finding, Oldest, Waits
-from services.console.readmodel.running import Process
-from services.console.readmodel.survey import Late, Partition, Survey
+from services.console.readmodel.running import Finding, Process
+from services.console.readmodel.survey import Late, Oldest, Partition, Survey, Waits
 from services.errors import PumasiError, SettingError
 from services.matcher.audit import PartitionAudit
 from services.news import Waiting

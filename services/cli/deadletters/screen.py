@@ -193,17 +193,20 @@ def _value(value: bytes | None) -> Text:
 # ---- putting back -----------------------------------------------------------------------------------------------------
 
 
+_DONE = {
+    Outcome.REPLAYED: ("✓", "green", "put back as {to}", "put back"),
+    Outcome.WOULD_REPLAY: ("→", "cyan", "would be put back", "would be put back"),
+    Outcome.ALREADY_REPLAYED: ("=", "dim", "was put back before, as {to}", "put back before"),
+}
+"""What is no refusal: its sign and colour, the words for one letter, and those for a number of them."""
+
+
 def result_printer() -> Callable[[Result], None]:
     """Prints each result as soon as it is known: whoever interrupts has seen what is done."""
     console = wide()
-    told = {
-        Outcome.REPLAYED: ("✓", "green", "put back as {to}"),
-        Outcome.WOULD_REPLAY: ("→", "cyan", "would be put back"),
-        Outcome.ALREADY_REPLAYED: ("=", "dim", "was put back before, as {to}"),
-    }
 
     def show(result: Result) -> None:
-        sign, colour, words = told.get(result.outcome, ("✗", "red", result.outcome.value))
+        sign, colour, words, _ = _DONE.get(result.outcome, ("✗", "red", result.outcome.value, ""))
         line = Text.assemble((sign, colour), f" {result.letter.id}  ", (words.format(to=result.to), colour))
         console.print(line, soft_wrap=not console.is_terminal)
 
@@ -221,13 +224,8 @@ def print_results(results: Sequence[Result], passed_over: int) -> None:
         console.print("Nothing is to be put back: no dead letter is as asked, or all were put back before.")
         return
     counts = Counter(result.outcome for result in results)
-    words = {
-        Outcome.REPLAYED: "put back",
-        Outcome.WOULD_REPLAY: "would be put back",
-        Outcome.ALREADY_REPLAYED: "put back before",
-    }
     refused = sum(number for outcome, number in counts.items() if outcome.is_refusal)
-    sums = [f"{counts[outcome]:,} {word}" for outcome, word in words.items() if counts[outcome]]
+    sums = [f"{counts[outcome]:,} {words}" for outcome, (*_, words) in _DONE.items() if counts[outcome]]
     sums += [f"{refused:,} refused"] if refused else []
     console.print(Text(f"\n{counted(len(results), 'dead letter')}: {', '.join(sums)}."))
     for outcome, advice in ADVICE.items():

@@ -1,9 +1,10 @@
 """How every `--help` looks: commands are named as they are called here, and a flag, which takes no value, shows no type; and in which
 words a value is refused."""
 
+from collections.abc import Callable
 from typing import Any
 
-from typer import BadParameter
+from typer import BadParameter, Typer
 from typer.core import TyperCommand, TyperGroup
 
 from services.called import as_called
@@ -45,3 +46,24 @@ class Command(_Help, TyperCommand):
 
 class Group(_Help, TyperGroup):
     """Commands under one name."""
+
+
+class Commands(Typer):
+    """What makes a `Group`; its `command` makes a `Command`."""
+
+    def __init__(self, about: str, examples: str | None = None) -> None:
+        super().__init__(
+            cls=Group,
+            help=about,
+            epilog=examples,
+            no_args_is_help=True,
+            add_completion=False,
+            rich_markup_mode="markdown",
+            pretty_exceptions_enable=False,
+            context_settings={"help_option_names": ["-h", "--help"]},
+        )
+
+    def command(
+        self, name: str | None = None, *, cls: type[TyperCommand] | None = Command, **how: Any
+    ) -> Callable[..., Any]:
+        return super().command(name, cls=cls, **how)

@@ -42,7 +42,6 @@ class Log:
     """A listener that prints on `console`, by default on standard error.
 
     Args:
-        console: where to.
         notices: whether people's notices are shown at all.
         verbose: whether everything is shown, and not only what somebody should know.
     """
@@ -109,8 +108,7 @@ class Log:
 class JsonLog:
     """The same for a program: each line of a service, and each event, as a line of JSON on standard error.
 
-    Args:
-        verbose: whether notices have their lines, without what they say, and are not only counted.
+    If `verbose`, notices are not only counted, but have their lines, without what they say.
     """
 
     def __init__(self, *, verbose: bool = False) -> None:
@@ -151,9 +149,13 @@ _MATTERS = (Waiting, Forgotten, StandsStill, Stopped, Flood)
 def in_words(event: dict[str, Any]) -> Text | None:
     """An event of a service as a line for people; None if there is nothing in it for them."""
     if "ready" in event:
-        return Text(visible("ready" + _where(event)), "green")
-    if _is_notice(event):
-        return _notice(event)
+        parts = event.get("partitions")
+        has = f": partitions {', '.join(map(str, parts))}" if parts else ""
+        where = f": takes submissions at {event['http']}/v1/events" if "http" in event else has
+        return Text(visible(f"ready{where}"), "green")
+    if _is_notice(event):  # a screen is seen by others, so it says nobody's word
+        day = (visible(event["at"][:10]), "dim")
+        return Text.assemble(day, visible(f"  {event['role']:<11}  {event.get('text', '')}"))
     if is_error(event):
         hint = f". {event['hint']}" if event.get("hint") else ""
         return Text(as_called(visible(f"{event['message']}{hint}")), "red")
@@ -166,16 +168,3 @@ def in_words(event: dict[str, Any]) -> Text | None:
 
 def _is_notice(event: dict[str, Any]) -> bool:
     return "to" in event and "role" in event
-
-
-def _where(event: dict[str, Any]) -> str:
-    if "http" in event:
-        return f": takes submissions at {event['http']}/v1/events"
-    return f": partitions {', '.join(map(str, event['partitions']))}" if event.get("partitions") else ""
-
-
-def _notice(notice: dict[str, Any]) -> Text:
-    """A day, a role and words; a screen is seen by others, so it says nobody's word."""
-    return Text.assemble(
-        (visible(notice["at"][:10]), "dim"), visible(f"  {notice['role']:<11}  {notice.get('text', '')}")
-    )

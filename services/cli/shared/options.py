@@ -12,7 +12,7 @@ from services.bus.bootstrap import bootstrap_of as bootstrap_of
 from services.called import give
 
 if TYPE_CHECKING:
-    from services.settings import Settings
+    from services.settings import Settings as Settings
 
 
 def load(**given: Any) -> "Settings":

@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -19,7 +18,7 @@ from services import keys
 from services.bus import access
 from services.called import as_called
 from services.cli.shared.bars import bars
-from services.cli.shared.options import bootstrap_of, load
+from services.cli.shared.options import bootstrap_of
 from services.cli.shared.results import show
 from services.errors import UsageError
 
@@ -59,11 +58,6 @@ def ask(what: str, word: str) -> None:
     if typer.prompt(f"{what} Type {word} to go on", err=True).strip() != word:
         print("Nothing was done.", file=sys.stderr)
         raise typer.Exit(1)
-
-
-def renew(what: str, kafka: str | None, data: Path | None, as_json: bool) -> None:
-    """Renew what is named `what` in OURS."""
-    OURS[what](load(kafka=kafka, data=data), as_json)
 
 
 def rotated(settings: Settings, as_json: bool, forget: Collection[bytes] | None = None) -> Rotated:
@@ -195,7 +189,7 @@ OURS: Final[dict[str, Callable[[Settings, bool], None]]] = {
     "reporter": partial(_ring, "reporter"),
     "webhook": _webhook,
 }
-"""What is this installation's own, and no sender's name."""
+"""What is this installation's own, and no sender's name → what renews it."""
 
 
 @contextmanager

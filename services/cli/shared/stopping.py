@@ -6,13 +6,14 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Coroutine, Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from services.settings import Settings
 
 _LOOK_EVERY_SECONDS = 0.75
+T = TypeVar("T")
 
 
 def until_told_to_stop(*, hangup: bool = False) -> asyncio.Future[signal.Signals]:
@@ -37,6 +38,23 @@ def stop_on_signals(settings: Settings, *users: str, hangup: bool = False) -> as
     stopping = until_told_to_stop(hangup=hangup)
     when_keys_go(settings, lambda: _stop(stopping, signal.SIGTERM), *users)
     return stopping
+
+
+async def unless_stopped(work: Coroutine[Any, Any, T], stopping: asyncio.Future[Any]) -> T | None:
+    """What work comes to, or raises; None if it was told to stop before: then it is over too, by a cancellation."""
+    running = asyncio.ensure_future(work)
+    await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if not running.done():
+        running.cancel()
+        await asyncio.wait({running})
+    return None if running.cancelled() and stopping.done() else running.result()
+
+
+async def first(works: set[asyncio.Future[Any]]) -> None:
+    """Return once one of these is over, or raise what ended it."""
+    over, _ = await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
+    for work in over:
+        work.result()
 
 
 def when_keys_go(settings: Settings, stop: Callable[[], None], *users: str) -> None:

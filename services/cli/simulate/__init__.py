@@ -11,11 +11,7 @@ from services.cli.shared.helps import Command
 from services.cli.simulate import options as o
 
 
-def register(app: typer.Typer) -> None:
-    app.command("simulate", cls=_Taught)(simulate)
-
-
-class _Taught(Command):
+class HELP(Command):
     """Reads rules and fields off the contract only when help is asked for: its models take a moment to load."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -23,11 +19,11 @@ class _Taught(Command):
 
         rules = "\n".join(f"- `{rule}`: {told.sentence}" for rule, told in TOLD.items())
         fields = "\n".join(f"- {field_line(field)}" for field in FIELDS if field != "rule")
-        self.epilog = _EPILOG.replace("{rules}", rules).replace("{fields}", fields)
+        self.epilog = EXAMPLES.replace("{rules}", rules).replace("{fields}", fields)
         super().format_help(ctx, formatter)
 
 
-_EPILOG = """**Examples**
+EXAMPLES = """**Examples**
 
 - `pumasi simulate`: a season of 90 days, under each rule
 - `pumasi simulate --generosity 0.4 --policy urgency-waterfill/1 --policy first-come/1 --html r.html`: a lean season, with plots

@@ -1,7 +1,5 @@
 """What `pumasi simulate` does, once it is known what is asked: play, compare, show, and write. The command loads it only then."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import sys
@@ -63,7 +61,7 @@ def one_season(season: Season, asked: Asked) -> None:
     policies = _policies(asked)
     _bounded(season, len(policies), asked.as_json)
     source = SeasonSource(season)
-    _save(asked, lambda: log_of_season(source, policies[0]))
+    _save(asked, log_of_season(source, policies[0]))
     told = _told(season)
     _compare(source, policies, (told, told), asked)
 
@@ -151,18 +149,15 @@ class Origin(NamedTuple):
         return " ".join([*here, *named]), " ".join([*there, *named])
 
 
-def _read_and_save(origin: Origin, asked: Asked) -> CommandLog:
-    """The recorded log; saved, if that is asked. Raises UnknownId, and what reading it raises."""
-    if origin.file is None:
-        from services.policies.recorded import recorded
+def _read(origin: Origin, quiet: bool) -> CommandLog:
+    """The recorded log. Raises UnknownId, and what reading it raises."""
+    if origin.file is not None:
+        return _of_file(origin.file, origin.funds)
+    from services.policies.recorded import recorded
 
-        bootstrap = bootstrap_of(load(kafka=origin.kafka, data=origin.data), access.OPERATOR)
-        with reading(asked.as_json, "the commands") as progress:
-            log = asyncio.run(recorded(bootstrap, origin.funds, progress))
-    else:
-        log = _of_file(origin.file, origin.funds)
-    _save(asked, lambda: log.said)
-    return log
+    bootstrap = bootstrap_of(load(kafka=origin.kafka, data=origin.data), access.OPERATOR)
+    with reading(quiet, "the commands") as progress:
+        return asyncio.run(recorded(bootstrap, origin.funds, progress))
 
 
 def _of_file(file: Path, funds: list[str]) -> CommandLog:
@@ -177,14 +172,16 @@ def _of_file(file: Path, funds: list[str]) -> CommandLog:
 
 def recorded(origin: Origin, asked: Asked) -> None:
     """A recorded log, under each policy."""
-    source = LogSource(_read_and_save(origin, asked))
+    log = _read(origin, asked.as_json)
+    _save(asked, log.said)
     policies = [parse_policy(text) for text in asked.policies] or usual(recorded=True)
-    _compare(source, policies, origin.options(), asked)
+    _compare(LogSource(log), policies, origin.options(), asked)
 
 
-def _save(asked: Asked, said: Callable[[], Iterable[Said]]) -> None:
+def _save(asked: Asked, said: Iterable[Said]) -> None:
+    """Write the commands, if that is asked; those of a season are made only then."""
     if asked.save:
-        count = write_log(asked.save, said())
+        count = write_log(asked.save, said)
         if not asked.as_json:
             print(visible(f"{count:,} commands written to {asked.save}."), file=sys.stderr)
 
@@ -206,19 +203,14 @@ def _compare(source: Source, policies: list[Policy], origin: tuple[str, str], as
 
 def _finish(told: Comparison | Spread, show: Callable[[Any, Console], None], asked: Asked) -> None:
     """Write the page, and only then show anything: whoever looks on may leave half-way."""
-    _page(told, asked)
+    if asked.html is not None:
+        from services.policies.report.page import write_page
+
+        console = Terminal(stderr=True, quiet=asked.as_json)
+        with console.status("Drawing the report"):
+            write_page(told, asked.html)
+        console.print(visible(f"Report written to {asked.html}."), soft_wrap=True)
     _print(told, show, asked)
-
-
-def _page(told: Comparison | Spread, asked: Asked) -> None:
-    if asked.html is None:
-        return
-    from services.policies.report.page import write_page
-
-    console = Terminal(stderr=True, quiet=asked.as_json)
-    with console.status("Drawing the report"):
-        write_page(told, asked.html)
-    console.print(visible(f"Report written to {asked.html}."), soft_wrap=True)
 
 
 def _print(told: Any, show: Callable[[Any, Console], None], asked: Asked) -> None:
@@ -230,7 +222,8 @@ def _print(told: Any, show: Callable[[Any, Console], None], asked: Asked) -> Non
 
 def one_change(origin: Origin, text: str, since: str | None, last: float | None, asked: Asked) -> None:
     """What a change of policy would have altered in a recorded log."""
-    log = _read_and_save(origin, asked)
+    log = _read(origin, asked.as_json)
+    _save(asked, log.said)
     policy = parse_policy(text, "--change")
     if not policy.changes:
         raise UsageError(

@@ -1,7 +1,5 @@
 """Answers to "why there, why not me", from the ledger alone."""
 
-from __future__ import annotations
-
 from services.bus.consume.scan import Progress, TopicReader
 from services.console.explain.missed import Missed
 from services.console.explain.story import Story
@@ -10,21 +8,11 @@ from services.console.readmodel.model import Fund, ReadModel
 from services.console.readmodel.reading import hold, read_ledger
 from services.errors import UnknownId, UsageError
 
-_WHERE = {"case": "cases", "pledge": "pledges", "award": "awards"}
-
 
 async def explain(
     bootstrap: str, kind: str, name: str, fund: str | None, language: str, progress: Progress | None = None
 ) -> Told:
-    """Read the ledger and explain one case, pledge or award.
-
-    Args:
-        bootstrap: Kafka's servers.
-        kind: case, pledge or award.
-        name: its id.
-        fund: its fund; None: looked for in all.
-        language: one of `services.words.LANGUAGES`.
-        progress: called with how far the reading is.
+    """Read the ledger and explain one case, pledge or award (`kind`), of one `fund` or, if that is None, of any.
 
     Raises:
         UnknownId: if there is none of that id.
@@ -53,7 +41,7 @@ def answer(model: ReadModel, story: Story, language: str) -> Told:
 
 def _fund_of(model: ReadModel, story: Story) -> Fund:
     looked = [fund for fund in model.funds.values() if story.fund in (None, fund.name)]
-    found = [fund for fund in looked if story.name in getattr(fund, _WHERE[story.kind])]
+    found = [fund for fund in looked if story.name in getattr(fund, f"{story.kind}s")]
     if not found:
         where = f"fund {story.fund}" if story.fund else "any fund"
         raise UnknownId(

@@ -7,8 +7,6 @@ key, an earlier opening, a floor that was lacking, an older need of the same per
 a defect of the matcher, and is reported as one.
 """
 
-from __future__ import annotations
-
 from copy import copy
 from dataclasses import dataclass, field
 
@@ -122,7 +120,10 @@ class Missed:
             self.matched = moment
             if self._run is not None:
                 self._note(self._run, fund, fact)
-        self._keep(fund, fact)
+        case = fund.case_of(fact)
+        for run in (self._run, self.last):  # the order of claimants that they found may be asked for
+            if case is not None and run is not None and case.id not in run.then:
+                run.then[case.id] = copy(case)
 
     def finish(self) -> None:
         """Close the run at hand."""
@@ -164,13 +165,6 @@ class Missed:
         """How much of the awards counted in `shares` no longer stands, minor units."""
         awards = [self._fund.awards[name] for name in self._awards] if self._fund else []
         return sum(award.given - award.amount for award in awards)
-
-    def _keep(self, fund: Fund, fact: FactDict) -> None:
-        """Keep a case as it was, before the fact changes it, for the runs whose order of claimants may be asked for."""
-        case = fund.case_of(fact)
-        for run in (self._run, self.last):
-            if case is not None and run is not None and case.id not in run.then:
-                run.then[case.id] = copy(case)
 
 
 def _parts(fund: Fund, run: Run, fact: FactDict) -> list[Part]:

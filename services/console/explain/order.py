@@ -5,8 +5,6 @@ it decides nothing. A *claimant* is what the rule compares: under `urgency-water
 class, under `first-come/1` the case, and under `guaranteed-floor/1` the case while it lacks its floor and the person above it.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -62,8 +60,6 @@ def standing_of(fund: Fund, case: Case, need: str | None = None, policy: Policy 
     """Where the claimant of `case` stands, None if nothing of it lacks money.
 
     Args:
-        fund: the fund.
-        case: an open case.
         need: count the cases of this need only, as money does that is designated to it.
         policy: the policy to go by; None: the fund's of now.
     """
@@ -91,10 +87,9 @@ def _of_person(cases: Iterable[Case], policy: Policy, need: str | None = None) -
     promised, claim = sum(stands.values()), sum(case.claim for case in counted)
     oldest = min(lacking, key=lambda case: case.open_order)
     key, lacks = key_of(promised, claim, policy), sum(case.claim - stands[case] for case in lacking)
-    place = (-oldest.rank, key, oldest.open_order)
-    if policy.rule == GUARANTEED_FLOOR:
-        return Standing((1, *place), "class", oldest.rank, key, oldest.open_order, promised, claim, lacks, oldest)
-    return Standing(place, None, oldest.rank, key, oldest.open_order, promised, claim, lacks, oldest)
+    stage, above = ("class", (1,)) if policy.rule == GUARANTEED_FLOOR else (None, ())
+    place = (*above, -oldest.rank, key, oldest.open_order)
+    return Standing(place, stage, oldest.rank, key, oldest.open_order, promised, claim, lacks, oldest)
 
 
 @dataclass(frozen=True)
@@ -109,11 +104,11 @@ class Ahead:
         floors, floors_lacks: cases that come first since they lack their floors, and what they lack of them together.
     """
 
-    urgent: int
-    urgent_lacks: int
-    lesser: int
-    lesser_lacks: int
-    own: bool
+    urgent: int = 0
+    urgent_lacks: int = 0
+    lesser: int = 0
+    lesser_lacks: int = 0
+    own: bool = False
     older: int = 0
     older_lacks: int = 0
     floors: int = 0
@@ -132,10 +127,10 @@ def ahead_of(fund: Fund, case: Case) -> Ahead | None:
         return None
     if fund.policy.rule == FIRST_COME:
         older = [c.lacks for c in fund.cases.values() if c.lacks and c.open_order < case.open_order]
-        return Ahead(0, 0, 0, 0, own=False, older=len(older), older_lacks=sum(older))
+        return Ahead(older=len(older), older_lacks=sum(older))
     floors = _floors_before(fund, mine)
     if mine.stage == "floor":
-        return Ahead(0, 0, 0, 0, own=False, floors=len(floors), floors_lacks=sum(floors))
+        return Ahead(floors=len(floors), floors_lacks=sum(floors))
     urgent = lesser = 0, 0
     for cases in fund.of_beneficiary.values():
         for rank in range(case.rank, 4):

@@ -5,8 +5,6 @@ money stands at a place before one that it served; it kept the donor's choice; a
 the facts. A ledger can have right keys and wrong awards, and this is where it shows.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, field

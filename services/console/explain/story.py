@@ -4,8 +4,6 @@ A story is gathered while the ledger is folded; it sees each fact just before it
 released: the reason is the fact of the same entry that ended the pledge, closed the case or lowered the claim.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,12 +59,7 @@ class Causes:
 
 
 class Story:
-    """Gathers what concerns one case, pledge or award of one fund. Give `watch` to the read model.
-
-    Args:
-        kind: "case", "pledge" or "award".
-        name: its id.
-        fund: its fund; None: wherever it is found, and `funds` says where.
+    """Gathers what concerns one case, pledge or award (`kind`) of one fund, or of all. Give `watch` to the read model.
 
     Attributes:
         events: in order, by fund.
@@ -93,7 +86,8 @@ class Story:
         if self.kind == "case" and self.name in fund.cases:
             self.missed.setdefault(fund.name, Missed(self.name)).watch(fund, fact, moment)
         if self.kind != "case":
-            self.runs.setdefault(fund.name, Runs(self._asked)).watch(fund, fact, moment)
+            runs = self.runs.setdefault(fund.name, Runs(lambda awarded: awarded[self.kind] == self.name))
+            runs.watch(fund, fact, moment)
         for name, data in self._look(fund, fact, causes):
             self.events.setdefault(fund.name, []).append(Event(name, moment, data))
 
@@ -110,9 +104,6 @@ class Story:
             missed.finish()
         for runs in self.runs.values():
             runs.finish()
-
-    def _asked(self, fact: FactDict) -> bool:
-        return bool(fact[self.kind] == self.name)
 
     def _is_of(self, award: Award) -> bool:
         return {"case": award.case.id, "pledge": award.pledge.id, "award": award.id}[self.kind] == self.name

@@ -4,8 +4,6 @@ Sentences are short enough for somebody who has never heard of the rule. *Promis
 own and never added up.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
@@ -82,23 +80,14 @@ class Teller:
 
     def pledge(self, pledge: Pledge, events: list[Event], found: dict[str, Found]) -> Told:
         """A pledge: its story, and why each award went where it went."""
-        standing = [award for award in pledge.awards if award.amount]
-        promised = {
-            "promised": sum(award.amount for award in standing),
-            "settled": sum(award.settled for award in standing),
-            "delivered": sum(award.delivered for award in standing),
-        }
+        awards = [_three_of(award) for award in pledge.awards]
+        promised = {name: sum(three[name] for three in awards) for name in ("promised", "settled", "delivered")}
         rest = {"waiting": pledge.waiting, "released": pledge.released, "refunded": pledge.refunded}
         face = format_money(pledge.face, pledge.currency)
         first = self.say("Pledge {id}: {amount}", id=pledge.id, amount=face)
         told = self._told("pledge", pledge.id, first, promised | rest, events)
-        told.data |= {
-            "amount": pledge.amount,
-            "face": pledge.face,
-            "face_currency": pledge.currency,
-            "closed": pledge.closed,
-        }
-        told.data["awards"] = [_award_data(award) for award in pledge.awards]
+        told.data |= {"amount": pledge.amount, "face": pledge.face, "face_currency": pledge.currency}
+        told.data |= {"closed": pledge.closed, "awards": [_award_data(award) for award in pledge.awards]}
         if pledge.designation:
             told.head.append(self._designation(pledge))
         told.parts.append((self.say("What happened"), self._story(events, "pledge", pledge)))

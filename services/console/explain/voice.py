@@ -1,7 +1,5 @@
 """A voice: the language, and the fund's currency, of everything in an explanation."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from schemas.currencies import format_money
@@ -13,12 +11,7 @@ from services.words.classes import class_name
 
 
 class Voice(Words):
-    """Says sentences, money and words.
-
-    Args:
-        language: one of `services.words.LANGUAGES`.
-        currency: ISO 4217 code of the fund's.
-    """
+    """Says sentences, money and words."""
 
     def __init__(self, language: str, currency: str) -> None:
         super().__init__(language)

@@ -2,15 +2,13 @@
 while it lacked some.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from schemas.values import CLASSES
 from services.console.explain.missed import KEYED, REASONS, Missed, Run
-from services.console.explain.order import SCALE, Ahead, Order, ahead_of, floor_of, order_of, standing_of
+from services.console.explain.order import SCALE, Order, ahead_of, floor_of, order_of, standing_of
 from services.console.explain.runs import may_go
 from services.console.explain.voice import Voice
 from services.console.explain.wording import AHEAD, HELD, LAST_MISSED, MISSED, ORDER, ORDER_BY_OPENING, SERVED
@@ -34,14 +32,7 @@ class WhyNot:
 
 
 def why_not(voice: Voice, fund: Fund, case: Case, missed: Missed) -> WhyNot:
-    """Why a case has no more; nothing for a closed case that had all it asked for.
-
-    Args:
-        voice: says it.
-        fund: the case's.
-        case: the case.
-        missed: the runs that passed it by.
-    """
+    """Why a case has no more, by the runs that it `missed`; nothing for a closed case that had all it asked for."""
     told = WhyNot(voice)
     if case.status == "submitted":
         missing = max(1, fund.policy.vouchers_required - case.vouchers)  # a lower bar opens it with the next
@@ -83,7 +74,11 @@ def _tell_ahead(fund: Fund, case: Case, told: WhyNot) -> None:
     if ahead.nobody:
         told.say("Nobody comes before it now: it gets the next money that is not meant for another need.")
     else:
-        _tell_who(ahead, told)
+        for name, text in AHEAD.items():
+            if count := getattr(ahead, name):
+                told.say(text, count=count, lacks=told.voice.money(getattr(ahead, f"{name}_lacks")))
+        if ahead.own:
+            told.say("An older need of the same person comes before it.")
     order, money = order_of(fund.of_beneficiary.values(), fund.policy, mine), told.voice.money
     told.data["order"] = _order_data(order, mine.rank)
     told.lines.append(_order(told.voice, "now", order, mine.rank, fund.policy))
@@ -91,15 +86,6 @@ def _tell_ahead(fund: Fund, case: Case, told: WhyNot) -> None:
     if floor > case.promised:
         lacks = money(floor - case.promised)
         told.say("It lacks {amount} of its own floor of {floor}.", floor=money(floor), amount=lacks)
-
-
-def _tell_who(ahead: Ahead, told: WhyNot) -> None:
-    for name, text in AHEAD.items():
-        if count := getattr(ahead, name):
-            lacks = told.voice.money(getattr(ahead, f"{name}_lacks"))
-            told.say(text, count=count, lacks=lacks)
-    if ahead.own:
-        told.say("An older need of the same person comes before it.")
 
 
 def _tell_waiting(fund: Fund, case: Case, missed: Missed, told: WhyNot) -> None:
@@ -235,8 +221,8 @@ def _tell_served(policy: Policy, by_opening: bool, same: list[Any], told: WhyNot
     """How high the cases served that it is compared with stood, or how early they had opened."""
     least, most = min(share.key_least for share in same), max(share.key_most for share in same)
     low, high = (told.voice.number(key) if by_opening else _step(told.voice, key, policy) for key in (least, most))
-    served = SERVED["opening" if by_opening else "step"]
-    told.say(served["same" if least == most else "range"], least=low, most=high, least_n=low, most_n=high)
+    what, how = "opening" if by_opening else "step", "same" if least == most else "range"
+    told.say(SERVED[what, how], least=low, most=high, least_n=low, most_n=high)
 
 
 def time_text(at: str) -> str:

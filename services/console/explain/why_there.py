@@ -4,8 +4,6 @@ Nothing is taken on trust: the key is computed again, the standing in `why` is c
 have been skipped. If one of these fails, the finding is reported instead of the reason.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import partial
 
@@ -33,7 +31,7 @@ def in_short(voice: Voice, award: Award, now: Policy, found: Found) -> str:
         return voice.text_of([voice.say("Award {award} does not follow from the rule.", award=award.id), *wrong])
     if how == "case":
         return voice.say("Award {award}: the donor chose it.", award=award.id)
-    first = voice.say(IN_SHORT[_basis(award)][how == "need"], award=award.id, **_words(voice, award))
+    first = voice.say(IN_SHORT[_basis(award), how], award=award.id, **_words(voice, award))
     sentences = [first, *_floors_given(voice, award), _served(voice, found)]
     return voice.text_of([*sentences, *_above_floor(voice, award), *_then(voice, award, now)])
 
@@ -49,11 +47,11 @@ def in_full(voice: Voice, award: Award, now: Policy, found: Found) -> tuple[list
     if how == "case":
         lines = [say("The donor chose this very case, so no other claim was looked at."), alone]
     elif basis != "waterfill":
-        lines = [say(IN_FULL[basis][how == "need"]), alone, _opened_before(voice, award)]
+        lines = [say(IN_FULL[basis, how]), alone, _opened_before(voice, award)]
     else:
         lines = [
             *_floors_given(voice, award),
-            say(IN_FULL[basis][how == "need"]),
+            say(IN_FULL[basis, how]),
             say(
                 "Within a class all open needs of one person count as one: "
                 "together they asked for {claim} and had {before} promised."

@@ -4,8 +4,6 @@ Amounts, times, needs and classes are filled in ready for the reader. No sentenc
 id, and only where the reader asked for it or it is theirs.
 """
 
-from __future__ import annotations
-
 from typing import Final
 
 from services.console.readmodel.model import FIRST_COME, GUARANTEED_FLOOR, WATERFILL
@@ -187,14 +185,12 @@ HELD: Final = {
 """Waiting money that a case can't have, by what the donors chose."""
 
 SERVED: Final = {
-    "step": {
-        "same": message("Those of its class that were served then had a next step that ended at {least}."),
-        "range": message("Those of its class that were served then had next steps that ended at {least} to {most}."),
-    },
-    "opening": {
-        "same": message("Before the one that was served then, {least_n} had opened."),
-        "range": message("Before those that were served then, from {least_n} to {most_n} cases had opened."),
-    },
+    ("step", "same"): message("Those of its class that were served then had a next step that ended at {least}."),
+    ("step", "range"): message(
+        "Those of its class that were served then had next steps that ended at {least} to {most}."
+    ),
+    ("opening", "same"): message("Before the one that was served then, {least_n} had opened."),
+    ("opening", "range"): message("Before those that were served then, from {least_n} to {most_n} cases had opened."),
 }
 """How high those stood that were served, or how early they had opened, by what decided."""
 
@@ -229,70 +225,58 @@ LAST_MISSED: Final = {
 """By what decided: the next step, or the order of opening."""
 
 IN_SHORT: Final = {
-    "waterfill": (
-        message(
-            "Award {award}: when its turn came no claim more urgent than “{class_}” lacked money. Within “{class_}” money "
-            "goes in steps, {first} first, and among equals to who opened first: this person had {before} of {claim} "
-            "promised."
-        ),
-        message(
-            "Award {award}: the donor chose {need}. When its turn came no such need more urgent than “{class_}” lacked "
-            "money; within “{class_}” money goes in steps, {first} first: this person had {before} of {claim} promised."
-        ),
+    ("waterfill", None): message(
+        "Award {award}: when its turn came no claim more urgent than “{class_}” lacked money. Within “{class_}” money "
+        "goes in steps, {first} first, and among equals to who opened first: this person had {before} of {claim} "
+        "promised."
     ),
-    "first come": (
-        message(
-            "Award {award}: the case that opened first goes first, whatever its class. Of all that lacked money this one "
-            "had opened first: it had {before} of {claim} promised."
-        ),
-        message(
-            "Award {award}: the donor chose {need}. Of the cases of that need that lacked money this one had opened "
-            "first, and goes first, whatever its class: it had {before} of {claim} promised."
-        ),
+    ("waterfill", "need"): message(
+        "Award {award}: the donor chose {need}. When its turn came no such need more urgent than “{class_}” lacked "
+        "money; within “{class_}” money goes in steps, {first} first: this person had {before} of {claim} promised."
     ),
-    "floor": (
-        message(
-            "Award {award}: every open case first gets a floor, the oldest first, whatever its class. Of all that lacked "
-            "theirs this one had opened first: it had {before} of its floor of {floor}."
-        ),
-        message(
-            "Award {award}: the donor chose {need}. Every such case first gets a floor, the oldest first, whatever its "
-            "class; of those that lacked theirs this one had opened first: it had {before} of its floor of {floor}."
-        ),
+    ("first come", None): message(
+        "Award {award}: the case that opened first goes first, whatever its class. Of all that lacked money this one "
+        "had opened first: it had {before} of {claim} promised."
+    ),
+    ("first come", "need"): message(
+        "Award {award}: the donor chose {need}. Of the cases of that need that lacked money this one had opened "
+        "first, and goes first, whatever its class: it had {before} of {claim} promised."
+    ),
+    ("floor", None): message(
+        "Award {award}: every open case first gets a floor, the oldest first, whatever its class. Of all that lacked "
+        "theirs this one had opened first: it had {before} of its floor of {floor}."
+    ),
+    ("floor", "need"): message(
+        "Award {award}: the donor chose {need}. Every such case first gets a floor, the oldest first, whatever its "
+        "class; of those that lacked theirs this one had opened first: it had {before} of its floor of {floor}."
     ),
 }
-"""Why there, by what decided; each also where the donor chose the need."""
+"""Why there, by what decided, and what the donor chose: a need, or none."""
 
 IN_FULL: Final = {
-    "waterfill": (
-        message(
-            "Classes are served strictly, most urgent first. It stood in class “{class_}”, and no claim of a more urgent "
-            "class lacked money."
-        ),
-        message(
-            "The donor chose {need}, so only such needs were looked at. Among them classes are served strictly: it stood "
-            "in class “{class_}”, and none more urgent lacked money."
-        ),
+    ("waterfill", None): message(
+        "Classes are served strictly, most urgent first. It stood in class “{class_}”, and no claim of a more urgent "
+        "class lacked money."
     ),
-    "first come": (
-        message(
-            "The case that opened first goes first, whatever its class, until it has all it asks for. Of all that lacked "
-            "money this one had opened first."
-        ),
-        message(
-            "The donor chose {need}, so only such needs were looked at. Among them the case that opened first goes first, "
-            "whatever its class, and of those that lacked money this one had."
-        ),
+    ("waterfill", "need"): message(
+        "The donor chose {need}, so only such needs were looked at. Among them classes are served strictly: it stood "
+        "in class “{class_}”, and none more urgent lacked money."
     ),
-    "floor": (
-        message(
-            "Every open case first gets a floor, the oldest first, whatever its class. Its own is {floor}. Of all that "
-            "lacked theirs this one had opened first."
-        ),
-        message(
-            "The donor chose {need}, so only such needs were looked at. Each of them first gets a floor, the oldest "
-            "first, whatever its class. Its own is {floor}, and of those that lacked theirs this one had opened first."
-        ),
+    ("first come", None): message(
+        "The case that opened first goes first, whatever its class, until it has all it asks for. Of all that lacked "
+        "money this one had opened first."
+    ),
+    ("first come", "need"): message(
+        "The donor chose {need}, so only such needs were looked at. Among them the case that opened first goes first, "
+        "whatever its class, and of those that lacked money this one had."
+    ),
+    ("floor", None): message(
+        "Every open case first gets a floor, the oldest first, whatever its class. Its own is {floor}. Of all that "
+        "lacked theirs this one had opened first."
+    ),
+    ("floor", "need"): message(
+        "The donor chose {need}, so only such needs were looked at. Each of them first gets a floor, the oldest "
+        "first, whatever its class. Its own is {floor}, and of those that lacked theirs this one had opened first."
     ),
 }
 """The same at the head of all that was compared."""

@@ -5,8 +5,6 @@ people (contract, 8): for each figure those are counted who are in it, beneficia
 hide nobody: whoever sends events can make as many as they like. What the difference of two figures tells is not looked at.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final

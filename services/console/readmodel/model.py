@@ -163,11 +163,7 @@ Watcher = Callable[[Fund, FactDict, Moment], None]
 
 
 class ReadModel(awards.Fold[Fund]):
-    """All funds of the entries fed so far.
-
-    Args:
-        before: called with each fact before it is folded.
-    """
+    """All funds of the entries fed so far; `before` is called with each fact before it is folded."""
 
     def __init__(self, before: Watcher | None = None) -> None:
         super().__init__(Fund)

@@ -4,8 +4,6 @@ than its source.
 A partition whose chain breaks is read no further; what was folded before it broke stays.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from services.bus.consume.chain import Chain
@@ -55,16 +53,7 @@ class PartitionRead(Chain):
 async def read_ledger(
     reader: TopicReader, model: Fold[Any], fund: str | None = None, progress: Progress | None = None
 ) -> dict[int, PartitionRead]:
-    """Fold the committed ledger as of now into `model`.
-
-    Args:
-        reader: an entered reader.
-        model: where the entries go.
-        fund: read this fund's partition only.
-        progress: called with how far it is.
-
-    Returns:
-        Each partition read, by number.
+    """Fold the committed ledger as of now into `model`, of one `fund` its partition only; what was read, by partition.
 
     Raises:
         KafkaUnreachable: if no broker answers.

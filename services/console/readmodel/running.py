@@ -4,8 +4,6 @@ A process that is silent is dead, cut off or frozen, until another of its servic
 forgotten. Members of a consumer group without a heartbeat count as well: they are of a version without heartbeats.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, get_args
@@ -13,7 +11,6 @@ from typing import Any, Final, get_args
 from schemas.services import ServiceName
 from services.bus.fingerprints import FORMER, in_use
 from services.bus.heartbeat import BEGINNING, SILENT_SECONDS, Heard
-from services.console.readmodel.found import Finding
 
 SERVICES: Final = get_args(ServiceName)
 FORGOTTEN_SECONDS: Final = 86_400.0
@@ -33,12 +30,22 @@ _WORDS: Final = {
 
 
 @dataclass(frozen=True)
+class Finding:
+    """Something that is not as it should be: a stable code, a line that says what and where, and one that says what to do."""
+
+    code: str
+    message: str
+    hint: str | None = None
+
+    def __str__(self) -> str:
+        return self.message
+
+
+@dataclass(frozen=True)
 class Process:
-    """A process by its last heartbeat.
+    """A process by its last heartbeat; `running` if that is recent.
 
     Attributes:
-        running: whether its heartbeat is recent.
-        told_seconds_ago: the age of its heartbeat.
         since: when it started, RFC 3339.
         pid: its process id where it runs; None if its version does not tell.
         positions: by partition, the offset that it goes on from.
@@ -67,33 +74,17 @@ def processes(heard: Iterable[Heard], now_ms: float) -> list[Process]:
         ago = max(0.0, (now_ms - at_ms) / 1000)
         if told.service is None or ago > FORGOTTEN_SECONDS:
             continue
-        document = told.model_dump(mode="json", exclude_none=True)
-        found.append(
-            Process(
-                process=told.process,
-                service=told.service,
-                running=ago <= SILENT_SECONDS,
-                told_seconds_ago=round(ago, 1),
-                since=document.get("since"),
-                version=told.version,
-                positions=told.positions,
-                amiss=document["amiss"],
-                went_wrong=document.get("went_wrong"),
-                keys=told.keys,
-                pid=told.pid,
-            )
-        )
+        document = {"since": None, "went_wrong": None} | told.model_dump(mode="json", exclude_none=True)
+        found.append(Process(**document, running=ago <= SILENT_SECONDS, told_seconds_ago=round(ago, 1)))
     return sorted(found, key=lambda one: (SERVICES.index(one.service), one.process))
 
 
 def findings(
     found: Collection[Process], heard: Iterable[Heard], members: Mapping[str, int], waiting: Mapping[str, str]
 ) -> Iterator[Finding]:
-    """What is amiss with the processes.
+    """What is amiss with the processes that were found, by what was heard on the topic.
 
     Args:
-        found: the processes.
-        heard: what the topic says.
         members: of each service that has to run where others do, how many are in its consumer group, if it has one.
         waiting: for each service, what waits for it, in words; nothing if it is empty.
     """

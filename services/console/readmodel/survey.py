@@ -6,8 +6,6 @@ of transactions, and an unreadable record would look like any other that waits. 
 seen what was given up, or nobody looks.
 """
 
-from __future__ import annotations
-
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +17,7 @@ from shlex import quote
 
 from pydantic import ValidationError
 
-from schemas.currencies import format_amount
+from schemas.currencies import format_money
 from schemas.notices import Notice
 from services.bus import access, heartbeat, topics
 from services.bus.consume.scan import Extent, Group, Progress, TopicReader, group_of
@@ -28,10 +26,9 @@ from services.bus.topics import COMMANDS, DEADLETTERS, LEDGER, NOTICES, SERVICES
 from services.bus.waiting import waiting
 from services.console.readmodel import running
 from services.console.readmodel.figures import Figures, figures_of
-from services.console.readmodel.found import Finding, Oldest, Waits
 from services.console.readmodel.model import Case, Fund, Pledge, ReadModel, unbalanced
 from services.console.readmodel.reading import PartitionRead, read_ledger
-from services.console.readmodel.running import Process
+from services.console.readmodel.running import Finding, Process
 from services.counted import counted
 from services.errors import TopicUnreadable
 
@@ -82,6 +79,38 @@ class Partition:
 
 
 @dataclass(frozen=True)
+class Oldest:
+    """One of the cases or pledges (`kind`) that have waited longest.
+
+    Attributes:
+        since: since when, RFC 3339, by its fund's time.
+        explain: the command that tells more.
+    """
+
+    kind: str
+    id: str
+    since: str
+    explain: str
+
+
+@dataclass(frozen=True)
+class Waits:
+    """Cases or pledges that wait, as they should, for somebody outside.
+
+    Attributes:
+        code: `voucher`, `rate` or `case`: what they wait for; stable, for programs.
+        number: how many wait.
+        message: one line.
+    """
+
+    code: str
+    fund: str
+    number: int
+    message: str
+    oldest: Sequence[Oldest] = ()
+
+
+@dataclass(frozen=True)
 class Late:
     """Failed records and notices: dead letters by partition, how many of these of late, the latest; notices given up of late, the
     latest."""
@@ -113,14 +142,10 @@ class Survey:
 async def survey(
     bootstrap: str, partitions: int, replication: int, progress: Progress | None = None, *, needs_ender: bool = False
 ) -> Survey:
-    """Look at a cluster.
+    """Look at a cluster whose topics should have so many partitions and replicas.
 
     Args:
-        bootstrap: Kafka's servers.
-        partitions: how many partitions each topic should have.
-        replication: how many replicas.
-        progress: called with how far the reading of the ledger is.
-        needs_ender: whether an ender has to run where other services do; one needs none where Kafka asks for no rights.
+        needs_ender: whether an ender has to run where other services do; none is needed where Kafka asks for no rights.
 
     Raises:
         KafkaUnreachable: if no broker answers.
@@ -288,21 +313,19 @@ def _clocks_ahead(chains: Iterable[PartitionRead], now_ms: float) -> list[Findin
 def _waits(fund: Fund) -> Iterable[Waits]:
     """What waits in a fund for somebody outside."""
     unvouched = [case for case in fund.cases.values() if case.status == "submitted"]
-    if unvouched:
-        told = f"{counted(len(unvouched), 'case waits', 'cases wait')} for vouchers"
-        yield Waits("voucher", fund.name, len(unvouched), told, _oldest(fund, unvouched))
     unvalued = [pledge for pledge in fund.pledges.values() if pledge.rate is None and pledge.closed is None]
-    if unvalued:
-        currencies = ", ".join(sorted({pledge.currency for pledge in unvalued}))
-        told = f"{counted(len(unvalued), 'pledge waits', 'pledges wait')} for a rate of {currencies}"
-        yield Waits("rate", fund.name, len(unvalued), told, _oldest(fund, unvalued))
+    currencies = ", ".join(sorted({pledge.currency for pledge in unvalued}))
     placeless = [pledge for pledge in fund.pledges.values() if pledge.waiting]
-    if placeless:
-        lacking = any(number for number, _ in fund.lacking)
-        why = "its donors chose other needs" if lacking else "no open case lacks money"
-        amount = f"{fund.currency} {format_amount(sum(pledge.waiting for pledge in placeless), fund.currency)}"
-        told = f"{amount} of {counted(len(placeless), 'pledge')} waits for a case: {why}"
-        yield Waits("case", fund.name, len(placeless), told, _oldest(fund, placeless))
+    amount = format_money(sum(pledge.waiting for pledge in placeless), fund.currency)
+    why = "its donors chose other needs" if any(number for number, _ in fund.lacking) else "no open case lacks money"
+    waits: list[tuple[str, Sequence[Case | Pledge], str]] = [
+        ("voucher", unvouched, f"{counted(len(unvouched), 'case waits', 'cases wait')} for vouchers"),
+        ("rate", unvalued, f"{counted(len(unvalued), 'pledge waits', 'pledges wait')} for a rate of {currencies}"),
+        ("case", placeless, f"{amount} of {counted(len(placeless), 'pledge')} waits for a case: {why}"),
+    ]
+    for code, who, told in waits:
+        if who:
+            yield Waits(code, fund.name, len(who), told, _oldest(fund, who))
 
 
 def _oldest(fund: Fund, waiting: Iterable[Case | Pledge]) -> list[Oldest]:

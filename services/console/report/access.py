@@ -9,8 +9,6 @@ A report is about one fund. In another fund the same person has another word, so
 together; and as each fund's groups are its own, no report that leaves a fund out gives away what one with it hides.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import asdict, dataclass

@@ -4,8 +4,6 @@ those before it (`services.succession`).
 If a case was submitted twice, the box of the command that the ledger answers by `case_submitted` counts.
 """
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Sequence
 from contextlib import suppress
@@ -38,13 +36,7 @@ class Asked(NamedTuple):
 async def asked_in(
     bootstrap: str, ring: Sequence[PrivateKey], fund: str | None = None, progress: Progress | None = None
 ) -> Asked:
-    """Read ledger and commands, and join them.
-
-    Args:
-        bootstrap: Kafka, as somebody who may read both.
-        ring: the reporter's keys, the one in use first.
-        fund: the only one; None: all.
-        progress: told how far the reading of each topic is.
+    """Read ledger and commands, as a user who may read both, and join them, of one `fund` or all; `ring` begins with the key in use.
 
     Raises:
         KeyOther: if no key opens any of the boxes that there are.

@@ -1,7 +1,5 @@
 """How the report of access looks: a table where there is room, else one block per group; money is never cut."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from rich import box

@@ -1,7 +1,5 @@
 """A dry run on a terminal: what would have been different, by case and by command, in words and amounts."""
 
-from __future__ import annotations
-
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -13,6 +11,7 @@ from services.policies.change import FROZEN, CaseChange, DryRun
 from services.policies.course import Refusal
 from services.policies.report.figures import duration
 from services.policies.report.terminal import say
+from services.terminal import print_rows
 
 ROWS = 30
 """Cases and commands that are listed; `--json` has all."""
@@ -46,7 +45,7 @@ def show(told: DryRun, console: Console) -> None:
     if told.refused:
         console.print()
         console.print(Text(f"Recorded, and refused under the change ({len(told.refused):,}):", "bold"))
-        _refusals(told, console)
+        print_rows(console, [(_when(refusal.at), refused(refusal, told)) for refusal in told.refused[:ROWS]])
         _more(console, len(told.refused), "commands")
     console.print()
     say(console, FROZEN, "dim")
@@ -95,18 +94,6 @@ def funded(case: CaseChange) -> str:
         return "not yet" if case.recorded["funded"] == case.changed["funded"] is None else _FUNDED[case.funding]
     was, would = parse(case.recorded["funded"]), parse(case.changed["funded"])
     return f"{duration(abs(would - was) / DAY)} {case.funding}"
-
-
-def _refusals(told: DryRun, console: Console) -> None:
-    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True, style="dim")
-    table.add_column(overflow="fold")
-    for refusal in told.refused[:ROWS]:
-        table.add_row(_when(refusal.at), Text(refused(refusal, told)))
-        if not console.is_terminal:
-            say(console, f"{_when(refusal.at)}  {refused(refusal, told)}")
-    if console.is_terminal:
-        console.print(table)
 
 
 def refused(refusal: Refusal, told: DryRun) -> str:

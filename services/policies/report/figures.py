@@ -1,7 +1,5 @@
 """Figures in words, short enough for a column: parts in percent, times in the unit that suits them, money without its currency."""
 
-from __future__ import annotations
-
 from schemas.currencies import format_whole
 from schemas.times import DAY, HOUR
 from services.policies.measures import BY_NAME, Figure

@@ -3,8 +3,6 @@
 The figures are those of the terminal's table and of `--json`; the plots beside them are drawn from the same runs.
 """
 
-from __future__ import annotations
-
 import ast
 import inspect
 import re

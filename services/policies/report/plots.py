@@ -35,6 +35,7 @@ COLOURS = 8
 _INK, _FAINT = "#010101", "#020202"
 _POLICY = "#0a00{:02x}"
 _BINS = (0.0, 0.25, 0.5, 0.75, 1.0)
+_PER_CENT = [f"{100 * edge:.0f} %" for edge in _BINS]
 
 
 class Plot(NamedTuple):
@@ -146,9 +147,9 @@ def _axes(axes: Axes, x: str, limits: tuple[float, float], part: bool = False, p
     axes.set_xlabel(x)
     if part:
         axes.set_ylim(0, 1.02)
-        axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
+        axes.set_yticks(_BINS, _PER_CENT)
     if percent:
-        axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
+        axes.set_xticks(_BINS, _PER_CENT)
     _bare(axes)
 
 

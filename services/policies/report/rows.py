@@ -1,14 +1,13 @@
 """Which figures are shown, in which order: the same rows on the screen and on the page."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
+from itertools import repeat
 from typing import NamedTuple
 
 from schemas.currencies import format_whole
-from services.policies.comparison import FROZEN_MEASURES, Comparison
-from services.policies.measures import BY_NAME, BY_SIZE, GROUPS, SIZES, Measured
-from services.policies.report.figures import best, shown
+from services.policies.comparison import Comparison
+from services.policies.measures import BY_NAME, BY_SIZE, GROUPS, SIZES
+from services.policies.report.figures import shown
 from services.words.classes import CLASSES, class_name
 
 SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -57,7 +56,7 @@ def sections(comparison: Comparison) -> Iterator[tuple[str, list[Row]]]:
 
 def _by_size(comparison: Comparison, name: str) -> tuple[str, list[Row]]:
     low, high = (format_whole(limit, comparison.currency) for limit in comparison.size_limits)
-    rows = [_row(comparison, size, (name,), size, comparison.sizes) for size in SIZES]
+    rows = [_row(comparison, size, (name,), size) for size in SIZES]
     title = f"{BY_NAME[name].title}, %, by claim: small to {low}, large above {high}"
     return title, [one for one in rows if one.note != "0"]
 
@@ -73,19 +72,12 @@ def money_rows(comparison: Comparison) -> list[Row]:
     return rows
 
 
-def _row(
-    comparison: Comparison, label: str, names: tuple[str, ...], group: str, measured: list[Measured] | None = None
-) -> Row:
-    measured = measured or comparison.measured
-    figures = [[told[name][group] for told in measured] for name in names]
-    cells = [
-        " / ".join(shown(name, found[number], comparison.currency) for name, found in zip(names, figures, strict=True))
-        for number in range(len(comparison.policies))
-    ]
-    frozen = comparison.recorded and names[0] in FROZEN_MEASURES
-    marked = set() if frozen else best(names[0], figures[0], comparison.currency)
-    counts = [told["opened"][group] or 0 for told in measured]
-    return Row(label, f"{max(counts):,}" if label in (group, label_of(group)) else "", cells, marked)
+def _row(comparison: Comparison, label: str, names: tuple[str, ...], group: str) -> Row:
+    told = zip(*(comparison.figures(name, group) for name in names), strict=True)
+    cells = [" / ".join(map(shown, names, figures, repeat(comparison.currency))) for figures in told]
+    count = max(number or 0 for number in comparison.figures("opened", group))
+    note = f"{count:,}" if label in (group, label_of(group)) else ""
+    return Row(label, note, cells, comparison.best(names[0], group))
 
 
 def label_of(group: str) -> str:

@@ -1,7 +1,5 @@
 """Many seeds on a terminal: the median and the range of each measure and policy, and which policy is best in most seeds."""
 
-from __future__ import annotations
-
 from rich.console import Console
 from rich.text import Text
 

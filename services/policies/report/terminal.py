@@ -1,7 +1,5 @@
 """A comparison on a terminal: a table that fits its width, policies as columns; more policies than fit come in tables below."""
 
-from __future__ import annotations
-
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text

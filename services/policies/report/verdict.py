@@ -4,8 +4,6 @@ Who makes most people whole, who serves mortal danger first, and what becomes of
 names a policy only where its figure, as shown, stands out; after the colon come the figures of all, the best first.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from services.policies.comparison import Judged
@@ -37,6 +35,10 @@ _BEHIND = _Question(
 )  # fmt: skip
 
 
+_MONEY = _Question("promised", _EVERYBODY, "", "", "Of the money asked for", " is promised")
+"""Whether a policy makes more of the money; usually none does."""
+
+
 def _danger(code: str) -> _Question:
     whom = "mortal danger" if code == "stat" else f"the most urgent ({class_name(code)})"
     of = f"half of the {class_name(code)} cases have all they ask promised within"
@@ -49,7 +51,8 @@ def verdict(told: Judged) -> list[str]:
     questions = [_WHOLE]
     if danger and any(figure is not None for figure in told.figures("funding_days_median", danger)):
         questions.append(_danger(danger))
-    return [*(_answer(told, question) for question in questions), f"{_money(told)} {_answer(told, _BEHIND)}"]
+    money = f"{_MONEY.of} {_each(told, _MONEY, told.figures(_MONEY.name))}."
+    return [*(_answer(told, question) for question in questions), f"{money} {_answer(told, _BEHIND)}"]
 
 
 def _answer(told: Judged, asked: _Question) -> str:
@@ -88,9 +91,3 @@ def _shown(name: str, figure: Figure) -> str:
     if figure is None:
         return "never"
     return duration(figure) if BY_NAME[name].unit == "days" else f"{shown(name, figure, '')}\u00a0%"
-
-
-def _money(told: Judged) -> str:
-    """Whether a policy makes more of the money; usually none does."""
-    asked = _Question("promised", _EVERYBODY, "", "", "Of the money asked for", " is promised")
-    return f"{asked.of} {_each(told, asked, told.figures(asked.name))}."

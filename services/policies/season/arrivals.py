@@ -6,8 +6,6 @@ comes, for whatever cause, brings a Poisson number of others after exponential d
 who came by themselves stands for `1 / (1 - echo)` in all. Times are microseconds since 1970.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from math import cos, pi
 from random import Random

@@ -8,8 +8,6 @@ Distributions are drawn by inverting them at one uniform number, so a larger num
 the same on every Python.
 """
 
-from __future__ import annotations
-
 from math import exp, log
 from random import Random
 from statistics import NormalDist

@@ -8,8 +8,6 @@ thing takes as long under each.
 Nothing here looks into the engine: commands go in, facts come out, as on the bus.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -26,7 +24,7 @@ from services.policies.season.draws import lognormal, stream
 from services.policies.season.needs import PlannedCase
 from services.policies.season.plan import Plan
 from services.policies.season.standing import CaseStanding, FundStanding, PledgeStanding
-from services.readmodel.books import FactDict
+from services.readmodel.books import FactDict, Fund
 from services.readmodel.fold import Fold
 
 Execute = Callable[[Command], Decision]
@@ -42,7 +40,7 @@ class Driver(Fold[FundStanding]):
     def __init__(
         self, plan: Plan, execute: Execute, configure: Callable[[dict[str, Any]], dict[str, Any]] = lambda data: data
     ) -> None:
-        super().__init__(FundStanding)
+        super().__init__(lambda name: Fund(name, CaseStanding, PledgeStanding))
         self.plan, self.season = plan, plan.season
         self._execute, self._configure = execute, configure
         self._planned = {(fund.fund, case.id): case for fund in plan.funds for case in fund.cases}

@@ -5,8 +5,6 @@ follows from what is asked: `generosity` of it on average, split between appeals
 policy decides.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from math import exp
 from random import Random

@@ -5,8 +5,6 @@ when it is withdrawn, and how much it can bear before it ends (`fate`, a unit ex
 it has lived through add up to it).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random

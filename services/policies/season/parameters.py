@@ -5,8 +5,6 @@ few and coarse, so a season is plausible, not a forecast. What may well be other
 Money is in minor units of the funds' currency (CNY), durations are in the unit their name says.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 CURRENCY = "CNY"

@@ -3,8 +3,6 @@
 A step is an instant, a command's type and its data. Commands that wait for the engine's facts are the `driver`'s.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import exp

@@ -56,8 +56,5 @@ class PledgeStanding(Pledge):
         return face * (self.worth - self.released) // self.worth if self.worth else face
 
 
-class FundStanding(Fund[CaseStanding, PledgeStanding]):
-    """A fund as its people know it."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name, CaseStanding, PledgeStanding)
+FundStanding = Fund[CaseStanding, PledgeStanding]
+"""A fund as its people know it."""
