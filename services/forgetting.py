@@ -19,7 +19,7 @@ import msgspec
 
 from schemas.values import PHRASES
 from services import keys
-from services.bus.consume.scan import TopicReader
+from services.bus.consume.scan import Extent, TopicReader
 from services.bus.contacts import subject_of
 from services.bus.envelope import CONTACT, Record
 from services.bus.topics import COMMANDS, LEDGER
@@ -129,9 +129,9 @@ async def find(bootstrap: str, looked_for: Sought) -> tuple[list[bytes], int]:
         while True:
             last: dict[int, bytes] = {}
             extents = await reader.extents(LEDGER)
-            begins = {number: read.get(number, extent.begin) for number, extent in extents.items()}
+            new = {n: extent._replace(begin=read.get(n, extent.begin)) for n, extent in extents.items()}
             read = {number: extent.end for number, extent in extents.items()}
-            async for record in reader.between(LEDGER, begins, read):
+            async for record in reader.records(LEDGER, new):
                 looked_for.take(record)
                 last[record.partition] = record.value or b""
             answered |= {number: _answered(entry) for number, entry in last.items()}
@@ -154,5 +154,5 @@ async def _undecided(
     reader: TopicReader, looked_for: Sought, answered: Mapping[int, int], ends: Mapping[int, int]
 ) -> int:
     extents = await reader.extents(COMMANDS)
-    begins = {n: min(max(answered.get(n, -1) + 1, extents[n].begin), end) for n, end in ends.items()}
-    return sum([looked_for.may_hold(command) async for command in reader.between(COMMANDS, begins, {**ends})])
+    left = {n: Extent(min(max(answered.get(n, -1) + 1, extents[n].begin), end), end) for n, end in ends.items()}
+    return sum([looked_for.may_hold(command) async for command in reader.records(COMMANDS, left)])

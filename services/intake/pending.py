@@ -224,9 +224,8 @@ class PendingContacts:
             return
         since = min(alone.values()) - _CLOCKS_APART_MS
         async with TopicReader(self._bootstrap(), committed=False) as reader:  # what a replay holds open hides nothing
-            extents = await reader.since(COMMANDS, max(0, since))
-            begins, ends = ({n: getattr(one, at) for n, one in extents.items()} for at in ("begin", "end"))
-            async with aclosing(reader.between(COMMANDS, begins, ends)) as commands:
+            where = await reader.since(COMMANDS, max(0, since))
+            async with aclosing(reader.records(COMMANDS, where)) as commands:
                 async for command in commands:
                     if dict(command.headers).get(CONTACT) in alone:
                         self.take_command(command)

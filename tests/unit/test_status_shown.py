@@ -140,7 +140,7 @@ class Notices:
     async def since(self, _topic: str, _ms: int) -> dict[int, Extent]:
         return {0: Extent(0, len(self._values))}
 
-    async def between(self, *_: object) -> AsyncIterator[SimpleNamespace]:
+    async def records(self, *_: object) -> AsyncIterator[SimpleNamespace]:
         for number, value in reversed(list(enumerate(self._values))):  # partitions are not in the order of time
             yield SimpleNamespace(value=value, timestamp=NOW_MS + number)
 

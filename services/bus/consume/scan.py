@@ -7,10 +7,10 @@ is fetched and not yet handed on stays under some 16 MiB, however long the topic
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiokafka import TopicPartition
 from aiokafka.errors import GroupCoordinatorNotAvailableError, GroupLoadInProgressError, KafkaError
@@ -35,12 +35,15 @@ _PARTITION_FETCH_BYTES = 4 << 20
 _FETCH_BYTES = 16 << 20
 
 
-@dataclass(frozen=True)
-class Extent:
-    """Where a partition begins and ends, as offsets; `end` is one past the last committed record."""
+class Extent(NamedTuple):
+    """Where a partition, or what is read of it, begins and ends, as offsets; `end` is one past the last committed record."""
 
     begin: int
     end: int
+
+
+Where = Mapping[int, Extent] | Collection[int] | None
+"""What is read of a topic: extents by partition; partitions; all."""
 
 
 @asynccontextmanager
@@ -125,36 +128,19 @@ class TopicReader:
             return int((await plain.end_offsets([place]))[place])
 
     async def records(
-        self, topic: str, partitions: Collection[int] | None = None, progress: Progress | None = None
+        self, topic: str, where: Where = None, progress: Progress | None = None
     ) -> AsyncGenerator[Record, None]:
-        """Every committed record of `topic` (of `partitions` only, if given) up to its end as of now, each partition in order.
+        """Every committed record of `topic`, each partition in order.
+
+        Args:
+            where: extents by partition; or partitions, None for all, up to their ends as of when the first record is asked for.
 
         Raises:
             TopicsMismatch: if there is no such topic.
             TopicUnreadable: once all that can be read has been given, if something can't be.
             KafkaUnreachable: if nothing moves for a minute.
         """
-        async for records in self.all_portions(topic, partitions, progress):
-            for record in records:
-                yield record
-
-    async def all_portions(
-        self, topic: str, partitions: Collection[int] | None = None, progress: Progress | None = None
-    ) -> AsyncGenerator[list[Record], None]:
-        """The same as they are fetched, each portion of one partition; the end is looked up when the first is asked for."""
-        extents = await self.extents(topic)
-        wanted = {number: extent for number, extent in extents.items() if partitions is None or number in partitions}
-        begins = {number: extent.begin for number, extent in wanted.items()}
-        ends = {number: extent.end for number, extent in wanted.items()}
-        async with aclosing(self.portions(topic, begins, ends, progress)) as portions:
-            async for records in portions:
-                yield records
-
-    async def between(
-        self, topic: str, begins: dict[int, int], ends: dict[int, int], progress: Progress | None = None
-    ) -> AsyncGenerator[Record, None]:
-        """Every committed record with `begins[partition] <= offset < ends[partition]`. Raises as `records`."""
-        async with aclosing(self.portions(topic, begins, ends, progress)) as portions:
+        async with aclosing(self.portions(topic, where, progress)) as portions:
             async for records in portions:
                 for record in records:
                     yield record
@@ -162,18 +148,21 @@ class TopicReader:
     async def portions(
         self,
         topic: str,
-        begins: dict[int, int],
-        ends: dict[int, int],
+        where: Where = None,
         progress: Progress | None = None,
         stall_seconds: float = _STALL_SECONDS,
     ) -> AsyncGenerator[list[Record], None]:
         """The same as they are fetched, each portion of one partition; KafkaUnreachable, if nothing moves for `stall_seconds`."""
+        if not isinstance(where, Mapping):
+            extents = await self.extents(topic)
+            where = {number: extent for number, extent in extents.items() if where is None or number in where}
         consumer = self._held
-        unread = {TopicPartition(topic, number): end for number, end in ends.items() if begins[number] < end}
-        total = sum(end - begins[place.partition] for place, end in unread.items())
+        begins = {TopicPartition(topic, number): begin for number, (begin, end) in where.items() if begin < end}
+        unread = {place: where[place.partition].end for place in begins}
+        total = sum(unread.values()) - sum(begins.values())
         consumer.assign(list(unread))
-        for place in unread:
-            consumer.seek(place, begins[place.partition])
+        for place, begin in begins.items():
+            consumer.seek(place, begin)
         reached, unreadable = dict.fromkeys(unread, 0), {}
         loop = asyncio.get_running_loop()
         stalled = loop.time() + stall_seconds
@@ -185,8 +174,8 @@ class TopicReader:
                     yield [record for record in records if record.offset < unread[place]]
             for place in list(unread):
                 position = min(await consumer.position(place), unread[place])
-                if position - begins[place.partition] > reached[place]:
-                    reached[place] = position - begins[place.partition]
+                if position - begins[place] > reached[place]:
+                    reached[place] = position - begins[place]
                     stalled = loop.time() + stall_seconds
                 if position >= unread[place]:
                     del unread[place]

@@ -147,8 +147,7 @@ async def read_last(bootstrap: str, topic: str, last: int, handle: Callable[[Rec
     """
     async with TopicReader(bootstrap) as reader:
         extents = await reader.extents(topic)
-        begins = {number: max(extent.begin, extent.end - last) for number, extent in extents.items()}
-        ends = {number: extent.end for number, extent in extents.items()}
-        async with aclosing(reader.between(topic, begins, ends)) as records:
+        near = {n: extent._replace(begin=max(extent.begin, extent.end - last)) for n, extent in extents.items()}
+        async with aclosing(reader.records(topic, near)) as records:
             async for record in records:
                 handle(record)

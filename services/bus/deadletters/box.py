@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from schemas.senders import NAME
 from schemas.times import text_of
 from services.bus.attributes import is_id
-from services.bus.consume.scan import Progress, TopicReader
+from services.bus.consume.scan import Extent, Progress, TopicReader
 from services.bus.deadletters.letter import NOTHING, PREFIX, REPLAY_OF, WITHHELD, Letter, Place, place_of
 from services.bus.envelope import COMMAND_BYTES_MAX, SENDER, Record, command_headers
 from services.bus.produce.transaction import Parts
@@ -227,8 +227,8 @@ async def contents(reader: TopicReader, letters: Collection[DeadLetter]) -> dict
     if not wanted:
         return found
     (partition,) = {letter.place.partition for letter in letters}
-    begins, ends = {partition: min(wanted)}, {partition: max(wanted) + 1}
-    async with aclosing(reader.between(DEADLETTERS, begins, ends)) as records:
+    extent = Extent(min(wanted), max(wanted) + 1)
+    async with aclosing(reader.records(DEADLETTERS, {partition: extent})) as records:
         async for record in records:
             if record.offset in wanted:
                 found[wanted[record.offset]] = content(record)

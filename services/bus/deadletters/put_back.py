@@ -25,7 +25,7 @@ from itertools import groupby
 
 from services.backoff import Backoff
 from services.bus.client.open_transactions import Leftovers
-from services.bus.consume.scan import TopicReader
+from services.bus.consume.scan import Extent, TopicReader
 from services.bus.deadletters.box import Content, DeadLetter, Mark, contents, mark_row, read
 from services.bus.deadletters.letter import REPLAY_OF, Place
 from services.bus.produce.transaction import FencedWriter, Parts, Transaction
@@ -173,7 +173,7 @@ class _Replayer:
         begin = min((letter.place.offset for letter in self._left.values()), default=0)
         end = await reader.high_watermark(DEADLETTERS, self._partition)
         marks = []
-        async for record in reader.between(DEADLETTERS, {self._partition: begin}, {self._partition: end}):
+        async for record in reader.records(DEADLETTERS, {self._partition: Extent(begin, end)}):
             found = read(record)
             if isinstance(found, Mark) and found.letter in self._left:
                 marks.append(found)
