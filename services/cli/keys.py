@@ -20,7 +20,7 @@ from services.bus.security import Servers, servers
 from services.called import as_called
 from services.cli.shared import options, renewal, results
 from services.errors import KafkaUnreachable, SettingError, UnknownId, UsageError
-from services.keys import intake_public_key
+from services.keys import public_key
 from services.system.progress import BrokerProgress
 from services.terminal import Terminal, marked
 
@@ -178,7 +178,9 @@ def add(
                 f"there is a sender {name}", hint="See `pumasi keys list`; `pumasi keys rotate` gives it a new key."
             )
         scopes: Any = list(dict.fromkeys(scope))
-        return issue(name, scopes, None if all_funds else list(dict.fromkeys(fund or ())), intake_public_key(settings))
+        return issue(
+            name, scopes, None if all_funds else list(dict.fromkeys(fund or ())), public_key(settings, "intake")
+        )
 
     _issue(name, made, kafka, data, as_json, fund or ())
 
@@ -219,7 +221,7 @@ def rotate(
     from services.senders import renewed
 
     def made(before: "Sender | None", settings: "Settings") -> "Issued":
-        return renewed(_there(before, name), intake_public_key(settings))
+        return renewed(_there(before, name), public_key(settings, "intake"))
 
     _issue(name, made, kafka, data, as_json)
 

@@ -98,7 +98,11 @@ def application_factory(
     publisher = Publisher(bootstrap, [LEDGER, CONTACTS, NOTICES, SERVICES], GROUP, told=lambda why: wait_for(why))
     key = private_key(settings)
     languages = Languages(
-        settings.language, key, told, lambda: keys.notifier_private_keys(settings), addresses=settings.webhook_addresses
+        settings.language,
+        key,
+        told,
+        lambda: keys.private_keys(settings, "notifier"),
+        addresses=settings.webhook_addresses,
     )
     renewal = Renewal(languages, settings)
     metrics = Metrics("notifier")

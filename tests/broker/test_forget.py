@@ -76,7 +76,7 @@ async def test_who_is_forgotten_leaves_the_disk_and_no_copy_can_be_read(
         await topics.ensure(bootstrap)
         await compact_soon(bootstrap)
         kim, lee = ({"address": f"mailto:{name}@example.org", "language": "ko"} for name in ("kim", "lee"))
-        text = SealedBox(keys.intake_public_key(settings)).encrypt("고맙습니다".encode())
+        text = SealedBox(keys.public_key(settings, "intake")).encrypt("고맙습니다".encode())
         async with running(kafka, data_dir) as (_, http):
             events = (
                 event("fund.configured", 1, currency="CNY", vouchers_required=0),
@@ -252,7 +252,7 @@ async def test_it_says_what_the_matcher_has_still_to_answer_and_waits_for_one_th
 ) -> None:
     """Words of thanks, and a contact in a new fund, come while no matcher runs."""
     bootstrap = topics_reset.bootstrap
-    text = base64.b64encode(SealedBox(keys.intake_public_key(settings)).encrypt(b"thanks")).decode()
+    text = base64.b64encode(SealedBox(keys.public_key(settings, "intake")).encrypt(b"thanks")).decode()
     harbin = {**FUND, "id": "e-harbin", "data": {**FUND["data"], "fund": "harbin"}}
     async with running(topics_reset, settings.data) as (_, http):
 
