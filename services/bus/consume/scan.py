@@ -31,8 +31,7 @@ _STALL_SECONDS = 60.0
 _RETRY_SECONDS = 0.1
 _POLL_MS = 200
 _RECORDS_PER_POLL = 2000
-_PARTITION_FETCH_BYTES = 4 << 20
-_FETCH_BYTES = 16 << 20
+_LITTLE = {"fetch_max_wait_ms": _POLL_MS, "max_partition_fetch_bytes": 4 << 20, "fetch_max_bytes": 16 << 20}
 
 
 class Extent(NamedTuple):
@@ -47,11 +46,14 @@ Where = Mapping[int, Extent] | Collection[int] | None
 
 
 @asynccontextmanager
-async def reading(bootstrap: str, client_id: str, *topics: str, committed: bool = True) -> AsyncIterator[Consumer]:
+async def reading(
+    bootstrap: str, client_id: str, *topics: str, committed: bool = True, **how: Any
+) -> AsyncIterator[Consumer]:
     """A consumer in no group, of all partitions of `topics`, or of none yet; what fails is raised as aiokafka has it.
 
     Args:
         committed: read committed records only, and wait at an open transaction.
+        how: options of aiokafka's in place of ours, which fetch little at once.
     """
     consumer = Consumer(
         *topics,
@@ -61,9 +63,7 @@ async def reading(bootstrap: str, client_id: str, *topics: str, committed: bool 
         enable_auto_commit=False,
         isolation_level="read_committed" if committed else "read_uncommitted",
         auto_offset_reset="earliest",
-        fetch_max_wait_ms=_POLL_MS,
-        max_partition_fetch_bytes=_PARTITION_FETCH_BYTES,
-        fetch_max_bytes=_FETCH_BYTES,
+        **{**_LITTLE, **how},
     )
     try:
         async with asyncio.timeout(_START_SECONDS):
