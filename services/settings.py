@@ -91,8 +91,8 @@ class Settings(BaseSettings):
     kafka: Servers = None
     """Kafka's bootstrap servers, `host:9092,…`. Unset: the embedded broker, or the one running on `data`."""
     kafka_security: Literal["plain", "tls", "scram", "mtls"] | None = None
-    """How clients connect to Kafka: `scram` (user and password, within TLS unless Kafka is on this machine), `tls`,
-    `mtls`, or `plain`. Unset: `scram`, and `plain` where `open` is set."""
+    """How clients connect to Kafka: `scram` (user and password, within TLS unless Kafka is on this machine), `tls`, `mtls`, or
+    `plain`. Unset: `scram`, and `plain` where `open` is set."""
     kafka_ca_file: Path | None = None
     """PEM file of whom to trust for Kafka's certificate. Unset: whom this machine trusts."""
     kafka_user: str | None = Field(None, pattern=r"^[A-Za-z0-9._-]{1,64}$")
@@ -106,36 +106,35 @@ class Settings(BaseSettings):
     data: Path = Path(".pumasi")
     """Directory for everything kept on this machine but keys: the embedded broker's log."""
     keys: Path | None = None
-    """Directory of keys and passwords, one file each, mode 0600. Never in `data`, so that no copy of the one holds the
-    other. Unset: beside it, `<data>-keys`."""
+    """Directory of keys and passwords, one file each, mode 0600. Never in `data`, so that no copy of the one holds the other.
+    Unset: beside it, `<data>-keys`."""
     open: bool = False
-    """Ask nobody who they are: the embedded broker without passwords and rights, the doors without keys and signatures.
-    For experiments on made-up people."""
+    """Ask nobody who they are: the embedded broker without passwords and rights, the doors without keys and signatures. For
+    experiments on made-up people."""
     kafka_port: Port = 9092
     """TCP port of the embedded broker on 127.0.0.1. Taken and not asked for: a free one is chosen. 0: any."""
     http_host: Annotated[str, BeforeValidator(_address)] = "127.0.0.1"
     """Address the HTTP services listen on. `0.0.0.0`: every interface."""
     http_hosts: str | None = None
-    """Names that the HTTP door answers to, with commas between; any other `Host` or `Origin` is refused. `*`: to all.
-    Unset: `localhost`, this machine's own addresses `127.0.0.1` and `::1`, and `http_host`."""
+    """Names that the HTTP door answers to, with commas between; any other `Host` or `Origin` is refused. `*`: to all. Unset:
+    `localhost`, this machine's own addresses `127.0.0.1` and `::1`, and `http_host`."""
     http_port: Port = 8080
     """TCP port of the HTTP services. Taken and not asked for: a free one is chosen. 0: any."""
     http_certificate_file: Path | None = None
-    """PEM file with the HTTP door's certificate and those between it and its root: HTTP is then HTTPS. Unset: no
-    TLS."""
+    """PEM file with the HTTP door's certificate and those between it and its root: HTTP is then HTTPS. Unset: no TLS."""
     http_key_file: Path | None = None
     """PEM file with that certificate's private key, without a passphrase, and not for everybody to read."""
     http_connections: int = Field(512, ge=0)
-    """HTTP connections open at once; for one more the idlest is closed. Below what the system lets a process open
-    (`ulimit -n`). 0: any number."""
+    """HTTP connections open at once; for one more the idlest is closed. Below what the system lets a process open (`ulimit -n`). 0:
+    any number."""
     http_connections_per_address: int = Field(64, ge=0)
     """Those of one address, or of one IPv6 /64. Behind a proxy, which is one address, set it as `http_connections`."""
     http_proxies: Annotated[str | None, _listed(_network)] = None
-    """Addresses or networks of proxies, with commas between, whose `X-Forwarded-For` and `-Proto` say who came and how.
-    Whoever can connect from there can name any address. Unset: nobody is believed."""
+    """Addresses or networks of proxies, with commas between, whose `X-Forwarded-For` and `-Proto` say who came and how. Whoever can
+    connect from there can name any address. Unset: nobody is believed."""
     health_port: Port | None = None
-    """TCP port of a service's `/livez`, `/readyz` and `/metrics`. `up` gives its services this one and those after it.
-    0: any free one, told when ready. Unset: none; intake has the three at its HTTP door in any case."""
+    """TCP port of a service's `/livez`, `/readyz` and `/metrics`. `up` gives its services this one and those after it. 0: any free
+    one, told when ready. Unset: none; intake has the three at its HTTP door in any case."""
     health_host: Annotated[str, BeforeValidator(_address)] = "127.0.0.1"
     """Address it listens on. Nobody is asked who they are there, and figures may tell of people."""
     partitions: int = Field(4, ge=1, le=1024)
@@ -161,16 +160,16 @@ class Settings(BaseSettings):
     reporter_public_key: str | None = None
     """base64 of 32 bytes: whom it is sealed for what cases say of access. Unset: `reporter.pub` in `keys`."""
     webhook_url: SecretStr | None = None
-    """Where the notifier posts each notice (Standard Webhooks), by https. It may hold a token, and is never shown.
-    Unset: no webhook."""
+    """Where the notifier posts each notice (Standard Webhooks), by https. It may hold a token, and is never shown. Unset: no
+    webhook."""
     webhook_secret: SecretStr | None = None
-    """Standard Webhooks signing secret, `whsec_<base64 of 24–64 bytes>`, or two with a blank between while the receiver
-    changes over: each signs. Needed by `webhook_url`. Unset: `webhook.secret` in `keys`."""
+    """Standard Webhooks signing secret, `whsec_<base64 of 24–64 bytes>`, or two with a blank between while the receiver changes
+    over: each signs. Needed by `webhook_url`. Unset: `webhook.secret` in `keys`."""
     webhook_allow_private: bool = False
     """Let webhooks reach loopback, link-local and private addresses, and go by http (tests, an internal receiver)."""
     webhook_addresses: bool = False
-    """Send with each notice the address of whoever is told, opened from their contact, so that the receiver can reach
-    them. Only for a receiver that may know everybody it reaches."""
+    """Send with each notice the address of whoever is told, opened from their contact, so that the receiver can reach them. Only
+    for a receiver that may know everybody it reaches."""
     language: Literal["en", "ko", "zh"] = "en"
     """Language of notices to whom no other language is known."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -178,8 +177,8 @@ class Settings(BaseSettings):
     log_json: bool = False
     """Write log lines as JSON, one an event, with a stable `event` and fields, for what collects them."""
     traces: str | None = Field(None, pattern=r"^https?://[A-Za-z0-9.:\[\]_-]+(/[A-Za-z0-9._/-]*)?$")
-    """Where traces go: the base of an OTLP receiver over HTTP, such as `http://127.0.0.1:4318`. OpenTelemetry's own
-    variables (`OTEL_TRACES_SAMPLER`, `OTEL_EXPORTER_OTLP_HEADERS` …) hold besides. Unset: no traces."""
+    """Where traces go: the base of an OTLP receiver over HTTP, such as `http://127.0.0.1:4318`. OpenTelemetry's own variables
+    (`OTEL_TRACES_SAMPLER`, `OTEL_EXPORTER_OTLP_HEADERS` …) hold besides. Unset: no traces."""
     transaction_timeout_ms: int = Field(60_000, ge=1_000, le=900_000)
     """Milliseconds after which Kafka aborts a transaction whose matcher went silent; until then readers wait."""
     checkpoint_entries: int = Field(100_000, ge=1)
@@ -187,9 +186,8 @@ class Settings(BaseSettings):
     checkpoint_seconds: float = Field(300.0, gt=0)
     """Seconds after which it writes one at the latest, if there were entries."""
     instance: str | None = Field(None, pattern=r"^[A-Za-z0-9._-]{1,64}$")
-    """Name of this process, by which `status` tells of it. A matcher that is killed and started again under its name
-    has its partitions back at once, not after `session_timeout_ms`; each one that runs needs its own. Unset: one made
-    up at each start."""
+    """Name of this process, by which `status` tells of it. A matcher that is killed and started again under its name has its
+    partitions back at once, not after `session_timeout_ms`; each one that runs needs its own. Unset: one made up at each start."""
     session_timeout_ms: int = Field(6_000, ge=6_000, le=300_000)
     """Milliseconds of silence after which a consumer's partitions go to another."""
     heap_mb: int = Field(384, ge=128, le=512)
