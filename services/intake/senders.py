@@ -13,7 +13,7 @@ from __future__ import annotations
 import hmac
 import logging
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from schemas.senders import ANYONE, SCOPE_OF, Sender
 from services.bus.envelope import Record
@@ -67,7 +67,7 @@ class Senders:
     def __init__(self, opener: Opener, caught_up: Callable[[], Awaitable[None]]) -> None:
         self._opener, self._caught_up = opener, caught_up
         self._known: dict[str, Known] = {}
-        self._unheard: dict[str, Callable[[], None]] = {}  # tells what is wrong with one
+        self._unheard: dict[str, tuple[str, dict[str, Any]]] = {}  # what is to be logged of one
         self._at: dict[str, int] = {}
         self._complete = False
 
@@ -88,22 +88,21 @@ class Senders:
         try:
             self._known[name] = self._read(read_sender(record))
         except UnreadableRecord as bad:
-            why = bad.message
-            self._unheard[name] = lambda: log.error(
+            self._unheard[name] = (
                 "a sender can't be read, and may send nothing: offset %(offset)d (%(why)s)",
-                {"event": "sender_not_read", "offset": record.offset, "why": why},
+                {"event": "sender_not_read", "offset": record.offset, "why": bad.message},
             )
         self._tell()
 
     def _tell(self) -> None:
         """Tell what is wrong with senders; not before all is read, since until then a later record may have put it right."""
         while self._complete and self._unheard:
-            self._unheard.popitem()[1]()
+            log.error(*self._unheard.popitem()[1])
 
     def _read(self, sender: Sender) -> Known:
         secrets = [self._opened(key.secret) for key in sender.keys]
         if None in secrets:
-            self._unheard[sender.sender] = lambda: log.error(
+            self._unheard[sender.sender] = (
                 "%(sender)s can't sign: its secret is sealed for another key than intake's; "
                 "`pumasi keys rotate %(sender)s` gives it a new one",
                 {"event": "sender_cannot_sign", "sender": sender.sender},

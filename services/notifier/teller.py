@@ -99,10 +99,9 @@ class Teller:
         while True:
             await self._publisher.in_reach.wait()
             try:
-                await self._publisher.publish(
-                    self._gone(told)
-                )  # first: once a farewell is recorded, nobody comes back to it
-                await self._publisher.publish(self._records(told))
+                await self._publisher.publish(self._gone(told))  # first: once it is recorded, nobody comes back to it
+                partitions = self._publisher.partitions(NOTICES)
+                await self._publisher.publish([_record(notice, partitions, trace) for _, notice, trace in told])
                 break
             except KafkaUnreachable as error:
                 log.warning(
@@ -115,10 +114,6 @@ class Teller:
     def _gone(self, told: Sequence[Told]) -> list[Outgoing]:
         names = [name for one, _, _ in told if isinstance(one, Farewell) for name in (one.to, *one.texts)]
         return [tombstone(name.encode(), self._publisher.partitions(CONTACTS)) for name in names]
-
-    def _records(self, told: Sequence[Told]) -> list[Outgoing]:
-        partitions = self._publisher.partitions(NOTICES)
-        return [_record(notice, partitions, trace) for _, notice, trace in told]
 
     async def _delivered(self, notice: Notice, trace: bytes | None) -> Delivery:
         if self._webhook is not None:

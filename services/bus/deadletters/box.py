@@ -102,10 +102,6 @@ class Mark(NamedTuple):
     run: str
 
 
-Content = Letter
-"""What a letter keeps of its record, without the letter's own headers."""
-
-
 @dataclass(frozen=True)
 class Filter:
     """Which letters are meant, by what `DeadLetter` has; None admits all. Times are as its `at`, and `until` is excluded."""
@@ -174,10 +170,10 @@ def _read(record: Record) -> DeadLetter | Mark | None:
     return _mark(record, told) if told.get("ce_type") == REPLAYED else None
 
 
-def content(record: Record) -> Content:
-    """The record that a letter keeps."""
+def content(record: Record) -> Letter:
+    """What a letter keeps of its record, without the letter's own headers."""
     headers = [(name, value) for name, value in record.headers if not name.startswith(PREFIX) and name != WITHHELD]
-    return Content(record.key, record.value, headers)
+    return Letter(record.key, record.value, headers)
 
 
 def mark_row(mark: Mark) -> Parts:
@@ -220,9 +216,9 @@ async def read_box(
     return box
 
 
-async def contents(reader: TopicReader, letters: Collection[DeadLetter]) -> dict[str, Content]:
+async def contents(reader: TopicReader, letters: Collection[DeadLetter]) -> dict[str, Letter]:
     """What letters of one partition of the topic keep, by id; those that Kafka has forgotten meanwhile are left out."""
-    found: dict[str, Content] = {}
+    found: dict[str, Letter] = {}
     wanted = {letter.place.offset: letter.id for letter in letters}
     if not wanted:
         return found
