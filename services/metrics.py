@@ -187,12 +187,10 @@ class Metrics(Collector):
         GCCollector(registry=self.registry)
 
     def count(self, metric: Metric, *labels: str, by: float = 1) -> None:
-        """Raise a counter."""
         counter = self._counters[metric.name]
         (counter.labels(*labels) if labels else counter).inc(by)
 
     def observe(self, metric: Metric, value: float, *labels: str) -> None:
-        """Put a value into a histogram."""
         histogram = self._histograms[metric.name]
         (histogram.labels(*labels) if labels else histogram).observe(value)
 

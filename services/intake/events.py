@@ -111,7 +111,6 @@ class TopicDoor:
         self.partitions = Partitions(publisher.in_reach, self._submissions.forget)
 
     async def close(self) -> None:
-        """Let go of what writes dead letters."""
         for box in self._boxes.values():
             await box.close()
 

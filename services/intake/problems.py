@@ -56,7 +56,6 @@ class Refusal(JSONResponse):
     """A problem; whoever looks at the request's scope afterwards finds its code under REFUSED."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it."""
         scope[REFUSED] = json.loads(bytes(self.body))["code"]
         await super().__call__(scope, receive, send)
 

@@ -37,7 +37,6 @@ def json_lines() -> View:
 
 
 def quiet() -> View:
-    """No lines."""
     return View(is_channel=False)
 
 

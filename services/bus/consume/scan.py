@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from aiokafka import TopicPartition
-from aiokafka.errors import GroupCoordinatorNotAvailableError, GroupLoadInProgressError, KafkaError
+from aiokafka.errors import GroupCoordinatorNotAvailableError, GroupLoadInProgressError
 
 from services.bus.client.consumer import Consumer
+from services.bus.client.producer import TROUBLE
 from services.bus.client.unreachable import unreachable, why_unreachable
 from services.bus.envelope import Record
 from services.bus.security import connection
@@ -71,7 +72,7 @@ async def reading(
             await asyncio.sleep(0)  # aiokafka's stop() raises CancelledError if its tasks never had a turn
         yield consumer
     finally:
-        with suppress(KafkaError, OSError):
+        with suppress(*TROUBLE):
             await consumer.stop()
 
 
@@ -91,13 +92,13 @@ class TopicReader:
         begun = reading(self._bootstrap, _CLIENT, committed=self._committed)
         try:
             self._consumer = await self._open.enter_async_context(begun)
-        except (KafkaError, OSError, TimeoutError) as error:
+        except TROUBLE as error:
             raise await why_unreachable(self._bootstrap, error) from error
         return self
 
     async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         await self._open.aclose()
-        if isinstance(error, KafkaError | OSError | TimeoutError):
+        if isinstance(error, TROUBLE):
             raise unreachable(self._bootstrap, error) from error
 
     async def extents(self, topic: str) -> dict[int, Extent]:

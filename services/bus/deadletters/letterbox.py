@@ -66,7 +66,6 @@ class Letterbox:
         return fresh.keys()
 
     async def close(self) -> None:
-        """Let go."""
         writer, self._writer = self._writer, None
         if writer is not None:
             await writer.close()

@@ -141,7 +141,6 @@ class _Replayer:
         self._run = secrets.token_hex(8)
 
     async def run(self) -> None:
-        """Try until nothing is left."""
         backoff = Backoff(*_BACKOFF_SECONDS, spread=(0.5, 1.5))  # two operators must not keep step
         try:
             for number in range(_TRIES):
