@@ -141,15 +141,11 @@ def renew_passwords(settings: Settings, users: Iterable[str]) -> list[str]:
 def passwords(settings: Settings, users: Iterable[str]) -> dict[str, str]:
     """The passwords of Kafka users, for a broker that is told them."""
     where = directory(settings)  # once, and not for each: these are looked at every second
-    return {user: secret_files.read(where / _password_name(user)) for user in users}
+    return {user: secret_files.read(where / f"{user}.password") for user in users}
 
 
 def _password_file(settings: Settings, user: str) -> Path:
-    return directory(settings) / _password_name(user)
-
-
-def _password_name(user: str) -> str:
-    return f"{user}.password"
+    return directory(settings) / f"{user}.password"
 
 
 def _put(path: Path, key: bytes) -> list[str]:
