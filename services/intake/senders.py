@@ -13,7 +13,7 @@ from __future__ import annotations
 import hmac
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from schemas.senders import ANYONE, SCOPE_OF, Sender
 from services.bus.envelope import Record
@@ -67,7 +67,7 @@ class Senders:
     def __init__(self, opener: Opener, caught_up: Callable[[], Awaitable[None]]) -> None:
         self._opener, self._caught_up = opener, caught_up
         self._known: dict[str, Known] = {}
-        self._unheard: dict[str, tuple[str, dict[str, Any]]] = {}  # what is to be logged of one
+        self._unheard: dict[str, Callable[[], None]] = {}  # tells what is wrong with one
         self._at: dict[str, int] = {}
         self._complete = False
 
@@ -88,21 +88,22 @@ class Senders:
         try:
             self._known[name] = self._read(read_sender(record))
         except UnreadableRecord as bad:
-            self._unheard[name] = (
+            why = bad.message
+            self._unheard[name] = lambda: log.error(
                 "a sender can't be read, and may send nothing: offset %(offset)d (%(why)s)",
-                {"event": "sender_not_read", "offset": record.offset, "why": bad.message},
+                {"event": "sender_not_read", "offset": record.offset, "why": why},
             )
         self._tell()
 
     def _tell(self) -> None:
         """Tell what is wrong with senders; not before all is read, since until then a later record may have put it right."""
         while self._complete and self._unheard:
-            log.error(*self._unheard.popitem()[1])
+            self._unheard.popitem()[1]()
 
     def _read(self, sender: Sender) -> Known:
         secrets = [self._opened(key.secret) for key in sender.keys]
         if None in secrets:
-            self._unheard[sender.sender] = (
+            self._unheard[sender.sender] = lambda: log.error(
                 "%(sender)s can't sign: its secret is sealed for another key than intake's; "
                 "`pumasi keys rotate %(sender)s` gives it a new one",
                 {"event": "sender_cannot_sign", "sender": sender.sender},
