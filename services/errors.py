@@ -193,8 +193,8 @@ class OfEvent(PumasiError):
 class InvalidSubmission(OfEvent, code="invalid_submission"):
     """A submission that was read but breaks the contract; `findings` names every field, not only the first."""
 
-    def __init__(self, message: str, findings: list[Finding], *, hint: str | None = None) -> None:
-        super().__init__(message, hint=hint)
+    def __init__(self, message: str, findings: list[Finding]) -> None:
+        super().__init__(message)
         self.findings = findings
 
     def place(self, event: int) -> None:

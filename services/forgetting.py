@@ -141,9 +141,9 @@ async def find(ledger: str, theirs: str, looked_for: Sought) -> tuple[list[bytes
         while True:
             await contacts.read_on()  # before the ledger, which says whose it is
             extents = await reader.extents(LEDGER)
-            begins = {number: read.get(number, extent.begin) for number, extent in extents.items()}
+            new = {n: extent._replace(begin=read.get(n, extent.begin)) for n, extent in extents.items()}
             read = {number: extent.end for number, extent in extents.items()}
-            async for record in reader.between(LEDGER, begins, read):
+            async for record in reader.records(LEDGER, new):
                 looked_for.take(record)
             undecided = [key for key, one in contacts.latest.items() if looked_for.may_be_theirs(key, one)]
             if not undecided or clock() > deadline:

@@ -141,15 +141,11 @@ def renew_passwords(settings: Settings, users: Iterable[str]) -> list[str]:
 def passwords(settings: Settings, users: Iterable[str]) -> dict[str, str]:
     """The passwords of Kafka users, for a broker that is told them."""
     where = directory(settings)  # once, and not for each: these are looked at every second
-    return {user: secret_files.read(where / _password_name(user)) for user in users}
+    return {user: secret_files.read(where / f"{user}.password") for user in users}
 
 
 def _password_file(settings: Settings, user: str) -> Path:
-    return directory(settings) / _password_name(user)
-
-
-def _password_name(user: str) -> str:
-    return f"{user}.password"
+    return directory(settings) / f"{user}.password"
 
 
 def _put(path: Path, key: bytes) -> list[str]:
@@ -181,11 +177,6 @@ def renewing(settings: Settings) -> Iterator[None]:
         raise UsageError(f"keys in {kept} are being renewed right now", hint="Let that end, then try again.") from None
     finally:
         os.close(handle)
-
-
-def notifier_private_keys(settings: Settings) -> list[PrivateKey]:
-    """What opens contacts and texts, the newest last: one key, or two while the first is being renewed."""
-    return private_keys(settings, "notifier")
 
 
 def private_keys(settings: Settings, whose: str) -> list[PrivateKey]:
@@ -295,15 +286,6 @@ def destroy_former(settings: Settings, whose: str) -> list[str]:
 # ---- reading, each process its own
 
 
-def pseudonym_key(settings: Settings) -> bytes:
-    """The 32 bytes that pseudonyms are keyed with.
-
-    Raises:
-        SettingError: if the setting or the file is not a key; KeyMissing, KeyUnsafe. So do all that follow.
-    """
-    return _secret(settings, "pseudonym")
-
-
 def pseudonym_names(settings: Settings) -> list[str]:
     """The names of the pseudonym keys that there are, the first one first."""
     return ["pseudonym", *sorted(path.stem for path in directory(settings).glob(f"{NEXT}*.key"))]
@@ -312,8 +294,7 @@ def pseudonym_names(settings: Settings) -> list[str]:
 def pseudonym_keys(settings: Settings) -> dict[int, bytes]:
     """The pseudonym keys, by the time from which each serves funds that begin, microseconds since 1970; the first always did."""
     first, *others = pseudonym_names(settings)
-    ring = {0: _secret(settings, first)}
-    return ring | {_since(name): _read(directory(settings) / f"{name}.key") for name in others}
+    return {0: secret(settings, first)} | {_since(name): secret(settings, name) for name in others}
 
 
 def make_next(settings: Settings, now: int) -> str:
@@ -332,26 +313,16 @@ def _since(name: str) -> int:
     return int(when.replace(tzinfo=UTC).timestamp()) * SECOND
 
 
-def id_key(settings: Settings) -> bytes:
-    """The 32 bytes that ids and receipts are hashed with (`services.intake.ids`)."""
-    return _secret(settings, "id")
+def secret(settings: Settings, what: str) -> bytes:
+    """The 32 bytes of one of SECRETS, or of `pseudonym_names`.
 
-
-def _secret(settings: Settings, what: str) -> bytes:
-    told: SecretStr | None = getattr(settings, f"{what}_key")
+    Raises:
+        SettingError: if the setting or the file is not a key; KeyMissing, KeyUnsafe. So do all that follow.
+    """
+    told: SecretStr | None = getattr(settings, f"{what}_key", None)
     if told is not None:
         return _decoded(told.get_secret_value(), f"PUMASI_{what.upper()}_KEY")
     return _read(directory(settings) / f"{what}.key")
-
-
-def notifier_public_key(settings: Settings) -> PublicKey:
-    """Whom contacts and texts are sealed for on the bus."""
-    return public_key(settings, "notifier")
-
-
-def reporter_public_key(settings: Settings) -> PublicKey:
-    """Where care was sought, and under which papers, is sealed for this key."""
-    return public_key(settings, "reporter")
 
 
 def public_key(settings: Settings, whose: str) -> PublicKey:
@@ -369,11 +340,6 @@ def _told(settings: Settings, whose: str) -> str | None:
 def notifier_private_key(settings: Settings) -> PrivateKey:
     """What opens contacts and texts."""
     return private_key(settings, "notifier")
-
-
-def intake_public_key(settings: Settings) -> PublicKey:
-    """Whom senders seal contacts and texts for."""
-    return public_key(settings, "intake")
 
 
 def private_key(settings: Settings, whose: str) -> PrivateKey:
@@ -436,14 +402,8 @@ def fingerprints(settings: Settings, *names: str) -> dict[str, str]:
         names: `pseudonym` (or another of `pseudonym_names`), `id`, `intake`, `notifier`, `reporter`, or none for all; of a pair it is
             told of the public half.
     """
-
-    def said(name: str) -> SupportsBytes:
-        if name in PAIRS:
-            return public_key(settings, name)
-        return _secret(settings, name) if name in SECRETS else _read(directory(settings) / f"{name}.key")
-
     told = names or (*SECRETS, *PAIRS, *pseudonym_names(settings)[1:])
-    return {name: fingerprint(said(name)) for name in told}
+    return {name: fingerprint((public_key if name in PAIRS else secret)(settings, name)) for name in told}
 
 
 def own_files(settings: Settings, user: str) -> list[Path]:

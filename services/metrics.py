@@ -58,12 +58,12 @@ class Metric:
 
     Attributes:
         labels: by name, its values; none named where only a running system knows them.
-        services: those that have it.
+        service: the one that has it; None: each.
     """
 
     name: str
     kind: Literal["counter", "gauge", "histogram"]
-    services: tuple[Name, ...]
+    service: Name | None
     help: str
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     buckets: tuple[float, ...] = ()
@@ -76,87 +76,82 @@ TYPES: Final = (*COMMANDS, OTHER)
 STAGES: Final = ("waiting", "promised", "settled", "delivered", "released")
 STOPS: Final = ("conservation_breach", "ledger_tampered", "stands_still")
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-_ALL: Final = SERVICES
-_INTAKE: Final[tuple[Name, ...]] = ("intake",)
-_MATCHER: Final[tuple[Name, ...]] = ("matcher",)
-_NOTIFIER: Final[tuple[Name, ...]] = ("notifier",)
-_ENDER: Final[tuple[Name, ...]] = ("ender",)
 _PARTITION: Final = {"partition": ANY}
 
 # fmt: off
-BUILD = Metric("pumasi_build_info", "gauge", _ALL,
+BUILD = Metric("pumasi_build_info", "gauge", None,
     "1; its labels say what runs", {"version": (__version__,), "service": SERVICES})
-READY = Metric("pumasi_ready", "gauge", _ALL,
+READY = Metric("pumasi_ready", "gauge", None,
     "1 while what is taken now would be answered, as at /readyz")
-CLOCK_OFFSET = Metric("pumasi_clock_offset_seconds", "gauge", _ALL,
+CLOCK_OFFSET = Metric("pumasi_clock_offset_seconds", "gauge", None,
     "This machine's clock minus the broker's, by the last heartbeat; left out before the first")
-LETTERS = Metric("pumasi_deadletters_total", "counter", _ALL,
+LETTERS = Metric("pumasi_deadletters_total", "counter", None,
     "Records put on the dead letters topic, by the code of what is wrong with them", {"code": ANY})
 
-EVENTS = Metric("pumasi_events_total", "counter", _INTAKE,
+EVENTS = Metric("pumasi_events_total", "counter", "intake",
     "Events that came, by door and what became of them; over HTTP a request that is refused counts as one",
     {"door": DOORS, "outcome": ("accepted", "repeated", "refused")})
-REFUSALS = Metric("pumasi_refusals_total", "counter", _INTAKE,
+REFUSALS = Metric("pumasi_refusals_total", "counter", "intake",
     "Those refused, by door and code", {"door": DOORS, "code": ANY})
-REQUEST_SECONDS = Metric("pumasi_http_request_seconds", "histogram", _INTAKE,
+REQUEST_SECONDS = Metric("pumasi_http_request_seconds", "histogram", "intake",
     "How long HTTP requests took; of receipts, waiting as asked included",
     {"route": ANY, "method": ANY, "status": ANY}, _SECONDS)
-PUBLISH_SECONDS = Metric("pumasi_publish_seconds", "histogram", _INTAKE,
+PUBLISH_SECONDS = Metric("pumasi_publish_seconds", "histogram", "intake",
     "From when events are read until every in-sync replica has their commands", buckets=_SECONDS)
-UNANSWERED = Metric("pumasi_unanswered_commands", "gauge", _INTAKE,
+UNANSWERED = Metric("pumasi_unanswered_commands", "gauge", "intake",
     "Commands without an entry on the ledger yet, as this intake sees it")
-OLDEST_UNANSWERED = Metric("pumasi_oldest_unanswered_seconds", "gauge", _INTAKE,
+OLDEST_UNANSWERED = Metric("pumasi_oldest_unanswered_seconds", "gauge", "intake",
     "Age of the oldest of them since the broker appended it; 0 if there is none")
-SUBMISSIONS_LAG = Metric("pumasi_submissions_lag_records", "gauge", _INTAKE,
+SUBMISSIONS_LAG = Metric("pumasi_submissions_lag_records", "gauge", "intake",
     "Records of the submissions topic not brought through yet, of partitions held here", _PARTITION)
 
-DECISIONS = Metric("pumasi_decisions_total", "counter", _MATCHER,
+DECISIONS = Metric("pumasi_decisions_total", "counter", "matcher",
     "Commands whose entries are committed, by type and outcome; a type that nobody knows is `other`. "
     "What comes under an id that stands is repeated, be its data the same or not. "
     "A vouch or thanks for a case counts as applied, be it new, known, the beneficiary's own or too late",
     {"type": TYPES, "outcome": ("applied", "repeated", "rejected", "unreadable")})
-REJECTIONS = Metric("pumasi_rejections_total", "counter", _MATCHER,
+REJECTIONS = Metric("pumasi_rejections_total", "counter", "matcher",
     "Those of them that were rejected, or unreadable, by code",
     {"code": tuple(code for code in get_args(RejectionCode) if code not in ("own_voucher", "id_conflict"))})
-TRANSACTIONS = Metric("pumasi_transactions_total", "counter", _MATCHER,
+TRANSACTIONS = Metric("pumasi_transactions_total", "counter", "matcher",
     "Transactions on the ledger; after one that failed, the partition is recovered",
     {"outcome": ("committed", "failed")})
-TRANSACTION_SECONDS = Metric("pumasi_transaction_seconds", "histogram", _MATCHER,
+TRANSACTION_SECONDS = Metric("pumasi_transaction_seconds", "histogram", "matcher",
     "From a transaction's first decision until it is committed", buckets=_SECONDS)
-TRANSACTION_COMMANDS = Metric("pumasi_transaction_commands", "histogram", _MATCHER,
+TRANSACTION_COMMANDS = Metric("pumasi_transaction_commands", "histogram", "matcher",
     "Commands answered by one transaction", buckets=(1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000))
-RECOVERIES = Metric("pumasi_recoveries_total", "counter", _MATCHER,
+RECOVERIES = Metric("pumasi_recoveries_total", "counter", "matcher",
     "Partitions taken: fenced, and rebuilt from checkpoint and ledger")
-RECOVERY_SECONDS = Metric("pumasi_recovery_seconds", "histogram", _MATCHER,
+RECOVERY_SECONDS = Metric("pumasi_recovery_seconds", "histogram", "matcher",
     "How long that took", buckets=(0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0))
-PARTITION_LAG = Metric("pumasi_partition_lag_records", "gauge", _MATCHER,
+PARTITION_LAG = Metric("pumasi_partition_lag_records", "gauge", "matcher",
     "End of the commands topic minus where the ledger has come to, of partitions held here; left out until the ledger was read",
     _PARTITION)
-WATERMARK_AGE = Metric("pumasi_watermark_age_seconds", "gauge", _MATCHER,
+WATERMARK_AGE = Metric("pumasi_watermark_age_seconds", "gauge", "matcher",
     "Age, since the broker appended it, of the oldest command without an entry; 0 if none waits, left out where nobody knows",
     _PARTITION)
-PARTITION_STOPPED = Metric("pumasi_partition_stopped", "gauge", _MATCHER,
+PARTITION_STOPPED = Metric("pumasi_partition_stopped", "gauge", "matcher",
     "1 while a partition held here does not go on, by why not", {"partition": ANY, "code": STOPS})
-MONEY = Metric("pumasi_money_minor_units", "gauge", _MATCHER,
+MONEY = Metric("pumasi_money_minor_units", "gauge", "matcher",
     "Money of all pledges in partitions held here, each unit in one stage, in the currency's minor unit",
     {"stage": STAGES, "currency": ANY})
-OPEN_CASES = Metric("pumasi_open_cases", "gauge", _MATCHER,
+OPEN_CASES = Metric("pumasi_open_cases", "gauge", "matcher",
     "Open cases in partitions held here, by class", {"class": CLASSES})
 
-TOLD = Metric("pumasi_notices_total", "counter", _NOTIFIER,
+TOLD = Metric("pumasi_notices_total", "counter", "notifier",
     "Notices recorded, by channel and what came of them",
     {"channel": get_args(Channel), "outcome": get_args(NoticeOutcome)})
-NOTICES_WAITING = Metric("pumasi_notices_waiting", "gauge", _NOTIFIER,
+NOTICES_WAITING = Metric("pumasi_notices_waiting", "gauge", "notifier",
     "Notices being told at this moment, and not recorded yet")
-OLDEST_NOTICE = Metric("pumasi_oldest_notice_seconds", "gauge", _NOTIFIER,
+OLDEST_NOTICE = Metric("pumasi_oldest_notice_seconds", "gauge", "notifier",
     "Age, since the broker appended it, of the oldest ledger entry at hand of which not everybody is told yet; 0 if there is none")
-LEDGER_LAG = Metric("pumasi_ledger_lag_records", "gauge", _NOTIFIER,
+LEDGER_LAG = Metric("pumasi_ledger_lag_records", "gauge", "notifier",
     "Records of the ledger not told yet, of partitions held here", _PARTITION)
 
-DISK = Metric("pumasi_kafka_disk_bytes", "gauge", _ENDER,
+DISK = Metric("pumasi_kafka_disk_bytes", "gauge", "ender",
     "What the file system of a broker's log directory holds, by the broker's id; of several directories, the fullest's",
     {"broker": ANY})
-DISK_USABLE = Metric("pumasi_kafka_disk_usable_bytes", "gauge", _ENDER,
+DISK_USABLE = Metric("pumasi_kafka_disk_usable_bytes", "gauge", "ender",
     "How much of that Kafka may still write", {"broker": ANY})
 # fmt: on
 
@@ -178,7 +173,7 @@ class Metrics(Collector):
         self._sources: dict[str, Callable[[], Values | float | None]] = {}
         self._public: tuple[float, bytes] | None = None
         for one in TABLE:
-            if service in one.services:
+            if one.service in (None, service):
                 self._begin(one)
         self.reads(BUILD, lambda: {(__version__, service): 1.0})
         self.registry.register(self)
@@ -187,18 +182,16 @@ class Metrics(Collector):
         GCCollector(registry=self.registry)
 
     def count(self, metric: Metric, *labels: str, by: float = 1) -> None:
-        """Raise a counter."""
         counter = self._counters[metric.name]
         (counter.labels(*labels) if labels else counter).inc(by)
 
     def observe(self, metric: Metric, value: float, *labels: str) -> None:
-        """Put a value into a histogram."""
         histogram = self._histograms[metric.name]
         (histogram.labels(*labels) if labels else histogram).observe(value)
 
     def reads(self, metric: Metric, source: Callable[[], Values | float | None]) -> None:
         """Have a gauge read at each scrape: a number, one by the values of its labels, or None for as long as nothing is known."""
-        assert self.service in metric.services and metric.kind == "gauge", metric.name
+        assert metric.service in (None, self.service) and metric.kind == "gauge", metric.name
         self._sources[metric.name] = source
 
     def text(self) -> bytes:
@@ -252,10 +245,10 @@ class _Public(Collector):
 def as_markdown() -> str:
     """The tables of `deploy/METRICS.md`, one for every service and one for each."""
     lines: list[str] = []
-    for services in dict.fromkeys(one.services for one in TABLE):
-        whose = "Every service" if services == SERVICES else services[0].title()
+    for service in (None, *SERVICES):
+        whose = "Every service" if service is None else service.title()
         lines += ["", f"**{whose}**", "", "| metric | kind | labels | meaning |", "|---|---|---|---|"]
-        lines += [_row(one) for one in TABLE if one.services == services]
+        lines += [_row(one) for one in TABLE if one.service == service]
     return "\n".join(lines) + "\n"
 
 

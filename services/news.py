@@ -6,27 +6,35 @@ A matcher or an intake under --json prints its news as lines, and whoever runs i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from typing import Any
 
+import msgspec
 
-@dataclass(frozen=True)
-class Waiting:
+
+def _in_json(name: str) -> str:
+    """`StandsStill` is `stands_still` there."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+
+
+class _News(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="event", tag=_in_json):
+    pass
+
+
+class Waiting(_News, frozen=True):
     """Kafka is out of reach."""
 
     why: str
 
 
-@dataclass(frozen=True)
-class Assigned:
+class Assigned(_News, frozen=True):
     """The group gave this process these partitions, and no others."""
 
     partitions: list[int]
 
 
-@dataclass(frozen=True)
-class Taken:
+class Taken(_News, frozen=True):
     """A matcher has fenced a partition's former owner and rebuilt its memory: from the checkpoint at an entry, or from all entries."""
 
     partition: int
@@ -36,8 +44,7 @@ class Taken:
     seconds: dict[str, float] | None = None
 
 
-@dataclass(frozen=True)
-class Answered:
+class Answered(_News, frozen=True):
     """So many commands more are answered."""
 
     partition: int
@@ -45,8 +52,7 @@ class Answered:
     seq: int
 
 
-@dataclass(frozen=True)
-class Forgotten:
+class Forgotten(_News, frozen=True):
     """A partition's memory is let go of, to be rebuilt after a pause."""
 
     partition: int
@@ -55,8 +61,7 @@ class Forgotten:
     code: str = "unforeseen"
 
 
-@dataclass(frozen=True)
-class StandsStill:
+class StandsStill(_News, frozen=True):
     """An alarm: nothing from an offset on is answered, though it is tried again and again."""
 
     partition: int
@@ -64,8 +69,7 @@ class StandsStill:
     why: str
 
 
-@dataclass(frozen=True)
-class Stopped:
+class Stopped(_News, frozen=True):
     """An alarm: a partition is at rest for good."""
 
     partition: int
@@ -74,31 +78,27 @@ class Stopped:
     hint: str | None
 
 
-@dataclass(frozen=True)
-class Ended:
+class Ended(_News, frozen=True):
     """The service has ended, with so many alarms."""
 
     alarms: int = 0
 
 
-@dataclass(frozen=True)
-class Resumed:
+class Resumed(_News, frozen=True):
     """A notifier has read a partition again up to the last entry that was told before."""
 
     partition: int
     seq: int
 
 
-@dataclass(frozen=True)
-class Unopened:
+class Unopened(_News, frozen=True):
     """A box on the contacts topic can't be opened."""
 
     partition: int
     offset: int
 
 
-@dataclass(frozen=True)
-class Flood:
+class Flood(_News, frozen=True):
     """An alarm: a sender sent so many events within so many seconds under ids that came before with other data."""
 
     sender: str
@@ -109,23 +109,16 @@ class Flood:
 MatcherNews = Waiting | Assigned | Taken | Answered | Forgotten | StandsStill | Stopped | Ended
 NotifierNews = Waiting | Assigned | Resumed | Unopened | Ended
 
-_KINDS: dict[str, type[MatcherNews | Flood]] = {
-    "waiting": Waiting, "assigned": Assigned, "taken": Taken, "answered": Answered, "forgotten": Forgotten,
-    "stands_still": StandsStill, "stopped": Stopped, "ended": Ended,
-    "flood": Flood,
-}  # fmt: skip
-_NAMES = {kind: name for name, kind in _KINDS.items()}
-
 
 def document(news: MatcherNews | Flood) -> dict[str, Any]:
     """News of a matcher or an intake as an object of JSON."""
-    return {"event": _NAMES[type(news)], **asdict(news)}
+    return {**msgspec.to_builtins(news)}
 
 
 def read(line: Mapping[str, Any]) -> MatcherNews | Flood | None:
     """The news in an object of JSON; None where there is none that this version knows."""
-    fields = dict(line)
     try:
-        return _KINDS[fields.pop("event")](**fields)
-    except (KeyError, TypeError):
+        told: MatcherNews | Flood = msgspec.convert(line, MatcherNews | Flood)
+    except msgspec.ValidationError:
         return None
+    return told

@@ -13,7 +13,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.values import SCHEMES
@@ -61,10 +61,6 @@ def _network(network: str) -> str:
     return network
 
 
-def _none_if_blank(value: Any) -> Any:
-    return None if isinstance(value, str) and not value.strip() else value
-
-
 def _address(value: Any) -> Any:
     """An IP address, or a name that could have one."""
     if not isinstance(value, str):
@@ -88,205 +84,121 @@ OPEN = "PUMASI_OPEN=1: nobody is asked who they are, and everybody on this machi
 class Settings(BaseSettings):
     """What a process of Pumasi may be told from outside. Frozen: read once, at the start."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True, use_attribute_docstrings=True
+    )
 
-    kafka: Servers = Field(
-        None,
-        description="Kafka's bootstrap servers, `host:9092,…`. Unset: the embedded broker, or the one running on `data`.",
-    )
-    kafka_security: Annotated[Literal["plain", "tls", "scram", "mtls"] | None, BeforeValidator(_none_if_blank)] = Field(
-        None,
-        description="How clients connect to Kafka: `scram` (user and password, within TLS unless Kafka is on this machine), `tls`, "
-        "`mtls`, or `plain`. Unset: `scram`, and `plain` where `open` is set.",
-    )
-    kafka_ca_file: Annotated[Path | None, BeforeValidator(_none_if_blank)] = Field(
-        None, description="PEM file of whom to trust for Kafka's certificate. Unset: whom this machine trusts."
-    )
-    kafka_user: Annotated[str | None, BeforeValidator(_none_if_blank)] = Field(
-        None,
-        pattern=r"^[A-Za-z0-9._-]{1,64}$",
-        description="Kafka user, for `scram`. Unset: each service's own, such as `pumasi-intake`.",
-    )
-    kafka_password_file: Annotated[Path | None, BeforeValidator(_none_if_blank)] = Field(
-        None, description="File with that user's password, mode 0600. Unset: `<user>.password` in `keys`."
-    )
-    kafka_certificate_file: Annotated[Path | None, BeforeValidator(_none_if_blank)] = Field(
-        None, description="PEM file with the certificate that we show, for `mtls`."
-    )
-    kafka_key_file: Annotated[Path | None, BeforeValidator(_none_if_blank)] = Field(
-        None, description="PEM file with that certificate's private key, for `mtls`."
-    )
-    data: Path = Field(
-        Path(".pumasi"),
-        description="Directory for everything kept on this machine but keys: the embedded broker's log.",
-    )
-    keys: Annotated[Path | None, BeforeValidator(_none_if_blank)] = Field(
-        None,
-        description="Directory of keys and passwords, one file each, mode 0600. Never in `data`, so that no copy of the one holds the "
-        "other. Unset: beside it, `<data>-keys`.",
-    )
-    open: bool = Field(
-        False,
-        description="Ask nobody who they are: the embedded broker without passwords and rights, the doors without keys and signatures. "
-        "For experiments on made-up people.",
-    )
-    kafka_port: Port = Field(
-        9092,
-        description="TCP port of the embedded broker on 127.0.0.1. Taken and not asked for: a free one is chosen. 0: any.",
-    )
-    http_host: Annotated[str, BeforeValidator(_address)] = Field(
-        "127.0.0.1", description="Address the HTTP services listen on. `0.0.0.0`: every interface."
-    )
-    http_hosts: Annotated[str | None, BeforeValidator(_none_if_blank)] = Field(
-        None,
-        description="Names that the HTTP door answers to, with commas between; any other `Host` or `Origin` is refused. `*`: to all. "
-        "Unset: `localhost`, this machine's own addresses `127.0.0.1` and `::1`, and `http_host`.",
-    )
-    http_port: Port = Field(
-        8080, description="TCP port of the HTTP services. Taken and not asked for: a free one is chosen. 0: any."
-    )
-    http_certificate_file: Annotated[Path | None, BeforeValidator(_none_if_blank)] = Field(
-        None,
-        description="PEM file with the HTTP door's certificate and those between it and its root: HTTP is then HTTPS. Unset: no TLS.",
-    )
-    http_key_file: Annotated[Path | None, BeforeValidator(_none_if_blank)] = Field(
-        None,
-        description="PEM file with that certificate's private key, without a passphrase, and not for everybody to read.",
-    )
-    http_connections: int = Field(
-        512,
-        ge=0,
-        description="HTTP connections open at once; for one more the idlest is closed. Below what the system lets a process open "
-        "(`ulimit -n`). 0: any number.",
-    )
-    http_connections_per_address: int = Field(
-        64,
-        ge=0,
-        description="Those of one address, or of one IPv6 /64. Behind a proxy, which is one address, set it as `http_connections`.",
-    )
-    http_proxies: Annotated[str | None, _listed(_network)] = Field(
-        None,
-        description="Addresses or networks of proxies, with commas between, whose `X-Forwarded-For` and `-Proto` say who came and how. "
-        "Whoever can connect from there can name any address. Unset: nobody is believed.",
-    )
-    health_port: Port | None = Field(
-        None,
-        description="TCP port of a service's `/livez`, `/readyz` and `/metrics`. `up` gives its services this one and those after it. "
-        "0: any free one, told when ready. Unset: none; intake has the three at its HTTP door in any case.",
-    )
-    health_host: Annotated[str, BeforeValidator(_address)] = Field(
-        "127.0.0.1",
-        description="Address it listens on. Nobody is asked who they are there, and figures may tell of people.",
-    )
-    partitions: int = Field(
-        4,
-        ge=1,
-        le=1024,
-        description="Partitions of each topic, so the most matchers at work at once. Fixed once topics exist.",
-    )
-    replication: int = Field(
-        1, ge=1, le=32767, description="Replicas of each partition; 3 on a cluster worth its name."
-    )
-    tick_seconds: float = Field(
-        60.0,
-        gt=0,
-        le=86400,
-        description="Seconds between two `pumasi.clock.ticked` on a partition: how late a timer may fire.",
-    )
-    trust_time: bool = Field(
-        False,
-        description="Take a submission's own `time`, and let ticks follow it (demo, simulation, import). Never in service.",
-    )
-    sender_rate: int = Field(
-        5_000,
-        ge=0,
-        description="Events a second that one sender may send over HTTP; beyond that it hears 429. 0: any number.",
-    )
-    address_rate: int = Field(
-        1_000, ge=0, description="Requests a second that one address may send, with a key or without. 0: any number."
-    )
-    pseudonym_key: Annotated[SecretStr | None, BeforeValidator(_none_if_blank)] = Field(
-        None,
-        description="base64 of 32 bytes: the key that turns contacts into pseudonyms. Unset: `pseudonym.key` in `keys`.",
-    )
-    id_key: Annotated[SecretStr | None, BeforeValidator(_none_if_blank)] = Field(
-        None,
-        description="base64 of 32 bytes: the key that ids and receipts are hashed with; never renewed. Unset: `id.key` in `keys`.",
-    )
-    recipients: Annotated[str, _listed(_scheme, if_empty="at least one is needed")] = Field(
-        ",".join(SCHEMES),
-        description="Schemes of addresses by which people may be reached, of those in the default; any other is refused.",
-    )
-    notifier_public_key: Annotated[str | None, BeforeValidator(_none_if_blank)] = Field(
-        None,
-        description="base64 of 32 bytes: whom contacts are sealed for. Unset: `notifier.pub` in `keys`.",
-    )
-    reporter_public_key: Annotated[str | None, BeforeValidator(_none_if_blank)] = Field(
-        None,
-        description="base64 of 32 bytes: whom it is sealed for what cases say of access. Unset: `reporter.pub` in `keys`.",
-    )
-    webhook_url: Annotated[SecretStr | None, BeforeValidator(_none_if_blank)] = Field(
-        None,
-        description="Where the notifier posts each notice (Standard Webhooks), by https. It may hold a token, and is never shown. "
-        "Unset: no webhook.",
-    )
-    webhook_secret: Annotated[SecretStr | None, BeforeValidator(_none_if_blank)] = Field(
-        None,
-        description="Standard Webhooks signing secret, `whsec_<base64 of 24–64 bytes>`, or two with a blank between while the "
-        "receiver changes over: each signs. Needed by `webhook_url`. Unset: `webhook.secret` in `keys`.",
-    )
-    webhook_allow_private: bool = Field(
-        False,
-        description="Let webhooks reach loopback, link-local and private addresses, and go by http (tests, an internal receiver).",
-    )
-    webhook_addresses: bool = Field(
-        False,
-        description="Send with each notice the address of whoever is told, opened from their contact, so that the receiver can reach "
-        "them. Only for a receiver that may know everybody it reaches.",
-    )
-    language: Literal["en", "ko", "zh"] = Field(
-        "en", description="Language of notices to whom no other language is known."
-    )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        "INFO",
-        description="Least severe log line of ours that is written; libraries are heard from WARNING on, and never with values.",
-    )
-    log_json: bool = Field(
-        False,
-        description="Write log lines as JSON, one an event, with a stable `event` and fields, for what collects them.",
-    )
-    traces: Annotated[str | None, BeforeValidator(_none_if_blank)] = Field(
-        None,
-        pattern=r"^https?://[A-Za-z0-9.:\[\]_-]+(/[A-Za-z0-9._/-]*)?$",
-        description="Where traces go: the base of an OTLP receiver over HTTP, such as `http://127.0.0.1:4318`. OpenTelemetry's own "
-        "variables (`OTEL_TRACES_SAMPLER`, `OTEL_EXPORTER_OTLP_HEADERS` …) hold besides. Unset: no traces.",
-    )
-    transaction_timeout_ms: int = Field(
-        60_000, ge=1_000, le=900_000,
-        description="Milliseconds after which Kafka aborts a transaction whose matcher went silent; until then readers wait.",
-    )  # fmt: skip
-    checkpoint_entries: int = Field(
-        100_000,
-        ge=1,
-        description="Entries of a partition after which the matcher writes a checkpoint of what has changed.",
-    )
-    checkpoint_seconds: float = Field(
-        300.0, gt=0, description="Seconds after which it writes one at the latest, if there were entries."
-    )
-    instance: Annotated[str | None, BeforeValidator(_none_if_blank)] = Field(
-        None,
-        pattern=r"^[A-Za-z0-9._-]{1,64}$",
-        description="Name of this process, by which `status` tells of it. A matcher that is killed and started again under its name "
-        "has its partitions back at once, not after `session_timeout_ms`; each one that runs needs its own. Unset: one made up at each "
-        "start.",
-    )
-    session_timeout_ms: int = Field(
-        6_000,
-        ge=6_000,
-        le=300_000,
-        description="Milliseconds of silence after which a consumer's partitions go to another.",
-    )
-    heap_mb: int = Field(384, ge=128, le=512, description="MiB of Java heap the embedded broker may use at most.")
+    kafka: Servers = None
+    """Kafka's bootstrap servers, `host:9092,…`. Unset: the embedded broker, or the one running on `data`."""
+    kafka_security: Literal["plain", "tls", "scram", "mtls"] | None = None
+    """How clients connect to Kafka: `scram` (user and password, within TLS unless Kafka is on this machine), `tls`, `mtls`, or
+    `plain`. Unset: `scram`, and `plain` where `open` is set."""
+    kafka_ca_file: Path | None = None
+    """PEM file of whom to trust for Kafka's certificate. Unset: whom this machine trusts."""
+    kafka_user: str | None = Field(None, pattern=r"^[A-Za-z0-9._-]{1,64}$")
+    """Kafka user, for `scram`. Unset: each service's own, such as `pumasi-intake`."""
+    kafka_password_file: Path | None = None
+    """File with that user's password, mode 0600. Unset: `<user>.password` in `keys`."""
+    kafka_certificate_file: Path | None = None
+    """PEM file with the certificate that we show, for `mtls`."""
+    kafka_key_file: Path | None = None
+    """PEM file with that certificate's private key, for `mtls`."""
+    data: Path = Path(".pumasi")
+    """Directory for everything kept on this machine but keys: the embedded broker's log."""
+    keys: Path | None = None
+    """Directory of keys and passwords, one file each, mode 0600. Never in `data`, so that no copy of the one holds the other.
+    Unset: beside it, `<data>-keys`."""
+    open: bool = False
+    """Ask nobody who they are: the embedded broker without passwords and rights, the doors without keys and signatures. For
+    experiments on made-up people."""
+    kafka_port: Port = 9092
+    """TCP port of the embedded broker on 127.0.0.1. Taken and not asked for: a free one is chosen. 0: any."""
+    http_host: Annotated[str, BeforeValidator(_address)] = "127.0.0.1"
+    """Address the HTTP services listen on. `0.0.0.0`: every interface."""
+    http_hosts: str | None = None
+    """Names that the HTTP door answers to, with commas between; any other `Host` or `Origin` is refused. `*`: to all. Unset:
+    `localhost`, this machine's own addresses `127.0.0.1` and `::1`, and `http_host`."""
+    http_port: Port = 8080
+    """TCP port of the HTTP services. Taken and not asked for: a free one is chosen. 0: any."""
+    http_certificate_file: Path | None = None
+    """PEM file with the HTTP door's certificate and those between it and its root: HTTP is then HTTPS. Unset: no TLS."""
+    http_key_file: Path | None = None
+    """PEM file with that certificate's private key, without a passphrase, and not for everybody to read."""
+    http_connections: int = Field(512, ge=0)
+    """HTTP connections open at once; for one more the idlest is closed. Below what the system lets a process open (`ulimit -n`). 0:
+    any number."""
+    http_connections_per_address: int = Field(64, ge=0)
+    """Those of one address, or of one IPv6 /64. Behind a proxy, which is one address, set it as `http_connections`."""
+    http_proxies: Annotated[str | None, _listed(_network)] = None
+    """Addresses or networks of proxies, with commas between, whose `X-Forwarded-For` and `-Proto` say who came and how. Whoever can
+    connect from there can name any address. Unset: nobody is believed."""
+    health_port: Port | None = None
+    """TCP port of a service's `/livez`, `/readyz` and `/metrics`. `up` gives its services this one and those after it. 0: any free
+    one, told when ready. Unset: none; intake has the three at its HTTP door in any case."""
+    health_host: Annotated[str, BeforeValidator(_address)] = "127.0.0.1"
+    """Address it listens on. Nobody is asked who they are there, and figures may tell of people."""
+    partitions: int = Field(4, ge=1, le=1024)
+    """Partitions of each topic, so the most matchers at work at once. Fixed once topics exist."""
+    replication: int = Field(1, ge=1, le=32767)
+    """Replicas of each partition; 3 on a cluster worth its name."""
+    tick_seconds: float = Field(60.0, gt=0, le=86400)
+    """Seconds between two `pumasi.clock.ticked` on a partition: how late a timer may fire."""
+    trust_time: bool = False
+    """Take a submission's own `time`, and let ticks follow it (demo, simulation, import). Never in service."""
+    sender_rate: int = Field(5_000, ge=0)
+    """Events a second that one sender may send over HTTP; beyond that it hears 429. 0: any number."""
+    address_rate: int = Field(1_000, ge=0)
+    """Requests a second that one address may send, with a key or without. 0: any number."""
+    pseudonym_key: SecretStr | None = None
+    """base64 of 32 bytes: the key that turns contacts into pseudonyms. Unset: `pseudonym.key` in `keys`."""
+    id_key: SecretStr | None = None
+    """base64 of 32 bytes: the key that ids and receipts are hashed with; never renewed. Unset: `id.key` in `keys`."""
+    recipients: Annotated[str, _listed(_scheme, if_empty="at least one is needed")] = ",".join(SCHEMES)
+    """Schemes of addresses by which people may be reached, of those in the default; any other is refused."""
+    notifier_public_key: str | None = None
+    """base64 of 32 bytes: whom contacts are sealed for. Unset: `notifier.pub` in `keys`."""
+    reporter_public_key: str | None = None
+    """base64 of 32 bytes: whom it is sealed for what cases say of access. Unset: `reporter.pub` in `keys`."""
+    webhook_url: SecretStr | None = None
+    """Where the notifier posts each notice (Standard Webhooks), by https. It may hold a token, and is never shown. Unset: no
+    webhook."""
+    webhook_secret: SecretStr | None = None
+    """Standard Webhooks signing secret, `whsec_<base64 of 24–64 bytes>`, or two with a blank between while the receiver changes
+    over: each signs. Needed by `webhook_url`. Unset: `webhook.secret` in `keys`."""
+    webhook_allow_private: bool = False
+    """Let webhooks reach loopback, link-local and private addresses, and go by http (tests, an internal receiver)."""
+    webhook_addresses: bool = False
+    """Send with each notice the address of whoever is told, opened from their contact, so that the receiver can reach them. Only
+    for a receiver that may know everybody it reaches."""
+    language: Literal["en", "ko", "zh"] = "en"
+    """Language of notices to whom no other language is known."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """Least severe log line of ours that is written; libraries are heard from WARNING on, and never with values."""
+    log_json: bool = False
+    """Write log lines as JSON, one an event, with a stable `event` and fields, for what collects them."""
+    traces: str | None = Field(None, pattern=r"^https?://[A-Za-z0-9.:\[\]_-]+(/[A-Za-z0-9._/-]*)?$")
+    """Where traces go: the base of an OTLP receiver over HTTP, such as `http://127.0.0.1:4318`. OpenTelemetry's own variables
+    (`OTEL_TRACES_SAMPLER`, `OTEL_EXPORTER_OTLP_HEADERS` …) hold besides. Unset: no traces."""
+    transaction_timeout_ms: int = Field(60_000, ge=1_000, le=900_000)
+    """Milliseconds after which Kafka aborts a transaction whose matcher went silent; until then readers wait."""
+    checkpoint_entries: int = Field(100_000, ge=1)
+    """Entries of a partition after which the matcher writes a checkpoint of what has changed."""
+    checkpoint_seconds: float = Field(300.0, gt=0)
+    """Seconds after which it writes one at the latest, if there were entries."""
+    instance: str | None = Field(None, pattern=r"^[A-Za-z0-9._-]{1,64}$")
+    """Name of this process, by which `status` tells of it. A matcher that is killed and started again under its name has its
+    partitions back at once, not after `session_timeout_ms`; each one that runs needs its own. Unset: one made up at each start."""
+    session_timeout_ms: int = Field(6_000, ge=6_000, le=300_000)
+    """Milliseconds of silence after which a consumer's partitions go to another."""
+    heap_mb: int = Field(384, ge=128, le=512)
+    """MiB of Java heap the embedded broker may use at most."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _unset_if_blank(cls, value: Any, field: ValidationInfo) -> Any:
+        """What need not be set is not set by blanks."""
+        is_blank = isinstance(value, str) and not value.strip()
+        return None if is_blank and cls.model_fields[field.field_name or ""].default is None else value
 
     @property
     def way_in(self) -> Literal["plain", "tls", "scram", "mtls"]:
@@ -371,7 +283,8 @@ def as_markdown() -> str:
     lines = ["| setting | default | meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
         default = _shown(field.default)
-        lines.append(f"| `{PREFIX}{name.upper()}` | {f'`{default}`' if default else '–'} | {field.description} |")
+        meaning = " ".join((field.description or "").split())
+        lines.append(f"| `{PREFIX}{name.upper()}` | {f'`{default}`' if default else '–'} | {meaning} |")
     return "\n".join(lines) + "\n"
 
 

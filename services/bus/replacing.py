@@ -113,13 +113,12 @@ class Replacing:
     async def read_on(self, progress: Progress | None = None) -> set[bytes]:
         """Read to the topic's present end; returns the keys under which something came."""
         extents = await self._reader.extents(self._topic)
-        begins = {number: self._next.get(number, extent.begin) for number, extent in extents.items()}
-        ends = {number: extent.end for number, extent in extents.items()}
+        new = {n: extent._replace(begin=self._next.get(n, extent.begin)) for n, extent in extents.items()}
         came = set()
-        async for record in self._reader.between(self._topic, begins, ends, progress):
+        async for record in self._reader.records(self._topic, new, progress):
             came.add(record.key or b"")
             self.fold(record)
-        self._next = ends
+        self._next = {number: extent.end for number, extent in extents.items()}
         return came
 
     def fold(self, record: Record) -> None:

@@ -344,10 +344,10 @@ async def _look_until(admin: "AIOKafkaAdminClient", wanted: Sequence[Topic], the
     return found
 
 
-async def rebuild(bootstrap: str, names: Collection[str] = (LEDGER, CHECKPOINTS)) -> None:
-    """Delete topics, with all in them, and make them anew, as many partitions and copies as commands have. Cut short, run it again.
+async def rebuild(bootstrap: str) -> None:
+    """Delete ledger and checkpoints, and make them anew, as many partitions and copies as commands have. Cut short, run it again.
 
-    What follows from other topics comes back, the ledger and its checkpoints from the commands. Nobody may use them meanwhile.
+    All that was in them comes back from the commands. Nobody may use them meanwhile.
 
     Raises:
         KafkaUnreachable: if no broker answers.
@@ -360,8 +360,8 @@ async def rebuild(bootstrap: str, names: Collection[str] = (LEDGER, CHECKPOINTS)
                 f"{COMMANDS} missing at {bootstrap}, from which the others come back",
                 hint="Is PUMASI_KAFKA that of this installation, and PUMASI_DATA?",
             )
-        await _remove(admin, names)
-        wanted = [topic for topic in wanted_topics(like.partitions, like.replicas) if topic.name in names]
+        await _remove(admin, (LEDGER, CHECKPOINTS))
+        wanted = [one for one in wanted_topics(like.partitions, like.replicas) if one.name in (LEDGER, CHECKPOINTS)]
         await _create(admin, wanted, like.replicas)
         await _look_until(admin, wanted, len(wanted))
 

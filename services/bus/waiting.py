@@ -75,14 +75,14 @@ async def waiting(reader: TopicReader, topic: str, partition: int, begin: int, e
     found, begin, end = Waiting(), max(begin, extent.begin), extent.end
     few = end - begin <= _COUNTED_ONE_BY_ONE
     try:
-        async with contextlib.aclosing(reader.between(topic, {partition: begin}, {partition: end})) as commands:
+        async with contextlib.aclosing(reader.records(topic, {partition: Extent(begin, end)})) as commands:
             async for command in commands:
                 found.add(command)
                 if not few:
                     break
         if not few:
             found.commands = end - begin
-            async for command in reader.between(topic, {partition: end - _LAST}, {partition: end}):
+            async for command in reader.records(topic, {partition: Extent(end - _LAST, end)}):
                 found.came(command)
     except TopicUnreadable as unreadable:
         found.unreadable = unreadable.message

@@ -21,7 +21,7 @@ from services.called import as_called
 from services.cli.shared import options, renewal, results
 from services.cli.shared.helps import Commands
 from services.errors import KafkaUnreachable, SettingError, UnknownId, UsageError
-from services.keys import intake_public_key
+from services.keys import public_key
 from services.system.progress import BrokerProgress
 from services.terminal import Terminal, marked
 
@@ -142,7 +142,7 @@ def add(
     scopes: Any = list(dict.fromkeys(scope))
     funds = list(dict.fromkeys(fund or ()))
     try:
-        issued = issue(name, scopes, None if all_funds else funds, intake_public_key(settings))
+        issued = issue(name, scopes, None if all_funds else funds, public_key(settings, "intake"))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         hint, said = _FORMS.get(str(first["loc"][0]), ("", explain(error, Sender)))
@@ -219,7 +219,7 @@ def rotate(
 
     settings, bootstrap = _where(kafka, data)
     sender = _there(_known(bootstrap).get(name), name)
-    _issue(settings, bootstrap, renewed(sender, intake_public_key(settings)), as_json)
+    _issue(settings, bootstrap, renewed(sender, public_key(settings, "intake")), as_json)
 
 
 @GROUP.command()

@@ -114,16 +114,16 @@ class Service:
         told: Callable[[str], None] = log.info,
         alarm: Callable[[Flood], object] = log.warning,
     ) -> None:
-        opener, id_key = Opener(partial(keys.private_keys, settings, "intake")), keys.id_key(settings)
+        opener, id_key = Opener(partial(keys.private_keys, settings, "intake")), keys.secret(settings, "id")
         self._clock, metrics = Clock(), Metrics("intake")
         self._funds = Funds(keys.pseudonym_keys(settings), self._clock.now, settings.trust_time)
         sealer = Sealer(
-            keys.pseudonym_key(settings),
-            keys.notifier_public_key(settings),
+            keys.secret(settings, "pseudonym"),
+            keys.public_key(settings, "notifier"),
             opener,
             id_key,
             settings.recipients.split(","),
-            keys.reporter_public_key(settings),
+            keys.public_key(settings, "reporter"),
             self._funds.key_of,
         )
         self._bootstrap, self._settings = bootstrap, settings

@@ -111,7 +111,6 @@ class TopicDoor:
         self.partitions = Partitions(publisher.in_reach, self._submissions.forget)
 
     async def close(self) -> None:
-        """Let go of what writes dead letters."""
         for box in self._boxes.values():
             await box.close()
 
@@ -182,11 +181,16 @@ class TopicDoor:
             )
 
     async def _refuse(self, letters: Sequence[Refused]) -> None:
-        if codes := await self._put(letters):
-            for code, number in codes.items():
-                self._metrics.count(LETTERS, code, by=number)
-                self._metrics.count(REFUSALS, "topic", code, by=number)
-                self._metrics.count(EVENTS, "topic", "refused", by=number)
+        """Write the letters, all of one partition, that are not written yet."""
+        if not letters:
+            return
+        written = await self._box(letters[0][0].partition).put({record.offset: letter for record, _, letter in letters})
+        codes = Counter(code for record, code, _ in letters if record.offset in written)
+        for code, number in codes.items():
+            self._metrics.count(LETTERS, code, by=number)
+            self._metrics.count(REFUSALS, "topic", code, by=number)
+            self._metrics.count(EVENTS, "topic", "refused", by=number)
+        if codes:
             told = ", ".join(f"{number} {code}" for code, number in sorted(codes.items()))
             log.warning(
                 _LETTERS_SAID if len(letters) > 1 else _LETTERS_SAID.replace("submissions", "submission", 1),
@@ -196,14 +200,6 @@ class TopicDoor:
     @staticmethod
     def _letter(record: Record, code: str, why: str) -> Refused:
         return record, code, dead_letter(record, code, why)
-
-    async def _put(self, letters: Sequence[Refused]) -> Counter[str]:
-        """Write the letters, all of one partition, that are not written yet; returns how many these were, by code."""
-        if not letters:
-            return Counter()
-        box = self._box(letters[0][0].partition)
-        written = await box.put({record.offset: letter for record, _, letter in letters})
-        return Counter(code for record, code, _ in letters if record.offset in written)
 
     def _box(self, partition: int) -> Letterbox:
         if partition not in self._boxes:

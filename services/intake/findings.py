@@ -43,7 +43,6 @@ _WORD = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 
 def finding(pointer: str, code: str, message: str) -> Finding:
-    """A finding."""
     return {"pointer": pointer, "code": code, "message": message[:_MESSAGE_MAX]}
 
 

@@ -151,7 +151,7 @@ class HttpDoor:
             admitted = await self._admit(sender, headers, body)
             vouched = ((one.fund, one.names["case"]) for one in admitted if one.type == VOUCHED)
             self._floods.hold_batch(sender.name, vouched)
-            if (held_off := self._floods.told(sender.name)) is not None and self._desk.stands(admitted):
+            if (held_off := self._floods.told(sender.name)) is not None and self._desk.repeats.stands(admitted):
                 raise held_off
             places = await self._desk.take(admitted)
         except Conflict as error:
@@ -193,7 +193,7 @@ class HttpDoor:
         if seconds and (decision := self._progress.decision(place)) is not None:
             await self.waiters.wait(decision, request, seconds)
         told = {"receipt": text, **self._progress.tell(place)}
-        if told["state"] == "rejected" and (successor := self._desk.successor(place)) is not None:
+        if told["state"] == "rejected" and (successor := self._desk.repeats.successor(place)) is not None:
             told["superseded_by"] = self._receipts.write(successor)
         again = {"retry-after": str(RETRY_AFTER_SECONDS)} if told["state"] == "accepted" else {}
         return JSONResponse(told, headers={"cache-control": "no-store", **again})
@@ -331,7 +331,6 @@ class _Watched:
         self._app, self._metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -28,7 +28,7 @@ class _Words:
 
 
 class Ids(_Words):
-    """Makes ids, under the id key (`services.keys.id_key`)."""
+    """Makes ids, under the id key (`id.key`)."""
 
     def derived(self, prefix: str, sender: str, source: str, event: str) -> str:
         """The id of what an event creates, where its sender gave none."""

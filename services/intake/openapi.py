@@ -223,7 +223,6 @@ def _event(kind: str) -> dict[str, Any]:
 
 
 def _attributes(kind: str) -> dict[str, Any]:
-    """CloudEvents' attributes."""
     text = {"type": "string", "minLength": 1}
     return {
         "specversion": {"type": "string", "const": "1.0"},

@@ -46,7 +46,7 @@ from sys import intern
 from typing import Final
 
 from schemas.times import DAY, parse
-from services.bus.consume.scan import TopicReader
+from services.bus.consume.scan import Extent, TopicReader
 from services.bus.contacts import SEALED_FOR, opened_by, subject_of, tombstone
 from services.bus.envelope import ABOUT, COMMAND, CONTACT, FUND, Record
 from services.bus.produce.publisher import Outgoing, Publisher
@@ -348,11 +348,13 @@ class PendingContacts:
 
     async def _read(self, places: Collection[Place]) -> list[Record]:
         """Records of the contacts topic, but for those that Kafka has let go. Raises KafkaUnreachable, TopicUnreadable."""
-        begins = {number: min(one.offset for one in places if one.partition == number) for number, _ in places}
-        ends = {number: max(one.offset for one in places if one.partition == number) + 1 for number in begins}
+        numbers: dict[int, list[int]] = {}
+        for number, offset in places:
+            numbers.setdefault(number, []).append(offset)
+        extents = {number: Extent(min(offsets), max(offsets) + 1) for number, offsets in numbers.items()}
         async with (
             TopicReader(self._bootstrap()) as reader,
-            aclosing(reader.between(CONTACTS, begins, ends)) as records,
+            aclosing(reader.records(CONTACTS, extents)) as records,
         ):
             return [record async for record in records if (record.partition, record.offset) in places]
 
@@ -397,9 +399,8 @@ class PendingContacts:
             return
         since = min(alone.values()) // 1000 - _CLOCKS_APART_MS
         async with TopicReader(self._bootstrap(), committed=False) as reader:  # what a replay holds open hides nothing
-            extents = await reader.since(COMMANDS, max(0, since))
-            begins, ends = ({n: getattr(one, at) for n, one in extents.items()} for at in ("begin", "end"))
-            async with aclosing(reader.between(COMMANDS, begins, ends)) as commands:
+            where = await reader.since(COMMANDS, max(0, since))
+            async with aclosing(reader.records(COMMANDS, where)) as commands:
                 async for command in commands:
                     if dict(command.headers).get(CONTACT) in alone:
                         self.take_command(command)

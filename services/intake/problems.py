@@ -9,8 +9,7 @@ from typing import Any
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
-from services.errors import Forbidden, InvalidSubmission, OfEvent, PumasiError, TooMany
-from services.intake.cloudevents import Malformed
+from services.errors import PumasiError, TooMany
 from services.intake.documents import told
 
 PROBLEMS: dict[str, tuple[HTTPStatus, str]] = {
@@ -46,6 +45,8 @@ REFUSED = "pumasi.refused"
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
 
+_MEMBERS = {"hint": "hint", "errors": "findings", **{name: name for name in ("pointer", "scope", "fund", "event")}}
+"""What a problem tells beside code and detail, and which of an error's attributes that is, where the error has it."""
 _TITLES = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Content Too Large",
     HTTPStatus.UNPROCESSABLE_ENTITY: "Unprocessable Content",
@@ -56,7 +57,6 @@ class Refusal(JSONResponse):
     """A problem; whoever looks at the request's scope afterwards finds its code under REFUSED."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it."""
         scope[REFUSED] = json.loads(bytes(self.body))["code"]
         await super().__call__(scope, receive, send)
 
@@ -88,15 +88,8 @@ def problem_of(error: PumasiError) -> JSONResponse:
     """An error of ours as a response, with the status of its code, else of its parent's; where none of them has one, a 500."""
     codes = (kind.code for kind in type(error).__mro__ if issubclass(kind, PumasiError))
     status, _ = next((PROBLEMS[code] for code in codes if code in PROBLEMS), PROBLEMS["internal"])
-    findings = error.findings if isinstance(error, InvalidSubmission) else None
-    place: dict[str, Any] = {}
-    if isinstance(error, Malformed):
-        place = {"pointer": error.pointer}
-    elif isinstance(error, Forbidden):
-        place = {"scope": error.scope, "fund": error.fund}
-    if isinstance(error, OfEvent):
-        place["event"] = error.event
-    response = problem(error.code, error.message, status, hint=error.hint, errors=findings, **place)
+    more = {name: getattr(error, of, None) for name, of in _MEMBERS.items()}
+    response = problem(error.code, error.message, status, **more)
     if isinstance(error, TooMany):
         response.headers["retry-after"] = str(error.retry_after_s)
     return response

@@ -188,7 +188,6 @@ class Anyone(Senders):
         """There is nothing to know."""
 
     def bearing(self, authorization: str | None) -> Known:
-        """Anyone."""
         return NOBODY_ASKED
 
     def signing(self, record: Record) -> tuple[Known, Event]:

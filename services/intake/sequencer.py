@@ -97,7 +97,7 @@ class Desk:
     ) -> None:
         self._metrics = metrics or Metrics("intake")
         self._hold_fund = hold_fund
-        self._publisher, self._repeats, self._caught_up, self._clock = publisher, repeats, caught_up, clock
+        self._publisher, self.repeats, self._caught_up, self._clock = publisher, repeats, caught_up, clock
         self._hold_sealed = hold_sealed
         self._tick, self._trust_time = int(tick_seconds * SECOND), trust_time
         self._queue, self._waiting = asyncio.Lock(), 0
@@ -132,25 +132,17 @@ class Desk:
             Conflict, KeyMoved, KafkaUnreachable: as `take`.
         """
         await self._decided(admitted[:1])
-        while ready := self._repeats.ready(admitted):
+        while ready := self.repeats.ready(admitted):
             with contextlib.suppress(_Undecided):
                 await self._take(admitted[:ready], guess=False)
                 break
         return ready
 
-    def stands(self, admitted: Sequence[Admitted]) -> bool:
-        """As `Repeats` has it."""
-        return self._repeats.stands(admitted)
-
-    def successor(self, place: Place) -> Place | None:
-        """The command that took the place of the refused one at `place`, if any has."""
-        return self._repeats.successor(place)
-
     async def _decided(self, admitted: Sequence[Admitted]) -> None:
         """Wait until all are new or decided, or patience is over."""
         clock = asyncio.get_running_loop().time
         deadline = clock() + PATIENCE_SECONDS
-        while (undecided := self._repeats.undecided(admitted)) and (left := deadline - clock()) > 0:
+        while (undecided := self.repeats.undecided(admitted)) and (left := deadline - clock()) > 0:
             await asyncio.wait(undecided, timeout=left)
 
     async def _take(self, admitted: Sequence[Admitted], guess: bool = True) -> list[Place]:
@@ -191,7 +183,7 @@ class Desk:
             line, pending = await self._enqueue(admitted, guess)
         except Conflict:
             # Another intake may have let the true event pass, and this door the other: the topic tells which was first.
-            await self._repeats.landed(admitted)
+            await self.repeats.landed(admitted)
             await self._caught_up()
             line, pending = await self._enqueue(admitted, guess)
         try:
@@ -204,18 +196,18 @@ class Desk:
         for step in line.steps:
             step.end()
         for index, one, expected in line.commands:
-            self._repeats.arrived(one, expected, Place(line.records[index].partition, offsets[index]))
+            self.repeats.arrived(one, expected, Place(line.records[index].partition, offsets[index]))
         return line, [place if isinstance(place, Place) else await asyncio.shield(place) for place in line.places]
 
     async def _enqueue(self, admitted: Sequence[Admitted], guess: bool) -> tuple[_Line, Pending]:
         pending: dict[tuple[str, str, str], str] = {}
         while True:
             async with self._queue:
-                if not guess and self._repeats.undecided(admitted):
+                if not guess and self.repeats.undecided(admitted):
                     raise _Undecided
-                self._repeats.check(admitted)
+                self.repeats.check(admitted)
                 self._hold(admitted)
-                new = {one.key: one for one in admitted if one.contact and self._repeats.place_of(one) is None}
+                new = {one.key: one for one in admitted if one.contact and self.repeats.place_of(one) is None}
                 contacts = {key: self._contact(one) for key, one in new.items() if key not in pending}
                 if not contacts:
                     return await self._enqueue_commands(admitted, pending)
@@ -268,7 +260,7 @@ class Desk:
         self._publisher.partitions(COMMANDS), self._publisher.partitions(CONTACTS)
         self.check_clock()
         for one in admitted:
-            if self._repeats.place_of(one) is None:
+            if self.repeats.place_of(one) is None:
                 if one.sealed_for:
                     self._hold_sealed(one.sealed_for)
                 if one.type == CONFIGURED:
@@ -277,7 +269,7 @@ class Desk:
     def _line_up(self, admitted: Sequence[Admitted], contacts: Mapping[tuple[str, str, str], str]) -> _Line:
         line = _Line(self._clock.now(), [], [], [], [])
         for one in admitted:
-            known = self._repeats.place_of(one)
+            known = self.repeats.place_of(one)
             if known is not None:
                 line.places.append(known)
                 continue
@@ -286,7 +278,7 @@ class Desk:
             if self._trust_time and (self._ticked_at is None or at >= self._ticked_at + self._tick):
                 line.records.extend(self._ticks(at, wall))
                 self._ticked_at = at
-            expected = self._repeats.expect(one)
+            expected = self.repeats.expect(one)
             line.commands.append((len(line.records), one, expected))
             line.places.append(expected.place)
             line.steps.append(begun(f"publish {one.type}", "PRODUCER", linked=len(admitted) > 1))
@@ -299,7 +291,7 @@ class Desk:
         for step in line.steps:
             step.end(error)
         for _, one, expected in line.commands:
-            self._repeats.failed(one, expected, told)
+            self.repeats.failed(one, expected, told)
 
     def _command(
         self, one: Admitted, at: int, wall: bool, names: Sequence[tuple[str, Place | str | None]], trace: bytes | None

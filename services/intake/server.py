@@ -251,7 +251,6 @@ class Server(uvicorn.Server):
 
     @property
     def should_exit(self) -> bool:
-        """Whether to stop serving."""
         return self._leaving.is_set()
 
     @should_exit.setter
@@ -282,7 +281,6 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave them alone."""
         yield
 
 

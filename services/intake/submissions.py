@@ -63,9 +63,7 @@ class Submissions:
         async with TopicReader(self._bootstrap(), committed=False) as reader:
             extents = await reader.since(COMMANDS, max(0, since))
             wanted = {number: extents[number] for _, number in first}
-            begins = {number: extent.begin for number, extent in wanted.items()}
-            ends = {number: extent.end for number, extent in wanted.items()}
-            async with aclosing(reader.between(COMMANDS, begins, ends)) as commands:
+            async with aclosing(reader.records(COMMANDS, wanted)) as commands:
                 async for command in commands:
                     place = _submission_of(command)
                     if place is None:

@@ -54,7 +54,6 @@ class Waiters:
         return self._here.total()
 
     def end(self) -> None:
-        """End all waiting."""
         self._end.set()
 
     async def wait(self, decision: asyncio.Future[None], request: Request, seconds: float) -> None:

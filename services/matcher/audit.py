@@ -242,10 +242,7 @@ async def audit_partition(
     async with TopicReader(bootstrap) as of_ledger, TopicReader(bootstrap) as of_commands:
         extent = (await of_commands.extents(COMMANDS))[partition]
         total = extent.end - extent.begin
-        entries, commands = (
-            of_ledger.all_portions(LEDGER, {partition}),
-            of_commands.all_portions(COMMANDS, {partition}),
-        )
+        entries, commands = of_ledger.portions(LEDGER, {partition}), of_commands.portions(COMMANDS, {partition})
         await hold(audit, commands, entries, lambda done: progress(done, total))
         if not audit.equal:
             await audit.follow(of_ledger.records(LEDGER, {partition}))

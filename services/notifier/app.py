@@ -45,7 +45,7 @@ from services.bus.app import (
 )
 from services.bus.bootstrap import bootstrap_of
 from services.bus.consume.membership import Rebalance
-from services.bus.consume.scan import TopicReader
+from services.bus.consume.scan import Extent, TopicReader
 from services.bus.consume.tail import read_last
 from services.bus.contacts import keep_swept
 from services.bus.envelope import Record, trace_of
@@ -101,7 +101,7 @@ def application_factory(
         settings.language,
         key,
         told,
-        lambda: keys.notifier_private_keys(settings),
+        lambda: keys.private_keys(settings, "notifier"),
         addresses=settings.webhook_addresses,
         was_applied=lambda *about: notifier.was_applied(*about),
     )
@@ -406,7 +406,7 @@ class Notifier:
         await self._look_up_told(_ALL if committed is None else AHEAD_MAX)
         if record.offset:
             async with TopicReader(self._bootstrap()) as reader:
-                async for former in reader.between(LEDGER, {partition: 0}, {partition: record.offset}):
+                async for former in reader.records(LEDGER, {partition: Extent(0, record.offset)}):
                     if former.offset >= (committed or 0):
                         missed.append(former)
                         continue

@@ -269,7 +269,7 @@ class Languages:
 def private_key(settings: Settings) -> PrivateKey | None:
     """The key that opens contacts here; None if the settings say that contacts are sealed for a key that is not on this machine.
 
-    Of two, while one is being renewed, it is the former; `keys.notifier_private_keys` has both.
+    Of two, while one is being renewed, it is the former; `keys.private_keys` has both.
 
     Raises:
         SettingError: if they don't, and it isn't there.
@@ -277,6 +277,6 @@ def private_key(settings: Settings) -> PrivateKey | None:
     if settings.notifier_public_key is None:
         return keys.notifier_private_key(settings)
     with suppress(KeyMissing):
-        if (key := keys.notifier_private_key(settings)).public_key == keys.notifier_public_key(settings):
+        if (key := keys.notifier_private_key(settings)).public_key == keys.public_key(settings, "notifier"):
             return key
     return None

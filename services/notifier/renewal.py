@@ -32,7 +32,7 @@ class Renewal:
         return self._used
 
     def _ours(self) -> dict[str, str]:
-        ours = [keys.fingerprint(key.public_key) for key in keys.notifier_private_keys(self._settings)]
+        ours = [keys.fingerprint(key.public_key) for key in keys.private_keys(self._settings, "notifier")]
         return {"notifier": self._in_use if self._in_use in ours else ours[0]}
 
     async def hold(self, bootstrap: str) -> None:

@@ -23,11 +23,7 @@ _STYLES = {
 
 def pretty(console: Console) -> View:
     """Lines for people: day, role, words. Shown before telling begins, so a slow webhook holds none back."""
-
-    def coming(notice: Notice) -> None:
-        console.print(_line(notice), soft_wrap=True)
-
-    return View(coming=coming)
+    return View(coming=lambda notice: console.print(_line(notice), soft_wrap=True))
 
 
 def json_lines() -> View:
@@ -41,7 +37,6 @@ def json_lines() -> View:
 
 
 def quiet() -> View:
-    """No lines."""
     return View(is_channel=False)
 
 

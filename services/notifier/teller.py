@@ -102,7 +102,8 @@ class Teller:
             try:
                 # First: once a farewell is recorded, nobody comes back to it.
                 await self._publisher.publish(await self._gone(told))
-                await self._publisher.publish(self._records(told))
+                partitions = self._publisher.partitions(NOTICES)
+                await self._publisher.publish([_record(notice, partitions, trace) for _, notice, trace in told])
                 break
             except KafkaUnreachable as error:
                 log.warning(
@@ -123,10 +124,6 @@ class Teller:
             for name in (one.to, *one.texts)
             if not self._languages.is_since(name, one.command)
         ]
-
-    def _records(self, told: Sequence[Told]) -> list[Outgoing]:
-        partitions = self._publisher.partitions(NOTICES)
-        return [_record(notice, partitions, trace) for _, notice, trace in told]
 
     async def _delivered(self, notice: Notice, trace: bytes | None) -> Delivery:
         if self._webhook is not None:

@@ -17,7 +17,7 @@ from services.bus import access
 from services.bus.security import servers
 from services.bus.senders import put_sender, senders
 from services.errors import SettingError
-from services.keys import intake_public_key
+from services.keys import public_key
 from services.senders import Issued, bearer_file, issue
 from services.settings import Settings
 
@@ -26,7 +26,7 @@ MACHINE = "this-machine"
 
 async def own_sender(bootstrap: str, settings: Settings, name: str) -> Issued:
     """A sender that may send anything, with one key, made now; those that it had count no more."""
-    issued = issue(name, get_args(Scope), None, intake_public_key(settings))
+    issued = issue(name, get_args(Scope), None, public_key(settings, "intake"))
     await put_sender(servers(settings, bootstrap, access.KEYS), issued.sender)
     return issued
 

@@ -170,12 +170,12 @@ async def refuse_unusable(settings: Settings) -> None:
 
 
 _KEYS_READ: Final[Mapping[str, Callable[[Settings], object]]] = {
-    "pseudonym.key": keys.pseudonym_key,
-    "id.key": keys.id_key,
+    "pseudonym.key": partial(keys.secret, what="pseudonym"),
+    "id.key": partial(keys.secret, what="id"),
     "intake.key": partial(keys.private_keys, whose="intake"),
-    "intake.pub": keys.intake_public_key,
+    "intake.pub": partial(keys.public_key, whose="intake"),
     "notifier.key": keys.notifier_private_key,
-    "notifier.pub": keys.notifier_public_key,
+    "notifier.pub": partial(keys.public_key, whose="notifier"),
 }
 
 

@@ -33,7 +33,7 @@ from aiokafka import AIOKafkaProducer
 
 from schemas.commands import TICK
 from services.bus import topics
-from services.bus.consume.scan import TopicReader
+from services.bus.consume.scan import Extent, TopicReader
 from services.bus.embedded import EmbeddedKafka
 from services.bus.envelope import command_headers
 from services.matcher.checkpoint.writing import HEAD
@@ -265,7 +265,7 @@ async def _last_entry(bootstrap: str) -> int:
         extent = (await reader.extents(topics.LEDGER))[_PARTITION]
         begin = max(extent.begin, extent.end - 2)  # the last offset is the mark of the last transaction's end
         last = 0
-        async for record in reader.between(topics.LEDGER, {_PARTITION: begin}, {_PARTITION: extent.end}):
+        async for record in reader.records(topics.LEDGER, {_PARTITION: Extent(begin, extent.end)}):
             last = msgspec.json.decode(record.value)["seq"]
         return last
 

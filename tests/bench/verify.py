@@ -15,7 +15,7 @@ import msgspec
 
 from schemas.ledger import GENESIS, check_link
 from services.bus import topics
-from services.bus.consume.scan import TopicReader
+from services.bus.consume.scan import Extent, TopicReader
 from services.errors import PumasiError
 from tests.bench.load import Load
 
@@ -66,7 +66,7 @@ async def copy(bootstrap: str, topic: str, load: Load) -> Output:
     decode = msgspec.json.Decoder(_Amount).decode
     async with TopicReader(bootstrap) as reader:
         end = (await reader.extents(topic))[0].end
-        async for record in reader.between(topic, {0: 0}, {0: end}):
+        async for record in reader.records(topic, {0: Extent(0, end)}):
             offsets.append(record.offset)
             pledged += decode(record.value).amount
     count = len(offsets)
@@ -93,7 +93,7 @@ async def ledger(bootstrap: str, commands: int, pledged: int | None, partition: 
     decode, awards, answers = msgspec.json.Decoder(_Entry).decode, 0, 0
     async with TopicReader(bootstrap) as reader:
         end = (await reader.extents(topics.LEDGER))[partition].end
-        async for record in reader.between(topics.LEDGER, {partition: 0}, {partition: end}):
+        async for record in reader.records(topics.LEDGER, {partition: Extent(0, end)}):
             offsets.append(record.offset)
             entry = decode(record.value)
             previous = check_link(previous, record.value)

@@ -80,7 +80,7 @@ async def test_who_is_forgotten_leaves_the_disk_and_no_copy_can_be_read(
         await topics.ensure(bootstrap)
         await compact_soon(bootstrap)
         kim, lee = ({"address": f"mailto:{name}@example.org", "language": "ko"} for name in ("kim", "lee"))
-        text = SealedBox(keys.intake_public_key(settings)).encrypt("고맙습니다".encode())
+        text = SealedBox(keys.public_key(settings, "intake")).encrypt("고맙습니다".encode())
         async with running(kafka, data_dir) as (_, http):
             events = (
                 event("fund.configured", 1, currency="CNY", vouchers_required=0),
@@ -285,7 +285,7 @@ async def test_what_no_matcher_has_answered_is_forgotten_too_and_what_nobody_can
 ) -> None:
     """Contacts in a new fund, and words of thanks, come while no matcher runs, or none that can read them."""
     bootstrap = topics_reset.bootstrap
-    text = base64.b64encode(SealedBox(keys.intake_public_key(settings)).encrypt(b"thanks")).decode()
+    text = base64.b64encode(SealedBox(keys.public_key(settings, "intake")).encrypt(b"thanks")).decode()
     harbin = {**FUND, "id": "e-harbin", "data": {**FUND["data"], "fund": "harbin"}}
     async with running(topics_reset, settings.data) as (_, http):
 

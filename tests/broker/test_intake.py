@@ -266,7 +266,7 @@ async def test_a_contact_is_sealed_before_its_command_and_nowhere_in_the_clear(
 
 def sealed_for_intake(data: Path, content: str) -> str:
     """What a sender seals."""
-    return base64.b64encode(SealedBox(keys.intake_public_key(settings(data))).encrypt(content.encode())).decode()
+    return base64.b64encode(SealedBox(keys.public_key(settings(data), "intake")).encrypt(content.encode())).decode()
 
 
 def opened_by_the_notifier(data: Path, box: str) -> str:

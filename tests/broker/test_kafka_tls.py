@@ -25,7 +25,7 @@ from services.bus.access import USERS
 from services.bus.app import broker_factory
 from services.bus.bootstrap import bootstrap_of
 from services.bus.client.requests import DescribeProducers
-from services.bus.consume.scan import TopicReader
+from services.bus.consume.scan import Extent, TopicReader
 from services.bus.embedded import EmbeddedKafka
 from services.bus.embedded.config import Door
 from services.bus.embedded.ports import free_port
@@ -122,7 +122,7 @@ async def test_every_kind_of_client_goes_the_same_way(world: World, way: str) ->
         [offset] = await transaction.append(topics.LEDGER, 0, [(b"k", value, [])])
     await writer.close()
     async with TopicReader(bootstrap) as reader:
-        read = [record.value async for record in reader.between(topics.LEDGER, {0: offset}, {0: offset + 1})]
+        read = [record.value async for record in reader.records(topics.LEDGER, {0: Extent(offset, offset + 1)})]
     assert read == [value]
     publisher = Publisher(lambda: bootstrap, [topics.DEADLETTERS], "test", told=lambda _line: None)
     publisher.start()

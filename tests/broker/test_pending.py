@@ -74,7 +74,7 @@ async def test_a_refused_event_leaves_nothing_on_the_topic_nor_soon_on_the_disk(
         bootstrap, log = kafka.bootstrap, data_dir / "kafka" / "log"
         await topics.ensure(bootstrap)
         await compact_soon(bootstrap)
-        text = base64.b64encode(SealedBox(keys.intake_public_key(settings)).encrypt(b"thanks")).decode()
+        text = base64.b64encode(SealedBox(keys.public_key(settings, "intake")).encrypt(b"thanks")).decode()
         async with running(kafka, settings.data) as (_, http):
             await sent(
                 http,

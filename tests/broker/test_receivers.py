@@ -174,7 +174,7 @@ async def test_who_has_the_notifiers_key_finds_where_somebody_is_reached(tmp_pat
     settings = load(data=tmp_path / "data")
     keys.make(settings)
     keys.make_passwords(settings, access.USERS)
-    sealer = Sealer(bytes(32), keys.notifier_public_key(settings))
+    sealer = Sealer(bytes(32), keys.public_key(settings, "notifier"))
     box = sealer.seal(sealer.reached(Contact(address="mailto:Neighbour@Example.org", language="ko")))
     file = tmp_path / "whois.py"
     file.write_text(program("whois.py"), "utf-8")

@@ -36,7 +36,7 @@ def reporter(path: Path) -> tuple[Settings, Sealer]:
     settings = load(data=path / "data", keys=path / "keys")
     keys.make(settings)
     return settings, Sealer(
-        b"k" * 32, PrivateKey.generate().public_key, reporter_key=keys.reporter_public_key(settings)
+        b"k" * 32, PrivateKey.generate().public_key, reporter_key=keys.public_key(settings, "reporter")
     )
 
 

@@ -92,7 +92,7 @@ async def assert_all_open(bootstrap: str, settings: Settings, former: PrivateKey
     assert all(opened(found[f"~s{number}"], key) == content(number) for number in numbers)
     assert not any(opened(value, former) for value in found.values())
     assert key != former
-    assert key.public_key == keys.notifier_public_key(settings)
+    assert key.public_key == keys.public_key(settings, "notifier")
     assert not keys.is_renewed(settings)
     told = await fingerprints.known(bootstrap)
     assert told["notifier"] == keys.fingerprint(bytes(key.public_key))
@@ -158,7 +158,7 @@ async def test_cut_short_at_any_step_it_is_finished_by_the_next(
     await fill(bootstrap, former, range(30))
     with killed_at(monkeypatch, STEPS[step], done):
         await rotate_notifier(bootstrap, settings)
-    ring = keys.notifier_private_keys(settings)
+    ring = keys.private_keys(settings, "notifier")
     assert all(any(opened(value, key) for key in ring) for value in (await living(bootstrap)).values())
     told = await fingerprints.known(bootstrap)
     mine = keys.fingerprints(settings, "notifier")["notifier"]
@@ -179,7 +179,7 @@ async def test_killed_amid_it_by_the_system_nobody_is_lost(topics_reset: Embedde
             assert process.returncode is None
     os.kill(process.pid, signal.SIGKILL)
     assert await process.wait() == -signal.SIGKILL
-    ring = keys.notifier_private_keys(settings)
+    ring = keys.private_keys(settings, "notifier")
     assert len(ring) == 2
     half = await living(bootstrap)
     by = [sum(opened(value, key) is not None for value in half.values()) for key in ring]
@@ -205,7 +205,7 @@ async def test_what_comes_while_all_is_sealed_anew_is_not_covered_by_what_was_be
         nonlocal came
         if not came:
             came = True
-            box = SealedBox(keys.notifier_public_key(settings)).encrypt(content(1000))
+            box = SealedBox(keys.public_key(settings, "notifier")).encrypt(content(1000))
             value = {"subject": "~s1", "sealed_contact": base64.b64encode(box).decode()}
             async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
                 for name, raw in (("~s1", json.dumps(value).encode()), ("~s2", None)):

@@ -78,7 +78,7 @@ async def assert_renewed(bootstrap: str, settings: Settings, whose: str, *former
 
 async def fill(bootstrap: str, settings: Settings) -> dict[str, list[bytes]]:
     """Senders with one key, two, and none; their secrets."""
-    intake = keys.intake_public_key(settings)
+    intake = keys.public_key(settings, "intake")
     one, two = issue("one", ["cases"], None, intake), issue("two", ["cases"], None, intake)
     gone = Sender(sender="gone", scopes=["cases"], funds=None, keys=[])
     for sender in (one.sender, renewed(two.sender, intake).sender, gone):
@@ -137,11 +137,11 @@ async def test_cut_short_at_any_step_everything_opens_and_the_next_finishes_it(
 async def test_intake_opens_by_both_while_it_runs_until_the_former_is_revoked(
     topics_reset: EmbeddedKafka, settings: Settings
 ) -> None:
-    bootstrap, former = topics_reset.bootstrap, keys.intake_public_key(settings)
+    bootstrap, former = topics_reset.bootstrap, keys.public_key(settings, "intake")
     async with running(topics_reset, settings.data) as (_, http):
         assert (await post(http, sealed_pledge(1, former))).status_code == 202
         told = await succession.renew(bootstrap, settings, "intake")
-        for number, key in ((2, former), (3, keys.intake_public_key(settings))):
+        for number, key in ((2, former), (3, keys.public_key(settings, "intake"))):
             assert (await post(http, sealed_pledge(number, key))).status_code == 202
         heard = [one.keys["intake"] for one, _ in await heartbeat.heard(bootstrap) if one.service == "intake"]
         assert heard == [told.key]
@@ -150,7 +150,7 @@ async def test_intake_opens_by_both_while_it_runs_until_the_former_is_revoked(
             while (answer := await post(http, sealed_pledge(4, former))).status_code == 202:
                 await asyncio.sleep(0.05)
         assert [found["code"] for found in answer.json()["errors"]] == ["not_sealed"]
-        assert (await post(http, sealed_pledge(5, keys.intake_public_key(settings)))).status_code == 202
+        assert (await post(http, sealed_pledge(5, keys.public_key(settings, "intake")))).status_code == 202
 
 
 async def test_boxes_for_the_reporter_are_for_the_new_key_at_once_and_all_are_opened(

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from services.bus import topics
-from services.bus.consume.scan import TopicReader
+from services.bus.consume.scan import Extent, TopicReader
 from services.matcher.checkpoint.differences import differences
 from services.matcher.checkpoint.recovery import recover
 from services.matcher.checkpoint.restoring import NONE_YET, UNFINISHED
@@ -61,7 +61,7 @@ class _Written:
     async def _portions(self, topic: str, begin: int) -> AsyncIterator[Any]:
         extent = (await self._reader.extents(topic))[self._partition]
         start, end = max(begin, extent.begin), max(begin, extent.end)
-        async for records in self._reader.portions(topic, {self._partition: start}, {self._partition: end}):
+        async for records in self._reader.portions(topic, {self._partition: Extent(start, end)}):
             yield records
 
 

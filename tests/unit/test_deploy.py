@@ -117,13 +117,13 @@ def test_a_renewed_key_is_handed_out_over_the_former_one(handed_out: Path) -> No
     keys.put_webhook_secrets(everything, ["whsec_" + "a" * 40, "whsec_" + "b" * 40])
     keys.successor(everything)
     hand_out(handed_out)
-    assert len(keys.notifier_private_keys(of(handed_out, "notifier"))) == 2
+    assert len(keys.private_keys(of(handed_out, "notifier"), "notifier")) == 2
     keys.succeed(everything)
     keys.put_webhook_secrets(everything, ["whsec_" + "a" * 40])
     hand_out(handed_out)
     assert key.read_bytes() != former
     assert key.stat().st_ino == inode, "the former one lies elsewhere on the disk"
-    assert len(keys.notifier_private_keys(of(handed_out, "notifier"))) == 1
+    assert len(keys.private_keys(of(handed_out, "notifier"), "notifier")) == 1
     assert keys.webhook_secrets(of(handed_out, "notifier")) == ["whsec_" + "a" * 40]
     assert len(keys.pseudonym_keys(of(handed_out, "intake"))) == 2
 
@@ -139,7 +139,7 @@ def test_intakes_former_key_is_handed_out_beside_the_new_one_until_it_is_revoked
     ring = keys.private_keys(of(handed_out, "intake"), "intake")
     assert ring == keys.private_keys(everything, "intake")
     assert ring[1:] == [former]
-    assert keys.reporter_public_key(of(handed_out, "intake")) == keys.reporter_public_key(everything)
+    assert keys.public_key(of(handed_out, "intake"), "reporter") == keys.public_key(everything, "reporter")
     assert not list(handed_out.glob("[!a]*/reporter*.key"))
     held = (handed_out / "intake" / keys.former_names(everything, "intake")[0]).open("rb")
     content = held.read()

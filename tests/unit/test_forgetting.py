@@ -55,7 +55,7 @@ def read(found: Sought, *entries: Any) -> set[str]:
 
 
 def test_an_address_is_all_its_words_however_it_is_written(settings: Settings) -> None:
-    people = People(keys.pseudonym_key(settings))
+    people = People(keys.secret(settings, "pseudonym"))
     words = {people.pseudonym(role, fund, PERSON) for role in ("beneficiary", "donor", "voucher") for fund in "ab"}
     ledger = entry("a"), entry("b"), SimpleNamespace(key=None, value=b"{}")
     for spelling in (PHONE, "SIGNAL:0086 (138) 0013-8000", "sms:+8613800138000"):
@@ -76,7 +76,7 @@ def test_a_word_brings_the_thanks_of_its_own_cases_and_no_others(settings: Setti
 
 
 def people_word(settings: Settings) -> str:
-    return People(keys.pseudonym_key(settings)).pseudonym("beneficiary", "a", PERSON)
+    return People(keys.secret(settings, "pseudonym")).pseudonym("beneficiary", "a", PERSON)
 
 
 def left(found: Sought, key: str, fund: str, about: str, kind: str = "sealed_text", value: str | None = "box") -> bool:
@@ -282,11 +282,11 @@ def test_the_successor_overwrites_the_former_key_where_it_lies(settings: Setting
     former, held = keys.notifier_private_key(settings), path.open("rb")
     new = keys.successor(settings)
     assert keys.successor(settings) == new
-    assert keys.notifier_private_keys(settings) == [former, new]
+    assert keys.private_keys(settings, "notifier") == [former, new]
     keys.succeed(settings)
     with held:
         assert base64.b64decode(held.read()) == bytes(new), "no block of the disk is left to the former"
-    assert keys.notifier_private_keys(settings) == [new]
+    assert keys.private_keys(settings, "notifier") == [new]
     assert path.stat().st_mode & 0o777 == 0o600
 
 

@@ -36,8 +36,8 @@ def test_keys_are_made_once_also_by_several_at_once_for_nobody_else(settings: Se
     with ThreadPoolExecutor(16) as pool:
         made = [name for names in pool.map(lambda _: keys.make(settings), range(32)) for name in names]
     assert sorted(made) == sorted(keys.MADE)
-    assert keys.notifier_public_key(settings) == keys.notifier_private_key(settings).public_key
-    assert keys.intake_public_key(settings) == keys.private_key(settings, "intake").public_key
+    assert keys.public_key(settings, "notifier") == keys.notifier_private_key(settings).public_key
+    assert keys.public_key(settings, "intake") == keys.private_key(settings, "intake").public_key
     kept = settings.data.with_name("data-keys")
     assert modes(kept) == dict.fromkeys(keys.MADE, 0o600)
     assert kept.stat().st_mode & 0o777 == 0o700
@@ -48,8 +48,8 @@ def test_keys_are_made_once_also_by_several_at_once_for_nobody_else(settings: Se
 
 def test_who_needs_a_key_makes_none(settings: Settings) -> None:
     for read in (
-        keys.pseudonym_key,
-        keys.notifier_public_key,
+        partial(keys.secret, what="pseudonym"),
+        partial(keys.public_key, whose="notifier"),
         keys.notifier_private_key,
         partial(keys.private_key, whose="intake"),
         private_key,
@@ -78,10 +78,10 @@ def test_keys_may_come_from_settings_and_then_nothing_is_kept(settings: Settings
             "reporter_public_key": base64.b64encode(bytes(PrivateKey(b"r" * 32).public_key)).decode(),
         }
     )
-    assert keys.pseudonym_key(given) == b"k" * 32
-    assert keys.notifier_public_key(given) == pair.public_key
-    assert keys.reporter_public_key(given) == PrivateKey(b"r" * 32).public_key
-    assert keys.id_key(given) == b"i" * 32
+    assert keys.secret(given, "pseudonym") == b"k" * 32
+    assert keys.public_key(given, "notifier") == pair.public_key
+    assert keys.public_key(given, "reporter") == PrivateKey(b"r" * 32).public_key
+    assert keys.secret(given, "id") == b"i" * 32
     assert private_key(given) is None
     assert keys.missing(given) == ["intake.key", "intake.pub"]
 
@@ -92,7 +92,7 @@ def test_a_file_that_is_no_key_is_refused_and_kept(settings: Settings, content: 
     path = keys.directory(settings) / "pseudonym.key"
     path.write_text(content)
     with pytest.raises(SettingError, match="is not a key"):
-        keys.pseudonym_key(settings)
+        keys.secret(settings, "pseudonym")
     assert keys.make(settings) == []
     assert path.read_text() == content
 
@@ -121,7 +121,7 @@ def test_another_users_key_is_refused(settings: Settings, monkeypatch: pytest.Mo
     keys.make(settings)
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
     with pytest.raises(KeyUnsafe, match="belongs to another user"):
-        keys.pseudonym_key(settings)
+        keys.secret(settings, "pseudonym")
 
 
 def test_nothing_is_put_into_a_directory_that_is_open(settings: Settings) -> None:
@@ -174,12 +174,12 @@ def test_while_it_is_renewed_the_public_half_may_be_the_successors(settings: Set
     keys.make(settings)
     former, new = keys.notifier_private_key(settings), keys.successor(settings)
     keys.seal_for(settings, new.public_key)
-    assert keys.notifier_private_keys(settings) == [former, new]
+    assert keys.private_keys(settings, "notifier") == [former, new]
     keys.succeed(settings)
-    assert keys.notifier_private_keys(settings) == [new]
+    assert keys.private_keys(settings, "notifier") == [new]
     keys.seal_for(settings, former.public_key)
     with pytest.raises(KeyOther):
-        keys.notifier_private_keys(settings)
+        keys.private_keys(settings, "notifier")
 
 
 @pytest.mark.parametrize("spoilt", ["open", "link"])

@@ -11,8 +11,8 @@ import pytest
 import typer
 from rich.console import Console
 
-from services.bus.deadletters.box import Box, Content, DeadLetter, Filter, Mark, content, mark_row, read
-from services.bus.deadletters.letter import PREFIX, REMOVED, REPLAY_OF, Place, dead_letter
+from services.bus.deadletters.box import Box, DeadLetter, Filter, Mark, content, mark_row, read
+from services.bus.deadletters.letter import PREFIX, REMOVED, REPLAY_OF, Letter, Place, dead_letter
 from services.bus.deadletters.put_back import Outcome, Result, _chunks
 from services.cli.deadletters import as_dict, moment, screen
 from services.errors import UnknownId, UsageError
@@ -69,7 +69,7 @@ def test_a_letter_is_read_as_it_was_written() -> None:
         None,
     )
     record = lying(b"jilin", b'{"fund":"jilin"}', (REPLAY_OF, b"pumasi.commands.v1-2-1"))
-    assert content(record) == Content(
+    assert content(record) == Letter(
         b"jilin", b'{"fund":"jilin"}', [*headers("pumasi.pledge.made", "x"), (REPLAY_OF, b"pumasi.commands.v1-2-1")]
     )
     assert read(record).replay_of == "pumasi.commands.v1-2-1"
@@ -209,7 +209,7 @@ def test_no_id_is_ever_cut_and_no_line_is_too_long(width: int, monkeypatch: pyte
 def test_a_letter_is_shown_with_all_that_it_keeps_and_what_it_does_not(
     width: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = Content(
+    kept = Letter(
         b"jilin",
         b'{"fund":"jilin","donor":"[removed]","a":["[removed]"],"[removed]":2}',
         [("ce_id", b"x"), ("trace", None)],
@@ -223,7 +223,7 @@ def test_a_letter_is_shown_with_all_that_it_keeps_and_what_it_does_not(
 
 
 def test_of_a_long_value_the_beginning_is_shown_and_its_length(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = shown_at(80, monkeypatch, screen.print_letter, LETTERS[0], Content(None, b"[" * 100_000, []), box_of())
+    told = shown_at(80, monkeypatch, screen.print_letter, LETTERS[0], Letter(None, b"[" * 100_000, []), box_of())
     assert "100,000 bytes in all; --json has them" in told
     assert len(told) < 3000
     assert "`pumasi deadletters replay pumasi.commands.v1-2-41` does it" in " ".join(told.split())
@@ -232,7 +232,7 @@ def test_of_a_long_value_the_beginning_is_shown_and_its_length(monkeypatch: pyte
 def test_a_letter_that_another_wrote_cannot_steer_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     evil = "\x1b]0;x\x07\x1b[2J"
     one = letter(code=evil, message=evil)
-    kept = Content(evil.encode(), json.dumps({"a": evil}).encode(), [(evil, evil.encode())])
+    kept = Letter(evil.encode(), json.dumps({"a": evil}).encode(), [(evil, evil.encode())])
     told = shown_at(80, monkeypatch, screen.print_letter, one, kept, box_of(one))
     told += shown_at(60, monkeypatch, screen.print_list, [one], box_of(one), 1)
     told += shown_at(400, monkeypatch, screen.print_list, [one], box_of(one), 1)

@@ -36,7 +36,10 @@ class World:
         self.steps: list[str] = []
         self.opener = Opener(lambda: keys.private_keys(settings, "intake"))
         self.sealer = Sealer(
-            b"k" * 32, keys.notifier_public_key(settings), self.opener, reporter_key=keys.reporter_public_key(settings)
+            b"k" * 32,
+            keys.public_key(settings, "notifier"),
+            self.opener,
+            reporter_key=keys.public_key(settings, "reporter"),
         )
         self.sealing = Sealing(settings, self.sealer, self.opener, self._nothing)
 

@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 from schemas.services import Amiss, ServiceTold, WentWrong
 from schemas.times import datetime_of
 from services.bus.consume.scan import Extent
-from services.bus.deadletters.box import Box, Content, DeadLetter, read
-from services.bus.deadletters.letter import dead_letter
+from services.bus.deadletters.box import Box, DeadLetter, read
+from services.bus.deadletters.letter import Letter, dead_letter
 from services.bus.heartbeat import Heard
 from services.bus.topics import DEADLETTERS
 from services.cli import build
@@ -93,7 +93,7 @@ def test_whom_an_unsigned_record_claims_to_be_from_is_told_as_a_claim(
     _print(Survey("k1:9092", [], late=Late({2: 1}, 1, latest=[letter])), public=False)
     assert f"  unsigned, {told}: no signature" in capsys.readouterr().out.splitlines()
     screen.print_list([letter], Box({letter.id: letter}), 1)
-    screen.print_letter(letter, Content(*kept), Box({letter.id: letter}))
+    screen.print_letter(letter, Letter(*kept), Box({letter.id: letter}))
     shown = capsys.readouterr().out
     assert shown.count("says it is clinic") == (2 if name == b"clinic" else 0)
 
@@ -139,7 +139,7 @@ class Notices:
     async def since(self, _topic: str, _ms: int) -> dict[int, Extent]:
         return {0: Extent(0, len(self._values))}
 
-    async def between(self, *_: object) -> AsyncIterator[SimpleNamespace]:
+    async def records(self, *_: object) -> AsyncIterator[SimpleNamespace]:
         for number, value in reversed(list(enumerate(self._values))):  # partitions are not in the order of time
             yield SimpleNamespace(value=value, timestamp=NOW_MS + number)
 

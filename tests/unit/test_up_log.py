@@ -4,13 +4,13 @@ import asyncio
 import io
 import json
 import re
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
 from services.cli import up
 from services.cli.shared.log import JsonLog, Log
-from services.news import _NAMES, Ended, Flood, MatcherNews, StandsStill, Taken, document, read
+from services.news import Ended, StandsStill, Taken, document, read
 from services.settings import load
 from services.system.holdings import Holdings
 from services.system.progress import BrokerProgress
@@ -176,7 +176,6 @@ def test_a_matchers_news_comes_out_of_its_line_as_it_went_in() -> None:
     assert list(line.items())[:2] == [("event", "taken"), ("partition", 3)]
     for one in (news, StandsStill(1, 2, "why"), Ended(1)):
         assert read(json.loads(json.dumps(document(one)))) == one
-    assert {kind.__name__ for kind in get_args(MatcherNews | Flood)} == {kind.__name__ for kind in _NAMES}
 
 
 def test_what_is_no_news_is_taken_for_none() -> None:

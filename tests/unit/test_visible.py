@@ -15,8 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from services import cli
-from services.bus.deadletters.box import Box, Content, DeadLetter
-from services.bus.deadletters.letter import REMOVED, Place, place_of
+from services.bus.deadletters.box import Box, DeadLetter
+from services.bus.deadletters.letter import REMOVED, Letter, Place, place_of
 from services.cli import audit, demo, explain, matcher, notifier, status, up
 from services.cli.deadletters import screen
 from services.cli.shared.log import Log
@@ -135,10 +135,10 @@ def test_deadletters_list_and_show(on_a_terminal: Any, monkeypatch: pytest.Monke
         monkeypatch.setenv("COLUMNS", columns)
         screen.print_list([one], Box({one.id: one}), 1)
         assert_harmless(on_a_terminal())
-        kept = Content(raw, json.dumps({HOSTILE: REMOVED, "a": HOSTILE}).encode(), [(HOSTILE, raw), ("trace", None)])
+        kept = Letter(raw, json.dumps({HOSTILE: REMOVED, "a": HOSTILE}).encode(), [(HOSTILE, raw), ("trace", None)])
         screen.print_letter(one, kept, Box({one.id: one}))
         assert_harmless(on_a_terminal())
-    screen.print_letter(one, Content(None, b"\x1b[2J [red]r[/] [link=http://x]l[/link] :warning:\n\x9b", []), Box())
+    screen.print_letter(one, Letter(None, b"\x1b[2J [red]r[/] [link=http://x]l[/link] :warning:\n\x9b", []), Box())
     assert_harmless(on_a_terminal())
 
 

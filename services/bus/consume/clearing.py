@@ -29,8 +29,8 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from services.bus.client.producer import TROUBLE
 from services.bus.envelope import Record
 from services.bus.produce.publisher import Outgoing, Publisher
-from services.bus.security import Bootstrap, connection
-from services.bus.topics import SEGMENT_MS, config_of
+from services.bus.security import Bootstrap
+from services.bus.topics import SEGMENT_MS, admin_of, config_of
 from services.errors import PumasiError
 
 log = logging.getLogger("pumasi.bus")
@@ -64,6 +64,7 @@ class Clearing:
         publisher: Publisher,
     ) -> None:
         self._bootstrap, self._topic, self._acknowledged, self._publisher = bootstrap, topic, acknowledged, publisher
+        self._open = contextlib.AsyncExitStack()
         self._admin: AIOKafkaAdminClient | None = None
         self._segment_seconds = 0.0
         self._deleted: dict[TopicPartition, int] = {}
@@ -123,19 +124,12 @@ class Clearing:
             bootstrap = self._bootstrap()
             # A second more: the file's age is told by the broker, in whole milliseconds.
             self._segment_seconds = int((await config_of(bootstrap, self._topic))[SEGMENT_MS]) / 1000 + 1
-            admin = AIOKafkaAdminClient(**connection(bootstrap), client_id="pumasi-clearing")
-            try:
-                await admin.start()
-            except BaseException:
-                await admin.close()
-                raise
-            self._admin = admin
+            self._admin = await self._open.enter_async_context(admin_of(bootstrap, "pumasi-clearing"))
         return self._admin
 
     async def _leave(self) -> None:
-        admin, self._admin = self._admin, None
-        if admin is not None:
-            await admin.close()
+        self._admin = None
+        await self._open.aclose()
 
     def _complain(self, error: Exception) -> None:
         """Say, once and then rarely, that what is done can't be deleted; that Kafka is out of reach is reported elsewhere."""

@@ -5,19 +5,24 @@ While nobody asks, one fetch lies ready and no other is made: that is all the ba
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from typing import Any
 
 from aiokafka import TopicPartition
 
 from services.bus.client.consumer import Consumer
 from services.bus.client.fetching import Stuck
 from services.bus.client.producer import TROUBLE
+from services.bus.consume.scan import reading
 from services.bus.envelope import Record
-from services.bus.security import connection
 from services.errors import KafkaUnreachable
 
-_FETCH_BYTES = 8 << 20  # as much is given out at once, at most; the next is fetched meanwhile
+_MUCH: dict[str, Any] = {
+    "max_partition_fetch_bytes": 8 << 20,  # as much is given out at once, at most; the next is fetched meanwhile
+    "fetch_max_bytes": 50 << 20,
+    "fetch_max_wait_ms": 500,
+}
 
 
 class PartitionReader:
@@ -26,6 +31,7 @@ class PartitionReader:
     def __init__(self, bootstrap: str, client_id: str, topic: str, partition: int) -> None:
         self._bootstrap, self._client_id = bootstrap, client_id
         self._place = TopicPartition(topic, partition)
+        self._open = AsyncExitStack()
         self._consumer: Consumer | None = None
 
     async def seek(self, offset: int) -> None:
@@ -35,7 +41,11 @@ class PartitionReader:
             KafkaUnreachable: if no broker answers the first time.
         """
         if self._consumer is None:
-            self._consumer = await self._started()
+            try:
+                begun = reading(self._bootstrap, self._client_id, **_MUCH)
+                self._consumer = await self._open.enter_async_context(begun)
+            except TROUBLE as error:
+                raise KafkaUnreachable(f"Kafka: {type(error).__name__}") from error
             self._consumer.assign([self._place])
         self._consumer.seek(self._place, offset)
 
@@ -66,29 +76,9 @@ class PartitionReader:
 
     async def close(self) -> None:
         """Let go. Safe to repeat."""
-        if self._consumer is not None:
-            await self._consumer.stop()
+        await self._open.aclose()
 
     @property
     def _held(self) -> Consumer:
         assert self._consumer is not None, "told where to begin"
         return self._consumer
-
-    async def _started(self) -> Consumer:
-        consumer = Consumer(
-            **connection(self._bootstrap),
-            client_id=self._client_id,
-            enable_auto_commit=False,
-            isolation_level="read_committed",
-            auto_offset_reset="earliest",
-            max_partition_fetch_bytes=_FETCH_BYTES,
-        )
-        try:
-            await consumer.start()
-        except BaseException as error:
-            with contextlib.suppress(*TROUBLE):
-                await consumer.stop()
-            if isinstance(error, TROUBLE):
-                raise KafkaUnreachable(f"Kafka: {type(error).__name__}") from error
-            raise
-        return consumer

@@ -7,15 +7,16 @@ is fetched and not yet handed on stays under some 16 MiB, however long the topic
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiokafka import TopicPartition
-from aiokafka.errors import GroupCoordinatorNotAvailableError, GroupLoadInProgressError, KafkaError
+from aiokafka.errors import GroupCoordinatorNotAvailableError, GroupLoadInProgressError
 
 from services.bus.client.consumer import Consumer
+from services.bus.client.producer import TROUBLE
 from services.bus.client.unreachable import unreachable, why_unreachable
 from services.bus.envelope import Record
 from services.bus.security import connection
@@ -31,24 +32,29 @@ _STALL_SECONDS = 60.0
 _RETRY_SECONDS = 0.1
 _POLL_MS = 200
 _RECORDS_PER_POLL = 2000
-_PARTITION_FETCH_BYTES = 4 << 20
-_FETCH_BYTES = 16 << 20
+_LITTLE = {"fetch_max_wait_ms": _POLL_MS, "max_partition_fetch_bytes": 4 << 20, "fetch_max_bytes": 16 << 20}
 
 
-@dataclass(frozen=True)
-class Extent:
-    """Where a partition begins and ends, as offsets; `end` is one past the last committed record."""
+class Extent(NamedTuple):
+    """Where a partition, or what is read of it, begins and ends, as offsets; `end` is one past the last committed record."""
 
     begin: int
     end: int
 
 
+Where = Mapping[int, Extent] | Collection[int] | None
+"""What is read of a topic: extents by partition; partitions; all."""
+
+
 @asynccontextmanager
-async def reading(bootstrap: str, client_id: str, *topics: str, committed: bool = True) -> AsyncIterator[Consumer]:
+async def reading(
+    bootstrap: str, client_id: str, *topics: str, committed: bool = True, **how: Any
+) -> AsyncIterator[Consumer]:
     """A consumer in no group, of all partitions of `topics`, or of none yet; what fails is raised as aiokafka has it.
 
     Args:
         committed: read committed records only, and wait at an open transaction.
+        how: options of aiokafka's in place of ours, which fetch little at once.
     """
     consumer = Consumer(
         *topics,
@@ -58,9 +64,7 @@ async def reading(bootstrap: str, client_id: str, *topics: str, committed: bool 
         enable_auto_commit=False,
         isolation_level="read_committed" if committed else "read_uncommitted",
         auto_offset_reset="earliest",
-        fetch_max_wait_ms=_POLL_MS,
-        max_partition_fetch_bytes=_PARTITION_FETCH_BYTES,
-        fetch_max_bytes=_FETCH_BYTES,
+        **{**_LITTLE, **how},
     )
     try:
         async with asyncio.timeout(_START_SECONDS):
@@ -68,7 +72,7 @@ async def reading(bootstrap: str, client_id: str, *topics: str, committed: bool 
             await asyncio.sleep(0)  # aiokafka's stop() raises CancelledError if its tasks never had a turn
         yield consumer
     finally:
-        with suppress(KafkaError, OSError):
+        with suppress(*TROUBLE):
             await consumer.stop()
 
 
@@ -88,13 +92,13 @@ class TopicReader:
         begun = reading(self._bootstrap, _CLIENT, committed=self._committed)
         try:
             self._consumer = await self._open.enter_async_context(begun)
-        except (KafkaError, OSError, TimeoutError) as error:
+        except TROUBLE as error:
             raise await why_unreachable(self._bootstrap, error) from error
         return self
 
     async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         await self._open.aclose()
-        if isinstance(error, KafkaError | OSError | TimeoutError):
+        if isinstance(error, TROUBLE):
             raise unreachable(self._bootstrap, error) from error
 
     async def extents(self, topic: str) -> dict[int, Extent]:
@@ -125,36 +129,19 @@ class TopicReader:
             return int((await plain.end_offsets([place]))[place])
 
     async def records(
-        self, topic: str, partitions: Collection[int] | None = None, progress: Progress | None = None
+        self, topic: str, where: Where = None, progress: Progress | None = None
     ) -> AsyncGenerator[Record, None]:
-        """Every committed record of `topic` (of `partitions` only, if given) up to its end as of now, each partition in order.
+        """Every committed record of `topic`, each partition in order.
+
+        Args:
+            where: extents by partition; or partitions, None for all, up to their ends as of when the first record is asked for.
 
         Raises:
             TopicsMismatch: if there is no such topic.
             TopicUnreadable: once all that can be read has been given, if something can't be.
             KafkaUnreachable: if nothing moves for a minute.
         """
-        async for records in self.all_portions(topic, partitions, progress):
-            for record in records:
-                yield record
-
-    async def all_portions(
-        self, topic: str, partitions: Collection[int] | None = None, progress: Progress | None = None
-    ) -> AsyncGenerator[list[Record], None]:
-        """The same as they are fetched, each portion of one partition; the end is looked up when the first is asked for."""
-        extents = await self.extents(topic)
-        wanted = {number: extent for number, extent in extents.items() if partitions is None or number in partitions}
-        begins = {number: extent.begin for number, extent in wanted.items()}
-        ends = {number: extent.end for number, extent in wanted.items()}
-        async with aclosing(self.portions(topic, begins, ends, progress)) as portions:
-            async for records in portions:
-                yield records
-
-    async def between(
-        self, topic: str, begins: dict[int, int], ends: dict[int, int], progress: Progress | None = None
-    ) -> AsyncGenerator[Record, None]:
-        """Every committed record with `begins[partition] <= offset < ends[partition]`. Raises as `records`."""
-        async with aclosing(self.portions(topic, begins, ends, progress)) as portions:
+        async with aclosing(self.portions(topic, where, progress)) as portions:
             async for records in portions:
                 for record in records:
                     yield record
@@ -162,18 +149,21 @@ class TopicReader:
     async def portions(
         self,
         topic: str,
-        begins: dict[int, int],
-        ends: dict[int, int],
+        where: Where = None,
         progress: Progress | None = None,
         stall_seconds: float = _STALL_SECONDS,
     ) -> AsyncGenerator[list[Record], None]:
         """The same as they are fetched, each portion of one partition; KafkaUnreachable, if nothing moves for `stall_seconds`."""
+        if not isinstance(where, Mapping):
+            extents = await self.extents(topic)
+            where = {number: extent for number, extent in extents.items() if where is None or number in where}
         consumer = self._held
-        unread = {TopicPartition(topic, number): end for number, end in ends.items() if begins[number] < end}
-        total = sum(end - begins[place.partition] for place, end in unread.items())
+        begins = {TopicPartition(topic, number): begin for number, (begin, end) in where.items() if begin < end}
+        unread = {place: where[place.partition].end for place in begins}
+        total = sum(unread.values()) - sum(begins.values())
         consumer.assign(list(unread))
-        for place in unread:
-            consumer.seek(place, begins[place.partition])
+        for place, begin in begins.items():
+            consumer.seek(place, begin)
         reached, unreadable = dict.fromkeys(unread, 0), {}
         loop = asyncio.get_running_loop()
         stalled = loop.time() + stall_seconds
@@ -185,8 +175,8 @@ class TopicReader:
                     yield [record for record in records if record.offset < unread[place]]
             for place in list(unread):
                 position = min(await consumer.position(place), unread[place])
-                if position - begins[place.partition] > reached[place]:
-                    reached[place] = position - begins[place.partition]
+                if position - begins[place] > reached[place]:
+                    reached[place] = position - begins[place]
                     stalled = loop.time() + stall_seconds
                 if position >= unread[place]:
                     del unread[place]

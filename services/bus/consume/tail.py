@@ -11,11 +11,12 @@ import logging
 from collections.abc import Callable
 from contextlib import aclosing, suppress
 
-from aiokafka.errors import ConsumerStoppedError, KafkaError
+from aiokafka.errors import ConsumerStoppedError
 
 from services.backoff import Backoff
 from services.bus.client.consumer import Consumer
 from services.bus.client.fetching import Stuck
+from services.bus.client.producer import TROUBLE
 from services.bus.consume.scan import TopicReader, reading
 from services.bus.envelope import Record
 from services.bus.security import Bootstrap
@@ -77,7 +78,7 @@ class Tail:
                 polled = self._polled
                 if ends is None and self._reading is not None:
                     consumer = self._reading
-                    with suppress(KafkaError, ConsumerStoppedError, OSError, TimeoutError):
+                    with suppress(ConsumerStoppedError, *TROUBLE):
                         found = await consumer.end_offsets(sorted(consumer.assignment()))
                         ends = {place.partition: end for place, end in found.items()}
                         continue
@@ -101,7 +102,7 @@ class Tail:
                     while True:
                         await self._poll(consumer)
                         backoff.succeeded()
-            except (KafkaError, KafkaUnreachable, OSError, TimeoutError) as error:
+            except (KafkaUnreachable, *TROUBLE) as error:
                 log.warning(
                     "following %(topic)s: %(cause)s; trying again",
                     {"event": "following_failed", "topic": self._topic, "cause": type(error).__name__},
@@ -149,8 +150,7 @@ async def read_last(bootstrap: str, topic: str, last: int, handle: Callable[[Rec
     """
     async with TopicReader(bootstrap) as reader:
         extents = await reader.extents(topic)
-        begins = {number: max(extent.begin, extent.end - last) for number, extent in extents.items()}
-        ends = {number: extent.end for number, extent in extents.items()}
-        async with aclosing(reader.between(topic, begins, ends)) as records:
+        near = {n: extent._replace(begin=max(extent.begin, extent.end - last)) for n, extent in extents.items()}
+        async with aclosing(reader.records(topic, near)) as records:
             async for record in records:
                 handle(record)

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from schemas.senders import NAME
 from schemas.times import text_of
 from services.bus.attributes import is_id
-from services.bus.consume.scan import Progress, TopicReader
+from services.bus.consume.scan import Extent, Progress, TopicReader
 from services.bus.deadletters.letter import NOTHING, PREFIX, REPLAY_OF, WITHHELD, Letter, Place, place_of
 from services.bus.envelope import COMMAND_BYTES_MAX, SENDER, Record, command_headers
 from services.bus.produce.transaction import Parts
@@ -102,10 +102,6 @@ class Mark(NamedTuple):
     run: str
 
 
-Content = Letter
-"""What a letter keeps of its record, without the letter's own headers."""
-
-
 @dataclass(frozen=True)
 class Filter:
     """Which letters are meant, by what `DeadLetter` has; None admits all. Times are as its `at`, and `until` is excluded."""
@@ -174,10 +170,10 @@ def _read(record: Record) -> DeadLetter | Mark | None:
     return _mark(record, told) if told.get("ce_type") == REPLAYED else None
 
 
-def content(record: Record) -> Content:
-    """The record that a letter keeps."""
+def content(record: Record) -> Letter:
+    """What a letter keeps of its record, without the letter's own headers."""
     headers = [(name, value) for name, value in record.headers if not name.startswith(PREFIX) and name != WITHHELD]
-    return Content(record.key, record.value, headers)
+    return Letter(record.key, record.value, headers)
 
 
 def mark_row(mark: Mark) -> Parts:
@@ -220,15 +216,15 @@ async def read_box(
     return box
 
 
-async def contents(reader: TopicReader, letters: Collection[DeadLetter]) -> dict[str, Content]:
+async def contents(reader: TopicReader, letters: Collection[DeadLetter]) -> dict[str, Letter]:
     """What letters of one partition of the topic keep, by id; those that Kafka has forgotten meanwhile are left out."""
-    found: dict[str, Content] = {}
+    found: dict[str, Letter] = {}
     wanted = {letter.place.offset: letter.id for letter in letters}
     if not wanted:
         return found
     (partition,) = {letter.place.partition for letter in letters}
-    begins, ends = {partition: min(wanted)}, {partition: max(wanted) + 1}
-    async with aclosing(reader.between(DEADLETTERS, begins, ends)) as records:
+    extent = Extent(min(wanted), max(wanted) + 1)
+    async with aclosing(reader.records(DEADLETTERS, {partition: extent})) as records:
         async for record in records:
             if record.offset in wanted:
                 found[wanted[record.offset]] = content(record)

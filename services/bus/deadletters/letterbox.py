@@ -66,7 +66,6 @@ class Letterbox:
         return fresh.keys()
 
     async def close(self) -> None:
-        """Let go."""
         writer, self._writer = self._writer, None
         if writer is not None:
             await writer.close()
@@ -93,7 +92,7 @@ class Letterbox:
         async with TopicReader(bootstrap) as reader:
             extent = (await reader.extents(DEADLETTERS))[self._place]
             end = await reader.high_watermark(DEADLETTERS, self._place)  # another's open transaction is waited for
-            async for record in reader.between(DEADLETTERS, {self._place: extent.begin}, {self._place: end}):
+            async for record in reader.records(DEADLETTERS, {self._place: extent._replace(end=end)}):
                 letter = read(record)
                 if not isinstance(letter, DeadLetter):
                     continue

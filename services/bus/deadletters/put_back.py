@@ -22,13 +22,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
+from operator import attrgetter
 
 from services.backoff import Backoff
 from services.bus.client.open_transactions import Leftovers
-from services.bus.consume.scan import TopicReader
-from services.bus.deadletters.box import Content, DeadLetter, Mark, contents, mark_row, read
-from services.bus.deadletters.letter import REPLAY_OF, Place
-from services.bus.produce.transaction import FencedWriter, Parts, Transaction
+from services.bus.consume.scan import Extent, TopicReader
+from services.bus.deadletters.box import DeadLetter, Mark, contents, mark_row, read
+from services.bus.deadletters.letter import REPLAY_OF, Letter, Place
+from services.bus.produce.transaction import FencedWriter, Parts
 from services.bus.topics import COMMANDS, DEADLETTERS, SUBMISSIONS
 from services.errors import Fenced, KafkaUnreachable
 
@@ -38,6 +39,7 @@ CHUNK_BYTES_MAX = 4 << 20
 
 _TRIES = 12
 _BACKOFF_SECONDS = (0.1, 3.0)
+_where = attrgetter("source.topic", "source.partition")
 
 
 class Outcome(StrEnum):
@@ -139,7 +141,6 @@ class _Replayer:
         self._run = secrets.token_hex(8)
 
     async def run(self) -> None:
-        """Try until nothing is left."""
         backoff = Backoff(*_BACKOFF_SECONDS, spread=(0.5, 1.5))  # two operators must not keep step
         try:
             for number in range(_TRIES):
@@ -173,7 +174,7 @@ class _Replayer:
         begin = min((letter.place.offset for letter in self._left.values()), default=0)
         end = await reader.high_watermark(DEADLETTERS, self._partition)
         marks = []
-        async for record in reader.between(DEADLETTERS, {self._partition: begin}, {self._partition: end}):
+        async for record in reader.records(DEADLETTERS, {self._partition: Extent(begin, end)}):
             found = read(record)
             if isinstance(found, Mark) and found.letter in self._left:
                 marks.append(found)
@@ -185,14 +186,15 @@ class _Replayer:
         for letter in [one for one in self._left.values() if one.source.partition not in there[one.source.topic]]:
             self._tell(Result(self._left.pop(letter.id), Outcome.NOT_REPLAYABLE))
 
-    async def _put_back(self, chunk: Sequence[DeadLetter], kept: dict[str, Content]) -> None:
+    async def _put_back(self, chunk: Sequence[DeadLetter], kept: dict[str, Letter]) -> None:
         """Records and marks of a chunk in one transaction; told once it is committed."""
         places: dict[str, Place] = {}
-        fit = [letter for letter in chunk if letter.id in kept]
-        if fit:
+        if fit := sorted((letter for letter in chunk if letter.id in kept), key=_where):
             async with self._writer.transaction() as transaction:
-                for topic in sorted({letter.source.topic for letter in fit}):
-                    places |= await _append(transaction, [one for one in fit if one.source.topic == topic], kept)
+                for (topic, partition), group in groupby(fit, key=_where):
+                    here = list(group)
+                    offsets = await transaction.append(topic, partition, [_row(one, kept[one.id]) for one in here])
+                    places |= {o.id: Place(topic, partition, at) for o, at in zip(here, offsets, strict=True)}
                 now = time.time_ns() // 1000
                 marks = [mark_row(Mark(letter.id, places[letter.id], now, self._run)) for letter in fit]
                 await transaction.append(DEADLETTERS, self._partition, marks)
@@ -202,20 +204,7 @@ class _Replayer:
             self._tell(Result(letter, Outcome.REPLAYED if to else Outcome.GONE, to))
 
 
-async def _append(
-    transaction: Transaction, letters: Sequence[DeadLetter], kept: dict[str, Content]
-) -> dict[str, Place]:
-    """Append the records of letters of one topic; where each lies."""
-    places: dict[str, Place] = {}
-    for partition in sorted({letter.source.partition for letter in letters}):
-        here = [letter for letter in letters if letter.source.partition == partition]
-        topic = here[0].source.topic
-        offsets = await transaction.append(topic, partition, [_row(one, kept[one.id]) for one in here])
-        places |= {one.id: Place(topic, partition, offset) for one, offset in zip(here, offsets, strict=True)}
-    return places
-
-
-def _row(letter: DeadLetter, kept: Content) -> Parts:
+def _row(letter: DeadLetter, kept: Letter) -> Parts:
     """The original record; the header that names its letter replaces an earlier one."""
     headers = [(name, value) for name, value in kept.headers if name != REPLAY_OF]
     return kept.key, kept.value, [*headers, (REPLAY_OF, letter.id.encode())]

@@ -19,7 +19,8 @@ from services.errors import UnknownId, UsageError
 from services.visible import json_line
 
 if TYPE_CHECKING:
-    from services.bus.deadletters.box import Box, Content, DeadLetter, Filter
+    from services.bus.deadletters.box import Box, DeadLetter, Filter
+    from services.bus.deadletters.letter import Letter
     from services.bus.deadletters.put_back import Result
 
 _ABOUT = """Records that could not be read: list them, show one, put them back.
@@ -253,7 +254,7 @@ _CODES = ("unreadable", "invalid_submission", "id_conflict", "internal")
 """The codes that services write; another code is known if a letter has it."""
 
 
-async def _content(bootstrap: str, letter: "DeadLetter") -> "Content":
+async def _content(bootstrap: str, letter: "DeadLetter") -> "Letter":
     from services.bus.consume.scan import TopicReader
     from services.bus.deadletters.box import contents
 
@@ -352,7 +353,7 @@ def moment(text: str | None, option: str = "time") -> int | None:
 # ---- telling programs -------------------------------------------------------------------------------------------------
 
 
-def _content_as_dict(kept: "Content") -> dict[str, Any]:
+def _content_as_dict(kept: "Letter") -> dict[str, Any]:
     """Key, headers and value as text; a value that is no UTF-8 as base64 instead."""
     value: dict[str, Any] = {"value": None}
     if kept.value is not None:

@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from schemas.times import text_of
-from services.bus.deadletters.box import Box, Content, DeadLetter
-from services.bus.deadletters.letter import REMOVED
+from services.bus.deadletters.box import Box, DeadLetter
+from services.bus.deadletters.letter import REMOVED, Letter
 from services.bus.deadletters.put_back import Outcome, Result
 from services.called import as_called
 from services.counted import counted
@@ -100,7 +100,7 @@ def _coloured(letter: DeadLetter) -> Text:
 # ---- one letter -------------------------------------------------------------------------------------------------------
 
 
-def print_letter(letter: DeadLetter, kept: Content, box: Box) -> None:
+def print_letter(letter: DeadLetter, kept: Letter, box: Box) -> None:
     """Print a letter with its content."""
     console = wide()
     console.print(Text.assemble((letter.id, "bold cyan"), "  ", _coloured(letter)), soft_wrap=True)
@@ -125,7 +125,7 @@ def _told(value: bytes | None) -> Text:
     return Text("null", "dim") if value is None else Text(visible(value.decode("utf-8", "replace")))
 
 
-def _about(letter: DeadLetter, kept: Content, box: Box) -> Iterator[tuple[str, str]]:
+def _about(letter: DeadLetter, kept: Letter, box: Box) -> Iterator[tuple[str, str]]:
     mark, again = box.marks.get(letter.id), box.trail(letter)
     yield "why", letter.message
     yield "record", f"{letter.source.topic}, partition {letter.source.partition}, offset {letter.source.offset}"
@@ -146,7 +146,7 @@ def _about(letter: DeadLetter, kept: Content, box: Box) -> Iterator[tuple[str, s
         yield "put back", as_called(f"not yet; `pumasi deadletters replay {letter.id}` does it")
 
 
-def _withheld(letter: DeadLetter, kept: Content) -> str:
+def _withheld(letter: DeadLetter, kept: Letter) -> str:
     if letter.withheld is None:
         return "unknown: the letter does not say"
     if not letter.withheld:

@@ -273,8 +273,7 @@ async def _of_late(reader: TopicReader, missing: set[str], now_ms: float, findin
     try:
         if NOTICES not in missing:
             spans = await reader.since(NOTICES, since_ms)
-            begins, ends = ({number: getattr(at, side) for number, at in spans.items()} for side in ("begin", "end"))
-            async for record in reader.between(NOTICES, begins, ends):
+            async for record in reader.records(NOTICES, spans):
                 if any(mark in (value := record.value or b"") for mark in _GIVEN_UP):
                     given_up += 1
                     with suppress(ValidationError):  # of another version; it counts

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 
 from services.bus.client.open_transactions import Leftovers
 from services.bus.client.record_batch import Row
-from services.bus.consume.scan import TopicReader
+from services.bus.consume.scan import Extent, TopicReader
 from services.bus.envelope import Record
 from services.bus.produce.transaction import FencedWriter, Sent, Transaction
 from services.bus.topics import CHECKPOINTS, COMMANDS, DEADLETTERS, LEDGER
@@ -76,8 +76,8 @@ class Journal:
             end = await reader.high_watermark(topic, self.partition)
             if topic == LEDGER:
                 self._next_offset = end
-            begins, ends = {self.partition: begin}, {self.partition: end}
-            async for records in reader.portions(topic, begins, ends, stall_seconds=_READ_BACK_STALL_SECONDS):
+            here = {self.partition: Extent(begin, end)}
+            async for records in reader.portions(topic, here, stall_seconds=_READ_BACK_STALL_SECONDS):
                 yield records
                 await asyncio.sleep(0)  # what is fetched already comes without a pause, and others wait for their turn
 
@@ -127,8 +127,8 @@ class Journal:
 
     async def _holds_entries(self, begin: int, end: int) -> bool:
         async with TopicReader(self.bootstrap) as reader:
-            here = self.partition
-            portions = reader.portions(LEDGER, {here: begin}, {here: end}, stall_seconds=_READ_BACK_STALL_SECONDS)
+            here = {self.partition: Extent(begin, end)}
+            portions = reader.portions(LEDGER, here, stall_seconds=_READ_BACK_STALL_SECONDS)
             async with contextlib.aclosing(portions):
                 async for records in portions:
                     if records:
@@ -186,7 +186,7 @@ async def first_at_or_after(bootstrap: str, partition: int, offset: int) -> int 
     """
     async with TopicReader(bootstrap) as reader:
         end = await reader.high_watermark(COMMANDS, partition)
-        async with contextlib.aclosing(reader.between(COMMANDS, {partition: offset}, {partition: end})) as records:
+        async with contextlib.aclosing(reader.records(COMMANDS, {partition: Extent(offset, end)})) as records:
             async for record in records:
                 return record.offset
     return None

@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from services.bus.consume.scan import TopicReader
+from services.bus.consume.scan import Extent, TopicReader
 from services.bus.topics import COMMANDS
 from services.errors import TopicUnreadable
 
@@ -45,9 +45,7 @@ async def look(bootstrap: str, begins: Mapping[int, int]) -> dict[int, Backlog]:
         for partition, begin in begins.items():
             end, since = await reader.high_watermark(COMMANDS, partition), None
             with contextlib.suppress(TopicUnreadable):
-                async with contextlib.aclosing(
-                    reader.between(COMMANDS, {partition: begin}, {partition: end})
-                ) as records:
+                async with contextlib.aclosing(reader.records(COMMANDS, {partition: Extent(begin, end)})) as records:
                     async for record in records:
                         since = record.timestamp
                         break
