@@ -116,7 +116,9 @@ async def send(one: Bench, key: str | None, *events: dict[str, Any]) -> httpx.Re
 
 def test_every_submission_has_a_scope_and_an_example_here() -> None:
     assert SCOPE_OF.keys() == SUBMISSIONS.keys() == DATA.keys()
-    assert set(SCOPE_OF.values()) == {*get_args(Scope)} - {"read"}
+    assert set(SCOPE_OF.values()) == {*get_args(Scope)} - {"read"}, (
+        "`read` sends nothing; each other scope is asked for"
+    )
 
 
 @pytest.mark.parametrize(("scope", "kind"), CELLS)
