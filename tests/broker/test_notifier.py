@@ -28,13 +28,13 @@ from services.bus.partition import partition_of
 from services.bus.produce.publisher import Publisher
 from services.bus.topics import CONTACTS, LEDGER, NOTICES
 from services.notifier import app, screen, untold
-from services.notifier.channels.webhook import Delivery
 from services.notifier.languages import Languages
 from services.notifier.teller import Teller, Told
 from services.notifier.untold import TOGETHER_MAX
 from services.settings import OPEN, Settings
 from tests.broker.raw import put_out
 from tests.broker.told_ledger import PARTITIONS, Ledger, delivered, opening, paid, pledged
+from tests.telling import Receiver
 
 DEADLINE_S = 60
 SOON = {"session_timeout_ms": "6000"}  # the least Kafka takes: how long a killed member's partitions wait for another
@@ -487,18 +487,6 @@ class Flaky(Teller):
         self.recorded += [one.id for one, _, _ in told]
 
 
-class Receiving:
-    """A webhook whose receiver answers nothing about one person until `answers` is set."""
-
-    def __init__(self, slow: str) -> None:
-        self.slow, self.answers = slow, asyncio.Event()
-
-    async def send(self, notice: Notice, _address: str | None = None, _trace: bytes | None = None) -> Delivery:
-        if notice.to == self.slow:
-            await self.answers.wait()
-        return Delivery("delivered", 1)
-
-
 @contextlib.asynccontextmanager
 async def service(
     bootstrap: str, fails: Sequence[int] = (), webhook: Any = None
@@ -577,7 +565,7 @@ async def test_a_flood_for_one_person_beyond_all_room_holds_up_no_other_partitio
     topics_reset: EmbeddedKafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(untold, "AHEAD_MAX", 20)
-    kafka, receiver = topics_reset.bootstrap, Receiving("d-1")
+    kafka, receiver = topics_reset.bootstrap, Receiver("d-1")
     other = next(
         name
         for name in map("fund-{}".format, range(99))
