@@ -36,7 +36,7 @@ def simulate(*args: str) -> Result:
 
 def test_the_page_shows_what_is_printed() -> None:
     """Renew with: COLUMNS=160 ./run simulate, and put its lines for those of the page, which leaves some out (…)."""
-    told = iter(CliRunner().invoke(build(), ["simulate"], env={"COLUMNS": "160"}).stdout.splitlines())
+    told = CliRunner().invoke(build(), ["simulate"], env={"COLUMNS": "160"}).stdout.splitlines()
     shown = PAGE.read_text().partition("```text\n")[2].partition("```")[0].splitlines()
     assert [line for line in shown if line != "…" and line not in told] == []
 

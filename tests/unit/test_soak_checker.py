@@ -21,7 +21,7 @@ from tests.soak.topics import Topics, edited, entries, honest, rechained, that_s
 
 SEED = 63
 """Any will do: what is tampered with is chosen by what it is."""
-EVENTS = 1200
+EVENTS = 1500
 Tamper = Callable[[Topics], Any]
 
 
@@ -190,6 +190,11 @@ def valued(_entry: dict[str, Any], fact: dict[str, Any]) -> bool:
     return fact["amount"] is not None
 
 
+def wholly_matched(entry: dict[str, Any], _fact: dict[str, Any]) -> bool:
+    """To claims that lack more."""
+    return {fact["fact"] for fact in entry["facts"]} == {"pledge_accepted", "awarded"}
+
+
 def without(entry: dict[str, Any], fact: dict[str, Any]) -> None:
     entry["facts"].remove(fact)
 
@@ -200,6 +205,10 @@ def twice(entry: dict[str, Any], fact: dict[str, Any]) -> None:
 
 def more_of_it(_entry: dict[str, Any], fact: dict[str, Any]) -> None:
     fact["amount"] += 1
+
+
+def and_a_refund(entry: dict[str, Any], fact: dict[str, Any]) -> None:
+    entry["facts"].append({**fact, "fact": "refunded", "amount": 10**9})
 
 
 def instead(name: str, **members: Any) -> Callable[[dict[str, Any], dict[str, Any]], None]:
@@ -216,18 +225,13 @@ def an_award_more(_entry: dict[str, Any], fact: dict[str, Any]) -> None:
 
 def apply_a_repeat(t: Topics) -> None:
     """The second copy of a pledge takes effect as the first did."""
-    first: dict[str, dict[str, Any]] = {}
-
-    def a_copy(entry: dict[str, Any], _fact: dict[str, Any]) -> bool:
-        accepted = [fact for fact in entry["facts"] if fact["fact"] == "pledge_accepted"]
-        if accepted:
-            first.setdefault(entry["cause"]["id"], accepted[0])
-        return entry["cause"]["id"] in first
+    said = [entry for ledger in t.ledger.values() for entry in entries(ledger)]
+    first = {e["cause"]["id"]: f for e in said for f in e["facts"] if f["fact"] == "pledge_accepted"}
 
     def apply(entry: dict[str, Any], fact: dict[str, Any]) -> None:
         entry["facts"][entry["facts"].index(fact)] = first[entry["cause"]["id"]]
 
-    on_fact("duplicate", apply, a_copy)(t)
+    on_fact("duplicate", apply, lambda entry, _fact: entry["cause"]["id"] in first)(t)
 
 
 def told_a_repeat(code: str) -> Tamper:
@@ -408,14 +412,14 @@ TAMPERED: list[tuple[Tamper, str]] = [
     (apply_a_repeat, "applied_twice"),
     (told_a_repeat("id_conflict"), "missed_conflict"),
     (on_fact("awarded", more_of_it), "impossible_fact"),
-    (on_fact("awarded", an_award_more), "not_conserved"),
+    (on_fact("awarded", an_award_more, wholly_matched), "not_conserved"),
     (on_fact("awarded", twice), "impossible_fact"),
     (on_fact("award_settled", lambda _e, fact: fact.update(amount=fact["amount"] + 10**9)), "impossible_fact"),
     (on_fact("award_settled", without), "not_conserved"),
     (on_fact("award_voided", without, by("case.amended", "case.closed")), "over_allocated"),
     (on_fact("released", without, by("pledge.withdrawn", "payment.failed")), "not_conserved"),
     (on_fact("released", more_of_it), "not_conserved"),
-    (on_fact("refunded", lambda _e, fact: fact.update(amount=fact["amount"] + 10**9)), "not_conserved"),
+    (on_fact("payment_received", and_a_refund), "not_conserved"),
     (on_fact("payment_received", more_of_it, valued), "impossible_fact"),
     (on_fact("case_opened", lambda _e, fact: fact.update(claim=fact["claim"] + 1)), "impossible_fact"),
     (on_fact("case_delivered", twice), "wrong_effect"),
