@@ -17,6 +17,8 @@ def give(rule: str, amount: int, *needs: str, share: int = 10, weights: str = "e
 
     >>> give("urgency-waterfill/1", 50, "ana urgent 30", "bo urgent 100")
     [30, 20]
+    >>> give("first-come/1", 50, "ana urgent 30 c-7", "bo urgent 100 c-3")
+    [30, 20]
     """
     policy = Policy(
         {
