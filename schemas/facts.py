@@ -47,6 +47,7 @@ RejectionCode = Literal[
     "goal_below_delivered", "goal_below_own_contribution", "already_expired", "pledge_closed", "currency_fixed",
     "not_refundable", "unreadable", "worth_nothing", "own_voucher", "clock_ahead",
 ]  # fmt: skip
+"""Which is told where several are true: `READINGS.md`, *Identity, and the order of checks*."""
 
 
 class Fact(Model):

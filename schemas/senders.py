@@ -1,8 +1,7 @@
 """Senders: who may send what. One value on `pumasi.senders.v1` for each, under its name; the newest counts.
 
-A scope is a right over some commands, in the funds that are named, or in all. `SCOPE_OF` is the whole table. `read` lets a sender
-send nothing: it is for those that only ask. A sender without keys is revoked. Its name stays taken, since what it sent is known
-by that name.
+A scope is a right over some commands, in the funds that are named, or in all. `SCOPE_OF` is the whole table. A sender without
+keys is revoked. Its name stays taken, since what it sent is known by that name.
 """
 
 from typing import Annotated, Literal
@@ -13,6 +12,9 @@ from schemas.submissions import SUBMISSIONS, Box
 from schemas.values import Id, Model, Time, nobodys
 
 Scope = Literal["funds", "cases", "vouch", "pledges", "payments", "deliveries", "read"]
+FOR_NO_COMMAND: frozenset[Scope] = frozenset({"read"})
+"""Scopes that let a sender send nothing. The contract names `read`, for doors that tell something by a key. There is none yet: a
+receipt is a secret itself. So who has no other scope can do nothing."""
 NAME = r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?"
 SENDER_TYPE = "pumasi.sender"
 ANYONE = "anyone"

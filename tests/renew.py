@@ -1,7 +1,7 @@
-"""All that is made from the code is made anew: JSON Schemas, OpenAPI, AsyncAPI, and the tables in the documents.
+"""All that is made from the code is made anew: JSON Schemas, OpenAPI, AsyncAPI, tables in documents, what catalogues are to translate.
 
-Usage: `.venv/bin/python -P -m tests.renew`, then look at what `git diff` shows. Tests compare each with the code; catalogues of words
-are renewed by pybabel, since people fill them in.
+Usage: `.venv/bin/python -P -m tests.renew`, then look at what `git diff` shows. Tests compare each with the code. People fill the
+catalogues in: a sentence that is new there is empty, a changed one `fuzzy`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ def renew() -> None:
         (HERE / "golden" / VERSION / f"{document}.json").write_bytes(made)
     test_readme.renew()
     test_send_events.renew()
+    for step in ("extract", "update"):
+        subprocess.run([sys.executable, "-P", "-m", "babel.messages.frontend", "-q", step], check=True)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 Each function looks at all open cases of a scope (the pool, a need, one case) and what each has been awarded so far, and answers
 with one case, how much of the next money it may have before the question is asked again, and why. A case here is anything with
-`claim`, `beneficiary`, `order` (of opening, from 0) and `shown` (its class as an index). § marks a section of
+`id`, `claim`, `beneficiary`, `order` (of opening, from 0) and `shown` (its class as an index). § marks a section of
 `schemas/CONTRACT.md`.
 """
 

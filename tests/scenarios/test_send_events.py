@@ -190,7 +190,8 @@ def test_curl_reads_the_receipt_that_the_page_shows(pumasi: Pumasi, first_case: 
 @pytest.mark.usefixtures("first_case")
 def test_what_is_wrong_is_told_as_the_page_shows_it(pumasi: Pumasi) -> None:
     told = pumasi.shell(2).splitlines()[-1]
-    assert json.loads(told) == json.loads(pumasi.text("json", '"invalid_submission"'))
+    shown = pumasi.text("json", '"invalid_submission"')
+    assert json.loads(re.sub(r"(known here: fund, pledge, )[\w, ]+", r"\1…", told)) == json.loads(shown)
 
 
 def test_python_sends_a_batch_and_repeats_it(pumasi: Pumasi) -> None:

@@ -13,15 +13,18 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from schemas import generate
 from schemas.commands import Command, Unreadable, read_data
 from schemas.facts import FACTS
 from services.matcher.engine.engine import Engine
 from tests.oracle.oracle import Oracle
 
+GOLDEN = generate.HERE / "golden" / generate.VERSION / "commands"
 START = datetime(2027, 1, 1, tzinfo=UTC)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -1272,5 +1275,27 @@ class TestFacts:
         assert story.case("c-2", goal=10)[2].startswith("awarded p-1/2 c-2 10")
 
 
+TERMS = [
+    name for name, field in FACTS["pledge_accepted"].model_fields.items() if name != "fund" and not field.is_required()
+]
+
+
+@pytest.mark.parametrize("term", TERMS)
+def test_each_term_that_a_pledge_may_have_is_told_and_makes_it_another_also_if_it_is_the_only_one(
+    story: Story, term: str
+) -> None:
+    """Both pledges are said in full by a golden example."""
+    golden = map(json.loads, map(Path.read_text, GOLDEN.glob("pumasi.pledge.made.*.json")))
+    value = next((one[term] for one in golden if term in one), None)
+    assert value is not None, f"{term}: it stands in no golden example of the command"
+    story.pledge("p-1", 10, **{term: value})
+    told = story.facts[0].get(term)
+    assert told == value, (
+        f"{term}: the fact doesn't tell it where it is the only one (`_terms` and its `plain` in the engine's commands)"
+    )
+    assert story.pledge("p-1", 10, **{term: value}) == ["duplicate"]
+    assert story.pledge("p-1", 10) == ["rejected id_conflict"], f"{term}: `pledge_identity` lacks it"
+
+
 def test_the_table_of_lines_knows_every_fact() -> None:
-    assert set(LINES) == set(FACTS)
+    assert set(LINES) == set(FACTS), "LINES says each fact in a line"

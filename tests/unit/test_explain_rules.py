@@ -276,7 +276,7 @@ def test_who_is_said_to_come_before_a_case_does(seed: int) -> None:
 
 def _views(fund: Fund) -> dict[Any, int]:
     return {
-        _View(case=c, claim=c.claim, beneficiary=c.beneficiary, order=c.open_order, shown=c.rank): c.promised
+        _View(case=c, id=c.id, claim=c.claim, beneficiary=c.beneficiary, order=c.open_order, shown=c.rank): c.promised
         for c in fund.cases.values()
         if c.status == "open"
     }

@@ -19,8 +19,8 @@ from services.notifier.languages import Languages
 from services.notifier.teller import Teller
 from services.notifier.untold import Stopping
 from tests.records import CommandRecord
+from tests.telling import Receiver
 from tests.unit.test_notifier_telling import Publisher, tidings
-from tests.unit.test_notifier_untold import Hanging
 from tests.waiting import until
 
 PARTITIONS = 4
@@ -167,7 +167,7 @@ async def test_a_partition_without_room_is_paused_and_resumed_and_its_neighbours
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(untold, "AHEAD_MAX", 10)
-    world, receiver, publisher = World(), Hanging(), Publisher()
+    world, receiver, publisher = World(), Receiver("d-slow"), Publisher()
     world.notifier.teller = Teller(publisher, receiver, screen.quiet(), Languages("en"))  # type: ignore[arg-type]
     world.notifier._readings = {0: Says("d-slow"), 1: Says("d-2")}  # type: ignore[dict-item]
     async with world.running() as poll:
@@ -191,7 +191,7 @@ async def test_a_partition_without_room_is_paused_and_resumed_and_its_neighbours
 
 async def test_a_paused_partition_whose_telling_fails_is_brought_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(untold, "AHEAD_MAX", 1)
-    world, receiver, publisher = World(), Hanging(), Publisher()
+    world, receiver, publisher = World(), Receiver("d-slow"), Publisher()
     world.notifier.teller = Teller(publisher, receiver, screen.quiet(), Languages("en"))  # type: ignore[arg-type]
     world.notifier._readings = {0: Says("d-slow")}  # type: ignore[dict-item]
     async with world.running() as poll:

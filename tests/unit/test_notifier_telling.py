@@ -15,10 +15,9 @@ from services.bus.envelope import ABOUT, FUND
 from services.bus.replacing import REPLACES
 from services.news import Unopened
 from services.notifier import screen
-from services.notifier.channels.webhook import Delivery
 from services.notifier.languages import Languages
 from services.notifier.teller import Teller
-from tests.telling import tell
+from tests.telling import Receiver, tell
 
 
 class Publisher:
@@ -36,29 +35,6 @@ class Publisher:
         self.published += [json.loads(record.value) for record in records]
 
 
-class Slow:
-    """A receiver that takes the first longest; `came` is what it has taken, `most` how many it held at a time."""
-
-    def __init__(self, first_waits_for: int) -> None:
-        self.came: list[Notice] = []
-        self.addresses: list[str | None] = []
-        self.held = self.most = 0
-        self._enough, self._first_waits_for = asyncio.Event(), first_waits_for
-
-    async def send(self, notice: Notice, address: str | None = None, trace: bytes | None = None) -> Delivery:
-        self.held += 1
-        self.most = max(self.most, self.held)
-        if notice.id.startswith("first"):
-            await self._enough.wait()
-        self.came.append(notice)
-        self.addresses.append(address)
-        if len(self.came) == self._first_waits_for:
-            self._enough.set()
-        await asyncio.sleep(0)
-        self.held -= 1
-        return Delivery("delivered", 1)
-
-
 def tidings(name: str, to: str, **fields: Any) -> Tidings:
     return Tidings(
         id=name, kind="settled", to=to, role="donor", fund="jilin", currency="CNY", entry="0-42", pledge="p-1", settled=5000,
@@ -67,17 +43,17 @@ def tidings(name: str, to: str, **fields: Any) -> Tidings:
 
 
 async def test_one_persons_notices_wait_for_one_another_and_for_nobody_else() -> None:
-    publisher, receiver = Publisher(), Slow(first_waits_for=2)
+    publisher, receiver = Publisher(), Receiver("first", answers_after=2)
     told = [tidings("first", "d-1"), tidings("second", "d-1"), tidings("other-1", "d-2"), tidings("other-2", "d-2")]
     async with asyncio.timeout(10):
         await tell(Teller(publisher, receiver, screen.quiet(), Languages("en")), told)
-    assert [one.id for one in receiver.came] == ["other-1", "other-2", "first", "second"]
+    assert receiver.ids == ["other-1", "other-2", "first", "second"]
     assert receiver.most == 2
-    assert [one["id"] for one in publisher.published] == [one.id for one in receiver.came]
+    assert [one["id"] for one in publisher.published] == receiver.ids
 
 
 async def test_topic_and_webhook_carry_one_body_but_for_what_came_of_telling() -> None:
-    publisher, receiver = Publisher(), Slow(first_waits_for=0)
+    publisher, receiver = Publisher(), Receiver()
     await tell(Teller(publisher, receiver, screen.quiet(), Languages("ko")), [tidings("a", "d-1")])
     [posted], [recorded] = receiver.came, publisher.published
     came_of_it = {name: recorded.pop(name) for name in ("told_at", "channel", "outcome", "attempts")}
@@ -103,7 +79,7 @@ ZH = b'{"address":"mailto://neighbour@example.org","language":"zh"}      '
 
 
 async def test_each_hears_it_in_the_language_of_their_contact() -> None:
-    languages, receiver = Languages("en", KEY), Slow(first_waits_for=0)
+    languages, receiver = Languages("en", KEY), Receiver()
     languages.take(given("d-1", contact(ZH)))
     await tell(Teller(Publisher(), receiver, screen.quiet(), languages), [tidings("a", "d-1"), tidings("b", "d-2")])
     assert {one.id: (one.language, one.text) for one in receiver.came} == {
@@ -198,12 +174,12 @@ def test_no_address_is_kept() -> None:
 
 async def test_a_receiver_gets_addresses_only_where_that_is_set_and_nothing_else_ever_does() -> None:
     for wanted, address in ((False, None), (True, "mailto://neighbour@example.org")):
-        publisher, receiver, shown = Publisher(), Slow(first_waits_for=0), list[Notice]()
+        publisher, receiver, shown = Publisher(), Receiver(), list[Notice]()
         languages = Languages("en", KEY, addresses=wanted)
         languages.take(given("d-1", contact(ZH)))
         view = screen.quiet()._replace(coming=shown.append, told=shown.append)
         await tell(Teller(publisher, receiver, view, languages), [tidings("a", "d-1"), tidings("b", "d-2")])
-        assert dict(zip([one.id for one in receiver.came], receiver.addresses, strict=True)) == {
+        assert dict(zip(receiver.ids, receiver.addresses, strict=True)) == {
             "a": address,
             "b": None,
         }
@@ -275,7 +251,7 @@ def thanks(name: str) -> Tidings:
 async def test_thanks_are_relayed_as_a_phrase_or_in_the_words_that_were_sealed(
     said: str, value: bytes | None, text: str
 ) -> None:
-    languages, receiver, shown = Languages("en", KEY), Slow(first_waits_for=0), list[str]()
+    languages, receiver, shown = Languages("en", KEY), Receiver(), list[str]()
     view = screen.quiet()._replace(coming=lambda one: shown.append(one.text), told=lambda one: shown.append(one.text))
     publisher = Publisher()
     languages.take(given(HASH, value))

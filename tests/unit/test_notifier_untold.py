@@ -15,28 +15,16 @@ from services.notifier.channels.webhook import Delivery
 from services.notifier.languages import Languages
 from services.notifier.teller import Teller
 from services.notifier.untold import Backlog, Stopping
+from tests.telling import Receiver
 from tests.unit.test_notifier_telling import Publisher, tidings
 from tests.waiting import until
-
-
-class Hanging:
-    """A receiver that doesn't answer about `d-slow` until `answers` is set; `came` is what it has answered."""
-
-    def __init__(self) -> None:
-        self.answers, self.came = asyncio.Event(), list[str]()
-
-    async def send(self, notice: Notice, _address: str | None = None, _trace: bytes | None = None) -> Delivery:
-        if notice.to == "d-slow":
-            await self.answers.wait()
-        self.came.append(notice.id)
-        return Delivery("delivered", 1)
 
 
 class World:
     """A backlog, the receiver, and what is recorded and acknowledged."""
 
     def __init__(self) -> None:
-        self.receiver, self.publisher = Hanging(), Publisher()
+        self.receiver, self.publisher = Receiver("d-slow"), Publisher()
         self.acknowledged, self.roomy, self.failures = 0, 0, list[Exception]()
         teller = Teller(self.publisher, self.receiver, screen.quiet(), Languages("en"))  # type: ignore[arg-type]
         self.backlog = Backlog(teller, 0, self.acknowledge, self.failures.append, self.has_become_roomy)
@@ -72,7 +60,7 @@ async def test_others_are_told_and_recorded_while_one_hangs() -> None:
         assert (w.acknowledged, w.backlog.told_to) == (1, 1), "after a crash the slow one is told all the same"
         w.receiver.answers.set()
         await until(lambda: w.acknowledged == 4)
-        assert w.recorded == w.receiver.came == ["a", "b", "c", "slow-1", "slow-2"]
+        assert w.recorded == w.receiver.ids == ["a", "b", "c", "slow-1", "slow-2"]
     assert not w.backlog._of, "nobody is remembered for ever"
 
 
@@ -106,7 +94,7 @@ async def test_a_flood_for_one_person_is_told_in_order_while_others_have_their_t
         assert w.backlog.waiting == 2400
         w.receiver.answers.set()
         await until(lambda: w.acknowledged == 2)
-    assert w.recorded == w.receiver.came == ["a", "b", *(one.id for one in flood)]
+    assert w.recorded == w.receiver.ids == ["a", "b", *(one.id for one in flood)]
 
 
 async def test_a_stop_waits_for_one_that_hangs_no_longer_than_it_says_and_begins_nothing() -> None:
@@ -117,7 +105,7 @@ async def test_a_stop_waits_for_one_that_hangs_no_longer_than_it_says_and_begins
             await w.backlog.finish(0.1)
         with pytest.raises(Stopping):
             await w.backlog.add([tidings("b", "d-1")], 2)
-    assert (w.receiver.came, w.acknowledged) == (["a"], 0)
+    assert (w.receiver.ids, w.acknowledged) == (["a"], 0)
 
 
 async def test_what_is_told_while_it_stops_is_recorded_and_acknowledged_and_what_comes_after_it_not_begun() -> None:
@@ -128,7 +116,7 @@ async def test_what_is_told_while_it_stops_is_recorded_and_acknowledged_and_what
         await asyncio.sleep(0)
         w.receiver.answers.set()
         await finishing
-    assert (w.receiver.came, w.recorded, w.acknowledged) == (["slow-1"], ["slow-1"], 1)
+    assert (w.receiver.ids, w.recorded, w.acknowledged) == (["slow-1"], ["slow-1"], 1)
 
 
 async def test_what_cant_be_recorded_now_is_recorded_later_and_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,7 +131,7 @@ async def test_what_cant_be_recorded_now_is_recorded_later_and_told_once(monkeyp
         monkeypatch.setattr(w.publisher, "publish", flaky)
         await w.backlog.add([tidings("a", "d-1")], 1)
         await until(lambda: w.acknowledged == 1)
-    assert w.receiver.came == w.recorded == ["a"]
+    assert w.receiver.ids == w.recorded == ["a"]
 
 
 async def test_an_acknowledgement_that_fails_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, get_args
 
 import httpx
@@ -14,11 +16,12 @@ import standardwebhooks
 from nacl.public import PrivateKey
 from pydantic import ValidationError
 
-from schemas.senders import ANYONE, KEYS_MAX, SCOPE_OF, Scope, Sender
+from schemas.senders import ANYONE, FOR_NO_COMMAND, KEYS_MAX, SCOPE_OF, Scope, Sender
 from schemas.submissions import SUBMISSIONS
 from services.bus.deadletters.letter import dead_letter
 from services.bus.topics import SENDERS
 from services.bus.topics import SUBMISSIONS as SUBMISSIONS_TOPIC
+from services.cli import keys
 from services.errors import Unauthenticated, Unsigned
 from services.intake import sequencer
 from services.intake.makers import UNTOLD
@@ -30,6 +33,7 @@ from tests.records import CommandRecord
 from tests.unit.test_intake_events import Desk, World
 from tests.unit.test_intake_http import Bench, problem
 
+SECURITY = Path(__file__).parents[2] / "SECURITY.md"
 INTAKE = PrivateKey.generate()
 CASE = {"fund": "jilin", "case": "c-1"}
 PLEDGE = {"fund": "jilin", "pledge": "p-1"}
@@ -116,7 +120,14 @@ async def send(one: Bench, key: str | None, *events: dict[str, Any]) -> httpx.Re
 
 def test_every_submission_has_a_scope_and_an_example_here() -> None:
     assert SCOPE_OF.keys() == SUBMISSIONS.keys() == DATA.keys()
-    assert set(SCOPE_OF.values()) == {*get_args(Scope)} - {"read"}
+    assert {*SCOPE_OF.values()} | FOR_NO_COMMAND == {*get_args(Scope)}, "a scope that nothing asks for"
+    assert not {*SCOPE_OF.values()} & FOR_NO_COMMAND
+
+
+def test_every_scope_is_named_to_those_who_give_keys() -> None:
+    told = get_args(inspect.signature(keys.add).parameters["scope"].annotation)[1].help
+    assert [one for one in get_args(Scope) if not re.search(rf"\b{one}\b", told)] == [], "in services/cli/keys.py"
+    assert f"(`{', '.join(get_args(Scope))}`)" in SECURITY.read_text(), "in *Who may send*"
 
 
 @pytest.mark.parametrize(("scope", "kind"), CELLS)

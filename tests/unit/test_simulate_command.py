@@ -26,11 +26,19 @@ from services.policies.report.rows import MONEY, SECTIONS, money_rows, sections
 from services.policies.runs import SeasonSource, run_all
 from services.policies.season.parameters import Season
 
+PAGE = Path(__file__).parents[2] / "services/policies/README.md"
 QUICK = ["--days", "8", "--cases", "3"]
 
 
 def simulate(*args: str) -> Result:
     return CliRunner().invoke(build(), ["simulate", *args])
+
+
+def test_the_page_shows_what_is_printed() -> None:
+    """Renew with: COLUMNS=160 ./run simulate, and put its lines for those of the page, which leaves some out (…)."""
+    told = CliRunner().invoke(build(), ["simulate"], env={"COLUMNS": "160"}).stdout.splitlines()
+    shown = PAGE.read_text().partition("```text\n")[2].partition("```")[0].splitlines()
+    assert [line for line in shown if line != "…" and line not in told] == []
 
 
 def refused(*args: str) -> PumasiError:

@@ -19,7 +19,7 @@ from services.policies.runs import SeasonSource
 from services.policies.season.parameters import Season
 from services.policies.spread import Spread, over_seeds
 
-POLICIES = tuple(parse_policy(rule) for rule in RULES)
+POLICIES = tuple(parse_policy(rule) for rule in RULES[:3])
 A, B, C = (policy.name for policy in POLICIES)
 
 

@@ -23,7 +23,8 @@ from services.matcher.model.entities import Case, Pledge
 NONE_YET = "there is none yet"
 UNFINISHED = "it was not finished, or its head is lost"
 UPCASTS: dict[int, Callable[[bytes, Any], Any]] = {}
-"""From an older version to the next one: `(key, row)` → row, of the head its object.
+"""From an older version to the next one: `(key, row)` → row, of the head its object. The key says what the row is of: a member more of
+a case is `lambda key, row: [*row, None] if key.startswith(b"case/") else row`. What has ended lies in bundles, `known/…`.
 
 Empty: what the first version lacks (marks) stands on the ledger."""
 

@@ -204,7 +204,8 @@ def pledge(transition: Transition, data: c.PledgeMade) -> None:
     transition.money_freed(made, new=True)
 
 
-_TERMS = ("designation", "fallback", "expires_at", "recurrence")
+_TERMS = tuple(name for (name,) in PLEDGE_ACCEPTED.places[PLEDGE_ACCEPTED.required :])
+"""What few pledges have: all that their fact may leave out."""
 
 
 def _terms(data: c.PledgeMade) -> FactDict | None:

@@ -12,10 +12,12 @@ def give(rule: str, amount: int, *needs: str, share: int = 10, weights: str = "e
     Args:
         rule: its name, as a fund is configured with.
         amount: how much there is to give.
-        needs: `"<who> <class> <claim>"` each, in the order of opening.
+        needs: `"<who> <class> <claim> [<id>]"` each, in the order of opening. Without an id they are `c-0`, `c-1` …
         share: the fund's share; weights: its weights.
 
     >>> give("urgency-waterfill/1", 50, "ana urgent 30", "bo urgent 100")
+    [30, 20]
+    >>> give("first-come/1", 50, "ana urgent 30 c-7", "bo urgent 100 c-3")
     [30, 20]
     """
     policy = Policy(
@@ -29,9 +31,9 @@ def give(rule: str, amount: int, *needs: str, share: int = 10, weights: str = "e
     return [given.get(case, 0) for case in cases]
 
 
-def _open(number: int, who: str, priority: str, claim: str) -> Case:
+def _open(number: int, who: str, priority: str, claim: str, name: str = "") -> Case:
     fact = {
-        "case": f"c-{number}", "beneficiary": who, "need": "other", "goal": int(claim), "own_contribution": 0,
+        "case": name or f"c-{number}", "beneficiary": who, "need": "other", "goal": int(claim), "own_contribution": 0,
         "priority": priority, "route": "home",
     }  # fmt: skip
     case = Case(fact)
