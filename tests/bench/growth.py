@@ -44,15 +44,28 @@ from tests.bench.running import Ended
 from tests.bench.season import LEVEL, Season
 from tests.bench.throughput import Watcher, throughput
 
-TURNS, TURN = 12, 2_000
-"""Turns that are measured, and mixed commands in each; one turn before them warms up."""
-BETWEEN_CHECKPOINTS: int = Settings.model_fields["checkpoint_entries"].default
 _FETCH_RECORDS = 4_000
-_FEW = 10 * TURN
+_FEW_TURNS = 10
 _TELLING = 50_000
 _MIXED_IN_SERVICE = 200_000
 _COMMANDS_A_LIVE_ONE = 4
 """About: so many commands of the mixture leave one more alive."""
+
+
+class Plan(NamedTuple):
+    """What is measured.
+
+    Attributes:
+        turns, turn: how many, and mixed commands in each; one turn before them warms up.
+        between: commands between two checkpoints.
+    """
+
+    turns: int = 12
+    turn: int = 2_000
+    between: int = Settings.model_fields["checkpoint_entries"].default
+
+
+PLAN = Plan()
 
 
 class Size(NamedTuple):
@@ -61,10 +74,9 @@ class Size(NamedTuple):
     live: int
     past: int = 0
 
-    @property
-    def few(self) -> bool:
+    def few(self, plan: Plan) -> bool:
         """Whether a turn would make many of them."""
-        return self.live < _FEW
+        return self.live < _FEW_TURNS * plan.turn
 
     @property
     def title(self) -> str:
@@ -149,7 +161,7 @@ def bytes_of_past(rows: Sequence[Row]) -> float | None:
     )
 
 
-def measure(sizes: Sequence[Size], seed: int, watcher: Watcher, turns: int = TURNS, turn: int = TURN) -> list[Row]:
+def measure(sizes: Sequence[Size], seed: int, watcher: Watcher, plan: Plan = PLAN) -> list[Row]:
     """Measure some sizes; the first is what the others are held against.
 
     Raises:
@@ -160,12 +172,12 @@ def measure(sizes: Sequence[Size], seed: int, watcher: Watcher, turns: int = TUR
         raise UsageError("nothing is compiled here, and figures are of the compiled way", hint="Unset PUMASI_PURE.")
     gc.set_threshold(200_000, 20, 100)  # as the matcher does
     keep_freed_memory()
-    with _sources(sizes, seed, turns, turn) as sources:
-        towns = [_Town(size, source, turns, turn, watcher) for size, source in zip(sizes, sources, strict=True)]
+    with _sources(sizes, seed, plan) as sources:
+        towns = [_Town(size, source, plan, watcher) for size, source in zip(sizes, sources, strict=True)]
         for town in towns:
             town.begin()
-        for number in range(turns):
-            watcher.doing(f"turn {number + 1}/{turns}")
+        for number in range(plan.turns):
+            watcher.doing(f"turn {number + 1}/{plan.turns}")
             for town in towns:
                 town.turn()
         for town in towns:
@@ -180,8 +192,8 @@ class _Town:
         row: what was found of it.
     """
 
-    def __init__(self, size: Size, source: Connection, turns: int, turn: int, watcher: Watcher) -> None:
-        self._source, self._turn, self._of, self._watcher = source, turn, turns * turn, watcher
+    def __init__(self, size: Size, source: Connection, plan: Plan, watcher: Watcher) -> None:
+        self._source, self._plan, self._watcher = source, plan, watcher
         self.row, self._clock = Row(size), Clock()
         self._service: Service | None = None
         self._pages = LargePages()
@@ -197,22 +209,22 @@ class _Town:
 
     def turn(self) -> None:
         """Serve a turn's commands."""
-        if self.row.size.few:
+        if self.row.size.few(self._plan):
             self._build()
         service, began = self._service, self._clock.seconds
         service.fetched(self._next())
-        self.row.bytes_an_entry += service.answer() / self._of
+        self.row.bytes_an_entry += service.answer() / (self._plan.turns * self._plan.turn)
         service.settle()
-        self.row.microseconds.append((self._clock.seconds - began) / self._turn * 1e6)
+        self.row.microseconds.append((self._clock.seconds - began) / self._plan.turn * 1e6)
 
     def end(self) -> None:
         """Serve as much as lies between two checkpoints, and write the next one."""
-        self._watcher.doing(f"from checkpoint to checkpoint, {self.row.size.title}", BETWEEN_CHECKPOINTS)
-        turns, service = self._clock.microseconds(self._of), self._service
+        self._watcher.doing(f"from checkpoint to checkpoint, {self.row.size.title}", self._plan.between)
+        turns, service = self._clock.microseconds(self._plan.turns * self._plan.turn), self._service
         service.clock = Clock()
         service.checkpoint()
         done = 0
-        while done < BETWEEN_CHECKPOINTS:
+        while done < self._plan.between:
             done += service.fetched(self._next())
             service.answer()
             service.settle()
@@ -263,12 +275,12 @@ async def in_service(live: Sequence[int], seed: int, watcher: Watcher) -> dict[i
 
 
 @contextmanager
-def _sources(sizes: Sequence[Size], seed: int, turns: int, turn: int) -> Iterator[list[Connection]]:
+def _sources(sizes: Sequence[Size], seed: int, plan: Plan) -> Iterator[list[Connection]]:
     """A process for each size, which makes its commands."""
     context = multiprocessing.get_context("spawn")
     pipes = [context.Pipe(duplex=False) for _ in sizes]
     makers = [
-        context.Process(target=_make, args=(size, seed, turns, turn, into), daemon=True)
+        context.Process(target=_make, args=(size, seed, plan, into), daemon=True)
         for size, (_, into) in zip(sizes, pipes, strict=True)
     ]
     try:
@@ -282,24 +294,24 @@ def _sources(sizes: Sequence[Size], seed: int, turns: int, turn: int) -> Iterato
             maker.join()
 
 
-def _make(size: Size, seed: int, turns: int, turn: int, into: Connection) -> None:
+def _make(size: Size, seed: int, plan: Plan, into: Connection) -> None:
     """Send a size's fetches: until it has grown, what it is then, and its turns; few entities with each turn anew."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who asked for them ends us
     gc.set_threshold(200_000, 20, 100)
-    turns += 1  # the first warms up
-    rounds, each = (turns, 1) if size.few else (1, turns)
+    turns = plan.turns + 1  # the first warms up
+    rounds, each = (turns, 1) if size.few(plan) else (1, turns)
     with suppress(BrokenPipeError):
         for number in range(rounds):
-            more = each * turn + (BETWEEN_CHECKPOINTS if number == rounds - 1 else 0)
+            more = each * plan.turn + (plan.between if number == rounds - 1 else 0)
             season = Season(1, 6 * size.live + 20_000 + more, seed=seed + number, goals=LEVEL, past=size.past)
             making = season.making()
             commands = records(making.rows(season))
             _send(into, islice(commands, season.before), _FETCH_RECORDS)
             while (lacking := size.live - _alive(making.engine)) > 0:
                 gc.freeze()
-                _send(into, islice(commands, max(lacking, turn // 10)), _FETCH_RECORDS)
+                _send(into, islice(commands, max(lacking, plan.turn // 10)), _FETCH_RECORDS)
             into.send(_grown(making.engine))
-            _send(into, islice(commands, more), turn)
+            _send(into, islice(commands, more), plan.turn)
 
 
 def _send(into: Connection, commands: Iterator[Command], each: int) -> None:

@@ -48,7 +48,7 @@ def bench_growth(live: Sequence[int], past: int, seed: int, *, broker: bool, as_
 
 
 def _print_growth(rows: "Sequence[Row]") -> None:
-    from tests.bench.growth import TURN, TURNS, bytes_of_past
+    from tests.bench.growth import PLAN, bytes_of_past
 
     columns = (
         "live entities",
@@ -70,7 +70,7 @@ def _print_growth(rows: "Sequence[Row]") -> None:
             f"{grown.restored_seconds:.2f} s", f"{grown.checkpoint_mb:,.1f} MB",
         )  # fmt: skip
     notes = [
-        f"Medians of {TURNS} turns of {TURN:,}; aimed at: {FLAT} ×. Longest: one command, where all is done first."
+        f"Medians of {PLAN.turns} turns of {PLAN.turn:,}; aimed at: {FLAT} ×. Longest: one command, where all is done first."
     ]
     if (kept := bytes_of_past(rows)) is not None:
         notes.append(f"An entry of what has ended keeps {kept:,.0f} bytes of memory.")
