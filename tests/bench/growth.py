@@ -307,7 +307,7 @@ def _make(size: Size, seed: int, plan: Plan, into: Connection) -> None:
             making = season.making()
             commands = records(making.rows(season))
             _send(into, islice(commands, season.before), _FETCH_RECORDS)
-            while (lacking := size.live - _alive(making.engine)) > 0:
+            while (lacking := size.live - alive(making.engine)) > 0:
                 gc.freeze()
                 _send(into, islice(commands, max(lacking, plan.turn // 10)), _FETCH_RECORDS)
             into.send(_grown(making.engine))
@@ -319,7 +319,7 @@ def _send(into: Connection, commands: Iterator[Command], each: int) -> None:
         into.send(fetch_of(some))
 
 
-def _alive(engine: Engine) -> int:
+def alive(engine: Engine) -> int:
     """How many cases and pledges may still change."""
     cases = sum(not case_ended(case) for fund in engine.funds.values() for case in fund.cases.values())
     return cases + sum(not pledge_ended(pledge) for fund in engine.funds.values() for pledge in fund.pledges.values())
@@ -340,7 +340,7 @@ def _grown(engine: Engine) -> Grown:
     found.engine.untie()
     gc.enable()
     return Grown(
-        _alive(engine), sum(len(fund.cases) + len(fund.pledges) for fund in engine.funds.values()), seconds, size / 1e6
+        alive(engine), sum(len(fund.cases) + len(fund.pledges) for fund in engine.funds.values()), seconds, size / 1e6
     )
 
 

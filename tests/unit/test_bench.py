@@ -163,6 +163,8 @@ def test_of_a_past_nothing_lives_on() -> None:
     old = list(fund.cases.values())[:2]
     assert all(case_ended(case) and case.delivered == case.goal for case in old)
     assert all(pledge_ended(pledge) for pledge in list(fund.pledges.values())[: (FAMILY - 4) // 2 * 2])
+    living = len(fund.cases) - sum(map(case_ended, fund.cases.values()))
+    assert growth.alive(making.engine) == living + len(fund.pledges) - sum(map(pledge_ended, fund.pledges.values()))
 
 
 @pytest.mark.parametrize("document", [THROUGHPUT, LATENCY], ids=["throughput", "latency"])
