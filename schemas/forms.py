@@ -31,7 +31,7 @@ class Form:
 
     def __init__(self, fact: str) -> None:
         self.fact = fact
-        self.places: list[tuple[str, ...]] = []
+        self.places: list[tuple[tuple[str, ...], str]] = []
         self.required = 0
         pieces: list[str] = []
         text = f'{{"fact":{json.dumps(fact)}'
@@ -52,7 +52,7 @@ class Form:
             assert not nested, "nothing comes behind an object whose fields are told among the others"
             pieces.append(before)
             before = ""
-            self.places.append((*way, name))
+            self.places.append((way, name))
             self.required += info.is_required()
             assert info.is_required() == (self.required == len(self.places)), "what may be missing comes last"
         return nested
@@ -60,12 +60,14 @@ class Form:
     def as_dict(self, told: tuple[Any, ...], fund: str | None = None) -> dict[str, Any]:
         """A told fact spelt out, its fund among the rest."""
         fact: dict[str, Any] = {"fact": self.fact} if fund is None else {"fact": self.fact, "fund": fund}
-        for number, (way, value) in enumerate(zip(self.places, told[1:], strict=False)):
-            if value is not None or number < self.required:
+        for number in range(1, len(told)):
+            value = told[number]
+            if value is not None or number <= self.required:
+                way, name = self.places[number - 1]
                 within = fact
-                for name in way[:-1]:
-                    within = within.setdefault(name, {})
-                within[way[-1]] = value
+                for outer in way:
+                    within = within.setdefault(outer, {})
+                within[name] = value
         return fact
 
 

@@ -50,13 +50,12 @@ def _audit(bootstrap: str, quiet: bool) -> "list[PartitionAudit]":
     partitions, commands, matched = asyncio.run(_looked_up(bootstrap))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with bars(quiet, *columns) as shown:
-        task = shown.add_task("commands executed again", total=None)
-        far: dict[int, tuple[int, int]] = {}
+        task = shown.add_task("commands executed again", total=commands)
+        far: dict[int, int] = {}
 
-        def progress(partition: int, done: int, total: int) -> None:
-            far[partition] = done, total
-            whole = sum(total for _, total in far.values()) if len(far) == partitions else None
-            shown.update(task, completed=sum(done for done, _ in far.values()), total=whole)
+        def progress(partition: int, done: int, _total: int) -> None:
+            far[partition] = done  # some partitions begin only when others are through
+            shown.update(task, completed=sum(far.values()))
 
         return audit_all(bootstrap, partitions, progress, matched=matched, commands=commands)
 

@@ -14,7 +14,7 @@ from services.cli.shared.results import ready_line
 from services.cli.shared.stopping import stop_on_signals
 from services.counted import counted
 from services.errors import KafkaUnreachable
-from services.matcher.partition.process_memory import give_freed_memory_back, keep_freed_memory
+from services.matcher.partition.process_memory import LargePages, give_freed_memory_back, keep_freed_memory
 from services.news import (
     Answered,
     Assigned,
@@ -74,14 +74,18 @@ async def _run(settings: "options.Settings", as_json: bool) -> bool:
     if not await _wait_for_topics(bootstrap, stopping, screen):
         return False
 
+    pages = LargePages()
+
     def told(news: MatcherNews) -> None:
         match news:
             case Taken():
                 _settle()
                 give_freed_memory_back()
                 keep_freed_memory()
+                pages.keep_up()
             case Answered():
                 _settle(_YOUNG_OBJECTS)
+                pages.keep_up()
             case Forgotten(partition=partition, code=code):
                 heartbeat.went_wrong(code, partition)
         screen.tell(news)

@@ -11,7 +11,7 @@ import gc
 import heapq
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from hashlib import blake2b
 from itertools import islice
@@ -23,7 +23,7 @@ from schemas.ledger import GENESIS
 from services.bus import topics
 from services.matcher.engine.engine import Engine
 from services.matcher.ledger.answer import answer, linked
-from tests.bench.load import FUND, Load, record
+from tests.bench.load import FUND, Load, Row, record
 
 CASES = 10_000
 _TURNS, _PLEDGES_A_TURN = 12, 2_500
@@ -71,7 +71,12 @@ def _measured(seed: int) -> float:
 
 def commands(load: Load) -> Iterator[Command]:
     """The load as records."""
-    for offset, row in enumerate(load.rows()):
+    return records(load.rows())
+
+
+def records(rows: Iterable[Row]) -> Iterator[Command]:
+    """A partition's commands as records."""
+    for offset, row in enumerate(rows):
         fields = record(FUND, row)
         yield Command(topics.COMMANDS, 0, offset, fields["key"], fields["value"], fields["headers"])
 

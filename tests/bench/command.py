@@ -24,6 +24,10 @@ EXAMPLES = """**Examples**
 - `./run bench --intake`, `./run bench --notifier`: what comes before the matcher, and after it; half a minute each
 - `./run bench --engine`: the engine alone, from 100 to 1,000,000 open cases; some minutes and 3 GB of memory
 - `./run bench --engine --sizes 100,10000 --no-ceilings`: two sizes only; half a minute
+- `./run bench --growth`: what size costs: 1,000, 100,000 and 1,000,000 entities alive, and a million entries before; minutes, 7 GB
+- `./run bench --growth --live 1000,10000 --entries 50000`: the same in small
+- `./run bench --growth --broker`: the smallest and the largest of them in service, on a real broker; ten minutes
+- `./run bench --auditing`: entries a second of `pumasi audit`, over a million on four partitions; three minutes
 - `./run bench --recovery`: a million entries, the matcher killed; ten minutes or more, most of it to make the ledgers
 - `./run bench --recovery --entries 50000 --live 5000`: the same in small
 
@@ -36,6 +40,7 @@ can't be had is left out, and the table says why.
 _CASES, _PLEDGES, _ROUNDS = 10_000, 500_000, 3
 _CASES_LIVE, _PLEDGES_LIVE = 100_000, 100_000
 _CASES_TOLD, _PLEDGES_TOLD, _EVENTS = 1_000, 5_000, 30_000
+_LIVE, _LIVE_RECOVERED = "1000,100000,1000000", "100000,1000000"
 _QUICK_PART = 5
 _INSTEAD = "Instead of throughput"
 
@@ -130,10 +135,33 @@ def bench(
             "--recovery", rich_help_panel=_INSTEAD, help="How soon a matcher is ready after kill -9, by entities alive."
         ),
     ] = False,
-    entries: Annotated[int, typer.Option(min=1_000, help="With --recovery: entries of the ledger.")] = 1_000_000,
+    growth: Annotated[
+        bool,
+        typer.Option(
+            "--growth",
+            rich_help_panel=_INSTEAD,
+            help="What a command costs, by entities alive and after a long history.",
+        ),
+    ] = False,
+    broker: Annotated[
+        bool, typer.Option("--broker", help="With --growth: the least and the most of them, on a real broker.")
+    ] = False,
+    auditing: Annotated[
+        bool,
+        typer.Option("--auditing", rich_help_panel=_INSTEAD, help="Entries a second of `pumasi audit`."),
+    ] = False,
+    entries: Annotated[
+        int,
+        typer.Option(min=1_000, help="With --recovery, --auditing: entries of the ledger; with --growth of history."),
+    ] = 1_000_000,
     live: Annotated[
-        str, typer.Option(metavar="N,N,…", help="With --recovery: how many pledges and cases are alive.")
-    ] = "100000,1000000",
+        str | None,
+        typer.Option(
+            metavar="N,N,…",
+            help="With --recovery, --growth: how many pledges and cases are alive.  [default: 100000,1000000; "
+            "with --growth 1000,100000,1000000]",
+        ),
+    ] = None,
     loads: Annotated[
         str,
         typer.Option(
@@ -158,6 +186,8 @@ def bench(
         "--notifier": notifier,
         "--engine": engine,
         "--recovery": recovery,
+        "--growth": growth,
+        "--auditing": auditing,
     }
     asked = [name for name, wanted in modes.items() if wanted]
     if len(asked) > 1:
@@ -177,8 +207,8 @@ def bench(
     elif memory:
         from tests.bench.shown.parts import bench_memory
 
-        live = pledges or _PLEDGES_LIVE
-        bench_memory(cases=cases or _CASES_LIVE, pledges=live, more=live // 5, seed=seed, as_json=as_json)
+        count = pledges or _PLEDGES_LIVE
+        bench_memory(cases=cases or _CASES_LIVE, pledges=count, more=count // 5, seed=seed, as_json=as_json)
     elif rest:
         from tests.bench.shown.rest import bench_rest
 
@@ -208,7 +238,15 @@ def bench(
     elif recovery:
         from tests.bench.shown.recovery import bench_recovery
 
-        bench_recovery(entries, _sizes_in("--live", live), rounds or _ROUNDS, seed, as_json)
+        bench_recovery(entries, _sizes_in("--live", live or _LIVE_RECOVERED), rounds or _ROUNDS, seed, as_json)
+    elif growth:
+        from tests.bench.shown.growth import bench_growth
+
+        bench_growth(_sizes_in("--live", live or _LIVE), entries, seed, broker=broker, as_json=as_json)
+    elif auditing:
+        from tests.bench.shown.growth import bench_auditing
+
+        bench_auditing(entries, rounds or _ROUNDS, seed, as_json=as_json)
     else:
         from tests.bench.shown.throughput import bench_throughput
 

@@ -67,10 +67,10 @@ def _measured(load: Load | Season, checkpoint_entries: int) -> dict[str, float]:
     gc.set_threshold(200_000, 20, 100)
     keep_freed_memory()
     rows = list(commands(load))
-    fetches = [_fetch(part) for part in _parts_of(rows[load.before :], _FETCH_RECORDS)]
+    fetches = [fetch_of(part) for part in _parts_of(rows[load.before :], _FETCH_RECORDS)]
     engine, begun = _opened(rows[: load.before])
-    clock = _Clock(load.measured)
-    _served(engine, begun, fetches, checkpoint_entries, clock)
+    clock = Clock()
+    _served(Service(engine, begun, clock), fetches, checkpoint_entries)
     other, _ = _opened(rows[: load.before])
     gc.disable()  # what is made here is looked through above
     for fetch in fetches:
@@ -80,7 +80,7 @@ def _measured(load: Load | Season, checkpoint_entries: int) -> dict[str, float]:
         with clock.of(DECIDING):
             for command in read:
                 other.decide(command)
-    found = clock.microseconds()
+    found = clock.microseconds(load.measured)
     found[WRITING] -= found[READING] + found[DECIDING]
     return {name: found[name] for name in _ORDER}
 
@@ -99,11 +99,11 @@ _ORDER = (
 )  # fmt: skip
 
 
-class _Clock:
+class Clock:
     """Processor time by part."""
 
-    def __init__(self, commands: int) -> None:
-        self._commands, self._seconds = commands, dict.fromkeys(_ORDER, 0.0)
+    def __init__(self) -> None:
+        self._seconds = dict.fromkeys(_ORDER, 0.0)
 
     @contextmanager
     def of(self, part: str) -> Iterator[None]:
@@ -111,11 +111,17 @@ class _Clock:
         yield
         self._seconds[part] += time.process_time() - began
 
-    def microseconds(self) -> dict[str, float]:
-        return {part: seconds / self._commands * 1e6 for part, seconds in self._seconds.items()}
+    @property
+    def seconds(self) -> float:
+        """In all."""
+        return sum(self._seconds.values())
+
+    def microseconds(self, commands: int) -> dict[str, float]:
+        """A command, of so many."""
+        return {part: seconds / commands * 1e6 for part, seconds in self._seconds.items()}
 
 
-def _fetch(rows: Sequence[Any]) -> bytes:
+def fetch_of(rows: Sequence[Any]) -> bytes:
     """Commands as they lie in a fetch."""
     batch = DefaultRecordBatchBuilder(
         2, 0, is_transactional=False, producer_id=-1, producer_epoch=-1, base_sequence=-1, batch_size=1 << 24
@@ -135,38 +141,80 @@ def _found(fetch: bytes) -> list[Any]:
     return list(batch)
 
 
-def _served(engine: Engine, begun: Draft, fetches: list[bytes], checkpoint_entries: int, clock: _Clock) -> None:
-    """All commands as in service."""
-    keeper: Keeper = Keeper()
-    records: list[Any] = []
-    seq, digest, watermark, checkpointed = begun.seq, begun.hash, begun.watermark, begun.seq
-    for number, fetch in enumerate(fetches, 1):
-        with clock.of(FINDING):
-            records += _found(fetch)
-        with clock.of(CHECKSUM):
+class Service:
+    """A partition's memory, and what serving it takes.
+
+    Attributes:
+        seq: of the last entry.
+    """
+
+    def __init__(self, engine: Engine, begun: Draft, clock: Clock) -> None:
+        self.engine, self.clock = engine, clock
+        self.seq, self._hash, self._watermark = begun.seq, begun.hash, begun.watermark
+        self._keeper: Keeper = Keeper()
+        self._records: list[Any] = []
+
+    def fetched(self, fetch: bytes) -> int:
+        """Find the records of a fetch; how many there are to be answered now."""
+        with self.clock.of(FINDING):
+            self._records += _found(fetch)
+        with self.clock.of(CHECKSUM):
             crc32c(memoryview(fetch)[_CRC_FROM:])
-        if len(records) < BATCH_COMMANDS_MAX and number < len(fetches):
-            continue
-        draft = Draft(0, seq, digest, watermark)
-        with clock.of(WRITING):
-            draft_answers(engine, records, 0, len(records), 1, draft, sys.maxsize, math.inf)
-        with clock.of(HASHING):
+        return len(self._records)
+
+    def answer(self) -> int:
+        """Answer what was found, as one batch; how large its entries are, bytes."""
+        draft = Draft(0, self.seq, self._hash, self._watermark)
+        with self.clock.of(WRITING):
+            draft_answers(self.engine, self._records, 0, len(self._records), 1, draft, sys.maxsize, math.inf)
+        with self.clock.of(HASHING):
             draft.hash  # noqa: B018  # whoever asks before the rows are taken fills them in himself
             rows = draft.taken().linked()
-        with clock.of(LAYING_OUT):
+        with self.clock.of(LAYING_OUT):
             _laid_out([rows])
-        seq, digest, watermark = draft.seq, draft.hash, draft.watermark
-        if seq - checkpointed >= checkpoint_entries:
-            checkpointed = seq
-            with clock.of(CHECKPOINT):
-                portions = list(keeper.rows(engine))
-                keeper.head(engine, Head(seq, digest, watermark, 0))
-            with clock.of(LAYING_CHECKPOINT):
-                _laid_out(portions)
-        del records[:], rows
-        with clock.of(COLLECTING):
+        self.seq, self._hash, self._watermark = draft.seq, draft.hash, draft.watermark
+        del rows
+        self._records.clear()
+        return draft.bytes
+
+    def answer_singly(self, fetch: bytes) -> float:
+        """Answer a fetch command by command; the longest that one took, seconds of processor time."""
+        self.fetched(fetch)
+        draft, longest = Draft(0, self.seq, self._hash, self._watermark), 0.0
+        for place, end in enumerate(range(1, len(self._records) + 1)):
+            began = time.process_time()
+            draft_answers(self.engine, self._records, place, end, 1, draft, sys.maxsize, math.inf)
+            longest = max(longest, time.process_time() - began)
+        self.seq, self._hash, self._watermark = draft.seq, draft.hash, draft.watermark
+        self._records.clear()
+        return longest
+
+    def checkpoint(self) -> None:
+        """Write what has changed since the last one."""
+        with self.clock.of(CHECKPOINT):
+            portions = list(self._keeper.rows(self.engine))
+            self._keeper.head(self.engine, Head(self.seq, self._hash, self._watermark, 0))
+        with self.clock.of(LAYING_CHECKPOINT):
+            _laid_out(portions)
+
+    def settle(self) -> None:
+        """Have the collector look through what is new, and never again."""
+        with self.clock.of(COLLECTING):
             gc.collect(0)
             gc.freeze()
+
+
+def _served(service: Service, fetches: list[bytes], checkpoint_entries: int) -> None:
+    """All commands as in service."""
+    checkpointed = service.seq
+    for number, fetch in enumerate(fetches, 1):
+        if service.fetched(fetch) < BATCH_COMMANDS_MAX and number < len(fetches):
+            continue
+        service.answer()
+        if service.seq - checkpointed >= checkpoint_entries:
+            checkpointed = service.seq
+            service.checkpoint()
+        service.settle()
 
 
 def _laid_out(portions: list[list[bytes]]) -> None:

@@ -3,6 +3,9 @@
 `COMMUNITY` has the weights of the five stories: to each case a voucher and some nine pledges, most of which are paid; now and then a
 payment that fails, a delivery, a closing. `SLOWEST` is made of what costs most: designations, recurrences, foreign currency, and
 closings that free much. What can be paid or delivered depends on who got what, so a season is made beside an engine that decides it.
+
+Goals have a heavy tail, so that a large season has cases as no small one has. `LEVEL` has none, and asks for more than is promised:
+whatever its size, a command of it brings about as much.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -35,24 +38,46 @@ _FROM = parse("2026-11-22T10:00:00Z")
 _EVERY = SECOND // 10
 _PRIORITIES = ("routine", "urgent", "asap", "stat")
 _NEEDS = ("treatment", "admission", "medication", "surgery", "test", "vaccine", "consultation", "other")
-_GOAL = 60_000
 _LOOKS = 12
 _FUND = "f"
+_PLEDGES_ENDED, _PROMISED = 9, 10_000
+FAMILY = 4 + 2 * _PLEDGES_ENDED
+"""Entries of a case that has ended: submitted, vouched for, each pledge and its payment, delivered, closed."""
+
+
+class Goals(NamedTuple):
+    """What cases ask: a Pareto distribution from `least` minor units on, cut off at so many times as much."""
+
+    least: int
+    most: int
+
+
+HEAVY, LEVEL = Goals(60_000, 1_000), Goals(150_000, 10)
 
 
 @dataclass(frozen=True)
 class Season:
-    """What each partition holds: a fund with so many open cases, then so many commands of a mixture."""
+    """What each partition holds: a fund with so many open cases, then so many commands of a mixture.
+
+    Attributes:
+        goals: what the cases ask.
+        past: entries of what has ended before all of these, about: cases that were helped, delivered to and closed.
+        grown: mixed commands before those that are measured.
+    """
 
     cases: int
     mixed: int
     mixture: str = "community"
     seed: int = 1
+    goals: Goals = HEAVY
+    past: int = 0
+    grown: int = 0
 
     @property
     def title(self) -> str:
         """What it is, in words."""
-        return f"{self.mixed:,} mixed commands ({self.mixture}) over {self.cases:,} open cases"
+        over = f"what {self.grown:,} have left" if self.grown else f"{self.cases:,} open cases"
+        return f"{self.mixed:,} mixed commands ({self.mixture}) over {over}"
 
     @property
     def measured(self) -> int:
@@ -62,7 +87,7 @@ class Season:
     @property
     def before(self) -> int:
         """Commands before the mixed ones."""
-        return 2 + 2 * self.cases
+        return 2 + self.past // FAMILY * FAMILY + 2 * self.cases + self.grown
 
     @property
     def commands(self) -> int:
@@ -71,7 +96,11 @@ class Season:
 
     def rows(self, partition: int = 0) -> Iterator[Row]:
         """Each command of a partition in order, without its fund."""
-        return _Making(random.Random(f"{self.seed}/{partition}")).rows(self)  # a load, not a secret
+        return self.making(partition).rows(self)
+
+    def making(self, partition: int = 0) -> Making:
+        """What makes the rows of a partition."""
+        return Making(random.Random(f"{self.seed}/{partition}"), self.goals)  # a load, not a secret
 
     @cached_property
     def sums(self) -> list[int]:
@@ -82,46 +111,68 @@ class Season:
         """Unknown: a season's ledger is held against its commands by the audit."""
 
 
-class _Making:
-    """A season in the making, and the engine that knows what may come next."""
+class Making:
+    """A season in the making.
 
-    def __init__(self, draw: random.Random) -> None:
-        self.draw = draw
-        self._engine = Engine()
+    Attributes:
+        engine: has decided all that was made, and so knows what may come next.
+    """
+
+    def __init__(self, draw: random.Random, goals: Goals) -> None:
+        self.draw, self._goals = draw, goals
+        self.engine = Engine()
         self._at = _FROM
         self._unvouched: list[str] = []
         self._open: list[str] = []
         self._unpaid: list[tuple[str, int]] = []
 
     def rows(self, season: Season) -> Iterator[Row]:
+        """Each command in order, without its fund."""
         yield self._say("fund.configured", currency="CNY", share=SHARE)
         yield self._say("rate.quoted", currency="KRW", rate="0.0052")
+        for _ in range(season.past // FAMILY):
+            yield from self._ended()
         for _ in range(season.cases):
             yield self._case()
             yield self._vouch()
         kinds, weights = zip(*MIXTURES[season.mixture].items(), strict=True)
-        for kind in self.draw.choices(kinds, weights, k=season.mixed):
+        for kind in self.draw.choices(kinds, weights, k=season.grown + season.mixed):
             yield _MADE[kind](self)
 
     def _say(self, kind: str, **data: Any) -> Row:
         kind = f"pumasi.{kind}"
         self._at += _EVERY
         read = read_data(kind, msgspec.json.encode({"fund": _FUND, **data}))
-        self._engine.execute(Command(kind, "e", self._at, read, 0))
+        self.engine.execute(Command(kind, "e", self._at, read, 0))
         return kind, event_id(self.draw), data, text_of(self._at)
 
     @property
     def _cases(self) -> dict[str, Case]:
-        return self._engine.funds[_FUND].cases
+        return self.engine.funds[_FUND].cases
 
     def _case(self) -> Row:
         draw, name = self.draw, own_id(self.draw, "c")
         self._unvouched.append(name)
-        goal = int(min(draw.paretovariate(1.3), 1000) * _GOAL)
+        goal = int(min(draw.paretovariate(1.3), self._goals.most) * self._goals.least)
         return self._say(
             "case.submitted", case=name, beneficiary=own_id(draw, "b"), need=draw.choice(_NEEDS), route="clinic", goal=goal,
             priority=draw.choice(_PRIORITIES),
         )  # fmt: skip
+
+    def _ended(self) -> Iterator[Row]:
+        """A case from its beginning to its end, all of it paid and handed over."""
+        draw, case, goal = self.draw, own_id(self.draw, "c"), _PLEDGES_ENDED * _PROMISED
+        yield self._say(
+            "case.submitted", case=case, beneficiary=own_id(draw, "b"), need=draw.choice(_NEEDS), route="clinic",
+            goal=goal, priority=draw.choice(_PRIORITIES),
+        )  # fmt: skip
+        yield self._say("case.vouched", case=case, voucher=own_id(draw, "v"))
+        for _ in range(_PLEDGES_ENDED):
+            part: dict[str, Any] = {"pledge": own_id(draw, "p"), "amount": _PROMISED}
+            yield self._say("pledge.made", donor=own_id(draw, "d"), currency="CNY", designation={"case": case}, **part)
+            yield self._say("payment.received", payment=own_id(draw, "y"), **part)
+        yield self._say("case.delivered", case=case, delivery=own_id(draw, "h"), amount=goal)
+        yield self._say("case.closed", case=case, outcome="completed")
 
     def _vouch(self) -> Row:
         if not self._unvouched:
@@ -192,17 +243,17 @@ class _Making:
         return among.pop()
 
 
-_MADE: dict[str, Callable[[_Making], Row]] = {
-    "pledge": _Making._pledge,
-    "designated": _Making._designated,
-    "recurring": _Making._recurring,
-    "foreign": _Making._foreign,
-    "payment": _Making._payment,
-    "case": _Making._case,
-    "vouch": _Making._vouch,
-    "delivery": _Making._delivery,
-    "closing": _Making._closing,
-    "failure": _Making._failure,
-    "rate": _Making._rate,
+_MADE: dict[str, Callable[[Making], Row]] = {
+    "pledge": Making._pledge,
+    "designated": Making._designated,
+    "recurring": Making._recurring,
+    "foreign": Making._foreign,
+    "payment": Making._payment,
+    "case": Making._case,
+    "vouch": Making._vouch,
+    "delivery": Making._delivery,
+    "closing": Making._closing,
+    "failure": Making._failure,
+    "rate": Making._rate,
 }
 """The index of kinds: what makes one."""

@@ -11,6 +11,7 @@ import pytest_asyncio
 from services.bus import topics
 from services.bus.embedded import EmbeddedKafka
 from tests.bench import latency, throughput
+from tests.bench.auditing import auditing
 from tests.bench.load import Load
 from tests.bench.peers import EXACTLY, PEERS, Place, environment
 from tests.bench.scaling import Plan, scaling
@@ -93,3 +94,12 @@ async def test_foreign_libraries_run_in_an_environment_of_their_own(place: Place
     await throughput.measure(result, starts, place, False, Quiet())
     assert [found.failed for found in result.found] == [None, None, None]
     assert Path(sys.executable) != environment.PYTHON
+
+
+async def test_an_audit_is_timed_that_holds_every_command() -> None:
+    watcher = Quiet()
+    found = await auditing(12_000, 2, 1, watcher)
+    print(*watcher.said, sep="\n")
+    assert found.commands <= found.entries, "an entry each at least"
+    assert len(found.seconds) == len(found.processor) == 2
+    assert found.rate.low > 100 and found.microseconds.low > 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Sequence
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from schemas.ledger import entries as written
 from schemas.times import text_of
 from services.bus.envelope import command_headers, entry_headers
+from services.cli import audit as command
 from services.errors import TopicUnreadable
 from services.matcher.audit import Audit, PartitionAudit, hold
 from tests.ledgers import PARTITIONS, Told
@@ -162,3 +164,32 @@ async def test_commands_that_can_not_be_read_are_a_finding_and_explain_nothing_a
     found = await audited(told, given(commands(told)[:3], unreadable), entries(told))
     assert found.findings == [unreadable.message]
     assert (found.commands, found.entries) == (3, 5)
+
+
+def test_how_long_it_will_take_is_told_before_every_partition_has_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: dict[str, Any] = {}
+
+    class Bars(nullcontext[Any]):
+        def __enter__(self) -> Bars:
+            return self
+
+        def add_task(self, _what: str, total: int | None) -> int:
+            shown["total"] = total
+            return 0
+
+        def update(self, _task: int, **more: int) -> None:
+            shown.update(more)
+
+    async def looked_up(_bootstrap: str) -> tuple[int, int, bool]:
+        return 4, 1_000, False
+
+    def audit_all(_bootstrap: str, _partitions: int, progress: Any, **_more: Any) -> list[PartitionAudit]:
+        for partition, done in ((0, 100), (1, 50), (0, 250)):  # the others wait for a processor
+            progress(partition, done, 250)
+        return []
+
+    monkeypatch.setattr("services.cli.audit.bars", lambda *_: Bars())
+    monkeypatch.setattr("services.cli.audit._looked_up", looked_up)
+    monkeypatch.setattr("services.matcher.audit.audit_all", audit_all)
+    command._audit("nowhere", quiet=False)
+    assert shown == {"total": 1_000, "completed": 300}

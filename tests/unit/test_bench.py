@@ -13,12 +13,13 @@ from services.bus.envelope import read_command
 from services.bus.partition import partition_of
 from services.cli import build
 from services.errors import UsageError
-from tests.bench import check, command, latency, parts, plot
+from services.matcher.checkpoint.rows import case_ended, pledge_ended
+from tests.bench import check, command, growth, latency, parts, plot
 from tests.bench.alone import Command
 from tests.bench.curve import Curve, window
 from tests.bench.load import Load, funds, record
 from tests.bench.peers import MATCHER, PEERS
-from tests.bench.season import Season
+from tests.bench.season import FAMILY, LEVEL, Season
 from tests.bench.stats import Spread, quantile, ratios
 
 
@@ -120,6 +121,52 @@ def test_every_part_of_a_commands_time_is_found(load: Load | Season) -> None:
     assert all(found[part] > 0 for part in (parts.FINDING, parts.DECIDING, parts.HASHING, parts.CHECKPOINT))
 
 
+class Quiet:
+    """A watcher that nobody looks at."""
+
+    def doing(self, what: str, of: int = 0) -> None: ...
+
+    def reached(self, count: int) -> None: ...
+
+    def say(self, line: str) -> None: ...
+
+
+@pytest.mark.skipif(not native.in_use(), reason="nothing is compiled here, and figures are of the compiled way")
+def test_every_size_is_grown_and_served_the_same_load() -> None:
+    sizes, plan = growth.sizes_of([200, 2_000], 600), growth.Plan(turns=3, turn=150, between=600)
+    few, many, later = growth.measure(sizes, 1, Quiet(), plan)
+    assert [row.size for row in (few, many, later)] == [(200, 0), (2_000, 0), (2_000, 600)]
+    for row in (few, many, later):
+        assert row.size.live <= row.grown.alive < row.size.live + 50, "commands of a turn, at most"
+        assert len(row.microseconds) == 3 and min(row.microseconds) > 0
+        assert row.longest_ms > 0 and row.grown.restored_seconds > 0
+        assert all(row.parts[part] > 0 for part in (parts.FINDING, parts.WRITING, parts.HASHING, parts.CHECKPOINT))
+        assert row.bytes_an_entry == pytest.approx(many.bytes_an_entry, rel=0.35), "whatever its size"
+    assert later.grown.known - later.grown.alive > many.grown.known - many.grown.alive + 200, "what has ended is known"
+    assert few.ratio(few) == 1.0 and many.as_json(few)["ratio"] == round(many.ratio(few), 3)
+
+
+def test_memory_is_told_of_many_and_of_what_each_entry_of_the_past_keeps() -> None:
+    few, many = growth.Row(growth.Size(100), mib=9.0), growth.Row(growth.Size(1 << 20), mib=500.0)
+    later = growth.Row(growth.Size(1 << 20, 1 << 20), mib=600.0)
+    assert (few.bytes_alive, many.bytes_alive, later.bytes_alive) == (None, 500.0, None)
+    assert growth.bytes_of_past([few, many, later]) == 100.0
+    assert growth.bytes_of_past([few, many]) is None
+
+
+def test_of_a_past_nothing_lives_on() -> None:
+    season = Season(3, 0, goals=LEVEL, past=2 * FAMILY, grown=40)
+    making = season.making()
+    rows = list(making.rows(season))
+    assert len(rows) == season.commands == season.before, "nothing is measured"
+    [fund] = making.engine.funds.values()
+    old = list(fund.cases.values())[:2]
+    assert all(case_ended(case) and case.delivered == case.goal for case in old)
+    assert all(pledge_ended(pledge) for pledge in list(fund.pledges.values())[: (FAMILY - 4) // 2 * 2])
+    living = len(fund.cases) - sum(map(case_ended, fund.cases.values()))
+    assert growth.alive(making.engine) == living + len(fund.pledges) - sum(map(pledge_ended, fund.pledges.values()))
+
+
 @pytest.mark.parametrize("document", [THROUGHPUT, LATENCY], ids=["throughput", "latency"])
 @pytest.mark.parametrize("kind", plot.KINDS)
 def test_a_drawing_is_a_file_by_itself(document: plot.Document, kind: str, tmp_path: Path) -> None:
@@ -139,6 +186,8 @@ def test_a_drawing_is_a_file_by_itself(document: plot.Document, kind: str, tmp_p
         ["--latency", "--rates", "fast"],
         ["--memory", "--engine"],
         ["--rest", "--memory"],
+        ["--growth", "--auditing"],
+        ["--growth", "--live", "many"],
         ["--plot", "drawing.bmp"],
     ],
     ids=" ".join,

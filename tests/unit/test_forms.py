@@ -27,9 +27,9 @@ def told(fact: dict[str, Any]) -> tuple[Any, ...] | None:
     if form is None or "fund" in fact:
         return None
     values = []
-    for way in form.places:
+    for way, last in form.places:
         value: Any = fact
-        for name in way:
+        for name in (*way, last):
             value = value.get(name)
         values.append(value)
     return (form, *values)

@@ -95,12 +95,12 @@ def pledge_row(pledge: Pledge) -> Row:
     return [
         pledge.id, pledge.order, pledge.donor, pledge.face, pledge.currency, pledge.rate, pledge.amount, pledge.waiting,
         pledge.paid_waiting, pledge.awarded, pledge.settled, pledge.delivered, pledge.released, pledge.face_paid,
-        pledge.awards_made, pledge.closed, _terms_of(pledge),
+        pledge.awards_made, pledge.closed, terms_of(pledge),
         [(a.number, a.order, a.case.id, a.amount, a.settled, a.delivered) for a in pledge.awards],
     ]  # fmt: skip
 
 
-def _terms_of(pledge: Pledge) -> dict[str, Any] | None:
+def terms_of(pledge: Pledge) -> dict[str, Any] | None:
     """What few pledges have, by name. Records say `lane` for `queue`, as the first ones did."""
     return {"lane" if name == "queue" else name: value for name, value in pledge.__dict__.items()} or None
 

@@ -1,10 +1,12 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
 """Records of pledges for a checkpoint, in C: what `writing` makes of `rows.pledge_row`, byte for byte, laid out for a batch.
 
-Every pledge is written once at least, so this is the largest part of a checkpoint. Pledges with terms, and those that have ended, are left
-to the general way.
+Every pledge is written once at least, so this is the largest part of a checkpoint. Those that have ended are left to the general way.
 """
 
+from msgspec.json import encode
+
+from services.matcher.checkpoint.rows import terms_of
 from services.native.buffer cimport Buffer
 from services.matcher.model.changes cimport Changes
 from services.matcher.model.entities cimport Award, Case, Pledge
@@ -21,7 +23,7 @@ DEF MARK = 16  # bytes of a mark
 
 
 def take_pledges(Changes changed, bytes prefix, int version, int most, Py_ssize_t value_max, list rows):
-    """Take from the end of `changed` pledges that are plain and may still change, as long as it holds such; their rows go to `rows`.
+    """Take from the end of `changed` pledges that have money and may still change, as long as it holds such; their rows go to `rows`.
 
     Args:
         prefix: of their keys.
@@ -44,7 +46,7 @@ def take_pledges(Changes changed, bytes prefix, int version, int most, Py_ssize_
         if type(entity) is not Pledge:
             break
         pledge = <Pledge>entity
-        if (<object>pledge).__dict__ or pledge.rate is None or not (pledge._fresh is not None or pledge._awards or pledge.waiting):
+        if pledge.rate is None or not (pledge._fresh is not None or pledge._awards or pledge.waiting):
             break
         text.size = 0
         text.put_bytes(prefix)
@@ -122,7 +124,10 @@ cdef int put_value(Pledge pledge, int version) except -1:
     text.put_whole(pledge.awards_made)
     text.put_literal(b",")
     text.put_word(pledge.closed)
-    text.put_literal(b",null,[")
+    text.put_literal(b",")
+    terms = terms_of(pledge) if (<object>pledge).__dict__ else None
+    text.put_bytes(b"null" if terms is None else encode(terms))
+    text.put_literal(b",[")
     cdef Fresh fresh = pledge._fresh
     cdef Py_ssize_t index, at = pledge._first_row
     if fresh is not None:

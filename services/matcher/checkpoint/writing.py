@@ -212,9 +212,10 @@ class Keeper:
     def _said(self, fund: Fund, kept: KeptFund) -> Iterator[list[Written]]:
         """What was said of money since, in order."""
         for name in SAID:
-            for key, said in _newest(getattr(fund, name), kept.said[name]):
-                kept.said[name] += 1
-                if kept.add(name, (key, *said)):
+            new = iter(_newest(getattr(fund, name), kept.said[name]))
+            while rows := [(key, *said) for key, said in islice(new, BUNDLE - kept.count)]:
+                kept.said[name] += len(rows)
+                if kept.add_said(name, rows):
                     yield self._bundle(fund, kept)
 
     def _bundle(self, fund: Fund, kept: KeptFund) -> list[Written]:
@@ -312,13 +313,18 @@ class KeptFund:
         self.count = self.bytes = 0
 
     def add(self, name: str, row: Any) -> bool:
-        """Add a row to the bundle; True if it is full now."""
-        if name not in SAID:  # an ended case may be large: much may have been said of it
-            row = msgspec.Raw(msgspec.json.encode(row))
-            self.bytes += len(row)
+        """Add an entity's row to the bundle; True if it is full now."""
+        row = msgspec.Raw(msgspec.json.encode(row))  # an ended case may be large: much may have been said of it
+        self.bytes += len(row)
         self.rows.setdefault(name, []).append(row)
         self.count += 1
         return self.count >= BUNDLE or self.bytes >= _BUNDLE_BYTES_MAX
+
+    def add_said(self, name: str, rows: list[Any]) -> bool:
+        """Add what was said, as much as there is room for; True if it is full now."""
+        self.rows.setdefault(name, []).extend(rows)
+        self.count += len(rows)
+        return self.count >= BUNDLE
 
 
 def mark_of(key: bytes, value: bytes) -> int:
