@@ -204,7 +204,7 @@ def pledge(transition: Transition, data: c.PledgeMade) -> None:
     transition.money_freed(made, new=True)
 
 
-_TERMS = tuple(name for (name,) in PLEDGE_ACCEPTED.places[PLEDGE_ACCEPTED.required :])
+_TERMS = tuple(name for _, name in PLEDGE_ACCEPTED.places[PLEDGE_ACCEPTED.required :])
 """What few pledges have: all that their fact may leave out."""
 
 
