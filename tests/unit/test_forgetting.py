@@ -87,7 +87,7 @@ def left(found: Sought, key: str, fund: str, about: str, kind: str = "sealed_tex
 
 
 def test_what_is_pending_is_found_by_its_fund_and_words_of_thanks_by_their_case(settings: Settings) -> None:
-    mine, there = people_word(settings), People(keys.pseudonym_key(settings)).pseudonym("donor", "b", PERSON)
+    mine, there = people_word(settings), People(keys.secret(settings, "pseudonym")).pseudonym("donor", "b", PERSON)
     by_address, by_word = sought(PHONE, settings), sought(mine, settings)
     for found in (by_address, by_word):
         assert left(found, "~t1/w-1", "a", "c-1"), "the ledger doesn't know the case yet"
