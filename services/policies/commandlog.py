@@ -23,7 +23,8 @@ from typing import IO, Any, NamedTuple
 
 from pydantic import ValidationError
 
-from schemas.commands import COMMANDS, TICK, Command, is_ahead, read_data
+from schemas.command import Command, is_ahead
+from schemas.commands import COMMANDS, TICK, read_data
 from schemas.ledger import encode
 from schemas.structs import said
 from schemas.times import parse_given, text_of

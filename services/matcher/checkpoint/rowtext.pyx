@@ -5,19 +5,21 @@ Every pledge is written once at least, so this is the largest part of a checkpoi
 to the general way.
 """
 
+from cpython.object cimport PyObject
+
 from services.native.buffer cimport Buffer
 from services.matcher.model.changes cimport Changes
-from services.matcher.model.entities cimport Award, Case, Pledge
+from services.matcher.model.entities cimport Award, Case, Mark, Pledge
 from services.matcher.model.award_rows cimport Fresh
 from services.native.blake cimport digest_into
 
 cdef extern from "Python.h":
-    object _PyLong_FromByteArray(const unsigned char *data, size_t length, int little_endian, int is_signed)
+    PyObject **_PyObject_GetDictPtr(object owner)
 
 cdef Buffer text = Buffer()
 cdef Buffer record = Buffer()
 
-DEF MARK = 16  # bytes of a mark
+DEF MARK_BYTES = 16
 
 
 def take_pledges(Changes changed, bytes prefix, int version, int most, Py_ssize_t value_max, list rows):
@@ -30,21 +32,20 @@ def take_pledges(Changes changed, bytes prefix, int version, int most, Py_ssize_
         value_max: a larger value, in bytes, is left to the general way.
 
     Returns:
-        How many were taken, how many of these had a record before, and what they add to the state hash.
+        How many were taken, how many of these had a record before, and what they add to the state hash, modulo 2¹²⁸.
     """
     cdef Pledge pledge
     cdef Py_ssize_t key, value
-    cdef unsigned char mark[MARK]
-    cdef unsigned long long high = 0, low = 0, more
+    cdef unsigned char digest[MARK_BYTES]
+    cdef Mark mark, more = 0
     cdef int taken = 0, replaced = 0
-    cdef object before = 0
     cdef list entities = changed._entities
     while taken < most and entities:
         entity = entities[len(entities) - 1]
         if type(entity) is not Pledge:
             break
         pledge = <Pledge>entity
-        if (<object>pledge).__dict__ or pledge.rate is None or not (pledge._fresh is not None or pledge._awards or pledge.waiting):
+        if has_more(pledge) or pledge.rate is None or not (pledge._fresh is not None or pledge._awards or pledge.waiting):
             break
         text.size = 0
         text.put_bytes(prefix)
@@ -55,7 +56,7 @@ def take_pledges(Changes changed, bytes prefix, int version, int most, Py_ssize_
         value = text.size - key - 1
         if value > value_max:
             break
-        digest_into(text.data, text.size, MARK, mark)
+        digest_into(text.data, text.size, MARK_BYTES, digest)
         record.size = 0
         record.put_varint(key)
         record.put(text.data, key)
@@ -63,17 +64,22 @@ def take_pledges(Changes changed, bytes prefix, int version, int most, Py_ssize_
         record.put(text.data + key + 1, value)
         record.put(b"\0", 1)
         rows.append(record.taken())
-        if pledge.mark:
-            replaced += 1
-            before += pledge.mark
-        pledge.mark = _PyLong_FromByteArray(mark, MARK, 0, 0) or 1
-        more = whole(mark + 8)
-        low += more
-        high += whole(mark) + (low < more)
+        mark = (<Mark>whole(digest) << 32 << 32) | whole(digest + 8)
+        if mark == 0:
+            mark = 1
+        replaced += pledge.mark != 0
+        more += mark - pledge.mark
+        pledge.mark = mark
         taken += 1
         pledge.listed = False
         del entities[len(entities) - 1]
-    return taken, replaced, ((<object>high) << 64 | low) - before
+    return taken, replaced, more
+
+
+cdef inline bint has_more(Pledge pledge) except -1:
+    """Whether it has anything beside its slots; asked for its `__dict__`, each would be given one."""
+    cdef PyObject **more = _PyObject_GetDictPtr(pledge)
+    return more[0] is not NULL and len(<dict>more[0]) > 0
 
 
 cdef unsigned long long whole(const unsigned char *at) noexcept:
