@@ -42,6 +42,8 @@ cdef class Frames:
         cdef bytes row
         for index in range(start, len(rows)):
             size += PyBytes_GET_SIZE(<bytes?>rows[index]) + MORE
+            if size > bytes_max:
+                break
         self.text.need(min(size, bytes_max))  # at once: it would be copied each time that it grows
         for index in range(start, len(rows)):
             row = <bytes?>rows[index]
