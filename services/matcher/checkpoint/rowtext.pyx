@@ -77,7 +77,7 @@ def take_pledges(Changes changed, bytes prefix, int version, int most, Py_ssize_
 
 
 cdef inline bint has_more(Pledge pledge) except -1:
-    """Whether it has anything beside its slots; asked for its `__dict__`, each would be given one."""
+    """Whether it has anything beside its slots; asked of the object itself, without looking `__dict__` up."""
     cdef PyObject **more = _PyObject_GetDictPtr(pledge)
     return more[0] is not NULL and len(<dict>more[0]) > 0
 
