@@ -9,6 +9,7 @@ from typing import Annotated, Any, final
 from msgspec import Struct
 from pydantic import Field
 
+from schemas.command import Command as Command
 from schemas.structs import Reader, Unfit
 from schemas.values import (
     AMOUNT_MAX,
@@ -38,8 +39,6 @@ from schemas.values import (
 )
 
 TICK = "pumasi.clock.ticked"
-AHEAD_MAX = 120 * 10**6
-"""How far a writer's wall clock may be ahead of the broker's, in microseconds."""
 
 
 class CommandData(Model):
@@ -230,38 +229,6 @@ def read_data(kind: str, value: bytes) -> Any:
         return READERS[kind].read(value)
     except Unfit:
         return READERS[kind].struct_of(COMMANDS[kind].model_validate_json(value))
-
-
-def is_ahead(time: int, appended: int | None) -> bool:
-    """Whether a wall clock (`appended` is None: another) stamped `time`, microseconds since 1970, too far ahead of the append."""
-    return appended is not None and time > appended + AHEAD_MAX
-
-
-class Command(Struct, frozen=True):
-    """A command as the matcher reads it.
-
-    Attributes:
-        type: the `ce_type`.
-        id: the `ce_id`.
-        time: the `ce_time`, microseconds since 1970.
-        data: what `COMMANDS[type]` says, as a struct (`schemas.structs`).
-        offset: the record's offset in its partition.
-        appended: when the broker appended it, microseconds since 1970, if its writer stamped it by a wall clock; else None.
-        trace: its `traceparent`, for its entries; nothing is decided by it.
-    """
-
-    type: str
-    id: str
-    time: int
-    data: Any
-    offset: int
-    appended: int | None = None
-    trace: bytes | None = None
-
-    @property
-    def ahead(self) -> bool:
-        """Whether it was stamped by a clock that ran ahead of the broker's: then its time is nobody's."""
-        return is_ahead(self.time, self.appended)
 
 
 @final

@@ -13,6 +13,9 @@ cdef inline str ascii(const char *at, Py_ssize_t length):
     return made
 
 
+cdef object id_of(const char *begin, const char *end)
+
+
 @cython.final
 cdef class Plain:
     cdef object struct

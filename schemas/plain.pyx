@@ -54,11 +54,10 @@ cdef inline Place text(Place at) noexcept:
     return at + 1
 
 
-cdef inline Place identifier(Place at, bint *many) noexcept:
-    """Past the quotation mark that ends an id; NULL if it is none. `many`: it may hold somebody's number."""
-    cdef Place begin = at
+cdef inline Place past_id(Place at, Place end, bint *many) noexcept:
+    """Past what may be an id, at most to `end`. `many`: it may hold somebody's number."""
     cdef int digits = 0, kind
-    while True:
+    while at < end:
         kind = IS_ID[<unsigned char>at[0]]
         if kind == 0:
             break
@@ -66,7 +65,16 @@ cdef inline Place identifier(Place at, bint *many) noexcept:
         if digits >= DIGITS_MANY:
             many[0] = True
         at += 1
-    return at + 1 if at[0] == b'"' and 0 < at - begin <= ID_MAX else NULL
+    return at
+
+
+cdef object id_of(Place begin, Place end):
+    """The id that lies between; None if it is none, or holds somebody's number."""
+    cdef bint many = False
+    if not 0 < end - begin <= ID_MAX or past_id(begin, end, &many) != end:
+        return None
+    word = ascii(begin, end - begin)
+    return None if many and holds_number(word) else word
 
 
 cdef class Plain:
@@ -154,12 +162,13 @@ cdef class Plain:
                 return None
             elif self.kind[index] == ID:
                 begin, many = at + 1, False
-                at = identifier(begin, &many)
-                if at is NULL:
+                at = past_id(begin, begin + ID_MAX, &many)
+                if at == begin or at[0] != b'"':
                     return None
-                word = ascii(begin, at - begin - 1)
+                word = ascii(begin, at - begin)
                 if many and holds_number(word):
                     return None
+                at += 1
                 made.append(word)
             else:
                 begin = at + 1

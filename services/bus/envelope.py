@@ -15,7 +15,8 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from schemas.commands import COMMANDS, READERS, TICK, Command, Unreadable
+from schemas.command import Command
+from schemas.commands import COMMANDS, READERS, TICK, Unreadable
 from schemas.ledger import ENTRY_TYPE
 from schemas.services import SERVICE_TYPE
 from schemas.structs import Unfit, says_twice

@@ -16,7 +16,7 @@ import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
-from schemas.commands import is_ahead
+from schemas.command import is_ahead
 from schemas.services import ServiceTold
 from schemas.times import text_of
 from services import __version__

@@ -8,12 +8,13 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.string cimport memcmp, memcpy, memset
 
-from schemas.plain cimport ascii
-from schemas.structs cimport Reader, is_id
+from schemas.command cimport Command
+from schemas.plain cimport ascii, id_of
+from schemas.structs cimport Reader
 from schemas.times cimport parse_given
 from services.bus.client.raw_records cimport RawRecord
 
-from schemas.commands import READERS, TICK, Command
+from schemas.commands import READERS, TICK
 from schemas.structs import Unfit
 from services.bus import envelope
 from services.bus.attributes import is_source
@@ -55,6 +56,7 @@ def sound(record, int partitions):
     cdef Part said[OURS]
     cdef Place at
     cdef long long time
+    cdef Command found
     if type(record) is not RawRecord or not find((<RawRecord>record), said):
         return None
     raw = <RawRecord>record
@@ -74,8 +76,8 @@ def sound(record, int partitions):
         if not is_source(source.decode()):
             return None
         last_source = source
-    event = ascii(<const char *>said[EVENT].at, said[EVENT].length)
-    if not is_id(event):
+    event = id_of(<const char *>said[EVENT].at, <const char *>said[EVENT].at + said[EVENT].length)
+    if event is None:
         return None
     kind, reader = last_reader
     at = raw.data + raw.value_at
@@ -88,9 +90,11 @@ def sound(record, int partitions):
         return None
     if kind != TICK and not lies_right(raw, data.fund, partitions):
         return None
-    appended = raw.timestamp * 1000 if is_in(said[STAMPED_BY], WALL) else None
-    trace = None if said[TRACED].at is NULL else envelope.carried(made(said[TRACED]))
-    return Command(kind, event, time, data, raw.offset, appended, trace)
+    found = <Command>Command.__new__(Command)
+    found.type, found.id, found.time, found.data, found.offset = kind, event, time, data, raw.offset
+    found.appended = raw.timestamp * 1000 if is_in(said[STAMPED_BY], WALL) else None
+    found.trace = None if said[TRACED].at is NULL else envelope.carried(made(said[TRACED]))
+    return found
 
 
 cdef bint lies_right(RawRecord raw, str fund, int partitions) except -1:

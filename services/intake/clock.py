@@ -14,7 +14,7 @@ import logging
 import time
 from collections.abc import Callable, Collection
 
-from schemas.commands import AHEAD_MAX
+from schemas.command import AHEAD_MAX
 from schemas.times import SECOND, parse
 from services.errors import ClockOff, KafkaUnreachable
 

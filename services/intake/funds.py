@@ -15,7 +15,7 @@ from __future__ import annotations
 from bisect import bisect
 from collections.abc import Callable, Mapping
 
-from schemas.commands import AHEAD_MAX
+from schemas.command import AHEAD_MAX
 from schemas.times import SECOND, parse_given
 from services.bus.envelope import Record
 from services.errors import KafkaUnreachable, KeyChanging

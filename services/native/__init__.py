@@ -21,7 +21,8 @@ from importlib.util import spec_from_file_location
 from pathlib import Path
 
 COMPILED = (
-    "schemas.numbers", "schemas.currencies", "schemas.times", "schemas.plain", "schemas.structs", "schemas.forms", "schemas.ledger",
+    "schemas.numbers", "schemas.currencies", "schemas.times", "schemas.plain", "schemas.structs", "schemas.command", "schemas.forms",
+    "schemas.ledger",
     "services.native.blake", "services.native.buffer", "services.native.chain",
     "services.bus.client.framing", "services.bus.client.record_batch", "services.bus.client.raw_records",
     "services.bus.envelope", "services.bus.sound",

@@ -4,6 +4,10 @@ from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.string cimport memcpy, strlen
 
 
+cdef extern from "Python.h":
+    long long PyLong_AsLongLongAndOverflow(object number, int *overflow) except? -1
+
+
 cdef inline int varint_size(unsigned long long number) noexcept:
     """How long the zigzag varint of a number is that is not negative."""
     cdef int size = 1
@@ -23,7 +27,6 @@ cdef class Buffer:
     cdef Py_ssize_t size, room
 
     cdef int grow(self, Py_ssize_t more) except -1
-    cdef int put_int(self, object number) except -1
     cdef bytes taken(self)
 
     # What is written piece by piece stands here, so that it is compiled into whoever writes.
@@ -96,6 +99,14 @@ cdef class Buffer:
             at -= 1
             digits[at] = <char>(48 + number)
         return self.put(digits + at, 24 - at)
+
+    cdef inline int put_int(self, object number) except -1:
+        """An integer, however large."""
+        cdef int overflow = 0
+        cdef long long small = PyLong_AsLongLongAndOverflow(number, &overflow)
+        if overflow or small < 0:
+            return self.put_text(str(number))
+        return self.put_whole(<unsigned long long>small)
 
     cdef inline int put_varint(self, unsigned long long number) except -1:
         """A zigzag varint of a number that is not negative."""

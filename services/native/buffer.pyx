@@ -4,10 +4,6 @@
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 
-cdef extern from "Python.h":
-    long long PyLong_AsLongLongAndOverflow(object number, int *overflow) except? -1
-
-
 cdef bytes ALL_PAIRS = b"".join([b"%02d" % number for number in range(100)])
 PAIRS = ALL_PAIRS
 
@@ -34,14 +30,6 @@ cdef class Buffer:
             raise MemoryError
         self.data, self.room = moved, room
         return 0
-
-    cdef int put_int(self, object number) except -1:
-        """An integer that is not negative, however large."""
-        cdef int overflow = 0
-        cdef long long small = PyLong_AsLongLongAndOverflow(number, &overflow)
-        if overflow or small < 0:
-            return self.put_text(str(number))
-        return self.put_whole(<unsigned long long>small)
 
     cdef bytes taken(self):
         """All that was written; the buffer is empty then."""

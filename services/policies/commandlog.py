@@ -22,7 +22,8 @@ from typing import IO, Annotated, Any, NamedTuple, TypeVar
 
 from pydantic import Field, ValidationError
 
-from schemas.commands import COMMANDS, TICK, Command, is_ahead, read_data
+from schemas.command import Command, is_ahead
+from schemas.commands import COMMANDS, TICK, read_data
 from schemas.ledger import encode
 from schemas.structs import said
 from schemas.times import micros_of, text_of

@@ -9,8 +9,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from msgspec.structs import replace
-
 from schemas.commands import Command
 from services.matcher.engine.engine import Decision, Engine
 from services.policies.commandlog import CommandLog, Said
@@ -51,7 +49,8 @@ class LogSource:
             if since is not None and not changed and reached >= since:
                 changed = True
                 for partition, earlier in configured.values():
-                    command = replace(_under(policy, earlier, CHANGE_OFFSET), id=CHANGE_ID, time=since, appended=None)
+                    under = _under(policy, earlier, CHANGE_OFFSET)
+                    command = Command(under.type, CHANGE_ID, since, under.data, under.offset, trace=under.trace)
                     yield command, engines[partition].execute(command)
             offset = offsets[said.partition] = offsets.get(said.partition, -1) + 1
             command = said.command(offset)

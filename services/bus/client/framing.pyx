@@ -10,6 +10,7 @@ from services.bus.client.raw_records import crc32c
 
 cdef enum:
     ROOM = 5  # a record's length takes no more
+    MORE = 12  # bytes of a record beside its row, at most
     HEADER = 61  # bytes of a batch before its records
     CRC_AT = 17
     CRC_FROM = 21
@@ -37,8 +38,13 @@ cdef class Frames:
 
     def extend(self, list rows, Py_ssize_t start, Py_ssize_t bytes_max):
         """Add records from the `start`-th row on; the index of the first for which there is no room, or how many there are."""
-        cdef Py_ssize_t index, length
+        cdef Py_ssize_t index, length, size = 0
         cdef bytes row
+        for index in range(start, len(rows)):
+            size += PyBytes_GET_SIZE(<bytes?>rows[index]) + MORE
+            if size > bytes_max:
+                break
+        self.text.need(min(size, bytes_max))  # at once: it would be copied each time that it grows
         for index in range(start, len(rows)):
             row = <bytes?>rows[index]
             length = 2 + varint_size(self.count) + PyBytes_GET_SIZE(row)

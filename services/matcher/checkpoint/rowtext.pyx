@@ -4,22 +4,23 @@
 Every pledge is written once at least, so this is the largest part of a checkpoint. Those that have ended are left to the general way.
 """
 
+from cpython.object cimport PyObject
 from msgspec.json import encode
 
 from services.matcher.checkpoint.rows import terms_of
 from services.native.buffer cimport Buffer
 from services.matcher.model.changes cimport Changes
-from services.matcher.model.entities cimport Award, Case, Pledge
+from services.matcher.model.entities cimport Award, Case, Mark, Pledge
 from services.matcher.model.award_rows cimport Fresh
 from services.native.blake cimport digest_into
 
 cdef extern from "Python.h":
-    object _PyLong_FromByteArray(const unsigned char *data, size_t length, int little_endian, int is_signed)
+    PyObject **_PyObject_GetDictPtr(object owner)
 
 cdef Buffer text = Buffer()
 cdef Buffer record = Buffer()
 
-DEF MARK = 16  # bytes of a mark
+DEF MARK_BYTES = 16
 
 
 def take_pledges(Changes changed, bytes prefix, int version, int most, Py_ssize_t value_max, list rows):
@@ -32,14 +33,13 @@ def take_pledges(Changes changed, bytes prefix, int version, int most, Py_ssize_
         value_max: a larger value, in bytes, is left to the general way.
 
     Returns:
-        How many were taken, how many of these had a record before, and what they add to the state hash.
+        How many were taken, how many of these had a record before, and what they add to the state hash, modulo 2¹²⁸.
     """
     cdef Pledge pledge
     cdef Py_ssize_t key, value
-    cdef unsigned char mark[MARK]
-    cdef unsigned long long high = 0, low = 0, more
+    cdef unsigned char digest[MARK_BYTES]
+    cdef Mark mark, more = 0
     cdef int taken = 0, replaced = 0
-    cdef object before = 0
     cdef list entities = changed._entities
     while taken < most and entities:
         entity = entities[len(entities) - 1]
@@ -57,7 +57,7 @@ def take_pledges(Changes changed, bytes prefix, int version, int most, Py_ssize_
         value = text.size - key - 1
         if value > value_max:
             break
-        digest_into(text.data, text.size, MARK, mark)
+        digest_into(text.data, text.size, MARK_BYTES, digest)
         record.size = 0
         record.put_varint(key)
         record.put(text.data, key)
@@ -65,17 +65,22 @@ def take_pledges(Changes changed, bytes prefix, int version, int most, Py_ssize_
         record.put(text.data + key + 1, value)
         record.put(b"\0", 1)
         rows.append(record.taken())
-        if pledge.mark:
-            replaced += 1
-            before += pledge.mark
-        pledge.mark = _PyLong_FromByteArray(mark, MARK, 0, 0) or 1
-        more = whole(mark + 8)
-        low += more
-        high += whole(mark) + (low < more)
+        mark = (<Mark>whole(digest) << 32 << 32) | whole(digest + 8)
+        if mark == 0:
+            mark = 1
+        replaced += pledge.mark != 0
+        more += mark - pledge.mark
+        pledge.mark = mark
         taken += 1
         pledge.listed = False
         del entities[len(entities) - 1]
-    return taken, replaced, ((<object>high) << 64 | low) - before
+    return taken, replaced, more
+
+
+cdef inline bint has_more(Pledge pledge) except -1:
+    """Whether it has anything beside its slots; asked of the object itself, without looking `__dict__` up."""
+    cdef PyObject **more = _PyObject_GetDictPtr(pledge)
+    return more[0] is not NULL and len(<dict>more[0]) > 0
 
 
 cdef unsigned long long whole(const unsigned char *at) noexcept:
@@ -125,7 +130,7 @@ cdef int put_value(Pledge pledge, int version) except -1:
     text.put_literal(b",")
     text.put_word(pledge.closed)
     text.put_literal(b",")
-    terms = terms_of(pledge) if (<object>pledge).__dict__ else None
+    terms = terms_of(pledge) if has_more(pledge) else None
     text.put_bytes(b"null" if terms is None else encode(terms))
     text.put_literal(b",[")
     cdef Fresh fresh = pledge._fresh

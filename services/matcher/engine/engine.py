@@ -14,7 +14,8 @@ from collections.abc import Iterable
 from heapq import heappop, heappush
 from typing import Any, NamedTuple
 
-from schemas.commands import TICK, Command, Unreadable
+from schemas.command import Command
+from schemas.commands import TICK, Unreadable
 from schemas.forms import Fact, as_dict
 from schemas.values import CLASSES
 from services.matcher.engine import ageing
@@ -74,6 +75,9 @@ class Engine:
         if type(command) is Unreadable:
             at = 0 if self.latest == _BEFORE_ALL_TIME else self.latest
             return (None, at, [_rejected("unreadable", command.detail)])
+        return self._answer(command)
+
+    def _answer(self, command: Command) -> tuple[str | None, int, list[Fact]]:
         if command.appended is not None and command.ahead:
             return self._ahead(command)
         kind, time = command.type, command.time

@@ -11,7 +11,8 @@ from time import monotonic, time_ns
 
 from msgspec import Struct
 
-from schemas.commands import Command, Unreadable
+from schemas.command import Command
+from schemas.commands import Unreadable
 from schemas.forms import Fact
 from schemas.ledger import bodies, link
 from schemas.times import text_of
@@ -89,14 +90,19 @@ def draft_answers(
         command = read_command(record, partitions)
         fund, at, facts = engine.decide(command)
         if type(command) is Unreadable:
+            kind = command.type
             draft.unreadable.append((record, command.detail))
-            draft.add(None, at, None, command.type, command.offset, facts)
+            draft.add(None, at, None, kind, command.offset, facts)
         else:
-            draft.add(fund, at, command.id, command.type, command.offset, facts, command.trace)
-            if traced is not None and command.trace is not None:
-                traced.append((began_ns, command, command.trace))
-        verdict = (command.type, _verdict(facts))
-        verdicts[verdict] = verdicts.get(verdict, 0) + 1
+            sound = command
+            kind = sound.type
+            draft.add(fund, at, sound.id, kind, sound.offset, facts, sound.trace)
+            if traced is not None and sound.trace is not None:
+                traced.append((began_ns, sound, sound.trace))
+        verdict, of_kind = _verdict(facts), verdicts.get(kind)
+        if of_kind is None:
+            of_kind = verdicts[kind] = {}
+        of_kind[verdict] = of_kind.get(verdict, 0) + 1
         place += 1
         if draft.bytes >= full or monotonic() > over:
             break

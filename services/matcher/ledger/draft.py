@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from schemas.commands import Command
+from schemas.command import Command
 from schemas.forms import Fact, as_dict
 from schemas.ledger import ENTRY_BYTES_MAX, FACTS_MANY, encode, link, parts
 from schemas.times import text_of
@@ -29,6 +29,7 @@ except ImportError:  # not compiled
 
 _HASH = b',"hash":"' + b"0" * 64 + b'"}'
 """What closes an entry, its digits to be filled in."""
+_MORE = b',"more":true'
 _REST_MAX = 2048
 """More bytes than an entry has beside its facts."""
 
@@ -58,7 +59,7 @@ class Draft:
         seq, hash, watermark: of the last answer: its last entry's number and 32 hash bytes, and its command's offset.
         bytes: how large the values of all entries are together, taken or not.
         unreadable: the records that could not be read, each with what is wrong with it.
-        verdicts: how many answers came to what, by the command's type.
+        verdicts: by the command's type, how many answers came to what.
         traced: where this process traces, those answers that are: when each began (ns since 1970), its command and its `traceparent`.
     """
 
@@ -73,7 +74,7 @@ class Draft:
         self._links: Links | None = None  # to be filled in; `_hash` is true if there are none
         self.bytes = 0
         self.unreadable: list[tuple[Record, str]] = []
-        self.verdicts: dict[tuple[str | None, str], int] = {}
+        self.verdicts: dict[str | None, dict[str, int]] = {}
         self.traced: list[tuple[int, Command, bytes]] | None = None
         self._parts = entry_form().parts
         self._prefix = b"%d-" % partition
@@ -153,21 +154,16 @@ class Draft:
         body.put_bytes(b',"offset":')
         body.put_whole(offset)
         body.put_bytes(b'},"facts":')
-        body.put_all_of(self._facts)
-        if more:
-            body.put_bytes(b',"more":true')
-        length = body.size
-        if Links is None:
-            body.put_bytes(b"}")
-            value, self._hash = link(self._hash, body.taken())
-            body.put_bytes(value)
-        else:
-            body.put_bytes(_HASH)
-        self.bytes += body.size
+        length = body.size + self._facts.size + (len(_MORE) if more else 0)
+        self.bytes += length + len(_HASH)
         row.put_sized(self._key)
-        row.put_varint(body.size)
+        row.put_varint(length + len(_HASH))
         start = row.size
         row.put_all_of(body)
+        row.put_all_of(self._facts)
+        if more:
+            row.put_bytes(_MORE)
+        row.put_bytes(_HASH)
         row.put_bytes(before)
         row.put_varint(name.size)
         row.put_all_of(name)
@@ -175,11 +171,14 @@ class Draft:
         row.put_sized(self._time)
         row.put_bytes(after)
         made = row.taken()
-        self._rows.append(made)
-        if Links is not None:
+        if Links is None:
+            value, self._hash = link(self._hash, made[start : start + length] + b"}")
+            made = made[:start] + value + made[start + len(value) :]
+        else:
             if self._links is None:
                 self._links = Links(self._hash)
             self._links.add(made, start, length)
+        self._rows.append(made)
 
 
 def _put_facts(text: Buffer, facts: Sequence[Fact]) -> None:

@@ -212,7 +212,8 @@ class Processor:
         metrics.count(TRANSACTIONS, "committed")
         metrics.observe(TRANSACTION_SECONDS, seconds)
         metrics.observe(TRANSACTION_COMMANDS, batch.done)
-        for (kind, said), number in draft.verdicts.items():
+        told = ((kind, *each) for kind, of_kind in draft.verdicts.items() for each in of_kind.items())
+        for kind, said, number in told:
             verdict = "applied" if kind in _WORDS and said in _HITS else said
             outcome = "rejected" if verdict in REJECTIONS.labels["code"] else "applied"
             if verdict in _REPEATED:
