@@ -514,12 +514,16 @@ async def service(
         await publisher.stop()
 
 
-async def until_told(teller: Flaky, ids: set[str]) -> None:
+async def until_so(teller: Flaky, condition: Callable[[], object]) -> None:
     async with asyncio.timeout(DEADLINE_S):
-        while ids - {*teller.recorded}:
+        while not condition():
             if teller.defects:  # such as a fake that a channel no longer fits: the notifier would try it for ever
                 raise teller.defects[0]
             await asyncio.sleep(0.01)
+
+
+async def until_told(teller: Flaky, ids: set[str]) -> None:
+    await until_so(teller, lambda: not ids - {*teller.recorded})
 
 
 async def test_whatever_fails_what_was_not_recorded_is_told_again_from_the_last_commit(
@@ -589,9 +593,7 @@ async def test_a_flood_for_one_person_beyond_all_room_holds_up_no_other_partitio
         await flooded.write(opening("jilin", 1_000_000), *flood)
         async with service(kafka, webhook=receiver) as (broker, teller):
             [subscriber] = broker.subscribers
-            async with asyncio.timeout(DEADLINE_S):
-                while not subscriber.consumer or not subscriber.consumer.paused():
-                    await asyncio.sleep(0.01)
+            await until_so(teller, lambda: subscriber.consumer and subscriber.consumer.paused())
             for number in range(3):  # and it goes on being told, again and again
                 await neighbour.write(*([opening(other, 1000)] if not number else []), pledged(1000 + number))
                 await until_told(teller, {*neighbour.expected})
