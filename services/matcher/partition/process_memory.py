@@ -37,12 +37,12 @@ def give_freed_memory_back() -> None:
 
 
 class LargePages:
-    """Moves what this process remembers to large pages, once it is much, and again when it has grown by a quarter.
+    """Moves what this process remembers to large pages, once it is much, and again whenever it has doubled: to move takes processor time, and page faults wait.
 
     Elsewhere than on Linux, and where an administrator has turned such pages off, nothing happens.
     """
 
-    def __init__(self, from_bytes: int = 64 << 20) -> None:
+    def __init__(self, from_bytes: int = 256 << 20) -> None:
         self._from_bytes = from_bytes
         self._moving: Thread | None = None
 
@@ -50,7 +50,7 @@ class LargePages:
         """To be called now and then; whoever moves does so beside the caller."""
         if (self._moving and self._moving.is_alive()) or (resident := _resident_bytes()) < self._from_bytes:
             return
-        self._from_bytes = resident + resident // 4
+        self._from_bytes = 2 * resident
         self._moving = Thread(target=_move, daemon=True, name="large pages")
         self._moving.start()
 
