@@ -181,7 +181,8 @@ def _with_timers(timers: int, seed: int) -> float:
         fund.open(10_000)
     # In a currency without a rate, so that they only wait for their end.
     for pledge in timed.pledges(timers, timed.small, expires_at=lambda: _FAR):
-        timed.engine.execute(replace(pledge, data=replace(pledge.data, currency="USD")))
+        foreign = replace(pledge.data, currency="USD")
+        timed.engine.execute(Command(pledge.type, pledge.id, pledge.time, foreign, pledge.offset))
     return _ratio(timed, plain)
 
 

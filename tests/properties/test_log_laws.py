@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec.structs import replace
 
-from schemas.commands import TICK, Unreadable
+from schemas.commands import TICK, Command, Unreadable
 from services.matcher.engine.engine import Engine
 from tests.oracle.oracle import Oracle
 from tests.oracle.season import DAY, UNREADABLE, Gesture, commands_of
@@ -102,7 +101,9 @@ def test_what_a_clock_that_is_ahead_stamps_changes_nothing(make: Maker, log: lis
     silent, spoken = make(), make()
     for command in commands_of([g._replace(off=None) for g in log]):
         if not isinstance(command, Unreadable):
-            ahead = replace(command, time=command.time + 3650 * DAY, appended=command.time)
+            ahead = Command(
+                command.type, command.id, command.time + 3650 * DAY, command.data, command.offset, command.time
+            )
             [refused] = spoken.execute(ahead)[2]
             assert refused["code"] == "clock_ahead"
         assert spoken.execute(command) == silent.execute(command)

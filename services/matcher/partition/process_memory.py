@@ -37,9 +37,10 @@ def give_freed_memory_back() -> None:
 
 
 class LargePages:
-    """Moves what this process remembers to large pages, once it is much, and again whenever it has doubled: to move takes processor time, and page faults wait.
+    """Moves what this process remembers to large pages, once it is much, and again whenever it has doubled.
 
-    Elsewhere than on Linux, and where an administrator has turned such pages off, nothing happens.
+    To move it takes processor time, and who needs more memory meanwhile waits. Elsewhere than on Linux, and where an administrator has
+    turned such pages off, nothing happens.
     """
 
     def __init__(self, from_bytes: int = 256 << 20) -> None:
