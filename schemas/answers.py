@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import ConfigDict, Field
 
+from schemas.commands import FundConfigured
 from schemas.facts import RejectionCode
 from schemas.values import Currency, Id, Model, PledgeRef, Sum
 
@@ -109,6 +110,10 @@ class Receipt(Answer):
         Field(
             description="What must happen next: " + "; ".join(f"`{word}`: {why}" for word, why in WAITING_FOR.items())
         ),
+    ] = None
+    configuration: Annotated[
+        FundConfigured | None,
+        Field(description="All that a fund's configuration set, also what was left out: that is at its default now"),
     ] = None
     raised_by: Annotated[
         Sum | None, Field(description="By how much a payment beyond its pledge raised it, in the fund's minor units")

@@ -148,7 +148,8 @@ class ThanksSubmission(commands.CaseThanked):
         str,
         Field(
             pattern=THANKS_SENT_PATTERN,
-            description="A phrase's code, or a text of at most 1,000 characters sealed for intake's public key (base64)",
+            description=f"A phrase ({', '.join(f'`{phrase}`' for phrase in PHRASES)}), or a text of at most 1,000 characters sealed "
+            "for intake's public key (base64)",
         ),
     ]
 

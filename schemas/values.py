@@ -34,6 +34,7 @@ CLASSES = ("routine", "urgent", "asap", "stat")
 """FHIR's request priorities, least urgent first; the index is the rank."""
 
 
+NOBODYS = "must hold no number by which somebody could be called"
 _TIME_WANTED = "must be an RFC 3339 time with an offset, such as 2026-11-22T10:00:00Z, in the years 2000 to 2199"
 
 
@@ -77,7 +78,7 @@ def nobodys(word: str) -> str:
         PydanticCustomError: `looks_like_contact`, as a model's validator raises it.
     """
     if holds_number(word.partition("#")[0]):
-        raise PydanticCustomError("looks_like_contact", "must hold no number by which somebody could be called")
+        raise PydanticCustomError("looks_like_contact", NOBODYS)
     return word
 
 

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from schemas.numbers import holds_number
 from schemas.provinces import PROVINCE_PATTERN
 from schemas.submissions import ADDRESS_PATTERN, BOX_PATTERN, THANKS_SENT_PATTERN
 from schemas.times import PERIOD_PATTERN
-from schemas.values import ID_PATTERN, PERSON_SENT_PATTERN, PHRASES, PLEDGE_PATTERN
+from schemas.values import ID_PATTERN, NOBODYS, PERSON_SENT_PATTERN, PHRASES, PLEDGE_PATTERN
 
 UNKNOWN_FIELD = "unknown_field"
 """The code of violations whose place ends with a name of the sender's own."""
@@ -83,11 +84,13 @@ PATTERNS = {
     r"^[A-Z]{3}$": "an ISO 4217 code: three capital letters, such as CNY",
     r"^(0|[1-9][0-9]{0,11})(\.[0-9]{1,12})?$": "a decimal number in quotes, with up to 12 digits before the point and after it",
     PROVINCE_PATTERN: "an ISO 3166-2 code, such as CN-JL",
-    THANKS_SENT_PATTERN: f"one of: {', '.join(PHRASES)}; or a text as a NaCl sealed box in base64, 64–8190 characters",
-    BOX_PATTERN: "a NaCl sealed box in base64, 64–8190 characters",
+    THANKS_SENT_PATTERN: f"one of: {', '.join(PHRASES)}; or a text as a NaCl sealed box for intake's key in base64, 64–8190 characters",
+    BOX_PATTERN: "a NaCl sealed box for intake's key in base64, 64–8190 characters",
     ADDRESS_PATTERN: "an address without control characters, such as mailto:… or tel:+…",
 }  # fmt: skip
 """The forms of the contract, in words."""
+_WORDS = {ID_PATTERN, PERSON_SENT_PATTERN, PLEDGE_PATTERN}
+"""Of what may hold nobody's number, but for payments."""
 
 
 class Violation(NamedTuple):
@@ -100,10 +103,12 @@ class Violation(NamedTuple):
 
 def violations(error: ValidationError, model: type[BaseModel]) -> Iterator[Violation]:
     """What a validation by `model` found; a wrong or missing person is `schemas.submissions.misnamed`'s to say."""
-    for found in error.errors(include_url=False, include_input=False):
-        kind, place = found["type"], found["loc"]
-        if kind != "misnamed":
-            message = found["msg"] if kind in CODES else _message(kind, place, found.get("ctx", {}), model)
+    for found in error.errors(include_url=False):
+        kind, place, bounds = found["type"], found["loc"], found.get("ctx", {})
+        if bounds.get("pattern") in _WORDS and place[-1:] != ("payment",) and holds_number(found["input"]):
+            yield Violation(place, "looks_like_contact", NOBODYS)  # which says more than that it is no word
+        elif kind != "misnamed":
+            message = found["msg"] if kind in CODES else _message(kind, place, bounds, model)
             yield Violation(place, _code(kind), message)
 
 
@@ -127,6 +132,12 @@ def model_within(model: type[BaseModel], name: str | int) -> type[BaseModel] | N
         if isinstance(one, type) and issubclass(one, BaseModel):
             return one
     return None
+
+
+def takes_integer(model: type[BaseModel], name: str) -> bool:
+    """Whether a field takes whole numbers, such as `Amount | None`."""
+    annotation = model.model_fields[name].annotation
+    return int in (annotation, *(getattr(one, "__origin__", one) for one in get_args(annotation)))
 
 
 def _code(kind: str) -> str:

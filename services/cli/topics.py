@@ -146,6 +146,8 @@ def _kept(report: "Report") -> str:
     config = report.found.config
     if config.get("cleanup.policy") == "compact":
         return "latest of each key"
+    if report.topic.name == bus.SUBMISSIONS:
+        return "until answered"
     text = config.get("retention.ms", "")
     if not text.lstrip("-").isdigit():
         return "unknown"

@@ -8,6 +8,7 @@ into the event in its JSON form, in whatever mode it was sent, and never repeat 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
@@ -86,7 +87,7 @@ def admit(event: Event, sealer: Sealer, sender: Known = NOBODY_ASKED, *, clear_c
     submission: CommandData | None = None
     opened: Opened = None
     if event.type in SUBMISSIONS:
-        submission, opened, wrong = _read(event, sealer, clear_contact)
+        submission, opened, wrong = _read(event, sealer, sender.name, clear_contact)
         findings += wrong
     if findings or submission is None:
         raise InvalidSubmission("the submission breaks the contract; see each finding", findings)
@@ -111,7 +112,9 @@ def _attribute_findings(event: Event) -> Iterator[Finding]:
         yield finding("/data", "missing", "is needed")
 
 
-def _read(event: Event, sealer: Sealer, clear_contact: bool) -> tuple[CommandData | None, Opened, list[Finding]]:
+def _read(
+    event: Event, sealer: Sealer, sender: str, clear_contact: bool
+) -> tuple[CommandData | None, Opened, list[Finding]]:
     if event.data is None:
         return None, None, []
     raw = decode(event.data, "data")
@@ -123,7 +126,9 @@ def _read(event: Event, sealer: Sealer, clear_contact: bool) -> tuple[CommandDat
         for found in findings_of(error, model):
             findings[found["pointer"], found["code"]] = found
     if isinstance(raw, dict):
-        opened, wrong = _open(model, raw, sealer)
+        opened, wrong = _open(model, raw, sealer, sender)
+        told = {pointer for pointer, _ in findings}
+        wrong = [found for found in wrong if found["pointer"] not in told]
         for found in (*wrong, *_person_findings(model, raw, clear_contact)):
             findings.setdefault((found["pointer"], found["code"]), found)
     return submission, opened, list(findings.values())
@@ -139,15 +144,16 @@ def _person_findings(model: type[CommandData], raw: dict[str, Any], clear_contac
         yield finding("/data/contact", "clear_contact", "comes over HTTP only; here, give sealed_contact")
 
 
-def _open(model: type[CommandData], raw: dict[str, Any], sealer: Sealer) -> tuple[Opened, list[Finding]]:
+def _open(model: type[CommandData], raw: dict[str, Any], sealer: Sealer, sender: str) -> tuple[Opened, list[Finding]]:
     """What is for the notifier alone; and what is wrong with it, whatever else is wrong."""
     if model is ThanksSubmission:
         what = f"a text of 1–{TEXT_MAX} characters in UTF-8"
-        return _opened(raw, "thanks", what, sealer.opened_text)
+        return _opened(raw, "thanks", what, partial(sealer.opened_text, sender=sender))
     if not hasattr(model, "person"):
         return None, []
     place = "/data/sealed_contact"
-    contact, wrong = _opened(raw, "sealed_contact", "a contact, {address, language} as JSON", sealer.opened_contact)
+    what, opened = "a contact, {address, language} as JSON", partial(sealer.opened_contact, sender=sender)
+    contact, wrong = _opened(raw, "sealed_contact", what, opened)
     if raw.get("contact") is not None:
         place = "/data/contact/address"
         try:

@@ -117,32 +117,32 @@ class Sealer:
         assert len(content) == _ACCESS_BYTES, "a longer box would tell of its content"
         return base64.b64encode(self._boxes["reporter"].encrypt(content)).decode()
 
-    def opened_contact(self, box: str) -> Contact:
+    def opened_contact(self, box: str, sender: str) -> Contact:
         """The contact in a sender's box.
 
         Raises:
             NotSealed: if it can't be opened.
             ValueError: if no contact is in it.
         """
-        content = self._opened(box)
+        content = self._opened(box, sender)
         try:
             return Contact.model_validate_json(content)
         except ValidationError:  # which would repeat what is in it
             raise ValueError("no contact") from None
 
-    def opened_text(self, box: str) -> str:
+    def opened_text(self, box: str, sender: str) -> str:
         """The text in a sender's box, without blanks around.
 
         Raises:
             NotSealed: if it can't be opened.
             ValueError: if no text of 1 to TEXT_MAX characters is in it.
         """
-        text = self._opened(box).decode().strip()
+        text = self._opened(box, sender).decode().strip()
         if not 0 < len(text) <= TEXT_MAX:
             raise ValueError("too short or too long")
         return text
 
-    def _opened(self, box: str) -> bytes:
+    def _opened(self, box: str, sender: str) -> bytes:
         try:
             return self._opener.opened(box)
         except NotSealed:
@@ -151,7 +151,7 @@ class Sealer:
                 self.unopened & (self.unopened - 1) == 0
             ):  # the 1st, 2nd, 4th, 8th, …: an alarm must not drown the others
                 log.error(
-                    "a sealed box can't be opened (%(count)d by now): somebody may be sending what all can read",
-                    {"event": "box_not_opened", "count": self.unopened},
+                    "a sealed box from %(sender)s can't be opened (%(count)d by now, whoever sent them): it may be what all can read",
+                    {"event": "box_not_opened", "sender": sender, "count": self.unopened},
                 )
             raise

@@ -33,6 +33,7 @@ from services.bus.topics import COMMANDS, CONTACTS, DEADLETTERS, SERVICES, SUBMI
 from services.errors import Conflict, Finding, InvalidSubmission, PumasiError, Unsigned
 from services.intake.admission import Admitted, admit
 from services.intake.contacts import Sealer
+from services.intake.findings import is_nearly_known
 from services.intake.floods import Floods
 from services.intake.partitions import Leaving, Partitions
 from services.intake.receipts import Place
@@ -210,7 +211,7 @@ class TopicDoor:
 
 
 def told_on_topic(error: PumasiError) -> str:
-    """A dead letter's text of an error, in the words of the HTTP door, but without any name that the sender made up."""
+    """A dead letter's text of an error, in the words of the HTTP door, but without any name that may be somebody's."""
     if not isinstance(error, InvalidSubmission):
         return error.message
     told = dict.fromkeys(f"{_neutral(one)}: {one['message']} ({one['code']})" for one in error.findings)
@@ -218,6 +219,7 @@ def told_on_topic(error: PumasiError) -> str:
 
 
 def _neutral(finding: Finding) -> str:
-    """A finding's pointer; the member's own name, where the contract doesn't know it, is `?`."""
-    pointer = finding["pointer"]
-    return f"{pointer.rpartition('/')[0]}/{UNKNOWN}" if finding["code"] == UNKNOWN_FIELD else pointer
+    """A finding's pointer; the member's own name, where the contract knows none nearly like it, is `?`."""
+    around, _, name = finding["pointer"].rpartition("/")
+    is_told = finding["code"] != UNKNOWN_FIELD or is_nearly_known(name)
+    return finding["pointer"] if is_told else f"{around}/{UNKNOWN}"

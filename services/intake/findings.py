@@ -3,7 +3,7 @@ the value.
 
 A finding's `pointer` is RFC 6901 and points into the event in its JSON form, in whatever mode it was sent. It may hold a name
 that the sender made up (code `unknown_field`), if that is one word such as fields have: that helps the sender over HTTP, and has
-no business on a topic or in a log. Any other name could be somebody's.
+no business on a topic or in a log unless it is a field's, misspelt (`is_nearly_known`). Any other name could be somebody's.
 
 However much is wrong, the report is bounded: FINDINGS_MAX findings of a bounded length, then one that says how many more there
 are. So is the work: of a batch with so many, no further event is looked at.
@@ -13,10 +13,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 
 from pydantic import BaseModel, ValidationError
 
 from schemas import violations
+from schemas.submissions import SUBMISSIONS, Contact
+from schemas.values import Access, Designation, Recurrence
 from services.bus.deadletters.letter import UNKNOWN, looks_like_contact
 from services.errors import Finding
 
@@ -40,6 +43,10 @@ CODES = {
 }
 """Every code of a finding, and what it means."""
 _WORD = re.compile(r"[\w.-]{1,64}", re.ASCII)
+_MODELS: tuple[type[BaseModel], ...] = (*SUBMISSIONS.values(), Contact, Access, Designation, Recurrence)
+_FIELDS = frozenset(name for model in _MODELS for name in model.model_fields)
+_MISSPELT_FROM = 6  # characters of a field: too many people are called nearly as `goal`, `rate` or `donor`
+_MISSPELT = re.compile(r"[a-z][A-Za-z_]{1,31}")
 
 
 def finding(pointer: str, code: str, message: str) -> Finding:
@@ -69,6 +76,18 @@ def pointer_of(place: tuple[str | int, ...]) -> str:
     '/data/amuont/0/?'
     """
     return "".join(f"/{part if isinstance(part, int) or _is_tellable(part) else UNKNOWN}" for part in place)
+
+
+def is_nearly_known(name: str) -> bool:
+    """Whether a name is a field's, or a long one's misspelt: then it is no name of the sender's own, and may be told to all.
+
+    >>> [name for name in ("ammount", "amount", "expiresAt", "kim_minsu", "gopal", "Boucher") if is_nearly_known(name)]
+    ['ammount', 'amount', 'expiresAt']
+    """
+    if name in _FIELDS:
+        return True
+    alike = [field for field in _FIELDS if len(field) >= _MISSPELT_FROM and field[0] == name[:1]]
+    return bool(_MISSPELT.fullmatch(name) and get_close_matches(name, alike, 1, 0.8))
 
 
 def _is_tellable(name: str) -> bool:

@@ -33,6 +33,7 @@ from services.intake import documents
 from services.intake.admission import Admitted, admit
 from services.intake.cloudevents import Event, Malformed, TooLarge, numbered, read_http
 from services.intake.contacts import Sealer
+from services.intake.documents import DOORS
 from services.intake.doorway import ANY, Doorway
 from services.intake.findings import FINDINGS_MAX, bounded
 from services.intake.floods import Floods
@@ -116,7 +117,9 @@ class HttpDoor:
         ]
         handlers: dict[Any, Any] = {HTTPException: _http_problem, PumasiError: _problem}
         around = [Middleware(_Watched, metrics=self._metrics), Middleware(Doorway, hosts=self._hosts)]
-        return Starlette(routes=routes, exception_handlers=handlers, middleware=around, lifespan=lifespan)
+        made = Starlette(routes=routes, exception_handlers=handlers, middleware=around, lifespan=lifespan)
+        made.router.redirect_slashes = False  # many clients don't send a body after a redirect; a problem says where to
+        return made
 
     async def events(self, request: Request) -> Response:
         """Take a submission, or a batch of them: all or none."""
@@ -307,11 +310,18 @@ async def _drain(request: Request, stream: AsyncIterator[bytes] | None = None) -
                     return
 
 
-async def _http_problem(_request: Request, error: Exception) -> Response:
+async def _http_problem(request: Request, error: Exception) -> Response:
+    """What the router says: no such path, or another method."""
     assert isinstance(error, HTTPException), "registered for it alone"
-    status = HTTPStatus(error.status_code)
-    response = problem(status.phrase.lower().replace(" ", "_"), status.description or status.phrase, status)
-    response.headers.update(error.headers or {})
+    status, headers = HTTPStatus(error.status_code), dict(error.headers or {})
+    detail, hint = status.description or status.phrase, None
+    if allowed := sorted(headers.get("Allow", "").split(", ")) if status is HTTPStatus.METHOD_NOT_ALLOWED else []:
+        headers["Allow"] = ", ".join(allowed)
+        detail = f"this path takes {' and '.join(allowed)}"
+    elif (path := request.url.path.rstrip("/")) != request.url.path and any(door.path == path for door in DOORS):
+        hint = f"It is {path}, without a slash at its end."
+    response = problem(status.phrase.lower().replace(" ", "_"), detail, status, hint=hint)
+    response.headers.update(headers)
     return response
 
 

@@ -36,7 +36,7 @@ UNTOLD = {
     "detail": "it names what another sender made, or nobody; more is told to its maker alone",
 }
 """What any other sender hears in their place."""
-CLOSED = {"state": "rejected", "code": "case_closed", "detail": "the case is closed; how is told to its maker alone"}
+CLOSED = {"state": "rejected", "code": "case_closed", "detail": "the case is closed"}
 """And of a case that was closed."""
 _MADE = {
     _SUBMITTED: "case",

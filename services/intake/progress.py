@@ -25,7 +25,7 @@ from services.bus.envelope import Record
 from services.errors import UnknownFact
 from services.intake.makers import CLOSED, UNTOLD, WORDS, Heard, Id, Makers, Named, heard_by_others
 from services.intake.receipts import Place
-from services.intake.subjects import Books, Case, Fund, Pledge
+from services.intake.subjects import Books, Case, Configuration, Fund, Pledge, configuration
 from services.readmodel.books import FactDict
 
 log = logging.getLogger("pumasi.intake")
@@ -41,6 +41,7 @@ _TOLD: dict[Heard, dict[str, str]] = {
 _GAP_MAX = 1 << 24  # offsets without a command that are believed: they take memory
 
 _SUBJECT_OF = {  # which fact says what a command was about
+    "pumasi.fund.configured": "fund_configured",
     "pumasi.case.submitted": "case_submitted",
     "pumasi.case.vouched": "case_vouched",
     "pumasi.case.amended": "case_amended",
@@ -72,7 +73,7 @@ class _Partition:
 
     def __init__(self) -> None:
         self.states, self.heard = bytearray(), bytearray()
-        self.subjects: list[Case | Pledge | None] = []
+        self.subjects: list[Case | Pledge | Configuration | None] = []
         self.raised: dict[int, int] = {}
         self.stopped: UnknownFact | None = None
 
@@ -144,7 +145,8 @@ class Progress:
         return len(found.states) - 1 if found else -1
 
     def tell(self, place: Place) -> dict[str, Any]:
-        """`state`, and where there is one `code`, `detail`, `progress`, `waiting_for`, `raised_by`, of the command at `place`.
+        """`state`, and where there is one `code`, `detail`, `progress`, `waiting_for`, `configuration`, `raised_by`, of the command at
+        `place`.
 
         Raises:
             UnknownFact: if there is one in its partition's ledger.
@@ -164,7 +166,10 @@ class Progress:
         told: dict[str, Any] = {"state": "applied"}
         if state == _DUPLICATE:
             told["code"] = "duplicate"
-        if (subject := partition.subjects[place.offset]) is not None:
+        subject = partition.subjects[place.offset]
+        if isinstance(subject, dict):
+            told["configuration"] = subject
+        elif subject is not None:
             with contextlib.suppress(TypeError):  # what stands for a sum on a ledger that isn't ours is no number
                 told["progress"], told["waiting_for"] = subject.told()
         if (raised := partition.raised.get(place.offset)) is not None:
@@ -256,6 +261,8 @@ class Progress:
                     {"event": "receipts_stopped", "partition": number, "code": unknown.code, "why": unknown.message},
                 )
 
-    def _subject_of(self, fund: str, fact: FactDict) -> Case | Pledge:
+    def _subject_of(self, fund: str, fact: FactDict) -> Case | Pledge | Configuration:
+        if fact["fact"] == "fund_configured":
+            return configuration(fund, fact)
         books = self._books.funds[fund]
         return books.cases[fact["case"]] if "case" in fact else books.pledges[fact["pledge"]]

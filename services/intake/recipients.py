@@ -197,8 +197,15 @@ _READ: dict[str, Callable[[str, str], str | None]] = {
     "matrix": _matrix, "wechat": _name, "kakaotalk": _name, "https": _url,
 }  # fmt: skip
 _PHONE = "a telephone number with its country's code, such as +86 138 …"
+_NAMES_WANTED = {
+    "signal": "a name there (3–32 of a-z, 0-9 and _, then a dot and 2–9 digits, such as signal:somebody.42)",
+    "tgram": "a name there (4–32 of a-z, 0-9 and _, the first a letter), its id there (5–10 digits)",
+    "wechat": "a name there (6–20 of a-z, 0-9, _ and -, the first a letter)",
+    "kakaotalk": "a name there (4–20 of a-z, 0-9 and ._-, one of them a letter)",
+}
 _WANTED = {
     "mailto": "a mail address, such as mailto:somebody@example.org", "matrix": "such as matrix:@somebody:example.org",
     "https": "a URL, such as https://example.org/somebody",
-    **dict.fromkeys(("tel", "sms", "whatsapp"), _PHONE), **dict.fromkeys(_NAMES, f"a name there, or {_PHONE}"),
+    **dict.fromkeys(("tel", "sms", "whatsapp"), _PHONE),
+    **{scheme: f"{name}, or {_PHONE}" for scheme, name in _NAMES_WANTED.items()},
 }  # fmt: skip

@@ -17,6 +17,8 @@ awarded + waiting + released. Of a case, which others pay for, it tells quarters
 A case's words follow from the quarters beside them, so they reveal nothing more. `designation` is there where a pledge chose a
 case, has nothing in it, and the case isn't open: not yet, not any more, or there is none of that id. Which of these is for its maker
 alone.
+
+Of a fund's configuration it tells all of it, since each is whole: what was left out of the event is set to its default.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from functools import partial
 from sys import intern
 from typing import Any
 
+from schemas.commands import FundConfigured
 from services.readmodel import awards, books
 from services.readmodel.awards import Award
 from services.readmodel.books import FactDict
@@ -121,6 +124,15 @@ class Fund(awards.Fund[Case, Pledge, Award[Case, Pledge]]):
     def configure(self, fact: FactDict) -> None:
         super().configure(fact)
         self.vouchers_required, self.forget_after_days = fact["vouchers_required"], fact.get("forget_after_days", 0)
+
+
+Configuration = dict[str, Any]
+"""What an event set of a fund, in the event's own shape."""
+
+
+def configuration(fund: str, fact: FactDict) -> Configuration:
+    """What a `fund_configured` says was set."""
+    return {name: fact.get(name, field.default) for name, field in FundConfigured.model_fields.items()} | {"fund": fund}
 
 
 class Books(awards.Fold[Fund]):

@@ -154,6 +154,26 @@ def test_what_nobody_knows_is_told_by_its_number() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("ammount", "ammount"),
+        ("expiresAt", "expiresAt"),
+        ("voucher", "voucher"),
+        ("kim_minsu", "?"),
+        ("boucher", "?"),
+        ("conor", "?"),
+    ],
+)
+def test_a_misspelt_field_is_told_by_its_name_and_what_may_be_somebodys_is_not(name: str, told: str) -> None:
+    letter = letter_of(structured("pledge.made", {**GOOD["pledge.made"], name: 1}))
+    assert dict(letter.headers)["__streams.errors.message"].decode().startswith(f"/data/{told}: is no field")
+    assert told != "?" or name not in everything(letter)
+
+
+INTEGER = "must be an integer in the currency's minor unit, without quotes or fraction"
+
+
+@pytest.mark.parametrize(
     ("field", "value", "told", "why"),
     [
         ("amount", -7000, True, "/data/amount: must be at least 1 (below_minimum)"),
@@ -165,6 +185,9 @@ def test_what_nobody_knows_is_told_by_its_number() -> None:
             "/data/amount: must be at least 1 (below_minimum)",
         ),  # somebody's number, with a dash
         ("donor", 19900101, False, "/data/donor: must be a string (wrong_type)"),  # a birthday, where a word belongs
+        ("donor", 1990.0101, False, "/data/donor: must be a string (wrong_type)"),
+        ("amount", 5000.5, True, f"/data/amount: {INTEGER} (wrong_type)"),
+        ("amount", 13800138000.5, False, f"/data/amount: {INTEGER} (wrong_type)"),
         ("fallback", "nobody", False, "/data/fallback: must be one of: pool, hold, release (not_one_of)"),
     ],
 )

@@ -659,8 +659,21 @@ async def test_what_is_too_large_or_of_another_kind_is_refused(bench: Callable[.
         assert problem(await one.client.post("/v1/events", content=content, headers=headers)) == (413, "too_large")
     assert problem(await one.client.post("/v1/events", content="{}")) == (415, "unsupported_media_type")
     assert problem(await one.client.post("/v1/events", content="{", headers=headers)) == (400, "malformed")
-    assert problem(await one.client.get("/v1/events")) == (405, "method_not_allowed")
-    assert problem(await one.client.get("/nowhere")) == (404, "not_found")
+
+
+async def test_another_path_or_method_is_led_to_the_right_one(bench: Callable[..., Bench]) -> None:
+    one = bench()
+    for path, method, allowed in (("/v1/events", "GET", ["POST"]), ("/livez", "POST", ["GET", "HEAD"])):
+        other = await one.client.request(method, path)
+        assert problem(other) == (405, "method_not_allowed")
+        assert (other.headers["allow"], other.json()["detail"]) == (
+            ", ".join(allowed),
+            f"this path takes {' and '.join(allowed)}",
+        )
+    slashed, nowhere = await one.client.post("/v1/events/", json=pledge(1)), await one.client.get("/nowhere/")
+    assert problem(slashed) == problem(nowhere) == (404, "not_found")
+    assert slashed.json()["hint"] == "It is /v1/events, without a slash at its end."
+    assert "hint" not in nowhere.json()
 
 
 async def test_a_malformed_envelope_and_a_member_twice_are_400_with_a_pointer(bench: Callable[..., Bench]) -> None:

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from schemas.commands import Command, read_data
+from schemas.answers import Receipt
+from schemas.commands import Command, FundConfigured, read_data
 from schemas.ledger import GENESIS, encode, entries
 from schemas.times import text_of
 from services.intake.progress import Progress
@@ -82,6 +83,16 @@ WITHDRAWN = ("pledge.withdrawn", {"fund": "x", "pledge": "p"})
 def test_a_pledges_receipt_says_what_it_waits_for(events: list, waiting_for: list[str]) -> None:
     told = told_of(FUND, *events)
     assert told[1 + events.index(next(one for one in events if one[0] == "pledge.made"))]["waiting_for"] == waiting_for
+
+
+def test_a_configurations_receipt_names_all_that_it_set() -> None:
+    again = ("fund.configured", {"fund": "x", "currency": "CNY", "share": 5000})
+    first, second, same = told_of(FUND, again, again)
+    assert first["configuration"] == FundConfigured.model_validate(FUND[1]).model_dump()
+    assert second["configuration"] == FundConfigured.model_validate(again[1]).model_dump()
+    assert second["configuration"]["vouchers_required"] == 1, "what was left out is at its default again"
+    assert same == {"state": "applied", "code": "duplicate"}
+    Receipt.model_validate({"receipt": "r", **second})
 
 
 CHOSEN = ("pledge.made", {**pledged(50)[1], "designation": {"case": "c"}, "fallback": "hold"})

@@ -210,6 +210,22 @@ def test_what_is_more_than_a_recipient_or_none_is_refused(code: str, address: st
     assert refusal("pledge.made", {**PLEDGE, "sealed_contact": box}) == {("/data/sealed_contact", code)}
 
 
+@pytest.mark.parametrize(
+    ("short", "taken", "told"),
+    [
+        ("kakaotalk:kim", "kakaotalk:kim_", "4–20 of a-z, 0-9 and ._-"),
+        ("wechat:kim_", "wechat:kim_mi", "6–20 of a-z, 0-9, _ and -"),
+        ("tgram:kim", "tgram:kim_", "4–32 of a-z, 0-9 and _"),
+        ("signal:ki.42", "signal:kim.42", "3–32 of a-z, 0-9 and _, then a dot and 2–9 digits"),
+    ],
+)
+def test_who_has_no_name_of_a_service_is_told_how_its_names_are_formed(short: str, taken: str, told: str) -> None:
+    with pytest.raises(NoRecipient) as caught:
+        recipient_of(short, SCHEMES)
+    assert told in caught.value.message
+    assert recipient_of(taken, SCHEMES).address == taken
+
+
 def test_an_operator_may_allow_fewer_schemes() -> None:
     few = load(recipients="signal, MAILTO").recipients.split(",")
     sealer = Sealer(b"k" * 32, NOTIFIER.public_key, schemes=few)

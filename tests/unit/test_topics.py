@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaProducer
 from services.bus import topics
 from services.bus.embedded import EmbeddedKafka
 from services.bus.topics import Found, State, Topic, plan, wanted_topics
+from services.cli.topics import _kept
 from services.errors import KafkaUnreachable, TopicsMismatch
 
 BY_NAME = {topic.name: topic for topic in wanted_topics()}
@@ -169,3 +170,18 @@ async def test_a_rebuilding_that_was_cut_short_is_finished_by_the_next_with_as_m
     await topics.remove(kafka.bootstrap)
     with pytest.raises(TopicsMismatch, match=r"commands\.v1 missing"):
         await topics.rebuild(kafka.bootstrap)
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        (topics.SUBMISSIONS, "until answered"),
+        (topics.LEDGER, "for ever"),
+        (topics.DEADLETTERS, "90 days"),
+        (topics.CONTACTS, "latest of each key"),
+    ],
+)
+def test_the_table_says_how_long_a_topics_records_are_kept(name: str, kept: str) -> None:
+    wanted = BY_NAME[name]
+    [report] = plan((wanted,), {name: Found(wanted.partitions, wanted.config)})
+    assert _kept(report) == kept

@@ -3,8 +3,8 @@
 One rule, whoever wrote the record: a letter keeps only what the contract knows, and of that only what passes its own field's
 rule. These are members of the type's model (commands' for what lies on the commands topic, else submissions'), attributes by
 `services.bus.attributes`, the key if it is the record's own fund; and a short number beyond its field's bounds, such as an amount
-of -7000. All else becomes `[removed]`; members nobody knows are told by their number, never by their name; other headers are left
-out. No rule tells a pseudonym from a name that is written like one (one word of [A-Za-z0-9._~-]): such a word stands on the
+of -7000 or 5000.5. All else becomes `[removed]`; members nobody knows are told by their number, never by their name; other headers
+are left out. No rule tells a pseudonym from a name that is written like one (one word of [A-Za-z0-9._~-]): such a word stands on the
 commands topic as well, once it is admitted.
 
 What is withheld whole leaves its length; not its hash, by which a short name could be guessed. The headers name the topic,
@@ -23,6 +23,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from math import isfinite
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
@@ -32,7 +33,7 @@ from schemas.numbers import holds_number
 from schemas.senders import NAME
 from schemas.submissions import SUBMISSIONS, is_hashed
 from schemas.values import HASH_PATTERN, THANKS_PATTERN, Model
-from schemas.violations import NUMBER_BOUNDS, model_within, violations
+from schemas.violations import NUMBER_BOUNDS, model_within, takes_integer, violations
 from services.bus.attributes import KNOWN, TELLABLE, is_media
 from services.bus.envelope import (
     CLOCK,
@@ -140,7 +141,7 @@ def dead_letter(record: Record, code: str, why: str) -> Letter:
 
     Args:
         code: a stable code, such as `malformed`.
-        why: what is wrong, without the record's content and without a name that the contract doesn't know.
+        why: what is wrong, without the record's content and without a name that may be somebody's.
     """
     reasons = _reasons(record, code, why)
     try:
@@ -293,7 +294,7 @@ def _members(model: type[BaseModel], given: dict[str, Any], place: tuple[str, ..
     for name in given.keys() & model.model_fields.keys():
         value, here = given[name], (*place, name)
         inner = model_within(model, name)
-        if (here in wrong and not _is_nobodys_number(value, wrong[here])) or (
+        if (here in wrong and not _is_nobodys_number(value, wrong[here], takes_integer(model, name))) or (
             name in _STRICTER and not _STRICTER[name](str(value))
         ):
             kept[name] = REMOVED
@@ -304,9 +305,12 @@ def _members(model: type[BaseModel], given: dict[str, Any], place: tuple[str, ..
     return _with_number_of_unknown({name: kept[name] for name in given if name in kept}, given)
 
 
-def _is_nobodys_number(value: Any, code: str) -> bool:
-    """True for a number where one belongs that is too small or too large, and too short for a telephone's or a document's."""
-    return code in NUMBER_BOUNDS and isinstance(value, int) and len(str(abs(value))) < _DIGITS_TOLD
+def _is_nobodys_number(value: Any, code: str, belongs: bool) -> bool:
+    """True for a number where one `belongs`, out of bounds or a fraction, and too short for a telephone's or a document's."""
+    is_wrong = (
+        code in NUMBER_BOUNDS if isinstance(value, int) else belongs and isinstance(value, float) and isfinite(value)
+    )
+    return is_wrong and sum(map(str.isdigit, str(value))) < _DIGITS_TOLD
 
 
 def _scalar(value: Any) -> Any:
