@@ -157,7 +157,13 @@ Instant = Annotated[
 """When something of ours happened; it may be 1970 (see `schemas.times`)."""
 Period = Annotated[str, Field(pattern=PERIOD_PATTERN, description="`P<n>D`, `P<n>W`, `P<n>M` or `P<n>Y`")]
 Code = Annotated[
-    str, Field(pattern=ID_PATTERN, description="A reason as a code; never free text"), AfterValidator(nobodys)
+    str,
+    Field(
+        pattern=ID_PATTERN,
+        description="A reason by a word of the sender's own, such as `card-declined`: 1–64 characters of [A-Za-z0-9._~-]; "
+        "never free text",
+    ),
+    AfterValidator(nobodys),
 ]
 Thanks = Annotated[
     str,

@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
+from nacl.encoding import Base64Encoder
 from rich.table import Table
 
 from services import keys
@@ -337,11 +338,13 @@ def _issue(
     config = (
         f"Kafka lets it in by the password in this file, and lets it write submissions:\n  {user.get('kafka_config')}"
     )
+    seal_for = public_key(settings, "intake").encode(Base64Encoder).decode()
     results.show(
         as_json,
-        {**_row(issued.sender), "key": issued.key, "secret": issued.secret, **user},
+        {**_row(issued.sender), "key": issued.key, "secret": issued.secret, "intake_public_key": seal_for, **user},
         f"Shown this once. Over HTTP, `Authorization: Bearer …`:\n  {issued.key}",
         f"On the topic, with `pumasi-sender: {name}` and Standard Webhooks' headers, signed with:\n  {issued.secret}",
+        f"What it seals (`sealed_contact`, a text of `thanks`) it seals for intake.pub, which is no secret:\n  {seal_for}",
         before if len(issued.sender.keys) > 1 else None,
         config if "kafka_config" in user else None,
         *_for_the_admin(user),

@@ -202,6 +202,14 @@ def test_python_sends_a_batch_and_repeats_it(pumasi: Pumasi) -> None:
     assert receipts[0]["progress"]["awarded"] == 26000
 
 
+@pytest.mark.usefixtures("first_case")
+def test_what_is_sealed_as_the_page_says_is_opened(pumasi: Pumasi) -> None:
+    told = pumasi.run([sys.executable, "-"], pumasi.text("python", "SealedBox")).splitlines()
+    assert [json.loads(one)["state"] for one in told] == ["applied", "applied"]
+    added = json.loads(pumasi.run([*PUMASI, "keys", "add", "sealer", "--scope", "pledges", "--all-funds", "--json"]))
+    assert added["intake_public_key"] == (pumasi.home / ".pumasi-keys/intake.pub").read_text().strip()
+
+
 def test_the_cloudevents_library_makes_what_is_taken(pumasi: Pumasi) -> None:
     told = json.loads(pumasi.run([sys.executable, "-"], pumasi.text("python", "to_structured_event")))
     assert told["state"] == "applied"
