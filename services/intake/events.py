@@ -198,9 +198,8 @@ class TopicDoor:
                 {"event": "dead_letters", "count": len(letters), "codes": told},
             )
 
-    @staticmethod
-    def _letter(record: Record, code: str, why: str) -> Refused:
-        return record, code, dead_letter(record, code, why)
+    def _letter(self, record: Record, code: str, why: str) -> Refused:
+        return record, code, dead_letter(record, code, why, self._senders.funds_of(record))
 
     def _box(self, partition: int) -> Letterbox:
         if partition not in self._boxes:

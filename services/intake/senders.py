@@ -174,6 +174,12 @@ class Senders:
             raise Unsigned("webhook-id: not the event's id")
         return known, event
 
+    def funds_of(self, record: Record) -> frozenset[str]:
+        """The funds of the sender that a record names, be it signed or not; none where that may send in all."""
+        named = dict(record.headers).get(SENDER_HEADER) or b""
+        known = self._known.get(named.decode("utf-8", "replace"))
+        return (known and known.funds) or frozenset()
+
 
 NOBODY_ASKED = Known(ANYONE)
 
@@ -182,7 +188,7 @@ class Anyone(Senders):
     """Where keys are switched off: everybody is the same sender, which may send anything."""
 
     def __init__(self) -> None:
-        self._complete = True
+        self._complete, self._known = True, {}
 
     async def catch_up(self) -> None:
         """There is nothing to know."""

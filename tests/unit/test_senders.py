@@ -324,6 +324,15 @@ def codes(world: World) -> list[str]:
     return [dict(letter.headers)["__streams.errors.exception"].decode() for letter in world.letters.values()]
 
 
+async def test_the_letter_of_what_is_forbidden_keeps_a_key_that_is_a_fund_of_its_sender() -> None:
+    who, everywhere = sender(funds=["jilin"]), sender("bank", funds=None)
+    sent = [record(who, event(fund="yanji")), record(who, event(fund="yanji")), record(everywhere, event(amount=0))]
+    keys = [b"jilin", b"Kim", b"tumen"]
+    world = await brought(Topic(who, everywhere), *(one._replace(key=key) for one, key in zip(sent, keys, strict=True)))
+    assert codes(world) == ["forbidden", "forbidden", "invalid_submission"]
+    assert [letter.key for letter in world.letters.values()] == [b"jilin", b"[removed]", b"[removed]"]
+
+
 async def test_a_signature_of_another_secret_or_of_nobody_is_no_signature() -> None:
     who, never, other = sender(), sender(), sender("bank")
     binary = {"ce_specversion": b"1.0", "ce_id": b"e-1", "ce_source": b"/f", "ce_type": b"pumasi.pledge.made"}
@@ -456,6 +465,7 @@ async def test_what_is_the_matter_with_an_id_is_told_to_who_made_it_and_no_soone
     missing = {"fact": "rejected", "code": "unknown_case", "detail": "no case c-9"}
     submitted, vouched = "pumasi.case.submitted", "pumasi.case.vouched"
     configured = await verdict(maker, event("pumasi.fund.configured", 7), {"fact": "fund_configured", **FUND})
+    assert configured.pop("configuration")["currency"] == FUND["currency"]
     assert configured == {"state": "applied"}
     assert (await verdict(maker, event(submitted), made))["progress"]["status"] == "submitted"
     again = await verdict(maker, event(submitted, 8), {"fact": "duplicate"})

@@ -2,10 +2,10 @@
 
 One rule, whoever wrote the record: a letter keeps only what the contract knows, and of that only what passes its own field's
 rule. These are members of the type's model (commands' for what lies on the commands topic, else submissions'), attributes by
-`services.bus.attributes`, the key if it is the record's own fund; and a short number beyond its field's bounds, such as an amount
-of -7000 or 5000.5. All else becomes `[removed]`; members nobody knows are told by their number, never by their name; other headers
-are left out. No rule tells a pseudonym from a name that is written like one (one word of [A-Za-z0-9._~-]): such a word stands on the
-commands topic as well, once it is admitted.
+`services.bus.attributes`, the key if it is the record's own fund or its sender's; and a short number beyond its field's bounds,
+such as an amount of -7000 or 5000.5. All else becomes `[removed]`; members nobody knows are told by their number, never by their
+name; other headers are left out. No rule tells a pseudonym from a name that is written like one (one word of [A-Za-z0-9._~-]): such
+a word stands on the commands topic as well, once it is admitted.
 
 What is withheld whole leaves its length; not its hash, by which a short name could be guessed. The headers name the topic,
 partition and offset of the original; a submission is deleted once its letter is written. The headers are Kafka Streams'
@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from math import isfinite
 from typing import Any, NamedTuple
 
@@ -136,16 +136,17 @@ _MADE: dict[str, Callable[[bytes | None], object]] = {
 """What a command has from intake alone, likewise: its digits are random, and nobody's number."""
 
 
-def dead_letter(record: Record, code: str, why: str) -> Letter:
+def dead_letter(record: Record, code: str, why: str, funds: Collection[str] = ()) -> Letter:
     """The dead letter of a record, whatever is in it.
 
     Args:
         code: a stable code, such as `malformed`.
         why: what is wrong, without the record's content and without a name that may be somebody's.
+        funds: where its sender may send: the key may be one of them, too.
     """
     reasons = _reasons(record, code, why)
     try:
-        return _letter(record, *_tellable(record), reasons)
+        return _letter(record, *_tellable(record, funds), reasons)
     except Exception:  # noqa: BLE001  # whatever it is: what can't be gone through is not told on
         key = None if record.key is None else REMOVED.encode()
         value = None if record.value is None else _withheld(record.value, "can't be gone through")
@@ -153,13 +154,13 @@ def dead_letter(record: Record, code: str, why: str) -> Letter:
         return Letter(key, value, [*reasons, (WITHHELD, ",".join(withheld).encode())])
 
 
-def _tellable(record: Record) -> tuple[bytes | None, bytes | None, list[Header]]:
+def _tellable(record: Record, funds: Collection[str]) -> tuple[bytes | None, bytes | None, list[Header]]:
     """The parts of a record's key, value and headers that may be kept."""
     headers: list[Header] = list(_known_headers(record))
     told = {name: (text or b"").decode() for name, text in headers}
     value, fund = _tellable_value(record.value, told, COMMANDS if record.topic == COMMANDS_TOPIC else SUBMISSIONS)
     key = record.key
-    if key is not None and (fund is None or key != fund.encode()):
+    if key is not None and key.decode("utf-8", "replace") not in (fund, *funds):
         key = REMOVED.encode()
     return key, value, headers
 
