@@ -162,6 +162,7 @@ def test_what_nobody_knows_is_told_by_its_number() -> None:
         ("kim_minsu", "?"),
         ("boucher", "?"),
         ("conor", "?"),
+        ("gopal", "?"),
     ],
 )
 def test_a_misspelt_field_is_told_by_its_name_and_what_may_be_somebodys_is_not(name: str, told: str) -> None:

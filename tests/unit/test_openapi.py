@@ -2,8 +2,11 @@
 
 import ast
 import base64
+import html
 import json
 import re
+import shutil
+import subprocess
 import warnings
 from collections.abc import Iterator
 from hashlib import sha256
@@ -248,3 +251,31 @@ async def test_the_root_and_every_404_name_the_doors() -> None:
         answer = await one.client.get(path)
         assert (answer.status_code, answer.json()["doors"]) == (404, doors)
     await one.client.aclose()
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium to lay the page out (apt install chromium)")
+@pytest.mark.parametrize("document", ["openapi.json", "asyncapi.json"])
+def test_on_a_telephone_a_page_is_no_wider_than_the_screen(document: str, tmp_path: Path) -> None:
+    page = html.escape(rendered((GOLDEN.parent / document).read_bytes())[0])
+    measured = (
+        "document.title = ((root) => `${root.scrollWidth}/${root.clientWidth}`)(one.contentDocument.documentElement)"
+    )
+    host = f'<iframe id="one" style="width: 390px" srcdoc="{page}"></iframe><script>onload = () => {{ {measured} }}</script>'
+    (tmp_path / "host.html").write_text(host)
+    options = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--virtual-time-budget=3000",
+        f"--user-data-dir={tmp_path / 'profile'}",
+        "--dump-dom",
+    ]
+    shown = subprocess.run(
+        [str(CHROMIUM), *options, f"file://{tmp_path / 'host.html'}"], capture_output=True, text=True, timeout=60
+    )
+    widths = re.search(r"<title>(\d+)/(\d+)</title>", shown.stdout)
+    assert widths is not None, shown.stderr[-500:]
+    assert widths[1] == widths[2]
