@@ -60,7 +60,7 @@ def explain(
     ] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Explain a case, pledge or award: what was promised, settled and delivered, when, and why there and not elsewhere.
+    """Explain a case, pledge or award: what was placed, settled and delivered, when, and why there and not elsewhere.
 
     The answer comes from the ledger alone. Others appear in it as counts and sums only. Exit status 1 if the id is unknown, if the
     ledger is wrong, or if money went where the rule doesn't send it.

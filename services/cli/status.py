@@ -270,7 +270,7 @@ def _block(fund: dict[str, Any]) -> "Table":
 _CASES = ("open", "funded", "closed")
 _MONEY = {
     "asked": "",
-    "promised": "blue",
+    "placed": "blue",
     "settled": "magenta",
     "delivered": "green",
     "waiting": "yellow",

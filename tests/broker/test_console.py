@@ -60,7 +60,7 @@ async def test_what_is_committed_shows_and_what_was_aborted_does_not(topics_rese
     jilin = found["funds"][0]
     assert jilin == {
         "fund": "jilin", "currency": "CNY", "beneficiaries": 2, "donors": 2, "submitted": 0, "open": 1, "funded": 1, "closed": 0,
-        "pledges": 2, "unvalued": 0, "asked": 200_000, "promised": 130_000, "settled": 60_000, "delivered": 40_000, "waiting": 0,
+        "pledges": 2, "unvalued": 0, "asked": 200_000, "placed": 130_000, "settled": 60_000, "delivered": 40_000, "waiting": 0,
         "released": 90_000, "refunded": 0,
     }  # fmt: skip
     code, out, _ = await pumasi(topics_reset, "status")
@@ -81,7 +81,7 @@ async def test_the_public_sees_nothing_about_fewer_than_five(topics_reset: Embed
     assert (code, told["audience"], told["suppressed_below"], told["ok"]) == (1, "public", 5, False)
     jilin, yanbian = told["funds"]
     assert {name for name, value in jilin.items() if value is not None} == {"fund", "currency"}
-    assert (yanbian["beneficiaries"], yanbian["promised"], yanbian["open"]) == (6, 54_000, None)
+    assert (yanbian["beneficiaries"], yanbian["placed"], yanbian["open"]) == (6, 54_000, None)
 
 
 async def test_lag_is_a_finding_only_while_no_matcher_runs(topics_reset: EmbeddedKafka) -> None:
@@ -144,7 +144,7 @@ async def test_a_pledge_a_case_and_an_award_are_explained(topics_reset: Embedded
     code, found = await explain(topics_reset, "pledge", "p-1", "--fund", "jilin")
     assert (code, found["ok"]) == (0, True)
     assert found["figures"] == {
-        "promised": 130_000, "settled": 60_000, "delivered": 40_000, "waiting": 0, "released": 0, "refunded": 0,
+        "placed": 130_000, "settled": 60_000, "delivered": 40_000, "waiting": 0, "released": 0, "refunded": 0,
     }  # fmt: skip
     assert [award["award"] for award in found["awards"]] == ["p-1/1", "p-1/2"]
     code, found = await explain(topics_reset, "case", "c-2", "--fund", "yanbian", "--lang", "ko")

@@ -145,7 +145,7 @@ def test_why_dose_06_has_no_more_in_three_languages(language: str, sentences: li
     told = asked(story_under("no-papers", WATERFILL), "case", "dose-06", language)
     assert told.findings == []
     assert told.data["figures"] == {
-        "asked": 26_000, "promised": 15_000, "settled": 15_000, "delivered": 15_000, "lacks": 11_000,
+        "asked": 26_000, "placed": 15_000, "settled": 15_000, "delivered": 15_000, "lacks": 11_000,
     }  # fmt: skip
     lines = text(told).splitlines()
     assert [line for line in lines if line in sentences] == sentences
@@ -252,7 +252,7 @@ def test_under_first_come_the_third_of_three_gets_nothing_and_hears_why(language
     """Three equally urgent people on two roads to a doctor: the first is whole, the third has nothing."""
     told = asked(story_under("two-routes", FIRST_COME), "case", "e-means", language)
     assert told.findings == []
-    assert (told.data["figures"]["promised"], told.data["missed"]["runs"]) == (0, 12)
+    assert (told.data["figures"]["placed"], told.data["missed"]["runs"]) == (0, 12)
     assert [line for line in text(told).splitlines() if line in sentences] == sentences
 
 

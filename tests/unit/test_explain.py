@@ -68,7 +68,7 @@ def told() -> Told:
 def test_a_pledge_tells_where_it_went_and_keeps_the_figures_apart(told: Told) -> None:
     found = ask(told, "pledge", "p-1")
     assert found.data["figures"] == {
-        "promised": 60_000, "settled": 30_000, "delivered": 20_000, "waiting": 0, "released": 0, "refunded": 0,
+        "placed": 60_000, "settled": 30_000, "delivered": 20_000, "waiting": 0, "released": 0, "refunded": 0,
     }  # fmt: skip
     assert [award["case"] for award in found.data["awards"]] == ["c-1"]
     assert events(found) == ["pledge_accepted", "awarded", "payment_received", "award_settled", "award_delivered"]
@@ -160,10 +160,18 @@ def test_a_case_tells_its_story_in_order(told: Told) -> None:
         "case_submitted", "case_opened", "awarded", "award_settled", "awarded", "case_funded", "case_delivered", "award_voided",
     ]  # fmt: skip
     assert found.data["figures"] == {
-        "asked": 100_000, "promised": 70_000, "settled": 30_000, "delivered": 20_000, "lacks": 30_000,
+        "asked": 100_000, "placed": 70_000, "settled": 30_000, "delivered": 20_000, "lacks": 30_000,
     }  # fmt: skip
     assert "Nobody comes before it now" in sentences(found)
     assert [event["vouchers"] for event in found.data["story"] if event["event"] == "case_vouched"] == []
+
+
+def test_a_closed_case_is_not_said_to_lack_anything(told: Told) -> None:
+    assert ("still lacking", "CNY 0.00") in ask(told, "case", "c-1").figures
+    told("case.closed", case="c-2", outcome="withdrawn")
+    found = ask(told, "case", "c-2")
+    assert found.data["status"] == "closed"
+    assert [word for word, _ in found.figures] == ["asked", "placed", "settled (paid)", "delivered"]
 
 
 def test_a_case_learns_what_went_before_it(told: Told) -> None:

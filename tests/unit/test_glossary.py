@@ -57,7 +57,7 @@ def test_simulate_calls_classes_by_their_names() -> None:
 
 def test_every_figure_of_the_demo_and_of_explain_is_in_it() -> None:
     assert set(FIGURES) - {"asked", "notices"} <= WORDS.keys()
-    for name in ("promised", "settled", "delivered", "waiting", "released"):
+    for name in ("placed", "settled", "delivered", "waiting", "released"):
         for language in ("ko", "zh"):
             assert WORDS[name][language] in Words(language).say(wording.FIGURES[name])
 

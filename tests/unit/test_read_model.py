@@ -106,10 +106,19 @@ def test_public_figures_say_nothing_about_fewer_than_five() -> None:
         told.pledge(f"p-{number}", 1_000)
     figures = figures_of(told.read().funds["jilin"])
     shown = for_everyone(figures)
-    assert (figures.promised, figures.donors) == (4_000, 4)
+    assert (figures.placed, figures.donors) == (4_000, 4)
     assert shown["asked"] == 50_000
     assert shown["beneficiaries"] == shown["open"] == 5
-    assert {"promised", "settled", "waiting", "donors", "pledges"} <= {name for name, v in shown.items() if v is None}
+    assert {"placed", "settled", "waiting", "donors", "pledges"} <= {name for name, v in shown.items() if v is None}
+
+
+def test_a_closed_case_has_asked_for_what_it_asked() -> None:
+    told = Told()
+    told.case("c-0", 10_000)
+    told.pledge("p-0", 200)
+    told("case.closed", case="c-0", outcome="withdrawn")
+    figures = figures_of(told.read().funds["jilin"])
+    assert (figures.closed, figures.asked, figures.placed) == (1, 10_000, 0)
 
 
 def test_public_figures_count_who_is_in_each_and_not_who_else_is_there() -> None:

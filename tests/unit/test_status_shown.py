@@ -32,7 +32,7 @@ from tests.unit.test_letters import Rec
 from tests.unit.test_notifier_webhook import TOLD as NOTICE
 
 FUNDS = [
-    {"fund": name, "currency": currency, "open": 1, "funded": 2, "closed": None, "asked": 10**14, "promised": 1_234_567,
+    {"fund": name, "currency": currency, "open": 1, "funded": 2, "closed": None, "asked": 10**14, "placed": 1_234_567,
      "settled": None, "delivered": 4, "waiting": 10**15, "released": 0}
     for name, currency in (("jilin-room", "CNY"), ("a" * 64, "KRW"))
 ]  # fmt: skip

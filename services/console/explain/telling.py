@@ -1,6 +1,6 @@
 """From a story to sentences: a head, figures, what happened, and why. Each part as data too, for `--json`.
 
-Sentences are short enough for somebody who has never heard of the rule. *Promised*, *settled* and *delivered* are figures of their
+Sentences are short enough for somebody who has never heard of the rule. *Placed*, *settled* and *delivered* are figures of their
 own and never added up.
 """
 
@@ -58,13 +58,15 @@ class Teller:
 
     def case(self, case: Case, events: list[Event], missed: Missed) -> Told:
         """A case: its story, and why it has no more."""
-        three = {"promised": case.promised, "settled": case.settled, "delivered": case.delivered}
+        three = {"placed": case.promised, "settled": case.settled, "delivered": case.delivered}
         sums = {"asked": case.claim, **three, "lacks": lacks_of(case)}
         need, route = self.voice.need(case.need), self.say(wording.ROUTES[case.route])
         first = self.say("Case {id}: {need}, {route}", id=case.id, need=need, route=route)
         told = self._told("case", case.id, first, sums, events)
         told.data |= {"status": case.status, "class": CLASSES[case.rank], "need": case.need, "outcome": case.outcome}
         told.data["needed_by"] = case.needed_by
+        if case.status == "closed":
+            told.figures.pop()  # it asks for nothing any more, whatever it had
         told.head.append(self._state(case))
         if case.needed_by and case.status != "closed":
             say = partial(self.say, time=time_text(case.needed_by))
@@ -81,11 +83,11 @@ class Teller:
     def pledge(self, pledge: Pledge, events: list[Event], found: dict[str, Found]) -> Told:
         """A pledge: its story, and why each award went where it went."""
         awards = [_three_of(award) for award in pledge.awards]
-        promised = {name: sum(three[name] for three in awards) for name in ("promised", "settled", "delivered")}
+        placed = {name: sum(three[name] for three in awards) for name in ("placed", "settled", "delivered")}
         rest = {"waiting": pledge.waiting, "released": pledge.released, "refunded": pledge.refunded}
         face = format_money(pledge.face, pledge.currency)
         first = self.say("Pledge {id}: {amount}", id=pledge.id, amount=face)
-        told = self._told("pledge", pledge.id, first, promised | rest, events)
+        told = self._told("pledge", pledge.id, first, placed | rest, events)
         told.data |= {"amount": pledge.amount, "face": pledge.face, "face_currency": pledge.currency}
         told.data |= {"closed": pledge.closed, "awards": [_award_data(award) for award in pledge.awards]}
         if pledge.designation:
@@ -253,7 +255,7 @@ class Teller:
 
 
 def _three_of(award: Award) -> dict[str, int]:
-    return {"promised": award.amount, "settled": award.settled, "delivered": award.delivered}
+    return {"placed": award.amount, "settled": award.settled, "delivered": award.delivered}
 
 
 def _award_data(award: Award) -> dict[str, Any]:

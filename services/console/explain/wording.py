@@ -68,7 +68,7 @@ GOES_FIRST: Final = {
 
 FIGURES: Final = {
     "asked": message("asked"),
-    "promised": message("promised"),
+    "placed": message("placed"),
     "settled": message("settled (paid)"),
     "delivered": message("delivered"),
     "lacks": message("still lacking"),

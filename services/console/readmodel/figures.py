@@ -1,4 +1,4 @@
-"""The figures of a fund: how many cases, how much asked, promised, settled, delivered, waiting and released. Never mixed in one.
+"""The figures of a fund: how many cases, how much asked, placed, settled, delivered, waiting and released. Never mixed in one.
 
 An operator, who may read the whole ledger anyway, sees every figure. What is shown to the public says nothing about fewer than five
 people (contract, 8): for each figure those are counted who are in it, beneficiaries and donors apart. Cases that nobody has vouched for
@@ -20,9 +20,9 @@ class Figures:
     """One fund in figures; all but the counts are minor units of `currency`.
 
     Attributes:
-        asked: the claims of all cases that ever opened, closed ones with what they came to.
-        promised: awarded and standing, settled or not; settled: paid, of that; delivered: handed over, of that.
-        waiting: promised to the fund and matched to nothing, paid or not.
+        asked: the claims of all cases that ever opened, closed or not.
+        placed: awarded and standing, settled or not; settled: paid, of that; delivered: handed over, of that.
+        waiting: pledged to the fund and matched to nothing, paid or not.
         unvalued: pledges without a rate for their currency.
         released: unpaid money given back; refunded: paid money given back.
         about: how many people are in each, at the fewest.
@@ -39,7 +39,7 @@ class Figures:
     pledges: int
     unvalued: int
     asked: int
-    promised: int
+    placed: int
     settled: int
     delivered: int
     waiting: int
@@ -53,8 +53,8 @@ _OF_CASE: Final[Mapping[str, Callable[[Case], int]]] = {
     "open": lambda case: case.status == "open" and case.lacks > 0,
     "funded": lambda case: case.status == "open" and not case.lacks,
     "closed": lambda case: case.status == "closed",
-    "asked": lambda case: (case.promised if case.status == "closed" else case.claim) if case.opened else 0,
-    "promised": lambda case: case.promised if case.opened else 0,
+    "asked": lambda case: case.claim if case.opened else 0,
+    "placed": lambda case: case.promised if case.opened else 0,
     "settled": lambda case: case.settled if case.opened else 0,
     "delivered": lambda case: case.delivered if case.opened else 0,
 }
@@ -66,7 +66,7 @@ _OF_PLEDGE: Final[Mapping[str, Callable[[Pledge], int]]] = {
     "refunded": lambda pledge: pledge.refunded,
 }
 _OF_DONORS_TOO: Final[Mapping[str, Callable[[Pledge], int]]] = {
-    "promised": lambda pledge: pledge.matched,
+    "placed": lambda pledge: pledge.matched,
     "settled": lambda pledge: pledge.paid,
 }
 
