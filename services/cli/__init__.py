@@ -8,11 +8,13 @@ else to standard error, so `--json` can be piped.
 inside the command, so that `pumasi --help` stays quick, and Rich too where a service runs for months.
 """
 
+import errno
 import importlib
 import os
 import signal
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,7 +24,7 @@ from services import logs
 from services.called import as_called
 from services.called import name as called
 from services.cli.shared.helps import Command, Commands
-from services.errors import PumasiError, UsageError
+from services.errors import PumasiError, SettingError, UsageError
 from services.visible import json_line, visible
 
 COMMANDS = {
@@ -61,6 +63,11 @@ _EXAMPLES = """**Examples**
 - `pumasi kafka --data /tmp/pumasi`: run a real broker on that directory
 - `PUMASI_KAFKA=k1:9092 pumasi topics`: check the topics of that cluster
 """
+
+
+_UNUSABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR}
+"""What the system says of a place that it won't let us use. A full disk is none: room may come, so services are started again."""
+_CODE = (str(Path(__file__).parents[2] / "services"), sys.prefix)
 
 
 def build(commands: Mapping[str, str] = COMMANDS) -> typer.Typer:
@@ -105,8 +112,24 @@ def main(commands: Mapping[str, str] = COMMANDS) -> None:
     except BrokenPipeError:  # `pumasi … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
+    except OSError as error:
+        if (refused := _refused(error)) is None:
+            raise
+        _report(refused)
+        sys.exit(refused.exit_status)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
+
+
+def _refused(error: OSError) -> SettingError | None:
+    """What a place that can't be used means to who named it; None if nobody did: it is a file of the code, or no file at all."""
+    place = error.filename
+    if error.errno not in _UNUSABLE or not isinstance(place, str | os.PathLike) or str(place).startswith(_CODE):
+        return None
+    return SettingError(
+        f"{place} can't be used ({error.strerror})",
+        hint="Name another place (--data DIR, PUMASI_DATA, PUMASI_KEYS), or mend whose it is and who may write there.",
+    )
 
 
 def _called_for(commands: Mapping[str, str]) -> Mapping[str, str]:

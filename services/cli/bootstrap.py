@@ -142,6 +142,12 @@ def say(text: str) -> None:
 if __name__ == "__main__":
     try:
         sys.exit(main(Path(sys.argv[1]), sys.argv[2]))
+    except OSError as error:
+        if error.filename is None:
+            raise
+        say(f"The environment can't be made: {error.filename} can't be used ({error.strerror}).\n"
+            "Let the checkout be written to by whoever calls ./run first, or clone one of your own. Later calls only read it.")  # fmt: skip
+        sys.exit(2)
     except KeyboardInterrupt:
         say("\nStopped; the next ./run starts the set-up over.")
         sys.exit(130)

@@ -5,8 +5,8 @@ import json
 import re
 import sys
 import time
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
@@ -14,7 +14,7 @@ import typer
 from nacl.encoding import Base64Encoder
 from rich.table import Table
 
-from services import keys
+from services import keys, secret_files
 from services.bus import access
 from services.bus.bootstrap import bootstrap_of
 from services.bus.security import Servers, servers
@@ -31,6 +31,16 @@ if TYPE_CHECKING:
     from services.senders import Issued
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The sender: 1 to 32 of a-z, 0-9 and -.")]
+Scopes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--scope",
+        metavar="SCOPE",
+        help="What it may send: funds, cases, vouch, pledges, payments, deliveries, or read (nothing). May be given again.",
+    ),
+]
+Funds = Annotated[list[str] | None, typer.Option("--fund", metavar="FUND", help="Where. May be given again.")]
+AllFunds = Annotated[bool, typer.Option("--all-funds", help="In every fund, future ones too.")]
 
 _EXAMPLES = """**Examples**
 
@@ -38,6 +48,7 @@ _EXAMPLES = """**Examples**
 - `PUMASI_KAFKA=k1:9092 PUMASI_KEYS=/etc/pumasi/keys pumasi keys make`: for a cluster, if it knows of none
 - `pumasi keys add clinic-yanji --scope cases --scope deliveries --fund jilin`: cases and deliveries of that fund
 - `pumasi keys add bank --scope payments --all-funds`: payments, wherever they belong
+- `pumasi keys grant bank --scope payments --scope pledges --fund jilin`: that alone from now on, with the keys that it has
 - `pumasi keys rotate bank`: a new key; the one before goes on counting until `pumasi keys revoke bank --old`
 - `pumasi keys next`: a new key for the pseudonyms of funds that begin from now on
 - `pumasi keys rotate notifier`: contacts are sealed for a new key, and the former is destroyed
@@ -99,16 +110,9 @@ def make(
 @GROUP.command()
 def add(
     name: Name,
-    scope: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--scope",
-            metavar="SCOPE",
-            help="What it may send: funds, cases, vouch, pledges, payments, deliveries, or read (nothing). May be given again.",
-        ),
-    ] = None,
-    fund: Annotated[list[str] | None, typer.Option("--fund", metavar="FUND", help="Where. May be given again.")] = None,
-    all_funds: Annotated[bool, typer.Option("--all-funds", help="In every fund, future ones too.")] = False,
+    scope: Scopes = None,
+    fund: Funds = None,
+    all_funds: AllFunds = False,
     kafka: options.Kafka = None,
     data: options.Data = None,
     as_json: options.Json = False,
@@ -120,11 +124,60 @@ def add(
     it is. On the embedded broker the sender also gets a Kafka user of its own, which may write submissions and nothing else; its
     client.properties is kept among the keys. On a cluster of your own its admin makes that user: what to call is printed.
     """
-    from pydantic import ValidationError
-
-    from schemas.senders import Scope, Sender
-    from services.bus.envelope import explain
     from services.senders import issue
+
+    scopes, funds = _rights(scope, fund, all_funds)
+    settings, bootstrap = _where(kafka, data)
+    if name in renewal.OURS:
+        raise UsageError(f"{name} is no sender's name: `pumasi keys rotate {name}` is about this installation")
+    if name in _known(bootstrap):
+        raise UsageError(
+            f"there is a sender {name}",
+            hint="See `pumasi keys list`; `pumasi keys rotate` gives it a new key, `pumasi keys grant` says anew what it may send.",
+        )
+    with _checked():
+        issued = issue(name, scopes, funds, public_key(settings, "intake"))
+    # before anything is made: looking may take long, and a key is shown but once
+    _issue(settings, bootstrap, issued, as_json, _warn_of_unknown(settings, funds))
+
+
+@GROUP.command()
+def grant(
+    name: Name,
+    scope: Scopes = None,
+    fund: Funds = None,
+    all_funds: AllFunds = False,
+    kafka: options.Kafka = None,
+    data: options.Data = None,
+    as_json: options.Json = False,
+) -> None:
+    """Say anew what a sender may send, and where; its keys stay as they are.
+
+    Name all that it may from now on: what isn't named, it may not any more. Every intake goes by it within a second. What came before
+    stays; what waits on the topic is taken or refused by what counts when intake comes to it.
+    """
+    from schemas.senders import Sender
+    from services.bus.senders import put_sender
+
+    scopes, funds = _rights(scope, fund, all_funds)
+    settings, bootstrap = _where(kafka, data)
+    before = _there(_known(bootstrap).get(name), name)
+    with _checked():
+        granted = Sender.model_validate({**before.model_dump(), "scopes": scopes, "funds": funds})
+    unknown = _warn_of_unknown(settings, funds)
+    asyncio.run(put_sender(bootstrap, granted))
+    where = ", ".join(funds) if funds else "all funds"
+    results.show(
+        as_json,
+        {**_row(granted), **({"unknown_funds": unknown} if unknown else {})},
+        f"{name} may send {', '.join(scopes)} in {where}.",
+        None if granted.keys else as_called(f"It is revoked: `pumasi keys rotate {name}` lets it send again."),
+    )
+
+
+def _rights(scope: list[str] | None, fund: list[str] | None, all_funds: bool) -> tuple[Any, list[str] | None]:
+    """What was said of scopes and of funds (None: all), each once. Raises BadParameter."""
+    from schemas.senders import Scope
 
     known = get_args(Scope)
     if unknown := [one for one in scope or () if one not in known]:
@@ -133,24 +186,24 @@ def add(
         raise typer.BadParameter("say what it may send", param_hint="--scope")
     if bool(fund) == all_funds:
         raise typer.BadParameter("name funds, or say --all-funds", param_hint="--fund")
-    settings, bootstrap = _where(kafka, data)
-    if name in renewal.OURS:
-        raise UsageError(f"{name} is no sender's name: `pumasi keys rotate {name}` is about this installation")
-    if name in _known(bootstrap):
-        raise UsageError(
-            f"there is a sender {name}", hint="See `pumasi keys list`; `pumasi keys rotate` gives it a new key."
-        )
-    scopes: Any = list(dict.fromkeys(scope))
-    funds = list(dict.fromkeys(fund or ()))
+    return list(dict.fromkeys(scope)), None if all_funds else list(dict.fromkeys(fund or ()))
+
+
+@contextmanager
+def _checked() -> "Iterator[None]":
+    """Say of a sender that the contract doesn't allow which parameter is at fault."""
+    from pydantic import ValidationError
+
+    from schemas.senders import Sender
+    from services.bus.envelope import explain
+
     try:
-        issued = issue(name, scopes, None if all_funds else funds, public_key(settings, "intake"))
+        yield
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         hint, said = _FORMS.get(str(first["loc"][0]), ("", explain(error, Sender)))
         said = first["msg"] if first["type"] == "looks_like_contact" else said
         raise typer.BadParameter(said, param_hint=hint) from None
-    # before anything is made: looking may take long, and a key is shown but once
-    _issue(settings, bootstrap, issued, as_json, _warn_of_unknown(settings, funds))
 
 
 @GROUP.command("list")
@@ -327,11 +380,13 @@ def _row(sender: "Sender") -> dict[str, Any]:
 def _issue(
     settings: "options.Settings", bootstrap: str, issued: "Issued", as_json: bool, unknown: Iterable[str] = ()
 ) -> None:
-    """Write a sender, and show its key and secret; `unknown`: its funds that aren't there yet."""
+    """Show a sender's key and secret, and write it; `unknown`: its funds that aren't there yet.
+
+    In this order: a key that is shown and doesn't count yet is worth nothing, and one that counts and was never shown is lost.
+    """
     from services.bus.senders import put_sender
 
     name = issued.sender.sender
-    asyncio.run(put_sender(bootstrap, issued.sender))
     user = _kafka_user(settings, bootstrap, name)
     user |= {"unknown_funds": unknown} if unknown else {}
     before = as_called(f"The key before goes on counting; `pumasi keys revoke {name} --old` ends it.")
@@ -349,9 +404,11 @@ def _issue(
         config if "kafka_config" in user else None,
         *_for_the_admin(user),
     )
+    sys.stdout.flush()
+    asyncio.run(put_sender(bootstrap, issued.sender))
 
 
-def _warn_of_unknown(settings: "options.Settings", funds: list[str]) -> list[str]:
+def _warn_of_unknown(settings: "options.Settings", funds: list[str] | None) -> list[str]:
     """Say of each fund that the ledger doesn't know, if it can be asked; returns these."""
     from services.errors import PumasiError
 
@@ -361,7 +418,7 @@ def _warn_of_unknown(settings: "options.Settings", funds: list[str]) -> list[str
             known = asyncio.run(_funds(options.bootstrap_of(settings, access.OPERATOR)))
     except (PumasiError, ValueError):  # no operator's password here, no ledger, or not one that can be read
         return []
-    unknown = [fund for fund in funds if fund not in known]
+    unknown = [fund for fund in funds or () if fund not in known]
     for fund in unknown:
         near = "".join(f" (did you mean {one}?)" for one in get_close_matches(fund, known, 1))
         print(f"There is no fund {fund} yet{near}: the key counts there once there is.", file=sys.stderr)
@@ -403,8 +460,13 @@ async def _make(settings: "options.Settings", lost: bool, yes: bool) -> list[str
     passwords: list[str] = [] if settings.open else keys.make_passwords(settings, access.USERS)
     if not keys.missing(settings) and not lost:
         return [*keys.make(settings), *passwords]  # none; but what a kill left goes
-    async with _kafka_that_knows(settings) as bootstrap:
-        return [*await _make_beside(settings, bootstrap, lost, yes), *passwords]
+    try:
+        async with _kafka_that_knows(settings) as bootstrap:
+            return [*await _make_beside(settings, bootstrap, lost, yes), *passwords]
+    except BaseException:  # Kafka was to be asked with them; refused, there is nothing that they belong to
+        for name in passwords:
+            secret_files.destroy(keys.directory(settings) / name)
+        raise
 
 
 @asynccontextmanager

@@ -57,7 +57,7 @@ async def let_in(settings: Settings, bootstrap: str, sender: str) -> Path:
             if time.monotonic() > deadline:
                 raise KafkaUnreachable(
                     f"the broker has not let {user} in",
-                    hint="It does so at its next start; or rotate the sender's keys.",
+                    hint="See that it runs, and do this again: no key was made.",
                 ) from None
         await asyncio.sleep(_LOOK_EVERY_S)
 

@@ -14,15 +14,16 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from typer.testing import CliRunner
 
+import services.bus.senders
 import services.keys
-from schemas.senders import ANYONE
+from schemas.senders import ANYONE, Sender
 from services.bus.consume.scan import TopicReader
 from services.bus.embedded import EmbeddedKafka
 from services.bus.senders import senders
 from services.bus.topics import DEADLETTERS, LEDGER, SUBMISSIONS
 from services.cli import build
 from services.intake import sequencer
-from services.senders import signed
+from services.senders import hash_of, signed
 from services.settings import load
 from services.system.own_senders import MACHINE, machine_key
 from tests.broker.test_intake import STRUCTURED, pledge, running
@@ -83,6 +84,45 @@ async def test_a_key_counts_and_is_refused_within_a_second_of_being_made_renewed
         ]
     async with running(topics_reset, tmp_path, open=False) as (_, http):
         assert await status_of(http, second["key"]) == 401, "it is read from the start"
+
+
+async def test_what_a_sender_may_is_said_anew_within_a_second_and_its_keys_stay(
+    topics_reset: EmbeddedKafka, tmp_path: Path
+) -> None:
+    keys = Keys(topics_reset, tmp_path)
+    async with running(topics_reset, tmp_path, open=False) as (_, http):
+        made = await keys("add", "clinic", "--scope", "cases", "--fund", "jilin")
+        assert await seconds_until(http, made["key"], 403) < WITHIN_S
+        granted = await keys("grant", "clinic", "--scope", "pledges", "--scope", "cases", "--fund", "jilin")
+        assert await seconds_until(http, made["key"], 202) < WITHIN_S
+        assert (granted["scopes"], granted["funds"], granted["keys"]) == (["pledges", "cases"], ["jilin"], made["keys"])
+        await keys("grant", "clinic", "--scope", "pledges", "--fund", "yanbian")
+        assert await seconds_until(http, made["key"], 403) < WITHIN_S
+        await keys("grant", "clinic", "--scope", "pledges", "--all-funds")
+        assert await seconds_until(http, made["key"], 202) < WITHIN_S
+    (row,) = (await keys("list"))["senders"]
+    assert (row["scopes"], row["funds"], row["keys"]) == (["pledges"], None, made["keys"])
+    await keys("grant", "church", "--scope", "pledges", "--all-funds", status=1)
+    await keys("grant", "clinic", "--all-funds", status=2)
+    await keys("grant", "clinic", "--scope", "pledges", "--fund", "no fund", status=2)
+    await keys("revoke", "clinic")
+    assert (await keys("grant", "clinic", "--scope", "cases", "--all-funds"))["keys"] == [], "no key comes back by it"
+
+
+async def test_a_key_is_shown_before_it_counts_so_that_none_is_lost(
+    topics_reset: EmbeddedKafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys, put = Keys(topics_reset, tmp_path), services.bus.senders.put_sender
+    services.keys.make(load(data=tmp_path, kafka=topics_reset.bootstrap, kafka_security="plain"))
+
+    async def interrupted(bootstrap: str, sender: Sender) -> None:
+        await put(bootstrap, sender)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(services.bus.senders, "put_sender", interrupted)
+    result = await keys("add", "clinic", "--scope", "pledges", "--all-funds", status=130)
+    (written,) = (await senders(topics_reset.bootstrap))["clinic"].keys
+    assert hash_of(json.loads(result.stdout)["key"]).hex() == written.hash
 
 
 async def test_a_fund_that_is_not_there_is_warned_of(topics_reset: EmbeddedKafka, tmp_path: Path) -> None:
