@@ -9,6 +9,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from schemas.currencies import format_money
 from services.bus import access, topics
 from services.cli.shared import options
 from services.cli.shared.bars import bars
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 EXAMPLES = """**Examples**
 
 - `pumasi audit`: of the broker running on `.pumasi`
-- `PUMASI_KAFKA=k1:9092 pumasi audit --json`: `{"ok": true, "partitions": [{"partition": 0, "commands": 812, …}]}`
+- `PUMASI_KAFKA=k1:9092 pumasi audit --json`: `{"ok": true, "partitions": [{"partition": 0, "commands": 812, …, "books": […]}]}`
 """
+_SUMS = ("promised", "placed", "settled", "delivered", "waiting", "released")
 
 
 def audit(kafka: options.Kafka = None, data: options.Data = None, as_json: options.Json = False) -> None:
@@ -32,6 +34,9 @@ def audit(kafka: options.Kafka = None, data: options.Data = None, as_json: optio
     The commands are decided again, and each entry is compared with the result. A checkpoint, if there is one, is compared too. Exit
     status 1 if anything is wrong. Commands without an answer yet are listed; they are a finding only if one has waited for more than a
     minute while a matcher runs, or while others came after it. Nothing is written.
+
+    At the end stands what each fund comes to by the ledger: what was promised is placed, waiting or released; of what is placed a part
+    is settled (paid), and of that a part delivered.
     """
     bootstrap = options.bootstrap_of(options.load(kafka=kafka, data=data), access.OPERATOR)
     results = _audit(bootstrap, quiet=as_json)
@@ -102,6 +107,10 @@ def _print_table(results: "list[PartitionAudit]") -> None:
         if r.unanswered and not r.findings:
             told = f"{r.unanswered:,} without an answer yet, from offset {r.unanswered_from} on, since {r.unanswered_since}"
             console.print(marked("[yellow]partition {}[/]: {}", r.partition, told))
+    for r in results:
+        for books in r.books:
+            sums = ", ".join(f"{name} {format_money(getattr(books, name), books.currency)}" for name in _SUMS)
+            console.print(marked("[bold]{}[/]: {}", books.fund, sums))
     total = sum(r.entries for r in results)
     if not any(r.findings for r in results):
         told = (

@@ -145,8 +145,10 @@ if __name__ == "__main__":
     except OSError as error:
         if error.filename is None:
             raise
-        say(f"The environment can't be made: {error.filename} can't be used ({error.strerror}).\n"
-            "Let the checkout be written to by whoever calls ./run first, or clone one of your own. Later calls only read it.")  # fmt: skip
+        say(
+            f"The environment can't be made: {error.filename} can't be used ({error.strerror}).\n"
+            "Let who may write to the checkout call ./run first, or clone your own; later calls only read it."
+        )
         sys.exit(2)
     except KeyboardInterrupt:
         say("\nStopped; the next ./run starts the set-up over.")

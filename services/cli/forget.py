@@ -11,6 +11,7 @@ from services.bus import access
 from services.called import as_called
 from services.cli.shared import options, renewal
 from services.cli.shared.results import show
+from services.counted import counted
 
 if TYPE_CHECKING:
     from services.rotation import Rotated
@@ -44,7 +45,7 @@ def forget(
     from then on nothing opens what was kept of them, not in a backup either. What is sealed leaves the disk within an hour.
 
     The ledger and its totals stay: they hold words and sums, and nothing leads from there to anybody. Whoever takes part again is
-    known again.
+    known again. Of money of theirs that is still to be paid or handed over they hear no more until then.
 
     Exit status 1, and with --json the code `unknown_id`: nothing is kept of them, or all is forgotten already. Exit status 1, and
     `undecided`: words of thanks wait for a matcher that may be for a case of theirs, which nobody can tell yet. Then run it again. If
@@ -67,8 +68,10 @@ def forget(
             "gone": wait,
             "rotated": asdict(told),
         },
-        f"Forgotten: {told.forgotten} contacts and texts. Nothing opens them any more: the notifier's key is a new one, {told.key}.",
-        "They have left the topic." if wait else "They leave the disk within an hour, while a notifier runs.",
+        f"Forgotten: {counted(told.forgotten, 'contact or text', 'contacts and texts')}. Nothing opens what was kept any more: the notifier's "
+        f"key is a new one, {told.key}.",
+        "What is still to come of their pledges and cases no address is told, unless they take part again.",
+        "It has left the topic." if wait else "It leaves the disk within an hour, while a notifier runs.",
         "The ledger, its totals and what was told (by words, without addresses) stay as they are.",
         renewal.COPIES,
         as_called(_not_known_yet(undecided)) if undecided else None,
@@ -92,7 +95,11 @@ def _forgotten(
 
     looked_for = sought(sys.stdin.readline().strip() if who == "-" else who, settings, fund)
     if not yes:
-        renewal.ask("How this person is reached will be forgotten, for good.", "forget")
+        renewal.ask(
+            "How this person is reached will be forgotten, for good. Of money of theirs that is still to be paid or handed over they "
+            "will hear no more.",
+            "forget",
+        )
     ledger, contacts = (options.bootstrap_of(settings, user) for user in (access.OPERATOR, access.KEYS))
     found, undecided = asyncio.run(find(ledger, contacts, looked_for))
     try:

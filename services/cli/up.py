@@ -13,7 +13,7 @@ import typer
 from services.bus import access
 from services.called import name
 from services.cli.shared import options
-from services.cli.shared.results import show_ready
+from services.cli.shared.results import moved, show_ready
 from services.cli.shared.stopping import stop_on_signals, unless_stopped
 from services.visible import visible
 
@@ -132,8 +132,13 @@ def _say_ready(system: "System", settings: "options.Settings", key: Path | None,
         print(json.dumps(told), flush=True)
         return
     from services.settings import OPEN
-    from services.terminal import Terminal
+    from services.terminal import Terminal, marked
 
+    asked = [(settings.http_port, "the HTTP door", system.http)]
+    asked += [] if settings.kafka else [(settings.kafka_port, "Kafka", system.kafka)]
+    for port, what, address in asked:
+        if moved(address, port):
+            Terminal().print(marked("Port {} is taken, so {} is at {}.", port, what, address), soft_wrap=True)
     where = "" if settings.data == Path(".pumasi") else f" --data {quote(str(settings.data))}"
     show_ready(
         "Pumasi is up",

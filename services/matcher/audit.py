@@ -34,6 +34,7 @@ from services.matcher.checkpoint.restoring import OfAnotherVersion, Restored, Un
 from services.matcher.checkpoint.writing import HEAD
 from services.matcher.engine import conservation
 from services.matcher.engine.engine import Engine
+from services.matcher.engine.fund import Fund
 from services.matcher.ledger.answer import answer, linked
 from services.matcher.ledger.replay import Replay
 from services.matcher.model.breach import ConservationBreach
@@ -49,6 +50,20 @@ _DIFFERENCES_TOLD = 5
 _READINGS = 3
 
 
+@dataclass(frozen=True)
+class Books:
+    """What a fund comes to, minor units: promised = placed + waiting + released, and placed ≥ settled ≥ delivered."""
+
+    fund: str
+    currency: str
+    promised: int
+    placed: int
+    settled: int
+    delivered: int
+    waiting: int
+    released: int
+
+
 @dataclass
 class PartitionAudit:
     """What was found in one partition.
@@ -58,6 +73,7 @@ class PartitionAudit:
         unanswered: those that were not; the first of them and when it came (RFC 3339).
         checkpoint: the entry whose checkpoint was held against the ledger; None if there was none to hold.
         last_hash: of the last entry, if the chain holds so far.
+        books: what its funds come to by the facts, if the chain holds.
     """
 
     partition: int
@@ -69,6 +85,7 @@ class PartitionAudit:
     last_hash: str | None = None
     checkpoint: int | None = None
     findings: list[str] = field(default_factory=list)
+    books: list[Books] = field(default_factory=list)
 
     def find(self, what: str) -> None:
         """Note a finding."""
@@ -173,6 +190,7 @@ class Audit:
     def _check_sums(self) -> None:
         """Check all sums of the state that the facts have led to."""
         self.result.last_hash = self._hash.hex()
+        self.result.books = [_books_of(fund) for _, fund in sorted(self._engine.funds.items())]
         try:
             for fund in self._engine.funds.values():
                 conservation.check_all(fund)
@@ -196,6 +214,14 @@ class Audit:
                 f"the checkpoint of entry {head.seq} tells something else than the ledger of {', '.join(some)}"
                 + (f" and {more} more" if more else "")
             )
+
+
+def _books_of(fund: Fund) -> Books:
+    (waiting, awarded, settled, delivered, released), _ = fund.totals.told()
+    paid = settled + delivered
+    placed = awarded + paid
+    promised = waiting + placed + released
+    return Books(fund.name, fund.policy.currency, promised, placed, paid, delivered, waiting, released)
 
 
 def audit_all(

@@ -77,6 +77,20 @@ async def test_a_sound_ledger_holds() -> None:
     assert (found.findings, found.commands, found.unanswered, found.unanswered_from) == ([], 5, 0, None)
 
 
+async def test_it_tells_what_each_fund_comes_to() -> None:
+    told = Told()
+    told.case("c-1", 10_000)
+    told.pledge("p-1", 6_000)
+    told.pay("p-1", 5_000)
+    told("case.delivered", case="c-1", delivery="h-1", amount=2_000)
+    told.pledge("p-2", 5_000)
+    told.pledge("p-3", 300)
+    told("pledge.withdrawn", pledge="p-3")
+    (books,) = (await audited(told, commands(told), entries(told))).books
+    assert (books.fund, books.currency, books.promised, books.placed) == ("jilin", "CNY", 11_300, 10_000)
+    assert (books.settled, books.delivered, books.waiting, books.released) == (5_000, 2_000, 1_000, 300)
+
+
 def forged(told: Told, offset: int) -> Any:
     """An entry that somebody else has written, its number and its hash as they should be."""
     before = bytes.fromhex(json.loads(told.entries[offset - 1][2])["hash"])

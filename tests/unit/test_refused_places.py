@@ -50,9 +50,13 @@ def test_what_nobody_named_or_what_may_pass_is_no_setting(defect: OSError, monke
 def test_a_checkout_that_cant_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / ".venv.lock").mkdir()
     script = Path(cli.__file__).with_name("bootstrap.py")
-    done = subprocess.run([sys.executable, "-I", script, tmp_path, "runtime"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-I", script, tmp_path, "runtime"], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 2
-    assert done.stderr.startswith(f"The environment can't be made: {tmp_path}/.venv.lock can't be used (Is a directory).")
+    assert done.stderr.startswith(
+        f"The environment can't be made: {tmp_path}/.venv.lock can't be used (Is a directory)."
+    )
 
 
 def refused(command: list[str]) -> dict[str, str]:

@@ -84,6 +84,7 @@ class Publisher:
         """Set while there is a producer that has not failed."""
         self.why_not = "Kafka has not been reached yet"
         """Why Kafka is out of reach, while it is."""
+        self._reached = False
 
     def start(self) -> None:
         """Begin to connect, and keep at it; `in_reach` tells when."""
@@ -191,7 +192,8 @@ class Publisher:
             try:
                 await self._connect()
             except (KafkaUnreachable, TopicsMismatch) as error:
-                self._say_not(f"{error.message}. {error.hint or ''}".strip())
+                hint = None if self._reached else error.hint  # how to get there is known to who has been there
+                self._say_not(f"{error.message}. {hint or ''}".strip())
             except TROUBLE as error:
                 self._say_not(f"Kafka does not answer ({type(error).__name__})")
             except Exception as error:
@@ -220,7 +222,7 @@ class Publisher:
         except BaseException:
             await _close(producer, finish=False)
             raise
-        self._producer = producer
+        self._producer, self._reached = producer, True
         self._wanted.clear()
         self.why_not = ""
         self.in_reach.set()

@@ -50,12 +50,18 @@ def ask(what: str, word: str) -> None:
     Raises:
         UsageError: if nobody can be asked.
         typer.Exit: with status 1, if it is another word.
+        KeyboardInterrupt: on Ctrl-C, which is no word: a command ends by it as by any other.
     """
     import typer
 
     if not sys.stdin.isatty():
         raise UsageError("nobody can be asked here, and this can't be undone", hint="Say that you mean it: --yes")
-    if typer.prompt(f"{what} Type {word} to go on", err=True).strip() != word:
+    try:
+        typed = typer.prompt(f"{what} Type {word} to go on", err=True)
+    except typer.Abort:
+        print(file=sys.stderr)
+        raise KeyboardInterrupt from None
+    if typed.strip() != word:
         print("Nothing was done.", file=sys.stderr)
         raise typer.Exit(1)
 
