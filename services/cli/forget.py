@@ -68,8 +68,8 @@ def forget(
             "gone": wait,
             "rotated": asdict(told),
         },
-        f"Forgotten: {counted(told.forgotten, 'contact or text', 'contacts and texts')}. Nothing opens what was kept any more: the notifier's "
-        f"key is a new one, {told.key}.",
+        f"Forgotten: {counted(told.forgotten, 'contact or text', 'contacts and texts')}. Nothing opens what was kept any more: "
+        f"the notifier's key is a new one, {told.key}.",
         "What is still to come of their pledges and cases no address is told, unless they take part again.",
         "It has left the topic." if wait else "It leaves the disk within an hour, while a notifier runs.",
         "The ledger, its totals and what was told (by words, without addresses) stay as they are.",

@@ -258,7 +258,7 @@ def finish(result: Result, console: Console, data: Path | None) -> None:
     parts = result.audit.get("partitions", ())
     sums = ", ".join(f"{sum(part[name] for part in parts)} {name}" for name in ("commands", "entries"))
     found = f"finds nothing: {sums}" if result.audit.get("ok") else f"FINDS SOMETHING: {json.dumps(result.audit)}"
-    show(f"The audit reads everything again, decides every command anew, and {found}.")
+    show(f"The audit decides all anew, and {found}.")
     if result.killed:
         show(f"The matcher was killed half-way (process {result.killed}); not one figure is different for it.")
     if result.repeated and not result.new_entries:
@@ -272,7 +272,7 @@ def finish(result: Result, console: Console, data: Path | None) -> None:
     show(f"{result.seconds:.0f} s. Nothing is left running." + (f" The data stay in {data}." if data else ""))
     if data and (data / PLOT).exists():
         show(f"The plot of the two routes is {data / PLOT}.")
-    show("\nNext:")
+    show("Next:")
     further = (AFTER_ONE if len(result.outcomes) == 1 else AFTER_ALL, *NEXT)
     width = max(len(command) for command, _ in further)
     for command, what in further:

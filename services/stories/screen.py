@@ -29,7 +29,9 @@ BARS_AT_THE_END = 12
 MARGIN = " " * 8
 """Below the dates."""
 _PARTS = (("█", "green"), ("▓", "cyan"), ("▒", "yellow"), ("░", "bright_black"))
-LEGEND = "█ delivered / ▓ settled / ▒ promised of ░ asked (class, how it ended)"
+_REPEATS = {"progress", "payment-due", "settled", "delivered", "released", "refunded"}
+"""Kinds of notices whose words are those that were just told of the money."""
+LEGEND = "█ delivered / ▓ settled / ▒ placed of ░ asked (class, how it ended)"
 
 
 class Screen:
@@ -56,7 +58,8 @@ class Screen:
         self._notices.clear()
         if self.quiet:
             return
-        self.console.print()
+        if number > 1:
+            self.console.print()
         years = sorted({datetime_of(at).year for at in (story.starts, story.ends)})
         place = f"Story {number} of {stories}: " if stories > 1 else ""
         title = f" {place}{story.title}, {'–'.join(map(str, years))} "
@@ -121,12 +124,20 @@ class Screen:
                     self._touched[name, fact["case"]] = self.figures.entries
 
     def flush(self) -> None:
-        """Tell what happened since the last time: a paragraph a fund."""
+        """Tell what happened since the last time: a paragraph a fund, and what people heard of it."""
+        paragraphs = list[str]()
         for name, beat in self._beats.items():
             several = f"{name}: " if self._story is not None and len(self._story.currencies) > 1 else ""
             if sentences := beat.sentences():
-                self.say(several + " ".join(sentences), margin=MARGIN)
-        self._tell_notices()
+                paragraphs.append(several + " ".join(sentences))
+        notices, quoted = self._notices_told()
+        if notices and paragraphs and not quoted:
+            paragraphs[-1] += f" {notices}"
+            notices = ""
+        for paragraph in paragraphs:
+            self.say(paragraph, margin=MARGIN)
+        if notices:
+            self.say(notices, "magenta", MARGIN)
         self.refresh()
 
     # ---- what the services tell
@@ -141,15 +152,17 @@ class Screen:
     def ended(self, service: str, status: int, pause_s: float) -> None:
         self.say(f"The {service} is gone (status {status}); it is started again in {pause_s:g} s.", "red", MARGIN)
 
-    def _tell_notices(self) -> None:
-        """How many people heard something; in words, the first of a kind that was not told before."""
+    def _notices_told(self) -> tuple[str, bool]:
+        """How many people heard something, and whether in words: the first of a kind that says more than was just told."""
         notices, self._notices = self._notices, []
-        new = next((notice for notice in notices if notice["kind"] not in self._kinds), None)
-        if new:
-            self._kinds.add(new["kind"])
-            self.say(f"✉ {counted(len(notices), 'notice')}; to a {new['role']}: “{new['text']}”", "magenta", MARGIN)
-        elif notices:
-            self.say(f"✉ {counted(len(notices), 'notice')}.", "magenta", MARGIN)
+        new = next((one for one in notices if one["kind"] not in self._kinds | _REPEATS), None)
+        if not notices:
+            return "", False
+        counts = f"✉\u00a0{counted(len(notices), 'notice')}"
+        if new is None:
+            return f"{counts}.", False
+        self._kinds.add(new["kind"])
+        return f"{counts}; to a {new['role']}: “{new['text']}”", True
 
     # ---- bars
 

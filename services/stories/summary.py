@@ -71,10 +71,9 @@ def show_end(console: Console, ends: list[Outcome]) -> None:
     if fits(table, console):
         console.print(table)
         return
-    console.print(Text(f"\n{LEDGER}", "italic"))
     for end in ends:
         for fund in end.funds:
-            head = "as expected" if fund.ok else "NOT AS EXPECTED"
+            head = "the ledger is as expected" if fund.ok else "THE LEDGER IS NOT AS EXPECTED"
             console.print(Text(f"{end.story.name}, {fund.fund}: {head}", "bold green" if fund.ok else "bold red"))
             sums = [f"{name} {format_money(fund.told[name], fund.currency)}" for name in MONEY]
             for line in packed(["  " + sums[0], *sums[1:], f"{fund.told['notices']} notices"], console.width, 2):

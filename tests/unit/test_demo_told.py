@@ -90,13 +90,13 @@ def test_a_kind_of_notice_is_told_in_words_once_and_the_rest_are_counted() -> No
     out = io.StringIO()
     screen = Screen(Console(file=out, width=80))
     screen.open(story, 1, 1, Figures())
-    notice = {"fund": "jilin-room", "role": "donor", "kind": "settled", "text": "It came."}
+    notice = {"fund": "jilin-room", "role": "donor", "kind": "matched", "text": "It goes there."}
     for many in (3, 2, 1):
         for _ in range(many):
             screen.event("notifier", notice)
         screen.flush()
     said = [line.strip() for line in out.getvalue().splitlines() if "✉" in line]
-    assert said == ["✉ 3 notices; to a donor: “It came.”", "✉ 2 notices.", "✉ 1 notice."]
+    assert said == ["✉\u00a03 notices; to a donor: “It goes there.”", "✉\u00a02 notices.", "✉\u00a01 notice."]
 
 
 def test_what_is_heard_after_each_row_ends_with_what_the_story_expects() -> None:

@@ -54,7 +54,8 @@ def show(told: DryRun, console: Console) -> None:
 def summary(told: DryRun) -> list[str]:
     """What would have been different, in a few sentences."""
     if not told.cases and not told.refused:
-        return [f"Nothing would have been different: {counted(told.unchanged, 'case')} would have fared as they did."]
+        would = counted(told.unchanged, "case would have fared as it did", "cases would have fared as they did")
+        return [f"Nothing would have been different: {would}."]
     counts, moved = told.counts, _money(told.moved, told)
     more = (
         f"{counted(counts['more'], 'case')} would have more promised to them ({moved} in all), {counts['less']:,} less;"

@@ -1,5 +1,7 @@
 """A comparison on a terminal: a table that fits its width, policies as columns; more policies than fit come in tables below."""
 
+from textwrap import fill
+
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
@@ -70,8 +72,8 @@ def _table(console: Console, letters: list[str], shown: range, before: str, cell
 
 
 def say(console: Console, text: str, style: str = "") -> None:
-    """A sentence: folded into a terminal's width, for anything else a line."""
-    console.print(Text(visible(text), style), soft_wrap=not console.is_terminal)
+    """A sentence, folded into the width; a field's name stands in it as it is."""
+    console.print(Text(fill(visible(text).replace("`", ""), console.width, break_on_hyphens=False), style))
 
 
 def head(comparison: Comparison, shared: bool = False) -> list[str]:
@@ -111,4 +113,4 @@ def definitions(console: Console) -> None:
     """Print what each measure means."""
     for one in MEASURES:
         console.print(Text.assemble((one.title, "bold"), f"  [{one.name}, {one.unit}]"))
-        console.print(Padding(Text(one.definition), (0, 0, 0, 2)))
+        console.print(Padding(Text(one.definition.replace("`", "")), (0, 0, 0, 2)))
