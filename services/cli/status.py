@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import asdict
+from shutil import disk_usage
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,9 +20,11 @@ from services.terminal import Terminal, fits, marked, wide
 from services.visible import json_line, visible
 
 if TYPE_CHECKING:
+    from services.bus.client.disks import Disk
     from services.console.readmodel.survey import Survey
 
 
+_GB = 10**9
 EXAMPLES = """**Examples**
 
 - `pumasi status`: of what runs on `.pumasi`
@@ -47,7 +50,7 @@ def status(
     is missing, differs or can't be read; commands, entries or submissions wait that shouldn't; a partition has stopped or fails again
     and again; notices were given up in the last 24 hours; or the ledger is wrong. What waits for vouchers, rates or cases is told,
     the oldest by name, as are the latest dead letters, and is no finding; of notices given up the latest are named.
-    Where all was stopped, and nothing waits, all is well.
+    Where all was stopped, and nothing waits, all is well. How much room is left on the disk is shown of a broker on this machine.
     """
     from services.console.readmodel.survey import survey
 
@@ -56,15 +59,24 @@ def status(
         bootstrap = options.bootstrap_of(settings, access.OPERATOR)
         needs = settings.way_in != "plain"
         found = asyncio.run(survey(bootstrap, settings.partitions, settings.replication, progress, needs_ender=needs))
+    disk = None if settings.kafka else _disk_of(settings)
     if as_json:
-        print(json_line(_as_dict(found, public)))
+        print(json_line(_as_dict(found, public, disk)))
     else:
-        _print(found, public)
+        _print(found, public, disk)
     if found.findings:
         raise typer.Exit(1)
 
 
-def _as_dict(found: "Survey", public: bool) -> dict[str, Any]:
+def _disk_of(settings: "options.Settings") -> "Disk":
+    """The disk of the broker on this machine; those of a cluster only the ender may ask about."""
+    from services.bus.client.disks import Disk
+
+    found = disk_usage(settings.data)
+    return Disk(found.total, found.free)
+
+
+def _as_dict(found: "Survey", public: bool, disk: "Disk | None" = None) -> dict[str, Any]:
     from services.console.readmodel.figures import FEWEST, for_everyone, for_operators
 
     if public:
@@ -74,6 +86,7 @@ def _as_dict(found: "Survey", public: bool) -> dict[str, Any]:
     return {
         "audience": "operator",
         "kafka": found.bootstrap,
+        "disk": disk and {"total_bytes": disk.total, "usable_bytes": disk.usable},
         "topics": {report.topic.name: report.state.value for report in found.topics},
         "matchers": found.matchers,
         "services": [asdict(process) for process in found.services],
@@ -101,12 +114,12 @@ def _as_dict(found: "Survey", public: bool) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _print(found: "Survey", public: bool) -> None:
+def _print(found: "Survey", public: bool, disk: "Disk | None" = None) -> None:
     from services.console.readmodel.figures import FEWEST, for_everyone, for_operators
 
     console = wide()
     if not public:
-        _print_cluster(console, found)
+        _print_cluster(console, found, disk)
     if found.funds:
         view = for_everyone if public else for_operators
         _print_funds(console, [view(figures) for figures in found.funds])
@@ -162,10 +175,17 @@ def _print_dead_letters(console: "Terminal", found: "Survey") -> None:
         console.print_whole(marked("  [yellow]{}[/], {}: {}", one.code, whose, one.message))
 
 
-def _print_cluster(console: "Console", found: "Survey") -> None:
+def _print_cluster(console: "Terminal", found: "Survey", disk: "Disk | None") -> None:
     well = sum(not report.is_finding for report in found.topics)
     topics = f"{well} of {len(found.topics)} topics are as they should be"
-    console.print(marked("[bold]Kafka[/] answers at [green]{}[/]; {}.\n", found.bootstrap, topics))
+    console.print(marked("[bold]Kafka[/] answers at [green]{}[/]; {}.", found.bootstrap, topics))
+    room = (
+        f"Its disk has {disk.usable / _GB:,.0f} of {disk.total / _GB:,.0f} GB left."
+        if disk
+        else "How much room its disks have, the ender measures: pumasi_kafka_disk_usable_bytes."
+    )
+    console.print_whole(marked("[dim]{}[/]", room))
+    console.print()
     _print_services(console, found)
     if found.partitions:
         _print_partitions(console, found)

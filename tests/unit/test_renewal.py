@@ -20,7 +20,7 @@ from services.called import VARIABLE
 from services.cli import build
 from services.cli.keys import _LOSS, _losses, _make_beside, _next, _ours
 from services.cli.shared import renewal
-from services.errors import KeyMissing, UsageError
+from services.errors import KafkaRefused, KeyMissing, UsageError
 from services.notifier.channels.webhook import Webhook
 from services.settings import load
 
@@ -31,6 +31,19 @@ BODY = '{"type":"pumasi.notice.told"}'
 def _kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PUMASI_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("PUMASI_KEYS", str(tmp_path / "keys"))
+
+
+def test_passwords_made_to_ask_kafka_with_go_if_it_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def known(_bootstrap: str) -> dict[str, str]:
+        assert (tmp_path / "keys" / "pumasi-keys.password").exists()
+        raise KafkaRefused("Kafka doesn't take our user and password")
+
+    monkeypatch.setattr(fingerprints, "known", known)
+    monkeypatch.setenv("PUMASI_OPEN", "0")
+    monkeypatch.setenv("PUMASI_KAFKA", "127.0.0.1:9")
+    with pytest.raises(KafkaRefused):
+        run("make")
+    assert not [*(tmp_path / "keys").iterdir()]
 
 
 def run(*arguments: str) -> Any:

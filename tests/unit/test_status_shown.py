@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from schemas.services import Amiss, ServiceTold, WentWrong
 from schemas.times import datetime_of
+from services.bus.client.disks import Disk
 from services.bus.consume.scan import Extent
 from services.bus.deadletters.box import Box, DeadLetter, read
 from services.bus.deadletters.letter import Letter, dead_letter
@@ -62,6 +63,16 @@ def test_where_there_is_room_a_fund_is_a_line_else_a_block() -> None:
 
 
 SOUND = Survey("k1:9092", [])
+
+
+def test_how_much_room_is_left_is_said_where_it_is_known_and_else_who_knows(capsys: pytest.CaptureFixture[str]) -> None:
+    disk = Disk(100_000_000_000, 34_000_000_000)
+    _print(SOUND, public=False, disk=disk)
+    assert "Its disk has 34 of 100 GB left." in capsys.readouterr().out
+    assert _as_dict(SOUND, public=False, disk=disk)["disk"] == {"total_bytes": disk.total, "usable_bytes": disk.usable}
+    _print(SOUND, public=False)
+    assert "the ender measures: pumasi_kafka_disk_usable_bytes." in capsys.readouterr().out
+    assert _as_dict(SOUND, public=False)["disk"] is None
 
 
 def test_of_the_latest_dead_letters_the_code_the_sender_and_the_field_are_said(
