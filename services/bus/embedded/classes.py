@@ -60,9 +60,10 @@ def make_beside() -> bool:
     """Have another process make the file, unless it is there or can't be made; whether one does. It outlives this one."""
     if home().exists() or not os.access(sys.prefix, os.W_OK) or major(find_java()) < _OLDEST_JAVA:
         return False
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PUMASI_")}  # no secrets
     subprocess.Popen(
         [sys.executable, "-P", "-c", f"from {__name__} import apart; apart()"],
-        cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        cwd="/", env=kept, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     return True
 
