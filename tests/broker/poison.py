@@ -67,7 +67,7 @@ TOLD_WITHOUT: dict[str, bytes | str] = {
     "wrong key": b'{"fund":"jilin","pledge":"p-1"}',
     "unknown field": b'{"fund":"jilin","pledge":"p-1","[removed]":1}',
     "free text": b'{"fund":"jilin","pledge":"p-1","payment":"[removed]","reason":"[removed]"}',
-    "float amount": b'{"fund":"jilin","pledge":"p","payment":"[removed]","amount":"[removed]"}',
+    "float amount": b'{"fund":"jilin","pledge":"p","payment":"[removed]","amount":1.0}',
     "a number": b'{"fund":"jilin","pledge":"[removed]","[removed]":2}',
     "a number in its id": b'{"fund":"jilin","pledge":"p-1"}',
     "null key and headers that lie": "not JSON, or too deep",

@@ -118,7 +118,7 @@ async def test_topics_prints_for_a_program_what_it_shows_and_not_all_that_kafka_
     for topic in told["topics"]:
         assert topic["config"] == topic["wanted"]["config"]
         assert (topic["state"], topic["replicas"]) == ("ok", 1)
-        assert topic["kept"] in ("for ever", "30 days", "90 days", "latest of each key")
+        assert topic["kept"] in ("for ever", "until answered", "30 days", "90 days", "latest of each key")
 
 
 async def test_a_ledger_that_does_not_hold_is_a_finding(topics_reset: EmbeddedKafka) -> None:
