@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ import pytest
 from services.bus.embedded import EmbeddedKafka, classes
 from services.bus.embedded import broker as embedded
 from services.errors import BrokerFailed
+from tests.waiting import is_gone, until
 
 
 @pytest.fixture(autouse=True)
@@ -84,6 +86,23 @@ def test_another_process_makes_them_where_java_can(java: int, started: bool, mon
     monkeypatch.setattr(classes.subprocess, "Popen", lambda command, **_how: commands.append(command))
     assert classes.make_beside() is started
     assert len(commands) == started
+
+
+_LEAVES_ONE = """
+import os, subprocess, sys
+made = "import time; from services.bus.embedded import classes; "
+made += "classes.make = lambda: print('makes', flush=True) or time.sleep(600)"
+command = [sys.executable, "-c", f"{made}; classes.apart({os.getpid()})"]
+child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+child.stdout.readline()
+print(child.pid)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody tells a process that who started it has ended")
+async def test_who_makes_them_ends_with_who_started_it() -> None:
+    told = subprocess.run([sys.executable, "-c", _LEAVES_ONE], capture_output=True, text=True, check=True).stdout
+    await until(lambda: is_gone(int(told)))
 
 
 def test_where_they_lie_ready_nobody_makes_them(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from services.bus.embedded import classes
 from services.bus.embedded.config import Door, Guarded, jvm_options, log4j2_properties, server_properties
 from services.bus.embedded.directory import DirectoryLock, claim, write_atomically
 from services.bus.embedded.jars import ensure_jars_apart
-from services.bus.embedded.java import find_java
+from services.bus.embedded.java import environment, find_java
 from services.bus.embedded.ports import HOST, Reservation, free_port, is_free, is_reserved, port_taken, refuse_if_taken
 from services.bus.security import Security, Servers, connection
 from services.errors import BrokerFailed, DataDirForeign, PortTaken, SettingError
@@ -433,9 +433,12 @@ async def _cluster_at(bootstrap: str) -> str | None:
 
 
 def _environment(classpath: str) -> dict[str, str]:
-    """Without our settings: what is secret in them is none of the JVM's business."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("PUMASI_")}
-    return {**ours, "CLASSPATH": classpath, "MALLOC_ARENA_MAX": "2"}  # not a store of free memory for each few threads
+    """The JVM's."""
+    return {
+        **environment(),
+        "CLASSPATH": classpath,
+        "MALLOC_ARENA_MAX": "2",
+    }  # not a store of free memory for each few threads
 
 
 def _choose_port(asked: int | None) -> int:

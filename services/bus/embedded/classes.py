@@ -25,8 +25,9 @@ from pathlib import Path
 
 from services.bus import topics
 from services.bus.embedded.config import jvm_options
+from services.bus.embedded.guard import die_with
 from services.bus.embedded.jars import LOCK
-from services.bus.embedded.java import find_java, major
+from services.bus.embedded.java import environment, find_java, major
 from services.bus.security import connection
 from services.errors import PumasiError
 
@@ -57,19 +58,20 @@ def options() -> list[str]:
 
 
 def make_beside() -> bool:
-    """Have another process make the file, unless it is there or can't be made; whether one does. It outlives this one."""
+    """Have another process make the file, unless it is there or can't be made; whether one does. It ends with this one."""
     if home().exists() or not os.access(sys.prefix, os.W_OK) or major(find_java()) < _OLDEST_JAVA:
         return False
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PUMASI_")}  # no secrets
     subprocess.Popen(
-        [sys.executable, "-P", "-c", f"from {__name__} import apart; apart()"],
-        cwd="/", env=kept, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        [sys.executable, "-P", "-c", f"from {__name__} import apart; apart({os.getpid()})"],
+        cwd="/", env=environment(), start_new_session=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     return True
 
 
-def apart() -> None:
-    """What the process of its own does: the same as `make`, and everybody else goes first."""
+def apart(starter: int) -> None:
+    """What the process of its own does: the same as `make`, and everybody else goes first. It dies with its starter, a process id."""
+    die_with(starter)
     os.nice(_LAST)
     with contextlib.suppress(OSError):  # Linux: the session counts there, beside others
         Path("/proc/self/autogroup").write_text(str(_LAST))
