@@ -84,8 +84,8 @@ async def _run(settings: "options.Settings", as_json: bool) -> bool:
                 keep_freed_memory()
                 pages.keep_up()
             case Answered():
-                _settle(_YOUNG_OBJECTS)
-                pages.keep_up()
+                if _settle(_YOUNG_OBJECTS):
+                    pages.keep_up()
             case Forgotten(partition=partition, code=code):
                 heartbeat.went_wrong(code, partition)
         screen.tell(news)
@@ -108,15 +108,18 @@ async def _run(settings: "options.Settings", as_json: bool) -> bool:
 _YOUNG_OBJECTS = 50_000
 
 
-def _settle(young_objects: int = 0) -> None:
+def _settle(young_objects: int = 0) -> bool:
     """Exempt all that is remembered by now from garbage collection: it lives until the partition goes, and is then untied by hand.
 
     A matcher's memory is almost all live (pledges, awards); looking through it for garbage at Python's usual pace takes a third of the
     time. So what is new is looked through once, and never again; by default at once, else only where so many objects are young.
+    Returns whether it was done.
     """
-    if gc.get_count()[0] >= young_objects:
-        gc.collect(0)
-        gc.freeze()
+    if gc.get_count()[0] < young_objects:
+        return False
+    gc.collect(0)
+    gc.freeze()
+    return True
 
 
 async def _wait_for_topics(bootstrap: str, stopping: "asyncio.Future[Any]", screen: "_Screen") -> bool:

@@ -10,6 +10,7 @@ up the others; of a hundred megabytes in small pages that is nearly all, in larg
 import contextlib
 import ctypes
 import re
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
@@ -18,7 +19,6 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h
 _PIECE_BYTES, _KEPT_BYTES = 32 << 20, 64 << 20  # a larger piece glibc would not keep
 _HUGEPAGE, _COLLAPSE = 14, 25  # sys/mman.h; an older Linux lacks the second, and moves memory when it finds the time
 _LARGE_PAGE_BYTES = 2 << 20
-_SMALL_PAGE_BYTES = 4 << 10
 _ANONYMOUS = re.compile(r"([0-9a-f]+)-([0-9a-f]+) rw-p 0+ 00:00 0\s+(?:\[heap\])?$")
 
 
@@ -64,7 +64,7 @@ class LargePages:
 def _resident_bytes() -> int:
     """Memory that this process has; 0 where the system doesn't tell."""
     try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * _SMALL_PAGE_BYTES
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
     except OSError:
         return 0
 
