@@ -22,8 +22,8 @@ import msgspec
 from schemas.values import PHRASES
 from services import keys
 from services.bus.consume.scan import TopicReader
-from services.bus.contacts import Contacts, subject_of
-from services.bus.envelope import ABOUT, FUND, Record
+from services.bus.contacts import Contacts, event_of, subject_of
+from services.bus.envelope import Record
 from services.bus.replacing import Latest
 from services.bus.topics import LEDGER
 from services.errors import UsageError
@@ -75,8 +75,7 @@ class Sought:
         subject = subject_of(key)
         if key == subject or latest.value is None:
             return False
-        headers = dict(latest.headers)
-        fund, about = ((headers.get(name) or b"").decode("utf-8", "replace") for name in (FUND, ABOUT))
+        fund, about = event_of(latest.headers)
         if not fund or self._fund not in (None, fund):
             return False
         self._meet(fund)

@@ -16,7 +16,7 @@ from typing import Final
 
 from schemas.times import text_of
 from services.bus.consume.scan import TopicReader
-from services.bus.envelope import COMMAND, SOURCE, Headers, Record, command_headers
+from services.bus.envelope import ABOUT, COMMAND, FUND, SOURCE, Headers, Record, command_headers
 from services.bus.partition import partition_of
 from services.bus.produce.publisher import Outgoing, Publisher, publishing
 from services.bus.replacing import At, Replacing
@@ -129,6 +129,13 @@ def opened_by(headers: Headers) -> str | None:
     """What SEALED_FOR says among the headers of a record; None if it isn't said."""
     said = dict(headers).get(SEALED_FOR)
     return None if said is None else said.decode("utf-8", "replace")
+
+
+def event_of(headers: Headers) -> tuple[str, str]:
+    """The fund of the event that something pending came with, and the case or pledge that this is about; empty where it isn't said."""
+    said = dict(headers)
+    fund, about = ((said.get(name) or b"").decode("utf-8", "replace") for name in (FUND, ABOUT))
+    return fund, about
 
 
 def partition_of_key(key: bytes, partitions: int) -> int:

@@ -47,7 +47,7 @@ from typing import Final
 
 from schemas.times import DAY, parse
 from services.bus.consume.scan import Extent, TopicReader
-from services.bus.contacts import SEALED_FOR, opened_by, subject_of, tombstone
+from services.bus.contacts import event_of, opened_by, subject_of, tombstone
 from services.bus.envelope import ABOUT, COMMAND, CONTACT, FUND, Record
 from services.bus.produce.publisher import Outgoing, Publisher
 from services.bus.replacing import REPLACES, Lately, command_of, is_before, is_covering
@@ -98,7 +98,7 @@ class _Waiting:
     @classmethod
     def of(cls, record: Record, since: float, place: Place | None) -> _Waiting:
         said, at = dict(record.headers), Place(record.partition, record.offset)
-        sealed_for, fund = (intern((said.get(name) or b"").decode("utf-8", "replace")) for name in (SEALED_FOR, FUND))
+        sealed_for, fund = intern(opened_by(record.headers) or _NONE), intern(event_of(record.headers)[0])
         return cls(at, record, sealed_for, fund, said.get("ce_time") or b"", since, place)
 
     @property

@@ -38,7 +38,8 @@ from schemas.notices import ADDRESS_MAX
 from schemas.submissions import Language
 from services import keys
 from services.bus.consume.tail import Tail
-from services.bus.envelope import ABOUT, FUND, Record
+from services.bus.contacts import event_of
+from services.bus.envelope import Record
 from services.bus.replacing import At, Lately, command_of, is_before
 from services.bus.topics import CONTACTS
 from services.errors import KeyMissing, SettingError
@@ -151,8 +152,7 @@ class Languages:
         """Something of a subject is pending under a key, or not any more."""
         pending = self._pending.setdefault(subject, {})
         if record.value is not None:
-            headers = dict(record.headers)
-            fund, about = ((headers.get(name) or b"").decode("utf-8", "replace") for name in (FUND, ABOUT))
+            fund, about = event_of(record.headers)
             pending[key] = intern(fund), about
         else:
             pending.pop(key, None)
