@@ -46,7 +46,7 @@ RELIED_ON: dict[Any, str] = {
     Fetcher: "_check_crcs _client _closed _create_fetch_waiter _default_reset_strategy _fetch_max_wait_ms _fetch_requests_routine "
     "_fetch_task _fetch_waiters _in_flight _isolation_level _key_deserializer _loop _notify _pending_tasks "
     "_prefetch_backoff _proc_fetch_request _records _retry_backoff _select_read_replica _subscriptions _value_deserializer "
-    "fetched_records next_record seek_to",
+    "_update_fetch_positions _wait_consume_future fetched_records next_record seek_to",
     FetchRequest: "_max_wait_ms topics",
     FetchResult: "_partition_records _topic_partition _update_position check_assignment getall has_more",
     PartitionRecords: "_aborted_producers _check_crcs _consume_aborted_up_to _consumer_record _contains_abort_marker "

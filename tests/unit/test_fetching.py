@@ -20,6 +20,7 @@ from services.bus.client.consumer import Consumer
 from services.bus.client.fetching import TellingFetcher
 from services.bus.security import ANSWER_MS, connection
 from tests.unit.test_codecs import DAMAGED, VALUES, batch
+from tests.waiting import until
 
 TOPIC = "pumasi.commands.v1"
 BROKEN, SOUND = TopicPartition(TOPIC, 0), TopicPartition(TOPIC, 1)
@@ -296,3 +297,30 @@ async def test_a_poll_raises_what_the_coordinator_met(fetcher: TellingFetcher, b
         waiter.set_exception(GroupAuthorizationFailedError())
     with pytest.raises(GroupAuthorizationFailedError):
         await asyncio.wait_for(polling, DEADLINE_SECONDS)
+
+
+async def test_a_broker_is_asked_on_although_something_else_was_looked_at_as_it_answered(broker: Broker) -> None:
+    """Until a task's callbacks have run its broker counts as busy: whoever looks in that moment has to look again."""
+    places = SubscriptionState(loop=asyncio.get_running_loop())
+    places.assign_from_user([SOUND])
+    answers: list[asyncio.Future[None]] = []
+    answer = broker.send
+
+    async def held(node: int, request: Any, *, group: str) -> Any:
+        answers.append(asyncio.get_running_loop().create_future())
+        await answers[-1]
+        await asyncio.sleep(0)
+        return SimpleNamespace(API_VERSION=4, topics=[(TOPIC, [(SOUND.partition, 0, 0, 0, None, b"")])])
+
+    broker.send = held  # type: ignore[method-assign]
+    fetcher = TellingFetcher(broker, places, isolation_level="read_committed", fetcher_timeout=10 * DEADLINE_SECONDS)
+    fetcher.seek_to(SOUND, 0)
+    await until(lambda: len(answers) == 1)
+    answers[0].set_result(None)
+    fetcher._notify(fetcher._wait_consume_future)
+    try:
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            await until(lambda: len(answers) == 2)
+    finally:
+        broker.send = answer  # type: ignore[method-assign]
+        await fetcher.close()

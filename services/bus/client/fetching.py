@@ -261,6 +261,7 @@ class TellingFetcher(Fetcher):
         """Ask for records and add them to what waits to be polled; returns whether somebody may be waiting for it."""
         asked = {TopicPartition(topic, n): offset for topic, found in request.topics for n, offset, _ in found}
         request._max_wait_ms = self._wait_ms(assignment, node_id, asked)
+        self._look_again_once_done()
         self._asked[node_id] = asked
         self._unwanted.discard(node_id)
         try:
@@ -301,6 +302,20 @@ class TellingFetcher(Fetcher):
             if state is not None and state.has_valid_position and state.position == asked.get(place):
                 woken |= self._take(assignment, place, state, kafka.for_code(code), response.API_VERSION, *rest)
         return woken
+
+    async def _update_fetch_positions(self, assignment: Any, node_id: int, places: Any) -> Any:
+        self._look_again_once_done()
+        return await super()._update_fetch_positions(assignment, node_id, places)
+
+    def _look_again_once_done(self) -> None:
+        """Have it looked at what is to be fetched once this task is done, and known to be.
+
+        aiokafka takes a broker for busy until its task's callbacks have run. If something else had it look in that moment, it would ask
+        nothing, wait for nobody, and look again only after its timeout.
+        """
+        task = asyncio.current_task()
+        assert task is not None, "aiokafka asks in tasks"
+        task.add_done_callback(lambda _: self._notify(self._wait_consume_future))
 
     def seek_to(self, place: TopicPartition, offset: int) -> None:
         """Go on elsewhere, at once."""
