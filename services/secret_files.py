@@ -24,6 +24,11 @@ from services.errors import KeyMissing, KeyUnsafe, SettingError
 _DRAFT: Final = re.compile(r"\.[a-z0-9_]{8}")
 
 
+def environment() -> dict[str, str]:
+    """This process's, without our settings, for one that is none of our services: what is secret in them is none of its business."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PUMASI_")}
+
+
 def write(path: Path, text: str) -> None:
     """Write a secret for nobody else to read, in place of what was there, which is destroyed."""
     with draft(path, text.encode()) as made:

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import IO
 
 from services.native import COMPILED, ROOT, digest, home, source_of
+from services.secret_files import environment
 
 _HEADERS = Path(__file__).parent
 _KEPT = 4  # builds of other versions: whoever goes back and forth need not wait, and who runs one has it under his feet
@@ -71,7 +72,8 @@ def _hand_over(lock: IO[str], begun: float) -> None:
     with (home().parent / "said").open("w") as said:
         subprocess.Popen(
             [sys.executable, "-P", "-c", code],
-            cwd=ROOT, pass_fds=[lock.fileno()], start_new_session=True, stdin=subprocess.DEVNULL, stdout=said, stderr=said,
+            cwd=ROOT, env=environment(), pass_fds=[lock.fileno()], start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=said, stderr=said,
         )  # fmt: skip
 
 

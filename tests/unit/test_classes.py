@@ -81,11 +81,13 @@ def test_other_java_jars_or_options_have_other_classes(
 
 @pytest.mark.parametrize(("java", "started"), [(25, True), (17, False)])
 def test_another_process_makes_them_where_java_can(java: int, started: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    commands: list[Any] = []
+    given: list[Any] = []
+    monkeypatch.setenv("PUMASI_ID_KEY", "secret")
     monkeypatch.setattr(classes, "major", lambda _java: java)
-    monkeypatch.setattr(classes.subprocess, "Popen", lambda command, **_how: commands.append(command))
+    monkeypatch.setattr(classes.subprocess, "Popen", lambda _command, env, **_how: given.append(env))
     assert classes.make_beside() is started
-    assert len(commands) == started
+    assert len(given) == started
+    assert not any("PUMASI_ID_KEY" in env for env in given)
 
 
 _LEAVES_ONE = """

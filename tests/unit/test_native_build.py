@@ -39,6 +39,7 @@ class Environment:
         compiler.chmod(0o755)
         self.environ = {
             "PATH": os.environ["PATH"], "PYTHONPATH": f"{fakes.parent}:{ROOT}", "CC": str(compiler), "GATE": str(self.gate),
+            "PUMASI_ID_KEY": "secret",
         }  # fmt: skip
 
     def call(self, *arguments: str) -> subprocess.Popen[str]:
@@ -98,6 +99,7 @@ def test_beside_a_command_it_says_one_line_goes_on_by_itself_and_is_there_for_th
     until(lambda: there.begun, "it compiles, though its caller has ended")
     leader = next(one for one in there.at_work() if one.ppid() not in {other.pid for other in there.at_work()})
     assert leader.nice() == 19
+    assert "PUMASI_ID_KEY" not in leader.environ()
     assert os.getsid(leader.pid) != os.getsid(0), "a Ctrl-C in this terminal does not reach it"
     assert there.builds == [] and not there.stamped
     there.open()

@@ -21,10 +21,11 @@ from services.bus.embedded import classes
 from services.bus.embedded.config import Door, Guarded, jvm_options, log4j2_properties, server_properties
 from services.bus.embedded.directory import DirectoryLock, claim, write_atomically
 from services.bus.embedded.jars import ensure_jars_apart
-from services.bus.embedded.java import environment, find_java
+from services.bus.embedded.java import find_java
 from services.bus.embedded.ports import HOST, Reservation, free_port, is_free, is_reserved, port_taken, refuse_if_taken
 from services.bus.security import Security, Servers, connection
 from services.errors import BrokerFailed, DataDirForeign, PortTaken, SettingError
+from services.secret_files import environment
 
 DEFAULT_PORT = 9092
 START_STALLED_S, START_MAX_S = 120.0, 3600.0

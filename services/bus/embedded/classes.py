@@ -27,9 +27,10 @@ from services.bus import topics
 from services.bus.embedded.config import jvm_options
 from services.bus.embedded.guard import die_with
 from services.bus.embedded.jars import LOCK
-from services.bus.embedded.java import environment, find_java, major
+from services.bus.embedded.java import find_java, major
 from services.bus.security import connection
 from services.errors import PumasiError
+from services.secret_files import environment
 
 WITHIN_S = 600.0
 """It takes a quarter of a minute; on half a core, behind all else, a few."""

